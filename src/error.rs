@@ -1,0 +1,172 @@
+//! The one error type: what failed, who is to blame, and what to try next.
+//!
+//! Every fallible function of the library returns [`Result`]. The [`Kind`] of an error decides the exit code of the
+//! program ([`Kind::exit_code`]) and the errno a mounted file answers with ([`Kind::errno`]); both tables stand here
+//! and nowhere else.
+
+use std::fmt;
+
+/// What the library returns when it can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The class of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The command line, a pattern, a date or a path given by the user makes no sense.
+    Usage,
+    /// A server cannot be reached, or TLS or the protocol failed.
+    Connection,
+    /// The account was not found on the server.
+    Account,
+    /// The archive holds another source of this kind (`--allow-source-change`).
+    SourceChanged,
+    /// The run finished, but some object failed. Running again resumes.
+    Partial,
+    /// The user said no at a prompt.
+    Declined,
+    /// The archive or a local file could not be read or written.
+    Storage,
+    /// Stored bytes or references are damaged.
+    Damaged,
+    /// A guard stopped the run before it removed more than allowed.
+    Guard,
+    /// There is no archive at this path, or the file is not one.
+    NoArchive,
+    /// Another program holds the archive.
+    Locked,
+    /// Credentials are missing or were refused.
+    Credentials,
+    /// The user interrupted the run.
+    Interrupted,
+    /// No such path in the tree.
+    NotFound,
+    /// A path goes through something that is not a directory.
+    NotADirectory,
+    /// A directory was read as a file.
+    IsADirectory,
+    /// The object cannot be shown (its stored form is not convertible).
+    Unreadable,
+}
+
+impl Kind {
+    /// The exit code of the program. 0-7 are those of Vandelay 1.x.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Usage | Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory => 1,
+            Kind::Connection => 2,
+            Kind::Account => 3,
+            Kind::SourceChanged => 4,
+            Kind::Partial => 5,
+            Kind::Declined => 6,
+            Kind::Storage | Kind::Unreadable => 7,
+            Kind::Damaged => 8,
+            Kind::Guard => 9,
+            Kind::NoArchive => 10,
+            Kind::Locked => 11,
+            Kind::Credentials => 12,
+            Kind::Interrupted => 130,
+        }
+    }
+
+    /// The errno that a request on the mounted tree answers with.
+    pub fn errno(self) -> i32 {
+        match self {
+            Kind::NotFound => libc::ENOENT,
+            Kind::NotADirectory => libc::ENOTDIR,
+            Kind::IsADirectory => libc::EISDIR,
+            Kind::Locked => libc::EAGAIN,
+            Kind::Usage => libc::EINVAL,
+            _ => libc::EIO,
+        }
+    }
+
+    /// A stable name for `--json`.
+    pub fn token(self) -> &'static str {
+        match self {
+            Kind::Usage => "usage",
+            Kind::Connection => "connection",
+            Kind::Account => "account",
+            Kind::SourceChanged => "source-changed",
+            Kind::Partial => "partial",
+            Kind::Declined => "declined",
+            Kind::Storage => "storage",
+            Kind::Damaged => "damaged",
+            Kind::Guard => "guard",
+            Kind::NoArchive => "no-archive",
+            Kind::Locked => "locked",
+            Kind::Credentials => "credentials",
+            Kind::Interrupted => "interrupted",
+            Kind::NotFound => "not-found",
+            Kind::NotADirectory => "not-a-directory",
+            Kind::IsADirectory => "is-a-directory",
+            Kind::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// An error: one line that says what failed, and perhaps a line that says what to do next.
+#[derive(Debug)]
+pub struct Error {
+    /// Its class.
+    pub kind: Kind,
+    what: String,
+    hint: Option<String>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind`; `what` names the thing and the reason in one line without a final period.
+    pub fn new(kind: Kind, what: impl Into<String>) -> Error {
+        Error { kind, what: what.into(), hint: None, cause: None }
+    }
+
+    /// Adds what the user can do next.
+    pub fn hint(mut self, hint: impl Into<String>) -> Error {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the error below this one; it is shown behind a colon.
+    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// A local file that could not be read or written. The kind follows from the system's error.
+    pub fn io(what: impl Into<String>, cause: std::io::Error) -> Error {
+        let hint = match cause.raw_os_error() {
+            Some(libc::ENOSPC | libc::EDQUOT) => {
+                Some("free some space on that file system, then run the command again: it goes on where it stopped")
+            }
+            Some(libc::EROFS) => Some("the file system is mounted read-only"),
+            Some(libc::EACCES | libc::EPERM) => Some("check the owner and the permissions of that path"),
+            _ => None,
+        };
+        let error = Error::new(Kind::Storage, what).because(cause);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+
+    /// What to do next, if there is something to say.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match &self.cause {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}

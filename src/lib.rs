@@ -1,0 +1,5 @@
+//! Vandelay keeps one person's account in one SQLite file.
+pub mod error;
+pub mod format;
+pub mod model;
+pub mod source;

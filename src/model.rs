@@ -1,0 +1,248 @@
+//! The nouns of the house: what an account consists of, whatever the source. Plain data, no I/O.
+//!
+//! Names are JMAP's (RFC 8620, RFC 8621, RFC 9610, RFC 9661): a folder is a [`Kind::Mailbox`], a message an
+//! [`Kind::Email`] in one or more mailboxes with a set of keywords.
+
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The ten object types of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Mailbox,
+    Email,
+    Identity,
+    SieveScript,
+    AddressBook,
+    ContactCard,
+    Calendar,
+    CalendarEvent,
+    ParticipantIdentity,
+    FileNode,
+}
+
+impl Kind {
+    /// Every type, containers before what lies in them.
+    pub const ALL: [Kind; 10] = [
+        Kind::Mailbox,
+        Kind::Email,
+        Kind::AddressBook,
+        Kind::ContactCard,
+        Kind::Calendar,
+        Kind::CalendarEvent,
+        Kind::SieveScript,
+        Kind::FileNode,
+        Kind::Identity,
+        Kind::ParticipantIdentity,
+    ];
+
+    /// JMAP's name of the type, e.g. `CalendarEvent`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Mailbox => "Mailbox",
+            Kind::Email => "Email",
+            Kind::Identity => "Identity",
+            Kind::SieveScript => "SieveScript",
+            Kind::AddressBook => "AddressBook",
+            Kind::ContactCard => "ContactCard",
+            Kind::Calendar => "Calendar",
+            Kind::CalendarEvent => "CalendarEvent",
+            Kind::ParticipantIdentity => "ParticipantIdentity",
+            Kind::FileNode => "FileNode",
+        }
+    }
+
+    /// The lower-case token of the command line and of reports, e.g. `calendarevent`.
+    pub fn token(self) -> &'static str {
+        match self {
+            Kind::Mailbox => "mailbox",
+            Kind::Email => "email",
+            Kind::Identity => "identity",
+            Kind::SieveScript => "sievescript",
+            Kind::AddressBook => "addressbook",
+            Kind::ContactCard => "contactcard",
+            Kind::Calendar => "calendar",
+            Kind::CalendarEvent => "calendarevent",
+            Kind::ParticipantIdentity => "participantidentity",
+            Kind::FileNode => "filenode",
+        }
+    }
+
+    /// The type with this token, whatever the case of its letters.
+    pub fn from_token(token: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.token().eq_ignore_ascii_case(token.trim()))
+    }
+}
+
+/// The row id of an object in an archive: positive, never given twice to objects of one type.
+pub type Id = i64;
+
+/// BLAKE3-256 of some bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// 64 lower-case hexadecimal digits.
+    pub fn hex(&self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.hex())
+    }
+}
+
+/// Where an account came from. `kind`, `session_url` and `account_id` identify it (FORMAT.md, `sources`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceIdent {
+    /// `maildir`, `takeout`, `imap`, …
+    pub kind: &'static str,
+    pub session_url: String,
+    pub account_id: String,
+    pub account_name: Option<String>,
+    pub username: String,
+}
+
+/// A container as a source sees it: a mailbox, a calendar, an address book or a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// [`Kind::Mailbox`], [`Kind::Calendar`], [`Kind::AddressBook`] or a directory as [`Kind::FileNode`].
+    pub kind: Kind,
+    /// Its identity within the source and type.
+    pub key: String,
+    /// The key of the container that it lies in. Containers are listed parents first.
+    pub parent: Option<String>,
+    /// Its own name, decoded, without those of its parents.
+    pub name: String,
+    /// JMAP role in lower case (`inbox`, `sent`, …).
+    pub role: Option<String>,
+    pub is_subscribed: bool,
+    /// `#RRGGBB` or a CSS3 colour name (calendars).
+    pub color: Option<String>,
+    pub description: Option<String>,
+}
+
+impl Container {
+    /// A subscribed container without role, colour and description.
+    pub fn new(kind: Kind, key: impl Into<String>, parent: Option<String>, name: impl Into<String>) -> Container {
+        Container {
+            kind,
+            key: key.into(),
+            parent,
+            name: name.into(),
+            role: None,
+            is_subscribed: true,
+            color: None,
+            description: None,
+        }
+    }
+}
+
+/// What a listing tells of an item beside its identity, and what may change without a change of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Attrs {
+    /// JMAP keywords (`$seen`, `work`), sorted, without duplicates. Empty for all but emails.
+    pub keywords: Vec<String>,
+    /// Keys of the containers that the item lies in, sorted.
+    pub parents: Vec<String>,
+}
+
+/// One line of a listing: cheap, without the bytes.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Identity within the scope. Entries of a scope have distinct keys.
+    pub key: Box<str>,
+    /// Changes when the bytes do. A known entry with the same `rev` is not fetched again.
+    pub rev: Box<str>,
+    /// What the source needs to find the bytes again (a file name, an offset). Nobody else reads it.
+    pub locator: Box<str>,
+    pub attrs: Arc<Attrs>,
+}
+
+/// The bytes of an item.
+pub enum Body {
+    Bytes(Vec<u8>),
+    /// Too large for memory: a file (perhaps unnamed) from its start to its end.
+    File(File),
+    /// Some ranges of a larger whole (one event of an .ics file): the whole is stored once.
+    Part {
+        whole: Arc<Vec<u8>>,
+        ranges: Vec<Range<u64>>,
+    },
+}
+
+/// What an iCalendar component is in JMAP's words (RFC 8984 section 1.4; 1.x `data_type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventType {
+    /// VEVENT
+    Event,
+    /// VTODO
+    Task,
+    /// VJOURNAL
+    Note,
+}
+
+impl EventType {
+    /// The value of `calendar_events.data_type`.
+    pub fn name(self) -> &'static str {
+        match self {
+            EventType::Event => "Event",
+            EventType::Task => "Task",
+            EventType::Note => "Note",
+        }
+    }
+}
+
+/// An item with its bytes, as a source hands it over.
+pub struct Item {
+    /// The key of the entry that it belongs to.
+    pub key: Box<str>,
+    pub body: Body,
+    pub data: ItemData,
+}
+
+/// What the source knows of an item that its bytes do not say.
+#[derive(Debug, Clone)]
+pub enum ItemData {
+    /// A message with its date of arrival (seconds since 1970) where the source knows one; else the Date header
+    /// counts, else `fallback` (the file's time).
+    Email { received: Option<i64>, fallback: i64 },
+    /// One calendar object: a master component with its overrides.
+    Event { uid: String, data_type: EventType },
+    /// One vCard.
+    Card { uid: String },
+    /// A Sieve script.
+    Script { name: String, is_active: bool },
+    /// A plain file.
+    File { name: String, media_type: Option<String>, modified: Option<i64> },
+}
+
+/// Something that a source found but does not hand over as an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Omission {
+    pub kind: Kind,
+    /// Why, in few words that serve as a heading of the report (`deleted flag`, `unreadable`).
+    pub reason: String,
+    /// Where: file, mbox offset, UID.
+    pub position: String,
+    pub outcome: Outcome,
+}
+
+/// What became of something that is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The same object stands in the archive already, from the same run.
+    Duplicate,
+    /// Left out on purpose (a flag, a filter).
+    Skipped,
+    /// Should have been stored, and could not be.
+    Failed,
+}

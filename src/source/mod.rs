@@ -1,0 +1,74 @@
+//! How to read an account: every source lists cheaply, then hands over bytes on demand.
+//!
+//! A [`Source`] knows nothing of archives. It is sync and object safe; a source that speaks to a server hides its
+//! runtime behind these calls. The children of this room import this file; this file imports none of them.
+
+use crate::error::{Error, Result};
+use crate::model::{Container, Entry, Item, Kind, Omission, SourceIdent};
+
+pub mod filter;
+pub mod maildir;
+pub mod roles;
+pub mod takeout;
+
+/// A stretch of an account that is listed with one call: a Maildir folder, an mbox file, later an IMAP mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// Identity within the source, e.g. `INBOX/Lists` or `Mail/All mail.mbox`.
+    pub key: String,
+    /// The type of the items listed.
+    pub kind: Kind,
+    /// False where a filter of this run hides the scope: it is not listed, and nothing of it is taken for deleted.
+    pub selected: bool,
+}
+
+/// What a source says of a scope.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Containers that the entries name as parents, parents first.
+    pub containers: Vec<Container>,
+    /// All items (or, when `unchanged`, none).
+    pub entries: Vec<Entry>,
+    /// What was found and is no entry: duplicates, skipped by flag, unreadable.
+    pub omissions: Vec<Omission>,
+    /// The scope is as it was when `cursor` was handed out: everything known of it still holds.
+    pub unchanged: bool,
+    /// Known items that are not named here are gone at the source. False for additive sources (Takeout).
+    pub complete: bool,
+    /// Handed back at the next run's `list`; stored only when everything of the scope was stored.
+    pub cursor: String,
+}
+
+/// The items of one fetch, in the order of the entries asked for. An `Err` names the key whose item failed.
+pub type Items<'a> = Box<dyn Iterator<Item = std::result::Result<Item, Failure>> + Send + 'a>;
+
+/// An item that could not be handed over. The run goes on with the next one, unless the iterator ends.
+#[derive(Debug)]
+pub struct Failure {
+    pub key: Box<str>,
+    /// The item vanished between listing and fetching: it is no error, the next run sees it gone.
+    pub vanished: bool,
+    pub error: Error,
+}
+
+/// An account that can be listed and read.
+pub trait Source: Send {
+    /// Which account this is.
+    fn ident(&self) -> &SourceIdent;
+
+    /// Every scope that exists, selected or not, and the containers that exist even if nothing lies in them.
+    /// A scope that is not named here is gone with all its items.
+    fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)>;
+
+    /// Lists one scope. `cursor` is what the last complete run over it got, or empty.
+    /// An error fails the scope: nothing in it changes in the archive.
+    fn list(&mut self, scope: &Scope, cursor: &str) -> Result<Listing>;
+
+    /// Reads these items, which a `list` of the scope in this run named. Other scopes may have been listed since.
+    fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>>;
+
+    /// Where an item lies, for messages to the user (`cur/1700000000.M1.host:2,S`).
+    fn position(&self, scope: &Scope, entry: &Entry) -> String {
+        format!("{}: {}", scope.key, entry.key)
+    }
+}
