@@ -51,10 +51,31 @@ pub struct Failure {
     pub error: Error,
 }
 
+/// When two items of a source are one object with several containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// Each is its own.
+    Never,
+    /// Messages with the same bytes (Takeout: a message stands once in every label's file).
+    SameBytes,
+    /// Messages with the same bytes, date and keywords under the same name in several folders (a copied tree of ours).
+    SameName,
+}
+
 /// An account that can be listed and read.
 pub trait Source: Send {
     /// Which account this is.
     fn ident(&self) -> &SourceIdent;
+
+    /// Which items are one object.
+    fn join(&self) -> Join {
+        Join::Never
+    }
+
+    /// True if what the source does not name any more is kept all the same.
+    fn is_additive(&self) -> bool {
+        false
+    }
 
     /// Every scope that exists, selected or not, and the containers that exist even if nothing lies in them.
     /// A scope that is not named here is gone with all its items.

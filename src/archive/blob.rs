@@ -1,0 +1,270 @@
+//! The bytes of an archive: content-addressed by BLAKE3, stored once, in chunks where SQLite's values end.
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Digest, Id};
+use rusqlite::{Connection, MAIN_DB, OptionalExtension, params};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+/// The largest blob that stands in one value of `blobs.data`, where 1.x can read it: SQLite's limit of 1,000,000,000
+/// bytes for a row, less the row's other columns.
+pub const VALUE_MAX: u64 = 999_999_000;
+
+/// The size of the pieces in `blob_chunks`.
+const CHUNK: u64 = 16 << 20;
+
+/// What stands in `blobs.data` of a chunked blob. It is text, so 1.x fails on it instead of exporting an empty file.
+const CHUNKED: &str = "vandelay: stored in blob_chunks";
+
+/// Bytes on their way into the archive, already hashed.
+pub struct NewBlob {
+    digest: Digest,
+    size: u64,
+    bytes: NewBytes,
+}
+
+enum NewBytes {
+    Memory(Vec<u8>),
+    File(File),
+}
+
+impl NewBlob {
+    /// Bytes in memory.
+    pub fn from_bytes(bytes: Vec<u8>) -> NewBlob {
+        NewBlob { digest: Digest::of(&bytes), size: bytes.len() as u64, bytes: NewBytes::Memory(bytes) }
+    }
+
+    /// All bytes of a file, which nobody may change until they are stored.
+    pub fn from_file(mut file: File) -> io::Result<NewBlob> {
+        file.rewind()?;
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let count = file.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(&buffer[..count]);
+        }
+        Ok(NewBlob { digest: Digest(*hasher.finalize().as_bytes()), size: hasher.count(), bytes: NewBytes::File(file) })
+    }
+
+    /// The digest of the bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Their number.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The first bytes, at most `limit` of them: enough for the header of a message.
+    pub fn head(&mut self, limit: usize) -> io::Result<Vec<u8>> {
+        match &mut self.bytes {
+            NewBytes::Memory(bytes) => Ok(bytes[..bytes.len().min(limit)].to_vec()),
+            NewBytes::File(file) => {
+                file.rewind()?;
+                let mut head = Vec::new();
+                file.take(limit as u64).read_to_end(&mut head)?;
+                Ok(head)
+            }
+        }
+    }
+}
+
+/// A failure to store: the archive's fault, or that of the file that the bytes come from.
+pub enum PutError {
+    Archive(rusqlite::Error),
+    Input(io::Error),
+}
+
+impl From<rusqlite::Error> for PutError {
+    fn from(error: rusqlite::Error) -> PutError {
+        PutError::Archive(error)
+    }
+}
+
+/// Stores the bytes unless they are there already; gives the row, and whether it is new.
+pub fn put(conn: &Connection, blob: NewBlob) -> Result<(Id, bool), PutError> {
+    let known = conn
+        .prepare_cached("SELECT id FROM blobs WHERE hash = ?1")?
+        .query_row([blob.digest.0], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok((id, false));
+    }
+    let mut insert = conn.prepare_cached("INSERT INTO blobs (hash, data) VALUES (?1, ?2)")?;
+    let id = match blob.bytes {
+        NewBytes::Memory(bytes) => insert.insert(params![blob.digest.0, bytes])?,
+        NewBytes::File(file) if blob.size <= VALUE_MAX => {
+            // Filled in place, so that a value of nearly 1 GB never stands in memory.
+            let id = insert.insert(params![blob.digest.0, rusqlite::blob::ZeroBlob(blob.size)])?;
+            fill(conn, "blobs", id, file, blob.size)?;
+            id
+        }
+        NewBytes::File(file) => {
+            let id = insert.insert(params![blob.digest.0, CHUNKED])?;
+            put_chunks(conn, id, file, blob.size)?;
+            id
+        }
+    };
+    Ok((id, true))
+}
+
+fn fill(conn: &Connection, table: &str, row: i64, mut file: File, size: u64) -> Result<(), PutError> {
+    file.rewind().map_err(PutError::Input)?;
+    let mut target = conn.blob_open(MAIN_DB, table, "data", row, false)?;
+    copy(&mut file, &mut target, size)?;
+    target.close()?;
+    Ok(())
+}
+
+fn put_chunks(conn: &Connection, blob: Id, mut file: File, size: u64) -> Result<(), PutError> {
+    file.rewind().map_err(PutError::Input)?;
+    conn.execute("INSERT INTO large_blobs (blob_id, size) VALUES (?1, ?2)", params![blob, size as i64])?;
+    let mut insert = conn.prepare_cached("INSERT INTO blob_chunks (blob_id, seq, data) VALUES (?1, ?2, ?3)")?;
+    let mut left = size;
+    for seq in 0_i64.. {
+        if left == 0 {
+            break;
+        }
+        let mut chunk = vec![0; left.min(CHUNK) as usize];
+        file.read_exact(&mut chunk).map_err(PutError::Input)?;
+        left -= chunk.len() as u64;
+        insert.execute(params![blob, seq, chunk])?;
+    }
+    Ok(())
+}
+
+/// Copies exactly `size` bytes; a file that got shorter is an error of the input.
+fn copy(from: &mut File, to: &mut impl Write, size: u64) -> Result<(), PutError> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut left = size;
+    while left > 0 {
+        let part = left.min(buffer.len() as u64) as usize;
+        from.read_exact(&mut buffer[..part]).map_err(PutError::Input)?;
+        to.write_all(&buffer[..part]).map_err(|error| PutError::Input(io::Error::other(error)))?;
+        left -= part as u64;
+    }
+    Ok(())
+}
+
+/// Where the bytes of a blob stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blob {
+    pub id: Id,
+    /// What the bytes must hash to.
+    pub digest: Digest,
+    /// Their number.
+    pub size: u64,
+    /// They stand in `blob_chunks`.
+    pub chunked: bool,
+}
+
+/// Looks a blob up without reading its bytes. `None`: no such row.
+pub fn find(conn: &Connection, id: Id) -> rusqlite::Result<Option<Blob>> {
+    let row = conn
+        .prepare_cached("SELECT CASE WHEN typeof(hash) = 'blob' AND length(hash) = 32 THEN hash END, typeof(data), length(data) FROM blobs WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get::<_, Option<[u8; 32]>>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)))
+        .optional()?;
+    let Some((hash, kind, length)) = row else { return Ok(None) };
+    // A row without a proper hash cannot be right; zeros are the digest of nothing.
+    let digest = Digest(hash.unwrap_or_default());
+    let chunked = kind == "text";
+    let size = if chunked {
+        conn.prepare_cached("SELECT size FROM large_blobs WHERE blob_id = ?1")?
+            .query_row([id], |row| row.get::<_, i64>(0))
+            .optional()
+            .or_else(|error| if no_such_table(&error) { Ok(None) } else { Err(error) })?
+            .unwrap_or(0)
+    } else {
+        length
+    };
+    Ok(Some(Blob { id, digest, size: size.max(0) as u64, chunked }))
+}
+
+/// True where an archive of 1.x lacks one of our tables.
+pub fn no_such_table(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::SqliteFailure(_, Some(message)) if message.starts_with("no such table"))
+        || matches!(error, rusqlite::Error::SqlInputError { msg, .. } if msg.starts_with("no such table"))
+}
+
+/// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end.
+pub fn read_at(conn: &Connection, blob: &Blob, offset: u64, buffer: &mut [u8]) -> rusqlite::Result<usize> {
+    if offset >= blob.size {
+        return Ok(0);
+    }
+    let wanted = ((blob.size - offset).min(buffer.len() as u64)) as usize;
+    let buffer = &mut buffer[..wanted];
+    if !blob.chunked {
+        let source = conn.blob_open(MAIN_DB, "blobs", "data", blob.id, true)?;
+        source.read_at_exact(buffer, offset as usize)?;
+        return Ok(wanted);
+    }
+    let mut done = 0;
+    while done < wanted {
+        let at = offset + done as u64;
+        let row: i64 = conn
+            .prepare_cached("SELECT rowid FROM blob_chunks WHERE blob_id = ?1 AND seq = ?2")?
+            .query_row(params![blob.id, (at / CHUNK) as i64], |row| row.get(0))?;
+        let source = conn.blob_open(MAIN_DB, "blob_chunks", "data", row, true)?;
+        let part = (wanted - done).min((CHUNK - at % CHUNK) as usize);
+        source.read_at_exact(&mut buffer[done..done + part], (at % CHUNK) as usize)?;
+        done += part;
+    }
+    Ok(wanted)
+}
+
+/// Reads a blob from its start to its end in pieces of at most 1 MiB, with one handle per value, so in linear time.
+pub fn stream<E: From<rusqlite::Error>>(conn: &Connection, blob: &Blob, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    let rows: Vec<(&str, i64)> = if blob.chunked {
+        let mut statement = conn.prepare_cached("SELECT rowid FROM blob_chunks WHERE blob_id = ?1 ORDER BY seq")?;
+        let rows = statement.query_map([blob.id], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+        rows.into_iter().map(|row| ("blob_chunks", row)).collect()
+    } else {
+        vec![("blobs", blob.id)]
+    };
+    let mut buffer = vec![0; (blob.size.min(1 << 20)) as usize];
+    for (table, row) in rows {
+        let mut source = conn.blob_open(MAIN_DB, table, "data", row, true)?;
+        source.seek(SeekFrom::Start(0)).map_err(as_sqlite)?;
+        loop {
+            let count = source.read(&mut buffer).map_err(as_sqlite)?;
+            if count == 0 {
+                break;
+            }
+            each(&buffer[..count])?;
+        }
+    }
+    Ok(())
+}
+
+/// rusqlite hides its error in an `io::Error` when a blob is read through `Read`.
+fn as_sqlite(error: io::Error) -> rusqlite::Error {
+    match error.downcast::<rusqlite::Error>() {
+        Ok(inner) => inner,
+        Err(other) => rusqlite::Error::ToSqlConversionFailure(other.into()),
+    }
+}
+
+/// True if the stored bytes hash to what they should.
+pub fn is_sound(conn: &Connection, blob: &Blob) -> rusqlite::Result<bool> {
+    let mut hasher = blake3::Hasher::new();
+    let outcome: rusqlite::Result<()> = stream(conn, blob, |piece| {
+        hasher.update(piece);
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => Ok(hasher.count() == blob.size && hasher.finalize().as_bytes() == &blob.digest.0),
+        // A page of the chain is damaged: so is the blob, and only the blob.
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The error of a blob whose bytes are not what was stored.
+pub fn damaged(blob: &Blob) -> Error {
+    Error::new(Kind::Damaged, format!("blob {} is damaged: its bytes do not match BLAKE3 {}", blob.id, blob.digest.hex()))
+        .hint("'vandelay verify' names everything that it belongs to; take it from another copy of the archive")
+}

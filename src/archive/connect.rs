@@ -1,0 +1,325 @@
+//! Opening an archive: every file is taken as hostile, and a reader leaves no trace beside it.
+//!
+//! Archives are in WAL mode, as 1.x leaves them. A plain read-only connection would then create `-wal` and `-shm`
+//! files, and fail where it may not. So a reader looks first ([`Mode`]): with no write-ahead log there is nothing but
+//! the file, and it is opened as immutable; whoever reads so compares a [`Fingerprint`] before and after, and asks again
+//! if a writer came in between.
+
+use super::schema::{APPLICATION_ID, FORMAT_VERSION, TABLES};
+use crate::error::{Error, Kind, Result};
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How a reader has to open the file, as it is at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// No write-ahead log: the file alone is the archive.
+    Quiet,
+    /// A log with its index beside it: a writer is at work, or one was killed.
+    Live,
+    /// A log without index, on a medium where none may be made: the index is built in memory.
+    Private,
+}
+
+/// What changes when somebody writes to the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    log: Option<u64>,
+    mode: Mode,
+}
+
+impl Fingerprint {
+    /// Looks at the archive and the files beside it.
+    pub fn take(path: &Path) -> std::io::Result<Fingerprint> {
+        let main = fs::metadata(path)?;
+        let log = fs::metadata(beside(path, "-wal")).ok().map(|log| log.len());
+        let mode = match log {
+            None | Some(0) => Mode::Quiet,
+            Some(_) if beside(path, "-shm").exists() => Mode::Live,
+            Some(_) => Mode::Private,
+        };
+        Ok(Fingerprint {
+            file: (main.dev(), main.ino()),
+            size: main.len(),
+            modified: (main.mtime(), main.mtime_nsec()),
+            log,
+            mode,
+        })
+    }
+
+    /// The way to open the archive.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// True if both were taken of the same file, whatever was written to it meanwhile.
+    pub fn same_file(&self, other: &Fingerprint) -> bool {
+        self.file == other.file
+    }
+
+    /// True if nothing was written into the file itself between the two; there may be a log now.
+    pub fn same_content(&self, other: &Fingerprint) -> bool {
+        (self.file, self.size, self.modified) == (other.file, other.size, other.modified)
+    }
+
+    /// True if a connection opened at `other` still shows what the files hold.
+    pub fn holds(&self, other: &Fingerprint) -> bool {
+        match self.mode {
+            Mode::Live => self.same_file(other) && other.mode == Mode::Live,
+            _ => self == other,
+        }
+    }
+}
+
+/// The path of SQLite's side file with this suffix.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// A read-only connection, with a bound on the work of one request.
+pub struct ReadConnection {
+    pub conn: Connection,
+    work: Arc<AtomicU64>,
+}
+
+impl ReadConnection {
+    /// Grants the next request its full budget of work.
+    pub fn restart_budget(&self) {
+        self.work.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Opens the archive for reading in the mode of `fingerprint`.
+pub fn open_reader(path: &Path, fingerprint: &Fingerprint) -> Result<ReadConnection> {
+    let in_rollback_mode = journal_version(path)? == 1;
+    let parameters = match fingerprint.mode {
+        // A file in rollback mode needs no side files to be read, and its locks are wanted.
+        Mode::Quiet if in_rollback_mode => "mode=ro",
+        Mode::Quiet => "mode=ro&immutable=1",
+        Mode::Live => "mode=ro",
+        Mode::Private => "mode=ro&vfs=unix-none",
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(uri(path, parameters), flags).map_err(|error| explain(path, error))?;
+    harden(&conn).map_err(|error| explain(path, error))?;
+    if fingerprint.mode == Mode::Private {
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(|error| explain(path, error))?;
+        conn.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(|error| explain(path, error))?;
+    }
+    let work = bound_work(&mut conn, fingerprint.size).map_err(|error| explain(path, error))?;
+    Ok(ReadConnection { conn, work })
+}
+
+/// Opens the archive for writing, creating it (mode 0600) where it is missing. The caller holds the lock.
+pub fn open_writer(path: &Path) -> Result<Connection> {
+    use std::os::unix::fs::OpenOptionsExt;
+    fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Error::io(format!("cannot open archive {} for writing", path.display()), error))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(uri(path, "mode=rw"), flags).map_err(|error| explain(path, error))?;
+    harden(&conn).map_err(|error| explain(path, error))?;
+    Ok(conn)
+}
+
+/// The format version of an archive, after looking at nothing but its header: 0 for 1.x.
+///
+/// Errors: [`Kind::NoArchive`] if there is no file or it is no SQLite database; [`Kind::Usage`] if a newer program
+/// wrote it.
+pub fn check_header(path: &Path) -> Result<()> {
+    let mut header = [0; 100];
+    let missing = |error: std::io::Error| {
+        let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::NoArchive } else { Kind::Storage };
+        Error::new(kind, format!("cannot open archive {}", path.display())).because(error)
+    };
+    let mut file = File::open(path).map_err(missing)?;
+    if file.metadata().is_ok_and(|meta| meta.is_dir()) {
+        return Err(Error::new(Kind::NoArchive, format!("{} is a directory, not an archive", path.display()))
+            .hint("name the archive file, e.g. alice.sqlite"));
+    }
+    if file.read_exact(&mut header).is_err() || !header.starts_with(b"SQLite format 3\0") {
+        return Err(not_an_archive(path));
+    }
+    let word = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let (version, application) = (word(60), word(68));
+    match application {
+        // The header lags behind the log, so an archive just made may still show zeros here.
+        0 | APPLICATION_ID if version > FORMAT_VERSION => Err(Error::new(
+            Kind::Usage,
+            format!("archive {} has format {version}, made by a newer version of vandelay; this one knows format {FORMAT_VERSION}", path.display()),
+        )
+        .hint("use the newer program; the file was not changed")),
+        0 | APPLICATION_ID => Ok(()),
+        _ => Err(not_an_archive(path)),
+    }
+}
+
+fn not_an_archive(path: &Path) -> Error {
+    Error::new(Kind::NoArchive, format!("{} is not a vandelay archive", path.display()))
+        .hint("an archive is a SQLite file made by 'vandelay import'")
+}
+
+/// 1 = rollback journal, 2 = write-ahead log (SQLite file format 1.3.3).
+fn journal_version(path: &Path) -> Result<u8> {
+    let mut header = [0; 20];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut header))
+        .map_err(|error| Error::io(format!("cannot read archive {}", path.display()), error))?;
+    Ok(header[18])
+}
+
+/// SQLite's own advice for files from strangers (sqlite.org/security.html).
+fn harden(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    conn.set_limit(Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1)?;
+    conn.set_limit(Limit::SQLITE_LIMIT_EXPR_DEPTH, 200)?;
+    conn.set_limit(Limit::SQLITE_LIMIT_WORKER_THREADS, 0)?;
+    conn.busy_timeout(Duration::from_secs(10))?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    conn.pragma_update(None, "mmap_size", 0)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Interrupts a request that works longer than any honest file of this size can ask for: a B-tree whose pages point
+/// at each other again and again looks endless.
+fn bound_work(conn: &mut Connection, size: u64) -> rusqlite::Result<Arc<AtomicU64>> {
+    const STEP: u16 = 10_000;
+    let budget = 5_000_000 + size.saturating_mul(4);
+    let work = Arc::new(AtomicU64::new(0));
+    let used = Arc::clone(&work);
+    conn.progress_handler(
+        i32::from(STEP),
+        Some(move || used.fetch_add(u64::from(STEP), Ordering::Relaxed) > budget),
+    )?;
+    Ok(work)
+}
+
+/// Checks that the schema holds nothing but tables and indexes, and that the tables an archive must have are there.
+/// Gives the columns of each content table that exist.
+pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static str, Vec<String>>> {
+    let mut found: HashMap<&'static str, Vec<String>> = HashMap::new();
+    let mut statement = conn
+        .prepare("SELECT type, name, coalesce(sql, '') FROM sqlite_schema")
+        .map_err(|error| explain(path, error))?;
+    let objects = statement
+        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))
+        .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+        .map_err(|error| explain(path, error))?;
+    for (kind, name, sql) in &objects {
+        let words: Vec<String> = sql.split_whitespace().take(2).map(str::to_ascii_uppercase).collect();
+        let is_virtual = words.get(1).is_some_and(|word| word == "VIRTUAL");
+        if !matches!(kind.as_str(), "table" | "index") || is_virtual {
+            return Err(Error::new(
+                Kind::NoArchive,
+                format!("archive {} is refused: its schema holds a {} ({name:?}), which no archive has", path.display(), if is_virtual { "virtual table" } else { kind }),
+            )
+            .hint("the file may have been tampered with; use another copy"));
+        }
+    }
+    for table in TABLES.iter().map(|table| table.name).chain(["sources", "blobs"]) {
+        let mut statement =
+            conn.prepare("SELECT name, hidden FROM pragma_table_xinfo(?1)").map_err(|error| explain(path, error))?;
+        let columns = statement
+            .query_map([table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
+            .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+            .map_err(|error| explain(path, error))?;
+        if columns.iter().any(|(_, hidden)| *hidden != 0) {
+            return Err(Error::new(
+                Kind::NoArchive,
+                format!("archive {} is refused: table {table} has generated columns, which no archive has", path.display()),
+            ));
+        }
+        found.insert(table, columns.into_iter().map(|(name, _)| name).collect());
+    }
+    for required in ["sources", "blobs", "emails", "mailboxes"] {
+        if found.get(required).is_none_or(Vec::is_empty) {
+            return Err(not_an_archive(path));
+        }
+    }
+    Ok(found)
+}
+
+/// Turns SQLite's error into ours: busy, full, damaged and the rest want different answers.
+pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+    let name = path.display();
+    let code = error.sqlite_error_code();
+    let (kind, what, hint) = match code {
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => (
+            Kind::Locked,
+            format!("archive {name} is in use by another program"),
+            Some("wait until it has finished, then try again (Vandelay 1.x lets nobody in while it works)".to_owned()),
+        ),
+        Some(Code::DiskFull) => (
+            Kind::Storage,
+            format!("no space left on the file system of archive {name}"),
+            Some(format!("free some space, then run the command again: it goes on where it stopped{}", free_space(path))),
+        ),
+        Some(Code::DatabaseCorrupt) => {
+            (Kind::Damaged, format!("archive {name} is damaged"), Some("run 'vandelay verify' on it, and keep your other copies".to_owned()))
+        }
+        Some(Code::NotADatabase) => (Kind::NoArchive, format!("{name} is not a vandelay archive"), None),
+        Some(Code::OperationInterrupted) => {
+            (Kind::Damaged, format!("archive {name} is damaged: a table in it has no end"), Some("use another copy".to_owned()))
+        }
+        Some(Code::ReadOnly) => (Kind::Storage, format!("archive {name} cannot be written"), Some("check the permissions of the file and its directory".to_owned())),
+        _ => (Kind::Storage, format!("cannot read or write archive {name}"), None),
+    };
+    let error = Error::new(kind, what).because(error);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// ` (12345 bytes are free now)`, or nothing where the system does not say.
+fn free_space(path: &Path) -> String {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(text) = std::ffi::CString::new(directory.as_os_str().as_bytes()) else { return String::new() };
+    // SAFETY: `text` is a NUL-terminated path and `stat` a plain struct that statvfs fills.
+    let free = unsafe {
+        let mut stat: libc::statvfs = std::mem::zeroed();
+        (libc::statvfs(text.as_ptr(), &mut stat) == 0).then(|| stat.f_bavail as u64 * stat.f_frsize as u64)
+    };
+    free.map(|bytes| format!(" ({bytes} bytes are free now)")).unwrap_or_default()
+}
+
+/// A `file:` URI of the path; everything but letters, digits and slashes is percent-encoded.
+fn uri(path: &Path, parameters: &str) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut uri = String::from("file://");
+    for &byte in absolute.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(byte as char),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push('?');
+    uri.push_str(parameters);
+    uri
+}

@@ -1,0 +1,104 @@
+//! What an archive notes of a message beside its bytes: the key that recognises it elsewhere, and its date.
+
+use mail_parser::{HeaderName, HeaderValue, MessageParser};
+
+/// How much of a message is looked at for its header, in bytes. What lies beyond has no part in the key.
+pub const HEAD_MAX: usize = 1 << 20;
+
+/// What the header of a message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The JSON object of `emails.message_match` (FORMAT.md).
+    pub message_match: String,
+    /// The Date header in seconds since 1970, if there is one that makes sense.
+    pub date: Option<i64>,
+}
+
+/// Reads the header of a message. `head` are its first bytes, at most [`HEAD_MAX`] of which count.
+///
+/// The key is that of Vandelay 1.x: all Message-IDs, and a fingerprint over From, Subject, Date and To.
+pub fn summary(head: &[u8]) -> Summary {
+    let head = header_of(&head[..head.len().min(HEAD_MAX)]);
+    let parser = MessageParser::new()
+        .header_id(HeaderName::MessageId)
+        .header_address(HeaderName::From)
+        .header_address(HeaderName::To)
+        .header_text(HeaderName::Subject)
+        .header_date(HeaderName::Date)
+        .default_header_ignore();
+    let message = parser.parse_headers(head);
+    let mut ids = Vec::new();
+    let (mut from, mut to, mut subject, mut date_text, mut date) = (String::new(), String::new(), String::new(), String::new(), None);
+    if let Some(message) = &message {
+        for header in message.headers() {
+            match (&header.name, &header.value) {
+                (HeaderName::MessageId, HeaderValue::Text(id)) => ids.push(id.to_string()),
+                (HeaderName::MessageId, HeaderValue::TextList(list)) => ids.extend(list.iter().map(|id| id.to_string())),
+                _ => {}
+            }
+        }
+        from = addresses(message.from());
+        to = addresses(message.to());
+        subject = message.subject().unwrap_or_default().to_owned();
+        if let Some(found) = message.date() {
+            date_text = found.to_rfc3339();
+            date = found.is_valid().then(|| found.to_timestamp());
+        }
+    }
+    let mut ids: Vec<String> = ids.iter().map(|id| normal_id(id)).filter(|id| !id.is_empty()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut hasher = blake3::Hasher::new();
+    for (at, field) in [&from, &subject, &date_text, &to].into_iter().enumerate() {
+        if at > 0 {
+            hasher.update(&[0x1F]);
+        }
+        hasher.update(field.as_bytes());
+    }
+    let fingerprint = hasher.finalize().to_hex().to_string();
+    Summary { message_match: serde_json::json!({ "m": ids, "f": fingerprint }).to_string(), date }
+}
+
+/// The header with its empty line, so that no body is ever parsed.
+fn header_of(head: &[u8]) -> &[u8] {
+    let lf = memchr::memmem::find(head, b"\n\n").map(|at| at + 2);
+    let crlf = memchr::memmem::find(&head[..lf.unwrap_or(head.len())], b"\n\r\n").map(|at| at + 3);
+    &head[..crlf.or(lf).unwrap_or(head.len())]
+}
+
+fn addresses(address: Option<&mail_parser::Address<'_>>) -> String {
+    let list = address.into_iter().flat_map(|address| address.iter());
+    list.filter_map(|address| address.address()).map(str::to_lowercase).collect::<Vec<_>>().join(",")
+}
+
+fn normal_id(id: &str) -> String {
+    let id = id.trim();
+    let id = id.strip_prefix('<').unwrap_or(id);
+    let id = id.strip_suffix('>').unwrap_or(id);
+    id.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_and_date_of_a_plain_message() {
+        let summary = summary(b"Message-ID: <A@b.C>\r\nFrom: X <X@Example.org>\r\nDate: Fri, 21 Nov 1997 09:55:06 -0600\r\nSubject: =?utf-8?q?Gr=C3=BCn?=\r\n\r\nMessage-ID: <no@no>\r\n");
+        let json: serde_json::Value = serde_json::from_str(&summary.message_match).unwrap();
+        assert_eq!(json["m"], serde_json::json!(["a@b.c"]));
+        let mut expected = blake3::Hasher::new();
+        expected.update(b"x@example.org\x1fGr\xc3\xbcn\x1f1997-11-21T09:55:06-06:00\x1f");
+        assert_eq!(json["f"], expected.finalize().to_hex().to_string());
+        assert_eq!(summary.date, Some(880_127_706));
+    }
+
+    #[test]
+    fn no_header_at_all_is_the_key_of_nothing() {
+        let nothing = blake3::hash(&[0x1F; 3]).to_hex().to_string();
+        for bytes in [&b""[..], b"\r\n", b"no header here", &[0xFF, 0, 0x0A]] {
+            let json: serde_json::Value = serde_json::from_str(&summary(bytes).message_match).unwrap();
+            assert_eq!((json["m"].as_array().unwrap().len(), json["f"].as_str().unwrap()), (0, nothing.as_str()), "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Bringing an archive to the state of a source: list, compare, fetch, store, and account for everything found.
+//!
+//! [`import`](import::import) is the only flow; it knows neither SQL nor where an account lives.
+
+pub mod containers;
+pub mod import;
+pub mod pipeline;
+pub mod plan;
+pub mod report;
+pub mod store;

@@ -1,0 +1,151 @@
+//! Fetching and hashing on one thread while the other writes: in order, within a bounded amount of memory.
+
+use crate::archive::NewBlob;
+use crate::error::Error;
+use crate::format::{ics, jscal, jscard, mail};
+use crate::model::{Body, EventType, ItemData};
+use crate::source::{Failure, Items};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// Bytes that may wait for the writer.
+const IN_FLIGHT: u64 = 24 << 20;
+
+/// Items that may wait for the writer.
+const QUEUE: usize = 512;
+
+/// An item that only has to be written.
+pub struct Ready {
+    pub key: Box<str>,
+    pub bytes: Bytes,
+    pub size: u64,
+    pub content: Content,
+}
+
+/// The bytes to store.
+pub enum Bytes {
+    Whole(NewBlob),
+    /// Ranges of something that several items share.
+    Part { whole: Arc<Vec<u8>>, ranges: String },
+}
+
+/// What was found out from the bytes.
+pub enum Content {
+    Email { received: i64, message_match: String },
+    Event { data: String, data_type: EventType, remark: Option<String> },
+    Card { uid: String, data: String, remark: Option<String> },
+    Script { name: String, is_active: bool },
+    File { name: String, media_type: Option<String>, modified: Option<i64> },
+}
+
+/// Runs `items` on a thread of its own and hands each ready item to `each`, which says whether to go on.
+pub fn run(items: Items<'_>, mut each: impl FnMut(Result<Ready, Failure>) -> bool) {
+    let gate = Gate::default();
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let gate = &gate;
+        scope.spawn(move || {
+            for item in items {
+                let ready = item.and_then(|item| {
+                    let key = item.key.clone();
+                    prepare(item.key, item.body, item.data).map_err(|error| Failure { key, vanished: false, error })
+                });
+                gate.enter(ready.as_ref().map_or(0, |ready| ready.size));
+                if sender.send(ready).is_err() {
+                    break;
+                }
+            }
+        });
+        drain(receiver, gate, &mut each);
+    });
+}
+
+fn drain(receiver: Receiver<Result<Ready, Failure>>, gate: &Gate, each: &mut impl FnMut(Result<Ready, Failure>) -> bool) {
+    for ready in &receiver {
+        let size = ready.as_ref().map_or(0, |ready| ready.size);
+        let go_on = each(ready);
+        gate.leave(size);
+        if !go_on {
+            gate.open();
+            return;
+        }
+    }
+}
+
+/// Hashes and reads what an archive row needs to know.
+fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
+    let spool = |error| Error::io("cannot read back spooled bytes", error);
+    let (mut bytes, assembled) = match body {
+        Body::Bytes(bytes) => match data {
+            // Conversion wants the bytes, storing wants to own them.
+            ItemData::Event { .. } | ItemData::Card { .. } => (Bytes::Whole(NewBlob::from_bytes(bytes.clone())), Some(bytes)),
+            _ => (Bytes::Whole(NewBlob::from_bytes(bytes)), None),
+        },
+        Body::File(file) => (Bytes::Whole(NewBlob::from_file(file).map_err(spool)?), None),
+        Body::Part { whole, ranges } => {
+            let assembled = ics::assemble(&whole, &ranges);
+            let list: Vec<[u64; 2]> = ranges.iter().map(|range| [range.start, range.end]).collect();
+            let ranges = serde_json::to_string(&list).unwrap_or_default();
+            (Bytes::Part { whole, ranges }, Some(assembled))
+        }
+    };
+    let size = match (&bytes, &assembled) {
+        (Bytes::Whole(blob), _) => blob.size(),
+        (_, assembled) => assembled.as_ref().map_or(0, Vec::len) as u64,
+    };
+    let content = match data {
+        ItemData::Email { received, fallback } => {
+            let head = match &mut bytes {
+                Bytes::Whole(blob) => blob.head(mail::HEAD_MAX).map_err(spool)?,
+                Bytes::Part { .. } => assembled.unwrap_or_default(),
+            };
+            let summary = mail::summary(&head);
+            let received = received.or(summary.date).unwrap_or(fallback);
+            Content::Email { received, message_match: summary.message_match }
+        }
+        ItemData::Event { uid, data_type } => {
+            let converted = jscal::to_jscalendar(&assembled.unwrap_or_default(), &uid, data_type);
+            Content::Event { data: converted.data.to_string(), data_type, remark: converted.remark }
+        }
+        ItemData::Card { uid } => {
+            let converted = jscard::to_jscontact(&assembled.unwrap_or_default(), &uid);
+            Content::Card { uid, data: converted.data.to_string(), remark: converted.remark }
+        }
+        ItemData::Script { name, is_active } => Content::Script { name, is_active },
+        ItemData::File { name, media_type, modified } => Content::File { name, media_type, modified },
+    };
+    Ok(Ready { key, bytes, size, content })
+}
+
+/// Lets bytes in as long as not too many wait; one item alone always gets in.
+#[derive(Default)]
+struct Gate {
+    waiting: Mutex<u64>,
+    changed: Condvar,
+    opened: std::sync::atomic::AtomicBool,
+}
+
+impl Gate {
+    fn enter(&self, size: u64) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open = || self.opened.load(std::sync::atomic::Ordering::Acquire);
+        let mut waiting = self
+            .changed
+            .wait_while(waiting, |waiting| *waiting > 0 && *waiting + size > IN_FLIGHT && !is_open())
+            .unwrap_or_else(PoisonError::into_inner);
+        *waiting += size;
+    }
+
+    fn leave(&self, size: u64) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) -= size;
+        self.changed.notify_all();
+    }
+
+    /// Nobody takes anything out any more: let the other thread run into its closed channel.
+    fn open(&self) {
+        self.opened.store(true, std::sync::atomic::Ordering::Release);
+        drop(self.waiting.lock());
+        self.changed.notify_all();
+    }
+}
+

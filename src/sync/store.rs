@@ -1,0 +1,294 @@
+//! Turning fetched items into rows: which row an item is, and what a row holds when several items are one.
+
+use super::containers::Ids;
+use super::pipeline::{Bytes, Content, Ready};
+use crate::archive::value::{NULL, Value, int, opt_text, text};
+use crate::archive::{EmailFields, Known, Writer, ids_json, now, parse_ids, parse_keywords, rfc3339};
+use crate::error::Result;
+use crate::model::{Attrs, Id, Kind};
+use crate::source::Join;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What became of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    New,
+    Changed,
+    Unchanged,
+    /// It is one with an object that is stored already.
+    Duplicate,
+}
+
+/// Known items that the source does not name any more, by row: scope row and key of each.
+pub type Dying = HashMap<Id, Vec<(i64, Box<str>)>>;
+
+/// Writes items of one run.
+pub struct Store<'a> {
+    pub writer: &'a mut Writer,
+    pub ids: &'a Ids,
+    pub join: Join,
+    /// A message that turns up elsewhere while its old place is gone was moved: it keeps its row.
+    pub dying: Dying,
+    last_whole: Option<(Arc<Vec<u8>>, Id)>,
+    json: HashMap<Arc<Attrs>, (String, Vec<Id>)>,
+}
+
+/// Where an item lies and what is known of it before its bytes.
+pub struct Place<'a> {
+    pub scope: i64,
+    pub key: &'a str,
+    pub rev: &'a str,
+    pub attrs: &'a Arc<Attrs>,
+}
+
+impl<'a> Store<'a> {
+    /// A store for one run.
+    pub fn new(writer: &'a mut Writer, ids: &'a Ids, join: Join, dying: Dying) -> Store<'a> {
+        Store { writer, ids, join, dying, last_whole: None, json: HashMap::new() }
+    }
+
+    /// Stores an item.
+    pub fn item(&mut self, place: &Place<'_>, ready: Ready) -> Result<Fate> {
+        let size = ready.size;
+        match ready.content {
+            Content::Email { received, message_match } => {
+                let (blob, is_new, _) = self.blob(ready.bytes)?;
+                self.email(place, blob, is_new, size, received, &message_match)
+            }
+            Content::Event { data, data_type, .. } => {
+                let fields = |parents: &[Id]| vec![("calendar_ids", text(ids_json(parents))), ("data", text(&data)), ("data_type", text(data_type.name()))];
+                self.object(Kind::CalendarEvent, place, ready.bytes, fields)
+            }
+            Content::Card { uid, data, .. } => {
+                let (keywords, parents) = self.attrs(Kind::AddressBook, place.attrs);
+                let known = self.writer.known(place.scope, place.key)?;
+                let twin = self.writer.find_card(&uid)?.filter(|(id, _)| known.as_ref().is_none_or(|known| known.0 != *id));
+                if let Some((id, twin_data)) = &twin
+                    && known.is_none()
+                    && *twin_data == data
+                {
+                    self.link(place, &keywords, &parents, *id)?;
+                    self.settle(Kind::ContactCard, *id)?;
+                    return Ok(Fate::Duplicate);
+                }
+                // The column is unique in the whole archive; the card's own bytes and data keep their uid.
+                let column = match &twin {
+                    Some(_) => format!("{uid}~{}", &crate::model::Digest::of(format!("{}\u{1f}{}", place.scope, place.key).as_bytes()).hex()[..8]),
+                    None => uid,
+                };
+                let fields = |parents: &[Id]| vec![("uid", text(&column)), ("address_book_ids", text(ids_json(parents))), ("data", text(&data))];
+                self.object(Kind::ContactCard, place, ready.bytes, fields)
+            }
+            Content::Script { name, is_active } => {
+                let (blob, ..) = self.blob(ready.bytes)?;
+                let fields = [("name", text(name)), ("is_active", int(i64::from(is_active)))];
+                self.plain(Kind::SieveScript, place, &fields, blob)
+            }
+            Content::File { name, media_type, modified } => {
+                let (blob, ..) = self.blob(ready.bytes)?;
+                let (_, parents) = self.attrs(Kind::FileNode, place.attrs);
+                let modified = modified.map(rfc3339);
+                let mut fields = vec![
+                    ("parent_id", parents.first().copied().map_or(NULL, int)),
+                    ("node_type", text("file")),
+                    ("name", text(name)),
+                    ("media_type", opt_text(media_type.as_deref())),
+                    ("modified", opt_text(modified.as_deref())),
+                ];
+                if self.writer.known(place.scope, place.key)?.is_none() {
+                    fields.push(("created", text(modified.unwrap_or_else(now))));
+                }
+                self.plain(Kind::FileNode, place, &fields, blob)
+            }
+        }
+    }
+
+    /// Gives a known item other keywords or containers; its bytes stand.
+    pub fn touch(&mut self, kind: Kind, place: &Place<'_>, id: Id) -> Result<()> {
+        let (keywords, parents) = self.attrs(container_of(kind), place.attrs);
+        self.link(place, &keywords, &parents, id)?;
+        if kind == Kind::Email && self.join == Join::SameName {
+            let origins = self.writer.origins_of(kind, id)?;
+            // Copies that were one message as long as they were equal part when one gets another flag.
+            if origins.iter().any(|(other, _)| *other != keywords)
+                && let Some((blob, size)) = self.writer.email_blob(id)?
+                && let Some((_, _, _, received, message_match)) = self.writer.email_row(id)?
+            {
+                let fields = EmailFields { mailbox_ids: &parents, keywords: &keywords, received, message_match: &message_match };
+                let copy = self.writer.insert_email(&fields, blob, size)?;
+                self.link(place, &keywords, &parents, copy)?;
+            }
+        }
+        self.settle(kind, id)
+    }
+
+    /// Takes an item out of its scope, and its row out of the current state if nothing else is that row.
+    pub fn gone(&mut self, kind: Kind, scope: i64, key: &str, id: Id) -> Result<()> {
+        self.writer.unlink(scope, key)?;
+        self.settle(kind, id)
+    }
+
+    fn email(&mut self, place: &Place<'_>, blob: Id, blob_is_new: bool, size: u64, received: i64, message_match: &str) -> Result<Fate> {
+        let (keywords, parents) = self.attrs(Kind::Mailbox, place.attrs);
+        let known = self.writer.known(place.scope, place.key)?;
+        if let Some((id, _)) = known
+            && self.writer.email_blob(id)?.is_some_and(|(known_blob, _)| known_blob == blob)
+        {
+            let before = self.writer.changes().get(&Kind::Email).copied();
+            self.touch(Kind::Email, place, id)?;
+            let after = self.writer.changes().get(&Kind::Email).copied();
+            return Ok(if before == after { Fate::Unchanged } else { Fate::Changed });
+        }
+        if !blob_is_new && known.is_none() {
+            for (id, mailboxes, its_keywords, its_received) in self.writer.emails_with_blob(blob)? {
+                if self.dying.contains_key(&id) && self.writer.origins_of(Kind::Email, id)?.len() == self.dying[&id].len() {
+                    for (scope, key) in self.dying.remove(&id).unwrap_or_default() {
+                        self.writer.unlink(scope, &key)?;
+                    }
+                    self.link(place, &keywords, &parents, id)?;
+                    self.settle(Kind::Email, id)?;
+                    return Ok(Fate::Changed);
+                }
+                let is_one = match self.join {
+                    Join::Never => false,
+                    Join::SameBytes => !self.writer.origins_of(Kind::Email, id)?.is_empty(),
+                    Join::SameName => {
+                        its_keywords == keywords
+                            && its_received == received
+                            && !parents.iter().any(|parent| mailboxes.contains(parent))
+                            && self.writer.is_known_as(id, place.key)?
+                    }
+                };
+                if is_one {
+                    self.link(place, &keywords, &parents, id)?;
+                    self.settle(Kind::Email, id)?;
+                    return Ok(if self.join == Join::SameBytes { Fate::Duplicate } else { Fate::New });
+                }
+            }
+        }
+        let fields = EmailFields { mailbox_ids: &parents, keywords: &keywords, received, message_match };
+        let id = self.writer.insert_email(&fields, blob, size)?;
+        self.link(place, &keywords, &parents, id)?;
+        match known {
+            Some((old, _)) => {
+                self.settle(Kind::Email, old)?;
+                Ok(Fate::Changed)
+            }
+            None => Ok(Fate::New),
+        }
+    }
+
+    /// An event or a card: a row with JSON and the source's own bytes beside it.
+    fn object(
+        &mut self,
+        kind: Kind,
+        place: &Place<'_>,
+        bytes: Bytes,
+        fields: impl Fn(&[Id]) -> Vec<(&'static str, Value)>,
+    ) -> Result<Fate> {
+        let (keywords, parents) = self.attrs(container_of(kind), place.attrs);
+        let (blob, _, ranges) = self.blob(bytes)?;
+        let known = self.writer.known(place.scope, place.key)?;
+        let (id, fate) = match known {
+            Some((id, _)) => {
+                self.writer.keep(kind, id)?;
+                self.writer.update(kind, id, &fields(&parents), None)?;
+                (id, Fate::Changed)
+            }
+            None => (self.writer.insert(kind, &fields(&parents), None)?, Fate::New),
+        };
+        self.writer.set_original(kind, id, blob, ranges.as_deref())?;
+        self.link(place, &keywords, &parents, id)?;
+        Ok(fate)
+    }
+
+    /// A script or a file: a row with a blob.
+    fn plain(&mut self, kind: Kind, place: &Place<'_>, fields: &[(&'static str, Value)], blob: Id) -> Result<Fate> {
+        let (id, fate) = match self.writer.known(place.scope, place.key)? {
+            Some((id, _)) => (id, if self.writer.update(kind, id, fields, Some(blob))? { Fate::Changed } else { Fate::Unchanged }),
+            None => (self.writer.insert(kind, fields, Some(blob))?, Fate::New),
+        };
+        let (keywords, parents) = self.attrs(container_of(kind), place.attrs);
+        self.link(place, &keywords, &parents, id)?;
+        Ok(fate)
+    }
+
+    /// Makes a row say what its origins say together; a row without origins leaves the current state.
+    fn settle(&mut self, kind: Kind, id: Id) -> Result<()> {
+        let origins = self.writer.origins_of(kind, id)?;
+        if origins.is_empty() {
+            return match kind {
+                Kind::Email => self.writer.remove_email(id),
+                _ => self.writer.remove(kind, id),
+            };
+        }
+        let mut parents: Vec<Id> = origins.iter().flat_map(|(_, parents)| parse_ids(parents)).collect();
+        parents.sort_unstable();
+        parents.dedup();
+        match kind {
+            Kind::Email => {
+                let mut keywords: Vec<String> = origins.iter().flat_map(|(keywords, _)| parse_keywords(keywords)).collect();
+                keywords.sort_unstable();
+                keywords.dedup();
+                self.writer.update_email(id, &parents, &serde_json::json!(keywords).to_string())?;
+            }
+            Kind::CalendarEvent => {
+                self.writer.update(kind, id, &[("calendar_ids", text(ids_json(&parents)))], None)?;
+            }
+            Kind::ContactCard => {
+                self.writer.update(kind, id, &[("address_book_ids", text(ids_json(&parents)))], None)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, place: &Place<'_>, keywords: &str, parents: &[Id], id: Id) -> Result<()> {
+        let known = Known { key: place.key, rev: place.rev, keywords, parents: &ids_json(parents), local_id: id };
+        self.writer.link(place.scope, &known)
+    }
+
+    fn blob(&mut self, bytes: Bytes) -> Result<(Id, bool, Option<String>)> {
+        match bytes {
+            Bytes::Whole(blob) => {
+                let (id, is_new) = self.writer.put_blob(blob)?;
+                Ok((id, is_new, None))
+            }
+            Bytes::Part { whole, ranges } => {
+                let id = match &self.last_whole {
+                    Some((known, id)) if Arc::ptr_eq(known, &whole) => *id,
+                    _ => {
+                        let (id, _) = self.writer.put_blob(crate::archive::NewBlob::from_bytes(whole.to_vec()))?;
+                        self.last_whole = Some((whole, id));
+                        id
+                    }
+                };
+                Ok((id, false, Some(ranges)))
+            }
+        }
+    }
+
+    /// Keywords as JSON and containers as rows.
+    fn attrs(&mut self, containers: Kind, attrs: &Arc<Attrs>) -> (String, Vec<Id>) {
+        self.json.entry(Arc::clone(attrs)).or_insert_with(|| attrs_of(self.ids, containers, attrs)).clone()
+    }
+}
+
+/// Keywords as JSON and containers as rows, in the form in which origins keep them.
+pub fn attrs_of(ids: &Ids, containers: Kind, attrs: &Attrs) -> (String, Vec<Id>) {
+    let mut parents: Vec<Id> = attrs.parents.iter().filter_map(|key| ids.get(&(containers, key.clone())).copied()).collect();
+    parents.sort_unstable();
+    parents.dedup();
+    (serde_json::json!(attrs.keywords).to_string(), parents)
+}
+
+/// The type of the containers that items of a type lie in.
+pub fn container_of(kind: Kind) -> Kind {
+    match kind {
+        Kind::CalendarEvent => Kind::Calendar,
+        Kind::ContactCard => Kind::AddressBook,
+        Kind::FileNode => Kind::FileNode,
+        _ => Kind::Mailbox,
+    }
+}
