@@ -1,5 +1,7 @@
 //! Vandelay keeps one person's account in one SQLite file.
+pub mod archive;
 pub mod error;
 pub mod format;
 pub mod model;
 pub mod source;
+pub mod sync;

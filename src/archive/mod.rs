@@ -1,16 +1,18 @@
 //! The archive file: the only room that speaks SQL.
-#![doc = ""]
 
 mod blob;
 mod connect;
 mod index;
+mod ledger;
 mod lock;
 mod read;
 mod schema;
+pub mod value;
 mod write;
 
 pub use blob::{Blob, NewBlob};
 pub use index::{EmailFields, UNFILED, epoch, ids_json, parse_ids, parse_keywords, rfc3339};
+pub use ledger::{Blank, Known, KnownScope, Ledger};
 pub use lock::host;
 pub use read::{At, BlobReader, Listed, MailboxState, Moment, Reader, Record, Snapshot};
-pub use write::{Changes, Fields, Known, State, Writer, now};
+pub use write::{Changes, Fields, State, Writer, now};

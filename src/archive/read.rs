@@ -264,6 +264,15 @@ impl Reader {
         Err(Error::new(Fault::Locked, format!("archive {} is being changed all the time", self.path.display())).hint("try again when the import is done"))
     }
 
+    /// Runs `work` once, whatever comes in between.
+    pub(super) fn once<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let pooled = self.checkout().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        pooled.conn.restart_budget();
+        let result = work(&pooled.conn.conn);
+        self.give_back(pooled);
+        result
+    }
+
     /// True if the file still holds what it held at `then`, or is not at its path any more (then nobody writes to it).
     fn unchanged_since(&self, then: &Fingerprint) -> bool {
         match Fingerprint::take(&self.path) {

@@ -1,1 +1,117 @@
+//! Which folders a run takes: `--include`, `--exclude` and `--folder`.
 
+use regex::Regex;
+
+use crate::error::{Error, Kind, Result};
+
+/// A choice of folders by their decoded full names, `/` between the parts.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    include: Vec<Regex>,
+    exclude: Vec<Regex>,
+    folders: Vec<String>,
+}
+
+impl Filter {
+    /// Takes the folders that some `include` matches (all, if there is none) and no `exclude` does: regular
+    /// expressions searched for anywhere in the name. Or else those that `folders` names in full; `INBOX` is taken in
+    /// any case, and `.A.B` and `A.B` (Maildir++) mean `A/B` as well.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for an invalid expression, and for `folders` beside `include` or `exclude`.
+    pub fn new(include: &[String], exclude: &[String], folders: &[String]) -> Result<Filter> {
+        if !folders.is_empty() && !(include.is_empty() && exclude.is_empty()) {
+            return Err(Error::new(Kind::Usage, "--folder cannot stand beside --include or --exclude")
+                .hint("name all folders with --folder, or use expressions alone"));
+        }
+        Ok(Filter {
+            include: compile("--include", include)?,
+            exclude: compile("--exclude", exclude)?,
+            folders: folders.to_vec(),
+        })
+    }
+
+    /// The filter that takes every folder.
+    pub fn all() -> Filter {
+        Filter::default()
+    }
+
+    /// Whether the folder `name` is taken.
+    pub fn selects(&self, name: &str) -> bool {
+        if !self.folders.is_empty() {
+            return self.folders.iter().any(|folder| names(folder, name));
+        }
+        (self.include.is_empty() || self.include.iter().any(|pattern| pattern.is_match(name)))
+            && !self.exclude.iter().any(|pattern| pattern.is_match(name))
+    }
+
+    /// Those of `--folder` that name none of `names`: misspelled, or gone.
+    pub fn unmatched<'f>(&'f self, existing: &[&str]) -> Vec<&'f str> {
+        let is_missing = |folder: &&String| !existing.iter().any(|name| names(folder, name));
+        self.folders.iter().filter(is_missing).map(String::as_str).collect()
+    }
+}
+
+/// Whether `folder`, as the user wrote it, means the folder `name`.
+fn names(folder: &str, name: &str) -> bool {
+    let dotted = || name.replace('/', ".");
+    folder == name
+        || (name == "INBOX" && folder.eq_ignore_ascii_case(name))
+        || (folder.contains('.') && folder.strip_prefix('.').unwrap_or(folder) == dotted())
+}
+
+fn compile(flag: &str, patterns: &[String]) -> Result<Vec<Regex>> {
+    let compile = |pattern: &String| {
+        Regex::new(pattern).map_err(|error| {
+            // The crate draws the pattern over several lines; the last one says what is wrong.
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default().trim();
+            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+            Error::new(Kind::Usage, format!("{flag} {pattern:?} is no regular expression: {reason}"))
+                .hint("a backslash before a character takes it literally; for a folder's exact name use --folder")
+        })
+    };
+    patterns.iter().map(compile).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(list: &[&str]) -> Vec<String> {
+        list.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    fn filter(include: &[&str], exclude: &[&str], folders: &[&str]) -> Filter {
+        Filter::new(&strings(include), &strings(exclude), &strings(folders)).unwrap()
+    }
+
+    #[test]
+    fn expressions() {
+        let some = filter(&["^Archive/", "(?i)inbox"], &["2019$"], &[]);
+        assert!(some.selects("Archive/2024") && some.selects("INBOX"));
+        assert!(!some.selects("Archive/2019") && !some.selects("Archive") && !some.selects("Sent"));
+        assert!(Filter::all().selects("anything"));
+        assert!(!filter(&[], &["Spam"], &[]).selects("INBOX/Spam"));
+    }
+
+    #[test]
+    fn folders() {
+        let some = filter(&[], &[], &["Archive/2024", ".Lists.rust", "inbox", "A.B", "v1.0"]);
+        for name in ["Archive/2024", "Lists/rust", "INBOX", "A/B", "v1.0"] {
+            assert!(some.selects(name), "{name}");
+        }
+        for name in ["Archive", "Archive/2024/01", "archive/2024", "Lists"] {
+            assert!(!some.selects(name), "{name}");
+        }
+        assert_eq!(some.unmatched(&["INBOX", "A/B", "v1.0"]), ["Archive/2024", ".Lists.rust"]);
+    }
+
+    #[test]
+    fn errors() {
+        let error = Filter::new(&strings(&["a(b"]), &[], &[]).unwrap_err();
+        assert_eq!(error.kind, Kind::Usage);
+        assert_eq!(error.to_string(), "--include \"a(b\" is no regular expression: unclosed group");
+        assert_eq!(Filter::new(&[], &strings(&["x"]), &strings(&["y"])).unwrap_err().kind, Kind::Usage);
+    }
+}
