@@ -103,7 +103,7 @@ impl Writer {
     fn index(&mut self, id: Id, mailboxes: &[Id], keywords: &str, received: i64, size: u64) -> Result<()> {
         let run = self.run();
         self.touched_mailboxes.extend(or_unfiled(mailboxes));
-        add(&self.conn, id, or_unfiled(mailboxes), keywords, received, size, run).map_err(|error| self.explain(error))
+        add(&self.conn, id, mailboxes, keywords, received, size, run).map_err(|error| self.explain(error))
     }
 
     fn unindex(&mut self, id: Id, mailboxes: &[Id]) -> Result<()> {
@@ -117,12 +117,12 @@ fn or_unfiled(mailboxes: &[Id]) -> impl Iterator<Item = Id> + '_ {
     mailboxes.iter().copied().chain(mailboxes.is_empty().then_some(UNFILED))
 }
 
-fn add(conn: &Connection, email: Id, mailboxes: impl Iterator<Item = Id>, keywords: &str, received: i64, size: u64, first: i64) -> rusqlite::Result<()> {
+fn add(conn: &Connection, email: Id, mailboxes: &[Id], keywords: &str, received: i64, size: u64, first: i64) -> rusqlite::Result<()> {
     let keywords = parse_keywords(keywords);
-    for mailbox in mailboxes {
+    for mailbox in or_unfiled(mailboxes) {
         let flags = flags(conn, mailbox, &keywords)?;
-        conn.prepare_cached("INSERT OR REPLACE INTO email_index (mailbox_id, email_id, first, last, received, size, flags) VALUES (?1, ?2, ?3, NULL, ?4, ?5, ?6)")?
-            .execute(params![mailbox, email, first, received, size as i64, flags])?;
+        conn.prepare_cached("INSERT OR REPLACE INTO email_index (mailbox_id, email_id, first, last, received, size, links, flags) VALUES (?1, ?2, ?3, NULL, ?4, ?5, ?6, ?7)")?
+            .execute(params![mailbox, email, first, received, size as i64, mailboxes.len().max(1) as i64, flags])?;
     }
     Ok(())
 }
@@ -170,7 +170,7 @@ pub fn rebuild(conn: &Connection, first: i64) -> rusqlite::Result<()> {
         let mailboxes = parse_ids(&row.get::<_, String>(1)?);
         let size = super::blob::find(conn, row.get(4)?)?.map_or(0, |blob| blob.size);
         mailboxes_seen.extend(or_unfiled(&mailboxes));
-        add(conn, row.get(0)?, or_unfiled(&mailboxes), &row.get::<_, String>(2)?, epoch(&row.get::<_, String>(3)?), size, row.get(5)?)?;
+        add(conn, row.get(0)?, &mailboxes, &row.get::<_, String>(2)?, epoch(&row.get::<_, String>(3)?), size, row.get(5)?)?;
     }
     summarise(conn, first, &mailboxes_seen)
 }
@@ -205,10 +205,11 @@ pub fn restore_history(conn: &Connection) -> rusqlite::Result<()> {
         let text = |name: &str| fields.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
         let size = super::blob::find(conn, row.get(4)?)?.map_or(0, |blob| blob.size);
         let keywords = parse_keywords(&text("keywords"));
-        for mailbox in or_unfiled(&parse_ids(&text("mailbox_ids"))) {
+        let mailboxes = parse_ids(&text("mailbox_ids"));
+        for mailbox in or_unfiled(&mailboxes) {
             let flags = flags(conn, mailbox, &keywords)?;
-            conn.prepare_cached("INSERT OR IGNORE INTO email_index (mailbox_id, email_id, first, last, received, size, flags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-                .execute(params![mailbox, id, first, last, epoch(&text("received_at")), size as i64, flags])?;
+            conn.prepare_cached("INSERT OR IGNORE INTO email_index (mailbox_id, email_id, first, last, received, size, links, flags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+                .execute(params![mailbox, id, first, last, epoch(&text("received_at")), size as i64, mailboxes.len().max(1) as i64, flags])?;
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use self_cell::self_cell;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Text longer than this is not read from a content row: no honest object is described by so much.
 const TEXT_MAX: u32 = 32 << 20;
@@ -145,6 +145,8 @@ pub struct Listed {
     pub received: i64,
     /// Bytes.
     pub size: u64,
+    /// How many mailboxes it lies in.
+    pub links: u32,
     /// Maildir flags, in order.
     pub flags: Box<str>,
 }
@@ -178,7 +180,6 @@ self_cell!(
 
 type OpenBlob<'conn> = Mutex<rusqlite::blob::Blob<'conn>>;
 
-// SAFETY: none needed; `Pooled` and `Blob` are only touched by the thread that took the value out of the pool.
 
 /// An archive opened for reading.
 pub struct Reader {
@@ -488,7 +489,7 @@ impl Reader {
     pub fn list_mailbox(&self, mailbox: Id, at: i64, after: Id, limit: usize) -> Result<Vec<Listed>> {
         self.with(|conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT email_id, received, size, flags FROM email_index
+                "SELECT email_id, received, size, links, flags FROM email_index
                  WHERE mailbox_id = ?1 AND email_id > ?2 AND first <= ?3 AND (last IS NULL OR last > ?3) ORDER BY email_id, first LIMIT ?4",
             )?;
             let rows = statement.query_map(params![mailbox, after, at, limit as i64], listed)?;
@@ -500,7 +501,7 @@ impl Reader {
     pub fn listed(&self, mailbox: Id, at: i64, email: Id) -> Result<Option<Listed>> {
         self.with(|conn| {
             conn.prepare_cached(
-                "SELECT email_id, received, size, flags FROM email_index
+                "SELECT email_id, received, size, links, flags FROM email_index
                  WHERE mailbox_id = ?1 AND email_id = ?2 AND first <= ?3 AND (last IS NULL OR last > ?3)",
             )?
             .query_row(params![mailbox, email, at], listed)
@@ -590,19 +591,19 @@ impl Reader {
     }
 
     /// A cursor for reading a large blob piece by piece.
-    pub fn open_blob(&self, blob: Blob) -> BlobReader<'_> {
-        BlobReader { reader: self, blob, value: None }
+    pub fn open_blob(self: &Arc<Reader>, blob: Blob) -> BlobReader {
+        BlobReader { reader: Arc::clone(self), blob, value: None }
     }
 }
 
 /// Reads a blob at growing offsets without walking it from its start each time.
-pub struct BlobReader<'a> {
-    reader: &'a Reader,
+pub struct BlobReader {
+    reader: Arc<Reader>,
     blob: Blob,
     value: Option<OpenValue>,
 }
 
-impl BlobReader<'_> {
+impl BlobReader {
     /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end. The bytes are not proved.
     pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         if self.blob.chunked {
@@ -643,7 +644,13 @@ impl BlobReader<'_> {
 }
 
 fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
-    Ok(Listed { email: row.get(0)?, received: row.get(1)?, size: row.get::<_, i64>(2)?.max(0) as u64, flags: row.get::<_, String>(3)?.into() })
+    Ok(Listed {
+        email: row.get(0)?,
+        received: row.get(1)?,
+        size: row.get::<_, i64>(2)?.max(0) as u64,
+        links: row.get::<_, i64>(3)?.clamp(1, i64::from(u32::MAX)) as u32,
+        flags: row.get::<_, String>(4)?.into(),
+    })
 }
 
 fn from_json(value: Option<&serde_json::Value>) -> Value {
@@ -658,9 +665,4 @@ fn from_json(value: Option<&serde_json::Value>) -> Value {
 /// A panic elsewhere does not make what a mutex guards here unsound.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The files that SQLite may have put beside the archive.
-pub fn side_files(path: &Path) -> [PathBuf; 4] {
-    ["-wal", "-shm", "-journal", ".lock"].map(|suffix| connect::beside(path, suffix))
 }

@@ -266,6 +266,11 @@ impl Writer {
             .map_err(|error| self.explain(error))
     }
 
+    /// The row of a scope of the run's source, if there is one.
+    pub fn existing_scope(&self, kind: Kind, key: &str) -> Result<Option<i64>> {
+        Ok(self.rows("SELECT id FROM scopes WHERE (source_id, kind, key) = (?1, ?2, ?3)", params![self.source, kind.name(), key], |row| row.get(0))?.pop())
+    }
+
     /// Remembers where the next listing of the scope may go on.
     pub fn set_cursor(&mut self, scope: i64, cursor: &str) -> Result<()> {
         self.execute("UPDATE scopes SET cursor = ?2 WHERE id = ?1 AND cursor <> ?2", params![scope, cursor]).map(|_| ())

@@ -2,7 +2,7 @@
 
 use super::report::Report;
 use crate::archive::value::{NULL, int, opt_text, text};
-use crate::archive::{Known, Writer};
+use crate::archive::{Known, Ledger, Writer};
 use crate::error::Result;
 use crate::model::{Container, Id, Kind};
 use std::collections::{HashMap, HashSet};
@@ -80,8 +80,8 @@ fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, rep
 pub fn remove_gone(writer: &mut Writer, named: &Ids, hidden: &HashSet<String>) -> Result<()> {
     for kind in [Kind::Mailbox, Kind::Calendar, Kind::AddressBook, Kind::FileNode] {
         let Some(scope) = writer.existing_scope(kind, ALL)? else { continue };
-        let mut gone = Vec::new();
-        writer.each_known(scope, |known| {
+        let mut gone: Vec<(String, Id)> = Vec::new();
+        writer.each_known(scope, &mut |known| {
             if !named.contains_key(&(kind, known.key.to_owned())) && !hidden.contains(known.key) {
                 gone.push((known.key.to_owned(), known.local_id));
             }

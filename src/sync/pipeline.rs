@@ -2,7 +2,7 @@
 
 use crate::archive::NewBlob;
 use crate::error::Error;
-use crate::format::{ics, jscal, jscard, mail};
+use crate::format::{jscal, jscard, mail};
 use crate::model::{Body, EventType, ItemData};
 use crate::source::{Failure, Items};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -83,7 +83,7 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
         },
         Body::File(file) => (Bytes::Whole(NewBlob::from_file(file).map_err(spool)?), None),
         Body::Part { whole, ranges } => {
-            let assembled = ics::assemble(&whole, &ranges);
+            let assembled: Vec<u8> = ranges.iter().flat_map(|range| whole.get(range.start as usize..range.end as usize).unwrap_or_default()).copied().collect();
             let list: Vec<[u64; 2]> = ranges.iter().map(|range| [range.start, range.end]).collect();
             let ranges = serde_json::to_string(&list).unwrap_or_default();
             (Bytes::Part { whole, ranges }, Some(assembled))
@@ -105,11 +105,11 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
         }
         ItemData::Event { uid, data_type } => {
             let converted = jscal::to_jscalendar(&assembled.unwrap_or_default(), &uid, data_type);
-            Content::Event { data: converted.data.to_string(), data_type, remark: converted.remark }
+            Content::Event { data: converted.data.to_string(), data_type, remark: converted.problem }
         }
         ItemData::Card { uid } => {
-            let converted = jscard::to_jscontact(&assembled.unwrap_or_default(), &uid);
-            Content::Card { uid, data: converted.data.to_string(), remark: converted.remark }
+            let converted = jscard::to_jscontact(&assembled.unwrap_or_default());
+            Content::Card { uid, data: converted.data.to_string(), remark: converted.problem }
         }
         ItemData::Script { name, is_active } => Content::Script { name, is_active },
         ItemData::File { name, media_type, modified } => Content::File { name, media_type, modified },

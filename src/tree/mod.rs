@@ -1,0 +1,241 @@
+//! The one projection of an archive: a read-only tree of files, for the mount, for `ls`, `cat` and `extract`.
+//!
+//! A [`Tree`] shows one moment at its root and every snapshot below `.snapshots`. What it shows of a moment never
+//! changes. Its four questions are [`Tree::stat`], [`Tree::lookup`], [`Tree::children`] and [`Tree::read`].
+
+mod content;
+mod directory;
+mod hierarchy;
+mod name;
+mod node;
+mod render;
+mod view;
+pub mod walk;
+
+pub use node::Node;
+
+use crate::archive::{At, Moment, Reader, epoch};
+use crate::error::{Error, Kind as Fault, Result};
+use content::{Content, Shop};
+use lru::LruCache;
+use node::{SNAPSHOT_MAX, What};
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use view::View;
+
+/// How mailboxes are arranged below `mail/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// Directories in directories, as the user knows them.
+    #[default]
+    Nested,
+    /// Maildir++: `mail/` is the inbox, every other mailbox a `.A.B` in it.
+    MaildirPlusPlus,
+}
+
+/// How a tree is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    pub at: At,
+    pub layout: Layout,
+    /// List `.snapshots` in the root.
+    pub snapshots_visible: bool,
+    /// Bytes kept of what was read.
+    pub cache_size: u64,
+    /// What stands between a message's name and its flags: `:`, or `;` or `!` for file systems that know no colon.
+    pub info_separator: char,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { at: At::Latest, layout: Layout::Nested, snapshots_visible: false, cache_size: 64 << 20, info_separator: ':' }
+    }
+}
+
+/// The sort of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    Directory,
+    File,
+    Link,
+}
+
+/// What `stat` says of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    pub sort: Sort,
+    /// Bytes; exact.
+    pub size: u64,
+    /// Seconds since 1970.
+    pub mtime: i64,
+    /// When what the node shows last changed in the archive, in seconds since 1970.
+    pub ctime: i64,
+    pub links: u32,
+}
+
+/// A line of a directory.
+#[derive(Debug, Clone)]
+pub struct Child {
+    pub name: String,
+    pub node: Node,
+    /// Where a listing goes on behind this line.
+    pub cookie: u64,
+    /// Known without asking again, for most files.
+    pub stat: Option<Stat>,
+    pub sort: Sort,
+}
+
+/// An archive as a tree of files.
+pub struct Tree {
+    reader: Arc<Reader>,
+    options: Options,
+    root: Arc<View>,
+    snapshots: Vec<SnapshotDir>,
+    views: Mutex<LruCache<i64, Arc<View>>>,
+    shop: Shop,
+    contents: Mutex<LruCache<Node, Arc<Content>>>,
+}
+
+/// A directory below `.snapshots`.
+struct SnapshotDir {
+    id: i64,
+    name: String,
+    time: i64,
+}
+
+/// How many snapshots are kept arranged at a time.
+const VIEWS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+
+/// How many files' places are kept.
+const CONTENTS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+
+impl Tree {
+    /// The tree of an archive at a moment.
+    ///
+    /// Errors: [`Fault::Usage`] if there is no such snapshot.
+    pub fn open(reader: Arc<Reader>, options: Options) -> Result<Tree> {
+        let moment = reader.resolve(options.at)?;
+        let snapshots = snapshot_directories(&reader)?;
+        let time = match moment {
+            Moment::Snapshot(id) => snapshots.iter().find(|snapshot| snapshot.id == id).map(|snapshot| snapshot.time),
+            Moment::Current => None,
+        };
+        let time = time.filter(|time| *time != 0).unwrap_or_else(|| file_time(&reader));
+        Ok(Tree {
+            root: Arc::new(View::new(Arc::clone(&reader), moment, time)),
+            shop: Shop::new(Arc::clone(&reader), options.cache_size),
+            reader,
+            options,
+            snapshots,
+            views: Mutex::new(LruCache::new(VIEWS)),
+            contents: Mutex::new(LruCache::new(CONTENTS)),
+        })
+    }
+
+    /// The archive that the tree shows.
+    pub fn reader(&self) -> &Arc<Reader> {
+        &self.reader
+    }
+
+    /// The moment at the root.
+    pub fn moment(&self) -> Moment {
+        self.root.moment
+    }
+
+    /// The view that a node belongs to.
+    fn view(&self, node: Node) -> Result<Arc<View>> {
+        if node.snapshot == 0 {
+            return Ok(Arc::clone(&self.root));
+        }
+        if let Some(view) = lock(&self.views).get(&node.snapshot) {
+            return Ok(Arc::clone(view));
+        }
+        let snapshot = self.snapshots.iter().find(|snapshot| snapshot.id == node.snapshot).ok_or_else(no_such)?;
+        let view = Arc::new(View::new(Arc::clone(&self.reader), Moment::Snapshot(snapshot.id), snapshot.time));
+        lock(&self.views).put(node.snapshot, Arc::clone(&view));
+        Ok(view)
+    }
+
+    /// The node at a path like `mail/INBOX/cur`; an empty one is the root.
+    pub fn resolve(&self, path: &str) -> Result<Node> {
+        let mut node = Node::ROOT;
+        let mut trail: Vec<Node> = Vec::new();
+        for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            if part == ".." {
+                node = trail.pop().unwrap_or(Node::ROOT);
+                continue;
+            }
+            let next = self.lookup(node, part).map_err(|error| match error.kind {
+                Fault::NotFound => Error::new(Fault::NotFound, format!("no {part:?} in the tree at {path:?}")).hint("'vandelay ls' shows what there is"),
+                _ => error,
+            })?;
+            trail.push(node);
+            node = next.node;
+        }
+        Ok(node)
+    }
+
+    /// The bytes of a file from `offset` on, `length` of them or up to the end.
+    pub fn read(&self, node: Node, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let content = self.content(node)?;
+        self.shop.read(&content, offset, length)
+    }
+
+    /// The target of a link.
+    pub fn read_link(&self, node: Node) -> Result<String> {
+        let view = self.view(node)?;
+        match node.what {
+            What::ActiveScript => {
+                let scripts = view.scripts()?;
+                scripts.items.iter().find(|script| script.is_active).map(|script| script.name.clone()).ok_or_else(no_such)
+            }
+            What::FileNode => match view.files()?.get(node.row).map(|place| &place.data.kind) {
+                Some(view::FileKind::Link(target)) => Ok(target.clone()),
+                _ => Err(Error::new(Fault::Usage, "not a link")),
+            },
+            _ => Err(Error::new(Fault::Usage, "not a link")),
+        }
+    }
+
+    fn content(&self, node: Node) -> Result<Arc<Content>> {
+        if let Some(content) = lock(&self.contents).get(&node) {
+            return Ok(Arc::clone(content));
+        }
+        let content = Arc::new(render::content(&*self.view(node)?, node)?);
+        lock(&self.contents).put(node, Arc::clone(&content));
+        Ok(content)
+    }
+}
+
+/// The directories of `.snapshots`: every snapshot that has ended, by the time at which it had.
+fn snapshot_directories(reader: &Reader) -> Result<Vec<SnapshotDir>> {
+    let mut taken: HashMap<String, ()> = HashMap::new();
+    let mut directories = Vec::new();
+    for snapshot in reader.snapshots()? {
+        let Some(ended) = snapshot.ended.filter(|_| snapshot.state != "running" && (1..=SNAPSHOT_MAX).contains(&snapshot.id)) else { continue };
+        let time = epoch(&ended);
+        // No colons: rsync and scp would take what stands before one for a host.
+        let mut name = crate::archive::rfc3339(time).replace(':', "-");
+        if taken.contains_key(&name) {
+            name = format!("{name}~{}", snapshot.id);
+        }
+        taken.insert(name.clone(), ());
+        directories.push(SnapshotDir { id: snapshot.id, name, time });
+    }
+    Ok(directories)
+}
+
+/// When the archive file was last written, in seconds since 1970.
+fn file_time(reader: &Reader) -> i64 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(reader.path()).map_or(1, |meta| meta.mtime())
+}
+
+fn no_such() -> Error {
+    Error::new(Fault::NotFound, "no such file or directory in the archive")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,210 @@
+//! What stands in each file of the tree. Bytes are served as they came; only what never had any is converted.
+
+use super::content::Content;
+use super::directory::dotted;
+use super::node::{Node, What};
+use super::view::{FileKind, Item, View};
+use super::no_such;
+use crate::archive::{Blob, Record};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::format::{convert, ics, jscal, jscard};
+use crate::model::{Id, Kind};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::sync::Arc;
+
+/// Blobs that a conversion may pull into an object: photos and attachments, not films.
+const INLINE_MAX: u64 = 32 << 20;
+
+/// Where the bytes of a file are.
+///
+/// Errors: [`Fault::IsADirectory`], and [`Fault::Damaged`] where the archive lacks what it refers to.
+pub fn content(view: &View, node: Node) -> Result<Content> {
+    match node.what {
+        What::Email => {
+            let record = view.reader.record(Kind::Email, view.moment, node.row)?.ok_or_else(no_such)?;
+            blob_content(view, record.blob)
+        }
+        What::Event | What::Card => {
+            let kind = if node.what == What::Event { Kind::CalendarEvent } else { Kind::ContactCard };
+            let record = view.reader.record(kind, view.moment, node.row)?.ok_or_else(no_such)?;
+            item_content(view, &record)
+        }
+        What::Script => {
+            let item = view.scripts()?.get(node.row).cloned().ok_or_else(no_such)?;
+            blob_content(view, item.stored.map(|stored| stored.0))
+        }
+        What::FileNode => match view.files()?.get(node.row).map(|place| &place.data.kind) {
+            Some(FileKind::File(blob)) => blob_content(view, Some(*blob)),
+            Some(FileKind::LinkText(target)) => Ok(memory(target.as_bytes())),
+            Some(FileKind::Link(_)) => Err(Error::new(Fault::Usage, "a link has no bytes")),
+            Some(FileKind::Directory) => Err(is_a_directory()),
+            None => Err(no_such()),
+        },
+        What::MailboxKeywords => Ok(memory(view.keywords(node.row)?.to_text().as_bytes())),
+        What::FolderMark => Ok(memory(b"")),
+        What::Subscriptions => subscriptions(view),
+        What::Identities => identities(view),
+        What::CalendarName => collection_name(view, Kind::Calendar, node.row),
+        What::AddressBookName => collection_name(view, Kind::AddressBook, node.row),
+        What::CalendarColor => {
+            let place = view.collections(Kind::Calendar)?.get(node.row).ok_or_else(no_such)?;
+            Ok(memory(place.data.color.as_deref().unwrap_or_default().as_bytes()))
+        }
+        What::MergedCalendar => merged_calendar(view, node.row),
+        What::MergedBook => merged_book(view, node.row),
+        _ => Err(is_a_directory()),
+    }
+}
+
+fn is_a_directory() -> Error {
+    Error::new(Fault::IsADirectory, "is a directory")
+}
+
+fn memory(bytes: &[u8]) -> Content {
+    Content::Memory(bytes.into())
+}
+
+fn blob_content(view: &View, blob: Option<Id>) -> Result<Content> {
+    let blob = blob.ok_or_else(|| Error::new(Fault::Damaged, "the archive holds no bytes of this object"))?;
+    Ok(Content::Blob(view.reader.blob(blob)?))
+}
+
+/// The source's own bytes, or what the object says in its field's format.
+fn item_content(view: &View, record: &Record) -> Result<Content> {
+    if let Some((blob, ranges)) = &record.original {
+        return original_content(view.reader.blob(*blob)?, ranges.as_deref());
+    }
+    let data = convert::read(record.text("data").unwrap_or("{}").as_bytes());
+    let blobs = |id: i64| inline_blob(view, id);
+    let converted = match (record.kind, &data) {
+        (_, Err(_)) => None,
+        (Kind::CalendarEvent, Ok(data)) => jscal::to_ics(data, &blobs).ok(),
+        (_, Ok(data)) => jscard::to_vcf(data, record.text("uid").unwrap_or_default(), &blobs).ok(),
+    };
+    // What cannot be said in the format is shown as the archive has it: nobody loses it for a converter's sake.
+    let bytes = converted.unwrap_or_else(|| record.text("data").unwrap_or_default().as_bytes().to_vec());
+    Ok(Content::Memory(bytes.into()))
+}
+
+fn original_content(blob: Blob, ranges: Option<&str>) -> Result<Content> {
+    let Some(ranges) = ranges else { return Ok(Content::Blob(blob)) };
+    let ranges: Vec<(u64, u64)> = serde_json::from_str(ranges).unwrap_or_default();
+    if ranges.iter().any(|(start, end)| start > end || *end > blob.size) {
+        return Err(Error::new(Fault::Damaged, format!("an item refers to bytes beyond the end of blob {}", blob.id)));
+    }
+    Ok(Content::Ranges(blob, ranges.into()))
+}
+
+fn inline_blob(view: &View, id: i64) -> Option<Vec<u8>> {
+    let blob = view.reader.blob(id).ok()?;
+    (blob.size <= INLINE_MAX).then(|| view.reader.whole(&blob).ok()).flatten()
+}
+
+fn collection_name(view: &View, kind: Kind, row: Id) -> Result<Content> {
+    let place = view.collections(kind)?.get(row).ok_or_else(no_such)?;
+    Ok(memory(place.raw.as_bytes()))
+}
+
+/// One calendar with all items of a collection, their time zones once.
+fn merged_calendar(view: &View, row: Id) -> Result<Content> {
+    let name = view.collections(Kind::Calendar)?.get(row).ok_or_else(no_such)?.raw.clone();
+    let mut spool = Spool::new()?;
+    let mut zones = std::collections::HashSet::new();
+    spool.write(ics::merged_head(&name).as_bytes())?;
+    for item in &view.shelf(Kind::Calendar, row)?.items {
+        let Some(bytes) = item_bytes(view, Kind::CalendarEvent, item)? else { continue };
+        for part in ics::components(&bytes) {
+            if part.name == "VTIMEZONE" && !zones.insert(crate::model::Digest::of(&part.bytes)) {
+                continue;
+            }
+            spool.write(&part.bytes)?;
+        }
+    }
+    spool.write(b"END:VCALENDAR\r\n")?;
+    spool.finish()
+}
+
+/// All cards of an address book, one after the other.
+fn merged_book(view: &View, row: Id) -> Result<Content> {
+    view.collections(Kind::AddressBook)?.get(row).ok_or_else(no_such)?;
+    let mut spool = Spool::new()?;
+    for item in &view.shelf(Kind::AddressBook, row)?.items {
+        let Some(bytes) = item_bytes(view, Kind::ContactCard, item)? else { continue };
+        spool.write(&bytes)?;
+        if !bytes.ends_with(b"\n") {
+            spool.write(b"\r\n")?;
+        }
+    }
+    spool.finish()
+}
+
+/// The bytes of one item; `None` for one that is damaged, which must not hide the others.
+fn item_bytes(view: &View, kind: Kind, item: &Item) -> Result<Option<Vec<u8>>> {
+    let read = || -> Result<Vec<u8>> {
+        let record = view.reader.record(kind, view.moment, item.id)?.ok_or_else(no_such)?;
+        match item_content(view, &record)? {
+            Content::Memory(bytes) => Ok(bytes.to_vec()),
+            Content::Blob(blob) => view.reader.whole(&blob),
+            Content::Ranges(blob, ranges) => {
+                let whole = view.reader.whole(&blob)?;
+                Ok(ranges.iter().flat_map(|(start, end)| whole.get(*start as usize..*end as usize).unwrap_or_default()).copied().collect())
+            }
+            Content::Spool(..) => Ok(Vec::new()),
+        }
+    };
+    match read() {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind, Fault::Damaged | Fault::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A rendered file of any size, in an unnamed file outside of memory.
+struct Spool {
+    file: BufWriter<File>,
+    size: u64,
+}
+
+impl Spool {
+    fn new() -> Result<Spool> {
+        let file = tempfile::tempfile().map_err(spool_error)?;
+        Ok(Spool { file: BufWriter::new(file), size: 0 })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.size += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(spool_error)
+    }
+
+    fn finish(self) -> Result<Content> {
+        let file = self.file.into_inner().map_err(|error| spool_error(error.into_error()))?;
+        Ok(Content::Spool(Arc::new(file), self.size))
+    }
+}
+
+fn spool_error(error: std::io::Error) -> Error {
+    Error::io("cannot write a rendered file to the folder for temporary files", error)
+}
+
+/// Identities and participant identities as JSON.
+fn identities(view: &View) -> Result<Content> {
+    let list = |kind: Kind| -> Result<Vec<Value>> { Ok(view.reader.records(kind, view.moment)?.iter().map(Record::to_json).collect()) };
+    let json = serde_json::json!({ "identities": list(Kind::Identity)?, "participantIdentities": list(Kind::ParticipantIdentity)? });
+    let mut text = serde_json::to_string_pretty(&json).unwrap_or_default();
+    text.push('\n');
+    Ok(memory(text.as_bytes()))
+}
+
+/// Dovecot's list of subscribed mailboxes: names with dots, one a line.
+fn subscriptions(view: &View) -> Result<Content> {
+    let mut names: Vec<String> = view
+        .folders()?
+        .all()
+        .filter(|place| place.data.is_subscribed)
+        .filter_map(|place| dotted(view, place.id)?.strip_prefix('.').map(str::to_owned))
+        .collect();
+    names.sort_unstable();
+    Ok(memory(names.into_iter().map(|name| name + "\n").collect::<String>().as_bytes()))
+}
