@@ -20,7 +20,8 @@ impl Filter {
     /// # Errors
     /// [`Kind::Usage`] for an invalid expression, and for `folders` beside `include` or `exclude`.
     pub fn new(include: &[String], exclude: &[String], folders: &[String]) -> Result<Filter> {
-        if !folders.is_empty() && !(include.is_empty() && exclude.is_empty()) {
+        let by_pattern = !include.is_empty() || !exclude.is_empty();
+        if by_pattern && !folders.is_empty() {
             return Err(Error::new(Kind::Usage, "--folder cannot stand beside --include or --exclude")
                 .hint("name all folders with --folder, or use expressions alone"));
         }

@@ -1,1 +1,197 @@
+//! A Maildir on this machine: Maildir++ (`.A.B`), nested directories (Dovecot's `fs` layout, mbsync, Vandelay's own
+//! mount) or both mixed.
+//!
+//! A scope is a folder; its key is the decoded path (`INBOX`, `Archive/2024`). An entry is a message file; its key is
+//! the file name before the flags, its `rev` is size and time of the file, its locator the rest of its path.
+//! [`tree`] finds the folders, [`list`] reads their directories, [`fetch`] reads files and [`unpack`] those that are
+//! compressed.
 
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, Result};
+use crate::format::maildir::escape;
+use crate::model::{self, Container, Entry, SourceIdent};
+
+use super::filter::Filter;
+use super::{Items, Listing, Scope, Source};
+
+mod fetch;
+mod list;
+mod tree;
+mod unpack;
+
+/// How the folders of a Maildir lie in the file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// All that is found: `.A.B` beside a mailbox, and nested directories.
+    #[default]
+    Auto,
+    /// The root is the inbox, its subdirectories `.A.B` are the other folders. Nothing else is looked at.
+    MaildirPlusPlus,
+    /// Directories `A/B`, each with its own `cur`. Names with a leading dot are not looked at.
+    Fs,
+}
+
+/// What to take from a Maildir, and how.
+#[derive(Debug, Clone)]
+pub struct MaildirOptions {
+    /// The folders to take, by their keys.
+    pub filter: Filter,
+    /// Gives no roles by name; the inbox keeps its own.
+    pub noautomap: bool,
+    /// Takes messages with the flag `T` too, with the keyword `$deleted`.
+    pub include_deleted: bool,
+    pub layout: Layout,
+    /// A directory for unnamed temporary files: messages above 16 MiB that are stored compressed.
+    pub spool: PathBuf,
+}
+
+/// A Maildir as a [`Source`].
+pub struct Maildir {
+    root: PathBuf,
+    options: MaildirOptions,
+    ident: SourceIdent,
+    folders: Vec<tree::Folder>,
+}
+
+impl Maildir {
+    /// Opens the Maildir at `path` and finds its folders.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if nothing is there or if it holds no Maildir (then the hint says what it seems to be),
+    /// [`Kind::Storage`] if it cannot be read.
+    pub fn open(path: &Path, options: MaildirOptions) -> Result<Maildir> {
+        let shown = path.display();
+        let root = path.canonicalize().map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                Error::new(Kind::Usage, format!("there is no directory {shown}"))
+            }
+            _ => Error::io(format!("cannot open {shown}"), cause),
+        })?;
+        let folders = tree::find(&root, &options)?;
+        if folders.is_empty() {
+            return Err(tree::no_maildir(&root));
+        }
+        let text = root.to_string_lossy().into_owned();
+        let ident = SourceIdent {
+            kind: "maildir",
+            session_url: file_url(&root),
+            account_id: text,
+            account_name: root.file_name().map(|name| name.to_string_lossy().into_owned()),
+            username: String::new(),
+        };
+        Ok(Maildir { root, options, ident, folders })
+    }
+
+    fn folder(&self, scope: &Scope) -> Result<&tree::Folder> {
+        let missing =
+            || Error::new(Kind::NotFound, format!("there is no folder {:?} in {}", scope.key, self.ident.account_id));
+        self.folders.iter().find(|folder| folder.container.key == scope.key).ok_or_else(missing)
+    }
+
+    /// The container with this key and those around it, outermost first.
+    fn lineage(&self, key: &str) -> Vec<Container> {
+        let around = |folder: &&tree::Folder| {
+            key.strip_prefix(&folder.container.key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.folders.iter().filter(around).map(|folder| folder.container.clone()).collect()
+    }
+}
+
+impl Source for Maildir {
+    fn ident(&self) -> &SourceIdent {
+        &self.ident
+    }
+
+    /// Looks at the tree again. Containers are those of selected folders and what they lie in.
+    fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
+        self.folders = tree::find(&self.root, &self.options)?;
+        if self.folders.is_empty() {
+            return Err(tree::no_maildir(&self.root));
+        }
+        let scopes: Vec<Scope> = self
+            .folders
+            .iter()
+            .filter(|folder| folder.holds != tree::Holds::Nothing)
+            .map(|folder| Scope {
+                key: folder.container.key.clone(),
+                kind: model::Kind::Email,
+                selected: self.options.filter.selects(&folder.container.key),
+            })
+            .collect();
+        let mut wanted: std::collections::HashSet<&str> = std::collections::HashSet::new();
+        for scope in scopes.iter().filter(|scope| scope.selected) {
+            let mut key = Some(scope.key.as_str());
+            while let Some(one) = key.filter(|&one| wanted.insert(one)) {
+                key = one.rsplit_once('/').map(|(parent, _)| parent);
+            }
+        }
+        let containers = self.folders.iter().map(|folder| &folder.container);
+        let containers = containers.filter(|container| wanted.contains(container.key.as_str())).cloned().collect();
+        Ok((scopes, containers))
+    }
+
+    fn list(&mut self, scope: &Scope, _cursor: &str) -> Result<Listing> {
+        let folder = self.folder(scope)?;
+        if let tree::Holds::Unreadable(reason) = &folder.holds {
+            return Err(Error::new(
+                Kind::Storage,
+                format!("cannot read {}: {reason}", self.root.join(&folder.dir).display()),
+            )
+            .hint("check the owner and the permissions, or leave the folder out with --exclude"));
+        }
+        let mut listing = list::list(&self.root, folder, self.options.include_deleted)?;
+        listing.containers = self.lineage(&scope.key);
+        Ok(listing)
+    }
+
+    fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
+        let folder = self.folder(scope)?;
+        Ok(Box::new(fetch::Fetch::start(self.root.join(&folder.dir), &self.options.spool, entries)?))
+    }
+
+    fn position(&self, scope: &Scope, entry: &Entry) -> String {
+        match self.folder(scope) {
+            Ok(folder) => folder.shown(&list::file_shown(&entry.key, &entry.locator)),
+            Err(_) => format!("{}: {}", scope.key, entry.key),
+        }
+    }
+}
+
+/// The `file:` URL of an absolute path (RFC 8089), escaped as the URL standard escapes a path segment, which is what
+/// Vandelay 1.x stores.
+fn file_url(path: &Path) -> String {
+    use std::fmt::Write;
+    use std::os::unix::ffi::OsStrExt;
+    let mut url = String::from("file://");
+    for &byte in path.as_os_str().as_bytes() {
+        let keep = byte == b'/' || (byte.is_ascii_graphic() && !b"\"#<>?`{}%\\".contains(&byte));
+        if keep {
+            url.push(char::from(byte));
+        } else {
+            // Writing into a string cannot fail.
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    url
+}
+
+/// A path for messages to the user: one line, whatever its bytes.
+fn shown(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    path.iter().map(|part| escape(part.as_bytes())).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn urls() {
+        assert_eq!(file_url(Path::new("/home/a b/M%?é^~'")), "file:///home/a%20b/M%25%3F%C3%A9^~'");
+        assert_eq!(file_url(Path::new("/")), "file:///");
+        let raw = Path::new(std::ffi::OsStr::from_bytes(b"a/caf\xe9\n"));
+        assert_eq!(shown(raw), "a/caf%E9%0A");
+    }
+}

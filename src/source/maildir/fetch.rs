@@ -1,0 +1,196 @@
+//! Reading message files, one after the other, as the caller asks for them.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, Kind, Result};
+use crate::format::maildir::FileName;
+use crate::model::{Body, Entry, Item, ItemData};
+use crate::source::Failure;
+
+use super::list::{BOXES, each_name, file_of, file_shown, key_and_locator, open_boxes};
+use super::unpack;
+
+/// Bytes of a message that are kept in memory; a larger one stays in its file.
+pub(super) const IN_MEMORY: u64 = 16 << 20;
+/// A folder is searched for renamed files at most this often.
+const SEARCH_AGAIN: Duration = Duration::from_secs(1);
+
+/// The messages of one fetch.
+pub(super) struct Fetch<'a> {
+    folder: PathBuf,
+    spool: &'a Path,
+    /// Seconds since 1970: what counts as a date in the future.
+    now: i64,
+    boxes: [Option<OwnedFd>; 2],
+    entries: std::vec::IntoIter<Entry>,
+    moved: Option<Moved>,
+}
+
+/// Where the files of keys are that were not found where the listing said.
+struct Moved {
+    searched: Instant,
+    locators: HashMap<Box<str>, Box<str>>,
+}
+
+impl<'a> Fetch<'a> {
+    /// Begins reading `entries` in the directory `folder`.
+    ///
+    /// # Errors
+    /// If `cur` or `new` cannot be opened. That they do not exist is none: then all messages have vanished.
+    pub fn start(folder: PathBuf, spool: &'a Path, entries: Vec<Entry>) -> Result<Fetch<'a>> {
+        let boxes = open_boxes(&folder)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        Ok(Fetch { folder, spool, now, boxes, entries: entries.into_iter(), moved: None })
+    }
+
+    fn read(&mut self, entry: Entry) -> Result<Item, Failure> {
+        let Entry { key, locator, .. } = entry;
+        match self.open(&key, &locator) {
+            Ok((file, locator)) => {
+                let read = self.item(&key, file).map_err(|error| self.describe(&key, &locator, error));
+                match read {
+                    Ok((body, data)) => Ok(Item { key, body, data }),
+                    Err(error) => Err(Failure { key, vanished: false, error }),
+                }
+            }
+            Err(cause) => {
+                let vanished = cause.kind() == io::ErrorKind::NotFound;
+                let error = self.describe(&key, &locator, Trouble::Io(cause));
+                Err(Failure { key, vanished, error })
+            }
+        }
+    }
+
+    /// Opens the file of a key, and says where it was found.
+    fn open(&mut self, key: &str, locator: &str) -> io::Result<(File, Box<str>)> {
+        match self.open_at(key, locator) {
+            Ok(file) => return Ok((file, locator.into())),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // A mail program may have changed its flags, which renames it.
+        for search in [false, true] {
+            if search && !self.search(key)? {
+                break;
+            }
+            let known = self.moved.as_ref().and_then(|moved| moved.locators.get(key)).cloned();
+            if let Some(locator) = known {
+                match self.open_at(key, &locator) {
+                    Ok(file) => return Ok((file, locator)),
+                    Err(Errno::NOENT) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Err(Errno::NOENT.into())
+    }
+
+    fn open_at(&self, key: &str, locator: &str) -> Result<File, Errno> {
+        let (at, name) = file_of(key, locator).ok_or(Errno::NOENT)?;
+        let directory = self.boxes[at].as_ref().ok_or(Errno::NOENT)?;
+        // Neither follow a link out of the Maildir nor wait for the writer of a pipe.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(directory.as_fd(), name.as_slice(), flags, Mode::empty())?.into())
+    }
+
+    /// Looks where the files of this key and of those still to come are now. False if that was done just before.
+    fn search(&mut self, key: &str) -> io::Result<bool> {
+        if self.moved.as_ref().is_some_and(|moved| moved.searched.elapsed() < SEARCH_AGAIN) {
+            return Ok(false);
+        }
+        let wanted: HashSet<&str> =
+            self.entries.as_slice().iter().map(|entry| entry.key.as_ref()).chain([key]).collect();
+        let mut locators = HashMap::new();
+        let boxes = open_boxes(&self.folder).map_err(io::Error::other)?;
+        for (name, directory) in BOXES.into_iter().zip(&boxes) {
+            let Some(directory) = directory else { continue };
+            each_name(directory, |file, _, _| {
+                let (key, locator) = key_and_locator(name, file.to_bytes());
+                if wanted.contains(key.as_ref()) {
+                    locators.entry(key).or_insert(locator);
+                }
+                Ok::<(), Errno>(())
+            })?;
+        }
+        self.boxes = boxes;
+        self.moved = Some(Moved { searched: Instant::now(), locators });
+        Ok(true)
+    }
+
+    fn item(&self, key: &str, mut file: File) -> Result<(Body, ItemData), Trouble> {
+        let stat = rustix::fs::fstat(&file).map_err(|error| Trouble::Io(error.into()))?;
+        if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+            return Err(Trouble::Io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+        }
+        let raw = crate::format::maildir::unescape(key);
+        let name = FileName::parse(&raw);
+        let data = ItemData::Email { received: name.received(self.now), fallback: super::list::mtime(&stat).0 };
+        let length = u64::try_from(stat.st_size).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(length.min(IN_MEMORY) as usize + 1);
+        if length <= IN_MEMORY {
+            file.by_ref().take(IN_MEMORY + 1).read_to_end(&mut bytes).map_err(Trouble::Io)?;
+        } else {
+            file.by_ref().take(unpack::HEAD).read_to_end(&mut bytes).map_err(Trouble::Io)?;
+        }
+        let is_whole = length <= IN_MEMORY && bytes.len() as u64 <= IN_MEMORY;
+        if let Some(packing) = unpack::Packing::of(&bytes) {
+            let limits = unpack::Limits { packed: length, claimed: name.size() };
+            let unpacked = match is_whole {
+                true => packing.unpack(bytes.as_slice(), limits, self.spool),
+                false => {
+                    file.rewind().map_err(Trouble::Io)?;
+                    packing.unpack(io::BufReader::with_capacity(128 << 10, &file), limits, self.spool)
+                }
+            };
+            if let Some(body) = unpacked? {
+                return Ok((body, data));
+            }
+        }
+        if is_whole {
+            return Ok((Body::Bytes(bytes), data));
+        }
+        file.rewind().map_err(Trouble::Io)?;
+        Ok((Body::File(file), data))
+    }
+
+    fn describe(&self, key: &str, locator: &str, trouble: Trouble) -> Error {
+        let place = format!("{}/{}", self.folder.display(), file_shown(key, locator));
+        match trouble {
+            Trouble::Io(cause) => Error::io(format!("cannot read {place}"), cause),
+            Trouble::Spool(cause) => Error::io(format!("cannot unpack {place} into {}", self.spool.display()), cause),
+            Trouble::TooLarge(reason) => Error::new(Kind::Storage, format!("{place} is compressed, and {reason}"))
+                .hint("if this is a real message, unpack the file in its place and run the command again"),
+        }
+    }
+}
+
+impl Iterator for Fetch<'_> {
+    type Item = Result<Item, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.entries.next()?;
+        Some(self.read(entry))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.entries.size_hint()
+    }
+}
+
+/// Why an item could not be read.
+pub(super) enum Trouble {
+    /// Its file could not be opened or read.
+    Io(io::Error),
+    /// The temporary file could not be written.
+    Spool(io::Error),
+    /// Unpacking it would never end; says what the limit was.
+    TooLarge(String),
+}

@@ -1,0 +1,287 @@
+//! Listing a folder: one look at every file name, one `fstatat` a message, nothing opened.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::format::maildir::{FileName, Flags, Keywords, escape, unescape};
+use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
+use crate::source::Listing;
+
+use super::tree::Folder;
+
+/// The two directories of a mailbox with messages, in the order in which they count.
+pub(super) const BOXES: [&str; 2] = ["cur", "new"];
+
+/// How often a folder is read again because something moved in it meanwhile.
+const ATTEMPTS: usize = 3;
+/// Bytes of directory entries that are taken from the kernel at once.
+const CHUNK: usize = 256 << 10;
+/// More of a `dovecot-keywords` file is not read.
+const LARGEST_KEYWORDS: u64 = 64 << 10;
+/// The `rev` of a file that could not be looked at: fetching it says why, and it does not pass for deleted.
+const UNKNOWN_REV: &str = "?";
+
+/// Lists a folder. Entries come in the order of their inodes, in which a disk reads them fastest.
+///
+/// A file that a mail program renames while the directory is read may show up twice or not at all, so the folder is
+/// read again until it stood still.
+pub(super) fn list(root: &Path, folder: &Folder, include_deleted: bool) -> Result<Listing> {
+    let path = root.join(&folder.dir);
+    let failed = |cause: io::Error| Error::io(format!("cannot read {}", path.display()), cause);
+    let table = read_keywords(&path).map_err(failed)?;
+    let mut attempt = 1;
+    loop {
+        let mut scan = Scan::new(folder, &table, include_deleted);
+        let boxes = open_boxes(&path)?;
+        let before = stamps(&boxes).map_err(failed)?;
+        for (name, directory) in BOXES.into_iter().zip(&boxes) {
+            if let Some(directory) = directory {
+                let failed = |cause: Errno| Error::io(format!("cannot read {}/{name}", path.display()), cause.into());
+                scan.read(name, directory).map_err(failed)?;
+            }
+        }
+        if attempt == ATTEMPTS || stamps(&boxes).map_err(failed)? == before {
+            return Ok(scan.finish());
+        }
+        attempt += 1;
+    }
+}
+
+/// Opens `cur` and `new`. One that does not exist holds nothing; one that is no directory is an error.
+pub(super) fn open_boxes(folder: &Path) -> Result<[Option<OwnedFd>; 2]> {
+    let open = |name| {
+        let path = folder.join(name);
+        match rustix::fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(directory) => Ok(Some(directory)),
+            // A link whose target is not mounted is there all the same; its messages are not gone.
+            Err(Errno::NOENT) if matches!(rustix::fs::lstat(&path), Err(Errno::NOENT)) => Ok(None),
+            Err(error) => Err(Error::io(format!("cannot read {}", path.display()), error.into())),
+        }
+    };
+    Ok([open(BOXES[0])?, open(BOXES[1])?])
+}
+
+/// Calls `found` with each name in a directory but those with a leading dot, and with its type and inode: a chunk at
+/// a time in the order of inodes.
+pub(super) fn each_name<E: From<Errno>>(
+    directory: impl AsFd,
+    mut found: impl FnMut(&CStr, FileType, u64) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut buffer = Vec::with_capacity(CHUNK);
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    let mut names: Vec<u8> = Vec::new();
+    let mut chunk: Vec<(u64, FileType, Range<usize>)> = Vec::new();
+    loop {
+        match entries.next() {
+            Some(entry) => {
+                let entry = entry?;
+                let name = entry.file_name().to_bytes_with_nul();
+                if name[0] != b'.' {
+                    let start = names.len();
+                    names.extend_from_slice(name);
+                    chunk.push((entry.ino(), entry.file_type(), start..names.len()));
+                }
+                if !entries.is_buffer_empty() {
+                    continue;
+                }
+            }
+            None if chunk.is_empty() => return Ok(()),
+            None => {}
+        }
+        chunk.sort_unstable_by_key(|&(inode, ..)| inode);
+        for (inode, file_type, name) in chunk.drain(..) {
+            // The kernel ends every name with its only NUL.
+            if let Ok(name) = CStr::from_bytes_with_nul(&names[name]) {
+                found(name, file_type, inode)?;
+            }
+        }
+        names.clear();
+    }
+}
+
+/// The key of a message file and its locator: the directory and what follows the key in the name.
+pub(super) fn key_and_locator(directory: &str, name: &[u8]) -> (Box<str>, Box<str>) {
+    let FileName { unique, info } = FileName::parse(name);
+    (escape(unique).into(), format!("{directory}/{}", escape(info)).into())
+}
+
+/// The directory and the name of the file that an entry stands for. `None` for a locator that is none of ours.
+pub(super) fn file_of(key: &str, locator: &str) -> Option<(usize, Vec<u8>)> {
+    let (directory, info) = locator.split_once('/')?;
+    let at = BOXES.iter().position(|&name| name == directory)?;
+    let mut name = unescape(key);
+    name.extend(unescape(info));
+    (!name.is_empty() && !name.contains(&b'/') && !name.contains(&0)).then_some((at, name))
+}
+
+/// The file that an entry stands for, for messages: `cur/name:2,S`.
+pub(super) fn file_shown(key: &str, locator: &str) -> String {
+    match locator.split_once('/') {
+        Some((directory, info)) => format!("{directory}/{key}{info}"),
+        None => key.to_owned(),
+    }
+}
+
+fn read_keywords(folder: &Path) -> io::Result<Keywords> {
+    let mut bytes = Vec::new();
+    match std::fs::File::open(folder.join("dovecot-keywords")) {
+        Ok(file) if file.metadata()?.is_file() => {
+            file.take(LARGEST_KEYWORDS).read_to_end(&mut bytes)?;
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    Ok(Keywords::parse(&bytes))
+}
+
+/// When each directory changed last: names were added, removed or renamed.
+fn stamps(boxes: &[Option<OwnedFd>; 2]) -> io::Result<[Option<(i64, i64)>; 2]> {
+    let stamp = |directory: &Option<OwnedFd>| match directory {
+        Some(directory) => {
+            let stat = rustix::fs::fstat(directory)?;
+            Ok::<_, io::Error>(Some((mtime(&stat).0, mtime(&stat).1)))
+        }
+        None => Ok(None),
+    };
+    Ok([stamp(&boxes[0])?, stamp(&boxes[1])?])
+}
+
+/// When a file changed last: seconds since 1970 and nanoseconds.
+pub(super) fn mtime(stat: &Stat) -> (i64, i64) {
+    // The types of these fields differ between platforms.
+    #[allow(clippy::unnecessary_cast)]
+    (stat.st_mtime as i64, stat.st_mtime_nsec as i64)
+}
+
+/// A listing in the making.
+struct Scan<'a> {
+    folder: &'a Folder,
+    table: &'a Keywords,
+    include_deleted: bool,
+    attrs: HashMap<Flags, Arc<Attrs>>,
+    /// Entries with the inode of each, by which they are sorted in the end.
+    entries: Vec<(u64, Entry)>,
+    /// The place in `entries` by the hash of a key. Two keys with one hash are told apart by looking.
+    places: HashMap<u64, usize>,
+    hasher: RandomState,
+    omissions: Vec<Omission>,
+}
+
+impl<'a> Scan<'a> {
+    fn new(folder: &'a Folder, table: &'a Keywords, include_deleted: bool) -> Scan<'a> {
+        Scan {
+            folder,
+            table,
+            include_deleted,
+            attrs: HashMap::new(),
+            entries: Vec::new(),
+            places: HashMap::new(),
+            hasher: RandomState::new(),
+            omissions: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, directory_name: &str, directory: &OwnedFd) -> Result<(), Errno> {
+        each_name(directory, |name, file_type, inode| {
+            self.take(directory_name, directory, name, file_type, inode);
+            Ok(())
+        })
+    }
+
+    fn take(&mut self, directory_name: &str, directory: &OwnedFd, name: &CStr, file_type: FileType, inode: u64) {
+        let bytes = name.to_bytes();
+        if !matches!(file_type, FileType::RegularFile | FileType::Unknown) {
+            return self.omit(directory_name, bytes, "not a regular file", Outcome::Skipped);
+        }
+        let flags = FileName::parse(bytes).flags();
+        if flags.is_deleted() && !self.include_deleted {
+            return self.omit(directory_name, bytes, "deleted flag", Outcome::Skipped);
+        }
+        let rev: Box<str> = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if !FileType::from_raw_mode(stat.st_mode).is_file() => {
+                return self.omit(directory_name, bytes, "not a regular file", Outcome::Skipped);
+            }
+            Ok(stat) => {
+                let (seconds, nanoseconds) = mtime(&stat);
+                format!("{}.{seconds}{nanoseconds:09}", stat.st_size).into()
+            }
+            // Renamed or removed: the directory's stamp has changed, and the folder will be read again.
+            Err(Errno::NOENT) => return,
+            Err(_) => UNKNOWN_REV.into(),
+        };
+        let (key, locator) = key_and_locator(directory_name, bytes);
+        let hash = self.hasher.hash_one(&key);
+        match self.places.get(&hash).copied().and_then(|at| self.same_key(at, &key)) {
+            Some(at) => self.meet_again(at, inode, rev, locator, bytes),
+            None => {
+                self.places.entry(hash).or_insert(self.entries.len());
+                let attrs = self.attrs_of(flags);
+                self.entries.push((inode, Entry { key, rev, locator, attrs }));
+            }
+        }
+    }
+
+    /// The place of the entry with this key: almost always the one that its hash led to.
+    fn same_key(&self, at: usize, key: &str) -> Option<usize> {
+        if self.entries[at].1.key.as_ref() == key {
+            return Some(at);
+        }
+        self.entries.iter().position(|(_, entry)| entry.key.as_ref() == key)
+    }
+
+    /// A second file of a key. The one in `cur` counts, in the same directory the one whose name sorts first: a
+    /// choice that does not depend on the order of the directory.
+    fn meet_again(&mut self, at: usize, inode: u64, rev: Box<str>, locator: Box<str>, name: &[u8]) {
+        let size = |rev: &str| rev.split('.').next().map(str::to_owned);
+        let (outcome, reason) = match size(&self.entries[at].1.rev) == size(&rev) {
+            true => (Outcome::Duplicate, "same message twice in the folder"),
+            false => (Outcome::Skipped, "another message has the same name"),
+        };
+        let known = &self.entries[at].1;
+        let (kept, other) = (file_shown(&known.key, &known.locator), file_shown(&known.key, &locator));
+        let first = locator < known.locator;
+        let position = self.folder.shown(if first { &kept } else { &other });
+        self.omissions.push(Omission { kind: Kind::Email, reason: reason.to_owned(), position, outcome });
+        if first {
+            let attrs = self.attrs_of(FileName::parse(name).flags());
+            let slot = &mut self.entries[at];
+            slot.0 = inode;
+            (slot.1.rev, slot.1.locator, slot.1.attrs) = (rev, locator, attrs);
+        }
+    }
+
+    fn attrs_of(&mut self, flags: Flags) -> Arc<Attrs> {
+        let make = || {
+            let parents = vec![self.folder.container.key.clone()];
+            Arc::new(Attrs { keywords: flags.keywords(self.table), parents })
+        };
+        self.attrs.entry(flags).or_insert_with(make).clone()
+    }
+
+    fn omit(&mut self, directory: &str, name: &[u8], reason: &str, outcome: Outcome) {
+        let position = self.folder.shown(&format!("{directory}/{}", escape(name)));
+        self.omissions.push(Omission { kind: Kind::Email, reason: reason.to_owned(), position, outcome });
+    }
+
+    fn finish(mut self) -> Listing {
+        self.entries.sort_unstable_by_key(|&(inode, _)| inode);
+        self.omissions.sort_unstable_by(|a, b| a.position.cmp(&b.position));
+        Listing {
+            entries: self.entries.into_iter().map(|(_, entry)| entry).collect(),
+            omissions: self.omissions,
+            complete: true,
+            ..Listing::default()
+        }
+    }
+}
