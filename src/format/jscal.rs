@@ -1,1 +1,0 @@
-use crate::model::EventType; pub struct Converted{pub data: serde_json::Value, pub remark: Option<String>} pub fn to_jscalendar(_:&[u8],_:&str,_:EventType)->Converted{Converted{data:serde_json::Value::Null,remark:None}}
