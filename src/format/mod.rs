@@ -1,3 +1,11 @@
 //! Pure codecs of the field's formats: bytes in, structure out, no I/O, no archive.
 //!
 //! Nothing here panics, expands a recurrence or recurses without a bound, whatever the input.
+
+pub mod convert;
+pub mod ics;
+pub mod jscal;
+pub mod jscard;
+mod lines;
+pub mod object;
+pub mod vcf;
