@@ -2,9 +2,10 @@
 //!
 //! Nothing here panics, expands a recurrence or recurses without a bound, whatever the input.
 
+pub mod convert;
 pub mod ics;
 pub mod jscal;
 pub mod jscard;
-pub mod mail;
-pub mod maildir;
-pub mod mutf7;
+mod lines;
+pub mod object;
+pub mod vcf;
