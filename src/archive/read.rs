@@ -4,7 +4,7 @@
 //! which never changes, or the current state where the archive has no history (1.x).
 
 use super::blob::{self, Blob};
-use super::connect::{self, Fingerprint, Mode, ReadConnection, check_header, check_schema, explain, open_reader};
+use super::connect::{Fingerprint, Mode, ReadConnection, check_header, check_schema, explain, open_reader};
 use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION, Table};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Id, Kind};
@@ -604,6 +604,11 @@ pub struct BlobReader {
 }
 
 impl BlobReader {
+    /// True if this reads that blob of that archive.
+    pub fn reads(&self, reader: &Arc<Reader>, blob: &Blob) -> bool {
+        Arc::ptr_eq(&self.reader, reader) && self.blob.id == blob.id
+    }
+
     /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end. The bytes are not proved.
     pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         if self.blob.chunked {
@@ -628,7 +633,8 @@ impl BlobReader {
             let fingerprint = value.borrow_owner().fingerprint;
             if fingerprint.mode() == Mode::Live || self.reader.unchanged_since(&fingerprint) {
                 result.map_err(|error| explain(&self.reader.path, error))?;
-                self.value = Some(value);
+                // An open value is an open transaction: while somebody writes it would keep the log from shrinking.
+                self.value = Some(value).filter(|_| fingerprint.mode() != Mode::Live);
                 return Ok(wanted);
             }
         }

@@ -67,6 +67,58 @@ pub fn split(bytes: &[u8]) -> Split {
     assemble(bytes, scan)
 }
 
+/// A component of a calendar, whole lines with their line ends.
+pub struct ComponentBytes {
+    /// In capital letters, e.g. `VEVENT`.
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// The outermost components of the calendars in `bytes`, in their order, each ended by its END line and a line end:
+/// what can be put together into another calendar.
+pub fn components(bytes: &[u8]) -> Vec<ComponentBytes> {
+    let mut scan = Scan::default();
+    for line in lines::lines(bytes) {
+        scan.line(&line);
+    }
+    scan.finish(bytes.len());
+    let mut found = Vec::with_capacity(scan.components.len());
+    for component in scan.components {
+        let mut own = bytes.get(component.range).unwrap_or_default().to_vec();
+        if !own.ends_with(b"\n") && !own.ends_with(b"\r") {
+            own.extend(b"\r\n");
+        }
+        for _ in 0..component.unclosed {
+            own.extend(format!("END:{}\r\n", component.name).bytes());
+        }
+        found.push(ComponentBytes { name: component.name, bytes: own });
+    }
+    found
+}
+
+/// The first lines of a calendar that is put together of others' components, with its name (RFC 7986 5.1).
+pub fn merged_head(name: &str) -> String {
+    let name = name.replace('\\', "\\\\").replace(';', "\\;").replace(',', "\\,").replace(['\r', '\n'], " ");
+    let fold = |line: String| {
+        let mut folded = String::new();
+        let mut room = 75;
+        for character in line.chars() {
+            if character.len_utf8() > room {
+                folded.push_str("\r\n ");
+                room = 74;
+            }
+            folded.push(character);
+            room -= character.len_utf8();
+        }
+        folded + "\r\n"
+    };
+    format!(
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Vandelay//Vandelay 2//EN\r\n{}{}",
+        fold(format!("NAME:{name}")),
+        fold(format!("X-WR-CALNAME:{name}"))
+    )
+}
+
 /// One item as text with a sound structure, for the conversion: a calendar of the item's time zones and components,
 /// every BEGIN line with its END line, whatever the bytes look like.
 pub(crate) struct Sound {

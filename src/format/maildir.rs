@@ -10,6 +10,9 @@ use super::mutf7;
 /// How far a date of arrival may lie ahead of the clock, in seconds. Beyond it the number is no date.
 const AHEAD: i64 = 86_400;
 
+/// The earliest date of arrival, 3 March 1973: no Maildir is older.
+const FLOOR: i64 = 100_000_000;
+
 /// The name of a message file, split. `unique` and `info` together are the whole name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileName<'a> {
@@ -59,8 +62,10 @@ impl<'a> FileName<'a> {
         if !(1..=12).contains(&digits) {
             return None;
         }
+        // Small numbers are counters (`0232.eb24…` of old mail readers), unless the name is one that our mount gave.
+        let floor = if memchr::memmem::find(self.unique, b".vandelay").is_some() { 1 } else { FLOOR };
         let seconds = self.unique[..digits].iter().fold(0i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
-        (seconds > 0 && seconds <= now.saturating_add(AHEAD)).then_some(seconds)
+        (seconds >= floor && seconds <= now.saturating_add(AHEAD)).then_some(seconds)
     }
 
     fn field(&self, tag: &[u8]) -> Option<u64> {

@@ -7,5 +7,8 @@ pub mod ics;
 pub mod jscal;
 pub mod jscard;
 mod lines;
+pub mod mail;
+pub mod maildir;
+pub mod mutf7;
 pub mod object;
 pub mod vcf;

@@ -82,7 +82,8 @@ pub fn remove_gone(writer: &mut Writer, named: &Ids, hidden: &HashSet<String>) -
         let Some(scope) = writer.existing_scope(kind, ALL)? else { continue };
         let mut gone: Vec<(String, Id)> = Vec::new();
         writer.each_known(scope, &mut |known| {
-            if !named.contains_key(&(kind, known.key.to_owned())) && !hidden.contains(known.key) {
+            let is_hidden = || hidden.iter().any(|key| key == known.key || key.strip_prefix(known.key).is_some_and(|rest| rest.starts_with('/')));
+            if !named.contains_key(&(kind, known.key.to_owned())) && !is_hidden() {
                 gone.push((known.key.to_owned(), known.local_id));
             }
         })?;

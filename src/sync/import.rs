@@ -108,6 +108,8 @@ struct Survey {
     vanished: Vec<Vanished>,
     containers: Vec<Container>,
     hidden: HashSet<String>,
+    /// Keys of scopes that could not be listed: what lies below one of them is not gone.
+    failed: Vec<String>,
     known: BTreeMap<Kind, u64>,
     report: Report,
 }
@@ -123,6 +125,7 @@ fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progress)
         vanished: Vec::new(),
         containers,
         hidden: HashSet::new(),
+        failed: Vec::new(),
         known: BTreeMap::new(),
         report: Report::default(),
     };
@@ -141,7 +144,7 @@ fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progress)
     }
     if !source.is_additive() {
         for (identity, scope) in &known {
-            if let Some(kind) = Kind::from_token(&identity.0).filter(|_| !identity.1.is_empty() && !named.contains(identity)) {
+            if let Some(kind) = Kind::from_token(&identity.0).filter(|_| !identity.1.is_empty() && !named.contains(identity) && !survey.is_below_failed(&identity.1)) {
                 let mut items = Vec::new();
                 ledger.each_known(scope.row, &mut |item| items.push((item.key.into(), item.local_id)))?;
                 *survey.known.entry(kind).or_default() += items.len() as u64;
@@ -175,6 +178,7 @@ impl Survey {
                 let position = scope.key.clone();
                 self.report.remark(scope.kind, "failed", format!("not listed: {error}"), position.clone());
                 self.report.scopes_failed.push(format!("{position}: {error}"));
+                self.failed.push(position);
                 return Ok(());
             }
         };
@@ -209,6 +213,10 @@ impl Survey {
         self.containers.extend(listing.containers);
         self.works.push(Work { scope, plan, cursor: listing.cursor, row });
         Ok(())
+    }
+
+    fn is_below_failed(&self, key: &str) -> bool {
+        self.failed.iter().any(|failed| key.strip_prefix(failed.as_str()).is_some_and(|rest| rest.starts_with('/')))
     }
 
     /// Stops a run that would remove more than the user allows.

@@ -4,6 +4,7 @@ use crate::archive::{Blob, BlobReader, Reader};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Id;
 use lru::LruCache;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Blobs up to this size are read, proved and kept whole.
 const WHOLE_MAX: u64 = 4 << 20;
 
-/// How many large blobs are kept open for reading on.
+/// How many large blobs a thread keeps open for reading on.
 const OPEN_MAX: usize = 8;
 
 /// Where the bytes of a file stand.
@@ -43,7 +44,11 @@ pub struct Shop {
     reader: Arc<Reader>,
     limit: u64,
     kept: Mutex<Kept>,
-    open: Mutex<VecDeque<(Id, BlobReader)>>,
+}
+
+thread_local! {
+    /// Large blobs that this thread reads, newest first. SQLite's handles may not change threads.
+    static OPEN: RefCell<VecDeque<BlobReader>> = const { RefCell::new(VecDeque::new()) };
 }
 
 struct Kept {
@@ -54,7 +59,7 @@ struct Kept {
 impl Shop {
     /// A reader of contents that keeps at most `limit` bytes.
     pub fn new(reader: Arc<Reader>, limit: u64) -> Shop {
-        Shop { reader, limit, kept: Mutex::new(Kept { bytes: 0, blobs: LruCache::unbounded() }), open: Mutex::new(VecDeque::new()) }
+        Shop { reader, limit, kept: Mutex::new(Kept { bytes: 0, blobs: LruCache::unbounded() }) }
     }
 
     /// Bytes from `offset` on, `length` of them or up to the end.
@@ -103,23 +108,16 @@ impl Shop {
             return Ok(bytes.get(offset as usize..end).unwrap_or_default().to_vec());
         }
         self.reader.prove(blob)?;
-        let mut reader = self.take_open(*blob);
-        let mut buffer = vec![0; length];
-        let count = reader.read_at(offset, &mut buffer)?;
-        buffer.truncate(count);
-        let mut open = lock(&self.open);
-        open.push_front((blob.id, reader));
-        open.truncate(OPEN_MAX);
-        Ok(buffer)
-    }
-
-    fn take_open(&self, blob: Blob) -> BlobReader {
-        let mut open = lock(&self.open);
-        let at = open.iter().position(|(id, _)| *id == blob.id);
-        match at.and_then(|at| open.remove(at)) {
-            Some((_, reader)) => reader,
-            None => self.reader.open_blob(blob),
-        }
+        OPEN.with_borrow_mut(|open| {
+            let known = open.iter().position(|known| known.reads(&self.reader, blob));
+            let mut reader = known.and_then(|at| open.remove(at)).unwrap_or_else(|| self.reader.open_blob(*blob));
+            let mut buffer = vec![0; length];
+            let count = reader.read_at(offset, &mut buffer)?;
+            buffer.truncate(count);
+            open.push_front(reader);
+            open.truncate(OPEN_MAX);
+            Ok(buffer)
+        })
     }
 
     fn whole(&self, blob: &Blob) -> Result<Arc<Vec<u8>>> {

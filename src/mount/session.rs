@@ -1,0 +1,108 @@
+//! Serving a mount: from the system call to the signal that ends it.
+
+use super::{Adapter, Ownership, mountpoint};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::tree::{Node, Tree};
+use fuser::{Config, MountOption, SessionACL};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::path::Path;
+use std::time::Duration;
+
+/// Who may look into a mount beside the one who made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    #[default]
+    Owner,
+    /// The owner and root.
+    Root,
+    /// Everybody whom the permission bits allow.
+    Others,
+}
+
+/// How a mount is made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub ownership: Ownership,
+    pub access: Access,
+    pub xattr: bool,
+    /// What `mount` and `df` show as the source.
+    pub source: String,
+    /// Threads that answer requests.
+    pub threads: usize,
+}
+
+/// Mounts the tree, calls `ready` once it answers, and serves it until it is unmounted or a signal asks for it.
+///
+/// SIGINT and SIGTERM unmount; while somebody uses the mount the first one only says who, and the second detaches it.
+pub fn serve(tree: Tree, directory: &Path, options: &Options, say: impl Fn(&str) + Send + Sync + Clone + 'static, ready: impl FnOnce()) -> Result<()> {
+    // What cannot be listed should not be mounted.
+    tree.children(Node::ROOT, 0, 1)?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| Error::io("cannot wait for signals", error))?;
+    let log = say.clone();
+    let adapter = Adapter::new(tree, options.ownership, options.xattr, Box::new(log));
+    let session = fuser::Session::new(adapter, directory, &config(options)).map_err(|error| explain(directory, error))?;
+    let session = session.spawn().map_err(|error| Error::io("cannot start the threads of the mount", error))?;
+    // The kernel answers for the root only after the first exchange with us.
+    std::fs::metadata(directory).map_err(|error| Error::io(format!("the mount at {} does not answer", directory.display()), error))?;
+    ready();
+
+    let handle = signals.handle();
+    let target = directory.to_owned();
+    let watcher = std::thread::spawn(move || {
+        let mut asked = false;
+        for signal in signals.forever() {
+            match mountpoint::unmount(&target, asked || signal == SIGHUP) {
+                Ok(()) => return,
+                Err(error) if error.kind == Fault::Locked => {
+                    say(&format!("error: {error}"));
+                    say("hint: close what uses it, or interrupt once more to detach it all the same");
+                    asked = true;
+                }
+                // Somebody else unmounted it: the session below ends by itself.
+                Err(_) => return,
+            }
+        }
+    });
+    let ended = session.join();
+    handle.close();
+    let _ = watcher.join();
+    ended.map_err(|error| Error::io(format!("the mount at {} broke", directory.display()), error))
+}
+
+fn config(options: &Options) -> Config {
+    let mut config = Config::default();
+    config.mount_options = vec![
+        MountOption::RO,
+        MountOption::NoSuid,
+        MountOption::NoDev,
+        MountOption::NoExec,
+        MountOption::NoAtime,
+        MountOption::FSName(options.source.clone()),
+        MountOption::Subtype("vandelay".to_owned()),
+        // Everybody who gets in meets the permission bits.
+        MountOption::DefaultPermissions,
+    ];
+    config.acl = match options.access {
+        Access::Owner => SessionACL::Owner,
+        Access::Root => SessionACL::RootAndOwner,
+        Access::Others => SessionACL::All,
+    };
+    config.n_threads = Some(options.threads.max(1));
+    config
+}
+
+fn explain(directory: &Path, error: std::io::Error) -> Error {
+    let what = format!("cannot mount at {}", directory.display());
+    if !Path::new("/dev/fuse").exists() {
+        return Error::new(Fault::Storage, format!("{what}: this machine has no FUSE")).hint("use 'vandelay ls', 'cat' and 'extract' instead, or install fuse3");
+    }
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Error::io(what, error).hint("install FUSE (apt install fuse3), or use 'vandelay ls', 'cat' and 'extract'"),
+        std::io::ErrorKind::PermissionDenied => Error::io(what, error).hint("allow_other and allow_root need 'user_allow_other' in /etc/fuse.conf unless you are root"),
+        _ => Error::io(what, error),
+    }
+}
+
+/// How long a mount may take until it answers.
+pub const READY_WITHIN: Duration = Duration::from_secs(60);
