@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::Errno;
@@ -24,6 +25,8 @@ pub(super) const BOXES: [&str; 2] = ["cur", "new"];
 
 /// How often a folder is read again because something moved in it meanwhile.
 const ATTEMPTS: usize = 3;
+/// Longer than the clock stands still that file systems stamp changes with.
+const TICK: Duration = Duration::from_millis(15);
 /// Bytes of directory entries that are taken from the kernel at once.
 const CHUNK: usize = 256 << 10;
 /// More of a `dovecot-keywords` file is not read.
@@ -34,27 +37,30 @@ const UNKNOWN_REV: &str = "?";
 /// Lists a folder. Entries come in the order of their inodes, in which a disk reads them fastest.
 ///
 /// A file that a mail program renames while the directory is read may show up twice or not at all, so the folder is
-/// read again until it stood still.
+/// read again until it stood still. If it never does, what any attempt saw counts as there: a message that is gone
+/// will be found so by the next run, whereas one that was only missed must not pass for deleted.
 pub(super) fn list(root: &Path, folder: &Folder, include_deleted: bool) -> Result<Listing> {
     let path = root.join(&folder.dir);
     let failed = |cause: io::Error| Error::io(format!("cannot read {}", path.display()), cause);
     let table = read_keywords(&path).map_err(failed)?;
-    let mut attempt = 1;
-    loop {
+    let mut earlier: Option<Scan<'_>> = None;
+    for _ in 0..ATTEMPTS {
         let mut scan = Scan::new(folder, &table, include_deleted);
         let boxes = open_boxes(&path)?;
-        let before = stamps(&boxes).map_err(failed)?;
+        let before = settled_stamps(&boxes).map_err(failed)?;
         for (name, directory) in BOXES.into_iter().zip(&boxes) {
             if let Some(directory) = directory {
                 let failed = |cause: Errno| Error::io(format!("cannot read {}/{name}", path.display()), cause.into());
                 scan.read(name, directory).map_err(failed)?;
             }
         }
-        if attempt == ATTEMPTS || stamps(&boxes).map_err(failed)? == before {
+        if stamps(&boxes).map_err(failed)? == before {
             return Ok(scan.finish());
         }
-        attempt += 1;
+        scan.add_missing(earlier);
+        earlier = Some(scan);
     }
+    Ok(earlier.map(Scan::finish).unwrap_or_default())
 }
 
 /// Opens `cur` and `new`. One that does not exist holds nothing; one that is no directory is an error.
@@ -143,6 +149,21 @@ fn read_keywords(folder: &Path) -> io::Result<Keywords> {
         Err(error) => return Err(error),
     }
     Ok(Keywords::parse(&bytes))
+}
+
+/// Like [`stamps`], but not so young that a change yet to come could get the same stamp.
+fn settled_stamps(boxes: &[Option<OwnedFd>; 2]) -> io::Result<[Option<(i64, i64)>; 2]> {
+    let stamps_now = stamps(boxes)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let age = |(seconds, nanoseconds): (i64, i64)| {
+        let nanoseconds = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+        nanoseconds.abs_diff(now.as_nanos().try_into().unwrap_or(i128::MAX))
+    };
+    if stamps_now.into_iter().flatten().all(|stamp| age(stamp) > TICK.as_nanos()) {
+        return Ok(stamps_now);
+    }
+    std::thread::sleep(TICK);
+    stamps(boxes)
 }
 
 /// When each directory changed last: names were added, removed or renamed.
@@ -258,6 +279,17 @@ impl<'a> Scan<'a> {
             let slot = &mut self.entries[at];
             slot.0 = inode;
             (slot.1.rev, slot.1.locator, slot.1.attrs) = (rev, locator, attrs);
+        }
+    }
+
+    /// Adds what an earlier attempt saw and this one did not.
+    fn add_missing(&mut self, earlier: Option<Scan<'_>>) {
+        for (inode, entry) in earlier.into_iter().flat_map(|scan| scan.entries) {
+            let hash = self.hasher.hash_one(&entry.key);
+            if self.places.get(&hash).and_then(|&at| self.same_key(at, &entry.key)).is_none() {
+                self.places.entry(hash).or_insert(self.entries.len());
+                self.entries.push((inode, entry));
+            }
         }
     }
 
