@@ -23,7 +23,6 @@ pub struct FileData {
     pub kind: FileKind,
     /// Seconds since 1970.
     pub modified: i64,
-    pub size: u64,
 }
 
 /// The three sorts of file nodes.
@@ -401,7 +400,7 @@ impl View {
                     (_, None) => FileKind::LinkText(String::new()),
                 };
                 let name = record.text("name").unwrap_or_default().to_owned();
-                rows.push((record.id, record.number("parent_id"), name, FileData { kind, modified, size: 0 }));
+                rows.push((record.id, record.number("parent_id"), name, FileData { kind, modified }));
             })?;
             let mut files = Hierarchy::new(rows, "", |raw, _| name::safe(raw, ""));
             for id in links {

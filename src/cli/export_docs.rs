@@ -1,0 +1,31 @@
+//! Shell completions and man pages, made from the same definition as `--help`.
+
+use crate::error::{Error, Kind as Fault, Result};
+use clap::{Args, Command};
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct Completions {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+#[derive(Args)]
+pub struct Man {
+    /// The directory to write into
+    directory: PathBuf,
+}
+
+impl Completions {
+    pub fn run(self, mut command: Command) -> Result<()> {
+        clap_complete::generate(self.shell, &mut command, "vandelay", &mut std::io::stdout());
+        Ok(())
+    }
+}
+
+impl Man {
+    pub fn run(self, command: Command) -> Result<()> {
+        let what = format!("cannot write man pages into {}", self.directory.display());
+        std::fs::create_dir_all(&self.directory).and_then(|()| clap_mangen::generate_to(command, &self.directory)).map_err(|error| Error::new(Fault::Storage, what).because(error))
+    }
+}

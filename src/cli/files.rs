@@ -1,0 +1,159 @@
+//! `vandelay ls`, `cat` and `extract`: the tree where there is no FUSE.
+
+use super::ui::{Ui, thousands};
+use super::{Moment, tree_path};
+use crate::archive::Reader;
+use crate::error::{Error, Kind as Fault, Result};
+use crate::extract;
+use crate::tree::{Node, Options, Sort, Stat, Tree, walk};
+use clap::Args;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[derive(Args)]
+pub struct Ls {
+    /// The archive
+    archive: PathBuf,
+    /// What to list, e.g. mail/INBOX/cur
+    #[arg(default_value = "")]
+    paths: Vec<OsString>,
+    /// Sizes and dates too
+    #[arg(short)]
+    long: bool,
+    /// Everything below too
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    #[command(flatten)]
+    at: Moment,
+}
+
+#[derive(Args)]
+pub struct Cat {
+    /// The archive
+    archive: PathBuf,
+    /// The files
+    #[arg(required = true)]
+    paths: Vec<OsString>,
+    #[command(flatten)]
+    at: Moment,
+}
+
+#[derive(Args)]
+pub struct Extract {
+    /// The archive
+    archive: PathBuf,
+    /// What to copy, e.g. mail/INBOX; everything if left out
+    #[arg(default_value = "")]
+    paths: Vec<OsString>,
+    /// The directory to copy it into; made if it is missing
+    #[arg(short = 'C', long = "into", value_name = "DIR", default_value = ".")]
+    into: PathBuf,
+    #[command(flatten)]
+    at: Moment,
+}
+
+/// The tree of an archive at a moment.
+fn open(archive: &Path, at: &Moment) -> Result<Tree> {
+    Tree::open(Arc::new(Reader::open(archive)?), Options { at: at.at, ..Options::default() })
+}
+
+impl Ls {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        let tree = open(&self.archive, &self.at)?;
+        for path in &self.paths {
+            let path = tree_path(path)?;
+            let node = tree.resolve(path)?;
+            let stat = tree.stat(node)?;
+            if stat.sort != Sort::Directory {
+                self.show(&tree, path, node, Some(stat), ui)?;
+            } else if self.recursive {
+                walk::walk(&tree, node, |step| {
+                    self.show(&tree, step.path, step.child.node, step.child.stat, ui)?;
+                    Ok(true)
+                })?;
+            } else {
+                let mut after = 0;
+                loop {
+                    let page = tree.children(node, after, 1_024)?;
+                    let Some(last) = page.last() else { break };
+                    after = last.cookie;
+                    for child in &page {
+                        self.show(&tree, &child.name, child.node, child.stat, ui)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&self, tree: &Tree, name: &str, node: Node, stat: Option<Stat>, ui: &Ui) -> Result<()> {
+        if !self.long && !ui.json {
+            ui.line(name);
+            return Ok(());
+        }
+        let stat = stat.map_or_else(|| tree.stat(node), Ok)?;
+        let (letter, sort) = match stat.sort {
+            Sort::Directory => ('d', "directory"),
+            Sort::File => ('-', "file"),
+            Sort::Link => ('l', "link"),
+        };
+        let date = crate::archive::rfc3339(stat.mtime);
+        if ui.json {
+            ui.object(&serde_json::json!({ "name": name, "sort": sort, "size": stat.size, "mtime": date, "links": stat.links, "inode": node.ino() }));
+        } else {
+            ui.line(&format!("{letter} {:>3} {:>13} {date} {name}", stat.links, thousands(stat.size)));
+        }
+        Ok(())
+    }
+}
+
+impl Cat {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        let tree = open(&self.archive, &self.at)?;
+        for path in &self.paths {
+            let path = tree_path(path)?;
+            let node = tree.resolve(path)?;
+            if tree.stat(node)?.sort == Sort::Directory {
+                return Err(Error::new(Fault::IsADirectory, format!("{path} is a directory")).hint("'vandelay ls' lists it, 'vandelay extract' copies it"));
+            }
+            let mut offset = 0;
+            loop {
+                let bytes = tree.read(node, offset, 1 << 20)?;
+                if bytes.is_empty() {
+                    break;
+                }
+                ui.raw(&bytes);
+                offset += bytes.len() as u64;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Extract {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        let tree = open(&self.archive, &self.at)?;
+        let mut failed = 0;
+        for path in &self.paths {
+            let path = tree_path(path)?;
+            let done = extract::extract(&tree, path, &self.into, |name| ui.detail(name))?;
+            for (name, reason) in &done.failed {
+                ui.warn(&format!("not extracted: {name}: {reason}"));
+            }
+            failed += done.failed.len();
+            if ui.json {
+                ui.object(&serde_json::json!({
+                    "message_type": "summary", "path": path, "into": self.into.display().to_string(),
+                    "files": done.files, "bytes": done.bytes, "failed": done.failed,
+                }));
+            } else {
+                ui.info(&format!("{} files, {} bytes", thousands(done.files), thousands(done.bytes)));
+            }
+        }
+        match failed {
+            0 => Ok(()),
+            count => Err(Error::new(Fault::Partial, format!("{count} files were not extracted")).hint("each one is named above")),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `vandelay import SOURCE … ARCHIVE`.
+
+use super::ui::{Ui, bytes, interrupt_flag};
+use crate::archive::{Blank, Reader, State, Writer};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::source::filter::Filter;
+use crate::source::maildir::{Layout, Maildir, MaildirOptions};
+use crate::source::takeout::{Takeout, TakeoutOptions};
+use crate::source::{self};
+use crate::sync::import::{self, Done, Options};
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
+
+/// Where an account is read from.
+#[derive(Subcommand)]
+pub enum Source {
+    /// A Maildir on disk: Maildir++ or one with nested folders
+    Maildir(MaildirArgs),
+    /// A Google Takeout folder, or any tree of .mbox, .ics and .vcf files
+    Takeout(TakeoutArgs),
+}
+
+#[derive(Args)]
+pub struct MaildirArgs {
+    /// The Maildir
+    maildir: PathBuf,
+    /// The archive; made if it is missing
+    archive: PathBuf,
+    /// Import only folders whose name matches this regular expression (may be repeated)
+    #[arg(long, value_name = "RE", conflicts_with = "folder", help_heading = "Folders")]
+    include: Vec<String>,
+    /// Leave out folders whose name matches this regular expression (may be repeated)
+    #[arg(long, value_name = "RE", conflicts_with = "folder", help_heading = "Folders")]
+    exclude: Vec<String>,
+    /// Import only the folder with exactly this name (may be repeated)
+    #[arg(long, value_name = "NAME", help_heading = "Folders")]
+    folder: Vec<String>,
+    /// Do not guess the role of a folder from its name
+    #[arg(long, help_heading = "Folders")]
+    noautomap: bool,
+    /// Import messages marked as deleted too, with the keyword $deleted
+    #[arg(long)]
+    include_deleted: bool,
+    /// How folders lie on disk
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Folders")]
+    layout: LayoutArg,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LayoutArg {
+    Auto,
+    #[value(name = "maildir++")]
+    MaildirPlusPlus,
+    Fs,
+}
+
+#[derive(Args)]
+pub struct TakeoutArgs {
+    /// The folder (or a single file)
+    path: PathBuf,
+    /// The archive; made if it is missing
+    archive: PathBuf,
+    /// Do not give labels like Sent or Trash a role
+    #[arg(long)]
+    noautomap: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Flags of every import.
+#[derive(Args)]
+struct Common {
+    /// Say what would be done and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Import although the archive holds another source of this kind
+    #[arg(long)]
+    allow_source_change: bool,
+    /// Stop, with nothing changed, before more than this share of the objects of a type (and more than 50) would leave
+    /// the current state, e.g. 20%
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
+    max_delete: Option<f64>,
+    /// Accepted for command lines of 1.x; local sources need no pool
+    #[arg(short = 'j', long, value_name = "N", hide = true)]
+    threads: Option<u32>,
+    /// Accepted for command lines of 1.x; local sources need no retries
+    #[arg(long, value_name = "N", hide = true)]
+    max_retries: Option<u32>,
+    /// Accepted for command lines of 1.x; local sources have no certificates
+    #[arg(long, hide = true)]
+    allow_invalid_certs: bool,
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| "not a percentage like 20%".to_owned())?;
+    if (0.0..=100.0).contains(&number) { Ok(number / 100.0) } else { Err("a percentage lies between 0 and 100".to_owned()) }
+}
+
+impl Source {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        match self {
+            Source::Maildir(args) => {
+                let filter = Filter::new(&args.include, &args.exclude, &args.folder)?;
+                let layout = match args.layout {
+                    LayoutArg::Auto => Layout::Auto,
+                    LayoutArg::MaildirPlusPlus => Layout::MaildirPlusPlus,
+                    LayoutArg::Fs => Layout::Fs,
+                };
+                let spool = spool(&args.archive);
+                let options = MaildirOptions { filter, noautomap: args.noautomap, include_deleted: args.include_deleted, layout, spool };
+                run(&mut Maildir::open(&args.maildir, options)?, &args.archive, &args.common, ui)
+            }
+            Source::Takeout(args) => {
+                let options = TakeoutOptions { noautomap: args.noautomap, spool: spool(&args.archive) };
+                run(&mut Takeout::open(&args.path, options)?, &args.archive, &args.common, ui)
+            }
+        }
+    }
+}
+
+/// Where large bodies wait: beside the archive, where there has to be room for them anyway.
+fn spool(archive: &Path) -> PathBuf {
+    archive.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
+
+fn run(source: &mut dyn source::Source, archive: &Path, common: &Common, ui: &Ui) -> Result<()> {
+    let options = Options { allow_source_change: common.allow_source_change, max_delete: common.max_delete };
+    let progress = ui.progress(interrupt_flag());
+    let done = if common.dry_run {
+        match Reader::open(archive) {
+            Ok(reader) => import::dry_run(source, &reader, &options, &progress),
+            Err(error) if error.kind == Fault::NoArchive && !archive.exists() => import::dry_run(source, &Blank, &options, &progress),
+            Err(error) => Err(error),
+        }
+    } else {
+        let doing = format!("import {}", source.ident().kind);
+        Writer::open(archive, &doing).and_then(|writer| import::import(source, writer, &options, &progress))
+    };
+    progress.done();
+    let done = done?;
+    tell(&done, archive, common.dry_run, ui);
+    match done.state {
+        State::Interrupted => Err(Error::new(Fault::Interrupted, "interrupted; what was imported so far is kept").hint("run the same command again to go on")),
+        State::Partial => Err(Error::new(Fault::Partial, format!("{} could not be imported; everything else is", objects(done.report.failed())))
+            .hint("each one is named above; run the same command again to retry them")),
+        State::Complete => Ok(()),
+    }
+}
+
+fn objects(count: u64) -> String {
+    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
+}
+
+fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
+    let report = &done.report;
+    for remark in &report.remarks {
+        let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, remark.position);
+        // What was left out on purpose is counted below; its positions are for those who ask, and for --json.
+        match remark.outcome {
+            "failed" => ui.warn(&text),
+            _ => ui.info(&text),
+        }
+    }
+    if report.remarks_left_out > 0 {
+        ui.warn(&format!("{} more objects are not named here", report.remarks_left_out));
+    }
+    if ui.json {
+        ui.object(&serde_json::json!({
+            "message_type": "summary",
+            "archive": archive.display().to_string(),
+            "dry_run": dry_run,
+            "snapshot": done.snapshot,
+            "state": done.state.name(),
+            "types": report.types,
+            "removed": report.removed,
+            "bytes": report.bytes,
+            "scopes_failed": report.scopes_failed,
+            "remarks": report.remarks,
+            "remarks_left_out": report.remarks_left_out,
+        }));
+    } else if !ui.quiet {
+        ui.line(report.to_string().trim_end());
+        match done.snapshot {
+            Some(snapshot) => ui.line(&format!("snapshot {snapshot} of {} is {}; {} new", archive.display(), done.state.name(), bytes(report.bytes))),
+            None => ui.line("dry run: nothing was changed"),
+        }
+    }
+}

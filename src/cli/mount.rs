@@ -1,0 +1,218 @@
+//! `vandelay mount`, `umount`, `mounts`: from the command line to a mount that answers.
+
+use super::mount_options::MountOptions;
+use super::ui::Ui;
+use crate::archive::{At, Reader};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::mount::mountpoint;
+use crate::mount::session::{self, serve};
+use crate::tree::{self, Tree};
+use clap::Args;
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+/// Set for the process that stays; it tells the one that the user started when the mount answers.
+const STAYS: &str = "VANDELAY_MOUNT_STAYS";
+
+/// What that process says when the mount answers.
+const READY: &str = "ready";
+
+#[derive(Args)]
+pub struct Mount {
+    /// The archive
+    archive: PathBuf,
+    /// The directory to mount at; empty, and not above the archive
+    directory: PathBuf,
+    /// Stay in the foreground
+    #[arg(short, long)]
+    foreground: bool,
+    /// Mount options, separated by commas: at=SNAPSHOT, snapshots=visible, layout=nested|maildir++, infosep=:|;|!,
+    /// xattr, allow_other, allow_root, uid=N, gid=N, umask=OCTAL; and those that mount(8) may pass on
+    #[arg(short = 'o', value_name = "OPTIONS")]
+    options: Vec<String>,
+    /// Show this snapshot: its number, a time like 2026-11-21T18:30:00Z, or 'latest'
+    #[arg(long, value_name = "SNAPSHOT", value_parser = super::parse_at)]
+    at: Option<At>,
+    /// Bytes kept of what was read, e.g. 64M
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
+    cache_size: u64,
+    /// Threads that answer requests
+    #[arg(long, value_name = "N", default_value = "4", hide = true)]
+    threads: usize,
+    /// Write errors that come up while mounted to this file; else they go to the system's log
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Umount {
+    /// The directory
+    #[arg(required = true)]
+    directories: Vec<PathBuf>,
+    /// Take it away from new users at once, and from those in it when they leave
+    #[arg(short, long)]
+    lazy: bool,
+}
+
+/// A number of bytes with an optional K, M or G (powers of 1024).
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.trim().trim_end_matches(['B', 'b']).trim_end_matches('i').char_indices().find(|(_, c)| c.is_ascii_alphabetic()) {
+        Some((at, unit)) => (&text.trim()[..at], unit.to_ascii_uppercase()),
+        None => (text.trim(), ' '),
+    };
+    let factor: u64 = match unit {
+        ' ' => 1,
+        'K' => 1 << 10,
+        'M' => 1 << 20,
+        'G' => 1 << 30,
+        _ => return Err("not a size like 64M".to_owned()),
+    };
+    digits.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(|| "not a size like 64M".to_owned())
+}
+
+impl Mount {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        let stays = std::env::var_os(STAYS).is_some();
+        let options = MountOptions::parse(&self.options)?;
+        // Everything that can be wrong is looked at here, while there is a terminal to say so.
+        let reader = Arc::new(Reader::open(&self.archive)?);
+        let directory = mountpoint::prepare(&self.directory, &self.archive, &|text| ui.info(text))?;
+        if !self.foreground && !stays {
+            return self.start(ui, &directory);
+        }
+        let tree_options = tree::Options {
+            at: self.at.or(options.at).unwrap_or(At::Latest),
+            layout: options.layout,
+            snapshots_visible: options.snapshots_visible,
+            cache_size: self.cache_size,
+            info_separator: options.info_separator,
+        };
+        let account = reader.account()?;
+        let tree = Tree::open(reader, tree_options)?;
+        let session_options = session::Options {
+            ownership: options.ownership(),
+            access: options.access,
+            xattr: options.xattr,
+            source: options.fsname.clone().unwrap_or_else(|| format!("vandelay:{}", account.replace(',', "_"))),
+            threads: self.threads,
+        };
+        if stays {
+            rustix::process::setsid().ok();
+        }
+        let log = Log { file: self.log_file.clone(), to_terminal: !stays };
+        let shown = directory.display().to_string();
+        serve(tree, &directory, &session_options, move |text| log.line(text), || {
+            if stays {
+                detach();
+            } else {
+                ui.info(&format!("mounted at {shown}; to unmount: Ctrl-C, or vandelay umount {shown}"));
+            }
+        })
+    }
+
+    /// Starts the process that stays, and waits until its mount answers.
+    fn start(&self, ui: &Ui, directory: &std::path::Path) -> Result<()> {
+        let fail = |error| Error::io("cannot start the process of the mount", error);
+        let program = std::env::current_exe().map_err(fail)?;
+        let mut child = Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .env(STAYS, "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(fail)?;
+        let mut line = String::new();
+        if let Some(output) = child.stdout.take() {
+            let _ = BufReader::new(output).read_line(&mut line);
+        }
+        if line.trim() == READY {
+            ui.info(&format!("mounted at {0}; to unmount: vandelay umount {0}", directory.display()));
+            return Ok(());
+        }
+        // It has said why on stderr, which it shares with us.
+        let code = child.wait().map_err(fail)?.code().unwrap_or(7);
+        std::process::exit(code);
+    }
+}
+
+/// Tells the process that waits, and lets go of the terminal.
+fn detach() {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{READY}");
+    let _ = out.flush();
+    if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdin(&null);
+        let _ = rustix::stdio::dup2_stdout(&null);
+        let _ = rustix::stdio::dup2_stderr(&null);
+    }
+    let _ = std::env::set_current_dir("/");
+}
+
+/// Where a mount says what goes wrong.
+#[derive(Clone)]
+struct Log {
+    file: Option<PathBuf>,
+    to_terminal: bool,
+}
+
+impl Log {
+    fn line(&self, text: &str) {
+        let text = super::ui::clean(text);
+        if let Some(path) = &self.file {
+            let line = format!("{} vandelay[{}]: {text}\n", crate::archive::now(), std::process::id());
+            let _ = OpenOptions::new().create(true).append(true).mode(0o600).open(path).and_then(|mut file| file.write_all(line.as_bytes()));
+        } else if self.to_terminal {
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        } else if let Ok(socket) = UnixDatagram::unbound() {
+            // RFC 3164: daemon (3), error (3).
+            let _ = socket.send_to(format!("<27>vandelay[{}]: {text}", std::process::id()).as_bytes(), "/dev/log");
+        }
+    }
+}
+
+impl Umount {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        let mounted = mountpoint::mounted()?;
+        for directory in &self.directories {
+            let absolute = std::path::absolute(directory).map_err(|error| Error::io(format!("cannot unmount {}", directory.display()), error))?;
+            let real = std::fs::canonicalize(directory).unwrap_or_else(|_| absolute.clone());
+            let Some(mount) = mounted.iter().find(|mount| mount.directory == absolute || mount.directory == real) else {
+                return Err(Error::new(Fault::Usage, format!("no archive is mounted at {}", directory.display())).hint("'vandelay mounts' lists what is mounted"));
+            };
+            mountpoint::unmount(&mount.directory, self.lazy || !mount.answers)?;
+            ui.detail(&format!("unmounted {}", mount.directory.display()));
+        }
+        Ok(())
+    }
+}
+
+/// `vandelay mounts`.
+pub fn list(ui: &Ui) -> Result<()> {
+    for mount in mountpoint::mounted()? {
+        let directory = mount.directory.display().to_string();
+        if ui.json {
+            ui.object(&serde_json::json!({ "source": mount.source, "directory": directory, "answers": mount.answers }));
+        } else {
+            ui.line(&format!("{} on {directory}{}", mount.source, if mount.answers { "" } else { " (dead: vandelay umount takes it away)" }));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("64M"), Ok(64 << 20));
+        assert_eq!(parse_size("1GiB"), Ok(1 << 30));
+        assert_eq!(parse_size(" 12 "), Ok(12));
+        assert!(parse_size("12X").is_err() && parse_size("").is_err() && parse_size("99999999999999999999").is_err());
+    }
+}

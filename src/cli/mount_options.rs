@@ -1,0 +1,153 @@
+//! `-o`: our mount options, those that mount(8) passes on and we need not know, and the shape of a mount helper.
+
+use crate::archive::At;
+use crate::error::{Error, Kind as Fault, Result};
+use crate::mount::Ownership;
+use crate::mount::session::Access;
+use crate::tree::Layout;
+use std::ffi::OsString;
+use std::path::Path;
+
+/// What mount(8), fstab and systemd may hand over, and what holds for every mount of ours anyway.
+const IGNORED: [&str; 24] = [
+    "_netdev", "nofail", "auto", "noauto", "user", "users", "nouser", "owner", "group", "defaults", "dev", "suid", "exec", "ro", "nosuid", "nodev", "noexec",
+    "noatime", "relatime", "atime", "default_permissions", "async", "nodiratime", "silent",
+];
+
+/// Names under which the program is a mount helper.
+const HELPERS: [&str; 3] = ["mount.vandelay", "mount.fuse.vandelay", "vandelayfs"];
+
+/// Mount options, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountOptions {
+    pub at: Option<At>,
+    pub layout: Layout,
+    pub snapshots_visible: bool,
+    pub info_separator: char,
+    pub xattr: bool,
+    pub access: Access,
+    pub fsname: Option<String>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    umask: Option<u16>,
+}
+
+impl MountOptions {
+    /// Reads lists of options separated by commas; `\,` is a comma in a value.
+    pub fn parse(lists: &[String]) -> Result<MountOptions> {
+        let mut options = MountOptions {
+            at: None,
+            layout: Layout::Nested,
+            snapshots_visible: false,
+            info_separator: ':',
+            xattr: false,
+            access: Access::Owner,
+            fsname: None,
+            uid: None,
+            gid: None,
+            umask: None,
+        };
+        for option in lists.iter().flat_map(|list| split(list)).filter(|option| !option.is_empty()) {
+            let (name, value) = option.split_once('=').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
+            options.set(name, value)?;
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
+        let wrong = |why: &str| Error::new(Fault::Usage, format!("mount option {name}={}: {why}", value.unwrap_or_default())).hint("'vandelay mount --help' lists the options");
+        let number = |radix| u32::from_str_radix(value.unwrap_or_default(), radix).map_err(|_| wrong("not a number"));
+        match (name, value) {
+            ("rw", None) => {
+                return Err(Error::new(Fault::Usage, "an archive cannot be mounted for writing").hint("leave out rw; to change a message, copy it out and put it into a mailbox"));
+            }
+            ("at" | "snapshot", Some(text)) => self.at = Some(text.parse().map_err(|why: String| wrong(&why))?),
+            ("snapshots", Some("visible")) => self.snapshots_visible = true,
+            ("snapshots", Some("hidden")) => self.snapshots_visible = false,
+            ("layout", Some("nested" | "fs")) => self.layout = Layout::Nested,
+            ("layout", Some("maildir++")) => self.layout = Layout::MaildirPlusPlus,
+            ("infosep", Some(":")) => self.info_separator = ':',
+            ("infosep", Some(";")) => self.info_separator = ';',
+            ("infosep", Some("!")) => self.info_separator = '!',
+            ("xattr", None) => self.xattr = true,
+            ("allow_other", None) => self.access = Access::Others,
+            ("allow_root", None) => self.access = Access::Root,
+            ("fsname", Some(text)) => self.fsname = Some(text.to_owned()),
+            ("subtype", Some("vandelay")) => {}
+            ("uid", Some(_)) => self.uid = Some(number(10)?),
+            ("gid", Some(_)) => self.gid = Some(number(10)?),
+            ("umask", Some(_)) => self.umask = Some(u16::try_from(number(8)?).ok().filter(|mask| *mask <= 0o777).ok_or_else(|| wrong("not a mask like 022"))?),
+            (name, _) if IGNORED.contains(&name) || name.starts_with("x-") || name.starts_with("comment") => {}
+            _ => return Err(Error::new(Fault::Usage, format!("unknown mount option {name:?}")).hint("'vandelay mount --help' lists the options")),
+        }
+        Ok(())
+    }
+
+    /// Who owns what is mounted: the user who mounts, unless told otherwise.
+    pub fn ownership(&self) -> Ownership {
+        let mask = self.umask;
+        Ownership {
+            uid: self.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
+            gid: self.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
+            // Nothing can be written, whatever the mask.
+            directory_mode: mask.map_or(0o500, |mask| 0o555 & !mask),
+            file_mode: mask.map_or(0o400, |mask| 0o444 & !mask),
+        }
+    }
+}
+
+fn split(list: &str) -> Vec<String> {
+    let mut options = vec![String::new()];
+    let mut characters = list.chars();
+    while let Some(character) = characters.next() {
+        match (character, options.last_mut()) {
+            ('\\', Some(last)) => last.extend(characters.next()),
+            (',', _) => options.push(String::new()),
+            (other, Some(last)) => last.push(other),
+            _ => {}
+        }
+    }
+    options
+}
+
+/// `mount.vandelay ARCHIVE DIR [-sfnv] [-o OPTIONS]`, as mount(8) calls it, becomes `vandelay mount …`.
+pub fn as_helper(arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_helper = arguments.first().and_then(|name| Path::new(name).file_name()).is_some_and(|name| HELPERS.iter().any(|helper| name == *helper));
+    if !is_helper {
+        return arguments;
+    }
+    let mut rewritten: Vec<OsString> = vec!["vandelay".into(), "mount".into()];
+    // -s tolerates unknown options, -f fakes, -n writes no mtab, -v says more: none has a meaning for us but to be taken.
+    let is_letter = |argument: &OsString| argument.to_str().is_some_and(|text| matches!(text, "-s" | "-f" | "-n" | "-v"));
+    rewritten.extend(arguments.into_iter().skip(1).filter(|argument| !is_letter(argument)));
+    rewritten
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(list: &str) -> Result<MountOptions> {
+        MountOptions::parse(&[list.to_owned()])
+    }
+
+    #[test]
+    fn fstab_lines_are_taken() {
+        let options = parse("ro,noauto,user,nosuid,nodev,nofail,_netdev,x-systemd.automount,x-systemd.idle-timeout=5min,uid=7,umask=027").unwrap();
+        assert_eq!((options.ownership().uid, options.ownership().directory_mode, options.ownership().file_mode), (7, 0o550, 0o440));
+        assert_eq!(parse("fsname=a\\,b,layout=maildir++,snapshots=visible").unwrap().fsname.as_deref(), Some("a,b"));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for list in ["rw", "layout=x", "uid=me", "umask=9", "umask=1777", "snapshot=yesterday", "frobnicate"] {
+            assert_eq!(parse(list).unwrap_err().kind, Fault::Usage, "{list}");
+        }
+    }
+
+    #[test]
+    fn a_helper_is_a_mount() {
+        let helper = ["/sbin/mount.vandelay", "a.sqlite", "/mnt", "-n", "-o", "ro"].map(OsString::from).to_vec();
+        assert_eq!(as_helper(helper), ["vandelay", "mount", "a.sqlite", "/mnt", "-o", "ro"].map(OsString::from));
+    }
+}

@@ -1,0 +1,200 @@
+//! The only place that prints: results to stdout, everything else to stderr, nothing that could drive a terminal.
+
+use crate::error::Error;
+use crate::sync::import::Progress;
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How to talk to the user.
+pub struct Ui {
+    pub json: bool,
+    pub quiet: bool,
+    pub verbose: u8,
+    stdout_is_terminal: bool,
+    stderr_is_terminal: bool,
+}
+
+impl Ui {
+    /// Looks at the terminal, or what is in its place.
+    pub fn new(json: bool, quiet: bool, verbose: u8) -> Ui {
+        Ui { json, quiet, verbose, stdout_is_terminal: std::io::stdout().is_terminal(), stderr_is_terminal: std::io::stderr().is_terminal() }
+    }
+
+    /// A line of the result. Ends the program quietly when nobody reads it any more.
+    pub fn line(&self, text: &str) {
+        if self.stdout_is_terminal {
+            self.raw(format!("{}\n", clean(text)).as_bytes());
+        } else {
+            self.raw(format!("{text}\n").as_bytes());
+        }
+    }
+
+    /// A JSON object as a line of the result.
+    pub fn object(&self, value: &serde_json::Value) {
+        self.raw(format!("{value}\n").as_bytes());
+    }
+
+    /// Bytes of the result, as they are.
+    pub fn raw(&self, bytes: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+            // A reader that has seen enough (`| head`) is no error; a full disk is one.
+            let code = if error.kind() == std::io::ErrorKind::BrokenPipe {
+                0
+            } else {
+                eprintln!("error: cannot write the result: {error}");
+                7
+            };
+            std::process::exit(code);
+        }
+    }
+
+    /// Something worth knowing; not with `--quiet`.
+    pub fn info(&self, text: &str) {
+        if !self.quiet {
+            self.note(text);
+        }
+    }
+
+    /// Something for those who want to know more.
+    pub fn detail(&self, text: &str) {
+        if self.verbose > 0 {
+            self.note(text);
+        }
+    }
+
+    /// Something that should not be overlooked.
+    pub fn warn(&self, text: &str) {
+        self.note(&format!("warning: {text}"));
+    }
+
+    fn note(&self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
+    }
+
+    /// The last words of a run that failed.
+    pub fn fatal(&self, error: &Error) {
+        self.note(&format!("error: {error}"));
+        if let Some(hint) = error.hint_text() {
+            self.note(&format!("hint: {hint}"));
+        }
+        if self.json {
+            self.object(&serde_json::json!({
+                "message_type": "exit_error",
+                "code": error.kind.exit_code(),
+                "kind": error.kind.token(),
+                "message": error.to_string(),
+                "hint": error.hint_text(),
+            }));
+        }
+    }
+
+    /// Asks for a yes. `None` where nobody can be asked.
+    pub fn confirm(&self, question: &str) -> Option<bool> {
+        if !std::io::stdin().is_terminal() || !self.stderr_is_terminal {
+            return None;
+        }
+        let _ = write!(std::io::stderr().lock(), "{} [y/N] ", clean(question));
+        let mut answer = String::new();
+        let _ = std::io::stdin().read_line(&mut answer);
+        Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// A progress display of an import: a bar on a terminal, nothing elsewhere.
+    pub fn progress(&self, interrupted: Arc<AtomicBool>) -> Bar {
+        let bar = ProgressBar::new(0);
+        if self.stderr_is_terminal && !self.quiet && !self.json {
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+            bar.enable_steady_tick(Duration::from_millis(250));
+        } else {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        Bar { bar, bytes: AtomicU64::new(0), interrupted, chatty: self.verbose > 0 && !self.stderr_is_terminal }
+    }
+}
+
+/// What goes to a terminal: control characters and bidirectional controls are shown, not obeyed.
+pub fn clean(text: &str) -> String {
+    let is_harmless = |c: char| !c.is_control() && !matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}');
+    if text.chars().all(|c| is_harmless(c) || c == '\n' || c == '\t') {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if is_harmless(c) || c == '\n' || c == '\t' { c.to_string() } else { c.escape_default().to_string() }).collect()
+}
+
+/// The progress display of an import.
+pub struct Bar {
+    bar: ProgressBar,
+    bytes: AtomicU64,
+    interrupted: Arc<AtomicBool>,
+    chatty: bool,
+}
+
+impl Bar {
+    /// Takes the display away.
+    pub fn done(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Progress for Bar {
+    fn step(&self, what: &str) {
+        self.bar.set_message(clean(what));
+        if self.chatty {
+            let _ = writeln!(std::io::stderr().lock(), "{}", clean(what));
+        }
+    }
+
+    fn expect(&self, items: u64) {
+        self.bar.set_length(items);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {prefix} {per_sec} {eta} left  {wide_msg}") {
+            self.bar.set_style(style);
+        }
+    }
+
+    fn item(&self, bytes: u64) {
+        let sum = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.bar.inc(1);
+        if self.bar.position() % 64 == 0 {
+            self.bar.set_prefix(HumanBytes(sum).to_string());
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+/// A flag that SIGINT and SIGTERM raise; the second one ends the program at once.
+pub fn interrupt_flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag));
+        let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
+    }
+    flag
+}
+
+/// `1,234,567`
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `12.3 MiB`
+pub fn bytes(number: u64) -> String {
+    HumanBytes(number).to_string()
+}
