@@ -12,6 +12,8 @@ mod names;
 
 /// The longest label kept, in bytes. Gmail allows 225 characters.
 const MAX_LABEL: usize = 1024;
+/// The most labels of a message that are looked at. Gmail allows 5,000 in an account.
+const MAX_LABELS: usize = 5000;
 /// Mailboxes are not nested deeper; what is left of a label then is one name.
 const MAX_DEPTH: usize = 32;
 
@@ -64,7 +66,7 @@ pub fn fields(head: &[u8]) -> Vec<&[u8]> {
 pub fn parse(fields: &[&[u8]], automap: bool) -> Labels {
     let mut labels = Labels::default();
     for value in fields {
-        for label in split(&decode(value)) {
+        for label in split(&decode(value)).into_iter().take(MAX_LABELS) {
             match meaning(&label) {
                 Some(Meaning::Nothing) => {}
                 Some(Meaning::Keyword(keyword)) => labels.keywords.push(keyword.to_owned()),
@@ -89,7 +91,12 @@ pub fn mailbox(label: &str, automap: bool) -> Option<String> {
     if names.is_empty() { None } else { Some(names.join("/")) }
 }
 
-/// The mailboxes on the way to `path`, itself last: the length of each one's path.
+/// The mailbox that the one at `path` lies in.
+pub fn parent(path: &str) -> Option<&str> {
+    path.match_indices('/').take(MAX_DEPTH - 1).last().map(|(at, _)| &path[..at])
+}
+
+/// The paths of the mailboxes on the way to the one at `path`, that one last.
 pub fn ancestry(path: &str) -> impl Iterator<Item = &str> {
     let inner = path.match_indices('/').map(|(at, _)| at).take(MAX_DEPTH - 1);
     inner.chain([path.len()]).map(|end| &path[..end])
@@ -176,4 +183,92 @@ fn meaning(label: &str) -> Option<Meaning> {
     }
     let folded: String = label.trim().nfc().flat_map(char::to_lowercase).collect();
     names::system(&folded).or_else(|| names::is_category(&folded).then_some(Meaning::Nothing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn labels(head: &str, automap: bool) -> (Vec<String>, Vec<String>) {
+        let labels = parse(&fields(head.as_bytes()), automap);
+        (labels.mailboxes, labels.keywords)
+    }
+
+    fn strings(list: &[&str]) -> Vec<String> {
+        list.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    #[test]
+    fn english() {
+        let head = "From: x\r\nX-Gmail-Labels: Inbox,Starred, Important,Opened,\r\n Work/Projects ,Category Updates\r\n\
+                    Subject: X-Gmail-Labels: no\r\nx-gmail-labels: Unread,Archived,,Work\r\n";
+        let keywords = strings(&["$flagged", "$important", "$seen"]);
+        assert_eq!(labels(head, true), (strings(&["Archive", "Inbox", "Work", "Work/Projects"]), keywords.clone()));
+        assert_eq!(labels(head, false), (strings(&["Archived", "Inbox", "Work", "Work/Projects"]), keywords));
+        assert_eq!(labels("X-Gmail-Labels: Unread,Category Travel Plans", true).0, ["Category Travel Plans"]);
+        assert_eq!(labels("X-Gmail-Labels-Not: a\nX-Gmail-Labels:\n", true), Default::default());
+    }
+
+    #[test]
+    fn other_languages() {
+        let german = "X-Gmail-Labels: =?UTF-8?Q?Posteingang,Wichtig,Ge=C3=B6ffnet,Entw=C3=BCrfe,?=\r\n \
+                      =?UTF-8?Q?Kategorie_=E2=80=9ESoziale_Netzwerke=E2=80=9C,Kategorie_Haus,M=C3=BCll/A?=\r\n";
+        assert_eq!(
+            labels(german, true),
+            (strings(&["Drafts", "Inbox", "Kategorie Haus", "Müll/A"]), strings(&["$important", "$seen"]))
+        );
+        assert_eq!(labels(german, false).0, ["Entwürfe", "Kategorie Haus", "Müll/A", "Posteingang"]);
+        for (value, mailboxes, keywords) in [
+            ("=?UTF-8?B?5Y+X5L+h44OI44Os44KkLOmWi+WwgeOBquOBlw==?=", vec!["Inbox", "開封なし"], vec![]),
+            ("Boîte de réception,Suivis,Messages archivés,Non lus", vec!["Archive", "Inbox"], vec!["$flagged"]),
+            ("Boi\u{302}te de re\u{301}ception", vec!["Inbox"], vec![]),
+            ("Recibidos,Abierto,Categoría: Promociones", vec!["Inbox"], vec!["$seen"]),
+            ("Posta in arrivo,Speciali", vec!["Inbox"], vec!["$flagged"]),
+            ("Caixa de entrada,Com estrela,Lixeira", vec!["Inbox", "Trash"], vec!["$flagged"]),
+            ("Postvak IN,Belangrijk", vec!["Inbox"], vec!["$important"]),
+            ("Odebrane,Ważne,Nieprzeczytane", vec!["Inbox"], vec!["$important"]),
+            ("Входящие,Важное,Непрочитанные,Спам", vec!["Inbox", "Spam"], vec!["$important"]),
+            ("受信トレイ,スター付き,迷惑メール", vec!["Inbox", "Spam"], vec!["$flagged"]),
+            ("Skickat,Skräppost", vec!["Sent", "Spam"], vec![]),
+            ("Indbakke,Ulæste", vec!["Inbox"], vec![]),
+            ("Doručená pošta,Koš", vec!["Inbox", "Trash"], vec![]),
+            ("Gelen Kutusu,Önemli", vec!["Inbox"], vec!["$important"]),
+            ("收件箱,已加星标,垃圾邮件", vec!["Inbox", "Spam"], vec!["$flagged"]),
+        ] {
+            let found = labels(&format!("X-Gmail-Labels: {value}\n"), true);
+            assert_eq!(found, (strings(&mailboxes), strings(&keywords)), "{value}");
+        }
+    }
+
+    #[test]
+    fn commas_and_slashes() {
+        let quoted = r#"X-Gmail-Labels: "a,b",c "d" e,"x""y\"z" ,"lone,"#;
+        assert_eq!(labels(quoted, true).0, strings(&["\"lone", "a,b", "c \"d\" e", "x\"y\"z"]));
+        assert_eq!(labels("X-Gmail-Labels: /a//b/ , // ,Inbox/Sub", true).0, ["Inbox/Sub", "a/b"]);
+        assert_eq!(ancestry("a/b/c").collect::<Vec<_>>(), ["a", "a/b", "a/b/c"]);
+        assert_eq!((parent("a"), parent("a/b/c")), (None, Some("a/b")));
+        let deep = vec!["x"; 100].join("/");
+        assert_eq!(ancestry(&deep).count(), MAX_DEPTH);
+        assert_eq!(ancestry(&deep).nth(MAX_DEPTH - 2), parent(&deep));
+    }
+
+    #[test]
+    fn names_have_one_meaning() {
+        names::check();
+    }
+
+    proptest! {
+        #[test]
+        fn anything(bytes in any::<Vec<u8>>(), tail in "[\"\\\\,=?/ a-zé]{0,60}") {
+            parse(&fields(&bytes), true);
+            let mut head = b"X-Gmail-Labels:".to_vec();
+            head.extend_from_slice(&bytes);
+            parse(&fields(&head), true);
+            let labels = parse(&[tail.as_bytes()], false);
+            for path in labels.mailboxes {
+                prop_assert_eq!(ancestry(&path).last(), Some(&*path));
+            }
+        }
+    }
 }

@@ -14,48 +14,26 @@
 //! that writers put before a separator. Nothing is held in memory but a window: a line or a message may be as long as
 //! the file.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 mod date;
 mod quote;
+mod window;
 
 pub use date::separator_date;
 pub use quote::Unquoter;
+use window::{ASIDE, Window};
+pub use window::{ReadAt, copy};
 
 /// What every separator line begins with.
 const FROM: &[u8] = b"From ";
-/// Bytes read at once while looking for separators.
-const WINDOW: usize = 256 << 10;
 /// A longer line is no separator: the longest address has 320 bytes.
 const MAX_SEPARATOR: usize = 1024;
 /// A longer header block is cut here: what lies behind it is still part of the message, but not searched for fields.
 const MAX_HEAD: u64 = 1 << 20;
 /// How far back a run of `>` before `From ` is followed.
 const MAX_QUOTES: usize = 64;
-
-/// Bytes that can be read at any offset: a file, or a slice in memory.
-pub trait ReadAt {
-    /// Reads some bytes at `offset` into `buf`. Zero means the end.
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
-}
-
-impl ReadAt for File {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buf, offset)
-    }
-}
-
-impl ReadAt for [u8] {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)).unwrap_or_default();
-        let len = rest.len().min(buf.len());
-        buf[..len].copy_from_slice(&rest[..len]);
-        Ok(len)
-    }
-}
 
 /// Where a message lies in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -362,7 +340,7 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
     fn line_rest(&mut self, offset: u64) -> io::Result<u64> {
         let mut len = 0;
         while len < MAX_HEAD {
-            let bytes = self.window.probe(offset + len, WINDOW / 4)?;
+            let bytes = self.window.probe(offset + len, ASIDE)?;
             if let Some(end) = memchr::memchr(b'\n', bytes) {
                 return Ok(len + end as u64 + 1);
             }
@@ -423,32 +401,6 @@ impl<S: ReadAt + ?Sized> Iterator for Scanner<'_, S> {
     }
 }
 
-/// Hands the bytes of `range` to `sink`, piece by piece, and returns how many there were: fewer than asked for when
-/// the source ends before. `piece` is the buffer to use; it grows to 256 KiB at most.
-pub fn copy<S: ReadAt + ?Sized>(
-    source: &S,
-    range: Range<u64>,
-    piece: &mut Vec<u8>,
-    sink: &mut dyn io::Write,
-) -> io::Result<u64> {
-    let whole = range.end.saturating_sub(range.start);
-    let size = usize::try_from(whole).unwrap_or(WINDOW).min(WINDOW);
-    if piece.len() < size {
-        piece.resize(size, 0);
-    }
-    let mut done = 0;
-    while done < whole {
-        let want = usize::try_from(whole - done).unwrap_or(size).min(size);
-        let read = retry(|| source.read_at(&mut piece[..want], range.start + done))?;
-        if read == 0 {
-            break;
-        }
-        sink.write_all(&piece[..read])?;
-        done += read as u64;
-    }
-    Ok(done)
-}
-
 /// What the header block of a message tells of the file.
 #[derive(Default)]
 struct Head {
@@ -492,66 +444,190 @@ fn is_takeout_sender(text: &[u8]) -> bool {
     digits > 0 && text[digits..].starts_with(b"@xxx ")
 }
 
-/// The stretch of the source at hand.
-struct Window<'a, S: ReadAt + ?Sized> {
-    source: &'a S,
-    start: u64,
-    bytes: Vec<u8>,
-    len: usize,
-    aside: Vec<u8>,
-}
+#[cfg(test)]
+mod tests {
+    use super::window::WINDOW;
+    use super::*;
+    use proptest::prelude::*;
 
-impl<'a, S: ReadAt + ?Sized> Window<'a, S> {
-    fn new(source: &'a S) -> Window<'a, S> {
-        Window { source, start: 0, bytes: vec![0; WINDOW], len: 0, aside: Vec::new() }
+    fn scan(text: &[u8]) -> (Vec<Message>, bool, Range<u64>) {
+        let mut scanner = Scanner::new(text);
+        let mut messages = Vec::new();
+        while let Some(message) = scanner.next_message().unwrap() {
+            messages.push(message);
+        }
+        (messages, scanner.is_mboxrd(), scanner.leading())
     }
 
-    /// The bytes at `offset`, as many as are at hand: fewer than a separator's `From ` only at the end of the source.
-    fn load(&mut self, offset: u64) -> io::Result<&[u8]> {
-        let within = offset.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
-        match within {
-            Some(skip) if skip + FROM.len() <= self.len => return Ok(&self.bytes[skip..self.len]),
-            _ => {}
-        }
-        self.start = offset;
-        self.len = 0;
-        self.len = fill(self.source, &mut self.bytes, offset)?;
-        Ok(&self.bytes[..self.len])
+    fn texts(text: &str) -> Vec<String> {
+        let (messages, mboxrd, _) = scan(text.as_bytes());
+        messages.iter().map(|message| String::from_utf8(bytes(text.as_bytes(), message, mboxrd)).unwrap()).collect()
     }
 
-    /// `len` bytes at `offset`, fewer only at the end of the source. Does not move the window.
-    fn probe(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
-        if let Some(skip) = offset.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok())
-            && let Some(end) = skip.checked_add(len)
-            && (end <= self.len || self.len < WINDOW && skip <= self.len && self.len > 0)
-        {
-            return Ok(&self.bytes[skip..end.min(self.len)]);
+    fn bytes(text: &[u8], message: &Message, unquote: bool) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let range = message.offset..message.offset + message.len;
+        let mut piece = Vec::new();
+        if unquote {
+            let mut unquoter = Unquoter::new(&mut bytes);
+            copy(text, range, &mut piece, &mut unquoter).unwrap();
+            let (_, written) = unquoter.finish().unwrap();
+            assert_eq!(written, bytes.len() as u64);
+        } else {
+            copy(text, range, &mut piece, &mut bytes).unwrap();
         }
-        if self.aside.len() < len {
-            self.aside.resize(len, 0);
-        }
-        let read = fill(self.source, &mut self.aside[..len], offset)?;
-        Ok(&self.aside[..read])
+        bytes
     }
-}
 
-/// Reads until `buf` is full or the source ends.
-fn fill<S: ReadAt + ?Sized>(source: &S, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut len = 0;
-    while len < buf.len() {
-        match retry(|| source.read_at(&mut buf[len..], offset + len as u64))? {
-            0 => break,
-            read => len += read,
+    const SEPARATOR: &str = "From a@b Mon Jan 15 10:00:00 2024\n";
+
+    #[test]
+    fn plain_files() {
+        assert_eq!(texts(""), [""; 0]);
+        assert_eq!(texts("\n\n"), [""; 0]);
+        assert_eq!(texts(SEPARATOR), [""]);
+        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\nx\n\n{SEPARATOR}A: c\n\ny")), ["A: b\n\nx\n", "A: c\n\ny"]);
+        assert_eq!(texts(&format!("\u{feff}\n\r\n{SEPARATOR}A: b\n\nx\n\n")), ["A: b\n\nx\n"]);
+        // Only one blank line is the writer's.
+        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\nx\n\n\n\n")), ["A: b\n\nx\n\n\n"]);
+        assert_eq!(texts(&format!("{SEPARATOR}{SEPARATOR}\n{SEPARATOR}A: b\n")), ["", "", "A: b\n"]);
+    }
+
+    #[test]
+    fn crlf_and_mixed() {
+        let dos = "From a@b Mon Jan 15 10:00:00 2024\r\nA: b\r\n\r\nx\r\n\r\nFrom a@b Mon Jan 15 10:00:00 2024\r\nA: c\r\n\r\ny\r\n";
+        assert_eq!(texts(dos), ["A: b\r\n\r\nx\r\n", "A: c\r\n\r\ny\r\n"]);
+        let (messages, ..) = scan(dos.as_bytes());
+        assert_eq!(messages.iter().map(|message| message.line).collect::<Vec<_>>(), [1, 6]);
+        assert_eq!(messages[0].date, Some(1_705_312_800));
+        assert_eq!(messages[0].head, 8);
+        let mixed = format!("{SEPARATOR}A: b\r\n\nx\r\n\n{SEPARATOR}A: c\n\r\ny\n");
+        assert_eq!(texts(&mixed), ["A: b\r\n\nx\r\n", "A: c\n\r\ny\n"]);
+    }
+
+    #[test]
+    fn what_is_no_separator() {
+        // No date, no blank line before, more text behind the date.
+        let body = "x\nFrom here on: fine\n\nFrom now on\nb: c\nFrom a@b Mon Jan 15 10:00:00 2024\nno field\n\n\
+                    From a@b Mon Jan 15 10:00:00 2024 until noon\nx\n";
+        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\n{body}")), [format!("A: b\n\n{body}")]);
+        // But without the blank line where a header follows.
+        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\nx\n{SEPARATOR}A: c\n\ny\n")), ["A: b\n\nx\n", "A: c\n\ny\n"]);
+    }
+
+    #[test]
+    fn separators_without_date() {
+        let text = "From - \nA: b\n\nx\nFrom - \nA: c\n\ny\n\nFrom someone\nA: d\n\nFrom what I know\nA: e\n";
+        assert_eq!(texts(text), ["A: b\n\nx\n", "A: c\n\ny\n", "A: d\n\nFrom what I know\nA: e\n"]);
+        // Only where the first one has none either.
+        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\n\nFrom someone\nA: d\n")).len(), 1);
+    }
+
+    #[test]
+    fn a_lost_first_separator() {
+        assert_eq!(texts(&format!("Received: x\nFrom: y\n\nz\n\n{SEPARATOR}A: b\n")).len(), 2);
+        let (messages, _, leading) = scan(format!("hello\n\n{SEPARATOR}A: b\n").as_bytes());
+        assert_eq!((messages.len(), leading), (1, 0..7));
+        let (messages, _, leading) = scan(b"BEGIN:VCARD\nVERSION:3.0\n");
+        assert_eq!((messages.len(), leading), (0, 0..24));
+    }
+
+    #[test]
+    fn content_length_is_believed_when_confirmed() {
+        let inner = format!("{SEPARATOR}Inner: yes\n\nz\n");
+        let message = |length: usize| format!("{SEPARATOR}Content-Length: {length}\n\n{inner}\n{SEPARATOR}A: b\n\ny\n");
+        let right = texts(&message(inner.len()));
+        assert_eq!(right, [format!("Content-Length: {}\n\n{inner}", inner.len()), "A: b\n\ny\n".to_owned()]);
+        assert_eq!(texts(&message(inner.len() + 7)).len(), 3);
+        assert_eq!(texts(&message(usize::MAX)).len(), 3);
+        let last = format!("{SEPARATOR}Content-Length: {}\n\n{inner}", inner.len());
+        assert_eq!(texts(&last).len(), 1);
+    }
+
+    #[test]
+    fn quoting() {
+        let plain = format!("{SEPARATOR}A: b\n\n>From x\n> From y\n>>Fromage\n");
+        assert_eq!(texts(&plain), ["A: b\n\n>From x\n> From y\n>>Fromage\n"]);
+        assert!(scan(plain.as_bytes()).0[0].quoted);
+        let rd = format!("{plain}>>From z\n");
+        assert_eq!(texts(&rd), ["A: b\n\nFrom x\n> From y\n>>Fromage\n>From z\n"]);
+        let takeout = "From 17@xxx Mon Jan 15 10:00:00 +0000 2024\r\nA: b\r\n\r\n>From x\r\n";
+        assert_eq!(texts(takeout), ["A: b\r\n\r\nFrom x\r\n"]);
+        let gmail = format!("{SEPARATOR}x-gm-thrid: 1\n\n>From x\n>");
+        assert_eq!(texts(&gmail), ["x-gm-thrid: 1\n\nFrom x\n>"]);
+    }
+
+    #[test]
+    fn unquoting_in_any_pieces() {
+        let text = b">From a\n>>From b\n>>>>>Fro\n>From\n>>\n> >From x\nFrom \n>>>From ";
+        let expected: &[u8] = b"From a\n>From b\n>>>>>Fro\n>From\n>>\n> >From x\nFrom \n>>From ";
+        for size in 1..text.len() {
+            let mut unquoter = Unquoter::new(Vec::new());
+            for piece in text.chunks(size) {
+                io::Write::write_all(&mut unquoter, piece).unwrap();
+            }
+            assert_eq!(unquoter.finish().unwrap().0, expected, "pieces of {size}");
         }
     }
-    Ok(len)
-}
 
-fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match read() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
+    #[test]
+    fn across_windows() {
+        // Separators, quotes and blank lines at all places around the end of a window.
+        for shift in 0..40 {
+            let filler = "x".repeat(WINDOW - 60 + shift);
+            let text = format!("{SEPARATOR}{filler}\n\n{SEPARATOR}A: b\n\n>>From z\n\n{SEPARATOR}A: c\n");
+            assert_eq!(texts(&text), [format!("{filler}\n"), "A: b\n\n>From z\n".into(), "A: c\n".into()], "{shift}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn random_bytes_are_read(bytes in any::<Vec<u8>>()) {
+            scan(&bytes);
+        }
+
+        #[test]
+        fn lines_of_trouble_are_read(lines in proptest::collection::vec(prop_oneof![
+            Just("From a@b Mon Jan 15 10:00:00 2024"), Just("From - "), Just("From "), Just(">From x"), Just(""), Just("A: b"),
+            Just("Content-Length: 12"), Just(">>>From "), Just("\r"), Just("text"), Just(" folded")], 0..40),
+            crlf in any::<bool>()) {
+            let text = lines.join(if crlf { "\r\n" } else { "\n" });
+            let (messages, ..) = scan(text.as_bytes());
+            let mut end = 0;
+            for message in messages {
+                prop_assert!(message.offset >= end && message.head <= message.len);
+                end = message.offset + message.len;
+            }
+            prop_assert!(end <= text.len() as u64);
+        }
+
+        #[test]
+        fn what_an_mboxrd_writer_wrote_is_read_back(messages in proptest::collection::vec(
+            ("[A-Za-z-]{1,12}", proptest::collection::vec(prop_oneof![
+                "[ -~]{0,20}", ">{0,4}From [a-z ]{0,9}", Just("From a@b Mon Jan 15 10:00:00 2024".to_owned()), Just(String::new())], 0..8)),
+            1..6)) {
+            let mut file = String::new();
+            let mut originals = Vec::new();
+            for (name, lines) in messages {
+                let mut message = format!("{name}: x\nX-GM-THRID: 1\n\n");
+                for line in lines {
+                    message.push_str(&line);
+                    message.push('\n');
+                }
+                file.push_str(SEPARATOR);
+                for line in message.lines() {
+                    if line.trim_start_matches('>').starts_with("From ") {
+                        file.push('>');
+                    }
+                    file.push_str(line);
+                    file.push('\n');
+                }
+                file.push('\n');
+                originals.push(message);
+            }
+            prop_assert_eq!(texts(&file), originals);
         }
     }
 }

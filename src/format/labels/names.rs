@@ -385,3 +385,32 @@ const TABS: &[&str] = &[
     // Turkish
     "kişisel", "birincil", "tanıtımlar", "sosyal", "güncellemeler", "forumlar",
 ];
+
+/// Every name is lower case and composed, and means one thing only.
+#[cfg(test)]
+pub(super) fn check() {
+    use unicode_normalization::UnicodeNormalization;
+    for language in &LANGUAGES {
+        for (names, meaning) in [
+            (language.inbox, Meaning::Mailbox("Inbox")),
+            (language.sent, Meaning::Mailbox("Sent")),
+            (language.drafts, Meaning::Mailbox("Drafts")),
+            (language.trash, Meaning::Mailbox("Trash")),
+            (language.spam, Meaning::Mailbox("Spam")),
+            (language.archived, Meaning::Mailbox("Archive")),
+            (language.starred, Meaning::Keyword("$flagged")),
+            (language.important, Meaning::Keyword("$important")),
+            (language.opened, Meaning::Keyword("$seen")),
+            (language.unread, Meaning::Nothing),
+        ] {
+            assert!(!names.is_empty());
+            for name in names {
+                assert_eq!(name.nfc().flat_map(char::to_lowercase).collect::<String>(), *name);
+                assert_eq!(system(name), Some(meaning), "{name}");
+            }
+        }
+    }
+    for word in CATEGORY.iter().chain(TABS) {
+        assert_eq!(word.nfc().flat_map(char::to_lowercase).collect::<String>(), *word);
+    }
+}

@@ -194,3 +194,56 @@ fn named_zone(word: &str) -> i64 {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::separator_date;
+    use proptest::prelude::*;
+
+    #[test]
+    fn dates() {
+        for (text, expected) in [
+            ("a@b Thu Jan  1 00:00:00 1970", Some(0)),
+            ("17@xxx Mon Jan 15 10:00:00 +0000 2024", Some(1_705_312_800)),
+            ("17@xxx Mon Jan 15 10:00:00 -0130 2024", Some(1_705_318_200)),
+            ("a@b Mon Jan 15 10:00:00 2024 +0100", Some(1_705_309_200)),
+            ("xxx8x@ares.cs.Virginia.EDU Thu Sep 13 12:30:05 2001 -0400", Some(1_000_398_605)),
+            ("david@coppit.org Sat Sep  1 20:58 EDT 2001", Some(999_392_280)),
+            ("goldt@et.byu.edu  Tue Jul  7 20:33:03 1998 WETDST", Some(899_839_983)),
+            ("x Tue Jul  7 20:33:03 MET DST 1998", Some(899_836_383)),
+            ("foo at bar.org  Mon, 15 Jan 2024 10:00:00 +0000 (UTC)", Some(1_705_312_800)),
+            ("\u{e4} 15 Jan 24 10:00:00 GMT", Some(1_705_312_800)),
+            ("- Mon Jan 15 10:00:00 2024", Some(1_705_312_800)),
+            ("Mon Jan 15 10:00:00 2024", Some(1_705_312_800)),
+            ("me Mon Jan 15 10:00:00 2024 remote from uunet", Some(1_705_312_800)),
+            ("a@b 2024-01-15T10:00:00Z", Some(1_705_312_800)),
+            ("a@b 2024-01-15T10:00:00.25+01:00", Some(1_705_309_200)),
+            ("a@b 2024-01-15 10:00:00", Some(1_705_312_800)),
+            ("a@b Sun Dec 31 23:59:60 1998", Some(915_148_800)),
+            ("a@b Thu Feb 29 12:00:00 2040", Some(2_214_129_600)),
+            ("a@b Tue Dec 31 23:59:59 1968", Some(-31_536_001)),
+            ("", None),
+            ("- ", None),
+            ("here on, everything is fine", None),
+            ("Mon Jan 15 10:00:00 2024 I was away", None),
+            ("a@b Mon Jan 32 10:00:00 2024", None),
+            ("a@b Mon Jan 15 25:00:00 2024", None),
+            ("a@b Mon Jan 15 10 2024", None),
+            ("May 2024", None),
+        ] {
+            assert_eq!(separator_date(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn anything(bytes in any::<Vec<u8>>()) {
+            separator_date(&bytes);
+        }
+
+        #[test]
+        fn date_like(words in proptest::collection::vec("[A-Za-z]{3,4}|[0-9:+-]{1,10}|Mon|Jan|2024|é", 0..12)) {
+            separator_date(words.join(" ").as_bytes());
+        }
+    }
+}
