@@ -2,5 +2,12 @@
 //!
 //! Nothing here panics, expands a recurrence or recurses without a bound, whatever the input.
 
+pub mod convert;
+pub mod ics;
+pub mod jscal;
+pub mod jscard;
 pub mod labels;
+mod lines;
 pub mod mbox;
+pub mod object;
+pub mod vcf;
