@@ -74,10 +74,11 @@ pub fn parse(fields: &[&[u8]], automap: bool) -> Labels {
             }
         }
     }
-    labels.mailboxes.sort();
-    labels.mailboxes.dedup();
-    labels.keywords.sort();
-    labels.keywords.dedup();
+    for list in [&mut labels.mailboxes, &mut labels.keywords] {
+        list.sort();
+        list.dedup();
+        list.shrink_to_fit();
+    }
     labels
 }
 
