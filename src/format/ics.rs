@@ -178,6 +178,7 @@ fn assemble(bytes: &[u8], scan: Scan) -> Split {
     drop_duplicates(bytes, &components, &mut groups, &mut notes);
     groups.sort_by_key(|group| group.components.first().copied());
 
+    let whole_file = 0..bytes.len();
     let content = contents(&calendars, &components, &groups);
     let mut distinct = Distinct::new(groups.iter().map(|group| group.uid.as_str()));
     let mut too_large = HashSet::new();
@@ -187,7 +188,7 @@ fn assemble(bytes: &[u8], scan: Scan) -> Split {
             uid: distinct.give(&group.uid),
             data_type: group.data_type,
             ranges: match (&calendars[..], &groups[..]) {
-                ([_], [_]) => vec![0..bytes.len()],
+                ([_], [_]) => vec![whole_file.clone()],
                 _ => ranges(bytes, group, &calendars, &content, &components, &mut too_large),
             }
             .into_iter()
@@ -317,8 +318,9 @@ struct Content {
     shared: bool,
     /// The first VTIMEZONE of each name.
     zones: HashMap<Vec<u8>, Range<usize>>,
-    /// It has events, tasks or journal entries, if only duplicates of others.
-    has_members: bool,
+    /// Its events, tasks and journal entries, and how many of them are in items: others are duplicates.
+    members: usize,
+    kept: usize,
     /// Components that are neither items nor time zones.
     others: Vec<usize>,
 }
@@ -333,7 +335,7 @@ fn contents(calendars: &[Calendar], components: &[Component], groups: &[Group]) 
             Some(zone) if component.name == "VTIMEZONE" => {
                 content.zones.entry(zone.clone()).or_insert(component.range.clone());
             }
-            _ if component.data_type().is_some() => content.has_members = true,
+            _ if component.data_type().is_some() => content.members += 1,
             _ if component.name != "VTIMEZONE" => content.others.push(index),
             _ => {}
         }
@@ -341,6 +343,9 @@ fn contents(calendars: &[Calendar], components: &[Component], groups: &[Group]) 
     for group in groups {
         let mut last = None;
         for component in group.components.iter().filter_map(|index| components.get(*index)) {
+            if let Some(content) = contents.get_mut(component.calendar) {
+                content.kept += 1;
+            }
             if last == Some(component.calendar) {
                 continue;
             }
@@ -359,7 +364,7 @@ fn contents(calendars: &[Calendar], components: &[Component], groups: &[Group]) 
 
 /// Whether the calendar is one item as it stands.
 fn is_whole(content: &Content) -> bool {
-    content.groups == 1 && !content.shared
+    content.groups == 1 && !content.shared && content.kept == content.members
 }
 
 /// The stretches of a group: its calendar's BEGIN line and properties, the time zones that it names, its components,
@@ -408,16 +413,15 @@ fn ranges(
     join(bytes, pieces)
 }
 
-/// Joins neighbours, and puts a line break of the file between the last line of the file, if it has none, and what
-/// comes behind it.
+/// Joins neighbours, and puts a line break of the file between pieces that would run into each other: the last line of
+/// the file may have none, and a quoted-printable line may ask for more.
 fn join(bytes: &[u8], pieces: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    let broken = |piece: &Range<usize>| {
-        piece.end == bytes.len() && !piece.is_empty() && !matches!(bytes.last(), Some(b'\n' | b'\r'))
-    };
     let mut out = Vec::with_capacity(pieces.len());
     let mut pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).peekable();
     while let Some(piece) = pieces.next() {
-        let needs_break = broken(&piece) && pieces.peek().is_some();
+        let needs_break = pieces
+            .peek()
+            .is_some_and(|next| next.start != piece.end && is_open(bytes.get(piece.clone()).unwrap_or_default()));
         push_range(&mut out, piece);
         if needs_break {
             let at = memchr(b'\n', bytes).or_else(|| memchr(b'\r', bytes));
@@ -425,6 +429,14 @@ fn join(bytes: &[u8], pieces: Vec<Range<usize>>) -> Vec<Range<usize>> {
         }
     }
     out
+}
+
+/// Whether the last line of `piece` goes on in what follows. The look back is short, since it is repeated per item.
+fn is_open(piece: &[u8]) -> bool {
+    let tail = piece.get(piece.len().saturating_sub(1024)..).unwrap_or_default();
+    let text = tail.trim_ascii_end();
+    let soft = || tail.windows(16).any(|window| window.eq_ignore_ascii_case(b"QUOTED-PRINTABLE"));
+    !matches!(tail, [.., b'\r' | b'\n']) || (text.ends_with(b"=") && soft())
 }
 
 /// Notes on what is in no item.
@@ -442,7 +454,7 @@ fn leftovers(calendars: &[Calendar], contents: &[Content], components: &[Compone
     });
     for (calendar, content) in calendars.iter().zip(contents).filter(|(_, content)| !is_whole(content)) {
         let others = content.others.iter().filter_map(|index| components.get(*index));
-        if content.has_members {
+        if content.members > 0 {
             for other in others {
                 let what = format!("{} is kept in no item", other.name);
                 notes.push(Note::new(other.range.start, NoteKind::NotAnItem, what));

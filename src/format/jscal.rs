@@ -204,8 +204,108 @@ fn start(prop: &Prop<'_>, map: &mut Map<String, Value>) {
 
 /// The uid of a JSON object, or one made of its text.
 fn uid_of(map: &Map<String, Value>) -> String {
-    map.get("uid").and_then(Value::as_str).and_then(|uid| object::clean_uid_text(uid)).unwrap_or_else(|| {
+    map.get("uid").and_then(Value::as_str).and_then(object::clean_uid_text).unwrap_or_else(|| {
         let text = serde_json::to_vec(map).unwrap_or_default();
         object::synthetic_uid(&text)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn event(body: &str) -> String {
+        format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:u\r\nSUMMARY:a\\, b\r\n{body}END:VEVENT\r\nEND:VCALENDAR\r\n")
+    }
+
+    fn to_js(text: &str) -> Converted {
+        to_jscalendar(text.as_bytes(), "given", EventType::Event)
+    }
+
+    #[test]
+    fn events_become_jscalendar() {
+        let text = event("DTSTART;TZID=Europe/Berlin:20240101T100000\r\nRRULE:FREQ=WEEKLY\r\nX-ODD:1\r\n").replace(
+            "END:VCALENDAR",
+            "BEGIN:VEVENT\r\nUID:u\r\nRECURRENCE-ID;TZID=Europe/Berlin:20240108T100000\r\nSUMMARY:c\r\nEND:VEVENT\r\nEND:VCALENDAR",
+        );
+        let converted = to_js(&text);
+        assert_eq!((converted.problem, converted.stub), (None, false));
+        let data = converted.data;
+        assert_eq!(data["@type"], "Event");
+        assert_eq!(data["uid"], "given");
+        assert_eq!(data["title"], "a, b");
+        assert_eq!(data["timeZone"], "Europe/Berlin");
+        assert_eq!(data["recurrenceOverrides"]["2024-01-08T10:00:00"]["title"], "c");
+        assert!(data.to_string().contains("x-odd"));
+        assert!(data.to_string().find("@type").unwrap() < data.to_string().find("title").unwrap());
+    }
+
+    #[test]
+    fn journals_bare_and_broken_items() {
+        let journal = "BEGIN:VJOURNAL\nUID:j\nSUMMARY:M\u{fc}ller\nBEGIN:X\nEND:VJOURNAL\n";
+        let converted = to_jscalendar(journal.as_bytes(), "j", EventType::Note);
+        assert_eq!(converted.data["title"], "Müller");
+        assert_eq!(converted.data["@type"], "Note");
+        let latin = b"BEGIN:VCALENDAR\rBEGIN:VTODO\rUID:t\rSUMMARY:M\xFCller";
+        let converted = to_jscalendar(latin, "t", EventType::Task);
+        assert_eq!(converted.data["title"], "Müller");
+        assert!(!converted.stub);
+        let attached = to_js(&event("ATTACH;FMTTYPE=text/plain;ENCODING=BASE64;VALUE=BINARY:aGVs\r\n bG8=\r\n"));
+        assert!(attached.data.to_string().contains("data:text/plain;base64,aGVsbG8="), "{}", attached.data);
+    }
+
+    #[test]
+    fn stubs() {
+        for (value, start, more) in [
+            ("DTSTART:20240102T030405Z", "2024-01-02T03:04:05", ("timeZone", json!("Etc/UTC"))),
+            ("DTSTART;TZID=A/B:20240102T030405", "2024-01-02T03:04:05", ("timeZone", json!("A/B"))),
+            ("DTSTART;VALUE=DATE:20240102", "2024-01-02T00:00:00", ("showWithoutTime", json!(true))),
+        ] {
+            let converted = to_js(&event(&format!("{value}\r\n{}", "BEGIN:X\r\n".repeat(100_000))));
+            assert!(converted.stub && converted.problem.is_some());
+            assert_eq!(converted.data["start"], start);
+            assert_eq!(converted.data["title"], "a, b");
+            assert_eq!(converted.data[more.0], more.1);
+        }
+        assert_eq!(to_js("nothing").data["@type"], "Event");
+        assert_eq!(to_jscalendar(b"", "x", EventType::Note).data["uid"], "x");
+    }
+
+    #[test]
+    fn hostile_items_take_no_long_time() {
+        let start = Instant::now();
+        let many = |line: &dyn Fn(usize) -> String, count: usize| (0..count).map(line).collect::<String>();
+        let date = |i: usize| {
+            let (year, month, day) = (1970 + i / 8064, 1 + (i / 672) % 12, 1 + (i / 24) % 28);
+            format!("{year:04}{month:02}{day:02}T{:02}0000Z,", i % 24)
+        };
+        let bodies = [
+            format!("RDATE:{}\r\n", many(&date, 1_000_000)),
+            format!("EXDATE:{}\r\n", many(&date, 15_000)),
+            many(&|i| format!("X-P{i}:1\r\n"), 1_000_000),
+            many(&|i| format!("ATTENDEE:mailto:{i}\r\n"), 15_000),
+            format!("ATTENDEE;MEMBER={}:x\r\n", many(&|i| format!("\"mailto:{i}\","), 1_000_000)),
+            "RRULE:FREQ=SECONDLY;COUNT=1000000000\r\n".repeat(10_000),
+            format!(
+                "DTSTART;TZID=Europe/Berlin:00010101T000000\r\nRRULE:FREQ=SECONDLY;INTERVAL=1;UNTIL=99991231T235959Z;BYSECOND={}\r\n",
+                "1,".repeat(10_000)
+            ),
+            format!("DESCRIPTION:{}\r\n", "a\r\n ".repeat(4_000_000)),
+            format!("DESCRIPTION:{}\r\n", "x".repeat(20 << 20)),
+            "BEGIN:VALARM\r\n".repeat(100_000),
+            "BEGIN:PARTICIPANT\r\n".repeat(14) + "END:PARTICIPANT\r\n",
+            "A;B=\"\r\n".repeat(10_000),
+        ];
+        for body in bodies {
+            let one = Instant::now();
+            let converted = to_js(&event(&body));
+            assert_eq!(converted.data["uid"], "given");
+            if let Ok(bytes) = to_ics(&converted.data, &|_| None) {
+                assert_eq!(ics::split(&bytes).items.len(), 1);
+            }
+            assert!(one.elapsed().as_secs() < 15, "{:?} {:?} {}", one.elapsed(), converted.problem, &body[..40]);
+        }
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    }
 }

@@ -6,6 +6,7 @@ pub mod convert;
 pub mod ics;
 pub mod jscal;
 pub mod jscard;
+pub mod labels;
 mod lines;
 pub mod mail;
 pub mod maildir;

@@ -1,1 +1,157 @@
+//! Google Takeout: a folder of exported files, mail as .mbox, calendars as .ics, contacts as .vcf.
+//!
+//! Each file is a scope. A file that holds nothing of what its name promises is not dropped: it is an item of one more
+//! scope, [`FILES`], and kept as a plain file. Takeout is additive: what a later export leaves out stays.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::model::{Container, Entry, Kind, SourceIdent};
+use crate::source::{Items, Listing, Scope, Source};
+
+mod mail;
+mod objects;
+mod plain;
+mod spool;
+mod walk;
+
+use spool::Spool;
+use walk::{Export, Format};
+
+/// The key of the scope of plain files.
+pub const FILES: &str = "files";
+
+/// How to read an export.
+#[derive(Debug, Clone)]
+pub struct TakeoutOptions {
+    /// Leave Gmail's own labels as they are named and give no mailbox a role.
+    pub noautomap: bool,
+    /// A directory for temporary files without name: messages over 16 MiB are written there on their way.
+    pub spool: PathBuf,
+}
+
+/// An export on disk.
+pub struct Takeout {
+    ident: SourceIdent,
+    noautomap: bool,
+    spool: Spool,
+    export: Export,
+    /// Whether a file is a plain one, as far as this run has found out: why, or `None` if it is not.
+    plain: BTreeMap<String, Option<&'static str>>,
+}
+
+impl Takeout {
+    /// Looks for exported files at `path`: a folder, searched to its bottom, or one file.
+    ///
+    /// A usage error if nothing is there or nothing in it is an export.
+    pub fn open(path: &Path, opts: TakeoutOptions) -> Result<Takeout> {
+        let root = path.canonicalize().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error::new(ErrorKind::Usage, format!("there is nothing at {}", path.display()))
+                    .hint("give the folder into which the Takeout archive was unpacked")
+            }
+            _ => Error::io(format!("cannot open {}", path.display()), error),
+        })?;
+        let export = Export::scan(&root);
+        if export.files.is_empty() {
+            return Err(match export.problems.first() {
+                Some(problem) => Error::new(ErrorKind::Storage, format!("cannot read {}", problem.position)),
+                None => Error::new(ErrorKind::Usage, format!("no .mbox, .ics or .vcf file in {}", root.display()))
+                    .hint("unpack the Takeout archive first (unzip or tar -xf), then give the folder that it made"),
+            });
+        }
+        let name = root.file_name().map(|name| walk::readable(name.as_bytes()));
+        Ok(Takeout {
+            ident: SourceIdent {
+                kind: "takeout",
+                session_url: file_url(root.as_os_str()),
+                account_id: walk::readable(root.as_os_str().as_bytes()),
+                account_name: name,
+                username: String::new(),
+            },
+            noautomap: opts.noautomap,
+            spool: Spool::new(opts.spool),
+            export,
+            plain: BTreeMap::new(),
+        })
+    }
+}
+
+impl Source for Takeout {
+    fn ident(&self) -> &SourceIdent {
+        &self.ident
+    }
+
+    fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
+        let scope = |key: &str, kind| Scope { key: key.to_owned(), kind, selected: true };
+        let mut scopes: Vec<Scope> =
+            self.export.files.iter().map(|file| scope(&file.key, file.format.kind())).collect();
+        // Last, so that most of what it lists is known by then.
+        scopes.push(scope(FILES, Kind::FileNode));
+        Ok((scopes, Vec::new()))
+    }
+
+    fn list(&mut self, scope: &Scope, cursor: &str) -> Result<Listing> {
+        if scope.kind == Kind::FileNode {
+            return plain::list(&self.export, &mut self.plain, &mut self.spool, cursor);
+        }
+        let file = self.export.file(&scope.key)?;
+        let listed = match file.format {
+            Format::Mbox => mail::list(file, !self.noautomap, &mut self.spool, cursor)?,
+            Format::Calendar | Format::Cards => objects::list(file, cursor)?,
+        };
+        if !listed.listing.unchanged {
+            self.plain.insert(file.key.clone(), listed.plain);
+        }
+        Ok(listed.listing)
+    }
+
+    fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
+        if scope.kind == Kind::FileNode {
+            return Ok(plain::fetch(&self.export, &mut self.spool, entries));
+        }
+        let file = self.export.file(&scope.key)?;
+        match file.format {
+            Format::Mbox => mail::fetch(file, &mut self.spool, entries),
+            Format::Calendar | Format::Cards => objects::fetch(file, entries),
+        }
+    }
+
+    fn position(&self, scope: &Scope, entry: &Entry) -> String {
+        match (scope.kind, mail::Locator::parse(&entry.locator)) {
+            (Kind::Email, Some(locator)) => format!("{}: offset {}", scope.key, locator.offset),
+            (Kind::FileNode, _) => entry.key.to_string(),
+            _ => format!("{}: {}", scope.key, entry.key),
+        }
+    }
+}
+
+/// What listing a file gave.
+struct Listed {
+    listing: Listing,
+    /// Why the file is kept as a plain one, if it is.
+    plain: Option<&'static str>,
+}
+
+/// An entry that no listing of this source made.
+fn no_locator(name: &str) -> Error {
+    Error::new(ErrorKind::Storage, format!("{name}: this entry is none of this source"))
+}
+
+/// The `file://` URL of an absolute path (RFC 8089), with the percent-encoding of the WHATWG URL standard.
+fn file_url(path: &OsStr) -> String {
+    let mut url = String::from("file://");
+    for &byte in path.as_bytes() {
+        match byte {
+            b'"' | b'#' | b'<' | b'>' | b'?' | b'`' | b'{' | b'}' | b'%' | b'\\' => {
+                url.push_str(&format!("%{byte:02X}"))
+            }
+            0x21..=0x7E => url.push(char::from(byte)),
+            _ => url.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    url
+}

@@ -1,0 +1,633 @@
+//! mbox: many messages in one file, each behind a line that begins with `From ` (RFC 4155 and its older kin).
+//!
+//! There is no standard that all writers keep, so the rule for a separator is written down here. A line that begins
+//! with `From ` separates when
+//!
+//! * it ends in a plausible date ([`separator_date`]) and stands at the start of the file or behind a blank line; or
+//! * it ends in such a date and the line behind it is a header field (list archives leave the blank line out); or
+//! * the file's first separator has no date either (`From - `), the line behind is a header field, and the line equals
+//!   that first one or is a lone word behind a blank line; and
+//! * it does not lie in a body whose Content-Length is confirmed by a separator or the end of the file right behind it
+//!   (mboxcl, mboxcl2).
+//!
+//! All else that begins with `From ` is text. A message is what lies between two separators less the one blank line
+//! that writers put before a separator. Nothing is held in memory but a window: a line or a message may be as long as
+//! the file.
+
+use std::io;
+use std::ops::Range;
+
+mod date;
+mod quote;
+mod window;
+
+pub use date::separator_date;
+pub use quote::Unquoter;
+use window::{ASIDE, Window};
+pub use window::{ReadAt, copy};
+
+/// What every separator line begins with.
+const FROM: &[u8] = b"From ";
+/// A longer line is no separator: the longest address has 320 bytes.
+const MAX_SEPARATOR: usize = 1024;
+/// A longer header block is cut here: what lies behind it is still part of the message, but not searched for fields.
+const MAX_HEAD: u64 = 1 << 20;
+/// How far back a run of `>` before `From ` is followed.
+const MAX_QUOTES: usize = 64;
+
+/// Where a message lies in its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Offset of its first byte, behind the separator line.
+    pub offset: u64,
+    /// Its bytes as they stand in the file, `>From ` quoting included. Zero for an empty message.
+    pub len: u64,
+    /// The bytes of its header block with the blank line that ends it, at most [`Message::len`] and 1 MiB.
+    pub head: u64,
+    /// The date of the separator line in seconds since 1970 UTC.
+    pub date: Option<i64>,
+    /// The line of the separator in the file, counted from 1.
+    pub line: u64,
+    /// Some line of it begins with `>From `, perhaps with more `>`.
+    pub quoted: bool,
+}
+
+/// Finds the messages of an mbox, first to last.
+///
+/// After the last one [`Scanner::is_mboxrd`] tells whether the quoting of this file is to be undone.
+pub struct Scanner<'a, S: ReadAt + ?Sized> {
+    window: Window<'a, S>,
+    from: memchr::memmem::Finder<'static>,
+    /// Everything before this offset is scanned.
+    at: u64,
+    /// Line breaks before `at`.
+    breaks: u64,
+    state: State,
+    leading: Range<u64>,
+    /// The text of the first separator, where it has no date.
+    undated: Option<Vec<u8>>,
+    double_quoted: bool,
+    gmail: bool,
+}
+
+enum State {
+    /// Nothing is read yet.
+    Start,
+    /// A message begins here; its end is not known.
+    Open(Message),
+    Done,
+}
+
+/// A separator line.
+struct Separator {
+    /// Of its `F`.
+    offset: u64,
+    /// Of the byte behind its line break.
+    end: u64,
+    date: Option<i64>,
+}
+
+impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
+    /// A scanner over the whole of `source`.
+    pub fn new(source: &'a S) -> Scanner<'a, S> {
+        Scanner {
+            window: Window::new(source),
+            from: memchr::memmem::Finder::new(FROM),
+            at: 0,
+            breaks: 0,
+            state: State::Start,
+            leading: 0..0,
+            undated: None,
+            double_quoted: false,
+            gmail: false,
+        }
+    }
+
+    /// The next message, or `None` behind the last one. After an error nothing more comes.
+    pub fn next_message(&mut self) -> io::Result<Option<Message>> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Start => match self.first()? {
+                Some(message) => self.finish(message).map(Some),
+                None => Ok(None),
+            },
+            State::Open(message) => self.finish(message).map(Some),
+            State::Done => Ok(None),
+        }
+    }
+
+    /// Whether the writer of the file quoted every `^>*From ` with one more `>` (mboxrd), judged by what was scanned so
+    /// far: some line begins with `>>From `, or it is a Google Takeout file. Elsewhere a `>From ` line may as well be
+    /// what the author wrote, so it is left alone.
+    pub fn is_mboxrd(&self) -> bool {
+        self.double_quoted || self.gmail
+    }
+
+    /// Text before the first separator, which belongs to no message. Empty in a sound file; blank lines do not count.
+    pub fn leading(&self) -> Range<u64> {
+        self.leading.clone()
+    }
+
+    /// Finds the start of the first message.
+    fn first(&mut self) -> io::Result<Option<Message>> {
+        let start = self.skip_blank()?;
+        self.leading = start..start;
+        let line = self.window.probe(start, MAX_SEPARATOR)?.to_vec();
+        if line.is_empty() {
+            return Ok(None);
+        }
+        if !line.starts_with(FROM) && self.is_mail_head(start)? {
+            // A file that lost its first separator: a message all the same.
+            return self.open(Separator { offset: start, end: start, date: None }).map(Some);
+        }
+        let mut quoted = false;
+        while let Some(offset) = self.next_candidate(&mut quoted)? {
+            if let Some(separator) = self.separator(offset, offset == start, start)? {
+                self.leading.end = separator.offset;
+                return self.open(separator).map(Some);
+            }
+            self.pass(offset + FROM.len() as u64)?;
+        }
+        self.leading.end = self.at;
+        Ok(None)
+    }
+
+    /// Starts the message behind `separator`.
+    fn open(&mut self, separator: Separator) -> io::Result<Message> {
+        self.pass(separator.offset)?;
+        let line = self.breaks + 1;
+        self.pass(separator.end)?;
+        if separator.end > separator.offset {
+            let text = self.window.probe(separator.offset, MAX_SEPARATOR)?;
+            let text = text.get(FROM.len()..).unwrap_or_default();
+            self.gmail |= is_takeout_sender(text);
+        }
+        Ok(Message { offset: separator.end, len: 0, head: 0, date: separator.date, line, quoted: false })
+    }
+
+    /// Finds the end of `message` and opens the next one.
+    fn finish(&mut self, mut message: Message) -> io::Result<Message> {
+        let head = self.head(message.offset)?;
+        self.gmail |= head.gmail;
+        let trusted = match head.content_length {
+            Some(length) => self.confirmed_end(message.offset + head.len, length)?.unwrap_or(0),
+            None => 0,
+        };
+        let mut quoted = false;
+        let end = loop {
+            let Some(offset) = self.next_candidate(&mut quoted)? else {
+                break self.at;
+            };
+            if offset >= trusted
+                && let Some(separator) = self.separator(offset, false, message.offset)?
+            {
+                let end = separator.offset;
+                let next = self.open(separator)?;
+                self.state = State::Open(next);
+                break end;
+            }
+            self.pass(offset + FROM.len() as u64)?;
+        };
+        message.len = self.without_blank_line(message.offset, end)? - message.offset;
+        message.head = head.len.min(message.len);
+        message.quoted = quoted;
+        Ok(message)
+    }
+
+    /// Moves to the next `From ` that begins a line and returns its offset, or moves to the end. Sets `quoted` when
+    /// one with `>` before it is passed.
+    fn next_candidate(&mut self, quoted: &mut bool) -> io::Result<Option<u64>> {
+        loop {
+            let Some(offset) = self.next_from()? else { return Ok(None) };
+            let back = (MAX_QUOTES as u64).min(offset);
+            let before = self.window.probe(offset - back, back as usize)?;
+            match before.last() {
+                None | Some(b'\n') => return Ok(Some(offset)),
+                Some(b'>') => {
+                    let rest = before.iter().rposition(|&byte| byte != b'>').map_or(0, |last| last + 1);
+                    let depth = before.len() - rest;
+                    let begins_line = match rest.checked_sub(1).and_then(|last| before.get(last)) {
+                        Some(&byte) => byte == b'\n',
+                        // The run is longer than the look back: Unquoter will tell.
+                        None => true,
+                    };
+                    *quoted |= begins_line;
+                    self.double_quoted |= begins_line && depth >= 2;
+                }
+                Some(_) => {}
+            }
+            self.pass(offset + FROM.len() as u64)?;
+        }
+    }
+
+    /// Moves to the next `From ` wherever in a line, or to the end of the file.
+    fn next_from(&mut self) -> io::Result<Option<u64>> {
+        loop {
+            let bytes = self.window.load(self.at)?;
+            match self.from.find(bytes) {
+                Some(found) => {
+                    let offset = self.at + found as u64;
+                    self.pass(offset)?;
+                    return Ok(Some(offset));
+                }
+                None if bytes.len() < FROM.len() => {
+                    let end = self.at + bytes.len() as u64;
+                    self.pass(end)?;
+                    return Ok(None);
+                }
+                // A `From ` may straddle the end of the window.
+                None => {
+                    let next = self.at + (bytes.len() - FROM.len() + 1) as u64;
+                    self.pass(next)?;
+                }
+            }
+        }
+    }
+
+    /// Counts the lines up to `to` and goes on from there.
+    fn pass(&mut self, to: u64) -> io::Result<()> {
+        while self.at < to {
+            let bytes = self.window.load(self.at)?;
+            let len = bytes.len().min(usize::try_from(to - self.at).unwrap_or(usize::MAX));
+            if len == 0 {
+                break;
+            }
+            self.breaks += memchr::memchr_iter(b'\n', &bytes[..len]).count() as u64;
+            self.at += len as u64;
+        }
+        Ok(())
+    }
+
+    /// Judges the line that begins with `From ` at `offset`. `message` is the start of the message that it would end.
+    fn separator(&mut self, offset: u64, first: bool, message: u64) -> io::Result<Option<Separator>> {
+        let probe = self.window.probe(offset, MAX_SEPARATOR)?;
+        let (line, end) = match memchr::memchr(b'\n', probe) {
+            Some(end) => (&probe[..end], offset + end as u64 + 1),
+            None if probe.len() < MAX_SEPARATOR => (probe, offset + probe.len() as u64),
+            None => return Ok(None),
+        };
+        let text = line.get(FROM.len()..).unwrap_or_default().trim_ascii().to_vec();
+        let date = separator_date(&text);
+        let behind_blank = first || offset == message || self.behind_blank_line(offset)?;
+        if date.is_some() && behind_blank {
+            return Ok(Some(Separator { offset, end, date }));
+        }
+        if !is_field(self.window.probe(end, MAX_SEPARATOR)?) {
+            return Ok(None);
+        }
+        let accepted = match (&date, &self.undated) {
+            (Some(_), _) => true,
+            (None, Some(known)) => *known == text || behind_blank && !text.iter().any(u8::is_ascii_whitespace),
+            (None, None) => first,
+        };
+        if accepted && first && date.is_none() {
+            self.undated = Some(text);
+        }
+        Ok(accepted.then_some(Separator { offset, end, date }))
+    }
+
+    /// Whether the line before `offset` is empty.
+    fn behind_blank_line(&mut self, offset: u64) -> io::Result<bool> {
+        let back = offset.min(3);
+        let before = self.window.probe(offset - back, back as usize)?;
+        Ok(before.ends_with(b"\n\n") || before.ends_with(b"\n\r\n"))
+    }
+
+    /// `end` less the one blank line before it.
+    fn without_blank_line(&mut self, start: u64, end: u64) -> io::Result<u64> {
+        let back = (end - start).min(3);
+        let before = self.window.probe(end - back, back as usize)?;
+        let cut = if before == b"\n" || before.ends_with(b"\n\n") {
+            1
+        } else if before == b"\r\n" || before.ends_with(b"\n\r\n") {
+            2
+        } else {
+            0
+        };
+        Ok(end - cut)
+    }
+
+    /// Reads the header block at `offset`: it ends with a blank line, or before a line that is none of its own.
+    fn head(&mut self, offset: u64) -> io::Result<Head> {
+        let mut head = Head::default();
+        while head.len < MAX_HEAD {
+            let line = self.window.probe(offset + head.len, 4 * MAX_SEPARATOR)?;
+            let whole = memchr::memchr(b'\n', line).map(|end| end + 1);
+            let text = &line[..whole.unwrap_or(line.len())];
+            match text {
+                b"" => break,
+                b"\n" | b"\r\n" => {
+                    head.len += text.len() as u64;
+                    break;
+                }
+                _ if text.starts_with(FROM) => break,
+                _ if is_field(text) || matches!(text.first(), Some(b' ' | b'\t')) => {}
+                // A stray line does not end the block for those who wrote it, but a search for fields ends here.
+                _ if head.len > 0 => break,
+                _ => {}
+            }
+            head.note(text);
+            head.len += text.len() as u64;
+            if whole.is_none() {
+                let rest = self.line_rest(offset + head.len)?;
+                head.len += rest;
+            }
+        }
+        head.len = head.len.min(MAX_HEAD);
+        Ok(head)
+    }
+
+    /// The bytes from `offset` to the end of its line, line break included, as far as a header block may reach.
+    fn line_rest(&mut self, offset: u64) -> io::Result<u64> {
+        let mut len = 0;
+        while len < MAX_HEAD {
+            let bytes = self.window.probe(offset + len, ASIDE)?;
+            if let Some(end) = memchr::memchr(b'\n', bytes) {
+                return Ok(len + end as u64 + 1);
+            }
+            if bytes.is_empty() {
+                break;
+            }
+            len += bytes.len() as u64;
+        }
+        Ok(len)
+    }
+
+    /// The end of a body of `length` bytes at `body`, if a separator or the end of the file follows there.
+    fn confirmed_end(&mut self, body: u64, length: u64) -> io::Result<Option<u64>> {
+        let Some(end) = body.checked_add(length) else { return Ok(None) };
+        if self.window.probe(end.saturating_sub(1), 1)?.is_empty() {
+            return Ok(None);
+        }
+        let behind = self.window.probe(end, MAX_SEPARATOR)?;
+        let behind = behind.strip_prefix(b"\r").unwrap_or(behind);
+        let behind = behind.strip_prefix(b"\n").unwrap_or(behind);
+        if behind.is_empty() {
+            return Ok(Some(end));
+        }
+        let line = memchr::memchr(b'\n', behind).map_or(behind, |end| &behind[..end]);
+        let dated = line.strip_prefix(FROM).is_some_and(|text| separator_date(text.trim_ascii()).is_some());
+        Ok(dated.then_some(end))
+    }
+
+    /// The offset of the first byte that is neither a byte order mark nor part of a blank line.
+    fn skip_blank(&mut self) -> io::Result<u64> {
+        let mut at = if self.window.probe(0, 3)? == b"\xef\xbb\xbf" { 3 } else { 0 };
+        loop {
+            let bytes = self.window.probe(at, MAX_SEPARATOR)?;
+            let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            at += blank as u64;
+            if blank == 0 || blank < bytes.len() {
+                break;
+            }
+        }
+        self.pass(at)?;
+        Ok(at)
+    }
+
+    /// Whether a message without separator begins at `offset`: header fields, with one that only mail has.
+    fn is_mail_head(&mut self, offset: u64) -> io::Result<bool> {
+        if !is_field(self.window.probe(offset, MAX_SEPARATOR)?) {
+            return Ok(false);
+        }
+        Ok(self.head(offset)?.is_mail)
+    }
+}
+
+impl<S: ReadAt + ?Sized> Iterator for Scanner<'_, S> {
+    type Item = io::Result<Message>;
+
+    fn next(&mut self) -> Option<io::Result<Message>> {
+        self.next_message().transpose()
+    }
+}
+
+/// What the header block of a message tells of the file.
+#[derive(Default)]
+struct Head {
+    len: u64,
+    content_length: Option<u64>,
+    /// It has a field that only Gmail writes.
+    gmail: bool,
+    /// It has a field that every message has, and hardly anything else.
+    is_mail: bool,
+}
+
+impl Head {
+    fn note(&mut self, line: &[u8]) {
+        let Some(colon) = memchr::memchr(b':', line) else { return };
+        let name = line[..colon].trim_ascii_end();
+        let is = |other: &&[u8]| name.eq_ignore_ascii_case(other);
+        if is(&&b"Content-Length"[..]) {
+            let value = line[colon + 1..].trim_ascii();
+            self.content_length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+        }
+        const GMAIL: [&[u8]; 2] = [b"X-Gmail-Labels", b"X-GM-THRID"];
+        const MAIL: [&[u8]; 6] =
+            [b"From", b"Received", b"Message-ID", b"Return-Path", b"MIME-Version", b"Delivered-To"];
+        self.gmail |= GMAIL.iter().any(is);
+        self.is_mail |= MAIL.iter().any(is);
+    }
+}
+
+/// Whether `line` begins with a header field (RFC 5322 section 2.2), or with the quoted separator that some writers
+/// leave before the first field.
+fn is_field(line: &[u8]) -> bool {
+    let name = line.iter().take_while(|&&byte| byte.is_ascii_graphic() && byte != b':').count();
+    let rest = line.get(name..).unwrap_or_default();
+    let blank = rest.iter().take_while(|&&byte| byte == b' ' || byte == b'\t').count();
+    name > 0 && rest.get(blank) == Some(&b':') || line.starts_with(b">From ")
+}
+
+/// Whether the text behind `From ` begins with the sender that Google Takeout writes: `1234567890@xxx`.
+fn is_takeout_sender(text: &[u8]) -> bool {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && text[digits..].starts_with(b"@xxx ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::window::WINDOW;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scan(text: &[u8]) -> (Vec<Message>, bool, Range<u64>) {
+        let mut scanner = Scanner::new(text);
+        let mut messages = Vec::new();
+        while let Some(message) = scanner.next_message().unwrap() {
+            messages.push(message);
+        }
+        (messages, scanner.is_mboxrd(), scanner.leading())
+    }
+
+    fn texts(text: &str) -> Vec<String> {
+        let (messages, mboxrd, _) = scan(text.as_bytes());
+        messages.iter().map(|message| String::from_utf8(bytes(text.as_bytes(), message, mboxrd)).unwrap()).collect()
+    }
+
+    fn bytes(text: &[u8], message: &Message, unquote: bool) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let range = message.offset..message.offset + message.len;
+        let mut piece = Vec::new();
+        if unquote {
+            let mut unquoter = Unquoter::new(&mut bytes);
+            copy(text, range, &mut piece, &mut unquoter).unwrap();
+            let (_, written) = unquoter.finish().unwrap();
+            assert_eq!(written, bytes.len() as u64);
+        } else {
+            copy(text, range, &mut piece, &mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    const SEPARATOR: &str = "From a@b Mon Jan 15 10:00:00 2024\n";
+
+    #[test]
+    fn plain_files() {
+        assert_eq!(texts(""), [""; 0]);
+        assert_eq!(texts("\n\n"), [""; 0]);
+        assert_eq!(texts(SEPARATOR), [""]);
+        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\nx\n\n{SEPARATOR}A: c\n\ny")), ["A: b\n\nx\n", "A: c\n\ny"]);
+        assert_eq!(texts(&format!("\u{feff}\n\r\n{SEPARATOR}A: b\n\nx\n\n")), ["A: b\n\nx\n"]);
+        // Only one blank line is the writer's.
+        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\nx\n\n\n\n")), ["A: b\n\nx\n\n\n"]);
+        assert_eq!(texts(&format!("{SEPARATOR}{SEPARATOR}\n{SEPARATOR}A: b\n")), ["", "", "A: b\n"]);
+    }
+
+    #[test]
+    fn crlf_and_mixed() {
+        let dos = "From a@b Mon Jan 15 10:00:00 2024\r\nA: b\r\n\r\nx\r\n\r\nFrom a@b Mon Jan 15 10:00:00 2024\r\nA: c\r\n\r\ny\r\n";
+        assert_eq!(texts(dos), ["A: b\r\n\r\nx\r\n", "A: c\r\n\r\ny\r\n"]);
+        let (messages, ..) = scan(dos.as_bytes());
+        assert_eq!(messages.iter().map(|message| message.line).collect::<Vec<_>>(), [1, 6]);
+        assert_eq!(messages[0].date, Some(1_705_312_800));
+        assert_eq!(messages[0].head, 8);
+        let mixed = format!("{SEPARATOR}A: b\r\n\nx\r\n\n{SEPARATOR}A: c\n\r\ny\n");
+        assert_eq!(texts(&mixed), ["A: b\r\n\nx\r\n", "A: c\n\r\ny\n"]);
+    }
+
+    #[test]
+    fn what_is_no_separator() {
+        // No date, no blank line before, more text behind the date.
+        let body = "x\nFrom here on: fine\n\nFrom now on\nb: c\nFrom a@b Mon Jan 15 10:00:00 2024\nno field\n\n\
+                    From a@b Mon Jan 15 10:00:00 2024 until noon\nx\n";
+        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\n{body}")), [format!("A: b\n\n{body}")]);
+        // But without the blank line where a header follows.
+        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\nx\n{SEPARATOR}A: c\n\ny\n")), ["A: b\n\nx\n", "A: c\n\ny\n"]);
+    }
+
+    #[test]
+    fn separators_without_date() {
+        let text = "From - \nA: b\n\nx\nFrom - \nA: c\n\ny\n\nFrom someone\nA: d\n\nFrom what I know\nA: e\n";
+        assert_eq!(texts(text), ["A: b\n\nx\n", "A: c\n\ny\n", "A: d\n\nFrom what I know\nA: e\n"]);
+        // Only where the first one has none either.
+        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\n\nFrom someone\nA: d\n")).len(), 1);
+    }
+
+    #[test]
+    fn a_lost_first_separator() {
+        assert_eq!(texts(&format!("Received: x\nFrom: y\n\nz\n\n{SEPARATOR}A: b\n")).len(), 2);
+        let (messages, _, leading) = scan(format!("hello\n\n{SEPARATOR}A: b\n").as_bytes());
+        assert_eq!((messages.len(), leading), (1, 0..7));
+        let (messages, _, leading) = scan(b"BEGIN:VCARD\nVERSION:3.0\n");
+        assert_eq!((messages.len(), leading), (0, 0..24));
+    }
+
+    #[test]
+    fn content_length_is_believed_when_confirmed() {
+        let inner = format!("{SEPARATOR}Inner: yes\n\nz\n");
+        let message = |length: usize| format!("{SEPARATOR}Content-Length: {length}\n\n{inner}\n{SEPARATOR}A: b\n\ny\n");
+        let right = texts(&message(inner.len()));
+        assert_eq!(right, [format!("Content-Length: {}\n\n{inner}", inner.len()), "A: b\n\ny\n".to_owned()]);
+        assert_eq!(texts(&message(inner.len() + 7)).len(), 3);
+        assert_eq!(texts(&message(usize::MAX)).len(), 3);
+        let last = format!("{SEPARATOR}Content-Length: {}\n\n{inner}", inner.len());
+        assert_eq!(texts(&last).len(), 1);
+    }
+
+    #[test]
+    fn quoting() {
+        let plain = format!("{SEPARATOR}A: b\n\n>From x\n> From y\n>>Fromage\n");
+        assert_eq!(texts(&plain), ["A: b\n\n>From x\n> From y\n>>Fromage\n"]);
+        assert!(scan(plain.as_bytes()).0[0].quoted);
+        let rd = format!("{plain}>>From z\n");
+        assert_eq!(texts(&rd), ["A: b\n\nFrom x\n> From y\n>>Fromage\n>From z\n"]);
+        let takeout = "From 17@xxx Mon Jan 15 10:00:00 +0000 2024\r\nA: b\r\n\r\n>From x\r\n";
+        assert_eq!(texts(takeout), ["A: b\r\n\r\nFrom x\r\n"]);
+        let gmail = format!("{SEPARATOR}x-gm-thrid: 1\n\n>From x\n>");
+        assert_eq!(texts(&gmail), ["x-gm-thrid: 1\n\nFrom x\n>"]);
+    }
+
+    #[test]
+    fn unquoting_in_any_pieces() {
+        let text = b">From a\n>>From b\n>>>>>Fro\n>From\n>>\n> >From x\nFrom \n>>>From ";
+        let expected: &[u8] = b"From a\n>From b\n>>>>>Fro\n>From\n>>\n> >From x\nFrom \n>>From ";
+        for size in 1..text.len() {
+            let mut unquoter = Unquoter::new(Vec::new());
+            for piece in text.chunks(size) {
+                io::Write::write_all(&mut unquoter, piece).unwrap();
+            }
+            assert_eq!(unquoter.finish().unwrap().0, expected, "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn across_windows() {
+        // Separators, quotes and blank lines at all places around the end of a window.
+        for shift in 0..40 {
+            let filler = "x".repeat(WINDOW - 60 + shift);
+            let text = format!("{SEPARATOR}{filler}\n\n{SEPARATOR}A: b\n\n>>From z\n\n{SEPARATOR}A: c\n");
+            assert_eq!(texts(&text), [format!("{filler}\n"), "A: b\n\n>From z\n".into(), "A: c\n".into()], "{shift}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn random_bytes_are_read(bytes in any::<Vec<u8>>()) {
+            scan(&bytes);
+        }
+
+        #[test]
+        fn lines_of_trouble_are_read(lines in proptest::collection::vec(prop_oneof![
+            Just("From a@b Mon Jan 15 10:00:00 2024"), Just("From - "), Just("From "), Just(">From x"), Just(""), Just("A: b"),
+            Just("Content-Length: 12"), Just(">>>From "), Just("\r"), Just("text"), Just(" folded")], 0..40),
+            crlf in any::<bool>()) {
+            let text = lines.join(if crlf { "\r\n" } else { "\n" });
+            let (messages, ..) = scan(text.as_bytes());
+            let mut end = 0;
+            for message in messages {
+                prop_assert!(message.offset >= end && message.head <= message.len);
+                end = message.offset + message.len;
+            }
+            prop_assert!(end <= text.len() as u64);
+        }
+
+        #[test]
+        fn what_an_mboxrd_writer_wrote_is_read_back(messages in proptest::collection::vec(
+            ("[A-Za-z-]{1,12}", proptest::collection::vec(prop_oneof![
+                "[ -~]{0,20}", ">{0,4}From [a-z ]{0,9}", Just("From a@b Mon Jan 15 10:00:00 2024".to_owned()), Just(String::new())], 0..8)),
+            1..6)) {
+            let mut file = String::new();
+            let mut originals = Vec::new();
+            for (name, lines) in messages {
+                let mut message = format!("{name}: x\nX-GM-THRID: 1\n\n");
+                for line in lines {
+                    message.push_str(&line);
+                    message.push('\n');
+                }
+                file.push_str(SEPARATOR);
+                for line in message.lines() {
+                    if line.trim_start_matches('>').starts_with("From ") {
+                        file.push('>');
+                    }
+                    file.push_str(line);
+                    file.push('\n');
+                }
+                file.push('\n');
+                originals.push(message);
+            }
+            prop_assert_eq!(texts(&file), originals);
+        }
+    }
+}

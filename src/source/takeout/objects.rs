@@ -1,0 +1,171 @@
+//! Calendars and contacts of an export: .ics and .vcf files, split into their objects.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Listed;
+use super::spool::read_whole;
+use super::walk::{ExportFile, Format, Stamp};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::format::object::{Note, NoteKind};
+use crate::format::{ics, vcf};
+use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, Kind, Omission, Outcome};
+use crate::source::{Failure, Items, Listing};
+
+/// The key and name of the one address book.
+const IMPORTED: &str = "Imported";
+/// A larger file is not split.
+const MAX_SPLIT: u64 = 256 << 20;
+const TOO_LARGE: &str = "larger than 256 MiB";
+
+/// A file in parts.
+struct Parts {
+    container: Container,
+    pieces: Vec<Piece>,
+    notes: Vec<Note>,
+}
+
+/// An object of a file.
+struct Piece {
+    key: String,
+    data: ItemData,
+    ranges: Vec<Range<u64>>,
+}
+
+/// Lists the objects of a file.
+pub(super) fn list(file: &ExportFile, cursor: &str) -> Result<Listed> {
+    let (mut handle, stamp) = file.open()?;
+    let now = stamp.cursor("o1");
+    let mut listing = Listing { cursor: now, ..Listing::default() };
+    if cursor == listing.cursor {
+        listing.unchanged = true;
+        return Ok(Listed { listing, plain: None });
+    }
+    if stamp.size > MAX_SPLIT {
+        listing.omissions.push(super::plain::kept(file, TOO_LARGE));
+        return Ok(Listed { listing, plain: Some(TOO_LARGE) });
+    }
+    let bytes = read_whole(&mut handle, MAX_SPLIT).map_err(|error| file.failed(error))?;
+    let parts = split(file, &bytes);
+    if parts.pieces.is_empty() {
+        let reason = not_a(file.format);
+        listing.omissions.push(super::plain::kept(file, reason));
+        return Ok(Listed { listing, plain: Some(reason) });
+    }
+    listing.omissions = parts.notes.iter().filter_map(|note| omission(file, note)).collect();
+    let attrs = Arc::new(Attrs { keywords: Vec::new(), parents: vec![parts.container.key.clone()] });
+    listing.containers = vec![parts.container];
+    listing.entries = parts
+        .pieces
+        .iter()
+        .enumerate()
+        .map(|(index, piece)| Entry {
+            key: piece.key.as_str().into(),
+            rev: digest(&bytes, &piece.ranges).hex().into(),
+            locator: index.to_string().into(),
+            attrs: attrs.clone(),
+        })
+        .collect();
+    if !handle.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp) {
+        listing.cursor.clear();
+    }
+    Ok(Listed { listing, plain: None })
+}
+
+/// Hands over objects of a file, which is read and split once more: it may have been long ago.
+pub(super) fn fetch<'a>(file: &'a ExportFile, entries: Vec<Entry>) -> Result<Items<'a>> {
+    let (mut handle, _) = file.open()?;
+    let bytes = Arc::new(read_whole(&mut handle, MAX_SPLIT).map_err(|error| file.failed(error))?);
+    let mut pieces: Vec<Option<Piece>> = split(file, &bytes).pieces.into_iter().map(Some).collect();
+    Ok(Box::new(entries.into_iter().map(move |entry| {
+        let index = entry.locator.parse::<usize>().ok();
+        let piece = index.and_then(|index| pieces.get_mut(index)).and_then(Option::take);
+        let same = |piece: &Piece| *piece.key == *entry.key && *digest(&bytes, &piece.ranges).hex() == *entry.rev;
+        match piece.filter(same) {
+            Some(Piece { data, ranges, .. }) => {
+                let whole = matches!(&ranges[..], [one] if *one == (0..bytes.len() as u64));
+                let body = if whole {
+                    Body::Bytes(bytes.as_ref().clone())
+                } else {
+                    Body::Part { whole: bytes.clone(), ranges }
+                };
+                Ok(Item { key: entry.key, body, data })
+            }
+            None => {
+                let error = Error::new(ErrorKind::Storage, format!("{} changed while it was read", file.key))
+                    .hint("run the command again when nothing writes to that file");
+                Err(Failure { key: entry.key, vanished: false, error })
+            }
+        }
+    })))
+}
+
+/// Why a file has no objects, if it has none.
+pub(super) fn is_plain(file: &ExportFile) -> Result<Option<&'static str>> {
+    let (mut handle, stamp) = file.open()?;
+    if stamp.size > MAX_SPLIT {
+        return Ok(Some(TOO_LARGE));
+    }
+    let bytes = read_whole(&mut handle, MAX_SPLIT).map_err(|error| file.failed(error))?;
+    Ok(split(file, &bytes).pieces.is_empty().then_some(not_a(file.format)))
+}
+
+fn not_a(format: Format) -> &'static str {
+    match format {
+        Format::Cards => "not a vCard",
+        _ => "not a calendar",
+    }
+}
+
+fn split(file: &ExportFile, bytes: &[u8]) -> Parts {
+    if file.format == Format::Cards {
+        let split = vcf::split(bytes);
+        let piece = |card: vcf::Card| Piece {
+            key: card.uid.clone(),
+            data: ItemData::Card { uid: card.uid },
+            ranges: vec![card.range],
+        };
+        return Parts {
+            container: Container::new(Kind::AddressBook, IMPORTED, None, IMPORTED),
+            pieces: split.items.into_iter().map(piece).collect(),
+            notes: split.notes,
+        };
+    }
+    let split = ics::split(bytes);
+    let named = split.name.filter(|name| !name.trim().is_empty());
+    let name = named.unwrap_or_else(|| if file.stem.is_empty() { IMPORTED.to_owned() } else { file.stem.clone() });
+    let mut container = Container::new(Kind::Calendar, &*file.key, None, name);
+    container.color = split.color;
+    container.description = split.description;
+    let piece = |item: ics::Item| Piece {
+        key: format!("{}:{}", item.data_type.name(), item.uid),
+        data: ItemData::Event { uid: item.uid, data_type: item.data_type },
+        ranges: item.ranges,
+    };
+    Parts { container, pieces: split.items.into_iter().map(piece).collect(), notes: split.notes }
+}
+
+/// A remark on a file as a line of the report, where it is about something that is not stored.
+fn omission(file: &ExportFile, note: &Note) -> Option<Omission> {
+    let outcome = match note.kind {
+        NoteKind::Duplicate => Outcome::Duplicate,
+        kind if kind.loses_bytes() => Outcome::Skipped,
+        _ => return None,
+    };
+    Some(Omission {
+        kind: file.format.kind(),
+        reason: note.kind.reason().to_owned(),
+        position: format!("{}: offset {}: {}", file.key, note.offset, note.what),
+        outcome,
+    })
+}
+
+/// The digest of these ranges one behind the other.
+fn digest(bytes: &[u8], ranges: &[Range<u64>]) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    for range in ranges {
+        let place = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        hasher.update(place.and_then(|(start, end)| bytes.get(start..end)).unwrap_or_default());
+    }
+    Digest(*hasher.finalize().as_bytes())
+}

@@ -1,0 +1,141 @@
+//! Files of an export that hold nothing of what their names promise: kept as they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::spool::{Spool, Stretch};
+use super::walk::{Export, ExportFile, Format, Stamp};
+use super::{mail, objects};
+use crate::error::Result;
+use crate::model::{Attrs, Container, Digest, Entry, Item, ItemData, Kind, Omission, Outcome};
+use crate::source::{Failure, Items, Listing};
+
+/// The line of the report on a file that is kept as a plain one.
+pub(super) fn kept(file: &ExportFile, reason: &str) -> Omission {
+    Omission {
+        kind: file.format.kind(),
+        reason: reason.to_owned(),
+        position: format!("{} (kept as files/{})", file.key, file.key),
+        outcome: Outcome::Skipped,
+    }
+}
+
+/// Lists the plain files, and what of the export could not be read. `known` is what this run knows already.
+pub(super) fn list(
+    export: &Export,
+    known: &mut BTreeMap<String, Option<&'static str>>,
+    spool: &mut Spool,
+    cursor: &str,
+) -> Result<Listing> {
+    let now = export_cursor(export);
+    let mut listing = Listing { omissions: export.problems.clone(), ..Listing::default() };
+    if !now.is_empty() && now == cursor {
+        listing.unchanged = true;
+        listing.cursor = now;
+        return Ok(listing);
+    }
+    let mut folders = BTreeSet::new();
+    let mut settled = true;
+    for file in &export.files {
+        let plain = match known.get(&file.key) {
+            Some(plain) => *plain,
+            None => match look(file) {
+                Ok(plain) => *known.entry(file.key.clone()).or_insert(plain),
+                // The file's own scope reports it.
+                Err(_) => {
+                    settled = false;
+                    continue;
+                }
+            },
+        };
+        if plain.is_none() {
+            continue;
+        }
+        match entry(file, spool) {
+            Ok(entry) => listing.entries.push(entry),
+            Err(error) => {
+                settled = false;
+                listing.omissions.push(Omission {
+                    kind: Kind::FileNode,
+                    reason: "unreadable".to_owned(),
+                    position: error.to_string(),
+                    outcome: Outcome::Failed,
+                });
+                continue;
+            }
+        }
+        if let Some(folder) = file.folder() {
+            folders.extend(folder.match_indices('/').map(|(end, _)| &folder[..end]));
+            folders.insert(folder);
+        }
+    }
+    listing.containers = folders.into_iter().map(folder).collect();
+    listing.cursor = if settled { now } else { String::new() };
+    Ok(listing)
+}
+
+/// Hands over plain files.
+pub(super) fn fetch<'a>(export: &'a Export, spool: &'a mut Spool, entries: Vec<Entry>) -> Items<'a> {
+    Box::new(entries.into_iter().map(move |entry| {
+        let item = export.file(&entry.key).and_then(|file| {
+            let (handle, stamp) = file.open()?;
+            let stretch = Stretch { range: 0..stamp.size, unquote: false };
+            let body = spool.body(&handle, &stretch, &entry.rev, &file.key)?;
+            let name = file.key.rsplit('/').next().unwrap_or(&file.key).to_owned();
+            let media_type = match file.format {
+                Format::Mbox => "application/mbox",
+                Format::Calendar => "text/calendar",
+                Format::Cards => "text/vcard",
+            };
+            let modified = Some(stamp.seconds());
+            Ok(Item {
+                key: entry.key.clone(),
+                body,
+                data: ItemData::File { name, media_type: Some(media_type.to_owned()), modified },
+            })
+        });
+        item.map_err(|error| Failure { key: entry.key, vanished: false, error })
+    }))
+}
+
+/// Why a file is a plain one, if it is.
+fn look(file: &ExportFile) -> Result<Option<&'static str>> {
+    match file.format {
+        Format::Mbox => mail::is_plain(file),
+        Format::Calendar | Format::Cards => objects::is_plain(file),
+    }
+}
+
+fn entry(file: &ExportFile, spool: &mut Spool) -> Result<Entry> {
+    let (handle, stamp) = file.open()?;
+    let stretch = Stretch { range: 0..stamp.size, unquote: false };
+    let digest = spool.digest(&handle, &stretch).map_err(|error| file.failed(error))?;
+    let parents = file.folder().map(str::to_owned).into_iter().collect();
+    Ok(Entry {
+        key: file.key.as_str().into(),
+        rev: digest.hex().into(),
+        locator: "".into(),
+        attrs: Arc::new(Attrs { keywords: Vec::new(), parents }),
+    })
+}
+
+fn folder(key: &str) -> Container {
+    let (parent, name) = match key.rsplit_once('/') {
+        Some((parent, name)) => (Some(parent.to_owned()), name),
+        None => (None, key),
+    };
+    Container::new(Kind::FileNode, key, parent, name)
+}
+
+/// A cursor over all files: any of them may become a plain one or cease to be one. Empty where something could not be
+/// looked at.
+fn export_cursor(export: &Export) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for file in &export.files {
+        let Ok(metadata) = std::fs::metadata(&file.path) else { return String::new() };
+        hasher.update(file.key.as_bytes());
+        hasher.update(Stamp::of(&metadata).cursor("\0").as_bytes());
+        hasher.update(b"\0");
+    }
+    format!("f1:{}", Digest(*hasher.finalize().as_bytes()).hex())
+}
