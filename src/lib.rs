@@ -1,5 +1,6 @@
 //! Vandelay keeps one person's account in one SQLite file.
 pub mod archive;
+pub mod cli;
 pub mod error;
 pub mod extract;
 pub mod format;

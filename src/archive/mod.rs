@@ -2,17 +2,21 @@
 
 mod blob;
 mod connect;
+mod history;
 mod index;
 mod ledger;
 mod lock;
 mod read;
 mod schema;
 pub mod value;
+mod verify;
 mod write;
 
 pub use blob::{Blob, NewBlob};
+pub use history::{Difference, Forgotten, Policy, Span, diff};
 pub use index::{EmailFields, UNFILED, epoch, ids_json, parse_ids, parse_keywords, rfc3339};
 pub use ledger::{Blank, Known, KnownScope, Ledger};
 pub use lock::host;
-pub use read::{At, BlobReader, Listed, MailboxState, Moment, Reader, Record, Snapshot};
+pub use read::{At, BlobReader, Listed, MailboxState, Moment, Reader, Record, Snapshot, Statistics};
+pub use verify::{Depth, Finding, Verdict, verify};
 pub use write::{Changes, Fields, State, Writer, now};

@@ -151,6 +151,20 @@ pub struct Listed {
     pub flags: Box<str>,
 }
 
+/// What the blobs of an archive add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Statistics {
+    pub blobs: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Bytes of the largest one.
+    pub largest: u64,
+    /// Bytes of all messages of the current state, each counted as often as it stands in it.
+    pub referenced: u64,
+    /// Bytes of the archive file.
+    pub file: u64,
+}
+
 /// What stands in a mailbox at the newest snapshot that changed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MailboxState {
@@ -366,6 +380,37 @@ impl Reader {
         Ok(name.filter(|name| !name.is_empty()).unwrap_or_else(|| {
             self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_else(|| "archive".to_owned())
         }))
+    }
+
+    /// The sources of the account: kind, URL and account.
+    pub fn sources(&self) -> Result<Vec<(String, String, String)>> {
+        self.with(|conn| {
+            let mut statement = conn.prepare("SELECT kind, session_url, coalesce(account_name, account_id) FROM sources ORDER BY id")?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+        })
+    }
+
+    /// What the blobs add up to.
+    pub fn statistics(&self) -> Result<Statistics> {
+        let large = if self.has_history { "(SELECT coalesce(sum(size), 0) FROM large_blobs)" } else { "0" };
+        let sizes = self.with(|conn| {
+            conn.query_row(
+                &format!("SELECT count(*), coalesce(sum(length(data)), 0) + {large}, coalesce(max(length(data)), 0) FROM blobs"),
+                [],
+                |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
+            )
+        })?;
+        let referenced = self.with(|conn| {
+            conn.query_row("SELECT coalesce(sum(length(b.data)), 0) FROM emails e JOIN blobs b ON b.id = e.blob_id", [], |row| row.get::<_, i64>(0))
+        })?;
+        let file = std::fs::metadata(&self.path).map_or(0, |meta| meta.len());
+        Ok(Statistics {
+            blobs: sizes.0.max(0) as u64,
+            bytes: sizes.1.max(0) as u64,
+            largest: sizes.2.max(0) as u64,
+            referenced: referenced.max(0) as u64,
+            file,
+        })
     }
 
     // --- rows ----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ pub mod labels;
 mod lines;
 pub mod mail;
 pub mod maildir;
+pub mod mbox;
 pub mod mutf7;
 pub mod object;
 pub mod vcf;

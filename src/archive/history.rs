@@ -1,0 +1,282 @@
+//! Snapshots among themselves: what differs between two, and which to drop (restic's names and meaning).
+
+use super::read::{Moment, Reader, Record};
+use super::write::Writer;
+use crate::error::Result;
+use crate::model::{Id, Kind};
+use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
+use rusqlite::params;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How an object differs between two moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Difference {
+    Added,
+    Removed,
+    Changed,
+}
+
+/// Tells of every object that differs between two moments, type by type, by id.
+pub fn diff(reader: &Reader, from: Moment, to: Moment, mut each: impl FnMut(Kind, Id, Difference, Option<&Record>, Option<&Record>)) -> Result<()> {
+    for kind in Kind::ALL {
+        // Only ids and first snapshots are held of the older side; a row that has the same `first` has not changed.
+        let mut old: BTreeMap<Id, i64> = BTreeMap::new();
+        reader.each_record(kind, from, |record| {
+            old.insert(record.id, record.first);
+        })?;
+        let mut found: Vec<(Id, Difference)> = Vec::new();
+        reader.each_record(kind, to, |record| match old.remove(&record.id) {
+            None => found.push((record.id, Difference::Added)),
+            Some(first) if first != record.first => found.push((record.id, Difference::Changed)),
+            Some(_) => {}
+        })?;
+        found.extend(old.into_keys().map(|id| (id, Difference::Removed)));
+        found.sort_unstable_by_key(|(id, _)| *id);
+        for (id, difference) in found {
+            let before = if difference == Difference::Added { None } else { reader.record(kind, from, id)? };
+            let after = if difference == Difference::Removed { None } else { reader.record(kind, to, id)? };
+            each(kind, id, difference, before.as_ref(), after.as_ref());
+        }
+    }
+    Ok(())
+}
+
+/// Which snapshots to keep. A snapshot is kept if any of the rules wants it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    pub last: u32,
+    pub hourly: u32,
+    pub daily: u32,
+    pub weekly: u32,
+    pub monthly: u32,
+    pub yearly: u32,
+    /// Those from this many seconds before the newest one on.
+    pub within: Option<Span>,
+}
+
+/// A length of time, in the calendar's units: `1y5m7d2h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    pub years: i32,
+    pub months: i32,
+    pub days: i32,
+    pub hours: i32,
+}
+
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Span, String> {
+        let mut span = Span::default();
+        let mut digits = String::new();
+        for character in text.trim().chars() {
+            if character.is_ascii_digit() {
+                digits.push(character);
+                continue;
+            }
+            let number: i32 = digits.parse().map_err(|_| "not a duration like 1y5m7d2h".to_owned())?;
+            digits.clear();
+            let field = match character {
+                'y' => &mut span.years,
+                'm' => &mut span.months,
+                'd' => &mut span.days,
+                'h' => &mut span.hours,
+                _ => return Err("units are y, m, d and h".to_owned()),
+            };
+            *field = number;
+        }
+        if digits.is_empty() && span != Span::default() { Ok(span) } else { Err("not a duration like 1y5m7d2h".to_owned()) }
+    }
+}
+
+impl Policy {
+    /// True if no rule keeps anything.
+    pub fn is_empty(&self) -> bool {
+        *self == Policy::default()
+    }
+
+    /// The snapshots to keep, of those given as id and end in seconds since 1970, each with the rules that want it.
+    /// Hours, days, weeks (ISO 8601), months and years are those of `zone`.
+    pub fn keep(&self, snapshots: &[(i64, i64)], zone: &TimeZone) -> BTreeMap<i64, Vec<&'static str>> {
+        let mut kept: BTreeMap<i64, Vec<&'static str>> = BTreeMap::new();
+        let mut newest_first: Vec<(i64, Zoned)> = snapshots
+            .iter()
+            .filter_map(|(id, end)| Some((*id, Timestamp::from_second(*end).ok()?.to_zoned(zone.clone()))))
+            .collect();
+        newest_first.sort_by(|a, b| (&b.1, b.0).cmp(&(&a.1, a.0)));
+        for (id, _) in newest_first.iter().take(self.last as usize) {
+            kept.entry(*id).or_default().push("last");
+        }
+        let rules: [(&'static str, u32, fn(&Zoned) -> (i64, i64)); 5] = [
+            ("hourly", self.hourly, |time| (day_number(time), i64::from(time.hour()))),
+            ("daily", self.daily, |time| (day_number(time), 0)),
+            ("weekly", self.weekly, |time| {
+                let week = time.date().iso_week_date();
+                (i64::from(week.year()), i64::from(week.week()))
+            }),
+            ("monthly", self.monthly, |time| (i64::from(time.year()), i64::from(time.month()))),
+            ("yearly", self.yearly, |time| (i64::from(time.year()), 0)),
+        ];
+        for (name, count, period) in rules {
+            // The newest snapshot of each of the last `count` periods that have one.
+            let mut last = None;
+            let mut left = count;
+            for (id, time) in &newest_first {
+                let this = period(time);
+                if left == 0 {
+                    break;
+                }
+                if last != Some(this) {
+                    kept.entry(*id).or_default().push(name);
+                    last = Some(this);
+                    left -= 1;
+                }
+            }
+        }
+        if let (Some(span), Some((_, newest))) = (self.within, newest_first.first()) {
+            let length = span.years.years().months(span.months).days(span.days).hours(span.hours);
+            let from = newest.checked_sub(length).ok();
+            for (id, _) in newest_first.iter().filter(|(_, time)| from.as_ref().is_none_or(|from| time >= from)) {
+                kept.entry(*id).or_default().push("within");
+            }
+        }
+        kept
+    }
+}
+
+fn day_number(time: &Zoned) -> i64 {
+    i64::from(time.year()) * 366 + i64::from(time.day_of_year())
+}
+
+/// What `forget` took away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Forgotten {
+    pub snapshots: u64,
+    /// Former states of objects.
+    pub states: u64,
+    pub blobs: u64,
+    /// Bytes of these blobs.
+    pub bytes: u64,
+}
+
+impl Writer {
+    /// Drops snapshots, then every former state that no snapshot shows any more, then every blob that nothing refers
+    /// to. The current state always stays. All in one transaction.
+    pub fn forget(&mut self, drop: &BTreeSet<i64>) -> Result<Forgotten> {
+        self.begin()?;
+        let mut forgotten = Forgotten::default();
+        for id in drop {
+            forgotten.snapshots += self.execute("DELETE FROM snapshots WHERE id = ?1", [id])? as u64;
+        }
+        // A state is shown by the snapshots from `first` up to `last` without it.
+        let unseen = "NOT EXISTS (SELECT 1 FROM snapshots s WHERE s.id >= first AND s.id < last)";
+        forgotten.states = self.execute(&format!("DELETE FROM history WHERE {unseen}"), [])? as u64;
+        self.execute(&format!("DELETE FROM email_index WHERE last IS NOT NULL AND {unseen}"), [])?;
+        (forgotten.blobs, forgotten.bytes) = self.collect_blobs()?;
+        self.commit()?;
+        Ok(forgotten)
+    }
+
+    /// Deletes blobs that neither the current state nor the history refers to. Gives their number and bytes.
+    fn collect_blobs(&mut self) -> Result<(u64, u64)> {
+        self.run_sql(
+            "CREATE TEMP TABLE IF NOT EXISTS used (id INTEGER PRIMARY KEY); DELETE FROM used;
+             INSERT OR IGNORE INTO used SELECT blob_id FROM emails;
+             INSERT OR IGNORE INTO used SELECT blob_id FROM sieve_scripts;
+             INSERT OR IGNORE INTO used SELECT blob_id FROM file_nodes WHERE blob_id IS NOT NULL;
+             INSERT OR IGNORE INTO used SELECT blob_id FROM originals;
+             INSERT OR IGNORE INTO used SELECT blob_id FROM history WHERE blob_id IS NOT NULL;
+             INSERT OR IGNORE INTO used SELECT original_id FROM history WHERE original_id IS NOT NULL;",
+        )?;
+        let mut inside = BTreeSet::new();
+        for sql in [
+            "SELECT data FROM contact_cards WHERE instr(data, '@blob')",
+            "SELECT data FROM calendar_events WHERE instr(data, '@blob')",
+            "SELECT fields FROM history WHERE kind IN ('ContactCard', 'CalendarEvent') AND instr(fields, '@blob')",
+        ] {
+            for text in self.rows(sql, [], |row| row.get::<_, String>(0))? {
+                blobs_in_text(&text, &mut inside);
+            }
+        }
+        for id in inside {
+            self.execute("INSERT OR IGNORE INTO used VALUES (?1)", [id])?;
+        }
+        let unused = self.rows("SELECT id FROM blobs WHERE id NOT IN (SELECT id FROM used)", [], |row| row.get::<_, Id>(0))?;
+        let mut bytes = 0;
+        for id in &unused {
+            bytes += super::blob::find(&self.conn, *id).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
+            self.execute("DELETE FROM blob_chunks WHERE blob_id = ?1", [id])?;
+            self.execute("DELETE FROM large_blobs WHERE blob_id = ?1", [id])?;
+            self.execute("DELETE FROM blobs WHERE id = ?1", [id])?;
+        }
+        Ok((unused.len() as u64, bytes))
+    }
+
+    /// Gives free pages back to the file system, by writing the archive anew in its place.
+    pub fn compact(&mut self) -> Result<()> {
+        self.run_sql("VACUUM")
+    }
+
+    /// Snapshots that may be dropped: id and end of each that has ended.
+    pub fn ended_snapshots(&self) -> Result<Vec<(i64, i64)>> {
+        self.rows("SELECT id, ended FROM snapshots WHERE ended IS NOT NULL AND state <> 'running' ORDER BY id", params![], |row| {
+            Ok((row.get(0)?, super::index::epoch(&row.get::<_, String>(1)?)))
+        })
+    }
+}
+
+/// Every number under a key `@blob`, at any depth; also in JSON that stands as text inside of JSON.
+pub fn blobs_in_text(text: &str, found: &mut BTreeSet<Id>) {
+    let mut rest = text;
+    while let Some(at) = rest.find("@blob") {
+        rest = &rest[at + 5..];
+        let tail = rest.trim_start_matches(['\\', '"', ' ', '\t', '\n', '\r', ':']);
+        let digits: String = tail.chars().take_while(char::is_ascii_digit).take(19).collect();
+        found.extend(digits.parse::<Id>());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> i64 {
+        text.parse::<Timestamp>().unwrap().as_second()
+    }
+
+    #[test]
+    fn the_newest_of_each_period_is_kept() {
+        let snapshots = [
+            (1, at("2024-12-31T23:00:00Z")),
+            (2, at("2025-01-01T01:00:00Z")),
+            (3, at("2025-01-01T01:30:00Z")),
+            (4, at("2025-02-10T10:00:00Z")),
+            (5, at("2025-02-11T10:00:00Z")),
+        ];
+        let keep = |policy: Policy| policy.keep(&snapshots, &TimeZone::UTC).into_keys().collect::<Vec<_>>();
+        assert_eq!(keep(Policy { last: 2, ..Policy::default() }), [4, 5]);
+        assert_eq!(keep(Policy { hourly: 3, ..Policy::default() }), [3, 4, 5]);
+        assert_eq!(keep(Policy { daily: 9, ..Policy::default() }), [1, 3, 4, 5]);
+        assert_eq!(keep(Policy { weekly: 2, ..Policy::default() }), [3, 5]);
+        assert_eq!(keep(Policy { monthly: 2, ..Policy::default() }), [3, 5]);
+        assert_eq!(keep(Policy { yearly: 9, ..Policy::default() }), [1, 5]);
+        assert_eq!(keep(Policy { within: Some("1m10d".parse().unwrap()), ..Policy::default() }), [2, 3, 4, 5]);
+        assert_eq!(keep(Policy::default()), [] as [i64; 0]);
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!("1y5m7d2h".parse(), Ok(Span { years: 1, months: 5, days: 7, hours: 2 }));
+        for text in ["", "5", "d", "5w", "-1d"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn blobs_are_seen_through_quotes() {
+        let mut found = BTreeSet::new();
+        blobs_in_text(r#"{"a":{"@blob":12},"data":"{\"x\":[{\"@blob\": 7}]}","@blob":"none"}"#, &mut found);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), [7, 12]);
+    }
+}

@@ -1,0 +1,240 @@
+//! `vandelay snapshots`, `diff` and `forget`.
+
+use super::ui::{Ui, bytes, thousands};
+use crate::archive::{At, Difference, Policy, Reader, Record, Span, Writer, diff};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::model::Kind;
+use clap::Args;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct Snapshots {
+    /// The archive
+    archive: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Diff {
+    /// The archive
+    archive: PathBuf,
+    /// The older snapshot: its number, a time like 2026-11-21T18:30:00Z, or 'latest'
+    #[arg(value_parser = super::parse_at)]
+    from: At,
+    /// The newer snapshot
+    #[arg(value_parser = super::parse_at, default_value = "latest")]
+    to: At,
+}
+
+#[derive(Args)]
+pub struct Forget {
+    /// The archive
+    archive: PathBuf,
+    /// Keep the last N snapshots
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
+    keep_last: u32,
+    /// Keep the last snapshot of each of the last N hours that have one
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
+    keep_hourly: u32,
+    /// … of the last N days
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
+    keep_daily: u32,
+    /// … of the last N weeks
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
+    keep_weekly: u32,
+    /// … of the last N months
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
+    keep_monthly: u32,
+    /// … of the last N years
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
+    keep_yearly: u32,
+    /// Keep those not older than this, counted from the newest, e.g. 1y5m7d2h
+    #[arg(long, value_name = "DURATION", help_heading = "What to keep")]
+    keep_within: Option<Span>,
+    /// Say what would be done and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Give free space back to the file system: writes the whole archive anew
+    #[arg(long)]
+    compact: bool,
+}
+
+impl Snapshots {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        let reader = Reader::open(&self.archive)?;
+        let snapshots = reader.snapshots()?;
+        if snapshots.is_empty() && !ui.json {
+            ui.info(if reader.has_history() { "no snapshots yet" } else { "an archive of vandelay 1.x has no snapshots; the next import makes the first" });
+        }
+        for snapshot in snapshots {
+            if ui.json {
+                ui.object(&serde_json::json!({
+                    "id": snapshot.id, "started": snapshot.started, "ended": snapshot.ended, "state": snapshot.state,
+                    "source": snapshot.source_kind, "url": snapshot.source_url, "account": snapshot.account, "report": snapshot.report,
+                }));
+                continue;
+            }
+            let when = snapshot.ended.as_deref().unwrap_or(&snapshot.started);
+            let kind = snapshot.source_kind.as_deref().unwrap_or("-");
+            let account = snapshot.account.as_deref().unwrap_or("");
+            ui.line(&format!("{:>5}  {when}  {:<11}  {kind:<9}  {account}  {}", snapshot.id, snapshot.state, summary(snapshot.report.as_ref())));
+        }
+        Ok(())
+    }
+}
+
+/// `email +3 ~1 -2` for each type in which a run changed something.
+fn summary(report: Option<&serde_json::Value>) -> String {
+    let Some(types) = report.and_then(|report| report["types"].as_object()) else { return String::new() };
+    let removed = report.map(|report| &report["removed"]);
+    let number = |value: &serde_json::Value| value.as_u64().unwrap_or(0);
+    let mut parts = Vec::new();
+    for (token, account) in types {
+        let (new, changed) = (number(&account["stored"]["new"]), number(&account["stored"]["changed"]));
+        let removed = removed.map_or(0, |removed| number(&removed[token.as_str()]));
+        if new + changed + removed > 0 {
+            parts.push(format!("{token} +{new} ~{changed} -{removed}"));
+        }
+    }
+    if parts.is_empty() { "nothing new".to_owned() } else { parts.join(", ") }
+}
+
+impl Diff {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        let reader = Reader::open(&self.archive)?;
+        if !reader.has_history() {
+            return Err(Error::new(Fault::Usage, format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display()))
+                .hint("the next import into it makes the first"));
+        }
+        let (from, to) = (reader.resolve(self.from)?, reader.resolve(self.to)?);
+        let mailboxes = names(&reader, from)?.into_iter().chain(names(&reader, to)?).collect::<BTreeMap<_, _>>();
+        let mut counts: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
+        diff(&reader, from, to, |kind, id, difference, before, after| {
+            let at = match difference {
+                Difference::Added => 0,
+                Difference::Changed => 1,
+                Difference::Removed => 2,
+            };
+            counts.entry(kind.token()).or_default()[at] += 1;
+            if ui.json {
+                ui.object(&serde_json::json!({
+                    "type": kind.token(), "id": id, "difference": difference, "before": before.map(Record::to_json), "after": after.map(Record::to_json),
+                }));
+            } else {
+                let sign = ["+", "~", "-"][at];
+                let shown = after.or(before).map(|record| describe(record, &mailboxes)).unwrap_or_default();
+                let changes = match (before, after) {
+                    (Some(before), Some(after)) => changed_fields(before, after),
+                    _ => String::new(),
+                };
+                ui.line(&format!("{sign} {} {id} {shown}{changes}", kind.token()));
+            }
+        })?;
+        if !ui.json {
+            for (token, [added, changed, removed]) in &counts {
+                ui.info(&format!("{token}: {added} added, {changed} changed, {removed} removed"));
+            }
+            if counts.is_empty() {
+                ui.info("no difference");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn names(reader: &Reader, moment: crate::archive::Moment) -> Result<Vec<(i64, String)>> {
+    let records = reader.records(Kind::Mailbox, moment)?;
+    Ok(records.iter().map(|record| (record.id, record.text("name").unwrap_or_default().to_owned())).collect())
+}
+
+fn describe(record: &Record, mailboxes: &BTreeMap<i64, String>) -> String {
+    let text = |column: &str| record.text(column).unwrap_or_default();
+    match record.kind {
+        Kind::Email => {
+            let key: serde_json::Value = serde_json::from_str(text("message_match")).unwrap_or_default();
+            let message_id = key["m"][0].as_str().unwrap_or("no Message-ID").to_owned();
+            let places: Vec<&str> =
+                crate::archive::parse_ids(text("mailbox_ids")).iter().map(|id| mailboxes.get(id).map_or("?", String::as_str)).collect();
+            format!("{} {} <{message_id}> {}", places.join(", "), text("received_at"), text("keywords"))
+        }
+        Kind::ContactCard => text("uid").to_owned(),
+        Kind::CalendarEvent => {
+            let data: serde_json::Value = serde_json::from_str(text("data")).unwrap_or_default();
+            format!("{} {}", data["uid"].as_str().unwrap_or_default(), data["title"].as_str().unwrap_or_default())
+        }
+        _ => text("name").to_owned(),
+    }
+}
+
+fn changed_fields(before: &Record, after: &Record) -> String {
+    let (before, after) = (before.to_json(), after.to_json());
+    let fields: Vec<&str> = after.as_object().into_iter().flatten().filter(|(name, value)| before[name.as_str()] != **value).map(|(name, _)| name.as_str()).collect();
+    if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) }
+}
+
+impl Forget {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        let policy = Policy {
+            last: self.keep_last,
+            hourly: self.keep_hourly,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+            monthly: self.keep_monthly,
+            yearly: self.keep_yearly,
+            within: self.keep_within,
+        };
+        if policy.is_empty() {
+            return Err(Error::new(Fault::Usage, "forget needs to be told what to keep").hint("e.g. --keep-daily 7 --keep-weekly 5 --keep-monthly 12"));
+        }
+        // Refuses what is no archive before anything is opened for writing, and serves the dry run.
+        let reader = Reader::open(&self.archive)?;
+        if !reader.has_history() {
+            return Err(Error::new(Fault::Usage, format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display())));
+        }
+        let ended: Vec<(i64, i64)> = reader
+            .snapshots()?
+            .iter()
+            .filter(|snapshot| snapshot.state != "running")
+            .filter_map(|snapshot| Some((snapshot.id, crate::archive::epoch(snapshot.ended.as_deref()?))))
+            .collect();
+        let kept = policy.keep(&ended, &jiff::tz::TimeZone::system());
+        let drop: BTreeSet<i64> = ended.iter().map(|(id, _)| *id).filter(|id| !kept.contains_key(id)).collect();
+        for (id, _) in &ended {
+            match kept.get(id) {
+                Some(rules) => ui.detail(&format!("keep   {id} ({})", rules.join(", "))),
+                None => ui.detail(&format!("forget {id}")),
+            }
+        }
+        if self.dry_run {
+            self.tell(ui, &kept, &drop, None);
+            return Ok(());
+        }
+        let mut writer = Writer::open(&self.archive, "forget")?;
+        let forgotten = writer.forget(&drop)?;
+        if self.compact {
+            writer.compact()?;
+        }
+        writer.close()?;
+        self.tell(ui, &kept, &drop, Some(forgotten));
+        Ok(())
+    }
+
+    fn tell(&self, ui: &Ui, kept: &BTreeMap<i64, Vec<&str>>, drop: &BTreeSet<i64>, forgotten: Option<crate::archive::Forgotten>) {
+        if ui.json {
+            ui.object(&serde_json::json!({ "message_type": "summary", "dry_run": forgotten.is_none(), "keep": kept, "forget": drop, "removed": forgotten }));
+            return;
+        }
+        let list = |ids: Vec<String>| if ids.is_empty() { "none".to_owned() } else { ids.join(" ") };
+        ui.line(&format!("keep {}: {}", kept.len(), list(kept.keys().map(i64::to_string).collect())));
+        ui.line(&format!("forget {}: {}", drop.len(), list(drop.iter().map(i64::to_string).collect())));
+        match forgotten {
+            None => ui.line("dry run: nothing was changed"),
+            Some(forgotten) => {
+                ui.line(&format!("removed {} former states and {} blobs ({})", thousands(forgotten.states), thousands(forgotten.blobs), bytes(forgotten.bytes)));
+                if forgotten.bytes > 0 && !self.compact {
+                    ui.info("the space is used again by the next imports; --compact gives it back to the file system");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! `vandelay verify ARCHIVE`.
+
+use super::ui::{Ui, bytes, thousands};
+use crate::archive::{At, Depth, Moment, Reader, Verdict, verify};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::model::{Id, Kind};
+use crate::tree::{Options, Tree};
+use clap::Args;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Args)]
+pub struct Verify {
+    /// The archive
+    archive: PathBuf,
+    /// Hash only this share of the blobs, another one each day, e.g. 5%
+    #[arg(long, value_name = "PERCENT", default_value = "100%", value_parser = parse_share)]
+    sample: f64,
+    /// Begin no more blobs after this time, e.g. 10m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    max_duration: Option<Duration>,
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| "not a percentage like 5%".to_owned())?;
+    if number > 0.0 && number <= 100.0 { Ok(number / 100.0) } else { Err("a share lies above 0% and is at most 100%".to_owned()) }
+}
+
+/// `90`, `90s`, `10m`, `2h`, `1d`
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let (digits, factor) = match text.char_indices().last() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3_600),
+        Some((at, 'd')) => (&text[..at], 86_400),
+        _ => (text, 1),
+    };
+    let seconds = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    seconds.map(Duration::from_secs).ok_or_else(|| "not a duration like 90s, 10m or 2h".to_owned())
+}
+
+impl Verify {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        let reader = Arc::new(Reader::open(&self.archive)?);
+        let day = jiff::Timestamp::now().as_second() / 86_400;
+        let depth = Depth { sample: self.sample, max_duration: self.max_duration, seed: day as u64 };
+        let verdict = verify(&reader, depth, |_, _| {})?;
+        let mut paths = Paths { reader: Arc::clone(&reader), trees: HashMap::new() };
+        for finding in &verdict.findings {
+            let affected: Vec<String> = finding.affected.iter().take(100).flat_map(|(kind, id, moment)| paths.of(*kind, *id, *moment)).collect();
+            if ui.json {
+                ui.object(&serde_json::json!({ "message_type": "finding", "place": finding.place, "what": finding.what, "paths": affected }));
+            } else if affected.is_empty() {
+                ui.line(&format!("{}: {}", finding.place, finding.what));
+            } else {
+                ui.line(&format!("{}: {}: {}", finding.place, finding.what, affected.join(", ")));
+            }
+        }
+        self.tell(ui, &verdict);
+        let count = verdict.findings.len() as u64 + verdict.more;
+        if count == 0 {
+            return Ok(());
+        }
+        Err(Error::new(Fault::Damaged, format!("archive {} is damaged: {count} findings", self.archive.display()))
+            .hint("keep the file; take what is damaged from another copy, or import again into a new archive"))
+    }
+
+    fn tell(&self, ui: &Ui, verdict: &Verdict) {
+        if ui.json {
+            ui.object(&serde_json::json!({
+                "message_type": "summary", "findings": verdict.findings.len() as u64 + verdict.more, "objects": verdict.objects, "snapshots": verdict.snapshots,
+                "blobs": verdict.blobs, "blobs_hashed": verdict.blobs_hashed, "bytes_hashed": verdict.bytes_hashed, "full": verdict.is_full,
+            }));
+            return;
+        }
+        let extent = if verdict.is_full { "all" } else { "a part" };
+        ui.info(&format!(
+            "{} objects, {} snapshots, {} of {} blobs hashed ({}, {extent}): {}",
+            thousands(verdict.objects),
+            thousands(verdict.snapshots),
+            thousands(verdict.blobs_hashed),
+            thousands(verdict.blobs),
+            bytes(verdict.bytes_hashed),
+            if verdict.findings.is_empty() { "no damage found" } else { "DAMAGED" }
+        ));
+    }
+}
+
+/// Where objects stand in the trees of their moments.
+struct Paths {
+    reader: Arc<Reader>,
+    trees: HashMap<Moment, Option<Tree>>,
+}
+
+impl Paths {
+    fn of(&mut self, kind: Kind, id: Id, moment: Moment) -> Vec<String> {
+        let tree = self.trees.entry(moment).or_insert_with(|| {
+            let at = match moment {
+                Moment::Current => At::Latest,
+                Moment::Snapshot(snapshot) => At::Id(snapshot),
+            };
+            Tree::open(Arc::clone(&self.reader), Options { at, ..Options::default() }).ok()
+        });
+        let paths = tree.as_ref().and_then(|tree| tree.paths_of(kind, id).ok()).unwrap_or_default();
+        match moment {
+            Moment::Current => paths,
+            Moment::Snapshot(snapshot) => paths.into_iter().map(|path| format!("{path} (at snapshot {snapshot})")).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_and_durations() {
+        assert_eq!((parse_share("5%"), parse_share("100")), (Ok(0.05), Ok(1.0)));
+        assert!(parse_share("0").is_err() && parse_share("101%").is_err() && parse_share("x").is_err());
+        assert_eq!((parse_duration("10m"), parse_duration("7")), (Ok(Duration::from_secs(600)), Ok(Duration::from_secs(7))));
+        assert!(parse_duration("m").is_err() && parse_duration("").is_err());
+    }
+}
