@@ -132,13 +132,17 @@ fn convert(text: &str, uid: &str, data_type: EventType) -> Result<Value, &'stati
     Ok(value)
 }
 
-/// `text` with binary attachments as `data:` URIs.
+/// `text` with binary attachments as `data:` URIs, and without empty lines before continuations.
 fn with_uris(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in lines::lines(text.as_bytes()) {
         let unfolded = line.text();
         match Prop::parse(&unfolded).as_ref().and_then(binary_as_uri) {
             Some(uri) => out.push_str(&uri),
+            None if line.gap => {
+                out.push_str(&lines::decode(&unfolded));
+                out.push('\n');
+            }
             None => out.push_str(text.get(line.start..line.end).unwrap_or_default()),
         }
     }

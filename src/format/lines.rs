@@ -21,6 +21,8 @@ pub(crate) struct Line<'a> {
     raw: &'a [u8],
     folded: bool,
     soft: bool,
+    /// An empty line stands before a continuation, as old Mozilla exports have it.
+    pub gap: bool,
 }
 
 impl<'a> Line<'a> {
@@ -81,6 +83,7 @@ impl<'a> Iterator for Lines<'a> {
         let (mut content, mut end) = physical(self.bytes, start);
         let soft = is_quoted_printable(self.bytes.get(start..content).unwrap_or_default());
         let mut folded = false;
+        let mut gap = false;
         while let Some(&byte) = self.bytes.get(end) {
             let goes_on = matches!(byte, b' ' | b'\t')
                 || (soft
@@ -88,15 +91,25 @@ impl<'a> Iterator for Lines<'a> {
                     && self.bytes.get(content - 1) == Some(&b'=')
                     && !ends_object(self.bytes, end));
             if !goes_on {
-                break;
+                // Only behind text, so that a run of empty lines is looked at once.
+                match over_gap(self.bytes, end).filter(|_| content > start) {
+                    Some(next) => (gap, end) = (true, next),
+                    None => break,
+                }
             }
             folded = true;
             (content, end) = physical(self.bytes, end);
         }
         self.at = end;
         let raw = self.bytes.get(start..end).unwrap_or_default();
-        Some(Line { start, end, raw, folded, soft })
+        Some(Line { start, end, raw, folded, soft, gap })
     }
+}
+
+/// Where a continuation begins behind one empty line at `at`.
+fn over_gap(bytes: &[u8], at: usize) -> Option<usize> {
+    let (end, next) = physical(bytes, at);
+    (end == at && matches!(bytes.get(next..), Some([b' ' | b'\t', b':' | b';', ..]))).then_some(next)
 }
 
 /// The end of the text of the physical line that begins at `at`, and the begin of the next one. A run of CRs counts
@@ -322,6 +335,7 @@ mod tests {
     #[test]
     fn every_line_break_counts() {
         assert_eq!(texts(b"a\nb\r\nc\rd\r\r\ne"), ["a", "b", "c", "d", "e"]);
+        assert_eq!(texts(b"UID\n\n :1\n\n ;2\nA\n\n b"), ["UID:1;2", "A", "b"]);
         assert_eq!(texts(b"a\r\n b\n\tc\r\n \r\nd"), ["abc", "d"]);
         let bytes = b"\n\ra\r\r\r b\n\n".repeat(3);
         let mut at = 0;
