@@ -81,7 +81,9 @@ impl Writer<'_> {
         match fs::create_dir(path) {
             Ok(()) => {}
             // A link in its place would lead elsewhere.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) => {}
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AlreadyExists
+                    && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) => {}
             Err(error) => return Err(Error::io(format!("cannot make {}", path.display()), error)),
         }
         self.directories.push((path.to_owned(), stat.mtime));

@@ -217,7 +217,11 @@ pub fn read_at(conn: &Connection, blob: &Blob, offset: u64, buffer: &mut [u8]) -
 }
 
 /// Reads a blob from its start to its end in pieces of at most 1 MiB, with one handle per value, so in linear time.
-pub fn stream<E: From<rusqlite::Error>>(conn: &Connection, blob: &Blob, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+pub fn stream<E: From<rusqlite::Error>>(
+    conn: &Connection,
+    blob: &Blob,
+    mut each: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let rows: Vec<(&str, i64)> = if blob.chunked {
         let mut statement = conn.prepare_cached("SELECT rowid FROM blob_chunks WHERE blob_id = ?1 ORDER BY seq")?;
         let rows = statement.query_map([blob.id], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
@@ -265,6 +269,9 @@ pub fn is_sound(conn: &Connection, blob: &Blob) -> rusqlite::Result<bool> {
 
 /// The error of a blob whose bytes are not what was stored.
 pub fn damaged(blob: &Blob) -> Error {
-    Error::new(Kind::Damaged, format!("blob {} is damaged: its bytes do not match BLAKE3 {}", blob.id, blob.digest.hex()))
-        .hint("'vandelay verify' names everything that it belongs to; take it from another copy of the archive")
+    Error::new(
+        Kind::Damaged,
+        format!("blob {} is damaged: its bytes do not match BLAKE3 {}", blob.id, blob.digest.hex()),
+    )
+    .hint("'vandelay verify' names everything that it belongs to; take it from another copy of the archive")
 }

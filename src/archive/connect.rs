@@ -212,10 +212,7 @@ fn bound_work(conn: &mut Connection, size: u64) -> rusqlite::Result<Arc<AtomicU6
     let budget = 5_000_000 + size.saturating_mul(4);
     let work = Arc::new(AtomicU64::new(0));
     let used = Arc::clone(&work);
-    conn.progress_handler(
-        i32::from(STEP),
-        Some(move || used.fetch_add(u64::from(STEP), Ordering::Relaxed) > budget),
-    )?;
+    conn.progress_handler(i32::from(STEP), Some(move || used.fetch_add(u64::from(STEP), Ordering::Relaxed) > budget))?;
     Ok(work)
 }
 
@@ -236,7 +233,11 @@ pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static s
         if !matches!(kind.as_str(), "table" | "index") || is_virtual {
             return Err(Error::new(
                 Kind::NoArchive,
-                format!("archive {} is refused: its schema holds a {} ({name:?}), which no archive has", path.display(), if is_virtual { "virtual table" } else { kind }),
+                format!(
+                    "archive {} is refused: its schema holds a {} ({name:?}), which no archive has",
+                    path.display(),
+                    if is_virtual { "virtual table" } else { kind }
+                ),
             )
             .hint("the file may have been tampered with; use another copy"));
         }
@@ -251,7 +252,10 @@ pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static s
         if columns.iter().any(|(_, hidden)| *hidden != 0) {
             return Err(Error::new(
                 Kind::NoArchive,
-                format!("archive {} is refused: table {table} has generated columns, which no archive has", path.display()),
+                format!(
+                    "archive {} is refused: table {table} has generated columns, which no archive has",
+                    path.display()
+                ),
             ));
         }
         found.insert(table, columns.into_iter().map(|(name, _)| name).collect());
@@ -278,16 +282,27 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
         Some(Code::DiskFull) => (
             Kind::Storage,
             format!("no space left on the file system of archive {name}"),
-            Some(format!("free some space, then run the command again: it goes on where it stopped{}", free_space(path))),
+            Some(format!(
+                "free some space, then run the command again: it goes on where it stopped{}",
+                free_space(path)
+            )),
         ),
-        Some(Code::DatabaseCorrupt) => {
-            (Kind::Damaged, format!("archive {name} is damaged"), Some("run 'vandelay verify' on it, and keep your other copies".to_owned()))
-        }
+        Some(Code::DatabaseCorrupt) => (
+            Kind::Damaged,
+            format!("archive {name} is damaged"),
+            Some("run 'vandelay verify' on it, and keep your other copies".to_owned()),
+        ),
         Some(Code::NotADatabase) => (Kind::NoArchive, format!("{name} is not a vandelay archive"), None),
-        Some(Code::OperationInterrupted) => {
-            (Kind::Damaged, format!("archive {name} is damaged: a table in it has no end"), Some("use another copy".to_owned()))
-        }
-        Some(Code::ReadOnly) => (Kind::Storage, format!("archive {name} cannot be written"), Some("check the permissions of the file and its directory".to_owned())),
+        Some(Code::OperationInterrupted) => (
+            Kind::Damaged,
+            format!("archive {name} is damaged: a table in it has no end"),
+            Some("use another copy".to_owned()),
+        ),
+        Some(Code::ReadOnly) => (
+            Kind::Storage,
+            format!("archive {name} cannot be written"),
+            Some("check the permissions of the file and its directory".to_owned()),
+        ),
         _ => (Kind::Storage, format!("cannot read or write archive {name}"), None),
     };
     let error = Error::new(kind, what).because(error);

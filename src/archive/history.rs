@@ -18,7 +18,12 @@ pub enum Difference {
 }
 
 /// Tells of every object that differs between two moments, type by type, by id.
-pub fn diff(reader: &Reader, from: Moment, to: Moment, mut each: impl FnMut(Kind, Id, Difference, Option<&Record>, Option<&Record>)) -> Result<()> {
+pub fn diff(
+    reader: &Reader,
+    from: Moment,
+    to: Moment,
+    mut each: impl FnMut(Kind, Id, Difference, Option<&Record>, Option<&Record>),
+) -> Result<()> {
     for kind in Kind::ALL {
         // Only ids and first snapshots are held of the older side; a row that has the same `first` has not changed.
         let mut old: BTreeMap<Id, i64> = BTreeMap::new();
@@ -86,9 +91,16 @@ impl std::str::FromStr for Span {
             };
             *field = number;
         }
-        if digits.is_empty() && span != Span::default() { Ok(span) } else { Err("not a duration like 1y5m7d2h".to_owned()) }
+        if digits.is_empty() && span != Span::default() {
+            Ok(span)
+        } else {
+            Err("not a duration like 1y5m7d2h".to_owned())
+        }
     }
 }
+
+/// What two times have in common that lie in one period.
+type Period = fn(&Zoned) -> (i64, i64);
 
 impl Policy {
     /// True if no rule keeps anything.
@@ -108,7 +120,7 @@ impl Policy {
         for (id, _) in newest_first.iter().take(self.last as usize) {
             kept.entry(*id).or_default().push("last");
         }
-        let rules: [(&'static str, u32, fn(&Zoned) -> (i64, i64)); 5] = [
+        let rules: [(&'static str, u32, Period); 5] = [
             ("hourly", self.hourly, |time| (day_number(time), i64::from(time.hour()))),
             ("daily", self.daily, |time| (day_number(time), 0)),
             ("weekly", self.weekly, |time| {
@@ -202,10 +214,12 @@ impl Writer {
         for id in inside {
             self.execute("INSERT OR IGNORE INTO used VALUES (?1)", [id])?;
         }
-        let unused = self.rows("SELECT id FROM blobs WHERE id NOT IN (SELECT id FROM used)", [], |row| row.get::<_, Id>(0))?;
+        let unused =
+            self.rows("SELECT id FROM blobs WHERE id NOT IN (SELECT id FROM used)", [], |row| row.get::<_, Id>(0))?;
         let mut bytes = 0;
         for id in &unused {
-            bytes += super::blob::find(&self.conn, *id).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
+            bytes +=
+                super::blob::find(&self.conn, *id).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
             self.execute("DELETE FROM blob_chunks WHERE blob_id = ?1", [id])?;
             self.execute("DELETE FROM large_blobs WHERE blob_id = ?1", [id])?;
             self.execute("DELETE FROM blobs WHERE id = ?1", [id])?;
@@ -220,9 +234,11 @@ impl Writer {
 
     /// Snapshots that may be dropped: id and end of each that has ended.
     pub fn ended_snapshots(&self) -> Result<Vec<(i64, i64)>> {
-        self.rows("SELECT id, ended FROM snapshots WHERE ended IS NOT NULL AND state <> 'running' ORDER BY id", params![], |row| {
-            Ok((row.get(0)?, super::index::epoch(&row.get::<_, String>(1)?)))
-        })
+        self.rows(
+            "SELECT id, ended FROM snapshots WHERE ended IS NOT NULL AND state <> 'running' ORDER BY id",
+            params![],
+            |row| Ok((row.get(0)?, super::index::epoch(&row.get::<_, String>(1)?))),
+        )
     }
 }
 

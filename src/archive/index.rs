@@ -25,6 +25,18 @@ pub struct EmailFields<'a> {
     pub message_match: &'a str,
 }
 
+/// A row of `emails`.
+pub struct StoredEmail {
+    pub id: Id,
+    pub mailboxes: Vec<Id>,
+    /// JSON array.
+    pub keywords: String,
+    /// Seconds since 1970.
+    pub received: i64,
+    /// JSON object.
+    pub message_match: String,
+}
+
 impl Writer {
     /// Adds an email with its bytes.
     pub fn insert_email(&mut self, email: &EmailFields<'_>, blob: Id, size: u64) -> Result<Id> {
@@ -67,20 +79,28 @@ impl Writer {
         Ok(())
     }
 
-    /// An email of the current state with these bytes: its id, mailboxes, keywords and date. All there are.
-    pub fn emails_with_blob(&self, blob: Id) -> Result<Vec<(Id, Vec<Id>, String, i64)>> {
-        self.rows("SELECT id, mailbox_ids, keywords, received_at FROM emails WHERE blob_id = ?1", [blob], |row| {
-            Ok((row.get(0)?, parse_ids(&row.get::<_, String>(1)?), row.get(2)?, epoch(&row.get::<_, String>(3)?)))
-        })
+    /// The emails of the current state with these bytes.
+    pub fn emails_with_blob(&self, blob: Id) -> Result<Vec<StoredEmail>> {
+        self.stored_emails("blob_id", blob)
     }
 
-    /// An email of the current state: mailboxes, keywords, date and match key.
-    #[allow(clippy::type_complexity)]
-    pub fn email_row(&self, id: Id) -> Result<Option<(Id, Vec<Id>, String, i64, String)>> {
-        let read = |row: &rusqlite::Row<'_>| {
-            Ok((row.get(0)?, parse_ids(&row.get::<_, String>(1)?), row.get(2)?, epoch(&row.get::<_, String>(3)?), row.get(4)?))
-        };
-        Ok(self.rows("SELECT id, mailbox_ids, keywords, received_at, message_match FROM emails WHERE id = ?1", [id], read)?.pop())
+    /// An email of the current state.
+    pub fn stored_email(&self, id: Id) -> Result<Option<StoredEmail>> {
+        Ok(self.stored_emails("id", id)?.pop())
+    }
+
+    fn stored_emails(&self, column: &str, value: Id) -> Result<Vec<StoredEmail>> {
+        let sql =
+            format!("SELECT id, mailbox_ids, keywords, received_at, message_match FROM emails WHERE {column} = ?1");
+        self.rows(&sql, [value], |row| {
+            Ok(StoredEmail {
+                id: row.get(0)?,
+                mailboxes: parse_ids(&row.get::<_, String>(1)?),
+                keywords: row.get(2)?,
+                received: epoch(&row.get::<_, String>(3)?),
+                message_match: row.get(4)?,
+            })
+        })
     }
 
     /// The bytes of an email: its blob and their number.
@@ -96,7 +116,8 @@ impl Writer {
             Ok((parse_ids(&row.get::<_, String>(0)?), epoch(&row.get::<_, String>(1)?), row.get::<_, Id>(2)?))
         })?;
         let Some((mailboxes, received, blob)) = found.into_iter().next() else { return Ok(None) };
-        let size = super::blob::find(&self.conn, blob).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
+        let size =
+            super::blob::find(&self.conn, blob).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
         Ok(Some((mailboxes, received, size)))
     }
 
@@ -117,7 +138,15 @@ fn or_unfiled(mailboxes: &[Id]) -> impl Iterator<Item = Id> + '_ {
     mailboxes.iter().copied().chain(mailboxes.is_empty().then_some(UNFILED))
 }
 
-fn add(conn: &Connection, email: Id, mailboxes: &[Id], keywords: &str, received: i64, size: u64, first: i64) -> rusqlite::Result<()> {
+fn add(
+    conn: &Connection,
+    email: Id,
+    mailboxes: &[Id],
+    keywords: &str,
+    received: i64,
+    size: u64,
+    first: i64,
+) -> rusqlite::Result<()> {
     let keywords = parse_keywords(keywords);
     for mailbox in or_unfiled(mailboxes) {
         let flags = flags(conn, mailbox, &keywords)?;
@@ -129,8 +158,12 @@ fn add(conn: &Connection, email: Id, mailboxes: &[Id], keywords: &str, received:
 
 fn end(conn: &Connection, email: Id, mailboxes: impl Iterator<Item = Id>, run: i64) -> rusqlite::Result<()> {
     for mailbox in mailboxes {
-        conn.prepare_cached("DELETE FROM email_index WHERE mailbox_id = ?1 AND email_id = ?2 AND first = ?3")?.execute(params![mailbox, email, run])?;
-        conn.prepare_cached("UPDATE email_index SET last = ?3 WHERE mailbox_id = ?1 AND email_id = ?2 AND last IS NULL")?.execute(params![mailbox, email, run])?;
+        conn.prepare_cached("DELETE FROM email_index WHERE mailbox_id = ?1 AND email_id = ?2 AND first = ?3")?
+            .execute(params![mailbox, email, run])?;
+        conn.prepare_cached(
+            "UPDATE email_index SET last = ?3 WHERE mailbox_id = ?1 AND email_id = ?2 AND last IS NULL",
+        )?
+        .execute(params![mailbox, email, run])?;
     }
     Ok(())
 }
@@ -170,7 +203,15 @@ pub fn rebuild(conn: &Connection, first: i64) -> rusqlite::Result<()> {
         let mailboxes = parse_ids(&row.get::<_, String>(1)?);
         let size = super::blob::find(conn, row.get(4)?)?.map_or(0, |blob| blob.size);
         mailboxes_seen.extend(or_unfiled(&mailboxes));
-        add(conn, row.get(0)?, &mailboxes, &row.get::<_, String>(2)?, epoch(&row.get::<_, String>(3)?), size, row.get(5)?)?;
+        add(
+            conn,
+            row.get(0)?,
+            &mailboxes,
+            &row.get::<_, String>(2)?,
+            epoch(&row.get::<_, String>(3)?),
+            size,
+            row.get(5)?,
+        )?;
     }
     summarise(conn, first, &mailboxes_seen)
 }
@@ -182,7 +223,10 @@ pub fn after_foreign_writer(conn: &Connection, run: i64) -> rusqlite::Result<()>
         let (name, kind) = (table.name, table.kind.name());
         conn.execute(&format!("DELETE FROM since WHERE kind = ?1 AND id NOT IN (SELECT id FROM {name})"), [kind])?;
         conn.execute(&format!("DELETE FROM originals WHERE kind = ?1 AND id NOT IN (SELECT id FROM {name})"), [kind])?;
-        conn.execute(&format!("INSERT OR IGNORE INTO since (kind, id, first) SELECT ?1, id, ?2 FROM {name}"), params![kind, run])?;
+        conn.execute(
+            &format!("INSERT OR IGNORE INTO since (kind, id, first) SELECT ?1, id, ?2 FROM {name}"),
+            params![kind, run],
+        )?;
         conn.execute(
             &format!(
                 "DELETE FROM origins WHERE scope_id IN (SELECT id FROM scopes WHERE kind = ?1) AND local_id NOT IN (SELECT id FROM {name})"
@@ -251,7 +295,9 @@ pub fn ids_json(ids: &[Id]) -> String {
 /// Seconds since 1970 as RFC 3339 in UTC. Years beyond 0000-9999 are cut there.
 pub fn rfc3339(seconds: i64) -> String {
     let seconds = seconds.clamp(-62_167_219_200, 253_402_207_200);
-    jiff::Timestamp::from_second(seconds).map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
+    jiff::Timestamp::from_second(seconds)
+        .map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+        .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
 }
 
 /// Seconds since 1970 of an RFC 3339 date-time with any offset; 0 where it is none.

@@ -80,12 +80,15 @@ fn scopes(conn: &Connection, ident: &SourceIdent) -> rusqlite::Result<Vec<KnownS
         )
         .optional()?;
     conn.prepare_cached("SELECT id, kind, key, cursor FROM scopes WHERE source_id IS ?1 ORDER BY id")?
-        .query_map([source], |row| Ok(KnownScope { row: row.get(0)?, kind: row.get(1)?, key: row.get(2)?, cursor: row.get(3)? }))?
+        .query_map([source], |row| {
+            Ok(KnownScope { row: row.get(0)?, kind: row.get(1)?, key: row.get(2)?, cursor: row.get(3)? })
+        })?
         .collect()
 }
 
 fn visit(conn: &Connection, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> rusqlite::Result<()> {
-    let mut statement = conn.prepare_cached("SELECT key, rev, keywords, parents, local_id FROM origins WHERE scope_id = ?1 ORDER BY key")?;
+    let mut statement = conn
+        .prepare_cached("SELECT key, rev, keywords, parents, local_id FROM origins WHERE scope_id = ?1 ORDER BY key")?;
     let mut rows = statement.query([scope])?;
     while let Some(row) = rows.next()? {
         let text = |at: usize| row.get_ref(at).and_then(|value| Ok(value.as_str()?));

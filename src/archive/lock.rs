@@ -66,7 +66,12 @@ fn held(archive: &Path, file: &mut File) -> Error {
 }
 
 fn holder(doing: &str) -> String {
-    format!("vandelay {doing} (pid {}, host {}, since {})", std::process::id(), host(), jiff::Timestamp::now().strftime("%FT%TZ"))
+    format!(
+        "vandelay {doing} (pid {}, host {}, since {})",
+        std::process::id(),
+        host(),
+        jiff::Timestamp::now().strftime("%FT%TZ")
+    )
 }
 
 /// The name of this machine.

@@ -194,7 +194,6 @@ self_cell!(
 
 type OpenBlob<'conn> = Mutex<rusqlite::blob::Blob<'conn>>;
 
-
 /// An archive opened for reading.
 pub struct Reader {
     path: PathBuf,
@@ -211,8 +210,10 @@ impl Reader {
     /// Opens an archive; makes no file and changes none.
     pub fn open(path: &Path) -> Result<Reader> {
         check_header(path)?;
-        let path = std::fs::canonicalize(path).map_err(|error| Error::io(format!("cannot open archive {}", path.display()), error))?;
-        let identity = Fingerprint::take(&path).map_err(|error| Error::io(format!("cannot open archive {}", path.display()), error))?;
+        let path = std::fs::canonicalize(path)
+            .map_err(|error| Error::io(format!("cannot open archive {}", path.display()), error))?;
+        let identity = Fingerprint::take(&path)
+            .map_err(|error| Error::io(format!("cannot open archive {}", path.display()), error))?;
         let mut reader = Reader {
             path,
             columns: HashMap::new(),
@@ -231,14 +232,19 @@ impl Reader {
             let application: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(explain)?;
             let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(explain)?;
             let foreign: bool = conn
-                .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)", [FOREIGN_MARK], |row| row.get(0))
+                .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)", [FOREIGN_MARK], |row| {
+                    row.get(0)
+                })
                 .map_err(explain)?;
             reader.give_back(pooled);
             (columns, application, version, foreign)
         };
         if version > FORMAT_VERSION {
-            return Err(Error::new(Fault::Usage, format!("archive {} was made by a newer version of vandelay (format {version})", reader.path.display()))
-                .hint("use the newer program; the file was not changed"));
+            return Err(Error::new(
+                Fault::Usage,
+                format!("archive {} was made by a newer version of vandelay (format {version})", reader.path.display()),
+            )
+            .hint("use the newer program; the file was not changed"));
         }
         reader.columns = columns;
         reader.has_history = application == APPLICATION_ID && version > 0;
@@ -276,7 +282,8 @@ impl Reader {
             }
             std::thread::sleep(std::time::Duration::from_millis(attempt as u64));
         }
-        Err(Error::new(Fault::Locked, format!("archive {} is being changed all the time", self.path.display())).hint("try again when the import is done"))
+        Err(Error::new(Fault::Locked, format!("archive {} is being changed all the time", self.path.display()))
+            .hint("try again when the import is done"))
     }
 
     /// Runs `work` once, whatever comes in between.
@@ -306,8 +313,11 @@ impl Reader {
         }
         drop(pool);
         let Some(fingerprint) = now else {
-            return Err(Error::new(Fault::Storage, format!("archive {} was removed or replaced while it was in use", self.path.display()))
-                .hint("open it again"));
+            return Err(Error::new(
+                Fault::Storage,
+                format!("archive {} was removed or replaced while it was in use", self.path.display()),
+            )
+            .hint("open it again"));
         };
         Ok(Pooled { conn: open_reader(&self.path, &fingerprint)?, fingerprint })
     }
@@ -354,7 +364,8 @@ impl Reader {
         match at {
             At::Latest if !self.has_index => Ok(Moment::Current),
             At::Latest => {
-                let ended = snapshots.iter().rev().find(|snapshot| matches!(snapshot.state.as_str(), "complete" | "partial"));
+                let ended =
+                    snapshots.iter().rev().find(|snapshot| matches!(snapshot.state.as_str(), "complete" | "partial"));
                 Ok(ended.or(snapshots.last()).map_or(Moment::Current, |snapshot| Moment::Snapshot(snapshot.id)))
             }
             At::Id(id) => match snapshots.iter().find(|snapshot| snapshot.id == id) {
@@ -367,7 +378,9 @@ impl Reader {
                 .filter(|snapshot| snapshot.state != "running")
                 .find(|snapshot| snapshot.ended.as_deref().is_some_and(|ended| super::index::epoch(ended) <= time))
                 .map(|snapshot| Moment::Snapshot(snapshot.id))
-                .ok_or_else(|| missing(format!("archive {} has no snapshot from before that time", self.path.display()))),
+                .ok_or_else(|| {
+                    missing(format!("archive {} has no snapshot from before that time", self.path.display()))
+                }),
         }
     }
 
@@ -378,14 +391,18 @@ impl Reader {
                 .optional()
         })?;
         Ok(name.filter(|name| !name.is_empty()).unwrap_or_else(|| {
-            self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_else(|| "archive".to_owned())
+            self.path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+                .unwrap_or_else(|| "archive".to_owned())
         }))
     }
 
     /// The sources of the account: kind, URL and account.
     pub fn sources(&self) -> Result<Vec<(String, String, String)>> {
         self.with(|conn| {
-            let mut statement = conn.prepare("SELECT kind, session_url, coalesce(account_name, account_id) FROM sources ORDER BY id")?;
+            let mut statement =
+                conn.prepare("SELECT kind, session_url, coalesce(account_name, account_id) FROM sources ORDER BY id")?;
             statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
         })
     }
@@ -401,7 +418,11 @@ impl Reader {
             )
         })?;
         let referenced = self.with(|conn| {
-            conn.query_row("SELECT coalesce(sum(length(b.data)), 0) FROM emails e JOIN blobs b ON b.id = e.blob_id", [], |row| row.get::<_, i64>(0))
+            conn.query_row(
+                "SELECT coalesce(sum(length(b.data)), 0) FROM emails e JOIN blobs b ON b.id = e.blob_id",
+                [],
+                |row| row.get::<_, i64>(0),
+            )
         })?;
         let file = std::fs::metadata(&self.path).map_or(0, |meta| meta.len());
         Ok(Statistics {
@@ -446,7 +467,15 @@ impl Reader {
 
     /// A page of rows with ids above `after`, from the content table and from the history together; and the id after
     /// which the next page begins.
-    fn page(&self, conn: &Connection, kind: Kind, moment: Moment, only: Option<Id>, after: Id, limit: i64) -> rusqlite::Result<(Option<Id>, Vec<Record>)> {
+    fn page(
+        &self,
+        conn: &Connection,
+        kind: Kind,
+        moment: Moment,
+        only: Option<Id>,
+        after: Id,
+        limit: i64,
+    ) -> rusqlite::Result<(Option<Id>, Vec<Record>)> {
         let table = Table::of(kind);
         let transaction = conn.unchecked_transaction()?;
         let mut records = Vec::new();
@@ -465,7 +494,10 @@ impl Reader {
                 let id: Id = row.get(0)?;
                 // A damaged tree can give the same rows again and again.
                 if only.is_none() && id <= previous {
-                    return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), Some("rows out of order".to_owned())));
+                    return Err(rusqlite::Error::SqliteFailure(
+                        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+                        Some("rows out of order".to_owned()),
+                    ));
                 }
                 previous = id;
                 count += 1;
@@ -473,7 +505,10 @@ impl Reader {
                 if matches!(moment, Moment::Snapshot(at) if first > at) {
                     continue;
                 }
-                let original = row.get::<_, Option<Id>>(3)?.map(|blob| Ok::<_, rusqlite::Error>((blob, row.get(4)?))).transpose()?;
+                let original = row
+                    .get::<_, Option<Id>>(3)?
+                    .map(|blob| Ok::<_, rusqlite::Error>((blob, row.get(4)?)))
+                    .transpose()?;
                 let values = (0..table.columns.len()).map(|at| row.get(5 + at)).collect::<rusqlite::Result<_>>()?;
                 records.push(Record { kind, id, first, blob: row.get(2)?, original, values });
             }
@@ -493,7 +528,10 @@ impl Reader {
             while let Some(row) = rows.next()? {
                 let fields: serde_json::Value = serde_json::from_str(&row.get::<_, String>(5)?).unwrap_or_default();
                 let values = table.columns.iter().map(|column| from_json(fields.get(column.name))).collect();
-                let original = row.get::<_, Option<Id>>(3)?.map(|blob| Ok::<_, rusqlite::Error>((blob, row.get(4)?))).transpose()?;
+                let original = row
+                    .get::<_, Option<Id>>(3)?
+                    .map(|blob| Ok::<_, rusqlite::Error>((blob, row.get(4)?)))
+                    .transpose()?;
                 records.push(Record { kind, id: row.get(0)?, first: row.get(1)?, blob: row.get(2)?, original, values });
             }
         }
@@ -521,13 +559,19 @@ impl Reader {
             (
                 first,
                 "o.blob_id, o.ranges",
-                format!("LEFT JOIN since s ON s.kind = '{kind}' AND s.id = t.id LEFT JOIN originals o ON o.kind = '{kind}' AND o.id = t.id"),
+                format!(
+                    "LEFT JOIN since s ON s.kind = '{kind}' AND s.id = t.id LEFT JOIN originals o ON o.kind = '{kind}' AND o.id = t.id"
+                ),
             )
         } else {
             ("0", "NULL, NULL", String::new())
         };
         let range = if one { "t.id = ?1" } else { "t.id > ?1 ORDER BY t.id LIMIT ?2" };
-        format!("SELECT t.id, {first}, {blob}, {original}, {} FROM {} t {joins} WHERE {range}", columns.join(", "), table.name)
+        format!(
+            "SELECT t.id, {first}, {blob}, {original}, {} FROM {} t {joins} WHERE {range}",
+            columns.join(", "),
+            table.name
+        )
     }
 
     /// Messages of a mailbox with ids above `after`, at most `limit`, by id. Only where [`Reader::has_index`].
@@ -599,8 +643,12 @@ impl Reader {
 
     /// Looks up a blob.
     pub fn blob(&self, id: Id) -> Result<Blob> {
-        self.with(|conn| blob::find(conn, id))?
-            .ok_or_else(|| Error::new(Fault::Damaged, format!("archive {} has no blob {id}, though something refers to it", self.path.display())))
+        self.with(|conn| blob::find(conn, id))?.ok_or_else(|| {
+            Error::new(
+                Fault::Damaged,
+                format!("archive {} has no blob {id}, though something refers to it", self.path.display()),
+            )
+        })
     }
 
     /// All bytes of a blob, proved against its digest. The caller bounds the size.
@@ -674,7 +722,8 @@ impl BlobReader {
                 Some(value) => value,
                 None => self.open()?,
             };
-            let result = value.with_dependent(|_, blob| lock(blob).read_at_exact(&mut buffer[..wanted], offset as usize));
+            let result =
+                value.with_dependent(|_, blob| lock(blob).read_at_exact(&mut buffer[..wanted], offset as usize));
             let fingerprint = value.borrow_owner().fingerprint;
             if fingerprint.mode() == Mode::Live || self.reader.unchanged_since(&fingerprint) {
                 result.map_err(|error| explain(&self.reader.path, error))?;
@@ -689,8 +738,10 @@ impl BlobReader {
     fn open(&self) -> Result<OpenValue> {
         let pooled = self.reader.checkout()?;
         pooled.conn.restart_budget();
-        OpenValue::try_new(pooled, |pooled| pooled.conn.conn.blob_open(MAIN_DB, "blobs", "data", self.blob.id, true).map(Mutex::new))
-            .map_err(|error| explain(&self.reader.path, error))
+        OpenValue::try_new(pooled, |pooled| {
+            pooled.conn.conn.blob_open(MAIN_DB, "blobs", "data", self.blob.id, true).map(Mutex::new)
+        })
+        .map_err(|error| explain(&self.reader.path, error))
     }
 }
 

@@ -78,19 +78,36 @@ pub const TABLES: [Table; 10] = [
     Table {
         kind: Kind::Mailbox,
         name: "mailboxes",
-        columns: &[column("name", "''"), column("parent_id", "NULL"), column("role", "NULL"), column("sort_order", "0"), column("is_subscribed", "1")],
+        columns: &[
+            column("name", "''"),
+            column("parent_id", "NULL"),
+            column("role", "NULL"),
+            column("sort_order", "0"),
+            column("is_subscribed", "1"),
+        ],
         has_blob: false,
     },
     Table {
         kind: Kind::Email,
         name: "emails",
-        columns: &[column("received_at", "''"), column("mailbox_ids", "'[]'"), column("keywords", "'[]'"), column("message_match", "'{}'")],
+        columns: &[
+            column("received_at", "''"),
+            column("mailbox_ids", "'[]'"),
+            column("keywords", "'[]'"),
+            column("message_match", "'{}'"),
+        ],
         has_blob: true,
     },
     Table {
         kind: Kind::AddressBook,
         name: "address_books",
-        columns: &[column("name", "''"), column("description", "NULL"), column("sort_order", "0"), column("is_default", "0"), column("is_subscribed", "1")],
+        columns: &[
+            column("name", "''"),
+            column("description", "NULL"),
+            column("sort_order", "0"),
+            column("is_default", "0"),
+            column("is_subscribed", "1"),
+        ],
         has_blob: false,
     },
     Table {
@@ -120,10 +137,21 @@ pub const TABLES: [Table; 10] = [
     Table {
         kind: Kind::CalendarEvent,
         name: "calendar_events",
-        columns: &[column("calendar_ids", "'[]'"), column("is_draft", "0"), column("use_default_alerts", "0"), column("data", "'{}'"), column("data_type", "'Event'")],
+        columns: &[
+            column("calendar_ids", "'[]'"),
+            column("is_draft", "0"),
+            column("use_default_alerts", "0"),
+            column("data", "'{}'"),
+            column("data_type", "'Event'"),
+        ],
         has_blob: false,
     },
-    Table { kind: Kind::SieveScript, name: "sieve_scripts", columns: &[column("name", "NULL"), column("is_active", "0")], has_blob: true },
+    Table {
+        kind: Kind::SieveScript,
+        name: "sieve_scripts",
+        columns: &[column("name", "NULL"), column("is_active", "0")],
+        has_blob: true,
+    },
     Table {
         kind: Kind::FileNode,
         name: "file_nodes",

@@ -95,7 +95,10 @@ impl Check<'_> {
             statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()
         });
         match lines {
-            Ok(lines) => lines.into_iter().filter(|line| line != "ok").for_each(|line| self.find("database".to_owned(), line, Vec::new())),
+            Ok(lines) => lines
+                .into_iter()
+                .filter(|line| line != "ok")
+                .for_each(|line| self.find("database".to_owned(), line, Vec::new())),
             Err(error) => self.find("database".to_owned(), error.to_string(), Vec::new()),
         }
         Ok(())
@@ -152,17 +155,33 @@ impl Check<'_> {
         self.verdict.snapshots = snapshots.len() as u64;
         for snapshot in &snapshots {
             if snapshot.ended.is_none() != (snapshot.state == "running") {
-                self.find(format!("snapshot {}", snapshot.id), format!("is {} and has {}", snapshot.state, if snapshot.ended.is_some() { "an end" } else { "no end" }), Vec::new());
+                self.find(
+                    format!("snapshot {}", snapshot.id),
+                    format!(
+                        "is {} and has {}",
+                        snapshot.state,
+                        if snapshot.ended.is_some() { "an end" } else { "no end" }
+                    ),
+                    Vec::new(),
+                );
             }
         }
         let rows = self.reader.with(|conn| {
-            let mut statement = conn.prepare("SELECT kind, id, first, last, blob_id, original_id, fields FROM history")?;
+            let mut statement =
+                conn.prepare("SELECT kind, id, first, last, blob_id, original_id, fields FROM history")?;
             statement
                 .query_map([], |row| {
                     let blobs = [row.get::<_, Option<Id>>(4)?, row.get::<_, Option<Id>>(5)?];
                     let fields: String = row.get(6)?;
                     let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&fields).is_ok();
-                    Ok((row.get::<_, String>(0)?, row.get::<_, Id>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?, blobs, is_json))
+                    Ok((
+                        row.get::<_, String>(0)?,
+                        row.get::<_, Id>(1)?,
+                        row.get::<_, i64>(2)?,
+                        row.get::<_, i64>(3)?,
+                        blobs,
+                        is_json,
+                    ))
                 })?
                 .collect::<rusqlite::Result<Vec<_>>>()
         })?;
@@ -172,7 +191,10 @@ impl Check<'_> {
                 self.find(place, "is of an unknown type", Vec::new());
                 continue;
             };
-            let shown = snapshots.iter().find(|snapshot| snapshot.id >= first && snapshot.id < last).map(|snapshot| Moment::Snapshot(snapshot.id));
+            let shown = snapshots
+                .iter()
+                .find(|snapshot| snapshot.id >= first && snapshot.id < last)
+                .map(|snapshot| Moment::Snapshot(snapshot.id));
             let affected: Vec<_> = shown.map(|moment| (kind, id, moment)).into_iter().collect();
             if first >= last {
                 self.find(place.clone(), format!("ends at snapshot {last} before it begins"), affected.clone());
@@ -194,7 +216,8 @@ impl Check<'_> {
         }
         let mut expected: HashMap<Id, BTreeSet<Id>> = HashMap::new();
         self.reader.each_record(Kind::Email, Moment::Current, |record| {
-            let mut places: BTreeSet<Id> = super::index::parse_ids(record.text("mailbox_ids").unwrap_or("[]")).into_iter().collect();
+            let mut places: BTreeSet<Id> =
+                super::index::parse_ids(record.text("mailbox_ids").unwrap_or("[]")).into_iter().collect();
             if places.is_empty() {
                 places.insert(super::index::UNFILED);
             }
@@ -202,16 +225,26 @@ impl Check<'_> {
         })?;
         let rows = self.reader.with(|conn| {
             let mut statement = conn.prepare("SELECT mailbox_id, email_id FROM email_index WHERE last IS NULL")?;
-            statement.query_map(params![], |row| Ok((row.get::<_, Id>(0)?, row.get::<_, Id>(1)?)))?.collect::<rusqlite::Result<Vec<_>>>()
+            statement
+                .query_map(params![], |row| Ok((row.get::<_, Id>(0)?, row.get::<_, Id>(1)?)))?
+                .collect::<rusqlite::Result<Vec<_>>>()
         })?;
         for (mailbox, email) in rows {
             if !expected.get_mut(&email).is_some_and(|places| places.remove(&mailbox)) {
-                self.find(format!("index of mailbox {mailbox}"), format!("lists email {email}, which does not lie there"), Vec::new());
+                self.find(
+                    format!("index of mailbox {mailbox}"),
+                    format!("lists email {email}, which does not lie there"),
+                    Vec::new(),
+                );
             }
         }
         for (email, places) in expected {
             for mailbox in places {
-                self.find(format!("index of mailbox {mailbox}"), format!("lacks email {email}"), vec![(Kind::Email, email, Moment::Current)]);
+                self.find(
+                    format!("index of mailbox {mailbox}"),
+                    format!("lacks email {email}"),
+                    vec![(Kind::Email, email, Moment::Current)],
+                );
             }
         }
         Ok(())
@@ -285,7 +318,8 @@ fn sampled(id: Id, depth: Depth) -> bool {
 
 /// All blobs that a row refers to.
 fn blobs_of(record: &Record) -> Vec<Id> {
-    let mut blobs: BTreeSet<Id> = record.blob.into_iter().chain(record.original.iter().map(|(blob, _)| *blob)).collect();
+    let mut blobs: BTreeSet<Id> =
+        record.blob.into_iter().chain(record.original.iter().map(|(blob, _)| *blob)).collect();
     if let Some(data) = record.text("data").filter(|data| data.contains("@blob")) {
         super::history::blobs_in_text(data, &mut blobs);
     }
@@ -303,7 +337,9 @@ fn check_record(record: &Record, ids: &BTreeMap<Kind, HashSet<Id>>, findings: &m
         }
         match record.text(column) {
             Some(text) if !is_json(text, opens) => find(format!("its {column} is not the JSON that it should be")),
-            None if !matches!(column, "reply_to" | "bcc") => find(format!("its {column} is missing or larger than 32 MiB")),
+            None if !matches!(column, "reply_to" | "bcc") => {
+                find(format!("its {column} is missing or larger than 32 MiB"))
+            }
             _ => {}
         }
     }
@@ -325,7 +361,9 @@ fn check_record(record: &Record, ids: &BTreeMap<Kind, HashSet<Id>>, findings: &m
     {
         find(format!("lies in {} {parent}, which does not exist", record.kind.name()));
     }
-    if record.kind == Kind::Email && record.text("received_at").is_none_or(|text| text.parse::<jiff::Timestamp>().is_err()) {
+    if record.kind == Kind::Email
+        && record.text("received_at").is_none_or(|text| text.parse::<jiff::Timestamp>().is_err())
+    {
         find("its received_at is no date".to_owned());
     }
     if matches!(record.kind, Kind::Email | Kind::SieveScript) && record.blob.is_none() {

@@ -5,12 +5,12 @@
 
 use super::blob::{self, NewBlob, PutError};
 use super::connect::{self, check_header, check_schema, explain};
-use super::lock::Lock;
-use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL, Table};
 use super::index;
 use super::ledger::Known;
+use super::lock::Lock;
+use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL, Table};
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Id, Kind, SourceIdent};
+use crate::model::{Digest, Id, Kind, SourceIdent};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -104,16 +104,30 @@ impl Writer {
             // The header may lag behind the log; now both are read.
             let version: i32 = self.ask("PRAGMA user_version")?;
             if version > FORMAT_VERSION {
-                return Err(Error::new(Fault::Usage, format!("archive {} was made by a newer version of vandelay (format {version})", self.path.display()))
-                    .hint("use the newer program; the file was not changed"));
+                return Err(Error::new(
+                    Fault::Usage,
+                    format!(
+                        "archive {} was made by a newer version of vandelay (format {version})",
+                        self.path.display()
+                    ),
+                )
+                .hint("use the newer program; the file was not changed"));
             }
         }
-        let mode: String = self.conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(|error| self.explain(error))?;
+        let mode: String = self
+            .conn
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(|error| self.explain(error))?;
         if mode != "wal" {
-            return Err(Error::new(Fault::Storage, format!("archive {}: this file system cannot hold a write-ahead log", self.path.display())));
+            return Err(Error::new(
+                Fault::Storage,
+                format!("archive {}: this file system cannot hold a write-ahead log", self.path.display()),
+            ));
         }
         // FULL: a batch that was reported as committed survives a power cut. Checkpoints are ours to time.
-        for (name, value) in [("synchronous", 2), ("foreign_keys", 1), ("wal_autocheckpoint", 0), ("cache_size", -32_000)] {
+        for (name, value) in
+            [("synchronous", 2), ("foreign_keys", 1), ("wal_autocheckpoint", 0), ("cache_size", -32_000)]
+        {
             self.conn.pragma_update(None, name, value).map_err(|error| self.explain(error))?;
         }
         let application: i32 = self.ask("PRAGMA application_id")?;
@@ -121,7 +135,9 @@ impl Writer {
         if application != APPLICATION_ID || version < FORMAT_VERSION {
             self.begin()?;
             self.run_sql(CONTENT_DDL)?;
-            if !self.ask::<bool>("SELECT EXISTS (SELECT 1 FROM pragma_table_info('calendar_events') WHERE name = 'data_type')")? {
+            if !self.ask::<bool>(
+                "SELECT EXISTS (SELECT 1 FROM pragma_table_info('calendar_events') WHERE name = 'data_type')",
+            )? {
                 self.run_sql("ALTER TABLE calendar_events ADD COLUMN data_type TEXT NOT NULL DEFAULT 'Event'")?;
             }
             self.run_sql(OWN_DDL)?;
@@ -139,18 +155,24 @@ impl Writer {
         self.check_source(ident, allow_change)?;
         self.begin()?;
         let now = now();
-        self.execute("UPDATE snapshots SET state = 'interrupted', ended = coalesce(ended, ?1) WHERE state = 'running'", params![now])?;
+        self.execute(
+            "UPDATE snapshots SET state = 'interrupted', ended = coalesce(ended, ?1) WHERE state = 'running'",
+            params![now],
+        )?;
         self.execute(
             "INSERT INTO sources (kind, session_url, account_id, account_name, username) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (kind, session_url, account_id) DO UPDATE SET account_name = excluded.account_name, username = excluded.username
              WHERE account_name IS NOT excluded.account_name OR username IS NOT excluded.username",
             params![ident.kind, ident.session_url, ident.account_id, ident.account_name, ident.username],
         )?;
-        self.source = self
-            .source_id(ident)?
-            .ok_or_else(|| Error::new(Fault::Storage, format!("archive {}: the source was not stored", self.path.display())))?;
+        self.source = self.source_id(ident)?.ok_or_else(|| {
+            Error::new(Fault::Storage, format!("archive {}: the source was not stored", self.path.display()))
+        })?;
         let program = format!("vandelay {}", env!("CARGO_PKG_VERSION"));
-        self.execute("INSERT INTO snapshots (source_id, started, state, program) VALUES (?1, ?2, 'running', ?3)", params![self.source, now, program])?;
+        self.execute(
+            "INSERT INTO snapshots (source_id, started, state, program) VALUES (?1, ?2, 'running', ?3)",
+            params![self.source, now, program],
+        )?;
         let run = self.conn.last_insert_rowid();
         self.run = Some(run);
         if self.ask::<bool>(&format!("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{FOREIGN_MARK}')"))? {
@@ -176,7 +198,12 @@ impl Writer {
         match other {
             Some(other) if !allow_change => Err(Error::new(
                 Fault::SourceChanged,
-                format!("archive {} holds another {} source, {other}, and not {}", self.path.display(), ident.kind, ident.session_url),
+                format!(
+                    "archive {} holds another {} source, {other}, and not {}",
+                    self.path.display(),
+                    ident.kind,
+                    ident.session_url
+                ),
             )
             .hint("use another archive, or --allow-source-change to keep both in this one")),
             _ => Ok(()),
@@ -199,7 +226,10 @@ impl Writer {
     pub fn finish(mut self, state: State, report: &str) -> Result<BTreeMap<Kind, Changes>> {
         if let Some(run) = self.run {
             index::summarise(&self.conn, run, &self.touched_mailboxes).map_err(|error| self.explain(error))?;
-            self.execute("UPDATE snapshots SET state = ?2, ended = ?3, report = ?4 WHERE id = ?1", params![run, state.name(), now(), report])?;
+            self.execute(
+                "UPDATE snapshots SET state = ?2, ended = ?3, report = ?4 WHERE id = ?1",
+                params![run, state.name(), now(), report],
+            )?;
         }
         self.commit()?;
         self.run = None;
@@ -259,7 +289,10 @@ impl Writer {
 
     /// The row of a scope of the run's source, made where it is missing.
     pub fn scope(&mut self, kind: Kind, key: &str) -> Result<i64> {
-        self.execute("INSERT OR IGNORE INTO scopes (source_id, kind, key) VALUES (?1, ?2, ?3)", params![self.source, kind.name(), key])?;
+        self.execute(
+            "INSERT OR IGNORE INTO scopes (source_id, kind, key) VALUES (?1, ?2, ?3)",
+            params![self.source, kind.name(), key],
+        )?;
         self.conn
             .prepare_cached("SELECT id FROM scopes WHERE (source_id, kind, key) = (?1, ?2, ?3)")
             .and_then(|mut statement| statement.query_row(params![self.source, kind.name(), key], |row| row.get(0)))
@@ -268,7 +301,13 @@ impl Writer {
 
     /// The row of a scope of the run's source, if there is one.
     pub fn existing_scope(&self, kind: Kind, key: &str) -> Result<Option<i64>> {
-        Ok(self.rows("SELECT id FROM scopes WHERE (source_id, kind, key) = (?1, ?2, ?3)", params![self.source, kind.name(), key], |row| row.get(0))?.pop())
+        Ok(self
+            .rows(
+                "SELECT id FROM scopes WHERE (source_id, kind, key) = (?1, ?2, ?3)",
+                params![self.source, kind.name(), key],
+                |row| row.get(0),
+            )?
+            .pop())
     }
 
     /// Remembers where the next listing of the scope may go on.
@@ -278,14 +317,20 @@ impl Writer {
 
     /// Forgets a scope in which nothing is known any more.
     pub fn drop_scope(&mut self, scope: i64) -> Result<()> {
-        self.execute("DELETE FROM scopes WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM origins WHERE scope_id = ?1)", [scope]).map(|_| ())
+        self.execute(
+            "DELETE FROM scopes WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM origins WHERE scope_id = ?1)",
+            [scope],
+        )
+        .map(|_| ())
     }
 
     /// One known item of a scope: its local id and `rev`.
     pub fn known(&self, scope: i64, key: &str) -> Result<Option<(Id, String)>> {
         self.conn
             .prepare_cached("SELECT local_id, rev FROM origins WHERE scope_id = ?1 AND key = ?2")
-            .and_then(|mut statement| statement.query_row(params![scope, key], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .and_then(|mut statement| {
+                statement.query_row(params![scope, key], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+            })
             .map_err(|error| self.explain(error))
     }
 
@@ -306,7 +351,9 @@ impl Writer {
 
     /// True if some scope knows the row under this key.
     pub fn is_known_as(&self, id: Id, key: &str) -> Result<bool> {
-        Ok(!self.rows("SELECT 1 FROM origins WHERE local_id = ?1 AND key = ?2 LIMIT 1", params![id, key], |_| Ok(()))?.is_empty())
+        Ok(!self
+            .rows("SELECT 1 FROM origins WHERE local_id = ?1 AND key = ?2 LIMIT 1", params![id, key], |_| Ok(()))?
+            .is_empty())
     }
 
     /// All origins of a row: keywords and parents, each as JSON.
@@ -342,8 +389,14 @@ impl Writer {
             marks.push_str(", ?");
             values.push(value);
         }
-        self.execute(&format!("INSERT INTO {} ({names}) VALUES ({marks})", table.name), rusqlite::params_from_iter(values))?;
-        self.execute("INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)", params![kind.name(), id, self.run])?;
+        self.execute(
+            &format!("INSERT INTO {} ({names}) VALUES ({marks})", table.name),
+            rusqlite::params_from_iter(values),
+        )?;
+        self.execute(
+            "INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)",
+            params![kind.name(), id, self.run],
+        )?;
         self.changes.entry(kind).or_default().new += 1;
         Ok(id)
     }
@@ -357,14 +410,19 @@ impl Writer {
         let same: Option<bool> = self
             .conn
             .prepare_cached(&format!("SELECT {} FROM {} WHERE id = ?", compare.join(" AND "), table.name))
-            .and_then(|mut statement| statement.query_row(rusqlite::params_from_iter(parameters()), |row| row.get(0)).optional())
+            .and_then(|mut statement| {
+                statement.query_row(rusqlite::params_from_iter(parameters()), |row| row.get(0)).optional()
+            })
             .map_err(|error| self.explain(error))?;
         if same != Some(false) {
             return Ok(false);
         }
         self.keep_old(kind, id)?;
         let sets: Vec<String> = values.iter().map(|(name, _)| format!("{name} = ?")).collect();
-        self.execute(&format!("UPDATE {} SET {} WHERE id = ?", table.name, sets.join(", ")), rusqlite::params_from_iter(parameters()))?;
+        self.execute(
+            &format!("UPDATE {} SET {} WHERE id = ?", table.name, sets.join(", ")),
+            rusqlite::params_from_iter(parameters()),
+        )?;
         self.changes.entry(kind).or_default().changed += 1;
         Ok(true)
     }
@@ -393,12 +451,20 @@ impl Writer {
             table.name
         );
         self.execute(&sql, params![kind.name(), id, run])?;
-        self.execute("INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)", params![kind.name(), id, run]).map(|_| ())
+        self.execute(
+            "INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)",
+            params![kind.name(), id, run],
+        )
+        .map(|_| ())
     }
 
     /// Keeps the source's own bytes of an event or a card: a blob, or ranges of one as JSON `[[start,end],…]`.
     pub fn set_original(&mut self, kind: Kind, id: Id, blob: Id, ranges: Option<&str>) -> Result<()> {
-        self.execute("INSERT OR REPLACE INTO originals (kind, id, blob_id, ranges) VALUES (?1, ?2, ?3, ?4)", params![kind.name(), id, blob, ranges]).map(|_| ())
+        self.execute(
+            "INSERT OR REPLACE INTO originals (kind, id, blob_id, ranges) VALUES (?1, ?2, ?3, ?4)",
+            params![kind.name(), id, blob, ranges],
+        )
+        .map(|_| ())
     }
 
     /// Keeps the row as it stands for the snapshots before this one, ahead of a change beside its columns.
@@ -406,21 +472,54 @@ impl Writer {
         self.keep_old(kind, id)
     }
 
-    /// A card of the current state: its id and data.
-    pub fn find_card(&self, uid: &str) -> Result<Option<(Id, String)>> {
-        Ok(self.rows("SELECT id, data FROM contact_cards WHERE uid = ?1", [uid], |row| Ok((row.get(0)?, row.get(1)?)))?.pop())
+    /// A card of the current state with this uid.
+    pub fn find_card(&self, uid: &str) -> Result<Option<Id>> {
+        Ok(self.rows("SELECT id FROM contact_cards WHERE uid = ?1", [uid], |row| row.get(0))?.pop())
+    }
+
+    /// The digest of an object's original bytes, if the archive has them.
+    pub fn original_digest(&self, kind: Kind, id: Id) -> Result<Option<Digest>> {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Id>(0)?, row.get::<_, Option<String>>(1)?));
+        let found = self
+            .rows("SELECT blob_id, ranges FROM originals WHERE kind = ?1 AND id = ?2", params![kind.name(), id], read)?
+            .pop();
+        let Some((blob, ranges)) = found else { return Ok(None) };
+        let digest = || -> rusqlite::Result<Option<Digest>> {
+            let Some(blob) = blob::find(&self.conn, blob)? else { return Ok(None) };
+            let Some(ranges) = ranges else { return Ok(Some(blob.digest)) };
+            let ranges: Vec<(u64, u64)> = serde_json::from_str(&ranges).unwrap_or_default();
+            let mut bytes = Vec::new();
+            for (start, end) in ranges {
+                let mut part = vec![0; end.saturating_sub(start) as usize];
+                let count = blob::read_at(&self.conn, &blob, start, &mut part)?;
+                bytes.extend_from_slice(&part[..count]);
+            }
+            Ok(Some(Digest::of(&bytes)))
+        };
+        digest().map_err(|error| self.explain(error))
     }
 
     /// A container of the current state with this name under this parent.
     pub fn find_container(&self, kind: Kind, parent: Option<Id>, name: &str) -> Result<Option<Id>> {
-        let parent_is = if matches!(kind, Kind::Mailbox | Kind::FileNode) { "parent_id IS ?2" } else { "?2 IS NULL" };
-        let sql = format!("SELECT id FROM {} WHERE name = ?1 AND {parent_is} ORDER BY id LIMIT 1", Table::of(kind).name);
-        Ok(self.rows(&sql, params![name, parent], |row| row.get(0))?.pop())
+        // Mailboxes and directories of one name are one; calendars and address books are only if no source has them yet.
+        let condition = match kind {
+            Kind::Mailbox | Kind::FileNode => "parent_id IS ?2",
+            _ => {
+                "?2 IS NULL AND NOT EXISTS (SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = t.id AND s.kind = ?3 AND s.key = '')"
+            }
+        };
+        let sql = format!(
+            "SELECT id FROM {} t WHERE name = ?1 AND {condition} AND ?3 = ?3 ORDER BY id LIMIT 1",
+            Table::of(kind).name
+        );
+        Ok(self.rows(&sql, params![name, parent, kind.name()], |row| row.get(0))?.pop())
     }
 
     /// True if no mailbox but perhaps `own` has this role.
     pub fn role_is_free(&self, role: &str, own: Option<Id>) -> Result<bool> {
-        Ok(self.rows("SELECT 1 FROM mailboxes WHERE role = ?1 AND id IS NOT ?2", params![role, own], |_| Ok(()))?.is_empty())
+        Ok(self
+            .rows("SELECT 1 FROM mailboxes WHERE role = ?1 AND id IS NOT ?2", params![role, own], |_| Ok(()))?
+            .is_empty())
     }
 
     /// True if nothing lies in a container and no source knows it.
@@ -434,7 +533,8 @@ impl Writer {
             Kind::Calendar => "EXISTS (SELECT 1 FROM calendar_events, json_each(calendar_ids) WHERE value = ?1)",
             _ => "EXISTS (SELECT 1 FROM contact_cards, json_each(address_book_ids) WHERE value = ?1)",
         };
-        let busy = self.rows(&format!("SELECT {known} OR {holds}"), params![id, kind.name()], |row| row.get::<_, bool>(0))?;
+        let busy =
+            self.rows(&format!("SELECT {known} OR {holds}"), params![id, kind.name()], |row| row.get::<_, bool>(0))?;
         Ok(busy == [false])
     }
 
@@ -479,7 +579,10 @@ impl Writer {
     }
 
     pub(super) fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize> {
-        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map_err(|error| self.explain(error))
+        self.conn
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(parameters))
+            .map_err(|error| self.explain(error))
     }
 
     fn ask<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T> {
@@ -487,7 +590,12 @@ impl Writer {
     }
 
     /// All rows of a query.
-    pub(super) fn rows<T>(&self, sql: &str, parameters: impl rusqlite::Params, each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>> {
+    pub(super) fn rows<T>(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
         self.conn
             .prepare_cached(sql)
             .and_then(|mut statement| statement.query_map(parameters, each)?.collect())
@@ -499,7 +607,10 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.rollback();
         if let Some(run) = self.run {
-            let _ = self.conn.execute("UPDATE snapshots SET state = 'interrupted', ended = ?2 WHERE id = ?1 AND state = 'running'", params![run, now()]);
+            let _ = self.conn.execute(
+                "UPDATE snapshots SET state = 'interrupted', ended = ?2 WHERE id = ?1 AND state = 'running'",
+                params![run, now()],
+            );
         }
     }
 }
@@ -519,9 +630,12 @@ fn real_path(path: &Path) -> Result<PathBuf> {
         Ok(path) => Ok(path),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let parent = std::fs::canonicalize(parent)
-                .map_err(|error| Error::io(format!("cannot make archive {}", path.display()), error).hint("make its directory first"))?;
-            let name = path.file_name().ok_or_else(|| Error::new(Fault::Usage, format!("{} is no file name", path.display())))?;
+            let parent = std::fs::canonicalize(parent).map_err(|error| {
+                Error::io(format!("cannot make archive {}", path.display()), error).hint("make its directory first")
+            })?;
+            let name = path
+                .file_name()
+                .ok_or_else(|| Error::new(Fault::Usage, format!("{} is no file name", path.display())))?;
             Ok(parent.join(name))
         }
         Err(error) => Err(Error::io(format!("cannot open archive {}", path.display()), error)),

@@ -26,6 +26,8 @@ impl Completions {
 impl Man {
     pub fn run(self, command: Command) -> Result<()> {
         let what = format!("cannot write man pages into {}", self.directory.display());
-        std::fs::create_dir_all(&self.directory).and_then(|()| clap_mangen::generate_to(command, &self.directory)).map_err(|error| Error::new(Fault::Storage, what).because(error))
+        std::fs::create_dir_all(&self.directory)
+            .and_then(|()| clap_mangen::generate_to(command, &self.directory))
+            .map_err(|error| Error::new(Fault::Storage, what).because(error))
     }
 }

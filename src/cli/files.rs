@@ -115,7 +115,8 @@ impl Cat {
             let path = tree_path(path)?;
             let node = tree.resolve(path)?;
             if tree.stat(node)?.sort == Sort::Directory {
-                return Err(Error::new(Fault::IsADirectory, format!("{path} is a directory")).hint("'vandelay ls' lists it, 'vandelay extract' copies it"));
+                return Err(Error::new(Fault::IsADirectory, format!("{path} is a directory"))
+                    .hint("'vandelay ls' lists it, 'vandelay extract' copies it"));
             }
             let mut offset = 0;
             loop {
@@ -153,7 +154,10 @@ impl Extract {
         }
         match failed {
             0 => Ok(()),
-            count => Err(Error::new(Fault::Partial, format!("{count} files were not extracted")).hint("each one is named above")),
+            count => {
+                Err(Error::new(Fault::Partial, format!("{count} files were not extracted"))
+                    .hint("each one is named above"))
+            }
         }
     }
 }

@@ -64,7 +64,11 @@ impl Snapshots {
         let reader = Reader::open(&self.archive)?;
         let snapshots = reader.snapshots()?;
         if snapshots.is_empty() && !ui.json {
-            ui.info(if reader.has_history() { "no snapshots yet" } else { "an archive of vandelay 1.x has no snapshots; the next import makes the first" });
+            ui.info(if reader.has_history() {
+                "no snapshots yet"
+            } else {
+                "an archive of vandelay 1.x has no snapshots; the next import makes the first"
+            });
         }
         for snapshot in snapshots {
             if ui.json {
@@ -77,7 +81,12 @@ impl Snapshots {
             let when = snapshot.ended.as_deref().unwrap_or(&snapshot.started);
             let kind = snapshot.source_kind.as_deref().unwrap_or("-");
             let account = snapshot.account.as_deref().unwrap_or("");
-            ui.line(&format!("{:>5}  {when}  {:<11}  {kind:<9}  {account}  {}", snapshot.id, snapshot.state, summary(snapshot.report.as_ref())));
+            ui.line(&format!(
+                "{:>5}  {when}  {:<11}  {kind:<9}  {account}  {}",
+                snapshot.id,
+                snapshot.state,
+                summary(snapshot.report.as_ref())
+            ));
         }
         Ok(())
     }
@@ -103,8 +112,11 @@ impl Diff {
     pub fn run(self, ui: &Ui) -> Result<()> {
         let reader = Reader::open(&self.archive)?;
         if !reader.has_history() {
-            return Err(Error::new(Fault::Usage, format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display()))
-                .hint("the next import into it makes the first"));
+            return Err(Error::new(
+                Fault::Usage,
+                format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display()),
+            )
+            .hint("the next import into it makes the first"));
         }
         let (from, to) = (reader.resolve(self.from)?, reader.resolve(self.to)?);
         let mailboxes = names(&reader, from)?.into_iter().chain(names(&reader, to)?).collect::<BTreeMap<_, _>>();
@@ -153,8 +165,10 @@ fn describe(record: &Record, mailboxes: &BTreeMap<i64, String>) -> String {
         Kind::Email => {
             let key: serde_json::Value = serde_json::from_str(text("message_match")).unwrap_or_default();
             let message_id = key["m"][0].as_str().unwrap_or("no Message-ID").to_owned();
-            let places: Vec<&str> =
-                crate::archive::parse_ids(text("mailbox_ids")).iter().map(|id| mailboxes.get(id).map_or("?", String::as_str)).collect();
+            let places: Vec<&str> = crate::archive::parse_ids(text("mailbox_ids"))
+                .iter()
+                .map(|id| mailboxes.get(id).map_or("?", String::as_str))
+                .collect();
             format!("{} {} <{message_id}> {}", places.join(", "), text("received_at"), text("keywords"))
         }
         Kind::ContactCard => text("uid").to_owned(),
@@ -168,7 +182,13 @@ fn describe(record: &Record, mailboxes: &BTreeMap<i64, String>) -> String {
 
 fn changed_fields(before: &Record, after: &Record) -> String {
     let (before, after) = (before.to_json(), after.to_json());
-    let fields: Vec<&str> = after.as_object().into_iter().flatten().filter(|(name, value)| before[name.as_str()] != **value).map(|(name, _)| name.as_str()).collect();
+    let fields: Vec<&str> = after
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, value)| before[name.as_str()] != **value)
+        .map(|(name, _)| name.as_str())
+        .collect();
     if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) }
 }
 
@@ -184,12 +204,16 @@ impl Forget {
             within: self.keep_within,
         };
         if policy.is_empty() {
-            return Err(Error::new(Fault::Usage, "forget needs to be told what to keep").hint("e.g. --keep-daily 7 --keep-weekly 5 --keep-monthly 12"));
+            return Err(Error::new(Fault::Usage, "forget needs to be told what to keep")
+                .hint("e.g. --keep-daily 7 --keep-weekly 5 --keep-monthly 12"));
         }
         // Refuses what is no archive before anything is opened for writing, and serves the dry run.
         let reader = Reader::open(&self.archive)?;
         if !reader.has_history() {
-            return Err(Error::new(Fault::Usage, format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display())));
+            return Err(Error::new(
+                Fault::Usage,
+                format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display()),
+            ));
         }
         let ended: Vec<(i64, i64)> = reader
             .snapshots()?
@@ -219,7 +243,13 @@ impl Forget {
         Ok(())
     }
 
-    fn tell(&self, ui: &Ui, kept: &BTreeMap<i64, Vec<&str>>, drop: &BTreeSet<i64>, forgotten: Option<crate::archive::Forgotten>) {
+    fn tell(
+        &self,
+        ui: &Ui,
+        kept: &BTreeMap<i64, Vec<&str>>,
+        drop: &BTreeSet<i64>,
+        forgotten: Option<crate::archive::Forgotten>,
+    ) {
         if ui.json {
             ui.object(&serde_json::json!({ "message_type": "summary", "dry_run": forgotten.is_none(), "keep": kept, "forget": drop, "removed": forgotten }));
             return;
@@ -230,7 +260,12 @@ impl Forget {
         match forgotten {
             None => ui.line("dry run: nothing was changed"),
             Some(forgotten) => {
-                ui.line(&format!("removed {} former states and {} blobs ({})", thousands(forgotten.states), thousands(forgotten.blobs), bytes(forgotten.bytes)));
+                ui.line(&format!(
+                    "removed {} former states and {} blobs ({})",
+                    thousands(forgotten.states),
+                    thousands(forgotten.blobs),
+                    bytes(forgotten.bytes)
+                ));
                 if forgotten.bytes > 0 && !self.compact {
                     ui.info("the space is used again by the next imports; --compact gives it back to the file system");
                 }

@@ -95,7 +95,11 @@ struct Common {
 
 fn parse_percent(text: &str) -> Result<f64, String> {
     let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| "not a percentage like 20%".to_owned())?;
-    if (0.0..=100.0).contains(&number) { Ok(number / 100.0) } else { Err("a percentage lies between 0 and 100".to_owned()) }
+    if (0.0..=100.0).contains(&number) {
+        Ok(number / 100.0)
+    } else {
+        Err("a percentage lies between 0 and 100".to_owned())
+    }
 }
 
 impl Source {
@@ -109,7 +113,13 @@ impl Source {
                     LayoutArg::Fs => Layout::Fs,
                 };
                 let spool = spool(&args.archive);
-                let options = MaildirOptions { filter, noautomap: args.noautomap, include_deleted: args.include_deleted, layout, spool };
+                let options = MaildirOptions {
+                    filter,
+                    noautomap: args.noautomap,
+                    include_deleted: args.include_deleted,
+                    layout,
+                    spool,
+                };
                 run(&mut Maildir::open(&args.maildir, options)?, &args.archive, &args.common, ui)
             }
             Source::Takeout(args) => {
@@ -131,7 +141,9 @@ fn run(source: &mut dyn source::Source, archive: &Path, common: &Common, ui: &Ui
     let done = if common.dry_run {
         match Reader::open(archive) {
             Ok(reader) => import::dry_run(source, &reader, &options, &progress),
-            Err(error) if error.kind == Fault::NoArchive && !archive.exists() => import::dry_run(source, &Blank, &options, &progress),
+            Err(error) if error.kind == Fault::NoArchive && !archive.exists() => {
+                import::dry_run(source, &Blank, &options, &progress)
+            }
             Err(error) => Err(error),
         }
     } else {
@@ -142,9 +154,13 @@ fn run(source: &mut dyn source::Source, archive: &Path, common: &Common, ui: &Ui
     let done = done?;
     tell(&done, archive, common.dry_run, ui);
     match done.state {
-        State::Interrupted => Err(Error::new(Fault::Interrupted, "interrupted; what was imported so far is kept").hint("run the same command again to go on")),
-        State::Partial => Err(Error::new(Fault::Partial, format!("{} could not be imported; everything else is", objects(done.report.failed())))
-            .hint("each one is named above; run the same command again to retry them")),
+        State::Interrupted => Err(Error::new(Fault::Interrupted, "interrupted; what was imported so far is kept")
+            .hint("run the same command again to go on")),
+        State::Partial => Err(Error::new(
+            Fault::Partial,
+            format!("{} could not be imported; everything else is", objects(done.report.failed())),
+        )
+        .hint("each one is named above; run the same command again to retry them")),
         State::Complete => Ok(()),
     }
 }
@@ -183,7 +199,12 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
     } else if !ui.quiet {
         ui.line(report.to_string().trim_end());
         match done.snapshot {
-            Some(snapshot) => ui.line(&format!("snapshot {snapshot} of {} is {}; {} new", archive.display(), done.state.name(), bytes(report.bytes))),
+            Some(snapshot) => ui.line(&format!(
+                "snapshot {snapshot} of {} is {}; {} new",
+                archive.display(),
+                done.state.name(),
+                bytes(report.bytes)
+            )),
             None => ui.line("dry run: nothing was changed"),
         }
     }

@@ -49,7 +49,8 @@ impl Inspect {
         let statistics = reader.statistics()?;
         let snapshots = reader.snapshots()?;
         if ui.json {
-            let types: serde_json::Map<String, serde_json::Value> = counts.iter().map(|(kind, count)| (kind.token().to_owned(), (*count).into())).collect();
+            let types: serde_json::Map<String, serde_json::Value> =
+                counts.iter().map(|(kind, count)| (kind.token().to_owned(), (*count).into())).collect();
             ui.object(&serde_json::json!({
                 "message_type": "summary",
                 "archive": reader.path().display().to_string(),
@@ -70,7 +71,13 @@ impl Inspect {
             ui.line(&format!("{:<20} {:>12}", kind.token(), thousands(count)));
         }
         let Statistics { blobs, bytes: stored, largest, referenced, file } = statistics;
-        ui.line(&format!("{:<20} {:>12}  {} in all, largest {}", "blobs", thousands(blobs), bytes(stored), bytes(largest)));
+        ui.line(&format!(
+            "{:<20} {:>12}  {} in all, largest {}",
+            "blobs",
+            thousands(blobs),
+            bytes(stored),
+            bytes(largest)
+        ));
         if referenced > stored && stored > 0 {
             ui.line(&format!("{:<20} {:>12}  {} without deduplication", "", "", bytes(referenced)));
         }
@@ -78,7 +85,13 @@ impl Inspect {
         match snapshots.last() {
             Some(last) => {
                 let when = last.ended.as_deref().unwrap_or(&last.started);
-                ui.line(&format!("{:<20} {:>12}  latest is {}, {} at {when}", "snapshots", snapshots.len(), last.id, last.state));
+                ui.line(&format!(
+                    "{:<20} {:>12}  latest is {}, {} at {when}",
+                    "snapshots",
+                    snapshots.len(),
+                    last.id,
+                    last.state
+                ));
             }
             None => ui.line(&format!("{:<20} {:>12}  (an archive of vandelay 1.x)", "snapshots", 0)),
         }
@@ -110,7 +123,8 @@ impl Inspect {
             children.entry(parent).or_default().push(record);
         }
         let mut shown = HashSet::new();
-        let mut stack: Vec<(&Record, usize)> = children.get(&None).into_iter().flatten().rev().map(|record| (*record, 0)).collect();
+        let mut stack: Vec<(&Record, usize)> =
+            children.get(&None).into_iter().flatten().rev().map(|record| (*record, 0)).collect();
         while let Some((record, depth)) = stack.pop() {
             if !shown.insert(record.id) {
                 continue;
@@ -120,7 +134,11 @@ impl Inspect {
             stack.extend(children.get(&Some(record.id)).into_iter().flatten().rev().map(|child| (*child, depth + 1)));
         }
         for record in records.iter().filter(|record| !shown.contains(&record.id)) {
-            ui.line(&format!("  {} (lies in itself){}", record.text("name").unwrap_or_default(), remarks(record, &messages)));
+            ui.line(&format!(
+                "  {} (lies in itself){}",
+                record.text("name").unwrap_or_default(),
+                remarks(record, &messages)
+            ));
         }
         Ok(())
     }
@@ -132,7 +150,9 @@ impl Inspect {
         ids.sort_unstable();
         let limit = self.limit.unwrap_or(u64::MAX);
         for id in ids.into_iter().skip(self.offset as usize).take(usize::try_from(limit).unwrap_or(usize::MAX)) {
-            let record = reader.record(kind, moment, id)?.ok_or_else(|| Error::new(Fault::Damaged, format!("{} {id} is gone", kind.name())))?;
+            let record = reader
+                .record(kind, moment, id)?
+                .ok_or_else(|| Error::new(Fault::Damaged, format!("{} {id} is gone", kind.name())))?;
             if ui.json {
                 ui.object(&record.to_json());
             } else {
@@ -157,7 +177,14 @@ fn line(record: &Record) -> String {
     let text = |column: &str| record.text(column).unwrap_or_default();
     match record.kind {
         Kind::Email => {
-            format!("{} {} mailboxes={} keywords={} {}", record.id, text("received_at"), text("mailbox_ids"), text("keywords"), text("message_match"))
+            format!(
+                "{} {} mailboxes={} keywords={} {}",
+                record.id,
+                text("received_at"),
+                text("mailbox_ids"),
+                text("keywords"),
+                text("message_match")
+            )
         }
         Kind::ContactCard => format!("{} {} {}", record.id, text("uid"), title(text("data"), &["name", "full"])),
         Kind::CalendarEvent => format!("{} {} {}", record.id, text("data_type"), title(text("data"), &["title"])),

@@ -146,5 +146,6 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 
 /// A path of the tree as the user typed it.
 fn tree_path(path: &OsStr) -> Result<&str> {
-    path.to_str().ok_or_else(|| Error::new(Fault::Usage, format!("{path:?} is no UTF-8, and no path of the tree is so")))
+    path.to_str()
+        .ok_or_else(|| Error::new(Fault::Usage, format!("{path:?} is no UTF-8, and no path of the tree is so")))
 }

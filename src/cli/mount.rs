@@ -61,7 +61,13 @@ pub struct Umount {
 
 /// A number of bytes with an optional K, M or G (powers of 1024).
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.trim().trim_end_matches(['B', 'b']).trim_end_matches('i').char_indices().find(|(_, c)| c.is_ascii_alphabetic()) {
+    let (digits, unit) = match text
+        .trim()
+        .trim_end_matches(['B', 'b'])
+        .trim_end_matches('i')
+        .char_indices()
+        .find(|(_, c)| c.is_ascii_alphabetic())
+    {
         Some((at, unit)) => (&text.trim()[..at], unit.to_ascii_uppercase()),
         None => (text.trim(), ' '),
     };
@@ -72,7 +78,12 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         'G' => 1 << 30,
         _ => return Err("not a size like 64M".to_owned()),
     };
-    digits.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(|| "not a size like 64M".to_owned())
+    digits
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .ok_or_else(|| "not a size like 64M".to_owned())
 }
 
 impl Mount {
@@ -106,13 +117,19 @@ impl Mount {
         }
         let log = Log { file: self.log_file.clone(), to_terminal: !stays };
         let shown = directory.display().to_string();
-        serve(tree, &directory, &session_options, move |text| log.line(text), || {
-            if stays {
-                detach();
-            } else {
-                ui.info(&format!("mounted at {shown}; to unmount: Ctrl-C, or vandelay umount {shown}"));
-            }
-        })
+        serve(
+            tree,
+            &directory,
+            &session_options,
+            move |text| log.line(text),
+            || {
+                if stays {
+                    detach();
+                } else {
+                    ui.info(&format!("mounted at {shown}; to unmount: Ctrl-C, or vandelay umount {shown}"));
+                }
+            },
+        )
     }
 
     /// Starts the process that stays, and waits until its mount answers.
@@ -165,7 +182,12 @@ impl Log {
         let text = super::ui::clean(text);
         if let Some(path) = &self.file {
             let line = format!("{} vandelay[{}]: {text}\n", crate::archive::now(), std::process::id());
-            let _ = OpenOptions::new().create(true).append(true).mode(0o600).open(path).and_then(|mut file| file.write_all(line.as_bytes()));
+            let _ = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(path)
+                .and_then(|mut file| file.write_all(line.as_bytes()));
         } else if self.to_terminal {
             let _ = writeln!(std::io::stderr().lock(), "{text}");
         } else if let Ok(socket) = UnixDatagram::unbound() {
@@ -179,10 +201,13 @@ impl Umount {
     pub fn run(self, ui: &Ui) -> Result<()> {
         let mounted = mountpoint::mounted()?;
         for directory in &self.directories {
-            let absolute = std::path::absolute(directory).map_err(|error| Error::io(format!("cannot unmount {}", directory.display()), error))?;
+            let absolute = std::path::absolute(directory)
+                .map_err(|error| Error::io(format!("cannot unmount {}", directory.display()), error))?;
             let real = std::fs::canonicalize(directory).unwrap_or_else(|_| absolute.clone());
-            let Some(mount) = mounted.iter().find(|mount| mount.directory == absolute || mount.directory == real) else {
-                return Err(Error::new(Fault::Usage, format!("no archive is mounted at {}", directory.display())).hint("'vandelay mounts' lists what is mounted"));
+            let Some(mount) = mounted.iter().find(|mount| mount.directory == absolute || mount.directory == real)
+            else {
+                return Err(Error::new(Fault::Usage, format!("no archive is mounted at {}", directory.display()))
+                    .hint("'vandelay mounts' lists what is mounted"));
             };
             mountpoint::unmount(&mount.directory, self.lazy || !mount.answers)?;
             ui.detail(&format!("unmounted {}", mount.directory.display()));
@@ -198,7 +223,11 @@ pub fn list(ui: &Ui) -> Result<()> {
         if ui.json {
             ui.object(&serde_json::json!({ "source": mount.source, "directory": directory, "answers": mount.answers }));
         } else {
-            ui.line(&format!("{} on {directory}{}", mount.source, if mount.answers { "" } else { " (dead: vandelay umount takes it away)" }));
+            ui.line(&format!(
+                "{} on {directory}{}",
+                mount.source,
+                if mount.answers { "" } else { " (dead: vandelay umount takes it away)" }
+            ));
         }
     }
     Ok(())

@@ -10,8 +10,30 @@ use std::path::Path;
 
 /// What mount(8), fstab and systemd may hand over, and what holds for every mount of ours anyway.
 const IGNORED: [&str; 24] = [
-    "_netdev", "nofail", "auto", "noauto", "user", "users", "nouser", "owner", "group", "defaults", "dev", "suid", "exec", "ro", "nosuid", "nodev", "noexec",
-    "noatime", "relatime", "atime", "default_permissions", "async", "nodiratime", "silent",
+    "_netdev",
+    "nofail",
+    "auto",
+    "noauto",
+    "user",
+    "users",
+    "nouser",
+    "owner",
+    "group",
+    "defaults",
+    "dev",
+    "suid",
+    "exec",
+    "ro",
+    "nosuid",
+    "nodev",
+    "noexec",
+    "noatime",
+    "relatime",
+    "atime",
+    "default_permissions",
+    "async",
+    "nodiratime",
+    "silent",
 ];
 
 /// Names under which the program is a mount helper.
@@ -48,18 +70,23 @@ impl MountOptions {
             umask: None,
         };
         for option in lists.iter().flat_map(|list| split(list)).filter(|option| !option.is_empty()) {
-            let (name, value) = option.split_once('=').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
+            let (name, value) =
+                option.split_once('=').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
             options.set(name, value)?;
         }
         Ok(options)
     }
 
     fn set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
-        let wrong = |why: &str| Error::new(Fault::Usage, format!("mount option {name}={}: {why}", value.unwrap_or_default())).hint("'vandelay mount --help' lists the options");
+        let wrong = |why: &str| {
+            Error::new(Fault::Usage, format!("mount option {name}={}: {why}", value.unwrap_or_default()))
+                .hint("'vandelay mount --help' lists the options")
+        };
         let number = |radix| u32::from_str_radix(value.unwrap_or_default(), radix).map_err(|_| wrong("not a number"));
         match (name, value) {
             ("rw", None) => {
-                return Err(Error::new(Fault::Usage, "an archive cannot be mounted for writing").hint("leave out rw; to change a message, copy it out and put it into a mailbox"));
+                return Err(Error::new(Fault::Usage, "an archive cannot be mounted for writing")
+                    .hint("leave out rw; to change a message, copy it out and put it into a mailbox"));
             }
             ("at" | "snapshot", Some(text)) => self.at = Some(text.parse().map_err(|why: String| wrong(&why))?),
             ("snapshots", Some("visible")) => self.snapshots_visible = true,
@@ -76,9 +103,19 @@ impl MountOptions {
             ("subtype", Some("vandelay")) => {}
             ("uid", Some(_)) => self.uid = Some(number(10)?),
             ("gid", Some(_)) => self.gid = Some(number(10)?),
-            ("umask", Some(_)) => self.umask = Some(u16::try_from(number(8)?).ok().filter(|mask| *mask <= 0o777).ok_or_else(|| wrong("not a mask like 022"))?),
+            ("umask", Some(_)) => {
+                self.umask = Some(
+                    u16::try_from(number(8)?)
+                        .ok()
+                        .filter(|mask| *mask <= 0o777)
+                        .ok_or_else(|| wrong("not a mask like 022"))?,
+                )
+            }
             (name, _) if IGNORED.contains(&name) || name.starts_with("x-") || name.starts_with("comment") => {}
-            _ => return Err(Error::new(Fault::Usage, format!("unknown mount option {name:?}")).hint("'vandelay mount --help' lists the options")),
+            _ => {
+                return Err(Error::new(Fault::Usage, format!("unknown mount option {name:?}"))
+                    .hint("'vandelay mount --help' lists the options"));
+            }
         }
         Ok(())
     }
@@ -112,13 +149,17 @@ fn split(list: &str) -> Vec<String> {
 
 /// `mount.vandelay ARCHIVE DIR [-sfnv] [-o OPTIONS]`, as mount(8) calls it, becomes `vandelay mount …`.
 pub fn as_helper(arguments: Vec<OsString>) -> Vec<OsString> {
-    let is_helper = arguments.first().and_then(|name| Path::new(name).file_name()).is_some_and(|name| HELPERS.iter().any(|helper| name == *helper));
+    let is_helper = arguments
+        .first()
+        .and_then(|name| Path::new(name).file_name())
+        .is_some_and(|name| HELPERS.iter().any(|helper| name == *helper));
     if !is_helper {
         return arguments;
     }
     let mut rewritten: Vec<OsString> = vec!["vandelay".into(), "mount".into()];
     // -s tolerates unknown options, -f fakes, -n writes no mtab, -v says more: none has a meaning for us but to be taken.
-    let is_letter = |argument: &OsString| argument.to_str().is_some_and(|text| matches!(text, "-s" | "-f" | "-n" | "-v"));
+    let is_letter =
+        |argument: &OsString| argument.to_str().is_some_and(|text| matches!(text, "-s" | "-f" | "-n" | "-v"));
     rewritten.extend(arguments.into_iter().skip(1).filter(|argument| !is_letter(argument)));
     rewritten
 }
@@ -134,7 +175,10 @@ mod tests {
     #[test]
     fn fstab_lines_are_taken() {
         let options = parse("ro,noauto,user,nosuid,nodev,nofail,_netdev,x-systemd.automount,x-systemd.idle-timeout=5min,uid=7,umask=027").unwrap();
-        assert_eq!((options.ownership().uid, options.ownership().directory_mode, options.ownership().file_mode), (7, 0o550, 0o440));
+        assert_eq!(
+            (options.ownership().uid, options.ownership().directory_mode, options.ownership().file_mode),
+            (7, 0o550, 0o440)
+        );
         assert_eq!(parse("fsname=a\\,b,layout=maildir++,snapshots=visible").unwrap().fsname.as_deref(), Some("a,b"));
     }
 

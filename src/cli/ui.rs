@@ -20,7 +20,13 @@ pub struct Ui {
 impl Ui {
     /// Looks at the terminal, or what is in its place.
     pub fn new(json: bool, quiet: bool, verbose: u8) -> Ui {
-        Ui { json, quiet, verbose, stdout_is_terminal: std::io::stdout().is_terminal(), stderr_is_terminal: std::io::stderr().is_terminal() }
+        Ui {
+            json,
+            quiet,
+            verbose,
+            stdout_is_terminal: std::io::stdout().is_terminal(),
+            stderr_is_terminal: std::io::stderr().is_terminal(),
+        }
     }
 
     /// A line of the result. Ends the program quietly when nobody reads it any more.
@@ -92,17 +98,6 @@ impl Ui {
         }
     }
 
-    /// Asks for a yes. `None` where nobody can be asked.
-    pub fn confirm(&self, question: &str) -> Option<bool> {
-        if !std::io::stdin().is_terminal() || !self.stderr_is_terminal {
-            return None;
-        }
-        let _ = write!(std::io::stderr().lock(), "{} [y/N] ", clean(question));
-        let mut answer = String::new();
-        let _ = std::io::stdin().read_line(&mut answer);
-        Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
-    }
-
     /// A progress display of an import: a bar on a terminal, nothing elsewhere.
     pub fn progress(&self, interrupted: Arc<AtomicBool>) -> Bar {
         let bar = ProgressBar::new(0);
@@ -121,11 +116,15 @@ impl Ui {
 
 /// What goes to a terminal: control characters and bidirectional controls are shown, not obeyed.
 pub fn clean(text: &str) -> String {
-    let is_harmless = |c: char| !c.is_control() && !matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}');
+    let is_harmless = |c: char| {
+        !c.is_control() && !matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}')
+    };
     if text.chars().all(|c| is_harmless(c) || c == '\n' || c == '\t') {
         return text.to_owned();
     }
-    text.chars().map(|c| if is_harmless(c) || c == '\n' || c == '\t' { c.to_string() } else { c.escape_default().to_string() }).collect()
+    text.chars()
+        .map(|c| if is_harmless(c) || c == '\n' || c == '\t' { c.to_string() } else { c.escape_default().to_string() })
+        .collect()
 }
 
 /// The progress display of an import.
@@ -153,7 +152,9 @@ impl Progress for Bar {
 
     fn expect(&self, items: u64) {
         self.bar.set_length(items);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {prefix} {per_sec} {eta} left  {wide_msg}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:30} {pos}/{len} {prefix} {per_sec} {eta} left  {wide_msg}")
+        {
             self.bar.set_style(style);
         }
     }
@@ -161,7 +162,7 @@ impl Progress for Bar {
     fn item(&self, bytes: u64) {
         let sum = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.bar.inc(1);
-        if self.bar.position() % 64 == 0 {
+        if self.bar.position().is_multiple_of(64) {
             self.bar.set_prefix(HumanBytes(sum).to_string());
         }
     }
@@ -186,7 +187,7 @@ pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -25,7 +25,11 @@ pub struct Verify {
 
 fn parse_share(text: &str) -> Result<f64, String> {
     let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| "not a percentage like 5%".to_owned())?;
-    if number > 0.0 && number <= 100.0 { Ok(number / 100.0) } else { Err("a share lies above 0% and is at most 100%".to_owned()) }
+    if number > 0.0 && number <= 100.0 {
+        Ok(number / 100.0)
+    } else {
+        Err("a share lies above 0% and is at most 100%".to_owned())
+    }
 }
 
 /// `90`, `90s`, `10m`, `2h`, `1d`
@@ -50,7 +54,12 @@ impl Verify {
         let verdict = verify(&reader, depth, |_, _| {})?;
         let mut paths = Paths { reader: Arc::clone(&reader), trees: HashMap::new() };
         for finding in &verdict.findings {
-            let affected: Vec<String> = finding.affected.iter().take(100).flat_map(|(kind, id, moment)| paths.of(*kind, *id, *moment)).collect();
+            let affected: Vec<String> = finding
+                .affected
+                .iter()
+                .take(100)
+                .flat_map(|(kind, id, moment)| paths.of(*kind, *id, *moment))
+                .collect();
             if ui.json {
                 ui.object(&serde_json::json!({ "message_type": "finding", "place": finding.place, "what": finding.what, "paths": affected }));
             } else if affected.is_empty() {
@@ -107,7 +116,9 @@ impl Paths {
         let paths = tree.as_ref().and_then(|tree| tree.paths_of(kind, id).ok()).unwrap_or_default();
         match moment {
             Moment::Current => paths,
-            Moment::Snapshot(snapshot) => paths.into_iter().map(|path| format!("{path} (at snapshot {snapshot})")).collect(),
+            Moment::Snapshot(snapshot) => {
+                paths.into_iter().map(|path| format!("{path} (at snapshot {snapshot})")).collect()
+            }
         }
     }
 }
@@ -120,7 +131,10 @@ mod tests {
     fn shares_and_durations() {
         assert_eq!((parse_share("5%"), parse_share("100")), (Ok(0.05), Ok(1.0)));
         assert!(parse_share("0").is_err() && parse_share("101%").is_err() && parse_share("x").is_err());
-        assert_eq!((parse_duration("10m"), parse_duration("7")), (Ok(Duration::from_secs(600)), Ok(Duration::from_secs(7))));
+        assert_eq!(
+            (parse_duration("10m"), parse_duration("7")),
+            (Ok(Duration::from_secs(600)), Ok(Duration::from_secs(7)))
+        );
         assert!(parse_duration("m").is_err() && parse_duration("").is_err());
     }
 }

@@ -28,12 +28,15 @@ pub fn summary(head: &[u8]) -> Summary {
         .default_header_ignore();
     let message = parser.parse_headers(head);
     let mut ids = Vec::new();
-    let (mut from, mut to, mut subject, mut date_text, mut date) = (String::new(), String::new(), String::new(), String::new(), None);
+    let (mut from, mut to, mut subject, mut date_text, mut date) =
+        (String::new(), String::new(), String::new(), String::new(), None);
     if let Some(message) = &message {
         for header in message.headers() {
             match (&header.name, &header.value) {
                 (HeaderName::MessageId, HeaderValue::Text(id)) => ids.push(id.to_string()),
-                (HeaderName::MessageId, HeaderValue::TextList(list)) => ids.extend(list.iter().map(|id| id.to_string())),
+                (HeaderName::MessageId, HeaderValue::TextList(list)) => {
+                    ids.extend(list.iter().map(|id| id.to_string()))
+                }
                 _ => {}
             }
         }
@@ -98,7 +101,11 @@ mod tests {
         let nothing = blake3::hash(&[0x1F; 3]).to_hex().to_string();
         for bytes in [&b""[..], b"\r\n", b"no header here", &[0xFF, 0, 0x0A]] {
             let json: serde_json::Value = serde_json::from_str(&summary(bytes).message_match).unwrap();
-            assert_eq!((json["m"].as_array().unwrap().len(), json["f"].as_str().unwrap()), (0, nothing.as_str()), "{bytes:?}");
+            assert_eq!(
+                (json["m"].as_array().unwrap().len(), json["f"].as_str().unwrap()),
+                (0, nothing.as_str()),
+                "{bytes:?}"
+            );
         }
     }
 }

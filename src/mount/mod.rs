@@ -9,8 +9,8 @@ pub mod session;
 use crate::error::{Error, Kind as Fault};
 use crate::tree::{Child, Node, Sort, Stat, Tree};
 use fuser::{
-    Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEntry, ReplyStatfs, ReplyXattr, Request,
+    Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
+    OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry, ReplyStatfs, ReplyXattr, Request,
 };
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -98,7 +98,12 @@ impl Adapter {
     }
 
     /// Hands out lines of a directory from `offset` on until `add` has no more room. Offsets 1 and 2 are `.` and `..`.
-    fn list(&self, ino: INodeNo, offset: u64, mut add: impl FnMut(Node, u64, &str, Sort, Option<&Child>) -> bool) -> Result<(), Errno> {
+    fn list(
+        &self,
+        ino: INodeNo,
+        offset: u64,
+        mut add: impl FnMut(Node, u64, &str, Sort, Option<&Child>) -> bool,
+    ) -> Result<(), Errno> {
         let node = Self::node(ino)?;
         for (at, name) in [(1, "."), (2, "..")] {
             if offset < at && add(node, at, name, Sort::Directory, None) {
@@ -148,7 +153,8 @@ impl Filesystem for Adapter {
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        let found = Self::node(ino).and_then(|node| Ok((node, self.tree.stat(node).map_err(|error| self.errno(node, &error))?)));
+        let found = Self::node(ino)
+            .and_then(|node| Ok((node, self.tree.stat(node).map_err(|error| self.errno(node, &error))?)));
         match found {
             Ok((node, stat)) => reply.attr(&FOR_GOOD, &self.attributes(node, &stat)),
             Err(errno) => reply.error(errno),
@@ -178,15 +184,28 @@ impl Filesystem for Adapter {
         reply.error(Errno::ENOSYS);
     }
 
-    fn read(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, size: u32, _: OpenFlags, _: Option<LockOwner>, reply: ReplyData) {
-        match Self::node(ino).and_then(|node| self.tree.read(node, offset, size as usize).map_err(|error| self.errno(node, &error))) {
+    fn read(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        match Self::node(ino)
+            .and_then(|node| self.tree.read(node, offset, size as usize).map_err(|error| self.errno(node, &error)))
+        {
             Ok(bytes) => reply.data(&bytes),
             Err(errno) => reply.error(errno),
         }
     }
 
     fn readdir(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let done = self.list(ino, offset, |node, next, name, sort, _| reply.add(INodeNo(node.ino()), next, file_type(sort), name));
+        let done = self
+            .list(ino, offset, |node, next, name, sort, _| reply.add(INodeNo(node.ino()), next, file_type(sort), name));
         match done {
             Ok(()) => reply.ok(),
             Err(errno) => reply.error(errno),
@@ -199,7 +218,14 @@ impl Filesystem for Adapter {
             let unknown = Stat { sort, size: 0, mtime: 0, ctime: 0, links: 1 };
             let stat = child.map_or(Ok(unknown), |child| self.stat(child));
             let lasting = if child.is_some() && stat.is_ok() { FOR_GOOD } else { Duration::ZERO };
-            reply.add(INodeNo(node.ino()), next, name, &lasting, &self.attributes(node, &stat.unwrap_or(unknown)), Generation(0))
+            reply.add(
+                INodeNo(node.ino()),
+                next,
+                name,
+                &lasting,
+                &self.attributes(node, &stat.unwrap_or(unknown)),
+                Generation(0),
+            )
         });
         match done {
             Ok(()) => reply.ok(),
@@ -229,7 +255,9 @@ impl Filesystem for Adapter {
             return reply.error(Errno::ENOSYS);
         }
         match Self::node(ino).and_then(|node| self.tree.xattrs(node).map_err(|error| self.errno(node, &error))) {
-            Ok(all) => answer(reply, size, all.iter().map(|(name, _)| format!("{name}\0")).collect::<String>().as_bytes()),
+            Ok(all) => {
+                answer(reply, size, all.iter().map(|(name, _)| format!("{name}\0")).collect::<String>().as_bytes())
+            }
             Err(errno) => reply.error(errno),
         }
     }

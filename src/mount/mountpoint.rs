@@ -21,7 +21,8 @@ pub struct Mounted {
 
 /// All mounts of ours.
 pub fn mounted() -> Result<Vec<Mounted>> {
-    let table = fs::read_to_string("/proc/self/mounts").map_err(|error| Error::io("cannot read /proc/self/mounts", error))?;
+    let table =
+        fs::read_to_string("/proc/self/mounts").map_err(|error| Error::io("cannot read /proc/self/mounts", error))?;
     let lines = table.lines().filter_map(|line| {
         let mut words = line.split(' ');
         let (source, directory, kind) = (words.next()?, words.next()?, words.next()?);
@@ -39,7 +40,10 @@ fn unescape(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let code = (*first == b'\\').then(|| tail.get(..3)).flatten().and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        let code = (*first == b'\\')
+            .then(|| tail.get(..3))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
         match code {
             Some(code) => {
                 bytes.push(code);
@@ -59,8 +63,11 @@ fn unescape(text: &str) -> String {
 ///
 /// Errors: [`Fault::Usage`] if it is missing, no directory, not empty, in use, or has to do with the archive.
 pub fn prepare(directory: &Path, archive: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
-    let refuse = |why: String, hint: &str| Err(Error::new(Fault::Usage, format!("cannot mount at {}: {why}", directory.display())).hint(hint));
-    let absolute = std::path::absolute(directory).map_err(|error| Error::io(format!("cannot mount at {}", directory.display()), error))?;
+    let refuse = |why: String, hint: &str| {
+        Err(Error::new(Fault::Usage, format!("cannot mount at {}: {why}", directory.display())).hint(hint))
+    };
+    let absolute = std::path::absolute(directory)
+        .map_err(|error| Error::io(format!("cannot mount at {}", directory.display()), error))?;
     if let Some(stale) = mounted()?.into_iter().find(|mounted| mounted.directory == absolute && !mounted.answers) {
         unmount(&stale.directory, true)?;
         say(&format!("took away a dead mount of {} at {}", stale.source, stale.directory.display()));
@@ -68,7 +75,10 @@ pub fn prepare(directory: &Path, archive: &Path, say: &dyn Fn(&str)) -> Result<P
     let real = match fs::canonicalize(directory) {
         Ok(real) => real,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return refuse("there is no such directory".to_owned(), &format!("make it first: mkdir -p {}", directory.display()));
+            return refuse(
+                "there is no such directory".to_owned(),
+                &format!("make it first: mkdir -p {}", directory.display()),
+            );
         }
         Err(error) => return Err(Error::io(format!("cannot mount at {}", directory.display()), error)),
     };
@@ -76,14 +86,22 @@ pub fn prepare(directory: &Path, archive: &Path, say: &dyn Fn(&str)) -> Result<P
         return refuse("it is not a directory".to_owned(), "name an empty directory");
     }
     if mounted()?.iter().any(|mounted| mounted.directory == real) {
-        return refuse("something of ours is mounted there already".to_owned(), &format!("unmount it first: vandelay umount {}", real.display()));
+        return refuse(
+            "something of ours is mounted there already".to_owned(),
+            &format!("unmount it first: vandelay umount {}", real.display()),
+        );
     }
     // Over the archive's own directory, or one above it, the mount would hide the file that it reads.
-    let archive = fs::canonicalize(archive).map_err(|error| Error::io(format!("cannot open archive {}", archive.display()), error))?;
+    let archive = fs::canonicalize(archive)
+        .map_err(|error| Error::io(format!("cannot open archive {}", archive.display()), error))?;
     if archive.starts_with(&real) {
-        return refuse(format!("the archive {} lies in it", archive.display()), "choose a directory away from the archive");
+        return refuse(
+            format!("the archive {} lies in it", archive.display()),
+            "choose a directory away from the archive",
+        );
     }
-    let mut entries = fs::read_dir(&real).map_err(|error| Error::io(format!("cannot mount at {}", real.display()), error))?;
+    let mut entries =
+        fs::read_dir(&real).map_err(|error| Error::io(format!("cannot mount at {}", real.display()), error))?;
     if entries.next().is_some() {
         return refuse("it is not empty".to_owned(), "choose an empty directory");
     }
@@ -112,21 +130,29 @@ fn with_helper(directory: &Path, lazy: bool) -> Result<()> {
     if lazy {
         command.arg("-z");
     }
-    let output = command.arg("--").arg(directory).output().map_err(|error| {
-        Error::io("cannot run fusermount3", error).hint("install FUSE: apt install fuse3")
-    })?;
+    let output = command
+        .arg("--")
+        .arg(directory)
+        .output()
+        .map_err(|error| Error::io("cannot run fusermount3", error).hint("install FUSE: apt install fuse3"))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    if said.contains("busy") { Err(busy(directory)) } else { Err(Error::new(Fault::Storage, format!("cannot unmount {}: {}", directory.display(), said.trim()))) }
+    if said.contains("busy") {
+        Err(busy(directory))
+    } else {
+        Err(Error::new(Fault::Storage, format!("cannot unmount {}: {}", directory.display(), said.trim())))
+    }
 }
 
 fn busy(directory: &Path) -> Error {
     let users = users(directory);
     let who = if users.is_empty() { String::new() } else { format!(" by {}", users.join(", ")) };
-    Error::new(Fault::Locked, format!("{} is in use{who}", directory.display()))
-        .hint(format!("close these programs, or detach it all the same: vandelay umount --lazy {}", directory.display()))
+    Error::new(Fault::Locked, format!("{} is in use{who}", directory.display())).hint(format!(
+        "close these programs, or detach it all the same: vandelay umount --lazy {}",
+        directory.display()
+    ))
 }
 
 /// Processes that have a file open below a directory or stand in it: `name (pid)`.
@@ -134,12 +160,15 @@ fn users(directory: &Path) -> Vec<String> {
     let mut users = Vec::new();
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = process.file_name();
-        if !pid.as_bytes().iter().all(u8::is_ascii_digit) || pid.to_str().is_some_and(|pid| pid == std::process::id().to_string()) {
+        if !pid.as_bytes().iter().all(u8::is_ascii_digit)
+            || pid.to_str().is_some_and(|pid| pid == std::process::id().to_string())
+        {
             continue;
         }
         let path = process.path();
         let stands = ["cwd", "root"].iter().any(|name| inside(&path.join(name), directory));
-        let holds = || fs::read_dir(path.join("fd")).into_iter().flatten().flatten().any(|fd| inside(&fd.path(), directory));
+        let holds =
+            || fs::read_dir(path.join("fd")).into_iter().flatten().flatten().any(|fd| inside(&fd.path(), directory));
         if stands || holds() {
             let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
             users.push(format!("{} ({})", name.trim(), pid.to_string_lossy()));

@@ -35,16 +35,25 @@ pub struct Options {
 /// Mounts the tree, calls `ready` once it answers, and serves it until it is unmounted or a signal asks for it.
 ///
 /// SIGINT and SIGTERM unmount; while somebody uses the mount the first one only says who, and the second detaches it.
-pub fn serve(tree: Tree, directory: &Path, options: &Options, say: impl Fn(&str) + Send + Sync + Clone + 'static, ready: impl FnOnce()) -> Result<()> {
+pub fn serve(
+    tree: Tree,
+    directory: &Path,
+    options: &Options,
+    say: impl Fn(&str) + Send + Sync + Clone + 'static,
+    ready: impl FnOnce(),
+) -> Result<()> {
     // What cannot be listed should not be mounted.
     tree.children(Node::ROOT, 0, 1)?;
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| Error::io("cannot wait for signals", error))?;
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| Error::io("cannot wait for signals", error))?;
     let log = say.clone();
     let adapter = Adapter::new(tree, options.ownership, options.xattr, Box::new(log));
-    let session = fuser::Session::new(adapter, directory, &config(options)).map_err(|error| explain(directory, error))?;
+    let session =
+        fuser::Session::new(adapter, directory, &config(options)).map_err(|error| explain(directory, error))?;
     let session = session.spawn().map_err(|error| Error::io("cannot start the threads of the mount", error))?;
     // The kernel answers for the root only after the first exchange with us.
-    std::fs::metadata(directory).map_err(|error| Error::io(format!("the mount at {} does not answer", directory.display()), error))?;
+    std::fs::metadata(directory)
+        .map_err(|error| Error::io(format!("the mount at {} does not answer", directory.display()), error))?;
     ready();
 
     let handle = signals.handle();
@@ -79,7 +88,8 @@ fn config(options: &Options) -> Config {
         MountOption::NoExec,
         MountOption::NoAtime,
         MountOption::FSName(options.source.clone()),
-        MountOption::Subtype("vandelay".to_owned()),
+        // fuser's own Subtype does not reach the kernel when root mounts.
+        MountOption::CUSTOM("subtype=vandelay".to_owned()),
         // Everybody who gets in meets the permission bits.
         MountOption::DefaultPermissions,
     ];
@@ -95,11 +105,15 @@ fn config(options: &Options) -> Config {
 fn explain(directory: &Path, error: std::io::Error) -> Error {
     let what = format!("cannot mount at {}", directory.display());
     if !Path::new("/dev/fuse").exists() {
-        return Error::new(Fault::Storage, format!("{what}: this machine has no FUSE")).hint("use 'vandelay ls', 'cat' and 'extract' instead, or install fuse3");
+        return Error::new(Fault::Storage, format!("{what}: this machine has no FUSE"))
+            .hint("use 'vandelay ls', 'cat' and 'extract' instead, or install fuse3");
     }
     match error.kind() {
-        std::io::ErrorKind::NotFound => Error::io(what, error).hint("install FUSE (apt install fuse3), or use 'vandelay ls', 'cat' and 'extract'"),
-        std::io::ErrorKind::PermissionDenied => Error::io(what, error).hint("allow_other and allow_root need 'user_allow_other' in /etc/fuse.conf unless you are root"),
+        std::io::ErrorKind::NotFound => {
+            Error::io(what, error).hint("install FUSE (apt install fuse3), or use 'vandelay ls', 'cat' and 'extract'")
+        }
+        std::io::ErrorKind::PermissionDenied => Error::io(what, error)
+            .hint("allow_other and allow_root need 'user_allow_other' in /etc/fuse.conf unless you are root"),
         _ => Error::io(what, error),
     }
 }

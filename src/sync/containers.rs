@@ -41,13 +41,20 @@ fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, rep
         return Ok(*id);
     }
     let role = match &container.role {
-        Some(role) if container.kind == Kind::Mailbox && writer.role_is_free(role, known.as_ref().map(|known| known.0))? => Some(role.clone()),
+        Some(role)
+            if container.kind == Kind::Mailbox && writer.role_is_free(role, known.as_ref().map(|known| known.0))? =>
+        {
+            Some(role.clone())
+        }
         _ => None,
     };
     let mut fields = vec![("name", text(&container.name)), ("is_subscribed", int(i64::from(container.is_subscribed)))];
     match container.kind {
         Kind::Mailbox => fields.extend([("parent_id", parent.map_or(NULL, int)), ("role", opt_text(role.as_deref()))]),
-        Kind::Calendar => fields.extend([("color", opt_text(container.color.as_deref())), ("description", opt_text(container.description.as_deref()))]),
+        Kind::Calendar => fields.extend([
+            ("color", opt_text(container.color.as_deref())),
+            ("description", opt_text(container.description.as_deref())),
+        ]),
         Kind::AddressBook => fields.push(("description", opt_text(container.description.as_deref()))),
         _ => fields.extend([("parent_id", parent.map_or(NULL, int)), ("node_type", text("directory"))]),
     }
@@ -65,7 +72,7 @@ fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, rep
         }
         None => {
             if container.kind == Kind::FileNode {
-                fields.push(("created", text(&crate::archive::now())));
+                fields.push(("created", text(crate::archive::now())));
             }
             account.stored.new += 1;
             writer.insert(container.kind, &fields, None)?
@@ -82,7 +89,11 @@ pub fn remove_gone(writer: &mut Writer, named: &Ids, hidden: &HashSet<String>) -
         let Some(scope) = writer.existing_scope(kind, ALL)? else { continue };
         let mut gone: Vec<(String, Id)> = Vec::new();
         writer.each_known(scope, &mut |known| {
-            let is_hidden = || hidden.iter().any(|key| key == known.key || key.strip_prefix(known.key).is_some_and(|rest| rest.starts_with('/')));
+            let is_hidden = || {
+                hidden.iter().any(|key| {
+                    key == known.key || key.strip_prefix(known.key).is_some_and(|rest| rest.starts_with('/'))
+                })
+            };
             if !named.contains_key(&(kind, known.key.to_owned())) && !is_hidden() {
                 gone.push((known.key.to_owned(), known.local_id));
             }
@@ -101,5 +112,13 @@ pub fn remove_gone(writer: &mut Writer, named: &Ids, hidden: &HashSet<String>) -
 
 /// Text that changes when a container does.
 fn rev(container: &Container) -> String {
-    serde_json::json!([container.name, container.parent, container.role, container.is_subscribed, container.color, container.description]).to_string()
+    serde_json::json!([
+        container.name,
+        container.parent,
+        container.role,
+        container.is_subscribed,
+        container.color,
+        container.description
+    ])
+    .to_string()
 }

@@ -71,7 +71,12 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
 }
 
 /// What an import would do, without writing anything.
-pub fn dry_run(source: &mut dyn Source, ledger: &dyn Ledger, options: &Options, progress: &dyn Progress) -> Result<Done> {
+pub fn dry_run(
+    source: &mut dyn Source,
+    ledger: &dyn Ledger,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Done> {
     let mut survey = survey(source, ledger, progress)?;
     survey.guard(options)?;
     let Survey { works, report, vanished, .. } = &mut survey;
@@ -80,7 +85,10 @@ pub fn dry_run(source: &mut dyn Source, ledger: &dyn Ledger, options: &Options, 
         account.stored.new += work.plan.fetch.len() as u64;
         account.stored.changed += work.plan.touch.len() as u64;
     }
-    let gone = works.iter().map(|work| (work.scope.kind, work.plan.gone.len())).chain(vanished.iter().map(|gone| (gone.kind, gone.items.len())));
+    let gone = works
+        .iter()
+        .map(|work| (work.scope.kind, work.plan.gone.len()))
+        .chain(vanished.iter().map(|gone| (gone.kind, gone.items.len())));
     for (kind, count) in gone {
         *report.removed.entry(kind.token()).or_default() += count as u64;
     }
@@ -117,8 +125,11 @@ struct Survey {
 fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progress) -> Result<Survey> {
     progress.step("looking around");
     let (scopes, containers) = source.scopes()?;
-    let known: HashMap<(String, String), KnownScope> =
-        ledger.known_scopes(source.ident())?.into_iter().map(|scope| ((scope.kind.clone(), scope.key.clone()), scope)).collect();
+    let known: HashMap<(String, String), KnownScope> = ledger
+        .known_scopes(source.ident())?
+        .into_iter()
+        .map(|scope| ((scope.kind.clone(), scope.key.clone()), scope))
+        .collect();
     let ids = known_containers(ledger, &known)?;
     let mut survey = Survey {
         works: Vec::new(),
@@ -144,7 +155,9 @@ fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progress)
     }
     if !source.is_additive() {
         for (identity, scope) in &known {
-            if let Some(kind) = Kind::from_token(&identity.0).filter(|_| !identity.1.is_empty() && !named.contains(identity) && !survey.is_below_failed(&identity.1)) {
+            if let Some(kind) = Kind::from_token(&identity.0)
+                .filter(|_| !identity.1.is_empty() && !named.contains(identity) && !survey.is_below_failed(&identity.1))
+            {
                 let mut items = Vec::new();
                 ledger.each_known(scope.row, &mut |item| items.push((item.key.into(), item.local_id)))?;
                 *survey.known.entry(kind).or_default() += items.len() as u64;
@@ -169,7 +182,15 @@ fn known_containers(ledger: &dyn Ledger, known: &HashMap<(String, String), Known
 }
 
 impl Survey {
-    fn list(&mut self, source: &mut dyn Source, ledger: &dyn Ledger, scope: Scope, known: Option<&KnownScope>, ids: &Ids, progress: &dyn Progress) -> Result<()> {
+    fn list(
+        &mut self,
+        source: &mut dyn Source,
+        ledger: &dyn Ledger,
+        scope: Scope,
+        known: Option<&KnownScope>,
+        ids: &Ids,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         progress.step(&format!("listing {}", scope.key));
         let listing = match source.list(&scope, known.map_or("", |known| known.cursor.as_str())) {
             Ok(listing) => listing,
@@ -191,11 +212,12 @@ impl Survey {
                 count += 1;
                 if !listing.unchanged {
                     comparison.known(item.key, item.rev, item.local_id, |entry| {
-                        let (keywords, parents) = wanted.entry(std::sync::Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
-                            let (keywords, parents) = attrs_of(ids, container_of(scope.kind), &entry.attrs);
-                            let complete = parents.len() == entry.attrs.parents.len();
-                            (keywords, if complete { ids_json(&parents) } else { String::new() })
-                        });
+                        let (keywords, parents) =
+                            wanted.entry(std::sync::Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
+                                let (keywords, parents) = attrs_of(ids, container_of(scope.kind), &entry.attrs);
+                                let complete = parents.len() == entry.attrs.parents.len();
+                                (keywords, if complete { ids_json(&parents) } else { String::new() })
+                            });
                         keywords == item.keywords && parents == item.parents
                     });
                 }
@@ -223,13 +245,18 @@ impl Survey {
     fn guard(&self, options: &Options) -> Result<()> {
         let Some(share) = options.max_delete else { return Ok(()) };
         for (kind, known) in &self.known {
-            let gone: usize = self.works.iter().filter(|work| work.scope.kind == *kind).map(|work| work.plan.gone.len()).sum();
-            let vanished: usize = self.vanished.iter().filter(|gone| gone.kind == *kind).map(|gone| gone.items.len()).sum();
+            let gone: usize =
+                self.works.iter().filter(|work| work.scope.kind == *kind).map(|work| work.plan.gone.len()).sum();
+            let vanished: usize =
+                self.vanished.iter().filter(|gone| gone.kind == *kind).map(|gone| gone.items.len()).sum();
             let all = gone + vanished;
             if all > 50 && all as f64 > *known as f64 * share {
                 return Err(Error::new(
                     Fault::Guard,
-                    format!("{all} of {known} known objects of type {} are gone at the source; nothing was changed", kind.token()),
+                    format!(
+                        "{all} of {known} known objects of type {} are gone at the source; nothing was changed",
+                        kind.token()
+                    ),
                 )
                 .hint("if that is right, run again with --max-delete 100%"));
             }
@@ -267,7 +294,13 @@ impl Survey {
 }
 
 /// Touches and fetches. Gives true if the user interrupted it.
-fn apply(source: &mut dyn Source, writer: &mut Writer, survey: &mut Survey, ids: &Ids, progress: &dyn Progress) -> Result<bool> {
+fn apply(
+    source: &mut dyn Source,
+    writer: &mut Writer,
+    survey: &mut Survey,
+    ids: &Ids,
+    progress: &dyn Progress,
+) -> Result<bool> {
     let join = source.join();
     progress.expect(survey.works.iter().map(|work| work.plan.fetch.len() as u64).sum());
     let dying = survey.dying();
@@ -327,7 +360,8 @@ fn fetch_part(
                 Err(failure) => {
                     if let Some(entry) = asked.remove(&failure.key) {
                         let outcome = if failure.vanished { Outcome::Skipped } else { Outcome::Failed };
-                        let reason = if failure.vanished { "vanished meanwhile".to_owned() } else { failure.error.to_string() };
+                        let reason =
+                            if failure.vanished { "vanished meanwhile".to_owned() } else { failure.error.to_string() };
                         failures.push((entry, outcome, reason));
                     }
                 }
@@ -335,11 +369,14 @@ fn fetch_part(
                     let Some(entry) = asked.remove(&ready.key) else { return true };
                     let size = ready.size;
                     let remark = match &ready.content {
-                        pipeline::Content::Event { remark, .. } | pipeline::Content::Card { remark, .. } => remark.clone(),
+                        pipeline::Content::Event { remark, .. } | pipeline::Content::Card { remark, .. } => {
+                            remark.clone()
+                        }
                         _ => None,
                     };
                     let place = Place { scope: row, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
-                    let written = store.item(&place, ready).and_then(|fate| store.writer.item_done(size).map(|()| fate));
+                    let written =
+                        store.item(&place, ready).and_then(|fate| store.writer.item_done(size).map(|()| fate));
                     match written {
                         Ok(fate) => {
                             count(report, scope.kind, fate);
@@ -382,7 +419,13 @@ fn count(report: &mut Report, kind: Kind, fate: Fate) {
 }
 
 /// Takes out of the current state what the source does not name any more.
-fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, join: crate::source::Join, additive: bool) -> Result<()> {
+fn remove(
+    writer: &mut Writer,
+    survey: &mut Survey,
+    ids: &Ids,
+    join: crate::source::Join,
+    additive: bool,
+) -> Result<()> {
     let mut store = Store::new(writer, ids, join, Dying::new());
     for work in &survey.works {
         let Some(row) = work.row else { continue };

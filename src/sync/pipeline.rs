@@ -3,7 +3,7 @@
 use crate::archive::NewBlob;
 use crate::error::Error;
 use crate::format::{jscal, jscard, mail};
-use crate::model::{Body, EventType, ItemData};
+use crate::model::{Body, Digest, EventType, ItemData};
 use crate::source::{Failure, Items};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -19,6 +19,8 @@ pub struct Ready {
     pub key: Box<str>,
     pub bytes: Bytes,
     pub size: u64,
+    /// Of the item's own bytes.
+    pub digest: Digest,
     pub content: Content,
 }
 
@@ -26,7 +28,10 @@ pub struct Ready {
 pub enum Bytes {
     Whole(NewBlob),
     /// Ranges of something that several items share.
-    Part { whole: Arc<Vec<u8>>, ranges: String },
+    Part {
+        whole: Arc<Vec<u8>>,
+        ranges: String,
+    },
 }
 
 /// What was found out from the bytes.
@@ -60,7 +65,11 @@ pub fn run(items: Items<'_>, mut each: impl FnMut(Result<Ready, Failure>) -> boo
     });
 }
 
-fn drain(receiver: Receiver<Result<Ready, Failure>>, gate: &Gate, each: &mut impl FnMut(Result<Ready, Failure>) -> bool) {
+fn drain(
+    receiver: Receiver<Result<Ready, Failure>>,
+    gate: &Gate,
+    each: &mut impl FnMut(Result<Ready, Failure>) -> bool,
+) {
     for ready in &receiver {
         let size = ready.as_ref().map_or(0, |ready| ready.size);
         let go_on = each(ready);
@@ -78,20 +87,29 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
     let (mut bytes, assembled) = match body {
         Body::Bytes(bytes) => match data {
             // Conversion wants the bytes, storing wants to own them.
-            ItemData::Event { .. } | ItemData::Card { .. } => (Bytes::Whole(NewBlob::from_bytes(bytes.clone())), Some(bytes)),
+            ItemData::Event { .. } | ItemData::Card { .. } => {
+                (Bytes::Whole(NewBlob::from_bytes(bytes.clone())), Some(bytes))
+            }
             _ => (Bytes::Whole(NewBlob::from_bytes(bytes)), None),
         },
         Body::File(file) => (Bytes::Whole(NewBlob::from_file(file).map_err(spool)?), None),
         Body::Part { whole, ranges } => {
-            let assembled: Vec<u8> = ranges.iter().flat_map(|range| whole.get(range.start as usize..range.end as usize).unwrap_or_default()).copied().collect();
+            let assembled: Vec<u8> = ranges
+                .iter()
+                .flat_map(|range| whole.get(range.start as usize..range.end as usize).unwrap_or_default())
+                .copied()
+                .collect();
             let list: Vec<[u64; 2]> = ranges.iter().map(|range| [range.start, range.end]).collect();
             let ranges = serde_json::to_string(&list).unwrap_or_default();
             (Bytes::Part { whole, ranges }, Some(assembled))
         }
     };
-    let size = match (&bytes, &assembled) {
-        (Bytes::Whole(blob), _) => blob.size(),
-        (_, assembled) => assembled.as_ref().map_or(0, Vec::len) as u64,
+    let (size, digest) = match (&bytes, &assembled) {
+        (Bytes::Whole(blob), _) => (blob.size(), blob.digest()),
+        (Bytes::Part { .. }, assembled) => {
+            let own = assembled.as_deref().unwrap_or_default();
+            (own.len() as u64, Digest::of(own))
+        }
     };
     let content = match data {
         ItemData::Email { received, fallback } => {
@@ -114,7 +132,7 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
         ItemData::Script { name, is_active } => Content::Script { name, is_active },
         ItemData::File { name, media_type, modified } => Content::File { name, media_type, modified },
     };
-    Ok(Ready { key, bytes, size, content })
+    Ok(Ready { key, bytes, size, digest, content })
 }
 
 /// Lets bytes in as long as not too many wait; one item alone always gets in.
@@ -148,4 +166,3 @@ impl Gate {
         self.changed.notify_all();
     }
 }
-

@@ -72,7 +72,8 @@ mod tests {
     }
 
     fn run(complete: bool) -> Plan {
-        let mut comparison = Comparison::new(vec![entry("d", "1"), entry("a", "1"), entry("b", "2"), entry("c", "1")], complete);
+        let mut comparison =
+            Comparison::new(vec![entry("d", "1"), entry("a", "1"), entry("b", "2"), entry("c", "1")], complete);
         for (key, rev, id) in [("a", "1", 1), ("aa", "1", 2), ("b", "1", 3), ("c", "1", 4), ("z", "1", 5)] {
             comparison.known(key, rev, id, |entry| &*entry.key != "c");
         }

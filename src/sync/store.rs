@@ -57,27 +57,38 @@ impl<'a> Store<'a> {
                 self.email(place, blob, is_new, size, received, &message_match)
             }
             Content::Event { data, data_type, .. } => {
-                let fields = |parents: &[Id]| vec![("calendar_ids", text(ids_json(parents))), ("data", text(&data)), ("data_type", text(data_type.name()))];
+                let fields = |parents: &[Id]| {
+                    vec![
+                        ("calendar_ids", text(ids_json(parents))),
+                        ("data", text(&data)),
+                        ("data_type", text(data_type.name())),
+                    ]
+                };
                 self.object(Kind::CalendarEvent, place, ready.bytes, fields)
             }
             Content::Card { uid, data, .. } => {
                 let (keywords, parents) = self.attrs(Kind::AddressBook, place.attrs);
                 let known = self.writer.known(place.scope, place.key)?;
-                let twin = self.writer.find_card(&uid)?.filter(|(id, _)| known.as_ref().is_none_or(|known| known.0 != *id));
-                if let Some((id, twin_data)) = &twin
+                let twin = self.writer.find_card(&uid)?.filter(|id| known.as_ref().is_none_or(|known| known.0 != *id));
+                if let Some(id) = twin
                     && known.is_none()
-                    && *twin_data == data
+                    && self.writer.original_digest(Kind::ContactCard, id)? == Some(ready.digest)
                 {
-                    self.link(place, &keywords, &parents, *id)?;
-                    self.settle(Kind::ContactCard, *id)?;
+                    self.link(place, &keywords, &parents, id)?;
+                    self.settle(Kind::ContactCard, id)?;
                     return Ok(Fate::Duplicate);
                 }
                 // The column is unique in the whole archive; the card's own bytes and data keep their uid.
                 let column = match &twin {
-                    Some(_) => format!("{uid}~{}", &crate::model::Digest::of(format!("{}\u{1f}{}", place.scope, place.key).as_bytes()).hex()[..8]),
+                    Some(_) => format!(
+                        "{uid}~{}",
+                        &crate::model::Digest::of(format!("{}\u{1f}{}", place.scope, place.key).as_bytes()).hex()[..8]
+                    ),
                     None => uid,
                 };
-                let fields = |parents: &[Id]| vec![("uid", text(&column)), ("address_book_ids", text(ids_json(parents))), ("data", text(&data))];
+                let fields = |parents: &[Id]| {
+                    vec![("uid", text(&column)), ("address_book_ids", text(ids_json(parents))), ("data", text(&data))]
+                };
                 self.object(Kind::ContactCard, place, ready.bytes, fields)
             }
             Content::Script { name, is_active } => {
@@ -113,9 +124,10 @@ impl<'a> Store<'a> {
             // Copies that were one message as long as they were equal part when one gets another flag.
             if origins.iter().any(|(other, _)| *other != keywords)
                 && let Some((blob, size)) = self.writer.email_blob(id)?
-                && let Some((_, _, _, received, message_match)) = self.writer.email_row(id)?
+                && let Some(row) = self.writer.stored_email(id)?
             {
-                let fields = EmailFields { mailbox_ids: &parents, keywords: &keywords, received, message_match: &message_match };
+                let (received, message_match) = (row.received, &row.message_match);
+                let fields = EmailFields { mailbox_ids: &parents, keywords: &keywords, received, message_match };
                 let copy = self.writer.insert_email(&fields, blob, size)?;
                 self.link(place, &keywords, &parents, copy)?;
             }
@@ -129,7 +141,15 @@ impl<'a> Store<'a> {
         self.settle(kind, id)
     }
 
-    fn email(&mut self, place: &Place<'_>, blob: Id, blob_is_new: bool, size: u64, received: i64, message_match: &str) -> Result<Fate> {
+    fn email(
+        &mut self,
+        place: &Place<'_>,
+        blob: Id,
+        blob_is_new: bool,
+        size: u64,
+        received: i64,
+        message_match: &str,
+    ) -> Result<Fate> {
         let (keywords, parents) = self.attrs(Kind::Mailbox, place.attrs);
         let known = self.writer.known(place.scope, place.key)?;
         if let Some((id, _)) = known
@@ -141,8 +161,11 @@ impl<'a> Store<'a> {
             return Ok(if before == after { Fate::Unchanged } else { Fate::Changed });
         }
         if !blob_is_new && known.is_none() {
-            for (id, mailboxes, its_keywords, its_received) in self.writer.emails_with_blob(blob)? {
-                if self.dying.contains_key(&id) && self.writer.origins_of(Kind::Email, id)?.len() == self.dying[&id].len() {
+            for row in self.writer.emails_with_blob(blob)? {
+                let id = row.id;
+                if self.dying.contains_key(&id)
+                    && self.writer.origins_of(Kind::Email, id)?.len() == self.dying[&id].len()
+                {
                     for (scope, key) in self.dying.remove(&id).unwrap_or_default() {
                         self.writer.unlink(scope, &key)?;
                     }
@@ -154,9 +177,9 @@ impl<'a> Store<'a> {
                     Join::Never => false,
                     Join::SameBytes => !self.writer.origins_of(Kind::Email, id)?.is_empty(),
                     Join::SameName => {
-                        its_keywords == keywords
-                            && its_received == received
-                            && !parents.iter().any(|parent| mailboxes.contains(parent))
+                        row.keywords == keywords
+                            && row.received == received
+                            && !parents.iter().any(|parent| row.mailboxes.contains(parent))
                             && self.writer.is_known_as(id, place.key)?
                     }
                 };
@@ -206,7 +229,9 @@ impl<'a> Store<'a> {
     /// A script or a file: a row with a blob.
     fn plain(&mut self, kind: Kind, place: &Place<'_>, fields: &[(&'static str, Value)], blob: Id) -> Result<Fate> {
         let (id, fate) = match self.writer.known(place.scope, place.key)? {
-            Some((id, _)) => (id, if self.writer.update(kind, id, fields, Some(blob))? { Fate::Changed } else { Fate::Unchanged }),
+            Some((id, _)) => {
+                (id, if self.writer.update(kind, id, fields, Some(blob))? { Fate::Changed } else { Fate::Unchanged })
+            }
             None => (self.writer.insert(kind, fields, Some(blob))?, Fate::New),
         };
         let (keywords, parents) = self.attrs(container_of(kind), place.attrs);
@@ -228,7 +253,8 @@ impl<'a> Store<'a> {
         parents.dedup();
         match kind {
             Kind::Email => {
-                let mut keywords: Vec<String> = origins.iter().flat_map(|(keywords, _)| parse_keywords(keywords)).collect();
+                let mut keywords: Vec<String> =
+                    origins.iter().flat_map(|(keywords, _)| parse_keywords(keywords)).collect();
                 keywords.sort_unstable();
                 keywords.dedup();
                 self.writer.update_email(id, &parents, &serde_json::json!(keywords).to_string())?;
@@ -277,7 +303,8 @@ impl<'a> Store<'a> {
 
 /// Keywords as JSON and containers as rows, in the form in which origins keep them.
 pub fn attrs_of(ids: &Ids, containers: Kind, attrs: &Attrs) -> (String, Vec<Id>) {
-    let mut parents: Vec<Id> = attrs.parents.iter().filter_map(|key| ids.get(&(containers, key.clone())).copied()).collect();
+    let mut parents: Vec<Id> =
+        attrs.parents.iter().filter_map(|key| ids.get(&(containers, key.clone())).copied()).collect();
     parents.sort_unstable();
     parents.dedup();
     (serde_json::json!(attrs.keywords).to_string(), parents)

@@ -76,7 +76,8 @@ impl Shop {
             Content::Memory(bytes) => Ok(bytes[offset as usize..offset as usize + length].to_vec()),
             Content::Spool(file, _) => {
                 let mut buffer = vec![0; length];
-                file.read_exact_at(&mut buffer, offset).map_err(|error| Error::io("cannot read back a rendered file", error))?;
+                file.read_exact_at(&mut buffer, offset)
+                    .map_err(|error| Error::io("cannot read back a rendered file", error))?;
                 Ok(buffer)
             }
         }
@@ -98,7 +99,11 @@ impl Shop {
             bytes.extend(self.read_blob(blob, start + skip, part)?);
             skip = 0;
         }
-        if bytes.len() == length { Ok(bytes) } else { Err(Error::new(Fault::Damaged, format!("blob {} is shorter than what refers to it", blob.id))) }
+        if bytes.len() == length {
+            Ok(bytes)
+        } else {
+            Err(Error::new(Fault::Damaged, format!("blob {} is shorter than what refers to it", blob.id)))
+        }
     }
 
     fn read_blob(&self, blob: &Blob, offset: u64, length: usize) -> Result<Vec<u8>> {

@@ -14,16 +14,30 @@ impl Tree {
     /// What a node is.
     pub fn stat(&self, node: Node) -> Result<Stat> {
         let view = self.view(node)?;
-        let directory = |mtime: i64, subdirectories: usize| Stat { sort: Sort::Directory, size: 0, mtime, ctime: view.time, links: 2 + subdirectories as u32 };
+        let directory = |mtime: i64, subdirectories: usize| Stat {
+            sort: Sort::Directory,
+            size: 0,
+            mtime,
+            ctime: view.time,
+            links: 2 + subdirectories as u32,
+        };
         let file = |size: u64, mtime: i64| Stat { sort: Sort::File, size, mtime, ctime: view.time, links: 1 };
         Ok(match node.what {
-            What::Root => directory(view.time, if node.snapshot == 0 && self.options.snapshots_visible { 7 } else { 6 }),
+            What::Root => {
+                directory(view.time, if node.snapshot == 0 && self.options.snapshots_visible { 7 } else { 6 })
+            }
             What::Mail => match self.inbox(&view)? {
                 Some(_) => directory(view.mail_time()?, 3 + view.folders()?.all().count().saturating_sub(1)),
                 None => directory(view.mail_time()?, view.folders()?.children(None).len()),
             },
-            What::Calendars | What::MergedCalendars => directory(view.time, if node.what == What::Calendars { view.collections(Kind::Calendar)?.children(None).len() } else { 0 }),
-            What::Contacts | What::MergedContacts => directory(view.time, if node.what == What::Contacts { view.collections(Kind::AddressBook)?.children(None).len() } else { 0 }),
+            What::Calendars | What::MergedCalendars => directory(
+                view.time,
+                if node.what == What::Calendars { view.collections(Kind::Calendar)?.children(None).len() } else { 0 },
+            ),
+            What::Contacts | What::MergedContacts => directory(
+                view.time,
+                if node.what == What::Contacts { view.collections(Kind::AddressBook)?.children(None).len() } else { 0 },
+            ),
             What::Sieve => directory(view.time, 0),
             What::Merged => directory(view.time, 2),
             What::Files => directory(view.time, self.subdirectories(&view, None)?),
@@ -32,7 +46,8 @@ impl Tree {
                 let folders = view.folders()?;
                 folders.get(node.row).ok_or_else(no_such)?;
                 let age = view.age(node.row)?;
-                let children = if self.options.layout == Layout::Nested { folders.children(Some(node.row)).len() } else { 0 };
+                let children =
+                    if self.options.layout == Layout::Nested { folders.children(Some(node.row)).len() } else { 0 };
                 Stat { ctime: age.changed, ..directory(age.deep, 3 + children) }
             }
             What::Cur => {
@@ -46,7 +61,8 @@ impl Tree {
             What::Calendar | What::AddressBook => {
                 let kind = collection_kind(node.what);
                 view.collections(kind)?.get(node.row).ok_or_else(no_such)?;
-                let newest = view.shelf(kind, node.row)?.items.iter().map(|item| item.modified).max().unwrap_or(view.time);
+                let newest =
+                    view.shelf(kind, node.row)?.items.iter().map(|item| item.modified).max().unwrap_or(view.time);
                 directory(newest, 0)
             }
             What::Email => {
@@ -75,9 +91,13 @@ impl Tree {
                 let age = view.age(node.row)?;
                 Stat { ctime: age.changed, ..file(self.size(node)?, age.changed) }
             }
-            What::Identities | What::CalendarName | What::CalendarColor | What::AddressBookName | What::MergedCalendar | What::MergedBook | What::Subscriptions => {
-                file(self.size(node)?, view.time)
-            }
+            What::Identities
+            | What::CalendarName
+            | What::CalendarColor
+            | What::AddressBookName
+            | What::MergedCalendar
+            | What::MergedBook
+            | What::Subscriptions => file(self.size(node)?, view.time),
         })
     }
 
@@ -86,12 +106,20 @@ impl Tree {
     /// Errors: [`Fault::NotFound`], [`Fault::NotADirectory`].
     pub fn lookup(&self, parent: Node, name: &str) -> Result<Child> {
         let view = self.view(parent)?;
-        let child = |what: What, row: Id, sort: Sort| Child { name: name.to_owned(), node: parent.beside(what, row), cookie: 0, stat: None, sort };
+        let child = |what: What, row: Id, sort: Sort| Child {
+            name: name.to_owned(),
+            node: parent.beside(what, row),
+            cookie: 0,
+            stat: None,
+            sort,
+        };
         if let Some(fixed) = self.fixed(&view, parent)?.into_iter().find(|fixed| fixed.name == name) {
             return Ok(fixed);
         }
         let found = match parent.what {
-            What::Root if parent.snapshot == 0 && name == ".snapshots" => Some(child(What::Snapshots, 0, Sort::Directory)),
+            What::Root if parent.snapshot == 0 && name == ".snapshots" => {
+                Some(child(What::Snapshots, 0, Sort::Directory))
+            }
             What::Snapshots => self.snapshots.iter().find(|snapshot| snapshot.name == name).map(|snapshot| Child {
                 node: Node::single(What::Root, snapshot.id),
                 ..child(What::Root, 0, Sort::Directory)
@@ -99,17 +127,30 @@ impl Tree {
             What::Mail if self.inbox(&view)?.is_some() => {
                 let inbox = self.inbox(&view)?;
                 let mut others = view.folders()?.all().filter(|place| Some(place.id) != inbox);
-                others.find(|place| dotted(&view, place.id).is_some_and(|dotted| dotted == name)).map(|place| child(What::Mailbox, place.id, Sort::Directory))
+                others
+                    .find(|place| dotted(&view, place.id).is_some_and(|dotted| dotted == name))
+                    .map(|place| child(What::Mailbox, place.id, Sort::Directory))
             }
             What::Mail => view.folders()?.find(None, name).map(|place| child(What::Mailbox, place.id, Sort::Directory)),
-            What::Mailbox if self.options.layout == Layout::Nested => {
-                view.folders()?.find(Some(parent.row), name).map(|place| child(What::Mailbox, place.id, Sort::Directory))
-            }
+            What::Mailbox if self.options.layout == Layout::Nested => view
+                .folders()?
+                .find(Some(parent.row), name)
+                .map(|place| child(What::Mailbox, place.id, Sort::Directory)),
             What::Cur => self.find_message(&view, parent, name)?,
-            What::Calendars => view.collections(Kind::Calendar)?.find(None, name).map(|place| child(What::Calendar, place.id, Sort::Directory)),
-            What::Contacts => view.collections(Kind::AddressBook)?.find(None, name).map(|place| child(What::AddressBook, place.id, Sort::Directory)),
-            What::Calendar => view.shelf(Kind::Calendar, parent.row)?.find(name).map(|item| child(What::Event, item.id, Sort::File)),
-            What::AddressBook => view.shelf(Kind::AddressBook, parent.row)?.find(name).map(|item| child(What::Card, item.id, Sort::File)),
+            What::Calendars => view
+                .collections(Kind::Calendar)?
+                .find(None, name)
+                .map(|place| child(What::Calendar, place.id, Sort::Directory)),
+            What::Contacts => view
+                .collections(Kind::AddressBook)?
+                .find(None, name)
+                .map(|place| child(What::AddressBook, place.id, Sort::Directory)),
+            What::Calendar => {
+                view.shelf(Kind::Calendar, parent.row)?.find(name).map(|item| child(What::Event, item.id, Sort::File))
+            }
+            What::AddressBook => {
+                view.shelf(Kind::AddressBook, parent.row)?.find(name).map(|item| child(What::Card, item.id, Sort::File))
+            }
             What::MergedCalendars => name
                 .strip_suffix(".ics")
                 .and_then(|stem| view.collections(Kind::Calendar).ok()?.find(None, stem))
@@ -137,7 +178,8 @@ impl Tree {
     /// Cookies grow; those of messages do not change when others come or go.
     pub fn children(&self, node: Node, after: u64, limit: usize) -> Result<Vec<Child>> {
         let view = self.view(node)?;
-        let mut lines: Vec<Child> = self.fixed(&view, node)?.into_iter().filter(|line| line.cookie > after).take(limit).collect();
+        let mut lines: Vec<Child> =
+            self.fixed(&view, node)?.into_iter().filter(|line| line.cookie > after).take(limit).collect();
         let limit = limit - lines.len();
         let skip = after.saturating_sub(FIXED) as usize;
         let line = |at: usize, name: &str, what: What, row: Id, sort: Sort| Child {
@@ -148,13 +190,16 @@ impl Tree {
             sort,
         };
         match node.what {
-            What::Snapshots => lines.extend(self.snapshots.iter().enumerate().skip(skip).take(limit).map(|(at, snapshot)| Child {
-                node: Node::single(What::Root, snapshot.id),
-                ..line(at, &snapshot.name, What::Root, 0, Sort::Directory)
-            })),
+            What::Snapshots => {
+                lines.extend(self.snapshots.iter().enumerate().skip(skip).take(limit).map(|(at, snapshot)| Child {
+                    node: Node::single(What::Root, snapshot.id),
+                    ..line(at, &snapshot.name, What::Root, 0, Sort::Directory)
+                }))
+            }
             What::Mail if self.inbox(&view)?.is_some() => {
                 let inbox = self.inbox(&view)?;
-                let mut others: Vec<Id> = view.folders()?.all().map(|place| place.id).filter(|id| Some(*id) != inbox).collect();
+                let mut others: Vec<Id> =
+                    view.folders()?.all().map(|place| place.id).filter(|id| Some(*id) != inbox).collect();
                 others.sort_unstable();
                 for (at, id) in others.into_iter().enumerate().skip(skip).take(limit) {
                     if let Some(name) = dotted(&view, id) {
@@ -166,11 +211,15 @@ impl Tree {
                 let folders = view.folders()?;
                 let parent = (node.what == What::Mailbox).then_some(node.row);
                 let places = folders.children(parent).iter().enumerate().skip(skip).take(limit);
-                lines.extend(places.filter_map(|(at, id)| Some(line(at, &folders.get(*id)?.name, What::Mailbox, *id, Sort::Directory))));
+                lines.extend(places.filter_map(|(at, id)| {
+                    Some(line(at, &folders.get(*id)?.name, What::Mailbox, *id, Sort::Directory))
+                }));
             }
             What::Cur => {
                 let after = after.saturating_sub(FIXED) as Id;
-                lines.extend(view.messages(node.row, after, limit)?.iter().map(|listed| self.message_line(&view, node, listed)));
+                lines.extend(
+                    view.messages(node.row, after, limit)?.iter().map(|listed| self.message_line(&view, node, listed)),
+                );
             }
             What::Calendars | What::Contacts | What::MergedCalendars | What::MergedContacts => {
                 let (kind, what, extension) = match node.what {
@@ -182,22 +231,41 @@ impl Tree {
                 let sort = if extension.is_empty() { Sort::Directory } else { Sort::File };
                 let collections = view.collections(kind)?;
                 let places = collections.children(None).iter().enumerate().skip(skip).take(limit);
-                lines.extend(places.filter_map(|(at, id)| Some(line(at, &format!("{}{extension}", collections.get(*id)?.name), what, *id, sort))));
+                lines.extend(places.filter_map(|(at, id)| {
+                    Some(line(at, &format!("{}{extension}", collections.get(*id)?.name), what, *id, sort))
+                }));
             }
             What::Calendar | What::AddressBook => {
                 let what = if node.what == What::Calendar { What::Event } else { What::Card };
                 let shelf = view.shelf(collection_kind(node.what), node.row)?;
-                lines.extend(shelf.items.iter().enumerate().skip(skip).take(limit).map(|(at, item)| line(at, &item.name, what, item.id, Sort::File)));
+                lines.extend(
+                    shelf
+                        .items
+                        .iter()
+                        .enumerate()
+                        .skip(skip)
+                        .take(limit)
+                        .map(|(at, item)| line(at, &item.name, what, item.id, Sort::File)),
+                );
             }
             What::Sieve => {
                 let scripts = &view.scripts()?.items;
-                lines.extend(scripts.iter().enumerate().skip(skip).take(limit).map(|(at, item)| line(at, &item.name, What::Script, item.id, Sort::File)));
+                lines.extend(
+                    scripts
+                        .iter()
+                        .enumerate()
+                        .skip(skip)
+                        .take(limit)
+                        .map(|(at, item)| line(at, &item.name, What::Script, item.id, Sort::File)),
+                );
             }
             What::Files | What::FileNode => {
                 let files = view.files()?;
                 let parent = (node.what == What::FileNode).then_some(node.row);
                 let places = files.children(parent).iter().enumerate().skip(skip).take(limit);
-                lines.extend(places.filter_map(|(at, id)| files.get(*id).map(|place| line(at, &place.name, What::FileNode, *id, sort_of(&place.data.kind)))));
+                lines.extend(places.filter_map(|(at, id)| {
+                    files.get(*id).map(|place| line(at, &place.name, What::FileNode, *id, sort_of(&place.data.kind)))
+                }));
             }
             _ => {}
         }
@@ -213,7 +281,14 @@ impl Tree {
         };
         match node.what {
             What::Root => {
-                for (name, what) in [("mail", What::Mail), ("calendars", What::Calendars), ("contacts", What::Contacts), ("sieve", What::Sieve), ("files", What::Files), ("merged", What::Merged)] {
+                for (name, what) in [
+                    ("mail", What::Mail),
+                    ("calendars", What::Calendars),
+                    ("contacts", What::Contacts),
+                    ("sieve", What::Sieve),
+                    ("files", What::Files),
+                    ("merged", What::Merged),
+                ] {
                     add(name, what, 0, Sort::Directory);
                 }
                 add("identities.json", What::Identities, 0, Sort::File);
@@ -244,7 +319,9 @@ impl Tree {
                 }
             }
             What::AddressBook => add("displayname", What::AddressBookName, node.row, Sort::File),
-            What::Sieve if view.scripts()?.items.iter().any(|script| script.is_active) => add("active", What::ActiveScript, 0, Sort::Link),
+            What::Sieve if view.scripts()?.items.iter().any(|script| script.is_active) => {
+                add("active", What::ActiveScript, 0, Sort::Link)
+            }
             _ => {}
         }
         Ok(lines)
@@ -258,12 +335,16 @@ impl Tree {
         let folders = view.folders()?;
         let mut candidates: Vec<(bool, Id)> = folders
             .all()
-            .filter(|place| place.data.role.as_deref() == Some("inbox") || (place.parent.is_none() && place.raw.eq_ignore_ascii_case("inbox")))
+            .filter(|place| {
+                place.data.role.as_deref() == Some("inbox")
+                    || (place.parent.is_none() && place.raw.eq_ignore_ascii_case("inbox"))
+            })
             .map(|place| (place.data.role.as_deref() != Some("inbox"), place.id))
             .collect();
         candidates.sort_unstable();
         // Row 0 is no mailbox: an account without inbox shows an empty one.
-        Ok(Some(candidates.first().map_or(Id::MAX, |(_, id)| *id)).map(|id| if id == Id::MAX { super::node::ROW_MAX } else { id }))
+        Ok(Some(candidates.first().map_or(Id::MAX, |(_, id)| *id))
+            .map(|id| if id == Id::MAX { super::node::ROW_MAX } else { id }))
     }
 
     fn find_message(&self, view: &View, parent: Node, name: &str) -> Result<Option<Child>> {
@@ -275,10 +356,17 @@ impl Tree {
 
     fn message_line(&self, view: &View, cur: Node, listed: &Listed) -> Child {
         let separator = self.options.info_separator;
-        let stat = Stat { sort: Sort::File, size: listed.size, mtime: listed.received, ctime: view.time, links: listed.links };
+        let stat =
+            Stat { sort: Sort::File, size: listed.size, mtime: listed.received, ctime: view.time, links: listed.links };
         Child {
             // The head of the name is the date of arrival; Maildir knows none before 1970.
-            name: format!("{}.{}.vandelay,S={}{separator}2,{}", listed.received.max(0), listed.email, listed.size, listed.flags),
+            name: format!(
+                "{}.{}.vandelay,S={}{separator}2,{}",
+                listed.received.max(0),
+                listed.email,
+                listed.size,
+                listed.flags
+            ),
             node: cur.beside(What::Email, listed.email),
             cookie: FIXED + listed.email as u64,
             stat: Some(stat),
@@ -311,12 +399,18 @@ impl Tree {
 
     fn subdirectories(&self, view: &View, parent: Option<Id>) -> Result<usize> {
         let files = view.files()?;
-        Ok(files.children(parent).iter().filter(|id| files.get(**id).is_some_and(|place| matches!(place.data.kind, FileKind::Directory))).count())
+        Ok(files
+            .children(parent)
+            .iter()
+            .filter(|id| files.get(**id).is_some_and(|place| matches!(place.data.kind, FileKind::Directory)))
+            .count())
     }
 
     fn is_directory(&self, view: &View, node: Node) -> Result<bool> {
         Ok(match node.what {
-            What::FileNode => view.files()?.get(node.row).is_some_and(|place| matches!(place.data.kind, FileKind::Directory)),
+            What::FileNode => {
+                view.files()?.get(node.row).is_some_and(|place| matches!(place.data.kind, FileKind::Directory))
+            }
             What::Root
             | What::Mail
             | What::Calendars
@@ -424,8 +518,12 @@ impl Tree {
         let view = self.view(Node::ROOT)?;
         let join = |base: &str, names: Vec<&str>| format!("{base}/{}", names.join("/"));
         Ok(match kind {
-            Kind::Mailbox => vec![join("mail", view.folders()?.path(id).iter().map(|place| place.name.as_str()).collect())],
-            Kind::FileNode => vec![join("files", view.files()?.path(id).iter().map(|place| place.name.as_str()).collect())],
+            Kind::Mailbox => {
+                vec![join("mail", view.folders()?.path(id).iter().map(|place| place.name.as_str()).collect())]
+            }
+            Kind::FileNode => {
+                vec![join("files", view.files()?.path(id).iter().map(|place| place.name.as_str()).collect())]
+            }
             Kind::Email => {
                 let record = self.record(&view, kind, id)?;
                 let mut mailboxes = crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
@@ -436,24 +534,37 @@ impl Tree {
                 for mailbox in mailboxes {
                     let Some(listed) = view.message(mailbox, id)? else { continue };
                     let line = self.message_line(&view, Node::single(What::Cur, 0).beside(What::Cur, mailbox), &listed);
-                    let folder = join("mail", view.folders()?.path(mailbox).iter().map(|place| place.name.as_str()).collect());
+                    let folder =
+                        join("mail", view.folders()?.path(mailbox).iter().map(|place| place.name.as_str()).collect());
                     paths.push(format!("{folder}/cur/{}", line.name));
                 }
                 paths
             }
             Kind::CalendarEvent | Kind::ContactCard => {
-                let (collections, base) = if kind == Kind::CalendarEvent { (Kind::Calendar, "calendars") } else { (Kind::AddressBook, "contacts") };
+                let (collections, base) = if kind == Kind::CalendarEvent {
+                    (Kind::Calendar, "calendars")
+                } else {
+                    (Kind::AddressBook, "contacts")
+                };
                 let mut paths = Vec::new();
                 for collection in view.collections(collections)?.children(None) {
-                    if let (Some(place), Some(item)) = (view.collections(collections)?.get(*collection), view.shelf(collections, *collection)?.get(id)) {
+                    if let (Some(place), Some(item)) =
+                        (view.collections(collections)?.get(*collection), view.shelf(collections, *collection)?.get(id))
+                    {
                         paths.push(join(base, vec![&place.name, &item.name]));
                     }
                 }
                 paths
             }
-            Kind::Calendar => view.collections(kind)?.get(id).map(|place| join("calendars", vec![&place.name])).into_iter().collect(),
-            Kind::AddressBook => view.collections(kind)?.get(id).map(|place| join("contacts", vec![&place.name])).into_iter().collect(),
-            Kind::SieveScript => view.scripts()?.get(id).map(|script| join("sieve", vec![&script.name])).into_iter().collect(),
+            Kind::Calendar => {
+                view.collections(kind)?.get(id).map(|place| join("calendars", vec![&place.name])).into_iter().collect()
+            }
+            Kind::AddressBook => {
+                view.collections(kind)?.get(id).map(|place| join("contacts", vec![&place.name])).into_iter().collect()
+            }
+            Kind::SieveScript => {
+                view.scripts()?.get(id).map(|script| join("sieve", vec![&script.name])).into_iter().collect()
+            }
             Kind::Identity | Kind::ParticipantIdentity => vec!["identities.json".to_owned()],
         })
     }

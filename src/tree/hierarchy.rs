@@ -29,7 +29,11 @@ impl<T> Hierarchy<T> {
     /// Builds the forest. `rows` are (id, parent, name, data); `file_name` gives the wished file name of a row.
     ///
     /// A row whose parent is missing, or which lies in itself, is put at the top. An id that stands twice counts once.
-    pub fn new(mut rows: Vec<(Id, Option<Id>, String, T)>, extension: &str, file_name: impl Fn(&str, &T) -> String) -> Hierarchy<T> {
+    pub fn new(
+        mut rows: Vec<(Id, Option<Id>, String, T)>,
+        extension: &str,
+        file_name: impl Fn(&str, &T) -> String,
+    ) -> Hierarchy<T> {
         rows.sort_by_key(|row| row.0);
         rows.dedup_by_key(|row| row.0);
         let parents: HashMap<Id, Option<Id>> = rows.iter().map(|row| (row.0, row.1)).collect();
@@ -85,7 +89,8 @@ impl<T> Hierarchy<T> {
 
     /// The rows from the top to this one, itself included.
     pub fn path(&self, id: Id) -> Vec<&Place<T>> {
-        let mut path: Vec<&Place<T>> = std::iter::successors(self.get(id), |place| place.parent.and_then(|parent| self.get(parent))).collect();
+        let mut path: Vec<&Place<T>> =
+            std::iter::successors(self.get(id), |place| place.parent.and_then(|parent| self.get(parent))).collect();
         path.reverse();
         path
     }

@@ -49,7 +49,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { at: At::Latest, layout: Layout::Nested, snapshots_visible: false, cache_size: 64 << 20, info_separator: ':' }
+        Options {
+            at: At::Latest,
+            layout: Layout::Nested,
+            snapshots_visible: false,
+            cache_size: 64 << 20,
+            info_separator: ':',
+        }
     }
 }
 
@@ -167,7 +173,8 @@ impl Tree {
                 continue;
             }
             let next = self.lookup(node, part).map_err(|error| match error.kind {
-                Fault::NotFound => Error::new(Fault::NotFound, format!("no {part:?} in the tree at {path:?}")).hint("'vandelay ls' shows what there is"),
+                Fault::NotFound => Error::new(Fault::NotFound, format!("no {part:?} in the tree at {path:?}"))
+                    .hint("'vandelay ls' shows what there is"),
                 _ => error,
             })?;
             trail.push(node);
@@ -188,7 +195,12 @@ impl Tree {
         match node.what {
             What::ActiveScript => {
                 let scripts = view.scripts()?;
-                scripts.items.iter().find(|script| script.is_active).map(|script| script.name.clone()).ok_or_else(no_such)
+                scripts
+                    .items
+                    .iter()
+                    .find(|script| script.is_active)
+                    .map(|script| script.name.clone())
+                    .ok_or_else(no_such)
             }
             What::FileNode => match view.files()?.get(node.row).map(|place| &place.data.kind) {
                 Some(view::FileKind::Link(target)) => Ok(target.clone()),
@@ -213,7 +225,11 @@ fn snapshot_directories(reader: &Reader) -> Result<Vec<SnapshotDir>> {
     let mut taken: HashMap<String, ()> = HashMap::new();
     let mut directories = Vec::new();
     for snapshot in reader.snapshots()? {
-        let Some(ended) = snapshot.ended.filter(|_| snapshot.state != "running" && (1..=SNAPSHOT_MAX).contains(&snapshot.id)) else { continue };
+        let Some(ended) =
+            snapshot.ended.filter(|_| snapshot.state != "running" && (1..=SNAPSHOT_MAX).contains(&snapshot.id))
+        else {
+            continue;
+        };
         let time = epoch(&ended);
         // No colons: rsync and scp would take what stands before one for a host.
         let mut name = crate::archive::rfc3339(time).replace(':', "-");

@@ -32,7 +32,9 @@ pub fn safe(raw: &str, extension: &str) -> String {
 }
 
 fn is_unsafe(character: char) -> bool {
-    character == '/' || character.is_control() || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}')
+    character == '/'
+        || character.is_control()
+        || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}')
 }
 
 fn starts_with_hex(rest: &str) -> bool {

@@ -123,7 +123,11 @@ impl Node {
             return Some(Node::ROOT);
         }
         let what = usize::try_from(ino >> (ROW_BITS + SNAPSHOT_BITS)).ok()?.checked_sub(1)?;
-        Some(Node { what: *ALL.get(what)?, snapshot: (ino >> ROW_BITS) as i64 & SNAPSHOT_MAX, row: ino as Id & ROW_MAX })
+        Some(Node {
+            what: *ALL.get(what)?,
+            snapshot: (ino >> ROW_BITS) as i64 & SNAPSHOT_MAX,
+            row: ino as Id & ROW_MAX,
+        })
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::content::Content;
 use super::directory::dotted;
+use super::no_such;
 use super::node::{Node, What};
 use super::view::{FileKind, Item, View};
-use super::no_such;
 use crate::archive::{Blob, Record};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::format::{convert, ics, jscal, jscard};
@@ -149,7 +149,11 @@ fn item_bytes(view: &View, kind: Kind, item: &Item) -> Result<Option<Vec<u8>>> {
             Content::Blob(blob) => view.reader.whole(&blob),
             Content::Ranges(blob, ranges) => {
                 let whole = view.reader.whole(&blob)?;
-                Ok(ranges.iter().flat_map(|(start, end)| whole.get(*start as usize..*end as usize).unwrap_or_default()).copied().collect())
+                Ok(ranges
+                    .iter()
+                    .flat_map(|(start, end)| whole.get(*start as usize..*end as usize).unwrap_or_default())
+                    .copied()
+                    .collect())
             }
             Content::Spool(..) => Ok(Vec::new()),
         }
@@ -190,7 +194,9 @@ fn spool_error(error: std::io::Error) -> Error {
 
 /// Identities and participant identities as JSON.
 fn identities(view: &View) -> Result<Content> {
-    let list = |kind: Kind| -> Result<Vec<Value>> { Ok(view.reader.records(kind, view.moment)?.iter().map(Record::to_json).collect()) };
+    let list = |kind: Kind| -> Result<Vec<Value>> {
+        Ok(view.reader.records(kind, view.moment)?.iter().map(Record::to_json).collect())
+    };
     let json = serde_json::json!({ "identities": list(Kind::Identity)?, "participantIdentities": list(Kind::ParticipantIdentity)? });
     let mut text = serde_json::to_string_pretty(&json).unwrap_or_default();
     text.push('\n');

@@ -66,11 +66,7 @@ impl Shelf {
         items.sort_by_key(|item| item.id);
         let wished = items.iter().map(|item| (item.id, name::safe(&item.raw, extension)));
         let names: Vec<String> = name::distinct(wished, extension).into_iter().map(|(_, name)| name).collect();
-        let items: Vec<Item> = items
-            .into_iter()
-            .zip(names)
-            .map(|(found, name)| Item { name, ..found })
-            .collect();
+        let items: Vec<Item> = items.into_iter().zip(names).map(|(found, name)| Item { name, ..found }).collect();
         let by_name = items.iter().enumerate().map(|(at, item)| (item.name.clone(), at)).collect();
         let by_id = items.iter().enumerate().map(|(at, item)| (item.id, at)).collect();
         Shelf { items, by_name, by_id }
@@ -228,7 +224,12 @@ impl View {
     }
 
     fn ages(&self) -> Result<HashMap<Id, Age>> {
-        let times: HashMap<i64, i64> = self.reader.snapshots()?.into_iter().map(|snapshot| (snapshot.id, snapshot.ended.as_deref().map_or(0, epoch))).collect();
+        let times: HashMap<i64, i64> = self
+            .reader
+            .snapshots()?
+            .into_iter()
+            .map(|snapshot| (snapshot.id, snapshot.ended.as_deref().map_or(0, epoch)))
+            .collect();
         let folders = self.folders()?;
         let mut ages = HashMap::new();
         for place in folders.all() {
@@ -347,7 +348,11 @@ impl View {
         let mut found: HashMap<Id, Vec<Item>> = HashMap::new();
         self.each(items, |record| {
             let data: serde_json::Value = serde_json::from_str(record.text("data").unwrap_or("{}")).unwrap_or_default();
-            let uid = record.text("uid").or_else(|| data.get("uid").and_then(|uid| uid.as_str())).unwrap_or_default().to_owned();
+            let uid = record
+                .text("uid")
+                .or_else(|| data.get("uid").and_then(|uid| uid.as_str()))
+                .unwrap_or_default()
+                .to_owned();
             let time = ["updated", "created"].iter().find_map(|name| data.get(*name)?.as_str()).map_or(0, epoch);
             let collections = parse_ids(record.text(column).unwrap_or("[]"));
             let item = Item {
@@ -371,10 +376,21 @@ impl View {
         load(&self.scripts, || {
             let mut found = Vec::new();
             self.each(Kind::SieveScript, |record| {
-                let name = record.text("name").filter(|name| !name.is_empty()).map_or_else(|| format!("script {}", record.id), str::to_owned);
+                let name = record
+                    .text("name")
+                    .filter(|name| !name.is_empty())
+                    .map_or_else(|| format!("script {}", record.id), str::to_owned);
                 let is_active = record.number("is_active") == Some(1);
                 let stored = record.blob.map(|blob| (blob, None));
-                found.push(Item { id: record.id, name: String::new(), raw: name, modified: self.time, is_active, links: 1, stored });
+                found.push(Item {
+                    id: record.id,
+                    name: String::new(),
+                    raw: name,
+                    modified: self.time,
+                    is_active,
+                    links: 1,
+                    stored,
+                });
             })?;
             Ok(Shelf::new(found, ".sieve"))
         })
