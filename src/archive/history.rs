@@ -1,6 +1,7 @@
 //! Snapshots among themselves: what differs between two, and which to drop (restic's names and meaning).
 
-use super::read::{Moment, Reader, Record};
+use super::read::{Moment, Reader};
+use super::rows::Record;
 use super::write::Writer;
 use crate::error::Result;
 use crate::model::{Id, Kind};

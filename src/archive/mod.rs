@@ -1,22 +1,26 @@
 //! The archive file: the only room that speaks SQL.
 
 mod blob;
+mod bytes;
 mod connect;
 mod history;
 mod index;
 mod ledger;
 mod lock;
 mod read;
+mod rows;
 mod schema;
 pub mod value;
 mod verify;
 mod write;
 
 pub use blob::{Blob, NewBlob};
+pub use bytes::{BlobReader, Statistics};
 pub use history::{Difference, Forgotten, Policy, Span, diff};
 pub use index::{EmailFields, UNFILED, epoch, ids_json, parse_ids, parse_keywords, rfc3339};
 pub use ledger::{Blank, Known, KnownScope, Ledger};
 pub use lock::host;
-pub use read::{At, BlobReader, Listed, MailboxState, Moment, Reader, Record, Snapshot, Statistics};
+pub use read::{At, Moment, Reader, Snapshot};
+pub use rows::{Listed, MailboxState, Record};
 pub use verify::{Depth, Finding, Verdict, verify};
 pub use write::{Changes, Fields, State, Writer, now};

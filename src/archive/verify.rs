@@ -1,7 +1,8 @@
 //! Proving an archive: every byte against its digest, every reference, mailbox tree, JSON text and snapshot.
 
 use super::blob;
-use super::read::{Moment, Reader, Record};
+use super::read::{Moment, Reader};
+use super::rows::Record;
 use crate::error::Result;
 use crate::model::{Id, Kind};
 use rusqlite::params;

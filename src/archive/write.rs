@@ -6,7 +6,6 @@
 use super::blob::{self, NewBlob, PutError};
 use super::connect::{self, check_header, check_schema, explain};
 use super::index;
-use super::ledger::Known;
 use super::lock::Lock;
 use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL, Table};
 use crate::error::{Error, Kind as Fault, Result};
@@ -59,7 +58,7 @@ pub struct Writer {
     pub(super) conn: Connection,
     path: PathBuf,
     run: Option<i64>,
-    source: i64,
+    pub(super) source: i64,
     next_ids: HashMap<Kind, Id>,
     changes: BTreeMap<Kind, Changes>,
     pub(super) touched_mailboxes: BTreeSet<Id>,
@@ -283,86 +282,6 @@ impl Writer {
         if std::mem::take(&mut self.in_batch) {
             let _ = self.conn.execute_batch("ROLLBACK");
         }
-    }
-
-    // --- scopes and origins --------------------------------------------------------------------------------------
-
-    /// The row of a scope of the run's source, made where it is missing.
-    pub fn scope(&mut self, kind: Kind, key: &str) -> Result<i64> {
-        self.execute(
-            "INSERT OR IGNORE INTO scopes (source_id, kind, key) VALUES (?1, ?2, ?3)",
-            params![self.source, kind.name(), key],
-        )?;
-        self.conn
-            .prepare_cached("SELECT id FROM scopes WHERE (source_id, kind, key) = (?1, ?2, ?3)")
-            .and_then(|mut statement| statement.query_row(params![self.source, kind.name(), key], |row| row.get(0)))
-            .map_err(|error| self.explain(error))
-    }
-
-    /// The row of a scope of the run's source, if there is one.
-    pub fn existing_scope(&self, kind: Kind, key: &str) -> Result<Option<i64>> {
-        Ok(self
-            .rows(
-                "SELECT id FROM scopes WHERE (source_id, kind, key) = (?1, ?2, ?3)",
-                params![self.source, kind.name(), key],
-                |row| row.get(0),
-            )?
-            .pop())
-    }
-
-    /// Remembers where the next listing of the scope may go on.
-    pub fn set_cursor(&mut self, scope: i64, cursor: &str) -> Result<()> {
-        self.execute("UPDATE scopes SET cursor = ?2 WHERE id = ?1 AND cursor <> ?2", params![scope, cursor]).map(|_| ())
-    }
-
-    /// Forgets a scope in which nothing is known any more.
-    pub fn drop_scope(&mut self, scope: i64) -> Result<()> {
-        self.execute(
-            "DELETE FROM scopes WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM origins WHERE scope_id = ?1)",
-            [scope],
-        )
-        .map(|_| ())
-    }
-
-    /// One known item of a scope: its local id and `rev`.
-    pub fn known(&self, scope: i64, key: &str) -> Result<Option<(Id, String)>> {
-        self.conn
-            .prepare_cached("SELECT local_id, rev FROM origins WHERE scope_id = ?1 AND key = ?2")
-            .and_then(|mut statement| {
-                statement.query_row(params![scope, key], |row| Ok((row.get(0)?, row.get(1)?))).optional()
-            })
-            .map_err(|error| self.explain(error))
-    }
-
-    /// Says that the item `key` of a scope is the row `local_id`.
-    pub fn link(&mut self, scope: i64, known: &Known<'_>) -> Result<()> {
-        self.execute(
-            "INSERT INTO origins (scope_id, key, rev, keywords, parents, local_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (scope_id, key) DO UPDATE SET rev = excluded.rev, keywords = excluded.keywords, parents = excluded.parents, local_id = excluded.local_id",
-            params![scope, known.key, known.rev, known.keywords, known.parents, known.local_id],
-        )
-        .map(|_| ())
-    }
-
-    /// Forgets that the item `key` was in a scope.
-    pub fn unlink(&mut self, scope: i64, key: &str) -> Result<()> {
-        self.execute("DELETE FROM origins WHERE scope_id = ?1 AND key = ?2", params![scope, key]).map(|_| ())
-    }
-
-    /// True if some scope knows the row under this key.
-    pub fn is_known_as(&self, id: Id, key: &str) -> Result<bool> {
-        Ok(!self
-            .rows("SELECT 1 FROM origins WHERE local_id = ?1 AND key = ?2 LIMIT 1", params![id, key], |_| Ok(()))?
-            .is_empty())
-    }
-
-    /// All origins of a row: keywords and parents, each as JSON.
-    pub fn origins_of(&self, kind: Kind, id: Id) -> Result<Vec<(String, String)>> {
-        self.rows(
-            "SELECT o.keywords, o.parents FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = ?1 AND s.kind = ?2",
-            params![id, kind.name()],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
     }
 
     // --- rows ----------------------------------------------------------------------------------------------------

@@ -354,7 +354,7 @@ impl Tree {
         Ok(Some(line).filter(|line| line.name == name))
     }
 
-    fn message_line(&self, view: &View, cur: Node, listed: &Listed) -> Child {
+    pub(super) fn message_line(&self, view: &View, cur: Node, listed: &Listed) -> Child {
         let separator = self.options.info_separator;
         let stat =
             Stat { sort: Sort::File, size: listed.size, mtime: listed.received, ctime: view.time, links: listed.links };
@@ -375,7 +375,7 @@ impl Tree {
     }
 
     /// An item by its row alone.
-    fn item(&self, view: &View, kind: Kind, row: Id) -> Result<Item> {
+    pub(super) fn item(&self, view: &View, kind: Kind, row: Id) -> Result<Item> {
         for collection in view.collections(kind)?.children(None) {
             if let Some(item) = view.shelf(kind, *collection)?.get(row) {
                 return Ok(item.clone());
@@ -384,7 +384,7 @@ impl Tree {
         Err(no_such())
     }
 
-    fn record(&self, view: &View, kind: Kind, row: Id) -> Result<crate::archive::Record> {
+    pub(super) fn record(&self, view: &View, kind: Kind, row: Id) -> Result<crate::archive::Record> {
         self.reader.record(kind, view.moment, row)?.ok_or_else(no_such)
     }
 
@@ -453,7 +453,7 @@ pub(super) fn dotted(view: &View, mailbox: Id) -> Option<String> {
     if name.len() <= super::name::NAME_MAX { Some(name) } else { Some(format!("{}~{mailbox}", &name[..200])) }
 }
 
-fn collection_kind(what: What) -> Kind {
+pub(super) fn collection_kind(what: What) -> Kind {
     if what == What::Calendar { Kind::Calendar } else { Kind::AddressBook }
 }
 
@@ -462,110 +462,5 @@ fn sort_of(kind: &FileKind) -> Sort {
         FileKind::Directory => Sort::Directory,
         FileKind::Link(_) => Sort::Link,
         FileKind::File(_) | FileKind::LinkText(_) => Sort::File,
-    }
-}
-
-impl Tree {
-    /// What `-o xattr` shows of a node: the name in the account, and of messages digest, keywords and date.
-    pub fn xattrs(&self, node: Node) -> Result<Vec<(&'static str, String)>> {
-        let view = self.view(node)?;
-        let mut all = Vec::new();
-        match node.what {
-            What::Mailbox | What::Cur => {
-                if let Some(place) = view.folders()?.get(node.row) {
-                    all.push(("user.vandelay.name", place.raw.clone()));
-                }
-            }
-            What::Calendar | What::AddressBook => {
-                if let Some(place) = view.collections(collection_kind(node.what))?.get(node.row) {
-                    all.push(("user.vandelay.name", place.raw.clone()));
-                }
-            }
-            What::Event | What::Card => {
-                let kind = if node.what == What::Event { Kind::Calendar } else { Kind::AddressBook };
-                all.push(("user.vandelay.name", self.item(&view, kind, node.row)?.raw));
-            }
-            What::FileNode => {
-                if let Some(place) = view.files()?.get(node.row) {
-                    all.push(("user.vandelay.name", place.raw.clone()));
-                }
-            }
-            What::Script => {
-                if let Some(script) = view.scripts()?.get(node.row) {
-                    all.push(("user.vandelay.name", script.raw.clone()));
-                }
-            }
-            What::Email => {
-                let record = self.record(&view, Kind::Email, node.row)?;
-                all.push(("user.vandelay.keywords", record.text("keywords").unwrap_or("[]").to_owned()));
-                let received = crate::archive::epoch(record.text("received_at").unwrap_or_default());
-                all.push(("user.vandelay.received_at", crate::archive::rfc3339(received)));
-            }
-            _ => {}
-        }
-        if let Ok(content) = self.content(node)
-            && let super::content::Content::Blob(blob) = &*content
-        {
-            all.push(("user.vandelay.blake3", blob.digest.hex()));
-        }
-        Ok(all)
-    }
-}
-
-impl Tree {
-    /// Where an object stands in the tree: none, one or several paths from the root.
-    pub fn paths_of(&self, kind: Kind, id: Id) -> Result<Vec<String>> {
-        let view = self.view(Node::ROOT)?;
-        let join = |base: &str, names: Vec<&str>| format!("{base}/{}", names.join("/"));
-        Ok(match kind {
-            Kind::Mailbox => {
-                vec![join("mail", view.folders()?.path(id).iter().map(|place| place.name.as_str()).collect())]
-            }
-            Kind::FileNode => {
-                vec![join("files", view.files()?.path(id).iter().map(|place| place.name.as_str()).collect())]
-            }
-            Kind::Email => {
-                let record = self.record(&view, kind, id)?;
-                let mut mailboxes = crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
-                if mailboxes.is_empty() {
-                    mailboxes.push(crate::archive::UNFILED);
-                }
-                let mut paths = Vec::new();
-                for mailbox in mailboxes {
-                    let Some(listed) = view.message(mailbox, id)? else { continue };
-                    let line = self.message_line(&view, Node::single(What::Cur, 0).beside(What::Cur, mailbox), &listed);
-                    let folder =
-                        join("mail", view.folders()?.path(mailbox).iter().map(|place| place.name.as_str()).collect());
-                    paths.push(format!("{folder}/cur/{}", line.name));
-                }
-                paths
-            }
-            Kind::CalendarEvent | Kind::ContactCard => {
-                let (collections, base) = if kind == Kind::CalendarEvent {
-                    (Kind::Calendar, "calendars")
-                } else {
-                    (Kind::AddressBook, "contacts")
-                };
-                let mut paths = Vec::new();
-                for collection in view.collections(collections)?.children(None) {
-                    if let (Some(place), Some(item)) =
-                        (view.collections(collections)?.get(*collection), view.shelf(collections, *collection)?.get(id))
-                    {
-                        paths.push(join(base, vec![&place.name, &item.name]));
-                    }
-                }
-                paths
-            }
-            Kind::Calendar => {
-                view.collections(kind)?.get(id).map(|place| join("calendars", vec![&place.name])).into_iter().collect()
-            }
-            Kind::AddressBook => {
-                view.collections(kind)?.get(id).map(|place| join("contacts", vec![&place.name])).into_iter().collect()
-            }
-            Kind::SieveScript => {
-                view.scripts()?.get(id).map(|script| join("sieve", vec![&script.name])).into_iter().collect()
-            }
-            Kind::Identity | Kind::ParticipantIdentity => vec!["identities.json".to_owned()],
-        })
     }
 }

@@ -8,6 +8,7 @@ mod directory;
 mod hierarchy;
 mod name;
 mod node;
+mod objects;
 mod render;
 mod view;
 pub mod walk;
