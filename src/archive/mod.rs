@@ -3,6 +3,7 @@
 mod blob;
 mod bytes;
 mod connect;
+mod current;
 mod history;
 mod index;
 mod ledger;
