@@ -2,6 +2,7 @@
 
 mod blob;
 mod bytes;
+mod checkpoint;
 mod connect;
 mod current;
 mod history;

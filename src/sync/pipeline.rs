@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Bytes that may wait for the writer.
-const IN_FLIGHT: u64 = 24 << 20;
+const IN_FLIGHT: u64 = 12 << 20;
 
 /// Items that may wait for the writer.
 const QUEUE: usize = 512;
