@@ -1,4 +1,63 @@
-//! Vandelay keeps one person's account in one SQLite file.
+//! Vandelay keeps one person's account in one SQLite file, and shows that file as a directory.
+//!
+//! ```text
+//!   a Maildir, a Takeout folder, a server            a program, a shell, a file manager
+//!                  |                                                ^
+//!               source                                     mount    |    extract, ls, cat
+//!      lists cheaply, hands over                                    |
+//!      bytes on demand                                            tree
+//!                  |                                   one moment of the archive as files
+//!                sync                                               ^
+//!      compares, fetches, stores,                                   |
+//!      accounts for everything                                      |
+//!                  +------------------> archive -------------------+
+//!                             rows, bytes, history: the only SQL
+//! ```
+//!
+//! `format` stands beside all of them: pure codecs of the field's formats (mbox, Maildir names, iCalendar, vCard,
+//! mail headers). `model` are the nouns, `error` is the one error type. `cli` is what can be typed.
+//!
+//! # Who may import whom
+//!
+//! | room | may import | words that live only here |
+//! |---|---|---|
+//! | [`error`], [`model`] | nothing | |
+//! | [`format`] | model, error | `mail_parser`, `calcard` |
+//! | [`archive`] | format, model, error | `rusqlite` |
+//! | [`source`] | format, model, error | |
+//! | [`sync`] | source, archive, format, model, error | |
+//! | [`tree`] | archive, format, model, error | `lru` |
+//! | [`mount`], [`extract`] | tree, error | `fuser` |
+//! | [`cli`] | everything | `clap`, `println!` |
+//!
+//! `tests/layers.rs` reads the sources and fails on any other arrow. `protocol` (the only async room) and `target` will
+//! stand beside `source` when there are servers to speak to.
+//!
+//! # The central types
+//!
+//! - [`source::Source`] is the one seam for whatever an account lives on: scopes, a listing without bytes, bytes on
+//!   demand. It is sync and object safe.
+//! - [`sync::plan::Comparison`] is the one comparison: known items against a listing, pure.
+//! - [`archive::Writer`] is the one writer. Content tables hold the current state, as Vandelay 1.x reads them; whoever
+//!   changes a row leaves its former self in the history.
+//! - [`archive::Reader`] answers for an [`archive::Moment`], from any thread, and leaves no trace beside the file.
+//! - [`tree::Tree`] is the one projection, with four questions: `stat`, `lookup`, `children`, `read`. Inode numbers are
+//!   rows, so it has no table of them.
+//!
+//! # Where this house differs from the proposal that it was built from
+//!
+//! - *Content tables are the current state and a generic `history` table holds what was* (instead of a `version` table
+//!   for all): an archive stays one that 1.x can export, unchanged objects cost nothing per snapshot, and "as of
+//!   snapshot N" is still only a comparison of numbers.
+//! - *`render` became `format`*, and lies below `source` too: splitting an .ics file into items is needed where it is
+//!   read, converting one where it is shown, and both are the same knowledge of a format.
+//! - *The whole source is listed before anything is written*: so a guard can stop a run with the archive untouched,
+//!   and a message that moved is seen as one that moved.
+//! - *Membership follows from origins*: a row lies in the containers of all items known to be that row. One message in
+//!   many mailboxes (labels, copies of our own tree, later Gmail and OBJECTID) needs no case of its own.
+//! - *Names of messages carry the row*, so a lookup is one point query and no name is ever kept; `email_index` lists a
+//!   mailbox of any snapshot with one range scan.
+
 pub mod archive;
 pub mod cli;
 pub mod error;
