@@ -3,7 +3,7 @@
 //!
 //! A scope is a folder; its key is the decoded path (`INBOX`, `Archive/2024`). An entry is a message file; its key is
 //! the file name before the flags, its `rev` is size and time of the file, its locator the rest of its path.
-//! [`tree`] finds the folders, [`list`] reads their directories, [`fetch`] reads files and [`unpack`] those that are
+//! `tree` finds the folders, `list` reads their directories, `fetch` reads files and `unpack` those that are
 //! compressed.
 
 use std::path::{Path, PathBuf};
