@@ -82,7 +82,9 @@ fn words_stand_only_in_their_rooms() {
     let mut wrong = BTreeSet::new();
     each_source(|file, room, code| {
         for (word, rooms) in WORDS {
-            let is_exempt = word == "println!" && code.matches("eprintln!").count() == code.matches("println!").count() && room == "cli";
+            let is_exempt = word == "println!"
+                && code.matches("eprintln!").count() == code.matches("println!").count()
+                && room == "cli";
             if code.contains(word) && !rooms.contains(&room) && !is_exempt {
                 wrong.insert(format!("{file} says {word}"));
             }
