@@ -68,7 +68,8 @@ impl Held {
             let mut child = import_command(maildir, archive).spawn().expect("the program starts");
             let log = PathBuf::from(format!("{}-wal", archive.display()));
             let started = Instant::now();
-            while fs::metadata(&log).map_or(0, |meta| meta.len()) < 100_000
+            // A checkpoint has copied the first batch.
+            while fs::metadata(archive).map_or(0, |meta| meta.len()) < 400_000
                 && started.elapsed() < Duration::from_secs(20)
             {
                 std::thread::yield_now();
@@ -219,12 +220,7 @@ fn a_full_disk_stops_an_import_and_loses_nothing() {
         assert_eq!(calm(&output, &what), 7, "{what}: {}", String::from_utf8_lossy(&output.stderr));
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("space") && said.contains("a.sqlite"), "{what}: {said}");
-        if archive.exists()
-            && fs::metadata(&archive).expect("metadata").len() > 0
-            && count(&archive, "SELECT count(*) FROM sqlite_schema") > 0
-        {
-            sound(&archive, &what);
-        }
+        sound(&archive, &what);
         disk.remount("size=64m");
         import(&mail, &archive);
         sound(&archive, &what);
@@ -279,16 +275,13 @@ fn a_file_size_limit_never_passes_for_success() {
                 .args(["import", "maildir", text(&mail), text(&archive)])
                 .output()
                 .expect("it runs");
-            assert!(!output.status.success(), "{what}: success although writing failed");
-            if output.status.signal() != Some(libc::SIGXFSZ) {
+            if output.status.success() {
+                // The limit was above what the file and its log take at any time.
+                assert!(dump(&archive) == rows, "{what}: success, and rows are missing");
+            } else if output.status.signal() != Some(libc::SIGXFSZ) {
                 assert_eq!(calm(&output, &what), 7, "{what}: {}", String::from_utf8_lossy(&output.stderr));
             }
-            if archive.exists()
-                && fs::metadata(&archive).expect("metadata").len() > 0
-                && count(&archive, "SELECT count(*) FROM sqlite_schema") > 0
-            {
-                sound(&archive, &what);
-            }
+            sound(&archive, &what);
         }
         import(&mail, &archive);
         sound(&archive, "after the limit");
@@ -356,12 +349,7 @@ fn a_failing_write_never_passes_for_success() {
                 failed += 1;
                 assert_eq!(code, 7, "{what}: {}", String::from_utf8_lossy(&output.stderr));
             }
-            if archive.exists()
-                && fs::metadata(&archive).expect("metadata").len() > 0
-                && count(&archive, "SELECT count(*) FROM sqlite_schema") > 0
-            {
-                sound(&archive, &what);
-            }
+            sound(&archive, &what);
             import(&mail, &archive);
             sound(&archive, &what);
             assert!(dump(&archive) == rows, "{what}");
@@ -390,8 +378,10 @@ fn flipped_bytes_are_named_and_never_served() {
         let line = &content[content.len() - 130..content.len() - 66];
         let places: Vec<usize> = memchr::memmem::find_iter(&bytes, line).collect();
         if bad.insert(path.clone()) {
-            assert_eq!(places.len(), 1, "the line stands once in the file");
-            bytes[places[0] + dice.below(line.len())] ^= 1 << dice.below(8);
+            // A page that was split may hold a stale copy, so all of them are hit.
+            let (at, bit) = (dice.below(line.len()), dice.below(8));
+            assert!(!places.is_empty(), "the line stands in the file");
+            places.iter().for_each(|place| bytes[place + at] ^= 1 << bit);
         }
     }
     fs::write(&archive, &bytes).expect("the damage");
@@ -902,7 +892,8 @@ fn odd_takeouts_are_accounted_for() {
     }
     holds("calendars/", &dense);
     holds("contacts/", "item1.X-ABLABEL:odd\r\nNOTE:fol\r\n ded\r\n");
-    holds("mail/", ">From here\n>From there");
+    // `>>From ` shows that the file is mboxrd, so one `>` of each goes.
+    holds("mail/", "\n\nFrom here\n>From there");
 }
 
 /// B17: a dry run changes nothing: not the archive, not its directory, and it makes no archive.
@@ -918,7 +909,9 @@ fn a_dry_run_leaves_no_trace() {
     balances(&planned, "dry run");
     assert_eq!(listing(&place), "", "no archive is made");
     import(&mail, &archive);
-    maildir(&mail, 80, 100);
+    for number in 50..80 {
+        deliver(&mail, &format!("{}.M{number}P1.host:2,", 1_700_000_000 + number), &message(number));
+    }
     fs::remove_dir_all(mail.join(".Work")).expect("a folder");
     let before = listing(&place);
     let planned = json(&["import", "maildir", text(&mail), text(&archive), "--dry-run", "--json"]);
@@ -986,10 +979,10 @@ fn exit_codes_are_those_of_the_table() {
     last_line(&["import", "maildir", &mail, &a, "--max-delete", "20%", "--json"], 9, "exit_error");
     assert!(dump(&archive) == before, "the guard changes nothing");
     last_line(&["import", "maildir", &mail, &a, "--max-delete", "100%", "--json"], 0, "summary");
-    // 8: a byte is flipped.
+    // 8: a byte is flipped, in all copies of the row that stand in the file.
     let mut bytes = fs::read(&archive).expect("the archive");
-    let at = memchr::memmem::find(&bytes, b"Subject: number").expect("a subject");
-    bytes[at] ^= 1;
+    let places: Vec<usize> = memchr::memmem::find_iter(&bytes, b"Subject: number").collect();
+    places.iter().for_each(|place| bytes[*place] ^= 1);
     fs::write(&archive, bytes).expect("damage");
     let output = run(&["verify", &a]);
     assert_eq!(output.status.code(), Some(8));
