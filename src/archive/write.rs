@@ -11,15 +11,17 @@ use super::lock::Lock;
 use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL, Table};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Id, Kind, SourceIdent};
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-/// A batch is committed when it holds this many items …
-const BATCH_ITEMS: u64 = 256;
-/// … or this many bytes.
-const BATCH_BYTES: u64 = 64 << 20;
+/// A batch is committed when it holds this many items. With what was read ahead for the next one
+/// (`sync::pipeline`) that is at most 256: what a killed run has to read again.
+const BATCH_ITEMS: u64 = 192;
+/// … or this many bytes, of the 64 MiB that may have to be read again.
+const BATCH_BYTES: u64 = 40 << 20;
 /// The log is written through and copied into the file when it holds about this many bytes of items: what a power cut
 /// can cost. A killed process costs no committed batch.
 const LOG_BYTES: u64 = 64 << 20;
@@ -78,7 +80,8 @@ pub struct Writer {
     log_bytes: u64,
     in_batch: bool,
     checkpointer: Checkpointer,
-    _lock: Lock,
+    /// `None` for a file that nobody else knows of yet.
+    _lock: Option<Lock>,
 }
 
 impl Writer {
@@ -87,14 +90,23 @@ impl Writer {
     /// An archive of 1.x gets our tables beside its own; one that 1.x has written to since is brought up to date.
     pub fn open(path: &Path, doing: &str) -> Result<Writer> {
         let path = real_path(path)?;
-        let is_new = std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
-        if !is_new {
+        let is_new = || std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
+        if !is_new() {
             check_header(&path)?;
         }
         let lock = Lock::take(&path, doing)?;
+        if is_new() {
+            make(&path)?;
+        }
         let conn = connect::open_writer(&path)?;
+        let mut writer = Writer::on(conn, path, Some(lock));
+        writer.prepare(false)?;
+        Ok(writer)
+    }
+
+    fn on(conn: Connection, path: PathBuf, lock: Option<Lock>) -> Writer {
         let checkpointer = Checkpointer::new(&path);
-        let mut writer = Writer {
+        Writer {
             conn,
             path,
             run: None,
@@ -108,17 +120,18 @@ impl Writer {
             in_batch: false,
             checkpointer,
             _lock: lock,
-        };
-        writer.prepare(is_new)?;
-        Ok(writer)
+        }
     }
 
     fn prepare(&mut self, is_new: bool) -> Result<()> {
-        if !is_new {
+        // A database without any table is one whose maker was stopped.
+        if !is_new && self.ask::<bool>("SELECT EXISTS (SELECT 1 FROM sqlite_schema)")? {
             check_schema(&self.conn, &self.path)?;
             // The header may lag behind the log; now both are read.
             let version: i32 = self.ask("PRAGMA user_version")?;
             if version > FORMAT_VERSION {
+                // Closing would fold the log into the file.
+                let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
                 return Err(Error::new(
                     Fault::Usage,
                     format!(
@@ -173,6 +186,7 @@ impl Writer {
         self.check_source(ident, allow_change)?;
         self.begin()?;
         let now = now();
+        self.note_stopped_run()?;
         self.execute(
             "UPDATE snapshots SET state = 'interrupted', ended = coalesce(ended, ?1) WHERE state = 'running'",
             params![now],
@@ -200,6 +214,15 @@ impl Writer {
         self.commit()?;
         self.begin()?;
         Ok(run)
+    }
+
+    /// A run that was stopped could not note what stands in the mailboxes that it touched.
+    fn note_stopped_run(&self) -> Result<()> {
+        let stopped: Option<i64> = self.ask("SELECT min(id) FROM snapshots WHERE state = 'running'")?;
+        let Some(run) = stopped else { return Ok(()) };
+        let sql = "SELECT DISTINCT mailbox_id FROM email_index WHERE first >= ?1 OR last >= ?1";
+        let touched = self.rows(sql, [run], |row| row.get(0))?.into_iter().collect();
+        index::summarise(&self.conn, run, &touched).map_err(|error| self.explain(error))
     }
 
     /// Errors as [`Writer::begin_run`] does when this source may not be imported into this archive.
@@ -257,9 +280,8 @@ impl Writer {
     /// Leaves everything as the last commit had it, and folds the log into the file.
     pub fn close(mut self) -> Result<BTreeMap<Kind, Changes>> {
         self.rollback();
-        self.checkpointer.wait();
-        // With readers about this may not go through; the log then stays for the next writer.
-        let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        self.checkpointer.wait().map_err(|error| self.explain(error))?;
+        self.checkpoint("TRUNCATE")?;
         Ok(std::mem::take(&mut self.changes))
     }
 
@@ -283,15 +305,24 @@ impl Writer {
         self.log_bytes += self.batch_bytes;
         if self.log_bytes >= LOG_BYTES {
             self.log_bytes = 0;
-            self.checkpointer.start();
+            self.checkpointer.start().map_err(|error| self.explain(error))?;
             if std::fs::metadata(connect::beside(&self.path, "-wal")).is_ok_and(|log| log.len() > LOG_MAX) {
                 // The copying falls behind: finish it while nothing is added, so that the log starts anew.
-                self.checkpointer.wait();
-                let _ = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+                self.checkpointer.wait().map_err(|error| self.explain(error))?;
+                self.checkpoint("PASSIVE")?;
             }
         }
         (self.batch_items, self.batch_bytes) = (0, 0);
         self.begin()
+    }
+
+    /// Copies the log into the file. With readers about that may not go through; the log then stays for the next
+    /// writer. A disk that fails is another matter: nobody shall believe that all is well.
+    fn checkpoint(&self, how: &str) -> Result<()> {
+        match self.conn.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |_| Ok(())) {
+            Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => Err(self.explain(error)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn begin(&mut self) -> Result<()> {
@@ -305,7 +336,8 @@ impl Writer {
     }
 
     fn rollback(&mut self) {
-        if std::mem::take(&mut self.in_batch) {
+        // A commit that failed may have left its transaction open.
+        if std::mem::take(&mut self.in_batch) || !self.conn.is_autocommit() {
             let _ = self.conn.execute_batch("ROLLBACK");
         }
     }
@@ -485,11 +517,19 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.rollback();
-        if let Some(run) = self.run {
-            let _ = self.conn.execute(
-                "UPDATE snapshots SET state = 'interrupted', ended = ?2 WHERE id = ?1 AND state = 'running'",
-                params![run, now()],
-            );
+        if self.run.is_some() {
+            // Where that fails too, the next run does it.
+            let _ = self
+                .begin()
+                .and_then(|()| self.note_stopped_run())
+                .and_then(|()| {
+                    self.execute(
+                        "UPDATE snapshots SET state = 'interrupted', ended = ?1 WHERE state = 'running'",
+                        [now()],
+                    )
+                })
+                .and_then(|_| self.commit());
+            self.rollback();
         }
     }
 }
@@ -501,6 +541,34 @@ pub fn now() -> String {
 
 fn with_blob(fields: Fields<'_>, blob: Option<Id>) -> impl Iterator<Item = (&'static str, Value)> {
     fields.iter().cloned().chain(blob.map(|id| ("blob_id", Value::Integer(id))))
+}
+
+/// Makes an empty archive. It gets its name when it is whole, so a killed import leaves either none or one that can be
+/// read. The caller holds the lock.
+fn make(path: &Path) -> Result<()> {
+    let unnamed = connect::beside(path, ".new");
+    let remove = || {
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let _ = std::fs::remove_file(connect::beside(&unnamed, suffix));
+        }
+    };
+    // Those of a run that was killed at this point.
+    remove();
+    let made = connect::open_writer(&unnamed).and_then(|conn| {
+        let mut writer = Writer::on(conn, unnamed.clone(), None);
+        writer.prepare(true)?;
+        writer.close()
+    });
+    let named = made.and_then(|_| {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::rename(&unnamed, path)
+            .and_then(|()| std::fs::File::open(directory)?.sync_all())
+            .map_err(|error| Error::io(format!("cannot make archive {}", path.display()), error))
+    });
+    if named.is_err() {
+        remove();
+    }
+    named
 }
 
 /// The path with links resolved, so that two names of one archive share one lock.

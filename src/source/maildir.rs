@@ -131,6 +131,10 @@ impl Source for Maildir {
         Ok((scopes, containers))
     }
 
+    fn hides(&self, kind: model::Kind, key: &str) -> bool {
+        kind == model::Kind::Email && !self.options.filter.selects(key)
+    }
+
     fn list(&mut self, scope: &Scope, _cursor: &str) -> Result<Listing> {
         let folder = self.folder(scope)?;
         if let tree::Holds::Unreadable(reason) = &folder.holds {
