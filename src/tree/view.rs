@@ -15,6 +15,8 @@ use std::sync::{Arc, OnceLock};
 pub struct Folder {
     pub role: Option<String>,
     pub is_subscribed: bool,
+    /// The snapshot in which it became what it is; 0 where nobody knows.
+    pub first: i64,
 }
 
 /// What a file node is beside its name.
@@ -153,6 +155,7 @@ impl View {
                 let folder = Folder {
                     role: record.text("role").map(str::to_owned),
                     is_subscribed: record.number("is_subscribed") != Some(0),
+                    first: record.first,
                 };
                 rows.push((record.id, record.number("parent_id"), name, folder));
             })?;
@@ -234,7 +237,10 @@ impl View {
         let mut ages = HashMap::new();
         for place in folders.all() {
             let state = self.state(place.id)?;
-            let changed = times.get(&state.changed).copied().filter(|time| *time > 0).unwrap_or(self.time);
+            // One that never held a message is as old as itself, not as the moment: nothing in it is new.
+            let known =
+                [state.changed, place.data.first].into_iter().filter_map(|snapshot| times.get(&snapshot).copied());
+            let changed = known.into_iter().find(|time| *time > 0).unwrap_or(self.time);
             // A first import shows the dates of the mail. A later change must be seen by programs that compare the
             // time of a directory to know whether to look into it again, even if only old mail came or went.
             let own = match (state.newest, state.changed > state.made) {

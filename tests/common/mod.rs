@@ -1,6 +1,8 @@
 //! What the tests share: running the program, temporary Maildirs, and the rule that a skipped test fails in CI.
 #![allow(dead_code)]
 
+pub mod account;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -45,7 +47,10 @@ pub fn skip(why: &str) {
 
 /// True if a program is installed; else the test has to be skipped.
 pub fn has(program: &str) -> bool {
-    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|output| output.status.success());
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output()
+        .is_ok_and(|output| output.status.success());
     if !found {
         skip(&format!("{program} is not installed"));
     }
@@ -55,12 +60,16 @@ pub fn has(program: &str) -> bool {
 /// A corpus of ../shared/corpora, unpacked into `into`. `None` if it is not there.
 pub fn corpus(name: &str, into: &Path) -> Option<PathBuf> {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-    let archive = [shared, PathBuf::from("/work/shared/corpora")].into_iter().map(|base| base.join(format!("{name}.tar.zst"))).find(|path| path.exists());
+    let archive = [shared, PathBuf::from("/work/shared/corpora")]
+        .into_iter()
+        .map(|base| base.join(format!("{name}.tar.zst")))
+        .find(|path| path.exists());
     let Some(archive) = archive else {
         skip(&format!("the corpus {name} is not there"));
         return None;
     };
-    let status = Command::new("tar").arg("--zstd").arg("-xf").arg(&archive).arg("-C").arg(into).status().expect("tar runs");
+    let status =
+        Command::new("tar").arg("--zstd").arg("-xf").arg(&archive).arg("-C").arg(into).status().expect("tar runs");
     assert!(status.success(), "{} unpacks", archive.display());
     Some(into.join(name))
 }
