@@ -123,6 +123,8 @@ pub struct View {
     event_shelves: OnceLock<HashMap<Id, Arc<Shelf>>>,
     card_shelves: OnceLock<HashMap<Id, Arc<Shelf>>>,
     ages: OnceLock<HashMap<Id, Age>>,
+    /// When each snapshot ended.
+    times: OnceLock<HashMap<i64, i64>>,
 }
 
 impl View {
@@ -141,6 +143,7 @@ impl View {
             event_shelves: OnceLock::new(),
             card_shelves: OnceLock::new(),
             ages: OnceLock::new(),
+            times: OnceLock::new(),
         }
     }
 
@@ -226,21 +229,35 @@ impl View {
         Ok(ages.values().map(|age| age.own).max().unwrap_or(self.time))
     }
 
+    /// When a snapshot ended, in seconds since 1970, if it is known.
+    fn changed(&self, snapshot: i64) -> Result<Option<i64>> {
+        let times = load(&self.times, || {
+            let ended = self
+                .reader
+                .snapshots()?
+                .into_iter()
+                .filter_map(|snapshot| Some((snapshot.id, epoch(&snapshot.ended?))));
+            Ok(ended.collect::<HashMap<i64, i64>>())
+        })?;
+        Ok(times.get(&snapshot).copied().filter(|time| *time > 0))
+    }
+
+    /// The ctime of what became what it is in a snapshot. Programs that look at it again when it is newer (mu) must
+    /// not take every import for a change of everything.
+    pub fn ctime(&self, first: i64) -> Result<i64> {
+        Ok(self.changed(first)?.unwrap_or(self.time))
+    }
+
     fn ages(&self) -> Result<HashMap<Id, Age>> {
-        let times: HashMap<i64, i64> = self
-            .reader
-            .snapshots()?
-            .into_iter()
-            .map(|snapshot| (snapshot.id, snapshot.ended.as_deref().map_or(0, epoch)))
-            .collect();
         let folders = self.folders()?;
         let mut ages = HashMap::new();
         for place in folders.all() {
             let state = self.state(place.id)?;
             // One that never held a message is as old as itself, not as the moment: nothing in it is new.
-            let known =
-                [state.changed, place.data.first].into_iter().filter_map(|snapshot| times.get(&snapshot).copied());
-            let changed = known.into_iter().find(|time| *time > 0).unwrap_or(self.time);
+            let changed = match self.changed(state.changed)? {
+                Some(time) => time,
+                None => self.changed(place.data.first)?.unwrap_or(self.time),
+            };
             // A first import shows the dates of the mail. A later change must be seen by programs that compare the
             // time of a directory to know whether to look into it again, even if only old mail came or went.
             let own = match (state.newest, state.changed > state.made) {
@@ -313,7 +330,14 @@ impl View {
                     let table = Keywords::assign(named.iter().map(String::as_str));
                     let flags = Flags::from_keywords(keywords.iter().map(String::as_str), &table).letters().into();
                     let received = epoch(record.text("received_at").unwrap_or_default());
-                    mailboxes.entry(place).or_default().push(Listed { email: record.id, received, size, links, flags });
+                    mailboxes.entry(place).or_default().push(Listed {
+                        email: record.id,
+                        received,
+                        size,
+                        links,
+                        flags,
+                        first: record.first,
+                    });
                 }
             })?;
             if let Some(error) = failed {
