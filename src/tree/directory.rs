@@ -76,7 +76,10 @@ impl Tree {
                 let item = self.item(&view, kind, node.row)?;
                 Stat { links: item.links, ..file(self.size(node)?, item.modified) }
             }
-            What::Script => file(self.size(node)?, view.time),
+            What::Script => {
+                let modified = view.scripts()?.get(node.row).ok_or_else(no_such)?.modified;
+                file(self.size(node)?, modified)
+            }
             What::ActiveScript => Stat { sort: Sort::Link, ..file(self.read_link(node)?.len() as u64, view.time) },
             What::FileNode => {
                 let place = view.files()?.get(node.row).ok_or_else(no_such)?;

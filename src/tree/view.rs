@@ -389,7 +389,7 @@ impl View {
                 id: record.id,
                 name: String::new(),
                 raw: uid,
-                modified: if time == 0 { self.time } else { time },
+                modified: if time == 0 { self.ctime(record.first).unwrap_or(self.time) } else { time },
                 is_active: false,
                 links: collections.len().max(1) as u32,
                 stored: record.original,
@@ -416,7 +416,7 @@ impl View {
                     id: record.id,
                     name: String::new(),
                     raw: name,
-                    modified: self.time,
+                    modified: self.ctime(record.first).unwrap_or(self.time),
                     is_active,
                     links: 1,
                     stored,
@@ -435,7 +435,7 @@ impl View {
             let mut links = Vec::new();
             self.each(Kind::FileNode, |record| {
                 let modified = record.text("modified").or(record.text("created")).map_or(0, epoch);
-                let modified = if modified == 0 { self.time } else { modified };
+                let modified = if modified == 0 { self.ctime(record.first).unwrap_or(self.time) } else { modified };
                 let kind = match (record.text("node_type"), record.blob) {
                     (Some("directory"), _) => FileKind::Directory,
                     (Some("symlink"), _) => {
