@@ -1,4 +1,4 @@
-//! The archive file: the only room that speaks SQL.
+#![doc = include_str!("FORMAT.md")]
 
 mod blob;
 mod bytes;

@@ -1,7 +1,4 @@
-//! The one projection of an archive: a read-only tree of files, for the mount, for `ls`, `cat` and `extract`.
-//!
-//! A [`Tree`] shows one moment at its root and every snapshot below `.snapshots`. What it shows of a moment never
-//! changes. Its four questions are [`Tree::stat`], [`Tree::lookup`], [`Tree::children`] and [`Tree::read`].
+#![doc = include_str!("LAYOUT.md")]
 
 mod content;
 mod directory;
