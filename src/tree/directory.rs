@@ -353,15 +353,15 @@ impl Tree {
     fn find_message(&self, view: &View, parent: Node, name: &str) -> Result<Option<Child>> {
         let Some(id) = name.split('.').nth(1).and_then(|id| id.parse::<Id>().ok()) else { return Ok(None) };
         let Some(listed) = view.message(parent.row, id)? else { return Ok(None) };
-        let line = self.message_line(view, parent, &listed);
+        let line = self.message_line(view, parent, &listed)?;
         Ok(Some(line).filter(|line| line.name == name))
     }
 
-    pub(super) fn message_line(&self, view: &View, cur: Node, listed: &Listed) -> Child {
+    pub(super) fn message_line(&self, view: &View, cur: Node, listed: &Listed) -> Result<Child> {
         let separator = self.options.info_separator;
-        let stat =
-            Stat { sort: Sort::File, size: listed.size, mtime: listed.received, ctime: view.time, links: listed.links };
-        Child {
+        let ctime = view.ctime(listed.first)?;
+        let stat = Stat { sort: Sort::File, size: listed.size, mtime: listed.received, ctime, links: listed.links };
+        Ok(Child {
             // The head of the name is the date of arrival; Maildir knows none before 1970.
             name: format!(
                 "{}.{}.vandelay,S={}{separator}2,{}",
