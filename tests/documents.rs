@@ -60,11 +60,9 @@ fn examples(block: &Block) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
     for (at, line) in block.text.lines().enumerate() {
         match (line.strip_prefix("$ "), examples.last_mut()) {
-            (Some(command), _) => examples.push(Example {
-                command: command.to_owned(),
-                output: String::new(),
-                line: block.line + at + 1,
-            }),
+            (Some(command), _) => {
+                examples.push(Example { command: command.to_owned(), output: String::new(), line: block.line + at + 1 })
+            }
             (None, Some(example)) => {
                 example.output.push_str(line);
                 example.output.push('\n');
@@ -389,7 +387,8 @@ fn command_lines(text: &str) -> Vec<String> {
         for line in block.text.lines() {
             for part in line.split("&&") {
                 if let Some(at) = part.find("vandelay ") {
-                    let is_command = part[..at].chars().all(|c| "$ \t*/0123456789".contains(c)) || part[..at].ends_with('=');
+                    let is_command =
+                        part[..at].chars().all(|c| "$ \t*/0123456789".contains(c)) || part[..at].ends_with('=');
                     lines.extend(is_command.then(|| part[at..].to_owned()));
                 }
             }
