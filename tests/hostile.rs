@@ -159,6 +159,9 @@ fn schemas_that_could_act_are_refused() {
     }
 }
 
+/// What somebody does to an archive.
+type Change = Box<dyn Fn(&Connection)>;
+
 /// Tables of 1.x with `change` on top, without the constraints that would keep it out.
 fn twisted(dir: &Path, change: impl FnOnce(&Connection)) -> PathBuf {
     let archive = dir.join("twisted.sqlite");
@@ -274,7 +277,7 @@ fn links_and_names_do_not_leave_the_tree() {
 #[test]
 fn cycles_depth_and_equal_names_are_bounded() {
     let (depth, twins) = if soak() { (100_000, 1_000_000) } else { (3_000, 20_000) };
-    let cases: [(&str, Box<dyn Fn(&Connection)>); 5] = [
+    let cases: [(&str, Change); 5] = [
         (
             "mailbox cycles",
             Box::new(|conn: &Connection| {
@@ -328,7 +331,7 @@ fn cycles_depth_and_equal_names_are_bounded() {
 fn lying_rows_are_flagged_and_listing_works() {
     let long = if soak() { 100_000_000 } else { 40_000_000 };
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
-    let cases: Vec<(&str, Box<dyn Fn(&Connection)>)> = vec![
+    let cases: Vec<(&str, Change)> = vec![
         (
             "wrong hash",
             Box::new(|conn| {
