@@ -11,6 +11,9 @@ use crate::model::{Id, Kind};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+/// As long as the extensions of the files in `merged/`.
+const MERGED: &str = ".ics";
+
 /// What a mailbox is beside its name.
 #[derive(Debug, Clone, Default)]
 pub struct Folder {
@@ -313,7 +316,11 @@ impl View {
                 let name = record.text("name").unwrap_or_default().to_owned();
                 rows.push((record.id, None, name, Collection { color: record.text("color").map(str::to_owned) }));
             })?;
-            Ok(Hierarchy::new(rows, "", |raw, _| name::safe(raw, "")))
+            // In `merged/` the name gets an extension.
+            Ok(Hierarchy::new(rows, "", |raw, _| match name::safe(raw, "") {
+                name if name.len() + MERGED.len() <= name::NAME_MAX => name,
+                _ => name::safe(raw, MERGED).trim_end_matches(MERGED).to_owned(),
+            }))
         })
     }
 
