@@ -68,8 +68,8 @@ impl Held {
             let mut child = import_command(maildir, archive).spawn().expect("the program starts");
             let log = PathBuf::from(format!("{}-wal", archive.display()));
             let started = Instant::now();
-            // A checkpoint has copied the first batch.
-            while fs::metadata(archive).map_or(0, |meta| meta.len()) < 400_000
+            // The first batch stands in the log.
+            while fs::metadata(&log).map_or(0, |meta| meta.len()) < 1_000_000
                 && started.elapsed() < Duration::from_secs(20)
             {
                 std::thread::yield_now();
