@@ -22,7 +22,7 @@
 //! | room | may import | words that live only here |
 //! |---|---|---|
 //! | [`error`], [`model`] | nothing | |
-//! | [`format`] | model, error | `mail_parser`, `calcard` |
+//! | [`mod@format`] | model, error | `mail_parser`, `calcard` |
 //! | [`archive`] | format, model, error | `rusqlite` |
 //! | [`source`] | format, model, error | |
 //! | [`sync`] | source, archive, format, model, error | |

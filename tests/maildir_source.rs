@@ -600,7 +600,9 @@ fn all_of(name: &str, messages: usize) {
             assert!(bytes(item.body) == fs::read(root.join(&place)).unwrap(), "{place}");
             let ItemData::Email { received, .. } = item.data else { panic!() };
             let digits: String = item.key.chars().take_while(char::is_ascii_digit).collect();
-            assert_eq!(received, digits.parse().ok().filter(|&seconds| digits.len() <= 12 && seconds != 0), "{place}");
+            // Numbers before 1973 are counters of old mail readers.
+            let dated = |&seconds: &i64| digits.len() <= 12 && seconds >= 100_000_000;
+            assert_eq!(received, digits.parse().ok().filter(dated), "{place}");
             found += 1;
         }
     }

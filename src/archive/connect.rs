@@ -272,7 +272,12 @@ pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static s
 pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as Code;
     let name = path.display();
-    let code = error.sqlite_error_code();
+    // SQLite reports a log or its index that cannot grow as any other failure to write.
+    let is_full = || free_bytes(path).is_some_and(|free| free < 64 << 10);
+    let code = match error.sqlite_error_code() {
+        Some(Code::SystemIoFailure | Code::CannotOpen) if is_full() => Some(Code::DiskFull),
+        code => code,
+    };
     let (kind, what, hint) = match code {
         Some(Code::DatabaseBusy | Code::DatabaseLocked) => (
             Kind::Locked,
@@ -314,14 +319,18 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
 
 /// ` (12345 bytes are free now)`, or nothing where the system does not say.
 fn free_space(path: &Path) -> String {
+    free_bytes(path).map(|bytes| format!(" ({bytes} bytes are free now)")).unwrap_or_default()
+}
+
+/// Bytes that we may still write to the file system of the archive.
+fn free_bytes(path: &Path) -> Option<u64> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let Ok(text) = std::ffi::CString::new(directory.as_os_str().as_bytes()) else { return String::new() };
+    let text = std::ffi::CString::new(directory.as_os_str().as_bytes()).ok()?;
     // SAFETY: `text` is a NUL-terminated path and `stat` a plain struct that statvfs fills.
-    let free = unsafe {
+    unsafe {
         let mut stat: libc::statvfs = std::mem::zeroed();
         (libc::statvfs(text.as_ptr(), &mut stat) == 0).then(|| stat.f_bavail as u64 * stat.f_frsize as u64)
-    };
-    free.map(|bytes| format!(" ({bytes} bytes are free now)")).unwrap_or_default()
+    }
 }
 
 /// A `file:` URI of the path; everything but letters, digits and slashes is percent-encoded.

@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(keep(Policy { weekly: 2, ..Policy::default() }), [3, 5]);
         assert_eq!(keep(Policy { monthly: 2, ..Policy::default() }), [3, 5]);
         assert_eq!(keep(Policy { yearly: 9, ..Policy::default() }), [1, 5]);
-        assert_eq!(keep(Policy { within: Some("1m10d".parse().unwrap()), ..Policy::default() }), [2, 3, 4, 5]);
+        assert_eq!(keep(Policy { within: Some("1m11d".parse().unwrap()), ..Policy::default() }), [2, 3, 4, 5]);
         assert_eq!(keep(Policy::default()), [] as [i64; 0]);
     }
 

@@ -2,6 +2,7 @@
 
 mod blob;
 mod bytes;
+mod change;
 mod checkpoint;
 mod connect;
 mod current;
@@ -18,6 +19,7 @@ mod write;
 
 pub use blob::{Blob, NewBlob};
 pub use bytes::{BlobReader, Statistics};
+pub use change::Fields;
 pub use history::{Difference, Forgotten, Policy, Span, diff};
 pub use index::{EmailFields, UNFILED, epoch, ids_json, parse_ids, parse_keywords, rfc3339};
 pub use ledger::{Blank, Known, KnownScope, Ledger};
@@ -25,4 +27,4 @@ pub use lock::host;
 pub use read::{At, Moment, Reader, Snapshot};
 pub use rows::{Listed, MailboxState, Record};
 pub use verify::{Depth, Finding, Verdict, verify};
-pub use write::{Changes, Fields, State, Writer, now};
+pub use write::{Changes, State, Writer, now};

@@ -80,6 +80,8 @@ pub struct Listed {
     pub links: u32,
     /// Maildir flags, in order.
     pub flags: Box<str>,
+    /// The snapshot in which it became what it is; 0 where nobody knows.
+    pub first: i64,
 }
 
 /// What stands in a mailbox at the newest snapshot that changed it.
@@ -238,7 +240,7 @@ impl Reader {
     pub fn list_mailbox(&self, mailbox: Id, at: i64, after: Id, limit: usize) -> Result<Vec<Listed>> {
         self.with(|conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT email_id, received, size, links, flags FROM email_index
+                "SELECT email_id, received, size, links, flags, first FROM email_index
                  WHERE mailbox_id = ?1 AND email_id > ?2 AND first <= ?3 AND (last IS NULL OR last > ?3) ORDER BY email_id, first LIMIT ?4",
             )?;
             let rows = statement.query_map(params![mailbox, after, at, limit as i64], listed)?;
@@ -250,7 +252,7 @@ impl Reader {
     pub fn listed(&self, mailbox: Id, at: i64, email: Id) -> Result<Option<Listed>> {
         self.with(|conn| {
             conn.prepare_cached(
-                "SELECT email_id, received, size, links, flags FROM email_index
+                "SELECT email_id, received, size, links, flags, first FROM email_index
                  WHERE mailbox_id = ?1 AND email_id = ?2 AND first <= ?3 AND (last IS NULL OR last > ?3)",
             )?
             .query_row(params![mailbox, email, at], listed)
@@ -307,6 +309,7 @@ fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
         size: row.get::<_, i64>(2)?.max(0) as u64,
         links: row.get::<_, i64>(3)?.clamp(1, i64::from(u32::MAX)) as u32,
         flags: row.get::<_, String>(4)?.into(),
+        first: row.get(5)?,
     })
 }
 

@@ -3,23 +3,23 @@
 //! Content tables hold the current state. Whoever changes or removes a row through [`Writer`] leaves its former self
 //! in `history`, so that every snapshot can be read for ever (FORMAT.md, "History").
 
-use super::blob::{self, NewBlob, PutError};
 use super::checkpoint::Checkpointer;
 use super::connect::{self, check_header, check_schema, explain};
 use super::index;
 use super::lock::Lock;
-use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL, Table};
+use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Id, Kind, SourceIdent};
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-/// A batch is committed when it holds this many items …
-const BATCH_ITEMS: u64 = 256;
-/// … or this many bytes.
-const BATCH_BYTES: u64 = 64 << 20;
+/// A batch is committed when it holds this many items. With what was read ahead for the next one
+/// (`sync::pipeline`) that is at most 256: what a killed run has to read again.
+const BATCH_ITEMS: u64 = 192;
+/// … or this many bytes, of the 64 MiB that may have to be read again.
+const BATCH_BYTES: u64 = 40 << 20;
 /// The log is written through and copied into the file when it holds about this many bytes of items: what a power cut
 /// can cost. A killed process costs no committed batch.
 const LOG_BYTES: u64 = 64 << 20;
@@ -60,17 +60,14 @@ pub struct Changes {
     pub removed: u64,
 }
 
-/// Column values of a content row, by name.
-pub type Fields<'a> = &'a [(&'static str, Value)];
-
 /// An archive opened for writing. Dropping it without [`Writer::finish`] leaves the run interrupted.
 pub struct Writer {
     pub(super) conn: Connection,
     path: PathBuf,
-    run: Option<i64>,
+    pub(super) run: Option<i64>,
     pub(super) source: i64,
-    next_ids: HashMap<Kind, Id>,
-    changes: BTreeMap<Kind, Changes>,
+    pub(super) next_ids: HashMap<Kind, Id>,
+    pub(super) changes: BTreeMap<Kind, Changes>,
     pub(super) touched_mailboxes: BTreeSet<Id>,
     batch_items: u64,
     batch_bytes: u64,
@@ -78,7 +75,8 @@ pub struct Writer {
     log_bytes: u64,
     in_batch: bool,
     checkpointer: Checkpointer,
-    _lock: Lock,
+    /// `None` for a file that nobody else knows of yet.
+    _lock: Option<Lock>,
 }
 
 impl Writer {
@@ -87,14 +85,23 @@ impl Writer {
     /// An archive of 1.x gets our tables beside its own; one that 1.x has written to since is brought up to date.
     pub fn open(path: &Path, doing: &str) -> Result<Writer> {
         let path = real_path(path)?;
-        let is_new = std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
-        if !is_new {
+        let is_new = || std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
+        if !is_new() {
             check_header(&path)?;
         }
         let lock = Lock::take(&path, doing)?;
+        if is_new() {
+            make(&path)?;
+        }
         let conn = connect::open_writer(&path)?;
+        let mut writer = Writer::on(conn, path, Some(lock));
+        writer.prepare(false)?;
+        Ok(writer)
+    }
+
+    fn on(conn: Connection, path: PathBuf, lock: Option<Lock>) -> Writer {
         let checkpointer = Checkpointer::new(&path);
-        let mut writer = Writer {
+        Writer {
             conn,
             path,
             run: None,
@@ -108,17 +115,18 @@ impl Writer {
             in_batch: false,
             checkpointer,
             _lock: lock,
-        };
-        writer.prepare(is_new)?;
-        Ok(writer)
+        }
     }
 
     fn prepare(&mut self, is_new: bool) -> Result<()> {
-        if !is_new {
+        // A database without any table is one whose maker was stopped.
+        if !is_new && self.ask::<bool>("SELECT EXISTS (SELECT 1 FROM sqlite_schema)")? {
             check_schema(&self.conn, &self.path)?;
             // The header may lag behind the log; now both are read.
             let version: i32 = self.ask("PRAGMA user_version")?;
             if version > FORMAT_VERSION {
+                // Closing would fold the log into the file.
+                let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
                 return Err(Error::new(
                     Fault::Usage,
                     format!(
@@ -173,6 +181,7 @@ impl Writer {
         self.check_source(ident, allow_change)?;
         self.begin()?;
         let now = now();
+        self.note_stopped_run()?;
         self.execute(
             "UPDATE snapshots SET state = 'interrupted', ended = coalesce(ended, ?1) WHERE state = 'running'",
             params![now],
@@ -200,6 +209,15 @@ impl Writer {
         self.commit()?;
         self.begin()?;
         Ok(run)
+    }
+
+    /// A run that was stopped could not note what stands in the mailboxes that it touched.
+    fn note_stopped_run(&self) -> Result<()> {
+        let stopped: Option<i64> = self.ask("SELECT min(id) FROM snapshots WHERE state = 'running'")?;
+        let Some(run) = stopped else { return Ok(()) };
+        let sql = "SELECT DISTINCT mailbox_id FROM email_index WHERE first >= ?1 OR last >= ?1";
+        let touched = self.rows(sql, [run], |row| row.get(0))?.into_iter().collect();
+        index::summarise(&self.conn, run, &touched).map_err(|error| self.explain(error))
     }
 
     /// Errors as [`Writer::begin_run`] does when this source may not be imported into this archive.
@@ -257,9 +275,8 @@ impl Writer {
     /// Leaves everything as the last commit had it, and folds the log into the file.
     pub fn close(mut self) -> Result<BTreeMap<Kind, Changes>> {
         self.rollback();
-        self.checkpointer.wait();
-        // With readers about this may not go through; the log then stays for the next writer.
-        let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        self.checkpointer.wait().map_err(|error| self.explain(error))?;
+        self.checkpoint("TRUNCATE")?;
         Ok(std::mem::take(&mut self.changes))
     }
 
@@ -283,15 +300,24 @@ impl Writer {
         self.log_bytes += self.batch_bytes;
         if self.log_bytes >= LOG_BYTES {
             self.log_bytes = 0;
-            self.checkpointer.start();
+            self.checkpointer.start().map_err(|error| self.explain(error))?;
             if std::fs::metadata(connect::beside(&self.path, "-wal")).is_ok_and(|log| log.len() > LOG_MAX) {
                 // The copying falls behind: finish it while nothing is added, so that the log starts anew.
-                self.checkpointer.wait();
-                let _ = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+                self.checkpointer.wait().map_err(|error| self.explain(error))?;
+                self.checkpoint("PASSIVE")?;
             }
         }
         (self.batch_items, self.batch_bytes) = (0, 0);
         self.begin()
+    }
+
+    /// Copies the log into the file. With readers about that may not go through; the log then stays for the next
+    /// writer. A disk that fails is another matter: nobody shall believe that all is well.
+    fn checkpoint(&self, how: &str) -> Result<()> {
+        match self.conn.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |_| Ok(())) {
+            Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => Err(self.explain(error)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn begin(&mut self) -> Result<()> {
@@ -305,136 +331,10 @@ impl Writer {
     }
 
     fn rollback(&mut self) {
-        if std::mem::take(&mut self.in_batch) {
+        // A commit that failed may have left its transaction open.
+        if std::mem::take(&mut self.in_batch) || !self.conn.is_autocommit() {
             let _ = self.conn.execute_batch("ROLLBACK");
         }
-    }
-
-    // --- rows ----------------------------------------------------------------------------------------------------
-
-    /// Stores bytes once. Gives the row of the blob, and whether it is new.
-    pub fn put_blob(&mut self, blob: NewBlob) -> Result<(Id, bool)> {
-        match blob::put(&self.conn, blob) {
-            Ok(stored) => Ok(stored),
-            Err(PutError::Archive(error)) => Err(self.explain(error)),
-            Err(PutError::Input(error)) => Err(Error::io("cannot read back spooled bytes", error)),
-        }
-    }
-
-    /// Adds a row and gives its id, which no row of the type ever had.
-    pub fn insert(&mut self, kind: Kind, fields: Fields<'_>, blob: Option<Id>) -> Result<Id> {
-        let table = Table::of(kind);
-        let id = self.next_id(kind)?;
-        let mut names = String::from("id");
-        let mut marks = String::from("?");
-        let mut values = vec![Value::Integer(id)];
-        for (name, value) in with_blob(fields, blob) {
-            names.push_str(", ");
-            names.push_str(name);
-            marks.push_str(", ?");
-            values.push(value);
-        }
-        self.execute(
-            &format!("INSERT INTO {} ({names}) VALUES ({marks})", table.name),
-            rusqlite::params_from_iter(values),
-        )?;
-        self.execute(
-            "INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)",
-            params![kind.name(), id, self.run],
-        )?;
-        self.changes.entry(kind).or_default().new += 1;
-        Ok(id)
-    }
-
-    /// Changes some columns of a row; its former self goes to the history. Gives false if nothing differs.
-    pub fn update(&mut self, kind: Kind, id: Id, fields: Fields<'_>, blob: Option<Id>) -> Result<bool> {
-        let table = Table::of(kind);
-        let values: Vec<(&str, Value)> = with_blob(fields, blob).collect();
-        let compare: Vec<String> = values.iter().map(|(name, _)| format!("{name} IS ?")).collect();
-        let parameters = || values.iter().map(|(_, value)| value.clone()).chain([Value::Integer(id)]);
-        let same: Option<bool> = self
-            .conn
-            .prepare_cached(&format!("SELECT {} FROM {} WHERE id = ?", compare.join(" AND "), table.name))
-            .and_then(|mut statement| {
-                statement.query_row(rusqlite::params_from_iter(parameters()), |row| row.get(0)).optional()
-            })
-            .map_err(|error| self.explain(error))?;
-        if same != Some(false) {
-            return Ok(false);
-        }
-        self.keep_old(kind, id)?;
-        let sets: Vec<String> = values.iter().map(|(name, _)| format!("{name} = ?")).collect();
-        self.execute(
-            &format!("UPDATE {} SET {} WHERE id = ?", table.name, sets.join(", ")),
-            rusqlite::params_from_iter(parameters()),
-        )?;
-        self.changes.entry(kind).or_default().changed += 1;
-        Ok(true)
-    }
-
-    /// Removes a row from the current state; it stays in the history.
-    pub fn remove(&mut self, kind: Kind, id: Id) -> Result<()> {
-        self.keep_old(kind, id)?;
-        self.execute("DELETE FROM originals WHERE kind = ?1 AND id = ?2", params![kind.name(), id])?;
-        self.execute("DELETE FROM since WHERE kind = ?1 AND id = ?2", params![kind.name(), id])?;
-        let removed = self.execute(&format!("DELETE FROM {} WHERE id = ?1", Table::of(kind).name), [id])?;
-        self.changes.entry(kind).or_default().removed += removed as u64;
-        Ok(())
-    }
-
-    /// Copies the row as it stands into the history, unless this run made it: nobody saw that state.
-    pub(super) fn keep_old(&mut self, kind: Kind, id: Id) -> Result<()> {
-        let Some(run) = self.run else { return Ok(()) };
-        let table = Table::of(kind);
-        let blob = if table.has_blob { "t.blob_id" } else { "NULL" };
-        let sql = format!(
-            "INSERT OR REPLACE INTO history (kind, id, first, last, fields, blob_id, original_id, ranges)
-             SELECT ?1, t.id, coalesce(s.first, 0), ?3, {}, {blob}, o.blob_id, o.ranges
-             FROM {} t LEFT JOIN since s ON s.kind = ?1 AND s.id = t.id LEFT JOIN originals o ON o.kind = ?1 AND o.id = t.id
-             WHERE t.id = ?2 AND coalesce(s.first, 0) < ?3",
-            table.fields_json(),
-            table.name
-        );
-        self.execute(&sql, params![kind.name(), id, run])?;
-        self.execute(
-            "INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)",
-            params![kind.name(), id, run],
-        )
-        .map(|_| ())
-    }
-
-    /// Keeps the source's own bytes of an event or a card: a blob, or ranges of one as JSON `[[start,end],…]`.
-    pub fn set_original(&mut self, kind: Kind, id: Id, blob: Id, ranges: Option<&str>) -> Result<()> {
-        self.execute(
-            "INSERT OR REPLACE INTO originals (kind, id, blob_id, ranges) VALUES (?1, ?2, ?3, ?4)",
-            params![kind.name(), id, blob, ranges],
-        )
-        .map(|_| ())
-    }
-
-    /// Keeps the row as it stands for the snapshots before this one, ahead of a change beside its columns.
-    pub fn keep(&mut self, kind: Kind, id: Id) -> Result<()> {
-        self.keep_old(kind, id)
-    }
-
-    fn next_id(&mut self, kind: Kind) -> Result<Id> {
-        let next = match self.next_ids.get(&kind) {
-            Some(next) => *next,
-            None => {
-                let table = Table::of(kind).name;
-                let last: Id = self
-                    .conn
-                    .query_row(
-                        &format!("SELECT max(coalesce((SELECT max(id) FROM {table}), 0), coalesce((SELECT max(id) FROM history WHERE kind = ?1), 0))"),
-                        [kind.name()],
-                        |row| row.get(0),
-                    )
-                    .map_err(|error| self.explain(error))?;
-                last + 1
-            }
-        };
-        self.next_ids.insert(kind, next + 1);
-        Ok(next)
     }
 
     // --- plumbing ------------------------------------------------------------------------------------------------
@@ -485,11 +385,19 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.rollback();
-        if let Some(run) = self.run {
-            let _ = self.conn.execute(
-                "UPDATE snapshots SET state = 'interrupted', ended = ?2 WHERE id = ?1 AND state = 'running'",
-                params![run, now()],
-            );
+        if self.run.is_some() {
+            // Where that fails too, the next run does it.
+            let _ = self
+                .begin()
+                .and_then(|()| self.note_stopped_run())
+                .and_then(|()| {
+                    self.execute(
+                        "UPDATE snapshots SET state = 'interrupted', ended = ?1 WHERE state = 'running'",
+                        [now()],
+                    )
+                })
+                .and_then(|_| self.commit());
+            self.rollback();
         }
     }
 }
@@ -499,8 +407,32 @@ pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn with_blob(fields: Fields<'_>, blob: Option<Id>) -> impl Iterator<Item = (&'static str, Value)> {
-    fields.iter().cloned().chain(blob.map(|id| ("blob_id", Value::Integer(id))))
+/// Makes an empty archive. It gets its name when it is whole, so a killed import leaves either none or one that can be
+/// read. The caller holds the lock.
+fn make(path: &Path) -> Result<()> {
+    let unnamed = connect::beside(path, ".new");
+    let remove = || {
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let _ = std::fs::remove_file(connect::beside(&unnamed, suffix));
+        }
+    };
+    // Those of a run that was killed at this point.
+    remove();
+    let made = connect::open_writer(&unnamed).and_then(|conn| {
+        let mut writer = Writer::on(conn, unnamed.clone(), None);
+        writer.prepare(true)?;
+        writer.close()
+    });
+    let named = made.and_then(|_| {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::rename(&unnamed, path)
+            .and_then(|()| std::fs::File::open(directory)?.sync_all())
+            .map_err(|error| Error::io(format!("cannot make archive {}", path.display()), error))
+    });
+    if named.is_err() {
+        remove();
+    }
+    named
 }
 
 /// The path with links resolved, so that two names of one archive share one lock.

@@ -12,6 +12,7 @@ use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -91,8 +92,11 @@ impl Mount {
         let stays = std::env::var_os(STAYS).is_some();
         let options = MountOptions::parse(&self.options)?;
         // Everything that can be wrong is looked at here, while there is a terminal to say so.
-        let reader = Arc::new(Reader::open(&self.archive)?);
         let directory = mountpoint::prepare(&self.directory, &self.archive, &|text| ui.info(text))?;
+        let reader = Arc::new(Reader::open(&self.archive)?);
+        // The process that stays leaves the directory that a relative path starts from.
+        let log_file = self.log_file.as_deref().map(std::path::absolute).transpose();
+        let log_file = log_file.map_err(|error| Error::io("cannot name the log file", error))?;
         if !self.foreground && !stays {
             return self.start(ui, &directory);
         }
@@ -115,7 +119,7 @@ impl Mount {
         if stays {
             rustix::process::setsid().ok();
         }
-        let log = Log { file: self.log_file.clone(), to_terminal: !stays };
+        let log = Log { file: log_file, to_terminal: !stays };
         let shown = directory.display().to_string();
         serve(
             tree,
@@ -136,8 +140,11 @@ impl Mount {
     fn start(&self, ui: &Ui, directory: &std::path::Path) -> Result<()> {
         let fail = |error| Error::io("cannot start the process of the mount", error);
         let program = std::env::current_exe().map_err(fail)?;
+        // Its name too: as a mount helper the program is called in another way.
+        let mut arguments = std::env::args_os();
         let mut child = Command::new(program)
-            .args(std::env::args_os().skip(1))
+            .arg0(arguments.next().unwrap_or_else(|| "vandelay".into()))
+            .args(arguments)
             .env(STAYS, "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -201,7 +208,7 @@ impl Umount {
     pub fn run(self, ui: &Ui) -> Result<()> {
         let mounted = mountpoint::mounted()?;
         for directory in &self.directories {
-            let absolute = std::path::absolute(directory)
+            let absolute = mountpoint::without_links(directory)
                 .map_err(|error| Error::io(format!("cannot unmount {}", directory.display()), error))?;
             let real = std::fs::canonicalize(directory).unwrap_or_else(|_| absolute.clone());
             let Some(mount) = mounted.iter().find(|mount| mount.directory == absolute || mount.directory == real)

@@ -31,11 +31,9 @@ impl Ui {
 
     /// A line of the result. Ends the program quietly when nobody reads it any more.
     pub fn line(&self, text: &str) {
-        if self.stdout_is_terminal {
-            self.raw(format!("{}\n", clean(text)).as_bytes());
-        } else {
-            self.raw(format!("{text}\n").as_bytes());
-        }
+        // What is piped may still end on a terminal; a script wants letters as they are.
+        let shown = if self.stdout_is_terminal { clean(text) } else { without_controls(text) };
+        self.raw(format!("{shown}\n").as_bytes());
     }
 
     /// A JSON object as a line of the result.
@@ -125,6 +123,15 @@ pub fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if is_harmless(c) || c == '\n' || c == '\t' { c.to_string() } else { c.escape_default().to_string() })
         .collect()
+}
+
+/// Control characters are shown, not obeyed; everything else stays.
+fn without_controls(text: &str) -> String {
+    let is_control = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.chars().any(is_control) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if is_control(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// The progress display of an import.

@@ -363,7 +363,8 @@ mod tests {
         assert_eq!(name("a,S=99999999999999999999").size(), None);
         assert_eq!(name("a,S=").size(), None);
         assert_eq!(name("1700000000.a").received(NOW), Some(1_700_000_000));
-        assert_eq!(name("5.a").received(NOW), Some(5));
+        assert_eq!(name("5.a").received(NOW), None, "a counter");
+        assert_eq!(name("5.a.vandelay,S=3").received(NOW), Some(5), "our own");
         assert_eq!(name("0.a").received(NOW), None);
         assert_eq!(name("a1").received(NOW), None);
         assert_eq!(name("1800086400.a").received(NOW), Some(NOW + 86_400));

@@ -32,7 +32,8 @@ pub fn mounted() -> Result<Vec<Mounted>> {
 }
 
 fn answers(directory: &Path) -> bool {
-    !matches!(fs::metadata(directory), Err(error) if error.raw_os_error() == Some(libc::ENOTCONN))
+    // The kernel remembers attributes longer than the process lives; this it always asks for.
+    !matches!(rustix::fs::statfs(directory), Err(rustix::io::Errno::NOTCONN))
 }
 
 /// `\040` and its kin, as the kernel writes them.
@@ -66,7 +67,7 @@ pub fn prepare(directory: &Path, archive: &Path, say: &dyn Fn(&str)) -> Result<P
     let refuse = |why: String, hint: &str| {
         Err(Error::new(Fault::Usage, format!("cannot mount at {}: {why}", directory.display())).hint(hint))
     };
-    let absolute = std::path::absolute(directory)
+    let absolute = without_links(directory)
         .map_err(|error| Error::io(format!("cannot mount at {}", directory.display()), error))?;
     if let Some(stale) = mounted()?.into_iter().find(|mounted| mounted.directory == absolute && !mounted.answers) {
         unmount(&stale.directory, true)?;
@@ -92,8 +93,8 @@ pub fn prepare(directory: &Path, archive: &Path, say: &dyn Fn(&str)) -> Result<P
         );
     }
     // Over the archive's own directory, or one above it, the mount would hide the file that it reads.
-    let archive = fs::canonicalize(archive)
-        .map_err(|error| Error::io(format!("cannot open archive {}", archive.display()), error))?;
+    // One that cannot be found is the business of who opens it.
+    let archive = fs::canonicalize(archive).unwrap_or_else(|_| archive.to_owned());
     if archive.starts_with(&real) {
         return refuse(
             format!("the archive {} lies in it", archive.display()),
@@ -106,6 +107,15 @@ pub fn prepare(directory: &Path, archive: &Path, say: &dyn Fn(&str)) -> Result<P
         return refuse("it is not empty".to_owned(), "choose an empty directory");
     }
     Ok(real)
+}
+
+/// The real path of a directory, of which only the parents are looked at: a dead mount cannot be.
+pub fn without_links(directory: &Path) -> std::io::Result<PathBuf> {
+    let absolute = std::path::absolute(directory)?;
+    Ok(match (absolute.parent().map(fs::canonicalize), absolute.file_name()) {
+        (Some(Ok(parent)), Some(name)) => parent.join(name),
+        _ => absolute,
+    })
 }
 
 /// Unmounts. `lazy`: at once for new users, and for those who are in it when they leave.

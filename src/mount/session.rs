@@ -6,6 +6,8 @@ use crate::tree::{Node, Tree};
 use fuser::{Config, MountOption, SessionACL};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::mem::ManuallyDrop;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,6 +44,7 @@ pub fn serve(
     say: impl Fn(&str) + Send + Sync + Clone + 'static,
     ready: impl FnOnce(),
 ) -> Result<()> {
+    keep_memory_flat();
     // What cannot be listed should not be mounted.
     tree.children(Node::ROOT, 0, 1)?;
     let mut signals =
@@ -52,8 +55,9 @@ pub fn serve(
         fuser::Session::new(adapter, directory, &config(options)).map_err(|error| explain(directory, error))?;
     let session = session.spawn().map_err(|error| Error::io("cannot start the threads of the mount", error))?;
     // The kernel answers for the root only after the first exchange with us.
-    std::fs::metadata(directory)
-        .map_err(|error| Error::io(format!("the mount at {} does not answer", directory.display()), error))?;
+    let device = std::fs::metadata(directory)
+        .map_err(|error| Error::io(format!("the mount at {} does not answer", directory.display()), error))?
+        .dev();
     ready();
 
     let handle = signals.handle();
@@ -61,6 +65,10 @@ pub fn serve(
     let watcher = std::thread::spawn(move || {
         let mut asked = false;
         for signal in signals.forever() {
+            // Once we are detached, what is mounted there is none of our business.
+            if !std::fs::metadata(&target).is_ok_and(|meta| meta.dev() == device) {
+                return;
+            }
             match mountpoint::unmount(&target, asked || signal == SIGHUP) {
                 Ok(()) => return,
                 Err(error) if error.kind == Fault::Locked => {
@@ -73,10 +81,25 @@ pub fn serve(
             }
         }
     });
-    let ended = session.join();
+    // Dropped, fuser would unmount the directory once more. A detached mount ends with its last user, and by then the
+    // directory may be another one's.
+    let session = ManuallyDrop::new(session);
+    // SAFETY: the handle is read once, and what it is read from is never dropped.
+    let worker = unsafe { std::ptr::read(&session.guard) };
+    let ended = worker.join().unwrap_or_else(|_| Err(std::io::Error::other("a thread of it panicked")));
     handle.close();
     let _ = watcher.join();
     ended.map_err(|error| Error::io(format!("the mount at {} broke", directory.display()), error))
+}
+
+/// Keeps the allocator from holding on to the space of messages that were read once: without this a mount that read
+/// 2 GB kept three times of what its cache may hold.
+fn keep_memory_flat() {
+    // SAFETY: mallopt only sets numbers of the allocator; no other thread runs yet that could set them too.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
 }
 
 fn config(options: &Options) -> Config {

@@ -3,7 +3,7 @@
 //!
 //! A scope is a folder; its key is the decoded path (`INBOX`, `Archive/2024`). An entry is a message file; its key is
 //! the file name before the flags, its `rev` is size and time of the file, its locator the rest of its path.
-//! [`tree`] finds the folders, [`list`] reads their directories, [`fetch`] reads files and [`unpack`] those that are
+//! `tree` finds the folders, `list` reads their directories, `fetch` reads files and `unpack` those that are
 //! compressed.
 
 use std::path::{Path, PathBuf};
@@ -129,6 +129,10 @@ impl Source for Maildir {
         let containers = self.folders.iter().map(|folder| &folder.container);
         let containers = containers.filter(|container| wanted.contains(container.key.as_str())).cloned().collect();
         Ok((scopes, containers))
+    }
+
+    fn hides(&self, kind: model::Kind, key: &str) -> bool {
+        kind == model::Kind::Email && !self.options.filter.selects(key)
     }
 
     fn list(&mut self, scope: &Scope, _cursor: &str) -> Result<Listing> {

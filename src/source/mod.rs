@@ -81,6 +81,11 @@ pub trait Source: Send {
     /// A scope that is not named here is gone with all its items.
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)>;
 
+    /// True if a filter of this run would hide this scope, were it still there: then it is not taken for gone.
+    fn hides(&self, _kind: Kind, _key: &str) -> bool {
+        false
+    }
+
     /// Lists one scope. `cursor` is what the last complete run over it got, or empty.
     /// An error fails the scope: nothing in it changes in the archive.
     fn list(&mut self, scope: &Scope, cursor: &str) -> Result<Listing>;

@@ -158,6 +158,10 @@ fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progress)
             if let Some(kind) = Kind::from_token(&identity.0)
                 .filter(|_| !identity.1.is_empty() && !named.contains(identity) && !survey.is_below_failed(&identity.1))
             {
+                if source.hides(kind, &identity.1) {
+                    survey.hidden.insert(identity.1.clone());
+                    continue;
+                }
                 let mut items = Vec::new();
                 ledger.each_known(scope.row, &mut |item| items.push((item.key.into(), item.local_id)))?;
                 *survey.known.entry(kind).or_default() += items.len() as u64;

@@ -11,8 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 /// Bytes that may wait for the writer.
 const IN_FLIGHT: u64 = 12 << 20;
 
-/// Items that may wait for the writer.
-const QUEUE: usize = 512;
+/// Items that may wait for the writer; two more are on their way in and out.
+const QUEUE: usize = 60;
 
 /// An item that only has to be written.
 pub struct Ready {

@@ -69,14 +69,17 @@ impl Tree {
                 let record = self.record(&view, Kind::Email, node.row)?;
                 let links = crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]")).len().max(1);
                 let received = record.text("received_at").map_or(0, crate::archive::epoch);
-                Stat { links: links as u32, ..file(self.size(node)?, received) }
+                Stat { links: links as u32, ctime: view.ctime(record.first)?, ..file(self.size(node)?, received) }
             }
             What::Event | What::Card => {
                 let kind = if node.what == What::Event { Kind::Calendar } else { Kind::AddressBook };
                 let item = self.item(&view, kind, node.row)?;
                 Stat { links: item.links, ..file(self.size(node)?, item.modified) }
             }
-            What::Script => file(self.size(node)?, view.time),
+            What::Script => {
+                let modified = view.scripts()?.get(node.row).ok_or_else(no_such)?.modified;
+                file(self.size(node)?, modified)
+            }
             What::ActiveScript => Stat { sort: Sort::Link, ..file(self.read_link(node)?.len() as u64, view.time) },
             What::FileNode => {
                 let place = view.files()?.get(node.row).ok_or_else(no_such)?;
@@ -217,9 +220,9 @@ impl Tree {
             }
             What::Cur => {
                 let after = after.saturating_sub(FIXED) as Id;
-                lines.extend(
-                    view.messages(node.row, after, limit)?.iter().map(|listed| self.message_line(&view, node, listed)),
-                );
+                for listed in view.messages(node.row, after, limit)? {
+                    lines.push(self.message_line(&view, node, &listed)?);
+                }
             }
             What::Calendars | What::Contacts | What::MergedCalendars | What::MergedContacts => {
                 let (kind, what, extension) = match node.what {
@@ -350,15 +353,15 @@ impl Tree {
     fn find_message(&self, view: &View, parent: Node, name: &str) -> Result<Option<Child>> {
         let Some(id) = name.split('.').nth(1).and_then(|id| id.parse::<Id>().ok()) else { return Ok(None) };
         let Some(listed) = view.message(parent.row, id)? else { return Ok(None) };
-        let line = self.message_line(view, parent, &listed);
+        let line = self.message_line(view, parent, &listed)?;
         Ok(Some(line).filter(|line| line.name == name))
     }
 
-    pub(super) fn message_line(&self, view: &View, cur: Node, listed: &Listed) -> Child {
+    pub(super) fn message_line(&self, view: &View, cur: Node, listed: &Listed) -> Result<Child> {
         let separator = self.options.info_separator;
-        let stat =
-            Stat { sort: Sort::File, size: listed.size, mtime: listed.received, ctime: view.time, links: listed.links };
-        Child {
+        let ctime = view.ctime(listed.first)?;
+        let stat = Stat { sort: Sort::File, size: listed.size, mtime: listed.received, ctime, links: listed.links };
+        Ok(Child {
             // The head of the name is the date of arrival; Maildir knows none before 1970.
             name: format!(
                 "{}.{}.vandelay,S={}{separator}2,{}",
@@ -371,7 +374,7 @@ impl Tree {
             cookie: FIXED + listed.email as u64,
             stat: Some(stat),
             sort: Sort::File,
-        }
+        })
     }
 
     /// An item by its row alone.

@@ -74,7 +74,8 @@ impl Tree {
                 let mut paths = Vec::new();
                 for mailbox in mailboxes {
                     let Some(listed) = view.message(mailbox, id)? else { continue };
-                    let line = self.message_line(&view, Node::single(What::Cur, 0).beside(What::Cur, mailbox), &listed);
+                    let line =
+                        self.message_line(&view, Node::single(What::Cur, 0).beside(What::Cur, mailbox), &listed)?;
                     let folder =
                         join("mail", view.folders()?.path(mailbox).iter().map(|place| place.name.as_str()).collect());
                     paths.push(format!("{folder}/cur/{}", line.name));

@@ -15,6 +15,8 @@ use std::sync::{Arc, OnceLock};
 pub struct Folder {
     pub role: Option<String>,
     pub is_subscribed: bool,
+    /// The snapshot in which it became what it is; 0 where nobody knows.
+    pub first: i64,
 }
 
 /// What a file node is beside its name.
@@ -121,6 +123,8 @@ pub struct View {
     event_shelves: OnceLock<HashMap<Id, Arc<Shelf>>>,
     card_shelves: OnceLock<HashMap<Id, Arc<Shelf>>>,
     ages: OnceLock<HashMap<Id, Age>>,
+    /// When each snapshot ended.
+    times: OnceLock<HashMap<i64, i64>>,
 }
 
 impl View {
@@ -139,6 +143,7 @@ impl View {
             event_shelves: OnceLock::new(),
             card_shelves: OnceLock::new(),
             ages: OnceLock::new(),
+            times: OnceLock::new(),
         }
     }
 
@@ -153,6 +158,7 @@ impl View {
                 let folder = Folder {
                     role: record.text("role").map(str::to_owned),
                     is_subscribed: record.number("is_subscribed") != Some(0),
+                    first: record.first,
                 };
                 rows.push((record.id, record.number("parent_id"), name, folder));
             })?;
@@ -223,18 +229,35 @@ impl View {
         Ok(ages.values().map(|age| age.own).max().unwrap_or(self.time))
     }
 
+    /// When a snapshot ended, in seconds since 1970, if it is known.
+    fn changed(&self, snapshot: i64) -> Result<Option<i64>> {
+        let times = load(&self.times, || {
+            let ended = self
+                .reader
+                .snapshots()?
+                .into_iter()
+                .filter_map(|snapshot| Some((snapshot.id, epoch(&snapshot.ended?))));
+            Ok(ended.collect::<HashMap<i64, i64>>())
+        })?;
+        Ok(times.get(&snapshot).copied().filter(|time| *time > 0))
+    }
+
+    /// The ctime of what became what it is in a snapshot. Programs that look at it again when it is newer (mu) must
+    /// not take every import for a change of everything.
+    pub fn ctime(&self, first: i64) -> Result<i64> {
+        Ok(self.changed(first)?.unwrap_or(self.time))
+    }
+
     fn ages(&self) -> Result<HashMap<Id, Age>> {
-        let times: HashMap<i64, i64> = self
-            .reader
-            .snapshots()?
-            .into_iter()
-            .map(|snapshot| (snapshot.id, snapshot.ended.as_deref().map_or(0, epoch)))
-            .collect();
         let folders = self.folders()?;
         let mut ages = HashMap::new();
         for place in folders.all() {
             let state = self.state(place.id)?;
-            let changed = times.get(&state.changed).copied().filter(|time| *time > 0).unwrap_or(self.time);
+            // One that never held a message is as old as itself, not as the moment: nothing in it is new.
+            let changed = match self.changed(state.changed)? {
+                Some(time) => time,
+                None => self.changed(place.data.first)?.unwrap_or(self.time),
+            };
             // A first import shows the dates of the mail. A later change must be seen by programs that compare the
             // time of a directory to know whether to look into it again, even if only old mail came or went.
             let own = match (state.newest, state.changed > state.made) {
@@ -307,7 +330,14 @@ impl View {
                     let table = Keywords::assign(named.iter().map(String::as_str));
                     let flags = Flags::from_keywords(keywords.iter().map(String::as_str), &table).letters().into();
                     let received = epoch(record.text("received_at").unwrap_or_default());
-                    mailboxes.entry(place).or_default().push(Listed { email: record.id, received, size, links, flags });
+                    mailboxes.entry(place).or_default().push(Listed {
+                        email: record.id,
+                        received,
+                        size,
+                        links,
+                        flags,
+                        first: record.first,
+                    });
                 }
             })?;
             if let Some(error) = failed {
@@ -359,7 +389,7 @@ impl View {
                 id: record.id,
                 name: String::new(),
                 raw: uid,
-                modified: if time == 0 { self.time } else { time },
+                modified: if time == 0 { self.ctime(record.first).unwrap_or(self.time) } else { time },
                 is_active: false,
                 links: collections.len().max(1) as u32,
                 stored: record.original,
@@ -386,7 +416,7 @@ impl View {
                     id: record.id,
                     name: String::new(),
                     raw: name,
-                    modified: self.time,
+                    modified: self.ctime(record.first).unwrap_or(self.time),
                     is_active,
                     links: 1,
                     stored,
@@ -405,7 +435,7 @@ impl View {
             let mut links = Vec::new();
             self.each(Kind::FileNode, |record| {
                 let modified = record.text("modified").or(record.text("created")).map_or(0, epoch);
-                let modified = if modified == 0 { self.time } else { modified };
+                let modified = if modified == 0 { self.ctime(record.first).unwrap_or(self.time) } else { modified };
                 let kind = match (record.text("node_type"), record.blob) {
                     (Some("directory"), _) => FileKind::Directory,
                     (Some("symlink"), _) => {

@@ -1,8 +1,13 @@
 //! What the tests share: running the program, temporary Maildirs, and the rule that a skipped test fails in CI.
 #![allow(dead_code)]
 
+pub mod account;
+pub mod v1;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 /// The built program.
 pub fn vandelay() -> Command {
@@ -45,7 +50,10 @@ pub fn skip(why: &str) {
 
 /// True if a program is installed; else the test has to be skipped.
 pub fn has(program: &str) -> bool {
-    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|output| output.status.success());
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output()
+        .is_ok_and(|output| output.status.success());
     if !found {
         skip(&format!("{program} is not installed"));
     }
@@ -55,12 +63,16 @@ pub fn has(program: &str) -> bool {
 /// A corpus of ../shared/corpora, unpacked into `into`. `None` if it is not there.
 pub fn corpus(name: &str, into: &Path) -> Option<PathBuf> {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-    let archive = [shared, PathBuf::from("/work/shared/corpora")].into_iter().map(|base| base.join(format!("{name}.tar.zst"))).find(|path| path.exists());
+    let archive = [shared, PathBuf::from("/work/shared/corpora")]
+        .into_iter()
+        .map(|base| base.join(format!("{name}.tar.zst")))
+        .find(|path| path.exists());
     let Some(archive) = archive else {
         skip(&format!("the corpus {name} is not there"));
         return None;
     };
-    let status = Command::new("tar").arg("--zstd").arg("-xf").arg(&archive).arg("-C").arg(into).status().expect("tar runs");
+    let status =
+        Command::new("tar").arg("--zstd").arg("-xf").arg(&archive).arg("-C").arg(into).status().expect("tar runs");
     assert!(status.success(), "{} unpacks", archive.display());
     Some(into.join(name))
 }
@@ -106,4 +118,213 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = vandelay().arg("umount").arg("--lazy").arg(&self.at).output();
     }
+}
+
+/// A Maildir of `count` messages of about `size` bytes: two thirds in its root, the rest in two folders.
+pub fn maildir(at: &Path, count: u32, size: usize) -> PathBuf {
+    for number in 0..count {
+        let folder = match number % 6 {
+            4 => at.join(".Work"),
+            5 => at.join(".Work.Old & done"),
+            _ => at.to_owned(),
+        };
+        let mut bytes = message(number);
+        while bytes.len() < size {
+            bytes.extend_from_slice(&filler(u64::from(number) << 20 | bytes.len() as u64));
+        }
+        deliver(
+            &folder,
+            &format!("{}.M{number}P1.host:2,{}", 1_600_000_000 + number, ["", "S", "FS"][number as usize % 3]),
+            &bytes,
+        );
+    }
+    at.to_owned()
+}
+
+/// A line of 64 letters that no other number has.
+pub fn filler(number: u64) -> Vec<u8> {
+    let mut line = blake3::hash(&number.to_le_bytes()).to_hex().as_bytes()[..62].to_vec();
+    line.extend_from_slice(b"\r\n");
+    line
+}
+
+/// Numbers that look random and are the same at every run (SplitMix64).
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// The next number.
+    pub fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.roll() % bound as u64) as usize
+    }
+}
+
+/// True where the long versions of tests are wanted.
+pub fn soak() -> bool {
+    std::env::var_os("VANDELAY_SOAK").is_some()
+}
+
+/// The tables of Vandelay 1.x that hold an account.
+pub const CONTENT: [&str; 10] = [
+    "mailboxes",
+    "emails",
+    "identities",
+    "sieve_scripts",
+    "address_books",
+    "contact_cards",
+    "calendars",
+    "calendar_events",
+    "participant_identities",
+    "file_nodes",
+];
+
+/// Every row of the content tables, blobs by their hash: equal text means equal content.
+pub fn dump(archive: &Path) -> String {
+    let conn = rusqlite::Connection::open(archive).expect("the archive opens");
+    let mut text = String::new();
+    for table in CONTENT {
+        let mut statement = conn.prepare(&format!("SELECT * FROM {table} ORDER BY id")).expect("a table");
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let mut rows = statement.query([]).expect("rows");
+        while let Some(row) = rows.next().expect("a row") {
+            text.push_str(table);
+            for (at, column) in columns.iter().enumerate() {
+                let value: rusqlite::types::Value = row.get(at).expect("a value");
+                text.push_str(&match (column.as_str(), value) {
+                    ("blob_id", rusqlite::types::Value::Integer(blob)) => format!(" {}", blob_hash(&conn, blob)),
+                    (_, value) => format!(" {value:?}"),
+                });
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn blob_hash(conn: &rusqlite::Connection, blob: i64) -> String {
+    let hash: Vec<u8> =
+        conn.query_row("SELECT hash FROM blobs WHERE id = ?1", [blob], |row| row.get(0)).expect("a blob");
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// All files of a tree with their bytes, by path; directories end with `/` and have none. Links are their targets.
+pub fn tree(archive: &Path, at: &str) -> BTreeMap<String, Vec<u8>> {
+    use vandelay::tree::{Options, Sort, Tree, walk};
+    let reader = Arc::new(vandelay::archive::Reader::open(archive).expect("an archive"));
+    let options = Options { at: at.parse().expect("a moment"), ..Options::default() };
+    let tree = Tree::open(reader, options).expect("a tree");
+    let mut found = BTreeMap::new();
+    walk::walk(&tree, tree.resolve("").expect("a root"), |step| {
+        let node = step.child.node;
+        let (name, bytes) = match step.child.sort {
+            Sort::Directory => (format!("{}/", step.path), Vec::new()),
+            Sort::Link => (step.path.to_owned(), tree.read_link(node)?.into_bytes()),
+            Sort::File => (step.path.to_owned(), tree.read(node, 0, 1 << 24)?),
+        };
+        assert!(found.insert(name, bytes).is_none(), "{} is listed once", step.path);
+        Ok(true)
+    })
+    .expect("the tree can be walked");
+    found
+}
+
+/// Everything that lies in a directory, with mode, size and digest: equal text means that nobody touched it.
+pub fn listing(directory: &Path) -> String {
+    let mut lines: Vec<String> = std::fs::read_dir(directory)
+        .expect("a directory")
+        .map(|entry| {
+            let entry = entry.expect("an entry");
+            let meta = entry.metadata().expect("its metadata");
+            let hash = if meta.is_file() { digest(&entry.path()) } else { String::new() };
+            format!(
+                "{:?} {:o} {} {hash} {:?}",
+                entry.file_name(),
+                std::os::unix::fs::PermissionsExt::mode(&meta.permissions()),
+                meta.len(),
+                meta.modified().ok()
+            )
+        })
+        .collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+/// The digest of a file.
+pub fn digest(path: &Path) -> String {
+    let mut hasher = blake3::Hasher::new();
+    std::io::copy(&mut std::fs::File::open(path).expect("a file"), &mut hasher).expect("it can be read");
+    hasher.finalize().to_hex().to_string()
+}
+
+/// A tmpfs of its own; unmounted on drop. `None` where that is not allowed.
+pub struct Tmpfs {
+    pub at: PathBuf,
+}
+
+impl Tmpfs {
+    /// Mounts one with these options, e.g. `size=4m`.
+    pub fn new(at: &Path, options: &str) -> Option<Tmpfs> {
+        std::fs::create_dir_all(at).expect("a mountpoint");
+        let output =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output().expect("mount runs");
+        if !output.status.success() {
+            skip(&format!("a tmpfs cannot be mounted: {}", String::from_utf8_lossy(&output.stderr)));
+            return None;
+        }
+        Some(Tmpfs { at: at.to_owned() })
+    }
+
+    /// Mounts it again with other options, e.g. `ro`.
+    pub fn remount(&self, options: &str) {
+        let status = Command::new("mount")
+            .args(["-o", &format!("remount,{options}")])
+            .arg(&self.at)
+            .status()
+            .expect("mount runs");
+        assert!(status.success(), "remount,{options}");
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.at).output();
+    }
+}
+
+/// Fails if the program panicked or died from a signal; gives its exit code.
+pub fn calm(output: &Output, what: &str) -> i32 {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let code = output.status.code().unwrap_or_else(|| panic!("{what}: {}: {said}", output.status));
+    assert!(code != 101 && !said.contains("panicked"), "{what}: {said}");
+    code
+}
+
+/// What the notes about mailboxes say must be what the index of messages adds up to.
+pub fn mailbox_notes_are_true(archive: &Path) {
+    let conn = rusqlite::Connection::open(archive).expect("the archive opens");
+    let wrong: Vec<String> = conn
+        .prepare(
+            "SELECT mailbox_id, emails, bytes, newest, (SELECT count(*) FROM email_index i WHERE i.mailbox_id = s.mailbox_id AND last IS NULL) AS n
+             FROM mailbox_state s WHERE emails <> n
+             OR bytes <> (SELECT coalesce(sum(size), 0) FROM email_index i WHERE i.mailbox_id = s.mailbox_id AND last IS NULL)
+             OR newest <> (SELECT coalesce(max(received), 0) FROM email_index i WHERE i.mailbox_id = s.mailbox_id AND last IS NULL)
+             UNION ALL SELECT DISTINCT mailbox_id, -1, -1, -1, -1 FROM email_index WHERE mailbox_id NOT IN (SELECT mailbox_id FROM mailbox_state)",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| {
+                    Ok(format!("mailbox {}: {} messages noted, {} there", row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(4)?))
+                })?
+                .collect()
+        })
+        .expect("the notes can be read");
+    assert_eq!(wrong, [] as [String; 0], "mailbox_state of {}", archive.display());
 }
