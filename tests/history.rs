@@ -312,12 +312,17 @@ fn ids_are_not_used_again_after_forgetting() {
 
 // --- the model --------------------------------------------------------------------------------------------------------
 
+/// Folder and base name of a message.
+type Place = (String, String);
+
+/// Flags and bytes of a message.
+type Message = (String, Vec<u8>);
+
 /// What a Maildir holds: folders, and messages by file name.
 #[derive(Clone, Default)]
 struct Model {
     folders: BTreeSet<String>,
-    /// Folder and base name to flags and bytes.
-    messages: BTreeMap<(String, String), (String, Vec<u8>)>,
+    messages: BTreeMap<Place, Message>,
 }
 
 struct World {
@@ -341,7 +346,7 @@ impl World {
         self.model.folders.iter().nth(at).expect("a folder").clone()
     }
 
-    fn any_message(&mut self) -> Option<((String, String), (String, Vec<u8>))> {
+    fn any_message(&mut self) -> Option<(Place, Message)> {
         if self.model.messages.is_empty() {
             return None;
         }

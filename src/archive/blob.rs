@@ -173,9 +173,8 @@ pub fn find(conn: &Connection, id: Id) -> rusqlite::Result<Option<Blob>> {
     let digest = Digest(hash.unwrap_or_default());
     let chunked = kind == "text";
     let size = if chunked {
-        conn.prepare_cached("SELECT size FROM large_blobs WHERE blob_id = ?1")?
-            .query_row([id], |row| row.get::<_, i64>(0))
-            .optional()
+        conn.prepare_cached("SELECT size FROM large_blobs WHERE blob_id = ?1")
+            .and_then(|mut statement| statement.query_row([id], |row| row.get::<_, i64>(0)).optional())
             .or_else(|error| if no_such_table(&error) { Ok(None) } else { Err(error) })?
             .unwrap_or(0)
     } else {

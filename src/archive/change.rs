@@ -121,7 +121,7 @@ impl Writer {
                 let last: Id = self
                     .conn
                     .query_row(
-                        &format!("SELECT max(coalesce((SELECT max(id) FROM {table}), 0), coalesce((SELECT max(id) FROM history WHERE kind = ?1), 0))"),
+                        &format!("SELECT max(coalesce((SELECT max(id) FROM {table}), 0), coalesce((SELECT max(id) FROM history WHERE kind = ?1), 0), coalesce((SELECT id FROM last_ids WHERE kind = ?1), 0))"),
                         [kind.name()],
                         |row| row.get(0),
                     )

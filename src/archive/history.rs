@@ -6,6 +6,7 @@ use super::write::Writer;
 use crate::error::Result;
 use crate::model::{Id, Kind};
 use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
+use rusqlite::limits::Limit;
 use rusqlite::params;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -182,6 +183,8 @@ impl Writer {
         for id in drop {
             forgotten.snapshots += self.execute("DELETE FROM snapshots WHERE id = ?1", [id])? as u64;
         }
+        // An id is not given again, also when nothing tells any more who had it.
+        self.execute("INSERT OR REPLACE INTO last_ids (kind, id) SELECT kind, max(id) FROM (SELECT kind, id FROM last_ids UNION ALL SELECT kind, id FROM history) GROUP BY kind", [])?;
         // A state is shown by the snapshots from `first` up to `last` without it.
         let unseen = "NOT EXISTS (SELECT 1 FROM snapshots s WHERE s.id >= first AND s.id < last)";
         forgotten.states = self.execute(&format!("DELETE FROM history WHERE {unseen}"), [])? as u64;
@@ -230,7 +233,11 @@ impl Writer {
 
     /// Gives free pages back to the file system, by writing the archive anew in its place.
     pub fn compact(&mut self) -> Result<()> {
-        self.run_sql("VACUUM")
+        // VACUUM attaches the copy that it writes.
+        self.conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1).map_err(|error| self.explain(error))?;
+        let done = self.run_sql("VACUUM");
+        self.conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(|error| self.explain(error))?;
+        done
     }
 
     /// Snapshots that may be dropped: id and end of each that has ended.

@@ -227,16 +227,22 @@ pub fn after_foreign_writer(conn: &Connection, run: i64) -> rusqlite::Result<()>
             &format!("INSERT OR IGNORE INTO since (kind, id, first) SELECT ?1, id, ?2 FROM {name}"),
             params![kind, run],
         )?;
-        conn.execute(
-            &format!(
-                "DELETE FROM origins WHERE scope_id IN (SELECT id FROM scopes WHERE kind = ?1) AND local_id NOT IN (SELECT id FROM {name})"
-            ),
-            [kind],
-        )?;
     }
     // Rows of emails that went to the history keep their place in the index through a copy made from there.
     rebuild(conn, run)?;
     restore_history(conn)
+}
+
+/// Items whose row is gone are not known any more.
+pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
+    for table in &super::schema::TABLES {
+        let sql = format!(
+            "DELETE FROM origins WHERE scope_id IN (SELECT id FROM scopes WHERE kind = ?1) AND local_id NOT IN (SELECT id FROM {})",
+            table.name
+        );
+        conn.execute(&sql, [table.kind.name()])?;
+    }
+    Ok(())
 }
 
 /// Adds the former states of emails to the index.

@@ -4,7 +4,7 @@ use super::read::{Moment, Reader};
 use super::schema::Table;
 use crate::error::Result;
 use crate::model::{Id, Kind};
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Text longer than this is not read from a content row: no honest object is described by so much.
@@ -171,8 +171,11 @@ impl Reader {
                     .get::<_, Option<Id>>(3)?
                     .map(|blob| Ok::<_, rusqlite::Error>((blob, row.get(4)?)))
                     .transpose()?;
-                let values = (0..table.columns.len()).map(|at| row.get(5 + at)).collect::<rusqlite::Result<_>>()?;
-                records.push(Record { kind, id, first, blob: row.get(2)?, original, values });
+                let values =
+                    (0..table.columns.len()).map(|at| tolerant(row, 5 + at)).collect::<rusqlite::Result<_>>()?;
+                // What is no number refers to no blob; `verify` says so.
+                let blob = row.get_ref(2)?.as_i64().ok();
+                records.push(Record { kind, id, first, blob, original, values });
             }
             if count == limit && only.is_none() {
                 last = Some(previous);
@@ -308,8 +311,23 @@ fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
         received: row.get(1)?,
         size: row.get::<_, i64>(2)?.max(0) as u64,
         links: row.get::<_, i64>(3)?.clamp(1, i64::from(u32::MAX)) as u32,
-        flags: row.get::<_, String>(4)?.into(),
+        // They become part of a file name: nothing but letters does.
+        flags: row.get::<_, String>(4)?.chars().filter(char::is_ascii_alphabetic).take(40).collect::<String>().into(),
         first: row.get(5)?,
+    })
+}
+
+/// A value of a column. Text that is no UTF-8 is taken for bytes.
+fn tolerant(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Value> {
+    Ok(match row.get_ref(at)? {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Value::Text(text.to_owned()),
+            Err(_) => Value::Blob(bytes.to_vec()),
+        },
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
     })
 }
 

@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS since (kind TEXT NOT NULL, id INTEGER NOT NULL, first
 CREATE TABLE IF NOT EXISTS history (kind TEXT NOT NULL, id INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, fields TEXT NOT NULL CHECK (json_valid(fields)), blob_id INTEGER REFERENCES blobs(id), original_id INTEGER REFERENCES blobs(id), ranges TEXT, PRIMARY KEY (kind, id, first)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS history_blob_idx ON history(blob_id) WHERE blob_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS history_original_idx ON history(original_id) WHERE original_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS last_ids (kind TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS originals (kind TEXT NOT NULL, id INTEGER NOT NULL, blob_id INTEGER NOT NULL REFERENCES blobs(id), ranges TEXT CHECK (ranges IS NULL OR json_valid(ranges)), PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS originals_blob_idx ON originals(blob_id);
 CREATE TABLE IF NOT EXISTS blob_chunks (blob_id INTEGER NOT NULL REFERENCES blobs(id) ON DELETE CASCADE, seq INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (blob_id, seq));

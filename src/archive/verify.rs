@@ -373,7 +373,28 @@ fn check_record(record: &Record, ids: &BTreeMap<Kind, HashSet<Id>>, findings: &m
 }
 
 fn is_json(text: &str, opens: char) -> bool {
-    text.trim_start().starts_with(opens) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+    text.trim_start().starts_with(opens)
+        && !is_too_deep(text)
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// True if the JSON is nested deeper than readers go (serde_json's limit, which skipping over a value does not have).
+fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_u32, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > 127 {
+            return true;
+        }
+    }
+    false
 }
 
 /// Rows from which the way up never reaches the top.

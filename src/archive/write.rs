@@ -171,7 +171,18 @@ impl Writer {
             self.run_sql(&format!("DROP INDEX IF EXISTS {FOREIGN_MARK}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT_VERSION};"))?;
             self.commit()?;
         }
+        if self.has_foreign_mark()? {
+            // Before anything is compared: what 1.x removed is not known any more, so that it comes again.
+            self.begin()?;
+            index::forget_origins(&self.conn).map_err(|error| self.explain(error))?;
+            self.commit()?;
+        }
         Ok(())
+    }
+
+    /// True if 1.x had the archive open since our last run.
+    fn has_foreign_mark(&self) -> Result<bool> {
+        self.ask(&format!("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{FOREIGN_MARK}')"))
     }
 
     /// Starts a run: a snapshot that is `running` until [`Writer::finish`]. A run that was killed before is ended now.
@@ -202,7 +213,7 @@ impl Writer {
         )?;
         let run = self.conn.last_insert_rowid();
         self.run = Some(run);
-        if self.ask::<bool>(&format!("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{FOREIGN_MARK}')"))? {
+        if self.has_foreign_mark()? {
             index::after_foreign_writer(&self.conn, run).map_err(|error| self.explain(error))?;
             self.run_sql(&format!("DROP INDEX {FOREIGN_MARK}"))?;
         }

@@ -215,13 +215,19 @@ impl Forget {
                 format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display()),
             ));
         }
-        let ended: Vec<(i64, i64)> = reader
-            .snapshots()?
-            .iter()
-            .filter(|snapshot| snapshot.state != "running")
-            .filter_map(|snapshot| Some((snapshot.id, crate::archive::epoch(snapshot.ended.as_deref()?))))
-            .collect();
-        let kept = policy.keep(&ended, &jiff::tz::TimeZone::system());
+        let snapshots = reader.snapshots()?;
+        let ended_in = |states: &[&str]| -> Vec<(i64, i64)> {
+            snapshots
+                .iter()
+                .filter(|snapshot| states.contains(&snapshot.state.as_str()))
+                .filter_map(|snapshot| Some((snapshot.id, crate::archive::epoch(snapshot.ended.as_deref()?))))
+                .collect()
+        };
+        let ended = ended_in(&["complete", "partial", "interrupted"]);
+        // A run that was stopped is no backup of the account: it may not push one out.
+        let whole = ended_in(&["complete", "partial"]);
+        let candidates = if whole.is_empty() { &ended } else { &whole };
+        let kept = policy.keep(candidates, &jiff::tz::TimeZone::system());
         let drop: BTreeSet<i64> = ended.iter().map(|(id, _)| *id).filter(|id| !kept.contains_key(id)).collect();
         for (id, _) in &ended {
             match kept.get(id) {

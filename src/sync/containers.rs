@@ -40,12 +40,13 @@ fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, rep
         account.stored.unchanged += 1;
         return Ok(*id);
     }
+    // A row of that name that nobody imported yet (from 1.x, from another source) becomes this container.
+    let existing = match known {
+        Some((id, _)) => Some(id),
+        None => writer.find_container(container.kind, parent, &container.name)?,
+    };
     let role = match &container.role {
-        Some(role)
-            if container.kind == Kind::Mailbox && writer.role_is_free(role, known.as_ref().map(|known| known.0))? =>
-        {
-            Some(role.clone())
-        }
+        Some(role) if container.kind == Kind::Mailbox && writer.role_is_free(role, existing)? => Some(role.clone()),
         _ => None,
     };
     let mut fields = vec![("name", text(&container.name)), ("is_subscribed", int(i64::from(container.is_subscribed)))];
@@ -58,10 +59,6 @@ fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, rep
         Kind::AddressBook => fields.push(("description", opt_text(container.description.as_deref()))),
         _ => fields.extend([("parent_id", parent.map_or(NULL, int)), ("node_type", text("directory"))]),
     }
-    let existing = match known {
-        Some((id, _)) => Some(id),
-        None => writer.find_container(container.kind, parent, &container.name)?,
-    };
     let id = match existing {
         Some(id) => {
             match writer.update(container.kind, id, &fields, None)? {

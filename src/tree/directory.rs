@@ -1,7 +1,8 @@
 //! What every node is and what lies in it: `stat`, `lookup` and `children`, the shape of LAYOUT.md.
 
 use super::node::{Node, What};
-use super::view::{FileKind, Item, View};
+use super::shelf::Item;
+use super::view::{FileKind, View};
 use super::{Child, Layout, Sort, Stat, Tree, no_such};
 use crate::archive::Listed;
 use crate::error::{Error, Kind as Fault, Result};

@@ -7,6 +7,7 @@ mod name;
 mod node;
 mod objects;
 mod render;
+mod shelf;
 mod view;
 pub mod walk;
 

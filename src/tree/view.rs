@@ -3,12 +3,16 @@
 use super::hierarchy::Hierarchy;
 use super::name;
 use super::node::ROW_MAX;
+use super::shelf::{Item, Shelf};
 use crate::archive::{Listed, MailboxState, Moment, Reader, Record, UNFILED, epoch, parse_ids, parse_keywords};
 use crate::error::Result;
 use crate::format::maildir::{Flags, Keywords};
 use crate::model::{Id, Kind};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+
+/// As long as the extensions of the files in `merged/`.
+const MERGED: &str = ".ics";
 
 /// What a mailbox is beside its name.
 #[derive(Debug, Clone, Default)]
@@ -36,53 +40,6 @@ pub enum FileKind {
     Link(String),
     /// A link that would not: shown as text.
     LinkText(String),
-}
-
-/// An item of a flat collection: an event, a card, a script.
-#[derive(Debug, Clone)]
-pub struct Item {
-    pub id: Id,
-    pub name: String,
-    /// Its name in the account: a uid, a script's name.
-    pub raw: String,
-    /// Seconds since 1970.
-    pub modified: i64,
-    /// A script that is active.
-    pub is_active: bool,
-    /// In how many collections it lies.
-    pub links: u32,
-    /// Its own bytes, if the archive has them: a blob, and perhaps ranges of it as JSON.
-    pub stored: Option<(Id, Option<String>)>,
-}
-
-/// The items of a collection, with distinct names.
-#[derive(Debug, Default)]
-pub struct Shelf {
-    pub items: Vec<Item>,
-    by_name: HashMap<String, usize>,
-    by_id: HashMap<Id, usize>,
-}
-
-impl Shelf {
-    fn new(mut items: Vec<Item>, extension: &str) -> Shelf {
-        items.sort_by_key(|item| item.id);
-        let wished = items.iter().map(|item| (item.id, name::safe(&item.raw, extension)));
-        let names: Vec<String> = name::distinct(wished, extension).into_iter().map(|(_, name)| name).collect();
-        let items: Vec<Item> = items.into_iter().zip(names).map(|(found, name)| Item { name, ..found }).collect();
-        let by_name = items.iter().enumerate().map(|(at, item)| (item.name.clone(), at)).collect();
-        let by_id = items.iter().enumerate().map(|(at, item)| (item.id, at)).collect();
-        Shelf { items, by_name, by_id }
-    }
-
-    /// The item with this file name.
-    pub fn find(&self, name: &str) -> Option<&Item> {
-        self.by_name.get(name).and_then(|at| self.items.get(*at))
-    }
-
-    /// The item with this row.
-    pub fn get(&self, id: Id) -> Option<&Item> {
-        self.by_id.get(&id).and_then(|at| self.items.get(*at))
-    }
 }
 
 /// A calendar or an address book beside its name.
@@ -359,7 +316,11 @@ impl View {
                 let name = record.text("name").unwrap_or_default().to_owned();
                 rows.push((record.id, None, name, Collection { color: record.text("color").map(str::to_owned) }));
             })?;
-            Ok(Hierarchy::new(rows, "", |raw, _| name::safe(raw, "")))
+            // In `merged/` the name gets an extension.
+            Ok(Hierarchy::new(rows, "", |raw, _| match name::safe(raw, "") {
+                name if name.len() + MERGED.len() <= name::NAME_MAX => name,
+                _ => name::safe(raw, MERGED).trim_end_matches(MERGED).to_owned(),
+            }))
         })
     }
 

@@ -1,0 +1,53 @@
+//! A flat collection, arranged: events of a calendar, cards of an address book, scripts.
+
+use super::name;
+use crate::model::Id;
+use std::collections::HashMap;
+
+/// An item of a flat collection: an event, a card, a script.
+#[derive(Debug, Clone)]
+pub struct Item {
+    pub id: Id,
+    pub name: String,
+    /// Its name in the account: a uid, a script's name.
+    pub raw: String,
+    /// Seconds since 1970.
+    pub modified: i64,
+    /// A script that is active.
+    pub is_active: bool,
+    /// In how many collections it lies.
+    pub links: u32,
+    /// Its own bytes, if the archive has them: a blob, and perhaps ranges of it as JSON.
+    pub stored: Option<(Id, Option<String>)>,
+}
+
+/// The items of a collection, with distinct names.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    pub items: Vec<Item>,
+    by_name: HashMap<String, usize>,
+    by_id: HashMap<Id, usize>,
+}
+
+impl Shelf {
+    /// Arranges items; the extension is that of their file names.
+    pub fn new(mut items: Vec<Item>, extension: &str) -> Shelf {
+        items.sort_by_key(|item| item.id);
+        let wished = items.iter().map(|item| (item.id, name::safe(&item.raw, extension)));
+        let names: Vec<String> = name::distinct(wished, extension).into_iter().map(|(_, name)| name).collect();
+        let items: Vec<Item> = items.into_iter().zip(names).map(|(found, name)| Item { name, ..found }).collect();
+        let by_name = items.iter().enumerate().map(|(at, item)| (item.name.clone(), at)).collect();
+        let by_id = items.iter().enumerate().map(|(at, item)| (item.id, at)).collect();
+        Shelf { items, by_name, by_id }
+    }
+
+    /// The item with this file name.
+    pub fn find(&self, name: &str) -> Option<&Item> {
+        self.by_name.get(name).and_then(|at| self.items.get(*at))
+    }
+
+    /// The item with this row.
+    pub fn get(&self, id: Id) -> Option<&Item> {
+        self.by_id.get(&id).and_then(|at| self.items.get(*at))
+    }
+}
