@@ -104,20 +104,25 @@ fn copy(from: &Path, to: &Path) {
 
 /// The archive of the documents: made as FORMAT.md says, with fixed dates of its snapshots.
 struct Sample {
-    directory: tempfile::TempDir,
+    directory: PathBuf,
     archive: PathBuf,
 }
 
 static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
-    let directory = tempfile::tempdir().expect("a directory");
-    copy(&root().join("examples/account"), directory.path());
+    // A static is never dropped, so this is no directory that would have to be removed.
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("documents");
+    for mount in ["mnt", "dotted"] {
+        let _ = vandelay().arg("umount").arg("--lazy").arg(directory.join(mount)).output();
+    }
+    let _ = fs::remove_dir_all(&directory);
+    copy(&root().join("examples/account"), &directory);
     let format = document("src/archive/FORMAT.md");
     let recipe = blocks(&format).into_iter().find(|block| block.language == "console").expect("a recipe");
     for example in examples(&recipe) {
-        let said = shell(&example.command, directory.path());
+        let said = shell(&example.command, &directory);
         assert_eq!(said, example.output, "FORMAT.md, line {}: {}", example.line, example.command);
     }
-    let archive = directory.path().join("alice.sqlite");
+    let archive = directory.join("alice.sqlite");
     let conn = rusqlite::Connection::open(&archive).expect("an archive");
     for (id, day) in [(1, 2), (2, 3), (3, 4)] {
         let (started, ended) = (format!("2026-03-0{day}T06:00:00Z"), format!("2026-03-0{day}T06:00:01Z"));
@@ -202,7 +207,7 @@ fn quoted(text: &str) -> Vec<&str> {
 #[test]
 fn the_layout_is_as_written() {
     let text = document("src/tree/LAYOUT.md");
-    let directory = SAMPLE.directory.path();
+    let directory = SAMPLE.directory.as_path();
     let mount = Mounted::new(&SAMPLE.archive, &directory.join("mnt"), &["--quiet"]);
     let mut count = 0;
     for example in blocks(&text).iter().filter(|block| block.language == "console").flat_map(examples) {
@@ -242,7 +247,7 @@ fn the_maildirpp_layout_is_as_written() {
     let section = text.split("## layout=maildir++").nth(1).expect("the section");
     let block = blocks(section).into_iter().next().expect("a list of paths");
     let options = ["--quiet", "-o", "layout=maildir++"];
-    let Some(mount) = Mounted::new(&SAMPLE.archive, &SAMPLE.directory.path().join("dotted"), &options) else { return };
+    let Some(mount) = Mounted::new(&SAMPLE.archive, &SAMPLE.directory.join("dotted"), &options) else { return };
     for path in block.text.lines() {
         assert!(mount.at.join(path.trim_end_matches('…')).exists(), "{path}");
     }

@@ -34,9 +34,9 @@ Examples:
   vandelay mount alice.sqlite /mnt/alice
   vandelay ls alice.sqlite mail/INBOX
 
-Exit codes: 0 success, 1 usage, 2 connection, 3 account, 4 another source, 5 something failed, 6 declined,
-7 archive or local I/O, 8 damage found, 9 stopped by a guard, 10 no such archive, 11 locked, 12 credentials,
-130 interrupted.";
+Exit codes: 0 success, 1 usage, 2 connection, 3 account, 4 another source, 5 something failed,
+6 declined, 7 archive or local I/O, 8 damage found, 9 stopped by a guard, 10 no such archive,
+11 locked, 12 credentials, 130 interrupted.";
 
 /// Flags that every command takes.
 #[derive(Args, Clone, Copy)]

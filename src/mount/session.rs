@@ -131,6 +131,10 @@ fn explain(directory: &Path, error: std::io::Error) -> Error {
         return Error::new(Fault::Storage, format!("{what}: this machine has no FUSE"))
             .hint("use 'vandelay ls', 'cat' and 'extract' instead, or install fuse3");
     }
+    if std::fs::File::options().read(true).write(true).open("/dev/fuse").is_err() {
+        return Error::io(what, error)
+            .hint("you may not open /dev/fuse (on Debian everybody may: chmod 666 /dev/fuse); 'vandelay ls', 'cat' and 'extract' need no FUSE");
+    }
     match error.kind() {
         std::io::ErrorKind::NotFound => {
             Error::io(what, error).hint("install FUSE (apt install fuse3), or use 'vandelay ls', 'cat' and 'extract'")
