@@ -475,7 +475,8 @@ fn truncated_archives_and_wrong_logs_do_not_confuse() {
         let verified = run(&["verify", text(&archive)]).status.code();
         let output = run(&["import", "maildir", text(&mail), text(&archive)]);
         let code = calm(&output, &what);
-        if verified == Some(0) {
+        // A foreign log that covers every page is the other archive, whole.
+        if verified == Some(0) && !(code == 4 && what.starts_with("log of another archive")) {
             assert_eq!(
                 code,
                 0,

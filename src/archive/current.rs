@@ -4,10 +4,56 @@ use super::blob;
 use super::schema::Table;
 use super::write::Writer;
 use crate::error::Result;
-use crate::model::{Digest, Id, Kind};
+use crate::model::{Digest, Id, Kind, SourceIdent};
 use rusqlite::params;
+use std::collections::HashMap;
 
 impl Writer {
+    /// Rows of a type that no source of ours has handed over: they came from 1.x.
+    fn is_orphan(&self, kind: Kind, id: Id) -> Result<bool> {
+        Ok(self.origins_of(kind, id)?.is_empty())
+    }
+
+    /// Of the emails with these bytes the one that 1.x stored and no source of ours knows yet: one in these mailboxes
+    /// if there is one.
+    pub fn adoptable_email(&self, blob: Id, mailboxes: &[Id]) -> Result<Option<Id>> {
+        let mut found = None;
+        for row in self.emails_with_blob(blob)? {
+            if self.is_orphan(Kind::Email, row.id)? {
+                if mailboxes.iter().any(|mailbox| row.mailboxes.contains(mailbox)) {
+                    return Ok(Some(row.id));
+                }
+                found = found.or(Some(row.id));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Events that 1.x stored and no source of ours knows yet, by uid.
+    pub fn adoptable_events(&self) -> Result<HashMap<String, Id>> {
+        let sql = "SELECT id, data FROM calendar_events WHERE id NOT IN
+                   (SELECT o.local_id FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE s.kind = 'CalendarEvent' AND s.key <> '')";
+        let rows = self.rows(sql, [], |row| Ok((row.get::<_, Id>(0)?, row.get::<_, String>(1)?)))?;
+        let uid =
+            |data: &str| Some(serde_json::from_str::<serde_json::Value>(data).ok()?.get("uid")?.as_str()?.to_owned());
+        Ok(rows.into_iter().filter_map(|(id, data)| Some((uid(&data)?, id))).collect())
+    }
+
+    /// Emails that 1.x imported from the run's source and that this source does not name any more.
+    pub fn left_by_1x(&self, ident: &SourceIdent) -> Result<Vec<Id>> {
+        let table = format!("sync_id_{}", ident.kind);
+        let has_table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+        if self.rows(has_table, [&table], |_| Ok(()))?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT DISTINCT t.local_id FROM {table} t JOIN emails e ON e.id = t.local_id
+             WHERE t.source_id = ?1 AND lower(t.type_name) = 'email'
+               AND NOT EXISTS (SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = t.local_id AND s.kind = 'Email')"
+        );
+        self.rows(&sql, [self.source], |row| row.get(0))
+    }
+
     /// A card of the current state with this uid.
     pub fn find_card(&self, uid: &str) -> Result<Option<Id>> {
         Ok(self.rows("SELECT id FROM contact_cards WHERE uid = ?1", [uid], |row| row.get(0))?.pop())

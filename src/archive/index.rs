@@ -233,7 +233,7 @@ pub fn after_foreign_writer(conn: &Connection, run: i64) -> rusqlite::Result<()>
     restore_history(conn)
 }
 
-/// Items whose row is gone are not known any more.
+/// Items whose row is gone are not known any more; of the others nobody knows whether the row still says what they do.
 pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
     for table in &super::schema::TABLES {
         let sql = format!(
@@ -242,6 +242,8 @@ pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
         );
         conn.execute(&sql, [table.kind.name()])?;
     }
+    // No list of keywords is empty text: every item will be compared with its row, which 1.x may have changed.
+    conn.execute("UPDATE origins SET keywords = '' WHERE scope_id IN (SELECT id FROM scopes WHERE key <> '')", [])?;
     Ok(())
 }
 

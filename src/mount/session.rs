@@ -9,7 +9,6 @@ use signal_hook::iterator::Signals;
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
 
 /// Who may look into a mount beside the one who made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -144,6 +143,3 @@ fn explain(directory: &Path, error: std::io::Error) -> Error {
         _ => Error::io(what, error),
     }
 }
-
-/// How long a mount may take until it answers.
-pub const READY_WITHIN: Duration = Duration::from_secs(60);

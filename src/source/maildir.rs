@@ -13,7 +13,7 @@ use crate::format::maildir::escape;
 use crate::model::{self, Container, Entry, SourceIdent};
 
 use super::filter::Filter;
-use super::{Items, Listing, Scope, Source};
+use super::{Items, Join, Listing, Scope, Source};
 
 mod fetch;
 mod list;
@@ -101,6 +101,11 @@ impl Maildir {
 impl Source for Maildir {
     fn ident(&self) -> &SourceIdent {
         &self.ident
+    }
+
+    /// A tree that was copied out of a mount has a message of two mailboxes twice, under one name.
+    fn join(&self) -> Join {
+        Join::SameName
     }
 
     /// Looks at the tree again. Containers are those of selected folders and what they lie in.

@@ -55,7 +55,7 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
     let ids = containers::store(&mut writer, &survey.wanted_containers(), &mut survey.report)?;
     let interrupted = apply(source, &mut writer, &mut survey, &ids, progress)?;
     if !interrupted {
-        remove(&mut writer, &mut survey, &ids, source.join(), source.is_additive())?;
+        remove(&mut writer, &mut survey, &ids, source)?;
     }
     let mut report = survey.report;
     for (kind, changes) in writer.changes() {
@@ -82,8 +82,8 @@ pub fn dry_run(
     let Survey { works, report, vanished, .. } = &mut survey;
     for work in works.iter() {
         let account = report.of(work.scope.kind);
-        account.stored.new += work.plan.fetch.len() as u64;
-        account.stored.changed += work.plan.touch.len() as u64;
+        account.stored.new += work.plan.fetch.len() as u64 - work.plan.refetched;
+        account.stored.changed += work.plan.touch.len() as u64 + work.plan.refetched;
     }
     let gone = works
         .iter()
@@ -314,8 +314,10 @@ fn apply(
         work.row = Some(row);
         for touch in &work.plan.touch {
             let place = Place { scope: row, key: &touch.entry.key, rev: &touch.entry.rev, attrs: &touch.entry.attrs };
+            let before = store.writer.changes().get(&work.scope.kind).copied();
             store.touch(work.scope.kind, &place, touch.local_id)?;
-            survey.report.of(work.scope.kind).stored.changed += 1;
+            let differs = before != store.writer.changes().get(&work.scope.kind).copied();
+            count(&mut survey.report, work.scope.kind, if differs { Fate::Changed } else { Fate::Unchanged });
             store.writer.item_done(0)?;
         }
         let failed_before = survey.report.failed();
@@ -383,6 +385,11 @@ fn fetch_part(
                         store.item(&place, ready).and_then(|fate| store.writer.item_done(size).map(|()| fate));
                     match written {
                         Ok(fate) => {
+                            if fate == Fate::Duplicate {
+                                failures.push((entry, Outcome::Duplicate, "the same in another file".to_owned()));
+                                progress.item(size);
+                                return true;
+                            }
                             count(report, scope.kind, fate);
                             report.bytes += size;
                             if let Some(remark) = remark {
@@ -423,14 +430,9 @@ fn count(report: &mut Report, kind: Kind, fate: Fate) {
 }
 
 /// Takes out of the current state what the source does not name any more.
-fn remove(
-    writer: &mut Writer,
-    survey: &mut Survey,
-    ids: &Ids,
-    join: crate::source::Join,
-    additive: bool,
-) -> Result<()> {
-    let mut store = Store::new(writer, ids, join, Dying::new());
+fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Source) -> Result<()> {
+    let (ident, additive) = (source.ident(), source.is_additive());
+    let mut store = Store::new(writer, ids, source.join(), Dying::new());
     for work in &survey.works {
         let Some(row) = work.row else { continue };
         for gone in &work.plan.gone {
@@ -447,6 +449,13 @@ fn remove(
     }
     // A scope that failed may have kept containers from being named.
     if !additive && survey.report.scopes_failed.is_empty() {
+        if survey.hidden.is_empty() {
+            // What 1.x had imported and this source, looked at as a whole, does not name.
+            for id in store.writer.left_by_1x(ident)? {
+                store.writer.remove_email(id)?;
+                store.writer.item_done(0)?;
+            }
+        }
         containers::remove_gone(store.writer, ids, &survey.hidden)?;
     }
     Ok(())

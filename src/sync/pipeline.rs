@@ -37,7 +37,7 @@ pub enum Bytes {
 /// What was found out from the bytes.
 pub enum Content {
     Email { received: i64, message_match: String },
-    Event { data: String, data_type: EventType, remark: Option<String> },
+    Event { uid: String, data: String, data_type: EventType, remark: Option<String> },
     Card { uid: String, data: String, remark: Option<String> },
     Script { name: String, is_active: bool },
     File { name: String, media_type: Option<String>, modified: Option<i64> },
@@ -123,7 +123,7 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
         }
         ItemData::Event { uid, data_type } => {
             let converted = jscal::to_jscalendar(&assembled.unwrap_or_default(), &uid, data_type);
-            Content::Event { data: converted.data.to_string(), data_type, remark: converted.problem }
+            Content::Event { uid, data: converted.data.to_string(), data_type, remark: converted.problem }
         }
         ItemData::Card { uid } => {
             let converted = jscard::to_jscontact(&assembled.unwrap_or_default());

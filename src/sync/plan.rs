@@ -20,6 +20,8 @@ pub struct Gone {
 pub struct Plan {
     /// New items, and those whose bytes changed.
     pub fetch: Vec<Entry>,
+    /// How many of these are known under another `rev`.
+    pub refetched: u64,
     pub touch: Vec<Touch>,
     pub gone: Vec<Gone>,
     /// Items that are as they were.
@@ -49,7 +51,10 @@ impl Comparison {
         match self.entries.next_if(|_| order == Ordering::Equal) {
             None if self.complete => self.plan.gone.push(Gone { key: key.into(), local_id }),
             None => {}
-            Some(entry) if *entry.rev != *rev => self.plan.fetch.push(entry),
+            Some(entry) if *entry.rev != *rev => {
+                self.plan.refetched += 1;
+                self.plan.fetch.push(entry);
+            }
             Some(entry) if !same_attrs(&entry) => self.plan.touch.push(Touch { entry, local_id }),
             Some(_) => self.plan.unchanged += 1,
         }

@@ -32,6 +32,8 @@ pub struct Store<'a> {
     pub dying: Dying,
     last_whole: Option<(Arc<Vec<u8>>, Id)>,
     json: HashMap<Arc<Attrs>, (String, Vec<Id>)>,
+    /// Events that 1.x imported, by uid; read when the first event comes.
+    events_of_1x: Option<HashMap<String, Id>>,
 }
 
 /// Where an item lies and what is known of it before its bytes.
@@ -45,7 +47,7 @@ pub struct Place<'a> {
 impl<'a> Store<'a> {
     /// A store for one run.
     pub fn new(writer: &'a mut Writer, ids: &'a Ids, join: Join, dying: Dying) -> Store<'a> {
-        Store { writer, ids, join, dying, last_whole: None, json: HashMap::new() }
+        Store { writer, ids, join, dying, last_whole: None, json: HashMap::new(), events_of_1x: None }
     }
 
     /// Stores an item.
@@ -56,7 +58,7 @@ impl<'a> Store<'a> {
                 let (blob, is_new, _) = self.blob(ready.bytes)?;
                 self.email(place, blob, is_new, size, received, &message_match)
             }
-            Content::Event { data, data_type, .. } => {
+            Content::Event { uid, data, data_type, .. } => {
                 let fields = |parents: &[Id]| {
                     vec![
                         ("calendar_ids", text(ids_json(parents))),
@@ -64,7 +66,11 @@ impl<'a> Store<'a> {
                         ("data_type", text(data_type.name())),
                     ]
                 };
-                self.object(Kind::CalendarEvent, place, ready.bytes, fields)
+                let adopted = match self.writer.known(place.scope, place.key)? {
+                    None => self.event_of_1x(&uid)?,
+                    Some(_) => None,
+                };
+                self.object(Kind::CalendarEvent, place, ready.bytes, adopted, fields)
             }
             Content::Card { uid, data, .. } => {
                 let (keywords, parents) = self.attrs(Kind::AddressBook, place.attrs);
@@ -78,18 +84,25 @@ impl<'a> Store<'a> {
                     self.settle(Kind::ContactCard, id)?;
                     return Ok(Fate::Duplicate);
                 }
+                // A card that 1.x stored and no source of ours knows yet is this one.
+                let adopted = match twin {
+                    Some(id) if known.is_none() && self.writer.origins_of(Kind::ContactCard, id)?.is_empty() => {
+                        Some(id)
+                    }
+                    _ => None,
+                };
                 // The column is unique in the whole archive; the card's own bytes and data keep their uid.
                 let column = match &twin {
-                    Some(_) => format!(
+                    Some(_) if adopted.is_none() => format!(
                         "{uid}~{}",
                         &crate::model::Digest::of(format!("{}\u{1f}{}", place.scope, place.key).as_bytes()).hex()[..8]
                     ),
-                    None => uid,
+                    _ => uid,
                 };
                 let fields = |parents: &[Id]| {
                     vec![("uid", text(&column)), ("address_book_ids", text(ids_json(parents))), ("data", text(&data))]
                 };
-                self.object(Kind::ContactCard, place, ready.bytes, fields)
+                self.object(Kind::ContactCard, place, ready.bytes, adopted, fields)
             }
             Content::Script { name, is_active } => {
                 let (blob, ..) = self.blob(ready.bytes)?;
@@ -161,6 +174,9 @@ impl<'a> Store<'a> {
             return Ok(if before == after { Fate::Unchanged } else { Fate::Changed });
         }
         if !blob_is_new && known.is_none() {
+            if let Some(id) = self.writer.adoptable_email(blob, &parents)? {
+                return self.adopt_email(place, &keywords, &parents, id);
+            }
             for row in self.writer.emails_with_blob(blob)? {
                 let id = row.id;
                 if self.dying.contains_key(&id)
@@ -202,19 +218,37 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Takes a row that 1.x stored for ours.
+    fn adopt_email(&mut self, place: &Place<'_>, keywords: &str, parents: &[Id], id: Id) -> Result<Fate> {
+        let before = self.writer.changes().get(&Kind::Email).copied();
+        self.link(place, keywords, parents, id)?;
+        self.settle(Kind::Email, id)?;
+        let after = self.writer.changes().get(&Kind::Email).copied();
+        Ok(if before == after { Fate::Unchanged } else { Fate::Changed })
+    }
+
+    /// The event of 1.x with this uid, if no source of ours has it yet.
+    fn event_of_1x(&mut self, uid: &str) -> Result<Option<Id>> {
+        if self.events_of_1x.is_none() {
+            self.events_of_1x = Some(self.writer.adoptable_events()?);
+        }
+        Ok(self.events_of_1x.as_mut().and_then(|events| events.remove(uid)))
+    }
+
     /// An event or a card: a row with JSON and the source's own bytes beside it.
     fn object(
         &mut self,
         kind: Kind,
         place: &Place<'_>,
         bytes: Bytes,
+        adopted: Option<Id>,
         fields: impl Fn(&[Id]) -> Vec<(&'static str, Value)>,
     ) -> Result<Fate> {
         let (keywords, parents) = self.attrs(container_of(kind), place.attrs);
         let (blob, _, ranges) = self.blob(bytes)?;
-        let known = self.writer.known(place.scope, place.key)?;
+        let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id).or(adopted);
         let (id, fate) = match known {
-            Some((id, _)) => {
+            Some(id) => {
                 self.writer.keep(kind, id)?;
                 self.writer.update(kind, id, &fields(&parents), None)?;
                 (id, Fate::Changed)
