@@ -22,10 +22,10 @@ const BATCH_ITEMS: u64 = 192;
 const BATCH_BYTES: u64 = 40 << 20;
 /// The log is written through and copied into the file when it holds about this many bytes of items: what a power cut
 /// can cost. A killed process costs no committed batch.
-const LOG_BYTES: u64 = 64 << 20;
+const LOG_BYTES: u64 = 16 << 20;
 
 /// The log may grow to this many bytes before an import waits for it.
-const LOG_MAX: u64 = 256 << 20;
+const LOG_MAX: u64 = 48 << 20;
 
 /// Bytes of a page: most messages stand in one.
 const PAGE_SIZE: i64 = 16_384;
