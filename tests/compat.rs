@@ -513,3 +513,61 @@ fn the_archive_of_format_1_opens_for_ever() {
     ok(&["verify", text(&archive)]);
     assert_eq!(tree(&archive, "1"), first);
 }
+
+/// What 1.x imported is recognised by the first import of ours: nothing stands twice, no id changes, and what is gone at
+/// the source leaves the current state.
+#[test]
+fn what_1x_imported_is_adopted() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mail = maildir(&dir.path().join("mail"), 12, 50);
+    let takeout = dir.path().join("takeout");
+    fs::create_dir_all(&takeout).expect("a directory");
+    let event =
+        |uid: &str| format!("BEGIN:VEVENT\r\nUID:{uid}\r\nDTSTART:20260101T120000Z\r\nSUMMARY:{uid}\r\nEND:VEVENT\r\n");
+    let calendar = format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{}{}END:VCALENDAR\r\n", event("one"), event("two"));
+    fs::write(takeout.join("c.ics"), calendar).expect("a calendar");
+    fs::write(takeout.join("c.vcf"), "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:card\r\nFN:A B\r\nEND:VCARD\r\n")
+        .expect("a card");
+    let archive = dir.path().join("a.sqlite");
+    let import = || {
+        (
+            common::json(&["import", "maildir", text(&mail), text(&archive), "--json"]),
+            common::json(&["import", "takeout", text(&takeout), text(&archive), "--json"]),
+        )
+    };
+    import();
+    let ids = |what: &str| -> Vec<i64> {
+        let conn = Connection::open(&archive).expect("it opens");
+        let mut statement = conn.prepare(&format!("SELECT id FROM {what} ORDER BY id")).expect("SQL");
+        let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+        rows.collect::<Result<_, _>>().expect("numbers")
+    };
+    let before = ["emails", "calendar_events", "contact_cards", "mailboxes", "calendars", "address_books"]
+        .map(|what| (what, ids(what)));
+    // As 1.x would have left it: none of our tables, its own of what came from where.
+    let conn = Connection::open(&archive).expect("it opens");
+    conn.execute_batch(
+        "CREATE TABLE sync_id_maildir (source_id INTEGER, type_name TEXT, folder TEXT, unique_id TEXT, local_id INTEGER);
+         INSERT INTO sync_id_maildir SELECT s.id, 'email', '', e.id, e.id FROM emails e, sources s WHERE s.kind = 'maildir';
+         PRAGMA application_id = 0; PRAGMA user_version = 0; CREATE INDEX blobs_hash_idx ON blobs(hash);
+         DROP TABLE history; DROP TABLE since; DROP TABLE originals; DROP TABLE origins; DROP TABLE scopes;
+         DROP TABLE snapshots; DROP TABLE email_index; DROP TABLE mailbox_keywords; DROP TABLE mailbox_state;
+         DROP TABLE blob_chunks; DROP TABLE large_blobs; DROP TABLE last_ids;",
+    )
+    .expect("an archive of 1.x");
+    drop(conn);
+    let gone = fs::read_dir(mail.join("cur")).expect("a folder").next().expect("a message").expect("an entry").path();
+    fs::remove_file(gone).expect("a message");
+    let (maildir_report, takeout_report) = import();
+    assert_eq!(maildir_report["types"]["email"]["stored"]["new"], 0);
+    assert_eq!(takeout_report["types"]["calendarevent"]["stored"]["new"], 0);
+    assert_eq!(takeout_report["types"]["contactcard"]["stored"]["new"], 0);
+    for (what, old) in before {
+        let now = ids(what);
+        assert!(now.iter().all(|id| old.contains(id)), "{what}: {now:?} of {old:?}");
+        assert_eq!(now.len(), old.len() - usize::from(what == "emails"), "{what}");
+    }
+    ok(&["verify", text(&archive)]);
+    let (again, _) = import();
+    assert_eq!(again["types"]["email"]["stored"]["unchanged"], 11);
+}
