@@ -141,6 +141,18 @@ pub fn open_writer(path: &Path) -> Result<Connection> {
     Ok(conn)
 }
 
+/// Errors for what exists and is no regular file: a device or a pipe must be neither read nor replaced.
+pub fn refuse_irregular(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => {
+            let what = if meta.is_dir() { "a directory" } else { "no regular file" };
+            Err(Error::new(Kind::NoArchive, format!("{} is {what}, and so no archive", path.display()))
+                .hint("name the archive file, e.g. alice.sqlite"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The format version of an archive, after looking at nothing but its header: 0 for 1.x.
 ///
 /// Errors: [`Kind::NoArchive`] if there is no file or it is no SQLite database; [`Kind::Usage`] if a newer program
@@ -151,11 +163,8 @@ pub fn check_header(path: &Path) -> Result<()> {
         let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::NoArchive } else { Kind::Storage };
         Error::new(kind, format!("cannot open archive {}", path.display())).because(error)
     };
+    refuse_irregular(path)?;
     let mut file = File::open(path).map_err(missing)?;
-    if file.metadata().is_ok_and(|meta| meta.is_dir()) {
-        return Err(Error::new(Kind::NoArchive, format!("{} is a directory, not an archive", path.display()))
-            .hint("name the archive file, e.g. alice.sqlite"));
-    }
     if file.read_exact(&mut header).is_err() || !header.starts_with(b"SQLite format 3\0") {
         return Err(not_an_archive(path));
     }

@@ -4,7 +4,7 @@
 //! in `history`, so that every snapshot can be read for ever (FORMAT.md, "History").
 
 use super::checkpoint::Checkpointer;
-use super::connect::{self, check_header, check_schema, explain};
+use super::connect::{self, check_header, check_schema, explain, refuse_irregular};
 use super::index;
 use super::lock::Lock;
 use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL};
@@ -85,6 +85,7 @@ impl Writer {
     /// An archive of 1.x gets our tables beside its own; one that 1.x has written to since is brought up to date.
     pub fn open(path: &Path, doing: &str) -> Result<Writer> {
         let path = real_path(path)?;
+        refuse_irregular(&path)?;
         let is_new = || std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
         if !is_new() {
             check_header(&path)?;

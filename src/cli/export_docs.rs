@@ -1,5 +1,6 @@
 //! Shell completions and man pages, made from the same definition as `--help`.
 
+use super::ui::Ui;
 use crate::error::{Error, Kind as Fault, Result};
 use clap::{Args, Command};
 use std::path::PathBuf;
@@ -17,8 +18,10 @@ pub struct Man {
 }
 
 impl Completions {
-    pub fn run(self, mut command: Command) -> Result<()> {
-        clap_complete::generate(self.shell, &mut command, "vandelay", &mut std::io::stdout());
+    pub fn run(self, mut command: Command, ui: &Ui) -> Result<()> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, "vandelay", &mut script);
+        ui.raw(&script);
         Ok(())
     }
 }

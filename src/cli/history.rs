@@ -260,6 +260,9 @@ impl Forget {
             ui.object(&serde_json::json!({ "message_type": "summary", "dry_run": forgotten.is_none(), "keep": kept, "forget": drop, "removed": forgotten }));
             return;
         }
+        if ui.quiet {
+            return;
+        }
         let list = |ids: Vec<String>| if ids.is_empty() { "none".to_owned() } else { ids.join(" ") };
         ui.line(&format!("keep {}: {}", kept.len(), list(kept.keys().map(i64::to_string).collect())));
         ui.line(&format!("forget {}: {}", drop.len(), list(drop.iter().map(i64::to_string).collect())));

@@ -200,7 +200,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
         ui.line(report.to_string().trim_end());
         match done.snapshot {
             Some(snapshot) => ui.line(&format!(
-                "snapshot {snapshot} of {} is {}; {} new",
+                "snapshot {snapshot} of {} is {}; {} read",
                 archive.display(),
                 done.state.name(),
                 bytes(report.bytes)

@@ -110,10 +110,16 @@ fn parse_at(text: &str) -> Result<At, String> {
 /// Runs the program with its arguments and gives its exit code.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let arguments = mount_options::as_helper(arguments);
+    let as_json = arguments.iter().any(|argument| argument == "--json");
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
+            if error.use_stderr() && as_json {
+                let first =
+                    error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                Ui::new(true, false, 0).exit_error(&Error::new(Fault::Usage, first));
+            }
             // Vandelay 1.x ends with 1 on wrong usage, where clap would say 2.
             return ExitCode::from(u8::from(error.use_stderr()));
         }
@@ -132,7 +138,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Ls(command) => command.run(&ui),
         Command::Cat(command) => command.run(&ui),
         Command::Extract(command) => command.run(&ui),
-        Command::Completions(command) => command.run(Cli::command()),
+        Command::Completions(command) => command.run(Cli::command(), &ui),
         Command::Man(command) => command.run(Cli::command()),
     };
     match outcome {

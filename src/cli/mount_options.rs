@@ -85,8 +85,9 @@ impl MountOptions {
         let number = |radix| u32::from_str_radix(value.unwrap_or_default(), radix).map_err(|_| wrong("not a number"));
         match (name, value) {
             ("rw", None) => {
-                return Err(Error::new(Fault::Usage, "an archive cannot be mounted for writing")
-                    .hint("leave out rw; to change a message, copy it out and put it into a mailbox"));
+                return Err(Error::new(Fault::Usage, "an archive cannot be mounted for writing").hint(
+                    "say -o ro (mount(8) says rw unless it is told otherwise); to change a message, copy it out",
+                ));
             }
             ("at" | "snapshot", Some(text)) => self.at = Some(text.parse().map_err(|why: String| wrong(&why))?),
             ("snapshots", Some("visible")) => self.snapshots_visible = true,

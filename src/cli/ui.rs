@@ -86,14 +86,19 @@ impl Ui {
             self.note(&format!("hint: {hint}"));
         }
         if self.json {
-            self.object(&serde_json::json!({
-                "message_type": "exit_error",
-                "code": error.kind.exit_code(),
-                "kind": error.kind.token(),
-                "message": error.to_string(),
-                "hint": error.hint_text(),
-            }));
+            self.exit_error(error);
         }
+    }
+
+    /// The same as the last JSON object of the result.
+    pub fn exit_error(&self, error: &Error) {
+        self.object(&serde_json::json!({
+            "message_type": "exit_error",
+            "code": error.kind.exit_code(),
+            "kind": error.kind.token(),
+            "message": error.to_string(),
+            "hint": error.hint_text(),
+        }));
     }
 
     /// A progress display of an import: a bar on a terminal, nothing elsewhere.
