@@ -125,11 +125,6 @@ struct Survey {
 fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progress) -> Result<Survey> {
     progress.step("looking around");
     let (scopes, containers) = source.scopes()?;
-    if !scopes.is_empty() && scopes.iter().all(|scope| !scope.selected) {
-        let names: Vec<&str> = scopes.iter().take(12).map(|scope| scope.key.as_str()).collect();
-        return Err(Error::new(Fault::Usage, "the filter leaves out every folder")
-            .hint(format!("there are: {}", names.join(", "))));
-    }
     let known: HashMap<(String, String), KnownScope> = ledger
         .known_scopes(source.ident())?
         .into_iter()
