@@ -215,20 +215,27 @@ impl Check<'_> {
         if !self.reader.has_index() {
             return Ok(());
         }
-        let mut expected: HashMap<Id, BTreeSet<Id>> = HashMap::new();
-        self.reader.each_record(Kind::Email, Moment::Current, |record| {
-            let mut places: BTreeSet<Id> =
-                super::index::parse_ids(record.text("mailbox_ids").unwrap_or("[]")).into_iter().collect();
-            if places.is_empty() {
-                places.insert(super::index::UNFILED);
+        // Both in one transaction: a writer may be at work.
+        let (mut expected, rows) = self.reader.with(|conn| {
+            let transaction = conn.unchecked_transaction()?;
+            let mut expected: HashMap<Id, BTreeSet<Id>> = HashMap::new();
+            let mut emails = conn.prepare("SELECT id, CAST(mailbox_ids AS BLOB) FROM emails")?;
+            let mut found = emails.query([])?;
+            while let Some(row) = found.next()? {
+                let text = row.get::<_, Option<Vec<u8>>>(1)?.unwrap_or_default();
+                let mut places: BTreeSet<Id> =
+                    super::index::parse_ids(&String::from_utf8_lossy(&text)).into_iter().collect();
+                if places.is_empty() {
+                    places.insert(super::index::UNFILED);
+                }
+                expected.insert(row.get(0)?, places);
             }
-            expected.insert(record.id, places);
-        })?;
-        let rows = self.reader.with(|conn| {
             let mut statement = conn.prepare("SELECT mailbox_id, email_id FROM email_index WHERE last IS NULL")?;
-            statement
+            let rows = statement
                 .query_map(params![], |row| Ok((row.get::<_, Id>(0)?, row.get::<_, Id>(1)?)))?
-                .collect::<rusqlite::Result<Vec<_>>>()
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            transaction.finish()?;
+            Ok((expected, rows))
         })?;
         for (mailbox, email) in rows {
             if !expected.get_mut(&email).is_some_and(|places| places.remove(&mailbox)) {

@@ -112,6 +112,14 @@ impl<'a> Store<'a> {
             Content::File { name, media_type, modified } => {
                 let (blob, ..) = self.blob(ready.bytes)?;
                 let (_, parents) = self.attrs(Kind::FileNode, place.attrs);
+                let parent = parents.first().copied();
+                let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
+                let taken = self.writer.find_container(Kind::FileNode, parent, &name)?;
+                // Another source has a file of this name in this directory: both stay.
+                let name = match taken {
+                    Some(other) if known != Some(other) => format!("{name}~{}", place.scope),
+                    _ => name,
+                };
                 let modified = modified.map(rfc3339);
                 let mut fields = vec![
                     ("parent_id", parents.first().copied().map_or(NULL, int)),
