@@ -1,5 +1,6 @@
 //! The bytes of a file of the tree: where they stand, and a bounded memory of those that are costly to get again.
 
+use super::lock;
 use crate::archive::{Blob, BlobReader, Reader};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Id;
@@ -8,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Blobs up to this size are read, proved and kept whole.
 const WHOLE_MAX: u64 = 4 << 20;
@@ -141,8 +142,4 @@ impl Shop {
         }
         Ok(bytes)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
