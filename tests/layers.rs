@@ -18,11 +18,14 @@ const ROOMS: [(&str, &[&str]); 9] = [
 ];
 
 /// Words that belong to one room (and what may stand in for it).
-const WORDS: [(&str, &[&str]); 9] = [
+const WORDS: [(&str, &[&str]); 12] = [
     ("rusqlite", &["archive"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
     ("calcard", &["format"]),
+    ("html5gum", &["format"]),
+    ("chardetng", &["format"]),
+    ("encoding_rs", &["format"]),
     ("fuser", &["mount"]),
     ("lru::", &["tree"]),
     ("clap", &["cli"]),

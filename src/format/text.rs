@@ -13,7 +13,7 @@
 //! It decodes every attachment into memory to parse a message, needs guards against deep, many and endless things, and
 //! loses characters that were split between encoded words or pieces of a name. To find text, and the sizes of
 //! attachments, almost no byte of them has to be looked at. What is left of it here is base64 and rare charsets; HTML is
-//! the matter of `html5gum` (see [`html`]), charsets are that of `encoding_rs` and `chardetng`.
+//! the matter of `html5gum` (see `html.rs`), charsets are that of `encoding_rs` and `chardetng`.
 //!
 //! # Bounds
 //!

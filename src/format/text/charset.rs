@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{CoderResult, EUC_KR, Encoding, GBK, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{CoderResult, EUC_KR, Encoding, GBK, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 use mail_parser::decoders::charsets::map::charset_decoder;
 use memchr::memchr;
 
@@ -46,6 +46,20 @@ pub(super) fn decode<'a>(bytes: Cow<'a, [u8]>, label: Option<&str>, limit: usize
             Some(decoder) => Cow::Owned(decoder(&bytes)),
             None => undeclared(bytes, limit),
         },
+    }
+}
+
+/// Decodes bytes of a header that say nothing of their charset: UTF-8 if they are (RFC 6532), else `hint`, the charset
+/// of the text below, if that is one for headers.
+pub(super) fn decode_raw<'a>(bytes: &'a [u8], hint: Option<&str>) -> Cow<'a, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if memchr(0x1B, bytes).is_none() => Cow::Borrowed(text),
+        _ => {
+            let is_for_headers =
+                |encoding: &'static Encoding| encoding.is_ascii_compatible() || encoding == ISO_2022_JP;
+            let hint = hint.filter(|label| Encoding::for_label(label.as_bytes()).is_some_and(is_for_headers));
+            decode(Cow::Borrowed(bytes), hint, usize::MAX)
+        }
     }
 }
 
@@ -179,6 +193,19 @@ mod tests {
             (b"\xFE\xFF\x00G", "us-ascii", "G"),
         ] {
             assert_eq!(decoded(bytes, Some(label)), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn the_hint_for_headers_is_only_that() {
+        for (bytes, hint, expected) in [
+            (&b"ascii"[..], "utf-16", "ascii"),
+            (b"\xC3\xBC", "iso-8859-1", "ü"),
+            (b"\xFC", "iso-8859-1", "ü"),
+            (b"\xFCber dem Berg", "utf-16le", "über dem Berg"),
+            (b"\x1B$B%O%m!<\x1B(B", "iso-2022-jp", "ハロー"),
+        ] {
+            assert_eq!(decode_raw(bytes, Some(hint)), expected, "{hint}");
         }
     }
 

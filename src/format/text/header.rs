@@ -125,7 +125,7 @@ struct Run {
 
 /// Decodes the encoded words of a value and leaves everything else as it is.
 pub(super) fn words<'a>(value: &'a [u8], fallback: Option<&str>) -> Cow<'a, str> {
-    let plain = |bytes: &'a [u8]| charset::decode(Cow::Borrowed(bytes), fallback, usize::MAX);
+    let plain = |bytes: &'a [u8]| charset::decode_raw(bytes, fallback);
     if memmem::find(value, b"=?").is_none() {
         return plain(value);
     }
