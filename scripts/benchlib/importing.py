@@ -24,7 +24,10 @@ def bench_import(args, work):
     checks = check_import({name: medians(many) for name, many in runs.items()}, distinct)
     report_import(setup, runs, checks)
     if args.json:
-        write_json(args.json, setup, runs, checks)
+        write_json(args.json, setup, {
+            "runs": {name: [dataclasses.asdict(each) for each in many] for name, many in runs.items()},
+            "medians": {name: dataclasses.asdict(medians(many)) for name, many in runs.items()},
+        }, checks)
 
 
 def is_message(file):
