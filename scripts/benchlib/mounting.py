@@ -230,10 +230,11 @@ def report_mount(setup, figures, checks):
     for name, value in setup.items():
         print(f"{name}: {value}")
     print()
-    systems = [Native.name, OURS, *PEERS]
+    seen = {name for states in figures.seconds.values() for systems in states.values() for name in systems}
+    systems = [name for name in (Native.name, OURS, *PEERS) if name in seen]
     rows = []
     for work, states in figures.seconds.items():
-        for state in states:
+        for state in sorted(states, key=STATES.index):
             medians = [f"{figures.median(work, state, name):.3f}" if name in states[state] else "-"
                        for name in systems]
             rows.append([f"{work}, {state}", *medians])
@@ -242,5 +243,5 @@ def report_mount(setup, figures, checks):
         print_table(["memory, MiB", "VmHWM", "VmRSS"],
                     [[name, f"{memory['VmHWM'] / MIB:.1f}", f"{memory['VmRSS'] / MIB:.1f}"]
                      for name, memory in figures.memory.items()])
-    others = [Native.name, *PEERS]
+    others = [name for name in systems if name != OURS]
     print_table(["check", OURS, "target", "", *others], [check.row_beside(others) for check in checks])
