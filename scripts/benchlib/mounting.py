@@ -231,6 +231,7 @@ def report_mount(setup, figures, checks):
         print(f"{name}: {value}")
     print()
     seen = {name for states in figures.seconds.values() for systems in states.values() for name in systems}
+    seen |= figures.memory.keys()
     systems = [name for name in (Native.name, OURS, *PEERS) if name in seen]
     rows = []
     for work, states in figures.seconds.items():
@@ -238,7 +239,8 @@ def report_mount(setup, figures, checks):
             medians = [f"{figures.median(work, state, name):.3f}" if name in states[state] else "-"
                        for name in systems]
             rows.append([f"{work}, {state}", *medians])
-    print_table(["seconds, median of rounds", *systems], rows)
+    if rows:
+        print_table(["seconds, median of rounds", *systems], rows)
     if figures.memory:
         print_table(["memory, MiB", "VmHWM", "VmRSS"],
                     [[name, f"{memory['VmHWM'] / MIB:.1f}", f"{memory['VmRSS'] / MIB:.1f}"]
