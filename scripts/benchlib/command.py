@@ -1,6 +1,7 @@
 """Running commands, and what they need on the machine."""
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -84,6 +85,13 @@ def wait_or_kill(pid):
         os.waitpid(pid, 0)
         raise
     return status, usage
+
+
+def pass_on_priority(pid):
+    """Where sessions share the processors (autogroup), the priority that a child inherits counts in its own alone."""
+    if priority := os.getpriority(os.PRIO_PROCESS, 0):
+        with contextlib.suppress(OSError):
+            pathlib.Path(f"/proc/{pid}/autogroup").write_text(str(priority))
 
 
 def tool_env(home):

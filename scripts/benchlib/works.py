@@ -15,11 +15,12 @@ import subprocess
 import sys
 import time
 
-from .command import BenchError
+from .command import BenchError, pass_on_priority
 
 NEEDLE = "xyzzy-needle"
 RANDOM_MESSAGES = 2_000
 READER = pathlib.Path(__file__).parent / "read_files.py"
+HOLDER = pathlib.Path(__file__).parent / "hold_files.py"
 # Sorting by a country's rules, or grepping in its encoding, is not what is measured.
 ENV = os.environ | {"LC_ALL": "C.UTF-8"}
 
@@ -28,12 +29,17 @@ ENV = os.environ | {"LC_ALL": "C.UTF-8"}
 class Corpus:
     """What the works need to know of the mail, taken from the native tree."""
 
-    files: int
+    paths: list
     bytes: int
     biggest: str
     biggest_bytes: int
     quarters: list
+    chosen: list
     sample: pathlib.Path
+
+    @property
+    def files(self):
+        return len(self.paths)
 
 
 def survey(mail, sample):
@@ -49,7 +55,7 @@ def survey(mail, sample):
     biggest = max(sorted(sizes), key=sizes.get)
     chosen = random.Random(1).sample(sorted(sizes), min(RANDOM_MESSAGES, len(sizes)))
     sample.write_text("".join(f"{path}\n" for path in chosen), encoding="utf-8", errors="surrogateescape")
-    return Corpus(len(sizes), sum(sizes.values()), biggest, sizes[biggest], split(folders), sample)
+    return Corpus(list(sizes), sum(sizes.values()), biggest, sizes[biggest], split(folders), chosen, sample)
 
 
 def split(folders):
@@ -118,23 +124,34 @@ def digest(lines):
 
 @dataclasses.dataclass
 class Work:
-    """`programs` are run once before the clock starts, so that reading them from disk is not measured. `goals`
-    are for cold, fresh and second: how many times native's seconds it may take."""
+    """`programs` are run once before the clock starts, so that reading them from disk is not measured. `reads` names
+    the files whose bytes it reads. `goals` are for cold, fresh and second: how many times native's seconds it may
+    take."""
 
     name: str
     title: str
     action: object
     programs: tuple
+    reads: object
     goals: tuple = ()
 
 
+def reads_none(corpus):
+    return []
+
+
+def reads_all(corpus):
+    return corpus.paths
+
+
 WORKS = [
-    Work("find", "find -type f", find, ("find",), (0.8, 1.2, 0.8)),
-    Work("ls", "ls -lAR", ls, ("ls",), (0.5, 0.9, 0.6)),
-    Work("grep", "grep -rlF over all mail", grep, ("grep",), (0.75, 1.7, 1.0)),
-    Work("random", f"{RANDOM_MESSAGES:,} random messages", read_random, (), (1.3, 2.5, 0.9)),
-    Work("big", "cp of the biggest message", big, ("cp",), (1.2, 1.8, 1.2)),
-    Work("greps", "four greps, a quarter each", greps, ("grep",)),
+    Work("find", "find -type f", find, ("find",), reads_none, (0.8, 1.2, 0.8)),
+    Work("ls", "ls -lAR", ls, ("ls",), reads_none, (0.5, 0.9, 0.6)),
+    Work("grep", "grep -rlF over all mail", grep, ("grep",), reads_all, (0.75, 1.7, 1.0)),
+    Work("random", f"{RANDOM_MESSAGES:,} random messages", read_random, (), lambda corpus: corpus.chosen,
+         (1.3, 2.5, 0.9)),
+    Work("big", "cp of the biggest message", big, ("cp",), lambda corpus: [corpus.biggest], (1.2, 1.8, 1.2)),
+    Work("greps", "four greps, a quarter each", greps, ("grep",), reads_all),
 ]
 
 
@@ -168,13 +185,25 @@ def time_all(commands, cwd, scratch, good=(0,)):
 
 
 @contextlib.contextmanager
-def child(command, cwd, stdout, stderr):
+def child(command, cwd, stdout, stderr, stdin=subprocess.DEVNULL):
     """A process that does not outlive this block, nor do its children: they use what will be unmounted."""
-    process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=ENV,
+    process = subprocess.Popen(command, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, env=ENV,
                                start_new_session=True)
+    pass_on_priority(process.pid)
     try:
         yield process
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@contextlib.contextmanager
+def held(paths, scratch):
+    """The bytes of these files stay in the page cache, and are read into it first. Yields how many bytes those are."""
+    listed = scratch / "held"
+    listed.write_bytes(b"".join(os.fsencode(path) + b"\0" for path in paths))
+    with child([sys.executable, "-I", "-S", HOLDER, listed], "/", subprocess.PIPE, None, subprocess.PIPE) as process:
+        yield int(process.stdout.readline())
+        process.stdin.close()
+        process.wait()
