@@ -322,3 +322,46 @@ fn several_archives_may_be_named() {
     ok(&["umount", text(&at)]);
     assert_eq!(found, BTreeSet::from(["alice".to_owned(), "bob".to_owned()]));
 }
+
+/// Resident memory in KiB and open descriptors of a process.
+fn cost(pid: u32) -> (u64, usize) {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let memory = line.split_whitespace().next().unwrap().parse().unwrap();
+    (memory, fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count())
+}
+
+/// A day of `find`, `grep` and imports, cut short: 20 rounds, or 5,000 with VANDELAY_SOAK.
+#[test]
+fn a_mount_that_is_used_all_day_stays_small() {
+    let account = Account::empty();
+    for number in 0..500 {
+        account.deliver("", number);
+    }
+    account.import();
+    let Some(mount) = account.mount_in_foreground(&[]) else { return };
+    let rounds = if std::env::var_os("VANDELAY_SOAK").is_some() { 5_000 } else { 20 };
+    let sh = |script: String| {
+        let output = std::process::Command::new("sh").arg("-c").arg(&script).output().unwrap();
+        assert!(output.stderr.is_empty(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().parse::<usize>().unwrap()
+    };
+    let at = text(&mount.at).to_owned();
+    let mut early = (0, 0);
+    for round in 0..rounds {
+        // No look while the root moves on: what was listed before is gone then, as in any directory.
+        let expected = 500 + round;
+        wait(|| names(&mount.at.join("mail/INBOX/cur")).len() == expected, || format!("round {round}"));
+        assert_eq!(sh(format!("find {at}/mail -type f | wc -l")), expected);
+        assert_eq!(sh(format!("grep -rl 'Subject: number' {at}/text/INBOX | wc -l")), expected);
+        assert_eq!(sh(format!("cat {at}/mail/INBOX/cur/* | grep -c '^Message-ID: '")), expected);
+        if round == 5 {
+            early = cost(mount.child.id());
+        }
+        account.deliver("", 10_000 + round as u32);
+        account.import();
+    }
+    let late = cost(mount.child.id());
+    assert!(late.0 < early.0 + 8_192, "memory: {early:?} KiB, then {late:?}");
+    assert!(late.1 <= early.1 + 4, "descriptors: {early:?}, then {late:?}");
+}

@@ -700,6 +700,33 @@ fn f9_mount_8_finds_the_helper() {
     assert_eq!(output.split_whitespace().collect::<Vec<_>>(), ["30", "1"]);
 }
 
+#[test]
+fn f9_systemd_and_scripts_know_when_it_is_there() {
+    let account = Account::new();
+    account.import();
+    if !Path::new("/dev/fuse").exists() {
+        return skip("there is no /dev/fuse");
+    }
+    let socket = account.path().join("notify");
+    let heard = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    heard.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    fs::create_dir_all(account.mountpoint()).unwrap();
+    let said = account.path().join("said");
+    let mut command = vandelay();
+    command.args(["mount", "--foreground", "--stats", text(&account.archive()), text(&account.mountpoint())]);
+    let child = command.env("NOTIFY_SOCKET", &socket).stderr(File::create(&said).unwrap()).spawn().unwrap();
+    let mut child = Guarded(child);
+    let mut buffer = [0; 256];
+    let count = heard.recv(&mut buffer).unwrap();
+    assert!(buffer[..count].starts_with(b"READY=1"), "{:?}", String::from_utf8_lossy(&buffer[..count]));
+    assert!(is_mounted(&account.mountpoint()), "ready means mounted");
+    let read: u64 = messages(&account.mountpoint().join("mail/INBOX")).iter().map(|one| one.2.len() as u64).sum();
+    ok(&["umount", text(&account.mountpoint())]);
+    assert!(child.0.wait().unwrap().success());
+    let stats = fs::read_to_string(&said).unwrap();
+    assert!(stats.contains(&format!("({read} bytes)")) && stats.contains("peak memory: "), "{stats}");
+}
+
 // --- F10 ---------------------------------------------------------------------------------------------------------
 
 /// Runs a shell command as somebody who is nobody.

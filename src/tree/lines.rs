@@ -5,6 +5,7 @@
 
 use super::directory::{collection_kind, version};
 use super::hierarchy::Place;
+use super::name;
 use super::node::{Node, What};
 use super::view::{FileData, FileKind, View};
 use super::{Child, Layout, Sort, Stat, Tree, no_such};
@@ -20,7 +21,15 @@ impl Tree {
     ///
     /// Errors: [`Fault::NotFound`], [`Fault::NotADirectory`].
     pub fn lookup(&self, parent: Node, name: &str) -> Result<Child> {
-        self.lookup_in(&*self.view(parent)?, parent, name)
+        let view = self.view(parent)?;
+        match self.lookup_in(&view, parent, name) {
+            // Some systems spell names in NFD when they ask for them.
+            Err(error) if error.kind == Fault::NotFound => match name::normal(name) {
+                Some(normal) => self.lookup_in(&view, parent, &normal),
+                None => Err(error),
+            },
+            found => found,
+        }
     }
 
     fn lookup_in(&self, view: &View, parent: Node, name: &str) -> Result<Child> {

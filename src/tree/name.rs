@@ -31,6 +31,12 @@ pub fn safe(raw: &str, extension: &str) -> String {
     fit(name, raw, extension)
 }
 
+/// The NFC form of a name that is not in it.
+pub fn normal(name: &str) -> Option<String> {
+    let normal: String = name.nfc().collect();
+    (normal != name).then_some(normal)
+}
+
 fn is_unsafe(character: char) -> bool {
     character == '/'
         || character.is_control()
