@@ -106,7 +106,9 @@ pub fn attachment(message: &[u8], part: u32) -> Option<Vec<u8>> {
 pub fn may_have_attachments(head: &[u8]) -> bool {
     let bytes = normal(head);
     let found = header::head(&bytes);
-    let whole = found.complete && found.end <= HEAD_MAX && matches!(bytes, Cow::Borrowed(_));
+    // Behind a line end at the very begin the header may still come.
+    let begins = !matches!(bytes.first(), Some(b'\r' | b'\n'));
+    let whole = begins && found.complete && found.end < HEAD_MAX && matches!(bytes, Cow::Borrowed(_));
     let entity = Entity::of(&bytes[..found.end], "text/plain");
     let is_text = entity.media.starts_with("text/");
     let part = Part { kind: Kind::Leaf, entity, head: 0..0, body: 0..0, children: Vec::new() };
@@ -286,6 +288,7 @@ mod tests {
             // Of half a header nothing is sure.
             assert!(may_have_attachments(&head[..head.len() - 1]));
         }
+        assert!(may_have_attachments(b"\nContent-D"));
         assert!(may_have_attachments(b"Content-Type: multipart/mixed; boundary=a\n\n"));
     }
 

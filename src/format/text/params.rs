@@ -17,7 +17,7 @@ const PARAMETERS_MAX: usize = 1000;
 /// A parsed value.
 #[derive(Debug)]
 pub(super) struct Value<'a> {
-    /// What stands before the first parameter, in lower case.
+    /// What stands before the first parameter, in lower case; visible ASCII only.
     pub kind: String,
     parameters: Vec<Parameter<'a>>,
 }
@@ -37,7 +37,7 @@ pub(super) fn parse(field: &[u8]) -> Value<'_> {
     let kind_end = memchr(b';', field).unwrap_or(field.len());
     let kind = field[..kind_end].trim_ascii();
     let kind = kind.split(|byte| byte.is_ascii_whitespace() || *byte == b'(').next().unwrap_or_default();
-    let kind = String::from_utf8_lossy(kind).to_ascii_lowercase();
+    let kind: String = kind.iter().filter(|byte| byte.is_ascii_graphic()).map(|&byte| char::from(byte)).collect();
     let mut parameters = Vec::new();
     let mut at = kind_end + 1;
     while at < field.len() && parameters.len() < PARAMETERS_MAX {
@@ -52,7 +52,7 @@ pub(super) fn parse(field: &[u8]) -> Value<'_> {
             None => break,
         }
     }
-    Value { kind, parameters }
+    Value { kind: kind.to_ascii_lowercase(), parameters }
 }
 
 /// The value that begins behind a `=`, and where the next parameter begins.
@@ -176,6 +176,7 @@ mod tests {
         for (field, kind) in [
             (" Text/HTML; charset=x", "text/html"),
             ("text/plain (so)", "text/plain"),
+            ("im\0age/päng;x", "image/png"),
             ("", ""),
             (";", ""),
             (" attachment\r\n", "attachment"),

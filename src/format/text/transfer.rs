@@ -80,7 +80,9 @@ pub(super) fn base64(bytes: &[u8], limit: usize) -> Vec<u8> {
     let mut take = limit.saturating_mul(2);
     loop {
         let some = data.get(..take).unwrap_or(data);
-        let mut decoded = base64_decode(some).unwrap_or_else(|| {
+        // To `mail_parser` a byte 255 is where the data ends.
+        let whole = if memchr(0xFF, some).is_none() { base64_decode(some) } else { None };
+        let mut decoded = whole.unwrap_or_else(|| {
             let clean: Vec<u8> = some.iter().copied().filter(|&byte| is_base64(byte) || byte == b'=').collect();
             base64_decode(&clean).unwrap_or_default()
         });
@@ -238,6 +240,7 @@ mod tests {
             assert_eq!(decoded(Encoding::Base64, text), expected, "{text:?}");
             assert_eq!(Encoding::Base64.decoded_len(text.as_bytes()), expected.len() as u64, "{text:?}");
         }
+        assert_eq!(*Encoding::Base64.decode(b"aW52\xFFb2lj\0ZQ==", 100), *b"invoice");
     }
 
     #[test]
@@ -265,12 +268,17 @@ mod tests {
         #[test]
         fn the_length_is_that_of_the_bytes(
             bytes in "[A-Za-z0-9+/=\r\n !-]{0,300}|(=?[0-9A-F \t\r\n=]{0,3}[a-z]?){0,80}|begin 6\n([ -~]{0,70}\n){0,5}(end)?",
+            noise in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
             limit in 0usize..200,
         ) {
+            let mut bytes = bytes.into_bytes();
+            for (at, byte) in noise {
+                bytes.insert(at.index(bytes.len() + 1), byte);
+            }
             for encoding in [Encoding::Identity, Encoding::Base64, Encoding::QuotedPrintable, Encoding::Uuencode] {
-                let all = encoding.decode(bytes.as_bytes(), usize::MAX);
-                prop_assert_eq!(encoding.decoded_len(bytes.as_bytes()), all.len() as u64, "{:?}", encoding);
-                let some = encoding.decode(bytes.as_bytes(), limit);
+                let all = encoding.decode(&bytes, usize::MAX);
+                prop_assert_eq!(encoding.decoded_len(&bytes), all.len() as u64, "{:?}", encoding);
+                let some = encoding.decode(&bytes, limit);
                 prop_assert!(some.len() <= limit && all.starts_with(&some), "{:?}", encoding);
             }
         }
