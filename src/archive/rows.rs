@@ -309,6 +309,22 @@ impl Reader {
         })
     }
 
+    /// When a message arrived, in seconds since 1970, whichever snapshot it belongs to: that never changes.
+    pub fn arrival(&self, email: Id) -> Result<Option<i64>> {
+        let now = "SELECT received_at FROM emails WHERE id = ?1";
+        let then = "SELECT json_extract(fields, '$.received_at') FROM history WHERE kind = 'Email' AND id = ?1 LIMIT 1";
+        for sql in [now, then].into_iter().take(if self.has_history() { 2 } else { 1 }) {
+            let found = self.with(|conn| {
+                let read = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str().map(super::index::epoch).unwrap_or(0));
+                conn.prepare_cached(sql)?.query_row([email], read).optional()
+            })?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
     /// The newest snapshot, `at` at most, in which an object of this type came, changed or went; 0 if nobody knows.
     pub fn last_change(&self, kind: Kind, at: i64) -> Result<i64> {
         if !self.has_history() {

@@ -78,15 +78,15 @@ impl Tree {
                 stat(Sort::Directory, 0, age.deep, age.changed, links)
             }
             What::AttachmentFolder => {
-                let received = self.received(view, node.row)?;
+                let received = self.received(node.row)?;
                 stat(Sort::Directory, 0, received, received, 2)
             }
             What::Text => {
-                let received = self.received(view, node.row)?;
+                let received = self.received(node.row)?;
                 stat(Sort::File, self.text_size(node.row)?, received, received, 1)
             }
             What::Attachment => {
-                let received = self.received(view, node.row)?;
+                let received = self.received(node.row)?;
                 let attached = self.attached(node.row)?;
                 let size = attached.iter().find(|one| i64::from(one.part) == node.snapshot).ok_or_else(no_such)?.size;
                 stat(Sort::File, size, received, received, 1)
@@ -95,9 +95,8 @@ impl Tree {
         }
     }
 
-    fn received(&self, view: &View, row: Id) -> Result<i64> {
-        let record = view.reader.record(crate::model::Kind::Email, view.moment, row)?.ok_or_else(no_such)?;
-        Ok(record.text("received_at").map_or(0, crate::archive::epoch))
+    fn received(&self, row: Id) -> Result<i64> {
+        self.reader.arrival(row)?.ok_or_else(no_such)
     }
 
     pub(super) fn lookup_decoded(&self, view: &View, parent: Node, name: &str) -> Result<Option<Child>> {
