@@ -54,8 +54,10 @@ pub use fault::{Error, Fault, Result, printable};
 pub use fetch::{Changes, Items, Listing};
 pub use folders::Folder;
 pub use login::Mechanism;
+#[doc(hidden)]
+pub use reply::read_any;
 pub use reply::{Condition, Fetched, FetchedBody, FolderStatus, Listed, Namespace, Namespaces, Outcome, decode_name};
 pub use select::{Known, Selected};
 pub use set::{LONGEST, UidSet};
 pub use tree::Limits;
-pub use wire::{Stream, Transport};
+pub use wire::Transport;

@@ -2,6 +2,10 @@
 #![allow(dead_code)]
 
 pub mod account;
+pub mod cyrus;
+pub mod dovecot;
+pub mod imap;
+pub mod server;
 pub mod v1;
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ use super::date::InternalDate;
 use super::fault::{Fault, Purpose, Result};
 use super::reply::{Condition, Data, Fetched, FetchedBody, Outcome};
 use super::set::{LONGEST, UidSet};
-use super::wire;
+use super::wire::{self, Transport};
 use crate::model::Body;
 
 /// How far to ask ahead.
@@ -72,8 +72,8 @@ struct Batch {
 }
 
 /// A download in progress. When it is dropped early, the next command reads and discards what is left of it.
-pub struct Bodies<'c> {
-    client: &'c mut Client,
+pub struct Bodies<'c, S> {
+    client: &'c mut Client<S>,
     pipeline: Pipeline,
     queue: VecDeque<Wanted>,
     /// UIDs that a refused command left, each to be asked for alone.
@@ -82,13 +82,13 @@ pub struct Bodies<'c> {
     ready: VecDeque<Arrival>,
 }
 
-impl Client {
+impl<S: Transport> Client<S> {
     /// Downloads messages of the open mailbox. Each UID that was wanted, however often, comes back as exactly
     /// one [`Arrival`], in any order, unless an error ends it.
     ///
     /// A command that the server refuses is repeated message by message, so that one that it cannot read (Exchange
     /// has such) takes no others with it.
-    pub async fn bodies(&mut self, wanted: Vec<Wanted>, pipeline: Pipeline) -> Result<Bodies<'_>> {
+    pub async fn bodies(&mut self, wanted: Vec<Wanted>, pipeline: Pipeline) -> Result<Bodies<'_, S>> {
         self.drain().await?;
         self.allow(0);
         self.wire.doing = "downloading messages";
@@ -105,7 +105,7 @@ impl Client {
     }
 }
 
-impl Bodies<'_> {
+impl<S: Transport> Bodies<'_, S> {
     /// The next message, or `None` when all that were wanted are answered.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::command::{Command, Part};
 use super::fault::{Error, Fault, Purpose, Result, printable};
 use super::reply::{Condition, Data, Outcome, Reply};
 use super::tree::{Assembler, Limits};
-use super::wire::{self, Stream, Wire};
+use super::wire::{self, Transport, Wire};
 
 /// The most notices that are kept until somebody asks for them.
 const MOST_NOTICES: usize = 20;
@@ -58,8 +58,8 @@ pub(super) enum Event {
 ///
 /// Methods that return an error of class [`Fault::Refused`], [`Fault::Gone`], [`Fault::Forbidden`] or
 /// [`Fault::Unsupported`] leave the connection usable; after any other class make a new one.
-pub struct Client {
-    pub(super) wire: Wire,
+pub struct Client<S> {
+    pub(super) wire: Wire<S>,
     assembler: Assembler,
     pub(super) security: Security,
     limits: Limits,
@@ -82,13 +82,13 @@ pub struct Client {
     notices: Vec<String>,
 }
 
-impl Client {
+impl<S: Transport> Client<S> {
     /// Takes the greeting of a server.
     ///
     /// # Errors
     /// [`Fault::Unsafe`] for a PREAUTH in clear: nobody can tell whose account that is, and STARTTLS is not possible
     /// any more (RFC 9051 section 11.4). What [`Condition`] says if the server says goodbye.
-    pub async fn connect(stream: Stream, options: Options) -> Result<Client> {
+    pub async fn connect(stream: S, options: Options) -> Result<Client<S>> {
         let limits = options.limits;
         let mut client = Client {
             wire: Wire::new(stream, options.timeout, limits, options.spool),
@@ -180,7 +180,7 @@ impl Client {
         &mut self,
         command: Command,
         expected: u64,
-        mut on: impl FnMut(&mut Client, Event) -> Result<()>,
+        mut on: impl FnMut(&mut Client<S>, Event) -> Result<()>,
     ) -> Result<Condition> {
         self.drain().await?;
         self.allow(expected);

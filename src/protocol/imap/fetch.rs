@@ -9,7 +9,7 @@ use super::fault::{Purpose, Result};
 use super::reply::{Data, Fetched, Outcome};
 use super::select::add_ranges;
 use super::set::{LONGEST, UidSet};
-use super::wire;
+use super::wire::{self, Transport};
 
 /// Commands that are sent ahead.
 const DEPTH: usize = 4;
@@ -76,8 +76,8 @@ pub struct Changes {
 }
 
 /// A listing in progress. When it is dropped early, the next command reads what is left of it.
-pub struct Listing<'c> {
-    client: &'c mut Client,
+pub struct Listing<'c, S> {
+    client: &'c mut Client<S>,
     set: UidSet,
     /// What is still to be sent, the first last.
     commands: Vec<Command>,
@@ -86,10 +86,10 @@ pub struct Listing<'c> {
     vanished: Vec<(u32, u32)>,
 }
 
-impl Client {
+impl<S: Transport> Client<S> {
     /// Lists messages of the open mailbox, in the server's order. With `changes` only those that changed; the server
     /// must have CONDSTORE, and QRESYNC for what vanished, else all of the set is listed.
-    pub async fn list(&mut self, set: &UidSet, items: Items, changes: Option<Changes>) -> Result<Listing<'_>> {
+    pub async fn list(&mut self, set: &UidSet, items: Items, changes: Option<Changes>) -> Result<Listing<'_, S>> {
         let capabilities = self.capabilities().await?.clone();
         self.drain().await?;
         self.wire.doing = "listing messages";
@@ -120,7 +120,7 @@ impl Client {
     }
 }
 
-impl Listing<'_> {
+impl<S: Transport> Listing<'_, S> {
     /// The next message of the set, or `None` when the server has named them all. One that changes meanwhile may come
     /// twice: what came later counts, and may lack what did not change. A message that the server does not name is no
     /// more there, unless fewer came than [`Client::exists`] tells: then the listing is not to be trusted.

@@ -1,12 +1,12 @@
 //! The mailboxes of an account: LIST with all that servers can tell at once, and what to do where they cannot.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::client::{Client, Event};
 use super::command::Command;
 use super::fault::{Error, Fault, Purpose, Result, printable};
-use super::reply::{Data, FolderStatus, Listed, Outcome, decode_name};
-use super::wire;
+use super::reply::{Data, FolderStatus, Listed, Outcome, decode_name, is_object_id};
+use super::wire::{self, Transport};
 
 /// The most bytes of names and attributes of all mailboxes together.
 const MOST_BYTES: usize = 64 << 20;
@@ -83,9 +83,12 @@ fn key(raw: &[u8]) -> Vec<u8> {
     if raw.eq_ignore_ascii_case(b"INBOX") { b"INBOX".to_vec() } else { raw.to_vec() }
 }
 
-impl Client {
+impl<S: Transport> Client<S> {
     /// All mailboxes, with subscription and special use, and `with_status` with their state: in one round trip where
     /// the server has LIST-EXTENDED and LIST-STATUS (RFC 5258, RFC 5819), else with LSUB and pipelined STATUS commands.
+    ///
+    /// The MAILBOXIDs of all mailboxes are left out if one of them makes no sense or stands twice: Cyrus 3.6 answers
+    /// STATUS with memory that it has freed. EXAMINE tells the truth ([`super::Selected::mailbox_id`]).
     ///
     /// # Errors
     /// A refused LIST. A mailbox whose STATUS is refused is listed with the [`Folder::refusal`].
@@ -124,13 +127,13 @@ impl Client {
             }
         }
         let mut folders = found.folders;
-        // INBOX is there whether the server lists it or not (RFC 9051 section 5.1).
         if with_status && !has_status {
             self.statuses(&mut folders).await?;
         } else if with_status {
             // Some servers leave out a status that takes them long: these are asked for one by one.
             self.missing_statuses(&mut folders).await?;
         }
+        distrust_ids(&mut folders);
         Ok(folders)
     }
 
@@ -226,6 +229,16 @@ impl Client {
     }
 }
 
+fn distrust_ids(folders: &mut [Folder]) {
+    let mut ids = HashSet::new();
+    let mut all = folders.iter().filter_map(|folder| folder.status.as_ref()?.mailbox_id.as_deref());
+    if !all.all(|id| is_object_id(id) && ids.insert(id)) {
+        for status in folders.iter_mut().filter_map(|folder| folder.status.as_mut()) {
+            status.mailbox_id = None;
+        }
+    }
+}
+
 fn finish_status(folder: &mut Folder, status: Option<FolderStatus>, done: super::reply::Condition) -> Result<()> {
     if folder.status.is_none() {
         folder.status = status;
@@ -242,7 +255,7 @@ fn finish_status(folder: &mut Folder, status: Option<FolderStatus>, done: super:
     Ok(())
 }
 
-fn take(client: &mut Client, event: Event, found: &mut Found) -> Result<()> {
+fn take<S: Transport>(client: &mut Client<S>, event: Event, found: &mut Found) -> Result<()> {
     match event {
         Event::Data(Data::List(listed) | Data::Lsub(listed)) => found.add(listed, client.is_utf8),
         Event::Data(Data::Status(raw, status)) => {

@@ -7,7 +7,7 @@ use super::client::{Client, Event, Security};
 use super::command::Command;
 use super::fault::{Error, Fault, Purpose, Result};
 use super::reply::{Data, Namespaces, Outcome};
-use super::wire::{self, Stream};
+use super::wire::{self, Transport};
 use crate::error;
 
 /// A mechanism of SASL (RFC 4422) as the client's side sees it.
@@ -24,16 +24,16 @@ pub trait Mechanism: Send {
     }
 }
 
-impl Client {
+impl<S: Transport> Client<S> {
     /// Upgrades to TLS (RFC 9051 section 6.2.1): `upgrade` gets the stream when the server is ready. What the server
     /// said of its capabilities before counts for nothing behind it.
     ///
     /// # Errors
     /// [`Fault::Unsafe`] if the server does not offer STARTTLS, or if it sent something behind its consent in clear,
     /// which somebody on the way may have put there (RFC 9051 section 11.1). What `upgrade` fails with.
-    pub async fn starttls<F>(mut self, upgrade: F) -> Result<Client>
+    pub async fn starttls<F>(mut self, upgrade: F) -> Result<Client<S>>
     where
-        F: AsyncFnOnce(Stream) -> error::Result<Stream>,
+        F: AsyncFnOnce(S) -> error::Result<S>,
     {
         if !self.capabilities().await?.has("STARTTLS") {
             return Err(Error::new(Fault::Unsafe, "the server does not offer STARTTLS")
@@ -48,36 +48,33 @@ impl Client {
             }
             return Err(error);
         }
-        if !self.wire.buffered().is_empty() {
+        let Some((stream, already_read)) = self.wire.take() else { return Err(self.unexpected("nothing")) };
+        if !already_read.is_empty() {
             return Err(Error::new(Fault::Unsafe, "the server sent something in clear behind its consent to TLS")
-                .hint("somebody on the way to the server may have put it there"));
+                .hint("somebody on the way to the server may have put it there; nothing secret was sent"));
         }
         self.capabilities = None;
-        let mut clear = None;
-        self.wire.replace(|stream| {
-            clear = Some(stream);
-            Box::new(tokio::io::empty())
-        });
-        if let Some(stream) = clear {
-            let safe = upgrade(stream).await?;
-            self.wire.replace(|_| safe);
-        }
+        self.wire.put(upgrade(stream).await?);
         self.security = Security::Tls;
         Ok(self)
     }
 
-    /// Compresses what follows (RFC 4978): `wrap` makes a compressing stream of the present one.
+    /// Compresses what follows (RFC 4978): `wrap` makes a compressing stream of the present one. It also gets what was
+    /// read already and is compressed.
     /// True if it was done; false if the server does not offer it, or says no.
-    pub async fn compress(&mut self, wrap: impl FnOnce(Stream) -> Stream) -> Result<bool> {
+    pub async fn compress(&mut self, wrap: impl FnOnce(S, Vec<u8>) -> S) -> Result<bool> {
         if !self.capabilities().await?.has("COMPRESS=DEFLATE") {
             return Ok(false);
         }
         self.wire.doing = "asking for compression";
         let done = self.run(Command::new("COMPRESS DEFLATE"), 0, |_, _| Ok(())).await?;
-        if done.outcome == Outcome::Ok {
-            self.wire.replace(wrap);
+        if done.outcome != Outcome::Ok {
+            return Ok(false);
         }
-        Ok(done.outcome == Outcome::Ok)
+        if let Some((stream, already_read)) = self.wire.take() {
+            self.wire.put(wrap(stream, already_read));
+        }
+        Ok(true)
     }
 
     /// Authenticates with a mechanism of SASL (RFC 9051 section 6.2.2), its first message in the command where the

@@ -140,7 +140,7 @@ pub struct FolderStatus {
     pub uid_validity: Option<u32>,
     /// HIGHESTMODSEQ (RFC 7162); 0 and absent both mean that the mailbox has none.
     pub highest_modseq: Option<u64>,
-    /// MAILBOXID (RFC 8474): stays with a mailbox that is renamed.
+    /// MAILBOXID (RFC 8474): stays with a mailbox that is renamed. A hint only, see [`super::Client::folders`].
     pub mailbox_id: Option<String>,
 }
 
@@ -176,6 +176,14 @@ impl Reply {
     }
 }
 
+/// Reads a response for the sake of reading it: for tests and fuzzing.
+#[doc(hidden)]
+pub fn read_any(tree: &mut Tree) {
+    for is_utf8 in [false, true] {
+        let _ = Reply::read(tree, is_utf8);
+    }
+}
+
 /// As [`Reply::read`], with the number of the body that belongs to it.
 fn read(tree: &Tree, is_utf8: bool) -> (Reply, Option<usize>) {
     let mut nodes = tree.nodes();
@@ -184,8 +192,8 @@ fn read(tree: &Tree, is_utf8: bool) -> (Reply, Option<usize>) {
         let text = nodes.next().and_then(|node| node.bytes()).unwrap_or_default();
         return (Reply::Continue(text.to_vec()), None);
     }
-    let Some(first) = nodes.next() else { return (Reply::Data(Data::Other), None) };
-    if let Some(outcome) = outcome(first)
+    let first = nodes.next();
+    if let Some(outcome) = first.and_then(outcome)
         && tree_has_text(&nodes)
     {
         let condition = condition(outcome, nodes);
@@ -194,12 +202,16 @@ fn read(tree: &Tree, is_utf8: bool) -> (Reply, Option<usize>) {
             _ => (Reply::Done(tag.to_vec(), condition), None),
         };
     }
-    if tag != b"*" {
+    // An empty line does no harm.
+    let Some(first) = first.filter(|_| tag == b"*") else {
+        if tag.is_empty() || tag == b"*" {
+            return (Reply::Data(Data::Other), None);
+        }
         // A tag without a condition ends nothing; the caller sees that nobody knows it.
         let text = format!("no condition behind the tag {}", String::from_utf8_lossy(&tag[..tag.len().min(40)]));
         let bad = Condition { outcome: Outcome::Bad, code: String::new(), values: Vec::new(), text };
         return (Reply::Done(Vec::new(), bad), None);
-    }
+    };
     let mut body = None;
     (Reply::Data(data(first, nodes, is_utf8, &mut body)), body)
 }
@@ -300,7 +312,7 @@ fn fetched(number: u32, items: Option<Nodes<'_>>, is_utf8: bool, body: &mut Opti
             b"FLAGS" => fetched.flags = Some(texts(value)),
             b"INTERNALDATE" => fetched.date = value.string().map(InternalDate::parse),
             b"RFC822.SIZE" => fetched.size = value.number(),
-            b"EMAILID" => fetched.email_id = texts(value).into_iter().next(),
+            b"EMAILID" => fetched.email_id = texts(value).into_iter().next().filter(|id| is_object_id(id)),
             b"X-GM-MSGID" => fetched.gmail_id = value.number(),
             b"X-GM-LABELS" => {
                 fetched.labels =
@@ -321,6 +333,12 @@ fn fetched(number: u32, items: Option<Nodes<'_>>, is_utf8: bool, body: &mut Opti
         }
     }
     fetched
+}
+
+/// True for what can be an object identifier (RFC 8474 section 7, `objectid`).
+pub(super) fn is_object_id(text: &str) -> bool {
+    let is_letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    (1..=255).contains(&text.len()) && text.bytes().all(is_letter)
 }
 
 /// The tokens of a list, or the one token that stands where a list should.

@@ -3,8 +3,9 @@
 use super::client::{Client, Event};
 use super::command::Command;
 use super::fault::{Error, Fault, Purpose, Result};
-use super::reply::{Condition, Data, Fetched, Outcome, decode_name};
+use super::reply::{Condition, Data, Fetched, Outcome, decode_name, is_object_id};
 use super::set::UidSet;
+use super::wire::Transport;
 use crate::format::mutf7;
 
 /// The most ranges of vanished UIDs that are taken.
@@ -40,7 +41,7 @@ pub struct Selected {
     pub is_resynced: bool,
 }
 
-impl Client {
+impl<S: Transport> Client<S> {
     /// Opens a mailbox with EXAMINE, which changes nothing in it (RFC 9051 section 6.3.3). `raw` is the name as LIST
     /// gave it. If the server refuses it, it is asked once more under the name's other spelling (modified UTF-7 for
     /// UTF-8 and the other way round), then with SELECT, which takes no more than the flag `\Recent` from messages.
@@ -130,7 +131,7 @@ impl Selected {
             "UIDNEXT" => self.uid_next = small,
             "HIGHESTMODSEQ" => self.highest_modseq = said.number().filter(|&number| number > 0),
             "NOMODSEQ" => self.highest_modseq = None,
-            "MAILBOXID" => self.mailbox_id = said.values.first().cloned(),
+            "MAILBOXID" => self.mailbox_id = said.values.first().filter(|id| is_object_id(id)).cloned(),
             "PERMANENTFLAGS" => self.permanent_flags.clone_from(&said.values),
             _ => {}
         }

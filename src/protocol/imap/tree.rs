@@ -457,3 +457,120 @@ impl TrimPrefixSpaces for [u8] {
         &self[spaces..]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Feeds what a server sends, as the wire would; `None` if a limit is broken or it ends too early.
+    fn assemble(mut sent: &[u8], limits: Limits) -> Option<Assembler> {
+        let mut assembler = Assembler::new(limits);
+        assembler.begin();
+        loop {
+            let end = sent.iter().position(|&b| b == b'\n')?;
+            let line = sent[..end].strip_suffix(b"\r").unwrap_or(&sent[..end]);
+            sent = &sent[end + 1..];
+            let Some(announced) = assembler.line(line).ok()? else { return Some(assembler) };
+            let (literal, rest) = sent.split_at_checked(usize::try_from(announced.size).ok()?)?;
+            sent = rest;
+            if announced.is_body {
+                assembler.body(Body::Bytes(literal.to_vec())).ok()?;
+            } else {
+                assembler.literal(literal).ok()?;
+            }
+        }
+    }
+
+    /// The tree in one line: lists in parentheses, codes in brackets, `<n>` a body, the rest debugged.
+    fn show(nodes: Nodes<'_>) -> String {
+        let show_one = |node: Node<'_>| match (node.list(), node.code(), node.body(), node.bytes()) {
+            (Some(list), ..) => format!("({})", show(list)),
+            (_, Some(code), ..) => format!("[{}]", show(code)),
+            (_, _, Some(number), _) => format!("<{number}>"),
+            (.., Some(bytes)) if node.token().kind == Kind::Atom => String::from_utf8_lossy(bytes).into_owned(),
+            (.., bytes) => format!("{:?}", String::from_utf8_lossy(bytes.unwrap_or_default())),
+        };
+        nodes.map(show_one).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn responses_become_trees() {
+        for (sent, expected) in [
+            ("* 1 FETCH (UID 5 FLAGS (\\Seen a[b $x] ))\r\n", "* 1 FETCH (UID 5 FLAGS (\\Seen a[b $x]))"),
+            ("* 1 FETCH (BODY[] {3}\r\na\0b UID 5)\r\n", "* 1 FETCH (BODY[] <0> UID 5)"),
+            ("* 1 FETCH (BODY[]<0> ~{3+}\r\n)\r\n UID 5)\n", "* 1 FETCH (BODY[]<0> <0> UID 5)"),
+            (
+                "* 1 FETCH (BODY[HEADER.FIELDS (DATE \"X]\")] {2}\r\n\r\n)\r\n",
+                "* 1 FETCH (BODY[HEADER.FIELDS (DATE \"X] \")] \"\" \"\\r\\n\")",
+            ),
+            ("* LIST () \"\\\\\" \"a\\\"b\"\r\n", "* LIST () \"\\\\\" \"a\\\"b\""),
+            ("* LIST () NIL {4}\r\na\r\nb\r\n", "* LIST () NIL \"a\\r\\nb\""),
+            ("* OK [UIDVALIDITY 3] it's \"fine (now {3}\r\n", "* OK [UIDVALIDITY 3] \"it's \\\"fine (now {3}\""),
+            ("* OK [PERMANENTFLAGS (\\* a] b)] x\r\n", "* OK [PERMANENTFLAGS (\\* a] b)] \"x\""),
+            ("A1 NO [THROTTLED no end\r\n", "A1 NO \"[THROTTLED no end\""),
+            ("a ok\r\n", "a ok \"\""),
+            ("+\r\n", "+ \"\""),
+            ("+ (x \"\r\n", "+ \"(x \\\"\""),
+            ("* ((a) b)) c \"d\r\n", "* ((a) b) c \"d\""),
+            ("* (a (b {x} {1\r\n", "* (a (b {x} {1))"),
+            ("\r\n", ""),
+        ] {
+            let mut assembler = assemble(sent.as_bytes(), Limits::default()).expect(sent);
+            assert_eq!(show(assembler.tree().nodes()), expected, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn limits_hold() {
+        let limits = Limits { depth: 3, tokens: 100, memory: 4000, literal: 10, ..Limits::default() };
+        let fits = |sent: String| assemble(sent.as_bytes(), limits).is_some();
+        assert!(fits("* (((a)))\r\n".into()) && !fits("* ((((a))))\r\n".into()));
+        assert!(fits(format!("*{}\r\n", " a".repeat(99))) && !fits(format!("*{}\r\n", " a".repeat(100))));
+        assert!(fits(format!("* {}\r\n", "a".repeat(3900))) && !fits(format!("* {}\r\n", "a".repeat(4000))));
+        assert!(fits("* {10}\r\n0123456789\r\n".into()) && !fits("* {11}\r\n01234567890\r\n".into()));
+        assert!(!fits("* {18446744073709551616}\r\n".into()));
+    }
+
+    #[test]
+    fn numbers() {
+        let mut assembler =
+            assemble(b"* 0 12 \"13\" 4294967296 18446744073709551616 -1 a () x1\r\n", Limits::default()).unwrap();
+        let nodes: Vec<Node<'_>> = assembler.tree().nodes().skip(1).collect();
+        let numbers: Vec<Option<u64>> = nodes.iter().map(|node| node.number()).collect();
+        assert_eq!(numbers, [Some(0), Some(12), Some(13), Some(1 << 32), None, None, None, None, None]);
+        assert_eq!(nodes[3].small_number(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(sent: Vec<u8>) {
+            let limits = Limits { memory: 2000, ..Limits::default() };
+            let mut sent = sent;
+            sent.extend_from_slice(b"\r\n");
+            if let Some(mut assembler) = assemble(&sent, limits) {
+                let tree = assembler.tree();
+                prop_assert!(tree.tokens.len() * size_of::<Token>() + tree.text.len() <= 2000);
+                show(tree.nodes());
+            }
+        }
+
+        #[test]
+        fn nearly_responses_are_read(sent in "(\\*|V1|\\+) ?(1 FETCH|OK|LIST|) ?([\\[\\]() \"\\\\a{}0-3]|BODY\\[|\\{2\\}\r\n|NIL){0,30}") {
+            if let Some(mut assembler) = assemble(format!("{sent}\r\n0123456789\r\n").as_bytes(), Limits::default()) {
+                show(assembler.tree().nodes());
+                super::super::reply::read_any(assembler.tree());
+            }
+        }
+
+        #[test]
+        fn strings_come_back(text in "[ -~é]{0,40}") {
+            let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+            for sent in [format!("* X \"{quoted}\"\r\n"), format!("* X {{{}}}\r\n{text}\r\n", text.len())] {
+                let mut assembler = assemble(sent.as_bytes(), Limits::default()).unwrap();
+                let last = assembler.tree().nodes().last().unwrap();
+                prop_assert_eq!(last.string(), Some(text.as_bytes()));
+            }
+        }
+    }
+}

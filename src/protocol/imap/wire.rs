@@ -22,9 +22,6 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 
-/// Any transport.
-pub type Stream = Box<dyn Transport>;
-
 /// The size of the input buffer when no line is longer.
 const INPUT: usize = 256 << 10;
 
@@ -39,8 +36,9 @@ pub enum Bodies {
 }
 
 /// A stream with its buffers.
-pub struct Wire {
-    stream: Stream,
+pub struct Wire<S> {
+    /// `None` only while another one is put in its place.
+    stream: Option<S>,
     input: Vec<u8>,
     start: usize,
     end: usize,
@@ -56,11 +54,11 @@ pub struct Wire {
     pub received: u64,
 }
 
-impl Wire {
+impl<S: Transport> Wire<S> {
     /// A wire over `stream`. Large bodies go to unnamed files in `spool`, or in the system's folder for such.
-    pub fn new(stream: Stream, timeout: Duration, limits: Limits, spool: Option<PathBuf>) -> Wire {
+    pub fn new(stream: S, timeout: Duration, limits: Limits, spool: Option<PathBuf>) -> Wire<S> {
         Wire {
-            stream,
+            stream: Some(stream),
             input: vec![0; INPUT],
             start: 0,
             end: 0,
@@ -81,18 +79,16 @@ impl Wire {
         self.is_flushed = false;
     }
 
-    /// The bytes that have been read and not been looked at.
-    pub fn buffered(&self) -> &[u8] {
-        &self.input[self.start..self.end]
+    /// Takes the stream out, with the bytes that have been read and not been looked at. Put one back.
+    pub fn take(&mut self) -> Option<(S, Vec<u8>)> {
+        let rest = self.input[self.start..self.end].to_vec();
+        (self.start, self.end) = (0, 0);
+        Some((self.stream.take()?, rest))
     }
 
-    /// Puts another stream in the place of this one, which `change` gets.
-    /// The bytes that are still in the buffer come first again if `change` reads.
-    pub fn replace(&mut self, change: impl FnOnce(Stream) -> Stream) {
-        let rest = self.buffered().to_vec();
-        (self.start, self.end) = (0, 0);
-        let stream = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
-        self.stream = change(if rest.is_empty() { stream } else { Box::new(Prefixed { rest, at: 0, stream }) });
+    /// Puts a stream in the place of the one that was taken out.
+    pub fn put(&mut self, stream: S) {
+        self.stream = Some(stream);
     }
 
     /// Reads a whole response into `assembler`.
@@ -201,7 +197,7 @@ impl Wire {
             // A server that closes the line may have said why: what it said is read before its absence is noticed.
             let sent = self.poll_send(context);
             let mut free = ReadBuf::new(&mut self.input[self.end..]);
-            match Pin::new(&mut self.stream).poll_read(context, &mut free) {
+            match pin(&mut self.stream)?.poll_read(context, &mut free) {
                 Poll::Ready(Ok(())) => Poll::Ready(Ok(free.filled().len())),
                 Poll::Ready(Err(cause)) => Poll::Ready(Err(cause)),
                 Poll::Pending => match sent {
@@ -243,7 +239,7 @@ impl Wire {
 
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.output.len() {
-            match Pin::new(&mut self.stream).poll_write(context, &self.output[self.sent..]) {
+            match pin(&mut self.stream)?.poll_write(context, &self.output[self.sent..]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => self.sent += count,
                 Poll::Ready(Err(cause)) => return Poll::Ready(Err(cause)),
@@ -253,7 +249,7 @@ impl Wire {
         self.output.clear();
         self.sent = 0;
         if !self.is_flushed {
-            std::task::ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+            std::task::ready!(pin(&mut self.stream)?.poll_flush(context))?;
             self.is_flushed = true;
         }
         Poll::Ready(Ok(()))
@@ -266,35 +262,6 @@ impl Wire {
     }
 }
 
-/// A stream with bytes before its first.
-struct Prefixed {
-    rest: Vec<u8>,
-    at: usize,
-    stream: Stream,
-}
-
-impl AsyncRead for Prefixed {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, free: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.at < self.rest.len() {
-            let part = (self.rest.len() - self.at).min(free.remaining());
-            free.put_slice(&self.rest[self.at..self.at + part]);
-            self.at += part;
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.stream).poll_read(context, free)
-    }
-}
-
-impl AsyncWrite for Prefixed {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+fn pin<S: Unpin>(stream: &mut Option<S>) -> io::Result<Pin<&mut S>> {
+    stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
