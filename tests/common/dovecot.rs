@@ -95,6 +95,7 @@ namespace inbox {{
   separator = /
   mailbox Sent {{
     special_use = \\Sent
+    auto = create
   }}
 }}
 {settings}

@@ -178,6 +178,11 @@ impl Condition {
         if says(&["accesstokenexpired", "token expired", "token has expired", "token is expired"]) {
             return Fault::Credentials { is_expired: true };
         }
+        // Cyrus and Exchange have no code for it.
+        let is_gone = says(&["does not exist", "doesn't exist", "no such mailbox", "nonexistent", "non-existent"]);
+        if is_gone && self.outcome == Outcome::No && purpose == Purpose::Other {
+            return Fault::Gone;
+        }
         match (self.outcome, purpose) {
             (Outcome::Bye, _) => Fault::Lost,
             (Outcome::No, Purpose::Login) => Fault::Credentials { is_expired: false },
@@ -265,6 +270,7 @@ mod tests {
             (No, "", "LOGIN failed.", Purpose::Login, Fault::Credentials { is_expired: false }),
             (No, "AUTHORIZATIONFAILED", "", Purpose::Login, Fault::Forbidden),
             (No, "NONEXISTENT", "", Purpose::Other, Fault::Gone),
+            (No, "", "Mailbox does not exist", Purpose::Other, Fault::Gone),
             (No, "", "what?", Purpose::Other, Fault::Refused),
             (Bad, "", "Unknown command", Purpose::Other, Fault::Unsupported),
             (Bye, "", "Autologout; idle for too long", Purpose::Other, Fault::Lost),

@@ -501,8 +501,8 @@ mod tests {
             ("* 1 FETCH (BODY[] {3}\r\na\0b UID 5)\r\n", "* 1 FETCH (BODY[] <0> UID 5)"),
             ("* 1 FETCH (BODY[]<0> ~{3+}\r\n)\r\n UID 5)\n", "* 1 FETCH (BODY[]<0> <0> UID 5)"),
             (
-                "* 1 FETCH (BODY[HEADER.FIELDS (DATE \"X]\")] {2}\r\n\r\n)\r\n",
-                "* 1 FETCH (BODY[HEADER.FIELDS (DATE \"X] \")] \"\" \"\\r\\n\")",
+                "* 1 FETCH (BODY[HEADER.FIELDS (DATE)] {4}\r\na\r\n\r UID 1)\r\n",
+                "* 1 FETCH (BODY[HEADER.FIELDS (DATE)] \"a\\r\\n\\r\" UID 1)",
             ),
             ("* LIST () \"\\\\\" \"a\\\"b\"\r\n", "* LIST () \"\\\\\" \"a\\\"b\""),
             ("* LIST () NIL {4}\r\na\r\nb\r\n", "* LIST () NIL \"a\\r\\nb\""),
