@@ -144,12 +144,17 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// Who wants to know what goes on: a level as of `-v` (1: retries, 2: connections and commands, 3: every response), and
+/// a line of text. A line never holds a secret.
+pub type Log = Arc<dyn Fn(u8, &str) + Send + Sync>;
+
 /// Makes connections to one server.
 #[derive(Clone)]
 pub struct Connector {
     endpoint: Arc<Endpoint>,
     tls: Arc<Tls>,
     timeout: Duration,
+    log: Option<Log>,
 }
 
 impl Connector {
@@ -158,7 +163,20 @@ impl Connector {
         let mut options = options.clone();
         options.allow_invalid_certs |= endpoint.security == Security::Clear;
         let tls = Tls::new(&options)?;
-        Ok(Connector { endpoint: Arc::new(endpoint), tls: Arc::new(tls), timeout })
+        Ok(Connector { endpoint: Arc::new(endpoint), tls: Arc::new(tls), timeout, log: None })
+    }
+
+    /// Tells `log` what goes on.
+    pub fn with_log(mut self, log: Log) -> Connector {
+        self.log = Some(log);
+        self
+    }
+
+    /// Says what goes on; the text is made only if somebody listens. Whoever calls it leaves secrets out.
+    pub fn log(&self, level: u8, text: impl FnOnce() -> String) {
+        if let Some(log) = &self.log {
+            log(level, &text());
+        }
     }
 
     /// The server.
@@ -174,6 +192,7 @@ impl Connector {
     /// Connects. With [`Security::Implicit`] the stream is encrypted already; else the protocol asks for STARTTLS and
     /// then calls [`Connector::start_tls`].
     pub async fn connect(&self) -> Result<Stream> {
+        self.log(2, || format!("connecting to {}", self.endpoint));
         let tcp = self.tcp().await?;
         let mut tcp = TimeoutStream::new(tcp);
         tcp.set_read_timeout(Some(self.timeout));

@@ -20,7 +20,7 @@ const MESSAGE_MAX: usize = 4096;
 
 pub(super) struct Scram {
     user: String,
-    password: Secret,
+    password: Zeroizing<String>,
     nonce: String,
     state: State,
 }
@@ -42,7 +42,8 @@ impl Scram {
 
     fn with_nonce(user: &str, password: &Secret, nonce: String) -> Result<Scram> {
         let user = stringprep::saslprep(user).map_err(|_| unusable("user"))?.into_owned();
-        Ok(Scram { user, password: password.clone(), nonce, state: State::Begin })
+        let password = stringprep::saslprep(password.expose()).map_err(|_| unusable("password"))?.into_owned();
+        Ok(Scram { user, password: Zeroizing::new(password), nonce, state: State::Begin })
     }
 
     fn first_bare(&self) -> String {
@@ -95,11 +96,8 @@ impl Scram {
             Some(count) if count.get() <= ITERATIONS_MAX => count,
             _ => return Err(violation(&format!("it wants another number of iterations than 1 to {ITERATIONS_MAX}"))),
         };
-        let password = Zeroizing::new(
-            stringprep::saslprep(self.password.expose()).map_err(|_| unusable("password"))?.into_owned(),
-        );
         let mut salted = Zeroizing::new([0; 32]);
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, password.as_bytes(), &mut *salted);
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &salt, self.password.as_bytes(), &mut *salted);
         let salted = hmac::Key::new(hmac::HMAC_SHA256, &*salted);
         let client_key = hmac::sign(&salted, b"Client Key");
         let stored_key = hmac::Key::new(hmac::HMAC_SHA256, digest(&SHA256, client_key.as_ref()).as_ref());
