@@ -24,15 +24,15 @@
 //! | [`error`], [`model`] | nothing | |
 //! | [`mod@format`] | model, error | `mail_parser`, `calcard` |
 //! | [`archive`] | format, model, error | `rusqlite` |
-//! | [`protocol`] | format, model, error | `tokio` |
+//! | [`protocol`] | format, model, error | `tokio`, `rustls` |
 //! | [`source`] | protocol, format, model, error | |
 //! | [`sync`] | source, archive, format, model, error | |
 //! | [`tree`] | archive, format, model, error | `lru` |
 //! | [`mount`], [`extract`] | tree, error | `fuser` |
 //! | [`cli`] | everything | `clap`, `println!` |
 //!
-//! `tests/layers.rs` reads the sources and fails on any other arrow. `protocol` is the only async room. `target`
-//! will stand beside `source` when there are servers to write to.
+//! `tests/layers.rs` reads the sources and fails on any other arrow. `protocol` is the only async room: clients of the
+//! protocols that servers speak. `target` will stand beside `source` when there is an export.
 //!
 //! # The central types
 //!

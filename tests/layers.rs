@@ -19,13 +19,14 @@ const ROOMS: [(&str, &[&str]); 10] = [
 ];
 
 /// Words that belong to one room (and what may stand in for it).
-const WORDS: [(&str, &[&str]); 10] = [
+const WORDS: [(&str, &[&str]); 11] = [
     ("rusqlite", &["archive"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
     ("calcard", &["format"]),
     ("fuser", &["mount"]),
     ("tokio", &["protocol"]),
+    ("rustls", &["protocol"]),
     ("lru::", &["tree"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
