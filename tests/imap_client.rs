@@ -11,7 +11,10 @@ use common::dovecot::{Dovecot, Options as DovecotOptions, PASSWORD};
 use common::imap::Imap;
 use tokio::net::TcpStream;
 use vandelay::model::{Body, Digest};
-use vandelay::protocol::imap::*;
+use vandelay::protocol::imap::{Security, *};
+use vandelay::protocol::net::{Connector, Endpoint, Service};
+use vandelay::protocol::sasl::{Credentials, Exchange, Mechanism, Secret};
+use vandelay::protocol::tls::TlsOptions;
 
 /// An account on one of the servers.
 struct Place {
@@ -20,6 +23,12 @@ struct Place {
 }
 
 impl Place {
+    fn connector(&self) -> Connector {
+        let url = format!("imap://127.0.0.1:{}", self.port);
+        let endpoint = Endpoint::parse(&url, Service::Imap).expect("a URL").allow_cleartext();
+        Connector::new(endpoint, &TlsOptions::default(), Duration::from_secs(60)).expect("a connector")
+    }
+
     fn writer(&self) -> Imap {
         Imap::login(self.port, self.user, PASSWORD)
     }
@@ -80,27 +89,20 @@ async fn download(client: &mut Client<TcpStream>, pipeline: Pipeline) -> BTreeMa
     found
 }
 
-/// PLAIN (RFC 4616).
-struct Plain(Vec<u8>);
-
-impl Mechanism for Plain {
-    fn name(&self) -> &str {
-        "PLAIN"
-    }
-
-    fn initial(&mut self) -> vandelay::error::Result<Option<Vec<u8>>> {
-        Ok(Some(self.0.clone()))
-    }
-
-    fn step(&mut self, _: &[u8]) -> vandelay::error::Result<Vec<u8>> {
-        unreachable!("PLAIN has one step")
-    }
-}
-
 /// What both servers do alike.
 async fn login_and_names(place: &Place) {
-    let mut client = place.connect().await;
-    client.authenticate(&mut Plain(format!("\0{}\0{PASSWORD}", place.user).into_bytes())).await.expect("PLAIN");
+    let connector = place.connector();
+    let credentials = Credentials::Basic { user: place.user.to_owned(), password: Secret::new(PASSWORD.to_owned()) };
+    let stream = connector.connect().await.expect("the server answers");
+    let mut client = Client::connect(stream, Options::new(Security::Clear)).await.expect("a greeting");
+    let offered = client.capabilities().await.expect("capabilities").clone();
+    let scram = Mechanism::ScramSha256;
+    let mechanism = if offered.mechanisms().any(|name| name == scram.name()) { scram } else { Mechanism::Plain };
+    let mut exchange = Exchange::new(mechanism, &credentials, connector.endpoint()).expect("an attempt");
+    client.authenticate(&mut exchange).await.expect("a login");
+    let offers_compression = client.capabilities().await.expect("capabilities").has("COMPRESS=DEFLATE");
+    let is_compressed = client.compress(|stream, read| stream.deflate(read)).await.expect("COMPRESS");
+    assert_eq!(is_compressed, offers_compression);
     let server = client.identify().await.expect("ID");
     assert!(server.iter().any(|(name, _)| name == "name"), "{server:?}");
     client.enable().await.expect("ENABLE");

@@ -53,7 +53,6 @@ pub use date::InternalDate;
 pub use fault::{Error, Fault, Result, printable};
 pub use fetch::{Changes, Items, Listing};
 pub use folders::Folder;
-pub use login::Mechanism;
 #[doc(hidden)]
 pub use reply::read_any;
 pub use reply::{Condition, Fetched, FetchedBody, FolderStatus, Listed, Namespace, Namespaces, Outcome, decode_name};

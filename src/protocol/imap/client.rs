@@ -1,6 +1,7 @@
 //! The heart of the client: commands in flight, and what a server says without being asked.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -261,7 +262,8 @@ impl<S: Transport> Client<S> {
     /// a goodbye, the number of messages.
     pub(super) async fn event(&mut self, bodies: wire::Bodies) -> Result<Event> {
         if self.is_broken {
-            return Err(Error::new(Fault::Lost, "this connection was given up in the middle of an answer"));
+            let cause = io::Error::new(io::ErrorKind::ConnectionAborted, "it was given up in the middle of an answer");
+            return Err(Error::lost(self.wire.doing, cause));
         }
         self.is_broken = true;
         self.wire.response(&mut self.assembler, bodies).await?;

@@ -4,10 +4,12 @@
 //! [`Condition::fault`] knows those of the large providers.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use super::reply::{Condition, Outcome};
 use crate::error::{self, Kind};
+use crate::protocol::net::is_transient;
 
 /// What functions of this client return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -63,7 +65,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of this class; `what` is one line without a final period.
+    /// An error of this class; `what` is one line without a final period. Those that are worth a retry want a reason.
     pub fn new(fault: Fault, what: impl Into<String>) -> Error {
         let (kind, hint) = match fault {
             Fault::Retry { .. } => (Kind::Connection, Some("run the command again later: it goes on where it stopped")),
@@ -89,14 +91,19 @@ impl Error {
     }
 
     /// The line was cut while the client was `doing` something.
-    pub(super) fn lost(doing: &str, cause: std::io::Error) -> Error {
-        let mut error = Error::new(Fault::Lost, format!("lost the connection while {doing}"));
-        *error.error = error.error.because(cause);
-        error
+    pub(super) fn lost(doing: &str, cause: io::Error) -> Error {
+        Error::new(Fault::Lost, format!("lost the connection while {doing}")).because(cause)
+    }
+
+    /// Adds the reason. Errors that are worth a retry have one of the system's kind: that is how the rest of the room
+    /// knows them ([`crate::protocol::net::is_transient`]).
+    fn because(mut self, cause: io::Error) -> Error {
+        *self.error = self.error.because(cause);
+        self
     }
 
     /// A file of the spool could not be written.
-    pub(super) fn spool(cause: std::io::Error) -> Error {
+    pub(super) fn spool(cause: io::Error) -> Error {
         Error { fault: Fault::Local, error: Box::new(error::Error::io("cannot write a large message to disk", cause)) }
     }
 }
@@ -113,7 +120,8 @@ impl From<error::Error> for Error {
         let fault = match error.kind {
             Kind::Credentials => Fault::Credentials { is_expired: false },
             Kind::Storage => Fault::Local,
-            _ => Fault::Lost,
+            _ if is_transient(&error) => Fault::Lost,
+            _ => Fault::Protocol,
         };
         Error { fault, error: Box::new(error) }
     }
@@ -195,7 +203,11 @@ impl Condition {
     pub(super) fn error(&self, purpose: Purpose, what: &str) -> Error {
         let fault = self.fault(purpose);
         let code = if self.code.is_empty() { String::new() } else { format!("[{}] ", printable(self.code.as_bytes())) };
-        Error::new(fault, format!("{what}: {code}{}", printable(self.text.as_bytes())))
+        let reason = format!("{code}{}", printable(self.text.as_bytes()));
+        if fault.is_worth_a_retry() {
+            return Error::new(fault, what).because(io::Error::new(io::ErrorKind::ConnectionAborted, reason));
+        }
+        Error::new(fault, format!("{what}: {reason}"))
     }
 }
 
@@ -283,6 +295,9 @@ mod tests {
             ),
         ] {
             assert_eq!(fault(outcome, code, text, purpose), expected, "[{code}] {text}");
+            let condition = Condition { outcome, code: code.into(), values: Vec::new(), text: text.into() };
+            let error = error::Error::from(condition.error(purpose, "no"));
+            assert_eq!(is_transient(&error), expected.is_worth_a_retry(), "[{code}] {text}");
         }
     }
 

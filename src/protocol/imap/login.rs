@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use super::client::{Client, Event, Security};
 use super::command::Command;
@@ -9,20 +10,7 @@ use super::fault::{Error, Fault, Purpose, Result};
 use super::reply::{Data, Namespaces, Outcome};
 use super::wire::{self, Transport};
 use crate::error;
-
-/// A mechanism of SASL (RFC 4422) as the client's side sees it.
-pub trait Mechanism: Send {
-    /// Its name in upper case (`PLAIN`).
-    fn name(&self) -> &str;
-    /// What the client says first, if it speaks first.
-    fn initial(&mut self) -> error::Result<Option<Vec<u8>>>;
-    /// The answer to what the server said.
-    fn step(&mut self, challenge: &[u8]) -> error::Result<Vec<u8>>;
-    /// Called when the server says that all is well: an error if the server did not prove what it has to (SCRAM).
-    fn finish(&mut self) -> error::Result<()> {
-        Ok(())
-    }
-}
+use crate::protocol::sasl::Exchange;
 
 impl<S: Transport> Client<S> {
     /// Upgrades to TLS (RFC 9051 section 6.2.1): `upgrade` gets the stream when the server is ready. What the server
@@ -78,28 +66,30 @@ impl<S: Transport> Client<S> {
     }
 
     /// Authenticates with a mechanism of SASL (RFC 9051 section 6.2.2), its first message in the command where the
-    /// server takes that (SASL-IR).
+    /// server takes that (SASL-IR). An exchange is good for one attempt; [`Exchange::refusal`] may say more of a failure.
     ///
     /// # Errors
     /// [`Fault::Unsafe`] before TLS; [`Fault::Credentials`] if they are refused; [`Fault::Retry`] if the server cannot
-    /// check them now; [`Fault::Unsupported`] if it does not know the mechanism; what the mechanism fails with.
-    pub async fn authenticate(&mut self, mechanism: &mut dyn Mechanism) -> Result<()> {
+    /// check them now; [`Fault::Unsupported`] if it does not know the mechanism; what the exchange fails with.
+    pub async fn authenticate(&mut self, exchange: &mut Exchange) -> Result<()> {
         self.check_safety()?;
         let has_initial_response = self.capabilities().await?.has("SASL-IR");
         self.drain().await?;
         self.allow(0);
         self.wire.doing = "logging in";
-        let mut first = mechanism.initial()?;
+        let name = exchange.mechanism().name();
+        let mut first = exchange.initial();
         let news = self.capability_news;
         let tag = self.tag();
-        self.wire.queue(format!("AUTHENTICATE {}", mechanism.name()).as_bytes());
+        self.wire.queue(format!("AUTHENTICATE {name}").as_bytes());
         if has_initial_response && let Some(response) = first.take() {
             // An empty response would look like none.
-            let text = if response.is_empty() { "=".to_owned() } else { STANDARD.encode(&response) };
-            self.wire.queue(format!(" {text}").as_bytes());
+            let text = Zeroizing::new(if response.is_empty() { "=".to_owned() } else { STANDARD.encode(&response) });
+            self.wire.queue(b" ");
+            self.wire.queue(text.as_bytes());
         }
         self.wire.queue(b"\r\n");
-        let mut failure = None;
+        let mut failure: Option<Error> = None;
         let done = loop {
             let challenge = match self.event(wire::Bodies::Discard).await? {
                 Event::Continue(challenge) => challenge,
@@ -109,24 +99,28 @@ impl<S: Transport> Client<S> {
             let answer = match first.take() {
                 Some(response) => Ok(response),
                 None => match STANDARD.decode(challenge.trim_ascii()) {
-                    Ok(challenge) => mechanism.step(&challenge).map_err(Error::from),
+                    Ok(challenge) => exchange.step(&challenge).map_err(Error::from),
                     Err(_) => Err(self.unexpected("a challenge that is no base64")),
                 },
             };
             match answer {
-                Ok(answer) => self.wire.queue(format!("{}\r\n", STANDARD.encode(&answer)).as_bytes()),
+                Ok(answer) => {
+                    self.wire.queue(Zeroizing::new(STANDARD.encode(&answer)).as_bytes());
+                    self.wire.queue(b"\r\n");
+                }
+                // The server ends a cancelled attempt; one that goes on asking is given up.
                 Err(error) if failure.is_none() => {
                     failure = Some(error);
                     self.wire.queue(b"*\r\n");
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(failure.unwrap_or(error)),
             }
         };
         if let Some(failure) = failure {
             return Err(failure);
         }
-        self.ok(done, Purpose::Login, &format!("the server refused to log in with {}", mechanism.name()))?;
-        mechanism.finish()?;
+        self.ok(done, Purpose::Login, &format!("the server refused to log in with {name}"))?;
+        exchange.finish(None)?;
         self.entered(news);
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use zeroize::Zeroize;
 
 use super::fault::{Error, Fault, Result};
 use super::tree::{Assembler, Limits};
@@ -207,7 +208,10 @@ impl<S: Transport> Wire<S> {
             }
         });
         match tokio::time::timeout(timeout, reading).await {
-            Ok(Ok(0)) => Err(Error::new(Fault::Lost, format!("the server closed the connection while {doing}"))),
+            Ok(Ok(0)) => {
+                let cause = io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed it");
+                Err(Error::lost(doing, cause))
+            }
             Ok(Ok(count)) => {
                 self.end += count;
                 self.received += count as u64;
@@ -246,8 +250,11 @@ impl<S: Transport> Wire<S> {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        self.output.clear();
-        self.sent = 0;
+        if self.sent > 0 {
+            // There may have been a password in it.
+            self.output.zeroize();
+            self.sent = 0;
+        }
         if !self.is_flushed {
             std::task::ready!(pin(&mut self.stream)?.poll_flush(context))?;
             self.is_flushed = true;
@@ -256,9 +263,9 @@ impl<S: Transport> Wire<S> {
     }
 
     fn silent(&self) -> Error {
-        let seconds = self.timeout.as_secs_f64();
-        Error::new(Fault::Lost, format!("the server was silent for {seconds:.0} s while {}", self.doing))
-            .hint("a larger --timeout waits longer")
+        let said = format!("the server was silent for {:.0} s", self.timeout.as_secs_f64());
+        Error::lost(self.doing, io::Error::new(io::ErrorKind::TimedOut, said))
+            .hint("if the server is only slow, give it more time with --timeout SECONDS")
     }
 }
 
