@@ -166,9 +166,10 @@ impl<S: Transport> Client<S> {
         self.ok(done, Purpose::Other, "the server refused NOOP")
     }
 
-    /// Says goodbye and closes the connection. Whatever the server answers is well.
+    /// Says goodbye and closes the connection. Whatever the server answers is well, and so is silence for 5 s.
     pub async fn logout(mut self) {
         self.is_leaving = true;
+        self.wire.hurry(Duration::from_secs(5));
         self.wire.doing = "logging out";
         if self.in_flight.is_empty() {
             let _ = self.run(Command::new("LOGOUT"), 0, |_, _| Ok(())).await;

@@ -74,6 +74,11 @@ impl<S: Transport> Wire<S> {
         }
     }
 
+    /// Shortens the time limit.
+    pub fn hurry(&mut self, timeout: Duration) {
+        self.timeout = self.timeout.min(timeout);
+    }
+
     /// Puts bytes behind those that wait to be sent.
     pub fn queue(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
