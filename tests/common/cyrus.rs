@@ -1,19 +1,20 @@
 //! A Cyrus IMAP of its own for a test: IMAP, and ManageSieve where wanted, on loopback. `scripts/cyrus` gets it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use tempfile::TempDir;
-
-use super::server::{free_port, hand_over, server_user, terminate, wait_for_port};
+use super::servers::{Daemon, free_port};
 
 /// A running Cyrus. Every user of `example.org` exists, with any password; the first login makes the mailboxes.
 pub struct Cyrus {
-    folder: TempDir,
-    child: Child,
-    pub imap_port: u16,
-    pub sieve_port: u16,
+    // Before the directory: it has to end first.
+    daemon: Daemon,
+    dir: tempfile::TempDir,
+    /// Clear text.
+    pub imap: u16,
+    pub sieve: u16,
 }
 
 /// Where `scripts/cyrus` put it.
@@ -29,19 +30,22 @@ fn unpacked() -> Option<PathBuf> {
 }
 
 impl Cyrus {
-    /// Starts one; `None` if Cyrus is not there.
+    /// Starts one; `None` if Cyrus is not there, or if nobody but root could start it.
     pub fn start() -> Option<Cyrus> {
         let program = unpacked()?;
-        let folder = tempfile::Builder::new().prefix("vandelay-cyrus-").tempdir().expect("a folder");
-        let path = folder.path();
+        if !rustix::process::geteuid().is_root() {
+            super::skip("Cyrus is started by root only");
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path();
         for part in ["config", "spool", "sieve", "run", "db", "servers"] {
-            fs::create_dir_all(path.join(part)).expect("a folder");
+            fs::create_dir(path.join(part)).expect("a directory");
         }
         // Its user may not be allowed into the folders above the unpacked program.
         let copied = Command::new("cp").arg("-a").arg(program.join("usr")).arg(path.join("servers")).status();
         assert!(copied.expect("cp runs").success(), "Cyrus can be copied");
-        let (imap_port, sieve_port) = (free_port(), free_port());
-        let (user, group) = server_user();
+        let [imap, sieve] = std::array::from_fn(|_| free_port());
         let at = path.display();
         let bin = format!("{at}/servers/usr/lib/cyrus/bin");
         fs::write(
@@ -51,8 +55,8 @@ impl Cyrus {
 partition-default: {at}/spool
 defaultpartition: default
 sievedir: {at}/sieve
-cyrus_user: {user}
-cyrus_group: {group}
+cyrus_user: nobody
+cyrus_group: nogroup
 admins: admin
 sasl_pwcheck_method: alwaystrue
 sasl_mech_list: PLAIN LOGIN
@@ -88,8 +92,8 @@ tls_sessions_db_path: {at}/db/tls_sessions.db
                 "START {{
 }}
 SERVICES {{
-  imap cmd=\"{bin}/imapd -C {at}/imapd.conf\" listen=\"127.0.0.1:{imap_port}\" prefork=0
-  sieve cmd=\"{bin}/timsieved -C {at}/imapd.conf\" listen=\"127.0.0.1:{sieve_port}\" prefork=0
+  imap cmd=\"{bin}/imapd -C {at}/imapd.conf\" listen=\"127.0.0.1:{imap}\" prefork=0
+  sieve cmd=\"{bin}/timsieved -C {at}/imapd.conf\" listen=\"127.0.0.1:{sieve}\" prefork=0
 }}
 EVENTS {{
 }}
@@ -97,32 +101,25 @@ EVENTS {{
             ),
         )
         .expect("a configuration");
-        hand_over(path);
-        let log = fs::File::create(path.join("log")).expect("a log");
-        let child = Command::new(format!("{bin}/master"))
-            .arg("-D")
-            .arg("-C")
-            .arg(path.join("imapd.conf"))
-            .arg("-M")
-            .arg(path.join("cyrus.conf"))
-            .arg("-p")
-            .arg(path.join("run/master.pid"))
-            .env("LD_LIBRARY_PATH", format!("{at}/servers/usr/lib/{}-linux-gnu", std::env::consts::ARCH))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("Cyrus starts");
-        let mut cyrus = Cyrus { folder, child, imap_port, sieve_port };
-        let log = cyrus.folder.path().join("log");
-        wait_for_port(imap_port, &mut cyrus.child, "Cyrus", &log);
-        wait_for_port(sieve_port, &mut cyrus.child, "timsieved", &log);
-        Some(cyrus)
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
+        let given = Command::new("chown").args(["-R", "nobody:nogroup"]).arg(path).status().expect("chown runs");
+        assert!(given.success(), "everything that it writes belongs to it");
+        let mut command = Command::new(format!("{bin}/master"));
+        command.arg("-D").arg("-C").arg(path.join("imapd.conf")).arg("-M").arg(path.join("cyrus.conf"));
+        command.arg("-p").arg(path.join("run/master.pid"));
+        let libraries = format!("{at}/servers/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+        command.env("LD_LIBRARY_PATH", libraries);
+        let daemon = Daemon::start(command, &[imap, sieve], &path.join("output"));
+        Some(Cyrus { daemon, dir, imap, sieve })
     }
-}
 
-impl Drop for Cyrus {
-    fn drop(&mut self) {
-        terminate(&mut self.child);
+    /// What it printed. It logs to syslog.
+    pub fn log(&self) -> String {
+        self.daemon.said()
+    }
+
+    /// The directory of everything.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
     }
 }

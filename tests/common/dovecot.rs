@@ -1,152 +1,169 @@
-//! A Dovecot of its own for a test: IMAP, and ManageSieve where wanted, on loopback.
+//! A Dovecot of the test: IMAP and ManageSieve (Pigeonhole) on loopback, with users of one password.
 
+use super::has;
+use super::servers::{Authority, Certificate, Daemon, Flaw, free_port};
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
-use tempfile::TempDir;
-
-use super::server::{free_port, hand_over, server_user, terminate, wait_for_port};
+use std::process::Command;
 
 /// The password of every user.
-pub const PASSWORD: &str = "secret";
+pub const PASSWORD: &str = "pencil\"s \\ ä,=";
 
-/// What a Dovecot shall be like.
-#[derive(Default)]
-pub struct Options {
-    /// Also speak ManageSieve.
-    pub sieve: bool,
-    /// Further lines of its configuration.
-    pub settings: String,
-}
-
-/// A running Dovecot. Every user exists, with [`PASSWORD`].
+/// A running Dovecot.
 pub struct Dovecot {
-    folder: TempDir,
-    child: Child,
-    pub imap_port: u16,
-    /// Nobody listens here without [`Options::sieve`].
-    pub sieve_port: u16,
+    // Before the directory: it has to end first.
+    daemon: Daemon,
+    dir: tempfile::TempDir,
+    /// Implicit TLS; the certificate is signed by `authority`.
+    pub imaps: u16,
+    pub sieves: u16,
+    /// Clear text, with STARTTLS.
+    pub imap: u16,
+    pub sieve: u16,
+    pub authority: Authority,
+    pub certificate: Certificate,
 }
 
 impl Dovecot {
-    /// Starts one; `None` if Dovecot is not installed.
-    pub fn start(options: Options) -> Option<Dovecot> {
-        if !super::has("dovecot") {
+    /// Starts one; `settings` are added to its configuration. `None` where it is not installed.
+    pub fn start(settings: &str) -> Option<Dovecot> {
+        if !has("dovecot") || !Path::new("/usr/lib/dovecot/managesieve").exists() && !has("dovecot-managesieved") {
             return None;
         }
-        let folder = tempfile::Builder::new().prefix("vandelay-dovecot-").tempdir().expect("a folder");
-        let path = folder.path();
-        fs::create_dir_all(path.join("home")).expect("a folder");
-        hand_over(path);
-        let (imap_port, sieve_port) = (free_port(), free_port());
-        let (user, group) = server_user();
-        let at = path.display();
-        let protocols = if options.sieve { "imap sieve" } else { "imap" };
-        let sieve_login = if options.sieve {
-            format!(
-                "service managesieve-login {{\n  chroot =\n  inet_listener sieve {{\n    port = {sieve_port}\n  }}\n}}\n"
-            )
-        } else {
-            String::new()
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = dir.path();
+        fs::set_permissions(at, fs::Permissions::from_mode(0o755)).expect("permissions");
+        for part in ["home", "run", "state"] {
+            fs::create_dir(at.join(part)).expect("a directory");
+        }
+        let authority = Authority::new();
+        let certificate = authority.certificate(Flaw::None);
+        authority.file(at);
+        fs::write(at.join("cert.pem"), &certificate.pem).expect("a certificate");
+        fs::write(at.join("key.pem"), certificate.key.serialize_pem()).expect("a key");
+        let [imap, imaps, sieve, sieves] = std::array::from_fn(|_| free_port());
+        let config = at.join("dovecot.conf");
+        fs::write(&config, configuration(at, [imap, imaps, sieve, sieves]) + settings).expect("a configuration");
+        let mut command = Command::new("dovecot");
+        command.arg("-F").arg("-c").arg(&config);
+        let daemon = Daemon::start(command, &[imap, imaps, sieve, sieves], &at.join("output"));
+        Some(Dovecot { daemon, imap, imaps, sieve, sieves, authority, certificate, dir })
+    }
+
+    /// The directory of everything: configuration, log, homes.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The certificate of the authority, for SSL_CERT_FILE.
+    pub fn authority_file(&self) -> PathBuf {
+        self.dir.path().join("authority.pem")
+    }
+
+    /// The home of a user, made if it is missing.
+    pub fn home(&self, user: &str) -> PathBuf {
+        let home = self.dir.path().join("home").join(user);
+        if !home.exists() {
+            fs::create_dir_all(&home).expect("a home");
+            self.give(&home);
+        }
+        home
+    }
+
+    /// Gives a file or directory to whom the mail belongs.
+    pub fn give(&self, path: &Path) {
+        if is_root() {
+            chown(path, Some(65_534), Some(65_534)).expect("a new owner");
+        }
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default() + &self.daemon.said()
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn configuration(at: &Path, [imap, imaps, sieve, sieves]: [u16; 4]) -> String {
+    let at = at.display();
+    // Root serves no mail; somebody else can only serve it as himself.
+    let (login, group, uid, gid) = if is_root() {
+        ("nobody".to_owned(), "nogroup".to_owned(), "65534".to_owned(), "65534".to_owned())
+    } else {
+        let id = |flag| {
+            let output = Command::new("id").args([flag, "-n"]).output().expect("id runs");
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
         };
-        let settings = options.settings;
-        let config = format!(
-            "base_dir = {at}/run
+        let (user, group) = (id("-u"), id("-g"));
+        (user.clone(), group.clone(), user, group)
+    };
+    let password: String = PASSWORD.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        r#"base_dir = {at}/run
 state_dir = {at}/state
 log_path = {at}/log
-default_login_user = {user}
-default_internal_user = {user}
-default_internal_group = {group}
-protocols = {protocols}
+protocols = imap sieve
 listen = 127.0.0.1
-ssl = no
+default_internal_user = {login}
+default_internal_group = {group}
+default_login_user = {login}
+first_valid_uid = 1
+mail_location = maildir:~/Maildir:LAYOUT=fs
+ssl = yes
+ssl_cert = <{at}/cert.pem
+ssl_key = <{at}/key.pem
 disable_plaintext_auth = no
 auth_mechanisms = plain login scram-sha-256
-mail_location = maildir:~/Maildir
-first_valid_uid = 1
-mail_max_userip_connections = 100
-mail_fsync = never
+auth_failure_delay = 0
 passdb {{
   driver = static
-  args = password={PASSWORD}
+  args = password={{PLAIN.HEX}}{password}
 }}
 userdb {{
   driver = static
-  args = uid={user} gid={group} home={at}/home/%u
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {imap_port}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-{sieve_login}service anvil {{
-  chroot =
-}}
-service stats {{
-  chroot =
+  args = uid={uid} gid={gid} home={at}/home/%u
 }}
 namespace inbox {{
   inbox = yes
   separator = /
-  mailbox Sent {{
-    special_use = \\Sent
-    auto = create
+}}
+plugin {{
+  sieve = file:~/sieve;active=~/.dovecot.sieve
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = {imaps}
+    ssl = yes
   }}
 }}
-{settings}
-"
-        );
-        fs::write(path.join("conf"), config).expect("a configuration");
-        let child = Command::new("dovecot")
-            .arg("-F")
-            .arg("-c")
-            .arg(path.join("conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dovecot starts");
-        let mut dovecot = Dovecot { folder, child, imap_port, sieve_port };
-        let log = dovecot.log();
-        wait_for_port(imap_port, &mut dovecot.child, "Dovecot", &log);
-        if options.sieve {
-            wait_for_port(sieve_port, &mut dovecot.child, "ManageSieve", &log);
-        }
-        Some(dovecot)
-    }
-
-    /// The Maildir of a user, Maildir++ with `/` as the separator on the wire. Call [`Dovecot::adopt`] after writing
-    /// into it.
-    pub fn maildir(&self, user: &str) -> PathBuf {
-        self.folder.path().join("home").join(user).join("Maildir")
-    }
-
-    /// Gives what a test wrote below a Maildir to Dovecot.
-    pub fn adopt(&self) {
-        hand_over(&self.folder.path().join("home"));
-    }
-
-    /// Where it says what it does.
-    pub fn log(&self) -> PathBuf {
-        self.folder.path().join("log")
-    }
-
-    /// A folder of its own that is removed with it.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-}
-
-impl Drop for Dovecot {
-    fn drop(&mut self) {
-        terminate(&mut self.child);
-        if std::thread::panicking() {
-            eprintln!("Dovecot's log:\n{}", fs::read_to_string(self.log()).unwrap_or_default());
-        }
-    }
+service managesieve-login {{
+  chroot =
+  inet_listener sieve {{
+    port = {sieve}
+  }}
+  inet_listener sieves {{
+    port = {sieves}
+    ssl = yes
+  }}
+}}
+service anvil {{
+  chroot =
+  # Tests with wrong passwords should not make each other wait.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service stats {{
+  chroot =
+}}
+"#
+    )
 }

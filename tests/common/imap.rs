@@ -11,14 +11,14 @@ pub struct Imap {
 }
 
 impl Imap {
-    /// Connects and logs in.
+    /// Connects in clear and logs in. The server has to have LITERAL+.
     pub fn login(port: u16, user: &str, password: &str) -> Imap {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server answers");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
         let mut imap = Imap { stream: BufReader::new(stream), tag: 0 };
         imap.line();
-        imap.ok(&format!("LOGIN \"{user}\" \"{password}\""));
+        imap.ok(&format!("LOGIN {{{}+}}\r\n{user} {{{}+}}\r\n{password}", user.len(), password.len()));
         imap
     }
 

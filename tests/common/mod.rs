@@ -4,8 +4,9 @@
 pub mod account;
 pub mod cyrus;
 pub mod dovecot;
+pub mod fake;
 pub mod imap;
-pub mod server;
+pub mod servers;
 pub mod v1;
 
 use std::collections::BTreeMap;

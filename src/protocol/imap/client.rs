@@ -154,11 +154,6 @@ impl<S: Transport> Client<S> {
         Ok(self.capabilities.get_or_insert_default())
     }
 
-    /// True if the server is known to have this capability.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.capabilities.as_ref().is_some_and(|capabilities| capabilities.has(name))
-    }
-
     /// Asks nothing: keeps the connection alive, and lets the server say what is new.
     pub async fn noop(&mut self) -> Result<()> {
         self.wire.doing = "waiting for NOOP";

@@ -1,11 +1,11 @@
 //! The mailboxes of an account: LIST with all that servers can tell at once, and what to do where they cannot.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use super::client::{Client, Event};
 use super::command::Command;
 use super::fault::{Error, Fault, Purpose, Result, printable};
-use super::reply::{Data, FolderStatus, Listed, Outcome, decode_name, is_object_id};
+use super::reply::{Data, FolderStatus, Listed, Outcome, decode_name};
 use super::wire::{self, Transport};
 
 /// The most bytes of names and attributes of all mailboxes together.
@@ -87,8 +87,8 @@ impl<S: Transport> Client<S> {
     /// All mailboxes, with subscription and special use, and `with_status` with their state: in one round trip where
     /// the server has LIST-EXTENDED and LIST-STATUS (RFC 5258, RFC 5819), else with LSUB and pipelined STATUS commands.
     ///
-    /// The MAILBOXIDs of all mailboxes are left out if one of them makes no sense or stands twice: Cyrus 3.6 answers
-    /// STATUS with memory that it has freed. EXAMINE tells the truth ([`super::Selected::mailbox_id`]).
+    /// MAILBOXID (RFC 8474) is not asked for: Cyrus 3.6 answers it in STATUS with memory that it has freed, which may
+    /// hold anything, a line end too. EXAMINE tells it ([`super::Selected::mailbox_id`]).
     ///
     /// # Errors
     /// A refused LIST. A mailbox whose STATUS is refused is listed with the [`Folder::refusal`].
@@ -133,14 +133,12 @@ impl<S: Transport> Client<S> {
             // Some servers leave out a status that takes them long: these are asked for one by one.
             self.missing_statuses(&mut folders).await?;
         }
-        distrust_ids(&mut folders);
         Ok(folders)
     }
 
     fn status_items(&self) -> String {
         let modseq = if self.capabilities.as_ref().is_some_and(|c| c.has_condstore()) { " HIGHESTMODSEQ" } else { "" };
-        let id = if self.has("OBJECTID") { " MAILBOXID" } else { "" };
-        format!("(MESSAGES UIDNEXT UIDVALIDITY{modseq}{id})")
+        format!("(MESSAGES UIDNEXT UIDVALIDITY{modseq})")
     }
 
     async fn missing_statuses(&mut self, folders: &mut [Folder]) -> Result<()> {
@@ -226,16 +224,6 @@ impl<S: Transport> Client<S> {
             })
             .await?;
         finish_status(folder, found, done)
-    }
-}
-
-fn distrust_ids(folders: &mut [Folder]) {
-    let mut ids = HashSet::new();
-    let mut all = folders.iter().filter_map(|folder| folder.status.as_ref()?.mailbox_id.as_deref());
-    if !all.all(|id| is_object_id(id) && ids.insert(id)) {
-        for status in folders.iter_mut().filter_map(|folder| folder.status.as_mut()) {
-            status.mailbox_id = None;
-        }
     }
 }
 

@@ -140,8 +140,6 @@ pub struct FolderStatus {
     pub uid_validity: Option<u32>,
     /// HIGHESTMODSEQ (RFC 7162); 0 and absent both mean that the mailbox has none.
     pub highest_modseq: Option<u64>,
-    /// MAILBOXID (RFC 8474): stays with a mailbox that is renamed. A hint only, see [`super::Client::folders`].
-    pub mailbox_id: Option<String>,
 }
 
 /// The answer to NAMESPACE (RFC 2342).
@@ -369,7 +367,6 @@ fn status(mut rest: Nodes<'_>) -> Option<Data> {
             b"UIDNEXT" => status.uid_next = value.small_number(),
             b"UIDVALIDITY" => status.uid_validity = value.small_number(),
             b"HIGHESTMODSEQ" => status.highest_modseq = value.number(),
-            b"MAILBOXID" => status.mailbox_id = texts(value).into_iter().next(),
             _ => {}
         }
     }

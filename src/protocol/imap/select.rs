@@ -31,7 +31,7 @@ pub struct Selected {
     pub exists: u32,
     /// `None` if it has none (NOMODSEQ), or if the server knows nothing of CONDSTORE.
     pub highest_modseq: Option<u64>,
-    /// MAILBOXID (RFC 8474).
+    /// MAILBOXID (RFC 8474): stays with a mailbox that is renamed.
     pub mailbox_id: Option<String>,
     /// PERMANENTFLAGS, as the server spells them.
     pub permanent_flags: Vec<String>,
