@@ -4,8 +4,8 @@ use super::wire::{LINE_MAX, Token, Trouble, Wire, string};
 use super::{NAMES_MAX, SCRIPT_MAX, SCRIPTS_MAX};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::protocol::net::{Connector, Security, Stream};
-use crate::protocol::said;
 use crate::protocol::sasl::{Credentials, Exchange, Line, Mechanism};
+use crate::protocol::{Account, said};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::io;
@@ -67,14 +67,14 @@ impl Client {
     /// Connects, encrypts the line as the endpoint wants it, and logs in.
     ///
     /// A refused login is an error of kind [`Fault::Credentials`], everything else one of [`Fault::Connection`].
-    pub async fn open(connector: &Connector, credentials: &Credentials, allow_cleartext: bool) -> Result<Client> {
-        let stream = connector.connect().await?;
-        let mut client = Client::over(stream, connector.clone());
+    pub async fn open(account: &Account) -> Result<Client> {
+        let stream = account.connector.connect().await?;
+        let mut client = Client::over(stream, account.connector.clone());
         client.read_capabilities().await?;
         if !client.wire.stream().is_encrypted() {
             client = client.encrypt().await?;
         }
-        client.authenticate(credentials, allow_cleartext).await?;
+        client.authenticate(&account.credentials, account.allow_cleartext).await?;
         Ok(client)
     }
 
