@@ -31,13 +31,13 @@ pub struct Auth {
     #[arg(long, value_name = "USER", required_unless_present = "auth_bearer", conflicts_with = "auth_bearer")]
     auth_basic: Option<String>,
     /// The password; others can read it in the list of processes, so rather use one of the next two
-    #[arg(long, value_name = "PASS", requires = "auth_basic")]
+    #[arg(long, value_name = "PASS", requires = "auth_basic", conflicts_with = "auth_bearer")]
     auth_password: Option<String>,
     /// Read the password from this file (a newline at its end is not part of it)
-    #[arg(long, value_name = "FILE", requires = "auth_basic")]
+    #[arg(long, value_name = "FILE", requires = "auth_basic", conflicts_with = "auth_bearer")]
     password_file: Option<PathBuf>,
     /// Run this command with sh; what it prints is the password
-    #[arg(long, value_name = "CMD", requires = "auth_basic")]
+    #[arg(long, value_name = "CMD", requires = "auth_basic", conflicts_with = "auth_bearer")]
     password_command: Option<String>,
     /// Log in with an OAuth 2.0 access token
     #[arg(long, value_name = "TOKEN", num_args = 0..=1, requires = "auth_user")]
@@ -46,7 +46,7 @@ pub struct Auth {
     #[arg(long, value_name = "USER", requires = "auth_bearer", conflicts_with = "auth_basic")]
     auth_user: Option<String>,
     /// Run this command with sh; what it prints is the token. It is run again when the token is refused
-    #[arg(long, value_name = "CMD", requires = "auth_bearer")]
+    #[arg(long, value_name = "CMD", requires = "auth_bearer", conflicts_with = "auth_basic")]
     token_command: Option<String>,
 }
 

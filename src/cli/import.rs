@@ -167,7 +167,7 @@ impl Source {
             Source::ManageSieve(args) => {
                 let account = args.network.account(Service::Sieve, &args.auth, ui)?;
                 let options = args.common.options(Some(MAX_DELETE));
-                run(&mut ManageSieve::new(account)?, &args.archive, options, ui)
+                run(&mut ManageSieve::open(account)?, &args.archive, options, ui)
             }
         }
     }

@@ -1,8 +1,7 @@
 //! The Sieve scripts of an account, read with ManageSieve (RFC 5804).
 //!
 //! The protocol tells no revision of a script, so all of them are read each time: they are few and small. That happens
-//! before anything is compared, so a server that cannot be reached ends the run with the archive untouched. A script
-//! that the server names and does not hand over is listed all the same, and fails when it is fetched: it is reported by
+//! when the source is opened, so a server that cannot be reached ends the run with the archive untouched. A script that the server names and does not hand over is listed all the same, and fails when it is fetched: it is reported by
 //! its name, what the archive has of it stays, and the next run asks again.
 
 use crate::error::{Error, Kind as Fault, Result};
@@ -43,10 +42,10 @@ enum State {
 }
 
 impl ManageSieve {
-    /// Nothing is sent before [`Source::scopes`].
-    pub fn new(account: Account) -> Result<ManageSieve> {
+    /// Logs in and reads all scripts.
+    pub fn open(account: Account) -> Result<ManageSieve> {
         let user = account.credentials.user().to_owned();
-        Ok(ManageSieve {
+        let mut source = ManageSieve {
             ident: SourceIdent {
                 kind: "managesieve",
                 session_url: account.connector.endpoint().origin.clone(),
@@ -58,15 +57,15 @@ impl ManageSieve {
             session: Session::new(account),
             scripts: Vec::new(),
             twins: Vec::new(),
-        })
+        };
+        source.look()?;
+        Ok(source)
     }
 
-    /// Lists and reads everything.
     fn look(&mut self) -> Result<()> {
         let listed = self.runtime.run(self.session.list_scripts())?;
         let (mut seen, mut kept, mut failed_before) = (HashSet::new(), 0, false);
         let mut has_active = false;
-        (self.scripts, self.twins) = (Vec::new(), Vec::new());
         for Script { name, is_active } in listed {
             let key = readable(&name);
             if !seen.insert(key.clone()) {
@@ -119,7 +118,6 @@ impl Source for ManageSieve {
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
-        self.look()?;
         Ok((vec![Scope { key: SCOPE.to_owned(), kind: Kind::SieveScript, selected: true }], Vec::new()))
     }
 

@@ -2,6 +2,9 @@
 #![allow(dead_code)]
 
 pub mod account;
+pub mod dovecot;
+pub mod fake;
+pub mod servers;
 pub mod v1;
 
 use std::collections::BTreeMap;

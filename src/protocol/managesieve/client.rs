@@ -9,6 +9,7 @@ use crate::protocol::{Account, said};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::io;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Capabilities have some ten lines (section 1.7); more than this is no honest answer.
@@ -71,6 +72,11 @@ impl Client {
         let stream = account.connector.connect().await?;
         let mut client = Client::over(stream, account.connector.clone());
         client.read_capabilities().await?;
+        if account.connector.endpoint().security == Security::Implicit {
+            // Pigeonhole 0.5 does not see a command that comes within about a millisecond of its greeting, and waits for
+            // more. No network is as fast as that, but the line to a server on this machine is.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         if !client.wire.stream().is_encrypted() {
             client = client.encrypt().await?;
         }
@@ -84,7 +90,7 @@ impl Client {
 
     /// Says goodbye, without waiting long for an answer.
     pub async fn close(mut self) {
-        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+        const PATIENCE: Duration = Duration::from_secs(2);
         let goodbye = async {
             if self.wire.send(b"LOGOUT\r\n").await.is_ok() {
                 let _ = self.wire.line(0).await;
