@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and nothing of what it does.
 
+mod auth;
 mod export_docs;
 mod files;
 mod history;

@@ -12,6 +12,22 @@ pub mod runtime;
 pub mod sasl;
 pub mod tls;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// An account on a server, and how to deal with it: what a source is opened with.
+#[derive(Clone)]
+pub struct Account {
+    pub connector: net::Connector,
+    pub credentials: sasl::Credentials,
+    /// `--allow-cleartext`
+    pub allow_cleartext: bool,
+    /// How often one question is asked again after a failure that time heals (`--max-retries`).
+    pub max_retries: u32,
+    /// True once the user wants the run to end.
+    pub stop: Arc<AtomicBool>,
+}
+
 /// What a server said, fit for a message: one line of bounded length, without control characters. Whoever prints it
 /// still treats it as text from a stranger.
 pub fn said(bytes: &[u8]) -> String {

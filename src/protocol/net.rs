@@ -227,7 +227,10 @@ impl Connector {
         let host = &self.endpoint.host;
         match tokio::time::timeout(self.timeout, self.tls.handshake(host, tcp)).await {
             Ok(Ok(stream)) => Ok(Stream { layer: Layer::Tls(Box::new(stream)) }),
-            Ok(Err(error)) => Err(self.tls.explain(&self.endpoint, error)),
+            Ok(Err(error)) => Err(match self.tls.explain(&self.endpoint, &error) {
+                Some(explained) => explained,
+                None => self.broken("set up an encrypted line to", error),
+            }),
             Err(_) => Err(self.broken("set up an encrypted line to", io::ErrorKind::TimedOut.into())),
         }
     }

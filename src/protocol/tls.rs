@@ -95,19 +95,11 @@ impl Tls {
         TlsConnector::from(Arc::clone(&self.config)).connect(name, tcp).await
     }
 
-    /// A failed handshake in words.
-    pub(super) fn explain(&self, endpoint: &Endpoint, error: io::Error) -> Error {
-        let Some(cause) = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) else {
-            let closed = error.kind() == io::ErrorKind::UnexpectedEof;
-            let what = format!("cannot set up an encrypted line to {endpoint}");
-            let error = Error::new(Fault::Connection, what).because(match closed {
-                true => io::Error::new(error.kind(), "the server closed the connection"),
-                false => error,
-            });
-            return error;
-        };
+    /// A failed handshake in words; `None` if it was not TLS that failed.
+    pub(super) fn explain(&self, endpoint: &Endpoint, error: &io::Error) -> Option<Error> {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>())?;
         let seen = self.judge.seen();
-        match cause {
+        Some(match cause {
             rustls::Error::InvalidCertificate(reason) => {
                 let why = seen.words(reason, &endpoint.host);
                 let error = Error::new(Fault::Connection, format!("the certificate of {endpoint} is not accepted: {why}"));
@@ -140,7 +132,7 @@ impl Tls {
                     .hint("check the port; a server that begins in clear text is imap:// or sieve:// instead of imaps:// or sieves://")
             }
             other => Error::new(Fault::Connection, format!("no encrypted line to {endpoint}: {other}")),
-        }
+        })
     }
 }
 

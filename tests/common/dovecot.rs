@@ -26,7 +26,7 @@ pub struct Dovecot {
 }
 
 impl Dovecot {
-    /// Starts one; `settings` are added to its configuration. `None` where it is not installed.
+    /// Starts one; `settings` are added to its configuration (`ssl = no` for one without TLS). `None` where it is not installed.
     pub fn start(settings: &str) -> Option<Dovecot> {
         if !has("dovecot") || !Path::new("/usr/lib/dovecot/managesieve").exists() && !has("dovecot-managesieved") {
             return None;
@@ -47,7 +47,8 @@ impl Dovecot {
         fs::write(&config, configuration(at, [imap, imaps, sieve, sieves]) + settings).expect("a configuration");
         let mut command = Command::new("dovecot");
         command.arg("-F").arg("-c").arg(&config);
-        let daemon = Daemon::start(command, &[imap, imaps, sieve, sieves], &at.join("output"));
+        let ports = if settings.contains("ssl = no") { vec![imap, sieve] } else { vec![imap, imaps, sieve, sieves] };
+        let daemon = Daemon::start(command, &ports, &at.join("output"));
         Some(Dovecot { daemon, imap, imaps, sieve, sieves, authority, certificate, dir })
     }
 

@@ -105,8 +105,12 @@ pub struct Authority {
 impl Authority {
     /// A new one.
     pub fn new() -> Authority {
+        Authority::named("Authority of a test")
+    }
+
+    fn named(name: &str) -> Authority {
         let key = KeyPair::generate().expect("a key");
-        let mut params = params("Authority of a test");
+        let mut params = params(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).expect("a certificate").pem();
         Authority { pem, issuer: Issuer::new(params, key) }
@@ -136,7 +140,7 @@ impl Authority {
         }
         let certificate = match flaw {
             Flaw::SelfSigned => params.self_signed(&key),
-            Flaw::UnknownAuthority => params.signed_by(&key, &Authority::new().issuer),
+            Flaw::UnknownAuthority => params.signed_by(&key, &Authority::named("Somebody").issuer),
             _ => params.signed_by(&key, &self.issuer),
         }
         .expect("a certificate");

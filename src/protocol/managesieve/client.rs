@@ -4,11 +4,12 @@ use super::wire::{LINE_MAX, Token, Trouble, Wire, string};
 use super::{NAMES_MAX, SCRIPT_MAX, SCRIPTS_MAX};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::protocol::net::{Connector, Security, Stream};
-use crate::protocol::said;
 use crate::protocol::sasl::{Credentials, Exchange, Line, Mechanism};
+use crate::protocol::{Account, said};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::io;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Capabilities have some ten lines (section 1.7); more than this is no honest answer.
@@ -67,14 +68,19 @@ impl Client {
     /// Connects, encrypts the line as the endpoint wants it, and logs in.
     ///
     /// A refused login is an error of kind [`Fault::Credentials`], everything else one of [`Fault::Connection`].
-    pub async fn open(connector: &Connector, credentials: &Credentials, allow_cleartext: bool) -> Result<Client> {
-        let stream = connector.connect().await?;
-        let mut client = Client::over(stream, connector.clone());
+    pub async fn open(account: &Account) -> Result<Client> {
+        let stream = account.connector.connect().await?;
+        let mut client = Client::over(stream, account.connector.clone());
         client.read_capabilities().await?;
+        if account.connector.endpoint().security == Security::Implicit {
+            // Pigeonhole 0.5 does not see a command that comes within about a millisecond of its greeting, and waits for
+            // more. No network is as fast as that, but the line to a server on this machine is.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         if !client.wire.stream().is_encrypted() {
             client = client.encrypt().await?;
         }
-        client.authenticate(credentials, allow_cleartext).await?;
+        client.authenticate(&account.credentials, account.allow_cleartext).await?;
         Ok(client)
     }
 
@@ -84,7 +90,7 @@ impl Client {
 
     /// Says goodbye, without waiting long for an answer.
     pub async fn close(mut self) {
-        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+        const PATIENCE: Duration = Duration::from_secs(2);
         let goodbye = async {
             if self.wire.send(b"LOGOUT\r\n").await.is_ok() {
                 let _ = self.wire.line(0).await;

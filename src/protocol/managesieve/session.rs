@@ -2,23 +2,19 @@
 
 use super::client::{Client, Fetched, Script};
 use crate::error::Result;
-use crate::protocol::net::Connector;
+use crate::protocol::Account;
 use crate::protocol::retry::Backoff;
-use crate::protocol::sasl::Credentials;
 
 /// An account on a server. Connects when it is asked something, and again when a connection broke.
 pub struct Session {
-    connector: Connector,
-    credentials: Credentials,
-    allow_cleartext: bool,
-    max_retries: u32,
+    account: Account,
     client: Option<Client>,
 }
 
 /// Asks once, with a connection made if there is none, and again as long as the failure is one that time heals.
 macro_rules! with_retries {
     ($session:ident, $client:ident => $question:expr) => {{
-        let mut backoff = Backoff::new($session.max_retries);
+        let mut backoff = Backoff::new($session.account.max_retries);
         loop {
             let answer = match $session.connected().await {
                 Ok($client) => $question.await,
@@ -32,7 +28,7 @@ macro_rules! with_retries {
                     if let Err(error) = backoff.wait(error, None).await {
                         break Err(error);
                     }
-                    $session.connector.log(1, || format!("trying again: {what}"));
+                    $session.account.connector.log(1, || format!("trying again: {what}"));
                 }
             }
         }
@@ -41,8 +37,8 @@ macro_rules! with_retries {
 
 impl Session {
     /// Nothing is sent before the first question.
-    pub fn new(connector: Connector, credentials: Credentials, allow_cleartext: bool, max_retries: u32) -> Session {
-        Session { connector, credentials, allow_cleartext, max_retries, client: None }
+    pub fn new(account: Account) -> Session {
+        Session { account, client: None }
     }
 
     /// All scripts, without their bytes.
@@ -67,7 +63,7 @@ impl Session {
     async fn connected(&mut self) -> Result<&mut Client> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => Client::open(&self.connector, &self.credentials, self.allow_cleartext).await?,
+            None => Client::open(&self.account).await?,
         };
         Ok(self.client.insert(client))
     }
