@@ -14,7 +14,7 @@
 //!
 //! # Why no crate reads the responses
 //!
-//! imap-codec 2.0.0-alpha.10 and imap-proto 0.17 were tried with 26 lines of real servers. imap-codec refuses 15 of
+//! imap-codec 2.0.0-alpha.10 and imap-proto 0.17 were tried with 26 lines such as servers send. imap-codec refuses 15 of
 //! them: EMAILID, X-GM-LABELS, MODSEQ and VANISHED without unreleased features, names in raw UTF-8, a date or a flag
 //! out of the ordinary, a NUL in a literal. imap-proto reads more, and still refuses STATUS with MAILBOXID, ESEARCH,
 //! LIST with extended data, NAMESPACE, `{3+}`, `~{4}` and two spaces side by side. Both give up the whole response,
