@@ -2,8 +2,10 @@
 #![allow(dead_code)]
 
 pub mod account;
+pub mod cyrus;
 pub mod dovecot;
 pub mod fake;
+pub mod imap;
 pub mod servers;
 pub mod v1;
 
