@@ -497,4 +497,122 @@ mod tests {
         let order: Vec<String> = alternate(addresses.into_iter()).iter().map(ToString::to_string).collect();
         assert_eq!(order, ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
     }
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(work)
+    }
+
+    /// A stream and its far end.
+    async fn pair(timeout: Duration) -> (Stream, TcpStream, Connector) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let endpoint = parse(&format!("imap://127.0.0.1:{port}")).expect("an endpoint").allow_cleartext();
+        let connector = Connector::new(endpoint, &TlsOptions::default(), timeout).expect("a connector");
+        let (near, far) = tokio::join!(connector.connect(), listener.accept());
+        (near.expect("a stream"), far.expect("a far end").0, connector)
+    }
+
+    /// What came before the compression was switched on, small pieces, and an end in the middle.
+    #[test]
+    fn deflate_in_both_directions() {
+        use flate2::{Compress, Compression, FlushCompress};
+        use tokio::io::AsyncWriteExt;
+        run(async {
+            let (near, mut far, _) = pair(Duration::from_secs(5)).await;
+            let mut pack = Compress::new(Compression::default(), false);
+            let mut packed = |text: &[u8]| {
+                let mut out = Vec::with_capacity(1 << 16);
+                pack.compress_vec(text, &mut out, FlushCompress::Sync).expect("it packs");
+                out
+            };
+            let first = packed(b"* OK one\r\n");
+            let mut near = near.deflate(first[..5].to_vec());
+            assert!(!near.is_encrypted());
+            far.write_all(&first[5..]).await.expect("sent");
+            let mut line = [0; 10];
+            near.read_exact(&mut line).await.expect("a line, although the next one is not there yet");
+            assert_eq!(&line, b"* OK one\r\n");
+            let long = vec![b'x'; 300_000];
+            let second = packed(&long);
+            let mut read = vec![0; long.len()];
+            let (sent, got) = tokio::join!(
+                async {
+                    for piece in second.chunks(7) {
+                        far.write_all(piece).await?;
+                    }
+                    Ok::<_, io::Error>(())
+                },
+                near.read_exact(&mut read)
+            );
+            sent.expect("sent");
+            got.expect("all of it");
+            assert_eq!(read, long);
+            // Our side: nothing is held back by a flush.
+            near.write_all(b"a NOOP\r\n").await.expect("written");
+            near.flush().await.expect("flushed");
+            let mut wire = vec![0; 100];
+            let count = far.read(&mut wire).await.expect("something");
+            let mut text = Vec::with_capacity(100);
+            flate2::Decompress::new(false)
+                .decompress_vec(&wire[..count], &mut text, flate2::FlushDecompress::Sync)
+                .expect("it unpacks");
+            assert_eq!(text, b"a NOOP\r\n");
+            drop(far);
+            assert!(near.read_exact(&mut line).await.is_err(), "an end is no line");
+        });
+    }
+
+    /// Ten megabytes out of ten kilobytes: no more comes out than is asked for.
+    #[test]
+    fn a_bomb_is_inflated_no_faster_than_it_is_read() {
+        use tokio::io::AsyncWriteExt;
+        run(async {
+            let (near, mut far, _) = pair(Duration::from_secs(5)).await;
+            let mut packed = Vec::with_capacity(1 << 20);
+            flate2::Compress::new(flate2::Compression::best(), false)
+                .compress_vec(&vec![0; 10 << 20], &mut packed, flate2::FlushCompress::Sync)
+                .expect("it packs");
+            let mut near = near.deflate(Vec::new());
+            far.write_all(&packed).await.expect("sent");
+            let mut small = [0; 1000];
+            for _ in 0..100 {
+                assert!(near.read(&mut small).await.expect("some") <= 1000);
+            }
+            far.write_all(b"\xff\xff no deflate").await.expect("sent");
+        });
+    }
+
+    #[test]
+    fn a_dead_line_is_noticed() {
+        run(async {
+            let (mut near, far, connector) = pair(Duration::from_millis(200)).await;
+            let error = near.read(&mut [0; 10]).await.expect_err("nothing comes");
+            let error = connector.broken("read from", error);
+            assert!(error.to_string().contains("no answer") && is_transient(&error), "{error}");
+            // Nobody takes what is written.
+            use tokio::io::AsyncWriteExt;
+            let error = near.write_all(&vec![0; 64 << 20]).await.expect_err("nobody reads");
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            drop(far);
+        });
+    }
+
+    /// `localhost` is `::1` too, where nobody listens: the other address is tried.
+    #[test]
+    fn the_address_that_answers_counts() {
+        run(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let port = listener.local_addr().expect("an address").port();
+            let endpoint = parse(&format!("imap://localhost:{port}")).expect("an endpoint");
+            let connector =
+                Connector::new(endpoint, &TlsOptions { allow_invalid_certs: true, pin: None }, Duration::from_secs(5));
+            connector.expect("a connector").connect().await.expect("a stream");
+            let endpoint = parse("imaps://no-such-host.invalid").expect("an endpoint");
+            let connector =
+                Connector::new(endpoint, &TlsOptions { allow_invalid_certs: true, pin: None }, Duration::from_secs(5));
+            let error = connector.expect("a connector").connect().await.err().expect("no such host");
+            assert!(error.to_string().contains("cannot find the address of no-such-host.invalid:993"), "{error}");
+        });
+    }
 }
