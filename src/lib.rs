@@ -25,14 +25,15 @@
 //! | [`error`], [`model`] | nothing | |
 //! | [`mod@format`] | model, error | `mail_parser`, `calcard`, `html5gum`, `encoding_rs` |
 //! | [`archive`] | format, model, error | `rusqlite` |
-//! | [`source`] | format, model, error | |
+//! | [`protocol`] | format, model, error | `tokio`, `rustls` |
+//! | [`source`] | protocol, format, model, error | |
 //! | [`sync`] | source, archive, format, model, error | |
 //! | [`tree`] | archive, format, model, error | `lru` |
 //! | [`mount`], [`extract`] | tree, error | `fuser` |
 //! | [`cli`] | everything | `clap`, `println!` |
 //!
-//! `tests/layers.rs` reads the sources and fails on any other arrow. `protocol` (the only async room) and `target` will
-//! stand beside `source` when there are servers to speak to.
+//! `tests/layers.rs` reads the sources and fails on any other arrow. `protocol` is the only async room: clients of the
+//! protocols that servers speak. `target` will stand beside `source` when there is an export.
 //!
 //! # The central types
 //!
@@ -66,6 +67,7 @@ pub mod extract;
 pub mod format;
 pub mod model;
 pub mod mount;
+pub mod protocol;
 pub mod source;
 pub mod sync;
 pub mod tree;

@@ -365,3 +365,32 @@ fn a_mount_that_is_used_all_day_stays_small() {
     assert!(late.0 < early.0 + 8_192, "memory: {early:?} KiB, then {late:?}");
     assert!(late.1 <= early.1 + 4, "descriptors: {early:?}, then {late:?}");
 }
+
+#[test]
+fn every_listed_name_can_be_opened_whatever_the_subjects() {
+    let account = Account::empty();
+    let subjects = ["same", "same", "same~2", "a", "same~1", "a~b~3", "", "~4", "x.txt", "same~2~2", "..", "a/b"];
+    for (number, subject) in subjects.into_iter().enumerate() {
+        let text = format!(
+            "Subject: {subject}\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain\r\n\r\nbody {number}\r\n\
+             --x\r\nContent-Disposition: attachment; filename=a.pdf\r\n\r\none {number}\r\n\
+             --x\r\nContent-Disposition: attachment; filename=a.pdf\r\n\r\ntwo {number}\r\n--x--\r\n"
+        );
+        deliver(&account.maildir(), &format!("1772445600.M{number:02}.host:2,S"), text.as_bytes());
+    }
+    account.import();
+    fs::remove_file(account.maildir().join("cur/1772445600.M03.host:2,S")).unwrap();
+    account.import();
+    let Some(mount) = account.mount(&["-o", "snapshots=visible"]) else { return };
+    seen(&mount.at);
+    let read = |at: PathBuf| -> BTreeSet<String> {
+        let all = fs::read_dir(at).unwrap().map(|one| fs::read_to_string(one.unwrap().path()).unwrap());
+        all.filter_map(|text| text.lines().find(|line| line.starts_with("body ")).map(str::to_owned)).collect()
+    };
+    assert_eq!(read(mount.at.join("text/INBOX")).len(), subjects.len() - 1, "each message once");
+    let first = fs::read_dir(mount.at.join(".snapshots")).unwrap().map(|one| one.unwrap().path()).min().unwrap();
+    assert_eq!(read(first.join("text/INBOX")).len(), subjects.len(), "and that which left, where it was");
+    for folder in fs::read_dir(mount.at.join("attachments/INBOX")).unwrap() {
+        assert_eq!(names(&folder.unwrap().path()), BTreeSet::from(["a.pdf".to_owned(), "a~3.pdf".to_owned()]));
+    }
+}

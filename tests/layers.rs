@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms that it may import. `main` and `cli` may import everything.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("error", &[]),
     ("model", &[]),
     ("format", &["model", "error"]),
     ("archive", &["format", "model", "error"]),
-    ("source", &["format", "model", "error"]),
+    ("protocol", &["format", "model", "error"]),
+    ("source", &["protocol", "format", "model", "error"]),
     ("sync", &["source", "archive", "format", "model", "error"]),
     ("tree", &["archive", "format", "model", "error"]),
     ("mount", &["tree", "error"]),
@@ -18,7 +19,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
 ];
 
 /// Words that belong to one room (and what may stand in for it).
-const WORDS: [(&str, &[&str]); 12] = [
+const WORDS: [(&str, &[&str]); 14] = [
     ("rusqlite", &["archive"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
@@ -27,6 +28,8 @@ const WORDS: [(&str, &[&str]); 12] = [
     ("chardetng", &["format"]),
     ("encoding_rs", &["format"]),
     ("fuser", &["mount"]),
+    ("tokio", &["protocol"]),
+    ("rustls", &["protocol"]),
     ("lru::", &["tree"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),

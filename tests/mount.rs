@@ -685,7 +685,7 @@ fn f9_mount_8_finds_the_helper() {
         mount --bind "$1" /usr/sbin || exit 90
         mount -t vandelay -o ro,noauto,user,nofail,_netdev "$2" "$3" || exit 91
         ls "$3/mail/INBOX/cur" | wc -l
-        grep -c "vandelay:Maildir $3 fuse.vandelay ro,nosuid,nodev" /proc/self/mounts
+        grep -c "$2 $3 fuse.vandelay ro,nosuid,nodev" /proc/self/mounts
         umount "$3" || exit 92
         mount -t vandelay -o ro "$2.missing" "$3" && exit 93
         exit 0"#;

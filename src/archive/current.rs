@@ -39,19 +39,35 @@ impl Writer {
         Ok(rows.into_iter().filter_map(|(id, data)| Some((uid(&data)?, id))).collect())
     }
 
-    /// Emails that 1.x imported from the run's source and that this source does not name any more.
-    pub fn left_by_1x(&self, ident: &SourceIdent) -> Result<Vec<Id>> {
+    /// Emails and scripts that 1.x imported from the run's source and that this source does not name any more.
+    pub fn left_by_1x(&self, ident: &SourceIdent) -> Result<Vec<(Kind, Id)>> {
         let table = format!("sync_id_{}", ident.kind);
         let has_table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
         if self.rows(has_table, [&table], |_| Ok(()))?.is_empty() {
             return Ok(Vec::new());
         }
+        // That of ManageSieve has no column for the type.
+        let (kind, condition) = match ident.kind {
+            "managesieve" => (Kind::SieveScript, ""),
+            _ => (Kind::Email, "AND lower(t.type_name) = 'email'"),
+        };
         let sql = format!(
-            "SELECT DISTINCT t.local_id FROM {table} t JOIN emails e ON e.id = t.local_id
-             WHERE t.source_id = ?1 AND lower(t.type_name) = 'email'
-               AND NOT EXISTS (SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = t.local_id AND s.kind = 'Email')"
+            "SELECT DISTINCT t.local_id FROM {table} t JOIN {} e ON e.id = t.local_id
+             WHERE t.source_id = ?1 {condition}
+               AND NOT EXISTS (SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = t.local_id AND s.kind = ?2)",
+            Table::of(kind).name
         );
-        self.rows(&sql, [self.source], |row| row.get(0))
+        self.rows(&sql, params![self.source, kind.name()], |row| Ok((kind, row.get(0)?)))
+    }
+
+    /// The script of the current state with this name.
+    pub fn find_script(&self, name: &str) -> Result<Option<Id>> {
+        Ok(self.rows("SELECT id FROM sieve_scripts WHERE name = ?1", [name], |row| row.get(0))?.pop())
+    }
+
+    /// The active script: none or one, whatever source it came from.
+    pub fn active_scripts(&self) -> Result<Vec<Id>> {
+        self.rows("SELECT id FROM sieve_scripts WHERE is_active = 1", [], |row| row.get(0))
     }
 
     /// A card of the current state with this uid.

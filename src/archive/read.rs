@@ -40,9 +40,18 @@ impl FromStr for At {
         if let Ok(id) = text.parse::<i64>() {
             return if id > 0 { Ok(At::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
         }
-        match text.parse::<jiff::Timestamp>() {
-            Ok(time) => Ok(At::Time(time.as_second())),
-            Err(_) => Err("neither 'latest', nor a snapshot's number, nor a time like 2026-11-21T18:30:00Z".to_owned()),
+        // As `.snapshots` spells it, without colons.
+        let spelt = text.split_once('T').map(|(day, time)| format!("{day}T{}", time.replace('-', ":")));
+        let time = text.parse::<jiff::Timestamp>().or_else(|error| match &spelt {
+            Some(spelt) if text.ends_with('Z') => spelt.parse(),
+            _ => Err(error),
+        });
+        // A day means all of it, in UTC.
+        let day = || text.parse::<jiff::civil::Date>().ok()?.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC).ok();
+        match (time, day()) {
+            (Ok(time), _) => Ok(At::Time(time.as_second())),
+            (Err(_), Some(day)) if text.len() == 10 => Ok(At::Time(day.timestamp().as_second())),
+            _ => Err("neither 'latest', nor a snapshot's number, nor a day like 2026-11-21, nor a time like 2026-11-21T18:30:00Z".to_owned()),
         }
     }
 }

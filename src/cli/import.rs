@@ -1,10 +1,13 @@
 //! `vandelay import SOURCE … ARCHIVE`.
 
+use super::auth::{Auth, Network};
 use super::ui::{Ui, bytes, interrupt_flag};
 use crate::archive::{Blank, Reader, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
+use crate::protocol::net::Service;
 use crate::source::filter::Filter;
 use crate::source::maildir::{Layout, Maildir, MaildirOptions};
+use crate::source::managesieve::ManageSieve;
 use crate::source::takeout::{Takeout, TakeoutOptions};
 use crate::source::{self};
 use crate::sync::import::{self, Done, Options};
@@ -18,6 +21,9 @@ pub enum Source {
     Maildir(MaildirArgs),
     /// A Google Takeout folder, or any tree of .mbox, .ics and .vcf files
     Takeout(TakeoutArgs),
+    /// The Sieve scripts on a mail server (ManageSieve)
+    #[command(name = "managesieve")]
+    ManageSieve(ManageSieveArgs),
 }
 
 #[derive(Args)]
@@ -46,6 +52,8 @@ pub struct MaildirArgs {
     layout: LayoutArg,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    _local: Local,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -67,6 +75,20 @@ pub struct TakeoutArgs {
     noautomap: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    _local: Local,
+}
+
+#[derive(Args)]
+pub struct ManageSieveArgs {
+    /// The archive; made if it is missing
+    archive: PathBuf,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    auth: Auth,
+    #[command(flatten)]
+    network: Network,
 }
 
 /// Flags of every import.
@@ -79,9 +101,14 @@ struct Common {
     #[arg(long)]
     allow_source_change: bool,
     /// Stop, with nothing changed, before more than this share of the objects of a type (and more than 50) would leave
-    /// the current state, e.g. 20%
+    /// the current state, e.g. 20%, which is the default with servers; 100% for no limit
     #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
     max_delete: Option<f64>,
+}
+
+/// Flags of 1.x that mean nothing to a source on disk.
+#[derive(Args)]
+struct Local {
     /// Accepted for command lines of 1.x; local sources need no pool
     #[arg(short = 'j', long, value_name = "N", hide = true)]
     threads: Option<u32>,
@@ -99,6 +126,17 @@ fn parse_percent(text: &str) -> Result<f64, String> {
         Ok(number / 100.0)
     } else {
         Err("a percentage lies between 0 and 100".to_owned())
+    }
+}
+
+/// The share of the objects of a type that may leave the current state when nothing else is said: a server may lie.
+const MAX_DELETE: f64 = 0.2;
+
+impl Common {
+    /// What the user decided, and whether it is a dry run. `max_delete` is the default of this kind of source.
+    fn options(&self, max_delete: Option<f64>) -> (Options, bool) {
+        let max_delete = self.max_delete.or(max_delete);
+        (Options { allow_source_change: self.allow_source_change, max_delete }, self.dry_run)
     }
 }
 
@@ -120,11 +158,16 @@ impl Source {
                     layout,
                     spool,
                 };
-                run(&mut Maildir::open(&args.maildir, options)?, &args.archive, &args.common, ui)
+                run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(None), ui)
             }
             Source::Takeout(args) => {
                 let options = TakeoutOptions { noautomap: args.noautomap, spool: spool(&args.archive) };
-                run(&mut Takeout::open(&args.path, options)?, &args.archive, &args.common, ui)
+                run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(None), ui)
+            }
+            Source::ManageSieve(args) => {
+                let account = args.network.account(Service::Sieve, &args.auth, ui)?;
+                let options = args.common.options(Some(MAX_DELETE));
+                run(&mut ManageSieve::open(account)?, &args.archive, options, ui)
             }
         }
     }
@@ -135,10 +178,9 @@ fn spool(archive: &Path) -> PathBuf {
     archive.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
-fn run(source: &mut dyn source::Source, archive: &Path, common: &Common, ui: &Ui) -> Result<()> {
-    let options = Options { allow_source_change: common.allow_source_change, max_delete: common.max_delete };
+fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Options, bool), ui: &Ui) -> Result<()> {
     let progress = ui.progress(interrupt_flag());
-    let done = if common.dry_run {
+    let done = if dry_run {
         match Reader::open(archive) {
             Ok(reader) => import::dry_run(source, &reader, &options, &progress),
             Err(error) if error.kind == Fault::NoArchive && !archive.exists() => {
@@ -152,7 +194,7 @@ fn run(source: &mut dyn source::Source, archive: &Path, common: &Common, ui: &Ui
     };
     progress.done();
     let done = done?;
-    tell(&done, archive, common.dry_run, ui);
+    tell(&done, archive, dry_run, ui);
     match done.state {
         State::Interrupted => Err(Error::new(Fault::Interrupted, "interrupted; what was imported so far is kept")
             .hint("run the same command again to go on")),

@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and nothing of what it does.
 
+mod auth;
 mod export_docs;
 mod files;
 mod history;
@@ -126,6 +127,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         }
     };
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
+    let is_well_said = matches!(&cli.command, Command::Mount(mount) if mount.is_well_said());
     let outcome = match cli.command {
         Command::Import(command) => command.run(&ui),
         Command::Inspect(command) => command.run(&ui),
@@ -147,7 +149,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Err(error) => {
             ui.fatal(&error);
             // mount(8): 1 is wrong usage, 32 a mount that failed.
-            let code = if is_helper && error.kind != Fault::Usage { 32 } else { error.kind.exit_code() };
+            let code = if is_helper && is_well_said { 32 } else { error.kind.exit_code() };
             ExitCode::from(code)
         }
     }

@@ -1,6 +1,6 @@
 //! `vandelay mount`, `umount`, `mounts`: from the command line to a mount that answers.
 
-use super::mount_options::MountOptions;
+use super::mount_options::{self, MountOptions};
 use super::ui::Ui;
 use crate::archive::{At, Reader};
 use crate::error::{Error, Kind as Fault, Result};
@@ -21,11 +21,18 @@ use std::sync::Arc;
 /// Set for the process that stays; it tells the one that the user started when the mount answers.
 const STAYS: &str = "VANDELAY_MOUNT_STAYS";
 
+const EXAMPLES: &str = "\
+Examples:
+  vandelay mount alice.sqlite /mnt/alice
+  vandelay mount -o snapshot=2026-11-21,views=mail,text alice.sqlite /mnt/last-week
+  vandelay mount -o allow_other,uid=1000,umask=077 /srv/backup /mnt/all
+  grep -ril invoice /mnt/alice/text";
+
 /// What that process says when the mount answers.
 const READY: &str = "ready";
 
 #[derive(Args)]
-#[command(override_usage = "vandelay mount [OPTIONS] <ARCHIVE>... <DIRECTORY>")]
+#[command(override_usage = "vandelay mount [OPTIONS] <ARCHIVE>... <DIRECTORY>", after_help = EXAMPLES)]
 pub struct Mount {
     /// The archive, and the directory to mount at: an empty one, not above the archive. Several archives, or a folder
     /// of archives, are shown as one directory each
@@ -51,6 +58,9 @@ pub struct Mount {
     /// Threads that answer requests
     #[arg(long, value_name = "N", default_value = "4", hide = true)]
     threads: usize,
+    /// Look whether it could be mounted, and do not (mount(8) -f)
+    #[arg(long, hide = true)]
+    fake: bool,
     /// Say on unmount what was served, kept and read
     #[arg(long)]
     stats: bool,
@@ -97,6 +107,11 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 impl Mount {
+    /// True if its mount options can be read: what fails then is not the fault of the command line.
+    pub fn is_well_said(&self) -> bool {
+        MountOptions::parse(&self.options).is_ok()
+    }
+
     pub fn run(self, ui: &Ui) -> Result<()> {
         let stays = std::env::var_os(STAYS).is_some();
         let options = MountOptions::parse(&self.options)?;
@@ -107,8 +122,18 @@ impl Mount {
         let directory = mountpoint::prepare(directory, archives, &|text| ui.info(text))?;
         // The process that stays leaves the directory that a relative path starts from.
         let log_file = self.log_file.as_deref().map(open_log).transpose()?;
+        let at = match (self.at, options.at) {
+            (Some(flag), Some(option)) if flag != option => {
+                return Err(Error::new(Fault::Usage, "--at and -o snapshot= name different snapshots")
+                    .hint("leave one of them out"));
+            }
+            (flag, option) => flag.or(option).unwrap_or(At::Latest),
+        };
+        if options.shuts_out_its_owner() && !stays {
+            ui.warn("the user of uid= cannot look into the mount without -o allow_other");
+        }
         let tree_options = tree::Options {
-            at: self.at.or(options.at).unwrap_or(At::Latest),
+            at,
             layout: options.layout,
             snapshots_visible: options.snapshots_visible,
             cache_size: self.cache_size,
@@ -116,14 +141,26 @@ impl Mount {
             views: options.views,
         };
         let (forest, account) = open(archives, tree_options)?;
+        if forest.is_empty() && !stays {
+            ui.warn("there is no archive in that folder yet; one that appears will be shown");
+        }
+        if self.fake {
+            return Ok(());
+        }
         if !self.foreground && !stays {
             return self.start(ui, &directory);
         }
+        // mount(8) knows a line of fstab as mounted by its first field.
+        let arguments: Vec<_> = std::env::args_os().collect();
+        let source = match archives {
+            [archive] if mount_options::is_helper(&arguments) => archive.display().to_string(),
+            _ => format!("vandelay:{}", account.replace(',', "_")),
+        };
         let session_options = session::Options {
             ownership: options.ownership(),
             access: options.access,
             xattr: options.xattr,
-            source: options.fsname.clone().unwrap_or_else(|| format!("vandelay:{}", account.replace(',', "_"))),
+            source: options.fsname.clone().unwrap_or(source),
             threads: self.threads,
             stats: self.stats,
             read_ahead: self.read_ahead,
@@ -185,9 +222,14 @@ fn open(archives: &[PathBuf], options: tree::Options) -> Result<(Forest, String)
             Ok((Forest::one(Tree::open(reader, options)?), account))
         }
         _ => {
-            let absolute: std::io::Result<Vec<PathBuf>> = archives.iter().map(std::fs::canonicalize).collect();
-            let absolute = absolute
-                .map_err(|error| Error::new(Fault::NoArchive, "cannot find one of the archives").because(error))?;
+            let mut absolute = Vec::new();
+            for archive in archives {
+                absolute.push(std::fs::canonicalize(archive).map_err(|error| {
+                    Error::new(Fault::NoArchive, format!("cannot open archive {}", archive.display()))
+                        .because(error)
+                        .hint("the directory to mount at comes last, all archives before it")
+                })?);
+            }
             let first = absolute.first().map(|first| first.display().to_string()).unwrap_or_default();
             let name = if let [folder] = &*absolute { folder.display().to_string() } else { format!("{first},…") };
             Ok((Forest::many(&absolute, options)?, name))
@@ -257,7 +299,8 @@ impl Log {
 impl Umount {
     pub fn run(self, ui: &Ui) -> Result<()> {
         let mounted = mountpoint::mounted()?;
-        for directory in &self.directories {
+        // One that cannot be unmounted must not keep the others.
+        let unmount = |directory: &PathBuf| -> Result<()> {
             let absolute = mountpoint::without_links(directory)
                 .map_err(|error| Error::io(format!("cannot unmount {}", directory.display()), error))?;
             let real = std::fs::canonicalize(directory).unwrap_or_else(|_| absolute.clone());
@@ -268,8 +311,17 @@ impl Umount {
             };
             mountpoint::unmount(&mount.directory, self.lazy || !mount.answers)?;
             ui.detail(&format!("unmounted {}", mount.directory.display()));
+            Ok(())
+        };
+        let mut failed = None;
+        for directory in &self.directories {
+            match unmount(directory) {
+                Ok(()) => {}
+                Err(error) if failed.is_none() => failed = Some(error),
+                Err(error) => ui.warn(&format!("error: {error}")),
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// What mount(8), fstab and systemd may hand over, and what holds for every mount of ours anyway.
-const IGNORED: [&str; 24] = [
+const IGNORED: [&str; 33] = [
     "_netdev",
     "nofail",
     "auto",
@@ -34,6 +34,30 @@ const IGNORED: [&str; 24] = [
     "async",
     "nodiratime",
     "silent",
+    "loud",
+    "sync",
+    "dirsync",
+    "lazytime",
+    "nolazytime",
+    "strictatime",
+    "nostrictatime",
+    "norelatime",
+    "nonempty",
+];
+
+/// Options that take a value, and which.
+const VALUES: [(&str, &str); 11] = [
+    ("at", "a snapshot's number, a day, a time, or 'latest'"),
+    ("snapshot", "a snapshot's number, a day, a time, or 'latest'"),
+    ("snapshots", "'visible' or 'hidden'"),
+    ("layout", "'nested' or 'maildir++'"),
+    ("infosep", "':', ';' or '!'"),
+    ("views", "names of directories, e.g. mail,text"),
+    ("fsname", "a name"),
+    ("subtype", "a type, which is ignored"),
+    ("uid", "a number"),
+    ("gid", "a number"),
+    ("umask", "an octal number like 022"),
 ];
 
 /// Names under which the program is a mount helper.
@@ -84,7 +108,10 @@ impl MountOptions {
             Error::new(Fault::Usage, format!("mount option {name}={}: {why}", value.unwrap_or_default()))
                 .hint("'vandelay mount --help' lists the options")
         };
-        let number = |radix| u32::from_str_radix(value.unwrap_or_default(), radix).map_err(|_| wrong("not a number"));
+        let number = |radix: u32| {
+            let why = if radix == 8 { "not an octal number like 022" } else { "not a number; 'id' prints yours" };
+            u32::from_str_radix(value.unwrap_or_default(), radix).map_err(|_| wrong(why))
+        };
         match (name, value) {
             ("rw", None) => {
                 return Err(Error::new(Fault::Usage, "an archive cannot be mounted for writing").hint(
@@ -104,7 +131,7 @@ impl MountOptions {
             ("allow_other", None) => self.access = Access::Others,
             ("allow_root", None) => self.access = Access::Root,
             ("fsname", Some(text)) => self.fsname = Some(text.to_owned()),
-            ("subtype", Some("vandelay")) => {}
+            ("subtype", Some(_)) => {}
             ("uid", Some(_)) => self.uid = Some(number(10)?),
             ("gid", Some(_)) => self.gid = Some(number(10)?),
             ("umask", Some(_)) => {
@@ -116,12 +143,21 @@ impl MountOptions {
                 )
             }
             (name, _) if IGNORED.contains(&name) || name.starts_with("x-") || name.starts_with("comment") => {}
+            (known, _) if let Some((_, values)) = VALUES.iter().find(|(option, _)| *option == known) => {
+                return Err(wrong(&format!("it takes {values}")));
+            }
             _ => {
                 return Err(Error::new(Fault::Usage, format!("unknown mount option {name:?}"))
                     .hint("'vandelay mount --help' lists the options"));
             }
         }
         Ok(())
+    }
+
+    /// True if an owner is named who cannot get in.
+    pub fn shuts_out_its_owner(&self) -> bool {
+        let me = rustix::process::getuid().as_raw();
+        self.access != Access::Others && self.uid.is_some_and(|uid| uid != me)
     }
 
     /// Who owns what is mounted: the user who mounts, unless told otherwise.
@@ -137,12 +173,18 @@ impl MountOptions {
     }
 }
 
+/// True for what can only be the name of a view, well or badly spelt.
+fn is_no_option(text: &str) -> bool {
+    let is_known = IGNORED.contains(&text) || ["rw", "xattr", "allow_other", "allow_root"].contains(&text);
+    !text.is_empty() && !is_known && !text.contains('=') && !text.starts_with("x-") && !text.starts_with("comment")
+}
+
 /// `views=mail,text` has commas in its value: names of views behind it belong to it.
 fn whole_views(options: Vec<String>) -> Vec<String> {
     let mut whole: Vec<String> = Vec::new();
     for option in options {
         match whole.last_mut() {
-            Some(last) if last.starts_with("views=") && option.parse::<Views>().is_ok() => {
+            Some(last) if last.starts_with("views=") && is_no_option(&option) => {
                 last.push(',');
                 last.push_str(&option);
             }
@@ -172,16 +214,23 @@ pub fn is_helper(arguments: &[OsString]) -> bool {
     name.is_some_and(|name| HELPERS.iter().any(|helper| name == *helper))
 }
 
-/// `mount.vandelay ARCHIVE DIR [-sfnv] [-o OPTIONS]`, as mount(8) calls it, becomes `vandelay mount …`.
+/// `mount.vandelay ARCHIVE DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]`, as mount(8) calls it, becomes `vandelay mount …`.
 pub fn as_helper(arguments: Vec<OsString>) -> Vec<OsString> {
     if !is_helper(&arguments) {
         return arguments;
     }
     let mut rewritten: Vec<OsString> = vec!["vandelay".into(), "mount".into()];
-    // -s tolerates unknown options, -f fakes, -n writes no mtab, -v says more: none has a meaning for us but to be taken.
-    let is_letter =
-        |argument: &OsString| argument.to_str().is_some_and(|text| matches!(text, "-s" | "-f" | "-n" | "-v"));
-    rewritten.extend(arguments.into_iter().skip(1).filter(|argument| !is_letter(argument)));
+    let mut arguments = arguments.into_iter().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            // -s tolerates unknown options, -n writes no mtab, -v says more: none has a meaning for us.
+            Some("-s" | "-n" | "-v") => {}
+            Some("-f") => rewritten.push("--fake".into()),
+            // The type of the file system, and a namespace that mount(8) has entered already.
+            Some("-t" | "-N") => drop(arguments.next()),
+            _ => rewritten.push(argument),
+        }
+    }
     rewritten
 }
 

@@ -1,11 +1,12 @@
 //! The only place that prints: results to stdout, everything else to stderr, nothing that could drive a terminal.
 
 use crate::error::Error;
+use crate::protocol::net::Log;
 use crate::sync::import::Progress;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How to talk to the user.
@@ -68,6 +69,16 @@ impl Ui {
         if self.verbose > 0 {
             self.note(text);
         }
+    }
+
+    /// For the connections of this run: what goes on, as far as `-v` asks for it.
+    pub fn log(&self) -> Log {
+        let verbose = self.verbose;
+        Arc::new(move |level, text| {
+            if level <= verbose {
+                let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
+            }
+        })
     }
 
     /// Something that should not be overlooked.
@@ -184,14 +195,18 @@ impl Progress for Bar {
     }
 }
 
-/// A flag that SIGINT and SIGTERM raise; the second one ends the program at once.
+/// The flag that SIGINT and SIGTERM raise; the second one ends the program at once.
 pub fn interrupt_flag() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag));
-        let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
-    }
-    flag
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    let install = || {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag));
+            let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
+        }
+        flag
+    };
+    Arc::clone(FLAG.get_or_init(install))
 }
 
 /// `1,234,567`

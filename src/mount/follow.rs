@@ -29,6 +29,16 @@ pub fn follow(shared: &Arc<Shared>, notifier: &Notifier, stop: &Receiver<()>) {
         shared.look_around(notifier);
         let mut moved = Vec::new();
         for spot in shared.forest.open_trees() {
+            if spot.tree.is_replaced() {
+                let path = spot.tree.reader().path().display();
+                let text = format!(
+                    "error: archive {path} was removed or replaced: what is shown is the old one; mount it anew"
+                );
+                if complained.insert(text.clone()) {
+                    (shared.log)(&text);
+                }
+                continue;
+            }
             match spot.tree.follow() {
                 Ok(None) => {}
                 Ok(Some(advance)) => moved.push((spot, advance)),

@@ -105,7 +105,8 @@ impl Shared {
     /// What was served so far. `peak` is the most memory that the process had, in KiB.
     pub fn summary(&self, peak: Option<u64>) -> String {
         let trees = self.forest.open_trees();
-        let counters = trees.iter().map(|spot| spot.tree.counters()).collect();
+        let open = trees.iter().map(|spot| spot.tree.counters());
+        let counters = open.chain([self.forest.retired()]).collect();
         Summary { requests: &self.requests, counters, peak }.to_string()
     }
 
@@ -116,7 +117,8 @@ impl Shared {
             let mut logged = lock(&self.logged);
             if logged.len() < 10_000 && logged.insert(path.clone()) {
                 drop(logged);
-                (self.log)(&format!("error: {path}: {error}"));
+                let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                (self.log)(&format!("error: {path}: {error}{hint}"));
             }
         }
         self.requests.failed();

@@ -84,11 +84,12 @@ pub fn prepare(directory: &Path, archives: &[PathBuf], say: &dyn Fn(&str)) -> Re
         Err(error) => return Err(Error::io(format!("cannot mount at {}", directory.display()), error)),
     };
     if !real.is_dir() {
-        return refuse("it is not a directory".to_owned(), "name an empty directory");
+        let hint = "the archive comes first, an empty directory last: vandelay mount ARCHIVE DIRECTORY";
+        return refuse("it is not a directory".to_owned(), hint);
     }
     if mounted()?.iter().any(|mounted| mounted.directory == real) {
         return refuse(
-            "something of ours is mounted there already".to_owned(),
+            "an archive is mounted there already".to_owned(),
             &format!("unmount it first: vandelay umount {}", real.display()),
         );
     }

@@ -156,6 +156,8 @@ fn config(options: &Options) -> Config {
 
 fn explain(directory: &Path, error: std::io::Error) -> Error {
     let what = format!("cannot mount at {}", directory.display());
+    // What fusermount3 said ends with its line.
+    let error = std::io::Error::new(error.kind(), error.to_string().trim_end().to_owned());
     if !Path::new("/dev/fuse").exists() {
         return Error::new(Fault::Storage, format!("{what}: this machine has no FUSE"))
             .hint("use 'vandelay ls', 'cat' and 'extract' instead, or install fuse3");

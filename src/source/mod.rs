@@ -8,6 +8,7 @@ use crate::model::{Container, Entry, Item, Kind, Omission, SourceIdent};
 
 pub mod filter;
 pub mod maildir;
+pub mod managesieve;
 pub mod roles;
 pub mod takeout;
 

@@ -449,10 +449,13 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
     }
     // A scope that failed may have kept containers from being named.
     if !additive && survey.report.scopes_failed.is_empty() {
-        if survey.hidden.is_empty() {
-            // What 1.x had imported and this source, looked at as a whole, does not name.
-            for id in store.writer.left_by_1x(ident)? {
-                store.writer.remove_email(id)?;
+        if survey.hidden.is_empty() && survey.report.failed() == 0 {
+            // What 1.x had imported and this source, looked at as a whole, does not name. What failed may be one of them.
+            for (kind, id) in store.writer.left_by_1x(ident)? {
+                match kind {
+                    Kind::Email => store.writer.remove_email(id)?,
+                    _ => store.writer.remove(kind, id)?,
+                }
                 store.writer.item_done(0)?;
             }
         }

@@ -7,4 +7,5 @@ pub mod import;
 pub mod pipeline;
 pub mod plan;
 pub mod report;
+mod scripts;
 pub mod store;

@@ -104,11 +104,7 @@ impl<'a> Store<'a> {
                 };
                 self.object(Kind::ContactCard, place, ready.bytes, adopted, fields)
             }
-            Content::Script { name, is_active } => {
-                let (blob, ..) = self.blob(ready.bytes)?;
-                let fields = [("name", text(name)), ("is_active", int(i64::from(is_active)))];
-                self.plain(Kind::SieveScript, place, &fields, blob)
-            }
+            Content::Script { name, is_active } => self.script(place, ready.bytes, name, is_active),
             Content::File { name, media_type, modified } => {
                 let (blob, ..) = self.blob(ready.bytes)?;
                 let (_, parents) = self.attrs(Kind::FileNode, place.attrs);
@@ -268,7 +264,7 @@ impl<'a> Store<'a> {
         Ok(fate)
     }
 
-    /// A script or a file: a row with a blob.
+    /// A file: a row with a blob.
     fn plain(&mut self, kind: Kind, place: &Place<'_>, fields: &[(&'static str, Value)], blob: Id) -> Result<Fate> {
         let (id, fate) = match self.writer.known(place.scope, place.key)? {
             Some((id, _)) => {
@@ -312,12 +308,12 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
-    fn link(&mut self, place: &Place<'_>, keywords: &str, parents: &[Id], id: Id) -> Result<()> {
+    pub(super) fn link(&mut self, place: &Place<'_>, keywords: &str, parents: &[Id], id: Id) -> Result<()> {
         let known = Known { key: place.key, rev: place.rev, keywords, parents: &ids_json(parents), local_id: id };
         self.writer.link(place.scope, &known)
     }
 
-    fn blob(&mut self, bytes: Bytes) -> Result<(Id, bool, Option<String>)> {
+    pub(super) fn blob(&mut self, bytes: Bytes) -> Result<(Id, bool, Option<String>)> {
         match bytes {
             Bytes::Whole(blob) => {
                 let (id, is_new) = self.writer.put_blob(blob)?;

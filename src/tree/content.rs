@@ -65,6 +65,21 @@ pub struct Counters {
     pub kept: AtomicU64,
 }
 
+impl Counters {
+    /// Adds what another one counted.
+    pub fn add(&self, other: &Counters) {
+        let pairs = [
+            (&self.served, &other.served),
+            (&self.fetched, &other.fetched),
+            (&self.fetched_bytes, &other.fetched_bytes),
+            (&self.kept, &other.kept),
+        ];
+        for (sum, more) in pairs {
+            sum.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}
+
 /// Reads contents, keeping up to a number of bytes of what was read.
 ///
 /// The kernel keeps what it was given, so nobody asks for a byte twice in a hurry. What is kept here are files of

@@ -111,11 +111,12 @@ impl Tree {
         let stem = if is_text(parent) { name.strip_suffix(".txt") } else { Some(name) };
         let Some(minute) = stem.and_then(minute_of) else { return Ok(None) };
         // In a crowd the row stands in the name.
-        let marked = stem.and_then(|stem| stem.rsplit_once('~')?.1.parse::<Id>().ok());
+        let marked = stem.and_then(row_of);
         let arrivals = view.arrivals(mailbox)?;
         let crowd = of_minute(&arrivals, minute);
         let candidates: Vec<Id> = match marked.filter(|row| crowd.iter().any(|one| one.email == *row)) {
             Some(row) => vec![row],
+            None if marked.is_some() => Vec::new(),
             None if crowd.len() > CROWD => Vec::new(),
             None => crowd.iter().map(|one| one.email).collect(),
         };
@@ -209,7 +210,8 @@ impl Tree {
             }
             Ok(false)
         };
-        if crowd.len() > CROWD || clashes()? {
+        let stem = plain.strip_suffix(extension).unwrap_or(&plain);
+        if crowd.len() > CROWD || row_of(stem).is_some() || clashes()? {
             return Ok(name::marked(&plain, extension, &format!("~{}", arrival.email)));
         }
         Ok(plain)
@@ -322,7 +324,7 @@ impl Tree {
     fn parts(&self, folder: Node) -> Result<Vec<Child>> {
         let attached = self.attached(folder.row)?;
         let wished = attached.iter().map(|one| (Id::from(one.part), name::safe(&one.name, "")));
-        let named = name::distinct(wished, "");
+        let named = name::distinct_by(wished, name::extension_len);
         Ok(named
             .into_iter()
             .map(|(part, name)| Child {
@@ -361,6 +363,12 @@ fn of_minute(arrivals: &[Arrival], minute: i64) -> &[Arrival] {
     let from = arrivals.partition_point(|one| one.minute < minute);
     let to = arrivals.partition_point(|one| one.minute <= minute);
     &arrivals[from..to]
+}
+
+/// The row that a name ends with. A subject that ends so too is marked with its own row, whether it clashes or not.
+fn row_of(stem: &str) -> Option<Id> {
+    let digits = stem.rsplit_once('~')?.1;
+    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
 /// The minute that a name begins with.

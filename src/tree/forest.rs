@@ -4,7 +4,7 @@
 //! archive's name, so that numbers are the same at the next mount. An archive is opened when somebody first looks into
 //! its directory.
 
-use super::{Child, INO_BITS, Node, Options, Sort, Stat, Tree, lock, name, no_such};
+use super::{Child, Counters, INO_BITS, Node, Options, Sort, Stat, Tree, lock, name, no_such};
 use crate::archive::Reader;
 use crate::error::Result;
 use crate::model::Digest;
@@ -26,6 +26,8 @@ pub struct Forest {
     slots: Mutex<BTreeMap<u64, Slot>>,
     /// How many archives there were no slots for, at the last look.
     left_out: Mutex<usize>,
+    /// What was read of archives that are not shown any more.
+    retired: Counters,
 }
 
 /// An archive and its directory.
@@ -68,7 +70,13 @@ impl Forest {
             tree: Some(Arc::new(tree)),
         };
         let slots = Mutex::new(BTreeMap::from([(0, slot)]));
-        Forest { options: Options::default(), sources: Vec::new(), slots, left_out: Mutex::default() }
+        Forest {
+            options: Options::default(),
+            sources: Vec::new(),
+            slots,
+            left_out: Mutex::default(),
+            retired: Counters::default(),
+        }
     }
 
     /// Archives, and folders of archives, each a directory of the root.
@@ -78,7 +86,13 @@ impl Forest {
         for source in sources.iter().filter(|source| !source.is_dir()) {
             Reader::open(source)?;
         }
-        let forest = Forest { options, sources: sources.to_vec(), slots: Mutex::default(), left_out: Mutex::default() };
+        let forest = Forest {
+            options,
+            sources: sources.to_vec(),
+            slots: Mutex::default(),
+            left_out: Mutex::default(),
+            retired: Counters::default(),
+        };
         forest.look_around();
         Ok(forest)
     }
@@ -97,6 +111,7 @@ impl Forest {
                 found.iter().any(|(path, name, file)| (path, name, file) == (&slot.path, &slot.name, &slot.file));
             if !stays {
                 gone.push(slot.name.clone());
+                slot.tree.iter().for_each(|tree| self.retired.add(tree.counters()));
             }
             stays
         });
@@ -115,6 +130,11 @@ impl Forest {
         *lock(&self.left_out) = left_out;
         let changed = came || !gone.is_empty();
         (gone, changed)
+    }
+
+    /// True if there is nothing to show.
+    pub fn is_empty(&self) -> bool {
+        self.slots().is_empty()
     }
 
     /// How many archives there are beyond those that can be shown.
@@ -162,6 +182,11 @@ impl Forest {
             Some(slot) => Ok(Arc::clone(slot.tree.get_or_insert(tree))),
             None => Err(no_such()),
         }
+    }
+
+    /// What was read of archives that are not shown any more.
+    pub fn retired(&self) -> &Counters {
+        &self.retired
     }
 
     /// The trees that are open, each with a spot at its root.
@@ -238,12 +263,11 @@ fn free_slot(slots: &BTreeMap<u64, Slot>, name: &str, is_replaced: bool) -> Opti
     (0..all).map(|step| (start.wrapping_add(step)) % all + 1).skip(skip).find(|number| !slots.contains_key(number))
 }
 
+/// True for what is an archive, or should be one: a file of that name that is damaged must not silently be missing.
 fn is_archive(path: &Path) -> bool {
-    let side = path.extension().is_some_and(|extension| {
-        let extension = extension.to_string_lossy();
-        extension == "lock" || extension.ends_with("-wal") || extension.ends_with("-shm")
-    });
-    !side && path.is_file() && crate::archive::is_archive(path)
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let is_side = extension == "lock" || extension.ends_with("-wal") || extension.ends_with("-shm");
+    !is_side && path.is_file() && (extension == "sqlite" || crate::archive::is_archive(path))
 }
 
 fn stem(path: &Path) -> String {

@@ -69,13 +69,13 @@ impl Tree {
                 shelf.find(name).map(|item| child(what, item.id, item.first, Sort::File))
             }
             What::MergedCalendars => {
-                let place = name.strip_suffix(".ics").map(|stem| Ok((view.collections(Kind::Calendar)?, stem)));
-                let place = place.transpose()?.and_then(|(all, stem)| all.find(None, stem));
+                let all = view.collections(Kind::Calendar)?;
+                let place = name.strip_suffix(".ics").and_then(|stem| all.find(None, stem));
                 place.map(|place| self.made(view, parent, What::MergedCalendar, place.id, name)).transpose()?
             }
             What::MergedContacts => {
-                let place = name.strip_suffix(".vcf").map(|stem| Ok((view.collections(Kind::AddressBook)?, stem)));
-                let place = place.transpose()?.and_then(|(all, stem)| all.find(None, stem));
+                let all = view.collections(Kind::AddressBook)?;
+                let place = name.strip_suffix(".vcf").and_then(|stem| all.find(None, stem));
                 place.map(|place| self.made(view, parent, What::MergedBook, place.id, name)).transpose()?
             }
             What::Sieve => view.scripts()?.find(name).map(|item| child(What::Script, item.id, item.first, Sort::File)),

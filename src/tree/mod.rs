@@ -159,6 +159,11 @@ impl Tree {
         &self.reader
     }
 
+    /// True if another file stands at the archive's path now, or none.
+    pub fn is_replaced(&self) -> bool {
+        self.reader.trace().is_none()
+    }
+
     /// What was read so far.
     pub fn counters(&self) -> &Counters {
         &self.shop.counters

@@ -72,6 +72,22 @@ fn fit(mut name: String, raw: &str, extension: &str) -> String {
 /// Gives names to the members of one directory so that all are visible: of those with the same name the one with the
 /// lowest id keeps it, and each other gets `~` and its id. `members` come in the order of their ids.
 pub fn distinct(members: impl IntoIterator<Item = (Id, String)>, extension: &str) -> Vec<(Id, String)> {
+    distinct_by(members, |name| if name.ends_with(extension) { extension } else { "" }.len())
+}
+
+/// The bytes of a file name's extension, its dot included; 0 if it has none.
+pub fn extension_len(name: &str) -> usize {
+    match name.rfind('.') {
+        Some(at) if at > 0 && (2..=10).contains(&(name.len() - at)) => name.len() - at,
+        _ => 0,
+    }
+}
+
+/// [`distinct`], with an extension of so many bytes for each name.
+pub fn distinct_by(
+    members: impl IntoIterator<Item = (Id, String)>,
+    extension: impl Fn(&str) -> usize,
+) -> Vec<(Id, String)> {
     let mut taken: HashMap<String, ()> = HashMap::new();
     let mut named = Vec::new();
     for (id, name) in members {
@@ -79,7 +95,7 @@ pub fn distinct(members: impl IntoIterator<Item = (Id, String)>, extension: &str
         let mut marks = std::iter::once(format!("~{id}")).chain((1..).map(|more| format!("~{id}~{more}")));
         let mut candidate = name.clone();
         while let Some(mark) = taken.contains_key(&candidate).then(|| marks.next()).flatten() {
-            candidate = marked(&name, extension, &mark);
+            candidate = marked(&name, &name[name.len() - extension(&name)..], &mark);
         }
         let name = candidate;
         taken.insert(name.clone(), ());

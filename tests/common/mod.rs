@@ -3,6 +3,11 @@
 
 pub mod account;
 pub mod corpora;
+pub mod cyrus;
+pub mod dovecot;
+pub mod fake;
+pub mod imap;
+pub mod servers;
 pub mod v1;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,300 @@
+//! Flags of imports from a server: where it is, who the user is, and where the secret comes from.
+
+use super::ui::{Ui, interrupt_flag};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::protocol::Account;
+use crate::protocol::net::{Connector, Endpoint, Service};
+use crate::protocol::sasl::{Credentials, Secret, Tokens};
+use crate::protocol::tls::{Pin, TlsOptions};
+use clap::Args;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// How long a command may take that prints a secret.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// No password is longer; some tokens have ten thousand characters.
+const SECRET_MAX: u64 = 64 << 10;
+
+/// Who logs in, and with what.
+#[derive(Args)]
+#[command(next_help_heading = "Login")]
+pub struct Auth {
+    /// Log in as this user, with a password
+    #[arg(long, value_name = "USER", required_unless_present = "auth_bearer", conflicts_with = "auth_bearer")]
+    auth_basic: Option<String>,
+    /// The password; others can read it in the list of processes, so rather use one of the next two
+    #[arg(long, value_name = "PASS", requires = "auth_basic", conflicts_with = "auth_bearer")]
+    auth_password: Option<String>,
+    /// Read the password from this file (a newline at its end is not part of it)
+    #[arg(long, value_name = "FILE", requires = "auth_basic", conflicts_with = "auth_bearer")]
+    password_file: Option<PathBuf>,
+    /// Run this command with sh; what it prints is the password
+    #[arg(long, value_name = "CMD", requires = "auth_basic", conflicts_with = "auth_bearer")]
+    password_command: Option<String>,
+    /// Log in with an OAuth 2.0 access token
+    #[arg(long, value_name = "TOKEN", num_args = 0..=1, requires = "auth_user")]
+    auth_bearer: Option<Option<String>>,
+    /// The user that the token is for
+    #[arg(long, value_name = "USER", requires = "auth_bearer", conflicts_with = "auth_basic")]
+    auth_user: Option<String>,
+    /// Run this command with sh; what it prints is the token. It is run again when the token is refused
+    #[arg(long, value_name = "CMD", requires = "auth_bearer", conflicts_with = "auth_basic")]
+    token_command: Option<String>,
+}
+
+/// The server, and how to speak to it.
+#[derive(Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Network {
+    /// The server
+    #[arg(long)]
+    url: String,
+    /// Give up waiting after so long without a sign of the server
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+    /// Try so often again after a failure that may pass
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    max_retries: u32,
+    /// Accept the certificate with this SHA-256 (64 hexadecimal digits) and no other, whoever signed it
+    #[arg(long, value_name = "HEX")]
+    pin_sha256: Option<Pin>,
+    /// Accept any certificate: whoever is in between can read everything, the password too
+    #[arg(long)]
+    allow_invalid_certs: bool,
+    /// Log in even if the server does not encrypt the line
+    #[arg(long)]
+    allow_cleartext: bool,
+    /// How many threads may work at once; 0 for as many as there are processors
+    #[arg(short = 'j', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub threads: u32,
+}
+
+impl Network {
+    /// The account that these flags describe. Finds the secret, so it may run a command or ask at the terminal.
+    pub fn account(&self, service: Service, auth: &Auth, ui: &Ui) -> Result<Account> {
+        let mut endpoint = Endpoint::parse(&self.url, service)?;
+        if self.allow_cleartext {
+            endpoint = endpoint.allow_cleartext();
+        }
+        let options = TlsOptions { allow_invalid_certs: self.allow_invalid_certs, pin: self.pin_sha256 };
+        let connector = Connector::new(endpoint, &options, Duration::from_secs(self.timeout))?.with_log(ui.log());
+        Ok(Account {
+            connector,
+            credentials: auth.credentials(ui)?,
+            allow_cleartext: self.allow_cleartext,
+            max_retries: self.max_retries,
+            stop: interrupt_flag(),
+        })
+    }
+}
+
+impl Auth {
+    /// The credentials, with the secret from the first place that has one: the flag, the file, the command, the
+    /// environment, systemd's credentials, the terminal.
+    fn credentials(&self, ui: &Ui) -> Result<Credentials> {
+        if let Some(user) = &self.auth_basic {
+            if self.auth_password.is_some() {
+                ui.warn("a password on the command line can be read by others in the list of processes; use --password-file or --password-command");
+            }
+            let password = match (&self.auth_password, &self.password_file, &self.password_command) {
+                (Some(password), _, _) => Secret::new(password.clone()),
+                (None, Some(path), _) => from_file(path, ui)?,
+                (None, None, Some(command)) => from_command("--password-command", command, PATIENCE)?,
+                (None, None, None) => elsewhere("password", "VANDELAY_PASSWORD", &format!("Password of {user}: "), ui)?,
+            };
+            return Ok(Credentials::Basic { user: user.clone(), password });
+        }
+        let user = self.auth_user.clone().unwrap_or_default();
+        let given = self.auth_bearer.clone().flatten();
+        if given.is_some() {
+            ui.warn("a token on the command line can be read by others in the list of processes; use --token-command or VANDELAY_TOKEN");
+        }
+        let first = match (given, &self.token_command) {
+            (Some(token), _) => Secret::new(token),
+            (None, Some(command)) => from_command("--token-command", command, PATIENCE)?,
+            (None, None) => elsewhere("token", "VANDELAY_TOKEN", &format!("Token of {user}: "), ui)?,
+        };
+        let tokens = Renewable { current: Mutex::new(first), command: self.token_command.clone() };
+        Ok(Credentials::Bearer { user, tokens: Arc::new(tokens) })
+    }
+}
+
+/// A token, and perhaps the command that gives the next one.
+struct Renewable {
+    current: Mutex<Secret>,
+    command: Option<String>,
+}
+
+impl Tokens for Renewable {
+    fn token(&self) -> Result<Secret> {
+        Ok(self.current.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn renew(&self, refused: &Secret) -> Result<bool> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.expose() != refused.expose() {
+            return Ok(true);
+        }
+        let Some(command) = &self.command else { return Ok(false) };
+        let next = from_command("--token-command", command, PATIENCE)?;
+        let differs = next.expose() != refused.expose();
+        *current = next;
+        Ok(differs)
+    }
+}
+
+/// A secret that no flag leads to.
+fn elsewhere(what: &str, variable: &str, prompt: &str, ui: &Ui) -> Result<Secret> {
+    if let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
+        let text = value.into_string().map_err(|_| missing(format!("{variable} is no UTF-8")))?;
+        return Ok(Secret::new(text));
+    }
+    if let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") {
+        for name in [format!("vandelay-{what}"), what.to_owned()] {
+            let path = Path::new(&directory).join(name);
+            if path.exists() {
+                return from_file(&path, ui);
+            }
+        }
+    }
+    if !std::io::stdin().is_terminal() {
+        let flags = match what {
+            "token" => "--token-command",
+            _ => "--password-file, --password-command",
+        };
+        return Err(missing(format!("there is no {what}, and no terminal to ask for it"))
+            .hint(format!("use {flags}, the variable {variable}, or systemd's LoadCredential=vandelay-{what}:PATH")));
+    }
+    let text = rpassword::prompt_password(prompt).map_err(|error| missing(format!("no {what} was typed: {error}")))?;
+    if text.is_empty() {
+        return Err(missing(format!("no {what} was typed")));
+    }
+    Ok(Secret::new(text))
+}
+
+fn from_file(path: &Path, ui: &Ui) -> Result<Secret> {
+    let cannot = |error| Error::io(format!("cannot read {}", path.display()), error);
+    let file = File::open(path).map_err(cannot)?;
+    let meta = file.metadata().map_err(cannot)?;
+    if meta.is_file() && meta.permissions().mode() & 0o004 != 0 {
+        ui.warn(&format!("every user of this machine can read {}; chmod 600 helps", path.display()));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(SECRET_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    secret(&path.display().to_string(), &bytes)
+}
+
+/// What a file or a command gave, without the newline at its end.
+fn secret(origin: &str, bytes: &[u8]) -> Result<Secret> {
+    let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    match std::str::from_utf8(text) {
+        _ if text.len() as u64 > SECRET_MAX => Err(missing(format!("{origin} gives too much to be a secret"))),
+        Ok("") => Err(missing(format!("{origin} gives nothing"))),
+        Ok(text) => Ok(Secret::new(text.to_owned())),
+        Err(_) => Err(missing(format!("{origin} gives something that is no UTF-8"))),
+    }
+}
+
+/// Runs a command of the user in a process group of its own, so that nothing of it is left when it takes too long.
+fn from_command(flag: &str, command: &str, patience: Duration) -> Result<Secret> {
+    // The first word says which command it was; others might be secrets.
+    let name = format!("{flag} '{}'", command.split_whitespace().next().unwrap_or_default());
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| missing(format!("{name} cannot be run: {error}")))?;
+    let output = child.stdout.take();
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let mut bytes = Zeroizing::new(Vec::new());
+        let read = output.map(|output| output.take(SECRET_MAX + 1).read_to_end(&mut bytes));
+        let _ = sender.send(read.unwrap_or(Ok(0)).map(|_| bytes));
+    });
+    let end = Instant::now() + patience;
+    let read = receiver.recv_timeout(patience);
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) if read.is_ok() => break status,
+            Ok(None) | Ok(Some(_)) if Instant::now() < end && read.is_ok() => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            _ => {
+                if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+                    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+                }
+                let _ = child.wait();
+                return Err(missing(format!("{name} did not end within {} s", patience.as_secs()))
+                    .hint("run it in a terminal to see what it waits for"));
+            }
+        }
+    };
+    if !status.success() {
+        return Err(missing(format!("{name} failed: {status}")).hint("run it in a terminal to see why"));
+    }
+    match read {
+        Ok(Ok(bytes)) => secret(&name, &bytes),
+        _ => Err(missing(format!("what {name} printed cannot be read"))),
+    }
+}
+
+fn missing(what: String) -> Error {
+    Error::new(Fault::Credentials, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(command: &str) -> Result<Secret> {
+        from_command("--password-command", command, Duration::from_secs(20))
+    }
+
+    #[test]
+    fn commands_give_secrets() {
+        assert_eq!(command("printf 'a b\\n'").expect("a secret").expose(), "a b");
+        assert_eq!(command("printf ' a\\n\\n'").expect("a secret").expose(), " a\n");
+        assert_eq!(command("printf x").expect("a secret").expose(), "x");
+        for (line, why) in [("exit 3", "exit status: 3"), ("true", "nothing"), ("printf '\\377'", "UTF-8")] {
+            let error = command(line).err().expect(line);
+            assert!(error.kind == Fault::Credentials && error.to_string().contains(why), "{error}");
+        }
+        assert!(command("head -c 100000 /dev/zero").is_err());
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended_with_all_its_children() {
+        let begun = Instant::now();
+        for line in ["sleep 61.25 | cat; echo hunter2", "exec >&-; sleep 61.25", "sleep 61.25 & echo x"] {
+            let error = from_command("--password-command", line, Duration::from_millis(300)).err().expect(line);
+            assert!(error.to_string().contains("did not end within"), "{error}");
+            assert!(!error.to_string().contains("hunter2"));
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        let left = Command::new("pgrep").args(["-f", "sleep 61[.]25"]).output().expect("pgrep runs");
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "");
+    }
+
+    #[test]
+    fn a_token_is_renewed_once_for_all() {
+        let tokens =
+            Renewable { current: Mutex::new(Secret::new("old".to_owned())), command: Some("echo new".to_owned()) };
+        let old = tokens.token().expect("a token");
+        assert!(tokens.renew(&old).expect("another"));
+        assert!(tokens.renew(&old).expect("renewed already"));
+        let new = tokens.token().expect("a token");
+        assert_eq!(new.expose(), "new");
+        assert!(!tokens.renew(&new).expect("the same again"));
+    }
+}

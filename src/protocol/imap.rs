@@ -1,0 +1,62 @@
+//! An IMAP client that only reads (RFC 9051 and RFC 3501), over any byte stream.
+//!
+//! ```text
+//!   wire       bytes, lines, literals, the time limit        command     what is sent
+//!   tree       tokens of a response, and their limits        capability  what the server can do
+//!   reply      what they mean                                fault       what went wrong, in few classes
+//!   client     commands in flight, what the server says unasked
+//!   login      from the greeting to an account               folders     LIST and its kin
+//!   select     EXAMINE and what changed since                fetch, bodies    messages
+//! ```
+//!
+//! No command that this client knows changes anything in an account: mailboxes are opened with EXAMINE (with SELECT
+//! only if that is refused) and bodies are asked for with PEEK.
+//!
+//! # Why no crate reads the responses
+//!
+//! imap-codec 2.0.0-alpha.10 and imap-proto 0.17 were tried with 26 lines such as servers send. imap-codec refuses 15 of
+//! them: EMAILID, X-GM-LABELS, MODSEQ and VANISHED without unreleased features, names in raw UTF-8, a date or a flag
+//! out of the ordinary, a NUL in a literal. imap-proto reads more, and still refuses STATUS with MAILBOXID, ESEARCH,
+//! LIST with extended data, NAMESPACE, `{3+}`, `~{4}` and two spaces side by side. Both give up the whole response,
+//! with a message's body in it, for one item that they do not know, and both want it whole in memory before they begin,
+//! which a message of 1 GiB forbids. So [`tree`] splits any response into tokens, within limits, and `reply` takes
+//! from these what it understands.
+//!
+//! # What holds whatever a server does
+//!
+//! Memory is bounded ([`Limits`]): 8 MiB for a response, 4 MiB for a body in memory (larger ones are streamed to a
+//! file), a buffer of 256 KiB that grows to twice the longest line. A literal that is larger than allowed is refused
+//! before it is read, lines that nobody asked for are counted, and a server that is silent for too long is given up.
+//! After an error that is none of [`Fault::Refused`], [`Fault::Gone`], [`Fault::Forbidden`] and [`Fault::Unsupported`]
+//! a client is of no more use. So it is after a future of it was dropped in the middle of a response: the next call says
+//! so. A client works within any Tokio runtime that has timers.
+
+mod bodies;
+mod capability;
+mod client;
+mod command;
+mod date;
+mod fault;
+mod fetch;
+mod folders;
+mod login;
+mod reply;
+mod select;
+mod set;
+pub mod tree;
+mod wire;
+
+pub use bodies::{Arrival, Bodies, Message, Pipeline, Wanted};
+pub use capability::Capabilities;
+pub use client::{Client, Options, Security};
+pub use date::InternalDate;
+pub use fault::{Error, Fault, Result, printable};
+pub use fetch::{Changes, Items, Listing};
+pub use folders::Folder;
+#[doc(hidden)]
+pub use reply::read_any;
+pub use reply::{Condition, Fetched, FetchedBody, FolderStatus, Listed, Namespace, Namespaces, Outcome, decode_name};
+pub use select::{Known, Selected};
+pub use set::{LONGEST, UidSet};
+pub use tree::Limits;
+pub use wire::Transport;

@@ -1,0 +1,311 @@
+//! What went wrong with a server, in the few classes that decide what to do next.
+//!
+//! Servers say it with response codes (RFC 5530, RFC 9051 section 7.1), with words of their own, or not at all.
+//! [`Condition::fault`] knows those of the large providers.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::reply::{Condition, Outcome};
+use crate::error::{self, Kind};
+use crate::protocol::net::is_transient;
+
+/// What functions of this client return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The longest wait that a server's word is taken for. Longer ones are cut to it.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// The class of an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Too much was asked in too short a time, or the server is not well: the same will work later, after this time
+    /// if the server named one. The connection may or may not live on; make a new one.
+    Retry {
+        /// How long to wait.
+        after: Option<Duration>,
+    },
+    /// The line was cut, nothing came within the time limit, or the server said goodbye. A new connection may do.
+    Lost,
+    /// The credentials were refused.
+    Credentials {
+        /// They were good once: a new token, or a new password, is needed.
+        is_expired: bool,
+    },
+    /// The server knows who asks and does not allow it.
+    Forbidden,
+    /// The mailbox is not there (any more).
+    Gone,
+    /// The server said no to one command for a reason that has no class. The connection lives on.
+    Refused,
+    /// The server does not understand the command, or says that it does not offer it. The connection lives on.
+    Unsupported,
+    /// The server broke the protocol or a limit of this client. The connection is of no more use.
+    Protocol,
+    /// The way to the server is not safe enough to go on. Nothing secret was sent.
+    Unsafe,
+    /// A local file could not be written.
+    Local,
+}
+
+impl Fault {
+    /// True if a new connection may succeed where this one failed.
+    pub fn is_worth_a_retry(self) -> bool {
+        matches!(self, Fault::Retry { .. } | Fault::Lost)
+    }
+}
+
+/// An error of this client: its class, and the line and hint for the user.
+#[derive(Debug)]
+pub struct Error {
+    /// What decides what to do next.
+    pub fault: Fault,
+    error: Box<error::Error>,
+}
+
+impl Error {
+    /// An error of this class; `what` is one line without a final period. Those that are worth a retry want a reason.
+    pub fn new(fault: Fault, what: impl Into<String>) -> Error {
+        let (kind, hint) = match fault {
+            Fault::Retry { .. } => (Kind::Connection, Some("run the command again later: it goes on where it stopped")),
+            Fault::Lost => (Kind::Connection, Some("run the command again: it goes on where it stopped")),
+            Fault::Credentials { is_expired: true } => (Kind::Credentials, Some("renew the password or the token")),
+            Fault::Credentials { .. } => {
+                (Kind::Credentials, Some("check the user name and the password; many providers want an app password"))
+            }
+            Fault::Unsafe => (Kind::Connection, None),
+            Fault::Local => (Kind::Storage, None),
+            Fault::Forbidden | Fault::Gone | Fault::Refused | Fault::Unsupported | Fault::Protocol => {
+                (Kind::Connection, None)
+            }
+        };
+        let error = error::Error::new(kind, what);
+        Error { fault, error: Box::new(hint.into_iter().fold(error, |error, hint| error.hint(hint))) }
+    }
+
+    /// Another hint.
+    pub fn hint(mut self, hint: impl Into<String>) -> Error {
+        *self.error = self.error.hint(hint);
+        self
+    }
+
+    /// The line was cut while the client was `doing` something.
+    pub(super) fn lost(doing: &str, cause: io::Error) -> Error {
+        Error::new(Fault::Lost, format!("lost the connection while {doing}")).because(cause)
+    }
+
+    /// Adds the reason. Errors that are worth a retry have one of the system's kind: that is how the rest of the room
+    /// knows them ([`crate::protocol::net::is_transient`]).
+    fn because(mut self, cause: io::Error) -> Error {
+        *self.error = self.error.because(cause);
+        self
+    }
+
+    /// A file of the spool could not be written.
+    pub(super) fn spool(cause: io::Error) -> Error {
+        Error { fault: Fault::Local, error: Box::new(error::Error::io("cannot write a large message to disk", cause)) }
+    }
+}
+
+impl From<Error> for error::Error {
+    fn from(error: Error) -> error::Error {
+        *error.error
+    }
+}
+
+impl From<error::Error> for Error {
+    /// An error of the layers below (TLS, a SASL mechanism). Its kind says the class.
+    fn from(error: error::Error) -> Error {
+        let fault = match error.kind {
+            Kind::Credentials => Fault::Credentials { is_expired: false },
+            Kind::Storage => Fault::Local,
+            _ if is_transient(&error) => Fault::Lost,
+            _ => Fault::Protocol,
+        };
+        Error { fault, error: Box::new(error) }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// What a command was for: the same refusal means different things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Login,
+    Other,
+}
+
+impl Condition {
+    /// The class of a refusal (`NO`, `BAD`) or a goodbye (`BYE`).
+    pub(super) fn fault(&self, purpose: Purpose) -> Fault {
+        let text = self.text.to_ascii_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if let Some(after) = suggested_wait(&text) {
+            return Fault::Retry { after: Some(after) };
+        }
+        match self.code.as_str() {
+            "UNAVAILABLE" | "LIMIT" | "THROTTLED" | "INUSE" | "SERVERBUG" => return Fault::Retry { after: None },
+            // Gmail says so when a day's bandwidth is used up. Nothing that this client does needs any quota.
+            "OVERQUOTA" => return Fault::Retry { after: None },
+            "EXPIRED" => return Fault::Credentials { is_expired: true },
+            "AUTHENTICATIONFAILED" if says(&["temporar", "try again"]) => return Fault::Retry { after: None },
+            "AUTHENTICATIONFAILED" | "WEBALERT" => return Fault::Credentials { is_expired: says(&["expired"]) },
+            "AUTHORIZATIONFAILED" | "NOPERM" | "CONTACTADMIN" => return Fault::Forbidden,
+            "PRIVACYREQUIRED" => return Fault::Unsafe,
+            "NONEXISTENT" | "TRYCREATE" => return Fault::Gone,
+            _ => {}
+        }
+        if says(&[
+            "bandwidth limit",
+            "command or bandwidth",
+            "too many simultaneous",
+            "too many connections",
+            "rate limit",
+            "throttl",
+            "try again later",
+            "temporarily",
+            "temporary",
+            "server busy",
+            "server is busy",
+            "server unavailable",
+            "maximum number of connections",
+        ]) {
+            return Fault::Retry { after: None };
+        }
+        if says(&["accesstokenexpired", "token expired", "token has expired", "token is expired"]) {
+            return Fault::Credentials { is_expired: true };
+        }
+        // Cyrus and Exchange have no code for it.
+        let is_gone = says(&["does not exist", "doesn't exist", "no such mailbox", "nonexistent", "non-existent"]);
+        if is_gone && self.outcome == Outcome::No && purpose == Purpose::Other {
+            return Fault::Gone;
+        }
+        match (self.outcome, purpose) {
+            (Outcome::Bye, _) => Fault::Lost,
+            (Outcome::No, Purpose::Login) => Fault::Credentials { is_expired: false },
+            (Outcome::Bad, _) => Fault::Unsupported,
+            _ => Fault::Refused,
+        }
+    }
+
+    /// The error of a refusal of what `what` names (`the server refused to …`).
+    pub(super) fn error(&self, purpose: Purpose, what: &str) -> Error {
+        let fault = self.fault(purpose);
+        let code = if self.code.is_empty() { String::new() } else { format!("[{}] ", printable(self.code.as_bytes())) };
+        let reason = format!("{code}{}", printable(self.text.as_bytes()));
+        if fault.is_worth_a_retry() {
+            return Error::new(fault, what).because(io::Error::new(io::ErrorKind::ConnectionAborted, reason));
+        }
+        Error::new(fault, format!("{what}: {reason}"))
+    }
+}
+
+/// `Suggested Backoff Time: 299962 milliseconds`, as Office 365 puts it behind a refusal.
+fn suggested_wait(lower_case: &str) -> Option<Duration> {
+    let behind = lower_case.split_once("suggested backoff time:")?.1.trim_start();
+    let digits = behind.len() - behind.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number: u64 = behind[..digits].parse().ok()?;
+    let is_seconds = behind[digits..].trim_start().starts_with("sec");
+    Some(if is_seconds { Duration::from_secs(number) } else { Duration::from_millis(number) }.min(LONGEST_WAIT))
+}
+
+/// A server's text as one line for a terminal: control characters and those that turn the direction of writing are
+/// escaped, and what is longer than 300 characters is cut.
+pub fn printable(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&text[..text.len().min(2000)]);
+    let mut out = String::new();
+    for (count, c) in text.trim().chars().enumerate() {
+        if count == 300 {
+            out.push('…');
+            break;
+        }
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || turns {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    if out.is_empty() { "no reason given".to_owned() } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(outcome: Outcome, code: &str, text: &str, purpose: Purpose) -> Fault {
+        Condition { outcome, code: code.to_owned(), values: Vec::new(), text: text.to_owned() }.fault(purpose)
+    }
+
+    #[test]
+    fn refusals_have_classes() {
+        use Outcome::{Bad, Bye, No};
+        let wait = |ms| Fault::Retry { after: Some(Duration::from_millis(ms)) };
+        for (outcome, code, text, purpose, expected) in [
+            (
+                No,
+                "",
+                "Request is throttled. Suggested Backoff Time: 299962 milliseconds",
+                Purpose::Other,
+                wait(299_962),
+            ),
+            (Bad, "", "Suggested Backoff Time: 99999999999 milliseconds", Purpose::Other, wait(3_600_000)),
+            (No, "THROTTLED", "", Purpose::Other, Fault::Retry { after: None }),
+            (
+                No,
+                "ALERT",
+                "Account exceeded command or bandwidth limits. (Failure)",
+                Purpose::Login,
+                Fault::Retry { after: None },
+            ),
+            (No, "OVERQUOTA", "Account exceeded", Purpose::Other, Fault::Retry { after: None }),
+            (No, "UNAVAILABLE", "Temporary authentication failure", Purpose::Login, Fault::Retry { after: None }),
+            (
+                No,
+                "AUTHENTICATIONFAILED",
+                "Invalid credentials (Failure)",
+                Purpose::Login,
+                Fault::Credentials { is_expired: false },
+            ),
+            (No, "EXPIRED", "", Purpose::Login, Fault::Credentials { is_expired: true }),
+            (No, "", "LOGIN failed.", Purpose::Login, Fault::Credentials { is_expired: false }),
+            (No, "AUTHORIZATIONFAILED", "", Purpose::Login, Fault::Forbidden),
+            (No, "NONEXISTENT", "", Purpose::Other, Fault::Gone),
+            (No, "", "Mailbox does not exist", Purpose::Other, Fault::Gone),
+            (No, "", "what?", Purpose::Other, Fault::Refused),
+            (Bad, "", "Unknown command", Purpose::Other, Fault::Unsupported),
+            (Bye, "", "Autologout; idle for too long", Purpose::Other, Fault::Lost),
+            (
+                Bye,
+                "",
+                "Session invalidated - AccessTokenExpired",
+                Purpose::Other,
+                Fault::Credentials { is_expired: true },
+            ),
+        ] {
+            assert_eq!(fault(outcome, code, text, purpose), expected, "[{code}] {text}");
+            let condition = Condition { outcome, code: code.into(), values: Vec::new(), text: text.into() };
+            let error = error::Error::from(condition.error(purpose, "no"));
+            assert_eq!(is_transient(&error), expected.is_worth_a_retry(), "[{code}] {text}");
+        }
+    }
+
+    #[test]
+    fn text_of_a_server_is_one_plain_line() {
+        assert_eq!(printable(b" a\x1b[2Jb\r\nc \xff"), "a\\u{1b}[2Jb\\r\\nc \u{fffd}");
+        assert_eq!(printable("a\u{202e}b".as_bytes()), "a\\u{202e}b");
+        assert_eq!(printable(&[b'x'; 5000]).chars().count(), 301);
+        assert_eq!(printable(b""), "no reason given");
+    }
+}

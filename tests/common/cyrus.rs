@@ -1,0 +1,125 @@
+//! A Cyrus IMAP of its own for a test: IMAP, and ManageSieve where wanted, on loopback. `scripts/cyrus` gets it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::servers::{Daemon, free_port};
+
+/// A running Cyrus. Every user of `example.org` exists, with any password; the first login makes the mailboxes.
+pub struct Cyrus {
+    // Before the directory: it has to end first.
+    daemon: Daemon,
+    dir: tempfile::TempDir,
+    /// Clear text.
+    pub imap: u16,
+    pub sieve: u16,
+}
+
+/// Where `scripts/cyrus` put it.
+fn unpacked() -> Option<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
+    let folder = target.join("servers/cyrus");
+    if !folder.join("ready").exists() {
+        super::skip("Cyrus IMAP is not there; scripts/cyrus gets it");
+        return None;
+    }
+    Some(folder)
+}
+
+impl Cyrus {
+    /// Starts one; `None` if Cyrus is not there, or if nobody but root could start it.
+    pub fn start() -> Option<Cyrus> {
+        let program = unpacked()?;
+        if !rustix::process::geteuid().is_root() {
+            super::skip("Cyrus is started by root only");
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path();
+        for part in ["config", "spool", "sieve", "run", "db", "servers"] {
+            fs::create_dir(path.join(part)).expect("a directory");
+        }
+        // Its user may not be allowed into the folders above the unpacked program.
+        let copied = Command::new("cp").arg("-a").arg(program.join("usr")).arg(path.join("servers")).status();
+        assert!(copied.expect("cp runs").success(), "Cyrus can be copied");
+        let [imap, sieve] = std::array::from_fn(|_| free_port());
+        let at = path.display();
+        let bin = format!("{at}/servers/usr/lib/cyrus/bin");
+        fs::write(
+            path.join("imapd.conf"),
+            format!(
+                "configdirectory: {at}/config
+partition-default: {at}/spool
+defaultpartition: default
+sievedir: {at}/sieve
+cyrus_user: nobody
+cyrus_group: nogroup
+admins: admin
+sasl_pwcheck_method: alwaystrue
+sasl_mech_list: PLAIN LOGIN
+allowplaintext: yes
+virtdomains: userid
+defaultdomain: example.org
+unixhierarchysep: yes
+altnamespace: yes
+conversations: yes
+autocreate_post: yes
+autocreate_quota: 0
+autocreate_inbox_folders: Sent|Drafts|Trash|Archive|Junk
+xlist-sent: Sent
+xlist-drafts: Drafts
+xlist-trash: Trash
+xlist-archive: Archive
+xlist-junk: Junk
+idlesocket: {at}/run/idle
+lmtpsocket: {at}/run/lmtp
+notifysocket: {at}/run/notify
+proc_path: {at}/run/proc
+mboxname_lockpath: {at}/run/lock
+duplicate_db_path: {at}/db/deliver.db
+statuscache_db_path: {at}/db/statuscache.db
+tls_sessions_db_path: {at}/db/tls_sessions.db
+"
+            ),
+        )
+        .expect("a configuration");
+        fs::write(
+            path.join("cyrus.conf"),
+            format!(
+                "START {{
+}}
+SERVICES {{
+  imap cmd=\"{bin}/imapd -C {at}/imapd.conf\" listen=\"127.0.0.1:{imap}\" prefork=0
+  sieve cmd=\"{bin}/timsieved -C {at}/imapd.conf\" listen=\"127.0.0.1:{sieve}\" prefork=0
+}}
+EVENTS {{
+}}
+"
+            ),
+        )
+        .expect("a configuration");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
+        let given = Command::new("chown").args(["-R", "nobody:nogroup"]).arg(path).status().expect("chown runs");
+        assert!(given.success(), "everything that it writes belongs to it");
+        let mut command = Command::new(format!("{bin}/master"));
+        command.arg("-D").arg("-C").arg(path.join("imapd.conf")).arg("-M").arg(path.join("cyrus.conf"));
+        command.arg("-p").arg(path.join("run/master.pid"));
+        let libraries = format!("{at}/servers/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+        command.env("LD_LIBRARY_PATH", libraries);
+        let daemon = Daemon::start(command, &[imap, sieve], &path.join("output"));
+        Some(Cyrus { daemon, dir, imap, sieve })
+    }
+
+    /// What it printed. It logs to syslog.
+    pub fn log(&self) -> String {
+        self.daemon.said()
+    }
+
+    /// The directory of everything.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}

@@ -1,0 +1,156 @@
+//! Servers that tests start themselves: on loopback, on a free port, ended with the test. And their certificates.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, PublicKeyData, SanType,
+};
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// A port on which nobody listens just now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
+}
+
+/// A server in the foreground; killed on drop, with what it started.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts a server and waits until it listens on all these ports. `log` gets what it prints.
+    pub fn start(mut command: Command, ports: &[u16], log: &Path) -> Daemon {
+        let file = fs::File::create(log).expect("a log");
+        let output = file.try_clone().expect("a log");
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let child = command.stdout(output).stderr(file).spawn().expect("the server starts");
+        let mut daemon = Daemon { child, log: log.to_owned() };
+        let end = Instant::now() + Duration::from_secs(60);
+        for port in ports {
+            while TcpStream::connect(("127.0.0.1", *port)).is_err() {
+                let ended = daemon.child.try_wait().expect("a child").is_some();
+                assert!(!ended && Instant::now() < end, "the server does not listen on {port}: {}", daemon.said());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        daemon
+    }
+
+    /// What it printed.
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let group = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")).expect("a pid");
+        // A server ends its children; what it leaves behind is ended here.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+        for _ in 0..200 {
+            if self.child.try_wait().is_ok_and(|status| status.is_some()) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    None,
+    SelfSigned,
+    Expired,
+    WrongHost,
+    /// Signed by an authority that nobody has heard of.
+    UnknownAuthority,
+}
+
+/// A certificate for `localhost` and `127.0.0.1`, or one with a flaw.
+pub struct Certificate {
+    pub der: Vec<u8>,
+    pub pem: String,
+    pub key: KeyPair,
+}
+
+impl Certificate {
+    /// SHA-256 of the certificate, as `--pin-sha256` takes it.
+    pub fn pin(&self) -> String {
+        hex(ring::digest::digest(&ring::digest::SHA256, &self.der).as_ref())
+    }
+
+    /// SHA-256 of the public key, as curl's `--pinnedpubkey` takes it.
+    pub fn key_pin(&self) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.key.subject_public_key_info());
+        format!("sha256//{}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, digest))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An authority of the test, for SSL_CERT_FILE.
+pub struct Authority {
+    pub pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new one.
+    pub fn new() -> Authority {
+        Authority::named("Authority of a test")
+    }
+
+    fn named(name: &str) -> Authority {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = params(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).expect("a certificate").pem();
+        Authority { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// Writes its certificate into a directory, for SSL_CERT_FILE.
+    pub fn file(&self, directory: &Path) -> PathBuf {
+        let path = directory.join("authority.pem");
+        fs::write(&path, &self.pem).expect("a file");
+        path
+    }
+
+    /// Signs a certificate, if that is what its flaw wants.
+    pub fn certificate(&self, flaw: Flaw) -> Certificate {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = params("Server of a test");
+        params.subject_alt_names = match flaw {
+            Flaw::WrongHost => vec![SanType::DnsName("other.example".try_into().expect("a name"))],
+            _ => vec![
+                SanType::DnsName("localhost".try_into().expect("a name")),
+                SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()),
+            ],
+        };
+        if flaw == Flaw::Expired {
+            params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
+        let certificate = match flaw {
+            Flaw::SelfSigned => params.self_signed(&key),
+            Flaw::UnknownAuthority => params.signed_by(&key, &Authority::named("Somebody").issuer),
+            _ => params.signed_by(&key, &self.issuer),
+        }
+        .expect("a certificate");
+        Certificate { der: certificate.der().to_vec(), pem: certificate.pem(), key }
+    }
+}
+
+fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
