@@ -22,7 +22,7 @@ pub struct Extracted {
 }
 
 /// Writes the node at `path` of the tree into the directory `into`, which is made if it is missing: a file under its
-/// own name, a directory with all it holds, the root as the account's folders.
+/// own name, a directory with all it holds, the root as the account's folders but for those that decode the mail.
 ///
 /// A file that exists already is left alone and counts as failed. Damaged files are named; the rest goes on.
 pub fn extract(tree: &Tree, path: &str, into: &Path, mut each: impl FnMut(&str)) -> Result<Extracted> {
@@ -42,6 +42,9 @@ pub fn extract(tree: &Tree, path: &str, into: &Path, mut each: impl FnMut(&str))
     };
     writer.directory(&base, stat)?;
     walk::walk(tree, node, |step| {
+        if name.is_none() && step.child.node.is_decoded_mail() {
+            return Ok(false);
+        }
         each(step.path);
         let target = base.join(step.path);
         let stat = match step.child.stat.map_or_else(|| tree.stat(step.child.node), Ok) {

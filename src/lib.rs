@@ -15,14 +15,15 @@
 //! ```
 //!
 //! `format` stands beside all of them: pure codecs of the field's formats (mbox, Maildir names, iCalendar, vCard,
-//! mail headers). `model` are the nouns, `error` is the one error type. `cli` is what can be typed.
+//! mail headers, the text and the attachments of a message). `model` are the nouns, `error` is the one error type. `cli`
+//! is what can be typed.
 //!
 //! # Who may import whom
 //!
 //! | room | may import | words that live only here |
 //! |---|---|---|
 //! | [`error`], [`model`] | nothing | |
-//! | [`mod@format`] | model, error | `mail_parser`, `calcard` |
+//! | [`mod@format`] | model, error | `mail_parser`, `calcard`, `html5gum`, `encoding_rs` |
 //! | [`archive`] | format, model, error | `rusqlite` |
 //! | [`protocol`] | format, model, error | `tokio`, `rustls` |
 //! | [`source`] | protocol, format, model, error | |

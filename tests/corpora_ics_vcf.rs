@@ -1,48 +1,15 @@
 //! Properties that hold for every calendar and contact file of the corpora.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use common::corpora::{Corpus, corpora, small_sets};
 use proptest::prelude::*;
 use vandelay::format::convert::Converted;
 use vandelay::format::object::{Note, NoteKind};
 use vandelay::format::{ics, jscal, jscard, vcf};
-
-/// Unpacks these corpora, or says why not. The folder is removed when the value is dropped.
-fn corpora(names: &[&str]) -> Option<tempfile::TempDir> {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-    if !home.is_dir() {
-        assert!(std::env::var_os("VANDELAY_NO_SKIP").is_none(), "{} is absent", home.display());
-        println!("skipped: {} is absent", home.display());
-        return None;
-    }
-    let temp = tempfile::tempdir().unwrap();
-    for name in names {
-        let archive = home.join(format!("{name}.tar.zst"));
-        let status = Command::new("tar").arg("--zstd").arg("-xf").arg(&archive).arg("-C").arg(temp.path()).status();
-        assert!(status.unwrap().success(), "tar fails on {}", archive.display());
-    }
-    Some(temp)
-}
-
-fn files(dir: &Path, out: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() { files(&path, out) } else { out.push(path) }
-    }
-}
-
-fn all_files(dir: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut paths = Vec::new();
-    files(dir, &mut paths);
-    paths
-        .into_iter()
-        .map(|path| (path.strip_prefix(dir).unwrap().display().to_string(), std::fs::read(&path).unwrap()))
-        .collect()
-}
 
 /// Offsets of physical lines that begin a component of these names: an independent, naive look at the file.
 fn begins(bytes: &[u8], names: &[&str]) -> Vec<(u64, String)> {
@@ -162,15 +129,20 @@ impl Figures {
             println!("{count:>7} {what}");
         }
     }
+
+    /// Fails if a heading has a smaller count: a test that found nothing has tested nothing.
+    fn at_least(&self, what: &str, count: usize) {
+        let found = self.0.get(what).copied().unwrap_or(0);
+        assert!(found >= count, "{what}: {found} of at least {count}");
+    }
 }
 
 #[test]
 fn calendars() {
     let start = Instant::now();
-    for corpus in ["calendars", "calendars-templated"] {
-        let Some(temp) = corpora(&[corpus]) else { return };
+    for corpus in ["calendars", "calendars-templated"].into_iter().flat_map(corpora) {
         let mut figures = Figures::default();
-        for (name, bytes) in all_files(&temp.path().join(corpus)) {
+        for (name, bytes) in corpus.files() {
             figures.count("files");
             let split = check_ics(&name, &bytes);
             check_ics_begins(&name, &bytes, &split);
@@ -207,16 +179,31 @@ fn calendars() {
                 }
             }
         }
-        figures.print(corpus);
+        figures.print(&corpus.title());
+        if corpus.name == "calendars" {
+            for (what, count) in [("item: Event", 700), ("item: Task", 15), ("item: Note", 3), ("converted", 700)] {
+                figures.at_least(what, count);
+            }
+            for kind in [NoteKind::Encoding, NoteKind::Damaged, NoteKind::Duplicate, NoteKind::NotAnItem] {
+                figures.at_least(&format!("note: {}", kind.reason()), 1);
+            }
+        } else {
+            figures.at_least("converted", 3);
+        }
     }
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
 
 #[test]
 fn contacts() {
-    let Some(temp) = corpora(&["contacts"]) else { return };
+    for corpus in corpora("contacts") {
+        contacts_of(&corpus);
+    }
+}
+
+fn contacts_of(corpus: &Corpus) {
     let mut figures = Figures::default();
-    for (name, bytes) in all_files(&temp.path().join("contacts")) {
+    for (name, bytes) in corpus.files() {
         figures.count("files");
         let split = check_vcf(&name, &bytes);
         for (offset, _) in begins(&bytes, &["VCARD"]) {
@@ -253,7 +240,9 @@ fn contacts() {
             }
         }
     }
-    figures.print("contacts");
+    figures.print(&corpus.title());
+    figures.at_least("cards", 60);
+    figures.at_least("converted", 50);
 }
 
 /// Bytes that steer the structure, put into real files at random places.
@@ -325,13 +314,20 @@ fn mutate(mut bytes: Vec<u8>, edits: &[Edit]) -> Vec<u8> {
 
 #[test]
 fn mutated_files_do_no_harm() {
-    let Some(temp) = corpora(&["calendars", "contacts"]) else { return };
-    let small = |mut files: Vec<(String, Vec<u8>)>| {
+    for (calendars, contacts) in corpora("calendars").iter().zip(&corpora("contacts")) {
+        assert_eq!(calendars.full, contacts.full);
+        mutated(calendars, contacts);
+    }
+}
+
+fn mutated(calendars: &Corpus, contacts: &Corpus) {
+    let small = |corpus: &Corpus| {
+        let mut files = corpus.files();
         files.retain(|(_, bytes)| bytes.len() < 20_000);
         files
     };
-    let calendars = small(all_files(&temp.path().join("calendars")));
-    let contacts = small(all_files(&temp.path().join("contacts")));
+    let calendars = small(calendars);
+    let contacts = small(contacts);
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1500);
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(which in any::<usize>(), edits in edits())| {
@@ -357,4 +353,43 @@ fn mutated_files_do_no_harm() {
             }
         }
     });
+}
+
+/// What tests/corpora/README.md says about the small sets: whence each file is, how many they are, that they are small.
+#[test]
+fn the_small_sets_are_what_their_readme_says() {
+    let text = std::fs::read_to_string(small_sets().join("README.md")).unwrap();
+    let mut told: BTreeMap<String, usize> = BTreeMap::new();
+    for row in text.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 7, "{row}");
+        assert!(cells[3..6].iter().all(|cell| !cell.is_empty()), "{row}");
+        assert!(told.insert(cells[1].trim_matches('`').to_owned(), cells[2].parse().unwrap()).is_none(), "{row}");
+    }
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut total, mut crlf, mut mixed) = (0, 0, 0);
+    for name in ["calendars", "calendars-templated", "contacts", "mail-edge", "mail-mbox", "mail-takeout-fixtures"] {
+        let sets = corpora(name);
+        let known: BTreeSet<Vec<u8>> =
+            sets.iter().filter(|set| set.full).flat_map(Corpus::files).map(|(_, bytes)| bytes).collect();
+        let small = sets.iter().find(|set| !set.full).unwrap();
+        for (path, bytes) in small.files() {
+            let path = format!("{name}/{path}");
+            let folder = told.keys().filter(|folder| path.starts_with(&format!("{folder}/"))).max_by_key(|it| it.len());
+            let folder = folder.unwrap_or_else(|| panic!("{path} is in no row"));
+            *found.entry(folder.clone()).or_default() += 1;
+            // What is not of our own making stands in the full corpus, byte for byte.
+            assert!(folder.ends_with("/vandelay") || sets.len() == 1 || known.contains(&bytes), "{path} was changed");
+            assert!(bytes.len() <= 150_000, "{path}: {} bytes", bytes.len());
+            total += bytes.len();
+            let lines = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")).count();
+            let dos = bytes.windows(2).filter(|pair| pair == b"\r\n").count();
+            crlf += usize::from(dos > 0 && dos == lines);
+            mixed += usize::from(dos > 0 && dos < lines);
+        }
+    }
+    assert_eq!(found, told);
+    assert!(total <= 1_500_000, "{total} bytes");
+    // Git did not convert them.
+    assert!(crlf >= 70 && mixed >= 15, "{crlf} files with CRLF, {mixed} mixed ones");
 }

@@ -19,11 +19,14 @@ const ROOMS: [(&str, &[&str]); 10] = [
 ];
 
 /// Words that belong to one room (and what may stand in for it).
-const WORDS: [(&str, &[&str]); 11] = [
+const WORDS: [(&str, &[&str]); 14] = [
     ("rusqlite", &["archive"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
     ("calcard", &["format"]),
+    ("html5gum", &["format"]),
+    ("chardetng", &["format"]),
+    ("encoding_rs", &["format"]),
     ("fuser", &["mount"]),
     ("tokio", &["protocol"]),
     ("rustls", &["protocol"]),

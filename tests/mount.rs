@@ -467,7 +467,9 @@ fn f6_directories_count_their_subdirectories() {
         }
         let root = fs::metadata(&mount.at).unwrap();
         for (path, meta) in all.iter().map(|(path, meta)| (path.as_path(), meta)).chain([(Path::new(""), &root)]) {
-            if meta.is_dir() {
+            // Whether a message has attachments is not known before it is decoded: 1 says that nobody counted.
+            let is_uncounted = path.starts_with("attachments") && path.components().count() > 1 && meta.nlink() == 1;
+            if meta.is_dir() && !is_uncounted {
                 assert_eq!(meta.nlink(), 2 + counts.get(path).copied().unwrap_or(0), "{options}: {}", path.display());
                 assert_ne!(meta.mtime(), 0, "{options}: {}", path.display());
             }
@@ -821,7 +823,7 @@ fn f11_another_archive_in_its_place_is_never_mixed_in() {
     check("deleted");
     fs::copy(&copy, account.archive()).unwrap();
     check("put back as a copy");
-    assert_eq!(fs::read_dir(&mount.at).unwrap().count(), 7);
+    assert_eq!(fs::read_dir(&mount.at).unwrap().count(), 9);
 }
 
 // --- F12 ---------------------------------------------------------------------------------------------------------
@@ -1016,7 +1018,9 @@ fn a6_a_damaged_file_is_an_error_and_the_others_are_not() {
                 Err(_) if meta.is_dir() => {}
                 Err(error) => {
                     assert_eq!(error.raw_os_error(), Some(libc::EIO), "{}", path.display());
-                    damaged.push((path, meta.ino()));
+                    if !path.starts_with("text") {
+                        damaged.push(path);
+                    }
                 }
             }
         }
@@ -1025,8 +1029,8 @@ fn a6_a_damaged_file_is_an_error_and_the_others_are_not() {
     }
     let lines = fs::read_to_string(&log).unwrap();
     assert_eq!(lines.lines().count(), 2, "one line a file, however often it is read:\n{lines}");
-    for (_, inode) in &damaged[..2] {
-        assert!(lines.contains(&inode.to_string()), "{inode}: {lines}");
+    for path in &damaged[..2] {
+        assert!(lines.contains(text(path)), "{}: {lines}", path.display());
     }
     assert_eq!(fs::metadata(&log).unwrap().mode() & 0o777, 0o600);
 }

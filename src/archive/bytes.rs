@@ -5,7 +5,7 @@ use super::connect::{Mode, explain};
 use super::read::{Pooled, Reader, TRIES, lock};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Id;
-use rusqlite::MAIN_DB;
+use rusqlite::{Connection, MAIN_DB, OptionalExtension, params};
 use self_cell::self_cell;
 use std::sync::{Arc, Mutex};
 
@@ -37,7 +37,7 @@ pub struct Statistics {
 impl Reader {
     /// What the blobs add up to.
     pub fn statistics(&self) -> Result<Statistics> {
-        let large = if self.has_history { "(SELECT coalesce(sum(size), 0) FROM large_blobs)" } else { "0" };
+        let large = if self.has_history() { "(SELECT coalesce(sum(size), 0) FROM large_blobs)" } else { "0" };
         let sizes = self.with(|conn| {
             conn.query_row(
                 &format!("SELECT count(*), coalesce(sum(length(data)), 0) + {large}, coalesce(max(length(data)), 0) FROM blobs"),
@@ -108,6 +108,124 @@ impl Reader {
     pub fn open_blob(self: &Arc<Reader>, blob: Blob) -> BlobReader {
         BlobReader { reader: Arc::clone(self), blob, value: None }
     }
+}
+
+/// Values up to this size are cheaper to select than to open.
+const SELECT_MAX: i64 = 128 << 10;
+
+/// The bytes of a message.
+pub enum EmailBytes {
+    /// All of them, proved.
+    Whole(Vec<u8>),
+    /// Too many: they are read piece by piece, once [`Reader::prove`] found them sound.
+    Large(Blob),
+}
+
+impl Reader {
+    /// The bytes of an email in one question: whole if they are no more than `limit`.
+    ///
+    /// The bytes of a row never change, so they are found whichever snapshot the row belongs to.
+    ///
+    /// Errors: [`Fault::NotFound`] if there is no such row, [`Fault::Damaged`] if the bytes are not what was stored.
+    pub fn email_bytes(&self, row: Id, limit: u64) -> Result<EmailBytes> {
+        let found = self.with(|conn| {
+            let Some((id, hash, kind, length, data)) = find_email(conn, row, SELECT_MAX, "b.data")? else {
+                return Ok(None);
+            };
+            if let (Some(data), "blob") = (data, kind.as_str()) {
+                let blob = Blob { id, digest: hash, size: length as u64, chunked: false };
+                return Ok(Some((blob, Some(data))));
+            }
+            let Some(blob) = find_readable(conn, id, &kind)? else { return Ok(None) };
+            if blob.size > limit {
+                return Ok(Some((blob, None)));
+            }
+            let mut bytes = vec![0; blob.size as usize];
+            let count = blob::read_at(conn, &blob, 0, &mut bytes)?;
+            bytes.truncate(count);
+            Ok(Some((blob, Some(bytes))))
+        })?;
+        match found {
+            None => Err(self.no_bytes(row)),
+            Some((blob, None)) => Ok(EmailBytes::Large(blob)),
+            Some((blob, Some(bytes))) if self.is_proved(&blob, &bytes) => Ok(EmailBytes::Whole(bytes)),
+            Some((blob, Some(_))) => Err(blob::damaged(&blob)),
+        }
+    }
+
+    /// The first bytes of an email, at most `limit` of them; not proved.
+    pub fn email_head(&self, row: Id, limit: usize) -> Result<Vec<u8>> {
+        let head = self.with(|conn| {
+            let Some((id, _, kind, _, data)) = find_email(conn, row, limit as i64, "b.data")? else {
+                return Ok(None);
+            };
+            if let (Some(data), "blob") = (data, kind.as_str()) {
+                return Ok(Some(data));
+            }
+            let Some(blob) = find_readable(conn, id, &kind)? else { return Ok(None) };
+            let mut bytes = vec![0; limit.min(blob.size as usize)];
+            let count = blob::read_at(conn, &blob, 0, &mut bytes)?;
+            bytes.truncate(count);
+            Ok(Some(bytes))
+        })?;
+        head.ok_or_else(|| self.no_bytes(row))
+    }
+
+    /// Where the bytes of an email stand.
+    pub fn email_blob(&self, row: Id) -> Result<Blob> {
+        let id = self.with(|conn| Ok(find_email(conn, row, 0, "NULL")?.map(|found| found.0)))?;
+        self.blob(id.ok_or_else(|| self.no_bytes(row))?)
+    }
+
+    fn no_bytes(&self, row: Id) -> Error {
+        Error::new(Fault::Damaged, format!("archive {} has no bytes of email {row}", self.path.display()))
+    }
+
+    fn is_proved(&self, blob: &Blob, bytes: &[u8]) -> bool {
+        if lock(&self.sound).contains(&blob.id) {
+            return true;
+        }
+        let sound = crate::model::Digest::of(bytes) == blob.digest;
+        if sound {
+            lock(&self.sound).insert(blob.id);
+        }
+        sound
+    }
+}
+
+/// Blob, digest, type and length of an email's bytes, and the bytes if they are no more than `inline`.
+type FoundEmail = (Id, crate::model::Digest, String, i64, Option<Vec<u8>>);
+
+fn find_email(conn: &Connection, row: Id, inline: i64, data: &str) -> rusqlite::Result<Option<FoundEmail>> {
+    let columns = format!(
+        "b.id, CASE WHEN typeof(b.hash) = 'blob' AND length(b.hash) = 32 THEN b.hash END, typeof(b.data), length(b.data),
+         CASE WHEN typeof(b.data) = 'blob' AND length(b.data) <= ?2 THEN {data} END"
+    );
+    let read = |row: &rusqlite::Row<'_>| {
+        let digest = crate::model::Digest(row.get::<_, Option<[u8; 32]>>(1)?.unwrap_or_default());
+        Ok((row.get(0)?, digest, row.get(2)?, row.get(3)?, row.get(4)?))
+    };
+    let now = format!("SELECT {columns} FROM emails e JOIN blobs b ON b.id = e.blob_id WHERE e.id = ?1");
+    let found = conn.prepare_cached(&now)?.query_row(params![row, inline], read).optional()?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    let then = format!(
+        "SELECT {columns} FROM history h JOIN blobs b ON b.id = h.blob_id
+         WHERE h.kind = 'Email' AND h.id = ?1 ORDER BY h.first DESC LIMIT 1"
+    );
+    match conn
+        .prepare_cached(&then)
+        .and_then(|mut statement| statement.query_row(params![row, inline], read).optional())
+    {
+        Err(error) if blob::no_such_table(&error) => Ok(None),
+        found => found,
+    }
+}
+
+/// The blob of an email, unless its value is of a type that no bytes have.
+fn find_readable(conn: &Connection, id: Id, kind: &str) -> rusqlite::Result<Option<Blob>> {
+    if matches!(kind, "blob" | "text") { blob::find(conn, id) } else { Ok(None) }
 }
 
 /// Reads a blob at growing offsets without walking it from its start each time.

@@ -182,6 +182,11 @@ pub fn check_header(path: &Path) -> Result<()> {
     }
 }
 
+/// True if the header of a file could be that of an archive.
+pub fn is_archive(path: &Path) -> bool {
+    check_header(path).is_ok()
+}
+
 fn not_an_archive(path: &Path) -> Error {
     Error::new(Kind::NoArchive, format!("{} is not a vandelay archive", path.display()))
         .hint("an archive is a SQLite file made by 'vandelay import'")
@@ -202,6 +207,8 @@ fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    // Else a plan may depend on a bound value, and a statement is prepared anew whenever that changes.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     conn.set_limit(Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1)?;
     conn.set_limit(Limit::SQLITE_LIMIT_EXPR_DEPTH, 200)?;

@@ -18,8 +18,9 @@ mod verify;
 mod write;
 
 pub use blob::{Blob, NewBlob};
-pub use bytes::{BlobReader, Statistics};
+pub use bytes::{BlobReader, EmailBytes, Statistics};
 pub use change::Fields;
+pub use connect::{Fingerprint, is_archive};
 pub use history::{Difference, Forgotten, Policy, Span, diff};
 pub use index::{EmailFields, UNFILED, epoch, ids_json, parse_ids, parse_keywords, rfc3339};
 pub use ledger::{Blank, Known, KnownScope, Ledger};

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// How many idle connections are kept.
 const POOL: usize = 8;
@@ -79,13 +79,19 @@ pub(super) struct Pooled {
     pub(super) fingerprint: Fingerprint,
 }
 
+/// What the tables of an archive look like. A writer may give an archive of 1.x a history while it is being read.
+#[derive(Debug, Default)]
+pub(super) struct Shape {
+    pub(super) columns: HashMap<&'static str, Vec<String>>,
+    pub(super) has_history: bool,
+    has_index: bool,
+}
+
 /// An archive opened for reading.
 pub struct Reader {
     pub(super) path: PathBuf,
-    pub(super) columns: HashMap<&'static str, Vec<String>>,
+    shape: RwLock<Arc<Shape>>,
     identity: Fingerprint,
-    pub(super) has_history: bool,
-    has_index: bool,
     pool: Mutex<Vec<Pooled>>,
     pub(super) sound: Mutex<HashSet<Id>>,
     pub(super) bad: Mutex<HashSet<Id>>,
@@ -99,42 +105,54 @@ impl Reader {
             .map_err(|error| Error::io(format!("cannot open archive {}", path.display()), error))?;
         let identity = Fingerprint::take(&path)
             .map_err(|error| Error::io(format!("cannot open archive {}", path.display()), error))?;
-        let mut reader = Reader {
+        let reader = Reader {
             path,
-            columns: HashMap::new(),
+            shape: RwLock::default(),
             identity,
-            has_history: false,
-            has_index: false,
             pool: Mutex::new(Vec::new()),
             sound: Mutex::new(HashSet::new()),
             bad: Mutex::new(HashSet::new()),
         };
-        let (columns, application, version, foreign) = {
-            let pooled = reader.checkout()?;
-            let conn = &pooled.conn.conn;
-            let explain = |error| explain(&reader.path, error);
-            let columns = check_schema(conn, &reader.path)?;
-            let application: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(explain)?;
-            let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(explain)?;
-            let foreign: bool = conn
-                .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)", [FOREIGN_MARK], |row| {
-                    row.get(0)
-                })
-                .map_err(explain)?;
-            reader.give_back(pooled);
-            (columns, application, version, foreign)
-        };
+        reader.look_again()?;
+        Ok(reader)
+    }
+
+    /// Reads again what the tables look like.
+    ///
+    /// Errors: those of [`Reader::open`].
+    pub fn look_again(&self) -> Result<()> {
+        let pooled = self.checkout()?;
+        pooled.conn.restart_budget();
+        let conn = &pooled.conn.conn;
+        let explain = |error| explain(&self.path, error);
+        let columns = check_schema(conn, &self.path)?;
+        let application: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(explain)?;
+        let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(explain)?;
+        let foreign: bool = conn
+            .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)", [FOREIGN_MARK], |row| row.get(0))
+            .map_err(explain)?;
+        self.give_back(pooled);
         if version > FORMAT_VERSION {
             return Err(Error::new(
                 Fault::Usage,
-                format!("archive {} was made by a newer version of vandelay (format {version})", reader.path.display()),
+                format!("archive {} was made by a newer version of vandelay (format {version})", self.path.display()),
             )
             .hint("use the newer program; the file was not changed"));
         }
-        reader.columns = columns;
-        reader.has_history = application == APPLICATION_ID && version > 0;
-        reader.has_index = reader.has_history && !foreign;
-        Ok(reader)
+        let has_history = application == APPLICATION_ID && version > 0;
+        let shape = Shape { columns, has_history, has_index: has_history && !foreign };
+        *self.shape.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shape);
+        Ok(())
+    }
+
+    pub(super) fn shape(&self) -> Arc<Shape> {
+        Arc::clone(&self.shape.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the files of the archive look like now; it differs from an earlier answer if somebody wrote to it.
+    /// `None` if another file is at its path, or none.
+    pub fn trace(&self) -> Option<Fingerprint> {
+        Fingerprint::take(&self.path).ok().filter(|now| now.same_file(&self.identity))
     }
 
     /// The path of the archive, links resolved.
@@ -144,12 +162,12 @@ impl Reader {
 
     /// True where the archive keeps snapshots; false for one of 1.x.
     pub fn has_history(&self) -> bool {
-        self.has_history
+        self.shape().has_history
     }
 
     /// True if `email_index` can be believed; else [`Reader::each_record`] over emails is the way.
     pub fn has_index(&self) -> bool {
-        self.has_index
+        self.shape().has_index
     }
 
     // --- connections ---------------------------------------------------------------------------------------------
@@ -218,7 +236,7 @@ impl Reader {
 
     /// All snapshots, oldest first. Empty for an archive of 1.x.
     pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
-        if !self.has_history {
+        if !self.has_history() {
             return Ok(Vec::new());
         }
         self.with(|conn| {
@@ -247,7 +265,7 @@ impl Reader {
         let snapshots = self.snapshots()?;
         let missing = |what: String| Error::new(Fault::Usage, what).hint("'vandelay snapshots' lists those there are");
         match at {
-            At::Latest if !self.has_index => Ok(Moment::Current),
+            At::Latest if !self.has_index() => Ok(Moment::Current),
             At::Latest => {
                 let ended =
                     snapshots.iter().rev().find(|snapshot| matches!(snapshot.state.as_str(), "complete" | "partial"));

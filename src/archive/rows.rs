@@ -142,7 +142,8 @@ impl Reader {
         let transaction = conn.unchecked_transaction()?;
         let mut records = Vec::new();
         let mut last = None;
-        let present = self.columns.get(table.name).map(Vec::as_slice).unwrap_or_default();
+        let shape = self.shape();
+        let present = shape.columns.get(table.name).map(Vec::as_slice).unwrap_or_default();
         if !present.is_empty() {
             let sql = self.select(table, present, moment, only.is_some());
             let mut statement = conn.prepare_cached(&sql)?;
@@ -218,7 +219,7 @@ impl Reader {
             })
             .collect();
         let blob = if table.has_blob { "t.blob_id" } else { "NULL" };
-        let (first, original, joins) = if self.has_history {
+        let (first, original, joins) = if self.has_history() {
             let kind = table.kind.name();
             let first = if moment == Moment::Current { "0" } else { "coalesce(s.first, 0)" };
             (
@@ -288,6 +289,38 @@ impl Reader {
                  FROM email_index WHERE mailbox_id = ?1 AND first <= ?2 AND (last IS NULL OR last > ?2)",
             )?
             .query_row(params![mailbox, at], read)
+        })
+    }
+
+    /// What changed in a mailbox between two snapshots: messages of `from` that are not the same at `to`, and messages of
+    /// `to` that were not the same at `from`. Only where [`Reader::has_index`].
+    pub fn changes_of_mailbox(&self, mailbox: Id, from: i64, to: i64) -> Result<(Vec<Listed>, Vec<Listed>)> {
+        self.with(|conn| {
+            let select = |which: &str| -> rusqlite::Result<Vec<Listed>> {
+                let mut statement = conn.prepare_cached(&format!(
+                    "SELECT email_id, received, size, links, flags, first FROM email_index WHERE mailbox_id = ?1 AND {which}"
+                ))?;
+                statement.query_map(params![mailbox, from, to], listed)?.collect()
+            };
+            Ok((
+                select("first <= ?2 AND last > ?2 AND last <= ?3")?,
+                select("first > ?2 AND first <= ?3 AND (last IS NULL OR last > ?3)")?,
+            ))
+        })
+    }
+
+    /// The newest snapshot, `at` at most, in which an object of this type came, changed or went; 0 if nobody knows.
+    pub fn last_change(&self, kind: Kind, at: i64) -> Result<i64> {
+        if !self.has_history() {
+            return Ok(0);
+        }
+        self.with(|conn| {
+            conn.prepare_cached(
+                "SELECT max(coalesce((SELECT max(first) FROM since WHERE kind = ?1 AND first <= ?2), 0),
+                            coalesce((SELECT max(first) FROM history WHERE kind = ?1 AND first <= ?2), 0),
+                            coalesce((SELECT max(last) FROM history WHERE kind = ?1 AND last <= ?2), 0))",
+            )?
+            .query_row(params![kind.name(), at], |row| row.get(0))
         })
     }
 

@@ -43,7 +43,7 @@ pub struct Cat {
 pub struct Extract {
     /// The archive
     archive: PathBuf,
-    /// What to copy, e.g. mail/INBOX; everything if left out
+    /// What to copy, e.g. mail/INBOX; everything but text/ and attachments/ if left out
     #[arg(default_value = "")]
     paths: Vec<OsString>,
     /// The directory to copy it into; made if it is missing

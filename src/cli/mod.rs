@@ -110,6 +110,7 @@ fn parse_at(text: &str) -> Result<At, String> {
 
 /// Runs the program with its arguments and gives its exit code.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let is_helper = mount_options::is_helper(&arguments);
     let arguments = mount_options::as_helper(arguments);
     let as_json = arguments.iter().any(|argument| argument == "--json");
     let cli = match Cli::try_parse_from(arguments) {
@@ -146,7 +147,9 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui.fatal(&error);
-            ExitCode::from(error.kind.exit_code())
+            // mount(8): 1 is wrong usage, 32 a mount that failed.
+            let code = if is_helper && error.kind != Fault::Usage { 32 } else { error.kind.exit_code() };
+            ExitCode::from(code)
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::archive::{At, Reader};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::mount::mountpoint;
 use crate::mount::session::{self, serve};
+use crate::tree::forest::Forest;
 use crate::tree::{self, Tree};
 use clap::Args;
 use std::fs::OpenOptions;
@@ -13,7 +14,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -24,27 +25,35 @@ const STAYS: &str = "VANDELAY_MOUNT_STAYS";
 const READY: &str = "ready";
 
 #[derive(Args)]
+#[command(override_usage = "vandelay mount [OPTIONS] <ARCHIVE>... <DIRECTORY>")]
 pub struct Mount {
-    /// The archive
-    archive: PathBuf,
-    /// The directory to mount at; empty, and not above the archive
-    directory: PathBuf,
+    /// The archive, and the directory to mount at: an empty one, not above the archive. Several archives, or a folder
+    /// of archives, are shown as one directory each
+    #[arg(required = true, num_args = 2.., value_names = ["ARCHIVE", "DIRECTORY"])]
+    paths: Vec<PathBuf>,
     /// Stay in the foreground
     #[arg(short, long)]
     foreground: bool,
-    /// Mount options, separated by commas: at=SNAPSHOT, snapshots=visible, layout=nested|maildir++, infosep=:|;|!,
-    /// xattr, allow_other, allow_root, uid=N, gid=N, umask=OCTAL; and those that mount(8) may pass on
+    /// Mount options, separated by commas: snapshot=SNAPSHOT, views=mail+text+…, snapshots=visible,
+    /// layout=nested|maildir++, infosep=:|;|!, xattr, allow_other, allow_root, uid=N, gid=N, umask=OCTAL; and those that
+    /// mount(8) may pass on
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
-    /// Show this snapshot: its number, a time like 2026-11-21T18:30:00Z, or 'latest'
+    /// Show this snapshot and stay there: its number, a time like 2026-11-21T18:30:00Z; 'latest' follows the archive
     #[arg(long, value_name = "SNAPSHOT", value_parser = super::parse_at)]
     at: Option<At>,
     /// Bytes kept of what was read, e.g. 64M
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
     cache_size: u64,
+    /// Bytes that the kernel reads ahead in one file (takes effect for root)
+    #[arg(long, value_name = "BYTES", default_value = "1M", value_parser = parse_size)]
+    read_ahead: u64,
     /// Threads that answer requests
     #[arg(long, value_name = "N", default_value = "4", hide = true)]
     threads: usize,
+    /// Say on unmount what was served, kept and read
+    #[arg(long)]
+    stats: bool,
     /// Write errors that come up while mounted to this file; else they go to the system's log
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -92,48 +101,51 @@ impl Mount {
         let stays = std::env::var_os(STAYS).is_some();
         let options = MountOptions::parse(&self.options)?;
         // Everything that can be wrong is looked at here, while there is a terminal to say so.
-        let directory = mountpoint::prepare(&self.directory, &self.archive, &|text| ui.info(text))?;
-        let reader = Arc::new(Reader::open(&self.archive)?);
+        let Some((directory, archives)) = self.paths.split_last() else {
+            return Err(Error::new(Fault::Usage, "no archive is named").hint("vandelay mount ARCHIVE DIRECTORY"));
+        };
+        let directory = mountpoint::prepare(directory, archives, &|text| ui.info(text))?;
         // The process that stays leaves the directory that a relative path starts from.
-        let log_file = self.log_file.as_deref().map(std::path::absolute).transpose();
-        let log_file = log_file.map_err(|error| Error::io("cannot name the log file", error))?;
-        if !self.foreground && !stays {
-            return self.start(ui, &directory);
-        }
+        let log_file = self.log_file.as_deref().map(open_log).transpose()?;
         let tree_options = tree::Options {
             at: self.at.or(options.at).unwrap_or(At::Latest),
             layout: options.layout,
             snapshots_visible: options.snapshots_visible,
             cache_size: self.cache_size,
             info_separator: options.info_separator,
+            views: options.views,
         };
-        let account = reader.account()?;
-        let tree = Tree::open(reader, tree_options)?;
+        let (forest, account) = open(archives, tree_options)?;
+        if !self.foreground && !stays {
+            return self.start(ui, &directory);
+        }
         let session_options = session::Options {
             ownership: options.ownership(),
             access: options.access,
             xattr: options.xattr,
             source: options.fsname.clone().unwrap_or_else(|| format!("vandelay:{}", account.replace(',', "_"))),
             threads: self.threads,
+            stats: self.stats,
+            read_ahead: self.read_ahead,
         };
         if stays {
             rustix::process::setsid().ok();
         }
         let log = Log { file: log_file, to_terminal: !stays };
-        let shown = directory.display().to_string();
-        serve(
-            tree,
-            &directory,
-            &session_options,
-            move |text| log.line(text),
-            || {
-                if stays {
-                    detach();
-                } else {
-                    ui.info(&format!("mounted at {shown}; to unmount: Ctrl-C, or vandelay umount {shown}"));
-                }
-            },
-        )
+        let ready = || {
+            if stays {
+                detach();
+            } else {
+                ui.info(&format!(
+                    "mounted at {0}; to unmount: Ctrl-C, or {1}",
+                    directory.display(),
+                    umount(&directory)
+                ));
+                // systemd.service(5), Type=notify; nothing happens where nobody waits for it.
+                let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+            }
+        };
+        serve(forest, &directory, &session_options, Arc::new(move |text: &str| log.line(text)), ready)
     }
 
     /// Starts the process that stays, and waits until its mount answers.
@@ -155,13 +167,51 @@ impl Mount {
             let _ = BufReader::new(output).read_line(&mut line);
         }
         if line.trim() == READY {
-            ui.info(&format!("mounted at {0}; to unmount: vandelay umount {0}", directory.display()));
+            ui.info(&format!("mounted at {}; to unmount: {}", directory.display(), umount(directory)));
             return Ok(());
         }
         // It has said why on stderr, which it shares with us.
         let code = child.wait().map_err(fail)?.code().unwrap_or(7);
         std::process::exit(code);
     }
+}
+
+/// The archives to be mounted, and what to call them. Several are opened when somebody looks into them.
+fn open(archives: &[PathBuf], options: tree::Options) -> Result<(Forest, String)> {
+    match archives {
+        [archive] if !archive.is_dir() => {
+            let reader = Arc::new(Reader::open(archive)?);
+            let account = reader.account()?;
+            Ok((Forest::one(Tree::open(reader, options)?), account))
+        }
+        _ => {
+            let absolute: std::io::Result<Vec<PathBuf>> = archives.iter().map(std::fs::canonicalize).collect();
+            let absolute = absolute
+                .map_err(|error| Error::new(Fault::NoArchive, "cannot find one of the archives").because(error))?;
+            let first = absolute.first().map(|first| first.display().to_string()).unwrap_or_default();
+            let name = if let [folder] = &*absolute { folder.display().to_string() } else { format!("{first},…") };
+            Ok((Forest::many(&absolute, options)?, name))
+        }
+    }
+}
+
+/// The command that unmounts a directory, as it can be pasted into a shell.
+fn umount(directory: &Path) -> String {
+    let path = directory.display().to_string();
+    let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@%,:=".contains(c));
+    if is_plain {
+        format!("vandelay umount {path}")
+    } else {
+        format!("vandelay umount '{}'", path.replace('\'', r"'\''"))
+    }
+}
+
+/// The log file's path, as it can be used from any directory; it is made here, while there is somebody to tell.
+fn open_log(path: &Path) -> Result<PathBuf> {
+    let fail = |error| Error::io(format!("cannot write the log file {}", path.display()), error);
+    let path = std::path::absolute(path).map_err(fail)?;
+    OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(fail)?;
+    Ok(path)
 }
 
 /// Tells the process that waits, and lets go of the terminal.

@@ -4,7 +4,7 @@ use crate::archive::At;
 use crate::error::{Error, Kind as Fault, Result};
 use crate::mount::Ownership;
 use crate::mount::session::Access;
-use crate::tree::Layout;
+use crate::tree::{Layout, Views};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -46,6 +46,7 @@ pub struct MountOptions {
     pub layout: Layout,
     pub snapshots_visible: bool,
     pub info_separator: char,
+    pub views: Views,
     pub xattr: bool,
     pub access: Access,
     pub fsname: Option<String>,
@@ -62,6 +63,7 @@ impl MountOptions {
             layout: Layout::Nested,
             snapshots_visible: false,
             info_separator: ':',
+            views: Views::ALL,
             xattr: false,
             access: Access::Owner,
             fsname: None,
@@ -69,7 +71,7 @@ impl MountOptions {
             gid: None,
             umask: None,
         };
-        for option in lists.iter().flat_map(|list| split(list)).filter(|option| !option.is_empty()) {
+        for option in lists.iter().flat_map(|list| whole_views(split(list))).filter(|option| !option.is_empty()) {
             let (name, value) =
                 option.split_once('=').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
             options.set(name, value)?;
@@ -97,6 +99,7 @@ impl MountOptions {
             ("infosep", Some(":")) => self.info_separator = ':',
             ("infosep", Some(";")) => self.info_separator = ';',
             ("infosep", Some("!")) => self.info_separator = '!',
+            ("views", Some(text)) => self.views = text.parse()?,
             ("xattr", None) => self.xattr = true,
             ("allow_other", None) => self.access = Access::Others,
             ("allow_root", None) => self.access = Access::Root,
@@ -134,6 +137,21 @@ impl MountOptions {
     }
 }
 
+/// `views=mail,text` has commas in its value: names of views behind it belong to it.
+fn whole_views(options: Vec<String>) -> Vec<String> {
+    let mut whole: Vec<String> = Vec::new();
+    for option in options {
+        match whole.last_mut() {
+            Some(last) if last.starts_with("views=") && option.parse::<Views>().is_ok() => {
+                last.push(',');
+                last.push_str(&option);
+            }
+            _ => whole.push(option),
+        }
+    }
+    whole
+}
+
 fn split(list: &str) -> Vec<String> {
     let mut options = vec![String::new()];
     let mut characters = list.chars();
@@ -148,13 +166,15 @@ fn split(list: &str) -> Vec<String> {
     options
 }
 
+/// True if the program was called as a mount helper.
+pub fn is_helper(arguments: &[OsString]) -> bool {
+    let name = arguments.first().and_then(|name| Path::new(name).file_name());
+    name.is_some_and(|name| HELPERS.iter().any(|helper| name == *helper))
+}
+
 /// `mount.vandelay ARCHIVE DIR [-sfnv] [-o OPTIONS]`, as mount(8) calls it, becomes `vandelay mount …`.
 pub fn as_helper(arguments: Vec<OsString>) -> Vec<OsString> {
-    let is_helper = arguments
-        .first()
-        .and_then(|name| Path::new(name).file_name())
-        .is_some_and(|name| HELPERS.iter().any(|helper| name == *helper));
-    if !is_helper {
+    if !is_helper(&arguments) {
         return arguments;
     }
     let mut rewritten: Vec<OsString> = vec!["vandelay".into(), "mount".into()];
@@ -185,7 +205,18 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for list in ["rw", "layout=x", "uid=me", "umask=9", "umask=1777", "snapshot=yesterday", "frobnicate"] {
+        assert_eq!(parse("ro,views=mail,text,uid=7").unwrap().views, "mail+text".parse().unwrap());
+        for list in [
+            "views=mail,tekst",
+            "views=",
+            "rw",
+            "layout=x",
+            "uid=me",
+            "umask=9",
+            "umask=1777",
+            "snapshot=yesterday",
+            "frobnicate",
+        ] {
             assert_eq!(parse(list).unwrap_err().kind, Fault::Usage, "{list}");
         }
     }

@@ -13,4 +13,5 @@ pub mod maildir;
 pub mod mbox;
 pub mod mutf7;
 pub mod object;
+pub mod text;
 pub mod vcf;

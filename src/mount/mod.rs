@@ -1,28 +1,37 @@
-//! The tree as a file system: FUSE requests in, answers of [`Tree`] out. No state of its own, no policy.
+//! Trees as a file system: FUSE requests in, answers of [`Forest`] out. No policy, and no state but what the kernel was
+//! told, so that it can be told otherwise.
 //!
 //! What the kernel need not ask twice is answered with ENOSYS (open, opendir, flush, access, and extended attributes
-//! unless asked for): that is worth more than anything that could be cached here.
+//! unless asked for), and all that was said holds for good: that is worth more than anything that could be cached here.
+//! When the archive goes on, [`follow`] takes back just what does not hold any more.
 
+pub mod follow;
 pub mod mountpoint;
 pub mod session;
+pub mod stats;
 
-use crate::error::{Error, Kind as Fault};
-use crate::tree::{Child, Node, Sort, Stat, Tree};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::tree::forest::{Forest, Place, Spot};
+use crate::tree::{Child, Sort, Stat};
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
     OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry, ReplyStatfs, ReplyXattr, Request,
 };
-use std::collections::HashSet;
+use stats::{Requests, Summary};
+use std::collections::{HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What a moment shows never changes, so the kernel may remember it for good.
+/// What is shown holds until it is taken back.
 const FOR_GOOD: Duration = Duration::from_secs(365 * 86_400);
 
-/// How many lines of a directory are asked for at once; about what fits into one answer.
-const LINES: usize = 256;
+/// How many lines of a directory are asked for at once. The kernel's requests have room for 20 to 1,000.
+const LINES: usize = 512;
+
+/// How many listings that are under way are remembered.
+const LISTINGS: usize = 32;
 
 /// Who owns the files, and who may do what with them.
 #[derive(Debug, Clone, Copy)]
@@ -34,37 +43,96 @@ pub struct Ownership {
     pub file_mode: u16,
 }
 
-/// A tree, as fuser wants it.
+/// Who is told what goes wrong, or what changed.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Trees, as fuser wants them.
+#[derive(Clone)]
 pub struct Adapter {
-    tree: Tree,
+    shared: Arc<Shared>,
+}
+
+/// What requests and the follower have in common.
+pub struct Shared {
+    forest: Forest,
     ownership: Ownership,
     xattr: bool,
-    log: Box<dyn Fn(&str) + Send + Sync>,
-    logged: Mutex<HashSet<u64>>,
+    log: Log,
+    logged: Mutex<HashSet<String>>,
+    /// Directories of which the kernel may remember something.
+    told: Mutex<HashSet<u64>>,
+    listings: Mutex<VecDeque<Listing>>,
+    pub requests: Requests,
+}
+
+/// A listing under way: lines that did not fit into the last answer.
+struct Listing {
+    directory: u64,
+    after: u64,
+    rest: std::vec::IntoIter<(u64, Child)>,
 }
 
 impl Adapter {
     /// `log` is told of damaged files, once each.
-    pub fn new(tree: Tree, ownership: Ownership, xattr: bool, log: Box<dyn Fn(&str) + Send + Sync>) -> Adapter {
-        Adapter { tree, ownership, xattr, log, logged: Mutex::default() }
+    pub fn new(forest: Forest, ownership: Ownership, xattr: bool, log: Log) -> Adapter {
+        Adapter {
+            shared: Arc::new(Shared {
+                forest,
+                ownership,
+                xattr,
+                log,
+                logged: Mutex::default(),
+                told: Mutex::default(),
+                listings: Mutex::default(),
+                requests: Requests::default(),
+            }),
+        }
     }
 
-    fn node(ino: INodeNo) -> Result<Node, Errno> {
-        Node::from_ino(ino.0).ok_or(Errno::ENOENT)
+    /// What it has in common with whoever follows the archives.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+}
+
+impl Shared {
+    /// Errors if the root cannot be listed.
+    pub fn check(&self) -> Result<()> {
+        let root = self.forest.place(INodeNo::ROOT.0)?;
+        self.lines(&root, 0).map(|_| ())
+    }
+
+    /// What was served so far. `peak` is the most memory that the process had, in KiB.
+    pub fn summary(&self, peak: Option<u64>) -> String {
+        let trees = self.forest.open_trees();
+        let counters = trees.iter().map(|spot| spot.tree.counters()).collect();
+        Summary { requests: &self.requests, counters, peak }.to_string()
     }
 
     /// The errno of an error. Damage and failures of the medium are also logged, once a file.
-    fn errno(&self, node: Node, error: &Error) -> Errno {
+    fn errno(&self, ino: u64, error: &Error) -> Errno {
         if !matches!(error.kind, Fault::NotFound | Fault::NotADirectory | Fault::IsADirectory | Fault::Usage) {
-            let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-            if logged.len() < 10_000 && logged.insert(node.ino()) {
-                (self.log)(&format!("error: inode {}: {error}", node.ino()));
+            let path = self.describe(ino);
+            let mut logged = lock(&self.logged);
+            if logged.len() < 10_000 && logged.insert(path.clone()) {
+                drop(logged);
+                (self.log)(&format!("error: {path}: {error}"));
             }
         }
+        self.requests.failed();
         Errno::from_i32(error.kind.errno())
     }
 
-    fn attributes(&self, node: Node, stat: &Stat) -> FileAttr {
+    /// The path of a file, for people.
+    fn describe(&self, ino: u64) -> String {
+        let path = match self.forest.place(ino) {
+            Ok(Place::In(spot)) => spot.tree.path_of(spot.node).ok().flatten(),
+            _ => None,
+        };
+        path.unwrap_or_else(|| format!("inode {ino}"))
+    }
+
+    fn attributes(&self, ino: u64, stat: &Stat) -> FileAttr {
         let (kind, perm) = match stat.sort {
             Sort::Directory => (FileType::Directory, self.ownership.directory_mode),
             Sort::File => (FileType::RegularFile, self.ownership.file_mode),
@@ -72,7 +140,7 @@ impl Adapter {
         };
         let mtime = time(stat.mtime);
         FileAttr {
-            ino: INodeNo(node.ino()),
+            ino: INodeNo(ino),
             size: stat.size,
             blocks: stat.size.div_ceil(512),
             atime: mtime,
@@ -90,40 +158,105 @@ impl Adapter {
         }
     }
 
-    fn stat(&self, child: &Child) -> Result<Stat, Errno> {
-        match child.stat {
-            Some(stat) => Ok(stat),
-            None => self.tree.stat(child.node).map_err(|error| self.errno(child.node, &error)),
+    fn stat(&self, ino: u64) -> Result<Stat> {
+        if let Some(stat) = self.forest.archive_stat(ino) {
+            return Ok(stat);
+        }
+        match self.forest.place(ino)? {
+            Place::Root => Ok(self.forest.root_stat()),
+            Place::In(spot) => spot.tree.stat(spot.node),
+        }
+    }
+
+    /// The child of a directory: its number and what it is.
+    fn lookup(&self, parent: u64, name: &OsStr) -> Result<(u64, Stat)> {
+        let no_such = || Error::new(Fault::NotFound, "no such file");
+        let name = name.to_str().ok_or_else(no_such)?;
+        let (ino, child) = match self.forest.place(parent)? {
+            Place::Root => self.forest.root_lookup(name)?,
+            Place::In(spot) => {
+                let child = spot.tree.lookup(spot.node, name)?;
+                (spot.ino(child.node), child)
+            }
+        };
+        self.told(parent);
+        Ok((ino, child.stat.map_or_else(|| self.stat(ino), Ok)?))
+    }
+
+    fn told(&self, directory: u64) {
+        lock(&self.told).insert(directory);
+    }
+
+    /// Lines of a directory behind a cookie.
+    fn lines(&self, place: &Place, after: u64) -> Result<Vec<(u64, Child)>> {
+        match place {
+            Place::Root => Ok(self.forest.root_children(after, LINES)),
+            Place::In(Spot { tree, node, .. }) => {
+                let lines = tree.children(*node, after, LINES)?;
+                let Place::In(spot) = place else { return Ok(Vec::new()) };
+                Ok(lines.into_iter().map(|child| (spot.ino(child.node), child)).collect())
+            }
         }
     }
 
     /// Hands out lines of a directory from `offset` on until `add` has no more room. Offsets 1 and 2 are `.` and `..`.
     fn list(
         &self,
-        ino: INodeNo,
+        ino: u64,
         offset: u64,
-        mut add: impl FnMut(Node, u64, &str, Sort, Option<&Child>) -> bool,
+        mut add: impl FnMut(u64, u64, &str, Sort, Option<&Child>) -> bool,
     ) -> Result<(), Errno> {
-        let node = Self::node(ino)?;
+        let failed = |error: Error| self.errno(ino, &error);
+        let place = self.forest.place(ino).map_err(failed)?;
+        self.told(ino);
         for (at, name) in [(1, "."), (2, "..")] {
-            if offset < at && add(node, at, name, Sort::Directory, None) {
+            if offset < at && add(ino, at, name, Sort::Directory, None) {
                 return Ok(());
             }
         }
         let mut after = offset.saturating_sub(2);
+        let mut lines = self.resume(ino, after);
         loop {
-            let lines = self.tree.children(node, after, LINES).map_err(|error| self.errno(node, &error))?;
-            for child in &lines {
-                if add(child.node, child.cookie + 2, &child.name, child.sort, Some(child)) {
+            if lines.len() == 0 {
+                lines = self.lines(&place, after).map_err(failed)?.into_iter();
+            }
+            let mut is_end = true;
+            while let Some((number, child)) = lines.as_slice().first() {
+                is_end = false;
+                if add(*number, child.cookie + 2, &child.name, child.sort, Some(child)) {
+                    let mut listings = lock(&self.listings);
+                    listings.push_front(Listing { directory: ino, after, rest: lines });
+                    listings.truncate(LISTINGS);
                     return Ok(());
                 }
+                after = child.cookie;
+                lines.next();
             }
-            match lines.last() {
-                Some(last) => after = last.cookie,
-                None => return Ok(()),
+            if is_end {
+                return Ok(());
             }
         }
     }
+
+    /// The lines that were left over when this directory was last listed up to this cookie.
+    fn resume(&self, directory: u64, after: u64) -> std::vec::IntoIter<(u64, Child)> {
+        let mut listings = lock(&self.listings);
+        let known = listings.iter().position(|one| (one.directory, one.after) == (directory, after));
+        known.and_then(|at| listings.remove(at)).map_or_else(|| Vec::new().into_iter(), |listing| listing.rest)
+    }
+
+    fn node<T>(&self, ino: INodeNo, ask: impl FnOnce(&Spot) -> Result<T>) -> Result<T, Errno> {
+        let answer = match self.forest.place(ino.0) {
+            Ok(Place::In(spot)) => ask(&spot),
+            Ok(Place::Root) => Err(Error::new(Fault::IsADirectory, "is a directory")),
+            Err(error) => Err(error),
+        };
+        answer.map_err(|error| self.errno(ino.0, &error))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Filesystem for Adapter {
@@ -141,28 +274,23 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let found = Self::node(parent).and_then(|parent| {
-            let name = name.to_str().ok_or(Errno::ENOENT)?;
-            let child = self.tree.lookup(parent, name).map_err(|error| self.errno(parent, &error))?;
-            Ok((child.node, self.stat(&child)?))
-        });
-        match found {
-            Ok((node, stat)) => reply.entry(&FOR_GOOD, &self.attributes(node, &stat), Generation(0)),
-            Err(errno) => reply.error(errno),
+        self.shared.requests.lookup();
+        match self.shared.lookup(parent.0, name) {
+            Ok((ino, stat)) => reply.entry(&FOR_GOOD, &self.shared.attributes(ino, &stat), Generation(0)),
+            Err(error) => reply.error(self.shared.errno(parent.0, &error)),
         }
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        let found = Self::node(ino)
-            .and_then(|node| Ok((node, self.tree.stat(node).map_err(|error| self.errno(node, &error))?)));
-        match found {
-            Ok((node, stat)) => reply.attr(&FOR_GOOD, &self.attributes(node, &stat)),
-            Err(errno) => reply.error(errno),
+        self.shared.requests.getattr();
+        match self.shared.stat(ino.0) {
+            Ok(stat) => reply.attr(&FOR_GOOD, &self.shared.attributes(ino.0, &stat)),
+            Err(error) => reply.error(self.shared.errno(ino.0, &error)),
         }
     }
 
     fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
-        match Self::node(ino).and_then(|node| self.tree.read_link(node).map_err(|error| self.errno(node, &error))) {
+        match self.shared.node(ino, |spot| spot.tree.read_link(spot.node)) {
             Ok(target) => reply.data(target.as_bytes()),
             Err(errno) => reply.error(errno),
         }
@@ -195,17 +323,18 @@ impl Filesystem for Adapter {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        match Self::node(ino)
-            .and_then(|node| self.tree.read(node, offset, size as usize).map_err(|error| self.errno(node, &error)))
-        {
+        self.shared.requests.read();
+        match self.shared.node(ino, |spot| spot.tree.read(spot.node, offset, size as usize)) {
             Ok(bytes) => reply.data(&bytes),
             Err(errno) => reply.error(errno),
         }
     }
 
     fn readdir(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        self.shared.requests.readdir();
         let done = self
-            .list(ino, offset, |node, next, name, sort, _| reply.add(INodeNo(node.ino()), next, file_type(sort), name));
+            .shared
+            .list(ino.0, offset, |number, next, name, sort, _| reply.add(INodeNo(number), next, file_type(sort), name));
         match done {
             Ok(()) => reply.ok(),
             Err(errno) => reply.error(errno),
@@ -213,19 +342,21 @@ impl Filesystem for Adapter {
     }
 
     fn readdirplus(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
-        let done = self.list(ino, offset, |node, next, name, sort, child| {
-            // A line whose file cannot be looked at is still a line; stat will say why.
-            let unknown = Stat { sort, size: 0, mtime: 0, ctime: 0, links: 1 };
-            let stat = child.map_or(Ok(unknown), |child| self.stat(child));
-            let lasting = if child.is_some() && stat.is_ok() { FOR_GOOD } else { Duration::ZERO };
-            reply.add(
-                INodeNo(node.ino()),
-                next,
-                name,
-                &lasting,
-                &self.attributes(node, &stat.unwrap_or(unknown)),
-                Generation(0),
-            )
+        self.shared.requests.readdir();
+        let shared = &self.shared;
+        let done = shared.list(ino.0, offset, |number, next, name, sort, child| {
+            let stat = match child {
+                Some(Child { stat: Some(stat), .. }) => Some(*stat),
+                Some(child) if child.node.is_costly() => None,
+                Some(_) => shared.stat(number).ok(),
+                None => None,
+            };
+            // A file that is costly to look at, or that cannot be, is a line that holds for no time: whoever wants to
+            // know more than its name looks it up.
+            let holds = if stat.is_some() { FOR_GOOD } else { Duration::ZERO };
+            let stat = stat.unwrap_or(Stat { sort, size: 0, mtime: 0, ctime: 0, links: 1 });
+            let attributes = shared.attributes(number, &stat);
+            reply.add(INodeNo(number), next, name, &holds, &attributes, Generation(0))
         });
         match done {
             Ok(()) => reply.ok(),
@@ -234,16 +365,18 @@ impl Filesystem for Adapter {
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        let bytes = std::fs::metadata(self.tree.reader().path()).map_or(0, |meta| meta.len());
-        reply.statfs(bytes.div_ceil(4_096), 0, 0, 0, 0, 4_096, 255, 4_096);
+        reply.statfs(self.shared.forest.bytes().div_ceil(4_096), 0, 0, 0, 0, 4_096, 255, 4_096);
     }
 
     fn getxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        if !self.xattr {
+        if !self.shared.xattr {
             return reply.error(Errno::ENOSYS);
         }
-        let value = Self::node(ino).and_then(|node| self.tree.xattrs(node).map_err(|error| self.errno(node, &error)));
-        match value.map(|all| all.into_iter().find(|(known, _)| name == *known)) {
+        match self
+            .shared
+            .node(ino, |spot| spot.tree.xattrs(spot.node))
+            .map(|all| all.into_iter().find(|(known, _)| name == *known))
+        {
             Ok(Some((_, value))) => answer(reply, size, value.as_bytes()),
             Ok(None) => reply.error(Errno::ENODATA),
             Err(errno) => reply.error(errno),
@@ -251,10 +384,10 @@ impl Filesystem for Adapter {
     }
 
     fn listxattr(&self, _: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        if !self.xattr {
+        if !self.shared.xattr {
             return reply.error(Errno::ENOSYS);
         }
-        match Self::node(ino).and_then(|node| self.tree.xattrs(node).map_err(|error| self.errno(node, &error))) {
+        match self.shared.node(ino, |spot| spot.tree.xattrs(spot.node)) {
             Ok(all) => {
                 answer(reply, size, all.iter().map(|(name, _)| format!("{name}\0")).collect::<String>().as_bytes())
             }

@@ -60,10 +60,10 @@ fn unescape(text: &str) -> String {
 }
 
 /// Checks that a tree can be mounted at `directory`, and takes a dead mount of ours off it, saying so through `say`.
-/// Gives the real path. `archive` is the file that will be shown.
+/// Gives the real path. `archives` are the files and folders that will be shown.
 ///
 /// Errors: [`Fault::Usage`] if it is missing, no directory, not empty, in use, or has to do with the archive.
-pub fn prepare(directory: &Path, archive: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
+pub fn prepare(directory: &Path, archives: &[PathBuf], say: &dyn Fn(&str)) -> Result<PathBuf> {
     let refuse = |why: String, hint: &str| {
         Err(Error::new(Fault::Usage, format!("cannot mount at {}: {why}", directory.display())).hint(hint))
     };
@@ -94,12 +94,15 @@ pub fn prepare(directory: &Path, archive: &Path, say: &dyn Fn(&str)) -> Result<P
     }
     // Over the archive's own directory, or one above it, the mount would hide the file that it reads.
     // One that cannot be found is the business of who opens it.
-    let archive = fs::canonicalize(archive).unwrap_or_else(|_| archive.to_owned());
-    if archive.starts_with(&real) {
-        return refuse(
-            format!("the archive {} lies in it", archive.display()),
-            "choose a directory away from the archive",
-        );
+    for archive in archives {
+        let archive = fs::canonicalize(archive).unwrap_or_else(|_| archive.clone());
+        if archive.starts_with(&real) || (archive.is_dir() && real.starts_with(&archive)) {
+            let lies = if archive.is_dir() { "the folder" } else { "the archive" };
+            return refuse(
+                format!("{lies} {} lies in it, or it in that", archive.display()),
+                "choose a directory away from the archive",
+            );
+        }
     }
     let mut entries =
         fs::read_dir(&real).map_err(|error| Error::io(format!("cannot mount at {}", real.display()), error))?;

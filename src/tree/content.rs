@@ -1,7 +1,7 @@
 //! The bytes of a file of the tree: where they stand, and a bounded memory of those that are costly to get again.
 
 use super::lock;
-use crate::archive::{Blob, BlobReader, Reader};
+use crate::archive::{Blob, BlobReader, EmailBytes, Reader};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Id;
 use lru::LruCache;
@@ -9,10 +9,11 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Blobs up to this size are read, proved and kept whole.
-const WHOLE_MAX: u64 = 4 << 20;
+/// Bytes are read, proved and kept whole up to this size, or half of what may be kept if that is less.
+const WHOLE_MAX: u64 = 64 << 20;
 
 /// How many large blobs a thread keeps open for reading on.
 const OPEN_MAX: usize = 8;
@@ -40,11 +41,39 @@ impl Content {
     }
 }
 
+/// What bytes are kept of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Key {
+    Blob(Id),
+    Email(Id),
+    /// What a reader sees of an email.
+    Text(Id),
+    /// A part of an email.
+    Attachment(Id, u32),
+}
+
+/// What was read so far, and from where.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Bytes handed out.
+    pub served: AtomicU64,
+    /// Files read from the archive, or decoded.
+    pub fetched: AtomicU64,
+    /// Bytes of them.
+    pub fetched_bytes: AtomicU64,
+    /// Requests answered from what was kept.
+    pub kept: AtomicU64,
+}
+
 /// Reads contents, keeping up to a number of bytes of what was read.
+///
+/// The kernel keeps what it was given, so nobody asks for a byte twice in a hurry. What is kept here are files of
+/// several requests, until their last byte is handed out, and files that cost much to make.
 pub struct Shop {
     reader: Arc<Reader>,
     limit: u64,
     kept: Mutex<Kept>,
+    pub counters: Counters,
 }
 
 thread_local! {
@@ -54,13 +83,20 @@ thread_local! {
 
 struct Kept {
     bytes: u64,
-    blobs: LruCache<Id, Arc<Vec<u8>>>,
+    files: LruCache<Key, Whole>,
+}
+
+/// All bytes of a file, and how many of them were handed out.
+struct Whole {
+    bytes: Arc<Vec<u8>>,
+    served: u64,
 }
 
 impl Shop {
     /// A reader of contents that keeps at most `limit` bytes.
     pub fn new(reader: Arc<Reader>, limit: u64) -> Shop {
-        Shop { reader, limit, kept: Mutex::new(Kept { bytes: 0, blobs: LruCache::unbounded() }) }
+        let kept = Mutex::new(Kept { bytes: 0, files: LruCache::unbounded() });
+        Shop { reader, limit, kept, counters: Counters::default() }
     }
 
     /// Bytes from `offset` on, `length` of them or up to the end.
@@ -71,17 +107,82 @@ impl Shop {
         if length == 0 {
             return Ok(Vec::new());
         }
-        match content {
-            Content::Blob(blob) => self.read_blob(blob, offset, length),
-            Content::Ranges(blob, ranges) => self.read_ranges(blob, ranges, offset, length),
-            Content::Memory(bytes) => Ok(bytes[offset as usize..offset as usize + length].to_vec()),
+        let bytes = match content {
+            Content::Blob(blob) => self.read_blob(blob, offset, length)?,
+            Content::Ranges(blob, ranges) => self.read_ranges(blob, ranges, offset, length)?,
+            Content::Memory(bytes) => bytes[offset as usize..offset as usize + length].to_vec(),
             Content::Spool(file, _) => {
                 let mut buffer = vec![0; length];
                 file.read_exact_at(&mut buffer, offset)
                     .map_err(|error| Error::io("cannot read back a rendered file", error))?;
-                Ok(buffer)
+                buffer
             }
+        };
+        self.counters.served.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes)
+    }
+
+    /// Bytes of an email from `offset` on, `length` of them or up to the end: one question to the archive for most.
+    ///
+    /// Errors: [`Fault::Damaged`] if they do not hash to what they should.
+    pub fn read_email(&self, row: Id, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let bytes = match self.cut(Key::Email(row), offset, length) {
+            Some(bytes) => bytes,
+            None => match self.reader.email_bytes(row, self.whole_max())? {
+                EmailBytes::Whole(bytes) => {
+                    self.fetched(bytes.len());
+                    self.hand_out(Key::Email(row), bytes, offset, length)
+                }
+                EmailBytes::Large(blob) => {
+                    let length = blob.size.saturating_sub(offset).min(length as u64) as usize;
+                    self.read_large(&blob, offset, length)?
+                }
+            },
+        };
+        self.counters.served.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes)
+    }
+
+    /// All bytes of a file that has to be made, kept until others push them out.
+    pub fn made(&self, key: Key, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Arc<Vec<u8>>> {
+        if let Some(whole) = lock(&self.kept).files.get(&key) {
+            self.counters.kept.fetch_add(1, Ordering::Relaxed);
+            return Ok(Arc::clone(&whole.bytes));
         }
+        let bytes = Arc::new(make()?);
+        self.fetched(bytes.len());
+        self.keep(key, &bytes, 0);
+        Ok(bytes)
+    }
+
+    /// Bytes of a file that has to be made, from `offset` on.
+    pub fn read_made(
+        &self,
+        key: Key,
+        offset: u64,
+        length: usize,
+        make: impl FnOnce() -> Result<Vec<u8>>,
+    ) -> Result<Vec<u8>> {
+        let bytes = match self.cut(key, offset, length) {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = make()?;
+                self.fetched(bytes.len());
+                self.hand_out(key, bytes, offset, length)
+            }
+        };
+        self.counters.served.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes)
+    }
+
+    /// The largest file that is held whole.
+    pub fn whole_max(&self) -> u64 {
+        WHOLE_MAX.min(self.limit / 2)
+    }
+
+    fn fetched(&self, bytes: usize) {
+        self.counters.fetched.fetch_add(1, Ordering::Relaxed);
+        self.counters.fetched_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     fn read_ranges(&self, blob: &Blob, ranges: &[(u64, u64)], offset: u64, length: usize) -> Result<Vec<u8>> {
@@ -108,11 +209,15 @@ impl Shop {
     }
 
     fn read_blob(&self, blob: &Blob, offset: u64, length: usize) -> Result<Vec<u8>> {
-        if blob.size <= WHOLE_MAX.min(self.limit / 4) {
-            let bytes = self.whole(blob)?;
-            let end = (offset as usize).saturating_add(length).min(bytes.len());
-            return Ok(bytes.get(offset as usize..end).unwrap_or_default().to_vec());
+        if blob.size > self.whole_max() {
+            return self.read_large(blob, offset, length);
         }
+        // A blob may hold many files (events of one .ics), so it is not let go when its last byte was handed out.
+        let bytes = self.made(Key::Blob(blob.id), || self.reader.whole(blob))?;
+        Ok(cut(&bytes, offset, length))
+    }
+
+    fn read_large(&self, blob: &Blob, offset: u64, length: usize) -> Result<Vec<u8>> {
         self.reader.prove(blob)?;
         OPEN.with_borrow_mut(|open| {
             let known = open.iter().position(|known| known.reads(&self.reader, blob));
@@ -126,20 +231,51 @@ impl Shop {
         })
     }
 
-    fn whole(&self, blob: &Blob) -> Result<Arc<Vec<u8>>> {
-        if let Some(bytes) = lock(&self.kept).blobs.get(&blob.id) {
-            return Ok(Arc::clone(bytes));
+    /// A part of what is kept. With its last byte a file is let go.
+    fn cut(&self, key: Key, offset: u64, length: usize) -> Option<Vec<u8>> {
+        let mut kept = lock(&self.kept);
+        let whole = kept.files.get_mut(&key)?;
+        self.counters.kept.fetch_add(1, Ordering::Relaxed);
+        let bytes = Arc::clone(&whole.bytes);
+        whole.served += cut_len(&bytes, offset, length) as u64;
+        if whole.served >= bytes.len() as u64 {
+            kept.bytes -= bytes.len() as u64;
+            kept.files.pop(&key);
         }
-        let bytes = Arc::new(self.reader.whole(blob)?);
+        drop(kept);
+        Some(cut(&bytes, offset, length))
+    }
+
+    /// A part of what was just read; the whole is kept if there is more to it.
+    fn hand_out(&self, key: Key, mut bytes: Vec<u8>, offset: u64, length: usize) -> Vec<u8> {
+        if offset == 0 && length >= bytes.len() {
+            return bytes;
+        }
+        bytes.shrink_to_fit();
+        let bytes = Arc::new(bytes);
+        let part = cut(&bytes, offset, length);
+        self.keep(key, &bytes, part.len() as u64);
+        part
+    }
+
+    fn keep(&self, key: Key, bytes: &Arc<Vec<u8>>, served: u64) {
         let mut kept = lock(&self.kept);
         kept.bytes += bytes.len() as u64;
-        if let Some(replaced) = kept.blobs.put(blob.id, Arc::clone(&bytes)) {
-            kept.bytes -= replaced.len() as u64;
+        if let Some(replaced) = kept.files.put(key, Whole { bytes: Arc::clone(bytes), served }) {
+            kept.bytes -= replaced.bytes.len() as u64;
         }
         while kept.bytes > self.limit {
-            let Some((_, oldest)) = kept.blobs.pop_lru() else { break };
-            kept.bytes -= oldest.len() as u64;
+            let Some((_, oldest)) = kept.files.pop_lru() else { break };
+            kept.bytes -= oldest.bytes.len() as u64;
         }
-        Ok(bytes)
     }
+}
+
+fn cut_len(bytes: &[u8], offset: u64, length: usize) -> usize {
+    (bytes.len() as u64).saturating_sub(offset).min(length as u64) as usize
+}
+
+fn cut(bytes: &[u8], offset: u64, length: usize) -> Vec<u8> {
+    let start = (bytes.len() as u64).min(offset) as usize;
+    bytes[start..start + cut_len(bytes, offset, length)].to_vec()
 }

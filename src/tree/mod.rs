@@ -1,17 +1,26 @@
 #![doc = include_str!("LAYOUT.md")]
 
 mod content;
+mod decoded;
 mod directory;
+mod follow;
+pub mod forest;
 mod hierarchy;
+mod lines;
+mod mailboxes;
 mod name;
 mod node;
 mod objects;
 mod render;
 mod shelf;
 mod view;
+mod views;
 pub mod walk;
 
-pub use node::Node;
+pub use content::Counters;
+pub use follow::{Advance, Difference};
+pub use node::{INO_BITS, Node};
+pub use views::Views;
 
 use crate::archive::{At, Moment, Reader, epoch};
 use crate::error::{Error, Kind as Fault, Result};
@@ -20,7 +29,7 @@ use lru::LruCache;
 use node::{SNAPSHOT_MAX, What};
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use view::View;
 
 /// How mailboxes are arranged below `mail/`.
@@ -44,6 +53,8 @@ pub struct Options {
     pub cache_size: u64,
     /// What stands between a message's name and its flags: `:`, or `;` or `!` for file systems that know no colon.
     pub info_separator: char,
+    /// Which directories the root has.
+    pub views: Views,
 }
 
 impl Default for Options {
@@ -54,6 +65,7 @@ impl Default for Options {
             snapshots_visible: false,
             cache_size: 64 << 20,
             info_separator: ':',
+            views: Views::ALL,
         }
     }
 }
@@ -95,11 +107,18 @@ pub struct Child {
 pub struct Tree {
     reader: Arc<Reader>,
     options: Options,
-    root: Arc<View>,
-    snapshots: Vec<SnapshotDir>,
+    now: RwLock<Arc<Now>>,
     views: Mutex<LruCache<i64, Arc<View>>>,
     shop: Shop,
     contents: Mutex<LruCache<Node, Arc<Content>>>,
+    decoded: decoded::Memory,
+    watch: Mutex<follow::Watch>,
+}
+
+/// What the root shows, and which snapshots there are.
+struct Now {
+    root: Arc<View>,
+    snapshots: Vec<SnapshotDir>,
 }
 
 /// A directory below `.snapshots`.
@@ -113,28 +132,25 @@ struct SnapshotDir {
 const VIEWS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// How many files' places are kept.
-const CONTENTS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+const CONTENTS: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
 
 impl Tree {
     /// The tree of an archive at a moment.
     ///
     /// Errors: [`Fault::Usage`] if there is no such snapshot.
     pub fn open(reader: Arc<Reader>, options: Options) -> Result<Tree> {
-        let moment = reader.resolve(options.at)?;
-        let snapshots = snapshot_directories(&reader)?;
-        let time = match moment {
-            Moment::Snapshot(id) => snapshots.iter().find(|snapshot| snapshot.id == id).map(|snapshot| snapshot.time),
-            Moment::Current => None,
-        };
-        let time = time.filter(|time| *time != 0).unwrap_or_else(|| file_time(&reader));
+        // Looked at first: what is written while we look is news for the first call of `follow`.
+        let trace = reader.trace();
+        let now = Now::take(&reader, options.at)?;
         Ok(Tree {
-            root: Arc::new(View::new(Arc::clone(&reader), moment, time)),
+            watch: Mutex::new(follow::Watch { last: trace, followed: trace }),
+            now: RwLock::new(Arc::new(now)),
             shop: Shop::new(Arc::clone(&reader), options.cache_size),
             reader,
             options,
-            snapshots,
             views: Mutex::new(LruCache::new(VIEWS)),
             contents: Mutex::new(LruCache::new(CONTENTS)),
+            decoded: decoded::Memory::default(),
         })
     }
 
@@ -143,21 +159,33 @@ impl Tree {
         &self.reader
     }
 
+    /// What was read so far.
+    pub fn counters(&self) -> &Counters {
+        &self.shop.counters
+    }
+
     /// The moment at the root.
     pub fn moment(&self) -> Moment {
-        self.root.moment
+        self.now().root.moment
+    }
+
+    fn now(&self) -> Arc<Now> {
+        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The view that a node belongs to.
     fn view(&self, node: Node) -> Result<Arc<View>> {
-        if node.snapshot == 0 {
-            return Ok(Arc::clone(&self.root));
+        let now = self.now();
+        if !node.what.has_state() || node.snapshot == 0 || directory::holds(&now.root, node)? {
+            return Ok(Arc::clone(&now.root));
         }
         if let Some(view) = lock(&self.views).get(&node.snapshot) {
             return Ok(Arc::clone(view));
         }
-        let snapshot = self.snapshots.iter().find(|snapshot| snapshot.id == node.snapshot).ok_or_else(no_such)?;
-        let view = Arc::new(View::new(Arc::clone(&self.reader), Moment::Snapshot(snapshot.id), snapshot.time));
+        // The snapshot in which a file became what it is may be forgotten; what it was then can still be read.
+        let known = now.snapshots.iter().find(|snapshot| snapshot.id == node.snapshot);
+        let time = known.map_or(now.root.time, |snapshot| snapshot.time);
+        let view = Arc::new(View::new(Arc::clone(&self.reader), Moment::Snapshot(node.snapshot), time));
         lock(&self.views).put(node.snapshot, Arc::clone(&view));
         Ok(view)
     }
@@ -184,8 +212,14 @@ impl Tree {
 
     /// The bytes of a file from `offset` on, `length` of them or up to the end.
     pub fn read(&self, node: Node, offset: u64, length: usize) -> Result<Vec<u8>> {
-        let content = self.content(node)?;
-        self.shop.read(&content, offset, length)
+        match node.what {
+            What::Email => self.shop.read_email(node.row, offset, length),
+            What::Text | What::Attachment => self.read_decoded(node, offset, length),
+            _ => {
+                let content = self.content(node)?;
+                self.shop.read(&content, offset, length)
+            }
+        }
     }
 
     /// The target of a link.
@@ -216,6 +250,19 @@ impl Tree {
         let content = Arc::new(render::content(&*self.view(node)?, node)?);
         lock(&self.contents).put(node, Arc::clone(&content));
         Ok(content)
+    }
+}
+
+impl Now {
+    fn take(reader: &Arc<Reader>, at: At) -> Result<Now> {
+        let moment = reader.resolve(at)?;
+        let snapshots = snapshot_directories(reader)?;
+        let time = match moment {
+            Moment::Snapshot(id) => snapshots.iter().find(|snapshot| snapshot.id == id).map(|snapshot| snapshot.time),
+            Moment::Current => None,
+        };
+        let time = time.filter(|time| *time != 0).unwrap_or_else(|| file_time(reader));
+        Ok(Now { root: Arc::new(View::new(Arc::clone(reader), moment, time)), snapshots })
     }
 }
 

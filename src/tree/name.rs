@@ -69,18 +69,25 @@ pub fn distinct(members: impl IntoIterator<Item = (Id, String)>, extension: &str
     let mut taken: HashMap<String, ()> = HashMap::new();
     let mut named = Vec::new();
     for (id, name) in members {
-        let mut name = name;
-        if taken.contains_key(&name) {
-            let stem = name.strip_suffix(extension).unwrap_or(&name);
-            let mark = format!("~{id}");
-            let room = NAME_MAX - extension.len() - mark.len();
-            let cut = (0..=room.min(stem.len())).rev().find(|at| stem.is_char_boundary(*at)).unwrap_or(0);
-            name = format!("{}{mark}{extension}", &stem[..cut]);
+        // The first mark is enough, unless something is called like another one's way out.
+        let mut marks = std::iter::once(format!("~{id}")).chain((1..).map(|more| format!("~{id}~{more}")));
+        let mut candidate = name.clone();
+        while let Some(mark) = taken.contains_key(&candidate).then(|| marks.next()).flatten() {
+            candidate = marked(&name, extension, &mark);
         }
+        let name = candidate;
         taken.insert(name.clone(), ());
         named.push((id, name));
     }
     named
+}
+
+/// A name with a mark behind its stem.
+pub fn marked(name: &str, extension: &str, mark: &str) -> String {
+    let stem = name.strip_suffix(extension).unwrap_or(name);
+    let room = NAME_MAX - extension.len() - mark.len();
+    let cut = (0..=room.min(stem.len())).rev().find(|at| stem.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}{mark}{extension}", &stem[..cut])
 }
 
 #[cfg(test)]
@@ -115,6 +122,8 @@ mod tests {
     fn clashes_stay_visible() {
         let named = distinct([(1, "a.ics".to_owned()), (2, "a.ics".to_owned()), (9, "a.ics".to_owned())], ".ics");
         assert_eq!(named, [(1, "a.ics".to_owned()), (2, "a~2.ics".to_owned()), (9, "a~9.ics".to_owned())]);
+        let named = distinct([(1, "a~3".to_owned()), (2, "a".to_owned()), (3, "a".to_owned())], "");
+        assert_eq!(named.last().map(|last| last.1.as_str()), Some("a~3~1"));
     }
 
     proptest! {

@@ -1,6 +1,11 @@
-//! Inode numbers: what a node is, packed into 64 bits, so that no table of them is kept and none ever changes.
+//! Inode numbers: what a node is, packed into 54 bits, so that no table of them is kept and none ever changes.
 //!
-//! `kind: 8 bits | snapshot: 20 bits | row: 36 bits`. Snapshot 0 is the moment that the tree was opened at.
+//! `kind: 6 bits | state: 18 bits | row: 30 bits`; the 10 bits above are left to whoever shows several trees.
+//!
+//! `state` is 0 for what follows the root of the tree (its directories, and messages, whose bytes never change). It is
+//! a snapshot for everything below `.snapshots`. A file at the root whose bytes may change with a later snapshot
+//! carries the snapshot in which it became what it is: so a change is another inode, who has the old one open keeps
+//! its bytes, and an unrelated import changes no number.
 
 use crate::model::Id;
 
@@ -40,9 +45,27 @@ pub enum What {
     FileNode,
     Subscriptions,
     FolderMark,
+    TextMail,
+    TextMailbox,
+    Text,
+    AttachmentMail,
+    AttachmentMailbox,
+    AttachmentFolder,
+    Attachment,
+    NoIndex,
 }
 
-const ALL: [What; 31] = [
+impl What {
+    /// False for what is the same in every snapshot: the parts of a message, whose bytes never change.
+    pub fn has_state(self) -> bool {
+        !matches!(
+            self,
+            What::Text | What::Attachment | What::AttachmentFolder | What::AttachmentMail | What::AttachmentMailbox
+        )
+    }
+}
+
+const ALL: [What; 39] = [
     What::Root,
     What::Mail,
     What::Calendars,
@@ -74,22 +97,35 @@ const ALL: [What; 31] = [
     What::FileNode,
     What::Subscriptions,
     What::FolderMark,
+    What::TextMail,
+    What::TextMailbox,
+    What::Text,
+    What::AttachmentMail,
+    What::AttachmentMailbox,
+    What::AttachmentFolder,
+    What::Attachment,
+    What::NoIndex,
 ];
 
-const ROW_BITS: u32 = 36;
-const SNAPSHOT_BITS: u32 = 20;
+const ROW_BITS: u32 = 30;
+const STATE_BITS: u32 = 18;
+const KIND_BITS: u32 = 6;
 
-/// The largest row that can be shown: 2^36 - 1.
+/// Bits of an inode number; whoever shows several trees may use those above.
+pub const INO_BITS: u32 = KIND_BITS + STATE_BITS + ROW_BITS;
+
+/// The largest row that can be shown: 2^30 - 1.
 pub const ROW_MAX: Id = (1 << ROW_BITS) - 1;
 
-/// The largest snapshot that can be shown below `.snapshots`.
-pub const SNAPSHOT_MAX: i64 = (1 << SNAPSHOT_BITS) - 1;
+/// The largest snapshot that can be shown below `.snapshots`: 2^18 - 1, one an hour for 29 years.
+pub const SNAPSHOT_MAX: i64 = (1 << STATE_BITS) - 1;
 
 /// A node of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Node {
     pub what: What,
-    /// 0 for the tree's own moment, else a snapshot.
+    /// 0 at the root, else the snapshot whose state it is. Of an attachment it is the part of the message, of a folder
+    /// of attachments the mailbox.
     pub snapshot: i64,
     /// The row, or 0 where there is just one node of its kind.
     pub row: Id,
@@ -104,9 +140,25 @@ impl Node {
         Node { what, snapshot, row: 0 }
     }
 
+    /// A file of this directory in the state that it got in snapshot `first`; 0 where nobody knows.
+    pub fn holding(self, what: What, row: Id, first: i64) -> Node {
+        let is_versioned = self.snapshot == 0 && (1..=SNAPSHOT_MAX).contains(&first);
+        Node { what, snapshot: if is_versioned { first } else { self.snapshot }, row }
+    }
+
     /// Another node of the same snapshot.
     pub fn beside(self, what: What, row: Id) -> Node {
         Node { what, snapshot: self.snapshot, row }
+    }
+
+    /// True for `text/` and `attachments/`, which say once more what stands in `mail/`.
+    pub fn is_decoded_mail(self) -> bool {
+        matches!(self.what, What::TextMail | What::AttachmentMail)
+    }
+
+    /// True for files that have to be made before their size is known, which nobody should pay for who only lists.
+    pub fn is_costly(self) -> bool {
+        matches!(self.what, What::Text | What::Attachment | What::MergedCalendar | What::MergedBook | What::Identities)
     }
 
     /// The inode number. The root's is 1, as FUSE wants it.
@@ -114,7 +166,7 @@ impl Node {
         if self == Node::ROOT {
             return 1;
         }
-        (self.what as u64) << (ROW_BITS + SNAPSHOT_BITS) | (self.snapshot as u64) << ROW_BITS | self.row as u64
+        (self.what as u64) << (ROW_BITS + STATE_BITS) | (self.snapshot as u64) << ROW_BITS | self.row as u64
     }
 
     /// The node with this inode number, if it can be one.
@@ -122,7 +174,7 @@ impl Node {
         if ino == 1 {
             return Some(Node::ROOT);
         }
-        let what = usize::try_from(ino >> (ROW_BITS + SNAPSHOT_BITS)).ok()?.checked_sub(1)?;
+        let what = usize::try_from(ino >> (ROW_BITS + STATE_BITS)).ok()?.checked_sub(1)?;
         Some(Node {
             what: *ALL.get(what)?,
             snapshot: (ino >> ROW_BITS) as i64 & SNAPSHOT_MAX,

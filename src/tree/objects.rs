@@ -54,6 +54,22 @@ impl Tree {
 }
 
 impl Tree {
+    /// A path of a node, for messages to people: where what it shows stands; none for what has no row of its own.
+    pub fn path_of(&self, node: Node) -> Result<Option<String>> {
+        let kind = match node.what {
+            What::Email | What::Text | What::Attachment | What::AttachmentFolder => Kind::Email,
+            What::Mailbox | What::Cur | What::TextMailbox => Kind::Mailbox,
+            What::Event => Kind::CalendarEvent,
+            What::Card => Kind::ContactCard,
+            What::Calendar | What::MergedCalendar => Kind::Calendar,
+            What::AddressBook | What::MergedBook => Kind::AddressBook,
+            What::Script => Kind::SieveScript,
+            What::FileNode => Kind::FileNode,
+            _ => return Ok(None),
+        };
+        Ok(self.paths_of(kind, node.row)?.into_iter().next())
+    }
+
     /// Where an object stands in the tree: none, one or several paths from the root.
     pub fn paths_of(&self, kind: Kind, id: Id) -> Result<Vec<String>> {
         let view = self.view(Node::ROOT)?;

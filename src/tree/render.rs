@@ -1,7 +1,7 @@
 //! What stands in each file of the tree. Bytes are served as they came; only what never had any is converted.
 
 use super::content::Content;
-use super::directory::dotted;
+use super::lines::dotted;
 use super::no_such;
 use super::node::{Node, What};
 use super::shelf::Item;
@@ -44,7 +44,7 @@ pub fn content(view: &View, node: Node) -> Result<Content> {
             None => Err(no_such()),
         },
         What::MailboxKeywords => Ok(memory(view.keywords(node.row)?.to_text().as_bytes())),
-        What::FolderMark => Ok(memory(b"")),
+        What::FolderMark | What::NoIndex => Ok(memory(b"")),
         What::Subscriptions => subscriptions(view),
         What::Identities => identities(view),
         What::CalendarName => collection_name(view, Kind::Calendar, node.row),

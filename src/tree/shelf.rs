@@ -8,6 +8,8 @@ use std::collections::HashMap;
 #[derive(Debug, Clone)]
 pub struct Item {
     pub id: Id,
+    /// The snapshot in which it became what it is; 0 where nobody knows.
+    pub first: i64,
     pub name: String,
     /// Its name in the account: a uid, a script's name.
     pub raw: String,
@@ -44,6 +46,11 @@ impl Shelf {
     /// The item with this file name.
     pub fn find(&self, name: &str) -> Option<&Item> {
         self.by_name.get(name).and_then(|at| self.items.get(*at))
+    }
+
+    /// The items with this row or a higher one.
+    pub fn from(&self, row: Id) -> impl Iterator<Item = &Item> {
+        self.items[self.items.partition_point(|item| item.id < row)..].iter()
     }
 
     /// The item with this row.

@@ -1,32 +1,26 @@
 //! One moment of an account, arranged: which directories there are and what lies in them. Loaded when first asked for.
 
 use super::hierarchy::Hierarchy;
+use super::lock;
+use super::mailboxes::Mail;
 use super::name;
 use super::node::ROW_MAX;
 use super::shelf::{Item, Shelf};
-use crate::archive::{Listed, MailboxState, Moment, Reader, Record, UNFILED, epoch, parse_ids, parse_keywords};
+use crate::archive::{Moment, Reader, Record, epoch, parse_ids};
 use crate::error::Result;
-use crate::format::maildir::{Flags, Keywords};
 use crate::model::{Id, Kind};
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// As long as the extensions of the files in `merged/`.
 const MERGED: &str = ".ics";
-
-/// What a mailbox is beside its name.
-#[derive(Debug, Clone, Default)]
-pub struct Folder {
-    pub role: Option<String>,
-    pub is_subscribed: bool,
-    /// The snapshot in which it became what it is; 0 where nobody knows.
-    pub first: i64,
-}
 
 /// What a file node is beside its name.
 #[derive(Debug, Clone)]
 pub struct FileData {
     pub kind: FileKind,
+    /// The snapshot in which it became what it is; 0 where nobody knows.
+    pub first: i64,
     /// Seconds since 1970.
     pub modified: i64,
 }
@@ -46,23 +40,8 @@ pub enum FileKind {
 #[derive(Debug, Clone)]
 pub struct Collection {
     pub color: Option<String>,
-}
-
-/// Messages by mailbox, computed from all emails where the archive has no index.
-struct Computed {
-    mailboxes: HashMap<Id, Vec<Listed>>,
-    keywords: HashMap<Id, Vec<String>>,
-}
-
-/// The times of a mailbox, in seconds since 1970.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Age {
-    /// Of what lies in it itself: its newest message, or the snapshot that changed it later.
-    pub own: i64,
-    /// Of that and of all mailboxes below it.
-    pub deep: i64,
-    /// When the archive last changed what lies in it.
-    pub changed: i64,
+    /// The snapshot in which it became what it is; 0 where nobody knows.
+    pub first: i64,
 }
 
 /// A moment of an account.
@@ -71,17 +50,17 @@ pub struct View {
     pub moment: Moment,
     /// The time of the moment, in seconds since 1970: the age of what has none of its own.
     pub time: i64,
-    folders: OnceLock<Hierarchy<Folder>>,
+    pub(super) mail: Mail,
     files: OnceLock<Hierarchy<FileData>>,
     calendars: OnceLock<Hierarchy<Collection>>,
     books: OnceLock<Hierarchy<Collection>>,
     scripts: OnceLock<Shelf>,
-    computed: OnceLock<Computed>,
     event_shelves: OnceLock<HashMap<Id, Arc<Shelf>>>,
     card_shelves: OnceLock<HashMap<Id, Arc<Shelf>>>,
-    ages: OnceLock<HashMap<Id, Age>>,
     /// When each snapshot ended.
-    times: OnceLock<HashMap<i64, i64>>,
+    times: OnceLock<BTreeMap<i64, i64>>,
+    /// The newest snapshot that changed something of a type.
+    versions: Mutex<HashMap<Kind, i64>>,
 }
 
 impl View {
@@ -91,112 +70,34 @@ impl View {
             reader,
             moment,
             time,
-            folders: OnceLock::new(),
+            mail: Mail::default(),
             files: OnceLock::new(),
             calendars: OnceLock::new(),
             books: OnceLock::new(),
             scripts: OnceLock::new(),
-            computed: OnceLock::new(),
             event_shelves: OnceLock::new(),
             card_shelves: OnceLock::new(),
-            ages: OnceLock::new(),
             times: OnceLock::new(),
+            versions: Mutex::default(),
         }
     }
 
-    // --- mail ----------------------------------------------------------------------------------------------------
+    // --- times ---------------------------------------------------------------------------------------------------
 
-    /// The mailboxes. Messages that lie in none have a mailbox of their own, [`UNFILED`].
-    pub fn folders(&self) -> Result<&Hierarchy<Folder>> {
-        load(&self.folders, || {
-            let mut rows = Vec::new();
-            self.each(Kind::Mailbox, |record| {
-                let name = record.text("name").unwrap_or_default().to_owned();
-                let folder = Folder {
-                    role: record.text("role").map(str::to_owned),
-                    is_subscribed: record.number("is_subscribed") != Some(0),
-                    first: record.first,
-                };
-                rows.push((record.id, record.number("parent_id"), name, folder));
-            })?;
-            if self.holds_unfiled()? {
-                rows.push((UNFILED, None, "(no mailbox)".to_owned(), Folder::default()));
-            }
-            Ok(Hierarchy::new(rows, "", |raw, _| not_reserved(name::safe(raw, ""))))
-        })
-    }
-
-    fn holds_unfiled(&self) -> Result<bool> {
-        match self.indexed() {
-            Some(at) => self.reader.mailbox_holds_any(UNFILED, at),
-            None => Ok(self.computed()?.mailboxes.contains_key(&UNFILED)),
-        }
-    }
-
-    /// The snapshot for which the archive's index can be asked.
-    fn indexed(&self) -> Option<i64> {
-        match self.moment {
-            Moment::Snapshot(at) if self.reader.has_index() => Some(at),
-            _ => None,
-        }
-    }
-
-    /// Messages of a mailbox with ids above `after`, at most `limit`, by id.
-    pub fn messages(&self, mailbox: Id, after: Id, limit: usize) -> Result<Vec<Listed>> {
-        if let Some(at) = self.indexed() {
-            return self.reader.list_mailbox(mailbox, at, after, limit);
-        }
-        let all = self.computed()?.mailboxes.get(&mailbox).map(Vec::as_slice).unwrap_or_default();
-        let from = all.partition_point(|listed| listed.email <= after);
-        Ok(all[from..].iter().take(limit).cloned().collect())
-    }
-
-    /// One message of a mailbox.
-    pub fn message(&self, mailbox: Id, email: Id) -> Result<Option<Listed>> {
-        match self.indexed() {
-            Some(at) => self.reader.listed(mailbox, at, email),
-            None => Ok(self.messages(mailbox, email - 1, 1)?.into_iter().find(|listed| listed.email == email)),
-        }
-    }
-
-    /// What stands in a mailbox.
-    pub fn state(&self, mailbox: Id) -> Result<MailboxState> {
-        if let Some(at) = self.indexed() {
-            return self.reader.mailbox_state(mailbox, at);
-        }
-        let all = self.computed()?.mailboxes.get(&mailbox).map(Vec::as_slice).unwrap_or_default();
-        Ok(MailboxState {
-            emails: all.len() as u64,
-            bytes: all.iter().map(|listed| listed.size).sum(),
-            newest: all.iter().map(|listed| listed.received).max().unwrap_or(0),
-            made: 0,
-            changed: 0,
-        })
-    }
-
-    /// The times of a mailbox.
-    pub fn age(&self, mailbox: Id) -> Result<Age> {
-        let fallback = Age { own: self.time, deep: self.time, changed: self.time };
-        Ok(load(&self.ages, || self.ages())?.get(&mailbox).copied().unwrap_or(fallback))
-    }
-
-    /// The newest time of all mailboxes.
-    pub fn mail_time(&self) -> Result<i64> {
-        let ages = load(&self.ages, || self.ages())?;
-        Ok(ages.values().map(|age| age.own).max().unwrap_or(self.time))
-    }
-
-    /// When a snapshot ended, in seconds since 1970, if it is known.
-    fn changed(&self, snapshot: i64) -> Result<Option<i64>> {
+    /// When a snapshot ended, in seconds since 1970, if it is known. Of one that was forgotten the next one says it.
+    pub fn changed(&self, snapshot: i64) -> Result<Option<i64>> {
         let times = load(&self.times, || {
             let ended = self
                 .reader
                 .snapshots()?
                 .into_iter()
                 .filter_map(|snapshot| Some((snapshot.id, epoch(&snapshot.ended?))));
-            Ok(ended.collect::<HashMap<i64, i64>>())
+            Ok(ended.filter(|(_, time)| *time > 0).collect::<BTreeMap<i64, i64>>())
         })?;
-        Ok(times.get(&snapshot).copied().filter(|time| *time > 0))
+        if snapshot <= 0 {
+            return Ok(None);
+        }
+        Ok(times.range(snapshot..).next().map(|(_, time)| *time))
     }
 
     /// The ctime of what became what it is in a snapshot. Programs that look at it again when it is newer (mu) must
@@ -205,104 +106,26 @@ impl View {
         Ok(self.changed(first)?.unwrap_or(self.time))
     }
 
-    fn ages(&self) -> Result<HashMap<Id, Age>> {
-        let folders = self.folders()?;
-        let mut ages = HashMap::new();
-        for place in folders.all() {
-            let state = self.state(place.id)?;
-            // One that never held a message is as old as itself, not as the moment: nothing in it is new.
-            let changed = match self.changed(state.changed)? {
-                Some(time) => time,
-                None => self.changed(place.data.first)?.unwrap_or(self.time),
+    /// The newest snapshot that changed something of one of these types; 0 where nobody knows.
+    pub fn version(&self, kinds: &[Kind]) -> Result<i64> {
+        let Moment::Snapshot(at) = self.moment else { return Ok(0) };
+        let mut newest = 0;
+        for kind in kinds {
+            let known = lock(&self.versions).get(kind).copied();
+            let version = match known {
+                Some(version) => version,
+                None => self.reader.last_change(*kind, at)?,
             };
-            // A first import shows the dates of the mail. A later change must be seen by programs that compare the
-            // time of a directory to know whether to look into it again, even if only old mail came or went.
-            let own = match (state.newest, state.changed > state.made) {
-                (newest, _) if state.emails == 0 && newest == 0 => changed,
-                (newest, true) => newest.max(changed),
-                (newest, false) => newest.max(1),
-            };
-            ages.insert(place.id, Age { own, deep: own, changed });
+            lock(&self.versions).insert(*kind, version);
+            newest = newest.max(version);
         }
-        let mut order: Vec<Id> = folders.children(None).to_vec();
-        let mut at = 0;
-        while let Some(id) = order.get(at).copied() {
-            order.extend(folders.children(Some(id)));
-            at += 1;
-        }
-        for id in order.into_iter().rev() {
-            let deep = ages.get(&id).map_or(0, |age| age.deep);
-            if let Some(parent) = folders.get(id).and_then(|place| place.parent)
-                && let Some(age) = ages.get_mut(&parent)
-            {
-                age.deep = age.deep.max(deep);
-            }
-        }
-        Ok(ages)
+        Ok(newest)
     }
 
-    /// The keywords that have letters in a mailbox.
-    pub fn keywords(&self, mailbox: Id) -> Result<Keywords> {
-        let named: Vec<String> = match self.indexed() {
-            Some(_) => self.reader.mailbox_keywords(mailbox)?.into_iter().map(|(_, keyword)| keyword).collect(),
-            None => self.computed()?.keywords.get(&mailbox).cloned().unwrap_or_default(),
-        };
-        Ok(Keywords::assign(named.iter().map(String::as_str)))
-    }
-
-    fn computed(&self) -> Result<&Computed> {
-        load(&self.computed, || {
-            let mut mailboxes: HashMap<Id, Vec<Listed>> = HashMap::new();
-            let mut named: HashMap<Id, Vec<String>> = HashMap::new();
-            let mut known = std::collections::HashSet::new();
-            self.reader.each_record(Kind::Mailbox, self.moment, |record| {
-                known.insert(record.id);
-            })?;
-            let mut failed = None;
-            self.each(Kind::Email, |record| {
-                let size = match record.blob.map(|blob| self.reader.blob(blob)) {
-                    Some(Ok(blob)) => blob.size,
-                    // A missing blob is an empty file that cannot be read; `verify` names it.
-                    Some(Err(error)) if error.kind == crate::error::Kind::Damaged => 0,
-                    None => 0,
-                    Some(Err(error)) => {
-                        failed = Some(error);
-                        return;
-                    }
-                };
-                let keywords = parse_keywords(record.text("keywords").unwrap_or("[]"));
-                let mut places: Vec<Id> = parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
-                places.retain(|place| known.contains(place));
-                if places.is_empty() {
-                    places.push(UNFILED);
-                }
-                let links = places.len() as u32;
-                for place in places {
-                    let named = named.entry(place).or_default();
-                    for keyword in keywords.iter().filter(|keyword| crate::format::maildir::needs_letter(keyword)) {
-                        if named.len() < 26 && !named.iter().any(|known| known.eq_ignore_ascii_case(keyword)) {
-                            named.push(keyword.clone());
-                        }
-                    }
-                    let table = Keywords::assign(named.iter().map(String::as_str));
-                    let flags = Flags::from_keywords(keywords.iter().map(String::as_str), &table).letters().into();
-                    let received = epoch(record.text("received_at").unwrap_or_default());
-                    mailboxes.entry(place).or_default().push(Listed {
-                        email: record.id,
-                        received,
-                        size,
-                        links,
-                        flags,
-                        first: record.first,
-                    });
-                }
-            })?;
-            if let Some(error) = failed {
-                return Err(error);
-            }
-            mailboxes.values_mut().for_each(|listed| listed.sort_unstable_by_key(|listed| listed.email));
-            Ok(Computed { mailboxes, keywords: named })
-        })
+    /// When something of one of these types last changed, in seconds since 1970.
+    pub fn version_time(&self, kinds: &[Kind]) -> Result<i64> {
+        let version = self.version(kinds)?;
+        Ok(self.changed(version)?.unwrap_or(self.time))
     }
 
     // --- collections ---------------------------------------------------------------------------------------------
@@ -314,7 +137,12 @@ impl View {
             let mut rows = Vec::new();
             self.each(kind, |record| {
                 let name = record.text("name").unwrap_or_default().to_owned();
-                rows.push((record.id, None, name, Collection { color: record.text("color").map(str::to_owned) }));
+                rows.push((
+                    record.id,
+                    None,
+                    name,
+                    Collection { color: record.text("color").map(str::to_owned), first: record.first },
+                ));
             })?;
             // In `merged/` the name gets an extension.
             Ok(Hierarchy::new(rows, "", |raw, _| match name::safe(raw, "") {
@@ -348,6 +176,7 @@ impl View {
             let collections = parse_ids(record.text(column).unwrap_or("[]"));
             let item = Item {
                 id: record.id,
+                first: record.first,
                 name: String::new(),
                 raw: uid,
                 modified: if time == 0 { self.ctime(record.first).unwrap_or(self.time) } else { time },
@@ -375,6 +204,7 @@ impl View {
                 let stored = record.blob.map(|blob| (blob, None));
                 found.push(Item {
                     id: record.id,
+                    first: record.first,
                     name: String::new(),
                     raw: name,
                     modified: self.ctime(record.first).unwrap_or(self.time),
@@ -407,7 +237,12 @@ impl View {
                     (_, None) => FileKind::LinkText(String::new()),
                 };
                 let name = record.text("name").unwrap_or_default().to_owned();
-                rows.push((record.id, record.number("parent_id"), name, FileData { kind, modified }));
+                rows.push((
+                    record.id,
+                    record.number("parent_id"),
+                    name,
+                    FileData { kind, first: record.first, modified },
+                ));
             })?;
             let mut files = Hierarchy::new(rows, "", |raw, _| name::safe(raw, ""));
             for id in links {
@@ -424,20 +259,12 @@ impl View {
     }
 
     /// All rows of a type that this tree can show.
-    fn each(&self, kind: Kind, mut each: impl FnMut(Record)) -> Result<()> {
+    pub(super) fn each(&self, kind: Kind, mut each: impl FnMut(Record)) -> Result<()> {
         self.reader.each_record(kind, self.moment, |record| {
             if (1..=ROW_MAX).contains(&record.id) {
                 each(record);
             }
         })
-    }
-}
-
-/// What a mailbox directory holds beside child mailboxes cannot be the name of one.
-fn not_reserved(name: String) -> String {
-    match name.as_str() {
-        "cur" | "new" | "tmp" | "dovecot-keywords" => format!("%{:02X}{}", name.as_bytes()[0], &name[1..]),
-        _ => name,
     }
 }
 
@@ -465,7 +292,7 @@ fn stays_inside(target: &str, depth: usize) -> bool {
 }
 
 /// The value of a cell, computed at the first call that succeeds.
-fn load<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+pub fn load<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     if let Some(value) = cell.get() {
         return Ok(value);
     }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod account;
+pub mod corpora;
 pub mod dovecot;
 pub mod fake;
 pub mod servers;
@@ -61,23 +62,6 @@ pub fn has(program: &str) -> bool {
         skip(&format!("{program} is not installed"));
     }
     found
-}
-
-/// A corpus of ../shared/corpora, unpacked into `into`. `None` if it is not there.
-pub fn corpus(name: &str, into: &Path) -> Option<PathBuf> {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora");
-    let archive = [shared, PathBuf::from("/work/shared/corpora")]
-        .into_iter()
-        .map(|base| base.join(format!("{name}.tar.zst")))
-        .find(|path| path.exists());
-    let Some(archive) = archive else {
-        skip(&format!("the corpus {name} is not there"));
-        return None;
-    };
-    let status =
-        Command::new("tar").arg("--zstd").arg("-xf").arg(&archive).arg("-C").arg(into).status().expect("tar runs");
-    assert!(status.success(), "{} unpacks", archive.display());
-    Some(into.join(name))
 }
 
 /// Writes a message into a Maildir folder, which is made if it is missing. Gives its path.

@@ -1,0 +1,256 @@
+//! One archive, or several of them side by side: which tree an inode number belongs to.
+//!
+//! The bits above those of a tree say which archive: 0 where there is only one, else a slot that follows from the
+//! archive's name, so that numbers are the same at the next mount. An archive is opened when somebody first looks into
+//! its directory.
+
+use super::{Child, INO_BITS, Node, Options, Sort, Stat, Tree, lock, name, no_such};
+use crate::archive::Reader;
+use crate::error::Result;
+use crate::model::Digest;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// How many archives one mount can show.
+pub const ARCHIVES_MAX: usize = (1 << (64 - INO_BITS)) - 1;
+
+/// The number of the directory that holds the archives.
+const ROOT: u64 = 1;
+
+/// Several trees, or one.
+pub struct Forest {
+    options: Options,
+    /// The files and folders that were named; empty where there is one tree.
+    sources: Vec<PathBuf>,
+    slots: Mutex<BTreeMap<u64, Slot>>,
+    /// How many archives there were no slots for, at the last look.
+    left_out: Mutex<usize>,
+}
+
+/// An archive and its directory.
+struct Slot {
+    name: String,
+    path: PathBuf,
+    /// The file, so that another one in its place is seen as such.
+    file: (u64, u64),
+    tree: Option<Arc<Tree>>,
+}
+
+/// What an inode number stands for.
+pub enum Place {
+    /// The directory that holds the archives.
+    Root,
+    In(Spot),
+}
+
+/// A node of a tree.
+pub struct Spot {
+    pub tree: Arc<Tree>,
+    pub node: Node,
+    slot: u64,
+}
+
+impl Spot {
+    /// The inode number of another node of this tree.
+    pub fn ino(&self, node: Node) -> u64 {
+        self.slot << INO_BITS | node.ino()
+    }
+}
+
+impl Forest {
+    /// A single archive, whose tree is the root.
+    pub fn one(tree: Tree) -> Forest {
+        let slot = Slot {
+            name: String::new(),
+            path: tree.reader().path().to_owned(),
+            file: (0, 0),
+            tree: Some(Arc::new(tree)),
+        };
+        let slots = Mutex::new(BTreeMap::from([(0, slot)]));
+        Forest { options: Options::default(), sources: Vec::new(), slots, left_out: Mutex::default() }
+    }
+
+    /// Archives, and folders of archives, each a directory of the root.
+    ///
+    /// Errors: [`crate::error::Kind::NoArchive`] if one that is named is missing or is none; a folder may be empty.
+    pub fn many(sources: &[PathBuf], options: Options) -> Result<Forest> {
+        for source in sources.iter().filter(|source| !source.is_dir()) {
+            Reader::open(source)?;
+        }
+        let forest = Forest { options, sources: sources.to_vec(), slots: Mutex::default(), left_out: Mutex::default() };
+        forest.look_around();
+        Ok(forest)
+    }
+
+    /// Looks which archives there are, and gives the names that do not stand for the same archive any more, with a flag
+    /// that says whether a listing of the root changed.
+    pub fn look_around(&self) -> (Vec<String>, bool) {
+        if self.sources.is_empty() {
+            return (Vec::new(), false);
+        }
+        let found = self.find();
+        let mut slots = self.slots();
+        let mut gone = Vec::new();
+        slots.retain(|_, slot| {
+            let stays =
+                found.iter().any(|(path, name, file)| (path, name, file) == (&slot.path, &slot.name, &slot.file));
+            if !stays {
+                gone.push(slot.name.clone());
+            }
+            stays
+        });
+        let known: HashSet<PathBuf> = slots.values().map(|slot| slot.path.clone()).collect();
+        let mut came = false;
+        let mut left_out = 0;
+        for (path, name, file) in found.into_iter().filter(|(path, ..)| !known.contains(path)) {
+            match free_slot(&slots, &name, gone.contains(&name)) {
+                Some(number) => {
+                    slots.insert(number, Slot { name, path, file, tree: None });
+                    came = true;
+                }
+                None => left_out += 1,
+            }
+        }
+        *lock(&self.left_out) = left_out;
+        let changed = came || !gone.is_empty();
+        (gone, changed)
+    }
+
+    /// How many archives there are beyond those that can be shown.
+    pub fn left_out(&self) -> usize {
+        *lock(&self.left_out)
+    }
+
+    /// The archives that there are now, each with the name of its directory.
+    fn find(&self) -> Vec<(PathBuf, String, (u64, u64))> {
+        use std::os::unix::fs::MetadataExt;
+        let mut paths = Vec::new();
+        for source in &self.sources {
+            if source.is_dir() {
+                let entries = std::fs::read_dir(source).into_iter().flatten().flatten();
+                paths.extend(entries.map(|entry| entry.path()).filter(|path| is_archive(path)));
+            } else {
+                paths.push(source.clone());
+            }
+        }
+        paths.sort_unstable();
+        paths.dedup();
+        let files = paths.into_iter().filter_map(|path| {
+            let meta = std::fs::metadata(&path).ok()?;
+            Some((path, (meta.dev(), meta.ino())))
+        });
+        let files: Vec<(PathBuf, (u64, u64))> = files.collect();
+        let wished = files.iter().enumerate().map(|(at, (path, _))| (at as i64, name::safe(&stem(path), "")));
+        let names = name::distinct(wished, "");
+        files.into_iter().zip(names).map(|((path, file), (_, name))| (path, name, file)).collect()
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<u64, Slot>> {
+        lock(&self.slots)
+    }
+
+    /// The tree of a slot, opened if nobody asked for it before.
+    fn tree(&self, number: u64) -> Result<Arc<Tree>> {
+        let path = match self.slots().get(&number) {
+            Some(Slot { tree: Some(tree), .. }) => return Ok(Arc::clone(tree)),
+            Some(slot) => slot.path.clone(),
+            None => return Err(no_such()),
+        };
+        let tree = Arc::new(Tree::open(Arc::new(Reader::open(&path)?), self.options)?);
+        match self.slots().get_mut(&number) {
+            Some(slot) => Ok(Arc::clone(slot.tree.get_or_insert(tree))),
+            None => Err(no_such()),
+        }
+    }
+
+    /// The trees that are open, each with a spot at its root.
+    pub fn open_trees(&self) -> Vec<Spot> {
+        let slots = self.slots();
+        let open = slots.iter().filter_map(|(number, slot)| Some((*number, Arc::clone(slot.tree.as_ref()?))));
+        open.map(|(slot, tree)| Spot { tree, node: Node::ROOT, slot }).collect()
+    }
+
+    /// What a number stands for.
+    pub fn place(&self, ino: u64) -> Result<Place> {
+        if ino == ROOT && !self.sources.is_empty() {
+            return Ok(Place::Root);
+        }
+        let slot = ino >> INO_BITS;
+        let node = Node::from_ino(ino & ((1 << INO_BITS) - 1)).ok_or_else(no_such)?;
+        Ok(Place::In(Spot { tree: self.tree(slot)?, node, slot }))
+    }
+
+    /// What the directory of the archives is.
+    pub fn root_stat(&self) -> Stat {
+        let slots = self.slots();
+        let newest = slots.values().map(|slot| modified(&slot.path)).max().unwrap_or(1);
+        Stat { sort: Sort::Directory, size: 0, mtime: newest, ctime: newest, links: 2 + slots.len() as u32 }
+    }
+
+    /// What the directory of one of several archives is, if this is the number of one: the same before and after it is
+    /// opened.
+    pub fn archive_stat(&self, ino: u64) -> Option<Stat> {
+        let number = ino >> INO_BITS;
+        let is_root = number != 0 && ino == root_of(number);
+        if is_root { self.slots().get(&number).and_then(|slot| line(number, slot).stat) } else { None }
+    }
+
+    /// The directories of the archives behind a cookie, with their numbers.
+    pub fn root_children(&self, after: u64, limit: usize) -> Vec<(u64, Child)> {
+        let slots = self.slots();
+        let lines = slots.range(after + 1..).take(limit).map(|(number, slot)| (root_of(*number), line(*number, slot)));
+        lines.collect()
+    }
+
+    /// The directory of the archive with this name, and its number.
+    pub fn root_lookup(&self, name: &str) -> Result<(u64, Child)> {
+        let slots = self.slots();
+        let found = slots.iter().find(|(_, slot)| slot.name == name).ok_or_else(no_such)?;
+        Ok((root_of(*found.0), line(*found.0, found.1)))
+    }
+
+    /// Bytes of all archives.
+    pub fn bytes(&self) -> u64 {
+        self.slots().values().map(|slot| std::fs::metadata(&slot.path).map_or(0, |meta| meta.len())).sum()
+    }
+}
+
+/// The number of an archive's root directory.
+fn root_of(slot: u64) -> u64 {
+    slot << INO_BITS | Node::ROOT.ino()
+}
+
+/// The line of an archive: what its file says, as it need not be opened for that.
+fn line(number: u64, slot: &Slot) -> Child {
+    let time = modified(&slot.path);
+    let stat = Stat { sort: Sort::Directory, size: 0, mtime: time, ctime: time, links: 1 };
+    Child { name: slot.name.clone(), node: Node::ROOT, cookie: number, stat: Some(stat), sort: Sort::Directory }
+}
+
+/// A slot that is free, the same for the same name wherever possible. One whose archive was just replaced is another
+/// one: what is remembered of the old archive must not be taken for the new one.
+fn free_slot(slots: &BTreeMap<u64, Slot>, name: &str, is_replaced: bool) -> Option<u64> {
+    let digest = Digest::of(name.as_bytes()).0;
+    let start = u64::from_le_bytes(digest[..8].try_into().ok()?);
+    let skip = usize::from(is_replaced);
+    let all = ARCHIVES_MAX as u64;
+    (0..all).map(|step| (start.wrapping_add(step)) % all + 1).skip(skip).find(|number| !slots.contains_key(number))
+}
+
+fn is_archive(path: &Path) -> bool {
+    let side = path.extension().is_some_and(|extension| {
+        let extension = extension.to_string_lossy();
+        extension == "lock" || extension.ends_with("-wal") || extension.ends_with("-shm")
+    });
+    !side && path.is_file() && crate::archive::is_archive(path)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn modified(path: &Path) -> i64 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map_or(1, |meta| meta.mtime())
+}
