@@ -392,10 +392,8 @@ fn a_terminal_is_asked() {
     };
     // Ctrl-C, and the terminal is as it was.
     let (code, said) = typed("hunter2\u{3}", &format!("{line}; code=$?; stty -a; exit $code"));
-    assert!(
-        code == Some(130) && said.contains(" echo ") && said.contains(" icanon ") && said.contains(" isig "),
-        "{said}"
-    );
+    let has = |word| said.split_whitespace().any(|setting| setting == word);
+    assert!(code == Some(130) && has("echo") && has("icanon") && has("isig"), "{code:?} {said}");
     assert!(!said.contains("hunter2"), "{said}");
     let (code, said) = typed(&format!("{PASSWORD}\n"), &line);
     assert!(code == Some(0) && said.contains("Password of alice: "), "{said}");
