@@ -373,22 +373,30 @@ fn a_terminal_is_asked() {
         sieves(&dovecot),
         place.archive().display()
     );
-    let mut child = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .env("SSL_CERT_FILE", dovecot.authority_file())
-        .env_remove("VANDELAY_PASSWORD")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("script runs");
-    // What is typed before the question is asked would be shown by the terminal.
-    std::thread::sleep(Duration::from_millis(1500));
-    let mut keyboard = child.stdin.take().expect("a keyboard");
-    std::io::Write::write_all(&mut keyboard, format!("{PASSWORD}\n").as_bytes()).expect("typed");
-    let output = child.wait_with_output().expect("it ends");
-    drop(keyboard);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("Password of alice: "), "{said}");
+    let typed = |keys: &str, line: &str| {
+        let mut child = Command::new("script")
+            .args(["-qec", line, "/dev/null"])
+            .env("SSL_CERT_FILE", dovecot.authority_file())
+            .env_remove("VANDELAY_PASSWORD")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script runs");
+        // What is typed before the question is asked would be shown by the terminal.
+        std::thread::sleep(Duration::from_millis(1500));
+        let mut keyboard = child.stdin.take().expect("a keyboard");
+        std::io::Write::write_all(&mut keyboard, keys.as_bytes()).expect("typed");
+        let output = child.wait_with_output().expect("it ends");
+        drop(keyboard);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    // Ctrl-C, and the terminal is as it was.
+    let (code, said) = typed("hunter2\u{3}", &format!("{line}; code=$?; stty -a; exit $code"));
+    let has = |word| said.split_whitespace().any(|setting| setting == word);
+    assert!(code == Some(130) && has("echo") && has("icanon") && has("isig"), "{code:?} {said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    let (code, said) = typed(&format!("{PASSWORD}\n"), &line);
+    assert!(code == Some(0) && said.contains("Password of alice: "), "{said}");
     assert!(said.contains("stored 1") && !said.contains("pencil"), "{said}");
 }
 

@@ -173,7 +173,12 @@ fn elsewhere(what: &str, variable: &str, prompt: &str, ui: &Ui) -> Result<Secret
         return Err(missing(format!("there is no {what}, and no terminal to ask for it"))
             .hint(format!("use {flags}, the variable {variable}, or systemd's LoadCredential=vandelay-{what}:PATH")));
     }
-    let text = rpassword::prompt_password(prompt).map_err(|error| missing(format!("no {what} was typed: {error}")))?;
+    // Ctrl-C raises the flag and does not end the program, so the terminal gets its settings back.
+    let _flag = interrupt_flag();
+    let text = rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
+        std::io::ErrorKind::Interrupted => Error::new(Fault::Interrupted, "interrupted"),
+        _ => missing(format!("no {what} was typed: {error}")),
+    })?;
     if text.is_empty() {
         return Err(missing(format!("no {what} was typed")));
     }
