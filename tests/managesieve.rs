@@ -819,7 +819,8 @@ fn names_of_any_kind() {
     for (number, name) in names.iter().enumerate() {
         steps.push(Step::Hear("GETSCRIPT "));
         // Names that cannot be quoted come as literals: the rest of the command is on further lines.
-        let lines = if name.contains(&b'\n') { 2 } else { usize::from(name.len() > 1024 || name[0] == 0xff) };
+        let lines =
+            if name.contains(&b'\n') { 2 } else { usize::from(name.len() > 1024 || !name[0].is_ascii_graphic()) };
         steps.extend((0..lines).map(|_| Step::Hear("")));
         steps.push(match number {
             3 => say("NO (NONEXISTENT)\r\n"),

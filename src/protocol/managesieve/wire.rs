@@ -183,12 +183,11 @@ fn tokenize(line: &[u8], tokens: &mut Vec<Token>) -> Result<Option<u64>, Trouble
     Ok(None)
 }
 
-/// A string as a client sends it: quoted where that is allowed, else a literal (section 4, `literal-c2s`).
+/// A string as a client sends it: quoted or a literal (section 4, `literal-c2s`). Quoted strings may hold UTF-8, but Cyrus
+/// 3.6 takes only ASCII there.
 pub(super) fn string(bytes: &[u8]) -> Vec<u8> {
-    let is_quotable = bytes.len() <= 1024
-        && std::str::from_utf8(bytes).is_ok()
-        && !bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
-    if !is_quotable {
+    let is_quotable = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+    if bytes.len() > 1024 || !bytes.iter().all(is_quotable) {
         return [format!("{{{}+}}\r\n", bytes.len()).as_bytes(), bytes].concat();
     }
     let mut quoted = vec![b'"'];
@@ -236,7 +235,7 @@ mod tests {
         assert_eq!(string(b"a\"b\\c"), br#""a\"b\\c""#);
         assert_eq!(string(b"a\nb"), b"{3+}\r\na\nb");
         assert_eq!(string(&[0xff]), b"{1+}\r\n\xff");
-        assert_eq!(string("ä".as_bytes()), "\"ä\"".as_bytes());
+        assert_eq!(string("ä".as_bytes()), "{2+}\r\nä".as_bytes());
         assert!(string(&[b'x'; 1025]).starts_with(b"{1025+}"));
     }
 
