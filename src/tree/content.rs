@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex};
 /// Bytes are read, proved and kept whole up to this size, or half of what may be kept if that is less.
 const WHOLE_MAX: u64 = 64 << 20;
 
+/// How many files are kept. Who stops in the middle of a file, as `grep -l` does, leaves it behind here.
+const FILES_MAX: usize = 32;
+
 /// How many large blobs a thread keeps open for reading on.
 const OPEN_MAX: usize = 8;
 
@@ -279,7 +282,7 @@ impl Shop {
         if let Some(replaced) = kept.files.put(key, Whole { bytes: Arc::clone(bytes), served }) {
             kept.bytes -= replaced.bytes.len() as u64;
         }
-        while kept.bytes > self.limit {
+        while kept.bytes > self.limit || kept.files.len() > FILES_MAX {
             let Some((_, oldest)) = kept.files.pop_lru() else { break };
             kept.bytes -= oldest.bytes.len() as u64;
         }
