@@ -189,6 +189,14 @@ pub fn no_such_table(error: &rusqlite::Error) -> bool {
         || matches!(error, rusqlite::Error::SqlInputError { msg, .. } if msg.starts_with("no such table"))
 }
 
+/// Up to `length` bytes at `offset`; fewer only at the end. The caller bounds them.
+pub fn read(conn: &Connection, blob: &Blob, offset: u64, length: u64) -> rusqlite::Result<Vec<u8>> {
+    let mut bytes = vec![0; length.min(blob.size.saturating_sub(offset)) as usize];
+    let count = read_at(conn, blob, offset, &mut bytes)?;
+    bytes.truncate(count);
+    Ok(bytes)
+}
+
 /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end.
 pub fn read_at(conn: &Connection, blob: &Blob, offset: u64, buffer: &mut [u8]) -> rusqlite::Result<usize> {
     if offset >= blob.size {

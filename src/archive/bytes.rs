@@ -4,7 +4,7 @@ use super::blob::{self, Blob};
 use super::connect::{Mode, explain};
 use super::read::{Pooled, Reader, TRIES, lock};
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::Id;
+use crate::model::{Digest, Id};
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, params};
 use self_cell::self_cell;
 use std::sync::{Arc, Mutex};
@@ -74,14 +74,8 @@ impl Reader {
 
     /// All bytes of a blob, proved against its digest. The caller bounds the size.
     pub fn whole(&self, blob: &Blob) -> Result<Vec<u8>> {
-        let bytes = self.with(|conn| {
-            let mut bytes = vec![0; blob.size as usize];
-            let count = blob::read_at(conn, blob, 0, &mut bytes)?;
-            bytes.truncate(count);
-            Ok(bytes)
-        });
-        match bytes {
-            Ok(bytes) if crate::model::Digest::of(&bytes) == blob.digest => Ok(bytes),
+        match self.with(|conn| blob::read(conn, blob, 0, blob.size)) {
+            Ok(bytes) if Digest::of(&bytes) == blob.digest => Ok(bytes),
             Err(error) if error.kind != Fault::Damaged => Err(error),
             _ => Err(blob::damaged(blob)),
         }
@@ -111,7 +105,7 @@ impl Reader {
 }
 
 /// Values up to this size are cheaper to select than to open.
-const SELECT_MAX: i64 = 128 << 10;
+const SELECT_MAX: u64 = 128 << 10;
 
 /// The bytes of a message.
 pub enum EmailBytes {
@@ -126,24 +120,11 @@ impl Reader {
     ///
     /// The bytes of a row never change, so they are found whichever snapshot the row belongs to.
     ///
-    /// Errors: [`Fault::NotFound`] if there is no such row, [`Fault::Damaged`] if the bytes are not what was stored.
+    /// Errors: [`Fault::Damaged`] if there is no such row, or the bytes are not what was stored.
     pub fn email_bytes(&self, row: Id, limit: u64) -> Result<EmailBytes> {
-        let found = self.with(|conn| {
-            let Some((id, hash, kind, length, data)) = find_email(conn, row, SELECT_MAX, "b.data")? else {
-                return Ok(None);
-            };
-            if let (Some(data), "blob") = (data, kind.as_str()) {
-                let blob = Blob { id, digest: hash, size: length as u64, chunked: false };
-                return Ok(Some((blob, Some(data))));
-            }
-            let Some(blob) = find_readable(conn, id, &kind)? else { return Ok(None) };
-            if blob.size > limit {
-                return Ok(Some((blob, None)));
-            }
-            let mut bytes = vec![0; blob.size as usize];
-            let count = blob::read_at(conn, &blob, 0, &mut bytes)?;
-            bytes.truncate(count);
-            Ok(Some((blob, Some(bytes))))
+        let found = self.with(|conn| match find_email(conn, row, SELECT_MAX)? {
+            Some((blob, None)) if blob.size <= limit => Ok(Some((blob, Some(blob::read(conn, &blob, 0, blob.size)?)))),
+            found => Ok(found),
         })?;
         match found {
             None => Err(self.no_bytes(row)),
@@ -154,27 +135,18 @@ impl Reader {
     }
 
     /// The first bytes of an email, at most `limit` of them; not proved.
-    pub fn email_head(&self, row: Id, limit: usize) -> Result<Vec<u8>> {
-        let head = self.with(|conn| {
-            let Some((id, _, kind, _, data)) = find_email(conn, row, limit as i64, "b.data")? else {
-                return Ok(None);
-            };
-            if let (Some(data), "blob") = (data, kind.as_str()) {
-                return Ok(Some(data));
-            }
-            let Some(blob) = find_readable(conn, id, &kind)? else { return Ok(None) };
-            let mut bytes = vec![0; limit.min(blob.size as usize)];
-            let count = blob::read_at(conn, &blob, 0, &mut bytes)?;
-            bytes.truncate(count);
-            Ok(Some(bytes))
+    pub fn email_head(&self, row: Id, limit: u64) -> Result<Vec<u8>> {
+        let head = self.with(|conn| match find_email(conn, row, limit)? {
+            Some((blob, None)) => Ok(Some(blob::read(conn, &blob, 0, limit)?)),
+            found => Ok(found.and_then(|(_, bytes)| bytes)),
         })?;
         head.ok_or_else(|| self.no_bytes(row))
     }
 
     /// Where the bytes of an email stand.
     pub fn email_blob(&self, row: Id) -> Result<Blob> {
-        let id = self.with(|conn| Ok(find_email(conn, row, 0, "NULL")?.map(|found| found.0)))?;
-        self.blob(id.ok_or_else(|| self.no_bytes(row))?)
+        let found = self.with(|conn| find_email(conn, row, 0))?;
+        found.map(|(blob, _)| blob).ok_or_else(|| self.no_bytes(row))
     }
 
     fn no_bytes(&self, row: Id) -> Error {
@@ -185,7 +157,7 @@ impl Reader {
         if lock(&self.sound).contains(&blob.id) {
             return true;
         }
-        let sound = crate::model::Digest::of(bytes) == blob.digest;
+        let sound = Digest::of(bytes) == blob.digest;
         if sound {
             lock(&self.sound).insert(blob.id);
         }
@@ -193,39 +165,32 @@ impl Reader {
     }
 }
 
-/// Blob, digest, type and length of an email's bytes, and the bytes if they are no more than `inline`.
-type FoundEmail = (Id, crate::model::Digest, String, i64, Option<Vec<u8>>);
-
-fn find_email(conn: &Connection, row: Id, inline: i64, data: &str) -> rusqlite::Result<Option<FoundEmail>> {
-    let columns = format!(
-        "b.id, CASE WHEN typeof(b.hash) = 'blob' AND length(b.hash) = 32 THEN b.hash END, typeof(b.data), length(b.data),
-         CASE WHEN typeof(b.data) = 'blob' AND length(b.data) <= ?2 THEN {data} END"
-    );
-    let read = |row: &rusqlite::Row<'_>| {
-        let digest = crate::model::Digest(row.get::<_, Option<[u8; 32]>>(1)?.unwrap_or_default());
-        Ok((row.get(0)?, digest, row.get(2)?, row.get(3)?, row.get(4)?))
+/// The blob of an email, and its bytes if they stand in one value of no more than `inline`. `None` if there is no such
+/// row, or what stands there is of a type that no bytes have.
+fn find_email(conn: &Connection, row: Id, inline: u64) -> rusqlite::Result<Option<(Blob, Option<Vec<u8>>)>> {
+    const COLUMNS: &str = "b.id, CASE WHEN typeof(b.hash) = 'blob' AND length(b.hash) = 32 THEN b.hash END,
+        typeof(b.data), length(b.data), CASE WHEN typeof(b.data) = 'blob' AND length(b.data) <= ?2 THEN b.data END";
+    let ask = |from: &str| -> rusqlite::Result<_> {
+        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM {from}"))?
+            .query_row(params![row, inline as i64], |row| {
+                let digest = Digest(row.get::<_, Option<[u8; 32]>>(1)?.unwrap_or_default());
+                let size = row.get::<_, i64>(3)?.max(0) as u64;
+                Ok((row.get::<_, String>(2)?, Blob { id: row.get(0)?, digest, size, chunked: false }, row.get(4)?))
+            })
+            .optional()
     };
-    let now = format!("SELECT {columns} FROM emails e JOIN blobs b ON b.id = e.blob_id WHERE e.id = ?1");
-    let found = conn.prepare_cached(&now)?.query_row(params![row, inline], read).optional()?;
-    if found.is_some() {
-        return Ok(found);
-    }
-    let then = format!(
-        "SELECT {columns} FROM history h JOIN blobs b ON b.id = h.blob_id
-         WHERE h.kind = 'Email' AND h.id = ?1 ORDER BY h.first DESC LIMIT 1"
-    );
-    match conn
-        .prepare_cached(&then)
-        .and_then(|mut statement| statement.query_row(params![row, inline], read).optional())
-    {
-        Err(error) if blob::no_such_table(&error) => Ok(None),
+    let found = match ask("emails e JOIN blobs b ON b.id = e.blob_id WHERE e.id = ?1")? {
+        None => {
+            let then = "history h JOIN blobs b ON b.id = h.blob_id WHERE h.kind = 'Email' AND h.id = ?1 ORDER BY h.first DESC LIMIT 1";
+            ask(then).or_else(|error| if blob::no_such_table(&error) { Ok(None) } else { Err(error) })?
+        }
         found => found,
+    };
+    match found {
+        Some((kind, blob, bytes)) if kind == "blob" => Ok(Some((blob, bytes))),
+        Some((kind, blob, _)) if kind == "text" => Ok(blob::find(conn, blob.id)?.map(|chunked| (chunked, None))),
+        _ => Ok(None),
     }
-}
-
-/// The blob of an email, unless its value is of a type that no bytes have.
-fn find_readable(conn: &Connection, id: Id, kind: &str) -> rusqlite::Result<Option<Blob>> {
-    if matches!(kind, "blob" | "text") { blob::find(conn, id) } else { Ok(None) }
 }
 
 /// Reads a blob at growing offsets without walking it from its start each time.
@@ -245,13 +210,8 @@ impl BlobReader {
     pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         if self.blob.chunked {
             let blob = self.blob;
-            let length = buffer.len();
-            let bytes = self.reader.with(|conn| {
-                let mut bytes = vec![0; length];
-                let count = blob::read_at(conn, &blob, offset, &mut bytes)?;
-                bytes.truncate(count);
-                Ok(bytes)
-            })?;
+            let length = buffer.len() as u64;
+            let bytes = self.reader.with(|conn| blob::read(conn, &blob, offset, length))?;
             buffer[..bytes.len()].copy_from_slice(&bytes);
             return Ok(bytes.len());
         }

@@ -88,9 +88,7 @@ impl Writer {
             let ranges: Vec<(u64, u64)> = serde_json::from_str(&ranges).unwrap_or_default();
             let mut bytes = Vec::new();
             for (start, end) in ranges {
-                let mut part = vec![0; end.saturating_sub(start) as usize];
-                let count = blob::read_at(&self.conn, &blob, start, &mut part)?;
-                bytes.extend_from_slice(&part[..count]);
+                bytes.extend(blob::read(&self.conn, &blob, start, end.saturating_sub(start))?);
             }
             Ok(Some(Digest::of(&bytes)))
         };

@@ -25,6 +25,7 @@ pub use history::{Difference, Forgotten, Policy, Span, diff};
 pub use index::{EmailFields, UNFILED, epoch, ids_json, parse_ids, parse_keywords, rfc3339};
 pub use ledger::{Blank, Known, KnownScope, Ledger};
 pub use lock::host;
+pub(crate) use read::lock;
 pub use read::{At, Moment, Reader, Snapshot};
 pub use rows::{Listed, MailboxState, Record};
 pub use verify::{Depth, Finding, Verdict, verify};

@@ -271,7 +271,11 @@ impl Reader {
 
     /// The moment that the user means.
     pub fn resolve(&self, at: At) -> Result<Moment> {
-        let snapshots = self.snapshots()?;
+        self.resolve_among(&self.snapshots()?, at)
+    }
+
+    /// The moment that the user means, by whoever has the snapshots already.
+    pub fn resolve_among(&self, snapshots: &[Snapshot], at: At) -> Result<Moment> {
         let missing = |what: String| Error::new(Fault::Usage, what).hint("'vandelay snapshots' lists those there are");
         match at {
             At::Latest if !self.has_index() => Ok(Moment::Current),
@@ -321,6 +325,6 @@ impl Reader {
 }
 
 /// A panic elsewhere does not make what a mutex guards here unsound.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,8 @@
 //! Following the archives while they are mounted: what changed is taken back from the kernel, and nothing else.
 
-use super::{Shared, lock};
-use crate::tree::INO_BITS;
+use super::Shared;
 use crate::tree::forest::Spot;
-use crate::tree::{Advance, Node, Sort};
+use crate::tree::{Advance, Followed, Sort, lock};
 use fuser::{INodeNo, Notifier};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -22,6 +21,11 @@ const AGAIN: Duration = Duration::from_millis(300);
 pub fn follow(shared: &Arc<Shared>, notifier: &Notifier, stop: &Receiver<()>) {
     let over = |pause| !matches!(stop.recv_timeout(pause), Err(RecvTimeoutError::Timeout));
     let mut complained = HashSet::new();
+    let mut complain = |text: String| {
+        if complained.insert(text.clone()) {
+            (shared.log)(&text);
+        }
+    };
     loop {
         if over(PERIOD) {
             return;
@@ -29,25 +33,14 @@ pub fn follow(shared: &Arc<Shared>, notifier: &Notifier, stop: &Receiver<()>) {
         shared.look_around(notifier);
         let mut moved = Vec::new();
         for spot in shared.forest.open_trees() {
-            if spot.tree.is_replaced() {
-                let path = spot.tree.reader().path().display();
-                let text = format!(
-                    "error: archive {path} was removed or replaced: what is shown is the old one; mount it anew"
-                );
-                if complained.insert(text.clone()) {
-                    (shared.log)(&text);
-                }
-                continue;
-            }
             match spot.tree.follow() {
-                Ok(None) => {}
-                Ok(Some(advance)) => moved.push((spot, advance)),
-                Err(error) => {
-                    let text = format!("error: cannot follow the archive: {error}");
-                    if complained.insert(text.clone()) {
-                        (shared.log)(&text);
-                    }
-                }
+                Ok(Followed::Nothing) => {}
+                Ok(Followed::Moved(advance)) => moved.push((spot, advance)),
+                Ok(Followed::Replaced) => complain(format!(
+                    "error: archive {} was removed or replaced: what is shown is the old one; mount it anew",
+                    spot.tree.reader().path().display()
+                )),
+                Err(error) => complain(format!("error: cannot follow the archive: {error}")),
             }
         }
         if moved.is_empty() {
@@ -58,7 +51,7 @@ pub fn follow(shared: &Arc<Shared>, notifier: &Notifier, stop: &Receiver<()>) {
             return;
         }
         moved.iter().for_each(|(spot, advance)| shared.take_back(spot, advance, notifier));
-        moved.iter().for_each(|_| shared.requests.advanced());
+        shared.requests.advances.add(moved.len() as u64);
     }
 }
 
@@ -67,7 +60,7 @@ impl Shared {
     fn look_around(&self, notifier: &Notifier) {
         let (gone, changed) = self.forest.look_around();
         for name in gone {
-            self.requests.took_back();
+            self.requests.taken_back.add(1);
             let _ = notifier.inval_entry(INodeNo::ROOT, OsStr::new(&name));
         }
         if changed {
@@ -78,11 +71,8 @@ impl Shared {
     /// Tells the kernel what does not hold any more of one tree. A name that it does not know costs one call.
     fn take_back(&self, spot: &Spot, advance: &Advance, notifier: &Notifier) {
         lock(&self.listings).clear();
-        let root = spot.ino(Node::ROOT);
-        let told: Vec<u64> =
-            lock(&self.told).iter().copied().filter(|ino| ino >> INO_BITS == root >> INO_BITS).collect();
-        for directory in told {
-            let Some(node) = Node::from_ino(directory & ((1 << INO_BITS) - 1)) else { continue };
+        let told: Vec<_> = lock(&self.told).iter().filter_map(|ino| Some((*ino, spot.node_of(*ino)?))).collect();
+        for (directory, node) in told {
             let difference = match spot.tree.difference(advance, node) {
                 Ok(difference) => difference,
                 Err(error) => {
@@ -91,11 +81,11 @@ impl Shared {
                 }
             };
             for name in &difference.names {
-                self.requests.took_back();
+                self.requests.taken_back.add(1);
                 let _ = notifier.inval_entry(INodeNo(directory), OsStr::new(name));
             }
             for node in &difference.nodes {
-                self.requests.took_back();
+                self.requests.taken_back.add(1);
                 let is_file = spot.tree.stat(*node).is_ok_and(|stat| stat.sort != Sort::Directory);
                 // From offset 0 on: bytes and lines too. A negative one takes back attributes only.
                 let offset = if is_file || (difference.listing && spot.ino(*node) == directory) { 0 } else { -1 };

@@ -12,7 +12,7 @@ pub mod stats;
 
 use crate::error::{Error, Kind as Fault, Result};
 use crate::tree::forest::{Forest, Place, Spot};
-use crate::tree::{Child, Sort, Stat};
+use crate::tree::{Child, Sort, Stat, lock};
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
     OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry, ReplyStatfs, ReplyXattr, Request,
@@ -21,7 +21,7 @@ use stats::{Requests, Summary};
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is shown holds until it is taken back.
@@ -32,6 +32,9 @@ const LINES: usize = 512;
 
 /// How many listings that are under way are remembered.
 const LISTINGS: usize = 32;
+
+/// How many files are named in the log.
+const LOGGED: usize = 10_000;
 
 /// Who owns the files, and who may do what with them.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +61,8 @@ pub struct Shared {
     ownership: Ownership,
     xattr: bool,
     log: Log,
+    /// Numbers, and paths, of what was logged.
+    failed: Mutex<HashSet<u64>>,
     logged: Mutex<HashSet<String>>,
     /// Directories of which the kernel may remember something.
     told: Mutex<HashSet<u64>>,
@@ -81,6 +86,7 @@ impl Adapter {
                 ownership,
                 xattr,
                 log,
+                failed: Mutex::default(),
                 logged: Mutex::default(),
                 told: Mutex::default(),
                 listings: Mutex::default(),
@@ -113,16 +119,23 @@ impl Shared {
     /// The errno of an error. Damage and failures of the medium are also logged, once a file.
     fn errno(&self, ino: u64, error: &Error) -> Errno {
         if !matches!(error.kind, Fault::NotFound | Fault::NotADirectory | Fault::IsADirectory | Fault::Usage) {
-            let path = self.describe(ino);
-            let mut logged = lock(&self.logged);
-            if logged.len() < 10_000 && logged.insert(path.clone()) {
-                drop(logged);
-                let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
-                (self.log)(&format!("error: {path}: {error}{hint}"));
-            }
+            self.log_once(ino, error);
         }
-        self.requests.failed();
+        self.requests.failures.add(1);
         Errno::from_i32(error.kind.errno())
+    }
+
+    /// Logs what is wrong with a file. Its path is looked up once; a message has several numbers, and one path.
+    fn log_once(&self, ino: u64, error: &Error) {
+        let is_new = |logged: &mut HashSet<u64>| logged.len() < LOGGED && logged.insert(ino);
+        if !is_new(&mut lock(&self.failed)) {
+            return;
+        }
+        let path = self.describe(ino);
+        if lock(&self.logged).insert(path.clone()) {
+            let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            (self.log)(&format!("error: {path}: {error}{hint}"));
+        }
     }
 
     /// The path of a file, for people.
@@ -193,9 +206,8 @@ impl Shared {
     fn lines(&self, place: &Place, after: u64) -> Result<Vec<(u64, Child)>> {
         match place {
             Place::Root => Ok(self.forest.root_children(after, LINES)),
-            Place::In(Spot { tree, node, .. }) => {
-                let lines = tree.children(*node, after, LINES)?;
-                let Place::In(spot) = place else { return Ok(Vec::new()) };
+            Place::In(spot) => {
+                let lines = spot.tree.children(spot.node, after, LINES)?;
                 Ok(lines.into_iter().map(|child| (spot.ino(child.node), child)).collect())
             }
         }
@@ -257,10 +269,6 @@ impl Shared {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Filesystem for Adapter {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
         for wanted in [
@@ -276,7 +284,7 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        self.shared.requests.lookup();
+        self.shared.requests.lookups.add(1);
         match self.shared.lookup(parent.0, name) {
             Ok((ino, stat)) => reply.entry(&FOR_GOOD, &self.shared.attributes(ino, &stat), Generation(0)),
             Err(error) => reply.error(self.shared.errno(parent.0, &error)),
@@ -284,7 +292,7 @@ impl Filesystem for Adapter {
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        self.shared.requests.getattr();
+        self.shared.requests.getattrs.add(1);
         match self.shared.stat(ino.0) {
             Ok(stat) => reply.attr(&FOR_GOOD, &self.shared.attributes(ino.0, &stat)),
             Err(error) => reply.error(self.shared.errno(ino.0, &error)),
@@ -325,7 +333,7 @@ impl Filesystem for Adapter {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.shared.requests.read();
+        self.shared.requests.reads.add(1);
         match self.shared.node(ino, |spot| spot.tree.read(spot.node, offset, size as usize)) {
             Ok(bytes) => reply.data(&bytes),
             Err(errno) => reply.error(errno),
@@ -333,7 +341,7 @@ impl Filesystem for Adapter {
     }
 
     fn readdir(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        self.shared.requests.readdir();
+        self.shared.requests.readdirs.add(1);
         let done = self
             .shared
             .list(ino.0, offset, |number, next, name, sort, _| reply.add(INodeNo(number), next, file_type(sort), name));
@@ -344,7 +352,7 @@ impl Filesystem for Adapter {
     }
 
     fn readdirplus(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
-        self.shared.requests.readdir();
+        self.shared.requests.readdirs.add(1);
         let shared = &self.shared;
         let done = shared.list(ino.0, offset, |number, next, name, sort, child| {
             let stat = match child {

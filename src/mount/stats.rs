@@ -1,60 +1,25 @@
 //! What a mount was asked: a few numbers for whoever wants to know whether it is as fast as it could be.
 
-use crate::tree::Counters;
+use crate::tree::{Count, Counters};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How often the kernel asked, by question.
 #[derive(Debug, Default)]
 pub struct Requests {
-    lookups: AtomicU64,
-    getattrs: AtomicU64,
-    readdirs: AtomicU64,
-    reads: AtomicU64,
-    failures: AtomicU64,
-    taken_back: AtomicU64,
-    advances: AtomicU64,
-}
-
-fn one_more(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
-impl Requests {
-    /// A name was looked up.
-    pub fn lookup(&self) {
-        one_more(&self.lookups);
-    }
-
-    /// Somebody asked what a number is.
-    pub fn getattr(&self) {
-        one_more(&self.getattrs);
-    }
-
-    /// A part of a directory was listed.
-    pub fn readdir(&self) {
-        one_more(&self.readdirs);
-    }
-
-    /// A part of a file was read.
-    pub fn read(&self) {
-        one_more(&self.reads);
-    }
-
-    /// A request was answered with an error.
-    pub fn failed(&self) {
-        one_more(&self.failures);
-    }
-
-    /// The kernel was told to forget a name or a number.
-    pub fn took_back(&self) {
-        one_more(&self.taken_back);
-    }
-
-    /// The root went on to another snapshot.
-    pub fn advanced(&self) {
-        one_more(&self.advances);
-    }
+    /// Names looked up.
+    pub lookups: Count,
+    /// Numbers asked about.
+    pub getattrs: Count,
+    /// Parts of directories listed.
+    pub readdirs: Count,
+    /// Parts of files read.
+    pub reads: Count,
+    /// Requests answered with an error.
+    pub failures: Count,
+    /// Names and numbers that the kernel was told to forget.
+    pub taken_back: Count,
+    /// Steps of a root to another snapshot.
+    pub advances: Count,
 }
 
 /// What `--stats` prints on unmount.
@@ -67,26 +32,24 @@ pub struct Summary<'a> {
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let sum =
-            |of_one: fn(&Counters) -> &AtomicU64| -> u64 { self.counters.iter().map(|one| of(of_one(one))).sum() };
+        let sum = |of_one: fn(&Counters) -> &Count| -> u64 { self.counters.iter().map(|one| of_one(one).get()).sum() };
         let requests = self.requests;
         write!(
             f,
             "served: {} lookups, {} attributes, {} listings, {} reads ({} bytes), {} errors; \
              read from the archive or decoded: {} files ({} bytes); answered from what was kept: {}; \
              followed: {} snapshots, {} names and numbers taken back",
-            of(&requests.lookups),
-            of(&requests.getattrs),
-            of(&requests.readdirs),
-            of(&requests.reads),
+            requests.lookups.get(),
+            requests.getattrs.get(),
+            requests.readdirs.get(),
+            requests.reads.get(),
             sum(|one| &one.served),
-            of(&requests.failures),
+            requests.failures.get(),
             sum(|one| &one.fetched),
             sum(|one| &one.fetched_bytes),
             sum(|one| &one.kept),
-            of(&requests.advances),
-            of(&requests.taken_back),
+            requests.advances.get(),
+            requests.taken_back.get(),
         )?;
         match self.peak {
             Some(peak) => write!(f, "; peak memory: {peak} KiB"),

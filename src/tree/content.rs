@@ -55,31 +55,42 @@ pub enum Key {
     Attachment(Id, u32),
 }
 
+/// A number that only grows, from any thread.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Counts `more` of them.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// How many there were.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// What was read so far, and from where.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Bytes handed out.
-    pub served: AtomicU64,
+    pub served: Count,
     /// Files read from the archive, or decoded.
-    pub fetched: AtomicU64,
+    pub fetched: Count,
     /// Bytes of them.
-    pub fetched_bytes: AtomicU64,
+    pub fetched_bytes: Count,
     /// Requests answered from what was kept.
-    pub kept: AtomicU64,
+    pub kept: Count,
 }
 
 impl Counters {
     /// Adds what another one counted.
     pub fn add(&self, other: &Counters) {
-        let pairs = [
-            (&self.served, &other.served),
-            (&self.fetched, &other.fetched),
-            (&self.fetched_bytes, &other.fetched_bytes),
-            (&self.kept, &other.kept),
-        ];
-        for (sum, more) in pairs {
-            sum.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
-        }
+        self.served.add(other.served.get());
+        self.fetched.add(other.fetched.get());
+        self.fetched_bytes.add(other.fetched_bytes.get());
+        self.kept.add(other.kept.get());
     }
 }
 
@@ -125,46 +136,39 @@ impl Shop {
         if length == 0 {
             return Ok(Vec::new());
         }
-        let bytes = match content {
-            Content::Blob(blob) => self.read_blob(blob, offset, length)?,
-            Content::Ranges(blob, ranges) => self.read_ranges(blob, ranges, offset, length)?,
-            Content::Memory(bytes) => bytes[offset as usize..offset as usize + length].to_vec(),
+        match content {
+            Content::Blob(blob) => self.read_blob(blob, offset, length),
+            Content::Ranges(blob, ranges) => self.read_ranges(blob, ranges, offset, length),
+            Content::Memory(bytes) => Ok(bytes[offset as usize..offset as usize + length].to_vec()),
             Content::Spool(file, _) => {
                 let mut buffer = vec![0; length];
                 file.read_exact_at(&mut buffer, offset)
                     .map_err(|error| Error::io("cannot read back a rendered file", error))?;
-                buffer
+                Ok(buffer)
             }
-        };
-        self.counters.served.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Ok(bytes)
+        }
     }
 
     /// Bytes of an email from `offset` on, `length` of them or up to the end: one question to the archive for most.
     ///
     /// Errors: [`Fault::Damaged`] if they do not hash to what they should.
     pub fn read_email(&self, row: Id, offset: u64, length: usize) -> Result<Vec<u8>> {
-        let bytes = match self.cut(Key::Email(row), offset, length) {
-            Some(bytes) => bytes,
-            None => match self.reader.email_bytes(row, self.whole_max())? {
-                EmailBytes::Whole(bytes) => {
-                    self.fetched(bytes.len());
-                    self.hand_out(Key::Email(row), bytes, offset, length)
-                }
-                EmailBytes::Large(blob) => {
-                    let length = blob.size.saturating_sub(offset).min(length as u64) as usize;
-                    self.read_large(&blob, offset, length)?
-                }
-            },
-        };
-        self.counters.served.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Ok(bytes)
+        if let Some(bytes) = self.cut(Key::Email(row), offset, length) {
+            return Ok(bytes);
+        }
+        match self.reader.email_bytes(row, self.whole_max())? {
+            EmailBytes::Whole(bytes) => Ok(self.hand_out(Key::Email(row), bytes, offset, length)),
+            EmailBytes::Large(blob) => {
+                let length = blob.size.saturating_sub(offset).min(length as u64) as usize;
+                self.read_large(&blob, offset, length)
+            }
+        }
     }
 
     /// All bytes of a file that has to be made, kept until others push them out.
     pub fn made(&self, key: Key, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Arc<Vec<u8>>> {
         if let Some(whole) = lock(&self.kept).files.get(&key) {
-            self.counters.kept.fetch_add(1, Ordering::Relaxed);
+            self.counters.kept.add(1);
             return Ok(Arc::clone(&whole.bytes));
         }
         let bytes = Arc::new(make()?);
@@ -181,26 +185,20 @@ impl Shop {
         length: usize,
         make: impl FnOnce() -> Result<Vec<u8>>,
     ) -> Result<Vec<u8>> {
-        let bytes = match self.cut(key, offset, length) {
-            Some(bytes) => bytes,
-            None => {
-                let bytes = make()?;
-                self.fetched(bytes.len());
-                self.hand_out(key, bytes, offset, length)
-            }
-        };
-        self.counters.served.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Ok(bytes)
+        match self.cut(key, offset, length) {
+            Some(bytes) => Ok(bytes),
+            None => Ok(self.hand_out(key, make()?, offset, length)),
+        }
     }
 
     /// The largest file that is held whole.
-    pub fn whole_max(&self) -> u64 {
+    fn whole_max(&self) -> u64 {
         WHOLE_MAX.min(self.limit / 2)
     }
 
     fn fetched(&self, bytes: usize) {
-        self.counters.fetched.fetch_add(1, Ordering::Relaxed);
-        self.counters.fetched_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.counters.fetched.add(1);
+        self.counters.fetched_bytes.add(bytes as u64);
     }
 
     fn read_ranges(&self, blob: &Blob, ranges: &[(u64, u64)], offset: u64, length: usize) -> Result<Vec<u8>> {
@@ -253,7 +251,7 @@ impl Shop {
     fn cut(&self, key: Key, offset: u64, length: usize) -> Option<Vec<u8>> {
         let mut kept = lock(&self.kept);
         let whole = kept.files.get_mut(&key)?;
-        self.counters.kept.fetch_add(1, Ordering::Relaxed);
+        self.counters.kept.add(1);
         let bytes = Arc::clone(&whole.bytes);
         whole.served += cut_len(&bytes, offset, length) as u64;
         if whole.served >= bytes.len() as u64 {
@@ -266,6 +264,7 @@ impl Shop {
 
     /// A part of what was just read; the whole is kept if there is more to it.
     fn hand_out(&self, key: Key, mut bytes: Vec<u8>, offset: u64, length: usize) -> Vec<u8> {
+        self.fetched(bytes.len());
         if offset == 0 && length >= bytes.len() {
             return bytes;
         }

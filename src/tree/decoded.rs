@@ -10,7 +10,7 @@ use super::mailboxes::Arrival;
 use super::node::{Node, SNAPSHOT_MAX, What};
 use super::view::View;
 use super::{Child, Sort, Stat, Tree, lock, name, no_such};
-use crate::archive::EmailBytes;
+use crate::archive::{EmailBytes, Listed};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::format::text::{self, Attachment};
 use crate::model::Id;
@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 const MESSAGES: u64 = 1 << 40;
 
 /// How much of a message is read for its subject.
-const HEAD: usize = 16 << 10;
+const HEAD: u64 = 16 << 10;
 
 /// Messages beyond this size are not decoded; their bytes are in `mail/`.
 const DECODE_MAX: u64 = 64 << 20;
@@ -67,14 +67,11 @@ impl Tree {
                 stat(Sort::Directory, 0, time, time, 2 + view.folders()?.children(None).len())
             }
             What::TextMailbox | What::AttachmentMailbox => {
-                let row = mailbox_of(node);
-                view.folders()?.get(row).ok_or_else(no_such)?;
-                let age = view.age(row)?;
-                let mut links = 2 + view.folders()?.children(Some(row)).len();
-                if node.what == What::AttachmentMailbox {
-                    // Counting the messages with attachments would decode them all; 1 says that nobody knows.
-                    links = 1;
-                }
+                view.folders()?.get(node.row).ok_or_else(no_such)?;
+                let age = view.age(node.row)?;
+                // Counting the messages with attachments would decode them all; 1 says that nobody knows.
+                let is_counted = node.what == What::TextMailbox;
+                let links = if is_counted { 2 + view.folders()?.children(Some(node.row)).len() } else { 1 };
                 stat(Sort::Directory, 0, age.deep, age.changed, links)
             }
             What::AttachmentFolder => {
@@ -103,7 +100,7 @@ impl Tree {
         if parent.what == What::AttachmentFolder {
             return Ok(self.parts(parent)?.into_iter().find(|line| line.name == name));
         }
-        let mailbox = (!matches!(parent.what, What::TextMail | What::AttachmentMail)).then(|| mailbox_of(parent));
+        let mailbox = mailbox_of(parent);
         if let Some(place) = view.folders()?.find(mailbox, name) {
             return Ok(mailbox_line(parent, place.id, name));
         }
@@ -113,7 +110,7 @@ impl Tree {
         // In a crowd the row stands in the name.
         let marked = stem.and_then(row_of);
         let arrivals = view.arrivals(mailbox)?;
-        let crowd = of_minute(&arrivals, minute);
+        let crowd = Arrival::of_minute(&arrivals, minute);
         let candidates: Vec<Id> = match marked.filter(|row| crowd.iter().any(|one| one.email == *row)) {
             Some(row) => vec![row],
             None if marked.is_some() => Vec::new(),
@@ -123,7 +120,8 @@ impl Tree {
         for row in candidates {
             let Some(listed) = view.message(mailbox, row)? else { continue };
             if self.message_name(view, parent, mailbox, Arrival { minute, email: row })? == name {
-                return self.decoded_line(parent, name.to_owned(), &listed);
+                let is_shown = self.shows(parent, &listed)?;
+                return Ok(is_shown.then(|| self.decoded_line(parent, name.to_owned(), &listed)));
             }
         }
         Ok(None)
@@ -142,13 +140,10 @@ impl Tree {
             lines.extend(self.parts(node)?.into_iter().filter(|line| line.cookie > after).take(limit));
             return Ok(());
         }
-        let folders = view.folders()?;
-        let mailbox = (!matches!(node.what, What::TextMail | What::AttachmentMail)).then(|| mailbox_of(node));
         if after < MESSAGES {
-            let places = rest(folders.children(mailbox), first_row(after), limit).filter_map(|id| folders.get(*id));
-            lines.extend(places.filter_map(|place| mailbox_line(node, place.id, &place.name)));
+            lines.extend(mailbox_lines(view, node, first_row(after), limit)?);
         }
-        let Some(mailbox) = mailbox else { return Ok(()) };
+        let Some(mailbox) = mailbox_of(node) else { return Ok(()) };
         let mut from = first_row(after.saturating_sub(MESSAGES));
         while lines.len() < limit {
             let page = view.messages(mailbox, from - 1, limit)?;
@@ -158,46 +153,46 @@ impl Tree {
                 if lines.len() == limit {
                     break;
                 }
-                let arrival = Arrival { minute: listed.received.div_euclid(60), email: listed.email };
-                if !is_text(node) && self.count(listed.email, listed.size)? == 0 {
-                    continue;
+                if self.shows(node, &listed)? {
+                    let name = self.message_name(view, node, mailbox, Arrival::of(&listed))?;
+                    lines.push(self.decoded_line(node, name, &listed));
                 }
-                let name = self.message_name(view, node, mailbox, arrival)?;
-                lines.extend(self.decoded_line(node, name, &listed)?);
             }
         }
         Ok(())
     }
 
-    /// The line of a message; none in `attachments/` if it has none.
-    fn decoded_line(&self, parent: Node, name: String, listed: &crate::archive::Listed) -> Result<Option<Child>> {
+    /// True for messages that have a line in a directory: in `attachments/` those with attachments.
+    fn shows(&self, parent: Node, listed: &Listed) -> Result<bool> {
+        Ok(is_text(parent) || self.count(listed.email, listed.size)? > 0)
+    }
+
+    /// The line of a message.
+    fn decoded_line(&self, parent: Node, name: String, listed: &Listed) -> Child {
         let row = listed.email;
-        let cookie = MESSAGES + cookie(row);
-        if is_text(parent) {
+        let stat = |sort: Sort, size: u64, links: u32| Stat {
+            sort,
+            size,
+            mtime: listed.received,
+            ctime: listed.received,
+            links,
+        };
+        let (node, sort, stat) = if is_text(parent) {
             let known = u32::try_from(row).ok().and_then(|row| lock(&self.decoded.sizes).get(&row).copied());
-            let stat = known.map(|size| Stat {
-                sort: Sort::File,
-                size: u64::from(size),
-                mtime: listed.received,
-                ctime: listed.received,
-                links: 1,
-            });
-            let node = Node { what: What::Text, snapshot: 0, row };
-            return Ok(Some(Child { name, node, cookie, stat, sort: Sort::File }));
-        }
-        if self.count(row, listed.size)? == 0 {
-            return Ok(None);
-        }
-        let node = Node { what: What::AttachmentFolder, snapshot: parent.snapshot, row };
-        let stat = Stat { sort: Sort::Directory, size: 0, mtime: listed.received, ctime: listed.received, links: 2 };
-        Ok(Some(Child { name, node, cookie, stat: Some(stat), sort: Sort::Directory }))
+            let stat = known.map(|size| stat(Sort::File, u64::from(size), 1));
+            (Node { what: What::Text, snapshot: 0, row }, Sort::File, stat)
+        } else {
+            let node = Node { what: What::AttachmentFolder, snapshot: parent.snapshot, row };
+            (node, Sort::Directory, Some(stat(Sort::Directory, 0, 2)))
+        };
+        Child { name, node, cookie: MESSAGES + cookie(row), stat, sort }
     }
 
     /// `2026-03-01 1204 Subject`, with `.txt` in `text/`; a row behind it where another one has that name.
     pub(super) fn message_name(&self, view: &View, parent: Node, mailbox: Id, arrival: Arrival) -> Result<String> {
         let extension = if is_text(parent) { ".txt" } else { "" };
         let arrivals = view.arrivals(mailbox)?;
-        let crowd = of_minute(&arrivals, arrival.minute);
+        let crowd = Arrival::of_minute(&arrivals, arrival.minute);
         let plain = self.plain_name(arrival, extension)?;
         let clashes = || -> Result<bool> {
             if view.folders()?.find(Some(mailbox), &plain).is_some() {
@@ -296,16 +291,16 @@ impl Tree {
     }
 
     fn count_attachments(&self, row: Id) -> Result<usize> {
-        let tolerant = |outcome: Result<usize>| match outcome {
-            Err(error) if matches!(error.kind, Fault::Damaged | Fault::Unreadable) => Ok(0),
-            outcome => outcome,
+        let head = self.reader.email_head(row, HEAD);
+        let count = match head.map(|head| text::may_have_attachments(&head)) {
+            Ok(true) => self.attached(row).map(|attached| attached.len()),
+            Ok(false) => Ok(0),
+            Err(error) => Err(error),
         };
-        tolerant((|| {
-            if !text::may_have_attachments(&self.reader.email_head(row, HEAD)?) {
-                return Ok(0);
-            }
-            Ok(self.attached(row)?.len())
-        })())
+        match count {
+            Err(error) if matches!(error.kind, Fault::Damaged | Fault::Unreadable) => Ok(0),
+            count => count,
+        }
     }
 
     fn attached(&self, row: Id) -> Result<Arc<[Attachment]>> {
@@ -342,13 +337,20 @@ fn is_text(node: Node) -> bool {
     matches!(node.what, What::TextMail | What::TextMailbox)
 }
 
-/// The mailbox that a directory shows.
-fn mailbox_of(node: Node) -> Id {
-    node.row
+/// The mailbox whose messages lie in a directory; none at the top.
+fn mailbox_of(node: Node) -> Option<Id> {
+    (!matches!(node.what, What::TextMail | What::AttachmentMail)).then_some(node.row)
+}
+
+/// The directories of mailboxes in a directory, from a row on.
+pub(super) fn mailbox_lines(view: &View, parent: Node, from: Id, limit: usize) -> Result<Vec<Child>> {
+    let folders = view.folders()?;
+    let places = rest(folders.children(mailbox_of(parent)), from, limit).filter_map(|id| folders.get(*id));
+    Ok(places.filter_map(|place| mailbox_line(parent, place.id, &place.name)).collect())
 }
 
 /// The directory of a mailbox; in `attachments/` only of those whose row fits into the number of an inode.
-pub(super) fn mailbox_line(parent: Node, mailbox: Id, name: &str) -> Option<Child> {
+fn mailbox_line(parent: Node, mailbox: Id, name: &str) -> Option<Child> {
     let what = if is_text(parent) { What::TextMailbox } else { What::AttachmentMailbox };
     if what == What::AttachmentMailbox && mailbox > SNAPSHOT_MAX {
         return None;
@@ -356,13 +358,6 @@ pub(super) fn mailbox_line(parent: Node, mailbox: Id, name: &str) -> Option<Chil
     let snapshot = if is_text(parent) { parent.snapshot } else { mailbox };
     let node = Node { what, snapshot, row: mailbox };
     Some(Child { name: name.to_owned(), node, cookie: cookie(mailbox), stat: None, sort: Sort::Directory })
-}
-
-/// Those that came in this minute.
-fn of_minute(arrivals: &[Arrival], minute: i64) -> &[Arrival] {
-    let from = arrivals.partition_point(|one| one.minute < minute);
-    let to = arrivals.partition_point(|one| one.minute <= minute);
-    &arrivals[from..to]
 }
 
 /// The row that a name ends with. A subject that ends so too is marked with its own row, whether it clashes or not.

@@ -1,6 +1,7 @@
 //! Following an archive that somebody imports into: the root goes on to the newest snapshot, and what changed on the way
 //! can be told directory by directory, so that whoever remembers names and numbers forgets just those.
 
+use super::decoded::mailbox_lines;
 use super::mailboxes::Arrival;
 use super::node::{Node, What};
 use super::view::View;
@@ -26,6 +27,15 @@ pub struct Advance {
     snapshots: Option<Vec<String>>,
 }
 
+/// What [`Tree::follow`] found.
+pub enum Followed {
+    /// Nothing that the tree would show.
+    Nothing,
+    /// Another file stands at the archive's path, or none: the tree goes on showing the old one.
+    Replaced,
+    Moved(Advance),
+}
+
 /// What an [`Advance`] changed in one directory.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -40,17 +50,17 @@ pub struct Difference {
 impl Tree {
     /// Takes the root to the newest snapshot, if there is a newer one than it shows. A tree that was opened at a
     /// certain snapshot stays there. Cheap where nobody wrote to the archive since the last call.
-    pub fn follow(&self) -> Result<Option<Advance>> {
+    pub fn follow(&self) -> Result<Followed> {
+        let Some(trace) = self.reader.trace() else { return Ok(Followed::Replaced) };
         if !matches!(self.options.at, At::Latest) {
-            return Ok(None);
+            return Ok(Followed::Nothing);
         }
-        let Some(trace) = self.reader.trace() else { return Ok(None) };
         let mut watch = lock(&self.watch);
         // Without snapshots nothing says that a writer is done but that it has stopped writing for a while.
         let is_settled = self.reader.has_index() || watch.last == Some(trace);
         watch.last = Some(trace);
         if watch.followed == Some(trace) || !is_settled {
-            return Ok(None);
+            return Ok(Followed::Nothing);
         }
         watch.followed = Some(trace);
         drop(watch);
@@ -60,14 +70,15 @@ impl Tree {
         let same_snapshots = old.snapshots.iter().map(|one| one.id).eq(new.snapshots.iter().map(|one| one.id));
         let moved = new.root.moment != old.root.moment || new.root.moment == Moment::Current;
         if !moved && same_snapshots {
-            return Ok(None);
+            return Ok(Followed::Nothing);
         }
         // Without news at the root its view stays, and with it all that it has loaded.
         let root = if moved { Arc::clone(&new.root) } else { Arc::clone(&old.root) };
         let now = Arc::new(Now { root: Arc::clone(&root), snapshots: new.snapshots });
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = now;
         let names = || old.snapshots.iter().map(|one| one.name.clone()).collect();
-        Ok(Some(Advance { old: Arc::clone(&old.root), new: root, snapshots: (!same_snapshots).then(names) }))
+        let snapshots = (!same_snapshots).then(names);
+        Ok(Followed::Moved(Advance { old: Arc::clone(&old.root), new: root, snapshots }))
     }
 
     /// What an advance changed in a directory.
@@ -85,7 +96,7 @@ impl Tree {
                 self.mailbox_difference(advance, directory, from, to)?
             }
             _ => {
-                let lines = |view: &View| self.all_lines(view, directory, u64::MAX);
+                let lines = |view: &View| self.all_lines(view, directory);
                 self.lines_difference(advance, lines(old)?, lines(new)?)?
             }
         };
@@ -106,8 +117,8 @@ impl Tree {
         Difference { names, listing: true, nodes: vec![directory] }
     }
 
-    /// Lines of a directory up to a cookie; none of one that is not there.
-    fn all_lines(&self, view: &View, directory: Node, up_to: u64) -> Result<Vec<Child>> {
+    /// All lines of a directory; none of one that is not there.
+    fn all_lines(&self, view: &View, directory: Node) -> Result<Vec<Child>> {
         let mut lines: Vec<Child> = Vec::new();
         loop {
             let after = lines.last().map_or(0, |last| last.cookie);
@@ -116,9 +127,6 @@ impl Tree {
                 Ok(page) => lines.extend(page),
                 Err(error) if is_absence(&error) => return Ok(lines),
                 Err(error) => return Err(error),
-            }
-            if lines.last().is_some_and(|last| last.cookie > up_to) {
-                return Ok(lines);
             }
         }
     }
@@ -153,12 +161,7 @@ impl Tree {
         let (old, new) = (&*advance.old, &*advance.new);
         let mut difference = Difference::default();
         if directory.what != What::Cur {
-            // The directories in it; messages have higher cookies.
-            let lines = |view: &View| -> Result<Vec<Child>> {
-                let folders = view.folders()?;
-                let places = folders.children(Some(directory.row)).iter().filter_map(|id| folders.get(*id));
-                Ok(places.filter_map(|place| super::decoded::mailbox_line(directory, place.id, &place.name)).collect())
-            };
+            let lines = |view: &View| mailbox_lines(view, directory, 0, usize::MAX);
             difference = self.lines_difference(advance, lines(old)?, lines(new)?)?;
         }
         let (left, came) = self.reader.changes_of_mailbox(directory.row, from, to)?;
@@ -170,18 +173,14 @@ impl Tree {
             return Ok(difference);
         }
         // A name may depend on who else came in its minute. Flags do not matter here.
-        let minute = |listed: &Listed| listed.received.div_euclid(60);
-        let rows = |all: &[Listed]| all.iter().map(|one| (minute(one), one.email)).collect::<BTreeSet<_>>();
-        let (left, came) = (rows(&left), rows(&came));
-        let minutes: BTreeSet<i64> = left.symmetric_difference(&came).map(|(minute, _)| *minute).collect();
+        let arrivals = |all: &[Listed]| all.iter().map(Arrival::of).collect::<BTreeSet<_>>();
+        let (left, came) = (arrivals(&left), arrivals(&came));
+        let minutes: BTreeSet<i64> = left.symmetric_difference(&came).map(|one| one.minute).collect();
         for minute in &minutes {
             let names = |view: &View| -> Result<HashMap<String, Id>> {
                 let arrivals = view.arrivals(directory.row)?;
-                let from = arrivals.partition_point(|one| one.minute < *minute);
-                let crowd = arrivals[from..].iter().take_while(|one| one.minute == *minute);
-                crowd
-                    .map(|one: &Arrival| Ok((self.message_name(view, directory, directory.row, *one)?, one.email)))
-                    .collect()
+                let crowd = Arrival::of_minute(&arrivals, *minute).iter();
+                crowd.map(|one| Ok((self.message_name(view, directory, directory.row, *one)?, one.email))).collect()
             };
             let now = names(new)?;
             difference

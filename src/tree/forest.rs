@@ -4,7 +4,8 @@
 //! archive's name, so that numbers are the same at the next mount. An archive is opened when somebody first looks into
 //! its directory.
 
-use super::{Child, Counters, INO_BITS, Node, Options, Sort, Stat, Tree, lock, name, no_such};
+use super::node::INO_BITS;
+use super::{Child, Counters, Node, Options, Sort, Stat, Tree, file_time, lock, name, no_such};
 use crate::archive::Reader;
 use crate::error::Result;
 use crate::model::Digest;
@@ -54,6 +55,12 @@ pub struct Spot {
 }
 
 impl Spot {
+    /// The node of this tree that a number stands for; none for a number of another tree.
+    pub fn node_of(&self, ino: u64) -> Option<Node> {
+        let (slot, node) = split(ino);
+        node.filter(|_| slot == self.slot)
+    }
+
     /// The inode number of another node of this tree.
     pub fn ino(&self, node: Node) -> u64 {
         self.slot << INO_BITS | node.ino()
@@ -201,23 +208,22 @@ impl Forest {
         if ino == ROOT && !self.sources.is_empty() {
             return Ok(Place::Root);
         }
-        let slot = ino >> INO_BITS;
-        let node = Node::from_ino(ino & ((1 << INO_BITS) - 1)).ok_or_else(no_such)?;
-        Ok(Place::In(Spot { tree: self.tree(slot)?, node, slot }))
+        let (slot, node) = split(ino);
+        Ok(Place::In(Spot { node: node.ok_or_else(no_such)?, tree: self.tree(slot)?, slot }))
     }
 
     /// What the directory of the archives is.
     pub fn root_stat(&self) -> Stat {
         let slots = self.slots();
-        let newest = slots.values().map(|slot| modified(&slot.path)).max().unwrap_or(1);
+        let newest = slots.values().map(|slot| file_time(&slot.path)).max().unwrap_or(1);
         Stat { sort: Sort::Directory, size: 0, mtime: newest, ctime: newest, links: 2 + slots.len() as u32 }
     }
 
     /// What the directory of one of several archives is, if this is the number of one: the same before and after it is
     /// opened.
     pub fn archive_stat(&self, ino: u64) -> Option<Stat> {
-        let number = ino >> INO_BITS;
-        let is_root = number != 0 && ino == root_of(number);
+        let (number, node) = split(ino);
+        let is_root = number != 0 && node == Some(Node::ROOT);
         if is_root { self.slots().get(&number).and_then(|slot| line(number, slot).stat) } else { None }
     }
 
@@ -241,6 +247,11 @@ impl Forest {
     }
 }
 
+/// An inode number as the slot of its archive and the node in its tree.
+fn split(ino: u64) -> (u64, Option<Node>) {
+    (ino >> INO_BITS, Node::from_ino(ino & ((1 << INO_BITS) - 1)))
+}
+
 /// The number of an archive's root directory.
 fn root_of(slot: u64) -> u64 {
     slot << INO_BITS | Node::ROOT.ino()
@@ -248,7 +259,7 @@ fn root_of(slot: u64) -> u64 {
 
 /// The line of an archive: what its file says, as it need not be opened for that.
 fn line(number: u64, slot: &Slot) -> Child {
-    let time = modified(&slot.path);
+    let time = file_time(&slot.path);
     let stat = Stat { sort: Sort::Directory, size: 0, mtime: time, ctime: time, links: 1 };
     Child { name: slot.name.clone(), node: Node::ROOT, cookie: number, stat: Some(stat), sort: Sort::Directory }
 }
@@ -272,9 +283,4 @@ fn is_archive(path: &Path) -> bool {
 
 fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn modified(path: &Path) -> i64 {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).map_or(1, |meta| meta.mtime())
 }

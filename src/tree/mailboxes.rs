@@ -58,6 +58,20 @@ pub struct Arrival {
     pub email: Id,
 }
 
+impl Arrival {
+    /// That of a listed message.
+    pub fn of(listed: &Listed) -> Arrival {
+        Arrival { minute: listed.received.div_euclid(60), email: listed.email }
+    }
+
+    /// Those that came in this minute.
+    pub fn of_minute(arrivals: &[Arrival], minute: i64) -> &[Arrival] {
+        let from = arrivals.partition_point(|one| one.minute < minute);
+        let to = arrivals.partition_point(|one| one.minute <= minute);
+        &arrivals[from..to]
+    }
+}
+
 impl Default for Mail {
     fn default() -> Mail {
         Mail {
@@ -135,7 +149,7 @@ impl View {
             if page.is_empty() {
                 break;
             }
-            arrivals.extend(page.iter().map(|one| Arrival { minute: one.received.div_euclid(60), email: one.email }));
+            arrivals.extend(page.iter().map(Arrival::of));
         }
         arrivals.sort_unstable();
         arrivals.shrink_to_fit();

@@ -17,19 +17,21 @@ mod view;
 mod views;
 pub mod walk;
 
-pub use content::Counters;
-pub use follow::{Advance, Difference};
-pub use node::{INO_BITS, Node};
+pub use content::{Count, Counters};
+pub use follow::{Advance, Difference, Followed};
+pub use node::Node;
 pub use views::Views;
 
-use crate::archive::{At, Moment, Reader, epoch};
+pub(crate) use crate::archive::lock;
+use crate::archive::{At, Moment, Reader, Snapshot, epoch};
 use crate::error::{Error, Kind as Fault, Result};
 use content::{Content, Shop};
 use lru::LruCache;
 use node::{SNAPSHOT_MAX, What};
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use view::View;
 
 /// How mailboxes are arranged below `mail/`.
@@ -159,11 +161,6 @@ impl Tree {
         &self.reader
     }
 
-    /// True if another file stands at the archive's path now, or none.
-    pub fn is_replaced(&self) -> bool {
-        self.reader.trace().is_none()
-    }
-
     /// What was read so far.
     pub fn counters(&self) -> &Counters {
         &self.shop.counters
@@ -217,14 +214,13 @@ impl Tree {
 
     /// The bytes of a file from `offset` on, `length` of them or up to the end.
     pub fn read(&self, node: Node, offset: u64, length: usize) -> Result<Vec<u8>> {
-        match node.what {
+        let bytes = match node.what {
             What::Email => self.shop.read_email(node.row, offset, length),
             What::Text | What::Attachment => self.read_decoded(node, offset, length),
-            _ => {
-                let content = self.content(node)?;
-                self.shop.read(&content, offset, length)
-            }
-        }
+            _ => self.shop.read(&*self.content(node)?, offset, length),
+        }?;
+        self.counters().served.add(bytes.len() as u64);
+        Ok(bytes)
     }
 
     /// The target of a link.
@@ -260,22 +256,23 @@ impl Tree {
 
 impl Now {
     fn take(reader: &Arc<Reader>, at: At) -> Result<Now> {
-        let moment = reader.resolve(at)?;
-        let snapshots = snapshot_directories(reader)?;
+        let snapshots = reader.snapshots()?;
+        let moment = reader.resolve_among(&snapshots, at)?;
+        let snapshots = snapshot_directories(snapshots);
         let time = match moment {
             Moment::Snapshot(id) => snapshots.iter().find(|snapshot| snapshot.id == id).map(|snapshot| snapshot.time),
             Moment::Current => None,
         };
-        let time = time.filter(|time| *time != 0).unwrap_or_else(|| file_time(reader));
+        let time = time.filter(|time| *time != 0).unwrap_or_else(|| file_time(reader.path()));
         Ok(Now { root: Arc::new(View::new(Arc::clone(reader), moment, time)), snapshots })
     }
 }
 
 /// The directories of `.snapshots`: every snapshot that has ended, by the time at which it had.
-fn snapshot_directories(reader: &Reader) -> Result<Vec<SnapshotDir>> {
+fn snapshot_directories(snapshots: Vec<Snapshot>) -> Vec<SnapshotDir> {
     let mut taken: HashMap<String, ()> = HashMap::new();
     let mut directories = Vec::new();
-    for snapshot in reader.snapshots()? {
+    for snapshot in snapshots {
         let Some(ended) =
             snapshot.ended.filter(|_| snapshot.state != "running" && (1..=SNAPSHOT_MAX).contains(&snapshot.id))
         else {
@@ -290,19 +287,15 @@ fn snapshot_directories(reader: &Reader) -> Result<Vec<SnapshotDir>> {
         taken.insert(name.clone(), ());
         directories.push(SnapshotDir { id: snapshot.id, name, time });
     }
-    Ok(directories)
+    directories
 }
 
-/// When the archive file was last written, in seconds since 1970.
-fn file_time(reader: &Reader) -> i64 {
+/// When the file of an archive was last written, in seconds since 1970.
+fn file_time(archive: &Path) -> i64 {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(reader.path()).map_or(1, |meta| meta.mtime())
+    std::fs::metadata(archive).map_or(1, |meta| meta.mtime())
 }
 
 fn no_such() -> Error {
     Error::new(Fault::NotFound, "no such file or directory in the archive")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
