@@ -157,6 +157,16 @@ def positive(text):
     return int(text)
 
 
+def listed(known):
+    """A parser of 'a,b' where both are in `known`."""
+    def parse(text):
+        names = text.split(",")
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not one of {', '.join(known)}")
+        return names
+    return parse
+
+
 def make_maildir(args, work):
     note("making the Maildir")
     source = work / "Maildir"
