@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::{Container, Entry, Item, Kind, Omission, SourceIdent};
 
 pub mod filter;
+pub mod imap;
 pub mod maildir;
 pub mod managesieve;
 pub mod roles;

@@ -10,7 +10,7 @@ use super::report::Report;
 use super::store::{Dying, Fate, Place, Store};
 use super::survey::{Survey, survey};
 use crate::archive::{Ledger, State, Writer};
-use crate::error::Result;
+use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Entry, Kind, Omission, Outcome};
 use crate::source::{Scope, Source};
 use std::collections::HashMap;
@@ -45,6 +45,21 @@ pub struct Done {
     pub report: Report,
     pub snapshot: Option<i64>,
     pub state: State,
+    /// Why the run ended before its end, if not by the user: the source was lost. What was stored until then is kept.
+    pub lost: Option<Error>,
+}
+
+/// How the part of a run ended that fetches.
+enum End {
+    Complete,
+    Interrupted,
+    /// The source was lost.
+    Lost(Error),
+}
+
+/// True if after this error nothing more will come of a source, however often it is asked in this run.
+pub(super) fn is_final(error: &Error) -> bool {
+    error.is_transient() || matches!(error.kind, Fault::Credentials | Fault::Interrupted)
 }
 
 /// Imports a source into an archive.
@@ -54,21 +69,22 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
     survey.guard(options)?;
     let run = writer.begin_run(source.ident(), options.allow_source_change)?;
     let ids = containers::store(&mut writer, &survey.wanted_containers(), &mut survey.report)?;
-    let interrupted = apply(source, &mut writer, &mut survey, &ids, progress)?;
-    if !interrupted {
+    let end = apply(source, &mut writer, &mut survey, &ids, progress)?;
+    if matches!(end, End::Complete) {
         remove(&mut writer, &mut survey, &ids, source)?;
     }
     let mut report = survey.report;
     for (kind, changes) in writer.changes() {
         report.removed.insert(kind.token(), changes.removed);
     }
-    let state = match (interrupted, report.is_complete()) {
-        (true, _) => State::Interrupted,
-        (false, true) => State::Complete,
-        (false, false) => State::Partial,
+    let (state, lost) = match end {
+        End::Complete if report.is_complete() => (State::Complete, None),
+        End::Complete => (State::Partial, None),
+        End::Interrupted => (State::Interrupted, None),
+        End::Lost(error) => (State::Interrupted, Some(error)),
     };
     writer.finish(state, &report.summary_json())?;
-    Ok(Done { report, snapshot: Some(run), state })
+    Ok(Done { report, snapshot: Some(run), state, lost })
 }
 
 /// What an import would do, without writing anything.
@@ -93,17 +109,17 @@ pub fn dry_run(
     for (kind, count) in gone {
         *report.removed.entry(kind.token()).or_default() += count as u64;
     }
-    Ok(Done { report: survey.report, snapshot: None, state: State::Complete })
+    Ok(Done { report: survey.report, snapshot: None, state: State::Complete, lost: None })
 }
 
-/// Touches and fetches. Gives true if the user interrupted it.
+/// Touches and fetches.
 fn apply(
     source: &mut dyn Source,
     writer: &mut Writer,
     survey: &mut Survey,
     ids: &Ids,
     progress: &dyn Progress,
-) -> Result<bool> {
+) -> Result<End> {
     let join = source.join();
     progress.expect(survey.works.iter().map(|work| work.plan.fetch.len() as u64).sum());
     let mut recognition = Recognition::new(survey);
@@ -129,15 +145,16 @@ fn apply(
             let part = std::mem::replace(&mut fetch, rest);
             let part = recognition.take_known(source, work, part, &mut store, &mut survey.report, progress)?;
             let fetched = Fetched { source, scope: &work.scope, row, recognition: &mut recognition };
-            if fetch_part(fetched, part, &mut store, &mut survey.report, progress)? {
-                return Ok(true);
+            match fetch_part(fetched, part, &mut store, &mut survey.report, progress)? {
+                End::Complete => {}
+                end => return Ok(end),
             }
         }
         if survey.report.failed() == failed_before {
             store.writer.set_cursor(row, &work.cursor)?;
         }
     }
-    Ok(false)
+    Ok(End::Complete)
 }
 
 /// Where a part of a fetch comes from.
@@ -154,26 +171,29 @@ fn fetch_part(
     store: &mut Store<'_>,
     report: &mut Report,
     progress: &dyn Progress,
-) -> Result<bool> {
+) -> Result<End> {
     let mut asked: HashMap<Box<str>, Entry> = part.iter().map(|entry| (entry.key.clone(), entry.clone())).collect();
-    let mut contents: HashMap<Box<str>, Box<str>> = part
-        .iter()
-        .filter_map(|entry| Some((entry.key.clone(), source.content(&entry.rev)?.into())))
-        .collect();
+    let mut contents: HashMap<Box<str>, Box<str>> =
+        part.iter().filter_map(|entry| Some((entry.key.clone(), source.content(&entry.rev)?.into()))).collect();
     let mut failures: Vec<(Entry, Outcome, String)> = Vec::new();
     let mut fatal = None;
-    let mut interrupted = false;
+    let mut end = End::Complete;
     match source.fetch(scope, part) {
+        Err(error) if is_final(&error) => end = End::Lost(error),
         Err(error) => {
             let reason = error.to_string();
             failures.extend(asked.drain().map(|(_, entry)| (entry, Outcome::Failed, reason.clone())));
         }
         Ok(items) => pipeline::run(items, |ready| {
             if progress.interrupted() {
-                interrupted = true;
+                end = End::Interrupted;
                 return false;
             }
             match ready {
+                Err(failure) if is_final(&failure.error) => {
+                    end = End::Lost(failure.error);
+                    return false;
+                }
                 Err(failure) => {
                     if let Some(entry) = asked.remove(&failure.key) {
                         let outcome = if failure.vanished { Outcome::Skipped } else { Outcome::Failed };
@@ -225,13 +245,17 @@ fn fetch_part(
     if let Some(error) = fatal {
         return Err(error);
     }
-    if !interrupted {
+    if matches!(end, End::Complete) {
         failures.extend(asked.into_values().map(|entry| (entry, Outcome::Failed, "not handed over".to_owned())));
     }
     for (entry, outcome, reason) in failures {
         report.not_stored(Omission { kind: scope.kind, reason, position: source.position(scope, &entry), outcome });
     }
-    Ok(interrupted)
+    // Whoever interrupts a run interrupts the source's waiting as well.
+    Ok(match end {
+        End::Lost(error) if error.kind == Fault::Interrupted => End::Interrupted,
+        end => end,
+    })
 }
 
 /// Counts what became of an item.

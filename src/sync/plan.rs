@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn the_same_bytes_under_another_revision_are_touched() {
-        let mut comparison = Comparison::new(vec![entry("a", "1+")], Unnamed::Gone, &|known, listed| listed.starts_with(known));
+        let mut comparison =
+            Comparison::new(vec![entry("a", "1+")], Unnamed::Gone, &|known, listed| listed.starts_with(known));
         comparison.known("a", "1", 1, |_| true);
         let plan = comparison.finish();
         assert_eq!((plan.fetch.len(), plan.touch.len(), &*plan.touch[0].entry.rev), (0, 1, "1+"));

@@ -8,7 +8,7 @@ use super::import::{Progress, count};
 use super::report::Report;
 use super::store::{Place, Store};
 use super::survey::{Contents, Survey, Work};
-use crate::error::{Kind as Fault, Result};
+use crate::error::Result;
 use crate::format::mail;
 use crate::model::{Entry, Id, Kind};
 use crate::source::Source;
@@ -56,12 +56,8 @@ impl Recognition {
         if suspects.is_empty() {
             return Ok(unknown);
         }
-        let heads = match source.message_ids(&work.scope, &suspects) {
-            Ok(heads) => heads,
-            Err(error) if error.kind == Fault::Interrupted => return Err(error),
-            // They are fetched like any other, or fail like any other.
-            Err(_) => vec![None; suspects.len()],
-        };
+        // If they cannot be told, the messages are fetched like any other, or fail like any other.
+        let heads = source.message_ids(&work.scope, &suspects).unwrap_or_default();
         for (entry, head) in suspects.into_iter().zip(heads.into_iter().chain(std::iter::repeat(None))) {
             let found = match head {
                 Some(head) => self.same_message(&entry.rev, &head, store)?,

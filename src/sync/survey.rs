@@ -1,7 +1,7 @@
 //! Looking before anything is written: what a source names, compared with what is known of it.
 
 use super::containers::Ids;
-use super::import::{Options, Progress};
+use super::import::{Options, Progress, is_final};
 use super::plan::{Comparison, Gone, Plan};
 use super::report::Report;
 use super::store::{Dying, attrs_of, container_of};
@@ -157,7 +157,8 @@ impl Survey {
         progress.step(&format!("listing {}", scope.key));
         let listing = match source.list(&scope, known.map_or("", |known| known.cursor.as_str())) {
             Ok(listing) => listing,
-            Err(error) if error.kind == Fault::Interrupted => return Err(error),
+            // Nothing was written yet, and no other scope would fare better.
+            Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
                 let position = scope.key.clone();
                 self.report.remark(scope.kind, "failed", format!("not listed: {error}"), position.clone());

@@ -79,7 +79,10 @@ pub(super) fn list(file: &ExportFile, automap: bool, spool: &mut Spool, cursor: 
     let containers = containers(&entries, automap);
     let settled = handle.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
     let cursor = if settled { now } else { String::new() };
-    Ok(Listed { listing: Listing { containers, entries, omissions, unchanged: false, unnamed: Unnamed::Kept, cursor }, plain })
+    Ok(Listed {
+        listing: Listing { containers, entries, omissions, unchanged: false, unnamed: Unnamed::Kept, cursor },
+        plain,
+    })
 }
 
 /// Hands over messages of an mbox.
