@@ -149,6 +149,13 @@ impl Error {
         }
     }
 
+    /// True if the same thing may succeed a little later: a line that broke, a server that is away or wants to be left
+    /// in peace. False for refused certificates, refused credentials and violations of a protocol.
+    pub fn is_transient(&self) -> bool {
+        let is_io = self.cause.as_deref().is_some_and(|cause| cause.is::<std::io::Error>());
+        self.kind == Kind::Connection && is_io
+    }
+
     /// What to do next, if there is something to say.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()

@@ -160,7 +160,8 @@ pub struct Attrs {
 pub struct Entry {
     /// Identity within the scope. Entries of a scope have distinct keys.
     pub key: Box<str>,
-    /// Changes when the bytes do. A known entry with the same `rev` is not fetched again.
+    /// Changes when the bytes do. A known entry with the same `rev` is not fetched again. Empty where the listing knows
+    /// that the bytes of a known item stand, and did not ask more.
     pub rev: Box<str>,
     /// What the source needs to find the bytes again (a file name, an offset). Nobody else reads it.
     pub locator: Box<str>,

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// A batch is committed when it holds this many items. With what was read ahead for the next one
 /// (`sync::pipeline`) that is at most 256: what a killed run has to read again.
-const BATCH_ITEMS: u64 = 192;
+const BATCH_ITEMS: u64 = 128;
 /// … or this many bytes, of the 64 MiB that may have to be read again.
 const BATCH_BYTES: u64 = 40 << 20;
 /// The log is written through and copied into the file when it holds about this many bytes of items: what a power cut

@@ -74,10 +74,18 @@ pub struct Network {
     allow_cleartext: bool,
     /// How many threads may work at once; 0 for as many as there are processors
     #[arg(short = 'j', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    pub threads: u32,
+    threads: u32,
 }
 
 impl Network {
+    /// How many threads may work at once.
+    pub fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads as usize,
+        }
+    }
+
     /// The account that these flags describe. Finds the secret, so it may run a command or ask at the terminal.
     pub fn account(&self, service: Service, auth: &Auth, ui: &Ui) -> Result<Account> {
         let mut endpoint = Endpoint::parse(&self.url, service)?;

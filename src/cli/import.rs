@@ -6,6 +6,7 @@ use crate::archive::{Blank, Reader, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::protocol::net::Service;
 use crate::source::filter::Filter;
+use crate::source::imap::{Imap, ImapOptions};
 use crate::source::maildir::{Layout, Maildir, MaildirOptions};
 use crate::source::managesieve::ManageSieve;
 use crate::source::takeout::{Takeout, TakeoutOptions};
@@ -21,6 +22,8 @@ pub enum Source {
     Maildir(MaildirArgs),
     /// A Google Takeout folder, or any tree of .mbox, .ics and .vcf files
     Takeout(TakeoutArgs),
+    /// The mail on a server (IMAP)
+    Imap(ImapArgs),
     /// The Sieve scripts on a mail server (ManageSieve)
     #[command(name = "managesieve")]
     ManageSieve(ManageSieveArgs),
@@ -32,18 +35,8 @@ pub struct MaildirArgs {
     maildir: PathBuf,
     /// The archive; made if it is missing
     archive: PathBuf,
-    /// Import only folders whose name matches this regular expression (may be repeated)
-    #[arg(long, value_name = "RE", conflicts_with = "folder", help_heading = "Folders")]
-    include: Vec<String>,
-    /// Leave out folders whose name matches this regular expression (may be repeated)
-    #[arg(long, value_name = "RE", conflicts_with = "folder", help_heading = "Folders")]
-    exclude: Vec<String>,
-    /// Import only the folder with exactly this name (may be repeated)
-    #[arg(long, value_name = "NAME", help_heading = "Folders")]
-    folder: Vec<String>,
-    /// Do not guess the role of a folder from its name
-    #[arg(long, help_heading = "Folders")]
-    noautomap: bool,
+    #[command(flatten)]
+    folders: FolderArgs,
     /// Import messages marked as deleted too, with the keyword $deleted
     #[arg(long)]
     include_deleted: bool,
@@ -77,6 +70,62 @@ pub struct TakeoutArgs {
     common: Common,
     #[command(flatten)]
     _local: Local,
+}
+
+#[derive(Args)]
+pub struct ImapArgs {
+    /// The archive; made if it is missing
+    archive: PathBuf,
+    #[command(flatten)]
+    folders: FolderArgs,
+    /// Leave out the folder with this role: all, archive, drafts, flagged, important, junk, sent, trash (may be repeated)
+    #[arg(long, value_name = "ROLE", help_heading = "Folders")]
+    exclude_special: Vec<String>,
+    /// Import only folders that the user is subscribed to
+    #[arg(long, help_heading = "Folders")]
+    subscribed_only: bool,
+    /// Import messages marked as deleted too, with the keyword $deleted
+    #[arg(long)]
+    include_deleted: bool,
+    /// Ask for so many messages ahead; what a cut line can cost
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=10_000), help_heading = "Connection")]
+    fetch_batch: u64,
+    /// Use at most so many connections, 1 to 8; as many as there are processors unless said otherwise
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=8), help_heading = "Connection")]
+    imap_connections: Option<u64>,
+    /// Ask the server to compress what it sends
+    #[arg(long, help_heading = "Connection")]
+    compress: bool,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    auth: Auth,
+    #[command(flatten)]
+    network: Network,
+}
+
+/// Which folders are taken.
+#[derive(Args)]
+#[command(next_help_heading = "Folders")]
+struct FolderArgs {
+    /// Import only folders whose name matches this regular expression (may be repeated)
+    #[arg(long, value_name = "RE", conflicts_with = "folder")]
+    include: Vec<String>,
+    /// Leave out folders whose name matches this regular expression (may be repeated)
+    #[arg(long, value_name = "RE", conflicts_with = "folder")]
+    exclude: Vec<String>,
+    /// Import only the folder with exactly this name (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    folder: Vec<String>,
+    /// Do not guess the role of a folder from its name
+    #[arg(long)]
+    noautomap: bool,
+}
+
+impl FolderArgs {
+    fn filter(&self) -> Result<Filter> {
+        Filter::new(&self.include, &self.exclude, &self.folder)
+    }
 }
 
 #[derive(Args)]
@@ -144,7 +193,7 @@ impl Source {
     pub fn run(self, ui: &Ui) -> Result<()> {
         match self {
             Source::Maildir(args) => {
-                let filter = Filter::new(&args.include, &args.exclude, &args.folder)?;
+                let filter = args.folders.filter()?;
                 let layout = match args.layout {
                     LayoutArg::Auto => Layout::Auto,
                     LayoutArg::MaildirPlusPlus => Layout::MaildirPlusPlus,
@@ -153,7 +202,7 @@ impl Source {
                 let spool = spool(&args.archive);
                 let options = MaildirOptions {
                     filter,
-                    noautomap: args.noautomap,
+                    noautomap: args.folders.noautomap,
                     include_deleted: args.include_deleted,
                     layout,
                     spool,
@@ -163,6 +212,22 @@ impl Source {
             Source::Takeout(args) => {
                 let options = TakeoutOptions { noautomap: args.noautomap, spool: spool(&args.archive) };
                 run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(None), ui)
+            }
+            Source::Imap(args) => {
+                let options = ImapOptions {
+                    filter: args.folders.filter()?,
+                    exclude_special: args.exclude_special,
+                    subscribed_only: args.subscribed_only,
+                    noautomap: args.folders.noautomap,
+                    include_deleted: args.include_deleted,
+                    fetch_batch: args.fetch_batch as usize,
+                    connections: args.imap_connections.map_or_else(|| args.network.threads(), |count| count as usize),
+                    compress: args.compress,
+                    spool: spool(&args.archive),
+                };
+                let account = args.network.account(Service::Imap, &args.auth, ui)?;
+                let common = args.common.options(Some(MAX_DELETE));
+                run(&mut Imap::new(account, options), &args.archive, common, ui)
             }
             Source::ManageSieve(args) => {
                 let account = args.network.account(Service::Sieve, &args.auth, ui)?;
@@ -193,8 +258,11 @@ fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Opt
         Writer::open(archive, &doing).and_then(|writer| import::import(source, writer, &options, &progress))
     };
     progress.done();
-    let done = done?;
+    let mut done = done?;
     tell(&done, archive, dry_run, ui);
+    if let Some(error) = done.lost.take() {
+        return Err(error.hint("what was imported so far is kept; run the same command again to go on"));
+    }
     match done.state {
         State::Interrupted => Err(Error::new(Fault::Interrupted, "interrupted; what was imported so far is kept")
             .hint("run the same command again to go on")),

@@ -7,6 +7,7 @@
 //!   client     commands in flight, what the server says unasked
 //!   login      from the greeting to an account               folders     LIST and its kin
 //!   select     EXAMINE and what changed since                fetch, bodies    messages
+//!   session    an account, whatever becomes of connections
 //! ```
 //!
 //! No command that this client knows changes anything in an account: mailboxes are opened with EXAMINE (with SELECT
@@ -42,6 +43,7 @@ mod folders;
 mod login;
 mod reply;
 mod select;
+mod session;
 mod set;
 pub mod tree;
 mod wire;
@@ -57,6 +59,7 @@ pub use folders::Folder;
 pub use reply::read_any;
 pub use reply::{Condition, Fetched, FetchedBody, FolderStatus, Listed, Namespace, Namespaces, Outcome, decode_name};
 pub use select::{Known, Selected};
+pub use session::Session;
 pub use set::{LONGEST, UidSet};
 pub use tree::Limits;
 pub use wire::Transport;

@@ -237,7 +237,7 @@ impl Connector {
 
     /// An error of this connection in words. `doing` and the server's name make the sentence: `cannot read from`.
     ///
-    /// The cause stays inside, so [`is_transient`] is true of it.
+    /// The cause stays inside, so [`Error::is_transient`] holds of it.
     pub fn broken(&self, doing: &str, error: io::Error) -> Error {
         let endpoint = &self.endpoint;
         match error.kind() {
@@ -324,13 +324,6 @@ async fn dial(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     // A line that cannot be kept alive is still a line.
     let _ = socket2::SockRef::from(&tcp).set_tcp_keepalive(&keepalive);
     Ok(tcp)
-}
-
-/// True if the same thing may succeed a little later: a line that broke, a server that is away. False for refused
-/// certificates, refused credentials and violations of a protocol.
-pub fn is_transient(error: &Error) -> bool {
-    let is_io = std::error::Error::source(error).is_some_and(|cause| cause.is::<io::Error>());
-    error.kind == Fault::Connection && is_io
 }
 
 /// TCP with the idle timeout.
@@ -589,7 +582,7 @@ mod tests {
             let (mut near, far, connector) = pair(Duration::from_millis(200)).await;
             let error = near.read(&mut [0; 10]).await.expect_err("nothing comes");
             let error = connector.broken("read from", error);
-            assert!(error.to_string().contains("no answer") && is_transient(&error), "{error}");
+            assert!(error.to_string().contains("no answer") && error.is_transient(), "{error}");
             // Nobody takes what is written.
             use tokio::io::AsyncWriteExt;
             let error = near.write_all(&vec![0; 64 << 20]).await.expect_err("nobody reads");

@@ -1,6 +1,5 @@
 //! Trying again: how long to wait before a connection is made anew, and how often.
 
-use super::net::is_transient;
 use crate::error::Error;
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ impl Backoff {
     /// Waits before the next attempt, or gives the error back: when it is not one that time heals, or when there were
     /// enough attempts. `asked` is what the server asked to wait; it counts up to [`WAIT_MAX`].
     pub async fn wait(&mut self, error: Error, asked: Option<Duration>) -> Result<(), Error> {
-        if !is_transient(&error) || self.done >= self.max_retries {
+        if !error.is_transient() || self.done >= self.max_retries {
             return Err(error);
         }
         let own = Duration::from_millis(500 << self.done.min(7)).min(Duration::from_secs(60));

@@ -9,7 +9,7 @@ use crate::model::{Body, Container, Digest, Entry, Item, ItemData, Kind, Omissio
 use crate::protocol::managesieve::{Fetched, Script, Session};
 use crate::protocol::runtime::Runtime;
 use crate::protocol::{Account, said};
-use crate::source::{Failure, Items, Listing, Scope, Source};
+use crate::source::{Failure, Items, Listing, Scope, Source, Unnamed};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -135,7 +135,7 @@ impl Source for ManageSieve {
         Ok(Listing {
             entries: self.scripts.iter().enumerate().map(entry).collect(),
             omissions: self.twins.clone(),
-            complete: true,
+            unnamed: Unnamed::Gone,
             ..Listing::default()
         })
     }

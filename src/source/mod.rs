@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::{Container, Entry, Item, Kind, Omission, SourceIdent};
 
 pub mod filter;
+pub mod imap;
 pub mod maildir;
 pub mod managesieve;
 pub mod roles;
@@ -24,20 +25,32 @@ pub struct Scope {
 }
 
 /// What a source says of a scope.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Listing {
     /// Containers that the entries name as parents, parents first.
     pub containers: Vec<Container>,
-    /// All items (or, when `unchanged`, none).
+    /// All items; or those that are new or changed, as `unnamed` says (or, when `unchanged`, none).
     pub entries: Vec<Entry>,
     /// What was found and is no entry: duplicates, skipped by flag, unreadable.
     pub omissions: Vec<Omission>,
     /// The scope is as it was when `cursor` was handed out: everything known of it still holds.
     pub unchanged: bool,
-    /// Known items that are not named here are gone at the source. False for additive sources (Takeout).
-    pub complete: bool,
+    /// What became of known items that are not named here.
+    pub unnamed: Unnamed,
     /// Handed back at the next run's `list`; stored only when everything of the scope was stored.
     pub cursor: String,
+}
+
+/// What became of known items that a listing does not name.
+#[derive(Default)]
+pub enum Unnamed {
+    /// They are kept: the source only grows (Takeout), or it could not tell.
+    #[default]
+    Kept,
+    /// They are gone at the source.
+    Gone,
+    /// The listing names changes: known items are as they were, but for those whose key this is true of; these are gone.
+    GoneIf(Box<dyn Fn(&str) -> bool + Send>),
 }
 
 /// The items of one fetch, in the order of the entries asked for. An `Err` names the key whose item failed.
@@ -59,6 +72,8 @@ pub enum Join {
     Never,
     /// Messages with the same bytes (Takeout: a message stands once in every label's file).
     SameBytes,
+    /// Messages with the same [`Source::content`] (Gmail: every label shows a message once more).
+    SameContent,
     /// Messages with the same bytes, date and keywords under the same name in several folders (a copied tree of ours).
     SameName,
 }
@@ -87,12 +102,34 @@ pub trait Source: Send {
         false
     }
 
+    /// What `list` will be asked for, in this order, each scope with its cursor. A source with several connections may
+    /// begin with all of them.
+    fn announce(&mut self, _scopes: &[(Scope, String)]) {}
+
     /// Lists one scope. `cursor` is what the last complete run over it got, or empty.
     /// An error fails the scope: nothing in it changes in the archive.
     fn list(&mut self, scope: &Scope, cursor: &str) -> Result<Listing>;
 
     /// Reads these items, which a `list` of the scope in this run named. Other scopes may have been listed since.
     fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>>;
+
+    /// True if a known item, stored with the revision `known`, still has the bytes that a listing calls `listed`.
+    fn is_same(&self, known: &str, listed: &str) -> bool {
+        known == listed
+    }
+
+    /// The part of a revision that names the bytes, whatever scope they lie in: what is stored already under the same
+    /// name needs no fetch. `None` where the source cannot tell.
+    fn content<'r>(&self, _rev: &'r str) -> Option<&'r str> {
+        None
+    }
+
+    /// The header fields Message-ID of these messages, each as a header block; `None` for one that cannot be told.
+    /// Asked for only where known messages are gone whose revision is that of a new one, to tell what moved from what
+    /// is new.
+    fn message_ids(&mut self, _scope: &Scope, entries: &[Entry]) -> Result<Vec<Option<Vec<u8>>>> {
+        Ok(vec![None; entries.len()])
+    }
 
     /// Where an item lies, for messages to the user (`cur/1700000000.M1.host:2,S`).
     fn position(&self, scope: &Scope, entry: &Entry) -> String {

@@ -5,14 +5,15 @@
 
 use super::containers::{self, Ids};
 use super::pipeline;
-use super::plan::{Comparison, Plan};
+use super::recognise::Recognition;
 use super::report::Report;
-use super::store::{Dying, Fate, Place, Store, attrs_of, container_of};
-use crate::archive::{KnownScope, Ledger, State, Writer, ids_json};
+use super::store::{Dying, Fate, Place, Store};
+use super::survey::{Survey, survey};
+use crate::archive::{Ledger, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Container, Entry, Id, Kind, Omission, Outcome};
+use crate::model::{Entry, Kind, Omission, Outcome};
 use crate::source::{Scope, Source};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
 /// How many items are asked for at once.
 const FETCH: usize = 4_096;
@@ -44,6 +45,21 @@ pub struct Done {
     pub report: Report,
     pub snapshot: Option<i64>,
     pub state: State,
+    /// Why the run ended before its end, if not by the user: the source was lost. What was stored until then is kept.
+    pub lost: Option<Error>,
+}
+
+/// How the part of a run ended that fetches.
+enum End {
+    Complete,
+    Interrupted,
+    /// The source was lost.
+    Lost(Error),
+}
+
+/// True if after this error nothing more will come of a source, however often it is asked in this run.
+pub(super) fn is_final(error: &Error) -> bool {
+    error.is_transient() || matches!(error.kind, Fault::Credentials | Fault::Interrupted)
 }
 
 /// Imports a source into an archive.
@@ -53,21 +69,22 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
     survey.guard(options)?;
     let run = writer.begin_run(source.ident(), options.allow_source_change)?;
     let ids = containers::store(&mut writer, &survey.wanted_containers(), &mut survey.report)?;
-    let interrupted = apply(source, &mut writer, &mut survey, &ids, progress)?;
-    if !interrupted {
+    let end = apply(source, &mut writer, &mut survey, &ids, progress)?;
+    if matches!(end, End::Complete) {
         remove(&mut writer, &mut survey, &ids, source)?;
     }
     let mut report = survey.report;
     for (kind, changes) in writer.changes() {
         report.removed.insert(kind.token(), changes.removed);
     }
-    let state = match (interrupted, report.is_complete()) {
-        (true, _) => State::Interrupted,
-        (false, true) => State::Complete,
-        (false, false) => State::Partial,
+    let (state, lost) = match end {
+        End::Complete if report.is_complete() => (State::Complete, None),
+        End::Complete => (State::Partial, None),
+        End::Interrupted => (State::Interrupted, None),
+        End::Lost(error) => (State::Interrupted, Some(error)),
     };
     writer.finish(state, &report.summary_json())?;
-    Ok(Done { report, snapshot: Some(run), state })
+    Ok(Done { report, snapshot: Some(run), state, lost })
 }
 
 /// What an import would do, without writing anything.
@@ -92,223 +109,21 @@ pub fn dry_run(
     for (kind, count) in gone {
         *report.removed.entry(kind.token()).or_default() += count as u64;
     }
-    Ok(Done { report: survey.report, snapshot: None, state: State::Complete })
+    Ok(Done { report: survey.report, snapshot: None, state: State::Complete, lost: None })
 }
 
-/// A scope and what is to be done in it.
-struct Work {
-    scope: Scope,
-    plan: Plan,
-    cursor: String,
-    row: Option<i64>,
-}
-
-/// A scope that the source does not have any more.
-struct Vanished {
-    kind: Kind,
-    row: i64,
-    items: Vec<(Box<str>, Id)>,
-}
-
-/// Everything that the source named, compared with what is known.
-struct Survey {
-    works: Vec<Work>,
-    vanished: Vec<Vanished>,
-    containers: Vec<Container>,
-    hidden: HashSet<String>,
-    /// Keys of scopes that could not be listed: what lies below one of them is not gone.
-    failed: Vec<String>,
-    known: BTreeMap<Kind, u64>,
-    report: Report,
-}
-
-fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progress) -> Result<Survey> {
-    progress.step("looking around");
-    let (scopes, containers) = source.scopes()?;
-    let known: HashMap<(String, String), KnownScope> = ledger
-        .known_scopes(source.ident())?
-        .into_iter()
-        .map(|scope| ((scope.kind.clone(), scope.key.clone()), scope))
-        .collect();
-    let ids = known_containers(ledger, &known)?;
-    let mut survey = Survey {
-        works: Vec::new(),
-        vanished: Vec::new(),
-        containers,
-        hidden: HashSet::new(),
-        failed: Vec::new(),
-        known: BTreeMap::new(),
-        report: Report::default(),
-    };
-    let mut named: HashSet<(String, String)> = HashSet::new();
-    for scope in scopes {
-        let identity = (scope.kind.name().to_owned(), scope.key.clone());
-        if scope.selected {
-            survey.list(source, ledger, scope, known.get(&identity), &ids, progress)?;
-        } else {
-            survey.hidden.insert(scope.key.clone());
-        }
-        named.insert(identity);
-        if progress.interrupted() {
-            return Err(Error::new(Fault::Interrupted, "interrupted before anything was written"));
-        }
-    }
-    if !source.is_additive() {
-        for (identity, scope) in &known {
-            if let Some(kind) = Kind::from_token(&identity.0)
-                .filter(|_| !identity.1.is_empty() && !named.contains(identity) && !survey.is_below_failed(&identity.1))
-            {
-                if source.hides(kind, &identity.1) {
-                    survey.hidden.insert(identity.1.clone());
-                    continue;
-                }
-                let mut items = Vec::new();
-                ledger.each_known(scope.row, &mut |item| items.push((item.key.into(), item.local_id)))?;
-                *survey.known.entry(kind).or_default() += items.len() as u64;
-                survey.vanished.push(Vanished { kind, row: scope.row, items });
-            }
-        }
-    }
-    Ok(survey)
-}
-
-/// The rows of all containers that were imported from this source before.
-fn known_containers(ledger: &dyn Ledger, known: &HashMap<(String, String), KnownScope>) -> Result<Ids> {
-    let mut ids = Ids::new();
-    for ((kind, key), scope) in known {
-        if let Some(kind) = Kind::from_token(kind).filter(|_| key.is_empty()) {
-            ledger.each_known(scope.row, &mut |item| {
-                ids.insert((kind, item.key.to_owned()), item.local_id);
-            })?;
-        }
-    }
-    Ok(ids)
-}
-
-impl Survey {
-    fn list(
-        &mut self,
-        source: &mut dyn Source,
-        ledger: &dyn Ledger,
-        scope: Scope,
-        known: Option<&KnownScope>,
-        ids: &Ids,
-        progress: &dyn Progress,
-    ) -> Result<()> {
-        progress.step(&format!("listing {}", scope.key));
-        let listing = match source.list(&scope, known.map_or("", |known| known.cursor.as_str())) {
-            Ok(listing) => listing,
-            Err(error) if error.kind == Fault::Interrupted => return Err(error),
-            Err(error) => {
-                let position = scope.key.clone();
-                self.report.remark(scope.kind, "failed", format!("not listed: {error}"), position.clone());
-                self.report.scopes_failed.push(format!("{position}: {error}"));
-                self.failed.push(position);
-                return Ok(());
-            }
-        };
-        let row = known.map(|known| known.row);
-        let mut count = 0;
-        let mut comparison = Comparison::new(listing.entries, listing.complete);
-        let mut wanted: HashMap<*const crate::model::Attrs, (String, String)> = HashMap::new();
-        if let Some(row) = row {
-            ledger.each_known(row, &mut |item| {
-                count += 1;
-                if !listing.unchanged {
-                    comparison.known(item.key, item.rev, item.local_id, |entry| {
-                        let (keywords, parents) =
-                            wanted.entry(std::sync::Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
-                                let (keywords, parents) = attrs_of(ids, container_of(scope.kind), &entry.attrs);
-                                let complete = parents.len() == entry.attrs.parents.len();
-                                (keywords, if complete { ids_json(&parents) } else { String::new() })
-                            });
-                        keywords == item.keywords && parents == item.parents
-                    });
-                }
-            })?;
-        }
-        let mut plan = comparison.finish();
-        if listing.unchanged {
-            plan.unchanged = count;
-        }
-        *self.known.entry(scope.kind).or_default() += count;
-        let account = self.report.of(scope.kind);
-        account.found += plan.unchanged + plan.fetch.len() as u64 + plan.touch.len() as u64;
-        account.stored.unchanged += plan.unchanged;
-        listing.omissions.into_iter().for_each(|omission| self.report.omitted(omission));
-        self.containers.extend(listing.containers);
-        self.works.push(Work { scope, plan, cursor: listing.cursor, row });
-        Ok(())
-    }
-
-    fn is_below_failed(&self, key: &str) -> bool {
-        self.failed.iter().any(|failed| key.strip_prefix(failed.as_str()).is_some_and(|rest| rest.starts_with('/')))
-    }
-
-    /// Stops a run that would remove more than the user allows.
-    fn guard(&self, options: &Options) -> Result<()> {
-        let Some(share) = options.max_delete else { return Ok(()) };
-        for (kind, known) in &self.known {
-            let gone: usize =
-                self.works.iter().filter(|work| work.scope.kind == *kind).map(|work| work.plan.gone.len()).sum();
-            let vanished: usize =
-                self.vanished.iter().filter(|gone| gone.kind == *kind).map(|gone| gone.items.len()).sum();
-            let all = gone + vanished;
-            if all > 50 && all as f64 > *known as f64 * share {
-                return Err(Error::new(
-                    Fault::Guard,
-                    format!(
-                        "{all} of {known} known objects of type {} are gone at the source; nothing was changed",
-                        kind.token()
-                    ),
-                )
-                .hint("if that is right, run again with --max-delete 100%"));
-            }
-        }
-        Ok(())
-    }
-
-    /// All containers but those that only a filtered-out scope would fill.
-    fn wanted_containers(&self) -> Vec<Container> {
-        let mut wanted: HashSet<&str> = HashSet::new();
-        for container in self.containers.iter().rev() {
-            if !self.hidden.contains(&container.key) || wanted.contains(container.key.as_str()) {
-                wanted.insert(&container.key);
-                wanted.extend(container.parent.as_deref());
-            }
-        }
-        self.containers.iter().filter(|container| wanted.contains(container.key.as_str())).cloned().collect()
-    }
-
-    fn dying(&self) -> Dying {
-        let mut dying = Dying::new();
-        let emails = self.works.iter().filter(|work| work.scope.kind == Kind::Email);
-        for (row, gone) in emails.filter_map(|work| Some((work.row?, &work.plan.gone))) {
-            for gone in gone {
-                dying.entry(gone.local_id).or_default().push((row, gone.key.clone()));
-            }
-        }
-        for vanished in self.vanished.iter().filter(|vanished| vanished.kind == Kind::Email) {
-            for (key, id) in &vanished.items {
-                dying.entry(*id).or_default().push((vanished.row, key.clone()));
-            }
-        }
-        dying
-    }
-}
-
-/// Touches and fetches. Gives true if the user interrupted it.
+/// Touches and fetches.
 fn apply(
     source: &mut dyn Source,
     writer: &mut Writer,
     survey: &mut Survey,
     ids: &Ids,
     progress: &dyn Progress,
-) -> Result<bool> {
+) -> Result<End> {
     let join = source.join();
     progress.expect(survey.works.iter().map(|work| work.plan.fetch.len() as u64).sum());
-    let dying = survey.dying();
-    let mut store = Store::new(writer, ids, join, dying);
+    let mut recognition = Recognition::new(survey);
+    let mut store = Store::new(writer, ids, join, survey.dying());
     for work in &mut survey.works {
         let row = store.writer.scope(work.scope.kind, &work.scope.key)?;
         work.row = Some(row);
@@ -328,41 +143,57 @@ fn apply(
         while !fetch.is_empty() {
             let rest = fetch.split_off(fetch.len().min(FETCH));
             let part = std::mem::replace(&mut fetch, rest);
-            if fetch_part(source, &work.scope, row, part, &mut store, &mut survey.report, progress)? {
-                return Ok(true);
+            let part = recognition.take_known(source, work, part, &mut store, &mut survey.report, progress)?;
+            let fetched = Fetched { source, scope: &work.scope, row, recognition: &mut recognition };
+            match fetch_part(fetched, part, &mut store, &mut survey.report, progress)? {
+                End::Complete => {}
+                end => return Ok(end),
             }
         }
         if survey.report.failed() == failed_before {
             store.writer.set_cursor(row, &work.cursor)?;
         }
     }
-    Ok(false)
+    Ok(End::Complete)
+}
+
+/// Where a part of a fetch comes from.
+struct Fetched<'a> {
+    source: &'a mut dyn Source,
+    scope: &'a Scope,
+    row: i64,
+    recognition: &'a mut Recognition,
 }
 
 fn fetch_part(
-    source: &mut dyn Source,
-    scope: &Scope,
-    row: i64,
+    Fetched { source, scope, row, recognition }: Fetched<'_>,
     part: Vec<Entry>,
     store: &mut Store<'_>,
     report: &mut Report,
     progress: &dyn Progress,
-) -> Result<bool> {
+) -> Result<End> {
     let mut asked: HashMap<Box<str>, Entry> = part.iter().map(|entry| (entry.key.clone(), entry.clone())).collect();
+    let mut contents: HashMap<Box<str>, Box<str>> =
+        part.iter().filter_map(|entry| Some((entry.key.clone(), source.content(&entry.rev)?.into()))).collect();
     let mut failures: Vec<(Entry, Outcome, String)> = Vec::new();
     let mut fatal = None;
-    let mut interrupted = false;
+    let mut end = End::Complete;
     match source.fetch(scope, part) {
+        Err(error) if is_final(&error) => end = End::Lost(error),
         Err(error) => {
             let reason = error.to_string();
             failures.extend(asked.drain().map(|(_, entry)| (entry, Outcome::Failed, reason.clone())));
         }
         Ok(items) => pipeline::run(items, |ready| {
             if progress.interrupted() {
-                interrupted = true;
+                end = End::Interrupted;
                 return false;
             }
             match ready {
+                Err(failure) if is_final(&failure.error) => {
+                    end = End::Lost(failure.error);
+                    return false;
+                }
                 Err(failure) => {
                     if let Some(entry) = asked.remove(&failure.key) {
                         let outcome = if failure.vanished { Outcome::Skipped } else { Outcome::Failed };
@@ -383,6 +214,10 @@ fn fetch_part(
                     let place = Place { scope: row, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
                     let written =
                         store.item(&place, ready).and_then(|fate| store.writer.item_done(size).map(|()| fate));
+                    let written = written.and_then(|fate| {
+                        recognition.stored(contents.remove(&entry.key).as_deref(), &place, store)?;
+                        Ok(fate)
+                    });
                     match written {
                         Ok(fate) => {
                             if fate == Fate::Duplicate {
@@ -410,16 +245,21 @@ fn fetch_part(
     if let Some(error) = fatal {
         return Err(error);
     }
-    if !interrupted {
+    if matches!(end, End::Complete) {
         failures.extend(asked.into_values().map(|entry| (entry, Outcome::Failed, "not handed over".to_owned())));
     }
     for (entry, outcome, reason) in failures {
         report.not_stored(Omission { kind: scope.kind, reason, position: source.position(scope, &entry), outcome });
     }
-    Ok(interrupted)
+    // Whoever interrupts a run interrupts the source's waiting as well.
+    Ok(match end {
+        End::Lost(error) if error.kind == Fault::Interrupted => End::Interrupted,
+        end => end,
+    })
 }
 
-fn count(report: &mut Report, kind: Kind, fate: Fate) {
+/// Counts what became of an item.
+pub(super) fn count(report: &mut Report, kind: Kind, fate: Fate) {
     let account = report.of(kind);
     match fate {
         Fate::New => account.stored.new += 1,
@@ -441,8 +281,8 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
         }
     }
     for vanished in &survey.vanished {
-        for (key, id) in &vanished.items {
-            store.gone(vanished.kind, vanished.row, key, *id)?;
+        for gone in &vanished.items {
+            store.gone(vanished.kind, vanished.row, &gone.key, gone.local_id)?;
             store.writer.item_done(0)?;
         }
         store.writer.drop_scope(vanished.row)?;

@@ -6,6 +6,8 @@ pub mod containers;
 pub mod import;
 pub mod pipeline;
 pub mod plan;
+mod recognise;
 pub mod report;
 mod scripts;
 pub mod store;
+mod survey;

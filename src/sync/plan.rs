@@ -1,6 +1,7 @@
 //! What has to be done so that the archive holds what a listing names: pure comparison, nothing is read or written.
 
 use crate::model::{Entry, Id};
+use crate::source::Unnamed;
 use std::cmp::Ordering;
 
 /// A known item whose bytes stand, but whose keywords or containers changed.
@@ -9,9 +10,10 @@ pub struct Touch {
     pub local_id: Id,
 }
 
-/// A known item that the listing does not name.
+/// A known item that is gone at the source.
 pub struct Gone {
     pub key: Box<str>,
+    pub rev: Box<str>,
     pub local_id: Id,
 }
 
@@ -29,17 +31,19 @@ pub struct Plan {
 }
 
 /// Compares the entries of a listing with known items that come in the order of their keys.
-pub struct Comparison {
+pub struct Comparison<'s> {
     entries: std::iter::Peekable<std::vec::IntoIter<Entry>>,
-    complete: bool,
+    unnamed: Unnamed,
+    is_same: &'s dyn Fn(&str, &str) -> bool,
     plan: Plan,
 }
 
-impl Comparison {
-    /// `complete`: known items that no entry names are gone.
-    pub fn new(mut entries: Vec<Entry>, complete: bool) -> Comparison {
+impl<'s> Comparison<'s> {
+    /// `unnamed` says what became of known items that no entry names, `is_same` whether a known and a listed revision
+    /// mean the same bytes.
+    pub fn new(mut entries: Vec<Entry>, unnamed: Unnamed, is_same: &'s dyn Fn(&str, &str) -> bool) -> Comparison<'s> {
         entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        Comparison { entries: entries.into_iter().peekable(), complete, plan: Plan::default() }
+        Comparison { entries: entries.into_iter().peekable(), unnamed, is_same, plan: Plan::default() }
     }
 
     /// Takes the next known item. `same_attrs` says whether an entry has its keywords and containers.
@@ -48,15 +52,32 @@ impl Comparison {
             self.plan.fetch.push(entry);
         }
         let order = self.entries.peek().map_or(Ordering::Greater, |entry| (*entry.key).cmp(key));
-        match self.entries.next_if(|_| order == Ordering::Equal) {
-            None if self.complete => self.plan.gone.push(Gone { key: key.into(), local_id }),
-            None => {}
-            Some(entry) if *entry.rev != *rev => {
-                self.plan.refetched += 1;
-                self.plan.fetch.push(entry);
-            }
-            Some(entry) if !same_attrs(&entry) => self.plan.touch.push(Touch { entry, local_id }),
-            Some(_) => self.plan.unchanged += 1,
+        let Some(mut entry) = self.entries.next_if(|_| order == Ordering::Equal) else {
+            return self.unnamed(key, rev, local_id);
+        };
+        if entry.rev.is_empty() {
+            entry.rev = rev.into();
+        }
+        if !(self.is_same)(rev, &entry.rev) {
+            self.plan.refetched += 1;
+            self.plan.fetch.push(entry);
+        } else if *entry.rev != *rev || !same_attrs(&entry) {
+            self.plan.touch.push(Touch { entry, local_id });
+        } else {
+            self.plan.unchanged += 1;
+        }
+    }
+
+    fn unnamed(&mut self, key: &str, rev: &str, local_id: Id) {
+        let is_gone = match &self.unnamed {
+            Unnamed::Kept => return,
+            Unnamed::Gone => true,
+            Unnamed::GoneIf(is_gone) => is_gone(key),
+        };
+        if is_gone {
+            self.plan.gone.push(Gone { key: key.into(), rev: rev.into(), local_id });
+        } else {
+            self.plan.unchanged += 1;
         }
     }
 
@@ -76,26 +97,44 @@ mod tests {
         Entry { key: key.into(), rev: rev.into(), locator: "".into(), attrs: Arc::default() }
     }
 
-    fn run(complete: bool) -> Plan {
-        let mut comparison =
-            Comparison::new(vec![entry("d", "1"), entry("a", "1"), entry("b", "2"), entry("c", "1")], complete);
+    fn run(unnamed: Unnamed) -> Plan {
+        let entries = vec![entry("d", "1"), entry("a", ""), entry("b", "2"), entry("c", "1")];
+        let mut comparison = Comparison::new(entries, unnamed, &|a, b| a == b);
         for (key, rev, id) in [("a", "1", 1), ("aa", "1", 2), ("b", "1", 3), ("c", "1", 4), ("z", "1", 5)] {
             comparison.known(key, rev, id, |entry| &*entry.key != "c");
         }
         comparison.finish()
     }
 
+    fn gone(plan: &Plan) -> Vec<Id> {
+        plan.gone.iter().map(|gone| gone.local_id).collect()
+    }
+
     #[test]
     fn every_entry_and_every_known_item_gets_one_fate() {
-        let plan = run(true);
+        let plan = run(Unnamed::Gone);
         assert_eq!(plan.fetch.iter().map(|entry| &*entry.key).collect::<Vec<_>>(), ["b", "d"]);
         assert_eq!(plan.touch.iter().map(|touch| (&*touch.entry.key, touch.local_id)).collect::<Vec<_>>(), [("c", 4)]);
-        assert_eq!(plan.gone.iter().map(|gone| gone.local_id).collect::<Vec<_>>(), [2, 5]);
-        assert_eq!(plan.unchanged, 1);
+        assert_eq!((gone(&plan), plan.unchanged), (vec![2, 5], 1));
     }
 
     #[test]
     fn an_additive_source_loses_nothing() {
-        assert!(run(false).gone.is_empty());
+        assert_eq!(gone(&run(Unnamed::Kept)), []);
+    }
+
+    #[test]
+    fn a_listing_of_changes_names_what_is_gone() {
+        let plan = run(Unnamed::GoneIf(Box::new(|key| key == "z")));
+        assert_eq!((gone(&plan), plan.unchanged), (vec![5], 2));
+    }
+
+    #[test]
+    fn the_same_bytes_under_another_revision_are_touched() {
+        let mut comparison =
+            Comparison::new(vec![entry("a", "1+")], Unnamed::Gone, &|known, listed| listed.starts_with(known));
+        comparison.known("a", "1", 1, |_| true);
+        let plan = comparison.finish();
+        assert_eq!((plan.fetch.len(), plan.touch.len(), &*plan.touch[0].entry.rev), (0, 1, "1+"));
     }
 }

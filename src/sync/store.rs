@@ -183,18 +183,11 @@ impl<'a> Store<'a> {
             }
             for row in self.writer.emails_with_blob(blob)? {
                 let id = row.id;
-                if self.dying.contains_key(&id)
-                    && self.writer.origins_of(Kind::Email, id)?.len() == self.dying[&id].len()
-                {
-                    for (scope, key) in self.dying.remove(&id).unwrap_or_default() {
-                        self.writer.unlink(scope, &key)?;
-                    }
-                    self.link(place, &keywords, &parents, id)?;
-                    self.settle(Kind::Email, id)?;
+                if self.revive(place, &keywords, &parents, id)? {
                     return Ok(Fate::Changed);
                 }
                 let is_one = match self.join {
-                    Join::Never => false,
+                    Join::Never | Join::SameContent => false,
                     Join::SameBytes => !self.writer.origins_of(Kind::Email, id)?.is_empty(),
                     Join::SameName => {
                         row.keywords == keywords
@@ -220,6 +213,47 @@ impl<'a> Store<'a> {
             }
             None => Ok(Fate::New),
         }
+    }
+
+    /// Stores a message whose bytes stand in the row `id`: as this row if it was moved, or if the source says that it is
+    /// one with it; else as a row of its own. `None` if there is no such row in the current state, or if something else
+    /// was known at this place.
+    pub fn known_email(&mut self, place: &Place<'_>, id: Id) -> Result<Option<Fate>> {
+        if self.writer.known(place.scope, place.key)?.is_some() {
+            return Ok(None);
+        }
+        let (keywords, parents) = self.attrs(Kind::Mailbox, place.attrs);
+        if self.revive(place, &keywords, &parents, id)? {
+            return Ok(Some(Fate::Changed));
+        }
+        let (Some((blob, size)), Some(row)) = (self.writer.email_blob(id)?, self.writer.stored_email(id)?) else {
+            return Ok(None);
+        };
+        let id = match self.join {
+            Join::SameContent => id,
+            _ => {
+                let (received, message_match) = (row.received, &row.message_match);
+                let fields = EmailFields { mailbox_ids: &parents, keywords: &keywords, received, message_match };
+                self.writer.insert_email(&fields, blob, size)?
+            }
+        };
+        self.link(place, &keywords, &parents, id)?;
+        self.settle(Kind::Email, id)?;
+        Ok(Some(Fate::New))
+    }
+
+    /// Moves a row all of whose places are gone to a new one. False if it is not such a row.
+    fn revive(&mut self, place: &Place<'_>, keywords: &str, parents: &[Id], id: Id) -> Result<bool> {
+        let Some(gone) = self.dying.get(&id) else { return Ok(false) };
+        if self.writer.origins_of(Kind::Email, id)?.len() != gone.len() {
+            return Ok(false);
+        }
+        for (scope, key) in self.dying.remove(&id).unwrap_or_default() {
+            self.writer.unlink(scope, &key)?;
+        }
+        self.link(place, keywords, parents, id)?;
+        self.settle(Kind::Email, id)?;
+        Ok(true)
     }
 
     /// Takes a row that 1.x stored for ours.

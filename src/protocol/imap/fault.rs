@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::reply::{Condition, Outcome};
 use crate::error::{self, Kind};
-use crate::protocol::net::is_transient;
 
 /// What functions of this client return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -90,13 +89,18 @@ impl Error {
         self
     }
 
+    /// The hint for the user, if there is one.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.error.hint_text()
+    }
+
     /// The line was cut while the client was `doing` something.
     pub(super) fn lost(doing: &str, cause: io::Error) -> Error {
         Error::new(Fault::Lost, format!("lost the connection while {doing}")).because(cause)
     }
 
     /// Adds the reason. Errors that are worth a retry have one of the system's kind: that is how the rest of the room
-    /// knows them ([`crate::protocol::net::is_transient`]).
+    /// knows them ([`error::Error::is_transient`]).
     fn because(mut self, cause: io::Error) -> Error {
         *self.error = self.error.because(cause);
         self
@@ -120,7 +124,7 @@ impl From<error::Error> for Error {
         let fault = match error.kind {
             Kind::Credentials => Fault::Credentials { is_expired: false },
             Kind::Storage => Fault::Local,
-            _ if is_transient(&error) => Fault::Lost,
+            _ if error.is_transient() => Fault::Lost,
             _ => Fault::Protocol,
         };
         Error { fault, error: Box::new(error) }
@@ -297,7 +301,7 @@ mod tests {
             assert_eq!(fault(outcome, code, text, purpose), expected, "[{code}] {text}");
             let condition = Condition { outcome, code: code.into(), values: Vec::new(), text: text.into() };
             let error = error::Error::from(condition.error(purpose, "no"));
-            assert_eq!(is_transient(&error), expected.is_worth_a_retry(), "[{code}] {text}");
+            assert_eq!(error.is_transient(), expected.is_worth_a_retry(), "[{code}] {text}");
         }
     }
 

@@ -120,6 +120,37 @@ impl<S: Transport> Client<S> {
     }
 }
 
+impl<S: Transport> Client<S> {
+    /// The UIDs of all messages in the open mailbox, as ranges where the server has ESEARCH (RFC 4731).
+    pub async fn uids(&mut self) -> Result<UidSet> {
+        if self.exists == 0 {
+            return Ok(UidSet::new());
+        }
+        if self.capabilities().await?.has("ESEARCH") {
+            self.wire.doing = "asking which messages there are";
+            let mut found = None;
+            let command = Command::new("UID SEARCH RETURN (ALL) ALL");
+            let done = self
+                .run(command, 0, |_, event| {
+                    if let Event::Data(Data::Search(set)) = event {
+                        found = Some(set);
+                    }
+                    Ok(())
+                })
+                .await?;
+            if let Some(found) = found.filter(|_| done.outcome == Outcome::Ok) {
+                return Ok(found);
+            }
+        }
+        let mut uids = Vec::new();
+        let mut listing = self.list(&UidSet::all(), Items::default(), None).await?;
+        while let Some(fetched) = listing.next().await? {
+            uids.extend(fetched.uid);
+        }
+        Ok(uids.into_iter().collect())
+    }
+}
+
 impl<S: Transport> Listing<'_, S> {
     /// The next message of the set, or `None` when the server has named them all. One that changes meanwhile may come
     /// twice: what came later counts, and may lack what did not change. A message that the server does not name is no

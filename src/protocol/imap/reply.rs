@@ -69,6 +69,8 @@ pub(super) enum Data {
         is_earlier: bool,
         set: UidSet,
     },
+    /// The UIDs that a search found (RFC 9051 section 7.3.4, ESEARCH).
+    Search(UidSet),
     Flags,
     Other,
 }
@@ -287,6 +289,10 @@ fn data(first: Node<'_>, mut rest: Nodes<'_>, is_utf8: bool, body: &mut Option<u
                 _ => None,
             };
             Data::Id(texts.chunks(2).filter_map(pair).collect())
+        }
+        b"ESEARCH" => {
+            let mut rest = rest.skip_while(|node| !node.is(b"ALL")).skip(1);
+            Data::Search(UidSet::parse(rest.next().and_then(|node| node.bytes()).unwrap_or_default()))
         }
         b"VANISHED" => {
             let earlier = rest.clone().next().and_then(|node| node.list()?.next());

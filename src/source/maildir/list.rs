@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use crate::error::{Error, Result};
 use crate::format::maildir::{FileName, Flags, Keywords, escape, unescape};
 use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
-use crate::source::Listing;
+use crate::source::{Listing, Unnamed};
 
 use super::tree::Folder;
 
@@ -312,7 +312,7 @@ impl<'a> Scan<'a> {
         Listing {
             entries: self.entries.into_iter().map(|(_, entry)| entry).collect(),
             omissions: self.omissions,
-            complete: true,
+            unnamed: Unnamed::Gone,
             ..Listing::default()
         }
     }

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::format::labels;
 use crate::format::mbox::{self, Message, Scanner};
 use crate::model::{Attrs, Container, Digest, Entry, Item, ItemData, Kind, Omission, Outcome};
-use crate::source::{Failure, Items, Listing};
+use crate::source::{Failure, Items, Listing, Unnamed};
 
 /// The mailbox of messages without label in a file without name.
 const IMPORTED: &str = "Imported";
@@ -79,7 +79,10 @@ pub(super) fn list(file: &ExportFile, automap: bool, spool: &mut Spool, cursor: 
     let containers = containers(&entries, automap);
     let settled = handle.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
     let cursor = if settled { now } else { String::new() };
-    Ok(Listed { listing: Listing { containers, entries, omissions, unchanged: false, complete: false, cursor }, plain })
+    Ok(Listed {
+        listing: Listing { containers, entries, omissions, unchanged: false, unnamed: Unnamed::Kept, cursor },
+        plain,
+    })
 }
 
 /// Hands over messages of an mbox.

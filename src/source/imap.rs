@@ -1,0 +1,285 @@
+//! An account on an IMAP server.
+//!
+//! ```text
+//!   folders    names, hierarchy, roles, filters          look       what is in a mailbox, or what changed
+//!   cursor     how a mailbox was the last time           rev        which message is which
+//!   download   messages, over all connections            crew       the connections
+//! ```
+//!
+//! One LIST with STATUS tells which mailboxes changed; only these are opened. A message is known by UIDVALIDITY and UID;
+//! what a message is beyond that is in its revision, so a mailbox that was renamed or numbered anew costs no download.
+
+mod crew;
+mod cursor;
+mod download;
+mod folders;
+mod look;
+mod rev;
+
+use crate::error::{Error, Kind as Fault, Result};
+use crate::model::{Attrs, Container, Entry, Kind, SourceIdent};
+use crate::protocol::{Account, said};
+use crate::source::filter::Filter;
+use crate::source::{Items, Join, Listing, Scope, Source};
+use crew::{Crew, Recipe};
+use cursor::Cursor;
+use download::Order;
+use folders::Folder;
+use look::{Looked, Question};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+/// What the user decides.
+#[derive(Debug, Clone, Default)]
+pub struct ImapOptions {
+    /// Looks at whole names, with the server's delimiter.
+    pub filter: Filter,
+    /// Roles whose mailboxes are left out.
+    pub exclude_special: Vec<String>,
+    pub subscribed_only: bool,
+    /// Names give no roles; attributes still do.
+    pub noautomap: bool,
+    /// Messages marked as deleted are taken, with the keyword `$deleted`.
+    pub include_deleted: bool,
+    /// How many messages are asked for ahead.
+    pub fetch_batch: usize,
+    /// The most connections, 1 to 8.
+    pub connections: usize,
+    /// Ask for COMPRESS=DEFLATE.
+    pub compress: bool,
+    /// Where bodies go that are too large for memory.
+    pub spool: PathBuf,
+}
+
+/// An account on one server.
+pub struct Imap {
+    ident: SourceIdent,
+    account: Account,
+    options: ImapOptions,
+    crew: Crew,
+    folders: Vec<Folder>,
+    is_gmail: bool,
+    /// Listings that are under way, by key of the mailbox.
+    announced: HashMap<String, Receiver<Result<Looked>>>,
+    /// Under which UIDVALIDITY a mailbox was listed in this run.
+    validities: HashMap<String, u32>,
+}
+
+impl Imap {
+    /// An account. Nothing is asked of the server yet.
+    pub fn new(account: Account, options: ImapOptions) -> Imap {
+        let user = account.credentials.user().to_owned();
+        let recipe = Recipe { account: account.clone(), compress: options.compress, spool: options.spool.clone() };
+        Imap {
+            ident: SourceIdent {
+                kind: "imap",
+                session_url: account.connector.endpoint().origin.clone(),
+                account_id: user.clone(),
+                account_name: Some(user.clone()),
+                username: user,
+            },
+            crew: Crew::new(recipe, options.connections.clamp(1, 8)),
+            account,
+            options,
+            folders: Vec::new(),
+            is_gmail: false,
+            announced: HashMap::new(),
+            validities: HashMap::new(),
+        }
+    }
+
+    fn folder(&self, key: &str) -> Result<&Folder> {
+        let found = self.folders.iter().find(|folder| folder.key == key);
+        found.ok_or_else(|| Error::new(Fault::NotFound, format!("there is no mailbox {key:?}")))
+    }
+
+    fn question(&self, scope: &Scope, cursor: &str) -> Result<Question> {
+        Ok(Question {
+            raw: self.folder(&scope.key)?.raw.clone(),
+            key: scope.key.clone(),
+            cursor: Cursor::parse(cursor, self.options.include_deleted),
+            include_deleted: self.options.include_deleted,
+        })
+    }
+
+    /// True if the mailbox need not be opened: nothing changed since the cursor.
+    fn is_current(&self, scope: &Scope, cursor: &str) -> bool {
+        let status = self.folder(&scope.key).ok().and_then(|folder| folder.status.as_ref());
+        let cursor = Cursor::parse(cursor, self.options.include_deleted);
+        cursor.zip(status).is_some_and(|(cursor, status)| cursor.is_current(status))
+    }
+
+    fn submit(&mut self, question: Question) -> Receiver<Result<Looked>> {
+        self.crew.ask(move |runtime, session| runtime.run(look::look(session, &question)))
+    }
+
+    /// Labels that no mailbox shows (Gmail lets the user hide a label from IMAP): they become mailboxes all the same.
+    fn file_hidden_labels(&self, looked: &mut Looked) {
+        let is_shown = |label: &str| self.folders.iter().any(|folder| folder.name == label);
+        let mut made: HashMap<(Vec<String>, Vec<String>), Arc<Attrs>> = HashMap::new();
+        for entry in &mut looked.listing.entries {
+            let uid: u32 = entry.locator.parse().unwrap_or_default();
+            let labels = looked.labels.get(&uid).into_iter().flatten();
+            let mut hidden: Vec<String> = labels
+                .filter(|label| !label.starts_with('\\') && !is_shown(label) && self.options.filter.selects(label))
+                .cloned()
+                .collect();
+            if hidden.is_empty() {
+                continue;
+            }
+            hidden.sort_unstable();
+            let attrs = made.entry((entry.attrs.keywords.clone(), hidden.clone())).or_insert_with(|| {
+                let mut parents = entry.attrs.parents.clone();
+                parents.extend(hidden.iter().cloned());
+                parents.sort_unstable();
+                Arc::new(Attrs { keywords: entry.attrs.keywords.clone(), parents })
+            });
+            for label in &hidden {
+                add_label(&mut looked.listing.containers, label);
+            }
+            entry.attrs = Arc::clone(attrs);
+        }
+    }
+}
+
+/// The mailbox of a label, with those that it lies in.
+fn add_label(containers: &mut Vec<Container>, label: &str) {
+    let mut parent: Option<String> = None;
+    for (end, _) in label.match_indices('/').chain([(label.len(), "")]) {
+        let key = &label[..end];
+        if !containers.iter().any(|container| container.key == key) {
+            let name = key.rsplit('/').next().unwrap_or(key);
+            let container = Container::new(Kind::Mailbox, key, parent.clone(), name);
+            containers.push(Container { is_subscribed: false, ..container });
+        }
+        parent = Some(key.to_owned());
+    }
+}
+
+/// An answer that nobody gave: the thread that should have could not begin.
+fn no_answer() -> Error {
+    Error::new(Fault::Storage, "cannot set up the network")
+}
+
+impl Source for Imap {
+    fn ident(&self) -> &SourceIdent {
+        &self.ident
+    }
+
+    fn join(&self) -> Join {
+        if self.is_gmail { Join::SameContent } else { Join::Never }
+    }
+
+    fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
+        let answer = self.crew.ask(|runtime, session| {
+            runtime.run(session.ask(async |client| {
+                let folders = client.folders(true).await?;
+                let is_gmail = client.capabilities().await?.has("X-GM-EXT-1");
+                Ok((folders, client.namespaces().await?, is_gmail))
+            }))
+        });
+        let (listed, namespaces, is_gmail) = answer.recv().map_err(|_| no_answer())??;
+        if listed.is_empty() {
+            return Err(Error::new(
+                Fault::Connection,
+                "the server lists no mailbox, not even INBOX; nothing was changed",
+            )
+            .hint("try again later; if it stays so, ask the administrator of the server"));
+        }
+        self.is_gmail = is_gmail;
+        self.folders = folders::arrange(listed, &namespaces, &self.options);
+        let selectable = self.folders.iter().filter(|folder| folder.is_selectable);
+        let names: Vec<&str> = selectable.clone().map(|folder| folder.name.as_str()).collect();
+        let unmatched = self.options.filter.unmatched(&names);
+        if let Some(name) = unmatched.first().filter(|_| !self.folders.iter().any(|folder| folder.is_selected)) {
+            let there: Vec<String> = names.iter().take(12).map(|name| said(name.as_bytes())).collect();
+            return Err(Error::new(Fault::Usage, format!("there is no mailbox {name:?} on the server"))
+                .hint(format!("there are: {}", there.join(", "))));
+        }
+        let scopes = selectable
+            .map(|folder| Scope { key: folder.key.clone(), kind: Kind::Email, selected: folder.is_selected })
+            .collect();
+        Ok((scopes, folders::containers(&self.folders)))
+    }
+
+    fn hides(&self, kind: Kind, key: &str) -> bool {
+        kind == Kind::Email && !self.options.filter.selects(key)
+    }
+
+    fn announce(&mut self, scopes: &[(Scope, String)]) {
+        for (scope, cursor) in
+            scopes.iter().filter(|(scope, cursor)| !self.is_current(scope, cursor)).collect::<Vec<_>>()
+        {
+            if let Ok(question) = self.question(scope, cursor) {
+                let answer = self.submit(question);
+                self.announced.insert(scope.key.clone(), answer);
+            }
+        }
+    }
+
+    fn list(&mut self, scope: &Scope, cursor: &str) -> Result<Listing> {
+        if self.is_current(scope, cursor) {
+            return Ok(Listing { unchanged: true, cursor: cursor.to_owned(), ..Listing::default() });
+        }
+        let answer = match self.announced.remove(&scope.key) {
+            Some(answer) => answer,
+            None => {
+                let question = self.question(scope, cursor)?;
+                self.submit(question)
+            }
+        };
+        let mut looked = answer.recv().map_err(|_| no_answer())??;
+        self.file_hidden_labels(&mut looked);
+        let before = Cursor::parse(cursor, self.options.include_deleted);
+        if before.is_some_and(|before| before.uid_validity != looked.uid_validity) {
+            let name = said(scope.key.as_bytes());
+            self.account.connector.log(0, || {
+                format!("the server has numbered the messages of {name} anew (UIDVALIDITY): each one is compared with what is known")
+            });
+        }
+        if looked.uid_validity == 0 {
+            let name = said(scope.key.as_bytes());
+            self.account
+                .connector
+                .log(0, || format!("the server gives {name} no UIDVALIDITY: it is compared as a whole each time"));
+        }
+        self.validities.insert(scope.key.clone(), looked.uid_validity);
+        Ok(looked.listing)
+    }
+
+    fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
+        let connector = self.account.connector.clone();
+        let order = Order {
+            raw: self.folder(&scope.key)?.raw.clone(),
+            uid_validity: self.validities.get(&scope.key).copied().unwrap_or_default(),
+            entries,
+            ahead: self.options.fetch_batch.clamp(1, 10_000),
+            log: Arc::new(move |text| connector.log(0, || text.clone())),
+        };
+        Ok(Box::new(download::start(&mut self.crew, order)))
+    }
+
+    fn is_same(&self, known: &str, listed: &str) -> bool {
+        rev::is_same(known, listed)
+    }
+
+    fn content<'r>(&self, rev: &'r str) -> Option<&'r str> {
+        rev::content(rev)
+    }
+
+    fn message_ids(&mut self, scope: &Scope, entries: &[Entry]) -> Result<Vec<Option<Vec<u8>>>> {
+        let raw = self.folder(&scope.key)?.raw.clone();
+        let uid_validity = self.validities.get(&scope.key).copied().unwrap_or_default();
+        let entries = entries.to_vec();
+        let answer = self
+            .crew
+            .ask(move |runtime, session| runtime.run(download::message_ids(session, &raw, uid_validity, &entries)));
+        answer.recv().map_err(|_| no_answer())?
+    }
+
+    fn position(&self, scope: &Scope, entry: &Entry) -> String {
+        format!("{}: UID {}", said(scope.key.as_bytes()), entry.locator)
+    }
+}

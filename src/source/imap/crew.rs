@@ -1,0 +1,135 @@
+//! A few threads, each with a connection of its own, that do what has to be asked of the server.
+
+use crate::error::Result;
+use crate::protocol::Account;
+use crate::protocol::imap::Session;
+use crate::protocol::runtime::Runtime;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// Something to ask over one of the connections.
+type Job = Box<dyn FnOnce(&Runtime, &mut Session) + Send>;
+
+/// How each connection is made.
+#[derive(Clone)]
+pub struct Recipe {
+    pub account: Account,
+    pub compress: bool,
+    /// Where bodies go that are too large for memory.
+    pub spool: PathBuf,
+}
+
+/// The threads. A new one begins, and connects, only when a job waits and nobody is free.
+pub struct Crew {
+    recipe: Recipe,
+    size: usize,
+    queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    idle: usize,
+    is_closed: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next job, or `None` when there will be none.
+    fn next(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if state.is_closed {
+                return None;
+            }
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            state.idle += 1;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+}
+
+impl Crew {
+    /// At most `size` connections.
+    pub fn new(recipe: Recipe, size: usize) -> Crew {
+        Crew { recipe, size: size.max(1), queue: Arc::default(), threads: Vec::new() }
+    }
+
+    /// The most connections there will be.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Gives a job to whoever is free next.
+    pub fn submit(&mut self, job: impl FnOnce(&Runtime, &mut Session) + Send + 'static) {
+        let is_short = {
+            let mut state = self.queue.lock();
+            state.jobs.push_back(Box::new(job));
+            state.jobs.len() > state.idle
+        };
+        self.queue.changed.notify_one();
+        if is_short && self.threads.len() < self.size {
+            let (recipe, queue) = (self.recipe.clone(), Arc::clone(&self.queue));
+            self.threads.push(std::thread::spawn(move || work(recipe, &queue)));
+        }
+    }
+
+    /// A job with an answer; whoever wants it waits for it. No answer means that the crew could not begin to work.
+    pub fn ask<T: Send + 'static>(
+        &mut self,
+        job: impl FnOnce(&Runtime, &mut Session) -> T + Send + 'static,
+    ) -> Receiver<T> {
+        let (sender, receiver) = channel();
+        self.submit(move |runtime, session| {
+            // Nobody may be there any more who wants to know.
+            let _ = sender.send(job(runtime, session));
+        });
+        receiver
+    }
+}
+
+fn work(recipe: Recipe, queue: &Queue) {
+    let runtime: Result<Runtime> = Runtime::new(Arc::clone(&recipe.account.stop));
+    // Without a runtime a job is dropped, and with it the sender that its asker waits for.
+    let Ok(runtime) = runtime else {
+        while let Some(job) = queue.next() {
+            drop(job);
+        }
+        return;
+    };
+    let mut session = Session::new(recipe.account, recipe.compress, Some(recipe.spool));
+    while let Some(job) = queue.next() {
+        job(&runtime, &mut session);
+    }
+    let _ = runtime.run(async {
+        session.close().await;
+        Ok(())
+    });
+}
+
+impl Drop for Crew {
+    /// Lets the threads say goodbye to the server.
+    fn drop(&mut self) {
+        self.queue.lock().is_closed = true;
+        self.queue.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How a mailbox was when all of it was stored: kept in the archive between two runs.
+
+use crate::protocol::imap::{FolderStatus, Selected};
+
+/// The state of a mailbox. Its text is five numbers and, as the last word, what messages a run takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    pub uid_validity: u32,
+    /// Every UID below this one has been listed.
+    pub uid_next: u32,
+    /// HIGHESTMODSEQ; 0 where there is none.
+    pub modseq: u64,
+    /// How many messages there were.
+    pub messages: u32,
+    /// Messages marked as deleted are among those stored (`--include-deleted`).
+    pub with_deleted: bool,
+}
+
+impl Cursor {
+    /// Of an open mailbox. `None` if it does not tell what is needed to go on from here another time.
+    pub fn of(selected: &Selected, with_deleted: bool) -> Option<Cursor> {
+        Some(Cursor {
+            uid_validity: selected.uid_validity?,
+            uid_next: selected.uid_next?,
+            modseq: selected.highest_modseq.unwrap_or_default(),
+            messages: selected.exists,
+            with_deleted,
+        })
+    }
+
+    /// Reads what [`Cursor::text`] wrote. Anything else, and a run with other wishes, begins anew.
+    pub fn parse(text: &str, with_deleted: bool) -> Option<Cursor> {
+        let mut words = text.split(' ');
+        let cursor = Cursor {
+            uid_validity: words.next()?.parse().ok()?,
+            uid_next: words.next()?.parse().ok()?,
+            modseq: words.next()?.parse().ok()?,
+            messages: words.next()?.parse().ok()?,
+            with_deleted: words.next()? == "deleted",
+        };
+        (words.next().is_none() && cursor.with_deleted == with_deleted).then_some(cursor)
+    }
+
+    /// The cursor as text.
+    pub fn text(&self) -> String {
+        let Cursor { uid_validity, uid_next, modseq, messages, with_deleted } = self;
+        format!("{uid_validity} {uid_next} {modseq} {messages} {}", if *with_deleted { "deleted" } else { "-" })
+    }
+
+    /// True if STATUS proves that nothing has changed since. Without CONDSTORE nobody knows about flags, unless there
+    /// is no message that could have one.
+    pub fn is_current(&self, status: &FolderStatus) -> bool {
+        let modseq = status.highest_modseq.unwrap_or_default();
+        status.uid_validity == Some(self.uid_validity)
+            && status.uid_next == Some(self.uid_next)
+            && status.messages == Some(self.messages)
+            && (self.messages == 0 || (modseq != 0 && modseq == self.modseq))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CURSOR: Cursor = Cursor { uid_validity: 7, uid_next: 30, modseq: 9, messages: 12, with_deleted: false };
+
+    #[test]
+    fn texts() {
+        assert_eq!(Cursor::parse(&CURSOR.text(), false), Some(CURSOR));
+        assert_eq!(Cursor::parse(&CURSOR.text(), true), None);
+        for text in ["", "1 2 3 4", "1 2 3 4 - 5", "a 2 3 4 -", "1 2 3 4294967296 -"] {
+            assert_eq!(Cursor::parse(text, false), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_proves_that_nothing_changed() {
+        let status =
+            FolderStatus { messages: Some(12), uid_next: Some(30), uid_validity: Some(7), highest_modseq: Some(9) };
+        assert!(CURSOR.is_current(&status));
+        for other in [
+            FolderStatus { messages: Some(11), ..status.clone() },
+            FolderStatus { uid_next: None, ..status.clone() },
+            FolderStatus { uid_validity: Some(8), ..status.clone() },
+            FolderStatus { highest_modseq: Some(10), ..status.clone() },
+        ] {
+            assert!(!CURSOR.is_current(&other), "{other:?}");
+        }
+        let plain = FolderStatus { highest_modseq: None, ..status.clone() };
+        assert!(!Cursor { modseq: 0, ..CURSOR }.is_current(&plain), "flags may have changed");
+        let empty = FolderStatus { messages: Some(0), ..plain };
+        assert!(Cursor { modseq: 0, messages: 0, ..CURSOR }.is_current(&empty));
+    }
+}

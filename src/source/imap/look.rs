@@ -1,0 +1,282 @@
+//! Listing one mailbox: all of it, or what changed since a cursor, and which of the two the server's answers allow.
+
+use super::cursor::Cursor;
+use crate::error::Result;
+use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
+use crate::protocol::imap::{self, Changes, Client, Fetched, Items, Known, Selected, Session, UidSet};
+use crate::protocol::net::Stream;
+use crate::source::{Listing, Unnamed};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What is asked of a mailbox.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The mailbox as the server spells it, and its key.
+    pub raw: Vec<u8>,
+    pub key: String,
+    pub cursor: Option<Cursor>,
+    /// Messages marked as deleted are taken, too.
+    pub include_deleted: bool,
+}
+
+/// What was found.
+pub struct Looked {
+    pub listing: Listing,
+    /// The UIDVALIDITY under which the keys were made; 0 if the server gave none.
+    pub uid_validity: u32,
+    /// Labels of Gmail by message, by UID.
+    pub labels: BTreeMap<u32, Vec<String>>,
+}
+
+/// Lists a mailbox. After a connection that broke it begins again.
+pub async fn look(session: &mut Session, question: &Question) -> Result<Looked> {
+    let raw = question.raw.clone();
+    let (looked, selected) = session.ask(async |client| attempt(client, question).await).await?;
+    session.has_opened(&raw, selected);
+    Ok(looked)
+}
+
+/// Messages as they were named, by UID. The server may name one twice: what it said later counts.
+type Found = BTreeMap<u32, Fetched>;
+
+async fn attempt(client: &mut Client<Stream>, question: &Question) -> imap::Result<(Looked, Selected)> {
+    let known = question.cursor.filter(|cursor| cursor.modseq > 0);
+    let known = known.map(|cursor| Known { uid_validity: cursor.uid_validity, modseq: cursor.modseq });
+    let mut changed = Found::new();
+    let selected = client.examine(&question.raw, known, &mut |fetched| add(&mut changed, fetched)).await?;
+    let cursor = question.cursor.filter(|cursor| selected.uid_validity == Some(cursor.uid_validity));
+    let seen = match cursor {
+        Some(cursor) => match changes(client, &selected, cursor, changed).await? {
+            Some(seen) => seen,
+            None => all(client).await?,
+        },
+        None => all(client).await?,
+    };
+    let next = Cursor::of(&selected, question.include_deleted).filter(|_| seen.is_trusted);
+    let uid_validity = selected.uid_validity.unwrap_or_default();
+    Ok((name(seen, question, uid_validity, next), selected))
+}
+
+/// What the server said of a mailbox.
+struct Seen {
+    found: Found,
+    /// Which known UIDs are gone. `None`: all that are not in `found`.
+    gone: Option<Gone>,
+    /// The server named as many messages as it says there are.
+    is_trusted: bool,
+    /// How many it says there are.
+    exists: u32,
+}
+
+enum Gone {
+    These(UidSet),
+    AllBut(UidSet),
+}
+
+/// Every message, with everything that a listing wants.
+async fn all(client: &mut Client<Stream>) -> imap::Result<Seen> {
+    let found = list(client, &UidSet::all(), Items::LISTING, None).await?;
+    let exists = client.exists();
+    // Fewer than there are: an absent one is not a deleted one.
+    let is_trusted = found.len() >= exists as usize;
+    Ok(Seen { found, gone: None, is_trusted, exists })
+}
+
+/// What changed since the cursor; `None` if the numbers do not fit together, so that only a full listing helps.
+async fn changes(
+    client: &mut Client<Stream>,
+    selected: &Selected,
+    cursor: Cursor,
+    mut changed: Found,
+) -> imap::Result<Option<Seen>> {
+    let old = UidSet::of_ranges(vec![(1, cursor.uid_next.saturating_sub(1))]);
+    let gone = if selected.is_resynced {
+        changed.retain(|uid, _| old.contains(*uid));
+        Gone::These(selected.vanished.clone())
+    } else if cursor.modseq > 0 && selected.highest_modseq.is_some() {
+        let since = Changes { since: cursor.modseq, with_vanished: false };
+        changed = list(client, &old, Items::FLAGS, Some(since)).await?;
+        Gone::AllBut(client.uids().await?)
+    } else {
+        changed = list(client, &old, Items::FLAGS, None).await?;
+        Gone::AllBut(changed.keys().copied().collect())
+    };
+    let may_have_new = selected.uid_next.is_none_or(|next| next > cursor.uid_next);
+    let new = match may_have_new {
+        true => list(client, &UidSet::from(cursor.uid_next), Items::LISTING, None).await?,
+        false => Found::new(),
+    };
+    let before = u64::from(cursor.messages) + new.len() as u64;
+    let exists = u64::from(client.exists());
+    let fits = match &gone {
+        Gone::These(set) => before >= exists && before - exists <= set.len(),
+        Gone::AllBut(set) => {
+            let newer = new.keys().filter(|uid| !set.contains(**uid)).count() as u64;
+            set.len() + newer >= exists && before >= exists
+        }
+    };
+    if !fits {
+        return Ok(None);
+    }
+    changed.extend(new);
+    Ok(Some(Seen { found: changed, gone: Some(gone), is_trusted: true, exists: client.exists() }))
+}
+
+async fn list(
+    client: &mut Client<Stream>,
+    set: &UidSet,
+    items: Items,
+    changes: Option<Changes>,
+) -> imap::Result<Found> {
+    let mut found = Found::new();
+    let mut listing = client.list(set, items, changes).await?;
+    while let Some(fetched) = listing.next().await? {
+        add(&mut found, fetched);
+    }
+    Ok(found)
+}
+
+fn add(found: &mut Found, fetched: Fetched) {
+    let Some(uid) = fetched.uid else { return };
+    let known = found.entry(uid).or_default();
+    let Fetched { number, flags, date, size, email_id, gmail_id, labels, .. } = fetched;
+    *known = Fetched {
+        number,
+        uid: Some(uid),
+        flags: flags.or(known.flags.take()),
+        date: date.or(known.date.take()),
+        size: size.or(known.size),
+        email_id: email_id.or(known.email_id.take()),
+        gmail_id: gmail_id.or(known.gmail_id),
+        labels: labels.or(known.labels.take()),
+        ..Fetched::default()
+    };
+}
+
+/// Turns what the server said into a listing.
+fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Cursor>) -> Looked {
+    let mut listing = Listing::default();
+    let mut labels = BTreeMap::new();
+    let mut deleted = Vec::new();
+    let mut attrs: HashMap<Vec<String>, Arc<Attrs>> = HashMap::new();
+    let counted = seen.found.len();
+    for (uid, fetched) in seen.found {
+        let position = || format!("{}: UID {uid}", question.key);
+        let Some(keywords) = keywords(fetched.flags.as_deref().unwrap_or_default(), question.include_deleted) else {
+            listing.omissions.push(Omission {
+                kind: Kind::Email,
+                reason: "deleted flag".to_owned(),
+                position: position(),
+                outcome: Outcome::Skipped,
+            });
+            deleted.push(uid);
+            continue;
+        };
+        let attrs = attrs.entry(keywords).or_insert_with_key(|keywords| {
+            Arc::new(Attrs { keywords: keywords.clone(), parents: vec![question.key.clone()] })
+        });
+        let rev = super::rev::of(&fetched);
+        listing.entries.push(Entry {
+            key: key(uid_validity, uid).into(),
+            rev: rev.into(),
+            locator: uid.to_string().into(),
+            attrs: Arc::clone(attrs),
+        });
+        if let Some(names) = fetched.labels.filter(|names| !names.is_empty()) {
+            labels.insert(uid, names);
+        }
+    }
+    if !seen.is_trusted {
+        let missing = (seen.exists as usize).saturating_sub(counted);
+        listing.omissions.push(Omission {
+            kind: Kind::Email,
+            reason: format!("the server named {counted} of {} messages", seen.exists),
+            position: format!("{}: {missing} messages", question.key),
+            outcome: Outcome::Failed,
+        });
+    }
+    // What is marked as deleted is not among the entries: in a listing of changes that has to be said.
+    let deleted: UidSet = deleted.into_iter().collect();
+    listing.unnamed = match seen.gone {
+        _ if !seen.is_trusted => Unnamed::Kept,
+        None => Unnamed::Gone,
+        Some(gone) => Unnamed::GoneIf(Box::new(move |key| match uid_of(key, uid_validity) {
+            // A key of another UIDVALIDITY, which an earlier run left.
+            None => true,
+            Some(uid) => {
+                deleted.contains(uid)
+                    || match &gone {
+                        Gone::These(set) => set.contains(uid),
+                        Gone::AllBut(set) => !set.contains(uid),
+                    }
+            }
+        })),
+    };
+    listing.cursor = cursor.map(|cursor| cursor.text()).unwrap_or_default();
+    Looked { listing, uid_validity, labels }
+}
+
+/// The key of a message in its mailbox.
+fn key(uid_validity: u32, uid: u32) -> String {
+    format!("{uid_validity}.{uid}")
+}
+
+/// The UID in a key, if it was made under this UIDVALIDITY.
+pub fn uid_of(key: &str, uid_validity: u32) -> Option<u32> {
+    let (validity, uid) = key.split_once('.')?;
+    if validity.parse() == Ok(uid_validity) { uid.parse().ok() } else { None }
+}
+
+/// Flags as JMAP keywords (RFC 8621 section 4.1.1): sorted, without those that differ in case only. `None` for a
+/// message that is marked as deleted and therefore left out.
+fn keywords(flags: &[String], include_deleted: bool) -> Option<Vec<String>> {
+    const SYSTEM: [(&str, &str); 5] = [
+        ("\\Seen", "$seen"),
+        ("\\Flagged", "$flagged"),
+        ("\\Answered", "$answered"),
+        ("\\Draft", "$draft"),
+        ("\\Deleted", "$deleted"),
+    ];
+    let mut keywords: Vec<String> = Vec::with_capacity(flags.len());
+    for flag in flags.iter().filter(|flag| !flag.eq_ignore_ascii_case("\\Recent") && !flag.is_empty()) {
+        let keyword =
+            SYSTEM.iter().find(|(name, _)| name.eq_ignore_ascii_case(flag)).map_or(flag.as_str(), |pair| pair.1);
+        if keyword == "$deleted" && !include_deleted && flag.starts_with('\\') {
+            return None;
+        }
+        if !keywords.iter().any(|known| known.eq_ignore_ascii_case(keyword)) {
+            keywords.push(keyword.to_owned());
+        }
+    }
+    keywords.sort_unstable();
+    Some(keywords)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn flags_become_keywords() {
+        let of = |text, include| keywords(&flags(text), include);
+        assert_eq!(
+            of("\\seen Work \\Recent WORK $Forwarded \\Answered", false).expect("taken"),
+            ["$Forwarded", "$answered", "$seen", "Work"]
+        );
+        assert_eq!(of("\\Deleted \\Seen", false), None);
+        assert_eq!(of("\\Deleted \\Seen", true).expect("taken"), ["$deleted", "$seen"]);
+        assert_eq!(of("$deleted", false).expect("a keyword is no flag"), ["$deleted"]);
+    }
+
+    #[test]
+    fn keys() {
+        assert_eq!(uid_of(&key(7, 30), 7), Some(30));
+        assert_eq!(uid_of(&key(7, 30), 8), None);
+        assert_eq!(uid_of("x", 8), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! Messages that need no fetch: what is new in one place and stands in the archive already, from another.
+//!
+//! Two ways lead to that. A source may name the bytes ([`Source::content`]: EMAILID, X-GM-MSGID): then one download is
+//! enough for all mailboxes that a message lies in. Or a message that is gone turns up with the same revision elsewhere,
+//! after a mailbox was renamed or its UIDs were given anew: then the Message-ID has to agree as well.
+
+use super::import::{Progress, count};
+use super::report::Report;
+use super::store::{Place, Store};
+use super::survey::{Contents, Survey, Work};
+use crate::error::Result;
+use crate::format::mail;
+use crate::model::{Entry, Id, Kind};
+use crate::source::Source;
+use std::collections::HashMap;
+
+/// What a new message may be.
+pub struct Recognition {
+    contents: Contents,
+    /// Rows of messages that are gone, by revision.
+    gone: HashMap<Box<str>, Vec<Id>>,
+}
+
+impl Recognition {
+    /// Learns from a survey what is known and what is gone.
+    pub fn new(survey: &mut Survey) -> Recognition {
+        let mut gone: HashMap<Box<str>, Vec<Id>> = HashMap::new();
+        for (_, one) in survey.gone_of(Kind::Email).filter(|(_, one)| !one.rev.is_empty()) {
+            gone.entry(one.rev.clone()).or_default().push(one.local_id);
+        }
+        Recognition { contents: std::mem::take(&mut survey.contents), gone }
+    }
+
+    /// Stores those of `entries` that the archive has the bytes of, and gives the others back.
+    pub fn take_known(
+        &mut self,
+        source: &mut dyn Source,
+        work: &Work,
+        entries: Vec<Entry>,
+        store: &mut Store<'_>,
+        report: &mut Report,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Entry>> {
+        let (Kind::Email, Some(scope)) = (work.scope.kind, work.row) else { return Ok(entries) };
+        let mut unknown = Vec::new();
+        let mut suspects = Vec::new();
+        for entry in entries {
+            let row = source.content(&entry.rev).and_then(|content| self.contents.get(content));
+            if let Some(row) = row
+                && take(scope, &entry, row, store, report, progress)?
+            {
+                continue;
+            }
+            if self.gone.contains_key(&entry.rev) { suspects.push(entry) } else { unknown.push(entry) }
+        }
+        if suspects.is_empty() {
+            return Ok(unknown);
+        }
+        // If they cannot be told, the messages are fetched like any other, or fail like any other.
+        let heads = source.message_ids(&work.scope, &suspects).unwrap_or_default();
+        for (entry, head) in suspects.into_iter().zip(heads.into_iter().chain(std::iter::repeat(None))) {
+            let found = match head {
+                Some(head) => self.same_message(&entry.rev, &head, store)?,
+                None => None,
+            };
+            match found {
+                Some(row) if take(scope, &entry, row, store, report, progress)? => {}
+                _ => unknown.push(entry),
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// Learns what was stored just now.
+    pub fn stored(&mut self, content: Option<&str>, place: &Place<'_>, store: &Store<'_>) -> Result<()> {
+        if let Some(content) = content
+            && let Some((row, _)) = store.writer.known(place.scope, place.key)?
+        {
+            self.contents.insert(content, row);
+        }
+        Ok(())
+    }
+
+    /// A row that is gone elsewhere, has this revision, and has exactly the Message-IDs of `head`, at least one.
+    fn same_message(&mut self, rev: &str, head: &[u8], store: &Store<'_>) -> Result<Option<Id>> {
+        let wanted = message_ids(&mail::summary(head).message_match);
+        let Some(rows) = self.gone.get_mut(rev).filter(|_| !wanted.is_empty()) else { return Ok(None) };
+        for (at, row) in rows.iter().enumerate() {
+            let stored = store.writer.stored_email(*row)?;
+            if stored.is_some_and(|stored| message_ids(&stored.message_match) == wanted) {
+                return Ok(Some(rows.swap_remove(at)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Stores one message that is the row `row`, or has its bytes. False if that row has none any more.
+fn take(
+    scope: i64,
+    entry: &Entry,
+    row: Id,
+    store: &mut Store<'_>,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<bool> {
+    let place = Place { scope, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
+    let Some(fate) = store.known_email(&place, row)? else { return Ok(false) };
+    store.writer.item_done(0)?;
+    count(report, Kind::Email, fate);
+    progress.item(0);
+    Ok(true)
+}
+
+/// The normalised Message-IDs in a `message_match` (FORMAT.md).
+fn message_ids(message_match: &str) -> Vec<String> {
+    let json: serde_json::Value = serde_json::from_str(message_match).unwrap_or_default();
+    let ids = json.get("m").and_then(|ids| ids.as_array());
+    ids.into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect()
+}

@@ -1,0 +1,283 @@
+//! Looking before anything is written: what a source names, compared with what is known of it.
+
+use super::containers::Ids;
+use super::import::{Options, Progress, is_final};
+use super::plan::{Comparison, Gone, Plan};
+use super::report::Report;
+use super::store::{Dying, attrs_of, container_of};
+use crate::archive::{KnownScope, Ledger, ids_json};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::model::{Container, Digest, Id, Kind};
+use crate::source::{Scope, Source};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A scope and what is to be done in it.
+pub struct Work {
+    pub scope: Scope,
+    pub plan: Plan,
+    pub cursor: String,
+    /// The scope's row, once it has one.
+    pub row: Option<i64>,
+}
+
+/// A scope that the source does not have any more.
+pub struct Vanished {
+    pub kind: Kind,
+    pub row: i64,
+    pub items: Vec<Gone>,
+}
+
+/// Everything that the source named, compared with what is known.
+pub struct Survey {
+    pub works: Vec<Work>,
+    pub vanished: Vec<Vanished>,
+    containers: Vec<Container>,
+    /// Keys of scopes that a filter hides.
+    pub hidden: HashSet<String>,
+    /// Keys of scopes that could not be listed: what lies below one of them is not gone.
+    failed: Vec<String>,
+    known: BTreeMap<Kind, u64>,
+    /// Rows by what names their bytes ([`Source::content`]).
+    pub contents: Contents,
+    pub report: Report,
+}
+
+/// Rows by the digest of what names their bytes: of a fixed size, however many messages and however long their names.
+#[derive(Default)]
+pub struct Contents(HashMap<[u8; 16], Id>);
+
+impl Contents {
+    /// Remembers that the bytes of this name stand in a row.
+    pub fn insert(&mut self, content: &str, id: Id) {
+        self.0.insert(Self::key(content), id);
+    }
+
+    /// The row with the bytes of this name.
+    pub fn get(&self, content: &str) -> Option<Id> {
+        self.0.get(&Self::key(content)).copied()
+    }
+
+    fn key(content: &str) -> [u8; 16] {
+        let mut key = [0; 16];
+        key.copy_from_slice(&Digest::of(content.as_bytes()).0[..16]);
+        key
+    }
+}
+
+/// Lists all of a source.
+///
+/// Errors: what [`Source::scopes`] fails with, and an interruption. A scope that cannot be listed is in the report.
+pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progress) -> Result<Survey> {
+    progress.step("looking around");
+    let (scopes, containers) = source.scopes()?;
+    let known: HashMap<(String, String), KnownScope> = ledger
+        .known_scopes(source.ident())?
+        .into_iter()
+        .map(|scope| ((scope.kind.clone(), scope.key.clone()), scope))
+        .collect();
+    let ids = known_containers(ledger, &known)?;
+    let mut survey = Survey {
+        works: Vec::new(),
+        vanished: Vec::new(),
+        containers,
+        hidden: HashSet::new(),
+        failed: Vec::new(),
+        known: BTreeMap::new(),
+        contents: Contents::default(),
+        report: Report::default(),
+    };
+    let cursor_of = |scope: &Scope| {
+        let identity = (scope.kind.name().to_owned(), scope.key.clone());
+        known.get(&identity).map_or_else(String::new, |known| known.cursor.clone())
+    };
+    let announced: Vec<(Scope, String)> =
+        scopes.iter().filter(|scope| scope.selected).map(|scope| (scope.clone(), cursor_of(scope))).collect();
+    source.announce(&announced);
+    drop(announced);
+    let mut named: HashSet<(String, String)> = HashSet::new();
+    for scope in scopes {
+        let identity = (scope.kind.name().to_owned(), scope.key.clone());
+        if scope.selected {
+            survey.list(source, ledger, scope, known.get(&identity), &ids, progress)?;
+        } else {
+            survey.hidden.insert(scope.key.clone());
+        }
+        named.insert(identity);
+        if progress.interrupted() {
+            return Err(Error::new(Fault::Interrupted, "interrupted before anything was written"));
+        }
+    }
+    if !source.is_additive() {
+        for (identity, scope) in &known {
+            if let Some(kind) = Kind::from_token(&identity.0)
+                .filter(|_| !identity.1.is_empty() && !named.contains(identity) && !survey.is_below_failed(&identity.1))
+            {
+                if source.hides(kind, &identity.1) {
+                    survey.hidden.insert(identity.1.clone());
+                    continue;
+                }
+                let mut items = Vec::new();
+                ledger.each_known(scope.row, &mut |item| {
+                    if let Some(content) = source.content(item.rev) {
+                        survey.contents.insert(content, item.local_id);
+                    }
+                    items.push(Gone { key: item.key.into(), rev: item.rev.into(), local_id: item.local_id });
+                })?;
+                *survey.known.entry(kind).or_default() += items.len() as u64;
+                survey.vanished.push(Vanished { kind, row: scope.row, items });
+            }
+        }
+    }
+    Ok(survey)
+}
+
+/// The rows of all containers that were imported from this source before.
+fn known_containers(ledger: &dyn Ledger, known: &HashMap<(String, String), KnownScope>) -> Result<Ids> {
+    let mut ids = Ids::new();
+    for ((kind, key), scope) in known {
+        if let Some(kind) = Kind::from_token(kind).filter(|_| key.is_empty()) {
+            ledger.each_known(scope.row, &mut |item| {
+                ids.insert((kind, item.key.to_owned()), item.local_id);
+            })?;
+        }
+    }
+    Ok(ids)
+}
+
+impl Survey {
+    fn list(
+        &mut self,
+        source: &mut dyn Source,
+        ledger: &dyn Ledger,
+        scope: Scope,
+        known: Option<&KnownScope>,
+        ids: &Ids,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        progress.step(&format!("listing {}", scope.key));
+        let listing = match source.list(&scope, known.map_or("", |known| known.cursor.as_str())) {
+            Ok(listing) => listing,
+            // Nothing was written yet, and no other scope would fare better.
+            Err(error) if is_final(&error) => return Err(error),
+            Err(error) => {
+                let position = scope.key.clone();
+                self.report.remark(scope.kind, "failed", format!("not listed: {error}"), position.clone());
+                self.report.scopes_failed.push(format!("{position}: {error}"));
+                self.failed.push(position);
+                return Ok(());
+            }
+        };
+        let row = known.map(|known| known.row);
+        let mut count = 0;
+        let is_same = |known: &str, listed: &str| source.is_same(known, listed);
+        let mut comparison = Comparison::new(listing.entries, listing.unnamed, &is_same);
+        let mut wanted: HashMap<*const crate::model::Attrs, (String, String)> = HashMap::new();
+        if let Some(row) = row {
+            ledger.each_known(row, &mut |item| {
+                count += 1;
+                if let Some(content) = source.content(item.rev) {
+                    self.contents.insert(content, item.local_id);
+                }
+                if !listing.unchanged {
+                    comparison.known(item.key, item.rev, item.local_id, |entry| {
+                        let (keywords, parents) =
+                            wanted.entry(std::sync::Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
+                                let (keywords, parents) = attrs_of(ids, container_of(scope.kind), &entry.attrs);
+                                let complete = parents.len() == entry.attrs.parents.len();
+                                (keywords, if complete { ids_json(&parents) } else { String::new() })
+                            });
+                        keywords == item.keywords && parents == item.parents
+                    });
+                }
+            })?;
+        }
+        let mut plan = comparison.finish();
+        if listing.unchanged {
+            plan.unchanged = count;
+        }
+        *self.known.entry(scope.kind).or_default() += count;
+        let account = self.report.of(scope.kind);
+        account.found += plan.unchanged + plan.fetch.len() as u64 + plan.touch.len() as u64;
+        account.stored.unchanged += plan.unchanged;
+        listing.omissions.into_iter().for_each(|omission| self.report.omitted(omission));
+        self.containers.extend(listing.containers);
+        self.works.push(Work { scope, plan, cursor: listing.cursor, row });
+        Ok(())
+    }
+
+    fn is_below_failed(&self, key: &str) -> bool {
+        self.failed.iter().any(|failed| key.strip_prefix(failed.as_str()).is_some_and(|rest| rest.starts_with('/')))
+    }
+
+    /// Stops a run that would remove more than the user allows.
+    pub fn guard(&self, options: &Options) -> Result<()> {
+        let Some(share) = options.max_delete else { return Ok(()) };
+        for (kind, known) in &self.known {
+            let gone: usize =
+                self.works.iter().filter(|work| work.scope.kind == *kind).map(|work| work.plan.gone.len()).sum();
+            let vanished: usize =
+                self.vanished.iter().filter(|gone| gone.kind == *kind).map(|gone| gone.items.len()).sum();
+            let is_too_much = |all: usize| all > 50 && all as f64 > *known as f64 * share;
+            let mut all = gone + vanished;
+            if is_too_much(all) {
+                all -= self.moved(*kind);
+            }
+            if is_too_much(all) {
+                return Err(Error::new(
+                    Fault::Guard,
+                    format!(
+                        "{all} of {known} known objects of type {} are gone at the source; nothing was changed",
+                        kind.token()
+                    ),
+                )
+                .hint("if that is right, run again with --max-delete 100%"));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many of the objects that are gone have turned up elsewhere, as far as their revisions tell.
+    fn moved(&self, kind: Kind) -> usize {
+        let mut gone: HashMap<&str, usize> = HashMap::new();
+        self.gone_of(kind).for_each(|(_, one)| *gone.entry(&one.rev).or_default() += 1);
+        let new = self.works.iter().filter(|work| work.scope.kind == kind).flat_map(|work| &work.plan.fetch);
+        let is_moved = |entry: &&crate::model::Entry| match gone.get_mut(&*entry.rev) {
+            Some(left) if *left > 0 && !entry.rev.is_empty() => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        };
+        new.filter(is_moved).count()
+    }
+
+    /// Known objects of a type that the source does not name any more, each with the row of its scope.
+    pub fn gone_of(&self, kind: Kind) -> impl Iterator<Item = (i64, &Gone)> {
+        let listed = self.works.iter().filter(move |work| work.scope.kind == kind);
+        let listed = listed.filter_map(|work| Some((work.row?, &work.plan.gone)));
+        let vanished = self.vanished.iter().filter(move |vanished| vanished.kind == kind);
+        let vanished = vanished.map(|vanished| (vanished.row, &vanished.items));
+        listed.chain(vanished).flat_map(|(row, items)| items.iter().map(move |gone| (row, gone)))
+    }
+
+    /// All containers but those that only a filtered-out scope would fill.
+    pub fn wanted_containers(&self) -> Vec<Container> {
+        let mut wanted: HashSet<&str> = HashSet::new();
+        for container in self.containers.iter().rev() {
+            if !self.hidden.contains(&container.key) || wanted.contains(container.key.as_str()) {
+                wanted.insert(&container.key);
+                wanted.extend(container.parent.as_deref());
+            }
+        }
+        self.containers.iter().filter(|container| wanted.contains(container.key.as_str())).cloned().collect()
+    }
+
+    /// The rows of messages that are gone, with all places that they are gone from.
+    pub fn dying(&self) -> Dying {
+        let mut dying = Dying::new();
+        for (row, gone) in self.gone_of(Kind::Email) {
+            dying.entry(gone.local_id).or_default().push((row, gone.key.clone()));
+        }
+        dying
+    }
+}
