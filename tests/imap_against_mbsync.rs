@@ -130,6 +130,7 @@ struct Place {
     names: Vec<String>,
     sent: Account,
     number: usize,
+    began: i64,
     /// How many messages Dovecot has to hand out just as they were sent.
     identical: usize,
 }
@@ -143,7 +144,7 @@ impl Place {
         dovecot.home("alice");
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir(dir.path().join("Maildir")).expect("a directory");
-        Some(Place { dovecot, dir, names: Vec::new(), sent: Account::new(), number: 0, identical: 0 })
+        Some(Place { dovecot, dir, names: Vec::new(), sent: Account::new(), number: 0, began: now(), identical: 0 })
     }
 
     fn writer(&self) -> Imap {
@@ -218,13 +219,12 @@ impl Place {
 
     /// Lets mbsync pull all, or what is new.
     fn mbsync(&self) -> Account {
-        let began = now();
         let config = self.dir.path().join("mbsyncrc");
         fs::write(self.dir.path().join("password"), PASSWORD).expect("a file");
         fs::write(&config, configuration(self.dir.path(), self.dovecot.imap)).expect("a file");
         let said = done(Command::new("mbsync").arg("--quiet").arg("--config").arg(&config).arg("all"), "mbsync");
         println!("{said}");
-        pulled_by_mbsync(&self.dir.path().join("Maildir"), began)
+        pulled_by_mbsync(&self.dir.path().join("Maildir"), self.began)
     }
 
     /// What was appended, with the mailboxes above it that hold nothing.
