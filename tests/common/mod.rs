@@ -6,6 +6,7 @@ pub mod corpora;
 pub mod cyrus;
 pub mod dovecot;
 pub mod fake;
+pub mod fake_imap;
 pub mod imap;
 pub mod relay;
 pub mod servers;
