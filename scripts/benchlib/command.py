@@ -55,6 +55,7 @@ def run(argv, env=os.environ):
         os.sync()
         start = time.monotonic()
         pid = start_child(argv, env, stderr)
+        pass_on_priority(pid)
         status, usage = wait_or_kill(pid)
         wall = time.monotonic() - start
         os.sync()
@@ -143,6 +144,11 @@ def describe_machine(tools):
 
 def first_line(argv):
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.partition("\n")[0]
+
+
+def add_nice_argument(parser, why):
+    parser.add_argument("--nice", type=int, default=0, metavar="N",
+                        help=f"run all at this priority; -15 helps on a busy machine, {why} (default %(default)s)")
 
 
 def add_size_arguments(parser):

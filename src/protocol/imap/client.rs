@@ -81,6 +81,8 @@ pub struct Client<S> {
     /// Messages in the open mailbox.
     pub(super) exists: u32,
     notices: Vec<String>,
+    /// Messages that this connection has handed over.
+    pub(super) delivered: u64,
 }
 
 impl<S: Transport> Client<S> {
@@ -108,6 +110,7 @@ impl<S: Transport> Client<S> {
             has_qresync: false,
             exists: 0,
             notices: Vec::new(),
+            delivered: 0,
         };
         client.wire.doing = "waiting for the greeting";
         match client.event(wire::Bodies::Discard).await? {

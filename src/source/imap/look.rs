@@ -53,6 +53,11 @@ async fn attempt(client: &mut Client<Stream>, question: &Question) -> imap::Resu
         },
         None => all(client).await?,
     };
+    if !seen.is_trusted && question.cursor.is_some() && cursor.is_none() {
+        // Numbered anew and named in part: what is known could neither be found again nor be called gone.
+        let what = format!("the server named {} of {} messages, under new numbers", seen.found.len(), seen.exists);
+        return Err(imap::Error::new(imap::Fault::Refused, what));
+    }
     let next = Cursor::of(&selected, question.include_deleted).filter(|_| seen.is_trusted);
     let uid_validity = selected.uid_validity.unwrap_or_default();
     Ok((name(seen, question, uid_validity, next), selected))
