@@ -30,7 +30,7 @@ namespace inbox {
 
 /// Whichever server, for as long as the test runs.
 enum Server {
-    Dovecot(Dovecot),
+    Dovecot(Box<Dovecot>),
     Cyrus { _running: Cyrus },
 }
 
@@ -48,7 +48,7 @@ impl Place {
         let dovecot = Dovecot::start(SETTINGS)?;
         dovecot.home("alice");
         let port = dovecot.imap;
-        Some(Place::of(Server::Dovecot(dovecot), port, "alice"))
+        Some(Place::of(Server::Dovecot(Box::new(dovecot)), port, "alice"))
     }
 
     fn cyrus() -> Option<Place> {

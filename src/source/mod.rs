@@ -25,7 +25,7 @@ pub struct Scope {
 }
 
 /// What a source says of a scope.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Listing {
     /// Containers that the entries name as parents, parents first.
     pub containers: Vec<Container>,
@@ -51,6 +51,16 @@ pub enum Unnamed {
     Gone,
     /// The listing names changes: known items are as they were, but for those whose key this is true of; these are gone.
     GoneIf(Box<dyn Fn(&str) -> bool + Send>),
+}
+
+impl std::fmt::Debug for Unnamed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Unnamed::Kept => "Kept",
+            Unnamed::Gone => "Gone",
+            Unnamed::GoneIf(_) => "GoneIf",
+        })
+    }
 }
 
 /// The items of one fetch, in the order of the entries asked for. An `Err` names the key whose item failed.

@@ -152,7 +152,12 @@ impl Session {
             net::Security::Clear => Security::Clear,
         };
         let stream = connector.connect().await?;
-        let options = Options { timeout: connector.timeout(), spool: self.spool.clone(), ..Options::new(security) };
+        let options = Options {
+            timeout: connector.timeout(),
+            spool: self.spool.clone(),
+            log: connector.listener(),
+            ..Options::new(security)
+        };
         let mut client = Client::connect(stream, options).await?;
         let may_upgrade = match security {
             Security::Tls => false,
