@@ -265,6 +265,10 @@ impl Source for Imap {
         rev::is_same(known, listed)
     }
 
+    fn mailbox_of_1x(&self, scope: &Scope) -> Option<String> {
+        self.folder(&scope.key).ok().map(|folder| folder.name.clone())
+    }
+
     fn content<'r>(&self, rev: &'r str) -> Option<&'r str> {
         rev::content(rev)
     }
