@@ -503,9 +503,16 @@ fn a_dead_line_is_noticed() {
 fn wrong_passwords_and_ports_are_told_apart() {
     let Some(place) = Place::dovecot() else { return };
     let mut command = place.command(&[]);
-    command.env("VANDELAY_PASSWORD", "wrong");
+    command.env("VANDELAY_PASSWORD", "swordfish").arg("-vvv");
     let output = command.output().expect("the program starts");
-    assert_eq!(output.status.code(), Some(12), "{}", both(&output));
+    let said = both(&output);
+    assert_eq!(output.status.code(), Some(12), "{said}");
+    // What was asked is told, what is secret is not, in no encoding.
+    assert!(said.contains("> AUTHENTICATE PLAIN") && said.contains("< No"), "{said}");
+    for text in ["swordfish", "\0alice\0swordfish"] {
+        let code = base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, text);
+        assert!(!said.contains(text) && !said.contains(&code), "{said}");
+    }
     let free = common::servers::free_port();
     let output = vandelay()
         .args(["import", "imap", "--max-retries", "0", "--auth-basic", "alice", "--url"])

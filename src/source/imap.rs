@@ -120,7 +120,7 @@ impl Imap {
         let is_shown = |label: &str| self.folders.iter().any(|folder| folder.name == label);
         let mut made: HashMap<(Vec<String>, Vec<String>), Arc<Attrs>> = HashMap::new();
         for entry in &mut looked.listing.entries {
-            let uid: u32 = entry.locator.parse().unwrap_or_default();
+            let uid = look::uid_in(&entry.key);
             let labels = looked.labels.get(&uid).into_iter().flatten();
             let mut hidden: Vec<String> = labels
                 .filter(|label| !label.starts_with('\\') && !is_shown(label) && self.options.filter.selects(label))
@@ -284,6 +284,6 @@ impl Source for Imap {
     }
 
     fn position(&self, scope: &Scope, entry: &Entry) -> String {
-        format!("{}: UID {}", said(scope.key.as_bytes()), entry.locator)
+        format!("{}: UID {}", said(scope.key.as_bytes()), look::uid_in(&entry.key))
     }
 }
