@@ -193,7 +193,7 @@ fn everything_arrives(place: &Place) {
     assert_eq!(dump(&place.archive()), before);
 
     // With other wishes everything is looked at again, and only what is new is fetched.
-    let said = place.import(&["--include-deleted"], 0);
+    let said = place.import(&["--include-deleted", "--compress"], 0);
     assert!(said.contains("found 6 = stored 6 (new 1"), "{said}");
     assert_eq!(place.messages("latest").len(), 6);
     let said = place.import(&[], 0);
@@ -444,6 +444,49 @@ fn copies_are_downloaded_once_where_the_server_names_bytes() {
 }
 
 #[test]
+fn what_1x_imported_is_not_downloaded_again() {
+    let Some(place) = Place::dovecot() else { return };
+    let mut writer = place.writer();
+    writer.ok("CREATE Work/old");
+    for number in 1..=30 {
+        assert!(writer.append("INBOX", "(\\Seen) ", &message(number), false));
+        assert!(writer.append("Work/old", "", &message(100 + number), false));
+    }
+    place.import(&[], 0);
+    let before = place.messages("latest");
+    // The same as 1.x would have stored it.
+    let theirs = place.dir.path().join("1x.sqlite");
+    common::v1::write(&theirs, &common::v1::Variant { rows: false, journal_mode: "DELETE", ..Default::default() });
+    let conn = rusqlite::Connection::open(&theirs).expect("it opens");
+    conn.execute_batch(&format!(
+        "ATTACH '{}' AS ours;
+         INSERT INTO sources SELECT id, kind, session_url, account_id, account_name, username FROM ours.sources;
+         INSERT INTO mailboxes SELECT id, name, parent_id, role, sort_order, is_subscribed FROM ours.mailboxes ORDER BY id;
+         INSERT INTO blobs SELECT id, hash, data FROM ours.blobs;
+         INSERT INTO emails SELECT id, blob_id, received_at, mailbox_ids, keywords, message_match FROM ours.emails;
+         INSERT INTO sync_id_imap (source_id, type_name, folder, uidvalidity, uid, local_id)
+           SELECT s.source_id, 'email', s.key, substr(o.key, 1, instr(o.key, '.') - 1), substr(o.key, instr(o.key, '.') + 1), o.local_id
+           FROM ours.origins o JOIN ours.scopes s ON s.id = o.scope_id WHERE s.kind = 'Email';",
+        place.archive().display()
+    ))
+    .expect("rows");
+    drop(conn);
+    std::fs::rename(&theirs, place.archive()).expect("a file");
+    writer.ok("SELECT INBOX");
+    writer.ok("UID STORE 3 +FLAGS (\\Flagged)");
+    assert!(writer.append("INBOX", "", &message(31), false));
+    place.relay.said();
+    let said = place.import(&[], 0);
+    let asked = place.relay.said();
+    assert!(said.contains("found 61 = stored 61 (new 1, changed 1, unchanged 59)"), "{said}");
+    assert_eq!(asked.matches("BODY.PEEK[]").count(), 1, "{asked}");
+    let after = place.messages("latest");
+    assert_eq!((after.len(), &*after[&message(3)]), (61, &["INBOX FS".to_owned()][..]));
+    assert!(before.iter().filter(|(bytes, _)| **bytes != message(3)).all(|(bytes, places)| after[bytes] == *places));
+    assert!(place.import(&[], 0).contains("unchanged 61"));
+}
+
+#[test]
 fn a_dead_line_is_noticed() {
     let Some(place) = Place::dovecot() else { return };
     let mut writer = place.writer();
@@ -460,9 +503,16 @@ fn a_dead_line_is_noticed() {
 fn wrong_passwords_and_ports_are_told_apart() {
     let Some(place) = Place::dovecot() else { return };
     let mut command = place.command(&[]);
-    command.env("VANDELAY_PASSWORD", "wrong");
+    command.env("VANDELAY_PASSWORD", "swordfish").arg("-vvv");
     let output = command.output().expect("the program starts");
-    assert_eq!(output.status.code(), Some(12), "{}", both(&output));
+    let said = both(&output);
+    assert_eq!(output.status.code(), Some(12), "{said}");
+    // What was asked is told, what is secret is not, in no encoding.
+    assert!(said.contains("> AUTHENTICATE PLAIN") && said.contains("< No"), "{said}");
+    for text in ["swordfish", "\0alice\0swordfish"] {
+        let code = base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, text);
+        assert!(!said.contains(text) && !said.contains(&code), "{said}");
+    }
     let free = common::servers::free_port();
     let output = vandelay()
         .args(["import", "imap", "--max-retries", "0", "--auth-basic", "alice", "--url"])

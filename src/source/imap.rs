@@ -120,7 +120,7 @@ impl Imap {
         let is_shown = |label: &str| self.folders.iter().any(|folder| folder.name == label);
         let mut made: HashMap<(Vec<String>, Vec<String>), Arc<Attrs>> = HashMap::new();
         for entry in &mut looked.listing.entries {
-            let uid: u32 = entry.locator.parse().unwrap_or_default();
+            let uid = look::uid_in(&entry.key);
             let labels = looked.labels.get(&uid).into_iter().flatten();
             let mut hidden: Vec<String> = labels
                 .filter(|label| !label.starts_with('\\') && !is_shown(label) && self.options.filter.selects(label))
@@ -265,6 +265,10 @@ impl Source for Imap {
         rev::is_same(known, listed)
     }
 
+    fn mailbox_of_1x(&self, scope: &Scope) -> Option<String> {
+        self.folder(&scope.key).ok().map(|folder| folder.name.clone())
+    }
+
     fn content<'r>(&self, rev: &'r str) -> Option<&'r str> {
         rev::content(rev)
     }
@@ -280,6 +284,6 @@ impl Source for Imap {
     }
 
     fn position(&self, scope: &Scope, entry: &Entry) -> String {
-        format!("{}: UID {}", said(scope.key.as_bytes()), entry.locator)
+        format!("{}: UID {}", said(scope.key.as_bytes()), look::uid_in(&entry.key))
     }
 }

@@ -128,6 +128,11 @@ pub trait Source: Send {
         known == listed
     }
 
+    /// The name under which 1.x knew an IMAP mailbox: what it imported of it is known by UIDVALIDITY and UID.
+    fn mailbox_of_1x(&self, _scope: &Scope) -> Option<String> {
+        None
+    }
+
     /// The part of a revision that names the bytes, whatever scope they lie in: what is stored already under the same
     /// name needs no fetch. `None` where the source cannot tell.
     fn content<'r>(&self, _rev: &'r str) -> Option<&'r str> {

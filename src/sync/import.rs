@@ -4,7 +4,8 @@
 //! archive untouched. A killed run needs no checkpoint: what it stored is known, and the next one fetches the rest.
 
 use super::containers::{self, Ids};
-use super::pipeline;
+use super::pipeline::{self, Step};
+use super::plan::Touch;
 use super::recognise::Recognition;
 use super::report::Report;
 use super::store::{Dying, Fate, Place, Store};
@@ -127,29 +128,28 @@ fn apply(
     for work in &mut survey.works {
         let row = store.writer.scope(work.scope.kind, &work.scope.key)?;
         work.row = Some(row);
-        for touch in &work.plan.touch {
-            let place = Place { scope: row, key: &touch.entry.key, rev: &touch.entry.rev, attrs: &touch.entry.attrs };
-            let before = store.writer.changes().get(&work.scope.kind).copied();
-            store.touch(work.scope.kind, &place, touch.local_id)?;
-            let differs = before != store.writer.changes().get(&work.scope.kind).copied();
-            count(&mut survey.report, work.scope.kind, if differs { Fate::Changed } else { Fate::Unchanged });
-            store.writer.item_done(0)?;
-        }
         let failed_before = survey.report.failed();
         let mut fetch = std::mem::take(&mut work.plan.fetch);
         if !fetch.is_empty() {
             progress.step(&format!("reading {}", work.scope.key));
         }
+        // What only changed is written while the first messages are on their way.
+        let mut touches = std::mem::take(&mut work.plan.touch);
         while !fetch.is_empty() {
             let rest = fetch.split_off(fetch.len().min(FETCH));
             let part = std::mem::replace(&mut fetch, rest);
             let part = recognition.take_known(source, work, part, &mut store, &mut survey.report, progress)?;
-            let fetched = Fetched { source, scope: &work.scope, row, recognition: &mut recognition };
+            if part.is_empty() {
+                continue;
+            }
+            let touches = std::mem::take(&mut touches);
+            let fetched = Fetched { source, scope: &work.scope, row, recognition: &mut recognition, touches };
             match fetch_part(fetched, part, &mut store, &mut survey.report, progress)? {
                 End::Complete => {}
                 end => return Ok(end),
             }
         }
+        touch_all(&touches, &work.scope, row, &mut store, &mut survey.report)?;
         if survey.report.failed() == failed_before {
             store.writer.set_cursor(row, &work.cursor)?;
         }
@@ -157,16 +157,30 @@ fn apply(
     Ok(End::Complete)
 }
 
-/// Where a part of a fetch comes from.
+/// Gives known items of a scope other keywords or containers.
+fn touch_all(touches: &[Touch], scope: &Scope, row: i64, store: &mut Store<'_>, report: &mut Report) -> Result<()> {
+    for touch in touches {
+        let place = Place { scope: row, key: &touch.entry.key, rev: &touch.entry.rev, attrs: &touch.entry.attrs };
+        let before = store.writer.changes().get(&scope.kind).copied();
+        store.touch(scope.kind, &place, touch.local_id)?;
+        let differs = before != store.writer.changes().get(&scope.kind).copied();
+        count(report, scope.kind, if differs { Fate::Changed } else { Fate::Unchanged });
+        store.writer.change_done()?;
+    }
+    Ok(())
+}
+
+/// Where a part of a fetch comes from, and what to do until it comes.
 struct Fetched<'a> {
     source: &'a mut dyn Source,
     scope: &'a Scope,
     row: i64,
     recognition: &'a mut Recognition,
+    touches: Vec<Touch>,
 }
 
 fn fetch_part(
-    Fetched { source, scope, row, recognition }: Fetched<'_>,
+    Fetched { source, scope, row, recognition, touches }: Fetched<'_>,
     part: Vec<Entry>,
     store: &mut Store<'_>,
     report: &mut Report,
@@ -181,14 +195,22 @@ fn fetch_part(
     match source.fetch(scope, part) {
         Err(error) if is_final(&error) => end = End::Lost(error),
         Err(error) => {
+            touch_all(&touches, scope, row, store, report)?;
             let reason = error.to_string();
             failures.extend(asked.drain().map(|(_, entry)| (entry, Outcome::Failed, reason.clone())));
         }
-        Ok(items) => pipeline::run(items, |ready| {
+        Ok(items) => pipeline::run(items, |step| {
             if progress.interrupted() {
                 end = End::Interrupted;
                 return false;
             }
+            let ready = match step {
+                Step::Begun => {
+                    fatal = touch_all(&touches, scope, row, store, report).err();
+                    return fatal.is_none();
+                }
+                Step::Item(ready) => *ready,
+            };
             match ready {
                 Err(failure) if is_final(&failure.error) => {
                     end = End::Lost(failure.error);
@@ -277,13 +299,13 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
         let Some(row) = work.row else { continue };
         for gone in &work.plan.gone {
             store.gone(work.scope.kind, row, &gone.key, gone.local_id)?;
-            store.writer.item_done(0)?;
+            store.writer.change_done()?;
         }
     }
     for vanished in &survey.vanished {
         for gone in &vanished.items {
             store.gone(vanished.kind, vanished.row, &gone.key, gone.local_id)?;
-            store.writer.item_done(0)?;
+            store.writer.change_done()?;
         }
         store.writer.drop_scope(vanished.row)?;
     }
@@ -296,7 +318,7 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
                     Kind::Email => store.writer.remove_email(id)?,
                     _ => store.writer.remove(kind, id)?,
                 }
-                store.writer.item_done(0)?;
+                store.writer.change_done()?;
             }
         }
         containers::remove_gone(store.writer, ids, &survey.hidden)?;

@@ -63,7 +63,7 @@ struct Waiting {
 /// Begins to download. Dropping the iterator ends it.
 pub fn start(crew: &mut Crew, order: Order) -> Download {
     let mut entries = order.entries;
-    let uid = |entry: &Entry| entry.locator.parse::<u32>().unwrap_or_default();
+    let uid = |entry: &Entry| look::uid_in(&entry.key);
     entries.sort_unstable_by_key(uid);
     let workers = crew.size().min(entries.len().div_ceil(SHARE_MIN)).max(1);
     let parcel = (UNDER_WAY / workers).clamp(2, 8);
