@@ -123,6 +123,9 @@ pub trait Source: Send {
     /// Reads these items, which a `list` of the scope in this run named. Other scopes may have been listed since.
     fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>>;
 
+    /// These will be asked for by a `fetch`, after those that were named before: a source with a line to spare may begin.
+    fn prefetch(&mut self, _scope: &Scope, _entries: &[Entry]) {}
+
     /// True if a known item, stored with the revision `known`, still has the bytes that a listing calls `listed`.
     fn is_same(&self, known: &str, listed: &str) -> bool {
         known == listed

@@ -9,12 +9,12 @@ use super::plan::Touch;
 use super::recognise::Recognition;
 use super::report::Report;
 use super::store::{Dying, Fate, Place, Store};
-use super::survey::{Survey, survey};
+use super::survey::{Survey, Work, survey};
 use crate::archive::{Ledger, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Entry, Kind, Omission, Outcome};
 use crate::source::{Scope, Source};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How many items are asked for at once.
 const FETCH: usize = 4_096;
@@ -126,35 +126,112 @@ fn apply(
     let mut recognition = Recognition::new(survey);
     let mut store = Store::new(writer, ids, join, survey.dying());
     for work in &mut survey.works {
-        let row = store.writer.scope(work.scope.kind, &work.scope.key)?;
-        work.row = Some(row);
-        let failed_before = survey.report.failed();
-        let mut fetch = std::mem::take(&mut work.plan.fetch);
-        if !fetch.is_empty() {
-            progress.step(&format!("reading {}", work.scope.key));
+        work.row = Some(store.writer.scope(work.scope.kind, &work.scope.key)?);
+    }
+    let mut parts = parts(&mut survey.works);
+    let mut failed_before = 0;
+    while let Some(mut part) = parts.pop_front() {
+        let work = &mut survey.works[part.work];
+        let row = work.row.unwrap_or_default();
+        if part.is_first {
+            failed_before = survey.report.failed();
         }
         // What only changed is written while the first messages are on their way.
-        let mut touches = std::mem::take(&mut work.plan.touch);
-        while !fetch.is_empty() {
-            let rest = fetch.split_off(fetch.len().min(FETCH));
-            let part = std::mem::replace(&mut fetch, rest);
-            let part = recognition.take_known(source, work, part, &mut store, &mut survey.report, progress)?;
-            if part.is_empty() {
-                continue;
+        let touches = std::mem::take(&mut work.plan.touch);
+        let report = &mut survey.report;
+        part.prepare(source, work, &mut recognition, &mut store, report, progress)?;
+        let is_last = part.is_last;
+        if part.entries.is_empty() {
+            touch_all(&touches, &work.scope, row, &mut store, report)?;
+        } else {
+            progress.step(&format!("reading {}", work.scope.key));
+            if !part.is_announced {
+                source.prefetch(&work.scope, &part.entries);
             }
-            let touches = std::mem::take(&mut touches);
+            if let Some(next) = parts.front_mut().filter(|next| !next.shares_content(&part, source)) {
+                let work = &survey.works[next.work];
+                next.prepare(source, work, &mut recognition, &mut store, report, progress)?;
+                source.prefetch(&work.scope, &next.entries);
+                next.is_announced = !next.entries.is_empty();
+            }
+            let work = &survey.works[part.work];
             let fetched = Fetched { source, scope: &work.scope, row, recognition: &mut recognition, touches };
-            match fetch_part(fetched, part, &mut store, &mut survey.report, progress)? {
+            match fetch_part(fetched, part.entries, &mut store, report, progress)? {
                 End::Complete => {}
                 end => return Ok(end),
             }
         }
-        touch_all(&touches, &work.scope, row, &mut store, &mut survey.report)?;
-        if survey.report.failed() == failed_before {
-            store.writer.set_cursor(row, &work.cursor)?;
+        if is_last && survey.report.failed() == failed_before {
+            store.writer.set_cursor(row, &survey.works[part.work].cursor)?;
         }
     }
     Ok(End::Complete)
+}
+
+/// What is fetched at once: all new messages of a scope, or some of many. A scope without any has one empty part.
+struct Part {
+    /// The place of its scope in the survey.
+    work: usize,
+    entries: Vec<Entry>,
+    is_first: bool,
+    is_last: bool,
+    is_prepared: bool,
+    /// The source knows that it will be fetched.
+    is_announced: bool,
+}
+
+fn parts(works: &mut [Work]) -> VecDeque<Part> {
+    let mut parts = VecDeque::new();
+    for (at, work) in works.iter_mut().enumerate() {
+        let mut fetch = std::mem::take(&mut work.plan.fetch);
+        let mut is_first = true;
+        loop {
+            let rest = fetch.split_off(fetch.len().min(FETCH));
+            let is_last = rest.is_empty();
+            parts.push_back(Part {
+                work: at,
+                entries: fetch,
+                is_first,
+                is_last,
+                is_prepared: false,
+                is_announced: false,
+            });
+            if is_last {
+                break;
+            }
+            (fetch, is_first) = (rest, false);
+        }
+    }
+    parts
+}
+
+impl Part {
+    /// True if a message of this part is in `other`, too: once that is stored, it need not be fetched.
+    fn shares_content(&self, other: &Part, source: &dyn Source) -> bool {
+        let there: HashSet<&str> = other.entries.iter().filter_map(|entry| source.content(&entry.rev)).collect();
+        !there.is_empty()
+            && self
+                .entries
+                .iter()
+                .any(|entry| source.content(&entry.rev).is_some_and(|content| there.contains(content)))
+    }
+
+    /// Leaves only what has to be fetched.
+    fn prepare(
+        &mut self,
+        source: &mut dyn Source,
+        work: &Work,
+        recognition: &mut Recognition,
+        store: &mut Store<'_>,
+        report: &mut Report,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        if !std::mem::replace(&mut self.is_prepared, true) && !self.entries.is_empty() {
+            let entries = std::mem::take(&mut self.entries);
+            self.entries = recognition.take_known(source, work, entries, store, report, progress)?;
+        }
+        Ok(())
+    }
 }
 
 /// Gives known items of a scope other keywords or containers.
