@@ -309,15 +309,15 @@ fn import_one(call: &mut Call, given: &Map<String, Value>) -> Result<Value, SetE
     if !has_header {
         return Err(SetError::new("invalidEmail", "it has no header"));
     }
+    let mut email = Map::new();
+    email.insert("mailboxIds".to_owned(), mailboxes);
+    email.insert("keywords".to_owned(), given.get("keywords").cloned().unwrap_or_else(|| json!({})));
+    check_email(call, None, &mut email)?;
     if call.options.refuses_duplicates
         && let Some(twin) = twin(call.account, &bytes)
     {
         return Err(SetError::new("alreadyExists", format!("{twin} has the same bytes")).with("existingId", twin));
     }
-    let mut email = Map::new();
-    email.insert("mailboxIds".to_owned(), mailboxes);
-    email.insert("keywords".to_owned(), given.get("keywords").cloned().unwrap_or_else(|| json!({})));
-    check_email(call, None, &mut email)?;
     let blob = call.adopt(&blob)?;
     let id = call.account.new_id("e");
     let received = given.get("receivedAt").cloned().unwrap_or_else(|| json!(now(call.options)));
