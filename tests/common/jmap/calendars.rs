@@ -361,12 +361,11 @@ pub fn compute(event: &mut Map<String, Value>, properties: Option<&[String]>) {
     if !asks("iCalendar") {
         event.remove("iCalendar");
     }
-    let zone = event.get("timeZone").and_then(Value::as_str).unwrap_or("Etc/UTC").to_owned();
-    if asks("utcStart")
-        && let Some(Ok(local)) = event.get("start").and_then(Value::as_str).map(str::parse::<jiff::civil::DateTime>)
-        && let Ok(zoned) = local.in_tz(if zone == "Etc/UTC" { "UTC" } else { &zone })
-    {
-        event.insert("utcStart".to_owned(), json!(zoned.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
+    // There is no database of time zones here, so this is known in one zone only.
+    let is_utc = matches!(event.get("timeZone").and_then(Value::as_str), None | Some("Etc/UTC" | "UTC"));
+    if asks("utcStart") && is_utc {
+        let utc = event.get("start").and_then(Value::as_str).map(|start| format!("{start}Z"));
+        event.insert("utcStart".to_owned(), json!(utc));
     }
 }
 
