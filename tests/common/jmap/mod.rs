@@ -291,6 +291,11 @@ impl Server {
         self.shared.state().record.seen.clone()
     }
 
+    /// The requests with credentials to the other origin. No client sends them there because of a redirect.
+    pub fn authorized_elsewhere(&self) -> Vec<Seen> {
+        self.seen().into_iter().filter(|seen| seen.is_elsewhere && seen.authorization.is_some()).collect()
+    }
+
     /// What clients did that no client may do.
     pub fn violations(&self) -> Vec<String> {
         self.shared.state().record.violations.clone()

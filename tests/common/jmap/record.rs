@@ -1,6 +1,7 @@
 //! What the server remembers of its clients: violations, counters, and every request.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// The endpoints of RFC 8620.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,8 @@ pub struct Seen {
     pub authorization: Option<String>,
     /// The names of the method calls, if it is an API request.
     pub calls: Vec<String>,
+    /// When it came.
+    pub at: Instant,
     /// The status of the answer; 0 if there was none.
     pub status: u16,
 }

@@ -12,7 +12,7 @@ use base64::Engine;
 use std::io::{BufReader, Result, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Serves one connection until it ends.
 pub fn converse(shared: &Arc<Shared>, stream: &TcpStream, is_elsewhere: bool) -> Result<()> {
@@ -91,6 +91,7 @@ impl Exchange<'_> {
                 is_elsewhere: self.is_elsewhere,
                 authorization: self.head.field("Authorization").map(str::to_owned),
                 calls: calls.clone(),
+                at: Instant::now(),
                 status: 0,
             });
             state.faults.of_request(self.endpoint, &calls)
