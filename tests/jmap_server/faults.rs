@@ -234,3 +234,19 @@ fn numbers_are_counted() {
     server.reset_counters();
     assert_eq!(server.counters().requests(Endpoint::Api), 0);
 }
+
+#[test]
+fn answers_are_not_what_they_should_be() {
+    let server = server();
+    server.fault(API, When::Nth(1), Fault::Body(200, "text/html", "<p>Log in!</p>"));
+    let answer = make(&server, "a").expect("an answer");
+    assert_eq!(
+        (answer.field("Content-Type").as_deref(), answer.text().as_str()),
+        (Some("text/html"), "<p>Log in!</p>")
+    );
+    assert_eq!(count(&server), 0);
+    let edit = |answer: &mut Value| answer["newState"] = Value::Null;
+    server.fault(At::AnyCall, When::Nth(1), Fault::Edit(Arc::new(edit)));
+    let answer = make(&server, "a").expect("an answer").json()["methodResponses"][0][1].take();
+    assert_eq!((&answer["newState"], answer["created"]["m"].is_object(), count(&server)), (&Value::Null, true, 1));
+}

@@ -48,6 +48,59 @@ fn urls_limits_and_accounts_can_be_chosen() {
 }
 
 #[test]
+fn a_session_can_be_wrong_or_elsewhere() {
+    let session_patch = json!({"apiUrl": null, "capabilities": {CORE: {"maxObjectsInGet": "many"}}});
+    let server = Server::start(Options { well_known: WellKnown::Redirects, session_patch, ..Options::default() });
+    assert_eq!(get(&server, "/.well-known/jmap").field("Location"), Some(format!("{}/session", server.url())));
+    let session = get(&server, "/session").json();
+    assert_eq!((session.get("apiUrl"), &session["capabilities"][CORE]["maxObjectsInGet"]), (None, &json!("many")));
+    assert_eq!(session["capabilities"][CORE]["maxObjectsInSet"], 500);
+    let server = Server::start(Options { well_known: WellKnown::Missing, closes: true, ..Options::default() });
+    assert_eq!(get(&server, "/.well-known/jmap").status, 404);
+}
+
+#[test]
+fn a_new_account_is_furnished() {
+    let account = AccountOptions { is_furnished: true, ..AccountOptions::new("A1") };
+    let server = Server::start(Options { accounts: vec![account], ..Options::default() });
+    for kind in ["Mailbox", "AddressBook", "Calendar", "Identity"] {
+        let (id, _) = server.objects("A1", kind).pop_first().expect("an object");
+        assert_eq!(destroy(&server, kind, &id, json!({})), "forbidden", "{kind}");
+    }
+}
+
+#[test]
+fn tls_can_be_spoken() {
+    use rustls::pki_types::pem::PemObject;
+    use std::io::{Read, Write};
+    let authority = crate::common::servers::Authority::new();
+    let certificate = authority.certificate(crate::common::servers::Flaw::None);
+    let server = Server::start_tls(Options::default(), &certificate);
+    let mut roots = rustls::RootCertStore::empty();
+    let root = rustls::pki_types::CertificateDer::from_pem_slice(authority.pem.as_bytes()).expect("a certificate");
+    roots.add(root).expect("a root");
+    let config =
+        rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+    let name = "localhost".try_into().expect("a name");
+    let session = rustls::ClientConnection::new(std::sync::Arc::new(config), name).expect("a session");
+    let stream = std::net::TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
+    let mut tls = rustls::StreamOwned::new(session, stream);
+    let head =
+        format!("GET /session HTTP/1.1\r\nHost: localhost\r\nAuthorization: {}\r\nConnection: close\r\n\r\n", basic());
+    tls.write_all(head.as_bytes()).expect("it is sent");
+    let mut answer = Vec::new();
+    // It ends without the last words of TLS.
+    let _ = tls.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).expect("text");
+    let url = format!("\"apiUrl\":\"https://localhost:{}/api/\"", server.port());
+    assert!(answer.contains("200 OK") && answer.contains(&url), "{answer}");
+}
+
+#[test]
 fn only_who_has_the_credentials_comes_in() {
     let server = server();
     let with = |authorization: &str| {
@@ -233,6 +286,10 @@ fn bytes_go_up_and_come_down() {
     ] {
         assert_eq!(get(&server, wrong).status, 404);
         assert_eq!(server.take_violations().len(), 1, "{wrong}");
+    }
+    for wrong in ["", "text"] {
+        request(server.port(), "POST", "/upload/A1/", &[("Content-Type", wrong)], b"x");
+        assert_eq!(server.take_violations().len(), 1, "{wrong:?}");
     }
     let fields = [("Content-Type", "a/b")];
     assert_eq!(request(server.port(), "POST", "/upload/none/", &fields, b"x").expect("an answer").status, 404);

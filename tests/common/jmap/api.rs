@@ -251,6 +251,14 @@ fn call(
     for blame in blames {
         state.record.blame(format!("{name}: {blame}"));
     }
+    let outcome = outcome.map(|mut answer| {
+        for fault in &faults {
+            if let Fault::Edit(edit) = fault {
+                edit(&mut answer);
+            }
+        }
+        answer
+    });
     match error_after {
         Some(kind) => outcome.and(Err(MethodError::new(kind, "a fault of the test"))),
         None => outcome,

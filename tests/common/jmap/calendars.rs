@@ -387,7 +387,7 @@ pub fn check_participant(call: &mut Call, new: &mut Map<String, Value>) -> Resul
     if let Some(name) = never.iter().find(|name| new.contains_key(**name)) {
         return Err(SetError::property(name, "this server reads another draft"));
     }
-    if !new.get(needed).and_then(Value::as_str).is_some_and(|uri| url::Url::parse(uri).is_ok()) {
+    if new.get(needed).and_then(Value::as_str).is_none_or(|uri| url::Url::parse(uri).is_err()) {
         return Err(SetError::property(needed, "it is missing or no URI"));
     }
     if !is_new {

@@ -83,7 +83,7 @@ pub struct SetError {
     pub kind: String,
     pub description: String,
     pub properties: Vec<String>,
-    pub extra: Map<String, Value>,
+    pub extra: Box<Map<String, Value>>,
     pub is_blame: bool,
     /// It may go away with other objects of the same call.
     pub is_deferrable: bool,
@@ -96,7 +96,7 @@ impl SetError {
             kind: kind.to_owned(),
             description: description.into(),
             properties: Vec::new(),
-            extra: Map::new(),
+            extra: Box::default(),
             is_blame: false,
             is_deferrable: false,
         }
@@ -125,7 +125,7 @@ impl SetError {
 
     /// As it is sent.
     pub fn json(&self) -> Value {
-        let mut object = self.extra.clone();
+        let mut object = (*self.extra).clone();
         object.insert("type".to_owned(), self.kind.clone().into());
         object.insert("description".to_owned(), self.description.clone().into());
         if !self.properties.is_empty() {

@@ -223,6 +223,13 @@ pub fn thread(bytes: &[u8]) -> String {
     format!("t{}", &blake3::hash(&seed).to_hex()[..10])
 }
 
+/// "time of most recent Received header, or time of import on server if none".
+fn received(bytes: &[u8]) -> Option<String> {
+    let (_, value) = fields(bytes).into_iter().find(|(name, _)| name.eq_ignore_ascii_case("Received"))?;
+    let date = jiff::fmt::rfc2822::parse(value.rsplit(';').next()?.trim()).ok()?;
+    Some(date.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
 /// Another email with the same bytes.
 fn twin(account: &Account, bytes: &[u8]) -> Option<String> {
     let rows = account.table(Kind::Email).rows.iter();
@@ -320,7 +327,10 @@ fn import_one(call: &mut Call, given: &Map<String, Value>) -> Result<Value, SetE
     }
     let blob = call.adopt(&blob)?;
     let id = call.account.new_id("e");
-    let received = given.get("receivedAt").cloned().unwrap_or_else(|| json!(now(call.options)));
+    let received = match given.get("receivedAt") {
+        Some(received) => received.clone(),
+        None => json!(received(&bytes).unwrap_or_else(|| now(call.options))),
+    };
     for (name, value) in [
         ("id", json!(id)),
         ("blobId", json!(blob)),

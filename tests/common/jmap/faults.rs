@@ -4,6 +4,7 @@ use super::options::Place;
 use super::record::Endpoint;
 use super::store::Account;
 use crate::common::Dice;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub enum Fault {
     Redirect(u16, Place),
     /// 401, as if the credentials were wrong.
     Unauthorized,
+    /// Answers with this status, type and body instead, and nothing is done: a proxy, a login page.
+    Body(u16, &'static str, &'static str),
     /// The method answers with this error, and nothing is done.
     Error(&'static str),
     /// The same, and everything is done.
@@ -71,6 +74,8 @@ pub enum Fault {
     Missing(usize),
     /// All blobs that nothing refers to are gone before the method begins.
     LoseBlobs,
+    /// Everything is done, and the answer of the method is changed: what no server may say.
+    Edit(Arc<dyn Fn(&mut Value) + Send + Sync>),
     /// Somebody else changes the account before the method begins.
     Meanwhile(Arc<dyn Fn(&mut Account) + Send + Sync>),
 }
@@ -86,6 +91,7 @@ impl Fault {
                 | Fault::Object(..)
                 | Fault::Missing(_)
                 | Fault::LoseBlobs
+                | Fault::Edit(_)
                 | Fault::Meanwhile(_)
         )
     }

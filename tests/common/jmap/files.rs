@@ -163,7 +163,7 @@ fn check_type(
 }
 
 /// The ABNF of RFC 6838 section 4.2.
-fn is_media_type(text: &str) -> bool {
+pub fn is_media_type(text: &str) -> bool {
     let is_name = |name: &str| {
         (1..=127).contains(&name.len())
             && name.as_bytes()[0].is_ascii_alphanumeric()

@@ -110,11 +110,11 @@ pub fn read_body(
             let digits = size.split(';').next().unwrap_or_default().trim();
             let size = usize::from_str_radix(digits, 16).map_err(Error::other)?;
             if size == 0 {
-                while line(reader)?.ok_or(ErrorKind::UnexpectedEof)? != "" {}
+                while !line(reader)?.ok_or(ErrorKind::UnexpectedEof)?.is_empty() {}
                 break;
             }
             take(reader, size)?;
-            if line(reader)?.ok_or(ErrorKind::UnexpectedEof)? != "" {
+            if !line(reader)?.ok_or(ErrorKind::UnexpectedEof)?.is_empty() {
                 return Err(ErrorKind::InvalidData.into());
             }
         }

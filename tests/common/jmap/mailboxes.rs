@@ -60,10 +60,8 @@ pub fn check(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>)
     {
         return Err(SetError::new("forbidden", "mayCreateTopLevelMailbox is false"));
     }
-    if let Some(old) = old {
-        if old["name"] != new["name"] || old["parentId"] != new["parentId"] {
-            call.may(Kind::Mailbox, &id, "mayRename")?;
-        }
+    if old.is_some_and(|old| old["name"] != new["name"] || old["parentId"] != new["parentId"]) {
+        call.may(Kind::Mailbox, &id, "mayRename")?;
     }
     if old.is_none_or(|old| old["parentId"] != new["parentId"])
         && let Some(parent) = new["parentId"].as_str()

@@ -25,6 +25,7 @@ mod filter;
 mod get;
 mod http;
 mod ijson;
+mod line;
 mod mailboxes;
 mod options;
 mod query;
@@ -37,6 +38,7 @@ mod set;
 mod shape;
 mod small;
 mod store;
+mod tables;
 
 // Not every test needs all of them.
 #[allow(unused_imports)]
@@ -48,6 +50,7 @@ pub use self::{
     store::Account,
 };
 
+use crate::common::servers::Certificate;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -71,12 +74,21 @@ pub struct Shared {
     /// The port of the server, and the one that is another origin.
     ports: [u16; 2],
     has_ended: AtomicBool,
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Shared {
     /// The state. A thread that panicked while it had it has failed the test already.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("a lock")
+    }
+
+    /// An absolute URL. Certificates of tests are for `localhost`.
+    fn url(&self, port: u16, path: &str) -> String {
+        match self.tls {
+            Some(_) => format!("https://localhost:{port}{path}"),
+            None => format!("http://127.0.0.1:{port}{path}"),
+        }
     }
 
     /// The port of this origin and that of the other one.
@@ -94,6 +106,23 @@ pub struct Server {
 impl Server {
     /// Listens on two free ports of the loopback interface.
     pub fn start(options: Options) -> Server {
+        Server::start_with(options, None)
+    }
+
+    /// The same with TLS: its URLs begin with `https://localhost`.
+    pub fn start_tls(options: Options, certificate: &Certificate) -> Server {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.key.serialize_der()).expect("a key");
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der.clone().into()], key)
+            .expect("a configuration");
+        Server::start_with(options, Some(Arc::new(config)))
+    }
+
+    fn start_with(options: Options, tls: Option<Arc<rustls::ServerConfig>>) -> Server {
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
         let ports = [0, 1].map(|at| listeners[at].local_addr().expect("an address").port());
         let accounts =
@@ -105,7 +134,8 @@ impl Server {
             session_state: 1,
             tokens: BTreeMap::new(),
         };
-        let shared = Arc::new(Shared { options, state: Mutex::new(state), ports, has_ended: AtomicBool::new(false) });
+        let shared =
+            Arc::new(Shared { options, state: Mutex::new(state), ports, has_ended: AtomicBool::new(false), tls });
         for (at, listener) in listeners.into_iter().enumerate() {
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || {
@@ -116,7 +146,7 @@ impl Server {
                     }
                     let shared = Arc::clone(&shared);
                     // A client that hangs up in the middle is no failure.
-                    std::thread::spawn(move || serve::converse(&shared, &stream, at == 1).ok());
+                    std::thread::spawn(move || serve::converse(&shared, stream, at == 1).ok());
                 }
             });
         }
@@ -124,23 +154,46 @@ impl Server {
         for id in server.account_ids() {
             let me = json!({"id": "p-me", "type": "individual", "name": "Alice", "email": "alice@example.org"});
             server.seed(&id, "Principal", me);
+            if server.account(&id, |account| account.options.is_furnished) {
+                server.furnish(&id);
+            }
         }
         server
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https://localhost:PORT`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.shared.ports[0])
+        self.shared.url(self.shared.ports[0], "")
     }
 
     /// The same server as another origin.
     pub fn other_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.shared.ports[1])
+        self.shared.url(self.shared.ports[1], "")
     }
 
     /// The port of `url`.
     pub fn port(&self) -> u16 {
         self.shared.ports[0]
+    }
+
+    /// What a new account has.
+    fn furnish(&self, account: &str) {
+        let inbox = self.seed(account, "Mailbox", json!({"name": "INBOX", "role": "inbox"}));
+        let book = self.seed(account, "AddressBook", json!({"name": "Contacts", "isDefault": true}));
+        let calendar = self.seed(account, "Calendar", json!({"name": "Calendar", "isDefault": true}));
+        let address = self.account(account, |account| account.options.name.clone());
+        self.seed(account, "Identity", json!({"name": "Alice", "email": address, "mayDelete": false}));
+        for (kind, id, rights) in [
+            ("Mailbox", inbox, &["mayDelete", "mayRename"][..]),
+            ("AddressBook", book, &["mayDelete"]),
+            ("Calendar", calendar, &["mayDelete"]),
+        ] {
+            self.change(account, kind, &id, |object| {
+                for right in rights {
+                    object["myRights"][*right] = json!(false);
+                }
+            });
+        }
     }
 
     fn account_ids(&self) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! What a test server is like: accounts, capabilities, limits, URLs, and the liberties that the standards give servers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub const CORE: &str = "urn:ietf:params:jmap:core";
 pub const MAIL: &str = "urn:ietf:params:jmap:mail";
@@ -94,6 +94,8 @@ pub struct AccountOptions {
     pub capabilities: Vec<&'static str>,
     /// Put over the account capability of this name, property by property.
     pub changed_capabilities: Vec<(&'static str, Value)>,
+    /// It has what a new account has: an inbox, a default address book and calendar, an identity; none can be destroyed.
+    pub is_furnished: bool,
     /// Bytes of blobs that objects may hold; what is more is `overQuota`.
     pub quota: Option<u64>,
 }
@@ -108,6 +110,7 @@ impl AccountOptions {
             is_read_only: false,
             capabilities: ALL.to_vec(),
             changed_capabilities: Vec::new(),
+            is_furnished: false,
             quota: None,
         }
     }
@@ -170,6 +173,8 @@ pub struct Options {
     pub may_send_from: Option<Vec<String>>,
     /// Fractions of seconds in what the server sets (`changed`, `created`): allowed in a UTCDate if not zero.
     pub fractions: bool,
+    /// A JSON merge patch (RFC 7396) of the session: what no server may say.
+    pub session_patch: Value,
     /// Seed of the dice for faults by chance.
     pub seed: u64,
 }
@@ -200,6 +205,7 @@ impl Default for Options {
             participants: Participants::CalendarAddress,
             may_send_from: None,
             fractions: false,
+            session_patch: json!({}),
             seed: 1,
         }
     }

@@ -2,7 +2,9 @@
 
 use super::api;
 use super::faults::Fault;
+use super::files;
 use super::http::{Head, Response, decoded, read_body, read_head};
+use super::line::Line;
 use super::options::{Auth, Options, Place, WellKnown};
 use super::record::{Endpoint, Seen};
 use super::session::session;
@@ -15,17 +17,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Serves one connection until it ends.
-pub fn converse(shared: &Arc<Shared>, stream: &TcpStream, is_elsewhere: bool) -> Result<()> {
+pub fn converse(shared: &Arc<Shared>, stream: TcpStream, is_elsewhere: bool) -> Result<()> {
     stream.set_nodelay(true)?;
     shared.state().record.counters.connections += 1;
-    let mut reader = BufReader::new(stream);
+    let line = Line::new(shared, stream)?;
+    let mut reader = BufReader::new(&line);
     while let Some(head) = read_head(&mut reader)? {
         let exchange = Exchange { shared, is_elsewhere, endpoint: endpoint(&head), head };
-        if !exchange.run(&mut reader, stream)? {
+        if !exchange.run(&mut reader, &line)? {
             break;
         }
     }
-    stream.shutdown(Shutdown::Both)
+    line.end(Shutdown::Both)
 }
 
 fn endpoint(head: &Head) -> Endpoint {
@@ -54,7 +57,7 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// True if the connection goes on.
-    fn run(&self, reader: &mut BufReader<&TcpStream>, mut stream: &TcpStream) -> Result<bool> {
+    fn run(&self, reader: &mut BufReader<&Line>, mut stream: &Line) -> Result<bool> {
         let options = &self.shared.options;
         let now = {
             let mut state = self.shared.state();
@@ -106,6 +109,11 @@ impl Exchange<'_> {
             Fault::StatusLater(status, when) => {
                 Some(Some(Response::problem(*status, "", "a fault of the test").with("Retry-After", *when)))
             }
+            Fault::Body(status, kind, body) => Some(Some(Response {
+                status: *status,
+                fields: vec![("Content-Type", (*kind).to_owned())],
+                body: body.as_bytes().to_vec(),
+            })),
             Fault::Unauthorized => Some(Some(self.unauthorized())),
             Fault::Redirect(status, place) => Some(Some(self.redirect(*status, *place))),
             Fault::CutBefore => Some(None),
@@ -162,9 +170,9 @@ impl Exchange<'_> {
         let target = &self.head.target;
         let [here, other] = self.shared.ports_of(self.is_elsewhere);
         let url = match place {
-            Place::Here => format!("http://127.0.0.1:{here}/moved{target}"),
+            Place::Here => self.shared.url(here, &format!("/moved{target}")),
             Place::Relative => format!("/moved{target}"),
-            Place::Elsewhere => format!("http://127.0.0.1:{other}{target}"),
+            Place::Elsewhere => self.shared.url(other, target),
         };
         Response { status, fields: vec![("Location", url)], body: Vec::new() }
     }
@@ -221,7 +229,7 @@ impl Exchange<'_> {
                 WellKnown::Missing => return Response::problem(404, "", "there is no such resource"),
             };
             if let Some(port) = port {
-                let url = format!("http://127.0.0.1:{port}/session");
+                let url = self.shared.url(port, "/session");
                 return Response { status: 302, fields: vec![("Location", url)], body: Vec::new() };
             }
         }
@@ -233,7 +241,12 @@ impl Exchange<'_> {
         let mut options = options.clone();
         // What a test changed meanwhile.
         options.accounts = state.accounts.values().map(|account| account.options.clone()).collect();
-        let value = session(&options, self.shared.ports, state.session_state, username);
+        let value = session(
+            &options,
+            |port, path| self.shared.url(self.shared.ports[port], path),
+            state.session_state,
+            username,
+        );
         Response::json(200, &value).with("Cache-Control", "no-cache, no-store, must-revalidate")
     }
 
@@ -248,6 +261,11 @@ impl Exchange<'_> {
             return self.too_large(length, "maxSizeUpload", 413);
         }
         let mut state = self.shared.state();
+        // "The media type of the file … as set in the Content-Type header of the upload HTTP request": so there is one.
+        let kind = self.head.field("Content-Type").unwrap_or_default().to_owned();
+        if !files::is_media_type(kind.split(';').next().unwrap_or_default().trim()) {
+            state.record.blame(format!("upload: the Content-Type is {kind:?}"));
+        }
         let Some(account) = state.accounts.get_mut(&account_id) else {
             state.record.blame(format!("upload: there is no account {account_id:?}"));
             return Response::problem(404, "", "there is no such account");
@@ -256,7 +274,6 @@ impl Exchange<'_> {
             return Response::problem(403, "", "the account is read-only");
         }
         let blob = account.put_blob(body.to_vec(), false);
-        let kind = self.head.field("Content-Type").unwrap_or("application/octet-stream");
         let value = serde_json::json!({"accountId": account_id, "blobId": blob, "type": kind, "size": length});
         Response::json(201, &value)
     }
@@ -286,7 +303,7 @@ impl Exchange<'_> {
     }
 
     /// Sends the answer, as far as faults let it. True if the connection goes on.
-    fn send(&self, mut stream: &TcpStream, response: Option<Response>, faults: &[Fault]) -> Result<bool> {
+    fn send(&self, mut stream: &Line, response: Option<Response>, faults: &[Fault]) -> Result<bool> {
         let options = &self.shared.options;
         let Some(mut response) = response else { return Ok(false) };
         let mut goes_on = self.head.keeps_alive() && !options.closes;
@@ -331,7 +348,7 @@ impl Exchange<'_> {
         stream.flush()?;
         if !goes_on {
             // What was sent has to arrive before the connection is closed.
-            stream.shutdown(Shutdown::Write)?;
+            stream.end(Shutdown::Write)?;
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(goes_on)

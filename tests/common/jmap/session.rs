@@ -48,8 +48,8 @@ pub fn capabilities(options: &Options) -> Vec<&'static str> {
     names
 }
 
-/// The session object. `ports` are those of this origin and of the other one.
-pub fn session(options: &Options, ports: [u16; 2], state: u64, username: &str) -> Value {
+/// The session object. `absolute` makes an URL of this origin (0) or of the other one (1).
+pub fn session(options: &Options, absolute: impl Fn(usize, &str) -> String, state: u64, username: &str) -> Value {
     let mut all = Map::new();
     for name in capabilities(options) {
         let value = match name {
@@ -74,16 +74,36 @@ pub fn session(options: &Options, ports: [u16; 2], state: u64, username: &str) -
         accounts.insert(account.id.clone(), value);
     }
     let url = |place: Place, path: &str| match place {
-        Place::Here => format!("http://127.0.0.1:{}{path}", ports[0]),
+        Place::Here => absolute(0, path),
         Place::Relative => path.to_owned(),
-        Place::Elsewhere => format!("http://127.0.0.1:{}{path}", ports[1]),
+        Place::Elsewhere => absolute(1, path),
     };
-    json!({"capabilities": all, "accounts": accounts, "primaryAccounts": primary, "username": username,
+    let mut session = json!({"capabilities": all, "accounts": accounts, "primaryAccounts": primary, "username": username,
         "apiUrl": url(options.api_url, "/api/"),
         "downloadUrl": url(options.download_url, "/download/{accountId}/{blobId}/{name}?accept={type}"),
         "uploadUrl": url(options.upload_url, "/upload/{accountId}/"),
         "eventSourceUrl": url(Place::Here, "/events/?types={types}&closeafter={closeafter}&ping={ping}"),
-        "state": session_state(state)})
+        "state": session_state(state)});
+    merge(&mut session, &options.session_patch);
+    session
+}
+
+/// A JSON merge patch, RFC 7396.
+fn merge(value: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *value = patch.clone();
+        return;
+    };
+    if !value.is_object() {
+        *value = json!({});
+    }
+    let object = value.as_object_mut().expect("an object");
+    for (name, patch) in patch {
+        match patch {
+            Value::Null => _ = object.remove(name),
+            patch => merge(object.entry(name.clone()).or_insert(Value::Null), patch),
+        }
+    }
 }
 
 /// The state of the session, which every response of the API repeats.

@@ -9,6 +9,9 @@ use super::store::complete;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
+/// The members of an object.
+type Object = Map<String, Value>;
+
 /// One thing to do.
 #[derive(Debug, Clone)]
 enum Step {
@@ -70,7 +73,7 @@ pub fn set(call: &mut Call) -> Result<Value, MethodError> {
 }
 
 /// An argument of type `Id[Object]|null`.
-pub fn map(call: &Call, name: &str) -> Result<Vec<(String, Map<String, Value>)>, MethodError> {
+pub fn map(call: &Call, name: &str) -> Result<Vec<(String, Object)>, MethodError> {
     let Some(map) = call.optional(name, Shape::IdMap)? else { return Ok(Vec::new()) };
     Ok(map
         .as_object()
