@@ -263,6 +263,19 @@ fn what_comes_at_once_is_counted() {
     assert_eq!(server.counters().most(Endpoint::Api), 3);
     let violations = server.take_violations();
     assert!(violations.len() == 2 && violations[0].contains("maxConcurrentRequests"), "{violations:?}");
+    // Who hangs up is gone.
+    for _ in 0..3 {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
+        let head = format!(
+            "POST /api/ HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{echo}",
+            basic(),
+            echo.len()
+        );
+        std::io::Write::write_all(&mut stream, head.as_bytes()).expect("it is sent");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        drop(stream);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     server.reset_faults();
     assert_eq!(post(&server, &echo).status, 200);
 }

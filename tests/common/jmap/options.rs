@@ -161,6 +161,8 @@ pub struct Options {
     pub missing_blob_of_import: &'static str,
     /// The error for an uid that exists: the standards name none, so `invalidProperties`; some say `alreadyExists`.
     pub uid_exists: &'static str,
+    /// Characters that no name of a mailbox may have: "Servers MAY reject names that violate server policy".
+    pub forbidden_in_mailboxes: &'static str,
     /// Sieve scripts are looked at (RFC 9661, `invalidSieve`).
     pub checks_sieve: bool,
     /// The default address book and calendar may not be destroyed.
@@ -199,6 +201,7 @@ impl Default for Options {
             reassigns_blobs: false,
             missing_blob_of_import: "invalidProperties",
             uid_exists: "invalidProperties",
+            forbidden_in_mailboxes: "",
             checks_sieve: true,
             keeps_defaults: true,
             is_sequential: false,

@@ -11,6 +11,7 @@ use super::session::session;
 use super::shape::is_id;
 use super::{Shared, State};
 use base64::Engine;
+use std::cell::Cell;
 use std::io::{BufReader, Result, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub fn converse(shared: &Arc<Shared>, stream: TcpStream, is_elsewhere: bool) -> 
     let line = Line::new(shared, stream)?;
     let mut reader = BufReader::new(&line);
     while let Some(head) = read_head(&mut reader)? {
-        let exchange = Exchange { shared, is_elsewhere, endpoint: endpoint(&head), head };
+        let exchange = Exchange { shared, is_elsewhere, endpoint: endpoint(&head), head, has_left: Cell::new(false) };
         if !exchange.run(&mut reader, &line)? {
             break;
         }
@@ -53,6 +54,7 @@ struct Exchange<'a> {
     is_elsewhere: bool,
     endpoint: Endpoint,
     head: Head,
+    has_left: Cell<bool>,
 }
 
 impl Exchange<'_> {
@@ -71,15 +73,15 @@ impl Exchange<'_> {
             _ => options.limits.max_size_request,
         };
         let outcome = read_body(&self.head, reader, &mut stream, most);
-        let outcome = outcome.map(|(body, length)| self.answer(now, &body, length));
+        let outcome = outcome.map(|(body, length)| self.answer(now, &body, length, stream));
         // Whoever has the answer may send the next request at once, so this one ends before it is answered.
-        self.shared.state().record.leave(self.endpoint);
+        self.leave();
         let (response, faults) = outcome?;
         self.send(stream, response, &faults)
     }
 
     /// The answer, or none; with the faults that happen to it.
-    fn answer(&self, now: usize, body: &[u8], length: usize) -> (Option<Response>, Vec<Fault>) {
+    fn answer(&self, now: usize, body: &[u8], length: usize, line: &Line) -> (Option<Response>, Vec<Fault>) {
         let options = &self.shared.options;
         let parsed = (self.endpoint == Endpoint::Api && length <= options.limits.max_size_request)
             .then(|| api::parse(options, self.head.field("Content-Type"), body));
@@ -101,7 +103,7 @@ impl Exchange<'_> {
         };
         for fault in &faults {
             if let Fault::Slow(pause) = fault {
-                std::thread::sleep(*pause);
+                self.pause(*pause, line);
             }
         }
         let early = faults.iter().find_map(|fault| match fault {
@@ -128,6 +130,24 @@ impl Exchange<'_> {
         };
         let response = if faults.iter().any(|fault| matches!(fault, Fault::CutAfter)) { None } else { Some(response) };
         (response, faults)
+    }
+
+    /// Waits. A client that hangs up meanwhile has no request at the server any more, but its effect still comes.
+    fn pause(&self, pause: Duration, line: &Line) {
+        let end = Instant::now() + pause;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            if line.is_over().unwrap_or(true) {
+                self.leave();
+            }
+            std::thread::sleep(left.min(Duration::from_millis(10)));
+        }
+    }
+
+    /// The request is no longer one of those at once.
+    fn leave(&self) {
+        if !self.has_left.replace(true) {
+            self.shared.state().record.leave(self.endpoint);
+        }
     }
 
     /// Checks credentials and how many there are at once.

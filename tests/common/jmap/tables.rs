@@ -198,7 +198,7 @@ pub static CONTACT_CARD: Schema = Schema {
         p("addressBookIds", Shape::IdSet),
         p("@type", Shape::Text),
         p("version", Shape::Text),
-        p("uid", Shape::Text).fixed(),
+        p("uid", Shape::Text),
     ],
     is_small: false,
     filters: &[
@@ -265,7 +265,7 @@ pub static CALENDAR_EVENT: Schema = Schema {
         p("isDraft", Shape::Bool).or("false"),
         p("isOrigin", Shape::Bool).server(),
         p("@type", Shape::Text).or("\"Event\""),
-        p("uid", Shape::Text).fixed().optional(),
+        p("uid", Shape::Text).optional(),
         p("utcStart", Shape::UtcDate).optional(),
         p("utcEnd", Shape::UtcDate).optional(),
     ],
@@ -280,7 +280,6 @@ pub static CALENDAR_EVENT: Schema = Schema {
     set_arguments: &[("sendSchedulingMessages", Shape::Bool)],
     filters: &[
         ("inCalendar", Shape::Id),
-        ("inCalendars", Shape::Ids),
         ("after", Shape::LocalDate),
         ("before", Shape::LocalDate),
         ("text", Shape::Text),
