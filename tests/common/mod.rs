@@ -7,6 +7,7 @@ pub mod cyrus;
 pub mod dovecot;
 pub mod fake;
 pub mod imap;
+pub mod jmap;
 pub mod servers;
 pub mod v1;
 
