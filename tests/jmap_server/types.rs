@@ -235,6 +235,11 @@ fn files_have_types_and_names() {
     let answer =
         call(&server, "FileNode/set", json!({"update": {&id: {"blobId": upload(&server, b"longer content")}}}));
     assert_eq!(answer["updated"][&id]["size"], 14, "{answer}");
+    server.change("A1", "FileNode", &id, |node| node["modified"] = json!("2001-01-01T00:00:00Z"));
+    let answer = call(&server, "FileNode/set", json!({"update": {&id: {"executable": true}}}));
+    assert!(answer["updated"][&id].get("modified").is_none(), "it stays: {answer}");
+    let answer = call(&server, "FileNode/set", json!({"update": {&id: {"modified": null}}}));
+    assert!(answer["updated"][&id]["modified"].as_str().is_some_and(|time| time > "2002"), "{answer}");
     let parents = call(&server, "FileNode/get", json!({"ids": [id], "fetchParents": true, "properties": ["name"]}));
     assert_eq!(parents["list"], json!([{"id": id, "name": "f.txt"}, {"id": directory, "name": "d"}]));
 }

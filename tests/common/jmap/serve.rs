@@ -99,7 +99,7 @@ impl Exchange<'_> {
                 at: Instant::now(),
                 status: 0,
             });
-            state.faults.of_request(self.endpoint, &calls)
+            state.faults.of_request(self.endpoint, &self.head.target, &calls)
         };
         for fault in &faults {
             if let Fault::Slow(pause) = fault {
@@ -335,6 +335,7 @@ impl Exchange<'_> {
                     let filler = if self.endpoint == Endpoint::Download { 0 } else { b' ' };
                     response.body.resize(response.body.len() + count, filler);
                 }
+                Fault::Garbled => response.body.iter_mut().take(1).for_each(|byte| *byte ^= 1),
                 Fault::WrongLength(by) => (off_by, goes_on) = (*by, false),
                 Fault::Drip(size, pause) => pace = Some((*size, *pause)),
                 Fault::CutInBody(count) => most = *count,
