@@ -85,6 +85,7 @@ fn containers_have_a_default_and_are_shared() {
         server.change("A1", kind, &old, |it| it["myRights"] = json!({"mayDelete": false}));
         assert_eq!(destroy(&server, kind, &old, json!({})), "forbidden");
     }
+    assert_eq!(destroy(&server, "Principal", "p-bob", json!({})), "forbidden");
     let bob = call(&server, "Principal/query", json!({"filter": {"name": "bob"}}));
     assert_eq!(bob["ids"], json!(["p-bob"]));
 }
