@@ -30,7 +30,7 @@ fn cards_are_cards() {
         ("members", json!({"u2": true})),
         ("keywords", json!({"k": false})),
         ("nome", json!("x")),
-        ("name", json!({})),
+        ("name", json!("x")),
         ("media", json!({"m": {"kind": "photo"}})),
     ] {
         let mut wrong = good.clone();

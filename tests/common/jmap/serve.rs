@@ -309,6 +309,13 @@ impl Exchange<'_> {
             state.record.blame(format!("{} is no URL of downloadUrl", self.head.target));
             return Response::problem(404, "", "there is no such resource");
         };
+        // RFC 6570 section 3.2.2: a variable may have only unreserved letters as they are.
+        let is_expanded =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte));
+        let name_part = path(&self.head.target).rsplit('/').next().unwrap_or_default();
+        if !is_expanded(query.trim_start_matches("accept=")) || !is_expanded(name_part) {
+            state.record.blame(format!("{} is not expanded as an URI Template is", self.head.target));
+        }
         if !is_id(blob) || name.is_empty() || !state.accounts.contains_key(account) {
             state.record.blame(format!("download: {} names no blob or no account", self.head.target));
             return Response::problem(404, "", "there is no such blob");
