@@ -260,6 +260,11 @@ fn scripts_are_looked_at() {
         assert_eq!(update(&server, "SieveScript", &one, json!({"blobId": blob}))["type"], "invalidSieve", "{content}");
     }
     assert_eq!(refused(&server, "SieveScript", json!({"name": "n", "blobId": "bnone"})).0, "blobNotFound");
+    let draft = Server::start(Options { sieve_errors: ["invalidScript", "scriptIsActive"], ..Options::default() });
+    let active = draft.seed_script("A1", "active", b"keep;", true);
+    assert_eq!(destroy(&draft, "SieveScript", &active, json!({})), "scriptIsActive");
+    let blob = upload(&draft, b"keep; {");
+    assert_eq!(refused(&draft, "SieveScript", json!({"name": "n", "blobId": blob})).0, "invalidScript");
     server.assert_clean();
     invalid(&server, "SieveScript", json!({"name": "n"}), "blobId");
     invalid(&server, "SieveScript", json!({"name": "", "blobId": keep}), "name");

@@ -300,6 +300,10 @@ fn bytes_go_up_and_come_down() {
         assert_eq!(get(&server, wrong).status, 404);
         assert_eq!(server.take_violations().len(), 1, "{wrong}");
     }
+    for wrong in [format!("/download/A1/{blob}/x?accept=a/b"), format!("/download/A1/{blob}/x,y?accept=a%2Fb")] {
+        assert_eq!(get(&server, &wrong).status, 200);
+        assert_eq!(server.take_violations().len(), 1, "{wrong}");
+    }
     for wrong in ["", "text"] {
         request(server.port(), "POST", "/upload/A1/", &[("Content-Type", wrong)], b"x");
         assert_eq!(server.take_violations().len(), 1, "{wrong:?}");
@@ -351,4 +355,14 @@ fn results_can_be_referred_to() {
     assert_eq!(error(json!({"#x": reference("z", "Core/echo", "/a")}))["type"], "invalidResultReference");
     assert_eq!(error(json!({"#x": reference("e", "Core/echo", "/a"), "x": 2}))["type"], "invalidArguments");
     assert_eq!(error(json!({"#x": "e"}))["type"], "invalidArguments");
+    // Where a creation failed, its id leads nowhere, and that is nobody's fault.
+    let failed = calls(
+        &server,
+        json!([
+            ["Mailbox/set", {"accountId": "A1", "create": {"m": {"name": "Inbox"}}}, "s"],
+            ["Mailbox/get", {"accountId": "A1", "#ids": reference("s", "Mailbox/set", "/created/m/id")}, "g"],
+        ]),
+    );
+    assert_eq!(failed[1][1]["type"], "invalidResultReference");
+    server.assert_clean();
 }

@@ -30,7 +30,7 @@ fn cards_are_cards() {
         ("members", json!({"u2": true})),
         ("keywords", json!({"k": false})),
         ("nome", json!("x")),
-        ("name", json!({})),
+        ("name", json!("x")),
         ("media", json!({"m": {"kind": "photo"}})),
     ] {
         let mut wrong = good.clone();
@@ -85,6 +85,7 @@ fn containers_have_a_default_and_are_shared() {
         server.change("A1", kind, &old, |it| it["myRights"] = json!({"mayDelete": false}));
         assert_eq!(destroy(&server, kind, &old, json!({})), "forbidden");
     }
+    assert_eq!(destroy(&server, "Principal", "p-bob", json!({})), "forbidden");
     let bob = call(&server, "Principal/query", json!({"filter": {"name": "bob"}}));
     assert_eq!(bob["ids"], json!(["p-bob"]));
 }
@@ -235,6 +236,11 @@ fn files_have_types_and_names() {
     let answer =
         call(&server, "FileNode/set", json!({"update": {&id: {"blobId": upload(&server, b"longer content")}}}));
     assert_eq!(answer["updated"][&id]["size"], 14, "{answer}");
+    server.change("A1", "FileNode", &id, |node| node["modified"] = json!("2001-01-01T00:00:00Z"));
+    let answer = call(&server, "FileNode/set", json!({"update": {&id: {"executable": true}}}));
+    assert!(answer["updated"][&id].get("modified").is_none(), "it stays: {answer}");
+    let answer = call(&server, "FileNode/set", json!({"update": {&id: {"modified": null}}}));
+    assert!(answer["updated"][&id]["modified"].as_str().is_some_and(|time| time > "2002"), "{answer}");
     let parents = call(&server, "FileNode/get", json!({"ids": [id], "fetchParents": true, "properties": ["name"]}));
     assert_eq!(parents["list"], json!([{"id": id, "name": "f.txt"}, {"id": directory, "name": "d"}]));
 }

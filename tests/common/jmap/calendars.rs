@@ -75,7 +75,7 @@ const PROPERTIES: [(&str, Shape); 49] = [
 ];
 
 /// How the names of the Time Zone Database begin.
-const AREAS: [&str; 11] = [
+const AREAS: [&str; 16] = [
     "Africa",
     "America",
     "Antarctica",
@@ -83,10 +83,21 @@ const AREAS: [&str; 11] = [
     "Asia",
     "Atlantic",
     "Australia",
+    "Brazil",
+    "Canada",
+    "Chile",
     "Etc",
     "Europe",
     "Indian",
+    "Mexico",
     "Pacific",
+    "US",
+];
+
+/// The names that have no area.
+const ZONES: [&str; 19] = [
+    "CET", "CST6CDT", "EET", "EST", "EST5EDT", "GB", "GMT", "HST", "Iran", "Israel", "Japan", "MET", "MST", "MST7MDT",
+    "NZ", "PST8PDT", "Turkey", "UTC", "WET",
 ];
 
 /// Those that are stored per user, and may be null: changing them is no change of the event.
@@ -138,7 +149,7 @@ fn time_zone(new: &Map<String, Value>, property: &str) -> Result<(), SetError> {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte))
     };
-    let is_known = zone == "UTC"
+    let is_known = ZONES.contains(&zone)
         || zone.split_once('/').is_some_and(|(area, place)| AREAS.contains(&area) && place.split('/').all(is_name));
     if is_own || is_known { Ok(()) } else { Err(SetError::property(property, format!("{zone:?} is no time zone"))) }
 }

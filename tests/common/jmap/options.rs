@@ -165,6 +165,8 @@ pub struct Options {
     pub forbidden_in_mailboxes: &'static str,
     /// Sieve scripts are looked at (RFC 9661, `invalidSieve`).
     pub checks_sieve: bool,
+    /// The errors for a script that is not valid, and for destroying the active one: RFC 9661 and its drafts differ.
+    pub sieve_errors: [&'static str; 2],
     /// The default address book and calendar may not be destroyed.
     pub keeps_defaults: bool,
     /// Creates, updates and destroys are done strictly one after the other: names cannot be swapped in one call, though
@@ -203,6 +205,7 @@ impl Default for Options {
             uid_exists: "invalidProperties",
             forbidden_in_mailboxes: "",
             checks_sieve: true,
+            sieve_errors: ["invalidSieve", "sieveIsActive"],
             keeps_defaults: true,
             is_sequential: false,
             participants: Participants::CalendarAddress,

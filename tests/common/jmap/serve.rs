@@ -99,7 +99,7 @@ impl Exchange<'_> {
                 at: Instant::now(),
                 status: 0,
             });
-            state.faults.of_request(self.endpoint, &calls)
+            state.faults.of_request(self.endpoint, &self.head.target, &calls)
         };
         for fault in &faults {
             if let Fault::Slow(pause) = fault {
@@ -309,6 +309,13 @@ impl Exchange<'_> {
             state.record.blame(format!("{} is no URL of downloadUrl", self.head.target));
             return Response::problem(404, "", "there is no such resource");
         };
+        // RFC 6570 section 3.2.2: a variable may have only unreserved letters as they are.
+        let is_expanded =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte));
+        let name_part = path(&self.head.target).rsplit('/').next().unwrap_or_default();
+        if !is_expanded(query.trim_start_matches("accept=")) || !is_expanded(name_part) {
+            state.record.blame(format!("{} is not expanded as an URI Template is", self.head.target));
+        }
         if !is_id(blob) || name.is_empty() || !state.accounts.contains_key(account) {
             state.record.blame(format!("download: {} names no blob or no account", self.head.target));
             return Response::problem(404, "", "there is no such blob");
@@ -335,6 +342,7 @@ impl Exchange<'_> {
                     let filler = if self.endpoint == Endpoint::Download { 0 } else { b' ' };
                     response.body.resize(response.body.len() + count, filler);
                 }
+                Fault::Garbled => response.body.iter_mut().take(1).for_each(|byte| *byte ^= 1),
                 Fault::WrongLength(by) => (off_by, goes_on) = (*by, false),
                 Fault::Drip(size, pause) => pace = Some((*size, *pause)),
                 Fault::CutInBody(count) => most = *count,

@@ -53,12 +53,12 @@ pub static MAILBOX: Schema = Schema {
     ..NOTHING
 };
 
-/// RFC 8621 section 3.
+/// RFC 8621 section 3. Its changes can never be calculated.
 pub static THREAD: Schema = Schema {
     name: "Thread",
     capability: MAIL,
     prefix: "t",
-    methods: &["get"],
+    methods: &["get", "changes"],
     properties: &[ID, p("emailIds", Shape::Ids).server()],
     is_small: false,
     ..NOTHING
@@ -371,12 +371,12 @@ pub static FILE_NODE: Schema = Schema {
     sorts: &["name", "type", "size", "created", "modified", "nodeType"],
 };
 
-/// RFC 9670 section 2.
+/// RFC 9670 section 2. Nobody may set it.
 pub static PRINCIPAL: Schema = Schema {
     name: "Principal",
     capability: PRINCIPALS,
     prefix: "p",
-    methods: &["get", "changes", "query"],
+    methods: EVERYTHING,
     properties: &[
         ID,
         p("type", Shape::Text),
