@@ -390,15 +390,20 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
     if !additive && survey.report.scopes_failed.is_empty() {
         if survey.hidden.is_empty() && survey.report.failed() == 0 {
             // What 1.x had imported and this source, looked at as a whole, does not name. What failed may be one of them.
+            // A type of a JMAP account that was not listed as a whole has no state to go on from.
+            let is_whole = |work: &&Work| ident.kind != "jmap" || !work.cursor.is_empty();
+            let listed: HashSet<Kind> = survey.works.iter().filter(is_whole).map(|work| work.scope.kind).collect();
             for (kind, id) in store.writer.left_by_1x(ident)? {
                 match kind {
+                    // A type that was not looked at.
+                    kind if !listed.contains(&kind) => {}
                     Kind::Email => store.writer.remove_email(id)?,
                     _ => store.writer.remove(kind, id)?,
                 }
                 store.writer.change_done()?;
             }
         }
-        containers::remove_gone(store.writer, ids, &survey.hidden)?;
+        containers::remove_gone(store.writer, ids, &survey.hidden, &|kind| source.names_containers(kind))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 pub mod containers;
 pub mod import;
+mod jmap;
 pub mod pipeline;
 pub mod plan;
 mod recognise;

@@ -8,6 +8,7 @@ pub mod dovecot;
 pub mod fake;
 pub mod fake_imap;
 pub mod imap;
+pub mod jmap;
 pub mod mailboxes;
 pub mod relay;
 pub mod servers;
