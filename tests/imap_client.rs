@@ -67,7 +67,7 @@ fn bytes(body: Body) -> Vec<u8> {
             file.read_to_end(&mut bytes).expect("a file");
             bytes
         }
-        Body::Part { .. } => unreachable!("IMAP has no parts"),
+        Body::Part { .. } | Body::Absent => unreachable!("IMAP has no parts"),
     }
 }
 

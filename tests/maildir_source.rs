@@ -86,7 +86,7 @@ fn bytes(body: Body) -> Vec<u8> {
             file.read_to_end(&mut bytes).unwrap();
             bytes
         }
-        Body::Part { .. } => panic!("a part"),
+        Body::Part { .. } | Body::Absent => panic!("a part"),
     }
 }
 
