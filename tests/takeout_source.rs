@@ -70,6 +70,7 @@ fn bytes(item: &Item) -> Vec<u8> {
             file.try_clone().unwrap().read_to_end(&mut bytes).unwrap();
             bytes
         }
+        Body::Absent => panic!("no bytes of its own"),
         Body::Part { whole, ranges } => {
             ranges.iter().flat_map(|range| &whole[range.start as usize..range.end as usize]).copied().collect()
         }
