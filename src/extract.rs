@@ -132,13 +132,13 @@ impl Writer<'_> {
         let mut out = BufWriter::new(file);
         let mut done = 0;
         let copied = loop {
-            if bytes.is_empty() {
-                break Ok(());
-            }
             if let Err(error) = out.write_all(&bytes) {
                 break Err(fail(error));
             }
             done += bytes.len() as u64;
+            if bytes.len() < PIECE {
+                break Ok(());
+            }
             match self.tree.read(node, done, PIECE) {
                 Ok(next) => bytes = next,
                 Err(error) => break Err(error),

@@ -268,6 +268,34 @@ fn f3_every_way_of_reading_gives_the_same_bytes() {
 }
 
 /// The entries of a directory by name.
+#[test]
+fn f3_messages_read_in_a_row_are_what_each_is_alone() {
+    let account = Account::empty();
+    common::maildir(&account.maildir(), 400, 3_000);
+    account.import();
+    // An index that is wrong about a size: the file has that size, however it is read.
+    let archive = rusqlite::Connection::open(account.archive()).unwrap();
+    let sql = "UPDATE email_index SET size = size - 100 WHERE email_id % 50 = 0";
+    assert!(archive.execute(sql, []).unwrap() > 5);
+    archive.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(archive);
+    let alone = common::tree(&account.archive(), "latest");
+    let Some(mount) = account.mount(&[]) else { return };
+    for folder in ["INBOX", "Work"] {
+        let cur = mount.at.join("mail").join(folder).join("cur");
+        // As grep does: all names first, then one file after the other in that order.
+        let names: Vec<_> = fs::read_dir(&cur).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(names.len() > 60, "{}", names.len());
+        for name in names {
+            let path = cur.join(&name);
+            let bytes = fs::read(&path).unwrap();
+            let expected = &alone[&format!("mail/{folder}/cur/{}", name.to_str().unwrap())];
+            assert_eq!(bytes.len() as u64, fs::metadata(&path).unwrap().len(), "{}", path.display());
+            assert!(bytes == expected[..bytes.len()] && bytes.len() + 100 >= expected.len(), "{}", path.display());
+        }
+    }
+}
+
 fn sorted(directory: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();

@@ -223,7 +223,8 @@ pub fn read_at(conn: &Connection, blob: &Blob, offset: u64, buffer: &mut [u8]) -
     Ok(wanted)
 }
 
-/// Reads a blob from its start to its end in pieces of at most 1 MiB, with one handle per value, so in linear time.
+/// Reads a blob from its start to its end in pieces that the processor's cache holds, with one handle per value, so in
+/// linear time.
 pub fn stream<E: From<rusqlite::Error>>(
     conn: &Connection,
     blob: &Blob,
@@ -236,7 +237,7 @@ pub fn stream<E: From<rusqlite::Error>>(
     } else {
         vec![("blobs", blob.id)]
     };
-    let mut buffer = vec![0; (blob.size.min(1 << 20)) as usize];
+    let mut buffer = vec![0; (blob.size.min(256 << 10)) as usize];
     for (table, row) in rows {
         let mut source = conn.blob_open(MAIN_DB, table, "data", row, true)?;
         source.seek(SeekFrom::Start(0)).map_err(as_sqlite)?;

@@ -1,7 +1,7 @@
 //! Reading blobs: whole and proved, or piece by piece.
 
 use super::blob::{self, Blob};
-use super::connect::{Mode, explain};
+use super::connect::explain;
 use super::read::{Pooled, Reader, TRIES, lock};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Digest, Id};
@@ -126,11 +126,19 @@ impl Reader {
             Some((blob, None)) if blob.size <= limit => Ok(Some((blob, Some(blob::read(conn, &blob, 0, blob.size)?)))),
             found => Ok(found),
         })?;
+        self.judge(found.ok_or_else(|| self.no_bytes(row))?)
+    }
+
+    /// A cursor for reading many emails in a row.
+    pub fn open_emails(self: &Arc<Reader>) -> EmailReader {
+        EmailReader { reader: Arc::clone(self), value: None }
+    }
+
+    fn judge(&self, found: (Blob, Option<Vec<u8>>)) -> Result<EmailBytes> {
         match found {
-            None => Err(self.no_bytes(row)),
-            Some((blob, None)) => Ok(EmailBytes::Large(blob)),
-            Some((blob, Some(bytes))) if self.is_proved(&blob, &bytes) => Ok(EmailBytes::Whole(bytes)),
-            Some((blob, Some(_))) => Err(blob::damaged(&blob)),
+            (blob, None) => Ok(EmailBytes::Large(blob)),
+            (blob, Some(bytes)) if self.is_proved(&blob, &bytes) => Ok(EmailBytes::Whole(bytes)),
+            (blob, Some(_)) => Err(blob::damaged(&blob)),
         }
     }
 
@@ -223,23 +231,86 @@ impl BlobReader {
             };
             let result =
                 value.with_dependent(|_, blob| lock(blob).read_at_exact(&mut buffer[..wanted], offset as usize));
-            let fingerprint = value.borrow_owner().fingerprint;
-            if fingerprint.mode() == Mode::Live || self.reader.unchanged_since(&fingerprint) {
+            if self.reader.is_current(&value.borrow_owner().fingerprint) {
                 result.map_err(|error| explain(&self.reader.path, error))?;
-                // An open value is an open transaction: while somebody writes it would keep the log from shrinking.
-                self.value = Some(value).filter(|_| fingerprint.mode() != Mode::Live);
+                self.value = Some(value).filter(may_stay_open);
                 return Ok(wanted);
             }
         }
-        Err(Error::new(Fault::Locked, format!("archive {} is being changed all the time", self.reader.path.display())))
+        Err(self.reader.restless())
     }
 
     fn open(&self) -> Result<OpenValue> {
-        let pooled = self.reader.checkout()?;
-        pooled.conn.restart_budget();
-        OpenValue::try_new(pooled, |pooled| {
-            pooled.conn.conn.blob_open(MAIN_DB, "blobs", "data", self.blob.id, true).map(Mutex::new)
-        })
-        .map_err(|error| explain(&self.reader.path, error))
+        open_value(self.reader.checkout()?, self.blob.id).map_err(|error| explain(&self.reader.path, error))
     }
+}
+
+fn open_value(pooled: Pooled, blob: Id) -> rusqlite::Result<OpenValue> {
+    pooled.conn.restart_budget();
+    OpenValue::try_new(pooled, |pooled| {
+        pooled.conn.conn.blob_open(MAIN_DB, "blobs", "data", blob, true).map(Mutex::new)
+    })
+}
+
+/// An open value is an open transaction: it would keep a log from shrinking, and a writer of 1.x out.
+fn may_stay_open(value: &OpenValue) -> bool {
+    value.borrow_owner().conn.is_immutable
+}
+
+/// Reads one email after the other through one open value that is moved to the next: a fifth of what opening each
+/// costs. It belongs to one thread, as SQLite's handles do.
+pub struct EmailReader {
+    reader: Arc<Reader>,
+    value: Option<OpenValue>,
+}
+
+impl EmailReader {
+    /// True if this reads that archive.
+    pub fn reads(&self, reader: &Arc<Reader>) -> bool {
+        Arc::ptr_eq(&self.reader, reader)
+    }
+
+    /// As [`Reader::email_bytes`].
+    pub fn bytes(&mut self, row: Id, limit: u64) -> Result<EmailBytes> {
+        match self.value.take() {
+            Some(value) => {
+                // Whatever goes wrong is left to the plain way, which asks again and knows what to say.
+                if let Ok(Some(found)) = through(&value, row, limit)
+                    && self.reader.is_current(&value.borrow_owner().fingerprint)
+                {
+                    self.value = Some(value);
+                    return self.reader.judge(found);
+                }
+            }
+            None => self.value = self.open(row),
+        }
+        self.reader.email_bytes(row, limit)
+    }
+
+    /// An open value for the next one. None while somebody writes.
+    fn open(&self, row: Id) -> Option<OpenValue> {
+        let pooled = self.reader.checkout().ok()?;
+        if !pooled.conn.is_immutable {
+            self.reader.give_back(pooled);
+            return None;
+        }
+        let (blob, _) = find_email(&pooled.conn.conn, row, 0).ok()??;
+        open_value(pooled, blob.id).ok()
+    }
+}
+
+fn through(value: &OpenValue, row: Id, limit: u64) -> rusqlite::Result<Option<(Blob, Option<Vec<u8>>)>> {
+    let pooled = value.borrow_owner();
+    pooled.conn.restart_budget();
+    let Some((blob, _)) = find_email(&pooled.conn.conn, row, 0)? else { return Ok(None) };
+    if blob.chunked || blob.size > limit {
+        return Ok(Some((blob, None)));
+    }
+    value.with_dependent(|_, open| {
+        let mut open = lock(open);
+        open.reopen(blob.id)?;
+        let mut bytes = vec![0; blob.size as usize];
+        open.read_at_exact(&mut bytes, 0)?;
+        Ok(Some((blob, Some(bytes))))
+    })
 }

@@ -10,9 +10,12 @@ use crate::error::{Error, Kind, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{AtFlags, OFlags};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -60,19 +63,9 @@ impl Fingerprint {
         })
     }
 
-    /// The way to open the archive.
-    pub fn mode(&self) -> Mode {
-        self.mode
-    }
-
     /// True if both were taken of the same file, whatever was written to it meanwhile.
     pub fn same_file(&self, other: &Fingerprint) -> bool {
         self.file == other.file
-    }
-
-    /// True if nothing was written into the file itself between the two; there may be a log now.
-    pub fn same_content(&self, other: &Fingerprint) -> bool {
-        (self.file, self.size, self.modified) == (other.file, other.size, other.modified)
     }
 
     /// True if a connection opened at `other` still shows what the files hold.
@@ -81,6 +74,45 @@ impl Fingerprint {
             Mode::Live => self.same_file(other) && other.mode == Mode::Live,
             _ => self == other,
         }
+    }
+}
+
+/// The archive's file and folder, held open so that a look at them walks no path: every question to the archive is
+/// followed by one.
+pub struct Watch {
+    file: OwnedFd,
+    folder: OwnedFd,
+    log: OsString,
+    index: OsString,
+}
+
+impl Watch {
+    /// Takes hold of the archive at this path. Neither is opened for reading: closing such a file would give up the
+    /// locks that SQLite has on it.
+    pub fn on(path: &Path) -> std::io::Result<Watch> {
+        let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = |suffix: &str| beside(Path::new(path.file_name().unwrap_or_default()), suffix).into_os_string();
+        Ok(Watch { file: open(path)?, folder: open(folder)?, log: name("-wal"), index: name("-shm") })
+    }
+
+    /// What the files look like now. Should another file have taken the archive's place, it says what the old one does.
+    pub fn look(&self) -> std::io::Result<Fingerprint> {
+        let main = rustix::fs::fstat(&self.file)?;
+        let side = |name: &OsString| rustix::fs::statat(&self.folder, name, AtFlags::empty()).ok();
+        let log = side(&self.log).map(|log| log.st_size as u64);
+        let mode = match log {
+            None | Some(0) => Mode::Quiet,
+            Some(_) if side(&self.index).is_some() => Mode::Live,
+            Some(_) => Mode::Private,
+        };
+        Ok(Fingerprint {
+            file: (main.st_dev, main.st_ino),
+            size: main.st_size as u64,
+            modified: (main.st_mtime, main.st_mtime_nsec as i64),
+            log,
+            mode,
+        })
     }
 }
 
@@ -94,6 +126,8 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// A read-only connection, with a bound on the work of one request.
 pub struct ReadConnection {
     pub conn: Connection,
+    /// Nothing is locked while it reads, so a value of it may stay open.
+    pub is_immutable: bool,
     work: Arc<AtomicU64>,
 }
 
@@ -121,8 +155,11 @@ pub fn open_reader(path: &Path, fingerprint: &Fingerprint) -> Result<ReadConnect
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(|error| explain(path, error))?;
         conn.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(|error| explain(path, error))?;
     }
+    // There may be dozens of connections. What is read again and again, the upper pages of a few trees, is less.
+    conn.pragma_update(None, "cache_size", -1_024).map_err(|error| explain(path, error))?;
     let work = bound_work(&mut conn, fingerprint.size).map_err(|error| explain(path, error))?;
-    Ok(ReadConnection { conn, work })
+    let is_immutable = fingerprint.mode == Mode::Quiet && !in_rollback_mode;
+    Ok(ReadConnection { conn, is_immutable, work })
 }
 
 /// Opens the archive for writing, creating it (mode 0600) where it is missing. The caller holds the lock.

@@ -18,7 +18,7 @@ mod verify;
 mod write;
 
 pub use blob::{Blob, NewBlob};
-pub use bytes::{BlobReader, EmailBytes, Statistics};
+pub use bytes::{BlobReader, EmailBytes, EmailReader, Statistics};
 pub use change::Fields;
 pub use connect::{Fingerprint, is_archive};
 pub use history::{Difference, Forgotten, Policy, Span, diff};

@@ -3,7 +3,7 @@
 //! A [`Reader`] lends read-only connections to whoever asks, from any thread. It answers for a [`Moment`]: a snapshot,
 //! which never changes, or the current state where the archive has no history (1.x).
 
-use super::connect::{Fingerprint, Mode, ReadConnection, check_header, check_schema, explain, open_reader};
+use super::connect::{Fingerprint, ReadConnection, Watch, check_header, check_schema, explain, open_reader};
 use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Id;
@@ -100,6 +100,7 @@ pub(super) struct Shape {
 pub struct Reader {
     pub(super) path: PathBuf,
     shape: RwLock<Arc<Shape>>,
+    watch: Watch,
     identity: Fingerprint,
     pool: Mutex<Vec<Pooled>>,
     pub(super) sound: Mutex<HashSet<Id>>,
@@ -112,11 +113,13 @@ impl Reader {
         check_header(path)?;
         let path = std::fs::canonicalize(path)
             .map_err(|error| Error::io(format!("cannot open archive {}", path.display()), error))?;
-        let identity = Fingerprint::take(&path)
+        let (watch, identity) = Watch::on(&path)
+            .and_then(|watch| watch.look().map(|identity| (watch, identity)))
             .map_err(|error| Error::io(format!("cannot open archive {}", path.display()), error))?;
         let reader = Reader {
             path,
             shape: RwLock::default(),
+            watch,
             identity,
             pool: Mutex::new(Vec::new()),
             sound: Mutex::new(HashSet::new()),
@@ -181,21 +184,24 @@ impl Reader {
 
     // --- connections ---------------------------------------------------------------------------------------------
 
-    /// Runs `work` on a connection that shows one committed state of the archive.
+    /// Runs `work` on a connection that shows one committed state of the archive, and the newest.
+    ///
+    /// Nobody looks before: an answer counts if the files afterwards are still those that the connection was opened on.
     pub(super) fn with<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         for attempt in 0..TRIES {
-            let pooled = self.checkout()?;
+            let idle = lock(&self.pool).pop();
+            let pooled = idle.map_or_else(|| self.connect(), Ok)?;
             pooled.conn.restart_budget();
             let result = work(&pooled.conn.conn);
-            let sound = pooled.fingerprint.mode() == Mode::Live || self.unchanged_since(&pooled.fingerprint);
-            if sound {
+            if self.is_current(&pooled.fingerprint) {
                 self.give_back(pooled);
                 return result.map_err(|error| explain(&self.path, error));
             }
+            drop(pooled);
+            self.let_go_of_stale();
             std::thread::sleep(std::time::Duration::from_millis(attempt as u64));
         }
-        Err(Error::new(Fault::Locked, format!("archive {} is being changed all the time", self.path.display()))
-            .hint("try again when the import is done"))
+        Err(self.restless())
     }
 
     /// Runs `work` once, whatever comes in between.
@@ -207,24 +213,30 @@ impl Reader {
         result
     }
 
-    /// True if the file still holds what it held at `then`, or is not at its path any more (then nobody writes to it).
-    pub(super) fn unchanged_since(&self, then: &Fingerprint) -> bool {
-        match Fingerprint::take(&self.path) {
-            Ok(now) if now.same_file(then) => now.same_content(then),
-            _ => true,
-        }
+    pub(super) fn restless(&self) -> Error {
+        Error::new(Fault::Locked, format!("archive {} is being changed all the time", self.path.display()))
+            .hint("try again when the import is done")
     }
 
+    /// True if a connection opened at `then` shows what the files hold now, or if the archive is not at its path any
+    /// more: then nobody writes to it.
+    pub(super) fn is_current(&self, then: &Fingerprint) -> bool {
+        self.watch.look().map_or(true, |now| now.holds(then)) || self.trace().is_none()
+    }
+
+    fn let_go_of_stale(&self) {
+        lock(&self.pool).retain(|pooled| self.is_current(&pooled.fingerprint));
+    }
+
+    /// A connection that shows what the files hold now.
     pub(super) fn checkout(&self) -> Result<Pooled> {
-        let now = Fingerprint::take(&self.path).ok().filter(|now| now.same_file(&self.identity));
-        let mut pool = lock(&self.pool);
-        while let Some(pooled) = pool.pop() {
-            if now.is_none_or(|now| now.holds(&pooled.fingerprint)) {
-                return Ok(pooled);
-            }
-        }
-        drop(pool);
-        let Some(fingerprint) = now else {
+        self.let_go_of_stale();
+        let idle = lock(&self.pool).pop();
+        idle.map_or_else(|| self.connect(), Ok)
+    }
+
+    fn connect(&self) -> Result<Pooled> {
+        let Some(fingerprint) = self.trace() else {
             return Err(Error::new(
                 Fault::Storage,
                 format!("archive {} was removed or replaced while it was in use", self.path.display()),
@@ -234,7 +246,7 @@ impl Reader {
         Ok(Pooled { conn: open_reader(&self.path, &fingerprint)?, fingerprint })
     }
 
-    fn give_back(&self, pooled: Pooled) {
+    pub(super) fn give_back(&self, pooled: Pooled) {
         let mut pool = lock(&self.pool);
         if pool.len() < POOL {
             pool.push(pooled);

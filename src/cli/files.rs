@@ -11,6 +11,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How much of a file is read at once.
+const PIECE: usize = 1 << 20;
+
 #[derive(Args)]
 pub struct Ls {
     /// The archive
@@ -120,12 +123,12 @@ impl Cat {
             }
             let mut offset = 0;
             loop {
-                let bytes = tree.read(node, offset, 1 << 20)?;
-                if bytes.is_empty() {
-                    break;
-                }
+                let bytes = tree.read(node, offset, PIECE)?;
                 ui.raw(&bytes);
                 offset += bytes.len() as u64;
+                if bytes.len() < PIECE {
+                    break;
+                }
             }
         }
         Ok(())

@@ -1,11 +1,16 @@
-//! Trees as a file system: FUSE requests in, answers of [`Forest`] out. No policy, and no state but what the kernel was
-//! told, so that it can be told otherwise.
+//! Trees as a file system: FUSE requests in, answers of [`Forest`] out. What is kept here is what the kernel was told, so
+//! that it can be told otherwise, and what its readers do, so that they need not ask so much.
 //!
-//! What the kernel need not ask twice is answered with ENOSYS (open, opendir, flush, access, and extended attributes
-//! unless asked for), and all that was said holds for good: that is worth more than anything that could be cached here.
+//! A question costs more than its answer: the reader sleeps, we are woken, and then the other way round. So what the
+//! kernel need not ask twice is answered with ENOSYS (open, opendir, flush, access, and extended attributes unless asked
+//! for), and all that was said holds for good. [`listing`] tells all about a file with its name, to those who want it;
+//! [`ahead`] puts messages into the kernel's cache before they are asked for; [`large`] keeps one thread to a large file.
 //! When the archive goes on, [`follow`] takes back just what does not hold any more.
 
+pub mod ahead;
 pub mod follow;
+pub mod large;
+pub mod listing;
 pub mod mountpoint;
 pub mod session;
 pub mod stats;
@@ -13,15 +18,19 @@ pub mod stats;
 use crate::error::{Error, Kind as Fault, Result};
 use crate::tree::forest::{Forest, Place, Spot};
 use crate::tree::{Child, Sort, Stat, lock};
+use ahead::Ahead;
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
     OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry, ReplyStatfs, ReplyXattr, Request,
 };
+use large::{Desk, Job};
+use listing::{Device, FEW, Lines, Readers};
 use stats::{Requests, Summary};
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is shown holds until it is taken back.
@@ -32,6 +41,9 @@ const LINES: usize = 512;
 
 /// How many listings that are under way are remembered.
 const LISTINGS: usize = 32;
+
+/// What programs are told to read at once.
+const BLOCK: u32 = 131_072;
 
 /// How many files are named in the log.
 const LOGGED: usize = 10_000;
@@ -53,6 +65,7 @@ pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 #[derive(Clone)]
 pub struct Adapter {
     shared: Arc<Shared>,
+    desk: Desk,
 }
 
 /// What requests and the follower have in common.
@@ -67,20 +80,35 @@ pub struct Shared {
     /// Directories of which the kernel may remember something.
     told: Mutex<HashSet<u64>>,
     listings: Mutex<VecDeque<Listing>>,
+    readers: Readers,
+    ahead: Ahead,
+    /// Known once there is a mount.
+    device: OnceLock<Device>,
     pub requests: Requests,
 }
 
-/// A listing under way: lines that did not fit into the last answer.
+/// A listing under way.
 struct Listing {
     directory: u64,
+    /// The cookie up to which it was handed out.
     after: u64,
-    rest: std::vec::IntoIter<(u64, Child)>,
+    rest: Arc<Mutex<Rest>>,
+}
+
+/// Lines that did not fit into the last answer, or that will be asked for next.
+#[derive(Default)]
+struct Rest {
+    lines: VecDeque<(u64, Child)>,
+    /// No others follow.
+    is_end: bool,
 }
 
 impl Adapter {
-    /// `log` is told of damaged files, once each.
-    pub fn new(forest: Forest, ownership: Ownership, xattr: bool, log: Log) -> Adapter {
-        Adapter {
+    /// `log` is told of damaged files, once each. Each of the receivers wants a thread that does [`large::work`].
+    pub fn new(forest: Forest, ownership: Ownership, xattr: bool, log: Log) -> (Adapter, Vec<Receiver<Job>>) {
+        let (desk, receivers) = Desk::new();
+        let adapter = Adapter {
+            desk,
             shared: Arc::new(Shared {
                 forest,
                 ownership,
@@ -90,9 +118,13 @@ impl Adapter {
                 logged: Mutex::default(),
                 told: Mutex::default(),
                 listings: Mutex::default(),
+                readers: Readers::default(),
+                ahead: Ahead::default(),
+                device: OnceLock::new(),
                 requests: Requests::default(),
             }),
-        }
+        };
+        (adapter, receivers)
     }
 
     /// What it has in common with whoever follows the archives.
@@ -168,7 +200,7 @@ impl Shared {
             uid: self.ownership.uid,
             gid: self.ownership.gid,
             rdev: 0,
-            blksize: 131_072,
+            blksize: BLOCK,
             flags: 0,
         }
     }
@@ -223,40 +255,60 @@ impl Shared {
         let failed = |error: Error| self.errno(ino, &error);
         let place = self.forest.place(ino).map_err(failed)?;
         self.told(ino);
+        let mut after = offset.saturating_sub(2);
+        let mut rest = self.resume(ino, after);
+        if offset == 0 {
+            rest = Rest { lines: self.lines(&place, 0).map_err(failed)?.into(), is_end: false };
+            // Without lines nothing is listed: `.` and `..` would be one more question about each `new` and `tmp`.
+            if rest.lines.is_empty() {
+                return Ok(());
+            }
+        }
         for (at, name) in [(1, "."), (2, "..")] {
             if offset < at && add(ino, at, name, Sort::Directory, None) {
                 return Ok(());
             }
         }
-        let mut after = offset.saturating_sub(2);
-        let mut lines = self.resume(ino, after);
         loop {
-            if lines.len() == 0 {
-                lines = self.lines(&place, after).map_err(failed)?.into_iter();
+            if rest.lines.is_empty() && !rest.is_end {
+                rest.lines = self.lines(&place, after).map_err(failed)?.into();
+                rest.is_end = rest.lines.is_empty();
             }
-            let mut is_end = true;
-            while let Some((number, child)) = lines.as_slice().first() {
-                is_end = false;
-                if add(*number, child.cookie + 2, &child.name, child.sort, Some(child)) {
-                    let mut listings = lock(&self.listings);
-                    listings.push_front(Listing { directory: ino, after, rest: lines });
-                    listings.truncate(LISTINGS);
-                    return Ok(());
-                }
-                after = child.cookie;
-                lines.next();
+            let Some((number, child)) = rest.lines.front() else { break };
+            if add(*number, child.cookie + 2, &child.name, child.sort, Some(child)) {
+                break;
             }
-            if is_end {
-                return Ok(());
-            }
+            after = child.cookie;
+            rest.lines.pop_front();
         }
+        let mut listings = lock(&self.listings);
+        listings.push_front(Listing { directory: ino, after, rest: Arc::new(Mutex::new(rest)) });
+        listings.truncate(LISTINGS);
+        Ok(())
     }
 
-    /// The lines that were left over when this directory was last listed up to this cookie.
-    fn resume(&self, directory: u64, after: u64) -> std::vec::IntoIter<(u64, Child)> {
+    /// What was left over when this directory was last listed up to this cookie.
+    fn resume(&self, directory: u64, after: u64) -> Rest {
         let mut listings = lock(&self.listings);
         let known = listings.iter().position(|one| (one.directory, one.after) == (directory, after));
-        known.and_then(|at| listings.remove(at)).map_or_else(|| Vec::new().into_iter(), |listing| listing.rest)
+        let known = known.and_then(|at| listings.remove(at));
+        drop(listings);
+        known.map_or_else(Rest::default, |listing| std::mem::take(&mut *lock(&listing.rest)))
+    }
+
+    /// Gets the next lines of the directory that was just listed, while its reader looks at those that it has.
+    fn list_ahead(&self, directory: u64) {
+        let known = lock(&self.listings).iter().find(|one| one.directory == directory).map(|one| Arc::clone(&one.rest));
+        let Some(rest) = known else { return };
+        let mut rest = lock(&rest);
+        let Some(last) = rest.lines.back().map(|(_, child)| child.cookie).filter(|_| !rest.is_end) else { return };
+        if rest.lines.len() < LINES
+            && let Ok(place) = self.forest.place(directory)
+            && let Ok(lines) = self.lines(&place, last)
+        {
+            rest.is_end = lines.is_empty();
+            rest.lines.extend(lines);
+        }
     }
 
     fn node<T>(&self, ino: INodeNo, ask: impl FnOnce(&Spot) -> Result<T>) -> Result<T, Errno> {
@@ -272,7 +324,7 @@ impl Shared {
 impl Filesystem for Adapter {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
         for wanted in [
-            InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_READDIRPLUS_AUTO,
+            InitFlags::FUSE_DO_READDIRPLUS,
             InitFlags::FUSE_NO_OPEN_SUPPORT,
             InitFlags::FUSE_NO_OPENDIR_SUPPORT,
             InitFlags::FUSE_PARALLEL_DIROPS,
@@ -283,10 +335,15 @@ impl Filesystem for Adapter {
         Ok(())
     }
 
-    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         self.shared.requests.lookups.add(1);
         match self.shared.lookup(parent.0, name) {
-            Ok((ino, stat)) => reply.entry(&FOR_GOOD, &self.shared.attributes(ino, &stat), Generation(0)),
+            Ok((ino, stat)) => {
+                reply.entry(&FOR_GOOD, &self.shared.attributes(ino, &stat), Generation(0));
+                if stat.sort != Sort::Directory {
+                    self.shared.readers.wants(request.pid());
+                }
+            }
             Err(error) => reply.error(self.shared.errno(parent.0, &error)),
         }
     }
@@ -324,7 +381,7 @@ impl Filesystem for Adapter {
 
     fn read(
         &self,
-        _: &Request,
+        request: &Request,
         ino: INodeNo,
         _: FileHandle,
         offset: u64,
@@ -334,8 +391,14 @@ impl Filesystem for Adapter {
         reply: ReplyData,
     ) {
         self.shared.requests.reads.add(1);
-        match self.shared.node(ino, |spot| spot.tree.read(spot.node, offset, size as usize)) {
-            Ok(bytes) => reply.data(&bytes),
+        if offset == 0 {
+            self.shared.readers.wants(request.pid());
+            self.shared.ahead.read(ino.0);
+        }
+        let size = size as usize;
+        match self.shared.node(ino, |spot| spot.tree.read_unless_large(spot.node, offset, size)) {
+            Ok(Some(bytes)) => reply.data(&bytes),
+            Ok(None) => self.desk.leave(Job { ino, offset, size, reply }),
             Err(errno) => reply.error(errno),
         }
     }
@@ -351,26 +414,54 @@ impl Filesystem for Adapter {
         }
     }
 
-    fn readdirplus(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
+    fn readdirplus(&self, request: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
         self.shared.requests.readdirs.add(1);
         let shared = &self.shared;
+        let process = request.pid();
+        let device = shared.device.get().filter(|_| !shared.readers.is_wanted_by(process, ino.0));
+        let mut bare = Lines::default();
+        let mut count = 0;
+        let mut messages = Vec::new();
         let done = shared.list(ino.0, offset, |number, next, name, sort, child| {
+            if device.is_some() && offset == 0 && count == FEW && shared.readers.is_on_trial(process, ino.0) {
+                return true;
+            }
+            count += 1;
             let stat = match child {
                 Some(Child { stat: Some(stat), .. }) => Some(*stat),
                 Some(child) if child.node.is_costly() => None,
+                // Whoever only wants to see that the mount answers needs nothing of the archive yet.
+                Some(_) if device.is_some() && (sort != Sort::Directory || ino == INodeNo::ROOT) => None,
                 Some(_) => shared.stat(number).ok(),
                 None => None,
             };
             // A file that is costly to look at, or that cannot be, is a line that holds for no time: whoever wants to
             // know more than its name looks it up.
             let holds = if stat.is_some() { FOR_GOOD } else { Duration::ZERO };
-            let stat = stat.unwrap_or(Stat { sort, size: 0, mtime: 0, ctime: 0, links: 1 });
-            let attributes = shared.attributes(number, &stat);
-            reply.add(INodeNo(number), next, name, &holds, &attributes, Generation(0))
+            let known = stat.unwrap_or(Stat { sort, size: 0, mtime: 0, ctime: 0, links: 1 });
+            let attributes = shared.attributes(number, &known);
+            // Whether there is room for a line is known here only.
+            let is_full = reply.add(INodeNo(number), next, name, &holds, &attributes, Generation(0));
+            if !is_full && device.is_some() {
+                let stat = stat.as_ref().filter(|_| sort == Sort::Directory);
+                bare.add(number, next, name, sort, stat.map(|stat| (stat, &shared.ownership)));
+            } else if !is_full && child.is_some_and(|child| child.node.is_message()) {
+                messages.push((number, known.size));
+            }
+            is_full
         });
-        match done {
-            Ok(()) => reply.ok(),
-            Err(errno) => reply.error(errno),
+        let is_done = done.is_ok();
+        match (done, device) {
+            // What fuser would have said is then for a request that the kernel knows no more.
+            (Ok(()), Some(device)) if device.answer(request.unique().0, &bare).is_ok() => {}
+            (Ok(()), _) => {
+                reply.ok();
+                shared.ahead.listed(ino.0, offset == 0, &messages);
+            }
+            (Err(errno), _) => reply.error(errno),
+        }
+        if is_done {
+            shared.list_ahead(ino.0);
         }
     }
 

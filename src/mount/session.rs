@@ -1,6 +1,7 @@
 //! Serving a mount: from the system call to the signal that ends it.
 
-use super::{Adapter, Log, Ownership, follow, mountpoint};
+use super::listing::Device;
+use super::{Adapter, Log, Ownership, ahead, follow, large, mountpoint};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::tree::forest::{ARCHIVES_MAX, Forest};
 use fuser::{Config, MountOption, SessionACL};
@@ -49,12 +50,19 @@ pub fn serve(forest: Forest, directory: &Path, options: &Options, log: Log, read
         log(&format!("error: {} archives are not shown: one mount shows at most {ARCHIVES_MAX}", forest.left_out()));
     }
     let say = Arc::clone(&log);
-    let adapter = Adapter::new(forest, options.ownership, options.xattr, log);
+    let (adapter, large_files) = Adapter::new(forest, options.ownership, options.xattr, log);
     let shared = adapter.shared();
     // What cannot be listed should not be mounted.
     shared.check()?;
     let session =
         fuser::Session::new(adapter, directory, &config(options)).map_err(|error| explain(directory, error))?;
+    if let Ok(device) = Device::of(&session) {
+        let _ = shared.device.set(device);
+    }
+    for jobs in large_files {
+        let shared = Arc::clone(&shared);
+        std::thread::spawn(move || large::work(&shared, &jobs));
+    }
     let session = session.spawn().map_err(|error| Error::io("cannot start the threads of the mount", error))?;
     // The kernel answers for the root only after the first exchange with us.
     let device = std::fs::metadata(directory)
@@ -67,6 +75,10 @@ pub fn serve(forest: Forest, directory: &Path, options: &Options, log: Log, read
     let notifier = session.notifier();
     let followed = Arc::clone(&shared);
     let follower = std::thread::spawn(move || follow::follow(&followed, &notifier, &stopped));
+    let helpers = [(); ahead::HELPERS].map(|()| {
+        let (shared, notifier) = (Arc::clone(&shared), session.notifier());
+        std::thread::spawn(move || ahead::work(&shared, &notifier))
+    });
     let told = Arc::clone(&say);
     let handle = signals.handle();
     let target = directory.to_owned();
@@ -99,6 +111,10 @@ pub fn serve(forest: Forest, directory: &Path, options: &Options, log: Log, read
     let _ = watcher.join();
     drop(stop_following);
     let _ = follower.join();
+    shared.ahead.stop();
+    for helper in helpers {
+        let _ = helper.join();
+    }
     if options.stats {
         say(&shared.summary(peak_memory()));
     }
@@ -125,8 +141,8 @@ fn peak_memory() -> Option<u64> {
 fn keep_memory_flat() {
     // SAFETY: mallopt only sets numbers of the allocator; no other thread runs yet that could set them too.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 4 << 20);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 4 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 8 << 20);
         libc::mallopt(libc::M_ARENA_MAX, 2);
     }
 }

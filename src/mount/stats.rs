@@ -14,6 +14,8 @@ pub struct Requests {
     pub readdirs: Count,
     /// Parts of files read.
     pub reads: Count,
+    /// Messages put into the kernel's cache before anybody asked for them.
+    pub stored: Count,
     /// Requests answered with an error.
     pub failures: Count,
     /// Names and numbers that the kernel was told to forget.
@@ -36,13 +38,14 @@ impl fmt::Display for Summary<'_> {
         let requests = self.requests;
         write!(
             f,
-            "served: {} lookups, {} attributes, {} listings, {} reads ({} bytes), {} errors; \
+            "served: {} lookups, {} attributes, {} listings, {} reads, {} messages ahead of them ({} bytes), {} errors; \
              read from the archive or decoded: {} files ({} bytes); answered from what was kept: {}; \
              followed: {} snapshots, {} names and numbers taken back",
             requests.lookups.get(),
             requests.getattrs.get(),
             requests.readdirs.get(),
             requests.reads.get(),
+            requests.stored.get(),
             sum(|one| &one.served),
             requests.failures.get(),
             sum(|one| &one.fetched),

@@ -1,25 +1,31 @@
 //! The bytes of a file of the tree: where they stand, and a bounded memory of those that are costly to get again.
 
 use super::lock;
-use crate::archive::{Blob, BlobReader, EmailBytes, Reader};
+use crate::archive::{Blob, BlobReader, EmailBytes, EmailReader, Reader};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Id;
 use lru::LruCache;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
+use std::ops::{Deref, Range};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
-/// Bytes are read, proved and kept whole up to this size, or half of what may be kept if that is less.
-const WHOLE_MAX: u64 = 64 << 20;
+/// Bytes are read, proved and kept whole up to this size, or half of what may be kept if that is less. What is larger is
+/// read once to be proved, and then piece by piece: fresh memory for it would cost more than that.
+const WHOLE_MAX: u64 = 1 << 20;
+
+/// The same for a blob that many files are ranges of, and for what is made.
+const SHARED_MAX: u64 = 64 << 20;
 
 /// How many files are kept. Who stops in the middle of a file, as `grep -l` does, leaves it behind here.
 const FILES_MAX: usize = 32;
 
-/// How many large blobs a thread keeps open for reading on.
-const OPEN_MAX: usize = 8;
+/// How many large blobs a thread keeps open for reading on, and how many archives for reading emails.
+const OPEN_MAX: usize = 4;
+const EMAILS_MAX: usize = 2;
 
 /// Where the bytes of a file stand.
 #[derive(Debug, Clone)]
@@ -101,16 +107,74 @@ impl Counters {
 pub struct Shop {
     reader: Arc<Reader>,
     limit: u64,
-    kept: Mutex<Kept>,
+    kept: Mutex<Files>,
+    is_open: Arc<()>,
     pub counters: Counters,
 }
 
 thread_local! {
     /// Large blobs that this thread reads, newest first. SQLite's handles may not change threads.
-    static OPEN: RefCell<VecDeque<BlobReader>> = const { RefCell::new(VecDeque::new()) };
+    static OPEN: RefCell<VecDeque<Kept<BlobReader>>> = const { RefCell::new(VecDeque::new()) };
+    /// The archives that this thread reads emails of, newest first.
+    static EMAILS: RefCell<VecDeque<Kept<EmailReader>>> = const { RefCell::new(VecDeque::new()) };
 }
 
-struct Kept {
+/// What a thread keeps for a shop. It is let go at the thread's next look when the shop is gone: an archive that was
+/// replaced must not take room on the disk for good.
+struct Kept<T> {
+    shop: Weak<()>,
+    reader: T,
+}
+
+/// Asks the reader that fits, or a new one, and keeps it as the newest of `max`.
+fn ask<T, R>(
+    kept: &mut VecDeque<Kept<T>>,
+    max: usize,
+    shop: &Arc<()>,
+    fits: impl Fn(&T) -> bool,
+    make: impl FnOnce() -> T,
+    ask: impl FnOnce(&mut T) -> R,
+) -> R {
+    kept.retain(|one| one.shop.strong_count() > 0);
+    let known = kept.iter().position(|one| fits(&one.reader)).and_then(|at| kept.remove(at));
+    let mut one = known.unwrap_or_else(|| Kept { shop: Arc::downgrade(shop), reader: make() });
+    let answer = ask(&mut one.reader);
+    kept.push_front(one);
+    kept.truncate(max);
+    answer
+}
+
+/// Bytes of a file: all that was read, or a part of what is kept.
+#[derive(Debug, Clone)]
+pub struct Bytes {
+    whole: Arc<Vec<u8>>,
+    part: Range<usize>,
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.whole[self.part.clone()]
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Bytes {
+        Bytes { part: 0..bytes.len(), whole: Arc::new(bytes) }
+    }
+}
+
+/// Where bytes come from.
+pub enum Source {
+    /// Here they are.
+    Here(Bytes),
+    /// A file that is read piece by piece: one thread should do that, as each would have to find its way through it.
+    Large(Blob),
+}
+
+/// Files that are kept whole.
+struct Files {
     bytes: u64,
     files: LruCache<Key, Whole>,
 }
@@ -124,45 +188,65 @@ struct Whole {
 impl Shop {
     /// A reader of contents that keeps at most `limit` bytes.
     pub fn new(reader: Arc<Reader>, limit: u64) -> Shop {
-        let kept = Mutex::new(Kept { bytes: 0, files: LruCache::unbounded() });
-        Shop { reader, limit, kept, counters: Counters::default() }
+        let kept = Mutex::new(Files { bytes: 0, files: LruCache::unbounded() });
+        Shop { reader, limit, kept, is_open: Arc::default(), counters: Counters::default() }
     }
 
     /// Bytes from `offset` on, `length` of them or up to the end.
     ///
     /// Errors: [`Fault::Damaged`] if a blob does not hash to what it should.
-    pub fn read(&self, content: &Content, offset: u64, length: usize) -> Result<Vec<u8>> {
+    pub fn read(&self, content: &Content, offset: u64, length: usize) -> Result<Source> {
         let length = content.size().saturating_sub(offset).min(length as u64) as usize;
         if length == 0 {
-            return Ok(Vec::new());
+            return Ok(Source::Here(Vec::new().into()));
         }
-        match content {
-            Content::Blob(blob) => self.read_blob(blob, offset, length),
-            Content::Ranges(blob, ranges) => self.read_ranges(blob, ranges, offset, length),
-            Content::Memory(bytes) => Ok(bytes[offset as usize..offset as usize + length].to_vec()),
+        let bytes = match content {
+            Content::Blob(blob) if blob.size > self.whole_max() => return Ok(Source::Large(*blob)),
+            Content::Blob(blob) => self.read_blob(blob, offset, length)?,
+            Content::Ranges(blob, ranges) => self.read_ranges(blob, ranges, offset, length)?.into(),
+            Content::Memory(bytes) => bytes[offset as usize..offset as usize + length].to_vec().into(),
             Content::Spool(file, _) => {
                 let mut buffer = vec![0; length];
                 file.read_exact_at(&mut buffer, offset)
                     .map_err(|error| Error::io("cannot read back a rendered file", error))?;
-                Ok(buffer)
+                buffer.into()
             }
-        }
+        };
+        Ok(Source::Here(bytes))
     }
 
     /// Bytes of an email from `offset` on, `length` of them or up to the end: one question to the archive for most.
     ///
     /// Errors: [`Fault::Damaged`] if they do not hash to what they should.
-    pub fn read_email(&self, row: Id, offset: u64, length: usize) -> Result<Vec<u8>> {
+    pub fn read_email(&self, row: Id, offset: u64, length: usize) -> Result<Source> {
         if let Some(bytes) = self.cut(Key::Email(row), offset, length) {
-            return Ok(bytes);
+            return Ok(Source::Here(bytes));
         }
-        match self.reader.email_bytes(row, self.whole_max())? {
-            EmailBytes::Whole(bytes) => Ok(self.hand_out(Key::Email(row), bytes, offset, length)),
-            EmailBytes::Large(blob) => {
-                let length = blob.size.saturating_sub(offset).min(length as u64) as usize;
-                self.read_large(&blob, offset, length)
+        Ok(match self.email(row, self.whole_max())? {
+            EmailBytes::Whole(bytes) => Source::Here(self.hand_out(Key::Email(row), bytes, offset, length)),
+            EmailBytes::Large(blob) => Source::Large(blob),
+        })
+    }
+
+    /// All bytes of an email, if they are no more than `limit`. More are proved at least, so that its reader has not to
+    /// wait for that.
+    pub fn read_ahead(&self, row: Id, limit: u64) -> Result<Option<Bytes>> {
+        match self.email(row, limit)? {
+            EmailBytes::Whole(bytes) => {
+                self.fetched(bytes.len());
+                Ok(Some(bytes.into()))
             }
+            EmailBytes::Large(blob) if blob.size <= SHARED_MAX => self.reader.prove(&blob).map(|()| None),
+            EmailBytes::Large(_) => Ok(None),
         }
+    }
+
+    fn email(&self, row: Id, limit: u64) -> Result<EmailBytes> {
+        let reader = &self.reader;
+        EMAILS.with_borrow_mut(|emails| {
+            let fits = |known: &EmailReader| known.reads(reader);
+            ask(emails, EMAILS_MAX, &self.is_open, fits, || reader.open_emails(), |emails| emails.bytes(row, limit))
+        })
     }
 
     /// All bytes of a file that has to be made, kept until others push them out.
@@ -184,7 +268,7 @@ impl Shop {
         offset: u64,
         length: usize,
         make: impl FnOnce() -> Result<Vec<u8>>,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<Bytes> {
         match self.cut(key, offset, length) {
             Some(bytes) => Ok(bytes),
             None => Ok(self.hand_out(key, make()?, offset, length)),
@@ -214,7 +298,7 @@ impl Shop {
                 break;
             }
             let part = ((size - skip) as usize).min(length - bytes.len());
-            bytes.extend(self.read_blob(blob, start + skip, part)?);
+            bytes.extend_from_slice(&self.read_shared(blob, start + skip, part)?);
             skip = 0;
         }
         if bytes.len() == length {
@@ -224,36 +308,40 @@ impl Shop {
         }
     }
 
-    fn read_blob(&self, blob: &Blob, offset: u64, length: usize) -> Result<Vec<u8>> {
-        if blob.size > self.whole_max() {
+    /// A part of a blob that may hold many files, as the events of one .ics: it is not let go with its last byte.
+    fn read_shared(&self, blob: &Blob, offset: u64, length: usize) -> Result<Bytes> {
+        if blob.size > SHARED_MAX.min(self.limit / 2) {
             return self.read_large(blob, offset, length);
         }
-        // A blob may hold many files (events of one .ics), so it is not let go when its last byte was handed out.
+        self.read_blob(blob, offset, length)
+    }
+
+    fn read_blob(&self, blob: &Blob, offset: u64, length: usize) -> Result<Bytes> {
         let bytes = self.made(Key::Blob(blob.id), || self.reader.whole(blob))?;
         Ok(cut(&bytes, offset, length))
     }
 
-    fn read_large(&self, blob: &Blob, offset: u64, length: usize) -> Result<Vec<u8>> {
+    /// A part of a blob that is too large to be held whole.
+    pub fn read_large(&self, blob: &Blob, offset: u64, length: usize) -> Result<Bytes> {
         self.reader.prove(blob)?;
-        OPEN.with_borrow_mut(|open| {
-            let known = open.iter().position(|known| known.reads(&self.reader, blob));
-            let mut reader = known.and_then(|at| open.remove(at)).unwrap_or_else(|| self.reader.open_blob(*blob));
-            let mut buffer = vec![0; length];
-            let count = reader.read_at(offset, &mut buffer)?;
-            buffer.truncate(count);
-            open.push_front(reader);
-            open.truncate(OPEN_MAX);
-            Ok(buffer)
-        })
+        let reader = &self.reader;
+        let mut buffer = vec![0; blob.size.saturating_sub(offset).min(length as u64) as usize];
+        let count = OPEN.with_borrow_mut(|open| {
+            let fits = |known: &BlobReader| known.reads(reader, blob);
+            let make = || reader.open_blob(*blob);
+            ask(open, OPEN_MAX, &self.is_open, fits, make, |open| open.read_at(offset, &mut buffer))
+        })?;
+        buffer.truncate(count);
+        Ok(buffer.into())
     }
 
     /// A part of what is kept. With its last byte a file is let go.
-    fn cut(&self, key: Key, offset: u64, length: usize) -> Option<Vec<u8>> {
+    fn cut(&self, key: Key, offset: u64, length: usize) -> Option<Bytes> {
         let mut kept = lock(&self.kept);
         let whole = kept.files.get_mut(&key)?;
         self.counters.kept.add(1);
         let bytes = Arc::clone(&whole.bytes);
-        whole.served += cut_len(&bytes, offset, length) as u64;
+        whole.served += part(&bytes, offset, length).len() as u64;
         if whole.served >= bytes.len() as u64 {
             kept.bytes -= bytes.len() as u64;
             kept.files.pop(&key);
@@ -263,10 +351,10 @@ impl Shop {
     }
 
     /// A part of what was just read; the whole is kept if there is more to it.
-    fn hand_out(&self, key: Key, mut bytes: Vec<u8>, offset: u64, length: usize) -> Vec<u8> {
+    fn hand_out(&self, key: Key, mut bytes: Vec<u8>, offset: u64, length: usize) -> Bytes {
         self.fetched(bytes.len());
         if offset == 0 && length >= bytes.len() {
-            return bytes;
+            return bytes.into();
         }
         bytes.shrink_to_fit();
         let bytes = Arc::new(bytes);
@@ -288,11 +376,11 @@ impl Shop {
     }
 }
 
-fn cut_len(bytes: &[u8], offset: u64, length: usize) -> usize {
-    (bytes.len() as u64).saturating_sub(offset).min(length as u64) as usize
+fn part(bytes: &[u8], offset: u64, length: usize) -> Range<usize> {
+    let start = (bytes.len() as u64).min(offset) as usize;
+    start..start + (bytes.len() - start).min(length)
 }
 
-fn cut(bytes: &[u8], offset: u64, length: usize) -> Vec<u8> {
-    let start = (bytes.len() as u64).min(offset) as usize;
-    bytes[start..start + cut_len(bytes, offset, length)].to_vec()
+fn cut(bytes: &Arc<Vec<u8>>, offset: u64, length: usize) -> Bytes {
+    Bytes { part: part(bytes, offset, length), whole: Arc::clone(bytes) }
 }

@@ -4,7 +4,7 @@
 //! its minute: of the messages that came in it only. Sizes are exact, so a message is decoded when its file is first
 //! looked at; what it came to is remembered as a number, and its bytes until somebody reads them.
 
-use super::content::Key;
+use super::content::{Bytes, Key};
 use super::lines::{FIXED, cookie, first_row, rest};
 use super::mailboxes::Arrival;
 use super::node::{Node, SNAPSHOT_MAX, What};
@@ -236,7 +236,7 @@ impl Tree {
 
     // --- bytes -----------------------------------------------------------------------------------------------------
 
-    pub(super) fn read_decoded(&self, node: Node, offset: u64, length: usize) -> Result<Vec<u8>> {
+    pub(super) fn read_decoded(&self, node: Node, offset: u64, length: usize) -> Result<Bytes> {
         let row = node.row;
         match (node.what, u32::try_from(node.snapshot)) {
             (What::Attachment, Ok(part)) => self.shop.read_made(Key::Attachment(row, part), offset, length, || {

@@ -17,15 +17,15 @@ mod view;
 mod views;
 pub mod walk;
 
-pub use content::{Count, Counters};
+pub use content::{Bytes, Count, Counters};
 pub use follow::{Advance, Difference, Followed};
-pub use node::Node;
+pub use node::{Node, ROW_BITS};
 pub use views::Views;
 
 pub(crate) use crate::archive::lock;
 use crate::archive::{At, Moment, Reader, Snapshot, epoch};
 use crate::error::{Error, Kind as Fault, Result};
-use content::{Content, Shop};
+use content::{Content, Shop, Source};
 use lru::LruCache;
 use node::{SNAPSHOT_MAX, What};
 use std::collections::HashMap;
@@ -213,14 +213,39 @@ impl Tree {
     }
 
     /// The bytes of a file from `offset` on, `length` of them or up to the end.
-    pub fn read(&self, node: Node, offset: u64, length: usize) -> Result<Vec<u8>> {
-        let bytes = match node.what {
-            What::Email => self.shop.read_email(node.row, offset, length),
-            What::Text | What::Attachment => self.read_decoded(node, offset, length),
-            _ => self.shop.read(&*self.content(node)?, offset, length),
-        }?;
+    pub fn read(&self, node: Node, offset: u64, length: usize) -> Result<Bytes> {
+        let bytes = match self.source(node, offset, length)? {
+            Source::Here(bytes) => bytes,
+            Source::Large(blob) => self.shop.read_large(&blob, offset, length)?,
+        };
         self.counters().served.add(bytes.len() as u64);
         Ok(bytes)
+    }
+
+    /// As [`Tree::read`], but none of a file that is so large that one thread alone should read it, with `read`.
+    pub fn read_unless_large(&self, node: Node, offset: u64, length: usize) -> Result<Option<Bytes>> {
+        let Source::Here(bytes) = self.source(node, offset, length)? else { return Ok(None) };
+        self.counters().served.add(bytes.len() as u64);
+        Ok(Some(bytes))
+    }
+
+    /// All bytes of a message, for whoever will want them soon; none if they are more than `limit`, or if messages of this
+    /// archive may get other bytes, as those of 1.x may.
+    pub fn read_ahead(&self, node: Node, limit: u64) -> Result<Option<Bytes>> {
+        if !node.is_message() || !self.reader.has_index() {
+            return Ok(None);
+        }
+        let bytes = self.shop.read_ahead(node.row, limit)?;
+        self.counters().served.add(bytes.as_ref().map_or(0, |bytes| bytes.len()) as u64);
+        Ok(bytes)
+    }
+
+    fn source(&self, node: Node, offset: u64, length: usize) -> Result<Source> {
+        match node.what {
+            What::Email => self.shop.read_email(node.row, offset, length),
+            What::Text | What::Attachment => self.read_decoded(node, offset, length).map(Source::Here),
+            _ => self.shop.read(&*self.content(node)?, offset, length),
+        }
     }
 
     /// The target of a link.

@@ -107,7 +107,8 @@ const ALL: [What; 39] = [
     What::NoIndex,
 ];
 
-const ROW_BITS: u32 = 30;
+/// Bits of an inode number that are the row: below them, nodes of one kind and state differ in nothing else.
+pub const ROW_BITS: u32 = 30;
 const STATE_BITS: u32 = 18;
 const KIND_BITS: u32 = 6;
 
@@ -154,6 +155,11 @@ impl Node {
     /// True for `text/` and `attachments/`, which say once more what stands in `mail/`.
     pub fn is_decoded_mail(self) -> bool {
         matches!(self.what, What::TextMail | What::AttachmentMail)
+    }
+
+    /// True for a message of `mail/`.
+    pub fn is_message(self) -> bool {
+        self.what == What::Email
     }
 
     /// True for files that have to be made before their size is known, which nobody should pay for who only lists.

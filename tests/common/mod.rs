@@ -220,7 +220,7 @@ pub fn tree(archive: &Path, at: &str) -> BTreeMap<String, Vec<u8>> {
         let (name, bytes) = match step.child.sort {
             Sort::Directory => (format!("{}/", step.path), Vec::new()),
             Sort::Link => (step.path.to_owned(), tree.read_link(node)?.into_bytes()),
-            Sort::File => (step.path.to_owned(), tree.read(node, 0, 1 << 24)?),
+            Sort::File => (step.path.to_owned(), tree.read(node, 0, 1 << 24)?.to_vec()),
         };
         assert!(found.insert(name, bytes).is_none(), "{} is listed once", step.path);
         Ok(true)

@@ -1,0 +1,229 @@
+//! Reading ahead from file to file: the bytes of the messages that come next are put into the kernel's cache before
+//! their reader asks for them.
+//!
+//! A `grep` over a mailbox reads one message after the other in the order in which they were listed. Each would be a
+//! question, for which the reader sleeps and we are woken, and that costs more than the bytes. So a reader who has read
+//! some messages in a row finds the following ones there. Every [`GAP`]th is left out: its reader asks for it, and so
+//! says how far it is.
+//!
+//! What is put there never has to be taken back: the bytes of a message of a snapshot never change. It is done by
+//! threads of their own, as the kernel may let one wait until the same bytes, already asked for, are answered.
+
+use super::Shared;
+use crate::tree::forest::Place;
+use crate::tree::{ROW_BITS, lock};
+use fuser::{INodeNo, Notifier};
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// How many threads do this. One alone takes longer for a message than `grep` does.
+pub const HELPERS: usize = 2;
+
+/// How many listings are remembered: as many readers can be helped at a time.
+const RUNS: usize = 16;
+
+/// How many messages have to be read in a row.
+const IN_A_ROW: u32 = 2;
+
+/// How many messages are read ahead, and which ones are left to the reader.
+const AHEAD: usize = 128;
+const GAP: usize = 64;
+
+/// How many bytes are read ahead, and of what size a message is left to the reader: the kernel reads ahead in each.
+const BYTES: u64 = 8 << 20;
+const LARGE: u64 = 1 << 20;
+
+/// Listings, and how far their readers are.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Newest first.
+    runs: VecDeque<Run>,
+    is_over: bool,
+}
+
+/// Messages of a directory that the kernel has inodes of, in the order in which they were listed: by row. Inode numbers
+/// are what they have in common and a row.
+#[derive(Debug)]
+struct Run {
+    directory: u64,
+    common: u64,
+    /// With their sizes.
+    rows: Vec<(u32, u32)>,
+    /// Behind the last one that was read.
+    next: usize,
+    in_a_row: u32,
+    /// What is to be put into the cache.
+    from: usize,
+    to: usize,
+    /// Bytes put there since a message was read last.
+    bytes: u64,
+}
+
+impl Run {
+    fn position(&self, ino: u64) -> Option<usize> {
+        let row = u32::try_from(ino.checked_sub(self.common)?).ok()?;
+        self.rows.binary_search_by_key(&row, |(row, _)| *row).ok()
+    }
+
+    /// Notes that a message was read, and says what comes next.
+    fn read(&mut self, at: usize) {
+        // Those that were put into the cache are read without a question.
+        let follows = at >= self.next && at <= self.next.max(self.to);
+        self.in_a_row = if follows { self.in_a_row.saturating_add(1) } else { 0 };
+        if !follows {
+            self.from = at + 1;
+        }
+        self.next = at + 1;
+        self.bytes = 0;
+        // Who has overtaken us asks for the next one too before we have it.
+        if self.from <= at {
+            self.from = at + 2;
+        }
+        if self.in_a_row < IN_A_ROW {
+            self.to = at + 1;
+            return;
+        }
+        // Who stops soon wastes little.
+        let far = 4_usize << (self.in_a_row - IN_A_ROW).min(8);
+        self.to = self.to.max((at + 1 + far.min(AHEAD)).min(self.rows.len()));
+    }
+
+    fn take(&mut self) -> Option<(u64, u64)> {
+        while self.from < self.to && self.bytes < BYTES {
+            let at = self.from;
+            self.from += 1;
+            if !at.is_multiple_of(GAP) {
+                let (row, size) = self.rows[at];
+                self.bytes += u64::from(size);
+                return Some((self.common + u64::from(row), u64::from(size)));
+            }
+        }
+        None
+    }
+}
+
+impl Ahead {
+    /// Notes messages that were listed with their inodes, in order; `is_start` where a listing begins.
+    ///
+    /// Their sizes have to be those that the kernel was told: only what has that size is put into its cache.
+    pub fn listed(&self, directory: u64, is_start: bool, messages: &[(u64, u64)]) {
+        let Some(common) = messages.first().map(|(ino, _)| ino >> ROW_BITS << ROW_BITS) else { return };
+        let mut state = lock(&self.state);
+        let known = state.runs.iter().position(|run| run.directory == directory);
+        let known = known.and_then(|at| state.runs.remove(at));
+        let fresh = || Run { directory, common, rows: Vec::new(), next: 0, in_a_row: 0, from: 0, to: 0, bytes: 0 };
+        let mut run = known.filter(|run| !is_start && run.common == common).unwrap_or_else(fresh);
+        for (ino, size) in messages {
+            // What is of another kind, or out of order, is not found again and need not be.
+            match (u32::try_from(ino.wrapping_sub(common)), u32::try_from(*size)) {
+                (Ok(row), Ok(size)) if run.rows.last().is_none_or(|(last, _)| *last < row) => {
+                    run.rows.push((row, size))
+                }
+                _ => {}
+            }
+        }
+        state.runs.push_front(run);
+        state.runs.truncate(RUNS);
+    }
+
+    /// Notes that somebody reads a file from its start.
+    pub fn read(&self, ino: u64) {
+        let mut state = lock(&self.state);
+        let known = state.runs.iter_mut().find_map(|run| Some((run.position(ino)?, run)));
+        let Some((at, run)) = known else { return };
+        run.read(at);
+        if run.from < run.to {
+            drop(state);
+            self.wake.notify_one();
+        }
+    }
+
+    /// The next message to be put into the cache, and its size. None when all is over.
+    fn next(&self) -> Option<(u64, u64)> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.is_over {
+                return None;
+            }
+            if let Some(message) = state.runs.iter_mut().find_map(Run::take) {
+                return Some(message);
+            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets [`work`] end.
+    pub fn stop(&self) {
+        lock(&self.state).is_over = true;
+        self.wake.notify_all();
+    }
+}
+
+/// Puts messages into the kernel's cache until [`Ahead::stop`].
+pub fn work(shared: &Shared, notifier: &Notifier) {
+    while let Some((ino, size)) = shared.ahead.next() {
+        // What goes wrong here is told to the reader, who will ask.
+        let Ok(Place::In(spot)) = shared.forest.place(ino) else { continue };
+        let Ok(Some(bytes)) = spot.tree.read_ahead(spot.node, LARGE) else { continue };
+        if bytes.len() as u64 == size && notifier.store(INodeNo(ino), 0, &bytes).is_ok() {
+            shared.requests.stored.add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Messages of 10 bytes.
+    fn messages(inos: std::ops::Range<u64>) -> Vec<(u64, u64)> {
+        inos.map(|ino| (ino, 10)).collect()
+    }
+
+    /// What is read ahead after these reads.
+    fn taken(ahead: &Ahead, reads: &[u64]) -> Vec<u64> {
+        reads.iter().for_each(|ino| ahead.read(*ino));
+        let mut state = lock(&ahead.state);
+        std::iter::from_fn(|| state.runs.iter_mut().find_map(Run::take)).map(|(ino, _)| ino).collect()
+    }
+
+    const NONE: [u64; 0] = [];
+
+    #[test]
+    fn who_reads_in_a_row_gets_the_next_ones() {
+        let ahead = Ahead::default();
+        ahead.listed(1, true, &messages(1_000..1_400));
+        assert_eq!(taken(&ahead, &[1_007, 1_200, 1_010]), NONE, "no order");
+        assert_eq!(taken(&ahead, &[1_020, 1_021]), NONE, "two may be chance");
+        assert_eq!(taken(&ahead, &[1_022]), [1_023, 1_024, 1_025, 1_026]);
+        let more = taken(&ahead, &[1_027, 1_028, 1_029, 1_030, 1_031]);
+        assert!(more.contains(&1_063) && !more.contains(&1_064), "one is left out: {more:?}");
+        assert_eq!(taken(&ahead, &[1_064]).last(), Some(&1_191), "its reader asks for it, and so we go on");
+        assert_eq!(taken(&ahead, &[1_300]), NONE, "somewhere else");
+    }
+
+    #[test]
+    fn a_listing_goes_on_where_it_was_and_a_new_one_starts_anew() {
+        let ahead = Ahead::default();
+        ahead.listed(1, true, &messages(5..8));
+        ahead.listed(1, false, &messages(8..10));
+        assert_eq!(taken(&ahead, &[5, 6, 7]), [9]);
+        ahead.listed(1, true, &messages(20..21));
+        assert_eq!(taken(&ahead, &[5, 6, 7]), NONE, "not known any more");
+        (2..100).for_each(|directory| ahead.listed(directory, true, &[(directory << 40, 10)]));
+        assert_eq!(lock(&ahead.state).runs.len(), RUNS);
+    }
+
+    #[test]
+    fn only_so_many_bytes_are_read_ahead() {
+        let ahead = Ahead::default();
+        ahead.listed(1, true, &(1..60).map(|ino| (ino, BYTES / 2)).collect::<Vec<_>>());
+        assert_eq!(taken(&ahead, &[1, 2, 3]), [5, 6]);
+    }
+}

@@ -1,0 +1,170 @@
+//! Who wants more of a listing than names: the kernel gets inodes for those readers alone.
+//!
+//! An inode in a listing saves its reader a question, and costs the kernel more than the line itself. `ls -l` and
+//! `grep` want them, `find` does not, and the kernel's own guess (READDIRPLUS_AUTO) is made anew for each directory: too
+//! many for `find`, too few for `grep`, which lists a directory to its end before it looks at a file. So the kernel asks
+//! for inodes always, and they are left out here unless a reader looked up a file of late, or read one. One that is not
+//! known gets a few lines without; if it goes on without a question it may be either of the two, and gets the first
+//! directory with inodes. Of that `grep` then reads files.
+
+use super::{FOR_GOOD, Ownership};
+use crate::tree::{Sort, Stat, lock};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::os::fd::AsFd;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How many readers are remembered.
+const READERS: usize = 16;
+
+/// How long a reader who wanted to know more than names is taken to go on so.
+const WANTS: Duration = Duration::from_secs(5);
+
+/// How many lines a reader of whom nothing is known gets without inodes: each that it looks up is a question.
+pub const FEW: usize = 32;
+
+/// What is known of those who list directories, newest first.
+#[derive(Debug, Default)]
+pub struct Readers(Mutex<VecDeque<Reader>>);
+
+#[derive(Debug)]
+struct Reader {
+    process: u32,
+    /// When it last looked up or read a file.
+    wanted: Option<Instant>,
+    /// The directory that it got with inodes to see what it does with them.
+    trial: Option<u64>,
+}
+
+impl Readers {
+    /// A process looked up or read a file.
+    pub fn wants(&self, process: u32) {
+        self.with(process, |reader| reader.wanted = Some(Instant::now()));
+    }
+
+    /// True if the lines of this directory should have inodes for this process.
+    pub fn is_wanted_by(&self, process: u32, directory: u64) -> bool {
+        let readers = lock(&self.0);
+        let known = readers.iter().find(|reader| reader.process == process);
+        let holds = |reader: &Reader| reader.wanted.is_some_and(|wanted| wanted.elapsed() < WANTS);
+        known.is_some_and(|reader| holds(reader) || reader.trial == Some(directory))
+    }
+
+    /// Puts a process of which nothing is known on trial; false if something is.
+    pub fn is_on_trial(&self, process: u32, directory: u64) -> bool {
+        self.with(process, |reader| {
+            let is_known = reader.wanted.is_some() || reader.trial.is_some();
+            reader.trial.get_or_insert(directory);
+            !is_known
+        })
+    }
+
+    fn with<T>(&self, process: u32, change: impl FnOnce(&mut Reader) -> T) -> T {
+        let mut readers = lock(&self.0);
+        let known = readers.iter().position(|reader| reader.process == process);
+        let fresh = Reader { process, wanted: None, trial: None };
+        let mut reader = known.and_then(|at| readers.remove(at)).unwrap_or(fresh);
+        let answer = change(&mut reader);
+        readers.push_front(reader);
+        readers.truncate(READERS);
+        answer
+    }
+}
+
+/// Lines of a listing, some without inode: what the kernel's protocol allows and fuser has no word for.
+#[derive(Debug, Default)]
+pub struct Lines(Vec<u8>);
+
+impl Lines {
+    /// Adds a line; with an inode if its `stat` is given.
+    pub fn add(&mut self, ino: u64, next: u64, name: &str, sort: Sort, stat: Option<(&Stat, &Ownership)>) {
+        let buffer = &mut self.0;
+        let kind = match sort {
+            Sort::Directory => libc::S_IFDIR,
+            Sort::File => libc::S_IFREG,
+            Sort::Link => libc::S_IFLNK,
+        };
+        let start = buffer.len();
+        if let Some((stat, owner)) = stat {
+            let mode = match sort {
+                Sort::Directory => owner.directory_mode,
+                Sort::File => owner.file_mode,
+                Sort::Link => 0o777,
+            };
+            let [mtime, ctime] = [stat.mtime as u64, stat.ctime as u64];
+            let holds = FOR_GOOD.as_secs();
+            // struct fuse_entry_out, and in it struct fuse_attr.
+            for word in [ino, 0, holds, holds, 0, ino, stat.size, stat.size.div_ceil(512), mtime, mtime, ctime] {
+                buffer.extend_from_slice(&word.to_ne_bytes());
+            }
+            let mode = kind | u32::from(mode);
+            for word in [0, 0, 0, mode, stat.links, owner.uid, owner.gid, 0, super::BLOCK, 0] {
+                buffer.extend_from_slice(&word.to_ne_bytes());
+            }
+        }
+        buffer.resize(start + 128, 0);
+        // struct fuse_dirent.
+        for word in [ino, next] {
+            buffer.extend_from_slice(&word.to_ne_bytes());
+        }
+        for word in [name.len() as u32, kind >> 12] {
+            buffer.extend_from_slice(&word.to_ne_bytes());
+        }
+        buffer.extend_from_slice(name.as_bytes());
+        buffer.resize(buffer.len().next_multiple_of(8), 0);
+    }
+}
+
+/// The device that requests come from, for the answers that fuser has no word for.
+#[derive(Debug)]
+pub struct Device(File);
+
+impl Device {
+    /// The device of a session.
+    pub fn of(session: &impl AsFd) -> io::Result<Device> {
+        Ok(Device(session.as_fd().try_clone_to_owned()?.into()))
+    }
+
+    /// Answers a request with lines.
+    pub fn answer(&self, request: u64, lines: &Lines) -> io::Result<()> {
+        // struct fuse_out_header: length, error, request.
+        let mut header = [0; 16];
+        header[..4].copy_from_slice(&(16 + lines.0.len() as u32).to_ne_bytes());
+        header[8..].copy_from_slice(&request.to_ne_bytes());
+        (&self.0).write_vectored(&[IoSlice::new(&header), IoSlice::new(&lines.0)]).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_is_known_by_what_it_does() {
+        let readers = Readers::default();
+        assert!(!readers.is_wanted_by(7, 1));
+        assert!(readers.is_on_trial(7, 1), "not known yet");
+        assert!(readers.is_wanted_by(7, 1) && !readers.is_wanted_by(7, 2), "the first directory only");
+        assert!(!readers.is_on_trial(7, 2), "it read nothing of the first one");
+        readers.wants(7);
+        assert!(readers.is_wanted_by(7, 2) && !readers.is_wanted_by(8, 2));
+        (100..200).for_each(|process| readers.wants(process));
+        assert!(!readers.is_wanted_by(7, 2), "forgotten");
+    }
+
+    #[test]
+    fn lines_are_as_long_as_those_of_fuser() {
+        let owner = Ownership { uid: 1, gid: 2, directory_mode: 0o500, file_mode: 0o400 };
+        let stat = Stat { sort: Sort::Directory, size: 0, mtime: 3, ctime: 4, links: 5 };
+        let mut lines = Lines::default();
+        lines.add(9, 10, "a", Sort::File, None);
+        assert_eq!(lines.0.len(), 128 + 24 + 8);
+        assert_eq!(lines.0[..8], [0; 8], "no inode");
+        assert_eq!(lines.0[128..144], [9_u64.to_ne_bytes(), 10_u64.to_ne_bytes()].concat());
+        lines.add(11, 12, "12345678", Sort::Directory, Some((&stat, &owner)));
+        assert_eq!(lines.0.len(), 2 * (128 + 24 + 8));
+        assert_eq!(lines.0[160..168], 11_u64.to_ne_bytes());
+    }
+}
