@@ -56,7 +56,7 @@
 //! - *The whole source is listed before anything is written*: so a guard can stop a run with the archive untouched,
 //!   and a message that moved is seen as one that moved.
 //! - *Membership follows from origins*: a row lies in the containers of all items known to be that row. One message in
-//!   many mailboxes (labels, copies of our own tree, later Gmail and OBJECTID) needs no case of its own.
+//!   many mailboxes (labels, Gmail, copies of our own tree) needs no case of its own.
 //! - *Names of messages carry the row*, so a lookup is one point query and no name is ever kept; `email_index` lists a
 //!   mailbox of any snapshot with one range scan.
 

@@ -15,7 +15,7 @@ use vandelay::error::{Kind, Result};
 use vandelay::model::{Body, Entry, ItemData, Outcome};
 use vandelay::source::filter::Filter;
 use vandelay::source::maildir::{Layout, Maildir, MaildirOptions};
-use vandelay::source::{Listing, Scope, Source};
+use vandelay::source::{Listing, Scope, Source, Unnamed};
 
 const HELLO: &[u8] = b"Subject: hello\n\nworld\n";
 
@@ -145,7 +145,7 @@ fn maildir_plus_plus() {
         ]
     );
     let listing = list(&mut source, "Lists/rust/users");
-    assert!(listing.complete && !listing.unchanged && listing.cursor.is_empty());
+    assert!(matches!(listing.unnamed, Unnamed::Gone) && !listing.unchanged && listing.cursor.is_empty());
     assert_eq!(listing.entries[0].attrs.parents, ["Lists/rust/users"]);
     let around: Vec<&str> = listing.containers.iter().map(|container| container.key.as_str()).collect();
     assert_eq!(around, ["Lists", "Lists/rust", "Lists/rust/users"]);

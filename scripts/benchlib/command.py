@@ -55,6 +55,7 @@ def run(argv, env=os.environ):
         os.sync()
         start = time.monotonic()
         pid = start_child(argv, env, stderr)
+        pass_on_priority(pid)
         status, usage = wait_or_kill(pid)
         wall = time.monotonic() - start
         os.sync()
@@ -145,6 +146,11 @@ def first_line(argv):
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.partition("\n")[0]
 
 
+def add_nice_argument(parser, why):
+    parser.add_argument("--nice", type=int, default=0, metavar="N",
+                        help=f"run all at this priority; -15 helps on a busy machine, {why} (default %(default)s)")
+
+
 def add_size_arguments(parser):
     parser.add_argument("--messages", type=positive, default=50_000,
                         help="messages in the Maildir (default %(default)s)")
@@ -155,6 +161,16 @@ def positive(text):
     if int(text) < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return int(text)
+
+
+def listed(known):
+    """A parser of 'a,b' where both are in `known`."""
+    def parse(text):
+        names = text.split(",")
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not one of {', '.join(known)}")
+        return names
+    return parse
 
 
 def make_maildir(args, work):

@@ -1,12 +1,12 @@
 """bench mount: how fast mail is read in a mount."""
 
-import argparse
 import contextlib
 import os
 import pathlib
 import tempfile
 
-from .command import MIB, BenchError, add_size_arguments, describe_machine, install, make_maildir, note, positive, run
+from .command import (MIB, BenchError, add_nice_argument, add_size_arguments, describe_machine, install, listed,
+                      make_maildir, note, positive, run)
 from .large import measure_million, measure_text
 from .report import Check, Figures, print_table, write_json
 from .systems import PEERS, Native, Vandelay, drop_caches
@@ -24,23 +24,11 @@ def add_mount_arguments(parser):
     parser.add_argument("--million", type=positive, nargs="?", const=1_000_000, metavar="MESSAGES",
                         help="also mount and walk an archive of 1,000,000 small messages")
     parser.add_argument("--text", action="store_true", help="also list text/ of a mailbox of 10,000 messages")
-    parser.add_argument("--nice", type=int, default=0, metavar="N",
-                        help="run all at this priority; -15 helps on a busy machine, where FUSE, which waits for two "
-                        "processes in turn, loses more than native does (default %(default)s)")
+    add_nice_argument(parser, "where FUSE, which waits for two processes in turn, loses more than native does")
     parser.add_argument("--only", type=listed(SHARED_PARTS + EXTRA_PARTS), metavar="WORK,...",
                         help=f"of {', '.join(SHARED_PARTS + EXTRA_PARTS)}: measure these alone")
     parser.add_argument("--without", type=listed(PEERS), default=[], metavar="TOOL,...",
                         help=f"of {', '.join(PEERS)}: leave these out")
-
-
-def listed(known):
-    """A parser of 'a,b' where both are in `known`."""
-    def parse(text):
-        names = text.split(",")
-        if unknown := [name for name in names if name not in known]:
-            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not one of {', '.join(known)}")
-        return names
-    return parse
 
 
 def bench_mount(args, work):

@@ -35,6 +35,10 @@ pub trait Ledger {
 
     /// Everything known of a scope, in the order of the keys' bytes.
     fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()>;
+
+    /// The messages of a mailbox that 1.x imported from an IMAP server and no source of ours knows yet: each with the
+    /// key `UIDVALIDITY.UID`, in the order of the keys' bytes.
+    fn known_to_1x(&self, ident: &SourceIdent, mailbox: &str) -> Result<Vec<(String, Id)>>;
 }
 
 impl Ledger for Writer {
@@ -44,6 +48,10 @@ impl Ledger for Writer {
 
     fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()> {
         visit(&self.conn, scope, each).map_err(|error| self.explain(error))
+    }
+
+    fn known_to_1x(&self, ident: &SourceIdent, mailbox: &str) -> Result<Vec<(String, Id)>> {
+        of_1x(&self.conn, ident, mailbox).map_err(|error| self.explain(error))
     }
 }
 
@@ -55,6 +63,10 @@ impl Ledger for Reader {
     fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()> {
         // A dry run is all that asks here, and it is content with what it saw first.
         self.once(|conn| visit(conn, scope, each)).map_err(|error| explain(self.path(), error))
+    }
+
+    fn known_to_1x(&self, ident: &SourceIdent, mailbox: &str) -> Result<Vec<(String, Id)>> {
+        self.with(|conn| of_1x(conn, ident, mailbox))
     }
 }
 
@@ -69,6 +81,31 @@ impl Ledger for Blank {
     fn each_known(&self, _: i64, _: &mut dyn FnMut(Known<'_>)) -> Result<()> {
         Ok(())
     }
+
+    fn known_to_1x(&self, _: &SourceIdent, _: &str) -> Result<Vec<(String, Id)>> {
+        Ok(Vec::new())
+    }
+}
+
+fn of_1x(conn: &Connection, ident: &SourceIdent, mailbox: &str) -> rusqlite::Result<Vec<(String, Id)>> {
+    let tables =
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('sync_id_imap', 'origins', 'scopes')";
+    if ident.kind != "imap" || conn.query_row(tables, [], |row| row.get::<_, i64>(0))? != 3 {
+        return Ok(Vec::new());
+    }
+    let mut found: Vec<(String, Id)> = conn
+        .prepare_cached(
+            "SELECT t.uidvalidity || '.' || t.uid, t.local_id FROM sync_id_imap t JOIN sources s ON s.id = t.source_id
+             JOIN emails e ON e.id = t.local_id
+             WHERE (s.kind, s.session_url, s.account_id) = (?1, ?2, ?3) AND lower(t.type_name) = 'email' AND t.folder = ?4
+               AND NOT EXISTS (SELECT 1 FROM origins o JOIN scopes p ON p.id = o.scope_id WHERE o.local_id = t.local_id AND p.kind = 'Email')",
+        )?
+        .query_map(params![ident.kind, ident.session_url, ident.account_id, mailbox], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn scopes(conn: &Connection, ident: &SourceIdent) -> rusqlite::Result<Vec<KnownScope>> {

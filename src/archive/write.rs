@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 const BATCH_ITEMS: u64 = 128;
 /// … or this many bytes, of the 64 MiB that may have to be read again.
 const BATCH_BYTES: u64 = 40 << 20;
+/// Changes without bytes of one batch.
+const BATCH_CHANGES: u64 = 4_096;
 /// The log is written through and copied into the file when it holds about this many bytes of items: what a power cut
 /// can cost. A killed process costs no committed batch.
 const LOG_BYTES: u64 = 16 << 20;
@@ -70,6 +72,7 @@ pub struct Writer {
     pub(super) changes: BTreeMap<Kind, Changes>,
     pub(super) touched_mailboxes: BTreeSet<Id>,
     batch_items: u64,
+    batch_changes: u64,
     batch_bytes: u64,
     /// Bytes of items in the log that were not copied into the file yet.
     log_bytes: u64,
@@ -111,6 +114,7 @@ impl Writer {
             changes: BTreeMap::new(),
             touched_mailboxes: BTreeSet::new(),
             batch_items: 0,
+            batch_changes: 0,
             batch_bytes: 0,
             log_bytes: 0,
             in_batch: false,
@@ -311,6 +315,13 @@ impl Writer {
         if self.batch_items >= BATCH_ITEMS || self.batch_bytes >= BATCH_BYTES { self.commit_batch() } else { Ok(()) }
     }
 
+    /// Counts a change that cost no reading at the source: many of them go into one batch, as they touch the same pages
+    /// again and again, and a run that is killed only finds them a second time.
+    pub fn change_done(&mut self) -> Result<()> {
+        self.batch_changes += 1;
+        if self.batch_changes >= BATCH_CHANGES { self.commit_batch() } else { Ok(()) }
+    }
+
     /// Commits what was done so far.
     pub fn commit_batch(&mut self) -> Result<()> {
         self.commit()?;
@@ -324,7 +335,7 @@ impl Writer {
                 self.checkpoint("PASSIVE")?;
             }
         }
-        (self.batch_items, self.batch_bytes) = (0, 0);
+        (self.batch_items, self.batch_bytes, self.batch_changes) = (0, 0, 0);
         self.begin()
     }
 

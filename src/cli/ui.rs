@@ -74,10 +74,8 @@ impl Ui {
     /// For the connections of this run: what goes on, as far as `-v` asks for it.
     pub fn log(&self) -> Log {
         let verbose = self.verbose;
-        Arc::new(move |level, text| {
-            if level <= verbose {
-                let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
-            }
+        Log::new(verbose, move |text| {
+            let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
         })
     }
 

@@ -146,7 +146,25 @@ impl fmt::Display for Endpoint {
 
 /// Who wants to know what goes on: a level as of `-v` (1: retries, 2: connections and commands, 3: every response), and
 /// a line of text. A line never holds a secret.
-pub type Log = Arc<dyn Fn(u8, &str) + Send + Sync>;
+#[derive(Clone)]
+pub struct Log {
+    level: u8,
+    write: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Log {
+    /// Hands lines up to this level to `write`.
+    pub fn new(level: u8, write: impl Fn(&str) + Send + Sync + 'static) -> Log {
+        Log { level, write: Arc::new(write) }
+    }
+
+    /// Says what goes on; the text is made only if somebody wants it.
+    pub fn say(&self, level: u8, text: impl FnOnce() -> String) {
+        if level <= self.level {
+            (self.write)(&text());
+        }
+    }
+}
 
 /// Makes connections to one server.
 #[derive(Clone)]
@@ -175,8 +193,13 @@ impl Connector {
     /// Says what goes on; the text is made only if somebody listens. Whoever calls it leaves secrets out.
     pub fn log(&self, level: u8, text: impl FnOnce() -> String) {
         if let Some(log) = &self.log {
-            log(level, &text());
+            log.say(level, text);
         }
+    }
+
+    /// Who is told what goes on.
+    pub fn listener(&self) -> Option<Log> {
+        self.log.clone()
     }
 
     /// The server.

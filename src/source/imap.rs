@@ -23,10 +23,10 @@ use crate::source::filter::Filter;
 use crate::source::{Items, Join, Listing, Scope, Source};
 use crew::{Crew, Recipe};
 use cursor::Cursor;
-use download::Order;
+use download::{Download, Order};
 use folders::Folder;
 use look::{Looked, Question};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -58,6 +58,9 @@ pub struct Imap {
     ident: SourceIdent,
     account: Account,
     options: ImapOptions,
+    /// Downloads that have begun before they were asked for, in the order in which they will be: the mailbox, and the keys
+    /// of the messages. They have to go before the crew does, whose threads may wait for room in them.
+    prefetched: VecDeque<(String, Vec<Box<str>>, Download)>,
     crew: Crew,
     folders: Vec<Folder>,
     is_gmail: bool,
@@ -86,6 +89,7 @@ impl Imap {
             folders: Vec::new(),
             is_gmail: false,
             announced: HashMap::new(),
+            prefetched: VecDeque::new(),
             validities: HashMap::new(),
         }
     }
@@ -115,12 +119,25 @@ impl Imap {
         self.crew.ask(move |runtime, session| runtime.run(look::look(session, &question)))
     }
 
+    /// Begins to download.
+    fn download(&mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Download> {
+        let connector = self.account.connector.clone();
+        let order = Order {
+            raw: self.folder(&scope.key)?.raw.clone(),
+            uid_validity: self.validities.get(&scope.key).copied().unwrap_or_default(),
+            entries,
+            ahead: self.options.fetch_batch.clamp(1, 10_000),
+            log: Arc::new(move |text| connector.log(0, || text.clone())),
+        };
+        Ok(download::start(&mut self.crew, order))
+    }
+
     /// Labels that no mailbox shows (Gmail lets the user hide a label from IMAP): they become mailboxes all the same.
     fn file_hidden_labels(&self, looked: &mut Looked) {
         let is_shown = |label: &str| self.folders.iter().any(|folder| folder.name == label);
         let mut made: HashMap<(Vec<String>, Vec<String>), Arc<Attrs>> = HashMap::new();
         for entry in &mut looked.listing.entries {
-            let uid: u32 = entry.locator.parse().unwrap_or_default();
+            let uid = look::uid_in(&entry.key);
             let labels = looked.labels.get(&uid).into_iter().flatten();
             let mut hidden: Vec<String> = labels
                 .filter(|label| !label.starts_with('\\') && !is_shown(label) && self.options.filter.selects(label))
@@ -249,20 +266,34 @@ impl Source for Imap {
         Ok(looked.listing)
     }
 
+    fn prefetch(&mut self, scope: &Scope, entries: &[Entry]) {
+        if !entries.is_empty()
+            && let Ok(download) = self.download(scope, entries.to_vec())
+        {
+            let keys = entries.iter().map(|entry| entry.key.clone()).collect();
+            self.prefetched.push_back((scope.key.clone(), keys, download));
+        }
+    }
+
     fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
-        let connector = self.account.connector.clone();
-        let order = Order {
-            raw: self.folder(&scope.key)?.raw.clone(),
-            uid_validity: self.validities.get(&scope.key).copied().unwrap_or_default(),
-            entries,
-            ahead: self.options.fetch_batch.clamp(1, 10_000),
-            log: Arc::new(move |text| connector.log(0, || text.clone())),
-        };
-        Ok(Box::new(download::start(&mut self.crew, order)))
+        let is_it = self
+            .prefetched
+            .front()
+            .is_some_and(|(key, keys, _)| *key == scope.key && keys.iter().eq(entries.iter().map(|entry| &entry.key)));
+        if is_it && let Some((_, _, download)) = self.prefetched.pop_front() {
+            return Ok(Box::new(download));
+        }
+        // Whatever else is under way stands in the line before it, and nobody would take it.
+        self.prefetched.clear();
+        Ok(Box::new(self.download(scope, entries)?))
     }
 
     fn is_same(&self, known: &str, listed: &str) -> bool {
         rev::is_same(known, listed)
+    }
+
+    fn mailbox_of_1x(&self, scope: &Scope) -> Option<String> {
+        self.folder(&scope.key).ok().map(|folder| folder.name.clone())
     }
 
     fn content<'r>(&self, rev: &'r str) -> Option<&'r str> {
@@ -270,6 +301,8 @@ impl Source for Imap {
     }
 
     fn message_ids(&mut self, scope: &Scope, entries: &[Entry]) -> Result<Vec<Option<Vec<u8>>>> {
+        // The answer would wait behind downloads, and they for room that nobody makes meanwhile.
+        self.prefetched.clear();
         let raw = self.folder(&scope.key)?.raw.clone();
         let uid_validity = self.validities.get(&scope.key).copied().unwrap_or_default();
         let entries = entries.to_vec();
@@ -280,6 +313,6 @@ impl Source for Imap {
     }
 
     fn position(&self, scope: &Scope, entry: &Entry) -> String {
-        format!("{}: UID {}", said(scope.key.as_bytes()), entry.locator)
+        format!("{}: UID {}", said(scope.key.as_bytes()), look::uid_in(&entry.key))
     }
 }

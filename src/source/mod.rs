@@ -26,7 +26,7 @@ pub struct Scope {
 }
 
 /// What a source says of a scope.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Listing {
     /// Containers that the entries name as parents, parents first.
     pub containers: Vec<Container>,
@@ -52,6 +52,16 @@ pub enum Unnamed {
     Gone,
     /// The listing names changes: known items are as they were, but for those whose key this is true of; these are gone.
     GoneIf(Box<dyn Fn(&str) -> bool + Send>),
+}
+
+impl std::fmt::Debug for Unnamed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Unnamed::Kept => "Kept",
+            Unnamed::Gone => "Gone",
+            Unnamed::GoneIf(_) => "GoneIf",
+        })
+    }
 }
 
 /// The items of one fetch, in the order of the entries asked for. An `Err` names the key whose item failed.
@@ -119,9 +129,17 @@ pub trait Source: Send {
     /// Reads these items, which a `list` of the scope in this run named. Other scopes may have been listed since.
     fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>>;
 
+    /// These will be asked for by a `fetch`, after those that were named before: a source with a line to spare may begin.
+    fn prefetch(&mut self, _scope: &Scope, _entries: &[Entry]) {}
+
     /// True if a known item, stored with the revision `known`, still has the bytes that a listing calls `listed`.
     fn is_same(&self, known: &str, listed: &str) -> bool {
         known == listed
+    }
+
+    /// The name under which 1.x knew an IMAP mailbox: what it imported of it is known by UIDVALIDITY and UID.
+    fn mailbox_of_1x(&self, _scope: &Scope) -> Option<String> {
+        None
     }
 
     /// The part of a revision that names the bytes, whatever scope they lie in: what is stored already under the same

@@ -4,7 +4,8 @@
 //! archive untouched. A killed run needs no checkpoint: what it stored is known, and the next one fetches the rest.
 
 use super::containers::{self, Ids};
-use super::pipeline;
+use super::pipeline::{self, Step};
+use super::plan::Touch;
 use super::recognise::Recognition;
 use super::report::Report;
 use super::store::{Dying, Fate, Place, Store};
@@ -13,7 +14,7 @@ use crate::archive::{Ledger, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Entry, Kind, Omission, Outcome};
 use crate::source::{Scope, Source};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How many items are asked for at once.
 const FETCH: usize = 4_096;
@@ -125,48 +126,138 @@ fn apply(
     let mut recognition = Recognition::new(survey);
     let mut store = Store::new(writer, ids, join, survey.dying());
     for work in &mut survey.works {
-        let row = store.writer.scope(work.scope.kind, &work.scope.key)?;
-        work.row = Some(row);
-        for touch in &work.plan.touch {
-            let place = Place { scope: row, key: &touch.entry.key, rev: &touch.entry.rev, attrs: &touch.entry.attrs };
-            let before = store.writer.changes().get(&work.scope.kind).copied();
-            store.touch(work.scope.kind, &place, touch.local_id)?;
-            let differs = before != store.writer.changes().get(&work.scope.kind).copied();
-            count(&mut survey.report, work.scope.kind, if differs { Fate::Changed } else { Fate::Unchanged });
-            store.writer.item_done(0)?;
+        work.row = Some(store.writer.scope(work.scope.kind, &work.scope.key)?);
+    }
+    let mut parts = parts(&mut survey.works);
+    let mut failed_before = 0;
+    while let Some(mut part) = parts.pop_front() {
+        let work = &mut survey.works[part.work];
+        let row = work.row.unwrap_or_default();
+        if part.is_first {
+            failed_before = survey.report.failed();
         }
-        let failed_before = survey.report.failed();
-        let mut fetch = std::mem::take(&mut work.plan.fetch);
-        if !fetch.is_empty() {
+        // What only changed is written while the first messages are on their way.
+        let touches = std::mem::take(&mut work.plan.touch);
+        let report = &mut survey.report;
+        part.prepare(source, work, &mut recognition, &mut store, report, progress)?;
+        let is_last = part.is_last;
+        if part.entries.is_empty() {
+            touch_all(&touches, &work.scope, row, &mut store, report)?;
+        } else {
             progress.step(&format!("reading {}", work.scope.key));
-        }
-        while !fetch.is_empty() {
-            let rest = fetch.split_off(fetch.len().min(FETCH));
-            let part = std::mem::replace(&mut fetch, rest);
-            let part = recognition.take_known(source, work, part, &mut store, &mut survey.report, progress)?;
-            let fetched = Fetched { source, scope: &work.scope, row, recognition: &mut recognition };
-            match fetch_part(fetched, part, &mut store, &mut survey.report, progress)? {
+            if !part.is_announced {
+                source.prefetch(&work.scope, &part.entries);
+            }
+            if let Some(next) = parts.front_mut().filter(|next| !next.shares_content(&part, source)) {
+                let work = &survey.works[next.work];
+                next.prepare(source, work, &mut recognition, &mut store, report, progress)?;
+                source.prefetch(&work.scope, &next.entries);
+                next.is_announced = !next.entries.is_empty();
+            }
+            let work = &survey.works[part.work];
+            let fetched = Fetched { source, scope: &work.scope, row, recognition: &mut recognition, touches };
+            match fetch_part(fetched, part.entries, &mut store, report, progress)? {
                 End::Complete => {}
                 end => return Ok(end),
             }
         }
-        if survey.report.failed() == failed_before {
-            store.writer.set_cursor(row, &work.cursor)?;
+        if is_last && survey.report.failed() == failed_before {
+            store.writer.set_cursor(row, &survey.works[part.work].cursor)?;
         }
     }
     Ok(End::Complete)
 }
 
-/// Where a part of a fetch comes from.
+/// What is fetched at once: all new messages of a scope, or some of many. A scope without any has one empty part.
+struct Part {
+    /// The place of its scope in the survey.
+    work: usize,
+    entries: Vec<Entry>,
+    is_first: bool,
+    is_last: bool,
+    is_prepared: bool,
+    /// The source knows that it will be fetched.
+    is_announced: bool,
+}
+
+fn parts(works: &mut [Work]) -> VecDeque<Part> {
+    let mut parts = VecDeque::new();
+    for (at, work) in works.iter_mut().enumerate() {
+        let mut fetch = std::mem::take(&mut work.plan.fetch);
+        let mut is_first = true;
+        loop {
+            let rest = fetch.split_off(fetch.len().min(FETCH));
+            let is_last = rest.is_empty();
+            parts.push_back(Part {
+                work: at,
+                entries: fetch,
+                is_first,
+                is_last,
+                is_prepared: false,
+                is_announced: false,
+            });
+            if is_last {
+                break;
+            }
+            (fetch, is_first) = (rest, false);
+        }
+    }
+    parts
+}
+
+impl Part {
+    /// True if a message of this part is in `other`, too: once that is stored, it need not be fetched.
+    fn shares_content(&self, other: &Part, source: &dyn Source) -> bool {
+        let there: HashSet<&str> = other.entries.iter().filter_map(|entry| source.content(&entry.rev)).collect();
+        !there.is_empty()
+            && self
+                .entries
+                .iter()
+                .any(|entry| source.content(&entry.rev).is_some_and(|content| there.contains(content)))
+    }
+
+    /// Leaves only what has to be fetched.
+    fn prepare(
+        &mut self,
+        source: &mut dyn Source,
+        work: &Work,
+        recognition: &mut Recognition,
+        store: &mut Store<'_>,
+        report: &mut Report,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        if !std::mem::replace(&mut self.is_prepared, true) && !self.entries.is_empty() {
+            let entries = std::mem::take(&mut self.entries);
+            self.entries = recognition.take_known(source, work, entries, store, report, progress)?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives known items of a scope other keywords or containers.
+fn touch_all(touches: &[Touch], scope: &Scope, row: i64, store: &mut Store<'_>, report: &mut Report) -> Result<()> {
+    for touch in touches {
+        let place = Place { scope: row, key: &touch.entry.key, rev: &touch.entry.rev, attrs: &touch.entry.attrs };
+        let before = store.writer.changes().get(&scope.kind).copied();
+        store.touch(scope.kind, &place, touch.local_id)?;
+        let differs = before != store.writer.changes().get(&scope.kind).copied();
+        count(report, scope.kind, if differs { Fate::Changed } else { Fate::Unchanged });
+        store.writer.change_done()?;
+    }
+    Ok(())
+}
+
+/// Where a part of a fetch comes from, and what to do until it comes.
 struct Fetched<'a> {
     source: &'a mut dyn Source,
     scope: &'a Scope,
     row: i64,
     recognition: &'a mut Recognition,
+    touches: Vec<Touch>,
 }
 
 fn fetch_part(
-    Fetched { source, scope, row, recognition }: Fetched<'_>,
+    Fetched { source, scope, row, recognition, touches }: Fetched<'_>,
     part: Vec<Entry>,
     store: &mut Store<'_>,
     report: &mut Report,
@@ -181,14 +272,22 @@ fn fetch_part(
     match source.fetch(scope, part) {
         Err(error) if is_final(&error) => end = End::Lost(error),
         Err(error) => {
+            touch_all(&touches, scope, row, store, report)?;
             let reason = error.to_string();
             failures.extend(asked.drain().map(|(_, entry)| (entry, Outcome::Failed, reason.clone())));
         }
-        Ok(items) => pipeline::run(items, |ready| {
+        Ok(items) => pipeline::run(items, |step| {
             if progress.interrupted() {
                 end = End::Interrupted;
                 return false;
             }
+            let ready = match step {
+                Step::Begun => {
+                    fatal = touch_all(&touches, scope, row, store, report).err();
+                    return fatal.is_none();
+                }
+                Step::Item(ready) => *ready,
+            };
             match ready {
                 Err(failure) if is_final(&failure.error) => {
                     end = End::Lost(failure.error);
@@ -277,13 +376,13 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
         let Some(row) = work.row else { continue };
         for gone in &work.plan.gone {
             store.gone(work.scope.kind, row, &gone.key, gone.local_id)?;
-            store.writer.item_done(0)?;
+            store.writer.change_done()?;
         }
     }
     for vanished in &survey.vanished {
         for gone in &vanished.items {
             store.gone(vanished.kind, vanished.row, &gone.key, gone.local_id)?;
-            store.writer.item_done(0)?;
+            store.writer.change_done()?;
         }
         store.writer.drop_scope(vanished.row)?;
     }
@@ -301,7 +400,7 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
                     Kind::Email => store.writer.remove_email(id)?,
                     _ => store.writer.remove(kind, id)?,
                 }
-                store.writer.item_done(0)?;
+                store.writer.change_done()?;
             }
         }
         containers::remove_gone(store.writer, ids, &survey.hidden, &|kind| source.names_containers(kind))?;

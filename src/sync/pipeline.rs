@@ -81,9 +81,15 @@ pub enum Content {
 
 /// Blobs that a JSON object refers to, by the `blobId` of the source.
 pub type Media = Vec<(String, NewBlob)>;
+/// What happens on the thread that writes.
+pub enum Step {
+    /// The items are being fetched, and none has come yet: time for something else.
+    Begun,
+    Item(Box<Result<Ready, Failure>>),
+}
 
 /// Runs `items` on a thread of its own and hands each ready item to `each`, which says whether to go on.
-pub fn run(items: Items<'_>, mut each: impl FnMut(Result<Ready, Failure>) -> bool) {
+pub fn run(items: Items<'_>, mut each: impl FnMut(Step) -> bool) {
     let gate = Gate::default();
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(QUEUE);
@@ -104,14 +110,13 @@ pub fn run(items: Items<'_>, mut each: impl FnMut(Result<Ready, Failure>) -> boo
     });
 }
 
-fn drain(
-    receiver: Receiver<Result<Ready, Failure>>,
-    gate: &Gate,
-    each: &mut impl FnMut(Result<Ready, Failure>) -> bool,
-) {
+fn drain(receiver: Receiver<Result<Ready, Failure>>, gate: &Gate, each: &mut impl FnMut(Step) -> bool) {
+    if !each(Step::Begun) {
+        return gate.open();
+    }
     for ready in &receiver {
         let size = ready.as_ref().map_or(0, |ready| ready.size);
-        let go_on = each(ready);
+        let go_on = each(Step::Item(Box::new(ready)));
         gate.leave(size);
         if !go_on {
             gate.open();

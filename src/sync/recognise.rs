@@ -106,7 +106,7 @@ fn take(
 ) -> Result<bool> {
     let place = Place { scope, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
     let Some(fate) = store.known_email(&place, row)? else { return Ok(false) };
-    store.writer.item_done(0)?;
+    store.writer.change_done()?;
     count(report, Kind::Email, fate);
     progress.item(0);
     Ok(true)

@@ -11,6 +11,9 @@ use crate::model::{Container, Digest, Id, Kind};
 use crate::source::{Scope, Source};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// The revision of what 1.x imported: nobody wrote it down, so the source takes it for whatever it lists.
+const UNKNOWN: &str = "?";
+
 /// A scope and what is to be done in it.
 pub struct Work {
     pub scope: Scope,
@@ -190,6 +193,14 @@ impl Survey {
                     });
                 }
             })?;
+        }
+        if row.is_none()
+            && let Some(mailbox) = source.mailbox_of_1x(&scope)
+        {
+            for (key, id) in ledger.known_to_1x(source.ident(), &mailbox)? {
+                count += 1;
+                comparison.known(&key, UNKNOWN, id, |_| false);
+            }
         }
         let mut plan = comparison.finish();
         if listing.unchanged {

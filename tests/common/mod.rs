@@ -6,8 +6,11 @@ pub mod corpora;
 pub mod cyrus;
 pub mod dovecot;
 pub mod fake;
+pub mod fake_imap;
 pub mod imap;
 pub mod jmap;
+pub mod mailboxes;
+pub mod relay;
 pub mod servers;
 pub mod v1;
 

@@ -190,6 +190,7 @@ impl<S: Transport> Bodies<'_, S> {
         let found = self.in_flight.iter_mut().find_map(|batch| Some((batch.waiting.binary_search(&uid).ok()?, batch)));
         let (at, batch) = found?;
         batch.waiting.remove(at);
+        self.client.delivered += 1;
         Some(match body {
             FetchedBody::Here(body) => {
                 let Fetched { size, flags, date, .. } = fetched;

@@ -11,6 +11,7 @@ use super::fault::{Error, Fault, Purpose, Result, printable};
 use super::reply::{Condition, Data, Outcome, Reply};
 use super::tree::{Assembler, Limits};
 use super::wire::{self, Transport, Wire};
+use crate::protocol::net::Log;
 
 /// The most notices that are kept until somebody asks for them.
 const MOST_NOTICES: usize = 20;
@@ -27,7 +28,7 @@ pub enum Security {
 }
 
 /// How a client behaves.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     pub security: Security,
     /// How long the server may stay silent while something is asked of it.
@@ -35,12 +36,14 @@ pub struct Options {
     pub limits: Limits,
     /// Where bodies that are too large for memory go, as unnamed files. `None`: the system's folder for such.
     pub spool: Option<PathBuf>,
+    /// Who wants to know what is said.
+    pub log: Option<Log>,
 }
 
 impl Options {
     /// The usual limits and a timeout of 60 s.
     pub fn new(security: Security) -> Options {
-        Options { security, timeout: Duration::from_secs(60), limits: Limits::default(), spool: None }
+        Options { security, timeout: Duration::from_secs(60), limits: Limits::default(), spool: None, log: None }
     }
 }
 
@@ -81,6 +84,9 @@ pub struct Client<S> {
     /// Messages in the open mailbox.
     pub(super) exists: u32,
     notices: Vec<String>,
+    /// Messages that this connection has handed over.
+    pub(super) delivered: u64,
+    log: Option<Log>,
 }
 
 impl<S: Transport> Client<S> {
@@ -108,6 +114,8 @@ impl<S: Transport> Client<S> {
             has_qresync: false,
             exists: 0,
             notices: Vec::new(),
+            delivered: 0,
+            log: options.log,
         };
         client.wire.doing = "waiting for the greeting";
         match client.event(wire::Bodies::Discard).await? {
@@ -182,6 +190,7 @@ impl<S: Transport> Client<S> {
         self.drain().await?;
         self.allow(expected);
         let tag = self.tag();
+        self.tell(2, || format!("> {}", command.shown()));
         for part in command.parts() {
             match part {
                 Part::Text(text) => self.wire.queue(text),
@@ -220,6 +229,7 @@ impl<S: Transport> Client<S> {
     pub(super) fn send(&mut self, command: &Command, expected: u64) -> u64 {
         self.budget = self.budget.saturating_add(expected);
         let tag = self.tag();
+        self.tell(2, || format!("> {}", command.shown()));
         for part in command.parts() {
             match part {
                 Part::Text(text) => self.wire.queue(text),
@@ -231,6 +241,13 @@ impl<S: Transport> Client<S> {
         }
         self.wire.queue(b"\r\n");
         tag
+    }
+
+    /// Tells whoever listens what goes on.
+    pub(super) fn tell(&self, level: u8, text: impl FnOnce() -> String) {
+        if let Some(log) = &self.log {
+            log.say(level, text);
+        }
     }
 
     /// Begins a command with its tag and a space.
@@ -267,6 +284,7 @@ impl<S: Transport> Client<S> {
             Reply::Continue(text) => Event::Continue(text),
             Reply::Done(tag, condition) => {
                 self.take_code(&condition);
+                self.tell(2, || format!("< {:?} {}", condition.outcome, printable(condition.text.as_bytes())));
                 Event::Done(self.ended(&tag)?, condition)
             }
             Reply::Said(said) => {
@@ -281,6 +299,7 @@ impl<S: Transport> Client<S> {
             }
             Reply::Data(data) => {
                 self.count()?;
+                self.tell(3, || format!("< {}", printable(format!("{data:?}").as_bytes())));
                 match &data {
                     Data::Capability(words) => self.offer(words),
                     Data::Exists(number) => self.exists = *number,

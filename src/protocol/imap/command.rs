@@ -64,6 +64,21 @@ impl Command {
         &self.parts
     }
 
+    /// The command for a log: one line of bounded length, and of LOGIN no more than its name.
+    pub fn shown(&self) -> String {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(bytes) => text.push_str(&String::from_utf8_lossy(&bytes[..bytes.len().min(400)])),
+                Part::Literal(bytes) => text.push_str(&format!("{{{}}}", bytes.len())),
+            }
+        }
+        if text.starts_with("LOGIN") {
+            return "LOGIN …".to_owned();
+        }
+        super::fault::printable(text.as_bytes())
+    }
+
     /// True if the server need not be asked in the midst of it: then it can be sent behind others.
     pub fn can_be_pipelined(&self, capabilities: &Capabilities) -> bool {
         self.parts.iter().all(|part| match part {

@@ -81,6 +81,7 @@ impl<S: Transport> Client<S> {
         let mut first = exchange.initial();
         let news = self.capability_news;
         let tag = self.tag();
+        self.tell(2, || format!("> AUTHENTICATE {name}"));
         self.wire.queue(format!("AUTHENTICATE {name}").as_bytes());
         if has_initial_response && let Some(response) = first.take() {
             // An empty response would look like none.

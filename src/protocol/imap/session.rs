@@ -76,11 +76,6 @@ impl Session {
         }
     }
 
-    /// Something came: what fails from now on has all retries again.
-    pub fn progressed(&mut self) {
-        self.backoff.reset();
-    }
-
     async fn ask_with<T>(&mut self, mut question: impl AsyncFnMut(&mut Session) -> super::Result<T>) -> Result<T> {
         let mut renewed = false;
         loop {
@@ -97,6 +92,10 @@ impl Session {
                 // The connection lives on.
                 Fault::Refused | Fault::Gone | Fault::Forbidden | Fault::Unsupported => return Err(error.into()),
                 Fault::Retry { .. } | Fault::Lost => {
+                    // As long as messages come each time, a line may break as often as it likes.
+                    if self.client.as_ref().is_some_and(|client| client.delivered > 0) {
+                        self.backoff.reset();
+                    }
                     self.drop_connection();
                     let after = match error.fault {
                         Fault::Retry { after } => after,
@@ -153,7 +152,12 @@ impl Session {
             net::Security::Clear => Security::Clear,
         };
         let stream = connector.connect().await?;
-        let options = Options { timeout: connector.timeout(), spool: self.spool.clone(), ..Options::new(security) };
+        let options = Options {
+            timeout: connector.timeout(),
+            spool: self.spool.clone(),
+            log: connector.listener(),
+            ..Options::new(security)
+        };
         let mut client = Client::connect(stream, options).await?;
         let may_upgrade = match security {
             Security::Tls => false,

@@ -123,7 +123,7 @@ impl Http {
     /// Says what goes on; the text is made only if somebody listens. Whoever calls it leaves secrets out.
     pub fn log(&self, level: u8, text: impl FnOnce() -> String) {
         if let Some(log) = &self.log {
-            log(level, &text());
+            log.say(level, text);
         }
     }
 

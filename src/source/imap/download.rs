@@ -63,7 +63,7 @@ struct Waiting {
 /// Begins to download. Dropping the iterator ends it.
 pub fn start(crew: &mut Crew, order: Order) -> Download {
     let mut entries = order.entries;
-    let uid = |entry: &Entry| entry.locator.parse::<u32>().unwrap_or_default();
+    let uid = |entry: &Entry| look::uid_in(&entry.key);
     entries.sort_unstable_by_key(uid);
     let workers = crew.size().min(entries.len().div_ceil(SHARE_MIN)).max(1);
     let parcel = (UNDER_WAY / workers).clamp(2, 8);
@@ -111,20 +111,14 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self, runtime: &Runtime, session: &mut Session) {
-        loop {
-            let before = self.waiting.len();
-            match runtime.run(self.attempt(session)) {
-                Ok(()) => return self.desk.flush(),
-                // As long as something comes each time, a line may break as often as it likes.
-                Err(error) if error.is_transient() && self.waiting.len() < before && !self.desk.is_closed() => {
-                    session.progressed();
-                }
-                Err(error) => return self.fail(&error),
-            }
+        match runtime.run(self.download(session)) {
+            Ok(()) => self.desk.flush(),
+            Err(error) => self.fail(&error),
         }
     }
 
-    async fn attempt(&mut self, session: &mut Session) -> Result<()> {
+    /// Downloads what waits. Whatever came stays there when the line breaks, and the rest is asked for again.
+    async fn download(&mut self, session: &mut Session) -> Result<()> {
         let Worker { raw, uid_validity, waiting, pipeline, desk, log } = self;
         session
             .ask_in(raw, async |client, selected| {

@@ -53,6 +53,11 @@ async fn attempt(client: &mut Client<Stream>, question: &Question) -> imap::Resu
         },
         None => all(client).await?,
     };
+    if !seen.is_trusted && question.cursor.is_some() && cursor.is_none() {
+        // Numbered anew and named in part: what is known could neither be found again nor be called gone.
+        let what = format!("the server named {} of {} messages, under new numbers", seen.found.len(), seen.exists);
+        return Err(imap::Error::new(imap::Fault::Refused, what));
+    }
     let next = Cursor::of(&selected, question.include_deleted).filter(|_| seen.is_trusted);
     let uid_validity = selected.uid_validity.unwrap_or_default();
     Ok((name(seen, question, uid_validity, next), selected))
@@ -180,7 +185,8 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
         listing.entries.push(Entry {
             key: key(uid_validity, uid).into(),
             rev: rev.into(),
-            locator: uid.to_string().into(),
+            // The key says it.
+            locator: Box::default(),
             attrs: Arc::clone(attrs),
         });
         if let Some(names) = fetched.labels.filter(|names| !names.is_empty()) {
@@ -226,6 +232,11 @@ fn key(uid_validity: u32, uid: u32) -> String {
 pub fn uid_of(key: &str, uid_validity: u32) -> Option<u32> {
     let (validity, uid) = key.split_once('.')?;
     if validity.parse() == Ok(uid_validity) { uid.parse().ok() } else { None }
+}
+
+/// The UID in a key, whatever UIDVALIDITY it was made under; 0 for what is no key.
+pub fn uid_in(key: &str) -> u32 {
+    key.rsplit('.').next().and_then(|uid| uid.parse().ok()).unwrap_or_default()
 }
 
 /// Flags as JMAP keywords (RFC 8621 section 4.1.1): sorted, without those that differ in case only. `None` for a
