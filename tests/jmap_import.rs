@@ -46,8 +46,8 @@ impl Bench {
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(!said.replace("nothing secret", "").contains("secret") && !said.contains("YWxpY2U6"), "{said}");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let summary = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let summary = summary.filter(|line| line["message_type"] == "summary").last();
+        let mut summary = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let summary = summary.rfind(|line| line["message_type"] == "summary");
         (summary.unwrap_or_default(), said)
     }
 
@@ -317,7 +317,7 @@ fn of_archive(archive: &Path) -> BTreeSet<String> {
     let conn = rusqlite::Connection::open(archive).expect("the archive opens");
     let rows = |sql: &str| -> Vec<Value> {
         let mut statement = conn.prepare(sql).expect("a statement");
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([]).expect("rows");
         let mut list = Vec::new();
         while let Some(row) = rows.next().expect("a row") {
@@ -894,8 +894,8 @@ fn cyrus() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{said}");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let summary = lines.filter(|line| line["message_type"] == "summary").last();
+        let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let summary = lines.rfind(|line| line["message_type"] == "summary");
         (summary.expect("a summary"), said)
     };
     let import = || import_as(&["--objects", "mailbox,email,identity"], 0);
