@@ -8,6 +8,7 @@ pub mod dovecot;
 pub mod fake;
 pub mod imap;
 pub mod relay;
+pub mod jmap;
 pub mod servers;
 pub mod v1;
 
