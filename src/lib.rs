@@ -25,7 +25,7 @@
 //! | [`error`], [`model`] | nothing | |
 //! | [`mod@format`] | model, error | `mail_parser`, `calcard`, `html5gum`, `encoding_rs` |
 //! | [`archive`] | format, model, error | `rusqlite` |
-//! | [`protocol`] | format, model, error | `tokio`, `rustls` |
+//! | [`protocol`] | format, model, error | `tokio`, `rustls`, `reqwest` |
 //! | [`source`] | protocol, format, model, error | |
 //! | [`sync`] | source, archive, format, model, error | |
 //! | [`tree`] | archive, format, model, error | `lru` |

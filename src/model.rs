@@ -8,7 +8,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The ten object types of an account.
+/// The object types of an account: the ten of 1.x, and the answer to mail that comes while the user is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     Mailbox,
@@ -21,11 +21,12 @@ pub enum Kind {
     CalendarEvent,
     ParticipantIdentity,
     FileNode,
+    VacationResponse,
 }
 
 impl Kind {
     /// Every type, containers before what lies in them.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Mailbox,
         Kind::Email,
         Kind::AddressBook,
@@ -36,6 +37,7 @@ impl Kind {
         Kind::FileNode,
         Kind::Identity,
         Kind::ParticipantIdentity,
+        Kind::VacationResponse,
     ];
 
     /// JMAP's name of the type, e.g. `CalendarEvent`.
@@ -51,6 +53,7 @@ impl Kind {
             Kind::CalendarEvent => "CalendarEvent",
             Kind::ParticipantIdentity => "ParticipantIdentity",
             Kind::FileNode => "FileNode",
+            Kind::VacationResponse => "VacationResponse",
         }
     }
 
@@ -67,6 +70,7 @@ impl Kind {
             Kind::CalendarEvent => "calendarevent",
             Kind::ParticipantIdentity => "participantidentity",
             Kind::FileNode => "filenode",
+            Kind::VacationResponse => "vacationresponse",
         }
     }
 
@@ -129,6 +133,26 @@ pub struct Container {
     /// `#RRGGBB` or a CSS3 colour name (calendars).
     pub color: Option<String>,
     pub description: Option<String>,
+    /// What only JMAP tells.
+    pub details: Option<Box<Details>>,
+}
+
+/// What only JMAP tells of a container (RFC 8621 section 2, RFC 9610 section 2, draft-ietf-jmap-calendars section 4,
+/// draft-ietf-jmap-filenode). Each type has some of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+pub struct Details {
+    pub sort_order: i64,
+    pub is_default: bool,
+    pub is_visible: bool,
+    /// `all`, `attending` or `none`.
+    pub availability: String,
+    /// `defaultAlertsWithTime` and `defaultAlertsWithoutTime` as JSON.
+    pub alerts_with_time: Option<String>,
+    pub alerts_without_time: Option<String>,
+    pub time_zone: Option<String>,
+    /// RFC 3339.
+    pub created: Option<String>,
+    pub modified: Option<String>,
 }
 
 impl Container {
@@ -143,6 +167,7 @@ impl Container {
             is_subscribed: true,
             color: None,
             description: None,
+            details: None,
         }
     }
 }
@@ -181,6 +206,7 @@ pub struct Entry {
 }
 
 /// The bytes of an item.
+#[derive(Debug)]
 pub enum Body {
     Bytes(Vec<u8>),
     /// Too large for memory: a file (perhaps unnamed) from its start to its end.
@@ -190,6 +216,8 @@ pub enum Body {
         whole: Arc<Vec<u8>>,
         ranges: Vec<Range<u64>>,
     },
+    /// The source has no bytes of it: all there is stands in [`ItemData`].
+    Absent,
 }
 
 /// What an iCalendar component is in JMAP's words (RFC 8984 section 1.4; 1.x `data_type`).
@@ -223,7 +251,7 @@ pub struct Item {
 }
 
 /// What the source knows of an item that its bytes do not say.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum ItemData {
     /// A message with its date of arrival (seconds since 1970) where the source knows one; else the Date header
     /// counts, else `fallback` (the file's time).
@@ -236,6 +264,57 @@ pub enum ItemData {
     Script { name: String, is_active: bool },
     /// A plain file.
     File { name: String, media_type: Option<String>, modified: Option<i64> },
+    /// A JSContact card (RFC 9553) as JMAP has it, without `id`, `uid` and `addressBookIds`.
+    JsCard { uid: String, data: serde_json::Value, blobs: Blobs },
+    /// A JSCalendar object (RFC 8984) as JMAP has it, without what 1.x leaves out (FORMAT.md, `calendar_events`).
+    JsEvent {
+        uid: String,
+        data: serde_json::Value,
+        data_type: EventType,
+        is_draft: bool,
+        use_default_alerts: bool,
+        blobs: Blobs,
+    },
+    /// A file or a link of JMAP.
+    Node(Box<Node>),
+    /// An address that the user writes from (RFC 8621 section 6).
+    Identity {
+        name: String,
+        email: String,
+        /// JSON arrays of EmailAddress objects.
+        reply_to: Option<String>,
+        bcc: Option<String>,
+        text_signature: String,
+        html_signature: String,
+    },
+    /// An address that the user is invited under (draft-ietf-jmap-calendars section 3).
+    ParticipantIdentity { name: String, calendar_address: String, is_default: bool },
+    /// What is answered while the user is away (RFC 8621 section 8). Dates are RFC 3339.
+    VacationResponse {
+        is_enabled: bool,
+        from_date: Option<String>,
+        to_date: Option<String>,
+        subject: Option<String>,
+        text_body: Option<String>,
+        html_body: Option<String>,
+    },
+}
+
+/// The blobs that a JSON object refers to as `blobId`.
+pub type Blobs = Vec<(String, Body)>;
+
+/// A file or a link of JMAP (draft-ietf-jmap-filenode).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Node {
+    pub name: String,
+    pub media_type: Option<String>,
+    /// RFC 3339.
+    pub created: Option<String>,
+    pub modified: Option<String>,
+    pub is_subscribed: bool,
+    pub role: Option<String>,
+    /// The parts of the path that a link leads to; `None` for a file.
+    pub target: Option<Vec<String>>,
 }
 
 /// Something that a source found but does not hand over as an item.

@@ -4,6 +4,8 @@ mod common;
 
 #[path = "jmap_server/faults.rs"]
 mod faults;
+#[path = "jmap_server/mail.rs"]
+mod mail;
 #[path = "jmap_server/methods.rs"]
 mod methods;
 #[path = "jmap_server/raw.rs"]

@@ -19,7 +19,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
 ];
 
 /// Words that belong to one room (and what may stand in for it).
-const WORDS: [(&str, &[&str]); 14] = [
+const WORDS: [(&str, &[&str]); 15] = [
     ("rusqlite", &["archive"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
@@ -30,6 +30,7 @@ const WORDS: [(&str, &[&str]); 14] = [
     ("fuser", &["mount"]),
     ("tokio", &["protocol"]),
     ("rustls", &["protocol"]),
+    ("reqwest", &["protocol"]),
     ("lru::", &["tree"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),

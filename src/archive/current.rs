@@ -39,25 +39,92 @@ impl Writer {
         Ok(rows.into_iter().filter_map(|(id, data)| Some((uid(&data)?, id))).collect())
     }
 
-    /// Emails and scripts that 1.x imported from the run's source and that this source does not name any more.
+    /// Rows that 1.x imported from the run's source and that this source does not name any more: emails, scripts, and
+    /// of JMAP everything that is no container.
     pub fn left_by_1x(&self, ident: &SourceIdent) -> Result<Vec<(Kind, Id)>> {
         let table = format!("sync_id_{}", ident.kind);
-        let has_table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
-        if self.rows(has_table, [&table], |_| Ok(()))?.is_empty() {
+        if !self.has_table(&table)? {
             return Ok(Vec::new());
         }
-        // That of ManageSieve has no column for the type.
-        let (kind, condition) = match ident.kind {
-            "managesieve" => (Kind::SieveScript, ""),
-            _ => (Kind::Email, "AND lower(t.type_name) = 'email'"),
+        const OF_JMAP: [Kind; 7] = [
+            Kind::Email,
+            Kind::ContactCard,
+            Kind::CalendarEvent,
+            Kind::SieveScript,
+            Kind::FileNode,
+            Kind::Identity,
+            Kind::ParticipantIdentity,
+        ];
+        let kinds: &[Kind] = match ident.kind {
+            "managesieve" => &[Kind::SieveScript],
+            "jmap" => &OF_JMAP,
+            _ => &[Kind::Email],
         };
+        let mut left = Vec::new();
+        for kind in kinds {
+            // That of ManageSieve has no column for the type.
+            let condition = match ident.kind {
+                "managesieve" => "?3 = ?3",
+                _ => "lower(t.type_name) = ?3",
+            };
+            let is_file = if *kind == Kind::FileNode { "AND e.node_type <> 'directory'" } else { "" };
+            let sql = format!(
+                "SELECT DISTINCT t.local_id FROM {table} t JOIN {} e ON e.id = t.local_id
+                 WHERE t.source_id = ?1 AND {condition} {is_file}
+                   AND NOT EXISTS (SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = t.local_id AND s.kind = ?2)",
+                Table::of(*kind).name
+            );
+            left.extend(
+                self.rows(&sql, params![self.source, kind.name(), kind.token()], |row| Ok((*kind, row.get(0)?)))?,
+            );
+        }
+        Ok(left)
+    }
+
+    fn has_table(&self, name: &str) -> Result<bool> {
+        let has_table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+        Ok(!self.rows(has_table, [name], |_| Ok(()))?.is_empty())
+    }
+
+    /// The row that 1.x made of an object of the run's JMAP source, if no source of ours knows it yet.
+    pub fn jmap_row_of_1x(&self, kind: Kind, jmap_id: &str) -> Result<Option<Id>> {
+        if !self.has_table("sync_id_jmap")? {
+            return Ok(None);
+        }
         let sql = format!(
-            "SELECT DISTINCT t.local_id FROM {table} t JOIN {} e ON e.id = t.local_id
-             WHERE t.source_id = ?1 {condition}
+            "SELECT t.local_id FROM sync_id_jmap t JOIN {} e ON e.id = t.local_id
+             WHERE t.source_id = ?1 AND t.type_name = ?2 AND t.jmap_id = ?3
                AND NOT EXISTS (SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = t.local_id AND s.kind = ?2)",
             Table::of(kind).name
         );
-        self.rows(&sql, params![self.source, kind.name()], |row| Ok((kind, row.get(0)?)))
+        Ok(self.rows(&sql, params![self.source, kind.name(), jmap_id], |row| row.get(0))?.pop())
+    }
+
+    /// True if a row of a type says that it is the default one, other than `own`.
+    pub fn has_other_default(&self, kind: Kind, own: Option<Id>) -> Result<bool> {
+        let sql = format!("SELECT 1 FROM {} WHERE is_default = 1 AND id IS NOT ?1 LIMIT 1", Table::of(kind).name);
+        Ok(!self.rows(&sql, [own], |_| Ok(()))?.is_empty())
+    }
+
+    /// True if the run's source knows a row, in whatever scope.
+    pub fn source_knows(&self, kind: Kind, id: Id) -> Result<bool> {
+        let sql = "SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = ?1 AND s.kind = ?2 AND s.source_id = ?3 LIMIT 1";
+        Ok(!self.rows(sql, params![id, kind.name(), self.source], |_| Ok(()))?.is_empty())
+    }
+
+    /// The name of a file, link or directory.
+    pub fn node_name(&self, id: Id) -> Result<Option<String>> {
+        Ok(self.rows("SELECT name FROM file_nodes WHERE id = ?1", [id], |row| row.get(0))?.pop())
+    }
+
+    /// A file, link or directory of this name in this directory, or a mailbox of this name in this mailbox, other than
+    /// `own`: two of them cannot be.
+    pub fn name_taken(&self, kind: Kind, parent: Option<Id>, name: &str, own: Option<Id>) -> Result<Option<Id>> {
+        let sql = format!(
+            "SELECT id FROM {} WHERE name = ?1 AND parent_id IS ?2 AND id IS NOT ?3 ORDER BY id LIMIT 1",
+            Table::of(kind).name
+        );
+        Ok(self.rows(&sql, params![name, parent, own], |row| row.get(0))?.pop())
     }
 
     /// The script of the current state with this name.

@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS origins (scope_id INTEGER NOT NULL REFERENCES scopes(
 CREATE INDEX IF NOT EXISTS origins_local_idx ON origins(local_id);
 CREATE TABLE IF NOT EXISTS email_index (mailbox_id INTEGER NOT NULL, email_id INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER, received INTEGER NOT NULL, size INTEGER NOT NULL, links INTEGER NOT NULL, flags TEXT NOT NULL, PRIMARY KEY (mailbox_id, email_id, first)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS mailbox_keywords (mailbox_id INTEGER NOT NULL, letter INTEGER NOT NULL, keyword TEXT NOT NULL, PRIMARY KEY (mailbox_id, letter)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS vacation_responses (id INTEGER PRIMARY KEY, is_enabled INTEGER NOT NULL DEFAULT 0, from_date TEXT, to_date TEXT, subject TEXT, text_body TEXT, html_body TEXT);
 CREATE TABLE IF NOT EXISTS mailbox_state (mailbox_id INTEGER PRIMARY KEY, emails INTEGER NOT NULL, bytes INTEGER NOT NULL, newest INTEGER NOT NULL, made INTEGER NOT NULL, changed INTEGER NOT NULL);
 ";
 
@@ -74,8 +75,8 @@ const fn column(name: &'static str, absent: &'static str) -> Column {
     Column { name, absent }
 }
 
-/// The ten content tables.
-pub const TABLES: [Table; 10] = [
+/// The content tables: the ten of 1.x, and one of ours.
+pub const TABLES: [Table; 11] = [
     Table {
         kind: Kind::Mailbox,
         name: "mailboxes",
@@ -186,6 +187,19 @@ pub const TABLES: [Table; 10] = [
         kind: Kind::ParticipantIdentity,
         name: "participant_identities",
         columns: &[column("name", "''"), column("calendar_address", "''"), column("is_default", "0")],
+        has_blob: false,
+    },
+    Table {
+        kind: Kind::VacationResponse,
+        name: "vacation_responses",
+        columns: &[
+            column("is_enabled", "0"),
+            column("from_date", "NULL"),
+            column("to_date", "NULL"),
+            column("subject", "NULL"),
+            column("text_body", "NULL"),
+            column("html_body", "NULL"),
+        ],
         has_blob: false,
     },
 ];

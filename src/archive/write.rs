@@ -171,6 +171,11 @@ impl Writer {
             index::rebuild(&self.conn, 0).map_err(|error| self.explain(error))?;
             self.run_sql(&format!("DROP INDEX IF EXISTS {FOREIGN_MARK}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT_VERSION};"))?;
             self.commit()?;
+        } else if !self.ask::<bool>("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'vacation_responses')")? {
+            // A table that came later (FORMAT.md, "Versions").
+            self.begin()?;
+            self.run_sql(OWN_DDL)?;
+            self.commit()?;
         }
         if self.has_foreign_mark()? {
             // Before anything is compared: what 1.x removed is not known any more, so that it comes again.

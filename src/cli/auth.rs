@@ -3,6 +3,7 @@
 use super::ui::{Ui, interrupt_flag};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::protocol::Account;
+use crate::protocol::jmap::{Settings, Which};
 use crate::protocol::net::{Connector, Endpoint, Service};
 use crate::protocol::sasl::{Credentials, Secret, Tokens};
 use crate::protocol::tls::{Pin, TlsOptions};
@@ -40,9 +41,9 @@ pub struct Auth {
     #[arg(long, value_name = "CMD", requires = "auth_basic", conflicts_with = "auth_bearer")]
     password_command: Option<String>,
     /// Log in with an OAuth 2.0 access token
-    #[arg(long, value_name = "TOKEN", num_args = 0..=1, requires = "auth_user")]
+    #[arg(long, value_name = "TOKEN", num_args = 0..=1)]
     auth_bearer: Option<Option<String>>,
-    /// The user that the token is for
+    /// The user that the token is for; IMAP and ManageSieve need it
     #[arg(long, value_name = "USER", requires = "auth_bearer", conflicts_with = "auth_basic")]
     auth_user: Option<String>,
     /// Run this command with sh; what it prints is the token. It is run again when the token is refused
@@ -88,6 +89,9 @@ impl Network {
 
     /// The account that these flags describe. Finds the secret, so it may run a command or ask at the terminal.
     pub fn account(&self, service: Service, auth: &Auth, ui: &Ui) -> Result<Account> {
+        if auth.auth_bearer.is_some() && auth.auth_user.is_none() {
+            return Err(Error::new(Fault::Usage, "--auth-bearer needs --auth-user here"));
+        }
         let mut endpoint = Endpoint::parse(&self.url, service)?;
         if self.allow_cleartext {
             endpoint = endpoint.allow_cleartext();
@@ -101,6 +105,46 @@ impl Network {
             max_retries: self.max_retries,
             stop: interrupt_flag(),
         })
+    }
+}
+
+impl Network {
+    /// How to reach a JMAP server. Large blobs wait in `spool`. Finds the secret, as [`Network::account`] does.
+    pub fn jmap(&self, auth: &Auth, allow_other_origin: bool, spool: PathBuf, ui: &Ui) -> Result<Settings> {
+        Ok(Settings {
+            url: self.url.clone(),
+            tls: TlsOptions { allow_invalid_certs: self.allow_invalid_certs, pin: self.pin_sha256 },
+            credentials: auth.credentials(ui)?,
+            timeout: Duration::from_secs(self.timeout),
+            max_retries: self.max_retries,
+            allow_cleartext: self.allow_cleartext,
+            allow_other_origin,
+            spool: Some(spool),
+            log: Some(ui.log()),
+            stop: interrupt_flag(),
+        })
+    }
+}
+
+/// Which account of a JMAP server.
+#[derive(Args)]
+#[command(next_help_heading = "Account")]
+pub struct WhichAccount {
+    /// The account with this name: that of the session, else of a principal
+    #[arg(long, value_name = "NAME", required_unless_present = "account_id", conflicts_with = "account_id")]
+    account_name: Option<String>,
+    /// The account with this id
+    #[arg(long, value_name = "ID")]
+    account_id: Option<String>,
+}
+
+impl WhichAccount {
+    /// What the flags say.
+    pub fn which(&self) -> Which {
+        match (&self.account_id, &self.account_name) {
+            (Some(id), _) => Which::Id(id.clone()),
+            (None, name) => Which::Name(name.clone().unwrap_or_default()),
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! `vandelay import SOURCE … ARCHIVE`.
 
-use super::auth::{Auth, Network};
+use super::auth::{Auth, Network, WhichAccount};
 use super::ui::{Ui, bytes, interrupt_flag};
 use crate::archive::{Blank, Reader, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
+use crate::model::Kind;
 use crate::protocol::net::Service;
 use crate::source::filter::Filter;
 use crate::source::imap::{Imap, ImapOptions};
+use crate::source::jmap::{Jmap, JmapOptions};
 use crate::source::maildir::{Layout, Maildir, MaildirOptions};
 use crate::source::managesieve::ManageSieve;
 use crate::source::takeout::{Takeout, TakeoutOptions};
@@ -24,6 +26,8 @@ pub enum Source {
     Takeout(TakeoutArgs),
     /// The mail on a server (IMAP)
     Imap(ImapArgs),
+    /// A whole account on a server: mail, contacts, calendars, Sieve scripts, files (JMAP)
+    Jmap(JmapArgs),
     /// The Sieve scripts on a mail server (ManageSieve)
     #[command(name = "managesieve")]
     ManageSieve(ManageSieveArgs),
@@ -140,6 +144,31 @@ pub struct ManageSieveArgs {
     network: Network,
 }
 
+#[derive(Args)]
+pub struct JmapArgs {
+    /// The archive; made if it is missing
+    archive: PathBuf,
+    #[command(flatten)]
+    which: WhichAccount,
+    /// Import only these types, separated by commas: mailbox, email, identity, sievescript, addressbook, contactcard,
+    /// calendar, calendarevent, participantidentity, filenode, vacationresponse
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_kind)]
+    objects: Option<Vec<Kind>>,
+    /// Trust other servers that this one refers to with the login
+    #[arg(long, help_heading = "Connection")]
+    allow_other_origin: bool,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    auth: Auth,
+    #[command(flatten)]
+    network: Network,
+}
+
+fn parse_kind(text: &str) -> Result<Kind, String> {
+    Kind::from_token(text).ok_or_else(|| format!("one of {}", Kind::ALL.map(Kind::token).join(", ")))
+}
+
 /// Flags of every import.
 #[derive(Args)]
 struct Common {
@@ -228,6 +257,13 @@ impl Source {
                 let account = args.network.account(Service::Imap, &args.auth, ui)?;
                 let common = args.common.options(Some(MAX_DELETE));
                 run(&mut Imap::new(account, options), &args.archive, common, ui)
+            }
+            Source::Jmap(args) => {
+                let options =
+                    JmapOptions { which: args.which.which(), objects: args.objects, threads: args.network.threads() };
+                let settings = args.network.jmap(&args.auth, args.allow_other_origin, spool(&args.archive), ui)?;
+                let common = args.common.options(Some(MAX_DELETE));
+                run(&mut Jmap::open(settings, options)?, &args.archive, common, ui)
             }
             Source::ManageSieve(args) => {
                 let account = args.network.account(Service::Sieve, &args.auth, ui)?;

@@ -57,7 +57,7 @@ struct Global {
 enum Command {
     /// Import an account into an archive; the same command again brings it up to date
     #[command(subcommand)]
-    Import(import::Source),
+    Import(Box<import::Source>),
     /// Show what an archive holds: counts per type, blobs, snapshots; or all objects of one type
     Inspect(inspect::Inspect),
     /// List the snapshots of an archive

@@ -5,6 +5,7 @@
 //! of this room; a source drives a client through [`runtime::Runtime`] and stays sync.
 
 pub mod imap;
+pub mod jmap;
 pub mod managesieve;
 pub mod net;
 pub mod retry;

@@ -95,13 +95,42 @@ impl Tls {
         TlsConnector::from(Arc::clone(&self.config)).connect(name, tcp).await
     }
 
+    /// The same rules for a client that makes its connections itself.
+    pub(super) fn config(&self) -> ClientConfig {
+        ClientConfig::clone(&self.config)
+    }
+
     /// A failed handshake in words; `None` if it was not TLS that failed.
     pub(super) fn explain(&self, endpoint: &Endpoint, error: &io::Error) -> Option<Error> {
         let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>())?;
+        Some(self.words(endpoint, &endpoint.host, cause))
+    }
+
+    /// The same for an error that was found somewhere below another one.
+    pub(super) fn explain_below(
+        &self,
+        endpoint: &str,
+        host: &str,
+        mut error: &(dyn std::error::Error + 'static),
+    ) -> Option<Error> {
+        loop {
+            if let Some(cause) = error.downcast_ref::<rustls::Error>() {
+                return Some(self.words(&endpoint, host, cause));
+            }
+            // An io::Error is not the source of what it holds, but that thing itself.
+            let held = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
+            error = match held {
+                Some(held) => held,
+                None => error.source()?,
+            };
+        }
+    }
+
+    fn words(&self, endpoint: &dyn std::fmt::Display, host: &str, cause: &rustls::Error) -> Error {
         let seen = self.judge.seen();
-        Some(match cause {
+        match cause {
             rustls::Error::InvalidCertificate(reason) => {
-                let why = seen.words(reason, &endpoint.host);
+                let why = seen.words(reason, host);
                 let error = Error::new(Fault::Connection, format!("the certificate of {endpoint} is not accepted: {why}"));
                 match seen.fingerprint {
                     Some(digest) if matches!(self.judge.rule, Rule::Trusted(_)) => error.hint(format!(
@@ -129,10 +158,10 @@ impl Tls {
             }
             rustls::Error::InvalidMessage(_) => {
                 Error::new(Fault::Connection, format!("{endpoint} does not speak TLS on this port"))
-                    .hint("check the port; a server that begins in clear text is imap:// or sieve:// instead of imaps:// or sieves://")
+                    .hint("check the port; for a server that begins in clear text the URL begins with imap:, sieve: or http:, without the s")
             }
             other => Error::new(Fault::Connection, format!("no encrypted line to {endpoint}: {other}")),
-        })
+        }
     }
 }
 

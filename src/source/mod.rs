@@ -8,6 +8,7 @@ use crate::model::{Container, Entry, Item, Kind, Omission, SourceIdent};
 
 pub mod filter;
 pub mod imap;
+pub mod jmap;
 pub mod maildir;
 pub mod managesieve;
 pub mod roles;
@@ -100,6 +101,11 @@ pub trait Source: Send {
     /// True if a filter of this run would hide this scope, were it still there: then it is not taken for gone.
     fn hides(&self, _kind: Kind, _key: &str) -> bool {
         false
+    }
+
+    /// False where this run does not name the containers of a type: then none of them is taken for gone.
+    fn names_containers(&self, _kind: Kind) -> bool {
+        true
     }
 
     /// What `list` will be asked for, in this order, each scope with its cursor. A source with several connections may

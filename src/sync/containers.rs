@@ -1,10 +1,11 @@
 //! Mailboxes, calendars, address books and directories: made before what lies in them, removed after it.
 
 use super::report::Report;
-use crate::archive::value::{NULL, int, opt_text, text};
+use crate::archive::value::{NULL, Value, int, opt_text, text};
 use crate::archive::{Known, Ledger, Writer};
 use crate::error::Result;
-use crate::model::{Container, Id, Kind};
+use crate::model::{Container, Details, Id, Kind};
+use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
 /// The key of the scope in which the containers of a type are known.
@@ -17,6 +18,9 @@ pub type Ids = HashMap<(Kind, String), Id>;
 pub fn store(writer: &mut Writer, containers: &[Container], report: &mut Report) -> Result<Ids> {
     let mut ids = Ids::new();
     for container in containers {
+        give_up(writer, container)?;
+    }
+    for container in containers {
         let identity = (container.kind, container.key.clone());
         if ids.contains_key(&identity) {
             continue;
@@ -26,6 +30,46 @@ pub fn store(writer: &mut Writer, containers: &[Container], report: &mut Report)
         ids.insert(identity, id);
     }
     Ok(ids)
+}
+
+/// A role or a default that a known container does not have any more is taken from it before another one gets it.
+fn give_up(writer: &mut Writer, container: &Container) -> Result<()> {
+    if container.details.is_none() {
+        return Ok(());
+    }
+    let Some(scope) = writer.existing_scope(container.kind, ALL)? else { return Ok(()) };
+    let Some((id, known)) = writer.known(scope, &container.key)?.filter(|(_, known)| *known != rev(container)) else {
+        return Ok(());
+    };
+    let known: serde_json::Value = serde_json::from_str(&known).unwrap_or_default();
+    let role = known.get(2).and_then(|role| role.as_str());
+    if container.kind == Kind::Mailbox && role.is_some() && role != container.role.as_deref() {
+        writer.update(container.kind, id, &[("role", NULL)], None)?;
+    }
+    let has_default = matches!(container.kind, Kind::Calendar | Kind::AddressBook);
+    if has_default && !container.details.as_ref().is_some_and(|details| details.is_default) {
+        writer.update(container.kind, id, &[("is_default", int(0))], None)?;
+    }
+    Ok(())
+}
+
+/// The name under which a container or a file can be stored. One of the same source that has it still is on its way to
+/// another name, or gone; of two sources, the second one's gets a mark.
+pub(super) fn free_name(
+    writer: &mut Writer,
+    kind: Kind,
+    parent: Option<Id>,
+    name: &str,
+    own: Option<Id>,
+) -> Result<String> {
+    let Some(other) = writer.name_taken(kind, parent, name, own)? else { return Ok(name.to_owned()) };
+    if writer.source_knows(kind, other)? {
+        writer.update(kind, other, &[("name", text(format!("{name}~{other}")))], None)?;
+        return Ok(name.to_owned());
+    }
+    // However often the name is asked for: the same mark each time.
+    let mark = crate::model::Digest::of(format!("{parent:?}/{name}").as_bytes()).hex();
+    Ok(format!("{name}~{}", &mark[..8]))
 }
 
 fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, report: &mut Report) -> Result<Id> {
@@ -43,13 +87,33 @@ fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, rep
     // A row of that name that nobody imported yet (from 1.x, from another source) becomes this container.
     let existing = match known {
         Some((id, _)) => Some(id),
-        None => writer.find_container(container.kind, parent, &container.name)?,
+        None => {
+            let of_1x = match container.details {
+                Some(_) => writer.jmap_row_of_1x(container.kind, &container.key)?,
+                None => None,
+            };
+            let named = match of_1x {
+                Some(id) => Some(id),
+                None => writer.find_container(container.kind, parent, &container.name)?,
+            };
+            // It may be another one of this source, which has another name by now.
+            match named {
+                Some(id) if container.details.is_some() && writer.source_knows(container.kind, id)? => None,
+                named => named,
+            }
+        }
     };
     let role = match &container.role {
         Some(role) if container.kind == Kind::Mailbox && writer.role_is_free(role, existing)? => Some(role.clone()),
         _ => None,
     };
-    let mut fields = vec![("name", text(&container.name)), ("is_subscribed", int(i64::from(container.is_subscribed)))];
+    let name = match (&container.details, container.kind) {
+        (Some(_), Kind::Mailbox | Kind::FileNode) => {
+            free_name(writer, container.kind, parent, &container.name, existing)?
+        }
+        _ => container.name.clone(),
+    };
+    let mut fields = vec![("name", text(name)), ("is_subscribed", int(i64::from(container.is_subscribed)))];
     match container.kind {
         Kind::Mailbox => fields.extend([("parent_id", parent.map_or(NULL, int)), ("role", opt_text(role.as_deref()))]),
         Kind::Calendar => fields.extend([
@@ -58,6 +122,9 @@ fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, rep
         ]),
         Kind::AddressBook => fields.push(("description", opt_text(container.description.as_deref()))),
         _ => fields.extend([("parent_id", parent.map_or(NULL, int)), ("node_type", text("directory"))]),
+    }
+    if let Some(details) = &container.details {
+        add_details(writer, container, details, existing, &mut fields)?;
     }
     let id = match existing {
         Some(id) => {
@@ -68,7 +135,7 @@ fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, rep
             id
         }
         None => {
-            if container.kind == Kind::FileNode {
+            if container.kind == Kind::FileNode && !fields.iter().any(|(name, _)| *name == "created") {
                 fields.push(("created", text(crate::archive::now())));
             }
             account.stored.new += 1;
@@ -79,10 +146,51 @@ fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, rep
     Ok(id)
 }
 
+/// Columns that only JMAP fills.
+fn add_details(
+    writer: &Writer,
+    container: &Container,
+    details: &Details,
+    existing: Option<Id>,
+    fields: &mut Vec<(&'static str, Value)>,
+) -> Result<()> {
+    if container.kind != Kind::FileNode {
+        fields.push(("sort_order", int(details.sort_order)));
+    }
+    if matches!(container.kind, Kind::Calendar | Kind::AddressBook) {
+        let is_default = details.is_default && !writer.has_other_default(container.kind, existing)?;
+        fields.push(("is_default", int(i64::from(is_default))));
+    }
+    match container.kind {
+        Kind::Calendar => fields.extend([
+            ("is_visible", int(i64::from(details.is_visible))),
+            ("include_in_availability", text(&details.availability)),
+            ("default_alerts_with_time", opt_text(details.alerts_with_time.as_deref())),
+            ("default_alerts_without_time", opt_text(details.alerts_without_time.as_deref())),
+            ("time_zone", opt_text(details.time_zone.as_deref())),
+        ]),
+        Kind::FileNode => {
+            fields.push(("role", opt_text(container.role.as_deref())));
+            fields.push(("modified", opt_text(details.modified.as_deref())));
+            fields.extend(details.created.as_deref().map(|created| ("created", text(created))));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// Removes containers that the source does not name any more and in which nothing lies. `hidden` are keys that a
-/// filter kept the source from naming.
-pub fn remove_gone(writer: &mut Writer, named: &Ids, hidden: &HashSet<String>) -> Result<()> {
+/// filter kept the source from naming; types that it did not look at are left alone.
+pub fn remove_gone(
+    writer: &mut Writer,
+    named: &Ids,
+    hidden: &HashSet<String>,
+    is_looked_at: &dyn Fn(Kind) -> bool,
+) -> Result<()> {
     for kind in [Kind::Mailbox, Kind::Calendar, Kind::AddressBook, Kind::FileNode] {
+        if !is_looked_at(kind) {
+            continue;
+        }
         let Some(scope) = writer.existing_scope(kind, ALL)? else { continue };
         let mut gone: Vec<(String, Id)> = Vec::new();
         writer.each_known(scope, &mut |known| {
@@ -95,12 +203,23 @@ pub fn remove_gone(writer: &mut Writer, named: &Ids, hidden: &HashSet<String>) -
                 gone.push((known.key.to_owned(), known.local_id));
             }
         })?;
-        // Children have longer keys than their parents.
+        for (key, _) in &gone {
+            writer.unlink(scope, key)?;
+        }
+        // Children before their parents; where keys are paths they are longer.
         gone.sort_by_key(|(key, _)| std::cmp::Reverse(key.len()));
-        for (key, id) in gone {
-            writer.unlink(scope, &key)?;
-            if writer.container_is_free(kind, id)? {
-                writer.remove(kind, id)?;
+        loop {
+            let before = gone.len();
+            let mut left = Vec::new();
+            for (key, id) in gone {
+                match writer.container_is_free(kind, id)? {
+                    true => writer.remove(kind, id)?,
+                    false => left.push((key, id)),
+                }
+            }
+            gone = left;
+            if gone.is_empty() || gone.len() == before {
+                break;
             }
         }
     }
@@ -109,13 +228,18 @@ pub fn remove_gone(writer: &mut Writer, named: &Ids, hidden: &HashSet<String>) -
 
 /// Text that changes when a container does.
 fn rev(container: &Container) -> String {
-    serde_json::json!([
-        container.name,
-        container.parent,
-        container.role,
-        container.is_subscribed,
-        container.color,
-        container.description
-    ])
-    .to_string()
+    let mut rev = vec![
+        json!(container.name),
+        json!(container.parent),
+        json!(container.role),
+        json!(container.is_subscribed),
+        json!(container.color),
+        json!(container.description),
+    ];
+    if let Some(details) = &container.details {
+        let Details { sort_order, is_default, is_visible, availability, time_zone, created, modified, .. } = &**details;
+        let alerts = [&details.alerts_with_time, &details.alerts_without_time];
+        rev.push(json!([sort_order, is_default, is_visible, availability, time_zone, created, modified, alerts]));
+    }
+    serde_json::Value::Array(rev).to_string()
 }

@@ -13,7 +13,7 @@ use crate::archive::{Ledger, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Entry, Kind, Omission, Outcome};
 use crate::source::{Scope, Source};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How many items are asked for at once.
 const FETCH: usize = 4_096;
@@ -291,15 +291,18 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
     if !additive && survey.report.scopes_failed.is_empty() {
         if survey.hidden.is_empty() && survey.report.failed() == 0 {
             // What 1.x had imported and this source, looked at as a whole, does not name. What failed may be one of them.
+            let listed: HashSet<Kind> = survey.works.iter().map(|work| work.scope.kind).collect();
             for (kind, id) in store.writer.left_by_1x(ident)? {
                 match kind {
+                    // A type that was not looked at.
+                    kind if !listed.contains(&kind) => {}
                     Kind::Email => store.writer.remove_email(id)?,
                     _ => store.writer.remove(kind, id)?,
                 }
                 store.writer.item_done(0)?;
             }
         }
-        containers::remove_gone(store.writer, ids, &survey.hidden)?;
+        containers::remove_gone(store.writer, ids, &survey.hidden, &|kind| source.names_containers(kind))?;
     }
     Ok(())
 }

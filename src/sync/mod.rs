@@ -5,6 +5,7 @@
 pub mod containers;
 pub mod export;
 pub mod import;
+mod jmap;
 pub mod pipeline;
 pub mod plan;
 mod recognise;

@@ -3,7 +3,7 @@
 use crate::archive::NewBlob;
 use crate::error::Error;
 use crate::format::{jscal, jscard, mail};
-use crate::model::{Body, Digest, EventType, ItemData};
+use crate::model::{Blobs, Body, Digest, EventType, ItemData, Node};
 use crate::source::{Failure, Items};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -32,16 +32,55 @@ pub enum Bytes {
         whole: Arc<Vec<u8>>,
         ranges: String,
     },
+    Absent,
 }
 
 /// What was found out from the bytes.
 pub enum Content {
-    Email { received: i64, message_match: String },
-    Event { uid: String, data: String, data_type: EventType, remark: Option<String> },
-    Card { uid: String, data: String, remark: Option<String> },
-    Script { name: String, is_active: bool },
-    File { name: String, media_type: Option<String>, modified: Option<i64> },
+    Email {
+        received: i64,
+        message_match: String,
+    },
+    Event {
+        uid: String,
+        data: String,
+        data_type: EventType,
+        remark: Option<String>,
+    },
+    Card {
+        uid: String,
+        data: String,
+        remark: Option<String>,
+    },
+    Script {
+        name: String,
+        is_active: bool,
+    },
+    File {
+        name: String,
+        media_type: Option<String>,
+        modified: Option<i64>,
+    },
+    JsCard {
+        uid: String,
+        data: serde_json::Value,
+        blobs: Media,
+    },
+    JsEvent {
+        uid: String,
+        data: serde_json::Value,
+        data_type: EventType,
+        is_draft: bool,
+        use_default_alerts: bool,
+        blobs: Media,
+    },
+    Node(Box<Node>),
+    /// What has no bytes beside its columns.
+    Plain(ItemData),
 }
+
+/// Blobs that a JSON object refers to, by the `blobId` of the source.
+pub type Media = Vec<(String, NewBlob)>;
 
 /// Runs `items` on a thread of its own and hands each ready item to `each`, which says whether to go on.
 pub fn run(items: Items<'_>, mut each: impl FnMut(Result<Ready, Failure>) -> bool) {
@@ -93,6 +132,7 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
             _ => (Bytes::Whole(NewBlob::from_bytes(bytes)), None),
         },
         Body::File(file) => (Bytes::Whole(NewBlob::from_file(file).map_err(spool)?), None),
+        Body::Absent => (Bytes::Absent, None),
         Body::Part { whole, ranges } => {
             let assembled: Vec<u8> = ranges
                 .iter()
@@ -104,7 +144,8 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
             (Bytes::Part { whole, ranges }, Some(assembled))
         }
     };
-    let (size, digest) = match (&bytes, &assembled) {
+    let (mut size, digest) = match (&bytes, &assembled) {
+        (Bytes::Absent, _) => (0, Digest::default()),
         (Bytes::Whole(blob), _) => (blob.size(), blob.digest()),
         (Bytes::Part { .. }, assembled) => {
             let own = assembled.as_deref().unwrap_or_default();
@@ -115,7 +156,7 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
         ItemData::Email { received, fallback } => {
             let head = match &mut bytes {
                 Bytes::Whole(blob) => blob.head(mail::HEAD_MAX).map_err(spool)?,
-                Bytes::Part { .. } => assembled.unwrap_or_default(),
+                Bytes::Part { .. } | Bytes::Absent => assembled.unwrap_or_default(),
             };
             let summary = mail::summary(&head);
             let received = received.or(summary.date).unwrap_or(fallback);
@@ -131,8 +172,33 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
         }
         ItemData::Script { name, is_active } => Content::Script { name, is_active },
         ItemData::File { name, media_type, modified } => Content::File { name, media_type, modified },
+        ItemData::JsCard { uid, data, blobs } => {
+            Content::JsCard { uid, data, blobs: media(blobs, &mut size).map_err(spool)? }
+        }
+        ItemData::JsEvent { uid, data, data_type, is_draft, use_default_alerts, blobs } => {
+            let blobs = media(blobs, &mut size).map_err(spool)?;
+            Content::JsEvent { uid, data, data_type, is_draft, use_default_alerts, blobs }
+        }
+        ItemData::Node(node) => Content::Node(node),
+        data @ (ItemData::Identity { .. }
+        | ItemData::ParticipantIdentity { .. }
+        | ItemData::VacationResponse { .. }) => Content::Plain(data),
     };
     Ok(Ready { key, bytes, size, digest, content })
+}
+
+fn media(blobs: Blobs, size: &mut u64) -> std::io::Result<Media> {
+    let mut media = Media::new();
+    for (id, body) in blobs {
+        let blob = match body {
+            Body::Bytes(bytes) => NewBlob::from_bytes(bytes),
+            Body::File(file) => NewBlob::from_file(file)?,
+            Body::Part { .. } | Body::Absent => continue,
+        };
+        *size += blob.size();
+        media.push((id, blob));
+    }
+    Ok(media)
 }
 
 /// Lets bytes in as long as not too many wait; one item alone always gets in.

@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_additive_source_loses_nothing() {
-        assert_eq!(gone(&run(Unnamed::Kept)), []);
+        assert_eq!(gone(&run(Unnamed::Kept)), Vec::<Id>::new());
     }
 
     #[test]

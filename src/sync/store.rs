@@ -84,21 +84,7 @@ impl<'a> Store<'a> {
                     self.settle(Kind::ContactCard, id)?;
                     return Ok(Fate::Duplicate);
                 }
-                // A card that 1.x stored and no source of ours knows yet is this one.
-                let adopted = match twin {
-                    Some(id) if known.is_none() && self.writer.origins_of(Kind::ContactCard, id)?.is_empty() => {
-                        Some(id)
-                    }
-                    _ => None,
-                };
-                // The column is unique in the whole archive; the card's own bytes and data keep their uid.
-                let column = match &twin {
-                    Some(_) if adopted.is_none() => format!(
-                        "{uid}~{}",
-                        &crate::model::Digest::of(format!("{}\u{1f}{}", place.scope, place.key).as_bytes()).hex()[..8]
-                    ),
-                    _ => uid,
-                };
+                let (column, adopted) = self.card_column(place, uid, known.is_some(), twin)?;
                 let fields = |parents: &[Id]| {
                     vec![("uid", text(&column)), ("address_book_ids", text(ids_json(parents))), ("data", text(&data))]
                 };
@@ -129,7 +115,35 @@ impl<'a> Store<'a> {
                 }
                 self.plain(Kind::FileNode, place, &fields, blob)
             }
+            Content::JsCard { uid, data, blobs } => self.js_card(place, uid, data, blobs),
+            event @ Content::JsEvent { .. } => self.js_event(place, event),
+            Content::Node(node) => self.node(place, *node, ready.bytes),
+            Content::Plain(data) => self.plain_object(place, data),
         }
+    }
+
+    /// What stands in the column `uid` of a card, and the row that it is already. `twin` is another row with this uid.
+    pub(super) fn card_column(
+        &mut self,
+        place: &Place<'_>,
+        uid: String,
+        is_known: bool,
+        twin: Option<Id>,
+    ) -> Result<(String, Option<Id>)> {
+        // A card that 1.x stored and no source of ours knows yet is this one.
+        let adopted = match twin {
+            Some(id) if !is_known && self.writer.origins_of(Kind::ContactCard, id)?.is_empty() => Some(id),
+            _ => None,
+        };
+        // The column is unique in the whole archive; the card's own bytes and data keep their uid.
+        let column = match &twin {
+            Some(_) if adopted.is_none() => format!(
+                "{uid}~{}",
+                &crate::model::Digest::of(format!("{}\u{1f}{}", place.scope, place.key).as_bytes()).hex()[..8]
+            ),
+            _ => uid,
+        };
+        Ok((column, adopted))
     }
 
     /// Gives a known item other keywords or containers; its bytes stand.
@@ -266,7 +280,7 @@ impl<'a> Store<'a> {
     }
 
     /// The event of 1.x with this uid, if no source of ours has it yet.
-    fn event_of_1x(&mut self, uid: &str) -> Result<Option<Id>> {
+    pub(super) fn event_of_1x(&mut self, uid: &str) -> Result<Option<Id>> {
         if self.events_of_1x.is_none() {
             self.events_of_1x = Some(self.writer.adoptable_events()?);
         }
@@ -337,6 +351,13 @@ impl<'a> Store<'a> {
             Kind::ContactCard => {
                 self.writer.update(kind, id, &[("address_book_ids", text(ids_json(&parents)))], None)?;
             }
+            Kind::FileNode => {
+                let parent = parents.first().copied();
+                let name = self.writer.node_name(id)?.unwrap_or_default();
+                let name = super::containers::free_name(self.writer, kind, parent, &name, Some(id))?;
+                let fields = [("parent_id", parent.map_or(NULL, int)), ("name", text(name))];
+                self.writer.update(kind, id, &fields, None)?;
+            }
             _ => {}
         }
         Ok(())
@@ -351,6 +372,11 @@ impl<'a> Store<'a> {
         match bytes {
             Bytes::Whole(blob) => {
                 let (id, is_new) = self.writer.put_blob(blob)?;
+                Ok((id, is_new, None))
+            }
+            // Nobody hands over a message, a script or a file without bytes; an empty one has none.
+            Bytes::Absent => {
+                let (id, is_new) = self.writer.put_blob(crate::archive::NewBlob::from_bytes(Vec::new()))?;
                 Ok((id, is_new, None))
             }
             Bytes::Part { whole, ranges } => {
@@ -368,7 +394,7 @@ impl<'a> Store<'a> {
     }
 
     /// Keywords as JSON and containers as rows.
-    fn attrs(&mut self, containers: Kind, attrs: &Arc<Attrs>) -> (String, Vec<Id>) {
+    pub(super) fn attrs(&mut self, containers: Kind, attrs: &Arc<Attrs>) -> (String, Vec<Id>) {
         self.json.entry(Arc::clone(attrs)).or_insert_with(|| attrs_of(self.ids, containers, attrs)).clone()
     }
 }

@@ -124,6 +124,8 @@ impl Tree {
                 view.scripts()?.get(id).map(|script| join("sieve", vec![&script.name])).into_iter().collect()
             }
             Kind::Identity | Kind::ParticipantIdentity => vec!["identities.json".to_owned()],
+            // No file shows it.
+            Kind::VacationResponse => Vec::new(),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A Cyrus IMAP of its own for a test: IMAP, and ManageSieve where wanted, on loopback. `scripts/cyrus` gets it.
+//! A Cyrus IMAP of its own for a test: IMAP, ManageSieve and JMAP on loopback. `scripts/cyrus` gets it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +15,8 @@ pub struct Cyrus {
     /// Clear text.
     pub imap: u16,
     pub sieve: u16,
+    /// JMAP, at `/.well-known/jmap`.
+    pub http: u16,
 }
 
 /// Where `scripts/cyrus` put it.
@@ -22,7 +24,7 @@ fn unpacked() -> Option<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
     let folder = target.join("servers/cyrus");
-    if !folder.join("ready").exists() {
+    if !folder.join("ready").exists() || !folder.join("usr/lib/cyrus/bin/httpd").exists() {
         super::skip("Cyrus IMAP is not there; scripts/cyrus gets it");
         return None;
     }
@@ -45,7 +47,7 @@ impl Cyrus {
         // Its user may not be allowed into the folders above the unpacked program.
         let copied = Command::new("cp").arg("-a").arg(program.join("usr")).arg(path.join("servers")).status();
         assert!(copied.expect("cp runs").success(), "Cyrus can be copied");
-        let [imap, sieve] = std::array::from_fn(|_| free_port());
+        let [imap, sieve, http] = std::array::from_fn(|_| free_port());
         let at = path.display();
         let bin = format!("{at}/servers/usr/lib/cyrus/bin");
         fs::write(
@@ -66,6 +68,8 @@ defaultdomain: example.org
 unixhierarchysep: yes
 altnamespace: yes
 conversations: yes
+httpmodules: caldav carddav jmap webdav
+jmap_nonstandard_extensions: yes
 autocreate_post: yes
 autocreate_quota: 0
 autocreate_inbox_folders: Sent|Drafts|Trash|Archive|Junk
@@ -93,6 +97,7 @@ tls_sessions_db_path: {at}/db/tls_sessions.db
 }}
 SERVICES {{
   imap cmd=\"{bin}/imapd -C {at}/imapd.conf\" listen=\"127.0.0.1:{imap}\" prefork=0
+  http cmd=\"{bin}/httpd -C {at}/imapd.conf\" listen=\"127.0.0.1:{http}\" prefork=0
   sieve cmd=\"{bin}/timsieved -C {at}/imapd.conf\" listen=\"127.0.0.1:{sieve}\" prefork=0
 }}
 EVENTS {{
@@ -109,8 +114,8 @@ EVENTS {{
         command.arg("-p").arg(path.join("run/master.pid"));
         let libraries = format!("{at}/servers/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
         command.env("LD_LIBRARY_PATH", libraries);
-        let daemon = Daemon::start(command, &[imap, sieve], &path.join("output"));
-        Some(Cyrus { daemon, dir, imap, sieve })
+        let daemon = Daemon::start(command, &[imap, sieve, http], &path.join("output"));
+        Some(Cyrus { daemon, dir, imap, sieve, http })
     }
 
     /// What it printed. It logs to syslog.

@@ -110,10 +110,10 @@ fn redirects_go_here_and_elsewhere() {
 #[test]
 fn methods_fail_before_and_behind_their_effect() {
     let server = server();
-    let set = At::Call("Mailbox/set");
-    server.fault(set, When::Nth(1), Fault::Error("serverUnavailable"));
-    server.fault(set, When::Nth(2), Fault::ErrorAfter("serverFail"));
-    server.fault(set, When::Nth(3), Fault::Partial);
+    let set = || At::Call("Mailbox/set");
+    server.fault(set(), When::Nth(1), Fault::Error("serverUnavailable"));
+    server.fault(set(), When::Nth(2), Fault::ErrorAfter("serverFail"));
+    server.fault(set(), When::Nth(3), Fault::Partial);
     let kind = |name: &str| make(&server, name).expect("an answer").json()["methodResponses"][0][1]["type"].take();
     assert_eq!((kind("a"), count(&server)), (json!("serverUnavailable"), 0));
     assert_eq!((kind("a"), count(&server)), (json!("serverFail"), 1));
@@ -214,6 +214,40 @@ fn rules_say_when() {
     assert_eq!(make(&server, "a").expect("an answer").status, 500);
     server.reset_faults();
     assert_eq!(make(&server, "b").expect("an answer").status, 200);
+}
+
+#[test]
+fn one_blob_can_be_bad() {
+    let server = server();
+    let [good, bad] = [&b"good"[..], b"bad"].map(|bytes| server.seed_blob("A1", bytes));
+    server.fault(At::Target(bad.clone()), When::Always, Fault::Garbled);
+    let get = |blob: &str| {
+        request(server.port(), "GET", &format!("/download/A1/{blob}/x?accept=a%2Fb"), &[], b"").expect("an answer").body
+    };
+    assert_eq!((get(&good), get(&bad)), (b"good".to_vec(), b"cad".to_vec()));
+}
+
+#[test]
+fn a_portrait_does_not_depend_on_the_server() {
+    let fill = |server: &Server, noise: usize| {
+        for number in 0..noise {
+            let id = server.seed("A1", "Mailbox", json!({"name": number.to_string()}));
+            server.remove("A1", "Mailbox", &id);
+        }
+        let top = server.seed("A1", "Mailbox", json!({"name": "Top"}));
+        let low = server.seed("A1", "Mailbox", json!({"name": "Low", "parentId": top}));
+        server.seed_email("A1", &message(1), &[&low, &top], &["$seen"], "2024-01-01T00:00:00Z");
+        server.seed_script("A1", "script", b"keep;", true);
+    };
+    let (one, other) = (server(), Server::start(Options { fractions: true, ..Options::default() }));
+    fill(&one, 0);
+    fill(&other, 3);
+    assert_eq!(one.portrait("A1"), other.portrait("A1"));
+    let line = one.portrait("A1").into_iter().find(|line| line.starts_with("Email")).expect("an email");
+    assert!(line.contains(r#"["Top","Top/Low"]"#) && line.contains("$seen"), "{line}");
+    let (id, _) = other.objects("A1", "Email").pop_first().expect("an email");
+    other.change("A1", "Email", &id, |email| email["keywords"] = json!({}));
+    assert_ne!(one.portrait("A1"), other.portrait("A1"));
 }
 
 #[test]

@@ -287,6 +287,18 @@ fn names_can_be_swapped_at_once() {
     let child = server.seed("A1", "Mailbox", json!({"name": "c", "parentId": one}));
     let answer = call(&server, "Mailbox/set", json!({"destroy": [one, child], "create": {"n": {"name": "2"}}}));
     assert_eq!((&answer["notCreated"], &answer["notDestroyed"]), (&Value::Null, &Value::Null), "{answer}");
+    // A swap beside something that is not possible, and a name that begins like a reference.
+    let [a, b] = ["#a", "b"].map(|name| server.seed("A1", "Mailbox", json!({"name": name})));
+    let answer = call(
+        &server,
+        "Mailbox/set",
+        json!({"update": {&a: {"name": "b"}, &b: {"name": "#a"}}, "create": {"n": {"name": "b"}}}),
+    );
+    assert_eq!(
+        (&answer["notUpdated"], &answer["notCreated"]["n"]["type"]),
+        (&Value::Null, &json!("invalidProperties")),
+        "{answer}"
+    );
     let server = Server::start(Options { is_sequential: true, ..Options::default() });
     let one = server.seed("A1", "Mailbox", json!({"name": "1", "id": one}));
     server.seed("A1", "Mailbox", json!({"name": "2", "id": two}));

@@ -263,6 +263,19 @@ fn what_comes_at_once_is_counted() {
     assert_eq!(server.counters().most(Endpoint::Api), 3);
     let violations = server.take_violations();
     assert!(violations.len() == 2 && violations[0].contains("maxConcurrentRequests"), "{violations:?}");
+    // Who hangs up is gone.
+    for _ in 0..3 {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port())).expect("a connection");
+        let head = format!(
+            "POST /api/ HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{echo}",
+            basic(),
+            echo.len()
+        );
+        std::io::Write::write_all(&mut stream, head.as_bytes()).expect("it is sent");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        drop(stream);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     server.reset_faults();
     assert_eq!(post(&server, &echo).status, 200);
 }
@@ -285,6 +298,10 @@ fn bytes_go_up_and_come_down() {
         "/download/none/b/x?accept=a%2Fb",
     ] {
         assert_eq!(get(&server, wrong).status, 404);
+        assert_eq!(server.take_violations().len(), 1, "{wrong}");
+    }
+    for wrong in [format!("/download/A1/{blob}/x?accept=a/b"), format!("/download/A1/{blob}/x,y?accept=a%2Fb")] {
+        assert_eq!(get(&server, &wrong).status, 200);
         assert_eq!(server.take_violations().len(), 1, "{wrong}");
     }
     for wrong in ["", "text"] {
@@ -338,4 +355,14 @@ fn results_can_be_referred_to() {
     assert_eq!(error(json!({"#x": reference("z", "Core/echo", "/a")}))["type"], "invalidResultReference");
     assert_eq!(error(json!({"#x": reference("e", "Core/echo", "/a"), "x": 2}))["type"], "invalidArguments");
     assert_eq!(error(json!({"#x": "e"}))["type"], "invalidArguments");
+    // Where a creation failed, its id leads nowhere, and that is nobody's fault.
+    let failed = calls(
+        &server,
+        json!([
+            ["Mailbox/set", {"accountId": "A1", "create": {"m": {"name": "Inbox"}}}, "s"],
+            ["Mailbox/get", {"accountId": "A1", "#ids": reference("s", "Mailbox/set", "/created/m/id")}, "g"],
+        ]),
+    );
+    assert_eq!(failed[1][1]["type"], "invalidResultReference");
+    server.assert_clean();
 }

@@ -136,7 +136,11 @@ fn referenced(responses: &[Value], arguments: Map<String, Value>) -> Result<Map<
             return Err(MethodError { is_blame, ..MethodError::new("invalidResultReference", text) });
         }
         let Some(found) = ijson::reference(&response[1], path) else {
-            return Err(MethodError::blame("invalidResultReference", format!("{path:?} leads nowhere")));
+            // Below a member that is there, e.g. `created`, something may be missing through nobody's fault.
+            let first = path.split('/').nth(1).unwrap_or_default();
+            let is_blame = !path.starts_with('/') || response[1].get(first).is_none();
+            let text = format!("{path:?} leads nowhere");
+            return Err(MethodError { is_blame, ..MethodError::new("invalidResultReference", text) });
         };
         real.insert(bare.to_owned(), found);
     }

@@ -75,7 +75,7 @@ const PROPERTIES: [(&str, Shape); 49] = [
 ];
 
 /// How the names of the Time Zone Database begin.
-const AREAS: [&str; 11] = [
+const AREAS: [&str; 16] = [
     "Africa",
     "America",
     "Antarctica",
@@ -83,10 +83,21 @@ const AREAS: [&str; 11] = [
     "Asia",
     "Atlantic",
     "Australia",
+    "Brazil",
+    "Canada",
+    "Chile",
     "Etc",
     "Europe",
     "Indian",
+    "Mexico",
     "Pacific",
+    "US",
+];
+
+/// The names that have no area.
+const ZONES: [&str; 19] = [
+    "CET", "CST6CDT", "EET", "EST", "EST5EDT", "GB", "GMT", "HST", "Iran", "Israel", "Japan", "MET", "MST", "MST7MDT",
+    "NZ", "PST8PDT", "Turkey", "UTC", "WET",
 ];
 
 /// Those that are stored per user, and may be null: changing them is no change of the event.
@@ -120,8 +131,13 @@ pub fn check_calendar(call: &mut Call, old: Option<&Value>, new: &mut Map<String
     for property in ["defaultAlertsWithTime", "defaultAlertsWithoutTime"] {
         if let Some(alerts) = new.get(property).and_then(Value::as_object) {
             alerts.values().try_for_each(|alert| check_alert(property, alert))?;
+            // "The "trigger" MUST NOT be an AbsoluteTrigger".
+            if alerts.values().any(|alert| alert["trigger"]["@type"] == "AbsoluteTrigger") {
+                return Err(SetError::property(property, "a default alert has an AbsoluteTrigger"));
+            }
         }
     }
+    unique_alerts(call, new)?;
     share_with(call, old, new, &RIGHTS)
 }
 
@@ -133,9 +149,28 @@ fn time_zone(new: &Map<String, Value>, property: &str) -> Result<(), SetError> {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte))
     };
-    let is_known = zone == "UTC"
+    let is_known = ZONES.contains(&zone)
         || zone.split_once('/').is_some_and(|(area, place)| AREAS.contains(&area) && place.split('/').all(is_name));
     if is_own || is_known { Ok(()) } else { Err(SetError::property(property, format!("{zone:?} is no time zone"))) }
+}
+
+/// "Ids MUST be unique across all default alerts in the account, including those in other calendars".
+fn unique_alerts(call: &Call, new: &Map<String, Value>) -> Result<(), SetError> {
+    let [with, without] = ["defaultAlertsWithTime", "defaultAlertsWithoutTime"];
+    if let Some(id) = keys(&new[with]).find(|id| new[without].get(id).is_some()) {
+        return Err(SetError::property(without, format!("the alert {id} is in both")));
+    }
+    for (other, row) in &call.account.table(Kind::Calendar).rows {
+        if new["id"] == json!(other) || call.ignored.contains(other) {
+            continue;
+        }
+        for property in [with, without] {
+            if keys(&new[property]).any(|id| row[with].get(&id).is_some() || row[without].get(&id).is_some()) {
+                return Err(SetError::conflict("invalidProperties", property, format!("{other} has such an alert")));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_alert(property: &str, alert: &Value) -> Result<(), SetError> {
@@ -184,6 +219,12 @@ pub fn check_event(call: &mut Call, old: Option<&Value>, new: &mut Map<String, V
     utc(new)?;
     if !new.get("start").is_some_and(Value::is_string) {
         return Err(SetError::property("start", "it is missing"));
+    }
+    // "The earliest date-time value the server is willing to accept for any date stored in a CalendarEvent."
+    let start = new["start"].as_str().unwrap_or_default();
+    let [earliest, latest] = ["minDateTime", "maxDateTime"].map(|name| capability[name].as_str().unwrap_or_default());
+    if start < earliest.trim_end_matches('Z') || start > latest.trim_end_matches('Z') {
+        return Err(SetError::property("start", format!("it is not between {earliest} and {latest}")));
     }
     time_zone(new, "timeZone")?;
     time_zone(new, "endTimeZone")?;

@@ -242,9 +242,6 @@ fn check_members(new: &Map<String, Value>) -> Result<(), SetError> {
             }
         }
     }
-    if new.get("name").is_some_and(|name| name.get("components").is_none() && name.get("full").is_none()) {
-        return Err(SetError::property("name", "it has neither components nor full"));
-    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use super::mailboxes::check_email;
 use super::schema::Kind;
 use super::set::{map, new_creation};
 use super::shape::Shape;
-use super::store::{Account, now};
+use super::store::now;
 use serde_json::{Map, Value, json};
 
 /// Properties that follow from the message.
@@ -230,19 +230,6 @@ fn received(bytes: &[u8]) -> Option<String> {
     Some(date.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// Another email with the same bytes.
-fn twin(account: &Account, bytes: &[u8]) -> Option<String> {
-    let rows = account.table(Kind::Email).rows.iter();
-    let same = |email: &Value| {
-        email["size"] == json!(bytes.len())
-            && email["blobId"]
-                .as_str()
-                .and_then(|id| account.blobs.get(id))
-                .is_some_and(|blob| blob.bytes[..] == *bytes)
-    };
-    rows.filter(|(_, email)| same(email)).map(|(id, _)| id.clone()).next()
-}
-
 /// `Email/import`.
 pub fn import(call: &mut Call) -> Result<Value, MethodError> {
     call.known(&["accountId", "ifInState", "emails"], &[])?;
@@ -321,9 +308,11 @@ fn import_one(call: &mut Call, given: &Map<String, Value>) -> Result<Value, SetE
     email.insert("keywords".to_owned(), given.get("keywords").cloned().unwrap_or_else(|| json!({})));
     check_email(call, None, &mut email)?;
     if call.options.refuses_duplicates
-        && let Some(twin) = twin(call.account, &bytes)
+        && let Some(twin) = call.account.twin(&bytes)
     {
-        return Err(SetError::new("alreadyExists", format!("{twin} has the same bytes")).with("existingId", twin));
+        return Err(
+            SetError::new("alreadyExists", format!("{twin} has the same bytes")).with("existingId", twin.as_str())
+        );
     }
     let blob = call.adopt(&blob)?;
     let id = call.account.new_id("e");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a fault happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum At {
     /// Any request.
     Any,
@@ -18,6 +18,8 @@ pub enum At {
     Call(&'static str),
     /// A call of any method.
     AnyCall,
+    /// A request whose target contains this, e.g. a blob id.
+    Target(String),
 }
 
 /// When it happens, counted over what is matched, from 1.
@@ -54,6 +56,8 @@ pub enum Fault {
     Truncated,
     /// So many bytes of JSON whitespace (a download: of zeros) behind the body.
     Huge(usize),
+    /// The first byte of the body is another one: bits that rot.
+    Garbled,
     /// A Content-Length that is wrong by so much; then the connection ends.
     WrongLength(i64),
     /// A redirect to the same resource under another URL of this origin, or of the other one.
@@ -129,12 +133,13 @@ impl Faults {
     }
 
     /// What happens to a request with these calls.
-    pub fn of_request(&mut self, endpoint: Endpoint, calls: &[String]) -> Vec<Fault> {
+    pub fn of_request(&mut self, endpoint: Endpoint, target: &str, calls: &[String]) -> Vec<Fault> {
         self.draw(false, |at| match at {
             At::Any => true,
-            At::Endpoint(wanted) => wanted == endpoint,
+            At::Endpoint(wanted) => *wanted == endpoint,
             At::Call(name) => calls.iter().any(|call| call == name),
             At::AnyCall => !calls.is_empty(),
+            At::Target(part) => target.contains(part.as_str()),
         })
     }
 
@@ -142,15 +147,16 @@ impl Faults {
     pub fn of_call(&mut self, name: &str) -> Vec<Fault> {
         self.draw(true, |at| match at {
             At::Any | At::AnyCall => true,
-            At::Endpoint(wanted) => wanted == Endpoint::Api,
-            At::Call(wanted) => wanted == name,
+            At::Endpoint(wanted) => *wanted == Endpoint::Api,
+            At::Call(wanted) => *wanted == name,
+            At::Target(_) => false,
         })
     }
 
-    fn draw(&mut self, is_inside: bool, is_here: impl Fn(At) -> bool) -> Vec<Fault> {
+    fn draw(&mut self, is_inside: bool, is_here: impl Fn(&At) -> bool) -> Vec<Fault> {
         let mut faults = Vec::new();
         for rule in &mut self.rules {
-            if rule.fault.is_inside() != is_inside || !is_here(rule.at) {
+            if rule.fault.is_inside() != is_inside || !is_here(&rule.at) {
                 continue;
             }
             rule.matched += 1;

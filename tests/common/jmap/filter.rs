@@ -77,7 +77,6 @@ fn condition(call: &Call, name: &str, value: &Value, object: &Value) -> Result<b
         (Kind::ContactCard, "kind") => *value == *object.get("kind").unwrap_or(&json!("individual")),
         (Kind::ContactCard, "text") => contains(object, value),
         (Kind::CalendarEvent, "inCalendar") => object["calendarIds"].get(wanted).is_some(),
-        (Kind::CalendarEvent, "inCalendars") => any_of(&object["calendarIds"], value),
         (Kind::CalendarEvent, "title" | "description") => contains(&object[name], value),
         (Kind::ContactCard | Kind::FileNode, "createdBefore") => text("created").as_str() < wanted,
         (Kind::ContactCard | Kind::FileNode, "createdAfter") => text("created").as_str() >= wanted,

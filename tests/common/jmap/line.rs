@@ -21,6 +21,25 @@ impl Line {
         Ok(Line::Tls(RefCell::new(Box::new(StreamOwned::new(session, stream)))))
     }
 
+    /// True if the client has hung up.
+    pub fn is_over(&self) -> Result<bool> {
+        let tls;
+        let stream = match self {
+            Line::Plain(stream) => stream,
+            Line::Tls(line) => {
+                tls = line.borrow();
+                &tls.sock
+            }
+        };
+        stream.set_nonblocking(true)?;
+        let peeked = stream.peek(&mut [0]);
+        stream.set_nonblocking(false)?;
+        match peeked {
+            Ok(count) => Ok(count == 0),
+            Err(error) => Ok(error.kind() != std::io::ErrorKind::WouldBlock),
+        }
+    }
+
     /// Nothing more is written, or nothing at all happens any more. TLS ends without its last words, as where a wire is
     /// cut.
     pub fn end(&self, how: Shutdown) -> Result<()> {

@@ -52,6 +52,9 @@ pub fn check(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>)
     if name.len() as u64 > capability["maxSizeMailboxName"].as_u64().unwrap_or(u64::MAX) {
         return Err(SetError::property("name", format!("{} octets are more than maxSizeMailboxName", name.len())));
     }
+    if let Some(letter) = name.chars().find(|letter| call.options.forbidden_in_mailboxes.contains(*letter)) {
+        return Err(SetError::conflict("invalidProperties", "name", format!("no name may have {letter:?}")).at_once());
+    }
     sort_order(new)?;
     parent(call, old, new, &capability["maxMailboxDepth"])?;
     if new["parentId"].is_null()

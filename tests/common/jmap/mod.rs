@@ -28,6 +28,7 @@ mod ijson;
 mod line;
 mod mailboxes;
 mod options;
+mod portrait;
 mod query;
 mod record;
 mod rules;
@@ -278,6 +279,11 @@ impl Server {
     pub fn objects(&self, account: &str, kind: &str) -> BTreeMap<String, Value> {
         let kind = Kind::named(kind).unwrap_or_else(|| panic!("a type {kind}"));
         self.account(account, |account| account.table(kind).rows.clone())
+    }
+
+    /// The account as sorted lines of text without ids and times of the server: equal if two accounts hold the same.
+    pub fn portrait(&self, account: &str) -> Vec<String> {
+        self.account(account, |account| portrait::portrait(account))
     }
 
     /// The state string of a type.

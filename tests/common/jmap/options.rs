@@ -161,8 +161,12 @@ pub struct Options {
     pub missing_blob_of_import: &'static str,
     /// The error for an uid that exists: the standards name none, so `invalidProperties`; some say `alreadyExists`.
     pub uid_exists: &'static str,
+    /// Characters that no name of a mailbox may have: "Servers MAY reject names that violate server policy".
+    pub forbidden_in_mailboxes: &'static str,
     /// Sieve scripts are looked at (RFC 9661, `invalidSieve`).
     pub checks_sieve: bool,
+    /// The errors for a script that is not valid, and for destroying the active one: RFC 9661 and its drafts differ.
+    pub sieve_errors: [&'static str; 2],
     /// The default address book and calendar may not be destroyed.
     pub keeps_defaults: bool,
     /// Creates, updates and destroys are done strictly one after the other: names cannot be swapped in one call, though
@@ -199,7 +203,9 @@ impl Default for Options {
             reassigns_blobs: false,
             missing_blob_of_import: "invalidProperties",
             uid_exists: "invalidProperties",
+            forbidden_in_mailboxes: "",
             checks_sieve: true,
+            sieve_errors: ["invalidSieve", "sieveIsActive"],
             keeps_defaults: true,
             is_sequential: false,
             participants: Participants::CalendarAddress,

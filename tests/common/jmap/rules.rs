@@ -58,7 +58,8 @@ pub fn destroy(call: &mut Call, id: &str) -> Result<Vec<String>, SetError> {
             return Err(SetError { is_blame: true, ..SetError::new("singleton", "it cannot be destroyed") });
         }
         Kind::FileNode => return files::destroy(call, id),
-        Kind::ParticipantIdentity | Kind::Thread | Kind::Principal => {}
+        Kind::Thread | Kind::Principal => return Err(SetError::new("forbidden", "nobody sets these")),
+        Kind::ParticipantIdentity => {}
     }
     call.account.remove(call.kind, id);
     Ok(vec![id.to_owned()])

@@ -11,6 +11,7 @@ use super::session::session;
 use super::shape::is_id;
 use super::{Shared, State};
 use base64::Engine;
+use std::cell::Cell;
 use std::io::{BufReader, Result, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub fn converse(shared: &Arc<Shared>, stream: TcpStream, is_elsewhere: bool) -> 
     let line = Line::new(shared, stream)?;
     let mut reader = BufReader::new(&line);
     while let Some(head) = read_head(&mut reader)? {
-        let exchange = Exchange { shared, is_elsewhere, endpoint: endpoint(&head), head };
+        let exchange = Exchange { shared, is_elsewhere, endpoint: endpoint(&head), head, has_left: Cell::new(false) };
         if !exchange.run(&mut reader, &line)? {
             break;
         }
@@ -53,6 +54,7 @@ struct Exchange<'a> {
     is_elsewhere: bool,
     endpoint: Endpoint,
     head: Head,
+    has_left: Cell<bool>,
 }
 
 impl Exchange<'_> {
@@ -71,15 +73,15 @@ impl Exchange<'_> {
             _ => options.limits.max_size_request,
         };
         let outcome = read_body(&self.head, reader, &mut stream, most);
-        let outcome = outcome.map(|(body, length)| self.answer(now, &body, length));
+        let outcome = outcome.map(|(body, length)| self.answer(now, &body, length, stream));
         // Whoever has the answer may send the next request at once, so this one ends before it is answered.
-        self.shared.state().record.leave(self.endpoint);
+        self.leave();
         let (response, faults) = outcome?;
         self.send(stream, response, &faults)
     }
 
     /// The answer, or none; with the faults that happen to it.
-    fn answer(&self, now: usize, body: &[u8], length: usize) -> (Option<Response>, Vec<Fault>) {
+    fn answer(&self, now: usize, body: &[u8], length: usize, line: &Line) -> (Option<Response>, Vec<Fault>) {
         let options = &self.shared.options;
         let parsed = (self.endpoint == Endpoint::Api && length <= options.limits.max_size_request)
             .then(|| api::parse(options, self.head.field("Content-Type"), body));
@@ -97,11 +99,11 @@ impl Exchange<'_> {
                 at: Instant::now(),
                 status: 0,
             });
-            state.faults.of_request(self.endpoint, &calls)
+            state.faults.of_request(self.endpoint, &self.head.target, &calls)
         };
         for fault in &faults {
             if let Fault::Slow(pause) = fault {
-                std::thread::sleep(*pause);
+                self.pause(*pause, line);
             }
         }
         let early = faults.iter().find_map(|fault| match fault {
@@ -128,6 +130,24 @@ impl Exchange<'_> {
         };
         let response = if faults.iter().any(|fault| matches!(fault, Fault::CutAfter)) { None } else { Some(response) };
         (response, faults)
+    }
+
+    /// Waits. A client that hangs up meanwhile has no request at the server any more, but its effect still comes.
+    fn pause(&self, pause: Duration, line: &Line) {
+        let end = Instant::now() + pause;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            if line.is_over().unwrap_or(true) {
+                self.leave();
+            }
+            std::thread::sleep(left.min(Duration::from_millis(10)));
+        }
+    }
+
+    /// The request is no longer one of those at once.
+    fn leave(&self) {
+        if !self.has_left.replace(true) {
+            self.shared.state().record.leave(self.endpoint);
+        }
     }
 
     /// Checks credentials and how many there are at once.
@@ -289,6 +309,13 @@ impl Exchange<'_> {
             state.record.blame(format!("{} is no URL of downloadUrl", self.head.target));
             return Response::problem(404, "", "there is no such resource");
         };
+        // RFC 6570 section 3.2.2: a variable may have only unreserved letters as they are.
+        let is_expanded =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte));
+        let name_part = path(&self.head.target).rsplit('/').next().unwrap_or_default();
+        if !is_expanded(query.trim_start_matches("accept=")) || !is_expanded(name_part) {
+            state.record.blame(format!("{} is not expanded as an URI Template is", self.head.target));
+        }
         if !is_id(blob) || name.is_empty() || !state.accounts.contains_key(account) {
             state.record.blame(format!("download: {} names no blob or no account", self.head.target));
             return Response::problem(404, "", "there is no such blob");
@@ -315,6 +342,7 @@ impl Exchange<'_> {
                     let filler = if self.endpoint == Endpoint::Download { 0 } else { b' ' };
                     response.body.resize(response.body.len() + count, filler);
                 }
+                Fault::Garbled => response.body.iter_mut().take(1).for_each(|byte| *byte ^= 1),
                 Fault::WrongLength(by) => (off_by, goes_on) = (*by, false),
                 Fault::Drip(size, pause) => pace = Some((*size, *pause)),
                 Fault::CutInBody(count) => most = *count,

@@ -109,12 +109,15 @@ fn run(call: &mut Call, mut steps: Vec<Step>, done: &mut Done) {
             return;
         }
         if deferred.len() == count {
-            if !together(call, &deferred, done) {
-                for (step, error) in &deferred {
+            let (updates, others): (Vec<_>, Vec<_>) =
+                deferred.into_iter().partition(|(step, _)| matches!(step, Step::Update(..)));
+            if updates.is_empty() || !together(call, &updates, done) {
+                for (step, error) in updates.iter().chain(&others) {
                     refuse(call, step, error, done);
                 }
+                return;
             }
-            return;
+            deferred = others;
         }
         steps = deferred.into_iter().map(|(step, _)| step).collect();
     }
@@ -167,7 +170,8 @@ fn create(call: &mut Call, creation: &str, given: &Map<String, Value>, done: &mu
     if call.kind == Kind::Email {
         return Err(SetError::new("forbidden", "the test server makes no drafts: upload the message and import it"));
     }
-    let mut object = resolved(call, given)?;
+    let given = resolved(call, given)?;
+    let mut object = given.clone();
     // draft-ietf-jmap-calendars: "The client may send a `null` value for any optional JSCalendar Event property on
     // create. This MUST be treated the same as omitting the property".
     if call.kind == Kind::CalendarEvent {
@@ -206,14 +210,8 @@ fn create(call: &mut Call, creation: &str, given: &Map<String, Value>, done: &mu
         .collect();
     call.account.put(call.kind, &id, object.into());
     call.creations.ids.insert(creation.to_owned(), id);
-    done.created.insert(creation.to_owned(), without_references(given, told).into());
+    done.created.insert(creation.to_owned(), told.into());
     Ok(())
-}
-
-/// A reference that was resolved is told to nobody: the client sent it.
-fn without_references(given: &Map<String, Value>, mut told: Map<String, Value>) -> Map<String, Value> {
-    told.retain(|name, _| !given.get(name).is_some_and(|value| value.to_string().contains("\"#")));
-    told
 }
 
 fn update(call: &mut Call, id: &str, patch: &Map<String, Value>, done: &mut Done) -> Result<(), SetError> {

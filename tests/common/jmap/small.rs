@@ -75,7 +75,8 @@ pub fn check_script(call: &mut Call, old: Option<&Value>, new: &mut Map<String, 
         });
     }
     if call.options.checks_sieve {
-        check_content(&bytes, &capability)?;
+        let kind = call.options.sieve_errors[0];
+        check_content(&bytes, &capability).map_err(|error| SetError { kind: kind.to_owned(), ..error })?;
     }
     let blob = call.adopt(&blob)?;
     new.insert("blobId".to_owned(), json!(blob));
@@ -121,7 +122,7 @@ fn check_content(bytes: &[u8], capability: &Value) -> Result<(), SetError> {
 /// "The client MUST first deactivate" an active script.
 pub fn destroy_script(call: &mut Call, id: &str) -> Result<(), SetError> {
     match call.account.get(Kind::SieveScript, id).is_some_and(|row| row["isActive"] == Value::Bool(true)) {
-        true => Err(SetError::new("sieveIsActive", "it is active")),
+        true => Err(SetError::new(call.options.sieve_errors[1], "it is active")),
         false => Ok(()),
     }
 }

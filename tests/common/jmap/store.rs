@@ -3,7 +3,7 @@
 use super::options::{AccountOptions, Options};
 use super::schema::{Kind, Setter};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// What happened to an object.
@@ -65,6 +65,7 @@ impl Table {
 #[derive(Debug, Clone)]
 pub struct Blob {
     pub bytes: Arc<Vec<u8>>,
+    hash: blake3::Hash,
 }
 
 /// An account.
@@ -73,6 +74,8 @@ pub struct Account {
     pub options: AccountOptions,
     pub tables: BTreeMap<Kind, Table>,
     pub blobs: BTreeMap<String, Blob>,
+    /// The emails with the same bytes, by the hash of these.
+    twins: HashMap<blake3::Hash, BTreeSet<String>>,
     next: u32,
 }
 
@@ -84,7 +87,7 @@ impl Account {
             .enumerate()
             .map(|(at, kind)| (kind, Table { salt: 0x1000 * (at as u64 + 1), ..Table::default() }))
             .collect();
-        let mut account = Account { options, tables, blobs: BTreeMap::new(), next: 0 };
+        let mut account = Account { options, tables, blobs: BTreeMap::new(), twins: HashMap::new(), next: 0 };
         let vacation = json!({"id": "singleton", "isEnabled": false, "fromDate": null, "toDate": null,
             "subject": null, "textBody": null, "htmlBody": null});
         account.put(Kind::VacationResponse, "singleton", vacation);
@@ -115,6 +118,11 @@ impl Account {
     /// Stores an object, new or changed, and notes it.
     pub fn put(&mut self, kind: Kind, id: &str, object: Value) {
         let touched = if kind == Kind::Email { self.mailboxes_around(id, Some(&object)) } else { BTreeSet::new() };
+        if kind == Kind::Email
+            && let Some(hash) = self.hash(&object)
+        {
+            self.twins.entry(hash).or_default().insert(id.to_owned());
+        }
         let table = self.table_mut(kind);
         let event = if table.rows.insert(id.to_owned(), object).is_some() { Event::Updated } else { Event::Created };
         table.note(id, event);
@@ -127,8 +135,22 @@ impl Account {
         let table = self.table_mut(kind);
         let object = table.rows.remove(id)?;
         table.note(id, Event::Destroyed);
+        if let Some(hash) = self.hash(&object)
+            && let Some(twins) = self.twins.get_mut(&hash)
+        {
+            twins.remove(id);
+        }
         self.count(touched);
         Some(object)
+    }
+
+    fn hash(&self, object: &Value) -> Option<blake3::Hash> {
+        self.blobs.get(object["blobId"].as_str()?).map(|blob| blob.hash)
+    }
+
+    /// An email with these bytes.
+    pub fn twin(&self, bytes: &[u8]) -> Option<&String> {
+        self.twins.get(&blake3::hash(bytes))?.first()
     }
 
     /// The mailboxes whose counts change with an email.
@@ -146,11 +168,12 @@ impl Account {
 
     /// Stores bytes and gives their blob id.
     pub fn put_blob(&mut self, bytes: Vec<u8>, is_fresh: bool) -> String {
-        let mut id = format!("b{}", &blake3::hash(&bytes).to_hex()[..20]);
+        let hash = blake3::hash(&bytes);
+        let mut id = format!("b{}", &hash.to_hex()[..20]);
         if is_fresh {
             id = self.new_id("B");
         }
-        self.blobs.entry(id.clone()).or_insert_with(|| Blob { bytes: Arc::new(bytes) });
+        self.blobs.entry(id.clone()).or_insert_with(|| Blob { bytes: Arc::new(bytes), hash });
         id
     }
 

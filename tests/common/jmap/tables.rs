@@ -53,12 +53,12 @@ pub static MAILBOX: Schema = Schema {
     ..NOTHING
 };
 
-/// RFC 8621 section 3.
+/// RFC 8621 section 3. Its changes can never be calculated.
 pub static THREAD: Schema = Schema {
     name: "Thread",
     capability: MAIL,
     prefix: "t",
-    methods: &["get"],
+    methods: &["get", "changes"],
     properties: &[ID, p("emailIds", Shape::Ids).server()],
     is_small: false,
     ..NOTHING
@@ -198,7 +198,7 @@ pub static CONTACT_CARD: Schema = Schema {
         p("addressBookIds", Shape::IdSet),
         p("@type", Shape::Text),
         p("version", Shape::Text),
-        p("uid", Shape::Text).fixed(),
+        p("uid", Shape::Text),
     ],
     is_small: false,
     filters: &[
@@ -265,7 +265,7 @@ pub static CALENDAR_EVENT: Schema = Schema {
         p("isDraft", Shape::Bool).or("false"),
         p("isOrigin", Shape::Bool).server(),
         p("@type", Shape::Text).or("\"Event\""),
-        p("uid", Shape::Text).fixed().optional(),
+        p("uid", Shape::Text).optional(),
         p("utcStart", Shape::UtcDate).optional(),
         p("utcEnd", Shape::UtcDate).optional(),
     ],
@@ -280,7 +280,6 @@ pub static CALENDAR_EVENT: Schema = Schema {
     set_arguments: &[("sendSchedulingMessages", Shape::Bool)],
     filters: &[
         ("inCalendar", Shape::Id),
-        ("inCalendars", Shape::Ids),
         ("after", Shape::LocalDate),
         ("before", Shape::LocalDate),
         ("text", Shape::Text),
@@ -372,12 +371,12 @@ pub static FILE_NODE: Schema = Schema {
     sorts: &["name", "type", "size", "created", "modified", "nodeType"],
 };
 
-/// RFC 9670 section 2.
+/// RFC 9670 section 2. Nobody may set it.
 pub static PRINCIPAL: Schema = Schema {
     name: "Principal",
     capability: PRINCIPALS,
     prefix: "p",
-    methods: &["get", "changes", "query"],
+    methods: EVERYTHING,
     properties: &[
         ID,
         p("type", Shape::Text),

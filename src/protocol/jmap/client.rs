@@ -1,0 +1,376 @@
+//! A server with a session: batches of method calls, and which account is meant.
+
+use super::capability::{CORE, PRINCIPALS};
+use super::fault::{Error, Result};
+use super::http::{Ask, Http, shown};
+use super::request::{Request, Responses};
+use super::session::{AccountInfo, Limits, Session};
+use crate::error::{self, Kind as Fault};
+use crate::protocol::net::Log;
+use crate::protocol::retry::Backoff;
+use crate::protocol::said;
+use crate::protocol::sasl::Credentials;
+use crate::protocol::tls::TlsOptions;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use url::Url;
+
+/// The most bytes of a session resource.
+const SESSION_MAX: usize = 4 << 20;
+
+/// The most bytes of an answer to method calls, inflated.
+const ANSWER_MAX: usize = 64 << 20;
+
+/// How to reach a server.
+#[derive(Clone)]
+pub struct Settings {
+    /// `--url`: a session resource, or a server that has one at `/.well-known/jmap`.
+    pub url: String,
+    pub tls: TlsOptions,
+    pub credentials: Credentials,
+    /// How long the server may be silent.
+    pub timeout: Duration,
+    /// `--max-retries`
+    pub max_retries: u32,
+    /// `--allow-cleartext`
+    pub allow_cleartext: bool,
+    /// `--allow-other-origin`
+    pub allow_other_origin: bool,
+    /// Where blobs go that are too large for memory; the system's folder for such where it is `None`.
+    pub spool: Option<PathBuf>,
+    pub log: Option<Log>,
+    /// True once the user wants the run to end: for the [`crate::protocol::runtime::Runtime`] that drives the client.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Which account of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// `--account-id`
+    Id(String),
+    /// `--account-name`
+    Name(String),
+}
+
+/// A server that the user is logged in to.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    http: Http,
+    session: Session,
+    api: Url,
+    spool: Option<PathBuf>,
+    max_retries: u32,
+    requests: Semaphore,
+    uploads: Semaphore,
+}
+
+impl Client {
+    /// Finds the session resource and reads it (RFC 8620 section 2.2).
+    ///
+    /// Errors: [`Fault::Usage`] for a URL that is none, [`Fault::Credentials`] for a login that is refused,
+    /// [`Fault::Connection`] for everything else.
+    pub async fn open(settings: Settings) -> Result<Client> {
+        let home = parse(&settings.url)?;
+        let http = Http::new(
+            home.clone(),
+            &settings.tls,
+            settings.credentials,
+            settings.timeout,
+            settings.max_retries,
+            settings.allow_cleartext,
+            settings.allow_other_origin,
+            settings.log,
+        )?;
+        let session = discover(&http, &home).await?;
+        if session.accounts.is_empty() {
+            let what = format!("the session at {} has no accounts", shown(&session.url));
+            return Err(error::Error::new(Fault::Credentials, what)
+                .hint("a server may show that to whom it does not know; check the user and the password")
+                .into());
+        }
+        if !session.offers(CORE) {
+            http.log(0, || "the server does not say which limits it has".to_owned());
+        }
+        let api = session
+            .url
+            .join(&session.api_url)
+            .map_err(|_| Error::protocol(format!("its apiUrl is no URL: {}", said(session.api_url.as_bytes()))))?;
+        http.check_origin(&api)?;
+        let limits = session.limits;
+        http.log(2, || format!("limits: {limits:?}"));
+        Ok(Client(Arc::new(Inner {
+            http,
+            api,
+            spool: settings.spool,
+            max_retries: settings.max_retries,
+            requests: Semaphore::new(limits.max_concurrent_requests),
+            uploads: Semaphore::new(limits.max_concurrent_upload),
+            session,
+        })))
+    }
+
+    /// What the server said of itself.
+    pub fn session(&self) -> &Session {
+        &self.0.session
+    }
+
+    /// Its limits.
+    pub fn limits(&self) -> Limits {
+        self.0.session.limits
+    }
+
+    /// Tells the user something (level 0), or those who asked with `-v`.
+    pub fn log(&self, level: u8, text: impl FnOnce() -> String) {
+        self.0.http.log(level, text);
+    }
+
+    pub(super) fn http(&self) -> &Http {
+        &self.0.http
+    }
+
+    pub(super) fn spool(&self) -> Option<&PathBuf> {
+        self.0.spool.as_ref()
+    }
+
+    pub(super) async fn upload_permit(&self) -> Result<SemaphorePermit<'_>> {
+        self.0.uploads.acquire().await.map_err(closed)
+    }
+
+    pub(super) async fn request_permit(&self) -> Result<SemaphorePermit<'_>> {
+        self.0.requests.acquire().await.map_err(closed)
+    }
+
+    /// Asks. `Ok` says that the server answered, whatever became of each call.
+    ///
+    /// A request that is larger than the server takes is not sent: [`Error::is_too_much`] holds of the error.
+    pub async fn call(&self, request: &Request) -> Result<Responses> {
+        let limits = self.limits();
+        let body = serde_json::to_vec(&request.body(|name| self.session().offers(name)))
+            .map_err(|error| Error::protocol(error.to_string()))?;
+        if body.len() > limits.max_size_request || request.len() > limits.max_calls_in_request {
+            return Err(Error::Method(super::MethodError::of(
+                &request.names(),
+                &json!({ "type": "requestTooLarge", "description": format!("{} bytes, {} calls", body.len(), request.len()) }),
+            )));
+        }
+        let body = bytes::Bytes::from(body);
+        let mut backoff = Backoff::new(self.0.max_retries);
+        loop {
+            let responses = self.exchange(request, &body).await?;
+            let Some(error) = responses.transient().filter(|_| !request.is_once()) else { return Ok(responses) };
+            self.log(1, || format!("trying again: {error}"));
+            let error =
+                error::Error::new(Fault::Connection, error.to_string()).because(io::Error::other("unavailable"));
+            // One method that stays unavailable is no reason to lose the others.
+            if backoff.wait(error, None).await.is_err() {
+                return Ok(responses);
+            }
+        }
+    }
+
+    async fn exchange(&self, request: &Request, body: &bytes::Bytes) -> Result<Responses> {
+        let _permit = self.request_permit().await?;
+        let names = request.names();
+        let ask = Ask {
+            method: Method::POST,
+            url: &self.0.api,
+            what: &names,
+            with: &|builder| {
+                builder.header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json").body(body.clone())
+            },
+            sent: None,
+            is_once: request.is_once(),
+        };
+        self.http()
+            .ask(&ask, async |mut response: Response, url| {
+                let answer = self.http().body(&mut response, &url, ANSWER_MAX).await?;
+                let Some(answer) = answer else { return Err(Error::too_large(&names, ANSWER_MAX)) };
+                self.log(3, || format!("{names}: {} bytes sent, {} received", body.len(), answer.len()));
+                let value = serde_json::from_slice(&answer)
+                    .map_err(|error| Error::protocol(format!("its answer to {names} is no JSON: {error}")))?;
+                Responses::read(request, value)
+            })
+            .await
+    }
+
+    /// One call on its own.
+    pub async fn ask(&self, method: &str, arguments: Value) -> Result<serde_json::Map<String, Value>> {
+        let mut request = Request::new();
+        let call = request.call(method, arguments);
+        self.call(&request).await?.take(call)
+    }
+
+    /// Finds the account. One that is given by its id need not be in the session: an administrator may see more than is
+    /// listed; then what the server can do counts as what the account can do.
+    ///
+    /// Errors: [`Fault::Account`] if there is none, or more than one.
+    pub async fn account(&self, which: &Which) -> Result<AccountInfo> {
+        let session = self.session();
+        match which {
+            Which::Id(id) => Ok(match session.account(id) {
+                Some(account) => account.clone(),
+                None => {
+                    self.log(0, || {
+                        let id = said(id.as_bytes());
+                        format!("the session does not list the account {id:?}; going on as if it were there")
+                    });
+                    self.unlisted(id.clone(), String::new())
+                }
+            }),
+            Which::Name(name) => {
+                if let Some(account) = session.account_named(name) {
+                    return Ok(account.clone());
+                }
+                let names: Vec<String> =
+                    session.accounts.iter().take(12).map(|account| said(account.name.as_bytes())).collect();
+                let none = |why: &str| {
+                    error::Error::new(Fault::Account, format!("there is no account named {name:?} on the server{why}"))
+                        .hint(format!("the session lists: {}", names.join(", ")))
+                };
+                if !session.offers(PRINCIPALS) {
+                    return Err(none(", and it cannot be asked for accounts that are not listed").into());
+                }
+                match self.principal(name).await? {
+                    found if found.len() > 1 => Err(none(": several principals have that name").into()),
+                    found => match found.into_iter().next() {
+                        Some(id) => {
+                            Ok(session.account(&id).cloned().unwrap_or_else(|| self.unlisted(id, name.clone())))
+                        }
+                        None => Err(none("").into()),
+                    },
+                }
+            }
+        }
+    }
+
+    fn unlisted(&self, id: String, name: String) -> AccountInfo {
+        let capabilities = self.session().capabilities.clone();
+        AccountInfo { id, name, is_personal: false, is_read_only: false, capabilities }
+    }
+
+    /// Accounts of the principals with this name or address (RFC 9670 section 2.4).
+    async fn principal(&self, name: &str) -> Result<Vec<String>> {
+        let session = self.session();
+        let home = session.primary_accounts.get(PRINCIPALS).cloned().or_else(|| {
+            let mut having = session.accounts.iter().filter(|account| account.capabilities.contains_key(PRINCIPALS));
+            having.next().map(|account| account.id.clone())
+        });
+        let Some(home) = home else { return Ok(Vec::new()) };
+        let mut found = std::collections::BTreeSet::new();
+        for filter in ["email", "name"] {
+            let mut request = Request::new();
+            let query = request.call("Principal/query", json!({ "accountId": home, "filter": { filter: name } }));
+            let ids = request.result_of(query, "/ids");
+            let properties = ["id", "name", "email", "accounts"];
+            let get =
+                request.call("Principal/get", json!({ "accountId": home, "#ids": ids, "properties": properties }));
+            let mut responses = self.call(&request).await?;
+            // Not every server knows every filter.
+            if responses.take(query).is_err() {
+                continue;
+            }
+            let list = responses.take(get)?.remove("list");
+            for principal in list.iter().filter_map(Value::as_array).flatten() {
+                let says = |what: &str| {
+                    let said = principal.get(what).and_then(Value::as_str);
+                    said.is_some_and(|said| said.to_lowercase() == name.to_lowercase())
+                };
+                let accounts = principal.get("accounts").and_then(Value::as_object);
+                if (says("name") || says("email"))
+                    && let Some(accounts) = accounts.filter(|accounts| accounts.len() == 1)
+                {
+                    found.extend(accounts.keys().cloned());
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+}
+
+fn closed(_: tokio::sync::AcquireError) -> Error {
+    Error::Line(error::Error::new(Fault::Interrupted, "interrupted"))
+}
+
+/// Reads `--url`.
+fn parse(text: &str) -> Result<Url> {
+    let wrong = |why: &str| {
+        error::Error::new(Fault::Usage, format!("--url is no address of a JMAP server: {why}"))
+            .hint("write it like https://jmap.example.com or https://example.com/jmap/session")
+    };
+    let url = Url::parse(text.trim()).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => wrong("it lacks https://"),
+        error => wrong(&error.to_string()),
+    })?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(wrong(&format!("{}: is not https: or http:", url.scheme())).into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("user and password do not belong into it")
+            .hint("give the user with --auth-basic, and the password with --password-file or --password-command")
+            .into());
+    }
+    Ok(url)
+}
+
+/// Looks for the session resource: at the URL itself, and at the place that RFC 8620 section 2.2 gives it.
+async fn discover(http: &Http, home: &Url) -> Result<Session> {
+    let mut places = Vec::new();
+    let root = home.join("/.well-known/jmap").ok();
+    if !matches!(home.path(), "" | "/") || home.query().is_some() {
+        let mut below = home.clone();
+        below.set_query(None);
+        below.set_path(&format!("{}/.well-known/jmap", home.path().trim_end_matches('/')));
+        places.extend([Some(home.clone()), Some(below), root]);
+    } else {
+        places.extend([root, Some(home.clone())]);
+    }
+    let mut first = None;
+    for place in places.into_iter().flatten() {
+        match session_at(http, &place).await {
+            Ok(session) => return Ok(session),
+            // Another place helps only where this one answers, and is none.
+            Err(Error::Line(error)) if error.is_transient() || error.kind != Fault::Connection => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                http.log(1, || format!("no session at {}: {error}", shown(&place)));
+                first.get_or_insert(error);
+            }
+        }
+    }
+    Err(match first {
+        Some(Error::Line(error)) => error.into(),
+        _ => error::Error::new(Fault::Connection, format!("there is no JMAP session at {}", shown(home)))
+            .hint("--url is the address of the server, or of its session resource")
+            .into(),
+    })
+}
+
+async fn session_at(http: &Http, place: &Url) -> Result<Session> {
+    let ask = Ask {
+        method: Method::GET,
+        url: place,
+        what: "the session",
+        with: &|builder| builder.header(ACCEPT, "application/json"),
+        sent: None,
+        is_once: false,
+    };
+    http.ask(&ask, async |mut response: Response, url: Url| {
+        let body = http.body(&mut response, &url, SESSION_MAX).await?;
+        let body = body.ok_or_else(|| Error::too_large("the session", SESSION_MAX))?;
+        match serde_json::from_slice::<Value>(&body) {
+            Ok(value) if Session::is_one(&value) => Session::read(url, value),
+            _ => Err(Error::protocol(format!("{} is no session resource", shown(&url)))),
+        }
+    })
+    .await
+}

@@ -1,0 +1,415 @@
+//! The standard methods (RFC 8620 section 5) for any number of objects: cut into what the server takes at once.
+
+use super::client::Client;
+use super::fault::{Error, MethodError, Result};
+use super::parallel::in_order;
+use super::request::Request;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeSet, HashSet};
+
+/// An object of the server.
+pub type Object = Map<String, Value>;
+
+/// What `get` found.
+#[derive(Debug, Default)]
+pub struct Got {
+    /// The state of the type when the first objects were read.
+    pub state: String,
+    pub list: Vec<Object>,
+    pub not_found: Vec<String>,
+}
+
+/// What `query` found.
+#[derive(Debug, Default)]
+pub struct Queried {
+    /// In the server's order, without duplicates.
+    pub ids: Vec<String>,
+    /// The server named them all, and nothing changed while it did. If not, an id that is missing may exist.
+    pub is_complete: bool,
+}
+
+/// What changed since a state.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub created: BTreeSet<String>,
+    pub updated: BTreeSet<String>,
+    pub destroyed: BTreeSet<String>,
+    pub new_state: String,
+}
+
+impl Changes {
+    /// Adds one answer of `/changes` to those before it.
+    fn add(&mut self, answer: &Object) {
+        let ids = |name: &str| {
+            let list = answer.get(name).and_then(Value::as_array).into_iter().flatten();
+            list.filter_map(Value::as_str).map(str::to_owned)
+        };
+        self.created.extend(ids("created"));
+        for id in ids("updated") {
+            if !self.created.contains(&id) {
+                self.updated.insert(id);
+            }
+        }
+        for id in ids("destroyed") {
+            self.created.remove(&id);
+            self.updated.remove(&id);
+            self.destroyed.insert(id);
+        }
+    }
+}
+
+/// What a `set` is to do.
+#[derive(Debug, Default, Clone)]
+pub struct SetRequest {
+    /// By creation id.
+    pub create: Vec<(String, Value)>,
+    /// Patches by id (RFC 8620 section 5.3).
+    pub update: Vec<(String, Value)>,
+    pub destroy: Vec<String>,
+    /// More arguments, e.g. `onSuccessActivateScript`. With them nothing is cut.
+    pub arguments: Object,
+}
+
+/// What became of a `set`.
+#[derive(Debug, Default)]
+pub struct SetResult {
+    /// What the server set, by creation id; the id at least.
+    pub created: Map<String, Value>,
+    pub updated: Vec<String>,
+    pub destroyed: Vec<String>,
+    /// Creation ids and ids with what the server has against them.
+    pub failed: Vec<(String, MethodError)>,
+    /// The state after the last part.
+    pub new_state: Option<String>,
+}
+
+impl SetResult {
+    fn add(&mut self, method: &str, answer: Object) {
+        for (name, value) in answer {
+            match (name.as_str(), value) {
+                ("created", Value::Object(created)) => self.created.extend(created),
+                ("updated", Value::Object(updated)) => self.updated.extend(updated.into_iter().map(|(id, _)| id)),
+                ("destroyed", Value::Array(ids)) => {
+                    self.destroyed.extend(ids.iter().filter_map(Value::as_str).map(str::to_owned));
+                }
+                ("notCreated" | "notUpdated" | "notDestroyed", Value::Object(errors)) => {
+                    self.failed.extend(errors.into_iter().map(|(id, error)| (id, MethodError::of(method, &error))));
+                }
+                ("newState", Value::String(state)) => self.new_state = Some(state),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Reads all objects of a type (`ids: null`). A server may have too many for that: [`Error::is_too_much`].
+    pub async fn get_all(&self, account: &str, kind: &str, properties: Option<&[&str]>) -> Result<Got> {
+        let mut arguments = json!({ "accountId": account, "ids": null });
+        if let Some(properties) = properties {
+            arguments["properties"] = json!(properties);
+        }
+        let method = format!("{kind}/get");
+        Ok(got(self.ask(&method, arguments).await?))
+    }
+
+    /// Reads these objects, some at a time and several times in parallel, and hands each part to `sink` in order, until
+    /// it says false. Where the server finds a part too large, it is cut into smaller ones.
+    pub async fn get_each(
+        &self,
+        account: &str,
+        kind: &str,
+        ids: &[String],
+        properties: Option<&[&str]>,
+        mut sink: impl FnMut(Got) -> bool,
+    ) -> Result<()> {
+        let limits = self.limits();
+        // An id has 255 characters at most (section 1.2); the request must hold them all.
+        let size = limits.max_objects_in_get.min(limits.max_size_request / 512).clamp(1, 1000);
+        let width = limits.max_concurrent_requests.min(4);
+        let mut base = json!({ "accountId": account });
+        if let Some(properties) = properties {
+            base["properties"] = json!(properties);
+        }
+        let method = format!("{kind}/get");
+        let parts: Vec<Vec<String>> = ids.chunks(size).map(<[String]>::to_vec).collect();
+        let work = parts.into_iter().map(|part| self.get_part(&method, &base, part));
+        let mut failed = None;
+        in_order(width, work, |part| match part {
+            Ok(part) => sink(part),
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        })
+        .await;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Reads these objects.
+    pub async fn get(&self, account: &str, kind: &str, ids: &[String], properties: Option<&[&str]>) -> Result<Got> {
+        let mut all = Got::default();
+        self.get_each(account, kind, ids, properties, |part| {
+            if all.state.is_empty() {
+                all.state = part.state;
+            }
+            all.list.extend(part.list);
+            all.not_found.extend(part.not_found);
+            true
+        })
+        .await?;
+        Ok(all)
+    }
+
+    async fn get_part(&self, method: &str, base: &Value, ids: Vec<String>) -> Result<Got> {
+        let mut all = Got::default();
+        let mut waiting = vec![ids];
+        while let Some(part) = waiting.pop() {
+            let mut arguments = base.clone();
+            arguments["ids"] = json!(part);
+            match self.ask(method, arguments).await {
+                Ok(answer) => {
+                    let part = got(answer);
+                    if all.state.is_empty() {
+                        all.state = part.state;
+                    }
+                    all.list.extend(part.list);
+                    all.not_found.extend(part.not_found);
+                }
+                Err(error) if error.is_too_much() && part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    waiting.extend([second.to_vec(), first.to_vec()]);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    /// The ids of all objects of a type that pass a filter (`Value::Null`: all of them), page by page.
+    pub async fn query_all(&self, account: &str, kind: &str, filter: &Value) -> Result<Queried> {
+        const ATTEMPTS: usize = 3;
+        let mut last = Queried::default();
+        for attempt in 1..=ATTEMPTS {
+            last = match self.query_pages(account, kind, filter).await {
+                // The id that a page began after is gone (section 5.5).
+                Err(error) if error.is("anchorNotFound") && attempt < ATTEMPTS => continue,
+                pages => pages?,
+            };
+            if last.is_complete {
+                break;
+            }
+            self.log(1, || format!("{kind}/query: something changed while the server named its objects"));
+        }
+        Ok(last)
+    }
+
+    async fn query_pages(&self, account: &str, kind: &str, filter: &Value) -> Result<Queried> {
+        let method = format!("{kind}/query");
+        let limit = self.limits().max_objects_in_get.max(100);
+        let mut ids: Vec<String> = Vec::new();
+        let mut seen = HashSet::new();
+        let (mut state, mut total) = (None, None);
+        let mut is_stable = true;
+        loop {
+            let mut arguments = json!({ "accountId": account, "limit": limit });
+            if !filter.is_null() {
+                arguments["filter"] = filter.clone();
+            }
+            match ids.last() {
+                Some(last) => {
+                    arguments["anchor"] = json!(last);
+                    arguments["anchorOffset"] = json!(1);
+                }
+                None => arguments["calculateTotal"] = json!(true),
+            }
+            let answer = self.ask(&method, arguments).await?;
+            let page_state = answer.get("queryState").and_then(Value::as_str).map(str::to_owned);
+            is_stable &= state.get_or_insert_with(|| page_state.clone()) == &page_state;
+            if ids.is_empty() {
+                total = answer.get("total").and_then(Value::as_u64);
+            }
+            let before = ids.len();
+            let page = answer.get("ids").and_then(Value::as_array);
+            for id in page.into_iter().flatten().filter_map(Value::as_str) {
+                if seen.insert(id.to_owned()) {
+                    ids.push(id.to_owned());
+                }
+            }
+            // A page that names nothing new is the last one, whatever the server's own limit is.
+            let is_all = total.is_some_and(|total| ids.len() as u64 >= total);
+            if ids.len() == before || is_all {
+                break;
+            }
+        }
+        let is_complete = is_stable && total.is_none_or(|total| ids.len() as u64 >= total);
+        Ok(Queried { ids, is_complete })
+    }
+
+    /// What changed since a state, over as many answers as the server makes of it (section 5.2).
+    ///
+    /// A server that cannot tell answers `cannotCalculateChanges`: [`Error::is`].
+    pub async fn changes(&self, account: &str, kind: &str, since: &str) -> Result<Changes> {
+        let method = format!("{kind}/changes");
+        let arguments = self.changes_arguments(account, since);
+        let first = self.ask(&method, arguments).await?;
+        self.changes_after(account, kind, first).await
+    }
+
+    /// The arguments of `/changes`, for those who ask it in a batch of their own.
+    pub fn changes_arguments(&self, account: &str, since: &str) -> Value {
+        let most = self.limits().max_objects_in_get;
+        json!({ "accountId": account, "sinceState": since, "maxChanges": most })
+    }
+
+    /// Goes on after the first answer of `/changes`.
+    pub async fn changes_after(&self, account: &str, kind: &str, first: Object) -> Result<Changes> {
+        /// More changes than this are not worth looking at one by one.
+        const MOST: usize = 2_000_000;
+        let method = format!("{kind}/changes");
+        let mut changes = Changes::default();
+        let mut answer = first;
+        let mut states = HashSet::new();
+        loop {
+            changes.add(&answer);
+            let state = answer.get("newState").and_then(Value::as_str);
+            changes.new_state = state.ok_or_else(|| Error::protocol(format!("{method} without newState")))?.to_owned();
+            if answer.get("hasMoreChanges").and_then(Value::as_bool) != Some(true) {
+                return Ok(changes);
+            }
+            let count = changes.created.len() + changes.updated.len() + changes.destroyed.len();
+            if !states.insert(changes.new_state.clone()) || count > MOST {
+                return Err(Error::Method(MethodError::of(
+                    &method,
+                    &json!({ "type": "cannotCalculateChanges", "description": "there is no end to them" }),
+                )));
+            }
+            answer = self.ask(&method, self.changes_arguments(account, &changes.new_state)).await?;
+        }
+    }
+
+    /// Creates, changes and destroys objects, as many at a time as the server takes. What was done stands in the result
+    /// even if a later part fails.
+    ///
+    /// A line that breaks while the server works leaves open what it has done: it is not asked again, and the error is a
+    /// transient one.
+    pub async fn set(&self, account: &str, kind: &str, request: SetRequest) -> (SetResult, Result<()>) {
+        let method = format!("{kind}/set");
+        let mut result = SetResult::default();
+        let SetRequest { create, update, destroy, arguments } = request;
+        let mut work: Vec<Piece> = Vec::new();
+        work.extend(create.into_iter().map(|(id, value)| Piece::Create(id, value)));
+        work.extend(update.into_iter().map(|(id, value)| Piece::Update(id, value)));
+        work.extend(destroy.into_iter().map(Piece::Destroy));
+        let mut base = arguments;
+        base.insert("accountId".to_owned(), json!(account));
+        let done = self.set_parts(&method, &base, work, &mut result).await;
+        (result, done)
+    }
+
+    /// `Email/import` (RFC 8621 section 4.8) of any number of messages, by creation id.
+    pub async fn import(&self, account: &str, emails: Vec<(String, Value)>) -> (SetResult, Result<()>) {
+        let mut result = SetResult::default();
+        let work = emails.into_iter().map(|(id, value)| Piece::Import(id, value)).collect();
+        let base = Map::from_iter([("accountId".to_owned(), json!(account))]);
+        let done = self.set_parts("Email/import", &base, work, &mut result).await;
+        (result, done)
+    }
+
+    async fn set_parts(&self, method: &str, base: &Object, work: Vec<Piece>, result: &mut SetResult) -> Result<()> {
+        let size = match base.len() {
+            1 => self.limits().max_objects_in_set,
+            _ => work.len().max(1),
+        };
+        let mut waiting: Vec<Vec<Piece>> = work.chunks(size).rev().map(<[Piece]>::to_vec).collect();
+        if waiting.is_empty() && base.len() > 1 {
+            waiting.push(Vec::new());
+        }
+        while let Some(part) = waiting.pop() {
+            let mut request = Request::once();
+            let call = request.call(method, Piece::arguments(base, &part));
+            let answer = match self.call(&request).await {
+                Ok(mut responses) => responses.take(call),
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(answer) => result.add(method, answer),
+                Err(error) if error.is_too_much() && part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    waiting.extend([second.to_vec(), first.to_vec()]);
+                }
+                Err(Error::Method(error)) if part.len() == 1 && error.kind == "requestTooLarge" => {
+                    result.failed.extend(part.iter().map(|piece| (piece.id().to_owned(), error.clone())));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One thing that a set does.
+#[derive(Debug, Clone)]
+enum Piece {
+    Create(String, Value),
+    Update(String, Value),
+    Destroy(String),
+    Import(String, Value),
+}
+
+impl Piece {
+    fn id(&self) -> &str {
+        match self {
+            Piece::Create(id, _) | Piece::Update(id, _) | Piece::Destroy(id) | Piece::Import(id, _) => id,
+        }
+    }
+
+    fn arguments(base: &Object, part: &[Piece]) -> Value {
+        let mut arguments = base.clone();
+        let mut add = |name: &str, id: &str, value: &Value| {
+            let map = arguments.entry(name).or_insert_with(|| json!({}));
+            if let Some(map) = map.as_object_mut() {
+                map.insert(id.to_owned(), value.clone());
+            }
+        };
+        let mut destroy = Vec::new();
+        for piece in part {
+            match piece {
+                Piece::Create(id, value) => add("create", id, value),
+                Piece::Update(id, value) => add("update", id, value),
+                Piece::Import(id, value) => add("emails", id, value),
+                Piece::Destroy(id) => destroy.push(json!(id)),
+            }
+        }
+        if !destroy.is_empty() {
+            arguments.insert("destroy".to_owned(), Value::Array(destroy));
+        }
+        Value::Object(arguments)
+    }
+}
+
+/// Reads the answer of a `/get`.
+pub(super) fn got(mut answer: Object) -> Got {
+    let list = match answer.remove("list") {
+        Some(Value::Array(list)) => list,
+        _ => Vec::new(),
+    };
+    let not_found = answer.get("notFound").and_then(Value::as_array).into_iter().flatten();
+    Got {
+        not_found: not_found.filter_map(Value::as_str).map(str::to_owned).collect(),
+        state: answer.get("state").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        list: list
+            .into_iter()
+            .filter_map(|value| match value {
+                Value::Object(object) => Some(object),
+                _ => None,
+            })
+            .collect(),
+    }
+}
+
+impl From<Object> for Got {
+    fn from(answer: Object) -> Got {
+        got(answer)
+    }
+}

@@ -1,0 +1,382 @@
+//! What is in the account, or what changed in it since the last time.
+
+use super::download::is_small;
+use super::read;
+use crate::error::{Error, Result};
+use crate::model::{Attrs, Container, Entry, Kind, Omission, Outcome};
+use crate::protocol::jmap::{self, Changes, Client, Got, Request};
+use crate::protocol::said;
+use crate::source::{Listing, Unnamed};
+use serde_json::{Map, Value, json};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What the first request asks for.
+pub struct Question {
+    pub client: Client,
+    pub account: String,
+    /// Types whose items are wanted.
+    pub items: Vec<Kind>,
+    /// Types whose containers are wanted.
+    pub containers: Vec<Kind>,
+    /// The state of each type at the end of the last run; empty or missing where there is none.
+    pub cursors: HashMap<Kind, String>,
+}
+
+/// What the first request found out about a type.
+pub struct Look {
+    /// Containers of the items; handed over with the listing.
+    containers: Vec<Container>,
+    /// What did not make sense about them.
+    omissions: Vec<Omission>,
+    what: What,
+}
+
+enum What {
+    /// All objects of a small type, and their state.
+    All(Got),
+    /// The first answer of `/changes`, and the state before.
+    Changes(Map<String, Value>, String),
+    /// No state from before, or one that the server cannot compare with: the state now.
+    Unknown(String),
+}
+
+/// Properties that a listing asks for; `None` for all.
+fn properties(kind: Kind) -> Option<&'static [&'static str]> {
+    match kind {
+        Kind::Email => Some(&["id", "blobId", "receivedAt", "mailboxIds", "keywords", "size"]),
+        Kind::ContactCard => Some(&["id", "addressBookIds"]),
+        Kind::CalendarEvent => Some(&["id", "calendarIds"]),
+        Kind::SieveScript => Some(&["id", "name", "isActive", "blobId"]),
+        Kind::Mailbox => Some(&["id", "name", "parentId", "role", "sortOrder", "isSubscribed"]),
+        Kind::FileNode => Some(&[
+            "id",
+            "parentId",
+            "nodeType",
+            "blobId",
+            "target",
+            "name",
+            "type",
+            "size",
+            "created",
+            "modified",
+            "isSubscribed",
+            "role",
+        ]),
+        _ => None,
+    }
+}
+
+/// The container of a type's items that comes with the first request.
+fn container_of(kind: Kind) -> Option<Kind> {
+    match kind {
+        Kind::Email => Some(Kind::Mailbox),
+        Kind::ContactCard => Some(Kind::AddressBook),
+        Kind::CalendarEvent => Some(Kind::Calendar),
+        _ => None,
+    }
+}
+
+/// Types that come whole, every time.
+fn comes_whole(kind: Kind) -> bool {
+    is_small(kind) || kind == Kind::SieveScript
+}
+
+/// Asks for everything small, and for the states or changes of everything large: one request, if the server takes so
+/// many calls at once.
+///
+/// Also gives containers that come with none of the types whose items are wanted.
+pub async fn begin(question: Question) -> Result<(HashMap<Kind, Result<Look>>, Vec<Container>)> {
+    let Question { client, account, items, containers, cursors } = question;
+    let mut calls: Vec<(Kind, &'static str, Value)> = Vec::new();
+    let all = |kind: Kind| {
+        let mut arguments = json!({ "accountId": account, "ids": null });
+        if let Some(properties) = properties(kind) {
+            arguments["properties"] = json!(properties);
+        }
+        arguments
+    };
+    for kind in &containers {
+        calls.push((*kind, "get", all(*kind)));
+    }
+    for kind in &items {
+        let cursor = cursors.get(kind).filter(|cursor| !cursor.is_empty());
+        calls.push(match cursor {
+            _ if comes_whole(*kind) => (*kind, "get", all(*kind)),
+            Some(cursor) => (*kind, "changes", client.changes_arguments(&account, cursor)),
+            // No objects, but their state (RFC 8620 section 5.1).
+            None => (*kind, "get", json!({ "accountId": account, "ids": [], "properties": ["id"] })),
+        });
+    }
+    let mut answers: HashMap<Kind, jmap::Result<Map<String, Value>>> = HashMap::new();
+    for part in calls.chunks(client.limits().max_calls_in_request) {
+        let mut request = Request::new();
+        let handles: Vec<_> = part
+            .iter()
+            .map(|(kind, verb, arguments)| (*kind, request.call(&format!("{}/{verb}", kind.name()), arguments.clone())))
+            .collect();
+        match client.call(&request).await {
+            Ok(mut responses) => {
+                answers.extend(handles.into_iter().map(|(kind, handle)| (kind, responses.take(handle))));
+            }
+            // Together they may be more than one answer can hold.
+            Err(error) if error.is_too_much() && part.len() > 1 => {
+                for (kind, verb, arguments) in part {
+                    let answer = client.ask(&format!("{}/{verb}", kind.name()), arguments.clone()).await;
+                    answers.insert(*kind, answer);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut looks = HashMap::new();
+    for kind in items {
+        let look = async {
+            let mut look = Look { containers: Vec::new(), omissions: Vec::new(), what: What::Unknown(String::new()) };
+            if let Some(container) = container_of(kind) {
+                let got = take(&mut answers, container)?.into();
+                (look.containers, look.omissions) = read::containers(container, got);
+            }
+            look.what = match take(&mut answers, kind) {
+                Ok(answer) if comes_whole(kind) => What::All(answer.into()),
+                Ok(answer) => match cursors.get(&kind).filter(|cursor| !cursor.is_empty()) {
+                    Some(cursor) => What::Changes(answer, cursor.clone()),
+                    None => What::Unknown(Got::from(answer).state),
+                },
+                Err(error) if forgets(&error) => {
+                    client.log(1, || format!("{error}; listing everything"));
+                    What::Unknown(state(&client, &account, kind).await?)
+                }
+                Err(error) => return Err(Error::from(error)),
+            };
+            Ok(look)
+        };
+        let look = look.await;
+        looks.insert(kind, look);
+    }
+    let mut loose = Vec::new();
+    for kind in containers {
+        if let Some(answer) = answers.remove(&kind) {
+            loose.extend(read::containers(kind, answer.map_err(Error::from)?.into()).0);
+        }
+    }
+    Ok((looks, loose))
+}
+
+fn take(answers: &mut HashMap<Kind, jmap::Result<Map<String, Value>>>, kind: Kind) -> jmap::Result<Map<String, Value>> {
+    answers.remove(&kind).unwrap_or_else(|| Err(jmap::Error::protocol(format!("no answer to {}/get", kind.name()))))
+}
+
+/// True if the server cannot say what changed (RFC 8620 section 5.2), or does not know the method.
+fn forgets(error: &jmap::Error) -> bool {
+    error.is("cannotCalculateChanges") || error.is("unknownMethod") || error.is("tooManyChanges")
+}
+
+async fn state(client: &Client, account: &str, kind: Kind) -> Result<String> {
+    let arguments = json!({ "accountId": account, "ids": [], "properties": ["id"] });
+    Ok(Got::from(client.ask(&format!("{}/get", kind.name()), arguments).await?).state)
+}
+
+/// Lists a type.
+pub async fn list(client: &Client, account: &str, kind: Kind, look: Look) -> Result<Listing> {
+    let Look { containers, omissions, what } = look;
+    let asking = Asking { client, account, kind };
+    let mut listing = match what {
+        What::All(got) => asking.small(got)?,
+        What::Unknown(state) => asking.everything(state).await?,
+        What::Changes(first, before) => {
+            let is_same = first.get("newState").and_then(Value::as_str) == Some(&before)
+                && first.get("hasMoreChanges").and_then(Value::as_bool) != Some(true);
+            if is_same {
+                Listing { unchanged: true, cursor: before, ..Listing::default() }
+            } else {
+                match client.changes_after(account, kind.name(), first).await {
+                    // A file that moved says nothing of the directories above it.
+                    Ok(changes) if kind == Kind::FileNode => asking.everything(changes.new_state).await?,
+                    Ok(changes) => asking.changed(changes).await?,
+                    Err(error) if forgets(&error) => {
+                        client.log(1, || format!("{error}; listing everything"));
+                        asking.everything(state(client, account, kind).await?).await?
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+    };
+    listing.containers.splice(0..0, containers);
+    listing.omissions.extend(omissions);
+    asking.check_parents(&mut listing).await?;
+    Ok(listing)
+}
+
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    client: &'a Client,
+    account: &'a str,
+    kind: Kind,
+}
+
+impl Asking<'_> {
+    /// A type that came whole.
+    fn small(self, got: Got) -> Result<Listing> {
+        let mut listing = Listing { unnamed: Unnamed::Gone, cursor: got.state, ..Listing::default() };
+        let mut seen = HashSet::new();
+        for object in got.list {
+            match read::entry(self.kind, &object, "") {
+                Some(entry) if seen.insert(entry.key.clone()) => listing.entries.push(entry),
+                _ => listing.omissions.push(self.failed("listed twice, or without an id", &object)),
+            }
+        }
+        Ok(listing)
+    }
+
+    /// All objects of a large type. `state` is from before: what changes meanwhile comes with the next run.
+    async fn everything(self, state: String) -> Result<Listing> {
+        let queried = self.client.query_all(self.account, self.kind.name(), &Value::Null).await?;
+        let mut is_complete = queried.is_complete;
+        let mut listing = self.objects(&queried.ids, &state).await?;
+        let mut kept: HashSet<Box<str>> = HashSet::new();
+        for id in std::mem::take(&mut listing.missing) {
+            // Named and not handed over: it may be gone since, or the server may have a fault.
+            is_complete = false;
+            listing.listing.omissions.push(self.failed_id("listed by the server, and not handed over", &id));
+            kept.insert(id.into());
+        }
+        let mut listing = listing.listing;
+        listing.unnamed = match is_complete {
+            true => Unnamed::Gone,
+            // An absent one is not a deleted one.
+            false if queried.is_complete => Unnamed::GoneIf(Box::new(move |key| !kept.contains(key))),
+            false => Unnamed::Kept,
+        };
+        if !queried.is_complete {
+            let name = self.kind.name();
+            self.client.log(0, || {
+                format!("{name}: something changed while the server named its objects; what is gone will be seen the next time")
+            });
+        }
+        listing.cursor = if is_complete { state } else { String::new() };
+        Ok(listing)
+    }
+
+    /// What changed.
+    async fn changed(self, changes: Changes) -> Result<Listing> {
+        let ids: Vec<String> = changes.created.iter().chain(&changes.updated).cloned().collect();
+        let mut found = self.objects(&ids, &changes.new_state).await?;
+        let mut gone = changes.destroyed;
+        for id in std::mem::take(&mut found.missing) {
+            // Destroyed after the changes were told: the next ones will say so, if it is that.
+            found.listing.omissions.push(Omission {
+                kind: self.kind,
+                reason: "vanished meanwhile".to_owned(),
+                position: self.position(&id),
+                outcome: Outcome::Skipped,
+            });
+            gone.remove(&id);
+        }
+        let mut listing = found.listing;
+        listing.unnamed = Unnamed::GoneIf(Box::new(move |key| gone.contains(key)));
+        listing.cursor = changes.new_state;
+        Ok(listing)
+    }
+
+    /// The entries of these objects. `state` is what tells a card or an event from what it was before.
+    async fn objects(self, ids: &[String], state: &str) -> Result<Found> {
+        let mut found = Found::default();
+        let mut asked: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let mut attrs: HashSet<Arc<Attrs>> = HashSet::new();
+        let mut directories = Vec::new();
+        self.client
+            .get_each(self.account, self.kind.name(), ids, properties(self.kind), |part| {
+                for object in part.list {
+                    let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
+                    if !asked.remove(id) {
+                        continue;
+                    }
+                    if self.kind == Kind::FileNode && read::is_directory(&object) {
+                        directories.push(object);
+                        continue;
+                    }
+                    match read::entry(self.kind, &object, state) {
+                        Some(mut entry) => {
+                            // Thousands of messages lie in the same mailbox.
+                            entry.attrs = match attrs.get(&entry.attrs) {
+                                Some(known) => Arc::clone(known),
+                                None => {
+                                    attrs.insert(Arc::clone(&entry.attrs));
+                                    entry.attrs
+                                }
+                            };
+                            found.listing.entries.push(entry);
+                        }
+                        None => {
+                            found.listing.omissions.push(self.failed("described in a way that makes no sense", &object))
+                        }
+                    }
+                }
+                true
+            })
+            .await?;
+        found.missing = asked.into_iter().map(str::to_owned).collect();
+        found.missing.sort_unstable();
+        if self.kind == Kind::FileNode {
+            let got = Got { list: directories, ..Got::default() };
+            let (containers, omissions) = read::containers(Kind::FileNode, got);
+            found.listing.containers = containers;
+            found.listing.omissions.extend(omissions);
+        }
+        Ok(found)
+    }
+
+    /// An item may lie in a container that was made after the containers were asked for. One that lies in what the
+    /// server does not name at all is a failure: what it lay in before stays.
+    async fn check_parents(self, listing: &mut Listing) -> Result<()> {
+        let has_strangers = |listing: &Listing| {
+            let known: HashSet<&str> = listing.containers.iter().map(|container| container.key.as_str()).collect();
+            listing.entries.iter().any(|entry| entry.attrs.parents.iter().any(|parent| !known.contains(&**parent)))
+        };
+        if !has_strangers(listing) {
+            return Ok(());
+        }
+        if let Some(kind) = container_of(self.kind) {
+            let got = self.client.get_all(self.account, kind.name(), properties(kind)).await?;
+            listing.containers = read::containers(kind, got).0;
+        }
+        let known: HashSet<String> = listing.containers.iter().map(|container| container.key.clone()).collect();
+        let (fine, strange): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut listing.entries)
+            .into_iter()
+            .partition(|entry| entry.attrs.parents.iter().all(|parent| known.contains(parent)));
+        listing.entries = fine;
+        for entry in &strange {
+            listing.omissions.push(self.failed_id("lies in something that the server does not name", &entry.key));
+        }
+        if !strange.is_empty() {
+            listing.cursor = String::new();
+            if matches!(listing.unnamed, Unnamed::Gone) {
+                let kept: HashSet<Box<str>> = strange.into_iter().map(|entry| entry.key).collect();
+                listing.unnamed = Unnamed::GoneIf(Box::new(move |key| !kept.contains(key)));
+            }
+        }
+        Ok(())
+    }
+
+    fn position(self, id: &str) -> String {
+        format!("{} {}", self.kind.name(), said(id.as_bytes()))
+    }
+
+    fn failed_id(self, reason: &str, id: &str) -> Omission {
+        let position = self.position(id);
+        Omission { kind: self.kind, reason: reason.to_owned(), position, outcome: Outcome::Failed }
+    }
+
+    fn failed(self, reason: &str, object: &Map<String, Value>) -> Omission {
+        self.failed_id(reason, object.get("id").and_then(Value::as_str).unwrap_or("without an id"))
+    }
+}
+
+/// Entries, and ids that the server did not hand over.
+#[derive(Default)]
+struct Found {
+    listing: Listing,
+    missing: Vec<String>,
+}
