@@ -70,4 +70,5 @@ pub mod mount;
 pub mod protocol;
 pub mod source;
 pub mod sync;
+pub mod target;
 pub mod tree;

@@ -61,7 +61,7 @@ pub struct Done {
 }
 
 /// The types in the order in which they are written: containers before what lies in them (1.x has the same).
-pub const ORDER: [Kind; 10] = [
+pub const ORDER: [Kind; 11] = [
     Kind::Mailbox,
     Kind::AddressBook,
     Kind::Calendar,
@@ -72,6 +72,7 @@ pub const ORDER: [Kind; 10] = [
     Kind::Email,
     Kind::ContactCard,
     Kind::CalendarEvent,
+    Kind::VacationResponse,
 ];
 
 /// Exports a moment of an archive. `agree` sees the plan before anything is done, and ends the run with its error.

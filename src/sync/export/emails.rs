@@ -126,11 +126,6 @@ impl Pairing {
         pairing
     }
 
-    /// True if the email is some message.
-    pub fn is_used(&self, place: usize) -> bool {
-        self.used.contains(&place)
-    }
-
     /// The emails whose headers have to be read to know what they are: those without a Message-ID that the target can
     /// read, and those that have the size of a message that was not found.
     pub fn doubtful(&self, messages: &[Message], remotes: &[RemoteEmail]) -> Vec<usize> {

@@ -37,6 +37,7 @@ fn remote_key(kind: Kind, remote: &Object) -> String {
             identity_key(text(remote, "name"), address.into_iter().find(|it| !it.is_empty()).unwrap_or_default())
         }
         Kind::CalendarEvent => event_key(text(remote, "uid"), remote.get("recurrenceId").and_then(Value::as_str)),
+        Kind::VacationResponse => text(remote, "id").to_owned(),
         _ => text(remote, "uid").to_owned(),
     }
 }

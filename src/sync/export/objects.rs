@@ -188,6 +188,34 @@ pub fn participant(record: &Record, rules: &Rules) -> Wanted {
     }
 }
 
+/// The answer to mail that comes while the user is away (RFC 8621 section 8). There is always one.
+pub fn vacation(record: &Record) -> Wanted {
+    let date = |column: &str| record.text(column).and_then(utc);
+    Wanted {
+        id: record.id,
+        key: VACATION.to_owned(),
+        label: "vacation response".to_owned(),
+        object: object(json!({
+            "isEnabled": flag(record, "is_enabled", false),
+            "fromDate": date("from_date"),
+            "toDate": date("to_date"),
+            "subject": record.text("subject"),
+            "textBody": record.text("text_body"),
+            "htmlBody": record.text("html_body"),
+        })),
+        ..Wanted::default()
+    }
+}
+
+/// True for a vacation response that nobody has written yet.
+pub fn is_blank_vacation(remote: &Object) -> bool {
+    remote.get("isEnabled").and_then(Value::as_bool) != Some(true)
+        && ["subject", "textBody", "htmlBody"].iter().all(|name| remote.get(*name).is_none_or(Value::is_null))
+}
+
+/// The id of the only vacation response (RFC 8621 section 8).
+pub const VACATION: &str = "singleton";
+
 /// A Sieve script (RFC 9661 section 2). Its key is the digest of its bytes.
 pub fn script(record: &Record, digest: String, rules: &Rules) -> Wanted {
     let name = name(record.text("name").unwrap_or_default(), rules.script_name, &format!("script {}", record.id));

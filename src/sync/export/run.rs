@@ -2,7 +2,7 @@
 
 use super::emails::Pairing;
 use super::matching::{DIGEST, levels, pair, text};
-use super::objects::{Wanted, container};
+use super::objects::{Wanted, container, is_blank_vacation};
 use super::report::{Plan, Report};
 use super::stock::{self, Stock, counts};
 use super::supply::Bytes;
@@ -250,9 +250,7 @@ impl<'a> Run<'a> {
                 for (at, one) in work.wanted.iter().enumerate() {
                     match work.found[at] {
                         None => step.create(|| one.label.clone()),
-                        Some(_) if self.options.update && self.difference(kind, at).is_some() => {
-                            step.update(|| one.label.clone());
-                        }
+                        Some(_) if self.patch(kind, at).is_some() => step.update(|| one.label.clone()),
                         Some(_) => step.keep += 1,
                     }
                 }
@@ -270,7 +268,7 @@ impl<'a> Run<'a> {
     pub(super) fn planned(mut self) -> Report {
         for (kind, work) in &self.works {
             for (at, _) in work.wanted.iter().enumerate().filter(|(_, one)| counts(one.id)) {
-                let differs = work.found[at].is_some() && self.options.update && self.difference(*kind, at).is_some();
+                let differs = self.patch(*kind, at).is_some();
                 let account = self.report.types.entry(kind.token()).or_default();
                 match work.found[at] {
                     None => account.created += 1,
@@ -283,7 +281,20 @@ impl<'a> Run<'a> {
         std::mem::take(&mut self.report)
     }
 
-    /// The patch for a matched object.
+    /// What is to be changed at a matched object, as far as the user wants any of it changed.
+    fn patch(&self, kind: Kind, at: usize) -> Option<Object> {
+        let work = self.works.get(&kind)?;
+        let remote = &work.remotes[work.found[at]?];
+        if self.options.update || (kind == Kind::VacationResponse && is_blank_vacation(remote)) {
+            return self.difference(kind, at);
+        }
+        let (property, _) = container(kind).filter(|_| self.options.selection.into.is_some())?;
+        let mut patch = self.difference(kind, at)?;
+        patch.retain(|name, _| name == property);
+        (!patch.is_empty()).then_some(patch)
+    }
+
+    /// The patch that makes a matched object what the archive says.
     fn difference(&self, kind: Kind, at: usize) -> Option<Object> {
         let work = self.works.get(&kind)?;
         let (one, remote) = (&work.wanted[at], &work.remotes[work.found[at]?]);
@@ -512,14 +523,8 @@ impl<'a> Run<'a> {
         for at in &matched {
             let work = &self.works[&kind];
             let id = work.found[*at].map(|place| text(&work.remotes[place], "id").to_owned()).unwrap_or_default();
-            let is_moved = self.options.selection.into.is_some() && container(kind).is_some();
-            match self.difference(kind, *at).filter(|_| self.options.update || is_moved) {
-                Some(mut patch) => {
-                    if !self.options.update {
-                        patch.retain(|name, _| container(kind).is_some_and(|(property, _)| property == name));
-                    }
-                    if patch.is_empty() { self.matched(kind, *at) } else { drop(open.insert(*at, (id, patch))) }
-                }
+            match self.patch(kind, *at) {
+                Some(patch) => drop(open.insert(*at, (id, patch))),
                 None => self.matched(kind, *at),
             }
         }

@@ -258,7 +258,7 @@ impl Reading<'_> {
 
     /// Identities, participant identities and scripts.
     fn plain(&mut self) -> Result<()> {
-        for kind in [Kind::Identity, Kind::ParticipantIdentity, Kind::SieveScript] {
+        for kind in [Kind::Identity, Kind::ParticipantIdentity, Kind::SieveScript, Kind::VacationResponse] {
             if !self.selection.has(kind) {
                 continue;
             }
@@ -270,6 +270,7 @@ impl Reading<'_> {
                 }
                 match kind {
                     Kind::Identity => wanted.push(objects::identity(&record)),
+                    Kind::VacationResponse => wanted.push(objects::vacation(&record)),
                     Kind::ParticipantIdentity => wanted.push(objects::participant(&record, self.rules)),
                     _ => match record.blob.map(|blob| self.reader.blob(blob)) {
                         Some(Ok(blob)) => wanted.push(objects::script(&record, blob.digest.hex(), self.rules)),
@@ -284,6 +285,12 @@ impl Reading<'_> {
             for label in bad {
                 self.report.of(kind).found += 1;
                 self.report.fail(kind, 1, "its bytes are missing in the archive", label);
+            }
+            if kind == Kind::VacationResponse && wanted.len() > 1 {
+                // One of each source; an account has one.
+                let more = wanted.split_off(1);
+                self.report.of(kind).found += more.len() as u64;
+                more.into_iter().for_each(|one| self.report.skip(kind, 1, "an account has one", one.label));
             }
             self.stock.objects.insert(kind, wanted);
         }
