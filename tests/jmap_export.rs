@@ -228,3 +228,431 @@ fn a_whole_account_goes_to_an_empty_one_and_is_the_same_there() {
     // Small messages go together.
     assert!(bench.to.counters().calls("Blob/upload") == 0);
 }
+
+/// What can go wrong while messages are sent: where, when and what.
+fn faults() -> Vec<(&'static str, When, Fault)> {
+    let import = "Email/import";
+    vec![
+        (import, When::First(2), Fault::CutBefore),
+        (import, When::First(2), Fault::CutAfter),
+        (import, When::Nth(2), Fault::CutInBody(20)),
+        (import, When::Nth(1), Fault::Truncated),
+        (import, When::First(2), Fault::Error("serverUnavailable")),
+        (import, When::First(2), Fault::Error("serverFail")),
+        (import, When::Nth(2), Fault::ErrorAfter("serverFail")),
+        (import, When::Nth(1), Fault::ErrorAfter("serverUnavailable")),
+        (import, When::First(2), Fault::Partial),
+        (import, When::Nth(2), Fault::LoseBlobs),
+        (import, When::Nth(1), Fault::Object("blobNotFound", 2)),
+        (import, When::Nth(1), Fault::Object("alreadyExists", 2)),
+        (import, When::First(2), Fault::Object("rateLimit", 3)),
+        (import, When::Nth(2), Fault::Status(503)),
+        (import, When::Nth(1), Fault::StatusLater(429, "1")),
+        ("Mailbox/set", When::Nth(1), Fault::CutAfter),
+        ("Mailbox/set", When::Nth(2), Fault::CutBefore),
+        ("Mailbox/set", When::Nth(1), Fault::Partial),
+        ("Mailbox/set", When::Nth(1), Fault::ErrorAfter("serverFail")),
+        ("Blob/upload", When::Nth(1), Fault::CutAfter),
+        ("Blob/upload", When::Nth(1), Fault::Error("unknownMethod")),
+        ("Blob/upload", When::Nth(1), Fault::Object("tooLarge", 1)),
+        ("Email/query", When::Nth(1), Fault::CutBefore),
+    ]
+}
+
+#[test]
+fn whatever_goes_wrong_every_message_arrives_once() {
+    for (at, when, fault) in faults() {
+        for refuses_duplicates in [true, false] {
+            let limits = Limits { max_objects_in_set: 7, ..Limits::default() };
+            let bench = Bench::new(Options { limits, refuses_duplicates, ..Options::default() });
+            for number in 0..20 {
+                bench.deliver(if number % 2 == 0 { "" } else { ".Work.Deep" }, number, "S");
+            }
+            bench.import_maildir();
+            bench.to.fault(At::Call(at), when, fault.clone());
+            let (summary, said) = bench.export_as(&[], 0);
+            let what = format!("{at} {when:?} {refuses_duplicates}: {summary} {said}");
+            assert!(bench.to.faults_happened() > 0, "{what}");
+            assert_eq!((bench.count("Email"), bench.count("Mailbox")), (20, 3), "{what}");
+            bench.assert_no_duplicates();
+            bench.to.reset_faults();
+            bench.export_again(&[]);
+        }
+    }
+}
+
+#[test]
+fn other_types_arrive_once_too_and_the_account_is_the_same() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let sets = ["AddressBook", "Calendar", "FileNode", "Identity", "SieveScript", "ParticipantIdentity", "ContactCard"];
+    for kind in sets.into_iter().chain(["CalendarEvent"]) {
+        let method: &'static str = Box::leak(format!("{kind}/set").into_boxed_str());
+        for fault in [Fault::CutAfter, Fault::CutBefore, Fault::Partial, Fault::ErrorAfter("serverFail"), Fault::LoseBlobs] {
+            let bench = Bench::new(Options::default());
+            bench.import_from(&from);
+            bench.to.fault(At::Call(method), When::Nth(1), fault);
+            let (summary, said) = bench.export_as(&[], 0);
+            assert!(bench.to.faults_happened() > 0);
+            assert_eq!(bench.portrait(), from.portrait("A1"), "{method}: {summary} {said}");
+        }
+    }
+}
+
+#[test]
+fn narrow_limits_are_kept() {
+    let narrow = Limits {
+        max_size_upload: 20_000_000,
+        max_concurrent_upload: 1,
+        max_size_request: 20_000,
+        max_concurrent_requests: 1,
+        max_calls_in_request: 1,
+        max_objects_in_get: 3,
+        max_objects_in_set: 2,
+    };
+    let from = Server::start(Options::default());
+    fill(&from);
+    for options in [
+        Options { limits: narrow, ..Options::default() },
+        Options { limits: narrow, max_query_limit: Some(4), refuses_all: true, reassigns_blobs: true, ..Options::default() },
+        Options { is_sequential: true, fractions: true, missing_blob_of_import: "blobNotFound", uid_exists: "alreadyExists", ..Options::default() },
+    ] {
+        let reassigns = options.reassigns_blobs;
+        let bench = Bench::new(options);
+        bench.import_from(&from);
+        bench.export(&[]);
+        if !reassigns {
+            assert_eq!(bench.portrait(), from.portrait("A1"));
+        }
+        bench.export_again(&[]);
+        bench.export_again(&["--update"]);
+    }
+}
+
+#[test]
+fn one_message_in_two_folders_is_one_email() {
+    let bench = Bench::new(Options::default());
+    bench.deliver("", 1, "S");
+    bench.deliver(".Work", 1, "F");
+    bench.deliver(".Work", 2, "");
+    bench.import_maildir();
+    let summary = bench.export(&[]);
+    assert_eq!((bench.count("Email"), summary["types"]["email"]["created"].as_u64()), (2, Some(2)), "{summary}");
+    let both = bench.to.objects("A1", "Email").into_values().find(|email| email["mailboxIds"].as_object().expect("a set").len() == 2);
+    assert_eq!(both.expect("in both")["keywords"], json!({ "$flagged": true, "$seen": true }));
+    bench.export_again(&["--update"]);
+}
+
+#[test]
+fn kills_leave_no_duplicates() {
+    let limits = Limits { max_objects_in_set: 3, max_concurrent_requests: 2, ..Limits::default() };
+    let bench = Bench::new(Options { limits, refuses_duplicates: false, ..Options::default() });
+    for number in 0..600 {
+        bench.deliver(["", ".A", ".A.B", ".C"][number as usize % 4], number, "S");
+    }
+    bench.import_maildir();
+    bench.to.fault(At::AnyCall, When::Always, Fault::Slow(Duration::from_millis(25)));
+    let mut dice = common::Dice(7);
+    let mut kills = 0;
+    for _ in 0..50 {
+        let mut child = bench.command(&["--quiet"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        std::thread::sleep(Duration::from_millis(120 + dice.roll() % 250));
+        if child.try_wait().expect("a child").is_none() {
+            kills += 1;
+        }
+        child.kill().expect("a child");
+        child.wait().expect("a child");
+    }
+    bench.to.reset_faults();
+    bench.export(&[]);
+    assert!(kills >= 30, "{kills} kills");
+    assert_eq!((bench.count("Email"), bench.count("Mailbox")), (600, 4));
+    bench.assert_no_duplicates();
+    bench.export_again(&[]);
+}
+
+/// An account on the target beside what the archive has.
+fn strangers(to: &Server) -> Vec<(&'static str, String)> {
+    let mailbox = to.seed("A1", "Mailbox", json!({ "name": "Foreign" }));
+    let child = to.seed("A1", "Mailbox", json!({ "name": "Child", "parentId": mailbox }));
+    let book = to.seed("A1", "AddressBook", json!({ "name": "Foreign" }));
+    let calendar = to.seed("A1", "Calendar", json!({ "name": "Foreign" }));
+    let card = json!({ "@type": "Card", "version": "1.0", "uid": "foreign", "addressBookIds": { &book: true }, "name": { "full": "x" } });
+    let event = json!({ "@type": "Event", "uid": "foreign", "start": "2026-01-01T00:00:00", "calendarIds": { &calendar: true } });
+    let folder = to.seed_file("A1", None, "Foreign", None);
+    vec![
+        ("Email", to.seed_email("A1", &message(900), &[&child], &[], "2026-01-01T00:00:00Z")),
+        ("Email", to.seed_email("A1", b"From: z@z\r\n\r\nforeign", &[&mailbox], &[], "2026-01-01T00:00:00Z")),
+        ("ContactCard", to.seed("A1", "ContactCard", card)),
+        ("CalendarEvent", to.seed("A1", "CalendarEvent", event)),
+        ("Identity", to.seed("A1", "Identity", json!({ "name": "F", "email": "f@example.org" }))),
+        ("ParticipantIdentity", to.seed("A1", "ParticipantIdentity", json!({ "name": "F", "calendarAddress": "mailto:f@example.org" }))),
+        ("SieveScript", to.seed_script("A1", "foreign", b"stop;", false)),
+        ("FileNode", to.seed_file("A1", Some(&folder), "foreign.txt", Some(b"foreign"))),
+        ("FileNode", folder),
+        ("Mailbox", child),
+        ("Mailbox", mailbox),
+        ("AddressBook", book),
+        ("Calendar", calendar),
+    ]
+}
+
+#[test]
+fn prune_removes_what_the_archive_does_not_hold_and_nothing_else() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let bench = Bench::new(Options::default());
+    bench.import_from(&from);
+    let trash = bench.to.seed("A1", "Mailbox", json!({ "name": "Trash", "role": "trash" }));
+    let default = bench.to.seed("A1", "AddressBook", json!({ "name": "Their own", "isDefault": true, "myRights": { "mayRead": true, "mayWrite": true, "mayShare": true, "mayDelete": false } }));
+    let strangers = strangers(&bench.to);
+    bench.export(&[]);
+    // Nobody is there to be asked.
+    let (_, said) = bench.export_as(&["--prune"], 6);
+    assert!(said.contains("--yes"), "{said}");
+    for (flag, value) in [("--path", "mail"), ("--since", "2026-01-01"), ("--until", "2026-01-01"), ("--into", "x")] {
+        bench.export_as(&["--prune", "--yes", flag, value], 1);
+    }
+    let (plan, _) = bench.export_as(&["--prune", "--dry-run"], 0);
+    assert_eq!(plan["plan"]["email"]["remove"], 2, "{plan}");
+    assert_eq!(plan["plan"]["email"]["remove_samples"].as_array().map(Vec::len), Some(2));
+    for (kind, id) in &strangers {
+        assert!(bench.to.object("A1", kind, id).is_some(), "{kind} {id} is gone too early");
+    }
+    let (summary, said) = bench.export_as(&["--prune", "--yes", "--objects", "contactcard"], 0);
+    assert_eq!((summary["types"]["contactcard"]["removed"].as_u64(), bench.count("Email")), (Some(1), 36), "{said}");
+    let summary = bench.export(&["--prune", "--yes"]);
+    for (kind, id) in &strangers {
+        assert!(bench.to.object("A1", kind, id).is_none(), "{kind} {id} is still there: {summary}");
+    }
+    assert!(bench.to.object("A1", "Mailbox", &trash).is_some());
+    let default = bench.to.object("A1", "AddressBook", &default).expect("the default stays");
+    assert_eq!(default["isDefault"], true);
+    bench.export_again(&["--prune", "--yes"]);
+}
+
+#[test]
+fn nothing_is_removed_for_an_archive_that_is_partial_or_damaged() {
+    let bench = Bench::new(Options::default());
+    bench.deliver("", 1, "S");
+    bench.import_maildir();
+    let foreign = bench.to.seed("A1", "Mailbox", json!({ "name": "Foreign" }));
+    let change = |sql: &str| {
+        let conn = rusqlite::Connection::open(bench.archive()).expect("the archive opens");
+        conn.execute_batch(sql).expect("SQL");
+    };
+    for state in ["partial", "interrupted"] {
+        change(&format!("UPDATE snapshots SET state = '{state}'"));
+        let (_, said) = bench.export_as(&["--prune", "--yes"], 9);
+        assert!(said.contains(state), "{said}");
+    }
+    change("UPDATE snapshots SET state = 'complete'; UPDATE emails SET mailbox_ids = '[77]'");
+    bench.export_as(&["--prune", "--yes"], 8);
+    assert!(bench.to.object("A1", "Mailbox", &foreign).is_some());
+    assert_eq!(bench.count("Email"), 0);
+    // Without --prune what there is goes, into a mailbox of its own.
+    bench.export(&[]);
+    let names: Vec<Value> = bench.to.objects("A1", "Mailbox").into_values().map(|it| it["name"].clone()).collect();
+    assert!(names.contains(&json!("(no mailbox)")), "{names:?}");
+    assert_eq!(bench.count("Email"), 1);
+}
+
+#[test]
+fn update_brings_what_is_there_to_the_archives_state() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let bench = Bench::new(Options::default());
+    bench.import_from(&from);
+    bench.export(&[]);
+    let to = &bench.to;
+    let other = to.seed("A1", "Mailbox", json!({ "name": "Other" }));
+    for (at, id) in to.objects("A1", "Email").into_keys().enumerate() {
+        to.change("A1", "Email", &id, |email| match at % 3 {
+            0 => email["keywords"] = json!({ "$flagged": true }),
+            1 => email["mailboxIds"] = json!({ &other: true }),
+            _ => {}
+        });
+    }
+    for kind in ["ContactCard", "CalendarEvent", "Calendar", "AddressBook", "Mailbox", "Identity"] {
+        for id in to.objects("A1", kind).into_keys().filter(|id| *id != other) {
+            to.change("A1", kind, &id, |object| match kind {
+                "ContactCard" => object["nicknames"] = json!({ "n": { "@type": "Nickname", "name": "N" } }),
+                "CalendarEvent" => object["title"] = json!("Other"),
+                "Calendar" => object["color"] = json!("#0000ff"),
+                "AddressBook" => object["description"] = json!("other"),
+                "Mailbox" => object["sortOrder"] = json!(77),
+                _ => object["textSignature"] = json!("other"),
+            });
+        }
+    }
+    let scripts = to.objects("A1", "SieveScript");
+    for (id, script) in scripts {
+        to.change("A1", "SieveScript", &id, |it| it["isActive"] = json!(script["name"] == "old"));
+    }
+    // Nothing is touched that was not asked for.
+    bench.export_again(&[]);
+    let summary = bench.export(&["--update"]);
+    assert!(summary["types"]["email"]["updated"].as_u64() > Some(20), "{summary}");
+    to.remove("A1", "Mailbox", &other);
+    let leave = |lines: Vec<String>| lines.into_iter().map(|line| line.replace("\"sequence\":1,", "")).collect::<Vec<_>>();
+    assert_eq!(leave(bench.portrait()), leave(from.portrait("A1")));
+    bench.export_again(&["--update"]);
+}
+
+#[test]
+fn parts_of_an_archive() {
+    let bench = Bench::new(Options::default());
+    for number in 0..12 {
+        bench.deliver(["", ".Work", ".Work.Deep"][number as usize % 3], number, "S");
+    }
+    bench.import_maildir();
+    let archive = bench.archive();
+    let listed = common::ok(&["ls", archive.to_str().expect("UTF-8"), "mail/Work/cur"]);
+    let one = format!("mail/Work/cur/{}", listed.lines().next().expect("a message"));
+    bench.export_as(&["--path", "mail/Nowhere"], 1);
+    bench.export_as(&["--path", "mail/N*"], 1);
+    let names = || {
+        let mut names: Vec<String> = bench
+            .to
+            .objects("A1", "Mailbox")
+            .into_values()
+            .map(|it| it["name"].as_str().expect("a name").to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    bench.export(&["--path", &one]);
+    assert_eq!((bench.count("Email"), names()), (1, vec!["Work".to_owned()]));
+    let email = bench.to.objects("A1", "Email").into_values().next().expect("an email");
+    assert_eq!((&email["receivedAt"], &email["keywords"]), (&json!("2017-07-14T02:40:01Z"), &json!({ "$seen": true })));
+    bench.export(&["--path", "mail/Work/**"]);
+    assert_eq!((bench.count("Email"), names()), (8, vec!["Deep".to_owned(), "Work".to_owned()]));
+    bench.export(&["--path", "mail/INBOX/cur/1500000000.*", "--path", "text/INBOX/*number 3*"]);
+    assert_eq!(bench.count("Email"), 10);
+    bench.export(&["--since", "2017-07-14T02:40:06Z", "--until", "2017-07-14T02:40:07Z"]);
+    assert_eq!(bench.count("Email"), 11);
+    bench.export(&["--objects", "email"]);
+    assert_eq!((bench.count("Email"), names().len()), (12, 3));
+    bench.export_again(&[]);
+}
+
+#[test]
+fn into_a_new_folder() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let bench = Bench::new(Options::default());
+    bench.import_from(&from);
+    let their_inbox = bench.to.seed("A1", "Mailbox", json!({ "name": "Inbox", "role": "inbox" }));
+    bench.to.seed_email("A1", &message(3), &[&their_inbox], &[], "2026-02-04T08:00:00Z");
+    bench.export(&["--into", "Restored 2026-11"]);
+    let mailboxes = bench.to.objects("A1", "Mailbox");
+    let top = mailboxes.iter().find(|(_, it)| it["name"] == "Restored 2026-11").expect("the folder").0.clone();
+    let below = mailboxes.values().filter(|it| it["parentId"] == json!(top)).count();
+    assert_eq!((below, mailboxes.len()), (3, 6));
+    let there = bench.to.objects("A1", "Email").into_values().find(|it| it["mailboxIds"].get(&their_inbox).is_some());
+    assert_eq!(there.expect("it stays in the inbox")["mailboxIds"].as_object().expect("a set").len(), 2);
+    let books: Vec<Value> = bench.to.objects("A1", "AddressBook").into_values().map(|it| it["name"].clone()).collect();
+    assert!(books.contains(&json!("People (Restored 2026-11)")), "{books:?}");
+    assert!(bench.to.objects("A1", "FileNode").into_values().any(|it| it["name"] == "Restored 2026-11"));
+    bench.export_again(&["--into", "Restored 2026-11"]);
+}
+
+#[test]
+fn what_is_refused_is_named_and_the_rest_goes_on() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let bench = Bench::new(Options {
+        limits: Limits { max_size_upload: 1_000_000, ..Limits::default() },
+        may_send_from: Some(vec!["example.com".to_owned()]),
+        ..Options::default()
+    });
+    from.seed_script("A1", "broken", b"require \"nothing\"; keep;", false);
+    bench.import_from(&from);
+    let (summary, said) = bench.export_as(&[], 5);
+    assert_eq!(summary["types"]["email"]["created"], 33, "{summary}");
+    for part in ["<large@x>", "5242", "forbiddenFrom", "alice@example.org", "broken", "invalidSieve"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!((bench.count("SieveScript"), bench.count("Identity"), bench.count("ContactCard")), (2, 0, 2));
+    // What does not fit is not sent again and again.
+    let full = Bench::new(Options::default());
+    full.import_from(&from);
+    full.to.set_quota("A1", Some(3_000_000));
+    let (summary, said) = full.export_as(&[], 5);
+    assert_eq!(summary["types"]["email"]["failed"]["overQuota"], 1, "{summary}");
+    assert!(said.contains("overQuota") && said.contains("<large@x>"), "{said}");
+    full.to.set_quota("A1", None);
+    full.export_as(&[], 5);
+    assert_eq!(full.count("Email"), 34);
+}
+
+#[test]
+fn accounts_that_have_less() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let bench = Bench::new(Options {
+        accounts: vec![common::jmap::AccountOptions::with("A1", &[MAIL])],
+        ..Options::default()
+    });
+    bench.import_from(&from);
+    let (summary, said) = bench.export_as(&[], 0);
+    assert_eq!((bench.count("Email"), bench.count("ContactCard")), (34, 0), "{summary}");
+    assert!(said.contains("contactcard") && said.contains("left out"), "{said}");
+    assert_eq!(bench.to.counters().calls("Blob/upload"), 0);
+    let with_blobs = Bench::new(Options {
+        accounts: vec![common::jmap::AccountOptions::with("A1", &[MAIL, BLOB, FILENODE])],
+        ..Options::default()
+    });
+    with_blobs.import_from(&from);
+    with_blobs.export(&["--objects", "email"]);
+    let counters = with_blobs.to.counters();
+    let (small, large) = (counters.calls("Blob/upload"), counters.requests(common::jmap::Endpoint::Upload));
+    assert!(small <= 2 && large == 1 && counters.calls("Email/import") <= 3, "{small} {large}");
+}
+
+#[test]
+fn tasks_notes_photos_and_odd_keywords() {
+    let bench = Bench::new(Options::default());
+    let takeout = bench.dir.path().join("Takeout");
+    std::fs::create_dir(&takeout).expect("a directory");
+    let calendar = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTAMP:20260101T000000Z\r\nDTSTART;TZID=Europe/Zurich:20260101T100000\r\nSUMMARY:Tea\r\nX-ODD;X-P=1:v\r\nATTACH;VALUE=BINARY;ENCODING=BASE64;FMTTYPE=text/plain:aGVsbG8=\r\nBEGIN:VALARM\r\nACTION:DISPLAY\r\nTRIGGER:-PT5M\r\nDESCRIPTION:x\r\nEND:VALARM\r\nEND:VEVENT\r\nBEGIN:VTODO\r\nUID:task/1\r\nDTSTAMP:20260101T000000Z\r\nSUMMARY:Do it\r\nEND:VTODO\r\nBEGIN:VJOURNAL\r\nUID:note\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260101T000000Z\r\nSUMMARY:Said\r\nEND:VJOURNAL\r\nEND:VCALENDAR\r\n";
+    std::fs::write(takeout.join("Mine.ics"), calendar).expect("a file");
+    let card = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:c1\r\nFN:Ada\r\nN:L;Ada;;;\r\nX-ODD:1\r\nPHOTO;ENCODING=b;TYPE=PNG:iVBORw0KGgo=\r\nBDAY:1815-12-10\r\nEND:VCARD\r\n";
+    std::fs::write(takeout.join("c.vcf"), card).expect("a file");
+    std::fs::write(takeout.join("odd?.vcf"), "bytes").expect("a file");
+    let archive = bench.archive();
+    common::ok(&["import", "takeout", "--quiet", takeout.to_str().expect("UTF-8"), archive.to_str().expect("UTF-8")]);
+    std::fs::create_dir_all(bench.maildir()).expect("a directory");
+    std::fs::write(bench.maildir().join("dovecot-keywords"), "0 NonJunk\n1 a(b)\n2 \u{fc}\n").expect("a file");
+    bench.deliver("", 1, "Sabc");
+    bench.import_maildir();
+    let (summary, said) = bench.export_as(&[], 0);
+    assert_eq!((bench.count("CalendarEvent"), bench.count("ContactCard")), (1, 1), "{summary} {said}");
+    let email = bench.to.objects("A1", "Email").into_values().next().expect("an email");
+    assert_eq!(email["keywords"], json!({ "$seen": true, "nonjunk": true, "a_b_": true }));
+    assert!(said.contains("a(b)"), "{said}");
+    let files = bench.to.objects("A1", "FileNode");
+    let task = files.iter().find(|(_, it)| it["name"] == "task_1.ics").expect("the task").0;
+    let bytes = String::from_utf8(bench.to.bytes("A1", "FileNode", task).expect("bytes")).expect("UTF-8");
+    assert!(bytes.contains("SUMMARY:Do it") && !bytes.contains("SUMMARY:Tea"), "{bytes}");
+    assert!(files.values().any(|it| it["name"] == "odd_.vcf"), "{files:?}");
+    bench.export_again(&[]);
+    bench.export_again(&["--update"]);
+}
+
+#[test]
+fn corpora_go_to_a_strict_server() {
+    let bench = Bench::new(Options::default());
+    let archive = bench.archive();
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpora");
+    common::run(&["import", "takeout", "--quiet", corpora.to_str().expect("UTF-8"), archive.to_str().expect("UTF-8")]);
+    let output = bench.command(&[]).output().expect("the program starts");
+    let code = output.status.code().unwrap_or(-1);
+    let (summary, said) = judge(output, code);
+    eprintln!("{}", bench.to.take_violations().join("\n"));
+    eprintln!("{said}");
+    for kind in ["email", "contactcard", "calendarevent"] {
+        eprintln!("{kind}: {}", summary["types"][kind]);
+    }
+    assert!(code == 0 || code == 5, "{said}");
+}
