@@ -44,7 +44,7 @@ impl Bench {
         let output = self.output(extra);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{said}");
-        assert!(!said.contains("secret") && !said.contains("YWxpY2U6"), "{said}");
+        assert!(!said.replace("nothing secret", "").contains("secret") && !said.contains("YWxpY2U6"), "{said}");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let summary = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let summary = summary.filter(|line| line["message_type"] == "summary").last();
@@ -868,8 +868,8 @@ fn cyrus() {
     imap.ok("CREATE Work/Deep");
     for number in 0..40_u32 {
         let mailbox = if number % 2 == 0 { "INBOX" } else { "Work/Deep" };
-        let flags = if number % 3 == 0 { "(\\Seen work)" } else { "()" };
-        assert!(imap.append(mailbox, flags, &message(number), false));
+        let flags = if number % 3 == 0 { "(\\Seen work) " } else { "" };
+        assert!(imap.append(mailbox, flags, &message(number), false), "{}", cyrus.log());
     }
     let dir = tempfile::tempdir().expect("a directory");
     let archive = dir.path().join("a.sqlite");

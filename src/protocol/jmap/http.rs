@@ -357,7 +357,8 @@ impl Http {
             return explained.into();
         }
         let what = format!("cannot {doing} {}", shown(url));
-        if error.is_decode() || error.is_builder() {
+        // What cannot be inflated counts as a body that ends early: both are what a broken line looks like.
+        if error.is_builder() {
             let why = said(below(&error).as_bytes());
             return error::Error::new(Fault::Connection, format!("{what}: {why}")).into();
         }
