@@ -9,12 +9,8 @@ use unicode_normalization::UnicodeNormalization;
 /// and for what a server must not be given: `\Recent` and `\Deleted` are not keywords in JMAP.
 pub fn keyword(keyword: &str) -> Option<String> {
     let is_allowed = |c: char| ('!'..='~').contains(&c) && !"(){]%*\"\\".contains(c);
-    let legal: String = keyword
-        .trim()
-        .nfc()
-        .map(|c| if is_allowed(c) { c.to_ascii_lowercase() } else { '_' })
-        .take(255)
-        .collect();
+    let legal: String =
+        keyword.trim().nfc().map(|c| if is_allowed(c) { c.to_ascii_lowercase() } else { '_' }).take(255).collect();
     let is_nothing = legal.chars().all(|c| c == '_') || matches!(legal.as_str(), "$deleted" | "$recent");
     (!is_nothing).then_some(legal)
 }
@@ -140,7 +136,10 @@ mod tests {
     #[test]
     fn names_colours_types_and_zones() {
         assert_eq!(name("Ca\u{0308}fe\n", 255, "x"), "Cäfe");
-        assert_eq!((name("äb", 1, "x"), name("\u{7}", 9, "x"), name("äb", 2, "x")), ("x".into(), "x".into(), "ä".into()));
+        assert_eq!(
+            (name("äb", 1, "x"), name("\u{7}", 9, "x"), name("äb", 2, "x")),
+            ("x".into(), "x".into(), "ä".into())
+        );
         assert_eq!(folded(" INBOX "), "inbox");
         assert_eq!(color("#2E8B57ff").as_deref(), Some("#2E8B57"));
         assert_eq!((color("Red").as_deref(), color("#12"), color("1")), (Some("red"), None, None));

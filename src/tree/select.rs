@@ -50,7 +50,8 @@ impl Tree {
             after = last.cookie;
             for child in page {
                 if *first == "**" {
-                    is_found |= child.sort == Sort::Directory && self.pick_matches(child.node, parts, pattern, picks)?;
+                    is_found |=
+                        child.sort == Sort::Directory && self.pick_matches(child.node, parts, pattern, picks)?;
                 } else if is_like(&child.name, first) && (rest.is_empty() || child.sort == Sort::Directory) {
                     is_found |= self.pick_matches(child.node, rest, pattern, picks)?;
                 }

@@ -7,8 +7,8 @@ pub mod cyrus;
 pub mod dovecot;
 pub mod fake;
 pub mod imap;
-pub mod relay;
 pub mod jmap;
+pub mod relay;
 pub mod servers;
 pub mod v1;
 

@@ -126,7 +126,7 @@ mod tests {
                 assert_eq!(file.stream_position().unwrap(), 0);
                 Ok(Some(file.metadata().unwrap().len()))
             }
-            Ok(Some(Body::Part { .. })) => unreachable!(),
+            Ok(Some(Body::Part { .. } | Body::Absent)) => unreachable!(),
             Err(Trouble::TooLarge(reason)) => Err(reason),
             Err(_) => Err("io".to_owned()),
         }

@@ -120,8 +120,7 @@ impl Pairing {
             RemoteKey::Ids(ids) => Key::of_ids(ids.iter().map(String::as_str)),
             RemoteKey::Nothing => None,
         });
-        let mut pairing =
-            Pairing { found: vec![None; messages.len()], used: HashSet::new(), keys: keys.collect() };
+        let mut pairing = Pairing { found: vec![None; messages.len()], used: HashSet::new(), keys: keys.collect() };
         pairing.by_key(messages, remotes, other_size);
         pairing
     }
@@ -277,7 +276,8 @@ mod tests {
 
     #[test]
     fn the_right_one_of_several_with_one_id() {
-        let ours = [message(r#""a""#, 1, 10, &[], &[]), message(r#""a""#, 2, 20, &[], &[]), message(r#""b""#, 3, 5, &[], &[])];
+        let ours =
+            [message(r#""a""#, 1, 10, &[], &[]), message(r#""a""#, 2, 20, &[], &[]), message(r#""b""#, 3, 5, &[], &[])];
         assert_eq!(pair(&ours, &[remote("x", "<A>", 20)]), [None, Some(0), None]);
         // The server made CRLF of bare LF, and was stopped after the second.
         assert_eq!(pair(&ours, &[remote("x", "a", 27)]), [None, Some(0), None]);

@@ -62,8 +62,7 @@ impl Run<'_> {
             return Ok(HashMap::new());
         }
         let ids: Vec<String> = places.iter().map(|place| remotes[*place].id.clone()).collect();
-        let places: HashMap<&str, usize> =
-            places.iter().map(|place| (remotes[*place].id.as_str(), *place)).collect();
+        let places: HashMap<&str, usize> = places.iter().map(|place| (remotes[*place].id.as_str(), *place)).collect();
         let headers = self.target.headers(&ids)?;
         Ok(headers.into_iter().filter_map(|(id, header)| Some((*places.get(id.as_str())?, header))).collect())
     }
@@ -235,7 +234,11 @@ impl Run<'_> {
     }
 
     /// Finds open messages at the target after all.
-    fn recognise(&mut self, open: &mut BTreeMap<usize, Option<String>>, reasons: &BTreeMap<usize, String>) -> Result<()> {
+    fn recognise(
+        &mut self,
+        open: &mut BTreeMap<usize, Option<String>>,
+        reasons: &BTreeMap<usize, String>,
+    ) -> Result<()> {
         let known: HashSet<String> = self
             .mail
             .pairing
@@ -336,9 +339,10 @@ impl Run<'_> {
             let before = open.len();
             let mut changes = open.clone().into_iter().map(|(at, (id, patch))| (at, Change::Update(id, patch)));
             let mut outcomes = Vec::new();
-            let written = self.target.write(Kind::Email, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
-                outcomes.push((at, outcome));
-            });
+            let written =
+                self.target.write(Kind::Email, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
+                    outcomes.push((at, outcome));
+                });
             for (at, outcome) in outcomes {
                 match outcome {
                     Outcome::Done(..) => {

@@ -124,7 +124,8 @@ pub fn address_book(record: &Record) -> Wanted {
 /// A calendar (draft-ietf-jmap-calendars section 4).
 pub fn calendar(record: &Record) -> Wanted {
     let name = name(record.text("name").unwrap_or_default(), COLLECTION_NAME, "Calendar");
-    let availability = record.text("include_in_availability").filter(|word| ["all", "attending", "none"].contains(word));
+    let availability =
+        record.text("include_in_availability").filter(|word| ["all", "attending", "none"].contains(word));
     Wanted {
         id: record.id,
         key: folded(&name),
@@ -172,7 +173,8 @@ pub fn identity_key(name: &str, email: &str) -> String {
 
 /// A participant identity (draft-ietf-jmap-calendars section 3), in the words of this or the former draft.
 pub fn participant(record: &Record, rules: &Rules) -> Wanted {
-    let (name, address) = (record.text("name").unwrap_or_default(), record.text("calendar_address").unwrap_or_default());
+    let (name, address) =
+        (record.text("name").unwrap_or_default(), record.text("calendar_address").unwrap_or_default());
     let mut object = object(json!({ "name": name, rules.calendar_address: address }));
     if rules.calendar_address == "scheduleId" {
         let method = if address.starts_with("mailto:") { "imip" } else { "other" };
@@ -310,8 +312,31 @@ pub fn event(record: &Record, containers: Vec<Id>) -> Option<Wanted> {
         data.insert("useDefaultAlerts".to_owned(), json!(true));
     }
     dates(&mut data);
+    let remark = without_nonsense(&mut data);
     let key = event_key(&uid, data.get("recurrenceId").and_then(Value::as_str));
-    Some(Wanted { id: record.id, containers, key, label: uid, object: data, ..Wanted::default() })
+    Some(Wanted { id: record.id, containers, key, label: uid, object: data, remark, ..Wanted::default() })
+}
+
+/// iCalendar knows negative durations and alarms without a trigger of any use; RFC 8984 sections 1.4.6 and 4.5.2 do not.
+fn without_nonsense(data: &mut Object) -> Option<String> {
+    let mut left_out = Vec::new();
+    if text_of(data, "duration").is_some_and(|duration| !duration.starts_with('P')) {
+        data.shift_remove("duration");
+        left_out.push("its negative duration");
+    }
+    if let Some(Value::Object(alerts)) = data.get_mut("alerts") {
+        let before = alerts.len();
+        alerts.retain(|_, alert| alert.get("trigger").is_some_and(Value::is_object));
+        if alerts.len() < before {
+            left_out.push("alarms without a trigger");
+        }
+    }
+    (!left_out.is_empty()).then(|| format!("without {}", left_out.join(" and ")))
+}
+
+/// A text property.
+pub fn text_of<'o>(object: &'o Object, name: &str) -> Option<&'o str> {
+    object.get(name).and_then(Value::as_str)
 }
 
 /// What events are recognised by: instances without a master share a uid.

@@ -13,7 +13,8 @@ pub fn candidates(kind: Kind, remotes: &[Object], found: &[Option<usize>]) -> Ve
     let used: HashSet<usize> = found.iter().flatten().copied().collect();
     let places: HashMap<&str, usize> =
         remotes.iter().enumerate().map(|(place, remote)| (text(remote, "id"), place)).collect();
-    let parent = |place: usize| remotes[place].get("parentId").and_then(Value::as_str).and_then(|id| places.get(id).copied());
+    let parent =
+        |place: usize| remotes[place].get("parentId").and_then(Value::as_str).and_then(|id| places.get(id).copied());
     let mut stays: HashSet<usize> = HashSet::new();
     for (place, remote) in remotes.iter().enumerate() {
         if used.contains(&place) || is_protected(kind, remote) {
@@ -36,7 +37,8 @@ pub fn candidates(kind: Kind, remotes: &[Object], found: &[Option<usize>]) -> Ve
 
 fn is_protected(kind: Kind, remote: &Object) -> bool {
     let flag = |name: &str| remote.get(name).and_then(Value::as_bool);
-    let may_not = remote.get("myRights").and_then(|rights| rights.get("mayDelete")).and_then(Value::as_bool) == Some(false);
+    let may_not =
+        remote.get("myRights").and_then(|rights| rights.get("mayDelete")).and_then(Value::as_bool) == Some(false);
     let has_role = matches!(kind, Kind::Mailbox | Kind::FileNode) && !text(remote, "role").is_empty();
     may_not
         || has_role
@@ -68,7 +70,8 @@ mod tests {
         assert_eq!(candidates(Kind::Mailbox, &remotes, &[]), [[2, 7], [1, 6]]);
         assert_eq!(candidates(Kind::Mailbox, &remotes, &[None, Some(7)]), [[2], [1]]);
         let books = [json!({"id": "a", "isDefault": true}), json!({"id": "b", "isDefault": false})];
-        let books: Vec<Object> = books.into_iter().map(|value| value.as_object().cloned().expect("an object")).collect();
+        let books: Vec<Object> =
+            books.into_iter().map(|value| value.as_object().cloned().expect("an object")).collect();
         assert_eq!(candidates(Kind::AddressBook, &books, &[]), [[1]]);
         let scripts = json!({"id": "a", "isActive": true}).as_object().cloned().expect("an object");
         assert!(candidates(Kind::SieveScript, &[scripts], &[]).is_empty());

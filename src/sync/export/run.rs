@@ -364,9 +364,10 @@ impl<'a> Run<'a> {
                 let mut open: BTreeSet<usize> = ready.iter().map(|(at, _)| *at).collect();
                 let mut changes = ready.into_iter().map(|(at, object)| (at, Change::Create(object)));
                 let mut outcomes = Vec::new();
-                let written = self.target.write(kind, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
-                    outcomes.push((at, outcome));
-                });
+                let written =
+                    self.target.write(kind, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
+                        outcomes.push((at, outcome));
+                    });
                 for (at, outcome) in outcomes {
                     if let Some(reason) = self.created(kind, at, outcome) {
                         reasons.insert(at, reason);

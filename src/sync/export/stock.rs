@@ -216,6 +216,14 @@ impl Reading<'_> {
                     _ => objects::event(&record, containers.clone()),
                 };
                 match made {
+                    // draft-ietf-jmap-calendars section 5 wants a start.
+                    Some(made)
+                        if kind == Kind::CalendarEvent
+                            && data_type == "Event"
+                            && objects::text_of(&made.object, "start").is_none() =>
+                    {
+                        odd.push((record.id, made.label, "Event".to_owned(), containers[0]));
+                    }
                     Some(made) if kind == Kind::CalendarEvent && data_type != "Event" => {
                         odd.push((record.id, made.label, data_type.to_owned(), containers[0]));
                     }
@@ -227,8 +235,12 @@ impl Reading<'_> {
             for (row, label, data_type, calendar) in odd {
                 match data_type.as_str() {
                     "" => self.report.fail(kind, 1, "its JSON cannot be read", label),
-                    "Task" | "Note" if has_files => {
-                        let what = if data_type == "Task" { "a task, kept as a file" } else { "a note, kept as a file" };
+                    "Task" | "Note" | "Event" if has_files => {
+                        let what = match data_type.as_str() {
+                            "Task" => "a task, kept as a file",
+                            "Note" => "a note, kept as a file",
+                            _ => "an event without a start, kept as a file",
+                        };
                         *self.report.of(kind).skipped.entry(what.to_owned()).or_default() += 1;
                         tasks.push((row, label, calendar));
                     }
@@ -238,9 +250,34 @@ impl Reading<'_> {
                     }
                 }
             }
+            let wanted = self.joined(kind, wanted);
             self.stock.objects.insert(kind, wanted);
         }
         Ok(tasks)
+    }
+
+    /// An account has one event of a uid (draft-ietf-jmap-calendars section 5.1): further rows give it their calendars.
+    fn joined(&mut self, kind: Kind, wanted: Vec<Wanted>) -> Vec<Wanted> {
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut joined: Vec<Wanted> = Vec::new();
+        for one in wanted {
+            let Some(place) = places.get(&one.key) else {
+                places.insert(one.key.clone(), joined.len());
+                joined.push(one);
+                continue;
+            };
+            let first = &mut joined[*place];
+            let is_same = first.object == one.object;
+            first.containers.extend(one.containers);
+            first.containers.sort_unstable();
+            first.containers.dedup();
+            self.report.of(kind).found += 1;
+            match is_same {
+                true => self.report.skip(kind, 1, "the same object as another row", one.label),
+                false => self.report.fail(kind, 1, "another object has its uid, and an account has one", one.label),
+            }
+        }
+        joined
     }
 
     /// An event counts from its start on; a series that began earlier may go on.

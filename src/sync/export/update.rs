@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// Properties of cards and events that a server sets or that never change (RFC 9610 section 3, RFC 8984 section 4.1,
 /// draft-ietf-jmap-calendars section 5): no reason to change an object, and nothing to take away.
-const SERVERS: [&str; 19] = [
+const SERVERS: [&str; 20] = [
     "id",
     "uid",
     "@type",
@@ -27,6 +27,8 @@ const SERVERS: [&str; 19] = [
     "scheduleUpdated",
     "blobId",
     "myRights",
+    // Only shown to those who ask for it.
+    "iCalendar",
 ];
 
 /// What stands in an event that does not say otherwise (RFC 8984 sections 4 and 5.1).
@@ -120,13 +122,15 @@ mod tests {
 
     #[test]
     fn what_is_the_same_is_left_alone() {
-        let ours = json!({"@type": "Event", "uid": "a", "title": "x", "alerts": {"1": {"trigger": {"offset": "-PT5M"}}}});
+        let ours =
+            json!({"@type": "Event", "uid": "a", "title": "x", "alerts": {"1": {"trigger": {"offset": "-PT5M"}}}});
         let theirs = json!({"id": "e", "@type": "Event", "uid": "a", "title": "x", "updated": "2026-01-01T00:00:00Z",
             "status": "confirmed", "description": "", "isOrigin": true, "timeZone": null,
             "alerts": {"1": {"@type": "Alert", "trigger": {"@type": "OffsetTrigger", "offset": "-PT5M"}, "action": null}}});
         assert_eq!(patched(Kind::CalendarEvent, ours, theirs), None);
         let ours = json!({"media": {"a": {"kind": "photo", "@blob": 3, "mediaType": "image/png"}}});
-        let theirs = json!({"media": {"a": {"@type": "Media", "kind": "photo", "blobId": "b", "mediaType": "image/png"}}});
+        let theirs =
+            json!({"media": {"a": {"@type": "Media", "kind": "photo", "blobId": "b", "mediaType": "image/png"}}});
         assert_eq!(patched(Kind::ContactCard, ours, theirs), None);
     }
 
