@@ -8,7 +8,7 @@ use super::pipeline;
 use super::recognise::Recognition;
 use super::report::Report;
 use super::store::{Dying, Fate, Place, Store};
-use super::survey::{Survey, survey};
+use super::survey::{Survey, Work, survey};
 use crate::archive::{Ledger, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Entry, Kind, Omission, Outcome};
@@ -291,7 +291,9 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
     if !additive && survey.report.scopes_failed.is_empty() {
         if survey.hidden.is_empty() && survey.report.failed() == 0 {
             // What 1.x had imported and this source, looked at as a whole, does not name. What failed may be one of them.
-            let listed: HashSet<Kind> = survey.works.iter().map(|work| work.scope.kind).collect();
+            // A type of a JMAP account that was not listed as a whole has no state to go on from.
+            let is_whole = |work: &&Work| ident.kind != "jmap" || !work.cursor.is_empty();
+            let listed: HashSet<Kind> = survey.works.iter().filter(is_whole).map(|work| work.scope.kind).collect();
             for (kind, id) in store.writer.left_by_1x(ident)? {
                 match kind {
                     // A type that was not looked at.

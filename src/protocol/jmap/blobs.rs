@@ -94,6 +94,7 @@ impl Client {
             },
             sent: Some(Arc::clone(&sent)),
             is_once: false,
+            is_hasty: false,
         };
         self.http()
             .ask(&ask, async |mut response: Response, url: Url| {
@@ -126,6 +127,7 @@ impl Client {
             with: &|builder| builder.header(ACCEPT_ENCODING, "identity"),
             sent: None,
             is_once: false,
+            is_hasty: false,
         };
         self.http().ask(&ask, async |response: Response, url: Url| self.receive(response, &url, size).await).await
     }

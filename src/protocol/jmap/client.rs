@@ -189,6 +189,7 @@ impl Client {
             },
             sent: None,
             is_once: request.is_once(),
+            is_hasty: request.is_hasty(),
         };
         self.http()
             .ask(&ask, async |mut response: Response, url| {
@@ -227,7 +228,7 @@ impl Client {
                 }
             }),
             Which::Name(name) => {
-                if let Some(account) = session.account_named(name) {
+                if let Some(account) = session.account_named(name, self.http().user()) {
                     return Ok(account.clone());
                 }
                 let names: Vec<String> =
@@ -363,6 +364,7 @@ async fn session_at(http: &Http, place: &Url) -> Result<Session> {
         with: &|builder| builder.header(ACCEPT, "application/json"),
         sent: None,
         is_once: false,
+        is_hasty: false,
     };
     http.ask(&ask, async |mut response: Response, url: Url| {
         let body = http.body(&mut response, &url, SESSION_MAX).await?;

@@ -21,6 +21,9 @@ use zeroize::Zeroizing;
 /// Waits that are longer than this are announced.
 const ANNOUNCED: Duration = Duration::from_secs(10);
 
+/// How often a hasty request is sent again after the line broke.
+const HASTY: u32 = 2;
+
 /// The most bytes that are read of an answer that says why something failed.
 const PROBLEM_MAX: usize = 64 << 10;
 
@@ -54,6 +57,8 @@ pub(super) struct Ask<'a> {
     pub sent: Option<Arc<AtomicU64>>,
     /// Must not be sent again where the server may have done it.
     pub is_once: bool,
+    /// Given up soon when the server breaks off.
+    pub is_hasty: bool,
 }
 
 /// Why an attempt failed.
@@ -110,6 +115,11 @@ impl Http {
         })
     }
 
+    /// The login name.
+    pub fn user(&self) -> &str {
+        self.credentials.user()
+    }
+
     /// Says what goes on; the text is made only if somebody listens. Whoever calls it leaves secrets out.
     pub fn log(&self, level: u8, text: impl FnOnce() -> String) {
         if let Some(log) = &self.log {
@@ -154,7 +164,7 @@ impl Http {
     /// answer; if the line breaks meanwhile, everything begins again.
     pub async fn ask<T>(&self, ask: &Ask<'_>, mut read: impl AsyncFnMut(Response, Url) -> Result<T>) -> Result<T> {
         let mut backoff = Backoff::new(self.max_retries);
-        let mut renewals = 0;
+        let (mut renewals, mut cuts) = (0, 0);
         loop {
             self.wait_pause().await;
             let failed = match self.attempt(ask, &mut renewals).await {
@@ -171,7 +181,8 @@ impl Http {
                 Error::Line(error) => error,
                 other => return Err(other),
             };
-            if ask.is_once && !is_undone {
+            cuts += u32::from(!is_undone);
+            if !is_undone && (ask.is_once || (ask.is_hasty && cuts > HASTY)) {
                 return Err(error.into());
             }
             if error.is_transient() {

@@ -14,6 +14,7 @@ pub struct Handle(usize);
 pub struct Request {
     calls: Vec<(String, Value)>,
     is_once: bool,
+    is_hasty: bool,
 }
 
 impl Request {
@@ -26,6 +27,16 @@ impl Request {
     /// what became of it.
     pub fn once() -> Request {
         Request { is_once: true, ..Request::default() }
+    }
+
+    /// The same request, given up soon when the server breaks off instead of answering: perhaps it cannot bear one of the
+    /// calls. A server that asks to wait is waited for as ever.
+    pub fn hasty(self) -> Request {
+        Request { is_hasty: true, ..self }
+    }
+
+    pub(super) fn is_hasty(&self) -> bool {
+        self.is_hasty
     }
 
     /// Adds a call, e.g. `Email/get` with an object of arguments.

@@ -137,20 +137,22 @@ impl Session {
         self.accounts.iter().find(|account| account.id == id)
     }
 
-    /// The account with this name: exactly, else whatever the case of its letters, if there is only one. A login name
-    /// is the name of the account that it is primary for.
-    pub(super) fn account_named(&self, name: &str) -> Option<&AccountInfo> {
-        let exact = self.accounts.iter().find(|account| account.name == name);
-        exact
-            .or_else(|| {
-                let same = |account: &&AccountInfo| account.name.to_lowercase() == name.to_lowercase();
-                let mut found = self.accounts.iter().filter(same);
-                found.next().filter(|_| found.next().is_none())
-            })
-            .or_else(|| {
-                let is_login = self.username.to_lowercase() == name.to_lowercase();
-                self.primary_accounts.get(MAIL).filter(|_| is_login).and_then(|id| self.account(id))
-            })
+    /// The account with this name: exactly, else whatever the case of its letters, if there is only one. The name of the
+    /// user who logs in, as he wrote it (`login`) or as the server calls him, is that of his primary account.
+    pub(super) fn account_named(&self, name: &str, login: &str) -> Option<&AccountInfo> {
+        let same = |one: &str| one.to_lowercase() == name.to_lowercase();
+        if let Some(exact) = self.accounts.iter().find(|account| account.name == name) {
+            return Some(exact);
+        }
+        let mut similar = self.accounts.iter().filter(|account| same(&account.name));
+        if let Some(only) = similar.next().filter(|_| similar.next().is_none()) {
+            return Some(only);
+        }
+        if !same(&self.username) && !same(login) {
+            return None;
+        }
+        let primary = self.primary_accounts.get(MAIL).or_else(|| self.primary_accounts.values().next());
+        primary.and_then(|id| self.account(id))
     }
 }
 
@@ -191,10 +193,10 @@ mod tests {
             "primaryAccounts": { MAIL: "a", "x": 3 },
         }))
         .expect("a session");
-        let id = |name: &str| read.account_named(name).map(|account| account.id.as_str());
+        let id = |name: &str| read.account_named(name, "al@example.org").map(|account| account.id.as_str());
         assert_eq!(
-            (id("alice@example.org"), id("bob"), id("alice"), id("carol")),
-            (Some("a"), Some("b"), Some("a"), None)
+            (id("alice@example.org"), id("bob"), id("alice"), id("AL@example.org"), id("carol")),
+            (Some("a"), Some("b"), Some("a"), Some("a"), None)
         );
         for broken in [json!({}), json!([]), json!({ "apiUrl": 1, "accounts": {}, "capabilities": {} }), json!("x")] {
             assert!(!Session::is_one(&broken));

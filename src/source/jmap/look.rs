@@ -37,6 +37,8 @@ enum What {
     All(Got),
     /// The first answer of `/changes`, and the state before.
     Changes(Map<String, Value>, String),
+    /// The server does not have the type for this account after all.
+    Unsupported,
     /// No state from before, or one that the server cannot compare with: the state now.
     Unknown(String),
 }
@@ -110,21 +112,20 @@ pub async fn begin(question: Question) -> Result<(HashMap<Kind, Result<Look>>, V
     }
     let mut answers: HashMap<Kind, jmap::Result<Map<String, Value>>> = HashMap::new();
     for part in calls.chunks(client.limits().max_calls_in_request) {
-        let mut request = Request::new();
+        let mut request = Request::new().hasty();
         let handles: Vec<_> = part
             .iter()
             .map(|(kind, verb, arguments)| (*kind, request.call(&format!("{}/{verb}", kind.name()), arguments.clone())))
             .collect();
+        let is_alone = part.len() == 1;
         match client.call(&request).await {
             Ok(mut responses) => {
                 answers.extend(handles.into_iter().map(|(kind, handle)| (kind, responses.take(handle))));
             }
-            // Together they may be more than one answer can hold.
-            Err(error) if error.is_too_much() && part.len() > 1 => {
-                for (kind, verb, arguments) in part {
-                    let answer = client.ask(&format!("{}/{verb}", kind.name()), arguments.clone()).await;
-                    answers.insert(*kind, answer);
-                }
+            // Together they may be more than one answer can hold, or one of them is what the server breaks off at.
+            Err(error) if !is_alone && (error.is_too_much() || is_cut(&error)) => {
+                client.log(1, || format!("{error}; asking one by one"));
+                one_by_one(&client, part, &mut answers).await?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -143,6 +144,10 @@ pub async fn begin(question: Question) -> Result<(HashMap<Kind, Result<Look>>, V
                     Some(cursor) => What::Changes(answer, cursor.clone()),
                     None => What::Unknown(Got::from(answer).state),
                 },
+                Err(error) if is_unsupported(&error, &cursors, kind) => {
+                    client.log(0, || format!("the server has nothing of the type {} for this account", kind.token()));
+                    What::Unsupported
+                }
                 Err(error) if forgets(&error) => {
                     client.log(1, || format!("{error}; listing everything"));
                     What::Unknown(state(&client, &account, kind).await?)
@@ -167,6 +172,43 @@ fn take(answers: &mut HashMap<Kind, jmap::Result<Map<String, Value>>>, kind: Kin
     answers.remove(&kind).unwrap_or_else(|| Err(jmap::Error::protocol(format!("no answer to {}/get", kind.name()))))
 }
 
+/// True if the line broke instead of an answer.
+fn is_cut(error: &jmap::Error) -> bool {
+    matches!(error, jmap::Error::Line(error) if error.is_transient())
+}
+
+/// Asks each on its own, so that one that the server cannot bear leaves the others alone.
+async fn one_by_one(
+    client: &Client,
+    calls: &[(Kind, &'static str, Value)],
+    answers: &mut HashMap<Kind, jmap::Result<Map<String, Value>>>,
+) -> Result<()> {
+    let mut has_answered = false;
+    for (kind, verb, arguments) in calls {
+        let method = format!("{}/{verb}", kind.name());
+        let mut request = if has_answered { Request::new().hasty() } else { Request::new() };
+        let call = request.call(&method, arguments.clone());
+        let answer = match client.call(&request).await {
+            Ok(mut responses) => responses.take(call),
+            Err(error) if has_answered && is_cut(&error) => {
+                Err(jmap::Error::protocol(format!("it breaks off when it is asked for {method}")))
+            }
+            Err(error) if is_cut(&error) => return Err(error.into()),
+            Err(error) => Err(error),
+        };
+        has_answered = true;
+        answers.insert(*kind, answer);
+    }
+    Ok(())
+}
+
+/// True if the account does not have the type, whatever its capabilities say (RFC 8620 section 3.6.2). A method that is
+/// unknown says so only where there was never an answer to it: `/changes` may be missing alone.
+fn is_unsupported(error: &jmap::Error, cursors: &HashMap<Kind, String>, kind: Kind) -> bool {
+    let has_cursor = cursors.get(&kind).is_some_and(|cursor| !cursor.is_empty());
+    error.is("accountNotSupportedByMethod") || (error.is("unknownMethod") && !has_cursor)
+}
+
 /// True if the server cannot say what changed (RFC 8620 section 5.2), or does not know the method.
 fn forgets(error: &jmap::Error) -> bool {
     error.is("cannotCalculateChanges") || error.is("unknownMethod") || error.is("tooManyChanges")
@@ -183,6 +225,8 @@ pub async fn list(client: &Client, account: &str, kind: Kind, look: Look) -> Res
     let asking = Asking { client, account, kind };
     let mut listing = match what {
         What::All(got) => asking.small(got)?,
+        // What is known of it stays as it is.
+        What::Unsupported => return Ok(Listing { unchanged: true, containers, omissions, ..Listing::default() }),
         What::Unknown(state) => asking.everything(state).await?,
         What::Changes(first, before) => {
             let is_same = first.get("newState").and_then(Value::as_str) == Some(&before)
