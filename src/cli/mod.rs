@@ -60,7 +60,7 @@ enum Command {
     #[command(subcommand)]
     Import(Box<import::Source>),
     /// Export an archive, or a part of it, into an account on a server (JMAP); what is there already is not sent again
-    Export(export::Export),
+    Export(Box<export::Export>),
     /// Show what an archive holds: counts per type, blobs, snapshots; or all objects of one type
     Inspect(inspect::Inspect),
     /// List the snapshots of an archive

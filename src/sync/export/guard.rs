@@ -24,9 +24,9 @@ pub fn check(reader: &Reader, moment: Moment, selection: &Selection) -> Result<(
         )
         .hint("import once more with this version, or leave --prune out"));
     };
-    let mut newest: HashMap<(Option<String>, Option<String>, Option<String>), (i64, String)> = HashMap::new();
+    let mut newest: HashMap<[Option<String>; 3], (i64, String)> = HashMap::new();
     for snapshot in reader.snapshots()?.into_iter().filter(|snapshot| snapshot.id <= at) {
-        let source = (snapshot.source_kind, snapshot.source_url, snapshot.account);
+        let source = [snapshot.source_kind, snapshot.source_url, snapshot.account];
         newest.insert(source, (snapshot.id, snapshot.state));
     }
     if let Some((id, state)) = newest.values().filter(|(_, state)| state != "complete").min() {

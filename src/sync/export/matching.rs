@@ -52,14 +52,17 @@ fn flat(wanted: &[Wanted], keys: impl Iterator<Item = String>) -> Vec<Option<usi
     wanted.iter().map(|one| places.get_mut(&one.key).and_then(Vec::pop)).collect()
 }
 
+/// Says whether an object of the archive and one of the target are the same.
+type Rule<'r> = &'r dyn Fn(&Wanted, &Object) -> bool;
+
 /// Scripts: by content, preferably under their name; the others by name.
 fn scripts(wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
     let mut found = vec![None; wanted.len()];
     let mut used = HashSet::new();
     let same_name = |one: &Wanted, remote: &Object| one.label == text(remote, "name");
     let same_bytes = |one: &Wanted, remote: &Object| one.key == text(remote, DIGEST);
-    let rules: [&dyn Fn(&Wanted, &Object) -> bool; 3] =
-        [&|one, remote| same_name(one, remote) && same_bytes(one, remote), &same_bytes, &same_name];
+    let same_both = |one: &Wanted, remote: &Object| same_name(one, remote) && same_bytes(one, remote);
+    let rules: [Rule<'_>; 3] = [&same_both, &same_bytes, &same_name];
     for rule in rules {
         for (at, one) in wanted.iter().enumerate().filter(|(at, _)| found[*at].is_none()).collect::<Vec<_>>() {
             let place = (0..remotes.len()).find(|place| !used.contains(place) && rule(one, &remotes[*place]));
