@@ -8,8 +8,10 @@
 //! ```text
 //!   stock     rows of the archive as objects of JMAP         matching, emails   which object of the target each is
 //!   update    what differs                                   prune              what the archive does not hold
-//!   run       the conversation with the target               report             plan and accounting
-//!   supply    bytes of the archive for uploads               guard              when nothing may be removed
+//!   run       the state of a run and its plan                report             plan and accounting
+//!   write     everything but messages                        mail               messages
+//!   remove    defaults, and what goes                        guard              when nothing may be removed
+//!   supply    bytes of the archive for uploads
 //! ```
 
 mod emails;
@@ -24,6 +26,7 @@ mod run;
 mod stock;
 mod supply;
 mod update;
+mod write;
 
 pub use guard::check as check_prune;
 pub use report::{Account, Plan, Report, Step};
