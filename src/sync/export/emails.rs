@@ -24,18 +24,21 @@ impl Key {
         (!joined.is_empty()).then(|| Key::of(&format!("m{}", joined.join("\u{1F}"))))
     }
 
-    /// That of the JSON of a `message_match` column, and whether the message has a Message-ID.
-    pub fn of_match(json: &str) -> (Key, bool) {
+    /// That of the JSON of a `message_match` column, and whether the message has a Message-ID. `None` where the column
+    /// says nothing (`{}`, as 1.x may leave it).
+    pub fn of_match(json: &str) -> Option<(Key, bool)> {
         let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
         let ids = value.get("m").and_then(|ids| ids.as_array()).into_iter().flatten();
-        match Key::of_ids(ids.filter_map(|id| id.as_str())) {
-            Some(key) => (key, true),
-            None => {
-                let zeros = "0".repeat(64);
-                let print = value.get("f").and_then(|print| print.as_str()).unwrap_or(&zeros);
-                (Key::of(&format!("f{print}")), false)
-            }
+        if let Some(key) = Key::of_ids(ids.filter_map(|id| id.as_str())) {
+            return Some((key, true));
         }
+        let print = value.get("f").and_then(|print| print.as_str()).filter(|print| print.len() == 64)?;
+        Some((Key::of(&format!("f{print}")), false))
+    }
+
+    /// That of a message with this header.
+    pub fn of_header(head: &[u8]) -> (Key, bool) {
+        Key::of_match(&crate::format::mail::summary(head).message_match).unwrap_or((Key([0; 16]), false))
     }
 }
 
@@ -149,7 +152,7 @@ impl Pairing {
     ) {
         let mut without_id = HashSet::new();
         for (place, header) in headers {
-            let (key, has_id) = Key::of_match(&crate::format::mail::summary(header).message_match);
+            let (key, has_id) = Key::of_header(header);
             self.keys[*place] = Some(key);
             if !has_id {
                 without_id.insert(*place);
@@ -231,7 +234,8 @@ mod tests {
     use super::*;
 
     fn message(id: &str, blob: Id, size: u64, mailboxes: &[Id], keywords: &[&str]) -> Message {
-        let (key, has_id) = Key::of_match(&format!(r#"{{"m":[{id}],"f":"00"}}"#));
+        let print = "0".repeat(64);
+        let (key, has_id) = Key::of_match(&format!(r#"{{"m":[{id}],"f":"{print}"}}"#)).expect("a key");
         Message {
             key,
             has_id,
@@ -289,8 +293,7 @@ mod tests {
     #[test]
     fn headers_tell_what_the_target_does_not_read() {
         let several = message(r#""a","b""#, 1, 10, &[], &[]);
-        let summary = crate::format::mail::summary(b"From: x@y\r\n\r\n");
-        let (key, has_id) = Key::of_match(&summary.message_match);
+        let (key, has_id) = Key::of_header(b"From: x@y\r\n\r\n");
         let plain = Message { key, has_id, ..message("", 2, 30, &[], &[]) };
         let ours = [several, plain];
         let theirs = [remote("x", "b", 10), remote("y", "", 30), remote("z", "q", 77)];

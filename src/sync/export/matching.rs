@@ -18,7 +18,7 @@ pub fn text<'o>(object: &'o Object, name: &str) -> &'o str {
 /// For each wanted object the place of the target's object that it is.
 pub fn pair(kind: Kind, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
     match kind {
-        Kind::Mailbox | Kind::FileNode => tree(wanted, remotes),
+        Kind::Mailbox | Kind::FileNode => tree(kind, wanted, remotes),
         Kind::SieveScript => scripts(wanted, remotes),
         _ => {
             let keys = remotes.iter().map(|remote| remote_key(kind, remote));
@@ -77,7 +77,7 @@ fn scripts(wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
 
 /// Mailboxes and files: by role, else by name in the parent that is matched already, from the top down. Of names that
 /// only differ in case each has its own, as long as the target has both.
-fn tree(wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
+fn tree(kind: Kind, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
     let mut found: Vec<Option<usize>> = vec![None; wanted.len()];
     let mut used = HashSet::new();
     let mut roles: HashMap<&str, usize> = HashMap::new();
@@ -120,36 +120,61 @@ fn tree(wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
                 }
             }
         }
+        // Two rows of an old archive may be one mailbox: JMAP has no siblings of one name (RFC 8621 section 2).
+        let mut named: HashMap<(Option<Id>, &str), usize> = HashMap::new();
+        for at in level.iter().copied().filter(|_| kind == Kind::Mailbox) {
+            let name = (wanted[at].parent, wanted[at].label.as_str());
+            match (found[at], named.get(&name)) {
+                (Some(place), _) => drop(named.insert(name, place)),
+                (None, Some(place)) => found[at] = Some(*place),
+                (None, None) => {}
+            }
+        }
     }
     found
 }
 
-/// The places of wanted objects by depth, parents before children. Of rows that lie in themselves the first counts as
-/// one at the top.
+/// Takes those to the top whose parents are not wanted, and of rows that lie in each other the one with the lowest id: so
+/// every row has a place, as in the tree.
+pub fn cut(wanted: &mut [Wanted]) {
+    let places: HashMap<Id, usize> = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
+    let mut is_placed = vec![false; wanted.len()];
+    for start in 0..wanted.len() {
+        let (mut path, mut at) = (Vec::new(), Some(start));
+        while let Some(here) = at.filter(|here| !is_placed[*here]) {
+            if let Some(from) = path.iter().position(|seen| *seen == here) {
+                if let Some(lowest) = path[from..].iter().copied().min_by_key(|at| wanted[*at].id) {
+                    wanted[lowest].parent = None;
+                }
+                break;
+            }
+            path.push(here);
+            at = wanted[here].parent.and_then(|parent| places.get(&parent)).copied();
+            if at.is_none() {
+                wanted[here].parent = None;
+            }
+        }
+        path.into_iter().for_each(|at| is_placed[at] = true);
+    }
+}
+
+/// The places of wanted objects by depth, parents before children. What lies in itself is in none: see [`cut`].
 pub fn levels(wanted: &[Wanted]) -> Vec<Vec<usize>> {
     let places: HashMap<Id, usize> = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
     let mut children: HashMap<usize, Vec<usize>> = HashMap::new();
     let mut level = Vec::new();
     for (at, one) in wanted.iter().enumerate() {
         match one.parent.and_then(|parent| places.get(&parent)) {
-            Some(parent) if *parent != at => children.entry(*parent).or_default().push(at),
-            _ => level.push(at),
+            Some(parent) => children.entry(*parent).or_default().push(at),
+            None => level.push(at),
         }
     }
     let mut levels = Vec::new();
-    let mut done = vec![false; wanted.len()];
-    loop {
-        while !level.is_empty() {
-            level.iter().for_each(|at| done[*at] = true);
-            let below = level.iter().flat_map(|at| children.get(at).into_iter().flatten().copied());
-            let below = below.filter(|at| !done[*at]).collect();
-            levels.push(std::mem::replace(&mut level, below));
-        }
-        match done.iter().position(|is_done| !is_done) {
-            Some(at) => level = vec![at],
-            None => return levels,
-        }
+    while !level.is_empty() {
+        let below = level.iter().flat_map(|at| children.get(at).into_iter().flatten().copied()).collect();
+        levels.push(std::mem::replace(&mut level, below));
     }
+    levels
 }
 
 #[cfg(test)]
@@ -202,11 +227,26 @@ mod tests {
     }
 
     #[test]
+    fn twins_are_one_mailbox() {
+        let ours = [wanted(1, None, "Twin", None), wanted(2, None, "Twin", None), wanted(3, Some(2), "x", None)];
+        let theirs = [remote("a", None, "Twin", None), remote("b", Some("a"), "x", None)];
+        assert_eq!(pair(Kind::Mailbox, &ours, &theirs), [Some(0), Some(0), Some(1)]);
+        assert_eq!(pair(Kind::FileNode, &ours, &theirs), [Some(0), None, None]);
+    }
+
+    #[test]
     fn rows_in_themselves_are_no_trap() {
-        let ours = [wanted(1, Some(2), "a", None), wanted(2, Some(1), "b", None), wanted(3, Some(3), "c", None)];
-        let levels = levels(&ours);
-        assert_eq!(levels.concat().len(), 3);
-        assert_eq!(pair(Kind::FileNode, &ours, &[remote("x", None, "c", None)]), [None, None, Some(0)]);
+        let mut ours = [
+            wanted(1, Some(2), "a", None),
+            wanted(2, Some(1), "b", None),
+            wanted(3, Some(3), "c", None),
+            wanted(4, Some(2), "d", None),
+            wanted(5, Some(99), "e", None),
+        ];
+        cut(&mut ours);
+        assert_eq!(ours.each_ref().map(|one| one.parent), [None, Some(1), None, Some(2), None]);
+        assert_eq!(levels(&ours).concat().len(), 5);
+        assert_eq!(pair(Kind::FileNode, &ours, &[remote("x", None, "c", None)])[2], Some(0));
     }
 
     #[test]

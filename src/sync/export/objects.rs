@@ -139,12 +139,19 @@ pub fn calendar(record: &Record) -> Wanted {
             "isSubscribed": flag(record, "is_subscribed", true),
             "isVisible": flag(record, "is_visible", true),
             "includeInAvailability": availability.unwrap_or("all"),
-            "defaultAlertsWithTime": parsed(record, "default_alerts_with_time"),
-            "defaultAlertsWithoutTime": parsed(record, "default_alerts_without_time"),
+            "defaultAlertsWithTime": alerts(record, "default_alerts_with_time"),
+            "defaultAlertsWithoutTime": alerts(record, "default_alerts_without_time"),
             "timeZone": record.text("time_zone").and_then(time_zone),
         })),
         ..Wanted::default()
     }
+}
+
+/// Alerts that have a trigger (RFC 8984 section 4.5.2).
+fn alerts(record: &Record, column: &str) -> Option<Value> {
+    let Some(Value::Object(mut alerts)) = parsed(record, column) else { return None };
+    alerts.retain(|_, alert| alert.get("trigger").is_some_and(Value::is_object));
+    (!alerts.is_empty()).then_some(Value::Object(alerts))
 }
 
 /// An identity (RFC 8621 section 6).

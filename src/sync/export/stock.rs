@@ -1,11 +1,13 @@
 //! What the archive has for the target: the rows that were selected, and the containers that they need.
 
 use super::emails::{Collector, Key, Message};
+use super::matching::cut;
 use super::objects::{self, Wanted, container};
 use super::report::Report;
 use crate::archive::{Moment, Reader, Record, UNFILED, epoch, parse_ids, parse_keywords};
 use crate::error::{Error, Result};
 use crate::format::jmap::{folded, name};
+use crate::format::mail::HEAD_MAX;
 use crate::model::{Id, Kind, Picks};
 use crate::target::{BLOB, Object, Rules};
 use serde_json::{Value, json};
@@ -148,7 +150,6 @@ impl Reading<'_> {
                 return;
             }
             found += 1;
-            let (key, has_id) = Key::of_match(record.text("message_match").unwrap_or("{}"));
             let blob = match record.blob.map(|blob| self.reader.blob(blob)) {
                 Some(Ok(blob)) => blob,
                 Some(Err(cause)) if cause.kind != crate::error::Kind::Damaged => {
@@ -159,6 +160,10 @@ impl Reading<'_> {
                     bad.push(record.id);
                     return;
                 }
+            };
+            let (key, has_id) = match Key::of_match(record.text("message_match").unwrap_or("{}")) {
+                Some(key) => key,
+                None => Key::of_header(&self.reader.email_head(record.id, HEAD_MAX as u64).unwrap_or_default()),
             };
             let mailboxes = if mailboxes.is_empty() { vec![UNFILED] } else { mailboxes };
             let mut keywords = parse_keywords(record.text("keywords").unwrap_or("[]"));
@@ -372,6 +377,7 @@ impl Reading<'_> {
             wanted.push(made(UNFILED, None, label));
             self.stock.lost.extend(lost.into_iter().map(|id| (kind, id)));
         }
+        cut(&mut wanted);
         if let Some(into) = self.selection.into.as_deref().filter(|_| !wanted.is_empty()) {
             for one in &mut wanted {
                 one.role = None;
@@ -428,6 +434,7 @@ impl Reading<'_> {
         if !tasks.is_empty() {
             self.task_files(tasks, &mut wanted);
         }
+        cut(&mut wanted);
         if let Some(into) = self.selection.into.as_deref().filter(|_| !wanted.is_empty()) {
             for one in &mut wanted {
                 one.role = None;
