@@ -12,6 +12,9 @@
 //!      accounts for everything                                      |
 //!                  +------------------> archive -------------------+
 //!                             rows, bytes, history: the only SQL
+//!                                         |
+//!                                sync (export) ---> target ---> an account on a server
+//!                     matches, sends what is missing    looks, creates, changes, removes
 //! ```
 //!
 //! `format` stands beside all of them: pure codecs of the field's formats (mbox, Maildir names, iCalendar, vCard,
@@ -27,18 +30,21 @@
 //! | [`archive`] | format, model, error | `rusqlite` |
 //! | [`protocol`] | format, model, error | `tokio`, `rustls`, `reqwest` |
 //! | [`source`] | protocol, format, model, error | |
-//! | [`sync`] | source, archive, format, model, error | |
+//! | [`target`] | protocol, format, model, error | |
+//! | [`sync`] | source, target, archive, format, model, error | |
 //! | [`tree`] | archive, format, model, error | `lru` |
 //! | [`mount`], [`extract`] | tree, error | `fuser` |
 //! | [`cli`] | everything | `clap`, `println!` |
 //!
 //! `tests/layers.rs` reads the sources and fails on any other arrow. `protocol` is the only async room: clients of the
-//! protocols that servers speak. `target` will stand beside `source` when there is an export.
+//! protocols that servers speak.
 //!
 //! # The central types
 //!
 //! - [`source::Source`] is the one seam for whatever an account lives on: scopes, a listing without bytes, bytes on
 //!   demand. It is sync and object safe.
+//! - [`target::Target`] is the seam for whatever an account is restored to. It speaks JMAP's objects, which are the
+//!   archive's nouns, so nothing is translated twice; what matches what is decided in [`sync::export`], without a server.
 //! - [`sync::plan::Comparison`] is the one comparison: known items against a listing, pure.
 //! - [`archive::Writer`] is the one writer. Content tables hold the current state, as Vandelay 1.x reads them; whoever
 //!   changes a row leaves its former self in the history.
@@ -57,6 +63,8 @@
 //!   and a message that moved is seen as one that moved.
 //! - *Membership follows from origins*: a row lies in the containers of all items known to be that row. One message in
 //!   many mailboxes (labels, Gmail, copies of our own tree) needs no case of its own.
+//! - *An export remembers nothing*: what was sent is recognised at the target, also where the answer to a request was lost.
+//!   So a killed run needs no journal, and one rule serves the second run, the second attempt and the lost answer.
 //! - *Names of messages carry the row*, so a lookup is one point query and no name is ever kept; `email_index` lists a
 //!   mailbox of any snapshot with one range scan.
 
@@ -70,4 +78,5 @@ pub mod mount;
 pub mod protocol;
 pub mod source;
 pub mod sync;
+pub mod target;
 pub mod tree;

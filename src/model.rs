@@ -3,6 +3,7 @@
 //! Names are JMAP's (RFC 8620, RFC 8621, RFC 9610, RFC 9661): a folder is a [`Kind::Mailbox`], a message an
 //! [`Kind::Email`] in one or more mailboxes with a set of keywords.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
@@ -169,6 +170,17 @@ impl Container {
             details: None,
         }
     }
+}
+
+/// A part of an account, by rows of its archive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Picks {
+    /// Types of which all is meant.
+    pub kinds: BTreeSet<Kind>,
+    /// Single objects.
+    pub rows: BTreeSet<(Kind, Id)>,
+    /// Containers with all that lies in them and below them. The mailbox 0 stands for emails in no mailbox.
+    pub whole: BTreeSet<(Kind, Id)>,
 }
 
 /// What a listing tells of an item beside its identity, and what may change without a change of its bytes.

@@ -5,14 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms that it may import. `main` and `cli` may import everything.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("error", &[]),
     ("model", &[]),
     ("format", &["model", "error"]),
     ("archive", &["format", "model", "error"]),
     ("protocol", &["format", "model", "error"]),
     ("source", &["protocol", "format", "model", "error"]),
-    ("sync", &["source", "archive", "format", "model", "error"]),
+    ("target", &["protocol", "format", "model", "error"]),
+    ("sync", &["source", "target", "archive", "format", "model", "error"]),
     ("tree", &["archive", "format", "model", "error"]),
     ("mount", &["tree", "error"]),
     ("extract", &["tree", "error"]),

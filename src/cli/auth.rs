@@ -87,6 +87,11 @@ impl Network {
         }
     }
 
+    /// How often something is tried again.
+    pub fn max_retries(&self) -> u32 {
+        self.max_retries
+    }
+
     /// The account that these flags describe. Finds the secret, so it may run a command or ask at the terminal.
     pub fn account(&self, service: Service, auth: &Auth, ui: &Ui) -> Result<Account> {
         if auth.auth_bearer.is_some() && auth.auth_user.is_none() {

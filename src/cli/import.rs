@@ -165,7 +165,7 @@ pub struct JmapArgs {
     network: Network,
 }
 
-fn parse_kind(text: &str) -> Result<Kind, String> {
+pub(super) fn parse_kind(text: &str) -> Result<Kind, String> {
     Kind::from_token(text).ok_or_else(|| format!("one of {}", Kind::ALL.map(Kind::token).join(", ")))
 }
 

@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and nothing of what it does.
 
 mod auth;
+mod export;
 mod export_docs;
 mod files;
 mod history;
@@ -58,6 +59,8 @@ enum Command {
     /// Import an account into an archive; the same command again brings it up to date
     #[command(subcommand)]
     Import(Box<import::Source>),
+    /// Export an archive, or a part of it, into an account on a server (JMAP); what is there already is not sent again
+    Export(Box<export::Export>),
     /// Show what an archive holds: counts per type, blobs, snapshots; or all objects of one type
     Inspect(inspect::Inspect),
     /// List the snapshots of an archive
@@ -130,6 +133,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let is_well_said = matches!(&cli.command, Command::Mount(mount) if mount.is_well_said());
     let outcome = match cli.command {
         Command::Import(command) => command.run(&ui),
+        Command::Export(command) => command.run(&ui),
         Command::Inspect(command) => command.run(&ui),
         Command::Snapshots(command) => command.run(&ui),
         Command::Diff(command) => command.run(&ui),

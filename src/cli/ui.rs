@@ -84,6 +84,12 @@ impl Ui {
         self.note(&format!("warning: {text}"));
     }
 
+    /// A question; the answer comes on the same line.
+    pub fn ask(&self, text: &str) {
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{}", clean(text)).and_then(|()| stderr.flush());
+    }
+
     fn note(&self, text: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
     }

@@ -74,7 +74,8 @@ fn addresses(address: Option<&mail_parser::Address<'_>>) -> String {
     list.filter_map(|address| address.address()).map(str::to_lowercase).collect::<Vec<_>>().join(",")
 }
 
-fn normal_id(id: &str) -> String {
+/// A Message-ID in the form in which it is compared: without angle brackets, in lower case.
+pub fn normal_id(id: &str) -> String {
     let id = id.trim();
     let id = id.strip_prefix('<').unwrap_or(id);
     let id = id.strip_suffix('>').unwrap_or(id);

@@ -4,6 +4,7 @@
 
 pub mod convert;
 pub mod ics;
+pub mod jmap;
 pub mod jscal;
 pub mod jscard;
 pub mod labels;

@@ -3,6 +3,7 @@
 //! [`import`](import::import) is the only flow; it knows neither SQL nor where an account lives.
 
 pub mod containers;
+pub mod export;
 pub mod import;
 mod jmap;
 pub mod pipeline;

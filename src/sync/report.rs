@@ -51,7 +51,7 @@ pub struct Remark {
 }
 
 /// How many remarks are kept; of the others only the number. A report may not grow with a hostile source.
-const REMARKS_MAX: usize = 10_000;
+pub const REMARKS_MAX: usize = 10_000;
 
 /// The account of a run.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -157,11 +157,11 @@ impl fmt::Display for Report {
     }
 }
 
-fn sum(reasons: &BTreeMap<String, u64>) -> u64 {
+pub(super) fn sum(reasons: &BTreeMap<String, u64>) -> u64 {
     reasons.values().sum()
 }
 
-fn reasons(reasons: &BTreeMap<String, u64>) -> String {
+pub(super) fn reasons(reasons: &BTreeMap<String, u64>) -> String {
     if reasons.is_empty() {
         return String::new();
     }

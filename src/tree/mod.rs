@@ -12,6 +12,7 @@ mod name;
 mod node;
 mod objects;
 mod render;
+mod select;
 mod shelf;
 mod view;
 mod views;

@@ -1,0 +1,196 @@
+//! `vandelay export … ARCHIVE`.
+
+use super::auth::{Auth, Network, WhichAccount};
+use super::ui::{Ui, bytes, interrupt_flag};
+use super::{Moment, tree_path};
+use crate::archive::{Reader, epoch};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::model::Kind;
+use crate::sync::export::{self, Done, Options, Plan, Selection};
+use crate::target::jmap::Jmap;
+use crate::tree::{self, Tree};
+use clap::Args;
+use std::ffi::OsString;
+use std::io::{BufRead, IsTerminal};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Args)]
+pub struct Export {
+    /// The archive
+    archive: PathBuf,
+    #[command(flatten)]
+    which: WhichAccount,
+    /// Bring what the account has already to the archive's state: flags, mailboxes, events, cards, names
+    #[arg(long)]
+    update: bool,
+    /// Remove what the archive does not hold, of every type that it has something of; asks first
+    #[arg(long)]
+    prune: bool,
+    /// Do not ask before something is removed
+    #[arg(long)]
+    yes: bool,
+    /// Say what would be done and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    at: Moment,
+    #[command(flatten)]
+    part: Part,
+    #[command(flatten)]
+    auth: Auth,
+    #[command(flatten)]
+    network: Network,
+    /// Trust other servers that this one refers to with the login
+    #[arg(long, help_heading = "Connection")]
+    allow_other_origin: bool,
+}
+
+/// Which part of the archive.
+#[derive(Args)]
+#[command(next_help_heading = "What to export")]
+struct Part {
+    /// Export only these types, separated by commas: mailbox, email, identity, sievescript, addressbook, contactcard,
+    /// calendar, calendarevent, participantidentity, filenode, vacationresponse
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::import::parse_kind)]
+    objects: Option<Vec<Kind>>,
+    /// Export only what stands at this path of the tree, e.g. 'mail/INBOX/**' (may be repeated)
+    #[arg(long, value_name = "PATH")]
+    path: Vec<OsString>,
+    /// Put everything into a new folder with this name
+    #[arg(long, value_name = "NAME")]
+    into: Option<String>,
+    /// Only messages that came, events that begin and files that changed at this day or later
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    since: Option<i64>,
+    /// Only those of before this day
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    until: Option<i64>,
+}
+
+/// `2026-11-01` (midnight, UTC) or a time.
+fn parse_date(text: &str) -> Result<i64, String> {
+    let is_day = text.len() == 10;
+    let time = if is_day { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    match time.parse::<jiff::Timestamp>() {
+        Ok(_) => Ok(epoch(&time)),
+        Err(_) => Err("neither a day like 2026-11-21 nor a time like 2026-11-21T18:30:00Z".to_owned()),
+    }
+}
+
+impl Export {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        if self.prune && !self.yes && !self.dry_run && !std::io::stdin().is_terminal() {
+            return Err(Error::new(Fault::Declined, "--prune removes objects, and there is no terminal to ask at")
+                .hint("add --yes if that is right; --dry-run says what would be removed"));
+        }
+        let reader = Arc::new(Reader::open(&self.archive)?);
+        let moment = reader.resolve(self.at.at)?;
+        let selection = self.selection(&reader)?;
+        if self.prune {
+            export::check_prune(&reader, moment, &selection)?;
+        }
+        let options = Options {
+            selection,
+            update: self.update,
+            prune: self.prune,
+            dry_run: self.dry_run,
+            max_retries: self.network.max_retries(),
+        };
+        let settings = self.network.jmap(&self.auth, self.allow_other_origin, std::env::temp_dir(), ui)?;
+        let mut target = Jmap::open(settings, Some(&self.which.which()))?;
+        let progress = ui.progress(interrupt_flag());
+        let mut agree = |plan: &Plan| self.agree(plan, ui);
+        let done = export::export(&mut target, &reader, moment, &options, &progress, &mut agree);
+        progress.done();
+        let mut done = done?;
+        self.tell(&done, ui);
+        if let Some(error) = done.lost.take() {
+            return Err(error.hint("run the same command again to go on: what is there already is not sent again"));
+        }
+        match done.report.failed() {
+            0 => Ok(()),
+            count => Err(Error::new(
+                Fault::Partial,
+                format!("{count} objects could not be written; everything else is at the account"),
+            )
+            .hint("each one is named above; run the same command again to retry them")),
+        }
+    }
+
+    fn selection(&self, reader: &Arc<Reader>) -> Result<Selection> {
+        let picks = if self.part.path.is_empty() {
+            None
+        } else {
+            let tree = Tree::open(Arc::clone(reader), tree::Options { at: self.at.at, ..tree::Options::default() })?;
+            let paths: Vec<&str> = self.part.path.iter().map(|path| tree_path(path)).collect::<Result<_>>()?;
+            Some(tree.select(paths.into_iter())?)
+        };
+        Ok(Selection {
+            kinds: self.part.objects.as_ref().map(|kinds| kinds.iter().copied().collect()),
+            picks,
+            since: self.part.since,
+            until: self.part.until,
+            into: self.part.into.clone(),
+        })
+    }
+
+    /// Shows the plan where something is removed, and asks.
+    fn agree(&self, plan: &Plan, ui: &Ui) -> Result<()> {
+        if self.dry_run {
+            if !ui.json && !ui.quiet {
+                ui.line(plan.to_string().trim_end());
+            }
+            return Ok(());
+        }
+        let count = plan.removals();
+        if !self.prune || count == 0 {
+            return Ok(());
+        }
+        ui.info(plan.to_string().trim_end());
+        if self.yes {
+            return Ok(());
+        }
+        ui.ask(&format!("Remove {count} objects from the account? [y/N] "));
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        if read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+            return Ok(());
+        }
+        Err(Error::new(Fault::Declined, "declined; nothing was changed"))
+    }
+
+    fn tell(&self, done: &Done, ui: &Ui) {
+        let report = &done.report;
+        for remark in &report.remarks {
+            let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, remark.position);
+            match remark.outcome {
+                "failed" | "not removed" => ui.warn(&text),
+                _ => ui.info(&text),
+            }
+        }
+        if report.remarks_left_out > 0 {
+            ui.warn(&format!("{} more objects are not named here", report.remarks_left_out));
+        }
+        report.notes.iter().for_each(|note| ui.warn(note));
+        if ui.json {
+            ui.object(&serde_json::json!({
+                "message_type": "summary",
+                "archive": self.archive.display().to_string(),
+                "dry_run": self.dry_run,
+                "types": report.types,
+                "plan": done.plan.types,
+                "bytes": report.bytes,
+                "notes": report.notes,
+                "remarks": report.remarks,
+                "remarks_left_out": report.remarks_left_out,
+            }));
+        } else if !ui.quiet {
+            ui.line(report.to_string().trim_end());
+            match self.dry_run {
+                true => ui.line("dry run: nothing was changed"),
+                false => ui.line(&format!("{} of messages sent", bytes(report.bytes))),
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Which messages there are to send, and which of them the target has: pure, and small, since there may be very many.
+
+use crate::format::mail::normal_id;
+use crate::model::{Digest, Id};
+use crate::target::{RemoteEmail, RemoteKey};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// What a message is recognised by (FORMAT.md, "message_match"), as a digest of fixed size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key([u8; 16]);
+
+impl Key {
+    fn of(text: &str) -> Key {
+        let mut key = [0; 16];
+        key.copy_from_slice(&Digest::of(text.as_bytes()).0[..16]);
+        Key(key)
+    }
+
+    /// That of Message-IDs.
+    pub fn of_ids<'i>(ids: impl Iterator<Item = &'i str>) -> Option<Key> {
+        let ids: BTreeSet<String> = ids.map(normal_id).filter(|id| !id.is_empty()).collect();
+        let joined: Vec<String> = ids.into_iter().collect();
+        (!joined.is_empty()).then(|| Key::of(&format!("m{}", joined.join("\u{1F}"))))
+    }
+
+    /// That of the JSON of a `message_match` column, and whether the message has a Message-ID. `None` where the column
+    /// says nothing (`{}`, as 1.x may leave it).
+    pub fn of_match(json: &str) -> Option<(Key, bool)> {
+        let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+        let ids = value.get("m").and_then(|ids| ids.as_array()).into_iter().flatten();
+        if let Some(key) = Key::of_ids(ids.filter_map(|id| id.as_str())) {
+            return Some((key, true));
+        }
+        let print = value.get("f").and_then(|print| print.as_str()).filter(|print| print.len() == 64)?;
+        Some((Key::of(&format!("f{print}")), false))
+    }
+
+    /// That of a message with this header.
+    pub fn of_header(head: &[u8]) -> (Key, bool) {
+        Key::of_match(&crate::format::mail::summary(head).message_match).unwrap_or((Key([0; 16]), false))
+    }
+}
+
+/// A message to send: all rows with the same key and the same bytes.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub key: Key,
+    pub has_id: bool,
+    /// The row that stands for all of them.
+    pub row: Id,
+    /// How many rows there are.
+    pub rows: u32,
+    pub blob: Id,
+    pub size: u64,
+    pub received: Option<jiff::Timestamp>,
+    /// Rows of mailboxes, sorted.
+    pub mailboxes: Arc<[Id]>,
+    /// Keywords as the archive has them, sorted.
+    pub keywords: Arc<[String]>,
+}
+
+/// Collects rows to messages. What a hundred thousand rows have in common stands in memory once.
+#[derive(Default)]
+pub struct Collector {
+    pub messages: Vec<Message>,
+    places: HashMap<(Key, Id), usize>,
+    mailboxes: HashSet<Arc<[Id]>>,
+    keywords: HashSet<Arc<[String]>>,
+}
+
+impl Collector {
+    /// Adds a row.
+    pub fn add(&mut self, mut message: Message) {
+        let Some(place) = self.places.get(&(message.key, message.blob)) else {
+            self.places.insert((message.key, message.blob), self.messages.len());
+            message.mailboxes = shared(&mut self.mailboxes, message.mailboxes);
+            message.keywords = shared(&mut self.keywords, message.keywords);
+            self.messages.push(message);
+            return;
+        };
+        let known = &mut self.messages[*place];
+        known.rows += 1;
+        // It came when its first copy came.
+        known.received = match (known.received, message.received) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        known.mailboxes = shared(&mut self.mailboxes, union(&known.mailboxes, &message.mailboxes));
+        known.keywords = shared(&mut self.keywords, union(&known.keywords, &message.keywords));
+    }
+}
+
+fn union<T: Ord + Clone>(one: &[T], other: &[T]) -> Arc<[T]> {
+    one.iter().chain(other).cloned().collect::<BTreeSet<T>>().into_iter().collect()
+}
+
+fn shared<T: std::hash::Hash + Eq>(known: &mut HashSet<Arc<[T]>>, list: Arc<[T]>) -> Arc<[T]> {
+    match known.get(&list) {
+        Some(known) => Arc::clone(known),
+        None => {
+            known.insert(Arc::clone(&list));
+            list
+        }
+    }
+}
+
+/// Which email of the target each message is.
+#[derive(Debug, Default, Clone)]
+pub struct Pairing {
+    /// By message: the place of the email.
+    pub found: Vec<Option<usize>>,
+    used: HashSet<usize>,
+    /// Keys of the emails, as far as they are known.
+    keys: Vec<Option<Key>>,
+}
+
+impl Pairing {
+    /// Pairs by the Message-IDs that the target reads. `other_size` gives the size of a message with every line ended
+    /// with CRLF, which is what some servers make of it.
+    pub fn new(messages: &[Message], remotes: &[RemoteEmail], other_size: &mut dyn FnMut(&Message) -> u64) -> Pairing {
+        let keys = remotes.iter().map(|remote| match &remote.key {
+            RemoteKey::Ids(ids) => Key::of_ids(ids.iter().map(String::as_str)),
+            RemoteKey::Nothing => None,
+        });
+        let mut pairing = Pairing { found: vec![None; messages.len()], used: HashSet::new(), keys: keys.collect() };
+        pairing.by_key(messages, remotes, other_size);
+        pairing
+    }
+
+    /// The emails whose headers have to be read to know what they are: those without a Message-ID that the target can
+    /// read, and those that have the size of a message that was not found.
+    pub fn doubtful(&self, messages: &[Message], remotes: &[RemoteEmail]) -> Vec<usize> {
+        let missing = messages.iter().zip(&self.found).filter(|(_, found)| found.is_none());
+        let sizes: HashSet<u64> = missing.map(|(message, _)| message.size).collect();
+        if sizes.is_empty() {
+            return Vec::new();
+        }
+        let is_doubtful = |place: &usize| {
+            !self.used.contains(place) && (self.keys[*place].is_none() || sizes.contains(&remotes[*place].size))
+        };
+        (0..remotes.len()).filter(is_doubtful).collect()
+    }
+
+    /// Pairs what is left, with keys from the headers of some emails.
+    pub fn with_headers(
+        &mut self,
+        messages: &[Message],
+        remotes: &[RemoteEmail],
+        headers: &HashMap<usize, Vec<u8>>,
+        other_size: &mut dyn FnMut(&Message) -> u64,
+    ) {
+        let mut without_id = HashSet::new();
+        for (place, header) in headers {
+            let (key, has_id) = Key::of_header(header);
+            self.keys[*place] = Some(key);
+            if !has_id {
+                without_id.insert(*place);
+            }
+        }
+        self.by_key(messages, remotes, other_size);
+        // A server may change the bytes of headers that are no UTF-8 when it shows them. Without Message-ID, with the same
+        // size and the same date of arrival it is the same message.
+        let mut places: HashMap<(u64, i64), Vec<usize>> = HashMap::new();
+        for place in without_id.into_iter().filter(|place| !self.used.contains(place)) {
+            places.entry((remotes[place].size, remotes[place].received)).or_default().push(place);
+        }
+        for (at, message) in messages.iter().enumerate().filter(|(_, message)| !message.has_id) {
+            let received = message.received.map_or(0, |time| time.as_second());
+            if self.found[at].is_none()
+                && let Some(place) = places.get_mut(&(message.size, received)).and_then(Vec::pop)
+            {
+                self.take(at, place);
+            }
+        }
+    }
+
+    /// Pairs one message with an email that the target says it is.
+    pub fn take(&mut self, message: usize, place: usize) {
+        self.used.insert(place);
+        self.found[message] = Some(place);
+    }
+
+    /// Those with one key: first of one size, then of the size with CRLF, then in their order. A message is the same as
+    /// another one with its Message-IDs (1.x), but each email is only one of several that the archive has.
+    fn by_key(&mut self, messages: &[Message], remotes: &[RemoteEmail], other_size: &mut dyn FnMut(&Message) -> u64) {
+        let mut places: HashMap<Key, Vec<usize>> = HashMap::new();
+        for (place, key) in self.keys.iter().enumerate() {
+            if let Some(key) = key.filter(|_| !self.used.contains(&place)) {
+                places.entry(key).or_default().push(place);
+            }
+        }
+        let mut ours: HashMap<Key, Vec<usize>> = HashMap::new();
+        for (at, message) in messages.iter().enumerate() {
+            if self.found[at].is_none() && places.contains_key(&message.key) {
+                ours.entry(message.key).or_default().push(at);
+            }
+        }
+        for (key, mut ours) in ours {
+            let Some(mut theirs) = places.remove(&key) else { continue };
+            self.same(&mut ours, &mut theirs, |at, place| messages[at].size == remotes[place].size);
+            if ours.len() > 1 || (theirs.len() > 1 && !ours.is_empty()) {
+                self.same(&mut ours, &mut theirs, |at, place| other_size(&messages[at]) == remotes[place].size);
+            }
+            self.same(&mut ours, &mut theirs, |_, _| true);
+        }
+    }
+
+    fn same(&mut self, ours: &mut Vec<usize>, theirs: &mut Vec<usize>, mut is_same: impl FnMut(usize, usize) -> bool) {
+        ours.retain(|at| {
+            let Some(which) = theirs.iter().position(|place| is_same(*at, *place)) else { return true };
+            let place = theirs.remove(which);
+            self.take(*at, place);
+            false
+        });
+    }
+
+    /// The emails that the archive does not hold: none of its messages has their key.
+    pub fn foreign(&self, messages: &[Message], remotes: &[RemoteEmail]) -> Vec<usize> {
+        let known: HashSet<Key> = messages.iter().map(|message| message.key).collect();
+        let is_foreign =
+            |place: &usize| !self.used.contains(place) && self.keys[*place].is_some_and(|key| !known.contains(&key));
+        (0..remotes.len()).filter(is_foreign).collect()
+    }
+
+    /// The emails whose key nobody knows yet.
+    pub fn unknown(&self) -> Vec<usize> {
+        (0..self.keys.len()).filter(|place| !self.used.contains(place) && self.keys[*place].is_none()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: &str, blob: Id, size: u64, mailboxes: &[Id], keywords: &[&str]) -> Message {
+        let print = "0".repeat(64);
+        let (key, has_id) = Key::of_match(&format!(r#"{{"m":[{id}],"f":"{print}"}}"#)).expect("a key");
+        Message {
+            key,
+            has_id,
+            row: blob,
+            rows: 1,
+            blob,
+            size,
+            received: jiff::Timestamp::from_second(blob).ok(),
+            mailboxes: mailboxes.into(),
+            keywords: keywords.iter().map(|keyword| (*keyword).to_owned()).collect(),
+        }
+    }
+
+    fn remote(id: &str, message_id: &str, size: u64) -> RemoteEmail {
+        RemoteEmail {
+            id: id.to_owned(),
+            size,
+            received: 0,
+            key: match message_id {
+                "" => RemoteKey::Nothing,
+                id => RemoteKey::Ids(vec![id.to_owned()]),
+            },
+            mailboxes: Vec::new(),
+            keywords: Vec::new(),
+        }
+    }
+
+    fn pair(messages: &[Message], remotes: &[RemoteEmail]) -> Vec<Option<usize>> {
+        Pairing::new(messages, remotes, &mut |message| message.size + 7).found
+    }
+
+    #[test]
+    fn rows_with_one_key_and_the_same_bytes_are_one_message() {
+        let mut collector = Collector::default();
+        collector.add(message(r#""a@b""#, 1, 9, &[3], &["$seen"]));
+        collector.add(message(r#""a@b""#, 1, 9, &[2], &["work"]));
+        collector.add(message(r#""a@b""#, 2, 10, &[2], &[]));
+        assert_eq!(collector.messages.len(), 2);
+        let first = &collector.messages[0];
+        assert_eq!((first.rows, &*first.mailboxes, first.keywords.len()), (2, &[2, 3][..], 2));
+    }
+
+    #[test]
+    fn the_right_one_of_several_with_one_id() {
+        let ours =
+            [message(r#""a""#, 1, 10, &[], &[]), message(r#""a""#, 2, 20, &[], &[]), message(r#""b""#, 3, 5, &[], &[])];
+        assert_eq!(pair(&ours, &[remote("x", "<A>", 20)]), [None, Some(0), None]);
+        // The server made CRLF of bare LF, and was stopped after the second.
+        assert_eq!(pair(&ours, &[remote("x", "a", 27)]), [None, Some(0), None]);
+        // Something in between added a line.
+        assert_eq!(pair(&ours, &[remote("x", "a", 999)]), [Some(0), None, None]);
+        assert_eq!(pair(&ours, &[remote("x", "a", 27), remote("y", "a", 17)]), [Some(1), Some(0), None]);
+    }
+
+    #[test]
+    fn headers_tell_what_the_target_does_not_read() {
+        let several = message(r#""a","b""#, 1, 10, &[], &[]);
+        let (key, has_id) = Key::of_header(b"From: x@y\r\n\r\n");
+        let plain = Message { key, has_id, ..message("", 2, 30, &[], &[]) };
+        let ours = [several, plain];
+        let theirs = [remote("x", "b", 10), remote("y", "", 30), remote("z", "q", 77)];
+        let mut pairing = Pairing::new(&ours, &theirs, &mut |_| 0);
+        assert_eq!(pairing.found, [None, None]);
+        assert_eq!(pairing.doubtful(&ours, &theirs), [0, 1]);
+        let headers = [(0, &b"Message-ID: <a>\r\nMessage-ID: <B>\r\n\r\n"[..]), (1, b"From: x@y\r\n\r\n")];
+        let headers = headers.into_iter().map(|(place, header)| (place, header.to_vec())).collect();
+        pairing.with_headers(&ours, &theirs, &headers, &mut |_| 0);
+        assert_eq!(pairing.found, [Some(0), Some(1)]);
+        assert_eq!(pairing.foreign(&ours, &theirs), [2]);
+    }
+}

@@ -1,0 +1,268 @@
+//! Which object of the target an object of the archive is: pure.
+
+use super::objects::{Wanted, event_key, identity_key};
+use crate::format::jmap::folded;
+use crate::model::{Id, Kind};
+use crate::target::Object;
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+
+/// The digest of a script's bytes, which a survey adds to what the target says.
+pub const DIGEST: &str = "@digest";
+
+/// A text property; empty where there is none.
+pub fn text<'o>(object: &'o Object, name: &str) -> &'o str {
+    object.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// For each wanted object the place of the target's object that it is.
+pub fn pair(kind: Kind, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
+    match kind {
+        Kind::Mailbox | Kind::FileNode => tree(kind, wanted, remotes),
+        Kind::SieveScript => scripts(wanted, remotes),
+        _ => {
+            let keys = remotes.iter().map(|remote| remote_key(kind, remote));
+            flat(wanted, keys)
+        }
+    }
+}
+
+/// What an object of the target is recognised by.
+fn remote_key(kind: Kind, remote: &Object) -> String {
+    match kind {
+        Kind::AddressBook | Kind::Calendar => folded(text(remote, "name")),
+        Kind::Identity => identity_key(text(remote, "name"), text(remote, "email")),
+        Kind::ParticipantIdentity => {
+            let address = ["calendarAddress", "scheduleId"].into_iter().map(|name| text(remote, name));
+            identity_key(text(remote, "name"), address.into_iter().find(|it| !it.is_empty()).unwrap_or_default())
+        }
+        Kind::CalendarEvent => event_key(text(remote, "uid"), remote.get("recurrenceId").and_then(Value::as_str)),
+        Kind::VacationResponse => text(remote, "id").to_owned(),
+        _ => text(remote, "uid").to_owned(),
+    }
+}
+
+/// By key, each object of the target once.
+fn flat(wanted: &[Wanted], keys: impl Iterator<Item = String>) -> Vec<Option<usize>> {
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, key) in keys.enumerate() {
+        places.entry(key).or_default().push(at);
+    }
+    places.values_mut().for_each(|list| list.reverse());
+    wanted.iter().map(|one| places.get_mut(&one.key).and_then(Vec::pop)).collect()
+}
+
+/// Says whether an object of the archive and one of the target are the same.
+type Rule<'r> = &'r dyn Fn(&Wanted, &Object) -> bool;
+
+/// Scripts: by content, preferably under their name; the others by name.
+fn scripts(wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
+    let mut found = vec![None; wanted.len()];
+    let mut used = HashSet::new();
+    let same_name = |one: &Wanted, remote: &Object| one.label == text(remote, "name");
+    let same_bytes = |one: &Wanted, remote: &Object| one.key == text(remote, DIGEST);
+    let same_both = |one: &Wanted, remote: &Object| same_name(one, remote) && same_bytes(one, remote);
+    let rules: [Rule<'_>; 3] = [&same_both, &same_bytes, &same_name];
+    for rule in rules {
+        for (at, one) in wanted.iter().enumerate().filter(|(at, _)| found[*at].is_none()).collect::<Vec<_>>() {
+            let place = (0..remotes.len()).find(|place| !used.contains(place) && rule(one, &remotes[*place]));
+            if let Some(place) = place {
+                used.insert(place);
+                found[at] = Some(place);
+            }
+        }
+    }
+    found
+}
+
+/// Mailboxes and files: by role, else by name in the parent that is matched already, from the top down. Of names that
+/// only differ in case each has its own, as long as the target has both.
+fn tree(kind: Kind, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
+    let mut found: Vec<Option<usize>> = vec![None; wanted.len()];
+    let mut used = HashSet::new();
+    let mut roles: HashMap<&str, usize> = HashMap::new();
+    let mut children: HashMap<Option<&str>, Vec<usize>> = HashMap::new();
+    for (at, remote) in remotes.iter().enumerate() {
+        if let Some(role) = remote.get("role").and_then(Value::as_str) {
+            roles.insert(role, at);
+        }
+        children.entry(remote.get("parentId").and_then(Value::as_str)).or_default().push(at);
+    }
+    for (at, one) in wanted.iter().enumerate() {
+        if let Some(place) = one.role.as_deref().and_then(|role| roles.get(role))
+            && used.insert(*place)
+        {
+            found[at] = Some(*place);
+        }
+    }
+    let places: HashMap<Id, usize> = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
+    for level in levels(wanted) {
+        for exactly in [true, false] {
+            for at in level.iter().copied().filter(|at| found[*at].is_none()).collect::<Vec<_>>() {
+                let one = &wanted[at];
+                let parent = match one.parent.and_then(|parent| places.get(&parent)) {
+                    // Nothing can lie in what is not there.
+                    Some(parent) => match found[*parent] {
+                        Some(place) => Some(text(&remotes[place], "id")),
+                        None => continue,
+                    },
+                    None => None,
+                };
+                let siblings = children.get(&parent).map(Vec::as_slice).unwrap_or_default();
+                let is_same = |place: &&usize| {
+                    let name = text(&remotes[**place], "name");
+                    let is_same = if exactly { name == one.label } else { folded(name) == one.key };
+                    is_same && !used.contains(*place)
+                };
+                if let Some(place) = siblings.iter().find(is_same) {
+                    used.insert(*place);
+                    found[at] = Some(*place);
+                }
+            }
+        }
+        // Two rows of an old archive may be one mailbox: JMAP has no siblings of one name (RFC 8621 section 2).
+        let mut named: HashMap<(Option<Id>, &str), usize> = HashMap::new();
+        for at in level.iter().copied().filter(|_| kind == Kind::Mailbox) {
+            let name = (wanted[at].parent, wanted[at].label.as_str());
+            match (found[at], named.get(&name)) {
+                (Some(place), _) => drop(named.insert(name, place)),
+                (None, Some(place)) => found[at] = Some(*place),
+                (None, None) => {}
+            }
+        }
+    }
+    found
+}
+
+/// Takes those to the top whose parents are not wanted, and of rows that lie in each other the one with the lowest id: so
+/// every row has a place, as in the tree.
+pub fn cut(wanted: &mut [Wanted]) {
+    let places: HashMap<Id, usize> = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
+    let mut is_placed = vec![false; wanted.len()];
+    for start in 0..wanted.len() {
+        let (mut path, mut at) = (Vec::new(), Some(start));
+        while let Some(here) = at.filter(|here| !is_placed[*here]) {
+            if let Some(from) = path.iter().position(|seen| *seen == here) {
+                if let Some(lowest) = path[from..].iter().copied().min_by_key(|at| wanted[*at].id) {
+                    wanted[lowest].parent = None;
+                }
+                break;
+            }
+            path.push(here);
+            at = wanted[here].parent.and_then(|parent| places.get(&parent)).copied();
+            if at.is_none() {
+                wanted[here].parent = None;
+            }
+        }
+        path.into_iter().for_each(|at| is_placed[at] = true);
+    }
+}
+
+/// The places of wanted objects by depth, parents before children. What lies in itself is in none: see [`cut`].
+pub fn levels(wanted: &[Wanted]) -> Vec<Vec<usize>> {
+    let places: HashMap<Id, usize> = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
+    let mut children: HashMap<usize, Vec<usize>> = HashMap::new();
+    let mut level = Vec::new();
+    for (at, one) in wanted.iter().enumerate() {
+        match one.parent.and_then(|parent| places.get(&parent)) {
+            Some(parent) => children.entry(*parent).or_default().push(at),
+            None => level.push(at),
+        }
+    }
+    let mut levels = Vec::new();
+    while !level.is_empty() {
+        let below = level.iter().flat_map(|at| children.get(at).into_iter().flatten().copied()).collect();
+        levels.push(std::mem::replace(&mut level, below));
+    }
+    levels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn wanted(id: Id, parent: Option<Id>, name: &str, role: Option<&str>) -> Wanted {
+        Wanted {
+            id,
+            parent,
+            key: folded(name),
+            label: name.to_owned(),
+            role: role.map(str::to_owned),
+            ..Wanted::default()
+        }
+    }
+
+    fn remote(id: &str, parent: Option<&str>, name: &str, role: Option<&str>) -> Object {
+        json!({ "id": id, "parentId": parent, "name": name, "role": role }).as_object().cloned().expect("an object")
+    }
+
+    #[test]
+    fn mailboxes_by_role_and_by_name_in_their_parents() {
+        let ours = [
+            wanted(1, None, "INBOX", Some("inbox")),
+            wanted(2, None, "Gesendet", Some("sent")),
+            wanted(3, None, "Work", None),
+            wanted(4, Some(3), "old", None),
+            wanted(5, Some(1), "Old", None),
+            wanted(6, None, "work", None),
+            wanted(7, Some(6), "old", None),
+        ];
+        let theirs = [
+            remote("a", None, "Inbox", Some("inbox")),
+            remote("b", None, "Sent", Some("sent")),
+            remote("c", None, "WORK", None),
+            remote("d", Some("c"), "Old", None),
+            remote("e", Some("x"), "old", None),
+        ];
+        assert_eq!(pair(Kind::Mailbox, &ours, &theirs), [Some(0), Some(1), Some(2), Some(3), None, None, None]);
+        assert_eq!(pair(Kind::Mailbox, &ours[2..], &theirs[..3]), [Some(2), None, None, None, None]);
+    }
+
+    #[test]
+    fn names_that_differ_in_case_have_their_own() {
+        let ours = [wanted(1, None, "Work", None), wanted(2, None, "work", None)];
+        let theirs = [remote("a", None, "work", None), remote("b", None, "Work", None)];
+        assert_eq!(pair(Kind::Mailbox, &ours, &theirs), [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn twins_are_one_mailbox() {
+        let ours = [wanted(1, None, "Twin", None), wanted(2, None, "Twin", None), wanted(3, Some(2), "x", None)];
+        let theirs = [remote("a", None, "Twin", None), remote("b", Some("a"), "x", None)];
+        assert_eq!(pair(Kind::Mailbox, &ours, &theirs), [Some(0), Some(0), Some(1)]);
+        assert_eq!(pair(Kind::FileNode, &ours, &theirs), [Some(0), None, None]);
+    }
+
+    #[test]
+    fn rows_in_themselves_are_no_trap() {
+        let mut ours = [
+            wanted(1, Some(2), "a", None),
+            wanted(2, Some(1), "b", None),
+            wanted(3, Some(3), "c", None),
+            wanted(4, Some(2), "d", None),
+            wanted(5, Some(99), "e", None),
+        ];
+        cut(&mut ours);
+        assert_eq!(ours.each_ref().map(|one| one.parent), [None, Some(1), None, Some(2), None]);
+        assert_eq!(levels(&ours).concat().len(), 5);
+        assert_eq!(pair(Kind::FileNode, &ours, &[remote("x", None, "c", None)])[2], Some(0));
+    }
+
+    #[test]
+    fn collections_by_folded_name_once_each() {
+        let ours = [wanted(1, None, "Personal", None), wanted(2, None, "personal ", None)];
+        let theirs = [remote("a", None, "PERSONAL", None)];
+        assert_eq!(pair(Kind::Calendar, &ours, &theirs), [Some(0), None]);
+    }
+
+    #[test]
+    fn scripts_by_content_then_by_name() {
+        let script = |name: &str, digest: &str| Wanted { key: digest.to_owned(), ..wanted(1, None, name, None) };
+        let theirs = [("main", "1"), ("copy", "2"), ("other", "3")].map(|(name, digest)| {
+            json!({ "id": name, "name": name, DIGEST: digest }).as_object().cloned().expect("an object")
+        });
+        let ours = [script("renamed", "2"), script("main", "9"), script("new", "8")];
+        assert_eq!(pair(Kind::SieveScript, &ours, &theirs), [Some(1), Some(0), None]);
+    }
+}

@@ -1,0 +1,163 @@
+//! The end of a run: defaults, what is removed, and what was not reached.
+
+use super::matching::text;
+use super::run::{Fate, Patience, Run};
+use super::stock::counts;
+use super::{ORDER, Report, prune};
+use crate::error::{Error, Result};
+use crate::model::Kind;
+use crate::target::{Change, Outcome, RemoteKey};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashSet};
+
+impl Run<'_> {
+    /// Makes the archive's default the account's, where it has none; and the archive's active script the active one, where
+    /// none is or the user wants it.
+    pub(super) fn choose(&mut self, kind: Kind) -> Result<()> {
+        let flag = match kind {
+            Kind::AddressBook | Kind::Calendar | Kind::ParticipantIdentity => "isDefault",
+            Kind::SieveScript => "isActive",
+            _ => return Ok(()),
+        };
+        let Some(work) = self.works.get(&kind) else { return Ok(()) };
+        let is_on = |remote: &&crate::target::Object| remote.get(flag).and_then(Value::as_bool) == Some(true);
+        let theirs = work.remotes.iter().find(is_on).map(|remote| text(remote, "id").to_owned());
+        let chosen = work.wanted.iter().find(|one| one.is_chosen);
+        let ours = chosen.and_then(|one| self.ids.get(&(kind, one.id))).cloned();
+        let replaces = self.options.update && kind == Kind::SieveScript;
+        let is_whole = self.options.selection.picks.is_none();
+        let wish = match (&theirs, &ours) {
+            (None, Some(ours)) => Some(Some(ours.clone())),
+            (Some(theirs), Some(ours)) if replaces && theirs != ours => Some(Some(ours.clone())),
+            // The archive has it, and not as the active one.
+            (Some(theirs), None) if replaces && is_whole && chosen.is_none() => {
+                self.ids.iter().any(|((of, _), id)| *of == kind && id == theirs).then_some(None)
+            }
+            _ => None,
+        };
+        let Some(wish) = wish else { return Ok(()) };
+        let label = chosen.map_or_else(|| "no script".to_owned(), |one| one.label.clone());
+        for _ in 0..3 {
+            match self.target.choose(kind, wish.as_deref())? {
+                Ok(()) => return Ok(()),
+                Err(reason) => self.report.remark(kind, "not chosen", reason, label.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the archive does not hold, in steps: id and what it is.
+    pub(super) fn gone(&self, kind: Kind) -> Vec<Vec<(String, String)>> {
+        if kind == Kind::Email {
+            if !self.mail.is_complete {
+                return Vec::new();
+            }
+            let places = self.mail.pairing.foreign(&self.stock.messages, &self.mail.remotes);
+            let gone = places.into_iter().map(|place| {
+                let remote = &self.mail.remotes[place];
+                let name = match &remote.key {
+                    RemoteKey::Ids(ids) => ids.iter().map(|id| format!("<{id}>")).collect::<Vec<_>>().join(" "),
+                    RemoteKey::Nothing => "without Message-ID".to_owned(),
+                };
+                let date = crate::archive::rfc3339(remote.received);
+                (remote.id.clone(), format!("{name} of {date} ({} bytes, id {})", remote.size, remote.id))
+            });
+            return vec![gone.collect()];
+        }
+        let Some(work) = self.works.get(&kind).filter(|work| work.is_complete) else { return Vec::new() };
+        let steps = prune::candidates(kind, &work.remotes, &work.found);
+        let name = |place: usize| {
+            let remote = &work.remotes[place];
+            let names = ["name", "uid", "email", "calendarAddress"].into_iter().map(|name| text(remote, name));
+            let id = text(remote, "id").to_owned();
+            let label = format!("{} (id {id})", names.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" "));
+            (id, label)
+        };
+        steps.into_iter().map(|step| step.into_iter().map(name).collect()).collect()
+    }
+
+    /// Removes what the archive does not hold: what lies in containers before these.
+    pub(super) fn remove(&mut self) -> Result<()> {
+        if !self.options.prune {
+            return Ok(());
+        }
+        if self.report.failed() > 0 {
+            self.report.notes.push("nothing was removed, since something failed before".to_owned());
+            return Ok(());
+        }
+        for kind in ORDER.into_iter().rev() {
+            if !self.prunable.contains(&kind) {
+                continue;
+            }
+            self.progress.step(&format!("removing {}", kind.token()));
+            for step in self.gone(kind) {
+                self.remove_step(kind, step)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_step(&mut self, kind: Kind, step: Vec<(String, String)>) -> Result<()> {
+        // What this run made of the target's own since it was looked at is the archive's now.
+        let ours: HashSet<&String> = self.ids.iter().filter(|((of, _), _)| *of == kind).map(|(_, id)| id).collect();
+        let step: Vec<(String, String)> = step.into_iter().filter(|(id, _)| !ours.contains(id)).collect();
+        let mut open: BTreeMap<usize, ()> = (0..step.len()).map(|at| (at, ())).collect();
+        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
+        let mut patience = Patience::new(self.options.max_retries);
+        while !open.is_empty() {
+            let before = open.len();
+            let mut changes = open.clone().into_keys().map(|at| (at, Change::Destroy(step[at].0.clone())));
+            let mut outcomes = Vec::new();
+            let written = self.target.write(kind, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
+                outcomes.push((at, outcome));
+            });
+            for (at, outcome) in outcomes {
+                match outcome {
+                    Outcome::Done(..) => {
+                        open.remove(&at);
+                        self.report.of(kind).removed += 1;
+                    }
+                    Outcome::Unknown(reason) => drop(reasons.insert(at, reason)),
+                    Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Full(reason) => {
+                        open.remove(&at);
+                        self.not_removed(kind, &reason, &step[at].1);
+                    }
+                }
+            }
+            written?;
+            if !open.is_empty() && !patience.again(open.len() < before, self.progress)? {
+                for at in std::mem::take(&mut open).into_keys() {
+                    let reason = reasons.get(&at).cloned().unwrap_or_else(|| "the target did not answer".to_owned());
+                    self.not_removed(kind, &reason, &step[at].1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn not_removed(&mut self, kind: Kind, reason: &str, label: &str) {
+        let heading = reason.split(':').next().unwrap_or_default().to_owned();
+        *self.report.of(kind).not_removed.entry(heading).or_default() += 1;
+        self.report.remark(kind, "not removed", reason.to_owned(), label.to_owned());
+    }
+
+    /// The report. What the run did not get to is named as such.
+    pub(super) fn finish(mut self, lost: Option<&Error>) -> Report {
+        if lost.is_some() {
+            let reason = "not reached before the run ended";
+            for (kind, work) in &self.works {
+                let left = work.fates.iter().zip(&work.wanted);
+                let left = left.filter(|(fate, one)| matches!(fate, Fate::Pending | Fate::Matched) && counts(one.id));
+                let count = left.count() as u64;
+                if count > 0 {
+                    *self.report.of(*kind).skipped.entry(reason.to_owned()).or_default() += count;
+                }
+            }
+            let count = self.mail.ended.iter().filter(|ended| !**ended).count() as u64;
+            if count > 0 {
+                *self.report.of(Kind::Email).skipped.entry(reason.to_owned()).or_default() += count;
+            }
+        }
+        self.report
+    }
+}

@@ -1,0 +1,349 @@
+//! The state of a run: what the target has, what is wanted, and what will be done about it.
+
+use super::emails::Pairing;
+use super::matching::{DIGEST, pair, text};
+use super::objects::{Wanted, container, is_blank_vacation};
+use super::report::{Plan, Report};
+use super::stock::{self, Stock, counts};
+use super::supply::Bytes;
+use super::{ORDER, Options, update};
+use crate::archive::{Moment, Reader};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::model::{Id, Kind};
+use crate::sync::import::Progress;
+use crate::target::{BLOB, Detail, Object, RemoteEmail, Target};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many objects one request holds, unless something fails.
+const BATCH: usize = 500;
+
+/// What became of a wanted object so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    Pending,
+    Matched,
+    Created,
+    /// It is counted already.
+    Ended,
+}
+
+/// One type.
+#[derive(Default)]
+pub(super) struct Work {
+    pub wanted: Vec<Wanted>,
+    rows: HashSet<Id>,
+    pub fates: Vec<Fate>,
+    pub remotes: Vec<Object>,
+    /// By wanted object: the place of what it is at the target.
+    pub found: Vec<Option<usize>>,
+    /// The target named all that it has.
+    pub is_complete: bool,
+}
+
+/// The messages.
+#[derive(Default)]
+pub(super) struct Mail {
+    pub remotes: Vec<RemoteEmail>,
+    pub pairing: Pairing,
+    pub ended: Vec<bool>,
+    /// Ids that messages of this run got, as far as they were found by looking.
+    pub sent: HashSet<String>,
+    pub is_complete: bool,
+}
+
+/// A run.
+pub(super) struct Run<'a> {
+    pub target: &'a mut dyn Target,
+    pub options: &'a Options,
+    pub progress: &'a dyn Progress,
+    pub supply: Bytes,
+    pub stock: Stock,
+    pub works: BTreeMap<Kind, Work>,
+    pub mail: Mail,
+    /// Ids at the target by row.
+    pub ids: HashMap<(Kind, Id), String>,
+    pub report: Report,
+    /// Types of which something is to be removed, if anything is.
+    pub prunable: BTreeSet<Kind>,
+}
+
+/// How long something is tried that does not get better.
+pub(super) struct Patience {
+    left: u32,
+    pause: Duration,
+    pub batch: usize,
+}
+
+impl Patience {
+    pub(super) fn new(retries: u32) -> Patience {
+        Patience { left: retries, pause: Duration::from_millis(250), batch: BATCH }
+    }
+
+    /// Waits before the next attempt; false if there were enough. As long as something gets done there is no end, and
+    /// where nothing does, requests get smaller until each holds one object.
+    pub(super) fn again(&mut self, is_better: bool, progress: &dyn Progress) -> Result<bool> {
+        if is_better {
+            self.pause = Duration::from_millis(250);
+            return Ok(true);
+        }
+        if self.left == 0 && self.batch == 1 {
+            return Ok(false);
+        }
+        self.left = self.left.saturating_sub(1);
+        self.batch = if self.left == 0 { 1 } else { (self.batch / 8).max(1) };
+        let mut waited = Duration::ZERO;
+        while waited < self.pause {
+            if progress.interrupted() {
+                return Err(Error::new(Fault::Interrupted, "interrupted"));
+            }
+            let part = Duration::from_millis(50);
+            std::thread::sleep(part);
+            waited += part;
+        }
+        self.pause = (self.pause * 2).min(Duration::from_secs(10));
+        Ok(true)
+    }
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        target: &'a mut dyn Target,
+        reader: &Arc<Reader>,
+        moment: Moment,
+        options: &'a Options,
+        progress: &'a dyn Progress,
+    ) -> Result<Run<'a>> {
+        let mut report = Report::default();
+        // What the target calls a participant's address shows in what it has.
+        if options.selection.has(Kind::ParticipantIdentity) && target.lacks(Kind::ParticipantIdentity).is_none() {
+            target.objects(Kind::ParticipantIdentity, Detail::Keys)?;
+        }
+        let has_files = target.lacks(Kind::FileNode).is_none();
+        progress.step("reading the archive");
+        let rules = target.rules();
+        let stock = stock::read(reader, moment, &options.selection, &rules, has_files, &mut report)?;
+        let supply = Bytes { reader: Arc::clone(reader), moment };
+        Ok(Run {
+            target,
+            options,
+            progress,
+            supply,
+            stock,
+            works: BTreeMap::new(),
+            mail: Mail::default(),
+            ids: HashMap::new(),
+            report,
+            prunable: BTreeSet::new(),
+        })
+    }
+
+    // --- looking -------------------------------------------------------------------------------------------------
+
+    /// Looks at all types that the archive has something for.
+    pub(super) fn look(&mut self) -> Result<()> {
+        for kind in ORDER {
+            let rows = match kind {
+                Kind::Email => self.stock.messages.len(),
+                _ => self.stock.objects.get(&kind).map_or(0, Vec::len),
+            };
+            if rows == 0 {
+                continue;
+            }
+            if let Some(why) = self.target.lacks(kind) {
+                self.leave_out(kind, &why);
+                continue;
+            }
+            self.progress.step(&format!("looking at {} of the account", kind.token()));
+            if kind == Kind::Email {
+                self.look_at_mail()?;
+            } else {
+                let wanted = self.stock.objects.remove(&kind).unwrap_or_default();
+                let fates = vec![Fate::Pending; wanted.len()];
+                let rows = wanted.iter().map(|one| one.id).collect();
+                self.works.insert(kind, Work { wanted, rows, fates, ..Work::default() });
+                self.look_at(kind)?;
+            }
+            if self.options.prune && self.options.selection.has(kind) {
+                self.prunable.insert(kind);
+            }
+        }
+        Ok(())
+    }
+
+    /// The account cannot have any of a type.
+    fn leave_out(&mut self, kind: Kind, why: &str) {
+        let wanted = self.stock.objects.remove(&kind).unwrap_or_default();
+        let rows = match kind {
+            Kind::Email => std::mem::take(&mut self.stock.messages).len(),
+            _ => wanted.iter().filter(|one| counts(one.id)).count(),
+        };
+        self.report.notes.push(format!("{rows} of type {} are left out: {why}", kind.token()));
+        *self.report.of(kind).skipped.entry("the account has no such type".to_owned()).or_default() += rows as u64;
+    }
+
+    /// Reads what the target has of a type, and finds what is still wanted in it.
+    pub(super) fn look_at(&mut self, kind: Kind) -> Result<()> {
+        let detail = if self.options.update { Detail::All } else { Detail::Keys };
+        let (mut remotes, is_complete) = self.target.objects(kind, detail)?;
+        if kind == Kind::SieveScript {
+            let blobs: Vec<String> = remotes.iter().map(|remote| text(remote, "blobId").to_owned()).collect();
+            for (remote, digest) in remotes.iter_mut().zip(self.target.digests(&blobs)?) {
+                remote.insert(DIGEST.to_owned(), json!(digest.map(|digest| digest.hex())));
+            }
+        }
+        let Some(work) = self.works.get_mut(&kind) else { return Ok(()) };
+        work.found = pair(kind, &work.wanted, &remotes);
+        work.remotes = remotes;
+        work.is_complete = is_complete;
+        for (at, found) in work.found.iter().enumerate() {
+            if let Some(place) = found {
+                self.ids.insert((kind, work.wanted[at].id), text(&work.remotes[*place], "id").to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// The id of a container.
+    pub(super) fn id_of(&self, kind: Kind, row: Id) -> Option<&String> {
+        let row = if self.stock.lost.contains(&(kind, row)) { crate::archive::UNFILED } else { row };
+        self.ids.get(&(kind, row))
+    }
+
+    /// An object with its references; `None` as long as what it refers to is not there.
+    pub(super) fn whole(&self, kind: Kind, one: &Wanted) -> Option<Object> {
+        let mut object = one.object.clone();
+        if matches!(kind, Kind::Mailbox | Kind::FileNode) {
+            let parent = match one.parent.filter(|parent| self.has(kind, *parent)) {
+                Some(parent) => Value::String(self.ids.get(&(kind, parent))?.clone()),
+                None => Value::Null,
+            };
+            object.insert("parentId".to_owned(), parent);
+        }
+        if let Some((property, holder)) = container(kind) {
+            let ids = one.containers.iter().filter_map(|row| self.id_of(holder, *row));
+            let ids: Object = ids.map(|id| (id.clone(), json!(true))).collect();
+            if ids.is_empty() {
+                return None;
+            }
+            object.insert(property.to_owned(), Value::Object(ids));
+        }
+        Some(object)
+    }
+
+    fn has(&self, kind: Kind, row: Id) -> bool {
+        self.works.get(&kind).is_some_and(|work| work.rows.contains(&row))
+    }
+
+    // --- planning ------------------------------------------------------------------------------------------------
+
+    /// What will be done.
+    pub(super) fn plan(&mut self) -> Plan {
+        let mut plan = Plan::default();
+        for kind in ORDER {
+            if kind == Kind::Email {
+                self.plan_mail(&mut plan);
+            } else if let Some(work) = self.works.get(&kind) {
+                let step = plan.of(kind);
+                for (at, one) in work.wanted.iter().enumerate() {
+                    match work.found[at] {
+                        None => step.create(|| one.label.clone()),
+                        Some(_) if self.patch(kind, at).is_some() => step.update(|| one.label.clone()),
+                        Some(_) => step.keep += 1,
+                    }
+                }
+            }
+            if self.prunable.contains(&kind) {
+                for (_, label) in self.gone(kind).concat() {
+                    plan.of(kind).remove(|| label);
+                }
+            }
+        }
+        plan
+    }
+
+    /// The report of a run that only plans.
+    pub(super) fn planned(mut self) -> Report {
+        for (kind, work) in &self.works {
+            for (at, _) in work.wanted.iter().enumerate().filter(|(_, one)| counts(one.id)) {
+                let differs = self.patch(*kind, at).is_some();
+                let account = self.report.types.entry(kind.token()).or_default();
+                match work.found[at] {
+                    None => account.created += 1,
+                    Some(_) if differs => account.updated += 1,
+                    Some(_) => account.matched += 1,
+                }
+            }
+        }
+        self.planned_mail();
+        std::mem::take(&mut self.report)
+    }
+
+    /// What is to be changed at a matched object, as far as the user wants any of it changed.
+    pub(super) fn patch(&self, kind: Kind, at: usize) -> Option<Object> {
+        let work = self.works.get(&kind)?;
+        let remote = &work.remotes[work.found[at]?];
+        if self.options.update || (kind == Kind::VacationResponse && is_blank_vacation(remote)) {
+            return self.difference(kind, at);
+        }
+        let (property, _) = container(kind).filter(|_| self.options.selection.into.is_some())?;
+        let mut patch = self.difference(kind, at)?;
+        patch.retain(|name, _| name == property);
+        (!patch.is_empty()).then_some(patch)
+    }
+
+    /// The patch that makes a matched object what the archive says.
+    fn difference(&self, kind: Kind, at: usize) -> Option<Object> {
+        let work = self.works.get(&kind)?;
+        let (one, remote) = (&work.wanted[at], &work.remotes[work.found[at]?]);
+        let mut wanted = one.object.clone();
+        if let Some((property, holder)) = container(kind) {
+            let ids = one.containers.iter().map(|row| {
+                // One that is still to be made has no id, and so differs from all that there are.
+                self.id_of(holder, *row).cloned().unwrap_or_else(|| format!("new-{row}"))
+            });
+            let mut ids: Object = ids.map(|id| (id, json!(true))).collect();
+            if self.options.selection.into.is_some() {
+                // Into a new place as well, and not out of the old ones.
+                ids.extend(remote.get(property).and_then(Value::as_object).cloned().unwrap_or_default());
+            }
+            wanted.insert(property.to_owned(), Value::Object(ids));
+        }
+        let other_bytes = match kind {
+            Kind::SieveScript => one.key != text(remote, DIGEST),
+            Kind::FileNode => self.is_other_file(one, remote),
+            _ => false,
+        };
+        update::patch(kind, &wanted, remote, other_bytes)
+    }
+
+    /// True if a file at the target has other bytes, as far as its size and its date tell.
+    fn is_other_file(&self, one: &Wanted, remote: &Object) -> bool {
+        let Some(blob) = one.object.get(BLOB).and_then(Value::as_i64) else { return false };
+        let size = crate::target::Supply::size(&self.supply, blob).ok();
+        let has_date = one.object.contains_key("modified");
+        size != remote.get("size").and_then(Value::as_u64)
+            || (has_date && one.object.get("modified") != remote.get("modified"))
+    }
+
+    // --- applying ------------------------------------------------------------------------------------------------
+
+    /// Does what was planned.
+    pub(super) fn apply(&mut self) -> Result<()> {
+        for kind in ORDER {
+            if kind == Kind::Email {
+                self.apply_mail()?;
+                continue;
+            }
+            if self.works.contains_key(&kind) {
+                self.progress.step(&format!("writing {}", kind.token()));
+                self.create(kind)?;
+                self.change(kind)?;
+                self.choose(kind)?;
+            }
+        }
+        self.remove()
+    }
+}

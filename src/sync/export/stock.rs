@@ -1,0 +1,488 @@
+//! What the archive has for the target: the rows that were selected, and the containers that they need.
+
+use super::emails::{Collector, Key, Message};
+use super::matching::cut;
+use super::objects::{self, Wanted, container};
+use super::report::Report;
+use crate::archive::{Moment, Reader, Record, UNFILED, epoch, parse_ids, parse_keywords};
+use crate::error::{Error, Result};
+use crate::format::jmap::{folded, name};
+use crate::format::mail::HEAD_MAX;
+use crate::model::{Id, Kind, Picks};
+use crate::target::{BLOB, Object, Rules};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Which part of the archive is meant.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// `--objects`
+    pub kinds: Option<BTreeSet<Kind>>,
+    /// `--path`
+    pub picks: Option<Picks>,
+    /// `--since`, in seconds since 1970
+    pub since: Option<i64>,
+    /// `--until`
+    pub until: Option<i64>,
+    /// `--into`
+    pub into: Option<String>,
+}
+
+/// The row of the container that `--into` makes.
+const INTO: Id = -1;
+/// The row of the directory for tasks and notes.
+const TASKS: Id = -2;
+/// Rows of what lies in it: far below all others.
+const TASK_FILES: Id = -1_000_000_000_000;
+
+impl Selection {
+    /// True if objects of this type may be meant.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
+    }
+
+    /// True if not all of the types that are meant is meant.
+    pub fn is_part(&self) -> bool {
+        self.picks.is_some() || self.since.is_some() || self.until.is_some() || self.into.is_some()
+    }
+
+    fn picks(&self, kind: Kind, id: Id, containers: &[Id]) -> bool {
+        let Some(picks) = &self.picks else { return true };
+        let in_whole = |kind: Kind, id: Id| picks.whole.contains(&(kind, id));
+        let lies_in = container(kind).is_some_and(|(_, holder)| {
+            containers.iter().any(|id| in_whole(holder, *id)) || (containers.is_empty() && in_whole(holder, UNFILED))
+        });
+        picks.kinds.contains(&kind) || picks.rows.contains(&(kind, id)) || in_whole(kind, id) || lies_in
+    }
+
+    fn is_in_time(&self, seconds: i64) -> bool {
+        self.since.is_none_or(|since| seconds >= since) && self.until.is_none_or(|until| seconds < until)
+    }
+}
+
+/// What is to be exported.
+#[derive(Default)]
+pub struct Stock {
+    pub objects: BTreeMap<Kind, Vec<Wanted>>,
+    pub messages: Vec<Message>,
+    /// Containers that something names and that are not there: like none at all.
+    pub lost: BTreeSet<(Kind, Id)>,
+}
+
+/// Reads what is selected.
+pub fn read(
+    reader: &Reader,
+    moment: Moment,
+    selection: &Selection,
+    rules: &Rules,
+    has_files: bool,
+    report: &mut Report,
+) -> Result<Stock> {
+    let mut picked = selection.clone();
+    if let Some(picks) = &mut picked.picks {
+        below(reader, moment, picks)?;
+    }
+    let mut reading = Reading { reader, moment, selection: &picked, rules, report, stock: Stock::default() };
+    reading.emails()?;
+    let tasks = reading.items(has_files)?;
+    reading.plain()?;
+    for kind in [Kind::Mailbox, Kind::AddressBook, Kind::Calendar] {
+        reading.containers(kind)?;
+    }
+    reading.files(tasks)?;
+    for (kind, wanted) in &reading.stock.objects {
+        reading.report.of(*kind).found += wanted.iter().filter(|one| counts(one.id)).count() as u64;
+    }
+    Ok(reading.stock)
+}
+
+/// True for what the archive has, false for a container that only this export needs.
+pub fn counts(id: Id) -> bool {
+    id > 0 || id <= TASK_FILES
+}
+
+/// Adds to picked mailboxes and directories those that lie in them.
+fn below(reader: &Reader, moment: Moment, picks: &mut Picks) -> Result<()> {
+    for kind in [Kind::Mailbox, Kind::FileNode] {
+        let mut children: HashMap<Id, Vec<Id>> = HashMap::new();
+        reader.each_record(kind, moment, |record| {
+            if let Some(parent) = record.number("parent_id") {
+                children.entry(parent).or_default().push(record.id);
+            }
+        })?;
+        let mut open: Vec<Id> = picks.whole.iter().filter(|(of, _)| *of == kind).map(|(_, id)| *id).collect();
+        while let Some(id) = open.pop() {
+            for child in children.remove(&id).into_iter().flatten() {
+                picks.whole.insert((kind, child));
+                open.push(child);
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Reading<'a> {
+    reader: &'a Reader,
+    moment: Moment,
+    selection: &'a Selection,
+    rules: &'a Rules,
+    report: &'a mut Report,
+    stock: Stock,
+}
+
+impl Reading<'_> {
+    fn each(&self, kind: Kind, mut each: impl FnMut(Record)) -> Result<()> {
+        self.reader.each_record(kind, self.moment, &mut each)
+    }
+
+    fn emails(&mut self) -> Result<()> {
+        if !self.selection.has(Kind::Email) {
+            return Ok(());
+        }
+        let mut collector = Collector::default();
+        let (mut found, mut bad, mut error) = (0, Vec::new(), None);
+        self.each(Kind::Email, |record| {
+            let mailboxes = parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
+            let received: Option<jiff::Timestamp> = record.text("received_at").and_then(|text| text.parse().ok());
+            let is_meant = self.selection.picks(Kind::Email, record.id, &mailboxes)
+                && self.selection.is_in_time(received.map_or(0, |time| time.as_second()));
+            if !is_meant || error.is_some() {
+                return;
+            }
+            found += 1;
+            let blob = match record.blob.map(|blob| self.reader.blob(blob)) {
+                Some(Ok(blob)) => blob,
+                Some(Err(cause)) if cause.kind != crate::error::Kind::Damaged => {
+                    error = Some(cause);
+                    return;
+                }
+                _ => {
+                    bad.push(record.id);
+                    return;
+                }
+            };
+            let (key, has_id) = match Key::of_match(record.text("message_match").unwrap_or("{}")) {
+                Some(key) => key,
+                None => Key::of_header(&self.reader.email_head(record.id, HEAD_MAX as u64).unwrap_or_default()),
+            };
+            let mailboxes = if mailboxes.is_empty() { vec![UNFILED] } else { mailboxes };
+            let mut keywords = parse_keywords(record.text("keywords").unwrap_or("[]"));
+            keywords.sort_unstable();
+            collector.add(Message {
+                key,
+                has_id,
+                row: record.id,
+                rows: 1,
+                blob: blob.id,
+                size: blob.size,
+                received,
+                mailboxes: mailboxes.into(),
+                keywords: keywords.into(),
+            });
+        })?;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        self.report.of(Kind::Email).found += found;
+        for row in bad {
+            self.report.fail(Kind::Email, 1, "its bytes are missing in the archive", format!("email {row}"));
+        }
+        for message in &collector.messages {
+            let more = u64::from(message.rows - 1);
+            if more > 0 {
+                let reason = "the same message as another row".to_owned();
+                *self.report.of(Kind::Email).skipped.entry(reason).or_default() += more;
+            }
+        }
+        self.stock.messages = collector.messages;
+        Ok(())
+    }
+
+    /// Events and cards. Gives tasks and notes, with their calendars.
+    fn items(&mut self, has_files: bool) -> Result<Vec<(Id, String, Id)>> {
+        let mut tasks = Vec::new();
+        for (kind, column) in [(Kind::CalendarEvent, "calendar_ids"), (Kind::ContactCard, "address_book_ids")] {
+            if !self.selection.has(kind) {
+                continue;
+            }
+            let (mut wanted, mut found, mut odd) = (Vec::new(), 0, Vec::new());
+            self.each(kind, |record| {
+                let mut containers = parse_ids(record.text(column).unwrap_or("[]"));
+                if !self.selection.picks(kind, record.id, &containers) || !self.is_event_in_time(kind, &record) {
+                    return;
+                }
+                found += 1;
+                if containers.is_empty() {
+                    containers.push(UNFILED);
+                }
+                let data_type = record.text("data_type").unwrap_or("Event");
+                let made = match kind {
+                    Kind::ContactCard => objects::card(&record, containers.clone()),
+                    _ => objects::event(&record, containers.clone()),
+                };
+                match made {
+                    // draft-ietf-jmap-calendars section 5 wants a start.
+                    Some(made)
+                        if kind == Kind::CalendarEvent
+                            && data_type == "Event"
+                            && objects::text_of(&made.object, "start").is_none() =>
+                    {
+                        odd.push((record.id, made.label, "Event".to_owned(), containers[0]));
+                    }
+                    Some(made) if kind == Kind::CalendarEvent && data_type != "Event" => {
+                        odd.push((record.id, made.label, data_type.to_owned(), containers[0]));
+                    }
+                    Some(made) => wanted.push(made),
+                    None => odd.push((record.id, format!("{} {}", kind.token(), record.id), String::new(), UNFILED)),
+                }
+            })?;
+            self.report.of(kind).found += found - wanted.len() as u64;
+            for (row, label, data_type, calendar) in odd {
+                match data_type.as_str() {
+                    "" => self.report.fail(kind, 1, "its JSON cannot be read", label),
+                    "Task" | "Note" | "Event" if has_files => {
+                        let what = match data_type.as_str() {
+                            "Task" => "a task, kept as a file",
+                            "Note" => "a note, kept as a file",
+                            _ => "an event without a start, kept as a file",
+                        };
+                        *self.report.of(kind).skipped.entry(what.to_owned()).or_default() += 1;
+                        tasks.push((row, label, calendar));
+                    }
+                    other => {
+                        let reason = format!("JMAP has no place for {}s", other.to_lowercase());
+                        self.report.skip(kind, 1, &reason, label);
+                    }
+                }
+            }
+            let wanted = self.joined(kind, wanted);
+            self.stock.objects.insert(kind, wanted);
+        }
+        Ok(tasks)
+    }
+
+    /// An account has one event of a uid (draft-ietf-jmap-calendars section 5.1): further rows give it their calendars.
+    fn joined(&mut self, kind: Kind, wanted: Vec<Wanted>) -> Vec<Wanted> {
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut joined: Vec<Wanted> = Vec::new();
+        for one in wanted {
+            let Some(place) = places.get(&one.key) else {
+                places.insert(one.key.clone(), joined.len());
+                joined.push(one);
+                continue;
+            };
+            let first = &mut joined[*place];
+            let is_same = first.object == one.object;
+            first.containers.extend(one.containers);
+            first.containers.sort_unstable();
+            first.containers.dedup();
+            self.report.of(kind).found += 1;
+            match is_same {
+                true => self.report.skip(kind, 1, "the same object as another row", one.label),
+                false => self.report.fail(kind, 1, "another object has its uid, and an account has one", one.label),
+            }
+        }
+        joined
+    }
+
+    /// An event counts from its start on; a series that began earlier may go on.
+    fn is_event_in_time(&self, kind: Kind, record: &Record) -> bool {
+        if kind != Kind::CalendarEvent || (self.selection.since.is_none() && self.selection.until.is_none()) {
+            return true;
+        }
+        let data: Value = serde_json::from_str(record.text("data").unwrap_or("{}")).unwrap_or_default();
+        let start = ["start", "due"].iter().find_map(|name| data.get(*name)?.as_str()).map(|start| format!("{start}Z"));
+        let start = start.map_or(0, |start| epoch(&start));
+        let recurs = ["recurrenceRule", "recurrenceRules", "recurrenceOverrides"].iter();
+        let recurs = recurs.into_iter().any(|name| data.get(*name).is_some_and(|rule| !rule.is_null()));
+        self.selection.is_in_time(start) || (recurs && self.selection.until.is_none_or(|until| start < until))
+    }
+
+    /// Identities, participant identities and scripts.
+    fn plain(&mut self) -> Result<()> {
+        for kind in [Kind::Identity, Kind::ParticipantIdentity, Kind::SieveScript, Kind::VacationResponse] {
+            if !self.selection.has(kind) {
+                continue;
+            }
+            let (mut wanted, mut bad) = (Vec::new(), Vec::new());
+            let mut error: Option<Error> = None;
+            self.each(kind, |record| {
+                if !self.selection.picks(kind, record.id, &[]) {
+                    return;
+                }
+                match kind {
+                    Kind::Identity => wanted.push(objects::identity(&record)),
+                    Kind::VacationResponse => wanted.push(objects::vacation(&record)),
+                    Kind::ParticipantIdentity => wanted.push(objects::participant(&record, self.rules)),
+                    _ => match record.blob.map(|blob| self.reader.blob(blob)) {
+                        Some(Ok(blob)) => wanted.push(objects::script(&record, blob.digest.hex(), self.rules)),
+                        Some(Err(cause)) if cause.kind != crate::error::Kind::Damaged => error = Some(cause),
+                        _ => bad.push(record.text("name").unwrap_or_default().to_owned()),
+                    },
+                }
+            })?;
+            if let Some(error) = error {
+                return Err(error);
+            }
+            for label in bad {
+                self.report.of(kind).found += 1;
+                self.report.fail(kind, 1, "its bytes are missing in the archive", label);
+            }
+            if kind == Kind::VacationResponse && wanted.len() > 1 {
+                // One of each source; an account has one.
+                let more = wanted.split_off(1);
+                self.report.of(kind).found += more.len() as u64;
+                more.into_iter().for_each(|one| self.report.skip(kind, 1, "an account has one", one.label));
+            }
+            self.stock.objects.insert(kind, wanted);
+        }
+        Ok(())
+    }
+
+    /// Mailboxes, calendars or address books: all of them, or those that something needs.
+    fn containers(&mut self, kind: Kind) -> Result<()> {
+        let mut needed: BTreeSet<Id> = match kind {
+            Kind::Mailbox => self.stock.messages.iter().flat_map(|message| message.mailboxes.iter().copied()).collect(),
+            _ => {
+                let items = if kind == Kind::Calendar { Kind::CalendarEvent } else { Kind::ContactCard };
+                let items = self.stock.objects.get(&items).into_iter().flatten();
+                items.flat_map(|item| item.containers.iter().copied()).collect()
+            }
+        };
+        let mut all: BTreeMap<Id, Wanted> = BTreeMap::new();
+        let is_dated = self.selection.since.is_some() || self.selection.until.is_some();
+        let is_meant = self.selection.has(kind) && !is_dated;
+        self.each(kind, |record| {
+            if is_meant && self.selection.picks(kind, record.id, &[]) {
+                needed.insert(record.id);
+            }
+            let wanted = match kind {
+                Kind::Mailbox => objects::mailbox(&record, self.rules),
+                Kind::Calendar => objects::calendar(&record),
+                _ => objects::address_book(&record),
+            };
+            all.insert(record.id, wanted);
+        })?;
+        self.parents(&mut needed, &all);
+        // A row that an object names and that is not there: like no container at all.
+        let lost: Vec<Id> = needed.iter().copied().filter(|id| *id != UNFILED && !all.contains_key(id)).collect();
+        let is_unfiled = needed.contains(&UNFILED) || !lost.is_empty();
+        let mut wanted: Vec<Wanted> = needed.iter().filter_map(|id| all.remove(id)).collect();
+        if is_unfiled {
+            let label = match kind {
+                Kind::Mailbox => "(no mailbox)",
+                Kind::Calendar => "(no calendar)",
+                _ => "(no address book)",
+            };
+            wanted.push(made(UNFILED, None, label));
+            self.stock.lost.extend(lost.into_iter().map(|id| (kind, id)));
+        }
+        cut(&mut wanted);
+        if let Some(into) = self.selection.into.as_deref().filter(|_| !wanted.is_empty()) {
+            for one in &mut wanted {
+                one.role = None;
+                one.is_chosen = false;
+                match kind {
+                    Kind::Mailbox => one.parent = one.parent.or(Some(INTO)),
+                    // These have no parents.
+                    _ => {
+                        let label = name(&format!("{} ({into})", one.label), 255, into);
+                        one.key = folded(&label);
+                        one.object.insert("name".to_owned(), json!(label));
+                        one.label = label;
+                    }
+                }
+            }
+            if kind == Kind::Mailbox {
+                wanted.insert(0, made(INTO, None, &name(into, self.rules.mailbox_name, "Restored")));
+            }
+        }
+        self.stock.objects.insert(kind, wanted);
+        Ok(())
+    }
+
+    fn parents(&self, needed: &mut BTreeSet<Id>, all: &BTreeMap<Id, Wanted>) {
+        let mut open: Vec<Id> = needed.iter().copied().collect();
+        while let Some(id) = open.pop() {
+            if let Some(parent) = all.get(&id).and_then(|one| one.parent)
+                && all.contains_key(&parent)
+                && needed.insert(parent)
+            {
+                open.push(parent);
+            }
+        }
+    }
+
+    /// Files and directories, and tasks and notes as files.
+    fn files(&mut self, tasks: Vec<(Id, String, Id)>) -> Result<()> {
+        let mut all: BTreeMap<Id, Wanted> = BTreeMap::new();
+        let mut needed = BTreeSet::new();
+        let is_dated = self.selection.since.is_some() || self.selection.until.is_some();
+        if self.selection.has(Kind::FileNode) {
+            self.each(Kind::FileNode, |record| {
+                let modified = record.text("modified").or(record.text("created")).map_or(0, epoch);
+                let is_directory = record.text("node_type") == Some("directory");
+                let is_in_time = if is_directory { !is_dated } else { self.selection.is_in_time(modified) };
+                if self.selection.picks(Kind::FileNode, record.id, &[]) && is_in_time {
+                    needed.insert(record.id);
+                }
+                all.insert(record.id, objects::file(&record, self.rules));
+            })?;
+        }
+        self.parents(&mut needed, &all);
+        let mut wanted: Vec<Wanted> = needed.iter().filter_map(|id| all.remove(id)).collect();
+        if !tasks.is_empty() {
+            self.task_files(tasks, &mut wanted);
+        }
+        cut(&mut wanted);
+        if let Some(into) = self.selection.into.as_deref().filter(|_| !wanted.is_empty()) {
+            for one in &mut wanted {
+                one.role = None;
+                one.parent = one.parent.or(Some(INTO));
+            }
+            let mut top = made(INTO, None, &objects::file_name(into, self.rules));
+            top.object.insert("nodeType".to_owned(), json!("directory"));
+            wanted.insert(0, top);
+        }
+        let (wanted, empty): (Vec<Wanted>, Vec<Wanted>) =
+            wanted.into_iter().partition(|one| one.object.get(BLOB).is_none_or(|blob| !blob.is_null()));
+        for one in empty {
+            self.report.of(Kind::FileNode).found += 1;
+            self.report.fail(Kind::FileNode, 1, "its bytes are missing in the archive", one.label);
+        }
+        self.stock.objects.insert(Kind::FileNode, wanted);
+        Ok(())
+    }
+
+    fn task_files(&self, tasks: Vec<(Id, String, Id)>, wanted: &mut Vec<Wanted>) {
+        let directory = |mut wanted: Wanted| {
+            wanted.object.insert("nodeType".to_owned(), json!("directory"));
+            wanted
+        };
+        wanted.push(directory(made(TASKS, None, "Tasks and notes")));
+        let mut names: HashMap<Id, String> = HashMap::new();
+        // A calendar without a name of its own is no reason to lose what lies in it.
+        let _ = self.each(Kind::Calendar, |record| {
+            names.insert(record.id, record.text("name").unwrap_or_default().to_owned());
+        });
+        let mut made_already: BTreeSet<Id> = BTreeSet::new();
+        for (row, uid, calendar) in tasks {
+            let place = TASKS - 1 - calendar;
+            if made_already.insert(calendar) {
+                let label = names.get(&calendar).map_or("(no calendar)", String::as_str);
+                wanted.push(directory(made(place, Some(TASKS), &objects::file_name(label, self.rules))));
+            }
+            let mut file = made(TASK_FILES - row, Some(place), &objects::file_name(&format!("{uid}.ics"), self.rules));
+            file.object.insert("nodeType".to_owned(), json!("file"));
+            file.object.insert("type".to_owned(), json!("text/calendar"));
+            file.object.insert(BLOB.to_owned(), json!(-row));
+            wanted.push(file);
+        }
+    }
+}
+
+/// A container that only this export needs.
+fn made(id: Id, parent: Option<Id>, label: &str) -> Wanted {
+    let object = Object::from_iter([("name".to_owned(), json!(label))]);
+    Wanted { id, parent, key: folded(label), label: label.to_owned(), object, ..Wanted::default() }
+}

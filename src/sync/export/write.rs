@@ -1,0 +1,255 @@
+//! Creating and changing everything but messages.
+
+use super::matching::{DIGEST, levels, text};
+use super::run::{Fate, Patience, Run};
+use super::stock::counts;
+use crate::error::Result;
+use crate::model::Kind;
+use crate::target::{BLOB, Change, Object, Outcome};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Run<'_> {
+    /// Creates what is missing, level by level.
+    pub(super) fn create(&mut self, kind: Kind) -> Result<()> {
+        let mut patience = Patience::new(self.options.max_retries);
+        let mut tried: BTreeSet<usize> = BTreeSet::new();
+        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
+        self.take_matches(kind, &tried);
+        loop {
+            let (mut is_better, mut is_open) = (false, false);
+            while !is_open {
+                let ready = self.ready(kind);
+                if ready.is_empty() {
+                    break;
+                }
+                tried.extend(ready.iter().map(|(at, _)| *at));
+                let mut open: BTreeSet<usize> = ready.iter().map(|(at, _)| *at).collect();
+                let mut changes = ready.into_iter().map(|(at, object)| (at, Change::Create(object)));
+                let mut outcomes = Vec::new();
+                let written =
+                    self.target.write(kind, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
+                        outcomes.push((at, outcome));
+                    });
+                for (at, outcome) in outcomes {
+                    if let Some(reason) = self.created(kind, at, outcome) {
+                        reasons.insert(at, reason);
+                    } else {
+                        open.remove(&at);
+                        is_better = true;
+                    }
+                }
+                written?;
+                is_open = !open.is_empty();
+            }
+            if !is_open {
+                break;
+            }
+            if !patience.again(is_better, self.progress)? {
+                break;
+            }
+            self.look_at(kind)?;
+            self.take_matches(kind, &tried);
+        }
+        self.give_up(kind, &reasons);
+        Ok(())
+    }
+
+    /// What can be created now, and has not been.
+    fn ready(&self, kind: Kind) -> Vec<(usize, Object)> {
+        let Some(work) = self.works.get(&kind) else { return Vec::new() };
+        for level in levels(&work.wanted) {
+            let ready = level.into_iter().filter(|at| work.fates[*at] == Fate::Pending);
+            let ready: Vec<(usize, Object)> = ready.filter_map(|at| Some((at, self.new_object(kind, at)?))).collect();
+            if !ready.is_empty() {
+                return ready;
+            }
+        }
+        Vec::new()
+    }
+
+    /// An object with the role that nothing at the target has.
+    fn new_object(&self, kind: Kind, at: usize) -> Option<Object> {
+        let work = self.works.get(&kind)?;
+        let one = &work.wanted[at];
+        let mut object = self.whole(kind, one)?;
+        let is_free = |role: &str| work.remotes.iter().all(|remote| text(remote, "role") != role);
+        if let Some(role) = one.role.as_deref().filter(|role| is_free(role)) {
+            object.insert("role".to_owned(), json!(role));
+        }
+        Some(object)
+    }
+
+    /// Takes what the target has as what is wanted.
+    fn take_matches(&mut self, kind: Kind, tried: &BTreeSet<usize>) {
+        let Some(work) = self.works.get_mut(&kind) else { return };
+        for at in 0..work.wanted.len() {
+            if work.fates[at] == Fate::Pending && work.found[at].is_some() {
+                let is_ours = tried.contains(&at);
+                work.fates[at] = if is_ours { Fate::Created } else { Fate::Matched };
+                if is_ours && counts(work.wanted[at].id) {
+                    self.report.of(kind).created += 1;
+                }
+            }
+        }
+    }
+
+    /// Notes what became of a creation. Gives the reason if it is still open.
+    fn created(&mut self, kind: Kind, at: usize, outcome: Outcome) -> Option<String> {
+        let work = self.works.get_mut(&kind)?;
+        let (row, label) = (work.wanted[at].id, work.wanted[at].label.clone());
+        match outcome {
+            Outcome::Done(id, remark) => {
+                work.fates[at] = Fate::Created;
+                self.ids.insert((kind, row), id);
+                if counts(row) {
+                    self.report.of(kind).created += 1;
+                }
+                if let Some(remark) = remark.or_else(|| self.works[&kind].wanted[at].remark.clone()) {
+                    self.report.remark(kind, "created", remark, label);
+                }
+                self.progress.item(0);
+                None
+            }
+            // Another container with that name: what lies in ours goes into that one.
+            Outcome::Exists(Some(id), _) if matches!(kind, Kind::Mailbox | Kind::FileNode) => {
+                work.fates[at] = Fate::Ended;
+                self.ids.insert((kind, row), id);
+                if counts(row) {
+                    self.report.of(kind).matched += 1;
+                }
+                None
+            }
+            Outcome::Exists(_, reason) | Outcome::Unknown(reason) => Some(reason),
+            Outcome::Refused(reason) | Outcome::Full(reason) => {
+                if self.is_sibling(kind, at) {
+                    return None;
+                }
+                self.fail(kind, at, &reason);
+                None
+            }
+        }
+    }
+
+    /// A server that folds names refuses a second one that only differs in case: then both are one.
+    fn is_sibling(&mut self, kind: Kind, at: usize) -> bool {
+        if kind != Kind::Mailbox {
+            return false;
+        }
+        let Some(work) = self.works.get_mut(&kind) else { return false };
+        let one = &work.wanted[at];
+        let parent = one.parent.and_then(|parent| self.ids.get(&(kind, parent)));
+        let remotes = work.remotes.iter().find(|remote| {
+            remote.get("parentId").and_then(Value::as_str) == parent.map(String::as_str)
+                && crate::format::jmap::folded(text(remote, "name")) == one.key
+        });
+        let ours = work.wanted.iter().filter(|other| other.parent == one.parent && other.key == one.key);
+        let ours = ours.filter_map(|other| self.ids.get(&(kind, other.id))).next().cloned();
+        let Some(id) = remotes.map(|remote| text(remote, "id").to_owned()).or(ours) else { return false };
+        let row = one.id;
+        work.fates[at] = Fate::Ended;
+        self.ids.insert((kind, row), id);
+        if counts(row) {
+            self.report.of(kind).matched += 1;
+        }
+        true
+    }
+
+    fn fail(&mut self, kind: Kind, at: usize, reason: &str) {
+        let Some(work) = self.works.get_mut(&kind) else { return };
+        work.fates[at] = Fate::Ended;
+        let one = &work.wanted[at];
+        let size = one.object.get(BLOB).and_then(Value::as_i64);
+        let size = size.and_then(|blob| crate::target::Supply::size(&self.supply, blob).ok());
+        let label = size.map_or_else(|| one.label.clone(), |size| format!("{} ({size} bytes)", one.label));
+        match counts(one.id) {
+            true => self.report.fail(kind, 1, reason, label),
+            // Its failure is that of all that should lie in it.
+            false => self.report.remark(kind, "failed", reason.to_owned(), label),
+        }
+    }
+
+    /// What could not be created because of something else.
+    fn give_up(&mut self, kind: Kind, reasons: &BTreeMap<usize, String>) {
+        let Some(work) = self.works.get(&kind) else { return };
+        let left: Vec<usize> = (0..work.wanted.len()).filter(|at| work.fates[*at] == Fate::Pending).collect();
+        for at in left {
+            let reason = reasons.get(&at).map_or("what it lies in could not be made", String::as_str).to_owned();
+            self.fail(kind, at, &reason);
+        }
+    }
+
+    /// Brings what is there to the archive's state.
+    pub(super) fn change(&mut self, kind: Kind) -> Result<()> {
+        let Some(work) = self.works.get(&kind) else { return Ok(()) };
+        let matched: Vec<usize> = (0..work.wanted.len()).filter(|at| work.fates[*at] == Fate::Matched).collect();
+        let mut open: BTreeMap<usize, (String, Object)> = BTreeMap::new();
+        for at in &matched {
+            let work = &self.works[&kind];
+            let id = work.found[*at].map(|place| text(&work.remotes[place], "id").to_owned()).unwrap_or_default();
+            match self.patch(kind, *at) {
+                Some(patch) => drop(open.insert(*at, (id, patch))),
+                None => self.matched(kind, *at),
+            }
+        }
+        let mut patience = Patience::new(self.options.max_retries);
+        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
+        while !open.is_empty() {
+            let before = open.len();
+            let mut changes = open.clone().into_iter().map(|(at, (id, patch))| (at, Change::Update(id, patch)));
+            let mut outcomes = Vec::new();
+            let written = self.target.write(kind, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
+                outcomes.push((at, outcome));
+            });
+            for (at, outcome) in outcomes {
+                match outcome {
+                    Outcome::Done(_, remark) => {
+                        open.remove(&at);
+                        self.updated(kind, at, remark);
+                    }
+                    Outcome::Unknown(reason) => drop(reasons.insert(at, reason)),
+                    Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Full(reason) => {
+                        open.remove(&at);
+                        self.fail(kind, at, &reason);
+                    }
+                }
+            }
+            written?;
+            if !open.is_empty() && !patience.again(open.len() < before, self.progress)? {
+                for at in std::mem::take(&mut open).into_keys() {
+                    let reason = reasons.get(&at).cloned().unwrap_or_else(|| "the target did not answer".to_owned());
+                    self.fail(kind, at, &reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn matched(&mut self, kind: Kind, at: usize) {
+        let Some(work) = self.works.get_mut(&kind) else { return };
+        work.fates[at] = Fate::Ended;
+        let one = &work.wanted[at];
+        if !counts(one.id) {
+            return;
+        }
+        let remote = work.found[at].map(|place| &work.remotes[place]);
+        if kind == Kind::SieveScript && remote.is_some_and(|remote| text(remote, DIGEST) != one.key) {
+            let label = one.label.clone();
+            let reason = "the account has another script with this name (--update replaces it)";
+            return self.report.skip(kind, 1, reason, label);
+        }
+        self.report.of(kind).matched += 1;
+    }
+
+    fn updated(&mut self, kind: Kind, at: usize, remark: Option<String>) {
+        let Some(work) = self.works.get_mut(&kind) else { return };
+        work.fates[at] = Fate::Ended;
+        let (row, label) = (work.wanted[at].id, work.wanted[at].label.clone());
+        if counts(row) {
+            self.report.of(kind).updated += 1;
+        }
+        if let Some(remark) = remark {
+            self.report.remark(kind, "updated", remark, label);
+        }
+    }
+}

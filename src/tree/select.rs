@@ -1,0 +1,164 @@
+//! Which objects a path or a pattern means: `mail/INBOX/**`, `contacts/*/bob@example.org.vcf`, or a path as `ls` shows it.
+
+use super::node::What;
+use super::{Child, Node, Sort, Tree};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::model::{Kind, Picks};
+
+/// How many lines of a directory are asked for at once.
+const PAGE: usize = 1_024;
+
+impl Tree {
+    /// The objects that stand at these paths. `*` and `?` stand for what is in one name, `**` for any number of names. A
+    /// directory means all that is in it.
+    ///
+    /// Errors: [`Fault::NotFound`] for a path at which there is nothing, [`Fault::Usage`] for one that means no object.
+    pub fn select<'p>(&self, patterns: impl Iterator<Item = &'p str>) -> Result<Picks> {
+        let mut picks = Picks::default();
+        for pattern in patterns {
+            match self.resolve(pattern) {
+                Ok(node) => self.pick(node, pattern, &mut picks)?,
+                Err(error) if error.kind == Fault::NotFound && pattern.contains(['*', '?']) => {
+                    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+                    let fixed = parts.iter().take_while(|part| !part.contains(['*', '?'])).count();
+                    let start = self.resolve(&parts[..fixed].join("/"))?;
+                    if !self.pick_matches(start, &parts[fixed..], pattern, &mut picks)? {
+                        return Err(Error::new(Fault::NotFound, format!("nothing in the tree is like {pattern:?}"))
+                            .hint("'vandelay ls' shows what there is"));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(picks)
+    }
+
+    fn pick_matches(&self, node: Node, parts: &[&str], pattern: &str, picks: &mut Picks) -> Result<bool> {
+        let Some((first, rest)) = parts.split_first() else {
+            self.pick(node, pattern, picks)?;
+            return Ok(true);
+        };
+        if *first == "**" && rest.is_empty() {
+            self.pick(node, pattern, picks)?;
+            return Ok(true);
+        }
+        let mut is_found = *first == "**" && self.pick_matches(node, rest, pattern, picks)?;
+        let mut after = 0;
+        loop {
+            let page: Vec<Child> = self.children(node, after, PAGE)?;
+            let Some(last) = page.last() else { return Ok(is_found) };
+            after = last.cookie;
+            for child in page {
+                if *first == "**" {
+                    is_found |=
+                        child.sort == Sort::Directory && self.pick_matches(child.node, parts, pattern, picks)?;
+                } else if is_like(&child.name, first) && (rest.is_empty() || child.sort == Sort::Directory) {
+                    is_found |= self.pick_matches(child.node, rest, pattern, picks)?;
+                }
+            }
+        }
+    }
+
+    fn pick(&self, node: Node, pattern: &str, picks: &mut Picks) -> Result<()> {
+        let (whole, rows) = (&mut picks.whole, &mut picks.rows);
+        match node.what {
+            What::Root => picks.kinds.extend(Kind::ALL),
+            What::Mail | What::TextMail | What::AttachmentMail => picks.kinds.extend([Kind::Mailbox, Kind::Email]),
+            What::Mailbox | What::Cur | What::TextMailbox | What::AttachmentMailbox => {
+                whole.insert((Kind::Mailbox, node.row));
+            }
+            What::Email | What::Text | What::AttachmentFolder | What::Attachment => {
+                rows.insert((Kind::Email, node.row));
+            }
+            What::Calendars | What::MergedCalendars => picks.kinds.extend([Kind::Calendar, Kind::CalendarEvent]),
+            What::Calendar | What::CalendarName | What::CalendarColor | What::MergedCalendar => {
+                whole.insert((Kind::Calendar, node.row));
+            }
+            What::Event => {
+                rows.insert((Kind::CalendarEvent, node.row));
+            }
+            What::Contacts | What::MergedContacts => picks.kinds.extend([Kind::AddressBook, Kind::ContactCard]),
+            What::AddressBook | What::AddressBookName | What::MergedBook => {
+                whole.insert((Kind::AddressBook, node.row));
+            }
+            What::Card => {
+                rows.insert((Kind::ContactCard, node.row));
+            }
+            What::Merged => {
+                picks.kinds.extend([Kind::Calendar, Kind::CalendarEvent, Kind::AddressBook, Kind::ContactCard]);
+            }
+            What::Sieve | What::ActiveScript => {
+                picks.kinds.insert(Kind::SieveScript);
+            }
+            What::Script => {
+                rows.insert((Kind::SieveScript, node.row));
+            }
+            What::Files => {
+                picks.kinds.insert(Kind::FileNode);
+            }
+            What::FileNode => {
+                whole.insert((Kind::FileNode, node.row));
+            }
+            What::Identities => picks.kinds.extend([Kind::Identity, Kind::ParticipantIdentity]),
+            What::Snapshots => {
+                return Err(Error::new(Fault::Usage, format!("{pattern:?} is a snapshot"))
+                    .hint("--at says which snapshot is meant"));
+            }
+            // Lists of keywords and empty directories: part of a mailbox's looks.
+            What::New | What::Tmp | What::MailboxKeywords | What::Subscriptions | What::FolderMark | What::NoIndex => {}
+        }
+        Ok(())
+    }
+}
+
+/// True if a name is like a pattern with `*` and `?`.
+fn is_like(name: &str, pattern: &str) -> bool {
+    let (name, pattern): (Vec<char>, Vec<char>) = (name.chars().collect(), pattern.chars().collect());
+    let (mut at, mut of) = (0, 0);
+    // Where the last star stands, and which part of the name it has eaten so far.
+    let mut star: Option<(usize, usize)> = None;
+    while at < name.len() {
+        match pattern.get(of) {
+            Some('*') => {
+                star = Some((of, at));
+                of += 1;
+            }
+            Some(c) if *c == '?' || *c == name[at] => {
+                (at, of) = (at + 1, of + 1);
+            }
+            _ => match star {
+                Some((place, eaten)) => {
+                    star = Some((place, eaten + 1));
+                    (at, of) = (eaten + 1, place + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[of..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn patterns() {
+        for (name, pattern, like) in [
+            ("INBOX", "INBOX", true),
+            ("INBOX", "*", true),
+            ("INBOX", "I*X", true),
+            ("INBOX", "I?BOX", true),
+            ("INBOX", "I*Y", false),
+            ("", "*", true),
+            ("aXbXc", "*X*X?", true),
+            ("aXbXc", "*X?", true),
+            ("äö", "?ö", true),
+            ("a", "??", false),
+            ("a", "", false),
+        ] {
+            assert_eq!(is_like(name, pattern), like, "{name} {pattern}");
+        }
+        assert!(!is_like(&"a".repeat(5_000), &format!("{}b", "*a".repeat(2_000))));
+    }
+}

@@ -1,0 +1,868 @@
+//! `vandelay export` against the strict server of the tests, and against a real Cyrus.
+
+mod common;
+
+use common::jmap::{At, BLOB, FILENODE, Fault, Limits, MAIL, Options, Server, When};
+use common::{deliver, message, vandelay};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// A directory with an archive, and the account that it goes to.
+struct Bench {
+    to: Server,
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(options: Options) -> Bench {
+        Bench { to: Server::start(options), dir: tempfile::tempdir().expect("a directory") }
+    }
+
+    fn archive(&self) -> PathBuf {
+        self.dir.path().join("a.sqlite")
+    }
+
+    fn maildir(&self) -> PathBuf {
+        self.dir.path().join("Maildir")
+    }
+
+    /// Puts a message into a folder of the Maildir (`""`: the inbox).
+    fn deliver(&self, folder: &str, number: u32, flags: &str) {
+        let name = format!("{}.M{number}.host:2,{flags}", 1_500_000_000 + number);
+        deliver(&self.maildir().join(folder), &name, &message(number));
+    }
+
+    fn import_maildir(&self) {
+        let (maildir, archive) = (self.maildir(), self.archive());
+        common::ok(&[
+            "import",
+            "maildir",
+            "--quiet",
+            maildir.to_str().expect("UTF-8"),
+            archive.to_str().expect("UTF-8"),
+        ]);
+    }
+
+    /// Imports an account of another server.
+    fn import_from(&self, from: &Server) {
+        let mut command = command(from, "import");
+        command.arg(self.archive());
+        let output = command.output().expect("the program starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn command(&self, extra: &[&str]) -> Command {
+        let mut command = command(&self.to, "export");
+        command.args(extra).arg(self.archive());
+        command
+    }
+
+    /// Exports, which must end with this code; gives the summary and what was said.
+    fn export_as(&self, extra: &[&str], code: i32) -> (Value, String) {
+        judge(self.command(extra).output().expect("the program starts"), code)
+    }
+
+    fn export(&self, extra: &[&str]) -> Value {
+        self.export_as(extra, 0).0
+    }
+
+    /// Exports once more, which must not change anything.
+    fn export_again(&self, extra: &[&str]) {
+        self.to.reset_counters();
+        let summary = self.export(extra);
+        let counters = self.to.counters();
+        let writes = |name: &&String| name.ends_with("/set") || name.ends_with("/import") || name.ends_with("/upload");
+        let writes: Vec<&String> = counters.calls.keys().filter(writes).collect();
+        assert!(writes.is_empty(), "{writes:?}: {summary}");
+        assert_eq!(counters.requests(common::jmap::Endpoint::Upload), 0);
+    }
+
+    fn count(&self, kind: &str) -> usize {
+        self.to.objects("A1", kind).len()
+    }
+
+    /// Every message stands there once.
+    fn assert_no_duplicates(&self) {
+        let mut seen = std::collections::BTreeSet::new();
+        for id in self.to.objects("A1", "Email").keys() {
+            assert!(seen.insert(self.to.bytes("A1", "Email", id)), "{id} is there twice");
+        }
+    }
+
+    fn portrait(&self) -> Vec<String> {
+        self.to.portrait("A1")
+    }
+}
+
+fn command(server: &Server, what: &str) -> Command {
+    let mut command = vandelay();
+    command.env("VANDELAY_PASSWORD", "secret").arg(what);
+    if what == "import" {
+        command.arg("jmap");
+    }
+    command.args(["--json", "--allow-cleartext", "--url"]).arg(server.url());
+    command.args(["--auth-basic", "alice", "--account-id", "A1"]);
+    command
+}
+
+fn judge(output: Output, code: i32) -> (Value, String) {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(!said.contains("YWxpY2U6"), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let summary = lines.filter(|line| line["message_type"] == "summary").last().unwrap_or_default();
+    for (kind, account) in summary["types"].as_object().into_iter().flatten() {
+        let sum = |name: &str| match &account[name] {
+            Value::Object(reasons) => reasons.values().filter_map(Value::as_u64).sum(),
+            other => other.as_u64().unwrap_or(0),
+        };
+        let all = ["created", "updated", "matched", "skipped", "failed"].map(sum);
+        assert_eq!(sum("found"), all.iter().sum::<u64>(), "{kind}: {account}");
+    }
+    (summary, said)
+}
+
+/// Something of each type.
+fn fill(server: &Server) {
+    let seed = |kind: &str, object: Value| server.seed("A1", kind, object);
+    let inbox = seed("Mailbox", json!({ "name": "INBOX", "role": "inbox", "sortOrder": 3 }));
+    let work = seed("Mailbox", json!({ "name": "Work", "isSubscribed": false }));
+    let deep = seed("Mailbox", json!({ "name": "Ü/1", "parentId": work }));
+    seed("Mailbox", json!({ "name": "Gesendet", "role": "sent" }));
+    let book =
+        seed("AddressBook", json!({ "name": "People", "isDefault": true, "sortOrder": 2, "description": "all" }));
+    let other = seed("AddressBook", json!({ "name": "Old" }));
+    let photo = server.seed_blob("A1", b"\x89PNG\r\n\x1a\nphoto");
+    seed(
+        "ContactCard",
+        json!({
+            "@type": "Card", "version": "1.0", "uid": "urn:uuid:1", "name": { "full": "Ada" },
+            "addressBookIds": { &book: true, &other: true },
+            "media": { "p": { "@type": "Media", "kind": "photo", "blobId": photo, "mediaType": "image/png" } },
+        }),
+    );
+    seed(
+        "ContactCard",
+        json!({ "@type": "Card", "version": "1.0", "uid": "urn:uuid:2", "name": { "full": "Bob" }, "addressBookIds": { &book: true } }),
+    );
+    let calendar = seed(
+        "Calendar",
+        json!({
+            "name": "Work", "color": "#ff0000", "description": "d", "isDefault": true, "isVisible": false, "sortOrder": 4,
+            "includeInAvailability": "attending", "timeZone": "Europe/Zurich", "isSubscribed": true,
+            "defaultAlertsWithTime": { "a": { "@type": "Alert", "trigger": { "@type": "OffsetTrigger", "offset": "-PT5M" } } },
+        }),
+    );
+    let agenda = server.seed_blob("A1", b"the agenda");
+    seed(
+        "CalendarEvent",
+        json!({
+            "@type": "Event", "uid": "e1", "title": "Tea", "start": "2026-01-02T10:00:00", "duration": "PT1H",
+            "timeZone": "Europe/Zurich", "calendarIds": { &calendar: true }, "useDefaultAlerts": true, "isDraft": true,
+            "created": "2026-01-01T00:00:00Z",
+            "recurrenceRules": [{ "@type": "RecurrenceRule", "frequency": "weekly" }],
+            "recurrenceOverrides": { "2026-01-09T10:00:00": { "title": "Coffee" } },
+            "links": { "l": { "@type": "Link", "blobId": agenda, "contentType": "text/plain", "title": "agenda" } },
+        }),
+    );
+    seed(
+        "Identity",
+        json!({
+            "name": "Alice", "email": "alice@example.org", "textSignature": "-- \nA", "htmlSignature": "<b>A</b>",
+            "replyTo": [{ "name": null, "email": "r@example.org" }],
+        }),
+    );
+    seed(
+        "ParticipantIdentity",
+        json!({ "name": "Alice", "calendarAddress": "mailto:alice@example.org", "isDefault": true }),
+    );
+    seed(
+        "VacationResponse",
+        json!({ "id": "singleton", "isEnabled": true, "fromDate": "2026-01-01T00:00:00Z", "subject": "Away", "textBody": "Later" }),
+    );
+    for number in 0..30_u32 {
+        let mailboxes: Vec<&str> = match number % 3 {
+            0 => vec![&inbox],
+            1 => vec![&inbox, &deep],
+            _ => vec![&work],
+        };
+        let keywords: &[&str] = if number % 2 == 0 { &["$seen", "work"] } else { &[] };
+        let at = format!("2026-02-{:02}T08:00:00Z", number % 28 + 1);
+        server.seed_email("A1", &message(number), &mailboxes, keywords, &at);
+    }
+    let large = vec![b'x'; 5 << 20];
+    let large = [b"Message-ID: <large@x>\r\n\r\n", &large[..]].concat();
+    server.seed_email("A1", &large, &[&inbox], &[], "2026-03-01T00:00:00Z");
+    let odd: [&[u8]; 3] = [
+        b"From: x@y\r\n\r\nno id\r\n",
+        b"Message-ID: odd@x\r\nSubject: \xff\r\n\r\n\0binary\xfe",
+        b"Message-ID: <A@b>\r\nMessage-ID: <b@B>\r\n\r\ntwo",
+    ];
+    for bytes in odd {
+        server.seed_email("A1", bytes, &[&inbox], &["$flagged"], "2026-03-02T00:00:00Z");
+    }
+    server.seed_script("A1", "main", b"keep;\r\n", true);
+    server.seed_script("A1", "old", b"discard;\r\n", false);
+    let folder = server.seed_file("A1", None, "Documents", None);
+    let inner = server.seed_file("A1", Some(&folder), "Inner", None);
+    server.seed_file("A1", Some(&inner), "a.txt", Some(b"text"));
+    server.seed_file("A1", Some(&folder), "empty", Some(b""));
+    seed(
+        "FileNode",
+        json!({ "name": "link", "nodeType": "symlink", "target": ["Documents", "a"], "parentId": null, "modified": "2026-01-01T00:00:00Z" }),
+    );
+}
+
+#[test]
+fn a_whole_account_goes_to_an_empty_one_and_is_the_same_there() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let bench = Bench::new(Options::default());
+    bench.import_from(&from);
+    let dry = bench.export(&["--dry-run"]);
+    assert_eq!((dry["plan"]["email"]["create"].as_u64(), bench.count("Email")), (Some(34), 0));
+    let summary = bench.export(&[]);
+    assert_eq!(summary["types"]["email"]["created"], 34, "{summary}");
+    let theirs = from.portrait("A1");
+    assert_eq!(bench.portrait(), theirs);
+    bench.export_again(&[]);
+    bench.export_again(&["--update"]);
+    bench.export_again(&["--update", "--prune", "--yes"]);
+    let again = bench.dir.path().join("b.sqlite");
+    let mut command = command(&bench.to, "import");
+    let output = command.arg(&again).output().expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Small messages go together.
+    assert!(bench.to.counters().calls("Blob/upload") == 0);
+}
+
+/// What can go wrong while messages are sent: where, when and what.
+fn faults() -> Vec<(&'static str, When, Fault)> {
+    let import = "Email/import";
+    vec![
+        (import, When::First(2), Fault::CutBefore),
+        (import, When::First(2), Fault::CutAfter),
+        (import, When::Nth(2), Fault::CutInBody(20)),
+        (import, When::Nth(1), Fault::Truncated),
+        (import, When::First(2), Fault::Error("serverUnavailable")),
+        (import, When::First(2), Fault::Error("serverFail")),
+        (import, When::Nth(2), Fault::ErrorAfter("serverFail")),
+        (import, When::Nth(1), Fault::ErrorAfter("serverUnavailable")),
+        (import, When::First(2), Fault::Partial),
+        (import, When::Nth(2), Fault::LoseBlobs),
+        (import, When::Nth(1), Fault::Object("blobNotFound", 2)),
+        (import, When::Nth(1), Fault::Object("alreadyExists", 2)),
+        (import, When::First(2), Fault::Object("rateLimit", 3)),
+        (import, When::Nth(2), Fault::Status(503)),
+        (import, When::Nth(1), Fault::StatusLater(429, "1")),
+        ("Mailbox/set", When::Nth(1), Fault::CutAfter),
+        ("Mailbox/set", When::Nth(2), Fault::CutBefore),
+        ("Mailbox/set", When::Nth(1), Fault::Partial),
+        ("Mailbox/set", When::Nth(1), Fault::ErrorAfter("serverFail")),
+        ("Blob/upload", When::Nth(1), Fault::CutAfter),
+        ("Blob/upload", When::Nth(1), Fault::Error("unknownMethod")),
+        ("Blob/upload", When::Nth(1), Fault::Object("tooLarge", 1)),
+        ("Email/query", When::Nth(1), Fault::CutBefore),
+    ]
+}
+
+#[test]
+fn whatever_goes_wrong_every_message_arrives_once() {
+    for (at, when, fault) in faults() {
+        for refuses_duplicates in [true, false] {
+            let limits = Limits { max_objects_in_set: 7, ..Limits::default() };
+            let bench = Bench::new(Options { limits, refuses_duplicates, ..Options::default() });
+            for number in 0..20 {
+                bench.deliver(if number % 2 == 0 { "" } else { ".Work.Deep" }, number, "S");
+            }
+            bench.import_maildir();
+            bench.to.fault(At::Call(at), when, fault.clone());
+            let (summary, said) = bench.export_as(&[], 0);
+            let what = format!("{at} {when:?} {refuses_duplicates}: {summary} {said}");
+            assert!(bench.to.faults_happened() > 0, "{what}");
+            assert_eq!((bench.count("Email"), bench.count("Mailbox")), (20, 3), "{what}");
+            bench.assert_no_duplicates();
+            bench.to.reset_faults();
+            bench.export_again(&[]);
+        }
+    }
+}
+
+#[test]
+fn other_types_arrive_once_too_and_the_account_is_the_same() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let sets = ["AddressBook", "Calendar", "FileNode", "Identity", "SieveScript", "ParticipantIdentity", "ContactCard"];
+    for kind in sets.into_iter().chain(["CalendarEvent"]) {
+        let method: &'static str = Box::leak(format!("{kind}/set").into_boxed_str());
+        for fault in
+            [Fault::CutAfter, Fault::CutBefore, Fault::Partial, Fault::ErrorAfter("serverFail"), Fault::LoseBlobs]
+        {
+            let bench = Bench::new(Options::default());
+            bench.import_from(&from);
+            bench.to.fault(At::Call(method), When::Nth(1), fault);
+            let (summary, said) = bench.export_as(&[], 0);
+            assert!(bench.to.faults_happened() > 0);
+            assert_eq!(bench.portrait(), from.portrait("A1"), "{method}: {summary} {said}");
+        }
+    }
+}
+
+#[test]
+fn narrow_limits_are_kept() {
+    let narrow = Limits {
+        max_size_upload: 20_000_000,
+        max_concurrent_upload: 1,
+        max_size_request: 20_000,
+        max_concurrent_requests: 1,
+        max_calls_in_request: 1,
+        max_objects_in_get: 3,
+        max_objects_in_set: 2,
+    };
+    let from = Server::start(Options::default());
+    fill(&from);
+    for options in [
+        Options { limits: narrow, ..Options::default() },
+        Options {
+            limits: narrow,
+            max_query_limit: Some(4),
+            refuses_all: true,
+            reassigns_blobs: true,
+            ..Options::default()
+        },
+        Options {
+            is_sequential: true,
+            fractions: true,
+            missing_blob_of_import: "blobNotFound",
+            uid_exists: "alreadyExists",
+            ..Options::default()
+        },
+    ] {
+        let reassigns = options.reassigns_blobs;
+        let bench = Bench::new(options);
+        bench.import_from(&from);
+        bench.export(&[]);
+        if !reassigns {
+            assert_eq!(bench.portrait(), from.portrait("A1"));
+        }
+        bench.export_again(&[]);
+        bench.export_again(&["--update"]);
+    }
+}
+
+#[test]
+fn one_message_in_two_folders_is_one_email() {
+    let bench = Bench::new(Options::default());
+    bench.deliver("", 1, "S");
+    bench.deliver(".Work", 1, "F");
+    bench.deliver(".Work", 2, "");
+    bench.import_maildir();
+    let summary = bench.export(&[]);
+    assert_eq!((bench.count("Email"), summary["types"]["email"]["created"].as_u64()), (2, Some(2)), "{summary}");
+    let both = bench
+        .to
+        .objects("A1", "Email")
+        .into_values()
+        .find(|email| email["mailboxIds"].as_object().expect("a set").len() == 2);
+    assert_eq!(both.expect("in both")["keywords"], json!({ "$flagged": true, "$seen": true }));
+    bench.export_again(&["--update"]);
+}
+
+#[test]
+fn kills_leave_no_duplicates() {
+    let limits = Limits { max_objects_in_set: 3, max_concurrent_requests: 2, ..Limits::default() };
+    let bench = Bench::new(Options { limits, refuses_duplicates: false, ..Options::default() });
+    for number in 0..600 {
+        bench.deliver(["", ".A", ".A.B", ".C"][number as usize % 4], number, "S");
+    }
+    bench.import_maildir();
+    bench.to.fault(At::AnyCall, When::Always, Fault::Slow(Duration::from_millis(25)));
+    let mut dice = common::Dice(7);
+    let mut kills = 0;
+    for _ in 0..50 {
+        let mut child =
+            bench.command(&["--quiet"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        std::thread::sleep(Duration::from_millis(120 + dice.roll() % 250));
+        if child.try_wait().expect("a child").is_none() {
+            kills += 1;
+        }
+        child.kill().expect("a child");
+        child.wait().expect("a child");
+    }
+    bench.to.reset_faults();
+    bench.export(&[]);
+    assert!(kills >= 30, "{kills} kills");
+    assert_eq!((bench.count("Email"), bench.count("Mailbox")), (600, 4));
+    bench.assert_no_duplicates();
+    bench.export_again(&[]);
+}
+
+/// An account on the target beside what the archive has.
+fn strangers(to: &Server) -> Vec<(&'static str, String)> {
+    let mailbox = to.seed("A1", "Mailbox", json!({ "name": "Foreign" }));
+    let child = to.seed("A1", "Mailbox", json!({ "name": "Child", "parentId": mailbox }));
+    let book = to.seed("A1", "AddressBook", json!({ "name": "Foreign" }));
+    let calendar = to.seed("A1", "Calendar", json!({ "name": "Foreign" }));
+    let card = json!({ "@type": "Card", "version": "1.0", "uid": "foreign", "addressBookIds": { &book: true }, "name": { "full": "x" } });
+    let event = json!({ "@type": "Event", "uid": "foreign", "start": "2026-01-01T00:00:00", "calendarIds": { &calendar: true } });
+    let folder = to.seed_file("A1", None, "Foreign", None);
+    vec![
+        ("Email", to.seed_email("A1", &message(900), &[&child], &[], "2026-01-01T00:00:00Z")),
+        ("Email", to.seed_email("A1", b"From: z@z\r\n\r\nforeign", &[&mailbox], &[], "2026-01-01T00:00:00Z")),
+        ("ContactCard", to.seed("A1", "ContactCard", card)),
+        ("CalendarEvent", to.seed("A1", "CalendarEvent", event)),
+        ("Identity", to.seed("A1", "Identity", json!({ "name": "F", "email": "f@example.org" }))),
+        (
+            "ParticipantIdentity",
+            to.seed("A1", "ParticipantIdentity", json!({ "name": "F", "calendarAddress": "mailto:f@example.org" })),
+        ),
+        ("SieveScript", to.seed_script("A1", "foreign", b"stop;", false)),
+        ("FileNode", to.seed_file("A1", Some(&folder), "foreign.txt", Some(b"foreign"))),
+        ("FileNode", folder),
+        ("Mailbox", child),
+        ("Mailbox", mailbox),
+        ("AddressBook", book),
+        ("Calendar", calendar),
+    ]
+}
+
+#[test]
+fn prune_removes_what_the_archive_does_not_hold_and_nothing_else() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let bench = Bench::new(Options::default());
+    bench.import_from(&from);
+    let trash = bench.to.seed("A1", "Mailbox", json!({ "name": "Trash", "role": "trash" }));
+    let default = bench.to.seed("A1", "AddressBook", json!({ "name": "Their own", "isDefault": true, "myRights": { "mayRead": true, "mayWrite": true, "mayShare": true, "mayDelete": false } }));
+    let strangers = strangers(&bench.to);
+    bench.export(&[]);
+    // Nobody is there to be asked.
+    let (_, said) = bench.export_as(&["--prune"], 6);
+    assert!(said.contains("--yes"), "{said}");
+    for (flag, value) in [("--path", "mail"), ("--since", "2026-01-01"), ("--until", "2026-01-01"), ("--into", "x")] {
+        bench.export_as(&["--prune", "--yes", flag, value], 1);
+    }
+    let (plan, _) = bench.export_as(&["--prune", "--dry-run"], 0);
+    assert_eq!(plan["plan"]["email"]["remove"], 2, "{plan}");
+    assert_eq!(plan["plan"]["email"]["remove_samples"].as_array().map(Vec::len), Some(2));
+    for (kind, id) in &strangers {
+        assert!(bench.to.object("A1", kind, id).is_some(), "{kind} {id} is gone too early");
+    }
+    let (summary, said) = bench.export_as(&["--prune", "--yes", "--objects", "contactcard"], 0);
+    assert_eq!((summary["types"]["contactcard"]["removed"].as_u64(), bench.count("Email")), (Some(1), 36), "{said}");
+    let summary = bench.export(&["--prune", "--yes"]);
+    for (kind, id) in &strangers {
+        assert!(bench.to.object("A1", kind, id).is_none(), "{kind} {id} is still there: {summary}");
+    }
+    assert!(bench.to.object("A1", "Mailbox", &trash).is_some());
+    let default = bench.to.object("A1", "AddressBook", &default).expect("the default stays");
+    assert_eq!(default["isDefault"], true);
+    bench.export_again(&["--prune", "--yes"]);
+}
+
+#[test]
+fn nothing_is_removed_for_an_archive_that_is_partial_or_damaged() {
+    let bench = Bench::new(Options::default());
+    bench.deliver("", 1, "S");
+    bench.import_maildir();
+    let foreign = bench.to.seed("A1", "Mailbox", json!({ "name": "Foreign" }));
+    let change = |sql: &str| {
+        let conn = rusqlite::Connection::open(bench.archive()).expect("the archive opens");
+        conn.execute_batch(sql).expect("SQL");
+    };
+    for state in ["partial", "interrupted"] {
+        change(&format!("UPDATE snapshots SET state = '{state}'"));
+        let (_, said) = bench.export_as(&["--prune", "--yes"], 9);
+        assert!(said.contains(state), "{said}");
+    }
+    change("UPDATE snapshots SET state = 'complete'; UPDATE emails SET mailbox_ids = '[77]'");
+    bench.export_as(&["--prune", "--yes"], 8);
+    assert!(bench.to.object("A1", "Mailbox", &foreign).is_some());
+    assert_eq!(bench.count("Email"), 0);
+    // Without --prune what there is goes, into a mailbox of its own.
+    bench.export(&[]);
+    let names: Vec<Value> = bench.to.objects("A1", "Mailbox").into_values().map(|it| it["name"].clone()).collect();
+    assert!(names.contains(&json!("(no mailbox)")), "{names:?}");
+    assert_eq!(bench.count("Email"), 1);
+}
+
+#[test]
+fn update_brings_what_is_there_to_the_archives_state() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let bench = Bench::new(Options::default());
+    bench.import_from(&from);
+    bench.export(&[]);
+    let to = &bench.to;
+    let other = to.seed("A1", "Mailbox", json!({ "name": "Other" }));
+    for (at, id) in to.objects("A1", "Email").into_keys().enumerate() {
+        to.change("A1", "Email", &id, |email| match at % 3 {
+            0 => email["keywords"] = json!({ "$flagged": true }),
+            1 => email["mailboxIds"] = json!({ &other: true }),
+            _ => {}
+        });
+    }
+    for kind in ["ContactCard", "CalendarEvent", "Calendar", "AddressBook", "Mailbox", "Identity"] {
+        for id in to.objects("A1", kind).into_keys().filter(|id| *id != other) {
+            to.change("A1", kind, &id, |object| match kind {
+                "ContactCard" => object["nicknames"] = json!({ "n": { "@type": "Nickname", "name": "N" } }),
+                "CalendarEvent" => object["title"] = json!("Other"),
+                "Calendar" => object["color"] = json!("#0000ff"),
+                "AddressBook" => object["description"] = json!("other"),
+                "Mailbox" => object["sortOrder"] = json!(77),
+                _ => object["textSignature"] = json!("other"),
+            });
+        }
+    }
+    let scripts = to.objects("A1", "SieveScript");
+    for (id, script) in scripts {
+        to.change("A1", "SieveScript", &id, |it| it["isActive"] = json!(script["name"] == "old"));
+    }
+    // Nothing is touched that was not asked for.
+    bench.export_again(&[]);
+    let summary = bench.export(&["--update"]);
+    assert!(summary["types"]["email"]["updated"].as_u64() > Some(20), "{summary}");
+    to.remove("A1", "Mailbox", &other);
+    let leave =
+        |lines: Vec<String>| lines.into_iter().map(|line| line.replace("\"sequence\":1,", "")).collect::<Vec<_>>();
+    assert_eq!(leave(bench.portrait()), leave(from.portrait("A1")));
+    bench.export_again(&["--update"]);
+}
+
+#[test]
+fn parts_of_an_archive() {
+    let bench = Bench::new(Options::default());
+    for number in 0..12 {
+        bench.deliver(["", ".Work", ".Work.Deep"][number as usize % 3], number, "S");
+    }
+    bench.import_maildir();
+    let archive = bench.archive();
+    let listed = common::ok(&["ls", archive.to_str().expect("UTF-8"), "mail/Work/cur"]);
+    let one = format!("mail/Work/cur/{}", listed.lines().next().expect("a message"));
+    bench.export_as(&["--path", "mail/Nowhere"], 1);
+    bench.export_as(&["--path", "mail/N*"], 1);
+    let names = || {
+        let mut names: Vec<String> = bench
+            .to
+            .objects("A1", "Mailbox")
+            .into_values()
+            .map(|it| it["name"].as_str().expect("a name").to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    bench.export(&["--path", &one]);
+    assert_eq!((bench.count("Email"), names()), (1, vec!["Work".to_owned()]));
+    let email = bench.to.objects("A1", "Email").into_values().next().expect("an email");
+    assert_eq!((&email["receivedAt"], &email["keywords"]), (&json!("2017-07-14T02:40:01Z"), &json!({ "$seen": true })));
+    bench.export(&["--path", "mail/Work/**"]);
+    assert_eq!((bench.count("Email"), names()), (8, vec!["Deep".to_owned(), "Work".to_owned()]));
+    bench.export(&["--path", "mail/INBOX/cur/1500000000.*", "--path", "text/INBOX/*number 3*"]);
+    assert_eq!(bench.count("Email"), 10);
+    bench.export(&["--since", "2017-07-14T02:40:06Z", "--until", "2017-07-14T02:40:07Z"]);
+    assert_eq!(bench.count("Email"), 11);
+    bench.export(&["--objects", "email"]);
+    assert_eq!((bench.count("Email"), names().len()), (12, 3));
+    bench.export_again(&[]);
+}
+
+#[test]
+fn into_a_new_folder() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let bench = Bench::new(Options::default());
+    bench.import_from(&from);
+    let their_inbox = bench.to.seed("A1", "Mailbox", json!({ "name": "Inbox", "role": "inbox" }));
+    bench.to.seed_email("A1", &message(3), &[&their_inbox], &[], "2026-02-04T08:00:00Z");
+    bench.export(&["--into", "Restored 2026-11"]);
+    let mailboxes = bench.to.objects("A1", "Mailbox");
+    let top = mailboxes.iter().find(|(_, it)| it["name"] == "Restored 2026-11").expect("the folder").0.clone();
+    let below = mailboxes.values().filter(|it| it["parentId"] == json!(top)).count();
+    assert_eq!((below, mailboxes.len()), (3, 6));
+    let there = bench.to.objects("A1", "Email").into_values().find(|it| it["mailboxIds"].get(&their_inbox).is_some());
+    assert_eq!(there.expect("it stays in the inbox")["mailboxIds"].as_object().expect("a set").len(), 2);
+    let books: Vec<Value> = bench.to.objects("A1", "AddressBook").into_values().map(|it| it["name"].clone()).collect();
+    assert!(books.contains(&json!("People (Restored 2026-11)")), "{books:?}");
+    assert!(bench.to.objects("A1", "FileNode").into_values().any(|it| it["name"] == "Restored 2026-11"));
+    bench.export_again(&["--into", "Restored 2026-11"]);
+}
+
+#[test]
+fn what_is_refused_is_named_and_the_rest_goes_on() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let bench = Bench::new(Options {
+        limits: Limits { max_size_upload: 1_000_000, ..Limits::default() },
+        may_send_from: Some(vec!["example.com".to_owned()]),
+        ..Options::default()
+    });
+    from.seed_script("A1", "broken", b"require \"nothing\"; keep;", false);
+    bench.import_from(&from);
+    let (summary, said) = bench.export_as(&[], 5);
+    assert_eq!(summary["types"]["email"]["created"], 33, "{summary}");
+    for part in ["<large@x>", "5242", "forbiddenFrom", "alice@example.org", "broken", "invalidSieve"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!((bench.count("SieveScript"), bench.count("Identity"), bench.count("ContactCard")), (2, 0, 2));
+    // What does not fit is not sent again and again.
+    let full = Bench::new(Options::default());
+    full.import_from(&from);
+    full.to.set_quota("A1", Some(3_000_000));
+    let (summary, said) = full.export_as(&[], 5);
+    assert_eq!(summary["types"]["email"]["failed"]["overQuota"], 1, "{summary}");
+    assert!(said.contains("overQuota") && said.contains("<large@x>"), "{said}");
+    full.to.set_quota("A1", None);
+    full.export_as(&[], 5);
+    assert_eq!(full.count("Email"), 34);
+}
+
+#[test]
+fn accounts_that_have_less() {
+    let from = Server::start(Options::default());
+    fill(&from);
+    let bench =
+        Bench::new(Options { accounts: vec![common::jmap::AccountOptions::with("A1", &[MAIL])], ..Options::default() });
+    bench.import_from(&from);
+    let (summary, said) = bench.export_as(&[], 0);
+    assert_eq!((bench.count("Email"), bench.count("ContactCard")), (34, 0), "{summary}");
+    assert!(said.contains("contactcard") && said.contains("left out"), "{said}");
+    assert_eq!(bench.to.counters().calls("Blob/upload"), 0);
+    let with_blobs = Bench::new(Options {
+        accounts: vec![common::jmap::AccountOptions::with("A1", &[MAIL, BLOB, FILENODE])],
+        ..Options::default()
+    });
+    with_blobs.import_from(&from);
+    with_blobs.export(&["--objects", "email"]);
+    let counters = with_blobs.to.counters();
+    let (small, large) = (counters.calls("Blob/upload"), counters.requests(common::jmap::Endpoint::Upload));
+    assert!(small <= 2 && large == 1 && counters.calls("Email/import") <= 3, "{small} {large}");
+}
+
+#[test]
+fn tasks_notes_photos_and_odd_keywords() {
+    let bench = Bench::new(Options::default());
+    let takeout = bench.dir.path().join("Takeout");
+    std::fs::create_dir(&takeout).expect("a directory");
+    let calendar = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTAMP:20260101T000000Z\r\nDTSTART;TZID=Europe/Zurich:20260101T100000\r\nSUMMARY:Tea\r\nX-ODD;X-P=1:v\r\nATTACH;VALUE=BINARY;ENCODING=BASE64;FMTTYPE=text/plain:aGVsbG8=\r\nBEGIN:VALARM\r\nACTION:DISPLAY\r\nTRIGGER:-PT5M\r\nDESCRIPTION:x\r\nEND:VALARM\r\nEND:VEVENT\r\nBEGIN:VTODO\r\nUID:task/1\r\nDTSTAMP:20260101T000000Z\r\nSUMMARY:Do it\r\nEND:VTODO\r\nBEGIN:VJOURNAL\r\nUID:note\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260101T000000Z\r\nSUMMARY:Said\r\nEND:VJOURNAL\r\nEND:VCALENDAR\r\n";
+    std::fs::write(takeout.join("Mine.ics"), calendar).expect("a file");
+    let card = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:c1\r\nFN:Ada\r\nN:L;Ada;;;\r\nX-ODD:1\r\nPHOTO;ENCODING=b;TYPE=PNG:iVBORw0KGgo=\r\nBDAY:1815-12-10\r\nEND:VCARD\r\n";
+    std::fs::write(takeout.join("c.vcf"), card).expect("a file");
+    std::fs::write(takeout.join("odd?.vcf"), "bytes").expect("a file");
+    let archive = bench.archive();
+    common::ok(&["import", "takeout", "--quiet", takeout.to_str().expect("UTF-8"), archive.to_str().expect("UTF-8")]);
+    std::fs::create_dir_all(bench.maildir()).expect("a directory");
+    std::fs::write(bench.maildir().join("dovecot-keywords"), "0 NonJunk\n1 a(b)\n2 \u{fc}\n").expect("a file");
+    bench.deliver("", 1, "Sabc");
+    bench.import_maildir();
+    let (summary, said) = bench.export_as(&[], 0);
+    assert_eq!((bench.count("CalendarEvent"), bench.count("ContactCard")), (1, 1), "{summary} {said}");
+    let email = bench.to.objects("A1", "Email").into_values().next().expect("an email");
+    assert_eq!(email["keywords"], json!({ "$seen": true, "nonjunk": true, "a_b_": true }));
+    assert!(said.contains("a(b)"), "{said}");
+    let files = bench.to.objects("A1", "FileNode");
+    let task = files.iter().find(|(_, it)| it["name"] == "task_1.ics").expect("the task").0;
+    let bytes = String::from_utf8(bench.to.bytes("A1", "FileNode", task).expect("bytes")).expect("UTF-8");
+    assert!(bytes.contains("SUMMARY:Do it") && !bytes.contains("SUMMARY:Tea"), "{bytes}");
+    assert!(files.values().any(|it| it["name"] == "odd_.vcf"), "{files:?}");
+    bench.export_again(&[]);
+    bench.export_again(&["--update"]);
+}
+
+#[test]
+fn corpora_go_to_a_strict_server() {
+    let bench = Bench::new(Options::default());
+    let archive = bench.archive();
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpora");
+    common::run(&["import", "takeout", "--quiet", corpora.to_str().expect("UTF-8"), archive.to_str().expect("UTF-8")]);
+    let output = bench.command(&[]).output().expect("the program starts");
+    let code = output.status.code().unwrap_or(-1);
+    let (summary, said) = judge(output, code);
+    assert!(code == 0 || code == 5, "{said}");
+    let counts = |kind: &str, what: &str| match &summary["types"][kind][what] {
+        Value::Object(reasons) => reasons.values().filter_map(Value::as_u64).sum(),
+        other => other.as_u64().unwrap_or(0),
+    };
+    assert_eq!((counts("email", "failed"), counts("contactcard", "failed")), (0, 0), "{said}");
+    // Events of one uid in several files are all that is refused.
+    let failed = counts("calendarevent", "failed");
+    assert!(failed <= 20 && counts("calendarevent", "created") > 600, "{}", summary["types"]["calendarevent"]);
+    bench.to.reset_counters();
+    bench.export_as(&[], code);
+    let counters = bench.to.counters();
+    assert_eq!((counters.calls("CalendarEvent/set"), counters.calls("ContactCard/set")), (0, 0));
+}
+
+#[test]
+fn a_token_that_expires_is_renewed() {
+    let tokens: Vec<String> = (0..40).map(|number| format!("token-{number}")).collect();
+    let auth = common::jmap::Auth::Bearer { tokens, requests_each: Some(4) };
+    let limits = Limits { max_objects_in_set: 2, ..Limits::default() };
+    let bench = Bench::new(Options { auth, limits, ..Options::default() });
+    for number in 0..20 {
+        bench.deliver("", number, "S");
+    }
+    bench.import_maildir();
+    let counter = bench.dir.path().join("counter");
+    let script = format!("n=$(cat {0} 2>/dev/null || echo 0); echo $((n+1)) > {0}; echo token-$n", counter.display());
+    let output = vandelay()
+        .args(["export", "--json", "--allow-cleartext", "--account-id", "A1", "--token-command", &script, "--url"])
+        .args([&bench.to.url(), "--auth-bearer"])
+        .arg("--dry-run")
+        .arg(bench.archive())
+        .output()
+        .expect("the program starts");
+    judge(output, 0);
+    let output = vandelay()
+        .args(["export", "--json", "--allow-cleartext", "--account-id", "A1", "--token-command", &script, "--url"])
+        .args([&bench.to.url(), "--auth-bearer", "--quiet"])
+        .arg(bench.archive())
+        .output()
+        .expect("the program starts");
+    judge(output, 0);
+    assert_eq!(bench.count("Email"), 20);
+    bench.assert_no_duplicates();
+}
+
+#[test]
+fn an_interrupted_run_says_what_it_did() {
+    let limits = Limits { max_objects_in_set: 2, max_concurrent_requests: 1, ..Limits::default() };
+    let bench = Bench::new(Options { limits, ..Options::default() });
+    for number in 0..100 {
+        bench.deliver("", number, "S");
+    }
+    bench.import_maildir();
+    bench.to.fault(At::AnyCall, When::Always, Fault::Slow(Duration::from_millis(30)));
+    let child = bench.command(&[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    std::thread::sleep(Duration::from_millis(900));
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
+    let (summary, said) = judge(child.wait_with_output().expect("it ends"), 130);
+    assert!(
+        summary["types"]["email"]["skipped"]["not reached before the run ended"].as_u64() > Some(0),
+        "{summary} {said}"
+    );
+    bench.to.reset_faults();
+    bench.export(&[]);
+    assert_eq!(bench.count("Email"), 100);
+    bench.assert_no_duplicates();
+}
+
+#[test]
+fn cyrus() {
+    let Some(cyrus) = common::cyrus::Cyrus::start() else { return };
+    let bench = Bench::new(Options::default());
+    for number in 0..300 {
+        bench.deliver(
+            ["", ".Work", ".Work.Deep & odd", ".Sent"][number as usize % 4],
+            number,
+            ["S", "", "FS"][number as usize % 3],
+        );
+    }
+    bench.deliver(".Work", 0, "S");
+    let large = [&message(1_000)[..], &b"0123456789abcdef\r\n".repeat(100_000)].concat();
+    deliver(&bench.maildir(), "1600000000.large:2,S", &large);
+    bench.import_maildir();
+    let url = format!("http://127.0.0.1:{}", cyrus.http);
+    let user = "alice@example.org";
+    drop(common::imap::Imap::login(cyrus.imap, user, "x"));
+    let export = |extra: &[&str], archive: &Path| {
+        let mut command = vandelay();
+        command.env("VANDELAY_PASSWORD", "x").args(["export", "--json", "--allow-cleartext", "--url", &url]);
+        command.args(["--auth-basic", user, "--account-name", user, "--objects", "mailbox,email"]).args(extra);
+        judge(command.arg(archive).output().expect("the program starts"), 0)
+    };
+    let (summary, said) = export(&[], &bench.archive());
+    assert_eq!(summary["types"]["email"]["created"], 301, "{summary} {said} {}", cyrus.log());
+    let (summary, said) = export(&["--update"], &bench.archive());
+    assert_eq!(
+        (&summary["types"]["email"]["matched"], &summary["types"]["email"]["updated"]),
+        (&json!(301), &json!(0)),
+        "{summary} {said}"
+    );
+    // Back into another archive: the same messages with the same flags, folders and dates.
+    let again = bench.dir.path().join("b.sqlite");
+    let mut command = vandelay();
+    command.env("VANDELAY_PASSWORD", "x").args(["import", "jmap", "--allow-cleartext", "--url", &url]);
+    let output = command.args(["--auth-basic", user, "--account-name", user]).arg(&again).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let messages = |archive: &Path| {
+        let conn = rusqlite::Connection::open(archive).expect("an archive");
+        let sql = "SELECT hex(b.hash), e.received_at, k.value, m.name FROM emails e JOIN blobs b ON b.id = e.blob_id
+                   JOIN json_each(e.mailbox_ids) j JOIN mailboxes m ON m.id = j.value LEFT JOIN json_each(e.keywords) k
+                   ORDER BY 1, 2, 3, 4";
+        let mut statement = conn.prepare(sql).expect("SQL");
+        let rows = statement.query_map([], |row| {
+            let name: String = row.get(3)?;
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, Option<String>>(2)?,
+                name.to_lowercase(),
+            ))
+        });
+        rows.expect("rows").collect::<Result<Vec<_>, _>>().expect("rows")
+    };
+    assert_eq!(messages(&again), messages(&bench.archive()));
+    // What is not in the archive goes, but for the folders that an account always has.
+    let mut imap = common::imap::Imap::login(cyrus.imap, user, "x");
+    imap.ok("CREATE Foreign");
+    assert!(imap.append("Foreign", "", &message(5_000), false));
+    let (summary, said) = export(&["--prune", "--yes"], &bench.archive());
+    assert_eq!(
+        (&summary["types"]["email"]["removed"], &summary["types"]["mailbox"]["removed"]),
+        (&json!(1), &json!(1)),
+        "{summary} {said}"
+    );
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn speed_on_cyrus() {
+    let Some(cyrus) = common::cyrus::Cyrus::start() else { return };
+    let bench = Bench::new(Options::default());
+    common::maildir(&bench.maildir(), 5_000, 4_000);
+    bench.import_maildir();
+    let user = "alice@example.org";
+    drop(common::imap::Imap::login(cyrus.imap, user, "x"));
+    for round in 0..3 {
+        let begun = std::time::Instant::now();
+        let mut command = vandelay();
+        command.env("VANDELAY_PASSWORD", "x").args([
+            "export",
+            "--json",
+            "--allow-cleartext",
+            "--objects",
+            "mailbox,email",
+        ]);
+        command.args([
+            "--url",
+            &format!("http://127.0.0.1:{}", cyrus.http),
+            "--auth-basic",
+            user,
+            "--account-name",
+            user,
+        ]);
+        let (summary, _) = judge(command.arg(bench.archive()).output().expect("it starts"), 0);
+        eprintln!("round {round}: {:.2} s {}", begun.elapsed().as_secs_f64(), summary["types"]["email"]["created"]);
+    }
+}
+
+#[test]
+fn archives_of_1x_go_as_well() {
+    for cycle in [false, true] {
+        let bench = Bench::new(Options { refuses_duplicates: false, ..Options::default() });
+        common::v1::write(&bench.archive(), &common::v1::Variant { cycle, ..Default::default() });
+        let (summary, said) = bench.export_as(&[], 0);
+        assert_eq!(summary["types"]["mailbox"]["failed"], json!({}), "{summary} {said}");
+        let emails = common::v1::messages().len();
+        assert_eq!(bench.count("Email"), emails, "{summary} {said}");
+        assert_eq!((bench.count("Calendar"), bench.count("Identity"), bench.count("AddressBook")), (1, 1, 1));
+        bench.export_again(&[]);
+        assert_eq!(bench.count("Email"), emails);
+        // 1.x does not say whether its last run was complete.
+        bench.export_as(&["--prune", "--yes"], 9);
+    }
+}
