@@ -1,0 +1,214 @@
+//! An account on a JMAP server.
+//!
+//! What changes something is sent once (the client does not repeat it); where the answer is lost, the outcome is
+//! [`Outcome::Unknown`] and whoever asked looks again. Uploads and questions may be repeated, and the client does so.
+
+mod emails;
+mod set;
+mod survey;
+mod upload;
+
+use super::{Change, Detail, Object, Outcome, RemoteEmail, Rules, Supply, Target};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::model::{Digest, Kind};
+use crate::protocol::jmap::{self, AccountInfo, Client, MethodError, Settings, Which, capability};
+use crate::protocol::runtime::Runtime;
+use serde_json::Value;
+use std::sync::atomic::AtomicBool;
+
+/// An account on a JMAP server (RFC 8620).
+pub struct Jmap {
+    runtime: Runtime,
+    client: Client,
+    account: AccountInfo,
+    seen: survey::Seen,
+    /// False once the server showed that it does not know `Blob/upload` (RFC 9404).
+    uploads_inline: AtomicBool,
+    /// What the address of a ParticipantIdentity is called: the draft changed it.
+    calendar_address: &'static str,
+}
+
+impl Jmap {
+    /// Logs in and finds the account: the one that is named, or else the one that the user's mail is in.
+    ///
+    /// Errors: [`Fault::Account`] if there is no such account, or it may only be read; those of [`Client::open`].
+    pub fn open(settings: Settings, which: Option<&Which>) -> Result<Jmap> {
+        let runtime = Runtime::new(settings.stop.clone())?;
+        let (client, account) = runtime.run(async {
+            let client = Client::open(settings).await?;
+            let account = match which {
+                Some(which) => client.account(which).await?,
+                None => only(&client)?,
+            };
+            Ok((client, account))
+        })?;
+        if account.is_read_only {
+            return Err(Error::new(Fault::Account, format!("the account {:?} may only be read", account.name)));
+        }
+        let has_blobs = account.capabilities.contains_key(capability::BLOB);
+        Ok(Jmap {
+            runtime,
+            client,
+            account,
+            seen: survey::Seen::default(),
+            uploads_inline: AtomicBool::new(has_blobs),
+            calendar_address: "calendarAddress",
+        })
+    }
+
+    /// What the account says of a capability.
+    fn says(&self, capability: &str, name: &str) -> Option<&Value> {
+        self.account.capabilities.get(capability)?.get(name).filter(|value| !value.is_null())
+    }
+
+    fn number(&self, capability: &str, name: &str) -> Option<u64> {
+        self.says(capability, name).and_then(Value::as_u64)
+    }
+}
+
+/// The account when none is named.
+fn only(client: &Client) -> Result<AccountInfo> {
+    let session = client.session();
+    let primary = session.primary_accounts.get(capability::MAIL).and_then(|id| session.account(id));
+    match (primary, &session.accounts[..]) {
+        (Some(account), _) | (None, [account]) => Ok(account.clone()),
+        _ => {
+            let names: Vec<&str> = session.accounts.iter().take(12).map(|account| account.name.as_str()).collect();
+            Err(Error::new(Fault::Account, "the server has several accounts")
+                .hint(format!("name one with --account-name: {}", names.join(", "))))
+        }
+    }
+}
+
+/// The capability that a type belongs to.
+fn capability_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Mailbox | Kind::Email => capability::MAIL,
+        // RFC 8621 section 6.
+        Kind::Identity => capability::SUBMISSION,
+        Kind::VacationResponse => capability::VACATION,
+        Kind::SieveScript => capability::SIEVE,
+        Kind::AddressBook | Kind::ContactCard => capability::CONTACTS,
+        Kind::Calendar | Kind::CalendarEvent | Kind::ParticipantIdentity => capability::CALENDARS,
+        Kind::FileNode => capability::FILENODE,
+    }
+}
+
+/// What the server says when it refuses an object.
+fn reason(error: &MethodError) -> String {
+    let mut text = error.kind.clone();
+    if !error.properties.is_empty() {
+        text.push_str(&format!(" ({})", error.properties.join(", ")));
+    }
+    if let Some(description) = &error.description {
+        text.push_str(&format!(": {description}"));
+    }
+    text
+}
+
+/// True for an error after which nobody knows what was done, or that time heals (RFC 8620 section 3.6.2). An error of all
+/// objects of a batch may be the fault of one of them: then a smaller batch shows which.
+fn is_open(error: &MethodError, count: usize) -> bool {
+    match error.kind.as_str() {
+        "serverUnavailable" | "rateLimit" | "serverPartialFail" | "serverFail" => true,
+        "invalidArguments" | "notRequest" | "limit" => count > 1,
+        _ => false,
+    }
+}
+
+/// The outcome of an object that the server refused (RFC 8620 section 5.3).
+fn refused(error: &MethodError) -> Outcome {
+    match error.kind.as_str() {
+        "alreadyExists" => Outcome::Exists(error.existing.clone(), reason(error)),
+        "overQuota" => Outcome::Full(reason(error)),
+        "rateLimit" | "serverUnavailable" | "serverFail" | "serverPartialFail" => Outcome::Unknown(reason(error)),
+        _ => Outcome::Refused(reason(error)),
+    }
+}
+
+/// The outcome of all objects of a request that has no answer; an error if nothing else would fare better.
+fn without_answer(error: jmap::Error, count: usize) -> Result<Outcome> {
+    match error {
+        // Whether it was the line or an answer that nobody can read: the server may have done it.
+        jmap::Error::Line(error) if error.kind == Fault::Connection => Ok(Outcome::Unknown(error.to_string())),
+        jmap::Error::Line(error) => Err(error),
+        jmap::Error::Method(error) if is_open(&error, count) => Ok(Outcome::Unknown(reason(&error))),
+        jmap::Error::Method(error) => Ok(Outcome::Refused(reason(&error))),
+    }
+}
+
+impl Target for Jmap {
+    fn name(&self) -> String {
+        if self.account.name.is_empty() { self.account.id.clone() } else { self.account.name.clone() }
+    }
+
+    fn lacks(&self, kind: Kind) -> Option<String> {
+        let capability = capability_of(kind);
+        // Cyrus has identities in accounts that it names no capability for: what the server offers counts then.
+        let has = self.account.capabilities.contains_key(capability)
+            || (kind == Kind::Identity && self.client.session().offers(capability));
+        (!has).then(|| format!("the account does not have {capability}"))
+    }
+
+    fn rules(&self) -> Rules {
+        let octets = |capability: &str, name: &str, default: u64| {
+            self.number(capability, name).unwrap_or(default).clamp(1, 1 << 16) as usize
+        };
+        let texts = |name: &str| {
+            let list = self.says(capability::FILENODE, name).and_then(Value::as_array).into_iter().flatten();
+            list.filter_map(Value::as_str).map(str::to_lowercase).collect()
+        };
+        let characters = self.says(capability::FILENODE, "forbiddenNameChars").and_then(Value::as_str);
+        Rules {
+            mailbox_name: octets(capability::MAIL, "maxSizeMailboxName", 255),
+            file_name: octets(capability::FILENODE, "maxSizeFileNodeName", 255),
+            file_characters: characters.unwrap_or("/").to_owned(),
+            file_names: texts("forbiddenNodeNames"),
+            script_name: octets(capability::SIEVE, "maxSizeScriptName", 512),
+            upload: self.client.limits().max_size_upload,
+            calendar_address: self.calendar_address,
+        }
+    }
+
+    fn objects(&mut self, kind: Kind, detail: Detail) -> Result<(Vec<Object>, bool)> {
+        let found = self.runtime.run(async { Ok(self.objects_of(kind, detail).await?) })?;
+        if kind == Kind::ParticipantIdentity
+            && found.0.iter().any(|object| object.contains_key("scheduleId") || object.contains_key("sendTo"))
+        {
+            self.calendar_address = "scheduleId";
+        }
+        Ok(found)
+    }
+
+    fn emails(&mut self) -> Result<(Vec<RemoteEmail>, bool)> {
+        let mut seen = std::mem::take(&mut self.seen);
+        let looked = self.runtime.run(async { Ok(self.look(&mut seen).await?) });
+        self.seen = seen;
+        let is_complete = looked?;
+        Ok((self.seen.emails(), is_complete))
+    }
+
+    fn headers(&mut self, emails: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
+        self.runtime.run(async { Ok(self.headers_of(emails).await?) })
+    }
+
+    fn digests(&mut self, blobs: &[String]) -> Result<Vec<Option<Digest>>> {
+        self.runtime.run(async { Ok(self.digests_of(blobs).await?) })
+    }
+
+    fn write(
+        &mut self,
+        kind: Kind,
+        changes: &mut dyn Iterator<Item = (usize, Change)>,
+        batch: usize,
+        supply: &dyn Supply,
+        told: &mut dyn FnMut(usize, Outcome),
+    ) -> Result<()> {
+        let this = &*self;
+        this.runtime.run(async { this.write_all(kind, changes, batch, supply, told).await })
+    }
+
+    fn choose(&mut self, kind: Kind, id: Option<&str>) -> Result<std::result::Result<(), String>> {
+        self.runtime.run(async { self.choose_one(kind, id).await })
+    }
+}

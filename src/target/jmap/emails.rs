@@ -1,0 +1,205 @@
+//! Messages: many at a time into one `Email/import`, several of them under way at once.
+
+use super::{Jmap, reason, refused, without_answer};
+use crate::error::Result;
+use crate::model::Id;
+use crate::protocol::jmap::{MethodError, in_order};
+use crate::target::{BLOB, Change, Object, Outcome, Supply};
+use serde_json::Value;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+/// Bytes of messages in one request, so that a handful of requests fit into memory several times over.
+const SUM_MAX: u64 = 4 << 20;
+
+/// Messages in one request: what a cut line leaves in the dark.
+const COUNT_MAX: usize = 100;
+
+/// A message to be imported.
+struct Import {
+    at: usize,
+    blob: Id,
+    object: Object,
+    size: u64,
+}
+
+impl Jmap {
+    /// Imports messages (RFC 8621 section 4.8).
+    pub(super) async fn import_all(
+        &self,
+        changes: &mut dyn Iterator<Item = (usize, Change)>,
+        batch: usize,
+        supply: &dyn Supply,
+        told: &mut dyn FnMut(usize, Outcome),
+    ) -> Result<()> {
+        let limits = self.client.limits();
+        let most = batch.min(limits.max_objects_in_set).min(COUNT_MAX);
+        // The smallest message that the account had no room for, and whether a line broke: then nothing new begins.
+        let (full, is_broken) = (Cell::new(u64::MAX), Cell::new(false));
+        let mut waiting = Waiting { changes, supply, held: None };
+        let batches = std::iter::from_fn(|| if is_broken.get() { None } else { waiting.batch(most) });
+        let work = batches.map(|batch| self.import(batch, supply, &full, &is_broken));
+        let mut failed = None;
+        in_order(limits.max_concurrent_requests.min(8), work, |outcomes| match outcomes {
+            Ok(outcomes) => {
+                outcomes.into_iter().for_each(|(at, outcome)| told(at, outcome));
+                true
+            }
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        })
+        .await;
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn import(
+        &self,
+        (mut batch, mut outcomes): Batch,
+        supply: &dyn Supply,
+        full: &Cell<u64>,
+        is_broken: &Cell<bool>,
+    ) -> Result<Vec<(usize, Outcome)>> {
+        for is_second in [false, true] {
+            let (fitting, larger): (Vec<_>, Vec<_>) = batch.into_iter().partition(|import| import.size < full.get());
+            outcomes.extend(larger.into_iter().map(|import| {
+                (import.at, Outcome::Full("overQuota: not sent, since a smaller one did not fit".to_owned()))
+            }));
+            if fitting.is_empty() {
+                break;
+            }
+            let again = self.import_once(fitting, supply, is_second, full, is_broken, &mut outcomes).await?;
+            if again.is_empty() {
+                break;
+            }
+            batch = again;
+        }
+        Ok(outcomes)
+    }
+
+    /// Uploads and imports a batch. Gives those whose blob the server had lost meanwhile (RFC 8620 section 6: it may).
+    async fn import_once(
+        &self,
+        batch: Vec<Import>,
+        supply: &dyn Supply,
+        is_second: bool,
+        full: &Cell<u64>,
+        is_broken: &Cell<bool>,
+        outcomes: &mut Vec<(usize, Outcome)>,
+    ) -> Result<Vec<Import>> {
+        let blobs: BTreeSet<Id> = batch.iter().map(|import| import.blob).collect();
+        let mut uploads = self.upload_all(&blobs, "message/rfc822", supply, is_second).await?;
+        let mut emails = Vec::new();
+        let mut sent = Vec::new();
+        for import in batch {
+            // Each message of a batch has bytes of its own: rows with the same bytes are one message.
+            match uploads.remove(&import.blob) {
+                Some(Ok(blob)) => {
+                    let mut object = import.object.clone();
+                    object.insert("blobId".to_owned(), Value::String(blob));
+                    emails.push((creation(import.at), Value::Object(object)));
+                    sent.push(import);
+                }
+                Some(Err(outcome)) => outcomes.push((import.at, outcome)),
+                None => outcomes.push((import.at, Outcome::Unknown("it was not uploaded".to_owned()))),
+            }
+        }
+        if sent.is_empty() {
+            return Ok(Vec::new());
+        }
+        let count = sent.len();
+        let (result, done) = self.client.import(&self.account.id, emails).await;
+        let rest = match done {
+            Ok(()) => Outcome::Unknown("the answer does not name it".to_owned()),
+            Err(error) => {
+                is_broken.set(is_broken.get() || matches!(error, crate::protocol::jmap::Error::Line(_)));
+                without_answer(error, count)?
+            }
+        };
+        let mut again = Vec::new();
+        for import in sent {
+            let name = creation(import.at);
+            let created = result.created.get(&name).and_then(|created| created.get("id")).and_then(Value::as_str);
+            if let Some(id) = created {
+                outcomes.push((import.at, Outcome::Done(id.to_owned(), None)));
+                continue;
+            }
+            let outcome = match result.failed.iter().find(|(id, _)| *id == name) {
+                Some((_, error)) if is_lost_blob(error) && !is_second => {
+                    again.push(import);
+                    continue;
+                }
+                Some((_, error)) if is_lost_blob(error) => Outcome::Refused(reason(error)),
+                Some((_, error)) => refused(error),
+                None => rest.clone(),
+            };
+            if matches!(outcome, Outcome::Full(_)) {
+                full.set(full.get().min(import.size));
+            }
+            outcomes.push((import.at, outcome));
+        }
+        Ok(again)
+    }
+}
+
+/// RFC 8620 section 5.3 has `blobNotFound`; RFC 8621 section 4.8 has `invalidProperties` for a blob id that is not found.
+fn is_lost_blob(error: &MethodError) -> bool {
+    let is_property = error.kind == "invalidProperties" && error.properties.iter().any(|name| name == "blobId");
+    error.kind == "blobNotFound" || is_property
+}
+
+fn creation(at: usize) -> String {
+    format!("k{at}")
+}
+
+/// What goes into one request, and what of it has its outcome already.
+type Batch = (Vec<Import>, Vec<(usize, Outcome)>);
+
+/// Messages that are not in a batch yet.
+struct Waiting<'a> {
+    changes: &'a mut dyn Iterator<Item = (usize, Change)>,
+    supply: &'a dyn Supply,
+    held: Option<Import>,
+}
+
+impl Waiting<'_> {
+    fn batch(&mut self, most: usize) -> Option<Batch> {
+        let (mut batch, mut outcomes) = Batch::default();
+        let mut sum = 0;
+        while batch.len() < most.max(1) {
+            let import = match self.held.take() {
+                Some(held) => held,
+                None => match self.next() {
+                    Some(Ok(import)) => import,
+                    Some(Err(outcome)) => {
+                        outcomes.push(outcome);
+                        continue;
+                    }
+                    None => break,
+                },
+            };
+            if !batch.is_empty() && sum + import.size > SUM_MAX {
+                self.held = Some(import);
+                break;
+            }
+            sum += import.size;
+            batch.push(import);
+        }
+        (!batch.is_empty() || !outcomes.is_empty()).then_some((batch, outcomes))
+    }
+
+    fn next(&mut self) -> Option<std::result::Result<Import, (usize, Outcome)>> {
+        let (at, change) = self.changes.next()?;
+        let Change::Create(mut object) = change else {
+            return Some(Err((at, Outcome::Refused("not a message".to_owned()))));
+        };
+        let Some(blob) = object.remove(BLOB).and_then(|blob| blob.as_i64()) else {
+            return Some(Err((at, Outcome::Refused("it has no bytes".to_owned()))));
+        };
+        Some(match self.supply.size(blob) {
+            Ok(size) => Ok(Import { at, blob, object, size }),
+            Err(error) => Err((at, Outcome::Refused(error.to_string()))),
+        })
+    }
+}
