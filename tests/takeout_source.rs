@@ -74,7 +74,6 @@ fn bytes(item: &Item) -> Vec<u8> {
         Body::Part { whole, ranges } => {
             ranges.iter().flat_map(|range| &whole[range.start as usize..range.end as usize]).copied().collect()
         }
-        Body::Absent => Vec::new(),
     }
 }
 

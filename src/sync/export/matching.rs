@@ -143,7 +143,7 @@ pub fn cut(wanted: &mut [Wanted]) {
         let (mut path, mut at) = (Vec::new(), Some(start));
         while let Some(here) = at.filter(|here| !is_placed[*here]) {
             if let Some(from) = path.iter().position(|seen| *seen == here) {
-                if let Some(lowest) = path[from..].iter().copied().min_by_key(|at| wanted[*at].id) {
+                if let Some(lowest) = path[from..].iter().copied().min_by_key(|at: &usize| wanted[*at].id) {
                     wanted[lowest].parent = None;
                 }
                 break;
