@@ -113,7 +113,7 @@ fn judge(output: Output, code: i32) -> (Value, String) {
     assert!(!said.contains("YWxpY2U6"), "{said}");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let summary = lines.filter(|line| line["message_type"] == "summary").last().unwrap_or_default();
+    let summary = lines.rev().find(|line| line["message_type"] == "summary").unwrap_or_default();
     for (kind, account) in summary["types"].as_object().into_iter().flatten() {
         let sum = |name: &str| match &account[name] {
             Value::Object(reasons) => reasons.values().filter_map(Value::as_u64).sum(),
