@@ -140,7 +140,7 @@ pub fn cut(wanted: &mut [Wanted]) {
     let places: HashMap<Id, usize> = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
     let mut is_placed = vec![false; wanted.len()];
     for start in 0..wanted.len() {
-        let (mut path, mut at) = (Vec::new(), Some(start));
+        let (mut path, mut at): (Vec<usize>, Option<usize>) = (Vec::new(), Some(start));
         while let Some(here) = at.filter(|here| !is_placed[*here]) {
             if let Some(from) = path.iter().position(|seen| *seen == here) {
                 if let Some(lowest) = path[from..].iter().copied().min_by_key(|at: &usize| wanted[*at].id) {
