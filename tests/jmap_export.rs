@@ -786,6 +786,7 @@ fn cyrus() {
     let again = bench.dir.path().join("b.sqlite");
     let mut command = vandelay();
     command.env("VANDELAY_PASSWORD", "x").args(["import", "jmap", "--allow-cleartext", "--url", &url]);
+    command.args(["--objects", "mailbox,email"]);
     let output = command.args(["--auth-basic", user, "--account-name", user]).arg(&again).output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let messages = |archive: &Path| {
