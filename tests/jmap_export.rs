@@ -820,38 +820,6 @@ fn cyrus() {
 }
 
 #[test]
-#[ignore = "a measurement"]
-fn speed_on_cyrus() {
-    let Some(cyrus) = common::cyrus::Cyrus::start() else { return };
-    let bench = Bench::new(Options::default());
-    common::maildir(&bench.maildir(), 5_000, 4_000);
-    bench.import_maildir();
-    let user = "alice@example.org";
-    drop(common::imap::Imap::login(cyrus.imap, user, "x"));
-    for round in 0..3 {
-        let begun = std::time::Instant::now();
-        let mut command = vandelay();
-        command.env("VANDELAY_PASSWORD", "x").args([
-            "export",
-            "--json",
-            "--allow-cleartext",
-            "--objects",
-            "mailbox,email",
-        ]);
-        command.args([
-            "--url",
-            &format!("http://127.0.0.1:{}", cyrus.http),
-            "--auth-basic",
-            user,
-            "--account-name",
-            user,
-        ]);
-        let (summary, _) = judge(command.arg(bench.archive()).output().expect("it starts"), 0);
-        eprintln!("round {round}: {:.2} s {}", begun.elapsed().as_secs_f64(), summary["types"]["email"]["created"]);
-    }
-}
-
-#[test]
 fn archives_of_1x_go_as_well() {
     for cycle in [false, true] {
         let bench = Bench::new(Options { refuses_duplicates: false, ..Options::default() });

@@ -3,7 +3,7 @@
 //!
 //! A `grep` over a mailbox reads one message after the other in the order in which they were listed. Each would be a
 //! question, for which the reader sleeps and we are woken, and that costs more than the bytes. So a reader who has read
-//! some messages in a row finds the following ones there. Every [`GAP`]th is left out: its reader asks for it, and so
+//! some messages in a row finds the following ones there. Every 64th is left out: its reader asks for it, and so
 //! says how far it is.
 //!
 //! What is put there never has to be taken back: the bytes of a message of a snapshot never change. It is done by
