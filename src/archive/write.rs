@@ -243,26 +243,27 @@ impl Writer {
 
     /// Errors as [`Writer::begin_run`] does when this source may not be imported into this archive.
     pub fn check_source(&self, ident: &SourceIdent, allow_change: bool) -> Result<()> {
-        let other: Option<String> = self
+        let other: Option<(String, String)> = self
             .conn
             .query_row(
-                "SELECT session_url FROM sources WHERE kind = ?1 AND (session_url, account_id) <> (?2, ?3) LIMIT 1",
+                "SELECT session_url, account_id FROM sources WHERE kind = ?1 AND (session_url, account_id) <> (?2, ?3) LIMIT 1",
                 params![ident.kind, ident.session_url, ident.account_id],
-                |row| row.get(0),
+                |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
             )
             .optional()
             .map_err(|error| self.explain(error))?;
         match other {
-            Some(other) if !allow_change => Err(Error::new(
+            Some((url, account)) if !allow_change => Err(Error::new(
                 Fault::SourceChanged,
                 format!(
-                    "archive {} holds another {} source, {other}, and not {}",
+                    "archive {} holds another {} source, {url} of {account}, and not {} of {}",
                     self.path.display(),
                     ident.kind,
-                    ident.session_url
+                    ident.session_url,
+                    ident.account_id
                 ),
             )
-            .hint("use another archive, or --allow-source-change to keep both in this one")),
+            .hint("check the address and the user, or use another archive; --allow-source-change imports it beside the other one, as a second copy of everything")),
             _ => Ok(()),
         }
     }

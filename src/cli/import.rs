@@ -281,6 +281,7 @@ fn spool(archive: &Path) -> PathBuf {
 
 fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Options, bool), ui: &Ui) -> Result<()> {
     let progress = ui.progress(interrupt_flag());
+    let is_new = !archive.exists();
     let done = if dry_run {
         match Reader::open(archive) {
             Ok(reader) => import::dry_run(source, &reader, &options, &progress),
@@ -294,6 +295,9 @@ fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Opt
         Writer::open(archive, &doing).and_then(|writer| import::import(source, writer, &options, &progress))
     };
     progress.done();
+    if is_new && !dry_run && done.is_err() {
+        remove_empty(archive);
+    }
     let mut done = done?;
     tell(&done, archive, dry_run, ui);
     if let Some(error) = done.lost.take() {
@@ -308,6 +312,15 @@ fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Opt
         )
         .hint("each one is named above; run the same command again to retry them")),
         State::Complete => Ok(()),
+    }
+}
+
+/// Removes an archive that this run has made and then did not begin to fill: nobody shall take it for a backup.
+fn remove_empty(archive: &Path) {
+    let is_empty =
+        Reader::open(archive).and_then(|reader| reader.snapshots()).is_ok_and(|snapshots| snapshots.is_empty());
+    if is_empty {
+        let _ = std::fs::remove_file(archive);
     }
 }
 

@@ -270,6 +270,9 @@ impl Connector {
                     .because(cause)
                     .hint("if the server is only slow, give it more time with --timeout SECONDS")
             }
+            io::ErrorKind::ConnectionRefused => Error::new(Fault::Connection, format!("cannot {doing} {endpoint}"))
+                .because(error)
+                .hint("nobody listens there: check the host, the port and the scheme of the address"),
             io::ErrorKind::UnexpectedEof => {
                 let cause = io::Error::new(error.kind(), "the server closed the connection");
                 Error::new(Fault::Connection, format!("cannot {doing} {endpoint}")).because(cause)

@@ -20,6 +20,7 @@ use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Attrs, Container, Entry, Kind, SourceIdent};
 use crate::protocol::{Account, said};
 use crate::source::filter::Filter;
+use crate::source::roles;
 use crate::source::{Items, Join, Listing, Scope, Source};
 use crew::{Crew, Recipe};
 use cursor::Cursor;
@@ -214,6 +215,23 @@ impl Source for Imap {
             let there: Vec<String> = names.iter().take(12).map(|name| said(name.as_bytes())).collect();
             return Err(Error::new(Fault::Usage, format!("there is no mailbox {name:?} on the server"))
                 .hint(format!("there are: {}", there.join(", "))));
+        }
+        if !self.folders.iter().any(|folder| folder.is_selected) {
+            let there: Vec<String> = names.iter().take(12).map(|name| said(name.as_bytes())).collect();
+            return Err(Error::new(
+                Fault::Usage,
+                "no mailbox is left when those are left out that the flags leave out",
+            )
+            .hint(format!("there are: {}", there.join(", "))));
+        }
+        let is_role = |name: &&String| {
+            roles::by_attribute(&format!("\\{}", name.trim_start_matches('\\'))).is_some()
+                || name.eq_ignore_ascii_case("inbox")
+        };
+        for name in self.options.exclude_special.iter().filter(|name| !is_role(name)) {
+            self.account.connector.log(0, || {
+                format!("warning: --exclude-special {name}: there is no such role; there are all, archive, drafts, flagged, important, inbox, junk, sent and trash")
+            });
         }
         let scopes = selectable
             .map(|folder| Scope { key: folder.key.clone(), kind: Kind::Email, selected: folder.is_selected })

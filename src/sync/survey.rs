@@ -26,6 +26,8 @@ pub struct Work {
 /// A scope that the source does not have any more.
 pub struct Vanished {
     pub kind: Kind,
+    /// The key that it had.
+    pub key: String,
     pub row: i64,
     pub items: Vec<Gone>,
 }
@@ -127,7 +129,7 @@ pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progr
                     items.push(Gone { key: item.key.into(), rev: item.rev.into(), local_id: item.local_id });
                 })?;
                 *survey.known.entry(kind).or_default() += items.len() as u64;
-                survey.vanished.push(Vanished { kind, row: scope.row, items });
+                survey.vanished.push(Vanished { kind, key: identity.1.clone(), row: scope.row, items });
             }
         }
     }
@@ -237,14 +239,31 @@ impl Survey {
                 return Err(Error::new(
                     Fault::Guard,
                     format!(
-                        "{all} of {known} known objects of type {} are gone at the source; nothing was changed",
-                        kind.token()
+                        "{all} of {known} known objects of type {} are gone at the source ({}); nothing was changed",
+                        kind.token(),
+                        self.where_gone(*kind)
                     ),
                 )
                 .hint("if that is right, run again with --max-delete 100%"));
             }
         }
         Ok(())
+    }
+
+    /// The scopes that lost most, each with the number: `INBOX 80, Lists/rust 12`.
+    fn where_gone(&self, kind: Kind) -> String {
+        let listed = self.works.iter().filter(|work| work.scope.kind == kind);
+        let listed = listed.map(|work| (work.plan.gone.len(), work.scope.key.as_str()));
+        let vanished = self.vanished.iter().filter(|vanished| vanished.kind == kind);
+        let vanished = vanished.map(|vanished| (vanished.items.len(), vanished.key.as_str()));
+        let mut losses: Vec<(usize, &str)> = listed.chain(vanished).filter(|(count, _)| *count > 0).collect();
+        losses.sort_unstable_by_key(|(count, _)| std::cmp::Reverse(*count));
+        let more = losses.len().saturating_sub(5);
+        let mut text: Vec<String> = losses.iter().take(5).map(|(count, key)| format!("{key} {count}")).collect();
+        if more > 0 {
+            text.push(format!("and {more} more"));
+        }
+        text.join(", ")
     }
 
     /// How many of the objects that are gone have turned up elsewhere, as far as their revisions tell.
