@@ -490,6 +490,41 @@ fn a_token_that_expires_is_renewed_in_the_middle() {
 }
 
 #[test]
+fn a_server_that_says_the_password_again_is_not_quoted() {
+    let place = Place::new(USUAL, vec![mailbox("INBOX", mails(1..=1))]);
+    let plain = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("\0alice\0{SECRET}"));
+    for words in [plain.clone(), format!("no user alice with {SECRET}")] {
+        place.server.hook(move |command| {
+            let is_login = command.starts_with("AUTHENTICATE") || command.starts_with("LOGIN");
+            is_login.then(|| format!("$TAG NO [AUTHENTICATIONFAILED] {words}\r\n").into_bytes())
+        });
+        let said = place.import(&["-vvv"], 12);
+        assert!(!said.contains(&plain) && said.contains("not shown"), "{said}");
+    }
+    // Nor does one keep us that asks for ever.
+    place
+        .server
+        .hook(|command| (command.starts_with("AUTHENTICATE") || command.is_empty()).then(|| b"+ AAAA\r\n".to_vec()));
+    let start = Instant::now();
+    place.import(&[], 2);
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_flood_of_flags_ends_before_memory_does() {
+    let place = Place::new(USUAL, vec![mailbox("INBOX", mails(1..=3))]);
+    place.server.hook(|command| {
+        command.starts_with("UID FETCH").then(|| {
+            let keyword = "k".repeat(150);
+            let lines = (1..600_000u32).map(|uid| format!("* 1 FETCH (UID {uid} FLAGS ({keyword}{uid}))\r\n"));
+            lines.collect::<String>().into_bytes()
+        })
+    });
+    let said = place.import(&["--max-retries", "0"], 5);
+    assert!(said.contains("than fits into memory"), "{said}");
+}
+
+#[test]
 fn nothing_secret_goes_over_a_line_that_is_not_safe() {
     let authority = Authority::new();
     let certificate = authority.certificate(Flaw::None);

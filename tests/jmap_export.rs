@@ -391,6 +391,17 @@ fn kills_leave_no_duplicates() {
         }
         child.kill().expect("a child");
         child.wait().expect("a child");
+        // What it had sent is being done yet. Who looks before that is over cannot know of it.
+        let state = || (bench.to.counters().requests, bench.count("Email"));
+        let mut seen = state();
+        loop {
+            std::thread::sleep(Duration::from_millis(100));
+            let now = state();
+            if now == seen {
+                break;
+            }
+            seen = now;
+        }
     }
     bench.to.reset_faults();
     bench.export(&[]);

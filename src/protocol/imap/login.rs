@@ -12,6 +12,9 @@ use super::wire::{self, Transport};
 use crate::error;
 use crate::protocol::sasl::Exchange;
 
+/// Events in one attempt to log in: no mechanism takes a tenth of that.
+const MOST_ROUNDS: usize = 100;
+
 impl<S: Transport> Client<S> {
     /// Upgrades to TLS (RFC 9051 section 6.2.1): `upgrade` gets the stream when the server is ready. What the server
     /// said of its capabilities before counts for nothing behind it.
@@ -86,12 +89,18 @@ impl<S: Transport> Client<S> {
         if has_initial_response && let Some(response) = first.take() {
             // An empty response would look like none.
             let text = Zeroizing::new(if response.is_empty() { "=".to_owned() } else { STANDARD.encode(&response) });
+            self.remember_response(&response, &text);
             self.wire.queue(b" ");
             self.wire.queue(text.as_bytes());
         }
         self.wire.queue(b"\r\n");
         let mut failure: Option<Error> = None;
+        let mut rounds = 0;
         let done = loop {
+            rounds += 1;
+            if rounds > MOST_ROUNDS {
+                return Err(self.unexpected("challenge after challenge"));
+            }
             let challenge = match self.event(wire::Bodies::Discard).await? {
                 Event::Continue(challenge) => challenge,
                 Event::Done(done, condition) if done == tag => break condition,
@@ -106,7 +115,9 @@ impl<S: Transport> Client<S> {
             };
             match answer {
                 Ok(answer) => {
-                    self.wire.queue(Zeroizing::new(STANDARD.encode(&answer)).as_bytes());
+                    let text = Zeroizing::new(STANDARD.encode(&answer));
+                    self.remember_response(&answer, &text);
+                    self.wire.queue(text.as_bytes());
                     self.wire.queue(b"\r\n");
                 }
                 // The server ends a cancelled attempt; one that goes on asking is given up.
@@ -137,11 +148,24 @@ impl<S: Transport> Client<S> {
         }
         self.wire.doing = "logging in";
         let news = self.capability_news;
+        self.remember_secret(password.as_bytes());
         let command = Command::new("LOGIN").string(user.as_bytes(), false).string(password.as_bytes(), false);
         let done = self.run(command, 0, |_, _| Ok(())).await?;
         self.ok(done, Purpose::Login, "the server refused to log in")?;
         self.entered(news);
         Ok(())
+    }
+
+    /// Remembers what of a response is secret: all of it as it is sent, and the password or token in it.
+    fn remember_response(&mut self, response: &[u8], sent: &str) {
+        self.remember_secret(sent.as_bytes());
+        // PLAIN and LOGIN end with the password (RFC 4616), the others have a token behind `Bearer ` (RFC 7628).
+        let password = response.rsplit(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+        self.remember_secret(&password);
+        if let Some(at) = memchr::memmem::find(response, b"Bearer ") {
+            let token = response[at + 7..].split(|byte| *byte == 1).next().unwrap_or_default().to_vec();
+            self.remember_secret(&token);
+        }
     }
 
     fn check_safety(&self) -> Result<()> {

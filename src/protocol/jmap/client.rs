@@ -28,6 +28,9 @@ const SESSION_MAX: usize = 4 << 20;
 /// The most bytes of an answer to method calls, inflated.
 const ANSWER_MAX: usize = 64 << 20;
 
+/// Values in one answer, as far as commas and brackets tell: each becomes an object of many times its length in memory.
+const VALUES_MAX: usize = 3_000_000;
+
 /// How to reach a server.
 #[derive(Clone)]
 pub struct Settings {
@@ -195,6 +198,10 @@ impl Client {
             .ask(&ask, async |mut response: Response, url| {
                 let answer = self.http().body(&mut response, &url, ANSWER_MAX).await?;
                 let Some(answer) = answer else { return Err(Error::too_large(&names, ANSWER_MAX)) };
+                let values = memchr::memchr3_iter(b',', b'[', b'{', &answer).count();
+                if values > VALUES_MAX {
+                    return Err(Error::protocol(format!("its answer to {names} has more than {VALUES_MAX} values")));
+                }
                 self.log(3, || format!("{names}: {} bytes sent, {} received", body.len(), answer.len()));
                 let value = serde_json::from_slice(&answer)
                     .map_err(|error| Error::protocol(format!("its answer to {names} is no JSON: {error}")))?;

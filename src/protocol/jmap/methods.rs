@@ -209,6 +209,8 @@ impl Client {
         let limit = self.limits().max_objects_in_get.max(100);
         let mut ids: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
+        /// No account has more objects of a type.
+        const MOST: usize = 20_000_000;
         let (mut state, mut total) = (None, None);
         let mut is_stable = true;
         loop {
@@ -241,6 +243,10 @@ impl Client {
             if ids.len() == before || is_all {
                 break;
             }
+            if ids.len() > MOST {
+                is_stable = false;
+                break;
+            }
         }
         let is_complete = is_stable && total.is_none_or(|total| ids.len() as u64 >= total);
         Ok(Queried { ids, is_complete })
@@ -266,7 +272,10 @@ impl Client {
     pub async fn changes_after(&self, account: &str, kind: &str, first: Object) -> Result<Changes> {
         /// More changes than this are not worth looking at one by one.
         const MOST: usize = 2_000_000;
+        /// Answers in a row that name no change: after so many there will be none.
+        const EMPTY: usize = 20;
         let method = format!("{kind}/changes");
+        let (mut known, mut empty) = (0, 0);
         let mut changes = Changes::default();
         let mut answer = first;
         let mut states = HashSet::new();
@@ -278,7 +287,9 @@ impl Client {
                 return Ok(changes);
             }
             let count = changes.created.len() + changes.updated.len() + changes.destroyed.len();
-            if !states.insert(changes.new_state.clone()) || count > MOST {
+            empty = if count > known { 0 } else { empty + 1 };
+            known = count;
+            if !states.insert(changes.new_state.clone()) || count > MOST || empty > EMPTY {
                 return Err(Error::Method(MethodError::of(
                     &method,
                     &json!({ "type": "cannotCalculateChanges", "description": "there is no end to them" }),

@@ -38,13 +38,33 @@ pub async fn look(session: &mut Session, question: &Question) -> Result<Looked> 
 }
 
 /// Messages as they were named, by UID. The server may name one twice: what it said later counts.
-type Found = BTreeMap<u32, Fetched>;
+#[derive(Default)]
+struct Found {
+    lines: BTreeMap<u32, Line>,
+    /// Lists of flags: few are distinct in an honest mailbox.
+    flags: HashMap<Vec<String>, Arc<[String]>>,
+    /// Bytes of what is kept, about.
+    bytes: usize,
+}
+
+/// What is known of one message.
+#[derive(Default)]
+struct Line {
+    flags: Option<Arc<[String]>>,
+    /// See [`super::rev`]; empty if only flags were said.
+    rev: Box<str>,
+    labels: Option<Box<[String]>>,
+}
+
+/// The most bytes that a listing of one mailbox may keep: two million messages, and more flags than they need.
+const FOUND_MAX: usize = 240 << 20;
 
 async fn attempt(client: &mut Client<Stream>, question: &Question) -> imap::Result<(Looked, Selected)> {
     let known = question.cursor.filter(|cursor| cursor.modseq > 0);
     let known = known.map(|cursor| Known { uid_validity: cursor.uid_validity, modseq: cursor.modseq });
-    let mut changed = Found::new();
-    let selected = client.examine(&question.raw, known, &mut |fetched| add(&mut changed, fetched)).await?;
+    let mut changed = Found::default();
+    let selected = client.examine(&question.raw, known, &mut |fetched| changed.add(fetched)).await?;
+    changed.check()?;
     let cursor = question.cursor.filter(|cursor| selected.uid_validity == Some(cursor.uid_validity));
     let seen = match cursor {
         Some(cursor) => match changes(client, &selected, cursor, changed).await? {
@@ -55,7 +75,8 @@ async fn attempt(client: &mut Client<Stream>, question: &Question) -> imap::Resu
     };
     if !seen.is_trusted && question.cursor.is_some() && cursor.is_none() {
         // Numbered anew and named in part: what is known could neither be found again nor be called gone.
-        let what = format!("the server named {} of {} messages, under new numbers", seen.found.len(), seen.exists);
+        let what =
+            format!("the server named {} of {} messages, under new numbers", seen.found.lines.len(), seen.exists);
         return Err(imap::Error::new(imap::Fault::Refused, what));
     }
     let next = Cursor::of(&selected, question.include_deleted).filter(|_| seen.is_trusted);
@@ -84,7 +105,7 @@ async fn all(client: &mut Client<Stream>) -> imap::Result<Seen> {
     let found = list(client, &UidSet::all(), Items::LISTING, None).await?;
     let exists = client.exists();
     // Fewer than there are: an absent one is not a deleted one.
-    let is_trusted = found.len() >= exists as usize;
+    let is_trusted = found.lines.len() >= exists as usize;
     Ok(Seen { found, gone: None, is_trusted, exists })
 }
 
@@ -97,7 +118,7 @@ async fn changes(
 ) -> imap::Result<Option<Seen>> {
     let old = UidSet::of_ranges(vec![(1, cursor.uid_next.saturating_sub(1))]);
     let gone = if selected.is_resynced {
-        changed.retain(|uid, _| old.contains(*uid));
+        changed.lines.retain(|uid, _| old.contains(*uid));
         Gone::These(selected.vanished.clone())
     } else if cursor.modseq > 0 && selected.highest_modseq.is_some() {
         let since = Changes { since: cursor.modseq, with_vanished: false };
@@ -105,26 +126,26 @@ async fn changes(
         Gone::AllBut(client.uids().await?)
     } else {
         changed = list(client, &old, Items::FLAGS, None).await?;
-        Gone::AllBut(changed.keys().copied().collect())
+        Gone::AllBut(changed.lines.keys().copied().collect())
     };
     let may_have_new = selected.uid_next.is_none_or(|next| next > cursor.uid_next);
     let new = match may_have_new {
         true => list(client, &UidSet::from(cursor.uid_next), Items::LISTING, None).await?,
-        false => Found::new(),
+        false => Found::default(),
     };
-    let before = u64::from(cursor.messages) + new.len() as u64;
+    let before = u64::from(cursor.messages) + new.lines.len() as u64;
     let exists = u64::from(client.exists());
     let fits = match &gone {
         Gone::These(set) => before >= exists && before - exists <= set.len(),
         Gone::AllBut(set) => {
-            let newer = new.keys().filter(|uid| !set.contains(**uid)).count() as u64;
+            let newer = new.lines.keys().filter(|uid| !set.contains(**uid)).count() as u64;
             set.len() + newer >= exists && before >= exists
         }
     };
     if !fits {
         return Ok(None);
     }
-    changed.extend(new);
+    changed.lines.extend(new.lines);
     Ok(Some(Seen { found: changed, gone: Some(gone), is_trusted: true, exists: client.exists() }))
 }
 
@@ -134,29 +155,48 @@ async fn list(
     items: Items,
     changes: Option<Changes>,
 ) -> imap::Result<Found> {
-    let mut found = Found::new();
+    let mut found = Found::default();
     let mut listing = client.list(set, items, changes).await?;
     while let Some(fetched) = listing.next().await? {
-        add(&mut found, fetched);
+        found.add(fetched);
+        found.check()?;
     }
     Ok(found)
 }
 
-fn add(found: &mut Found, fetched: Fetched) {
-    let Some(uid) = fetched.uid else { return };
-    let known = found.entry(uid).or_default();
-    let Fetched { number, flags, date, size, email_id, gmail_id, labels, .. } = fetched;
-    *known = Fetched {
-        number,
-        uid: Some(uid),
-        flags: flags.or(known.flags.take()),
-        date: date.or(known.date.take()),
-        size: size.or(known.size),
-        email_id: email_id.or(known.email_id.take()),
-        gmail_id: gmail_id.or(known.gmail_id),
-        labels: labels.or(known.labels.take()),
-        ..Fetched::default()
-    };
+impl Found {
+    /// Adds a line of the server; what is too much is left out, and [`Found::check`] tells.
+    fn add(&mut self, fetched: Fetched) {
+        let Some(uid) = fetched.uid.filter(|_| self.bytes <= FOUND_MAX) else { return };
+        let rev = super::rev::of(&fetched);
+        let flags = fetched.flags.map(|flags| match self.flags.get(&flags) {
+            Some(known) => Arc::clone(known),
+            None => {
+                self.bytes += flags.iter().map(|flag| 2 * flag.len() + 80).sum::<usize>() + 100;
+                let list: Arc<[String]> = flags.as_slice().into();
+                self.flags.insert(flags, Arc::clone(&list));
+                list
+            }
+        });
+        let labels = fetched.labels.filter(|labels| !labels.is_empty()).map(Vec::into_boxed_slice);
+        self.bytes += 80 + rev.len() + labels.iter().flatten().map(|label| label.len() + 32).sum::<usize>();
+        let line = self.lines.entry(uid).or_default();
+        line.flags = flags.or(line.flags.take());
+        line.labels = labels.or(line.labels.take());
+        if !rev.is_empty() {
+            line.rev = rev.into();
+        }
+    }
+
+    fn check(&self) -> imap::Result<()> {
+        if self.bytes <= FOUND_MAX {
+            return Ok(());
+        }
+        Err(imap::Error::new(
+            imap::Fault::Protocol,
+            "the server says more of a mailbox's messages than fits into memory",
+        ))
+    }
 }
 
 /// Turns what the server said into a listing.
@@ -165,10 +205,10 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
     let mut labels = BTreeMap::new();
     let mut deleted = Vec::new();
     let mut attrs: HashMap<Vec<String>, Arc<Attrs>> = HashMap::new();
-    let counted = seen.found.len();
-    for (uid, fetched) in seen.found {
+    let counted = seen.found.lines.len();
+    for (uid, line) in seen.found.lines {
         let position = || format!("{}: UID {uid}", question.key);
-        let Some(keywords) = keywords(fetched.flags.as_deref().unwrap_or_default(), question.include_deleted) else {
+        let Some(keywords) = keywords(line.flags.as_deref().unwrap_or_default(), question.include_deleted) else {
             listing.omissions.push(Omission {
                 kind: Kind::Email,
                 reason: "deleted flag".to_owned(),
@@ -181,16 +221,15 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
         let attrs = attrs.entry(keywords).or_insert_with_key(|keywords| {
             Arc::new(Attrs { keywords: keywords.clone(), parents: vec![question.key.clone()] })
         });
-        let rev = super::rev::of(&fetched);
         listing.entries.push(Entry {
             key: key(uid_validity, uid).into(),
-            rev: rev.into(),
+            rev: line.rev,
             // The key says it.
             locator: Box::default(),
             attrs: Arc::clone(attrs),
         });
-        if let Some(names) = fetched.labels.filter(|names| !names.is_empty()) {
-            labels.insert(uid, names);
+        if let Some(names) = line.labels {
+            labels.insert(uid, names.into_vec());
         }
     }
     if !seen.is_trusted {

@@ -107,6 +107,18 @@ impl Reading<'_> {
                 Err(error) => return Err(self.explain(&key, error).await),
             },
         };
+        // RFC 8621 section 4.1.1: `size` is that of the raw message. An answer of another length is something else.
+        let length = match &body {
+            Body::Bytes(bytes) => Some(bytes.len() as u64),
+            Body::File(file) => file.metadata().ok().map(|meta| meta.len()),
+            Body::Part { .. } | Body::Absent => None,
+        };
+        if let (Kind::Email, Some(size), Some(length)) = (self.kind, size, length)
+            && size != length
+        {
+            let what = format!("the server handed over {length} bytes of a message of {size}");
+            return Err(failed(Error::new(Fault::Connection, what)));
+        }
         Ok(Item { key, body, data })
     }
 

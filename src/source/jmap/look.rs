@@ -294,10 +294,10 @@ impl Asking<'_> {
             false => Unnamed::Kept,
         };
         if !queried.is_complete {
-            let name = self.kind.name();
-            self.client.log(0, || {
-                format!("{name}: something changed while the server named its objects; what is gone will be seen the next time")
-            });
+            let reason =
+                format!("the server named {} objects, and there are more, or others by now", queried.ids.len());
+            let (kind, position) = (self.kind, self.kind.name().to_owned());
+            listing.omissions.push(Omission { kind, reason, position, outcome: Outcome::Failed });
         }
         listing.cursor = if is_complete { state } else { String::new() };
         Ok(listing)
