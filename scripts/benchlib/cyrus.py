@@ -15,7 +15,7 @@ from .dovecot import START_TIMEOUT, free_port, let_through, stop
 
 PASSWORD = "bench"
 UNPACKED = REPO / "target" / "servers" / "cyrus"
-PARTS = ("config", "spool", "sieve", "run", "db", "servers")
+PARTS = ("config", "config/db", "spool", "sieve", "run", "db", "servers")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 # As in tests/common/cyrus.rs. No TLS: what it costs is the same for every tool.
@@ -54,7 +54,9 @@ statuscache_db_path: {at}/db/statuscache.db
 tls_sessions_db_path: {at}/db/tls_sessions.db
 """
 
+# Without ctl_cyrusdb there is no stamp of the last recovery (config/db/skipstamp), and every request recovers anew.
 SERVICES = """START {{
+  recover cmd="{bin}/ctl_cyrusdb -C {at}/imapd.conf -r"
 }}
 SERVICES {{
   imap cmd="{bin}/imapd -C {at}/imapd.conf" listen="127.0.0.1:{imap}" prefork=0
