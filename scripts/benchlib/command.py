@@ -33,7 +33,11 @@ def note(text):
 
 @dataclasses.dataclass
 class Run:
-    """What one run of one command cost; `output` is what it left on disk, `server_cpu` what its server took meanwhile."""
+    """What one run of one command cost.
+
+    `output` is what it left on disk, `cpu` its processor time, `server_cpu` that of
+    its server meanwhile.
+    """
 
     wall: float
     durable: float

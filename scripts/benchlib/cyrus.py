@@ -1,4 +1,4 @@
-"""A Cyrus on loopback, IMAP and JMAP, where every user exists with any password; the first login makes the mailboxes."""
+"""A Cyrus on loopback, IMAP and JMAP. Every user exists, with any password; the first login makes the mailboxes."""
 
 import contextlib
 import imaplib
@@ -54,7 +54,8 @@ statuscache_db_path: {at}/db/statuscache.db
 tls_sessions_db_path: {at}/db/tls_sessions.db
 """
 
-# Without ctl_cyrusdb there is no stamp of the last recovery (config/db/skipstamp), and every request recovers anew.
+# Without ctl_cyrusdb there is no stamp of the last recovery (config/db/skipstamp), and every upload recovers anew: six
+# times slower with 1,000 messages, and worse with more.
 SERVICES = """START {{
   recover cmd="{bin}/ctl_cyrusdb -C {at}/imapd.conf -r"
 }}
@@ -91,9 +92,10 @@ class Cyrus:
         argv = [self.bin / "master", "-D", "-C", self.at / "imapd.conf", "-M", self.at / "cyrus.conf", "-p",
                 self.at / "run" / "master.pid"]
         libraries = self.at / "servers" / "usr" / "lib" / f"{platform.machine()}-linux-gnu"
+        env = os.environ | {"LD_LIBRARY_PATH": str(libraries)}
         with open(self.at / "output", "wb") as output:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                                            env=os.environ | {"LD_LIBRARY_PATH": str(libraries)}, start_new_session=True)
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env,
+                                            start_new_session=True)
         try:
             pass_on_priority(self.process.pid)
             for port in (self.imap, self.http):

@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import statistics
 
-from .command import (BenchError, GEN_MAILDIR, MIB, add_nice_argument, describe_machine, install, note, positive, run,
+from .command import (GEN_MAILDIR, MIB, BenchError, add_nice_argument, describe_machine, install, note, positive, run,
                       tool_env, tree_bytes, walk_files)
 from .cyrus import PASSWORD, Cyrus, find_cyrus
 from .imap_tools import flags_of_archive, must_agree
