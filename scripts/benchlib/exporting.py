@@ -198,6 +198,7 @@ Pass {PASSWORD}
 SSLType None
 AuthMechs LOGIN
 PipelineDepth 50
+Timeout 300
 
 IMAPStore remote
 Account bench
