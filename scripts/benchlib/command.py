@@ -33,12 +33,18 @@ def note(text):
 
 @dataclasses.dataclass
 class Run:
-    """What one run of one command cost; `output` is what it left on disk."""
+    """What one run of one command cost.
+
+    `output` is what it left on disk, `cpu` its processor time, `server_cpu` that of
+    its server meanwhile.
+    """
 
     wall: float
     durable: float
     rss: int
     output: int = 0
+    cpu: float = 0
+    server_cpu: float = 0
 
 
 def run(argv, env=os.environ):
@@ -65,7 +71,7 @@ def run(argv, env=os.environ):
             stderr.seek(0)
             said = stderr.read().decode(errors="replace").strip()
             raise BenchError(f"{' '.join(argv)}\nended with {code}:\n{said}")
-    return Run(wall, durable, usage.ru_maxrss * 1024)
+    return Run(wall, durable, usage.ru_maxrss * 1024, cpu=usage.ru_utime + usage.ru_stime)
 
 
 def start_child(argv, env, stderr):

@@ -49,9 +49,7 @@ class Vandelay(Tool):
                 "--include-deleted", self.at / "archive.vandelay"]
 
     def flags(self):
-        listed = [self.program, "ls", "--recursive", self.at / "archive.vandelay", "mail"]
-        text = subprocess.run(listed, stdout=subprocess.PIPE, text=True, check=True).stdout
-        return collections.Counter(maildir_flags(name) for name in text.splitlines() if ".vandelay,S=" in name)
+        return flags_of_archive(self.program, self.at / "archive.vandelay")
 
 
 class Mbsync(Tool):
@@ -132,6 +130,12 @@ auth_mechanisms = LOGIN
 
     def flags(self):
         return flags_of_maildir(self.at / "Maildir")
+
+
+def flags_of_archive(program, archive):
+    listed = [program, "ls", "--recursive", archive, "mail"]
+    text = subprocess.run(listed, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return collections.Counter(maildir_flags(name) for name in text.splitlines() if ".vandelay,S=" in name)
 
 
 def flags_of_maildir(maildir):

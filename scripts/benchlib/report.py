@@ -45,6 +45,8 @@ def medians(runs):
         durable=statistics.median(each.durable for each in runs),
         rss=max(each.rss for each in runs),
         output=round(statistics.median(each.output for each in runs)),
+        cpu=statistics.median(each.cpu for each in runs),
+        server_cpu=statistics.median(each.server_cpu for each in runs),
     )
 
 
