@@ -830,6 +830,31 @@ fn cyrus() {
     );
 }
 
+/// Cyrus takes no message with bare newlines, and a Maildir has such.
+#[test]
+fn messages_with_bare_newlines_go_to_cyrus() {
+    let Some(cyrus) = common::cyrus::Cyrus::start() else { return };
+    let bench = Bench::new(Options::default());
+    for number in 0..12 {
+        let bytes: Vec<u8> = message(number).into_iter().filter(|byte| number % 2 == 0 || *byte != b'\r').collect();
+        deliver(&bench.maildir(), &format!("1600000000.M{number}:2,S"), &bytes);
+    }
+    bench.import_maildir();
+    let user = "alice@example.org";
+    drop(common::imap::Imap::login(cyrus.imap, user, "x"));
+    let export = || {
+        let mut command = vandelay();
+        command.env("VANDELAY_PASSWORD", "x").args(["export", "--json", "--allow-cleartext", "--url"]);
+        command.arg(format!("http://127.0.0.1:{}", cyrus.http));
+        command.args(["--auth-basic", user, "--account-name", user, "--objects", "mailbox,email"]);
+        judge(command.arg(bench.archive()).output().expect("the program starts"), 0)
+    };
+    let (summary, said) = export();
+    assert_eq!(summary["types"]["email"]["created"], 12, "{summary} {said}");
+    let (summary, said) = export();
+    assert_eq!(summary["types"]["email"]["matched"], 12, "{summary} {said}");
+}
+
 #[test]
 fn archives_of_1x_go_as_well() {
     for cycle in [false, true] {

@@ -3,7 +3,7 @@
 use super::{Jmap, reason, refused, without_answer};
 use crate::error::Result;
 use crate::model::Id;
-use crate::protocol::jmap::{MethodError, in_order};
+use crate::protocol::jmap::{Content, MethodError, in_order};
 use crate::target::{BLOB, Change, Object, Outcome, Supply};
 use serde_json::Value;
 use std::cell::Cell;
@@ -61,6 +61,7 @@ impl Jmap {
         full: &Cell<u64>,
         is_broken: &Cell<bool>,
     ) -> Result<Vec<(usize, Outcome)>> {
+        let mut refused = Vec::new();
         for is_second in [false, true] {
             let (fitting, larger): (Vec<_>, Vec<_>) = batch.into_iter().partition(|import| import.size < full.get());
             outcomes.extend(larger.into_iter().map(|import| {
@@ -70,15 +71,25 @@ impl Jmap {
                 break;
             }
             let again = self.import_once(fitting, supply, is_second, full, is_broken, &mut outcomes).await?;
-            if again.is_empty() {
+            refused.extend(again.refused);
+            if again.lost.is_empty() {
                 break;
             }
-            batch = again;
+            batch = again.lost;
+        }
+        // Some servers (Cyrus) take no message with lines that end with LF alone, as those of a Maildir do.
+        let (bare, other): (Vec<_>, Vec<_>) =
+            refused.into_iter().partition(|(import, _)| !is_broken.get() && has_bare_newlines(supply, import.blob));
+        outcomes.extend(other.into_iter().map(|(import, outcome)| (import.at, outcome)));
+        if !bare.is_empty() {
+            let bare = bare.into_iter().map(|(import, _)| import).collect();
+            let again = self.import_once(bare, &WithCrlf(supply), true, full, is_broken, &mut outcomes).await?;
+            outcomes.extend(again.refused.into_iter().map(|(import, outcome)| (import.at, outcome)));
         }
         Ok(outcomes)
     }
 
-    /// Uploads and imports a batch. Gives those whose blob the server had lost meanwhile (RFC 8620 section 6: it may).
+    /// Uploads and imports a batch. Gives those that another attempt may help.
     async fn import_once(
         &self,
         batch: Vec<Import>,
@@ -87,7 +98,7 @@ impl Jmap {
         full: &Cell<u64>,
         is_broken: &Cell<bool>,
         outcomes: &mut Vec<(usize, Outcome)>,
-    ) -> Result<Vec<Import>> {
+    ) -> Result<Again> {
         let blobs: BTreeSet<Id> = batch.iter().map(|import| import.blob).collect();
         let mut uploads = self.upload_all(&blobs, "message/rfc822", supply, is_second).await?;
         let mut emails = Vec::new();
@@ -106,7 +117,7 @@ impl Jmap {
             }
         }
         if sent.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Again::default());
         }
         let count = sent.len();
         let (result, done) = self.client.import(&self.account.id, emails).await;
@@ -117,7 +128,7 @@ impl Jmap {
                 without_answer(error, count)?
             }
         };
-        let mut again = Vec::new();
+        let mut again = Again::default();
         for import in sent {
             let name = creation(import.at);
             let created = result.created.get(&name).and_then(|created| created.get("id")).and_then(Value::as_str);
@@ -127,7 +138,7 @@ impl Jmap {
             }
             let outcome = match result.failed.iter().find(|(id, _)| *id == name) {
                 Some((_, error)) if is_lost_blob(error) && !is_second => {
-                    again.push(import);
+                    again.lost.push(import);
                     continue;
                 }
                 Some((_, error)) if is_lost_blob(error) => Outcome::Refused(reason(error)),
@@ -137,10 +148,62 @@ impl Jmap {
             if matches!(outcome, Outcome::Full(_)) {
                 full.set(full.get().min(import.size));
             }
-            outcomes.push((import.at, outcome));
+            match outcome {
+                Outcome::Refused(_) => again.refused.push((import, outcome)),
+                outcome => outcomes.push((import.at, outcome)),
+            }
         }
         Ok(again)
     }
+}
+
+/// What was not imported, and may be if it is asked for in another way.
+#[derive(Default)]
+struct Again {
+    /// Their blob was lost meanwhile (RFC 8620 section 6: a server may do that).
+    lost: Vec<Import>,
+    /// With what the server has against them.
+    refused: Vec<(Import, Outcome)>,
+}
+
+/// The same bytes with CRLF at the end of every line.
+struct WithCrlf<'a>(&'a dyn Supply);
+
+impl Supply for WithCrlf<'_> {
+    fn open(&self, blob: Id) -> Result<Content> {
+        match self.0.open(blob)? {
+            Content::Bytes(bytes) => Ok(Content::Bytes(with_crlf(&bytes).into())),
+            content => Ok(content),
+        }
+    }
+
+    fn size(&self, blob: Id) -> Result<u64> {
+        self.open(blob).map(|content| content.size())
+    }
+}
+
+fn has_bare_newlines(supply: &dyn Supply, blob: Id) -> bool {
+    match supply.open(blob) {
+        Ok(Content::Bytes(bytes)) => bare_newlines(&bytes).next().is_some(),
+        _ => false,
+    }
+}
+
+/// The places of LF without CR before them.
+fn bare_newlines(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    memchr::memchr_iter(b'\n', bytes).filter(|&at| at == 0 || bytes[at - 1] != b'\r')
+}
+
+fn with_crlf(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
+    let mut start = 0;
+    for at in bare_newlines(bytes) {
+        out.extend_from_slice(&bytes[start..at]);
+        out.push(b'\r');
+        start = at;
+    }
+    out.extend_from_slice(&bytes[start..]);
+    out
 }
 
 /// RFC 8620 section 5.3 has `blobNotFound`; RFC 8621 section 4.8 has `invalidProperties` for a blob id that is not found.
@@ -201,5 +264,19 @@ impl Waiting<'_> {
             Ok(size) => Ok(Import { at, blob, object, size }),
             Err(error) => Err((at, Outcome::Refused(error.to_string()))),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_get_crlf() {
+        for (from, to) in
+            [("", ""), ("a\nb\r\n\n", "a\r\nb\r\n\r\n"), ("\n", "\r\n"), ("\r\r\n", "\r\r\n"), ("a\rb", "a\rb")]
+        {
+            assert_eq!(with_crlf(from.as_bytes()), to.as_bytes(), "{from:?}");
+        }
     }
 }
