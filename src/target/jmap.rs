@@ -212,3 +212,25 @@ impl Target for Jmap {
         self.runtime.run(async { self.choose_one(kind, id).await })
     }
 }
+
+/// Does pieces of work, `width` of them at a time, and tells what became of the objects in each; ends with the first
+/// error.
+async fn tell_in_order<F: Future<Output = Result<Vec<(usize, Outcome)>>>>(
+    width: usize,
+    work: impl IntoIterator<Item = F>,
+    told: &mut dyn FnMut(usize, Outcome),
+) -> Result<()> {
+    let mut failed = None;
+    jmap::in_order(width, work, |outcomes| match outcomes {
+        Ok(outcomes) => {
+            outcomes.into_iter().for_each(|(at, outcome)| told(at, outcome));
+            true
+        }
+        Err(error) => {
+            failed = Some(error);
+            false
+        }
+    })
+    .await;
+    failed.map_or(Ok(()), Err)
+}

@@ -1,9 +1,9 @@
 //! Messages: many at a time into one `Email/import`, several of them under way at once.
 
-use super::{Jmap, reason, refused, without_answer};
+use super::{Jmap, reason, refused, tell_in_order, without_answer};
 use crate::error::Result;
 use crate::model::Id;
-use crate::protocol::jmap::{Content, MethodError, in_order};
+use crate::protocol::jmap::{Content, MethodError};
 use crate::target::{BLOB, Change, Object, Outcome, Supply};
 use serde_json::Value;
 use std::cell::Cell;
@@ -39,19 +39,7 @@ impl Jmap {
         let mut waiting = Waiting { changes, supply, held: None };
         let batches = std::iter::from_fn(|| if is_broken.get() { None } else { waiting.batch(most) });
         let work = batches.map(|batch| self.import(batch, supply, &full, &is_broken));
-        let mut failed = None;
-        in_order(limits.max_concurrent_requests.min(8), work, |outcomes| match outcomes {
-            Ok(outcomes) => {
-                outcomes.into_iter().for_each(|(at, outcome)| told(at, outcome));
-                true
-            }
-            Err(error) => {
-                failed = Some(error);
-                false
-            }
-        })
-        .await;
-        failed.map_or(Ok(()), Err)
+        tell_in_order(limits.max_concurrent_requests.min(8), work, told).await
     }
 
     async fn import(

@@ -2,11 +2,11 @@
 //! object but for some property.
 
 use super::upload::Uploads;
-use super::{Jmap, reason, refused, without_answer};
+use super::{Jmap, reason, refused, tell_in_order, without_answer};
 use crate::error::{Error as Failure, Result};
 use crate::format::convert::inline_blobs;
 use crate::model::{Id, Kind};
-use crate::protocol::jmap::{Content, Error, MethodError, SetRequest, in_order};
+use crate::protocol::jmap::{Content, Error, MethodError, SetRequest};
 use crate::target::{BLOB, Change, Object, Outcome, Supply};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,19 +74,7 @@ impl Jmap {
             (!pieces.is_empty()).then_some(pieces)
         });
         let work = batches.map(|pieces| self.write_some(kind, pieces, supply, &is_broken));
-        let mut failed = None;
-        in_order(width, work, |outcomes| match outcomes {
-            Ok(outcomes) => {
-                outcomes.into_iter().for_each(|(at, outcome)| told(at, outcome));
-                true
-            }
-            Err(error) => {
-                failed = Some(error);
-                false
-            }
-        })
-        .await;
-        failed.map_or(Ok(()), Err)
+        tell_in_order(width, work, told).await
     }
 
     async fn write_some(
