@@ -5,8 +5,8 @@ mod common;
 use common::cyrus::Cyrus;
 use common::imap::Imap;
 use common::jmap::{
-    AccountOptions, Advertised, At, Auth, CALENDARS, CONTACTS, Endpoint, FILENODE, Fault, Limits, MAIL, Options, Place,
-    SUBMISSION, Server, WellKnown, When,
+    ALL, AccountOptions, Advertised, At, Auth, BLOB, CALENDARS, CONTACTS, Endpoint, FILENODE, Fault, Limits, MAIL,
+    Options, Place, SUBMISSION, Server, WellKnown, When,
 };
 use common::{Dice, message, vandelay};
 use serde_json::{Value, json};
@@ -15,6 +15,12 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A server without `Blob/get`: each blob is a download.
+fn without_small_blobs() -> Options {
+    let capabilities: Vec<&'static str> = ALL.into_iter().filter(|name| *name != BLOB).collect();
+    Options { accounts: vec![AccountOptions::with("A1", &capabilities)], ..Options::default() }
+}
 
 /// An account and an archive.
 struct Bench {
@@ -614,7 +620,7 @@ fn faults_that_pass_are_waited_for() {
         (At::Endpoint(Endpoint::Download), Fault::WrongLength(50)),
         (At::Endpoint(Endpoint::Download), Fault::Slow(Duration::from_millis(1500))),
     ] {
-        let bench = Bench::new(Options::default());
+        let bench = Bench::new(without_small_blobs());
         bench.fill();
         bench.server.fault(at.clone(), When::Nth(1), fault);
         bench.import_as(&["--timeout", "1"], 0);
@@ -625,8 +631,50 @@ fn faults_that_pass_are_waited_for() {
 }
 
 #[test]
-fn what_cannot_be_had_is_named_and_the_rest_is_stored() {
+fn small_blobs_come_together_and_otherwise_one_by_one() {
     let bench = Bench::new(Options::default());
+    bench.fill();
+    bench.import();
+    bench.assert_equal();
+    // A photo, and two blobs that are large.
+    let counters = bench.server.counters();
+    assert!(counters.requests(Endpoint::Download) <= 3, "{counters:?}");
+    bench.server.assert_clean();
+    let edit = |key: &'static str, value: Value| {
+        Fault::Edit(Arc::new(move |answer: &mut Value| {
+            for blob in answer["list"].as_array_mut().into_iter().flatten() {
+                blob[key] = value.clone();
+            }
+        }))
+    };
+    for (when, fault) in [
+        (When::Always, Fault::Error("unknownMethod")),
+        (When::Always, Fault::Error("serverFail")),
+        (When::Always, Fault::Error("requestTooLarge")),
+        (When::Always, Fault::Missing(3)),
+        (When::Always, edit("data:asBase64", json!("AAAA"))),
+        (When::Always, edit("data:asBase64", json!("no base64!"))),
+        (When::Always, edit("isTruncated", json!(true))),
+        (When::Always, Fault::Edit(Arc::new(|answer| answer["list"] = json!({ "a": 1 })))),
+        (When::Nth(1), Fault::Error("serverUnavailable")),
+        (When::Nth(1), Fault::Status(503)),
+        (When::Nth(1), Fault::CutInBody(500)),
+        (When::Nth(1), Fault::Truncated),
+        (When::Nth(1), Fault::Garbled),
+    ] {
+        let bench = Bench::new(Options::default());
+        bench.fill();
+        bench.server.fault(At::Call("Blob/get"), when, fault);
+        bench.import();
+        assert!(bench.server.faults_happened() > 0);
+        bench.assert_equal();
+        bench.server.assert_clean();
+    }
+}
+
+#[test]
+fn what_cannot_be_had_is_named_and_the_rest_is_stored() {
+    let bench = Bench::new(without_small_blobs());
     bench.fill();
     let server = &bench.server;
     let (email, object) = server.objects("A1", "Email").into_iter().next().expect("an email");
@@ -654,7 +702,7 @@ fn what_cannot_be_had_is_named_and_the_rest_is_stored() {
 
 #[test]
 fn a_server_that_is_lost_loses_nothing() {
-    let bench = Bench::new(Options::default());
+    let bench = Bench::new(without_small_blobs());
     bench.fill();
     bench.server.fault(At::Endpoint(Endpoint::Download), When::From(12), Fault::CutBefore);
     let (_, said) = bench.import_as(&["--max-retries", "1"], 2);

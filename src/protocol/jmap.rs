@@ -5,7 +5,8 @@
 //!   client     an account's session, calls, retries        request    method calls in one batch, result references
 //!   session    the session resource, limits, accounts      methods    get, query, changes, set with their limits
 //!   blobs      upload and download                         parallel   several things at once, in order
-//!   http       origins, credentials, bodies, waits         fault      what can go wrong
+//!   small      many small blobs in one answer              fault      what can go wrong
+//!   http       origins, credentials, bodies, waits
 //! ```
 //!
 //! A [`Client`] is cheap to clone and may be used by many tasks of one runtime: all of them share its connections, the
@@ -19,6 +20,7 @@ mod methods;
 mod parallel;
 mod request;
 mod session;
+mod small;
 
 pub use blobs::{Content, ReadAt, Uploaded};
 pub use client::{Client, Settings, Which};
@@ -27,6 +29,7 @@ pub use methods::{Changes, Got, Queried, SetRequest, SetResult};
 pub use parallel::in_order;
 pub use request::{Handle, Request, Responses};
 pub use session::{AccountInfo, Limits, Session};
+pub use small::{SMALL_MAX, SMALL_SUM};
 
 /// Names of capabilities (RFC 8620 section 9.4 and the registry that it makes).
 pub mod capability {
@@ -50,6 +53,8 @@ pub mod capability {
     pub const PRINCIPALS: &str = "urn:ietf:params:jmap:principals";
     /// RFC 9404 section 3
     pub const BLOB: &str = "urn:ietf:params:jmap:blob";
+    /// What Cyrus called its `Blob/get` before there was a standard, which is the same for those who ask for whole blobs.
+    pub const BLOB_CYRUS: &str = "https://cyrusimap.org/ns/jmap/blob";
     /// RFC 9425 section 2
     pub const QUOTA: &str = "urn:ietf:params:jmap:quota";
 }

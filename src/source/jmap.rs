@@ -22,6 +22,8 @@ use crate::protocol::sasl::Credentials;
 use crate::source::{Items, Listing, Scope, Source};
 use look::{Look, Question};
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use worker::Worker;
 
 /// The types whose items are scopes, in the order in which they are imported.
@@ -59,6 +61,8 @@ pub struct Jmap {
     loose: Vec<Container>,
     /// Types whose containers were not named in this run.
     unnamed: Vec<Kind>,
+    /// True as long as the server hands over several blobs at once.
+    has_small: Arc<AtomicBool>,
 }
 
 impl Jmap {
@@ -84,9 +88,11 @@ impl Jmap {
             Which::Id(_) => None,
         };
         let ident = SourceIdent { kind: "jmap", session_url, account_id: account.id.clone(), account_name, username };
+        let has_small = Arc::new(AtomicBool::new(client.has_small_blobs(&account)));
         let source = Jmap {
             ident,
             worker,
+            has_small,
             client,
             account,
             options,
@@ -241,6 +247,7 @@ impl Source for Jmap {
             kind: scope.kind,
             entries,
             width: self.options.threads,
+            has_small: Arc::clone(&self.has_small),
         };
         Ok(Box::new(download::start(&self.worker, order)))
     }

@@ -11,7 +11,7 @@ use crate::protocol::retry::Backoff;
 use crate::protocol::said;
 use crate::protocol::sasl::Credentials;
 use crate::protocol::tls::TlsOptions;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use std::io;
@@ -188,6 +188,7 @@ impl Client {
             url: &self.0.api,
             what: &names,
             with: &|builder| {
+                let builder = if request.is_plain() { builder.header(ACCEPT_ENCODING, "identity") } else { builder };
                 builder.header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json").body(body.clone())
             },
             sent: None,

@@ -15,6 +15,7 @@ pub struct Request {
     calls: Vec<(String, Value)>,
     is_once: bool,
     is_hasty: bool,
+    is_plain: bool,
 }
 
 impl Request {
@@ -37,6 +38,16 @@ impl Request {
 
     pub(super) fn is_hasty(&self) -> bool {
         self.is_hasty
+    }
+
+    /// The same request, with an answer that is not to be compressed: what is large in it is bytes, and the server would
+    /// take longer to squeeze them than to send them.
+    pub fn plain(self) -> Request {
+        Request { is_plain: true, ..self }
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Adds a call, e.g. `Email/get` with an object of arguments.
@@ -112,7 +123,7 @@ fn needs(method: &str) -> &'static [&'static str] {
         "AddressBook" | "ContactCard" => &[cap::CONTACTS],
         "Calendar" | "CalendarEvent" | "ParticipantIdentity" | "CalendarEventNotification" => &[cap::CALENDARS],
         "FileNode" => &[cap::FILENODE],
-        "Blob" => &[cap::BLOB],
+        "Blob" => &[cap::BLOB, cap::BLOB_CYRUS],
         "Principal" | "ShareNotification" => &[cap::PRINCIPALS],
         "Quota" => &[cap::QUOTA],
         _ => &[],

@@ -1,18 +1,22 @@
 //! Reading items: blobs of messages, scripts and files, and whole cards and events with the blobs that they refer to.
-//! Several at a time, handed over in order, a few of them in memory.
+//! Several at a time, handed over in order, a few of them in memory. A request for each small blob would cost more than
+//! the blob: where the server has `Blob/get`, many of them are one answer.
 
 use super::read::{self, Locator};
 use super::worker::Worker;
 use crate::error::{Error, Kind as Fault};
 use crate::model::{Blobs, Body, Entry, Item, ItemData, Kind};
-use crate::protocol::jmap::{self, Client, in_order};
+use crate::protocol::jmap::{self, Client, SMALL_MAX, SMALL_SUM, in_order};
 use crate::source::Failure;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Items on their way to the writer, beside those under way from the server.
+/// Items on their way to the writer, beside those under way from the server; groups of them, where a group is an answer.
 const UNDER_WAY: usize = 16;
+const GROUPS_UNDER_WAY: usize = 2;
 
 /// Cards and events that are asked for at once.
 const OBJECTS: usize = 128;
@@ -27,22 +31,33 @@ pub struct Order {
     pub entries: Vec<Entry>,
     /// The most downloads at a time, if the server allows them.
     pub width: usize,
+    /// True as long as the server hands over several blobs at once.
+    pub has_small: Arc<AtomicBool>,
 }
 
 /// Items as they come.
-pub struct Download(Receiver<Done>);
+pub struct Download {
+    groups: Receiver<Vec<Done>>,
+    group: std::vec::IntoIter<Done>,
+}
 
 impl Iterator for Download {
     type Item = Done;
 
     fn next(&mut self) -> Option<Done> {
-        self.0.recv().ok()
+        loop {
+            if let Some(done) = self.group.next() {
+                return Some(done);
+            }
+            self.group = self.groups.recv().ok()?.into_iter();
+        }
     }
 }
 
 /// Begins to read. Dropping the iterator ends it.
 pub fn start(worker: &Worker, order: Order) -> Download {
-    let (sender, receiver) = sync_channel(UNDER_WAY);
+    let is_grouped = is_whole(order.kind) || order.has_small.load(Ordering::Relaxed);
+    let (sender, groups) = sync_channel(if is_grouped { GROUPS_UNDER_WAY } else { UNDER_WAY });
     worker.submit(move |runtime| {
         // What the run ends with stands in the items.
         let _ = runtime.run(async {
@@ -50,25 +65,28 @@ pub fn start(worker: &Worker, order: Order) -> Download {
             Ok(())
         });
     });
-    Download(receiver)
+    Download { groups, group: Vec::new().into_iter() }
+}
+
+/// True for types whose items come whole in the answer to a `/get`.
+fn is_whole(kind: Kind) -> bool {
+    matches!(kind, Kind::ContactCard | Kind::CalendarEvent)
 }
 
 impl Order {
-    async fn run(self, sender: &SyncSender<Done>) {
-        let Order { client, account, kind, entries, width } = self;
+    async fn run(self, sender: &SyncSender<Vec<Done>>) {
+        let Order { client, account, kind, entries, width, has_small } = self;
         let width = client.limits().max_concurrent_requests.min(width.max(4));
-        let reading = Reading { client: &client, account: &account, kind };
-        match kind {
-            Kind::ContactCard | Kind::CalendarEvent => {
-                let parts = Parts(entries.into_iter());
-                let work = parts.map(|part| reading.objects(part));
-                // A part holds many objects, and each of them may have blobs.
-                in_order(width.min(2), work, |done| done.into_iter().all(|done| sender.send(done).is_ok())).await;
-            }
-            _ => {
-                let work = entries.into_iter().map(|entry| reading.item(entry));
-                in_order(width, work, |done| sender.send(done).is_ok()).await;
-            }
+        let reading = Reading { client: &client, account: &account, kind, has_small: &has_small };
+        let sink = |done: Vec<Done>| sender.send(done).is_ok();
+        if is_whole(kind) {
+            let work = Parts(entries.into_iter()).map(|part| reading.objects(part));
+            // A part holds many objects, and each of them may have blobs.
+            in_order(width.min(2), work, sink).await;
+        } else {
+            let mut wanted = entries.into_iter().map(|entry| Wanted::new(entry, kind)).peekable();
+            let groups = std::iter::from_fn(|| reading.next_group(&mut wanted));
+            in_order(width, groups.map(|group| reading.group(group)), sink).await;
         }
     }
 }
@@ -85,24 +103,90 @@ impl Iterator for Parts {
     }
 }
 
+/// An item whose listing says everything but its bytes.
+struct Wanted {
+    key: Box<str>,
+    /// `None` if the server describes it in a way that makes no sense.
+    locator: Option<Locator>,
+}
+
+impl Wanted {
+    fn new(entry: Entry, kind: Kind) -> Wanted {
+        Wanted { locator: Locator::parse(&entry.locator, kind), key: entry.key }
+    }
+
+    /// Its blob, if it may be asked for with others.
+    fn small(&self) -> Option<&str> {
+        let locator = self.locator.as_ref()?;
+        locator.blob.as_deref().filter(|_| locator.size.is_none_or(|size| size <= SMALL_MAX))
+    }
+
+    /// The bytes that it takes in memory, at most.
+    fn weight(&self) -> u64 {
+        self.locator.as_ref().map_or(0, |locator| match locator.blob {
+            Some(_) => locator.size.unwrap_or(SMALL_MAX),
+            None => 0,
+        })
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Reading<'a> {
     client: &'a Client,
     account: &'a str,
     kind: Kind,
+    has_small: &'a AtomicBool,
 }
 
 impl Reading<'_> {
-    /// An item whose listing says everything but its bytes.
-    async fn item(self, entry: Entry) -> Done {
-        let Entry { key, locator, .. } = entry;
+    /// Items whose small blobs are asked for together; a single one if the server does not have that.
+    fn next_group(self, wanted: &mut std::iter::Peekable<impl Iterator<Item = Wanted>>) -> Option<Vec<Wanted>> {
+        let most = if self.has_small.load(Ordering::Relaxed) { self.client.small_blobs_max() } else { 1 };
+        let mut group = Vec::from_iter(wanted.next());
+        let mut sum: u64 = group.iter().map(Wanted::weight).sum();
+        while group.len() < most
+            && let Some(next) = wanted.next_if(|next| sum.saturating_add(next.weight()) <= SMALL_SUM)
+        {
+            sum += next.weight();
+            group.push(next);
+        }
+        (!group.is_empty()).then_some(group)
+    }
+
+    async fn group(self, group: Vec<Wanted>) -> Vec<Done> {
+        let mut small: Vec<&str> = group.iter().filter_map(Wanted::small).collect();
+        small.sort_unstable();
+        small.dedup();
+        let mut bytes = HashMap::new();
+        if small.len() > 1 {
+            match self.client.small_blobs(self.account, &small).await {
+                Ok(found) => bytes = found,
+                // Each is asked for on its own, and what is wrong shows then.
+                Err(error) => {
+                    self.client.log(1, || format!("blobs are read one by one from here on: {error}"));
+                    self.has_small.store(false, Ordering::Relaxed);
+                }
+            }
+        }
+        let mut done = Vec::new();
+        for wanted in group {
+            // Items with the same bytes are rare.
+            let known = wanted.small().and_then(|blob| bytes.get(blob)).cloned();
+            done.push(self.item(wanted, known).await);
+        }
+        done
+    }
+
+    async fn item(self, wanted: Wanted, known: Option<Vec<u8>>) -> Done {
+        let Wanted { key, locator } = wanted;
         let failed = |error: Error| Failure { key: key.clone(), vanished: false, error };
-        let Some(Locator { blob, size, data }) = Locator::parse(&locator, self.kind) else {
+        let Some(Locator { blob, size, data }) = locator else {
             return Err(failed(Error::new(Fault::Connection, "the server describes it in a way that makes no sense")));
         };
-        let body = match blob {
-            None => Body::Absent,
-            Some(blob) => match self.client.download(self.account, &blob, size).await {
+        let body = match (blob, known) {
+            (None, _) => Body::Absent,
+            (Some(_), Some(bytes)) => Body::Bytes(bytes),
+            (Some(blob), None) => match self.client.download(self.account, &blob, size).await {
                 Ok(body) => body,
                 Err(error) => return Err(self.explain(&key, error).await),
             },
