@@ -105,6 +105,15 @@ impl std::fmt::Debug for Digest {
     }
 }
 
+/// What 1.x knew messages by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KnownBy {
+    /// The keys are `UIDVALIDITY.UID` in a mailbox of IMAP.
+    Uid { mailbox: String },
+    /// The keys are ids of JMAP.
+    JmapId,
+}
+
 /// Where an account came from. `kind`, `session_url` and `account_id` identify it (FORMAT.md, `sources`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceIdent {

@@ -987,3 +987,53 @@ fn cyrus() {
     assert_eq!(stored(&summary, "email"), [0, 0, 39], "{said}");
     assert!(said.contains("breaks off when it is asked for VacationResponse/get"), "{said}");
 }
+
+#[test]
+fn what_1x_imported_is_adopted() {
+    let bench = Bench::new(without_small_blobs());
+    let ids = bench.fill();
+    bench.import();
+    let tables = ["emails", "mailboxes", "contact_cards", "calendar_events", "file_nodes", "identities", "calendars"];
+    let rows = || {
+        let conn = rusqlite::Connection::open(bench.archive()).expect("it opens");
+        tables.map(|table| {
+            let mut statement = conn.prepare(&format!("SELECT id FROM {table} ORDER BY id")).expect("SQL");
+            let rows = statement.query_map([], |row| row.get::<_, i64>(0)).expect("rows");
+            rows.map(|row| row.expect("a number")).collect::<BTreeSet<i64>>()
+        })
+    };
+    let before = rows();
+    // As 1.x would have left it: none of our tables, its own of what came from where.
+    let conn = rusqlite::Connection::open(bench.archive()).expect("it opens");
+    conn.execute_batch(
+        "CREATE TABLE sync_id_jmap (source_id INTEGER NOT NULL, type_name TEXT NOT NULL, jmap_id TEXT NOT NULL, local_id INTEGER NOT NULL,
+           PRIMARY KEY (source_id, type_name, jmap_id), UNIQUE (source_id, type_name, local_id));
+         INSERT INTO sync_id_jmap SELECT s.source_id, s.kind, o.key, o.local_id FROM origins o JOIN scopes s ON s.id = o.scope_id
+           WHERE s.kind <> 'VacationResponse';
+         PRAGMA application_id = 0; PRAGMA user_version = 0; CREATE INDEX blobs_hash_idx ON blobs(hash);
+         DROP TABLE history; DROP TABLE since; DROP TABLE originals; DROP TABLE origins; DROP TABLE scopes;
+         DROP TABLE snapshots; DROP TABLE email_index; DROP TABLE mailbox_keywords; DROP TABLE mailbox_state;
+         DROP TABLE blob_chunks; DROP TABLE large_blobs; DROP TABLE last_ids; DROP TABLE vacation_responses;",
+    )
+    .expect("an archive of 1.x");
+    drop(conn);
+    let server = &bench.server;
+    let emails: Vec<String> = server.objects("A1", "Email").into_keys().collect();
+    server.change("A1", "Email", &emails[0], |email| email["keywords"] = json!({ "$flagged": true }));
+    server.remove("A1", "Email", &emails[1]);
+    server.seed_email("A1", &message(500), &[&ids["work"]], &[], "2026-04-01T00:00:00Z");
+    server.reset_counters();
+    let summary = bench.import();
+    assert_eq!(stored(&summary, "email"), [1, 1, 29], "{summary}");
+    for kind in ["mailbox", "contactcard", "calendarevent", "filenode", "identity", "calendar"] {
+        assert_eq!(stored(&summary, kind)[0], 0, "{kind} {summary}");
+    }
+    // The new message, what a card holds, scripts and files: nobody wrote down what they were.
+    assert!(server.counters().requests(Endpoint::Download) <= 6, "{:?}", server.counters());
+    bench.assert_equal();
+    let after = rows();
+    assert_eq!(after[0].difference(&before[0]).count(), 1);
+    assert_eq!((after[0].len(), &after[1..]), (before[0].len(), &before[1..]));
+    assert_eq!(stored(&bench.import(), "email"), [0, 0, 31]);
+    bench.server.assert_clean();
+}

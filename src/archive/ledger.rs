@@ -4,7 +4,7 @@ use super::connect::explain;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::Result;
-use crate::model::{Id, Kind, SourceIdent};
+use crate::model::{Id, Kind, KnownBy, SourceIdent};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// A known item of a scope, as the last run left it.
@@ -36,9 +36,8 @@ pub trait Ledger {
     /// Everything known of a scope, in the order of the keys' bytes.
     fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()>;
 
-    /// The messages of a mailbox that 1.x imported from an IMAP server and no source of ours knows yet: each with the
-    /// key `UIDVALIDITY.UID`, in the order of the keys' bytes.
-    fn known_to_1x(&self, ident: &SourceIdent, mailbox: &str) -> Result<Vec<(String, Id)>>;
+    /// The messages that 1.x imported and no source of ours knows yet: each with its key, in the order of the keys' bytes.
+    fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>>;
 }
 
 impl Ledger for Writer {
@@ -50,8 +49,8 @@ impl Ledger for Writer {
         visit(&self.conn, scope, each).map_err(|error| self.explain(error))
     }
 
-    fn known_to_1x(&self, ident: &SourceIdent, mailbox: &str) -> Result<Vec<(String, Id)>> {
-        of_1x(&self.conn, ident, mailbox).map_err(|error| self.explain(error))
+    fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
+        of_1x(&self.conn, ident, by).map_err(|error| self.explain(error))
     }
 }
 
@@ -65,8 +64,8 @@ impl Ledger for Reader {
         self.once(|conn| visit(conn, scope, each)).map_err(|error| explain(self.path(), error))
     }
 
-    fn known_to_1x(&self, ident: &SourceIdent, mailbox: &str) -> Result<Vec<(String, Id)>> {
-        self.with(|conn| of_1x(conn, ident, mailbox))
+    fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
+        self.with(|conn| of_1x(conn, ident, by))
     }
 }
 
@@ -82,24 +81,27 @@ impl Ledger for Blank {
         Ok(())
     }
 
-    fn known_to_1x(&self, _: &SourceIdent, _: &str) -> Result<Vec<(String, Id)>> {
+    fn known_to_1x(&self, _: &SourceIdent, _: &KnownBy) -> Result<Vec<(String, Id)>> {
         Ok(Vec::new())
     }
 }
 
-fn of_1x(conn: &Connection, ident: &SourceIdent, mailbox: &str) -> rusqlite::Result<Vec<(String, Id)>> {
-    let tables =
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('sync_id_imap', 'origins', 'scopes')";
-    if ident.kind != "imap" || conn.query_row(tables, [], |row| row.get::<_, i64>(0))? != 3 {
+fn of_1x(conn: &Connection, ident: &SourceIdent, by: &KnownBy) -> rusqlite::Result<Vec<(String, Id)>> {
+    let (table, key, mailbox) = match by {
+        KnownBy::Uid { mailbox } => ("sync_id_imap", "t.uidvalidity || '.' || t.uid", Some(mailbox)),
+        KnownBy::JmapId => ("sync_id_jmap", "t.jmap_id", None),
+    };
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN (?1, 'origins', 'scopes')";
+    if conn.query_row(tables, [table], |row| row.get::<_, i64>(0))? != 3 {
         return Ok(Vec::new());
     }
+    let folder = if mailbox.is_some() { "t.folder" } else { "NULL" };
     let mut found: Vec<(String, Id)> = conn
-        .prepare_cached(
-            "SELECT t.uidvalidity || '.' || t.uid, t.local_id FROM sync_id_imap t JOIN sources s ON s.id = t.source_id
-             JOIN emails e ON e.id = t.local_id
-             WHERE (s.kind, s.session_url, s.account_id) = (?1, ?2, ?3) AND lower(t.type_name) = 'email' AND t.folder = ?4
-               AND NOT EXISTS (SELECT 1 FROM origins o JOIN scopes p ON p.id = o.scope_id WHERE o.local_id = t.local_id AND p.kind = 'Email')",
-        )?
+        .prepare_cached(&format!(
+            "SELECT {key}, t.local_id FROM {table} t JOIN sources s ON s.id = t.source_id JOIN emails e ON e.id = t.local_id
+             WHERE (s.kind, s.session_url, s.account_id) = (?1, ?2, ?3) AND lower(t.type_name) = 'email' AND {folder} IS ?4
+               AND NOT EXISTS (SELECT 1 FROM origins o JOIN scopes p ON p.id = o.scope_id WHERE o.local_id = t.local_id AND p.kind = 'Email')"
+        ))?
         .query_map(params![ident.kind, ident.session_url, ident.account_id, mailbox], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?

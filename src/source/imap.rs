@@ -17,7 +17,7 @@ mod look;
 mod rev;
 
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Attrs, Container, Entry, Kind, SourceIdent};
+use crate::model::{Attrs, Container, Entry, Kind, KnownBy, SourceIdent};
 use crate::protocol::{Account, said};
 use crate::source::filter::Filter;
 use crate::source::roles;
@@ -310,8 +310,8 @@ impl Source for Imap {
         rev::is_same(known, listed)
     }
 
-    fn mailbox_of_1x(&self, scope: &Scope) -> Option<String> {
-        self.folder(&scope.key).ok().map(|folder| folder.name.clone())
+    fn known_to_1x_by(&self, scope: &Scope) -> Option<KnownBy> {
+        self.folder(&scope.key).ok().map(|folder| KnownBy::Uid { mailbox: folder.name.clone() })
     }
 
     fn content<'r>(&self, rev: &'r str) -> Option<&'r str> {

@@ -15,11 +15,11 @@ mod read;
 mod worker;
 
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Container, Entry, Kind, SourceIdent};
+use crate::model::{Container, Entry, Kind, KnownBy, SourceIdent};
 use crate::protocol::jmap::{AccountInfo, Client, Settings, Which, capability as cap};
 use crate::protocol::said;
 use crate::protocol::sasl::Credentials;
-use crate::source::{Items, Listing, Scope, Source};
+use crate::source::{Items, Listing, Scope, Source, UNKNOWN};
 use look::{Look, Question};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -250,6 +250,16 @@ impl Source for Jmap {
             has_small: Arc::clone(&self.has_small),
         };
         Ok(Box::new(download::start(&self.worker, order)))
+    }
+
+    fn is_same(&self, known: &str, listed: &str) -> bool {
+        // 1.x kept no revisions. Of messages it is enough that the id is the same (RFC 8621 section 4.1.1), and of nothing
+        // else it is asked.
+        known == listed || known == UNKNOWN
+    }
+
+    fn known_to_1x_by(&self, scope: &Scope) -> Option<KnownBy> {
+        (scope.kind == Kind::Email).then_some(KnownBy::JmapId)
     }
 
     fn content<'r>(&self, rev: &'r str) -> Option<&'r str> {

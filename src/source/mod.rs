@@ -4,7 +4,7 @@
 //! runtime behind these calls. The children of this room import this file; this file imports none of them.
 
 use crate::error::{Error, Result};
-use crate::model::{Container, Entry, Item, Kind, Omission, SourceIdent};
+use crate::model::{Container, Entry, Item, Kind, KnownBy, Omission, SourceIdent};
 
 pub mod filter;
 pub mod imap;
@@ -13,6 +13,9 @@ pub mod maildir;
 pub mod managesieve;
 pub mod roles;
 pub mod takeout;
+
+/// The revision of what 1.x imported: nobody wrote it down, so the source takes it for whatever it lists.
+pub const UNKNOWN: &str = "?";
 
 /// A stretch of an account that is listed with one call: a Maildir folder, an mbox file, later an IMAP mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,8 +140,8 @@ pub trait Source: Send {
         known == listed
     }
 
-    /// The name under which 1.x knew an IMAP mailbox: what it imported of it is known by UIDVALIDITY and UID.
-    fn mailbox_of_1x(&self, _scope: &Scope) -> Option<String> {
+    /// What 1.x knew the messages of a scope by, if those that have the same key still have the same bytes.
+    fn known_to_1x_by(&self, _scope: &Scope) -> Option<KnownBy> {
         None
     }
 

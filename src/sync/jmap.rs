@@ -99,43 +99,41 @@ impl Store<'_> {
     /// What is nothing but its columns.
     pub(super) fn plain_object(&mut self, place: &Place<'_>, data: ItemData) -> Result<Fate> {
         let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
-        let (kind, fields) = match data {
-            ItemData::Identity { name, email, reply_to, bcc, text_signature, html_signature } => (
-                Kind::Identity,
-                vec![
-                    ("name", text(name)),
-                    ("email", text(email)),
-                    ("reply_to", opt_text(reply_to.as_deref())),
-                    ("bcc", opt_text(bcc.as_deref())),
-                    ("text_signature", text(text_signature)),
-                    ("html_signature", text(html_signature)),
-                ],
-            ),
-            ItemData::ParticipantIdentity { name, calendar_address, is_default } => {
-                let is_default = is_default && !self.writer.has_other_default(Kind::ParticipantIdentity, known)?;
-                let fields = vec![
-                    ("name", text(name)),
-                    ("calendar_address", text(calendar_address)),
-                    ("is_default", int(i64::from(is_default))),
-                ];
-                (Kind::ParticipantIdentity, fields)
-            }
-            ItemData::VacationResponse { is_enabled, from_date, to_date, subject, text_body, html_body } => (
-                Kind::VacationResponse,
-                vec![
-                    ("is_enabled", int(i64::from(is_enabled))),
-                    ("from_date", opt_text(from_date.as_deref())),
-                    ("to_date", opt_text(to_date.as_deref())),
-                    ("subject", opt_text(subject.as_deref())),
-                    ("text_body", opt_text(text_body.as_deref())),
-                    ("html_body", opt_text(html_body.as_deref())),
-                ],
-            ),
-            _ => return Ok(Fate::Unchanged),
+        let kind = match data {
+            ItemData::Identity { .. } => Kind::Identity,
+            ItemData::ParticipantIdentity { .. } => Kind::ParticipantIdentity,
+            _ => Kind::VacationResponse,
         };
         let adopted = match known {
             None => self.writer.jmap_row_of_1x(kind, place.key)?,
             Some(_) => None,
+        };
+        let fields = match data {
+            ItemData::Identity { name, email, reply_to, bcc, text_signature, html_signature } => vec![
+                ("name", text(name)),
+                ("email", text(email)),
+                ("reply_to", opt_text(reply_to.as_deref())),
+                ("bcc", opt_text(bcc.as_deref())),
+                ("text_signature", text(text_signature)),
+                ("html_signature", text(html_signature)),
+            ],
+            ItemData::ParticipantIdentity { name, calendar_address, is_default } => {
+                let is_default = is_default && !self.writer.has_other_default(kind, known.or(adopted))?;
+                vec![
+                    ("name", text(name)),
+                    ("calendar_address", text(calendar_address)),
+                    ("is_default", int(i64::from(is_default))),
+                ]
+            }
+            ItemData::VacationResponse { is_enabled, from_date, to_date, subject, text_body, html_body } => vec![
+                ("is_enabled", int(i64::from(is_enabled))),
+                ("from_date", opt_text(from_date.as_deref())),
+                ("to_date", opt_text(to_date.as_deref())),
+                ("subject", opt_text(subject.as_deref())),
+                ("text_body", opt_text(text_body.as_deref())),
+                ("html_body", opt_text(html_body.as_deref())),
+            ],
+            _ => return Ok(Fate::Unchanged),
         };
         self.row(kind, place, adopted, fields, None)
     }

@@ -8,11 +8,8 @@ use super::store::{Dying, attrs_of, container_of};
 use crate::archive::{KnownScope, Ledger, ids_json};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Container, Digest, Id, Kind};
-use crate::source::{Scope, Source};
+use crate::source::{Scope, Source, UNKNOWN};
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// The revision of what 1.x imported: nobody wrote it down, so the source takes it for whatever it lists.
-const UNKNOWN: &str = "?";
 
 /// A scope and what is to be done in it.
 pub struct Work {
@@ -197,9 +194,9 @@ impl Survey {
             })?;
         }
         if row.is_none()
-            && let Some(mailbox) = source.mailbox_of_1x(&scope)
+            && let Some(known_by) = source.known_to_1x_by(&scope)
         {
-            for (key, id) in ledger.known_to_1x(source.ident(), &mailbox)? {
+            for (key, id) in ledger.known_to_1x(source.ident(), &known_by)? {
                 count += 1;
                 comparison.known(&key, UNKNOWN, id, |_| false);
             }
