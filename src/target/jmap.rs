@@ -3,6 +3,7 @@
 //! What changes something is sent once (the client does not repeat it); where the answer is lost, the outcome is
 //! [`Outcome::Unknown`] and whoever asked looks again. Uploads and questions may be repeated, and the client does so.
 
+mod caution;
 mod emails;
 mod set;
 mod survey;
@@ -22,6 +23,7 @@ pub struct Jmap {
     client: Client,
     account: AccountInfo,
     seen: survey::Seen,
+    caution: caution::Caution,
     /// False once the server showed that it does not know `Blob/upload` (RFC 9404).
     uploads_inline: AtomicBool,
     /// What the address of a ParticipantIdentity is called: the draft changed it.
@@ -51,6 +53,7 @@ impl Jmap {
             client,
             account,
             seen: survey::Seen::default(),
+            caution: caution::Caution::default(),
             uploads_inline: AtomicBool::new(has_blobs),
             calendar_address: "calendarAddress",
         })
@@ -110,7 +113,7 @@ fn reason(error: &MethodError) -> String {
 /// objects of a batch may be the fault of one of them: then a smaller batch shows which.
 fn is_open(error: &MethodError, count: usize) -> bool {
     match error.kind.as_str() {
-        "serverUnavailable" | "rateLimit" | "serverPartialFail" | "serverFail" => true,
+        "serverUnavailable" | "rateLimit" | "serverPartialFail" | "serverFail" | "stateMismatch" => true,
         "invalidArguments" | "notRequest" | "limit" => count > 1,
         _ => false,
     }
@@ -185,6 +188,7 @@ impl Target for Jmap {
         let looked = self.runtime.run(async { Ok(self.look(&mut seen).await?) });
         self.seen = seen;
         let is_complete = looked?;
+        self.caution.looked(self.seen.state());
         Ok((self.seen.emails(), is_complete))
     }
 

@@ -7,6 +7,9 @@ use super::request::Request;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashSet};
 
+/// The argument that makes a method wait for nobody: it is done in this state or not at all (RFC 8620 section 5.3).
+const IF_IN_STATE: &str = "ifInState";
+
 /// An object of the server.
 pub type Object = Map<String, Value>;
 
@@ -314,37 +317,59 @@ impl Client {
         work.extend(destroy.into_iter().map(Piece::Destroy));
         let mut base = arguments;
         base.insert("accountId".to_owned(), json!(account));
-        let done = self.set_parts(&method, &base, work, &mut result).await;
+        // Arguments of its own belong to all that is done.
+        let size = if base.len() > 1 { work.len().max(1) } else { self.limits().max_objects_in_set };
+        let done = self.set_parts(&method, base, work, size, &mut result).await;
         (result, done)
     }
 
-    /// `Email/import` (RFC 8621 section 4.8) of any number of messages, by creation id.
-    pub async fn import(&self, account: &str, emails: Vec<(String, Value)>) -> (SetResult, Result<()>) {
+    /// `Email/import` (RFC 8621 section 4.8) of any number of messages, by creation id; with a state only if nothing of
+    /// the account has changed since: else the error is `stateMismatch`.
+    pub async fn import(
+        &self,
+        account: &str,
+        emails: Vec<(String, Value)>,
+        if_in_state: Option<&str>,
+    ) -> (SetResult, Result<()>) {
         let mut result = SetResult::default();
-        let work = emails.into_iter().map(|(id, value)| Piece::Import(id, value)).collect();
-        let base = Map::from_iter([("accountId".to_owned(), json!(account))]);
-        let done = self.set_parts("Email/import", &base, work, &mut result).await;
+        let work: Vec<Piece> = emails.into_iter().map(|(id, value)| Piece::Import(id, value)).collect();
+        let mut base = Map::from_iter([("accountId".to_owned(), json!(account))]);
+        if let Some(state) = if_in_state {
+            base.insert(IF_IN_STATE.to_owned(), json!(state));
+        }
+        let size = self.limits().max_objects_in_set;
+        let done = self.set_parts("Email/import", base, work, size, &mut result).await;
         (result, done)
     }
 
-    async fn set_parts(&self, method: &str, base: &Object, work: Vec<Piece>, result: &mut SetResult) -> Result<()> {
-        let size = match base.len() {
-            1 => self.limits().max_objects_in_set,
-            _ => work.len().max(1),
-        };
+    async fn set_parts(
+        &self,
+        method: &str,
+        mut base: Object,
+        work: Vec<Piece>,
+        size: usize,
+        result: &mut SetResult,
+    ) -> Result<()> {
         let mut waiting: Vec<Vec<Piece>> = work.chunks(size).rev().map(<[Piece]>::to_vec).collect();
+        // What else there is to do goes with the only request.
         if waiting.is_empty() && base.len() > 1 {
             waiting.push(Vec::new());
         }
         while let Some(part) = waiting.pop() {
             let mut request = Request::once();
-            let call = request.call(method, Piece::arguments(base, &part));
+            let call = request.call(method, Piece::arguments(&base, &part));
             let answer = match self.call(&request).await {
                 Ok(mut responses) => responses.take(call),
                 Err(error) => Err(error),
             };
             match answer {
-                Ok(answer) => result.add(method, answer),
+                Ok(answer) => {
+                    result.add(method, answer);
+                    // The next part goes on after this one.
+                    if let (Some(state), Some(new)) = (base.get_mut(IF_IN_STATE), &result.new_state) {
+                        *state = json!(new);
+                    }
+                }
                 Err(error) if error.is_too_much() && part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     waiting.extend([second.to_vec(), first.to_vec()]);

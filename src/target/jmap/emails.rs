@@ -3,11 +3,11 @@
 use super::{Jmap, reason, refused, tell_in_order, without_answer};
 use crate::error::Result;
 use crate::model::Id;
-use crate::protocol::jmap::{Content, MethodError};
+use crate::protocol::jmap::{Content, Error, MethodError};
 use crate::target::{BLOB, Change, Object, Outcome, Supply};
 use serde_json::Value;
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Bytes of messages in one request, so that a handful of requests fit into memory several times over.
 const SUM_MAX: u64 = 4 << 20;
@@ -108,11 +108,11 @@ impl Jmap {
             return Ok(Again::default());
         }
         let count = sent.len();
-        let (result, done) = self.client.import(&self.account.id, emails).await;
+        let (result, done) = self.import_cautiously(emails, &|| sizes(&sent, supply)).await;
         let rest = match done {
             Ok(()) => Outcome::Unknown("the answer does not name it".to_owned()),
             Err(error) => {
-                is_broken.set(is_broken.get() || matches!(error, crate::protocol::jmap::Error::Line(_)));
+                is_broken.set(is_broken.get() || matches!(error, Error::Line(_)) || error.is("stateMismatch"));
                 without_answer(error, count)?
             }
         };
@@ -143,6 +143,12 @@ impl Jmap {
         }
         Ok(again)
     }
+}
+
+/// The sizes that messages may have at the server: some make CRLF of every end of a line.
+fn sizes(imports: &[Import], supply: &dyn Supply) -> HashSet<u64> {
+    let with_crlf = imports.iter().filter_map(|import| WithCrlf(supply).size(import.blob).ok());
+    imports.iter().map(|import| import.size).chain(with_crlf).collect()
 }
 
 /// What was not imported, and may be if it is asked for in another way.

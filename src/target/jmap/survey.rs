@@ -33,6 +33,10 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    pub(super) fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
     pub(super) fn emails(&self) -> Vec<RemoteEmail> {
         self.emails.values().cloned().collect()
     }

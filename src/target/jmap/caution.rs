@@ -1,0 +1,106 @@
+//! Sending mail to an account in which something may be under way.
+//!
+//! The server may still work on what a run had sent that was killed a moment ago. It was not there when this run looked,
+//! and would be there twice. So each import names the state that is known (`ifInState`, RFC 8621 section 4.8), one import
+//! after the other; where the state is another one by now, what came meanwhile is looked at before anything is sent.
+
+use super::Jmap;
+use crate::protocol::jmap::{Error, MethodError, Result, SetResult};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Mutex as Turn;
+
+/// So often the account may change while one import waits for its turn.
+const ATTEMPTS: usize = 10;
+
+/// What is known of the account.
+#[derive(Debug, Default)]
+pub(super) struct Caution {
+    known: Mutex<Known>,
+    /// Held by the import that is under way.
+    turn: Turn<()>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Known {
+    /// The state of its emails; `None` if the server takes no `ifInState`, or says no state.
+    state: Option<String>,
+    /// The sizes of emails that came since the last look, and not from this run.
+    strangers: HashSet<u64>,
+}
+
+impl Caution {
+    /// All emails were looked at, as of this state.
+    pub(super) fn looked(&self, state: Option<&str>) {
+        *self.lock() = Known { state: state.map(str::to_owned), strangers: HashSet::new() };
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> Known {
+        self.lock().clone()
+    }
+}
+
+impl Jmap {
+    /// `Email/import`, unless one of the messages may have come in another way. `sizes` are those that they may have at
+    /// the server. The error is `stateMismatch` then, and the account has to be looked at.
+    pub(super) async fn import_cautiously(
+        &self,
+        emails: Vec<(String, Value)>,
+        sizes: &dyn Fn() -> HashSet<u64>,
+    ) -> (SetResult, Result<()>) {
+        let turn = self.caution.turn.lock().await;
+        for _ in 0..ATTEMPTS {
+            let Known { state, strangers } = self.caution.known();
+            let Some(state) = state else {
+                drop(turn);
+                return self.client.import(&self.account.id, emails, None).await;
+            };
+            if !strangers.is_empty() && !strangers.is_disjoint(&sizes()) {
+                break;
+            }
+            let (result, done) = self.client.import(&self.account.id, emails.clone(), Some(&state)).await;
+            match &done {
+                Err(Error::Method(error)) if error.kind == "stateMismatch" && is_untouched(&result) => {
+                    match self.meet_strangers(&state).await {
+                        Ok(()) => {}
+                        // It cannot tell what came: everything has to be looked at.
+                        Err(Error::Method(_)) => break,
+                        Err(error) => return (result, Err(error)),
+                    }
+                }
+                // Cyrus 3.6 has no such argument. It takes no message twice, either.
+                Err(Error::Method(error)) if error.kind == "invalidArguments" && is_untouched(&result) => {
+                    self.caution.looked(None);
+                }
+                _ => {
+                    if result.new_state.is_some() {
+                        self.caution.lock().state = result.new_state.clone();
+                    }
+                    return (result, done);
+                }
+            }
+        }
+        (SetResult::default(), Err(Error::Method(MethodError::of("Email/import", &json!({ "type": "stateMismatch" })))))
+    }
+
+    /// Notes what came since a state.
+    async fn meet_strangers(&self, state: &str) -> Result<()> {
+        let changes = self.client.changes(&self.account.id, "Email", state).await?;
+        let created: Vec<String> = changes.created.into_iter().collect();
+        let got = self.client.get(&self.account.id, "Email", &created, Some(&["id", "size"])).await?;
+        let sizes = got.list.iter().filter_map(|email| email.get("size").and_then(Value::as_u64));
+        let mut known = self.caution.lock();
+        known.strangers.extend(sizes);
+        known.state = Some(changes.new_state);
+        Ok(())
+    }
+}
+
+fn is_untouched(result: &SetResult) -> bool {
+    result.created.is_empty() && result.failed.is_empty()
+}
