@@ -557,6 +557,13 @@ fn update_brings_what_is_there_to_the_archives_state() {
             });
         }
     }
+    // Another photo, and the same one under another id.
+    let photos = [&b"\x89PNG\r\n\x1a\nanother"[..], b"\x89PNG\r\n\x1a\nphoto"].map(|bytes| to.seed_blob("A1", bytes));
+    for (id, card) in to.objects("A1", "ContactCard") {
+        if card["media"].is_object() {
+            to.change("A1", "ContactCard", &id, |card| card["media"]["p"]["blobId"] = json!(photos[0]));
+        }
+    }
     let scripts = to.objects("A1", "SieveScript");
     for (id, script) in scripts {
         to.change("A1", "SieveScript", &id, |it| it["isActive"] = json!(script["name"] == "old"));

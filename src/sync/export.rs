@@ -11,9 +11,10 @@
 //!   run       the state of a run and its plan                report             plan and accounting
 //!   write     everything but messages                        mail               messages
 //!   remove    defaults, and what goes                        guard              when nothing may be removed
-//!   supply    bytes of the archive for uploads
+//!   supply    bytes of the archive for uploads               attached           bytes inside of cards and events
 //! ```
 
+mod attached;
 mod emails;
 mod guard;
 mod mail;

@@ -6,7 +6,7 @@ use super::objects::{Wanted, container, is_blank_vacation};
 use super::report::{Plan, Report};
 use super::stock::{self, Stock, counts};
 use super::supply::Bytes;
-use super::{ORDER, Options, update};
+use super::{ORDER, Options, attached, update};
 use crate::archive::{Moment, Reader};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Id, Kind};
@@ -196,6 +196,15 @@ impl<'a> Run<'a> {
         }
         let Some(work) = self.works.get_mut(&kind) else { return Ok(()) };
         work.found = pair(kind, &work.wanted, &remotes);
+        if self.options.update && matches!(kind, Kind::ContactCard | Kind::CalendarEvent) {
+            let found: Vec<usize> = work.found.iter().flatten().copied().collect();
+            let mut blobs = BTreeSet::new();
+            found.iter().for_each(|place| attached::blob_ids(&remotes[*place], &mut blobs));
+            let blobs: Vec<String> = blobs.into_iter().collect();
+            let digests = self.target.digests(&blobs)?;
+            let digests = blobs.into_iter().zip(digests).filter_map(|(id, digest)| Some((id, digest?))).collect();
+            found.iter().for_each(|place| attached::note_theirs(&mut remotes[*place], &digests));
+        }
         work.remotes = remotes;
         work.is_complete = is_complete;
         for (at, found) in work.found.iter().enumerate() {
@@ -299,6 +308,7 @@ impl<'a> Run<'a> {
         let work = self.works.get(&kind)?;
         let (one, remote) = (&work.wanted[at], &work.remotes[work.found[at]?]);
         let mut wanted = one.object.clone();
+        attached::note_ours(&mut wanted, &|blob| Some(self.supply.reader.blob(blob).ok()?.digest));
         if let Some((property, holder)) = container(kind) {
             let ids = one.containers.iter().map(|row| {
                 // One that is still to be made has no id, and so differs from all that there are.

@@ -1,5 +1,6 @@
 //! What has to change at the target so that an object is what the archive says: pure.
 
+use super::attached::{agree, without_notes};
 use super::matching::text;
 use crate::model::Kind;
 use crate::target::{BLOB, Object};
@@ -74,8 +75,8 @@ pub fn patch(kind: Kind, wanted: &Object, remote: &Object, has_other_bytes: bool
         if is_fixed || (is_open && is_default(name, value) && is_default(name, theirs)) {
             continue;
         }
-        if normal(value) != normal(theirs) {
-            patch.insert(name.clone(), value.clone());
+        if !agree(&normal(value), &normal(theirs)) {
+            patch.insert(name.clone(), without_notes(value));
         }
     }
     if is_open {
@@ -87,8 +88,8 @@ pub fn patch(kind: Kind, wanted: &Object, remote: &Object, has_other_bytes: bool
     (!patch.is_empty()).then_some(patch)
 }
 
-/// A value without what means the same said or unsaid: nulls, `@type`, and where bytes stand (a server may give them other
-/// ids, RFC 8620 section 6.1).
+/// A value without what means the same said or unsaid: nulls, `@type`, and where bytes stand: what they are is noted
+/// beside them ([`super::attached`]).
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
