@@ -530,6 +530,31 @@ fn nothing_is_removed_for_an_archive_that_is_partial_or_damaged() {
 }
 
 #[test]
+fn nothing_is_removed_for_what_a_filter_hid() {
+    let bench = Bench::new(Options::default());
+    (0..4).for_each(|number| bench.deliver(["", ".A"][number as usize % 2], number, "S"));
+    let archive = bench.archive();
+    let maildir = bench.maildir();
+    let import = |extra: &[&str]| {
+        let both = [maildir.to_str().expect("UTF-8"), archive.to_str().expect("UTF-8")];
+        common::ok(&[&["import", "maildir", "--quiet"], extra, &both].concat());
+    };
+    import(&["--folder", "INBOX"]);
+    let foreign = bench.to.seed("A1", "Mailbox", json!({ "name": "A" }));
+    for objects in ["mailbox,email", "mailbox", "email"] {
+        let (_, said) = bench.export_as(&["--prune", "--yes", "--objects", objects], 9);
+        assert!(said.contains("filter") && said.contains("hint: "), "{said}");
+    }
+    assert!(bench.to.object("A1", "Mailbox", &foreign).is_some());
+    assert_eq!(bench.count("Email"), 0);
+    import(&[]);
+    let other = bench.to.seed("A1", "Mailbox", json!({ "name": "B" }));
+    bench.export(&["--prune", "--yes"]);
+    assert!(bench.to.object("A1", "Mailbox", &foreign).is_some() && bench.to.object("A1", "Mailbox", &other).is_none());
+    assert_eq!(bench.count("Email"), 4);
+}
+
+#[test]
 fn update_brings_what_is_there_to_the_archives_state() {
     let from = Server::start(Options::default());
     fill(&from);

@@ -92,6 +92,9 @@ pub fn export(
 ) -> Result<Done> {
     let mut run = Run::new(target, reader, moment, options, progress)?;
     run.look()?;
+    if options.prune {
+        guard::check_filters(reader, moment, &run.prunable)?;
+    }
     let plan = run.plan();
     agree(&plan)?;
     if options.dry_run {

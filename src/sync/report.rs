@@ -66,6 +66,8 @@ pub struct Report {
     pub remarks_left_out: u64,
     /// Scopes that could not be listed at all, with the reason. Nothing of them was changed.
     pub scopes_failed: Vec<String>,
+    /// Scopes that a filter of this run hid, by token of the type.
+    pub hidden: BTreeMap<&'static str, u64>,
     /// Bytes of the items stored anew.
     pub bytes: u64,
 }
@@ -124,7 +126,12 @@ impl Report {
 
     /// The part that is kept with the snapshot: the numbers.
     pub fn summary_json(&self) -> String {
-        let brief = serde_json::json!({ "types": self.types, "removed": self.removed, "scopes_failed": self.scopes_failed.len() });
+        let brief = serde_json::json!({
+            "types": self.types,
+            "removed": self.removed,
+            "scopes_failed": self.scopes_failed.len(),
+            "hidden": self.hidden,
+        });
         brief.to_string()
     }
 }

@@ -102,7 +102,7 @@ pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progr
         if scope.selected {
             survey.list(source, ledger, scope, known.get(&identity), &ids, progress)?;
         } else {
-            survey.hidden.insert(scope.key.clone());
+            survey.hide(scope.kind, &scope.key);
         }
         named.insert(identity);
         if progress.interrupted() {
@@ -115,7 +115,7 @@ pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progr
                 .filter(|_| !identity.1.is_empty() && !named.contains(identity) && !survey.is_below_failed(&identity.1))
             {
                 if source.hides(kind, &identity.1) {
-                    survey.hidden.insert(identity.1.clone());
+                    survey.hide(kind, &identity.1);
                     continue;
                 }
                 let mut items = Vec::new();
@@ -147,6 +147,12 @@ fn known_containers(ledger: &dyn Ledger, known: &HashMap<(String, String), Known
 }
 
 impl Survey {
+    /// A filter of this run hides a scope.
+    fn hide(&mut self, kind: Kind, key: &str) {
+        self.hidden.insert(key.to_owned());
+        *self.report.hidden.entry(kind.token()).or_default() += 1;
+    }
+
     fn list(
         &mut self,
         source: &mut dyn Source,

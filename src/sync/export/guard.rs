@@ -1,9 +1,11 @@
 //! When nothing of a target may be removed.
 
 use super::Selection;
-use crate::archive::{Depth, Moment, Reader, verify};
+use super::objects::container;
+use crate::archive::{Depth, Moment, Reader, Snapshot, verify};
 use crate::error::{Error, Kind as Fault, Result};
-use std::collections::HashMap;
+use crate::model::Kind;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The share of the blobs that is hashed before anything is removed; structure and references are checked in full.
 const SAMPLE: f64 = 0.05;
@@ -24,14 +26,9 @@ pub fn check(reader: &Reader, moment: Moment, selection: &Selection) -> Result<(
         )
         .hint("import once more with this version, or leave --prune out"));
     };
-    let mut newest: HashMap<[Option<String>; 3], (i64, String)> = HashMap::new();
-    for snapshot in reader.snapshots()?.into_iter().filter(|snapshot| snapshot.id <= at) {
-        let source = [snapshot.source_kind, snapshot.source_url, snapshot.account];
-        newest.insert(source, (snapshot.id, snapshot.state));
-    }
-    if let Some((id, state)) = newest.values().filter(|(_, state)| state != "complete").min() {
-        return Err(Error::new(Fault::Guard, format!("nothing is removed: snapshot {id} is {state}, not complete"))
-            .hint("import once more, or leave --prune out"));
+    if let Some(one) = newest(reader, at)?.iter().find(|one| one.state != "complete") {
+        let what = format!("nothing is removed: snapshot {} is {}, not complete", one.id, one.state);
+        return Err(Error::new(Fault::Guard, what).hint("import once more, or leave --prune out"));
     }
     let verdict = verify(reader, Depth { sample: SAMPLE, max_duration: None, seed: at as u64 }, |_, _| {})?;
     if let Some(finding) = verdict.findings.first() {
@@ -42,4 +39,37 @@ pub fn check(reader: &Reader, moment: Moment, selection: &Selection) -> Result<(
         .hint("'vandelay verify' names all damage; leave --prune out to export what is sound"));
     }
     Ok(())
+}
+
+/// Errors if a filter of the newest import of some source hid anything of these types, or of what lies in them.
+pub fn check_filters(reader: &Reader, moment: Moment, kinds: &BTreeSet<Kind>) -> Result<()> {
+    let Moment::Snapshot(at) = moment else { return Ok(()) };
+    for one in newest(reader, at)? {
+        let hidden = one.report.as_ref().and_then(|report| report.get("hidden")?.as_object());
+        for (token, count) in hidden.into_iter().flatten() {
+            let Some(kind) = Kind::from_token(token) else { continue };
+            let holder = container(kind).map(|(_, holder)| holder);
+            if !kinds.contains(&kind) && holder.is_none_or(|holder| !kinds.contains(&holder)) {
+                continue;
+            }
+            let what = format!(
+                "nothing is removed: the import of snapshot {} hid a part of the type {token} with a filter ({count} folders or lists)",
+                one.id
+            );
+            return Err(Error::new(Fault::Guard, what)
+                .hint("import once more without a filter, leave the type out with --objects, or leave --prune out"));
+        }
+    }
+    Ok(())
+}
+
+/// The newest snapshot of each source up to this one, by number.
+fn newest(reader: &Reader, at: i64) -> Result<Vec<Snapshot>> {
+    let mut newest: BTreeMap<[Option<String>; 3], Snapshot> = BTreeMap::new();
+    for one in reader.snapshots()?.into_iter().filter(|snapshot| snapshot.id <= at) {
+        newest.insert([one.source_kind.clone(), one.source_url.clone(), one.account.clone()], one);
+    }
+    let mut newest: Vec<Snapshot> = newest.into_values().collect();
+    newest.sort_unstable_by_key(|snapshot| snapshot.id);
+    Ok(newest)
 }
