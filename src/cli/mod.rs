@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and nothing of what it does.
 
 mod auth;
+mod diff;
 mod export;
 mod export_docs;
 mod files;
@@ -65,8 +66,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// List the snapshots of an archive
     Snapshots(history::Snapshots),
-    /// Show what differs between two snapshots
-    Diff(history::Diff),
+    /// Show what differs between two snapshots, each with its path, so that it can be restored
+    Diff(diff::Diff),
     /// Drop snapshots by age, and the bytes that nothing refers to any more
     Forget(history::Forget),
     /// Prove that every byte and every reference of an archive is sound

@@ -239,13 +239,7 @@ fn open(archives: &[PathBuf], options: tree::Options) -> Result<(Forest, String)
 
 /// The command that unmounts a directory, as it can be pasted into a shell.
 fn umount(directory: &Path) -> String {
-    let path = directory.display().to_string();
-    let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@%,:=".contains(c));
-    if is_plain {
-        format!("vandelay umount {path}")
-    } else {
-        format!("vandelay umount '{}'", path.replace('\'', r"'\''"))
-    }
+    format!("vandelay umount {}", super::ui::quoted(&directory.display().to_string()))
 }
 
 /// The log file's path, as it can be used from any directory; it is made here, while there is somebody to tell.
