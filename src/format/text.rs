@@ -66,9 +66,13 @@ pub struct Attachment {
 /// there is none. `head` are the first bytes of the message, at most [`HEAD_MAX`] of which are read.
 pub fn subject(head: &[u8]) -> String {
     let bytes = normal(head.get(..HEAD_MAX).unwrap_or(head));
-    let head = &bytes[..header::head(&bytes).end];
-    let subject = header::fields(head).find(|field| field.is("subject"));
-    subject.map_or_else(String::new, |field| header::decode(field.value, Entity::of(head, "").charset.as_deref()))
+    field(&bytes[..header::head(&bytes).end], "subject")
+}
+
+/// A field of a header, decoded; empty if there is none.
+fn field(head: &[u8], name: &str) -> String {
+    let found = header::fields(head).find(|field| field.is(name));
+    found.map_or_else(String::new, |field| header::decode(field.value, Entity::of(head, "").charset.as_deref()))
 }
 
 /// What tells a message from others, decoded (RFC 2047), each on one line; empty where the message does not say it.
@@ -84,14 +88,9 @@ pub struct Envelope {
 pub fn envelope(head: &[u8]) -> Envelope {
     let bytes = normal(head.get(..HEAD_MAX).unwrap_or(head));
     let head = &bytes[..header::head(&bytes).end];
-    let charset = Entity::of(head, "").charset;
-    let value = |name: &str| {
-        let field = header::fields(head).find(|field| field.is(name));
-        field.map_or_else(String::new, |field| header::decode(field.value, charset.as_deref()))
-    };
-    let id = value("message-id");
+    let id = field(head, "message-id");
     let inner = id.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(id, _)| id.trim().to_owned());
-    Envelope { from: value("from"), subject: value("subject"), message_id: inner.unwrap_or(id) }
+    Envelope { from: field(head, "from"), subject: field(head, "subject"), message_id: inner.unwrap_or(id) }
 }
 
 /// The text of a message: lines of its header decoded (RFC 2047), an empty line, its text, and a list of its
