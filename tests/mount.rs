@@ -579,6 +579,42 @@ fn attachments_of_what_is_gone_are_in_the_snapshots() {
 // --- F7 ----------------------------------------------------------------------------------------------------------
 
 #[test]
+fn f7_mounts_says_what_is_mounted_and_since_when() {
+    let account = Account::new();
+    if !Path::new("/dev/fuse").exists() {
+        return skip("there is no /dev/fuse");
+    }
+    let before = jiff::Timestamp::now().as_second();
+    let mut mounts = Vec::new();
+    for (name, options) in [("follows", &[][..]), ("stays", &["-o", "snapshot=1"])] {
+        let at = account.path().join(name);
+        fs::create_dir(&at).unwrap();
+        // By paths that only hold where it was started.
+        let mut command = vandelay();
+        let output = command.current_dir(account.path()).args(["mount", "store/alice.sqlite", name]).args(options);
+        let output = output.output().unwrap();
+        assert!(output.status.success(), "{}", both(&output));
+        mounts.push(Mounted { at });
+    }
+    let folder = Mounted::new(&account.path().join("store"), &account.path().join("all"), &[]).unwrap();
+    let objects: Vec<serde_json::Value> =
+        ok(&["mounts", "--json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |at: &Path| objects.iter().find(|object| object["directory"] == text(at)).unwrap();
+    let archive = fs::canonicalize(account.archive()).unwrap();
+    for (mount, snapshot) in mounts.iter().zip([None, Some("1")]) {
+        let known = of(&mount.at);
+        assert_eq!(known["archives"], serde_json::json!([text(&archive)]), "{known}");
+        assert_eq!((&known["follows"], &known["snapshot"]), (&snapshot.is_none().into(), &snapshot.into()));
+        let since: jiff::Timestamp = known["since"].as_str().unwrap().parse().unwrap();
+        assert!((before - 2..=before + 60).contains(&since.as_second()), "{known}");
+    }
+    assert_eq!(of(&folder.at)["archives"], serde_json::json!([text(archive.parent().unwrap())]));
+    let said = ok(&["mounts"]);
+    let line = said.lines().find(|line| line.contains(text(&mounts[1].at))).unwrap();
+    assert!(line.contains(&format!(": {}, stays at snapshot 1, since ", archive.display())), "{line}");
+}
+
+#[test]
 fn f7_an_interrupt_unmounts() {
     let account = Account::new();
     for signal in [libc::SIGINT, libc::SIGTERM] {

@@ -10,6 +10,7 @@ mod import;
 mod inspect;
 mod mount;
 mod mount_options;
+mod mounts;
 mod ui;
 mod verify;
 
@@ -76,7 +77,7 @@ enum Command {
     Mount(mount::Mount),
     /// Unmount a directory that 'vandelay mount' mounted
     Umount(mount::Umount),
-    /// List what is mounted
+    /// List what is mounted: where, which archives, at which snapshot, and since when
     Mounts,
     /// List a directory of the tree without mounting it
     Ls(files::Ls),
@@ -142,7 +143,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Verify(command) => command.run(&ui),
         Command::Mount(command) => command.run(&ui),
         Command::Umount(command) => command.run(&ui),
-        Command::Mounts => mount::list(&ui),
+        Command::Mounts => mounts::list(&ui),
         Command::Ls(command) => command.run(&ui),
         Command::Cat(command) => command.run(&ui),
         Command::Extract(command) => command.run(&ui),
