@@ -23,7 +23,8 @@ impl Tree {
     /// The label of an object at the root's moment. A few point queries, and of a message one of its first bytes.
     pub fn label(&self, record: &Record) -> Result<Label> {
         let paths = match self.paths_of(record.kind, record.id) {
-            Err(error) if error.kind == Fault::NotFound => Vec::new(),
+            // What is damaged around it must not hide that it differs.
+            Err(error) if matches!(error.kind, Fault::NotFound | Fault::Damaged) => Vec::new(),
             paths => paths?,
         };
         let mut fields = match record.kind {
