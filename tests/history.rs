@@ -186,10 +186,82 @@ fn diff_names_what_differs() {
     );
     assert_eq!(lines("2", "latest"), BTreeSet::new());
     let said = ok(&["diff", text(&archive), "1", "2"]);
-    for part in ["- email 1", "~ email 2", "+ email 4", "+ mailbox 2 New", "1@example.org", "keywords"] {
+    for part in ["- email 1", "~ email 2", "+ email 4", "+ mailbox 2 mail/New", "1@example.org", "keywords"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     fails(&["diff", text(&archive), "1", "7"], 1);
+}
+
+#[test]
+fn what_diff_says_is_enough_to_restore() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mail, archive) = (dir.path().join("mail"), dir.path().join("a.sqlite"));
+    let lost = b"From: =?utf-8?q?J=C3=B6rg?= <J@x.example>\r\nSubject: =?iso-8859-1?q?Gr=FCne?=\r\n =?iso-8859-1?q?_Post?=\r\nMessage-ID: <CaMeL@Host>\r\n\r\nit's this\r\n";
+    let path = deliver(&mail.join(".It's mine"), "1700000001.M1.h:2,S", lost);
+    let moved = deliver(&mail, "1700000002.M2.h:2,", &message(2));
+    import(&mail, &archive);
+    fs::remove_file(path).expect("deleted");
+    fs::rename(moved, mail.join(".It's mine/cur/1700000002.M2.h:2,")).expect("moved");
+    import(&mail, &archive);
+    let said = ok(&["diff", text(&archive), "1", "2"]);
+    let line = said.lines().find(|line| line.starts_with("- email ")).expect("the message");
+    assert!(line.ends_with("  2023-11-14T22:13:21Z  Jörg <J@x.example>  Grüne Post  <CaMeL@Host>"), "{line}");
+    // Pasted into a shell as it stands.
+    let path = line.splitn(4, ' ').nth(3).and_then(|rest| rest.split("  ").next()).expect("a path");
+    let command = format!("\"$1\" cat --at 1 \"$2\" {path}");
+    let arguments = ["-c", &command, "sh", env!("CARGO_BIN_EXE_vandelay"), text(&archive)];
+    let output = std::process::Command::new("sh").args(arguments).output().expect("sh");
+    assert!(output.stdout == lost, "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    let line = said.lines().find(|line| line.starts_with("~ email ")).expect("the message");
+    assert!(line.contains(" 'mail/It'\\''s mine/cur/") && line.contains(", was mail/INBOX/cur/"), "{line}");
+    let objects: Vec<serde_json::Value> = ok(&["diff", text(&archive), "1", "2", "--json"])
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let removed = objects.iter().find(|object| object["difference"] == "removed").expect("the message");
+    let at = removed["path"].as_str().expect("a path");
+    assert_eq!(ok(&["cat", "--at", "1", text(&archive), at]).as_bytes(), lost);
+    for (field, value) in [("subject", "Grüne Post"), ("from", "Jörg <J@x.example>"), ("message_id", "CaMeL@Host")] {
+        assert_eq!(removed[field], value);
+    }
+    assert_eq!((&removed["before"]["id"], &removed["after"]), (&removed["id"], &serde_json::Value::Null));
+    let changed = objects.iter().find(|object| object["difference"] == "changed").expect("the other");
+    for (paths, at) in [("paths_before", "1"), ("paths", "latest")] {
+        let path = changed[paths][0].as_str().expect("a path");
+        assert_eq!(ok(&["cat", "--at", at, text(&archive), path]).into_bytes(), message(2), "{paths}");
+    }
+}
+
+#[test]
+fn diff_names_cards_events_and_files() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mail, takeout, archive) = (dir.path().join("mail"), dir.path().join("takeout"), dir.path().join("a.sqlite"));
+    deliver(&mail, "1700000001.M1.h:2,", &message(1));
+    import(&mail, &archive);
+    fs::create_dir_all(&takeout).expect("a folder");
+    let files = [
+        ("Friends.vcf", "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:c1\r\nFN:Jane Doe\r\nN:Doe;Jane;;;\r\nEND:VCARD\r\n"),
+        (
+            "Work.ics",
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:e1\r\nDTSTAMP:20240101T000000Z\r\nDTSTART:20240305T100000Z\r\nSUMMARY:Dentist\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n",
+        ),
+    ];
+    for (name, bytes) in files {
+        fs::write(takeout.join(name), bytes).expect("a file");
+    }
+    ok(&["import", "takeout", text(&takeout), text(&archive)]);
+    let said = ok(&["diff", text(&archive), "1"]);
+    for part in [
+        "+ contactcard 1 contacts/Imported/c1.vcf  Jane Doe\n",
+        "+ calendarevent 1 calendars/Work/e1.ics  2024-03-05T10:00:00  Dentist\n",
+        "+ calendar 1 calendars/Work\n",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    for line in ok(&["diff", text(&archive), "1", "--json"]).lines() {
+        let object: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        ok(&["extract", text(&archive), object["path"].as_str().expect("a path"), "-C", text(&dir.path().join("out"))]);
+    }
 }
 
 /// An archive with nine snapshots, at known times, each with a message of its own that the next one has not.

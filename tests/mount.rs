@@ -416,6 +416,15 @@ fn f5_listings_can_be_taken_up_anywhere() {
         assert_eq!(lines(&handle, 300).first(), whole.first(), "{directory}: rewound");
     }
     assert_eq!(all_lines(&mount.at.join("mail/Many/cur"), 120).len(), 602);
+    // What is empty has the two lines that every directory has, also one by one; but for `new` and `tmp` (LAYOUT.md).
+    for (directory, expected) in
+        [("sieve", &[&b"."[..], b".."][..]), ("files", &[b".", b".."]), ("mail/INBOX/new", &[]), ("mail/Many/tmp", &[])]
+    {
+        for room in [1 << 16, 24] {
+            let listed = all_lines(&mount.at.join(directory), room);
+            assert_eq!(listed.iter().map(|line| &*line.0).collect::<Vec<_>>(), expected, "{directory} by {room} bytes");
+        }
+    }
 
     // A listing that is under way while the archive grows and a second mount shows the new state.
     let directory = File::open(mount.at.join("mail/Many/cur")).unwrap();
@@ -496,7 +505,10 @@ fn f6_directories_count_their_subdirectories() {
         let root = fs::metadata(&mount.at).unwrap();
         for (path, meta) in all.iter().map(|(path, meta)| (path.as_path(), meta)).chain([(Path::new(""), &root)]) {
             // Whether a message has attachments is not known before it is decoded: 1 says that nobody counted.
-            let is_uncounted = path.starts_with("attachments") && path.components().count() > 1 && meta.nlink() == 1;
+            let in_snapshot = path.strip_prefix(".snapshots").ok().map(|rest| rest.components().skip(1).collect());
+            let in_root: PathBuf = in_snapshot.unwrap_or_else(|| path.to_owned());
+            let is_uncounted =
+                in_root.starts_with("attachments") && in_root.components().count() > 1 && meta.nlink() == 1;
             if meta.is_dir() && !is_uncounted {
                 assert_eq!(meta.nlink(), 2 + counts.get(path).copied().unwrap_or(0), "{options}: {}", path.display());
                 assert_ne!(meta.mtime(), 0, "{options}: {}", path.display());
@@ -517,7 +529,90 @@ fn f6_a_message_in_two_mailboxes_is_one_file() {
     assert_eq!((first.ino(), first.nlink()), (second.ino(), 2));
 }
 
+#[test]
+fn attachments_of_what_is_gone_are_in_the_snapshots() {
+    let account = Account::empty();
+    // In more mailboxes than there are numbers of folders for it.
+    let labels: Vec<String> = (1..=17).map(|number| format!("L{number:02}")).collect();
+    let many = format!("X-Gmail-Labels: {}", labels.join(","));
+    let mail = |labels: &str, name: &str| {
+        format!(
+            "From 1@xxx Mon Jan 01 00:00:00 +0000 2024\n{labels}\nSubject: {name}\nDate: Mon, 1 Jan 2024 00:00:00 +0000\nMessage-ID: <{name}@x>\nContent-Type: multipart/mixed; boundary=x\n\n--x\nContent-Disposition: attachment; filename={name}.pdf\n\nbytes of {name}\n--x--\n\n"
+        )
+    };
+    let mbox = account.path().join("All mail.mbox");
+    fs::write(&mbox, mail(&many, "many") + &mail("X-Gmail-Labels: L01", "one")).unwrap();
+    ok(&["import", "takeout", text(&mbox), text(&account.archive())]);
+    deliver(&account.maildir(), "1700000001.M1.host:2,", &message(1));
+    let gone = "Subject: gone\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Disposition: attachment; filename=gone.pdf\r\n\r\nbytes of gone\r\n--x--\r\n";
+    let path = deliver(&account.maildir(), "1700000002.M2.host:2,", gone.as_bytes());
+    account.import();
+    fs::remove_file(path).unwrap();
+    account.import();
+    let Some(mount) = account.mount(&[]) else { return };
+    let snapshots = sorted(&mount.at.join(".snapshots"));
+    assert_eq!(snapshots.len(), 3);
+    let inbox = |root: &Path| root.join("attachments/INBOX");
+    assert!(sorted(&inbox(&mount.at)).is_empty() && sorted(&inbox(&snapshots[2])).is_empty());
+    let folder = sorted(&inbox(&snapshots[1])).swap_remove(0);
+    assert_eq!(fs::read(folder.join("gone.pdf")).unwrap(), b"bytes of gone");
+    // One directory in each mailbox, and one file in all of them.
+    let name = "2024-01-01 0000 many";
+    let (mut directories, mut files) = (BTreeSet::new(), BTreeSet::new());
+    for root in &snapshots {
+        let places = labels.iter().map(|label| root.join("attachments").join(label));
+        let shown: Vec<PathBuf> = places.filter(|place| sorted(place).contains(&place.join(name))).collect();
+        assert_eq!(shown.len(), 16, "{}", root.display());
+        for place in shown {
+            let file = place.join(name).join("many.pdf");
+            assert_eq!(fs::read(&file).unwrap(), b"bytes of many", "{}", file.display());
+            directories.insert(fs::metadata(place.join(name)).unwrap().ino());
+            files.insert(fs::metadata(file).unwrap().ino());
+        }
+        assert!(root.join("attachments/L01/2024-01-01 0000 one/one.pdf").exists());
+        assert!(!root.join("attachments/L17").join(name).exists());
+    }
+    assert_eq!((directories.len(), files.len()), (3 * 16, 1));
+    assert!(mount.at.join("attachments/L17").join(name).join("many.pdf").exists(), "the root has all");
+}
+
 // --- F7 ----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn f7_mounts_says_what_is_mounted_and_since_when() {
+    let account = Account::new();
+    if !Path::new("/dev/fuse").exists() {
+        return skip("there is no /dev/fuse");
+    }
+    let before = jiff::Timestamp::now().as_second();
+    let mut mounts = Vec::new();
+    for (name, options) in [("follows", &[][..]), ("stays", &["-o", "snapshot=1"])] {
+        let at = account.path().join(name);
+        fs::create_dir(&at).unwrap();
+        // By paths that only hold where it was started.
+        let mut command = vandelay();
+        let output = command.current_dir(account.path()).args(["mount", "store/alice.sqlite", name]).args(options);
+        let output = output.output().unwrap();
+        assert!(output.status.success(), "{}", both(&output));
+        mounts.push(Mounted { at });
+    }
+    let folder = Mounted::new(&account.path().join("store"), &account.path().join("all"), &[]).unwrap();
+    let objects: Vec<serde_json::Value> =
+        ok(&["mounts", "--json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |at: &Path| objects.iter().find(|object| object["directory"] == text(at)).unwrap();
+    let archive = fs::canonicalize(account.archive()).unwrap();
+    for (mount, snapshot) in mounts.iter().zip([None, Some("1")]) {
+        let known = of(&mount.at);
+        assert_eq!(known["archives"], serde_json::json!([text(&archive)]), "{known}");
+        assert_eq!((&known["follows"], &known["snapshot"]), (&snapshot.is_none().into(), &snapshot.into()));
+        let since: jiff::Timestamp = known["since"].as_str().unwrap().parse().unwrap();
+        assert!((before - 2..=before + 60).contains(&since.as_second()), "{known}");
+    }
+    assert_eq!(of(&folder.at)["archives"], serde_json::json!([text(archive.parent().unwrap())]));
+    let said = ok(&["mounts"]);
+    let line = said.lines().find(|line| line.contains(text(&mounts[1].at))).unwrap();
+    assert!(line.contains(&format!(": {}, stays at snapshot 1, since ", archive.display())), "{line}");
+}
 
 #[test]
 fn f7_an_interrupt_unmounts() {

@@ -19,12 +19,12 @@ pub enum Difference {
     Changed,
 }
 
-/// Tells of every object that differs between two moments, type by type, by id.
+/// Tells of every object that differs between two moments, type by type, by id: what it was, and what it is.
 pub fn diff(
     reader: &Reader,
     from: Moment,
     to: Moment,
-    mut each: impl FnMut(Kind, Id, Difference, Option<&Record>, Option<&Record>),
+    mut each: impl FnMut(Difference, Option<&Record>, Option<&Record>) -> Result<()>,
 ) -> Result<()> {
     for kind in Kind::ALL {
         // Only ids and first snapshots are held of the older side; a row that has the same `first` has not changed.
@@ -43,7 +43,7 @@ pub fn diff(
         for (id, difference) in found {
             let before = if difference == Difference::Added { None } else { reader.record(kind, from, id)? };
             let after = if difference == Difference::Removed { None } else { reader.record(kind, to, id)? };
-            each(kind, id, difference, before.as_ref(), after.as_ref());
+            each(difference, before.as_ref(), after.as_ref())?;
         }
     }
     Ok(())

@@ -1,9 +1,8 @@
-//! `vandelay snapshots`, `diff` and `forget`.
+//! `vandelay snapshots` and `forget`.
 
 use super::ui::{Ui, bytes, thousands};
-use crate::archive::{At, Difference, Policy, Reader, Record, Span, Writer, diff};
+use crate::archive::{Policy, Reader, Span, Writer};
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::Kind;
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,18 +11,6 @@ use std::path::PathBuf;
 pub struct Snapshots {
     /// The archive
     archive: PathBuf,
-}
-
-#[derive(Args)]
-pub struct Diff {
-    /// The archive
-    archive: PathBuf,
-    /// The older snapshot: its number, a time like 2026-11-21T18:30:00Z, or 'latest'
-    #[arg(value_parser = super::parse_at)]
-    from: At,
-    /// The newer snapshot
-    #[arg(value_parser = super::parse_at, default_value = "latest")]
-    to: At,
 }
 
 #[derive(Args)]
@@ -106,90 +93,6 @@ fn summary(report: Option<&serde_json::Value>) -> String {
         }
     }
     if parts.is_empty() { "nothing new".to_owned() } else { parts.join(", ") }
-}
-
-impl Diff {
-    pub fn run(self, ui: &Ui) -> Result<()> {
-        let reader = Reader::open(&self.archive)?;
-        if !reader.has_history() {
-            return Err(Error::new(
-                Fault::Usage,
-                format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display()),
-            )
-            .hint("the next import into it makes the first"));
-        }
-        let (from, to) = (reader.resolve(self.from)?, reader.resolve(self.to)?);
-        let mailboxes = names(&reader, from)?.into_iter().chain(names(&reader, to)?).collect::<BTreeMap<_, _>>();
-        let mut counts: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
-        diff(&reader, from, to, |kind, id, difference, before, after| {
-            let at = match difference {
-                Difference::Added => 0,
-                Difference::Changed => 1,
-                Difference::Removed => 2,
-            };
-            counts.entry(kind.token()).or_default()[at] += 1;
-            if ui.json {
-                ui.object(&serde_json::json!({
-                    "type": kind.token(), "id": id, "difference": difference, "before": before.map(Record::to_json), "after": after.map(Record::to_json),
-                }));
-            } else {
-                let sign = ["+", "~", "-"][at];
-                let shown = after.or(before).map(|record| describe(record, &mailboxes)).unwrap_or_default();
-                let changes = match (before, after) {
-                    (Some(before), Some(after)) => changed_fields(before, after),
-                    _ => String::new(),
-                };
-                ui.line(&format!("{sign} {} {id} {shown}{changes}", kind.token()));
-            }
-        })?;
-        if !ui.json {
-            for (token, [added, changed, removed]) in &counts {
-                ui.info(&format!("{token}: {added} added, {changed} changed, {removed} removed"));
-            }
-            if counts.is_empty() {
-                ui.info("no difference");
-            }
-        }
-        Ok(())
-    }
-}
-
-fn names(reader: &Reader, moment: crate::archive::Moment) -> Result<Vec<(i64, String)>> {
-    let records = reader.records(Kind::Mailbox, moment)?;
-    Ok(records.iter().map(|record| (record.id, record.text("name").unwrap_or_default().to_owned())).collect())
-}
-
-fn describe(record: &Record, mailboxes: &BTreeMap<i64, String>) -> String {
-    let text = |column: &str| record.text(column).unwrap_or_default();
-    match record.kind {
-        Kind::Email => {
-            let key: serde_json::Value = serde_json::from_str(text("message_match")).unwrap_or_default();
-            let message_id = key["m"][0].as_str().unwrap_or("no Message-ID").to_owned();
-            let places: Vec<&str> = crate::archive::parse_ids(text("mailbox_ids"))
-                .iter()
-                .map(|id| mailboxes.get(id).map_or("?", String::as_str))
-                .collect();
-            format!("{} {} <{message_id}> {}", places.join(", "), text("received_at"), text("keywords"))
-        }
-        Kind::ContactCard => text("uid").to_owned(),
-        Kind::CalendarEvent => {
-            let data: serde_json::Value = serde_json::from_str(text("data")).unwrap_or_default();
-            format!("{} {}", data["uid"].as_str().unwrap_or_default(), data["title"].as_str().unwrap_or_default())
-        }
-        _ => text("name").to_owned(),
-    }
-}
-
-fn changed_fields(before: &Record, after: &Record) -> String {
-    let (before, after) = (before.to_json(), after.to_json());
-    let fields: Vec<&str> = after
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(name, value)| before[name.as_str()] != **value)
-        .map(|(name, _)| name.as_str())
-        .collect();
-    if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) }
 }
 
 impl Forget {

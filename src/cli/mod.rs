@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and nothing of what it does.
 
 mod auth;
+mod diff;
 mod export;
 mod export_docs;
 mod files;
@@ -9,6 +10,7 @@ mod import;
 mod inspect;
 mod mount;
 mod mount_options;
+mod mounts;
 mod ui;
 mod verify;
 
@@ -65,8 +67,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// List the snapshots of an archive
     Snapshots(history::Snapshots),
-    /// Show what differs between two snapshots
-    Diff(history::Diff),
+    /// Show what differs between two snapshots, each with its path, so that it can be restored
+    Diff(diff::Diff),
     /// Drop snapshots by age, and the bytes that nothing refers to any more
     Forget(history::Forget),
     /// Prove that every byte and every reference of an archive is sound
@@ -75,7 +77,7 @@ enum Command {
     Mount(mount::Mount),
     /// Unmount a directory that 'vandelay mount' mounted
     Umount(mount::Umount),
-    /// List what is mounted
+    /// List what is mounted: where, which archives, at which snapshot, and since when
     Mounts,
     /// List a directory of the tree without mounting it
     Ls(files::Ls),
@@ -141,7 +143,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Verify(command) => command.run(&ui),
         Command::Mount(command) => command.run(&ui),
         Command::Umount(command) => command.run(&ui),
-        Command::Mounts => mount::list(&ui),
+        Command::Mounts => mounts::list(&ui),
         Command::Ls(command) => command.run(&ui),
         Command::Cat(command) => command.run(&ui),
         Command::Extract(command) => command.run(&ui),

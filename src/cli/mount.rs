@@ -1,4 +1,4 @@
-//! `vandelay mount`, `umount`, `mounts`: from the command line to a mount that answers.
+//! `vandelay mount` and `umount`: from the command line to a mount that answers.
 
 use super::mount_options::{self, MountOptions};
 use super::ui::Ui;
@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-/// Set for the process that stays; it tells the one that the user started when the mount answers.
-const STAYS: &str = "VANDELAY_MOUNT_STAYS";
+/// Set for the process that stays, to the directory that it was started in; it tells the one that the user started when
+/// the mount answers.
+pub const STAYS: &str = "VANDELAY_MOUNT_STAYS";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -112,23 +113,37 @@ impl Mount {
         MountOptions::parse(&self.options).is_ok()
     }
 
+    /// The archives, and the directory that comes last.
+    pub fn paths(&self) -> Option<(&PathBuf, &[PathBuf])> {
+        self.paths.split_last()
+    }
+
+    /// What is shown; [`At::Latest`] follows.
+    pub fn at(&self) -> Result<At> {
+        self.moment(&MountOptions::parse(&self.options)?)
+    }
+
+    fn moment(&self, options: &MountOptions) -> Result<At> {
+        match (self.at, options.at) {
+            (Some(flag), Some(option)) if flag != option => {
+                Err(Error::new(Fault::Usage, "--at and -o snapshot= name different snapshots")
+                    .hint("leave one of them out"))
+            }
+            (flag, option) => Ok(flag.or(option).unwrap_or(At::Latest)),
+        }
+    }
+
     pub fn run(self, ui: &Ui) -> Result<()> {
         let stays = std::env::var_os(STAYS).is_some();
         let options = MountOptions::parse(&self.options)?;
         // Everything that can be wrong is looked at here, while there is a terminal to say so.
-        let Some((directory, archives)) = self.paths.split_last() else {
+        let Some((directory, archives)) = self.paths() else {
             return Err(Error::new(Fault::Usage, "no archive is named").hint("vandelay mount ARCHIVE DIRECTORY"));
         };
         let directory = mountpoint::prepare(directory, archives, &|text| ui.info(text))?;
         // The process that stays leaves the directory that a relative path starts from.
         let log_file = self.log_file.as_deref().map(open_log).transpose()?;
-        let at = match (self.at, options.at) {
-            (Some(flag), Some(option)) if flag != option => {
-                return Err(Error::new(Fault::Usage, "--at and -o snapshot= name different snapshots")
-                    .hint("leave one of them out"));
-            }
-            (flag, option) => flag.or(option).unwrap_or(At::Latest),
-        };
+        let at = self.moment(&options)?;
         if options.shuts_out_its_owner() && !stays {
             ui.warn("the user of uid= cannot look into the mount without -o allow_other");
         }
@@ -194,7 +209,7 @@ impl Mount {
         let mut child = Command::new(program)
             .arg0(arguments.next().unwrap_or_else(|| "vandelay".into()))
             .args(arguments)
-            .env(STAYS, "1")
+            .env(STAYS, std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -239,13 +254,7 @@ fn open(archives: &[PathBuf], options: tree::Options) -> Result<(Forest, String)
 
 /// The command that unmounts a directory, as it can be pasted into a shell.
 fn umount(directory: &Path) -> String {
-    let path = directory.display().to_string();
-    let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@%,:=".contains(c));
-    if is_plain {
-        format!("vandelay umount {path}")
-    } else {
-        format!("vandelay umount '{}'", path.replace('\'', r"'\''"))
-    }
+    format!("vandelay umount {}", super::ui::quoted(&directory.display().to_string()))
 }
 
 /// The log file's path, as it can be used from any directory; it is made here, while there is somebody to tell.
@@ -323,23 +332,6 @@ impl Umount {
         }
         failed.map_or(Ok(()), Err)
     }
-}
-
-/// `vandelay mounts`.
-pub fn list(ui: &Ui) -> Result<()> {
-    for mount in mountpoint::mounted()? {
-        let directory = mount.directory.display().to_string();
-        if ui.json {
-            ui.object(&serde_json::json!({ "source": mount.source, "directory": directory, "answers": mount.answers }));
-        } else {
-            ui.line(&format!(
-                "{} on {directory}{}",
-                mount.source,
-                if mount.answers { "" } else { " (dead: vandelay umount takes it away)" }
-            ));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -132,6 +132,12 @@ impl Ui {
     }
 }
 
+/// A word as it can be pasted into a shell.
+pub fn quoted(word: &str) -> String {
+    let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "/._-+@%,:=".contains(c));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 /// What goes to a terminal: control characters and bidirectional controls are shown, not obeyed.
 pub fn clean(text: &str) -> String {
     let is_harmless = |c: char| {

@@ -66,9 +66,31 @@ pub struct Attachment {
 /// there is none. `head` are the first bytes of the message, at most [`HEAD_MAX`] of which are read.
 pub fn subject(head: &[u8]) -> String {
     let bytes = normal(head.get(..HEAD_MAX).unwrap_or(head));
+    field(&bytes[..header::head(&bytes).end], "subject")
+}
+
+/// A field of a header, decoded; empty if there is none.
+fn field(head: &[u8], name: &str) -> String {
+    let found = header::fields(head).find(|field| field.is(name));
+    found.map_or_else(String::new, |field| header::decode(field.value, Entity::of(head, "").charset.as_deref()))
+}
+
+/// What tells a message from others, decoded (RFC 2047), each on one line; empty where the message does not say it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Envelope {
+    pub from: String,
+    pub subject: String,
+    /// The Message-ID without its angle brackets, in the spelling of the message.
+    pub message_id: String,
+}
+
+/// The envelope of a message. `head` are its first bytes, at most [`HEAD_MAX`] of which are read.
+pub fn envelope(head: &[u8]) -> Envelope {
+    let bytes = normal(head.get(..HEAD_MAX).unwrap_or(head));
     let head = &bytes[..header::head(&bytes).end];
-    let subject = header::fields(head).find(|field| field.is("subject"));
-    subject.map_or_else(String::new, |field| header::decode(field.value, Entity::of(head, "").charset.as_deref()))
+    let id = field(head, "message-id");
+    let inner = id.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(id, _)| id.trim().to_owned());
+    Envelope { from: field(head, "from"), subject: field(head, "subject"), message_id: inner.unwrap_or(id) }
 }
 
 /// The text of a message: lines of its header decoded (RFC 2047), an empty line, its text, and a list of its
@@ -168,6 +190,17 @@ mod tests {
         assert_eq!(text(&message.iter().copied().filter(|&byte| byte != b'\n').collect::<Vec<_>>()), expected);
         let utf16: Vec<u8> = "\u{FEFF}Subject: ü\r\n\r\ninvoice".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(text(&utf16), "Subject: ü\n\ninvoice\n");
+    }
+
+    #[test]
+    fn envelopes() {
+        let head = mail(
+            "From: =?utf-8?q?J=C3=B6rg?= <J@x.example>\nMessage-ID: <A.b@C>\nSubject: =?iso-8859-1?q?Gr=FCn?=\n\nFrom: no\n",
+        );
+        let Envelope { from, subject, message_id } = envelope(&head);
+        assert_eq!((&*from, &*subject, &*message_id), ("Jörg <J@x.example>", "Grün", "A.b@C"));
+        assert_eq!(envelope(b"Message-ID: bare@x\n\n").message_id, "bare@x");
+        assert_eq!(envelope(b""), Envelope::default());
     }
 
     #[test]

@@ -10,10 +10,10 @@ use super::mailboxes::Arrival;
 use super::node::{Node, SNAPSHOT_MAX, What};
 use super::view::View;
 use super::{Child, Sort, Stat, Tree, lock, name, no_such};
-use crate::archive::{EmailBytes, Listed};
+use crate::archive::{EmailBytes, Listed, parse_ids};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::format::text::{self, Attachment};
-use crate::model::Id;
+use crate::model::{Id, Kind};
 use lru::LruCache;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -74,8 +74,8 @@ impl Tree {
                 let links = if is_counted { 2 + view.folders()?.children(Some(node.row)).len() } else { 1 };
                 stat(Sort::Directory, 0, age.deep, age.changed, links)
             }
-            What::AttachmentFolder => {
-                let received = self.received(node.row)?;
+            What::AttachmentFolder | What::FormerFolder => {
+                let received = self.received(node.object())?;
                 stat(Sort::Directory, 0, received, received, 2)
             }
             What::Text => {
@@ -97,7 +97,7 @@ impl Tree {
     }
 
     pub(super) fn lookup_decoded(&self, view: &View, parent: Node, name: &str) -> Result<Option<Child>> {
-        if parent.what == What::AttachmentFolder {
+        if is_folder(parent) {
             return Ok(self.parts(parent)?.into_iter().find(|line| line.name == name));
         }
         let mailbox = mailbox_of(parent);
@@ -121,7 +121,7 @@ impl Tree {
             let Some(listed) = view.message(mailbox, row)? else { continue };
             if self.message_name(view, parent, mailbox, Arrival { minute, email: row })? == name {
                 let is_shown = self.shows(parent, &listed)?;
-                return Ok(is_shown.then(|| self.decoded_line(parent, name.to_owned(), &listed)));
+                return if is_shown { self.decoded_line(view, parent, name.to_owned(), &listed) } else { Ok(None) };
             }
         }
         Ok(None)
@@ -136,7 +136,7 @@ impl Tree {
         limit: usize,
         lines: &mut Vec<Child>,
     ) -> Result<()> {
-        if node.what == What::AttachmentFolder {
+        if is_folder(node) {
             lines.extend(self.parts(node)?.into_iter().filter(|line| line.cookie > after).take(limit));
             return Ok(());
         }
@@ -155,7 +155,7 @@ impl Tree {
                 }
                 if self.shows(node, &listed)? {
                     let name = self.message_name(view, node, mailbox, Arrival::of(&listed))?;
-                    lines.push(self.decoded_line(node, name, &listed));
+                    lines.extend(self.decoded_line(view, node, name, &listed)?);
                 }
             }
         }
@@ -167,8 +167,8 @@ impl Tree {
         Ok(is_text(parent) || self.count(listed.email, listed.size)? > 0)
     }
 
-    /// The line of a message.
-    fn decoded_line(&self, parent: Node, name: String, listed: &Listed) -> Child {
+    /// The line of a message; none where its folder of attachments has no number.
+    fn decoded_line(&self, view: &View, parent: Node, name: String, listed: &Listed) -> Result<Option<Child>> {
         let row = listed.email;
         let stat = |sort: Sort, size: u64, links: u32| Stat {
             sort,
@@ -182,10 +182,25 @@ impl Tree {
             let stat = known.map(|size| stat(Sort::File, u64::from(size), 1));
             (Node { what: What::Text, snapshot: 0, row }, Sort::File, stat)
         } else {
-            let node = Node { what: What::AttachmentFolder, snapshot: parent.snapshot, row };
+            let Some(node) = self.folder(view, parent, listed)? else { return Ok(None) };
             (node, Sort::Directory, Some(stat(Sort::Directory, 0, 2)))
         };
-        Child { name, node, cookie: MESSAGES + cookie(row), stat, sort }
+        Ok(Some(Child { name, node, cookie: MESSAGES + cookie(row), stat, sort }))
+    }
+
+    /// The folder of a message's attachments in a mailbox of `attachments/`.
+    fn folder(&self, view: &View, mailbox: Node, listed: &Listed) -> Result<Option<Node>> {
+        let row = listed.email;
+        if mailbox.snapshot == 0 {
+            return Ok(Some(Node { what: What::AttachmentFolder, snapshot: mailbox.row, row }));
+        }
+        let mut place = 0;
+        if listed.links > 1 {
+            let record = self.record(view, Kind::Email, row)?;
+            let mailboxes = parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
+            place = mailboxes.iter().position(|id| *id == mailbox.row).unwrap_or(0);
+        }
+        Ok(Node::former_folder(mailbox.snapshot, place, row))
     }
 
     /// `2026-03-01 1204 Subject`, with `.txt` in `text/`; a row behind it where another one has that name.
@@ -317,14 +332,14 @@ impl Tree {
 
     /// The lines of a folder of attachments.
     fn parts(&self, folder: Node) -> Result<Vec<Child>> {
-        let attached = self.attached(folder.row)?;
+        let attached = self.attached(folder.object())?;
         let wished = attached.iter().map(|one| (Id::from(one.part), name::safe(&one.name, "")));
         let named = name::distinct_by(wished, name::extension_len);
         Ok(named
             .into_iter()
             .map(|(part, name)| Child {
                 name,
-                node: Node { what: What::Attachment, snapshot: part, row: folder.row },
+                node: Node { what: What::Attachment, snapshot: part, row: folder.object() },
                 cookie: FIXED + 1 + part as u64,
                 stat: None,
                 sort: Sort::File,
@@ -335,6 +350,10 @@ impl Tree {
 
 fn is_text(node: Node) -> bool {
     matches!(node.what, What::TextMail | What::TextMailbox)
+}
+
+fn is_folder(node: Node) -> bool {
+    matches!(node.what, What::AttachmentFolder | What::FormerFolder)
 }
 
 /// The mailbox whose messages lie in a directory; none at the top.
@@ -349,14 +368,13 @@ pub(super) fn mailbox_lines(view: &View, parent: Node, from: Id, limit: usize) -
     Ok(places.filter_map(|place| mailbox_line(parent, place.id, &place.name)).collect())
 }
 
-/// The directory of a mailbox; in `attachments/` only of those whose row fits into the number of an inode.
+/// The directory of a mailbox; in `attachments/` only of those whose row fits into the numbers of what is in it.
 fn mailbox_line(parent: Node, mailbox: Id, name: &str) -> Option<Child> {
     let what = if is_text(parent) { What::TextMailbox } else { What::AttachmentMailbox };
-    if what == What::AttachmentMailbox && mailbox > SNAPSHOT_MAX {
+    if what == What::AttachmentMailbox && parent.snapshot == 0 && mailbox > SNAPSHOT_MAX {
         return None;
     }
-    let snapshot = if is_text(parent) { parent.snapshot } else { mailbox };
-    let node = Node { what, snapshot, row: mailbox };
+    let node = parent.beside(what, mailbox);
     Some(Child { name: name.to_owned(), node, cookie: cookie(mailbox), stat: None, sort: Sort::Directory })
 }
 

@@ -73,7 +73,7 @@ impl Tree {
         let file = |size: u64, mtime: i64| Stat { sort: Sort::File, size, mtime, ctime: view.time, links: 1 };
         Ok(match node.what {
             What::Root => {
-                let entries = self.options.views.entries(node.snapshot);
+                let entries = self.options.views.entries();
                 let directories = entries.filter(|(_, what)| *what != What::Identities).count();
                 let snapshots = node.snapshot == 0 && self.options.snapshots_visible;
                 directory(view.time, directories + usize::from(snapshots))
@@ -173,6 +173,7 @@ impl Tree {
             | What::AttachmentMail
             | What::AttachmentMailbox
             | What::AttachmentFolder
+            | What::FormerFolder
             | What::Attachment
             | What::NoIndex => self.stat_decoded(view, node)?,
         })

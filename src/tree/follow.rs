@@ -84,8 +84,7 @@ impl Tree {
     /// What an advance changed in a directory.
     pub fn difference(&self, advance: &Advance, directory: Node) -> Result<Difference> {
         let (old, new) = (&*advance.old, &*advance.new);
-        let follows = directory.snapshot == 0 || directory.what == What::AttachmentMailbox;
-        if !follows || directory.what == What::AttachmentFolder {
+        if directory.snapshot != 0 || directory.what == What::AttachmentFolder {
             return Ok(Difference::default());
         }
         if directory.what == What::Snapshots {

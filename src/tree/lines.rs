@@ -87,7 +87,8 @@ impl Tree {
             | What::TextMailbox
             | What::AttachmentMail
             | What::AttachmentMailbox
-            | What::AttachmentFolder => self.lookup_decoded(view, parent, name)?,
+            | What::AttachmentFolder
+            | What::FormerFolder => self.lookup_decoded(view, parent, name)?,
             _ => None,
         };
         match found {
@@ -185,7 +186,8 @@ impl Tree {
             | What::TextMailbox
             | What::AttachmentMail
             | What::AttachmentMailbox
-            | What::AttachmentFolder => self.decoded_lines(view, node, after, limit, &mut lines)?,
+            | What::AttachmentFolder
+            | What::FormerFolder => self.decoded_lines(view, node, after, limit, &mut lines)?,
             _ => {}
         }
         Ok(lines)
@@ -207,7 +209,7 @@ impl Tree {
         };
         match node.what {
             What::Root => {
-                for (name, what) in self.options.views.entries(node.snapshot) {
+                for (name, what) in self.options.views.entries() {
                     add(name, what, 0, if what == What::Identities { Sort::File } else { Sort::Directory })?;
                 }
                 if node.snapshot == 0 && self.options.snapshots_visible {
@@ -318,7 +320,8 @@ impl Tree {
             | What::TextMailbox
             | What::AttachmentMail
             | What::AttachmentMailbox
-            | What::AttachmentFolder => true,
+            | What::AttachmentFolder
+            | What::FormerFolder => true,
             _ => false,
         })
     }

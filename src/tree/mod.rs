@@ -6,6 +6,7 @@ mod directory;
 mod follow;
 pub mod forest;
 mod hierarchy;
+mod label;
 mod lines;
 mod mailboxes;
 mod name;
@@ -20,6 +21,7 @@ pub mod walk;
 
 pub use content::{Bytes, Count, Counters};
 pub use follow::{Advance, Difference, Followed};
+pub use label::Label;
 pub use node::{Node, ROW_BITS};
 pub use views::Views;
 

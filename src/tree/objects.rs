@@ -57,7 +57,7 @@ impl Tree {
     /// A path of a node, for messages to people: where what it shows stands; none for what has no row of its own.
     pub fn path_of(&self, node: Node) -> Result<Option<String>> {
         let kind = match node.what {
-            What::Email | What::Text | What::Attachment | What::AttachmentFolder => Kind::Email,
+            What::Email | What::Text | What::Attachment | What::AttachmentFolder | What::FormerFolder => Kind::Email,
             What::Mailbox | What::Cur | What::TextMailbox => Kind::Mailbox,
             What::Event => Kind::CalendarEvent,
             What::Card => Kind::ContactCard,
@@ -67,7 +67,7 @@ impl Tree {
             What::FileNode => Kind::FileNode,
             _ => return Ok(None),
         };
-        Ok(self.paths_of(kind, node.row)?.into_iter().next())
+        Ok(self.paths_of(kind, node.object())?.into_iter().next())
     }
 
     /// Where an object stands in the tree: none, one or several paths from the root.

@@ -67,8 +67,8 @@ impl Tree {
             What::Mailbox | What::Cur | What::TextMailbox | What::AttachmentMailbox => {
                 whole.insert((Kind::Mailbox, node.row));
             }
-            What::Email | What::Text | What::AttachmentFolder | What::Attachment => {
-                rows.insert((Kind::Email, node.row));
+            What::Email | What::Text | What::AttachmentFolder | What::FormerFolder | What::Attachment => {
+                rows.insert((Kind::Email, node.object()));
             }
             What::Calendars | What::MergedCalendars => picks.kinds.extend([Kind::Calendar, Kind::CalendarEvent]),
             What::Calendar | What::CalendarName | What::CalendarColor | What::MergedCalendar => {

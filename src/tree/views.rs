@@ -25,10 +25,10 @@ impl Views {
     /// Everything there is.
     pub const ALL: Views = Views((1 << ENTRIES.len()) - 1);
 
-    /// The entries of a root; one below `.snapshots` has no attachments.
-    pub(super) fn entries(self, snapshot: i64) -> impl Iterator<Item = (&'static str, What)> {
+    /// The entries of a root, be it that of a snapshot.
+    pub(super) fn entries(self) -> impl Iterator<Item = (&'static str, What)> {
         let chosen = ENTRIES.into_iter().enumerate().filter(move |(at, _)| self.0 & (1 << at) != 0);
-        chosen.map(|(_, entry)| entry).filter(move |(_, what)| snapshot == 0 || *what != What::AttachmentMail)
+        chosen.map(|(_, entry)| entry)
     }
 }
 

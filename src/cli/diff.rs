@@ -1,0 +1,189 @@
+//! `vandelay diff`: what differs between two snapshots, named so that a person finds the one thing, and can restore it.
+
+use super::ui::{Ui, quoted};
+use crate::archive::{At, Difference, Moment, Reader, Record, diff};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::tree::{Label, Options, Tree};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How many characters of a sender or a subject stand in a line for people.
+const SHOWN: usize = 120;
+
+/// What is told of each object beside its path, in this order.
+const FIELDS: [&str; 9] = ["date", "start", "due", "from", "name", "email", "calendar_address", "title", "subject"];
+
+const EXPLANATION: &str = "\
+Each line: + added, ~ changed, - removed; the type and the number; the path in the tree, quoted
+for a shell where it has to be; of a message the date of arrival, sender, subject and Message-ID;
+of an event start and title; of a card the name. What was removed has its path at the older
+snapshot, all else at the newer one. To restore a message that was removed between 2 and 3:
+
+  vandelay diff alice.sqlite 2 3
+  vandelay cat --at 2 alice.sqlite PATH > lost.eml
+
+In a mount the same file is at .snapshots/TIME/PATH.";
+
+#[derive(Args)]
+#[command(after_help = EXPLANATION)]
+pub struct Diff {
+    /// The archive
+    archive: PathBuf,
+    /// The older snapshot: its number, a time like 2026-11-21T18:30:00Z, or 'latest'
+    #[arg(value_parser = super::parse_at)]
+    from: At,
+    /// The newer snapshot
+    #[arg(value_parser = super::parse_at, default_value = "latest")]
+    to: At,
+}
+
+impl Diff {
+    pub fn run(self, ui: &Ui) -> Result<()> {
+        let reader = Arc::new(Reader::open(&self.archive)?);
+        if !reader.has_history() {
+            return Err(Error::new(
+                Fault::Usage,
+                format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display()),
+            )
+            .hint("the next import into it makes the first"));
+        }
+        let (from, to) = (reader.resolve(self.from)?, reader.resolve(self.to)?);
+        let trees = (tree(&reader, from)?, tree(&reader, to)?);
+        let mut counts: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
+        diff(&reader, from, to, |difference, before, after| {
+            let Some(record) = after.or(before) else { return Ok(()) };
+            let then = before.map(|record| trees.0.label(record)).transpose()?;
+            let now = after.map(|record| trees.1.label(record)).transpose()?;
+            let change = Change { difference, before, after, record, then, now };
+            counts.entry(record.kind.token()).or_default()[change.column()] += 1;
+            if ui.json {
+                ui.object(&change.to_json());
+            } else {
+                ui.line(&change.to_line());
+            }
+            Ok(())
+        })?;
+        if !ui.json {
+            self.tell(ui, from, &counts);
+        }
+        Ok(())
+    }
+
+    fn tell(&self, ui: &Ui, from: Moment, counts: &BTreeMap<&str, [u64; 3]>) {
+        for (token, [added, changed, removed]) in counts {
+            ui.info(&format!("{token}: {added} added, {changed} changed, {removed} removed"));
+        }
+        if counts.is_empty() {
+            ui.info("no difference");
+        }
+        if let Moment::Snapshot(from) = from
+            && counts.values().any(|[_, _, removed]| *removed > 0)
+        {
+            let archive = quoted(&self.archive.display().to_string());
+            ui.info(&format!("what was removed can be read: vandelay cat --at {from} {archive} PATH"));
+        }
+    }
+}
+
+fn tree(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
+    let at = match moment {
+        Moment::Current => At::Latest,
+        Moment::Snapshot(snapshot) => At::Id(snapshot),
+    };
+    Tree::open(Arc::clone(reader), Options { at, ..Options::default() })
+}
+
+/// An object that differs.
+struct Change<'a> {
+    difference: Difference,
+    before: Option<&'a Record>,
+    after: Option<&'a Record>,
+    /// What it is, or was.
+    record: &'a Record,
+    then: Option<Label>,
+    now: Option<Label>,
+}
+
+impl Change<'_> {
+    fn column(&self) -> usize {
+        match self.difference {
+            Difference::Added => 0,
+            Difference::Changed => 1,
+            Difference::Removed => 2,
+        }
+    }
+
+    /// The label of what it is, or was.
+    fn label(&self) -> Option<&Label> {
+        self.now.as_ref().or(self.then.as_ref())
+    }
+
+    fn to_line(&self) -> String {
+        let sign = ["+", "~", "-"][self.column()];
+        let mut line = format!("{sign} {} {}", self.record.kind.token(), self.record.id);
+        let Some(label) = self.label() else { return line };
+        if let Some((first, more)) = label.paths.split_first() {
+            line.push_str(&format!(" {}", quoted(first)));
+            if !more.is_empty() {
+                line.push_str(&format!(" (and {} more)", more.len()));
+            }
+        }
+        for value in FIELDS.iter().filter_map(|name| field(label, name)) {
+            line.push_str(&format!("  {}", shortened(value)));
+        }
+        if let Some(id) = field(label, "message_id") {
+            line.push_str(&format!("  <{}>", shortened(id)));
+        }
+        line + &self.changes()
+    }
+
+    /// Which fields changed, and where the former state is if that is somewhere else.
+    fn changes(&self) -> String {
+        let (Some(before), Some(after)) = (self.before, self.after) else { return String::new() };
+        let mut changes = changed_fields(before, after);
+        if let (Some(then), Some(now)) = (&self.then, &self.now)
+            && let Some(was) = then.paths.first().filter(|was| !now.paths.contains(was))
+        {
+            changes.push(format!("was {}", quoted(was)));
+        }
+        if changes.is_empty() { String::new() } else { format!("  ({})", changes.join(", ")) }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        let mut object = serde_json::json!({
+            "type": self.record.kind.token(), "id": self.record.id, "difference": self.difference,
+            "before": self.before.map(Record::to_json), "after": self.after.map(Record::to_json),
+        });
+        if let Some(label) = self.label() {
+            object["path"] = label.paths.first().cloned().into();
+            object["paths"] = label.paths.clone().into();
+            for (name, value) in &label.fields {
+                object[*name] = value.clone().into();
+            }
+        }
+        if let (Some(then), Some(_)) = (&self.then, &self.now) {
+            object["paths_before"] = then.paths.clone().into();
+        }
+        object
+    }
+}
+
+fn field<'l>(label: &'l Label, name: &str) -> Option<&'l str> {
+    label.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+}
+
+/// A text that leaves room for others in a line.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn changed_fields(before: &Record, after: &Record) -> Vec<String> {
+    let (before, after) = (before.to_json(), after.to_json());
+    let fields = after.as_object().into_iter().flatten();
+    fields.filter(|(name, value)| before[name.as_str()] != **value).map(|(name, _)| name.clone()).collect()
+}

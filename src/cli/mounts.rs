@@ -1,0 +1,164 @@
+//! `vandelay mounts`: what is mounted where. The mount table knows directories; what is shown there is known from the
+//! command lines of the processes that serve them, as far as the system lets one read those.
+
+use super::mount::{Mount, STAYS};
+use super::mount_options;
+use super::ui::Ui;
+use super::{Cli, Command};
+use crate::archive::{At, rfc3339};
+use crate::error::Result;
+use crate::mount::mountpoint::{self, without_links};
+use clap::Parser;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// What the names of these processes begin with; a mount helper in the foreground is called like its link.
+const NAMES: [&str; 2] = ["vandelay", "mount."];
+
+/// Ticks of the clock in which Linux tells programs of times: USER_HZ, on every machine that FUSE 3 is built for.
+const TICKS: i64 = 100;
+
+/// A process that serves a mount.
+struct Server {
+    process: u32,
+    /// Where it mounts, by its name and with links resolved.
+    directories: [PathBuf; 2],
+    archives: Vec<PathBuf>,
+    at: At,
+    /// When it was started, in seconds since 1970.
+    since: Option<i64>,
+}
+
+impl Server {
+    fn of(process: u32) -> Option<Server> {
+        let at = |name: &str| Path::new("/proc").join(process.to_string()).join(name);
+        let name = fs::read_to_string(at("comm")).ok()?;
+        // What another container mounts at a directory of this name is not mounted here.
+        let spaces = [at("ns/mnt"), PathBuf::from("/proc/self/ns/mnt")].map(|path| fs::read_link(path).ok());
+        let is_elsewhere = matches!(&spaces, [Some(theirs), Some(ours)] if theirs != ours);
+        if !NAMES.iter().any(|known| name.starts_with(known)) || is_elsewhere {
+            return None;
+        }
+        let mount = command_line(&fs::read(at("cmdline")).ok()?)?;
+        let base =
+            fs::read(at("environ")).ok().and_then(|all| started_in(&all)).or_else(|| fs::read_link(at("cwd")).ok());
+        let absolute = |path: &PathBuf| match &base {
+            Some(base) => Some(base.join(path)),
+            None => path.is_absolute().then(|| path.clone()),
+        };
+        let (directory, archives) = mount.paths()?;
+        let directory = absolute(directory)?;
+        let real = fs::canonicalize(&directory).unwrap_or_else(|_| directory.clone());
+        let archives: Vec<PathBuf> = archives.iter().map(absolute).collect::<Option<_>>()?;
+        Some(Server {
+            process,
+            directories: [without_links(&directory).ok()?, real],
+            archives: archives.into_iter().map(|path| fs::canonicalize(&path).unwrap_or(path)).collect(),
+            at: mount.at().ok()?,
+            since: started(&fs::read_to_string(at("stat")).ok()?),
+        })
+    }
+
+    /// `/srv/alice.sqlite, follows, since 2026-11-21T18:30:00Z`
+    fn describe(&self) -> String {
+        let mut words: Vec<String> = self.archives.iter().map(|path| path.display().to_string()).collect();
+        words.push(pinned(self.at).map_or_else(|| "follows".to_owned(), |at| format!("stays at snapshot {at}")));
+        words.extend(self.since.map(|since| format!("since {}", rfc3339(since))));
+        words.push(format!("process {}", self.process));
+        words.join(", ")
+    }
+}
+
+/// The snapshot that is shown whatever comes, as it was typed.
+fn pinned(at: At) -> Option<String> {
+    match at {
+        At::Latest => None,
+        At::Id(id) => Some(id.to_string()),
+        At::Time(time) => Some(rfc3339(time)),
+    }
+}
+
+/// The mount that a process was told to make.
+fn command_line(words: &[u8]) -> Option<Mount> {
+    let words = words.strip_suffix(b"\0").unwrap_or(words).split(|byte| *byte == 0);
+    let words: Vec<OsString> = words.map(|word| OsStr::from_bytes(word).to_owned()).collect();
+    match Cli::try_parse_from(mount_options::as_helper(words)).ok()?.command {
+        Command::Mount(mount) => Some(mount),
+        _ => None,
+    }
+}
+
+/// The directory that a process which stays was started in: it has left it.
+fn started_in(environment: &[u8]) -> Option<PathBuf> {
+    let found = environment.split(|byte| *byte == 0).find_map(|line| line.strip_prefix(STAYS.as_bytes()));
+    Some(PathBuf::from(OsStr::from_bytes(found?.strip_prefix(b"=")?)))
+}
+
+/// When a process was started, in seconds since 1970 (proc_pid_stat(5)).
+fn started(stat: &str) -> Option<i64> {
+    let ticks: i64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let system = fs::read_to_string("/proc/stat").ok()?;
+    let boot: i64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    Some(boot + ticks / TICKS)
+}
+
+/// All processes that serve mounts, the one that was started last first.
+fn servers() -> Vec<Server> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut servers: Vec<Server> = processes.filter_map(Server::of).collect();
+    servers.sort_by_key(|server| std::cmp::Reverse((server.since, server.process)));
+    servers
+}
+
+/// `vandelay mounts`.
+pub fn list(ui: &Ui) -> Result<()> {
+    let servers = servers();
+    for mount in mountpoint::mounted()? {
+        let known = servers.iter().filter(|_| mount.answers);
+        let server = known.into_iter().find(|server| server.directories.contains(&mount.directory));
+        let directory = mount.directory.display().to_string();
+        if ui.json {
+            let archives: Option<Vec<_>> =
+                server.map(|server| server.archives.iter().map(|path| path.display().to_string()).collect());
+            ui.object(&serde_json::json!({
+                "source": mount.source, "directory": directory, "answers": mount.answers, "archives": archives,
+                "follows": server.map(|server| server.at == At::Latest), "snapshot": server.and_then(|server| pinned(server.at)),
+                "since": server.and_then(|server| server.since).map(rfc3339), "process": server.map(|server| server.process),
+            }));
+            continue;
+        }
+        let what = match server {
+            Some(server) => format!(": {}", server.describe()),
+            None if mount.answers => String::new(),
+            None => " (dead: vandelay umount takes it away)".to_owned(),
+        };
+        ui.line(&format!("{} on {directory}{what}", mount.source));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_says_what_is_mounted() {
+        let mount = command_line(b"vandelay\0mount\0-o\0snapshot=3\0a.sqlite\0/mnt/a b\0").unwrap();
+        assert_eq!(mount.paths(), Some((&PathBuf::from("/mnt/a b"), &[PathBuf::from("a.sqlite")][..])));
+        assert_eq!(mount.at().unwrap(), At::Id(3));
+        assert!(command_line(b"vandelay\0ls\0a.sqlite\0").is_none() && command_line(b"").is_none());
+        assert_eq!(started_in(b"A=b\0VANDELAY_MOUNT_STAYS=/srv/x\0"), Some(PathBuf::from("/srv/x")));
+        assert_eq!(started_in(b"A=b\0"), None);
+    }
+
+    #[test]
+    fn the_start_of_a_process_is_known() {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap();
+        let now = jiff::Timestamp::now().as_second();
+        let since = started(&stat).unwrap();
+        assert!((now - 3_600..=now + 1).contains(&since), "{since} {now}");
+    }
+}
