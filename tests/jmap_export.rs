@@ -401,6 +401,37 @@ fn kills_leave_no_duplicates() {
     bench.export_again(&[]);
 }
 
+/// Small messages go into the request that imports them; where the server does not find them there, they go alone.
+#[test]
+fn small_messages_need_no_upload() {
+    let faults: [Option<(&'static str, Fault)>; 5] = [
+        None,
+        Some(("Blob/upload", Fault::Error("unknownMethod"))),
+        Some(("Blob/upload", Fault::Error("serverFail"))),
+        Some(("Email/import", Fault::Error("requestTooLarge"))),
+        Some(("Email/import", Fault::Object("blobNotFound", 1))),
+    ];
+    for fault in faults {
+        let bench = Bench::new(Options { refuses_duplicates: false, ..Options::default() });
+        (0..250).for_each(|number| bench.deliver(["", ".A"][number as usize % 2], number, "S"));
+        bench.import_maildir();
+        if let Some((method, fault)) = &fault {
+            bench.to.fault(At::Call(method), When::First(1), fault.clone());
+        }
+        bench.export(&[]);
+        let counters = bench.to.counters();
+        if fault.is_none() {
+            assert_eq!(counters.requests(common::jmap::Endpoint::Upload), 0, "{counters:?}");
+            assert!(counters.requests(common::jmap::Endpoint::Api) < 20, "{counters:?}");
+        }
+        assert_eq!(bench.count("Email"), 250);
+        bench.assert_no_duplicates();
+        bench.to.reset_faults();
+        bench.export_again(&[]);
+        bench.to.assert_clean();
+    }
+}
+
 /// Mail that comes while an export runs is neither taken for ours nor a reason to stop; and a server without `ifInState`
 /// (Cyrus 3.6) gets all, too.
 #[test]

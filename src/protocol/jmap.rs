@@ -5,7 +5,7 @@
 //!   client     an account's session, calls, retries        request    method calls in one batch, result references
 //!   session    the session resource, limits, accounts      methods    get, query, changes, set with their limits
 //!   blobs      upload and download                         parallel   several things at once, in order
-//!   small      many small blobs in one answer              fault      what can go wrong
+//!   small      many small blobs at a time                  fault      what can go wrong
 //!   http       origins, credentials, bodies, waits
 //! ```
 //!
@@ -29,7 +29,7 @@ pub use methods::{Changes, Got, Queried, SetRequest, SetResult};
 pub use parallel::in_order;
 pub use request::{Handle, Request, Responses};
 pub use session::{AccountInfo, Limits, Session};
-pub use small::{SMALL_MAX, SMALL_SUM};
+pub use small::{Inline, SMALL_MAX, SMALL_SUM};
 
 /// Names of capabilities (RFC 8620 section 9.4 and the registry that it makes).
 pub mod capability {
@@ -53,7 +53,7 @@ pub mod capability {
     pub const PRINCIPALS: &str = "urn:ietf:params:jmap:principals";
     /// RFC 9404 section 3
     pub const BLOB: &str = "urn:ietf:params:jmap:blob";
-    /// What Cyrus called its `Blob/get` before there was a standard, which is the same for those who ask for whole blobs.
+    /// What Cyrus 3.6 has of RFC 9404: it is older than that.
     pub const BLOB_CYRUS: &str = "https://cyrusimap.org/ns/jmap/blob";
     /// RFC 9425 section 2
     pub const QUOTA: &str = "urn:ietf:params:jmap:quota";

@@ -12,7 +12,7 @@ mod upload;
 use super::{Change, Detail, Object, Outcome, RemoteEmail, Rules, Supply, Target};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Digest, Kind};
-use crate::protocol::jmap::{self, AccountInfo, Client, MethodError, Settings, Which, capability};
+use crate::protocol::jmap::{self, AccountInfo, Client, Inline, MethodError, Settings, Which, capability};
 use crate::protocol::runtime::Runtime;
 use serde_json::Value;
 use std::sync::atomic::AtomicBool;
@@ -24,7 +24,11 @@ pub struct Jmap {
     account: AccountInfo,
     seen: survey::Seen,
     caution: caution::Caution,
-    /// False once the server showed that it does not know `Blob/upload` (RFC 9404).
+    /// How it takes small blobs in the request that needs them.
+    inline: Option<Inline>,
+    /// False once the server showed that it does not find these blobs there.
+    finds_inline: AtomicBool,
+    /// False once the server showed that it does not know `Blob/upload` (RFC 9404), or if it keeps nothing.
     uploads_inline: AtomicBool,
     /// What the address of a ParticipantIdentity is called: the draft changed it.
     calendar_address: &'static str,
@@ -47,14 +51,16 @@ impl Jmap {
         if account.is_read_only {
             return Err(Error::new(Fault::Account, format!("the account {:?} may only be read", account.name)));
         }
-        let has_blobs = account.capabilities.contains_key(capability::BLOB);
+        let inline = client.inline(&account);
         Ok(Jmap {
             runtime,
             client,
             account,
             seen: survey::Seen::default(),
             caution: caution::Caution::default(),
-            uploads_inline: AtomicBool::new(has_blobs),
+            inline,
+            finds_inline: AtomicBool::new(true),
+            uploads_inline: AtomicBool::new(inline == Some(Inline::Standard)),
             calendar_address: "calendarAddress",
         })
     }

@@ -4,6 +4,7 @@ use super::client::Client;
 use super::fault::{Error, MethodError, Result};
 use super::parallel::in_order;
 use super::request::Request;
+use super::small::Inline;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashSet};
 
@@ -339,6 +340,34 @@ impl Client {
         }
         let size = self.limits().max_objects_in_set;
         let done = self.set_parts("Email/import", base, work, size, &mut result).await;
+        (result, done)
+    }
+
+    /// The same with the blobs of the messages in one request: `#` and the creation id of a blob is its id there. Nothing is
+    /// cut into smaller parts: the caller knows what fits.
+    pub async fn import_with_blobs(
+        &self,
+        account: &str,
+        (inline, blobs): (Inline, Object),
+        emails: Vec<(String, Value)>,
+        if_in_state: Option<&str>,
+    ) -> (SetResult, Result<()>) {
+        let mut request = Request::once();
+        request.call(inline.method(), json!({ "accountId": account, "create": blobs }));
+        let mut arguments = json!({ "accountId": account, "emails": Object::from_iter(emails) });
+        if let Some(state) = if_in_state {
+            arguments[IF_IN_STATE] = json!(state);
+        }
+        let call = request.call("Email/import", arguments);
+        let mut result = SetResult::default();
+        // A blob that is refused is one that the import does not find.
+        let done = match self.call(&request).await.and_then(|mut responses| responses.take(call)) {
+            Ok(answer) => {
+                result.add("Email/import", answer);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
         (result, done)
     }
 

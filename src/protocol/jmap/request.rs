@@ -2,6 +2,7 @@
 
 use super::capability as cap;
 use super::fault::{Error, MethodError, Result};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -94,19 +95,24 @@ impl Request {
 
     /// The Request object. `using` names what the calls need, as far as the server has it: naming another one would make
     /// it refuse everything (`unknownCapability`, section 3.6.1).
-    pub(super) fn body(&self, is_offered: impl Fn(&str) -> bool) -> Value {
+    pub(super) fn body(&self, is_offered: impl Fn(&str) -> bool) -> Body<'_> {
         let mut using: BTreeSet<&str> = BTreeSet::from([cap::CORE]);
         for (method, _) in &self.calls {
             using.extend(needs(method).iter().copied().filter(|name| is_offered(name)));
         }
-        let calls: Vec<Value> = self
-            .calls
-            .iter()
-            .enumerate()
-            .map(|(at, (method, arguments))| json!([method, arguments, id(Handle(at))]))
-            .collect();
-        json!({ "using": using, "methodCalls": calls })
+        let calls = self.calls.iter().enumerate();
+        let method_calls =
+            calls.map(|(at, (method, arguments))| (method.as_str(), arguments, id(Handle(at)))).collect();
+        Body { using, method_calls }
     }
+}
+
+/// A Request object (RFC 8620 section 3.3).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Body<'r> {
+    using: BTreeSet<&'r str>,
+    method_calls: Vec<(&'r str, &'r Value, String)>,
 }
 
 fn id(handle: Handle) -> String {
@@ -210,7 +216,7 @@ mod tests {
         let ids = request.result_of(query, "/ids");
         request.call("Email/get", json!({ "accountId": "a", "#ids": ids }));
         request.call("Identity/get", json!({ "accountId": "a" }));
-        let body = request.body(|name| name != cap::SUBMISSION);
+        let body = serde_json::to_value(request.body(|name| name != cap::SUBMISSION)).expect("JSON");
         assert_eq!(
             body,
             json!({

@@ -1,4 +1,5 @@
-//! Many small blobs in one answer: `Blob/get` (RFC 9404 section 4.2).
+//! Small blobs, many at a time (RFC 9404): out of the account in the answer to one call, and into it in the request that
+//! needs them.
 
 use super::capability::{BLOB, BLOB_CYRUS};
 use super::client::Client;
@@ -10,16 +11,57 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-/// The largest blob that is worth asking for with others: larger ones are better streamed.
+/// The largest blob that is worth asking for, or sending, with others: larger ones are better streamed.
 pub const SMALL_MAX: u64 = 256 << 10;
 
 /// So many bytes of blobs make one answer: it is in memory several times over until it is taken apart.
 pub const SMALL_SUM: u64 = 2 << 20;
 
+/// How an account takes small blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inline {
+    /// `Blob/upload` (RFC 9404 section 4.1). Some servers (Cyrus) keep what it brings for the rest of the request only.
+    Standard,
+    /// `Blob/set` of Cyrus 3.6, which is older than the standard.
+    Cyrus,
+}
+
+impl Inline {
+    /// The method's name.
+    pub fn method(self) -> &'static str {
+        match self {
+            Inline::Standard => "Blob/upload",
+            Inline::Cyrus => "Blob/set",
+        }
+    }
+
+    /// An object to create, with about the number of bytes that it has in JSON.
+    pub fn object(self, bytes: &[u8], media_type: &str) -> (Value, usize) {
+        let (name, text, size) = source(bytes);
+        let object = match self {
+            Inline::Standard => json!({ "data": [{ name: text }], "type": media_type }),
+            Inline::Cyrus => json!({ name: text, "type": media_type }),
+        };
+        (object, size)
+    }
+}
+
 impl Client {
     /// True if the server hands over several blobs of this account at once.
     pub fn has_small_blobs(&self, account: &AccountInfo) -> bool {
-        [BLOB, BLOB_CYRUS].iter().any(|name| account.capabilities.contains_key(*name) && self.session().offers(name))
+        self.has(account, BLOB) || self.has(account, BLOB_CYRUS)
+    }
+
+    /// How the account takes small blobs, if it does.
+    pub fn inline(&self, account: &AccountInfo) -> Option<Inline> {
+        match self.has(account, BLOB) {
+            true => Some(Inline::Standard),
+            false => self.has(account, BLOB_CYRUS).then_some(Inline::Cyrus),
+        }
+    }
+
+    fn has(&self, account: &AccountInfo, capability: &str) -> bool {
+        account.capabilities.contains_key(capability) && self.session().offers(capability)
     }
 
     /// The most blobs that may be asked for at once.
@@ -51,6 +93,27 @@ fn whole(object: &Map<String, Value>) -> Option<(String, Vec<u8>)> {
     (!is_part && is_whole).then(|| Some((object.get("id")?.as_str()?.to_owned(), bytes)))?
 }
 
+/// Bytes as the property of a DataSourceObject, and about how many bytes of JSON that is. Text stays text: it is smaller.
+fn source(bytes: &[u8]) -> (&'static str, String, usize) {
+    // RFC 7493 section 2.1 forbids noncharacters; some servers stumble over control characters.
+    let is_plain = |c: char| {
+        let code = u32::from(c);
+        matches!(c, '\r' | '\n' | '\t')
+            || !(c.is_control() || code & 0xFFFE == 0xFFFE || (0xFDD0..=0xFDEF).contains(&code))
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.chars().all(is_plain) => {
+            let escaped = bytes.iter().filter(|byte| matches!(byte, b'\r' | b'\n' | b'\t' | b'"' | b'\\')).count();
+            ("data:asText", text.to_owned(), bytes.len() + escaped + 128)
+        }
+        _ => {
+            let text = STANDARD.encode(bytes);
+            let size = text.len() + 128;
+            ("data:asBase64", text, size)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +132,18 @@ mod tests {
             json!({ "data:asBase64": "YWIA", "size": 3 }),
         ] {
             assert_eq!(read(part.clone()), None, "{part}");
+        }
+    }
+
+    #[test]
+    fn text_stays_text() {
+        let (object, size) = Inline::Standard.object("a\r\n\"ü\"".as_bytes(), "message/rfc822");
+        assert_eq!(object, json!({ "data": [{ "data:asText": "a\r\n\"ü\"" }], "type": "message/rfc822" }));
+        assert!(size >= object.to_string().len());
+        for bytes in [&b"\xff"[..], b"\0", b"a\x07", "\u{FFFF}".as_bytes()] {
+            let (object, size) = Inline::Cyrus.object(bytes, "text/plain");
+            assert_eq!(object, json!({ "data:asBase64": STANDARD.encode(bytes), "type": "text/plain" }));
+            assert!(size >= object.to_string().len());
         }
     }
 }

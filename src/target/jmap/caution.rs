@@ -5,7 +5,8 @@
 //! after the other; where the state is another one by now, what came meanwhile is looked at before anything is sent.
 
 use super::Jmap;
-use crate::protocol::jmap::{Error, MethodError, Result, SetResult};
+use crate::protocol::jmap::{Error, Inline, MethodError, Result, SetResult};
+use crate::target::Object;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -46,24 +47,29 @@ impl Caution {
 }
 
 impl Jmap {
-    /// `Email/import`, unless one of the messages may have come in another way. `sizes` are those that they may have at
-    /// the server. The error is `stateMismatch` then, and the account has to be looked at.
+    /// `Email/import`, unless one of the messages may have come in another way. `blobs` are those that go with them by their
+    /// creation ids, and `sizes` those that the messages may have at the server. The error is `stateMismatch` then, and the account has to be looked at.
     pub(super) async fn import_cautiously(
         &self,
         emails: Vec<(String, Value)>,
+        blobs: Option<(Inline, Object)>,
         sizes: &dyn Fn() -> HashSet<u64>,
     ) -> (SetResult, Result<()>) {
+        let import = async |state: Option<&str>| match blobs.clone() {
+            Some(blobs) => self.client.import_with_blobs(&self.account.id, blobs, emails.clone(), state).await,
+            None => self.client.import(&self.account.id, emails.clone(), state).await,
+        };
         let turn = self.caution.turn.lock().await;
         for _ in 0..ATTEMPTS {
             let Known { state, strangers } = self.caution.known();
             let Some(state) = state else {
                 drop(turn);
-                return self.client.import(&self.account.id, emails, None).await;
+                return import(None).await;
             };
             if !strangers.is_empty() && !strangers.is_disjoint(&sizes()) {
                 break;
             }
-            let (result, done) = self.client.import(&self.account.id, emails.clone(), Some(&state)).await;
+            let (result, done) = import(Some(&state)).await;
             match &done {
                 Err(Error::Method(error)) if error.kind == "stateMismatch" && is_untouched(&result) => {
                     match self.meet_strangers(&state).await {

@@ -3,14 +3,15 @@
 use super::{Jmap, reason, refused, tell_in_order, without_answer};
 use crate::error::Result;
 use crate::model::Id;
-use crate::protocol::jmap::{Content, Error, MethodError};
+use crate::protocol::jmap::{Content, Error, Inline, MethodError, SMALL_SUM};
 use crate::target::{BLOB, Change, Object, Outcome, Supply};
 use serde_json::Value;
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::Ordering;
 
 /// Bytes of messages in one request, so that a handful of requests fit into memory several times over.
-const SUM_MAX: u64 = 4 << 20;
+const SUM_MAX: u64 = SMALL_SUM;
 
 /// Messages in one request: what a cut line leaves in the dark.
 const COUNT_MAX: usize = 100;
@@ -87,13 +88,19 @@ impl Jmap {
         is_broken: &Cell<bool>,
         outcomes: &mut Vec<(usize, Outcome)>,
     ) -> Result<Again> {
-        let blobs: BTreeSet<Id> = batch.iter().map(|import| import.blob).collect();
-        let mut uploads = self.upload_all(&blobs, "message/rfc822", supply, is_second).await?;
+        let mut blobs: BTreeSet<Id> = batch.iter().map(|import| import.blob).collect();
+        let together = if is_second { None } else { self.take_small(&mut blobs, supply) };
+        let is_together = |blob: Id| together.as_ref().is_some_and(|(_, small)| small.contains_key(&inlined(blob)));
+        let mut uploads = self.upload_all(&blobs, MESSAGE, supply, is_second).await?;
         let mut emails = Vec::new();
         let mut sent = Vec::new();
         for import in batch {
             // Each message of a batch has bytes of its own: rows with the same bytes are one message.
-            match uploads.remove(&import.blob) {
+            let uploaded = match is_together(import.blob) {
+                true => Some(Ok(format!("#{}", inlined(import.blob)))),
+                false => uploads.remove(&import.blob),
+            };
+            match uploaded {
                 Some(Ok(blob)) => {
                     let mut object = import.object.clone();
                     object.insert("blobId".to_owned(), Value::String(blob));
@@ -108,8 +115,14 @@ impl Jmap {
             return Ok(Again::default());
         }
         let count = sent.len();
-        let (result, done) = self.import_cautiously(emails, &|| sizes(&sent, supply)).await;
+        let is_inline: Vec<bool> = sent.iter().map(|import| is_together(import.blob)).collect();
+        let (result, done) = self.import_cautiously(emails, together, &|| sizes(&sent, supply)).await;
         let rest = match done {
+            // Not a word about any of them: it is the request that the server does not like.
+            Err(Error::Method(error)) if is_inline.contains(&true) && does_not_fit(&error) => {
+                self.finds_inline.store(false, Ordering::Relaxed);
+                return Ok(Again { lost: sent, refused: Vec::new() });
+            }
             Ok(()) => Outcome::Unknown("the answer does not name it".to_owned()),
             Err(error) => {
                 is_broken.set(is_broken.get() || matches!(error, Error::Line(_)) || error.is("stateMismatch"));
@@ -117,10 +130,12 @@ impl Jmap {
             }
         };
         let mut again = Again::default();
-        for import in sent {
+        let mut found_inline = !is_inline.contains(&true);
+        for (import, is_inline) in sent.into_iter().zip(is_inline) {
             let name = creation(import.at);
             let created = result.created.get(&name).and_then(|created| created.get("id")).and_then(Value::as_str);
             if let Some(id) = created {
+                found_inline |= is_inline;
                 outcomes.push((import.at, Outcome::Done(id.to_owned(), None)));
                 continue;
             }
@@ -141,8 +156,44 @@ impl Jmap {
                 outcome => outcomes.push((import.at, outcome)),
             }
         }
+        if !found_inline && !again.lost.is_empty() {
+            self.finds_inline.store(false, Ordering::Relaxed);
+        }
         Ok(again)
     }
+
+    /// Takes small blobs out of those to upload, as objects to create in the request that imports them: what a server is
+    /// told in one request it need not store twice.
+    fn take_small(&self, blobs: &mut BTreeSet<Id>, supply: &dyn Supply) -> Option<(Inline, Object)> {
+        let inline = self.inline.filter(|_| self.finds_inline.load(Ordering::Relaxed))?;
+        let (largest, most) = (self.inline_max(), SMALL_SUM.min(self.client.limits().max_size_request as u64 / 2));
+        let (mut objects, mut sum) = (Object::new(), 0);
+        blobs.retain(|blob| {
+            if supply.size(*blob).is_ok_and(|size| size <= largest && sum + size <= most)
+                && let Ok(Content::Bytes(bytes)) = supply.open(*blob)
+            {
+                let (object, size) = inline.object(&bytes, MESSAGE);
+                sum += size as u64;
+                objects.insert(inlined(*blob), object);
+                return false;
+            }
+            true
+        });
+        (!objects.is_empty()).then_some((inline, objects))
+    }
+}
+
+/// The media type of a message.
+const MESSAGE: &str = "message/rfc822";
+
+/// The creation id of a blob.
+fn inlined(blob: Id) -> String {
+    format!("b{blob}")
+}
+
+/// True for a request of which the server has done nothing, and which it will not do the next time either.
+fn does_not_fit(error: &MethodError) -> bool {
+    matches!(error.kind.as_str(), "requestTooLarge" | "unknownMethod" | "unknownCapability" | "invalidArguments")
 }
 
 /// The sizes that messages may have at the server: some make CRLF of every end of a line.

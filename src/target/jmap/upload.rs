@@ -4,15 +4,11 @@
 use super::{Jmap, reason};
 use crate::error::Error as Failure;
 use crate::model::Id;
-use crate::protocol::jmap::{Content, Error, capability, in_order};
+use crate::protocol::jmap::{Content, Error, Inline, SMALL_MAX, capability, in_order};
 use crate::target::{Outcome, Supply};
-use base64::Engine;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
-
-/// Larger ones go on their own: in JSON they would be copied several times.
-const INLINE_MAX: u64 = 256 << 10;
 
 /// Bytes of JSON that one request of small blobs has at most.
 const INLINE_SUM: usize = 4 << 20;
@@ -21,15 +17,12 @@ const INLINE_SUM: usize = 4 << 20;
 pub(super) type Uploads = HashMap<Id, std::result::Result<String, Outcome>>;
 
 impl Jmap {
-    /// The largest blob that goes with others into one request; 0 if none does.
+    /// The largest blob that goes with others into one request.
     pub(super) fn inline_max(&self) -> u64 {
-        if !self.uploads_inline.load(Ordering::Relaxed) {
-            return 0;
-        }
         // RFC 9404 section 3.1: null means that the server does not say.
-        let most = self.number(capability::BLOB, "maxSizeBlobSet").unwrap_or(INLINE_MAX);
+        let most = self.number(capability::BLOB, "maxSizeBlobSet").unwrap_or(SMALL_MAX);
         // In base64 and with what is around it, it has to fit into a request.
-        most.min(INLINE_MAX).min(self.client.limits().max_size_request as u64 / 2)
+        most.min(SMALL_MAX).min(self.client.limits().max_size_request as u64 / 2)
     }
 
     /// Uploads these blobs, each once. `is_streamed` keeps them out of requests.
@@ -45,7 +38,8 @@ impl Jmap {
         let mut uploads = Uploads::new();
         let mut small: Vec<(Id, Value, usize)> = Vec::new();
         let mut large: Vec<(Id, Content)> = Vec::new();
-        let inline_max = if is_streamed { 0 } else { self.inline_max() };
+        let is_inline = !is_streamed && self.uploads_inline.load(Ordering::Relaxed);
+        let inline_max = if is_inline { self.inline_max() } else { 0 };
         for blob in blobs {
             match supply.open(*blob) {
                 // The user's archive is at fault, and only for what has these bytes.
@@ -53,13 +47,13 @@ impl Jmap {
                     uploads.insert(*blob, Err(Outcome::Refused(error.to_string())));
                 }
                 Ok(Content::Bytes(bytes)) if bytes.len() as u64 <= inline_max => {
-                    let (source, size) = source(&bytes);
-                    small.push((*blob, source, size));
+                    let (object, size) = Inline::Standard.object(&bytes, media_type);
+                    small.push((*blob, object, size));
                 }
                 Ok(content) => large.push((*blob, content)),
             }
         }
-        let left = self.upload_small(small, media_type, &mut uploads).await?;
+        let left = self.upload_small(small, &mut uploads).await?;
         for blob in left {
             match supply.open(blob) {
                 Ok(content) => large.push((blob, content)),
@@ -90,12 +84,7 @@ impl Jmap {
     }
 
     /// `Blob/upload` (RFC 9404 section 4.1). Gives those that have to be uploaded on their own after all.
-    async fn upload_small(
-        &self,
-        small: Vec<(Id, Value, usize)>,
-        media_type: &str,
-        uploads: &mut Uploads,
-    ) -> Result<Vec<Id>, Failure> {
+    async fn upload_small(&self, small: Vec<(Id, Value, usize)>, uploads: &mut Uploads) -> Result<Vec<Id>, Failure> {
         let limits = self.client.limits();
         let most = INLINE_SUM.min(limits.max_size_request - limits.max_size_request / 8);
         let mut left = Vec::new();
@@ -105,9 +94,9 @@ impl Jmap {
             while let Some((_, _, size)) = rest.peek()
                 && ids.len() < limits.max_objects_in_set
                 && (ids.is_empty() || sum + size <= most)
-                && let Some((blob, source, size)) = rest.next()
+                && let Some((blob, object, size)) = rest.next()
             {
-                create.insert(format!("b{blob}"), json!({ "data": [source], "type": media_type }));
+                create.insert(format!("b{blob}"), object);
                 sum += size;
                 ids.push(blob);
             }
@@ -135,26 +124,5 @@ impl Jmap {
             }
         }
         Ok(left)
-    }
-}
-
-/// Bytes as a DataSourceObject, and about how many bytes of JSON that is. Text stays text: it is smaller.
-fn source(bytes: &[u8]) -> (Value, usize) {
-    // RFC 7493 section 2.1 forbids noncharacters; some servers stumble over control characters.
-    let is_plain = |c: char| {
-        let code = u32::from(c);
-        matches!(c, '\r' | '\n' | '\t')
-            || !(c.is_control() || code & 0xFFFE == 0xFFFE || (0xFDD0..=0xFDEF).contains(&code))
-    };
-    match std::str::from_utf8(bytes) {
-        Ok(text) if text.chars().all(is_plain) => {
-            let escaped = bytes.iter().filter(|byte| matches!(byte, b'\r' | b'\n' | b'\t' | b'"' | b'\\')).count();
-            (json!({ "data:asText": text }), bytes.len() + escaped + 128)
-        }
-        _ => {
-            let text = base64::engine::general_purpose::STANDARD.encode(bytes);
-            let size = text.len() + 128;
-            (json!({ "data:asBase64": text }), size)
-        }
     }
 }

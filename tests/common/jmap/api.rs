@@ -219,12 +219,19 @@ fn call(
     let faults = state.faults.of_call(name);
     let mut twist = Twist::default();
     let mut error_after = None;
+    let wanted = created_by(&arguments);
     for fault in &faults {
         match fault {
-            Fault::Error(kind) => return Err(MethodError::new(kind, "a fault of the test")),
+            Fault::Error(kind) => {
+                // A later call may refer to what was to be created here, and is not to blame.
+                creations.attempted.extend(wanted);
+                return Err(MethodError::new(kind, "a fault of the test"));
+            }
             Fault::ErrorAfter(kind) => error_after = Some(*kind),
             Fault::Partial => {
                 halve(&mut arguments);
+                let left = created_by(&arguments);
+                creations.attempted.extend(wanted.iter().filter(|id| !left.contains(*id)).cloned());
                 error_after = Some("serverPartialFail");
             }
             Fault::Object(kind, count) => twist.set_error = Some((kind, *count)),
@@ -271,6 +278,11 @@ fn call(
 
 fn size(value: &Value) -> usize {
     value.as_array().map(Vec::len).or_else(|| value.as_object().map(Map::len)).unwrap_or(0)
+}
+
+/// The creation ids in the arguments of a call.
+fn created_by(arguments: &Map<String, Value>) -> Vec<String> {
+    arguments.get("create").and_then(Value::as_object).into_iter().flatten().map(|(id, _)| id.clone()).collect()
 }
 
 /// The first half of everything that is to be set.
