@@ -3,6 +3,7 @@
 mod common;
 
 use common::jmap::{At, BLOB, FILENODE, Fault, Limits, MAIL, Options, Server, When};
+use common::terminal::Terminal;
 use common::{deliver, message, vandelay};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -472,6 +473,68 @@ fn prune_removes_what_the_archive_does_not_hold_and_nothing_else() {
     let default = bench.to.object("A1", "AddressBook", &default).expect("the default stays");
     assert_eq!(default["isDefault"], true);
     bench.export_again(&["--prune", "--yes"]);
+}
+
+/// Nothing is removed unless somebody at a terminal, who has seen the plan, says so.
+#[test]
+fn prune_asks_at_a_terminal() {
+    let bench = Bench::new(Options::default());
+    for number in 0..3 {
+        bench.deliver("", number, "S");
+    }
+    bench.import_maildir();
+    bench.export(&[]);
+    let foreign = bench.to.seed("A1", "Mailbox", json!({ "name": "Foreign" }));
+    for number in 0..2 {
+        bench.to.seed_email("A1", &message(900 + number), &[&foreign], &[], "2026-01-01T00:00:00Z");
+    }
+    let full = bench.portrait();
+    let question = "Remove 3 objects from the account? [y/N] ";
+    let ask = |extra: &[&str], answer: &str| {
+        let mut command = vandelay();
+        command.env("VANDELAY_PASSWORD", "secret").args(["export", "--allow-cleartext", "--account-id", "A1", "--url"]);
+        command.arg(bench.to.url()).args(["--auth-basic", "alice", "--prune"]).args(extra).arg(bench.archive());
+        let mut terminal = Terminal::start(command);
+        terminal.wait_for(question);
+        // Whoever reads takes his time, and meanwhile the question stays where it is.
+        std::thread::sleep(Duration::from_millis(600));
+        let shown = terminal.shown();
+        assert!(shown.ends_with(question), "{shown:?}");
+        assert!(
+            extra.contains(&"--quiet") || (shown.contains("<900@example.org>") && shown.contains("Foreign")),
+            "{shown}"
+        );
+        assert_eq!(bench.portrait(), full, "before the answer");
+        terminal.types(answer);
+        terminal.end()
+    };
+    for answer in ["\n", "n\n", "no\n", "yesterday\n", "y y\n", "j\n", "\x04"] {
+        let (code, shown) = ask(&[], answer);
+        assert!(code == Some(6) && shown.contains("nothing was changed"), "{answer:?} {code:?}: {shown}");
+        assert_eq!(bench.portrait(), full, "{answer:?}");
+    }
+    assert_eq!(ask(&["--quiet"], "no\n").0, Some(6));
+    // Without a terminal nobody is asked, not even who would answer.
+    let mut child =
+        bench.command(&["--prune"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let typed = std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), b"yes\n");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(typed.is_ok() && output.status.code() == Some(6) && said.contains("--yes"), "{said}");
+    assert_eq!(bench.portrait(), full);
+    for answer in ["y\n", "yes\n", " YES \n"] {
+        let (code, shown) = ask(&[], answer);
+        assert_eq!((code, bench.count("Email"), bench.count("Mailbox")), (Some(0), 3, 1), "{answer:?}: {shown}");
+        let foreign = bench.to.seed("A1", "Mailbox", json!({ "name": "Foreign" }));
+        for number in 0..2 {
+            bench.to.seed_email("A1", &message(900 + number), &[&foreign], &[], "2026-01-01T00:00:00Z");
+        }
+    }
+    // Who said so before is not asked.
+    let mut command = bench.command(&["--prune", "--yes"]);
+    command.stdin(Stdio::null());
+    let (code, shown) = Terminal::start(command).end();
+    assert!(code == Some(0) && !shown.contains("[y/N]") && bench.count("Email") == 3, "{shown}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod jmap;
 pub mod mailboxes;
 pub mod relay;
 pub mod servers;
+pub mod terminal;
 pub mod v1;
 
 use std::collections::BTreeMap;
