@@ -3,8 +3,9 @@
 mod common;
 
 use common::jmap::{At, BLOB, FILENODE, Fault, Limits, MAIL, Options, Server, When};
+use common::jmap_run::command;
 use common::terminal::Terminal;
-use common::{deliver, message, vandelay};
+use common::{deliver, jmap_account, jmap_run, message, vandelay};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -97,24 +98,9 @@ impl Bench {
     }
 }
 
-fn command(server: &Server, what: &str) -> Command {
-    let mut command = vandelay();
-    command.env("VANDELAY_PASSWORD", "secret").arg(what);
-    if what == "import" {
-        command.arg("jmap");
-    }
-    command.args(["--json", "--allow-cleartext", "--url"]).arg(server.url());
-    command.args(["--auth-basic", "alice", "--account-id", "A1"]);
-    command
-}
-
+/// The same for an export, whose report has to add up.
 fn judge(output: Output, code: i32) -> (Value, String) {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert!(!said.contains("YWxpY2U6"), "{said}");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let summary = lines.rev().find(|line| line["message_type"] == "summary").unwrap_or_default();
+    let (summary, said) = jmap_run::judge(&output, code);
     for (kind, account) in summary["types"].as_object().into_iter().flatten() {
         let sum = |name: &str| match &account[name] {
             Value::Object(reasons) => reasons.values().filter_map(Value::as_u64).sum(),
@@ -126,95 +112,24 @@ fn judge(output: Output, code: i32) -> (Value, String) {
     (summary, said)
 }
 
-/// Something of each type.
+/// Something of each type, and what is harder to bring over than to import.
 fn fill(server: &Server) {
-    let seed = |kind: &str, object: Value| server.seed("A1", kind, object);
-    let inbox = seed("Mailbox", json!({ "name": "INBOX", "role": "inbox", "sortOrder": 3 }));
-    let work = seed("Mailbox", json!({ "name": "Work", "isSubscribed": false }));
-    let deep = seed("Mailbox", json!({ "name": "Ü/1", "parentId": work }));
-    seed("Mailbox", json!({ "name": "Gesendet", "role": "sent" }));
-    let book =
-        seed("AddressBook", json!({ "name": "People", "isDefault": true, "sortOrder": 2, "description": "all" }));
-    let other = seed("AddressBook", json!({ "name": "Old" }));
-    let photo = server.seed_blob("A1", b"\x89PNG\r\n\x1a\nphoto");
-    seed(
-        "ContactCard",
-        json!({
-            "@type": "Card", "version": "1.0", "uid": "urn:uuid:1", "name": { "full": "Ada" },
-            "addressBookIds": { &book: true, &other: true },
-            "media": { "p": { "@type": "Media", "kind": "photo", "blobId": photo, "mediaType": "image/png" } },
-        }),
-    );
-    seed(
-        "ContactCard",
-        json!({ "@type": "Card", "version": "1.0", "uid": "urn:uuid:2", "name": { "full": "Bob" }, "addressBookIds": { &book: true } }),
-    );
-    let calendar = seed(
-        "Calendar",
-        json!({
-            "name": "Work", "color": "#ff0000", "description": "d", "isDefault": true, "isVisible": false, "sortOrder": 4,
-            "includeInAvailability": "attending", "timeZone": "Europe/Zurich", "isSubscribed": true,
-            "defaultAlertsWithTime": { "a": { "@type": "Alert", "trigger": { "@type": "OffsetTrigger", "offset": "-PT5M" } } },
-        }),
-    );
+    let ids = jmap_account::fill(server);
+    server.seed("A1", "Mailbox", json!({ "name": "Gesendet", "role": "sent" }));
     let agenda = server.seed_blob("A1", b"the agenda");
-    seed(
-        "CalendarEvent",
-        json!({
-            "@type": "Event", "uid": "e1", "title": "Tea", "start": "2026-01-02T10:00:00", "duration": "PT1H",
-            "timeZone": "Europe/Zurich", "calendarIds": { &calendar: true }, "useDefaultAlerts": true, "isDraft": true,
-            "created": "2026-01-01T00:00:00Z",
-            "recurrenceRules": [{ "@type": "RecurrenceRule", "frequency": "weekly" }],
-            "recurrenceOverrides": { "2026-01-09T10:00:00": { "title": "Coffee" } },
-            "links": { "l": { "@type": "Link", "blobId": agenda, "contentType": "text/plain", "title": "agenda" } },
-        }),
-    );
-    seed(
-        "Identity",
-        json!({
-            "name": "Alice", "email": "alice@example.org", "textSignature": "-- \nA", "htmlSignature": "<b>A</b>",
-            "replyTo": [{ "name": null, "email": "r@example.org" }],
-        }),
-    );
-    seed(
-        "ParticipantIdentity",
-        json!({ "name": "Alice", "calendarAddress": "mailto:alice@example.org", "isDefault": true }),
-    );
-    seed(
-        "VacationResponse",
-        json!({ "id": "singleton", "isEnabled": true, "fromDate": "2026-01-01T00:00:00Z", "subject": "Away", "textBody": "Later" }),
-    );
-    for number in 0..30_u32 {
-        let mailboxes: Vec<&str> = match number % 3 {
-            0 => vec![&inbox],
-            1 => vec![&inbox, &deep],
-            _ => vec![&work],
-        };
-        let keywords: &[&str] = if number % 2 == 0 { &["$seen", "work"] } else { &[] };
-        let at = format!("2026-02-{:02}T08:00:00Z", number % 28 + 1);
-        server.seed_email("A1", &message(number), &mailboxes, keywords, &at);
-    }
-    let large = vec![b'x'; 5 << 20];
-    let large = [b"Message-ID: <large@x>\r\n\r\n", &large[..]].concat();
-    server.seed_email("A1", &large, &[&inbox], &[], "2026-03-01T00:00:00Z");
+    server.change("A1", "CalendarEvent", &ids["event"], |event| {
+        event["created"] = json!("2026-01-01T00:00:00Z");
+        event["links"] =
+            json!({ "l": { "@type": "Link", "blobId": agenda, "contentType": "text/plain", "title": "agenda" } });
+    });
     let odd: [&[u8]; 3] = [
         b"From: x@y\r\n\r\nno id\r\n",
         b"Message-ID: odd@x\r\nSubject: \xff\r\n\r\n\0binary\xfe",
         b"Message-ID: <A@b>\r\nMessage-ID: <b@B>\r\n\r\ntwo",
     ];
     for bytes in odd {
-        server.seed_email("A1", bytes, &[&inbox], &["$flagged"], "2026-03-02T00:00:00Z");
+        server.seed_email("A1", bytes, &[&ids["inbox"]], &["$flagged"], "2026-03-02T00:00:00Z");
     }
-    server.seed_script("A1", "main", b"keep;\r\n", true);
-    server.seed_script("A1", "old", b"discard;\r\n", false);
-    let folder = server.seed_file("A1", None, "Documents", None);
-    let inner = server.seed_file("A1", Some(&folder), "Inner", None);
-    server.seed_file("A1", Some(&inner), "a.txt", Some(b"text"));
-    server.seed_file("A1", Some(&folder), "empty", Some(b""));
-    seed(
-        "FileNode",
-        json!({ "name": "link", "nodeType": "symlink", "target": ["Documents", "a"], "parentId": null, "modified": "2026-01-01T00:00:00Z" }),
-    );
 }
 
 #[test]

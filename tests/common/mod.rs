@@ -9,6 +9,8 @@ pub mod fake;
 pub mod fake_imap;
 pub mod imap;
 pub mod jmap;
+pub mod jmap_account;
+pub mod jmap_run;
 pub mod mailboxes;
 pub mod relay;
 pub mod servers;
