@@ -55,6 +55,21 @@ pub fn json(arguments: &[&str]) -> serde_json::Value {
     serde_json::from_str(text.lines().last().expect("a line")).expect("JSON")
 }
 
+/// Runs a program, what it prints going to `out`; gives its exit code and the most memory that it held in bytes.
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it, since it also tells the memory")]
+pub fn measured(command: &mut Command, out: &mut dyn std::io::Write) -> (Option<i32>, u64) {
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("it starts");
+    std::io::copy(child.stdout.as_mut().expect("a pipe"), out).expect("its output");
+    let mut status = 0;
+    // SAFETY: wait4 on a child of ours, with memory of ours for what it fills in.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::wait4(child.id() as i32, &mut status, 0, &mut usage), child.id() as i32);
+        usage
+    };
+    (libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)), usage.ru_maxrss as u64 * 1_024)
+}
+
 /// Says that a test cannot run here. With VANDELAY_NO_SKIP set, as in CI, that is a failure.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("VANDELAY_NO_SKIP").is_none(), "must not be skipped: {why}");
