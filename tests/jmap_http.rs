@@ -286,10 +286,11 @@ fn tls_with_a_certificate_that_can_be_trusted() {
     let bench = Bench::with_tls(without_small_blobs(), Flaw::None);
     assert!(bench.server.url().starts_with("https:"));
     bench.import();
-    let to = Bench::with_tls(Options::default(), Flaw::None);
-    std::fs::copy(bench.archive(), to.archive()).expect("a copy");
-    judge(&to.command("export", &["--update"]).output().expect("the program starts"), 0);
-    assert_eq!(to.server.portrait("A1"), bench.server.portrait("A1"));
+    let to = Server::start_tls(Options::default(), &bench.authority.certificate(Flaw::None));
+    let mut export = command(&to, "export");
+    export.env("SSL_CERT_FILE", bench.authority.file(bench.dir.path())).arg(bench.archive());
+    judge(&export.output().expect("the program starts"), 0);
+    assert_eq!(to.portrait("A1"), bench.server.portrait("A1"));
     // Cut in the middle: TLS says nothing at its end then.
     let bench = Bench::with_tls(without_small_blobs(), Flaw::None);
     bench.server.fault(At::Endpoint(Endpoint::Download), When::Nth(4), Fault::CutInBody(50));

@@ -9,7 +9,7 @@ use common::jmap::{
     SUBMISSION, Server, WellKnown, When,
 };
 use common::jmap_account::{self, of_archive};
-use common::jmap_run::{command, judge, stored, without_small_blobs};
+use common::jmap_run::{at_cyrus, begin, command, judge, stored, without_small_blobs};
 use common::{Dice, message, vandelay};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -335,10 +335,9 @@ fn accounts_and_logins() {
     let bench = Bench::new(Options::default());
     bench.fill();
     let run = |password: &str, arguments: &[&str]| {
-        let mut command = vandelay();
-        command.env("VANDELAY_PASSWORD", password).args(["import", "jmap", "--allow-cleartext", "--dry-run", "--url"]);
-        command.arg(bench.server.url()).args(["--auth-basic", "alice"]).args(arguments).arg(bench.archive());
-        let output = command.output().expect("the program starts");
+        let mut command = begin("import", &bench.server.url());
+        command.env("VANDELAY_PASSWORD", password).args(["--dry-run", "--auth-basic", "alice"]).args(arguments);
+        let output = command.arg(bench.archive()).output().expect("the program starts");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     assert_eq!(run("secret", &["--account-name", "a1@EXAMPLE.org"]).0, Some(0));
@@ -360,18 +359,9 @@ fn tokens_are_renewed() {
     let count = bench.dir.path().join("count");
     std::fs::write(&count, "0").expect("a file");
     let script = format!("n=$(cat {0}); echo $((n+1)) > {0}; echo token-$n", count.display());
-    let mut command = vandelay();
-    command.args([
-        "import",
-        "jmap",
-        "--allow-cleartext",
-        "-vvv",
-        "--url",
-        &bench.server.url(),
-        "--token-command",
-        &script,
-    ]);
-    let output = command.args(["--account-id", "A1", &bench.archive(), "--auth-bearer"]).output().expect("it starts");
+    let mut command = begin("import", &bench.server.url());
+    command.args(["-vvv", "--token-command", &script, "--account-id", "A1", &bench.archive(), "--auth-bearer"]);
+    let output = command.output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(!said.contains("token-0"), "{said}");
@@ -497,21 +487,8 @@ fn cyrus() {
     let archive = dir.path().join("a.sqlite");
     // Cyrus 3.6 dies of VacationResponse/get where there is no Sieve script.
     let import_as = |objects: &[&str], code: i32| {
-        let mut command = vandelay();
-        let url = format!("http://127.0.0.1:{}", cyrus.http);
-        command.env("VANDELAY_PASSWORD", "x").args([
-            "import",
-            "jmap",
-            "--json",
-            "-vv",
-            "--allow-cleartext",
-            "--url",
-            &url,
-        ]);
-        command
-            .args(["--auth-basic", "alice@example.org", "--account-name", "alice@example.org"])
-            .args(objects)
-            .arg(&archive);
+        let mut command = at_cyrus(&cyrus, "import", "alice@example.org");
+        command.arg("-vv").args(objects).arg(&archive);
         judge(&command.output().expect("the program starts"), code)
     };
     let import = || import_as(&["--objects", "mailbox,email,identity"], 0);

@@ -55,6 +55,7 @@ pub fn fill(server: &Server) -> BTreeMap<&'static str, String> {
         json!({
             "@type": "Event", "uid": "e1", "title": "Tea", "start": "2026-01-02T10:00:00", "duration": "PT1H",
             "timeZone": "Europe/Zurich", "calendarIds": { &calendar: true }, "useDefaultAlerts": true, "isDraft": true,
+                "created": "2026-01-01T00:00:00Z",
             "recurrenceRules": [{ "@type": "RecurrenceRule", "frequency": "weekly" }],
             "recurrenceOverrides": { "2026-01-09T10:00:00": { "title": "Coffee" } },
         }),

@@ -1,18 +1,32 @@
 //! The program against the JMAP server of the tests.
 
+use super::cyrus::Cyrus;
 use super::jmap::{ALL, AccountOptions, BLOB, Options, Server};
 use serde_json::Value;
 use std::process::{Command, Output};
 
-/// `vandelay import jmap` or `vandelay export` with alice's account; the archive is still to be named.
-pub fn command(server: &Server, what: &str) -> Command {
+/// `vandelay import jmap` or `vandelay export` from or to a server; login, account and archive are still to be named.
+pub fn begin(what: &str, url: &str) -> Command {
     let mut command = super::vandelay();
-    command.env("VANDELAY_PASSWORD", "secret").arg(what);
+    command.arg(what);
     if what == "import" {
         command.arg("jmap");
     }
-    command.args(["--json", "--allow-cleartext", "--url"]).arg(server.url());
-    command.args(["--auth-basic", "alice", "--account-id", "A1"]);
+    command.args(["--json", "--allow-cleartext", "--url", url]);
+    command
+}
+
+/// The same with alice's account.
+pub fn command(server: &Server, what: &str) -> Command {
+    let mut command = begin(what, &server.url());
+    command.env("VANDELAY_PASSWORD", "secret").args(["--auth-basic", "alice", "--account-id", "A1"]);
+    command
+}
+
+/// The same with an account of Cyrus.
+pub fn at_cyrus(cyrus: &Cyrus, what: &str, user: &str) -> Command {
+    let mut command = begin(what, &format!("http://127.0.0.1:{}", cyrus.http));
+    command.env("VANDELAY_PASSWORD", "x").args(["--auth-basic", user, "--account-name", user]);
     command
 }
 
