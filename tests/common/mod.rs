@@ -56,18 +56,24 @@ pub fn json(arguments: &[&str]) -> serde_json::Value {
 }
 
 /// Runs a program, what it prints going to `out`; gives its exit code and the most memory that it held in bytes.
-#[expect(clippy::zombie_processes, reason = "wait4 waits for it, since it also tells the memory")]
 pub fn measured(command: &mut Command, out: &mut dyn std::io::Write) -> (Option<i32>, u64) {
     let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("it starts");
+    let status = format!("/proc/{}/status", child.id());
+    // What wait4(2) says would hold the memory of the test, too, from which the program is forked.
+    let watch = std::thread::spawn(move || {
+        let mut peak = 0;
+        while let Some(line) = std::fs::read_to_string(&status)
+            .ok()
+            .and_then(|text| text.lines().find_map(|line| line.strip_prefix("VmHWM:").map(str::to_owned)))
+        {
+            peak = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10;
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        peak
+    });
     std::io::copy(child.stdout.as_mut().expect("a pipe"), out).expect("its output");
-    let mut status = 0;
-    // SAFETY: wait4 on a child of ours, with memory of ours for what it fills in.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        assert_eq!(libc::wait4(child.id() as i32, &mut status, 0, &mut usage), child.id() as i32);
-        usage
-    };
-    (libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)), usage.ru_maxrss as u64 * 1_024)
+    let code = child.wait().expect("it ends").code();
+    (code, watch.join().expect("a thread"))
 }
 
 /// Says that a test cannot run here. With VANDELAY_NO_SKIP set, as in CI, that is a failure.
