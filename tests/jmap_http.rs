@@ -190,8 +190,9 @@ fn redirects_without_end_and_of_method_calls_are_told() {
 }
 
 #[test]
-fn an_upload_or_a_call_of_an_export_that_is_redirected_writes_nothing_twice() {
-    let bench = Bench::new(Options::default());
+fn calls_and_uploads_of_an_export_do_not_go_where_they_are_led() {
+    let bench = Bench::new(without_small_blobs());
+    let other = Server::start(Options::default());
     let maildir = bench.dir.path().join("Maildir");
     for number in 100..120 {
         deliver(&maildir, &format!("1600000000.M{number}:2,S"), &message(number));
@@ -204,15 +205,17 @@ fn an_upload_or_a_call_of_an_export_that_is_redirected_writes_nothing_twice() {
         bench.archive().to_str().expect("UTF-8"),
     ]);
     let before = bench.server.portrait("A1");
-    for (endpoint, status) in [(Endpoint::Api, 302), (Endpoint::Api, 307), (Endpoint::Session, 302)] {
-        let fault = Fault::RedirectTo(status, as_other_host(&bench.server));
-        bench.server.fault(At::Endpoint(endpoint), When::Always, fault);
+    for (endpoint, status) in
+        [(Endpoint::Session, 302), (Endpoint::Api, 302), (Endpoint::Api, 307), (Endpoint::Upload, 307)]
+    {
+        bench.server.fault(At::Endpoint(endpoint), When::Always, Fault::RedirectTo(status, as_other_host(&other)));
         let output = bench.command("export", &["--max-retries", "0"]).output().expect("the program starts");
         let (_, said) = judge(&output, 2);
         assert!(said.contains("it redirects ") || said.contains("refers to another one"), "{said}");
         assert_eq!(bench.server.portrait("A1"), before);
         bench.server.reset_faults();
     }
+    assert!(other.seen().is_empty(), "{:?}", other.seen());
     judge(&bench.command("export", &[]).output().expect("the program starts"), 0);
     assert_eq!(bench.server.objects("A1", "Email").len(), 31 + 20);
 }
