@@ -606,20 +606,10 @@ fn readers_work_on_read_only_media_and_leave_no_trace() {
 // --- A12 --------------------------------------------------------------------------------------------------------------
 
 /// Runs the program and gives its exit code, the most memory it held in bytes, and the digest of what it printed.
-#[expect(clippy::zombie_processes, reason = "wait4 waits for it, since it also tells the memory")]
 fn measured(arguments: &[&str]) -> (Option<i32>, u64, String) {
-    let mut child = vandelay().args(arguments).stdout(Stdio::piped()).spawn().expect("it starts");
     let mut hasher = blake3::Hasher::new();
-    std::io::copy(child.stdout.as_mut().expect("a pipe"), &mut hasher).expect("its output");
-    let mut status = 0;
-    // SAFETY: wait4 on a child of ours, with memory of ours for what it fills in.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        assert_eq!(libc::wait4(child.id() as i32, &mut status, 0, &mut usage), child.id() as i32);
-        usage
-    };
-    let code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
-    (code, usage.ru_maxrss as u64 * 1_024, hasher.finalize().to_hex().to_string())
+    let (code, peak) = common::measured(vandelay().args(arguments), &mut hasher);
+    (code, peak, hasher.finalize().to_hex().to_string())
 }
 
 /// Imports a message of this size from a Maildir and from an mbox, in bounded memory, and reads it back.

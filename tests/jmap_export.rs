@@ -3,7 +3,9 @@
 mod common;
 
 use common::jmap::{At, BLOB, FILENODE, Fault, Limits, MAIL, Options, Server, When};
-use common::{deliver, message, vandelay};
+use common::jmap_run::{at_cyrus, begin, command};
+use common::terminal::Terminal;
+use common::{deliver, jmap_account, jmap_run, message, vandelay};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -96,24 +98,9 @@ impl Bench {
     }
 }
 
-fn command(server: &Server, what: &str) -> Command {
-    let mut command = vandelay();
-    command.env("VANDELAY_PASSWORD", "secret").arg(what);
-    if what == "import" {
-        command.arg("jmap");
-    }
-    command.args(["--json", "--allow-cleartext", "--url"]).arg(server.url());
-    command.args(["--auth-basic", "alice", "--account-id", "A1"]);
-    command
-}
-
+/// The same for an export, whose report has to add up.
 fn judge(output: Output, code: i32) -> (Value, String) {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert!(!said.contains("YWxpY2U6"), "{said}");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let summary = lines.rev().find(|line| line["message_type"] == "summary").unwrap_or_default();
+    let (summary, said) = jmap_run::judge(&output, code);
     for (kind, account) in summary["types"].as_object().into_iter().flatten() {
         let sum = |name: &str| match &account[name] {
             Value::Object(reasons) => reasons.values().filter_map(Value::as_u64).sum(),
@@ -125,95 +112,23 @@ fn judge(output: Output, code: i32) -> (Value, String) {
     (summary, said)
 }
 
-/// Something of each type.
+/// Something of each type, and what is harder to bring over than to import.
 fn fill(server: &Server) {
-    let seed = |kind: &str, object: Value| server.seed("A1", kind, object);
-    let inbox = seed("Mailbox", json!({ "name": "INBOX", "role": "inbox", "sortOrder": 3 }));
-    let work = seed("Mailbox", json!({ "name": "Work", "isSubscribed": false }));
-    let deep = seed("Mailbox", json!({ "name": "Ü/1", "parentId": work }));
-    seed("Mailbox", json!({ "name": "Gesendet", "role": "sent" }));
-    let book =
-        seed("AddressBook", json!({ "name": "People", "isDefault": true, "sortOrder": 2, "description": "all" }));
-    let other = seed("AddressBook", json!({ "name": "Old" }));
-    let photo = server.seed_blob("A1", b"\x89PNG\r\n\x1a\nphoto");
-    seed(
-        "ContactCard",
-        json!({
-            "@type": "Card", "version": "1.0", "uid": "urn:uuid:1", "name": { "full": "Ada" },
-            "addressBookIds": { &book: true, &other: true },
-            "media": { "p": { "@type": "Media", "kind": "photo", "blobId": photo, "mediaType": "image/png" } },
-        }),
-    );
-    seed(
-        "ContactCard",
-        json!({ "@type": "Card", "version": "1.0", "uid": "urn:uuid:2", "name": { "full": "Bob" }, "addressBookIds": { &book: true } }),
-    );
-    let calendar = seed(
-        "Calendar",
-        json!({
-            "name": "Work", "color": "#ff0000", "description": "d", "isDefault": true, "isVisible": false, "sortOrder": 4,
-            "includeInAvailability": "attending", "timeZone": "Europe/Zurich", "isSubscribed": true,
-            "defaultAlertsWithTime": { "a": { "@type": "Alert", "trigger": { "@type": "OffsetTrigger", "offset": "-PT5M" } } },
-        }),
-    );
+    let ids = jmap_account::fill(server);
+    server.seed("A1", "Mailbox", json!({ "name": "Gesendet", "role": "sent" }));
     let agenda = server.seed_blob("A1", b"the agenda");
-    seed(
-        "CalendarEvent",
-        json!({
-            "@type": "Event", "uid": "e1", "title": "Tea", "start": "2026-01-02T10:00:00", "duration": "PT1H",
-            "timeZone": "Europe/Zurich", "calendarIds": { &calendar: true }, "useDefaultAlerts": true, "isDraft": true,
-            "created": "2026-01-01T00:00:00Z",
-            "recurrenceRules": [{ "@type": "RecurrenceRule", "frequency": "weekly" }],
-            "recurrenceOverrides": { "2026-01-09T10:00:00": { "title": "Coffee" } },
-            "links": { "l": { "@type": "Link", "blobId": agenda, "contentType": "text/plain", "title": "agenda" } },
-        }),
-    );
-    seed(
-        "Identity",
-        json!({
-            "name": "Alice", "email": "alice@example.org", "textSignature": "-- \nA", "htmlSignature": "<b>A</b>",
-            "replyTo": [{ "name": null, "email": "r@example.org" }],
-        }),
-    );
-    seed(
-        "ParticipantIdentity",
-        json!({ "name": "Alice", "calendarAddress": "mailto:alice@example.org", "isDefault": true }),
-    );
-    seed(
-        "VacationResponse",
-        json!({ "id": "singleton", "isEnabled": true, "fromDate": "2026-01-01T00:00:00Z", "subject": "Away", "textBody": "Later" }),
-    );
-    for number in 0..30_u32 {
-        let mailboxes: Vec<&str> = match number % 3 {
-            0 => vec![&inbox],
-            1 => vec![&inbox, &deep],
-            _ => vec![&work],
-        };
-        let keywords: &[&str] = if number % 2 == 0 { &["$seen", "work"] } else { &[] };
-        let at = format!("2026-02-{:02}T08:00:00Z", number % 28 + 1);
-        server.seed_email("A1", &message(number), &mailboxes, keywords, &at);
-    }
-    let large = vec![b'x'; 5 << 20];
-    let large = [b"Message-ID: <large@x>\r\n\r\n", &large[..]].concat();
-    server.seed_email("A1", &large, &[&inbox], &[], "2026-03-01T00:00:00Z");
+    server.change("A1", "CalendarEvent", &ids["event"], |event| {
+        event["links"] =
+            json!({ "l": { "@type": "Link", "blobId": agenda, "contentType": "text/plain", "title": "agenda" } });
+    });
     let odd: [&[u8]; 3] = [
         b"From: x@y\r\n\r\nno id\r\n",
         b"Message-ID: odd@x\r\nSubject: \xff\r\n\r\n\0binary\xfe",
         b"Message-ID: <A@b>\r\nMessage-ID: <b@B>\r\n\r\ntwo",
     ];
     for bytes in odd {
-        server.seed_email("A1", bytes, &[&inbox], &["$flagged"], "2026-03-02T00:00:00Z");
+        server.seed_email("A1", bytes, &[&ids["inbox"]], &["$flagged"], "2026-03-02T00:00:00Z");
     }
-    server.seed_script("A1", "main", b"keep;\r\n", true);
-    server.seed_script("A1", "old", b"discard;\r\n", false);
-    let folder = server.seed_file("A1", None, "Documents", None);
-    let inner = server.seed_file("A1", Some(&folder), "Inner", None);
-    server.seed_file("A1", Some(&inner), "a.txt", Some(b"text"));
-    server.seed_file("A1", Some(&folder), "empty", Some(b""));
-    seed(
-        "FileNode",
-        json!({ "name": "link", "nodeType": "symlink", "target": ["Documents", "a"], "parentId": null, "modified": "2026-01-01T00:00:00Z" }),
-    );
 }
 
 #[test]
@@ -534,6 +449,68 @@ fn prune_removes_what_the_archive_does_not_hold_and_nothing_else() {
     bench.export_again(&["--prune", "--yes"]);
 }
 
+/// Nothing is removed unless somebody at a terminal, who has seen the plan, says so.
+#[test]
+fn prune_asks_at_a_terminal() {
+    let bench = Bench::new(Options::default());
+    for number in 0..3 {
+        bench.deliver("", number, "S");
+    }
+    bench.import_maildir();
+    bench.export(&[]);
+    let foreign = bench.to.seed("A1", "Mailbox", json!({ "name": "Foreign" }));
+    for number in 0..2 {
+        bench.to.seed_email("A1", &message(900 + number), &[&foreign], &[], "2026-01-01T00:00:00Z");
+    }
+    let full = bench.portrait();
+    let question = "Remove 3 objects from the account? [y/N] ";
+    let ask = |extra: &[&str], answer: &str| {
+        let mut command = vandelay();
+        command.env("VANDELAY_PASSWORD", "secret").args(["export", "--allow-cleartext", "--account-id", "A1", "--url"]);
+        command.arg(bench.to.url()).args(["--auth-basic", "alice", "--prune"]).args(extra).arg(bench.archive());
+        let mut terminal = Terminal::start(command);
+        terminal.wait_for(question);
+        // Whoever reads takes his time, and meanwhile the question stays where it is.
+        std::thread::sleep(Duration::from_millis(600));
+        let shown = terminal.shown();
+        assert!(shown.ends_with(question), "{shown:?}");
+        assert!(
+            extra.contains(&"--quiet") || (shown.contains("<900@example.org>") && shown.contains("Foreign")),
+            "{shown}"
+        );
+        assert_eq!(bench.portrait(), full, "before the answer");
+        terminal.types(answer);
+        terminal.end()
+    };
+    for answer in ["\n", "n\n", "no\n", "yesterday\n", "y y\n", "j\n", "\x04"] {
+        let (code, shown) = ask(&[], answer);
+        assert!(code == Some(6) && shown.contains("nothing was changed"), "{answer:?} {code:?}: {shown}");
+        assert_eq!(bench.portrait(), full, "{answer:?}");
+    }
+    assert_eq!(ask(&["--quiet"], "no\n").0, Some(6));
+    // Without a terminal nobody is asked, not even who would answer.
+    let mut child =
+        bench.command(&["--prune"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let typed = std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), b"yes\n");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(typed.is_ok() && output.status.code() == Some(6) && said.contains("--yes"), "{said}");
+    assert_eq!(bench.portrait(), full);
+    for answer in ["y\n", "yes\n", " YES \n"] {
+        let (code, shown) = ask(&[], answer);
+        assert_eq!((code, bench.count("Email"), bench.count("Mailbox")), (Some(0), 3, 1), "{answer:?}: {shown}");
+        let foreign = bench.to.seed("A1", "Mailbox", json!({ "name": "Foreign" }));
+        for number in 0..2 {
+            bench.to.seed_email("A1", &message(900 + number), &[&foreign], &[], "2026-01-01T00:00:00Z");
+        }
+    }
+    // Who said so before is not asked.
+    let mut command = bench.command(&["--prune", "--yes"]);
+    command.stdin(Stdio::null());
+    let (code, shown) = Terminal::start(command).end();
+    assert!(code == Some(0) && !shown.contains("[y/N]") && bench.count("Email") == 3, "{shown}");
+}
+
 #[test]
 fn nothing_is_removed_for_an_archive_that_is_partial_or_damaged() {
     let bench = Bench::new(Options::default());
@@ -810,21 +787,11 @@ fn a_token_that_expires_is_renewed() {
     bench.import_maildir();
     let counter = bench.dir.path().join("counter");
     let script = format!("n=$(cat {0} 2>/dev/null || echo 0); echo $((n+1)) > {0}; echo token-$n", counter.display());
-    let output = vandelay()
-        .args(["export", "--json", "--allow-cleartext", "--account-id", "A1", "--token-command", &script, "--url"])
-        .args([&bench.to.url(), "--auth-bearer"])
-        .arg("--dry-run")
-        .arg(bench.archive())
-        .output()
-        .expect("the program starts");
-    judge(output, 0);
-    let output = vandelay()
-        .args(["export", "--json", "--allow-cleartext", "--account-id", "A1", "--token-command", &script, "--url"])
-        .args([&bench.to.url(), "--auth-bearer", "--quiet"])
-        .arg(bench.archive())
-        .output()
-        .expect("the program starts");
-    judge(output, 0);
+    for extra in ["--dry-run", "--quiet"] {
+        let mut command = begin("export", &bench.to.url());
+        command.args(["--account-id", "A1", "--token-command", &script, "--auth-bearer", extra]).arg(bench.archive());
+        judge(command.output().expect("the program starts"), 0);
+    }
     assert_eq!(bench.count("Email"), 20);
     bench.assert_no_duplicates();
 }
@@ -868,14 +835,14 @@ fn cyrus() {
     let large = [&message(1_000)[..], &b"0123456789abcdef\r\n".repeat(100_000)].concat();
     deliver(&bench.maildir(), "1600000000.large:2,S", &large);
     bench.import_maildir();
-    let url = format!("http://127.0.0.1:{}", cyrus.http);
     let user = "alice@example.org";
     drop(common::imap::Imap::login(cyrus.imap, user, "x"));
     let export = |extra: &[&str], archive: &Path| {
-        let mut command = vandelay();
-        command.env("VANDELAY_PASSWORD", "x").args(["export", "--json", "--allow-cleartext", "--url", &url]);
-        command.args(["--auth-basic", user, "--account-name", user, "--objects", "mailbox,email"]).args(extra);
-        judge(command.arg(archive).output().expect("the program starts"), 0)
+        let mut command = at_cyrus(&cyrus, "export", user);
+        judge(
+            command.args(["--objects", "mailbox,email"]).args(extra).arg(archive).output().expect("the program starts"),
+            0,
+        )
     };
     let (summary, said) = export(&[], &bench.archive());
     assert_eq!(summary["types"]["email"]["created"], 301, "{summary} {said} {}", cyrus.log());
@@ -887,10 +854,8 @@ fn cyrus() {
     );
     // Back into another archive: the same messages with the same flags, folders and dates.
     let again = bench.dir.path().join("b.sqlite");
-    let mut command = vandelay();
-    command.env("VANDELAY_PASSWORD", "x").args(["import", "jmap", "--allow-cleartext", "--url", &url]);
-    command.args(["--objects", "mailbox,email"]);
-    let output = command.args(["--auth-basic", user, "--account-name", user]).arg(&again).output().expect("it starts");
+    let mut command = at_cyrus(&cyrus, "import", user);
+    let output = command.args(["--objects", "mailbox,email"]).arg(&again).output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let messages = |archive: &Path| {
         let conn = rusqlite::Connection::open(archive).expect("an archive");
@@ -935,11 +900,11 @@ fn messages_with_bare_newlines_go_to_cyrus() {
     let user = "alice@example.org";
     drop(common::imap::Imap::login(cyrus.imap, user, "x"));
     let export = || {
-        let mut command = vandelay();
-        command.env("VANDELAY_PASSWORD", "x").args(["export", "--json", "--allow-cleartext", "--url"]);
-        command.arg(format!("http://127.0.0.1:{}", cyrus.http));
-        command.args(["--auth-basic", user, "--account-name", user, "--objects", "mailbox,email"]);
-        judge(command.arg(bench.archive()).output().expect("the program starts"), 0)
+        let mut command = at_cyrus(&cyrus, "export", user);
+        judge(
+            command.args(["--objects", "mailbox,email"]).arg(bench.archive()).output().expect("the program starts"),
+            0,
+        )
     };
     let (summary, said) = export();
     assert_eq!(summary["types"]["email"]["created"], 12, "{summary} {said}");

@@ -18,54 +18,8 @@ UNPACKED = REPO / "target" / "servers" / "cyrus"
 PARTS = ("config", "config/db", "spool", "sieve", "run", "db", "servers")
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# As in tests/common/cyrus.rs. No TLS: what it costs is the same for every tool.
-SETTINGS = """configdirectory: {at}/config
-partition-default: {at}/spool
-defaultpartition: default
-sievedir: {at}/sieve
-cyrus_user: nobody
-cyrus_group: nogroup
-admins: admin
-sasl_pwcheck_method: alwaystrue
-sasl_mech_list: PLAIN LOGIN
-allowplaintext: yes
-virtdomains: userid
-defaultdomain: example.org
-unixhierarchysep: yes
-altnamespace: yes
-conversations: yes
-httpmodules: caldav carddav jmap webdav
-jmap_nonstandard_extensions: yes
-autocreate_post: yes
-autocreate_quota: 0
-autocreate_inbox_folders: Sent|Drafts|Trash|Archive|Junk
-xlist-sent: Sent
-xlist-drafts: Drafts
-xlist-trash: Trash
-xlist-archive: Archive
-xlist-junk: Junk
-idlesocket: {at}/run/idle
-lmtpsocket: {at}/run/lmtp
-notifysocket: {at}/run/notify
-proc_path: {at}/run/proc
-mboxname_lockpath: {at}/run/lock
-duplicate_db_path: {at}/db/deliver.db
-statuscache_db_path: {at}/db/statuscache.db
-tls_sessions_db_path: {at}/db/tls_sessions.db
-"""
-
-# Without ctl_cyrusdb there is no stamp of the last recovery (config/db/skipstamp), and every upload recovers anew: six
-# times slower with 1,000 messages, and worse with more.
-SERVICES = """START {{
-  recover cmd="{bin}/ctl_cyrusdb -C {at}/imapd.conf -r"
-}}
-SERVICES {{
-  imap cmd="{bin}/imapd -C {at}/imapd.conf" listen="127.0.0.1:{imap}" prefork=0
-  http cmd="{bin}/httpd -C {at}/imapd.conf" listen="127.0.0.1:{http}" prefork=0
-}}
-EVENTS {{
-}}
-"""
+# The same for tests/common/cyrus.rs. No TLS: what it costs is the same for every tool.
+TEMPLATES = REPO / "tests" / "common" / "cyrus"
 
 
 class Cyrus:
@@ -73,7 +27,7 @@ class Cyrus:
 
     def __init__(self, at):
         self.at = at
-        self.imap, self.http = free_port(), free_port()
+        self.imap, self.http, sieve = free_port(), free_port(), free_port()
         self.process = None
         at.mkdir()
         for part in PARTS:
@@ -81,8 +35,12 @@ class Cyrus:
         # Its user may not be allowed into the folders above the unpacked program.
         run(["cp", "-a", UNPACKED / "usr", at / "servers"])
         self.bin = at / "servers" / "usr" / "lib" / "cyrus" / "bin"
-        (at / "imapd.conf").write_text(SETTINGS.format(at=at))
-        (at / "cyrus.conf").write_text(SERVICES.format(at=at, bin=self.bin, imap=self.imap, http=self.http))
+        values = {"at": at, "bin": self.bin, "imap": self.imap, "http": self.http, "sieve": sieve}
+        for name in ("imapd.conf", "cyrus.conf"):
+            text = (TEMPLATES / name).read_text()
+            for key, value in values.items():
+                text = text.replace("{" + key + "}", str(value))
+            (at / name).write_text(text)
         at.chmod(0o755)
         run(["chown", "-R", "nobody:nogroup", at])
         let_through(at)

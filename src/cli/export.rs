@@ -100,7 +100,7 @@ impl Export {
         let settings = self.network.jmap(&self.auth, self.allow_other_origin, std::env::temp_dir(), ui)?;
         let mut target = Jmap::open(settings, Some(&self.which.which()))?;
         let progress = ui.progress(interrupt_flag());
-        let mut agree = |plan: &Plan| self.agree(plan, ui);
+        let mut agree = |plan: &Plan| progress.aside(|| self.agree(plan, ui));
         let done = export::export(&mut target, &reader, moment, &options, &progress, &mut agree);
         progress.done();
         let mut done = done?;

@@ -173,6 +173,11 @@ impl Bar {
     pub fn done(&self) {
         self.bar.finish_and_clear();
     }
+
+    /// Takes the display away for as long as something else is on the screen: it would draw over a question.
+    pub fn aside<T>(&self, other: impl FnOnce() -> T) -> T {
+        self.bar.suspend(other)
+    }
 }
 
 impl Progress for Bar {

@@ -7,6 +7,9 @@ use std::process::Command;
 
 use super::servers::{Daemon, free_port};
 
+const SETTINGS: &str = include_str!("cyrus/imapd.conf");
+const SERVICES: &str = include_str!("cyrus/cyrus.conf");
+
 /// A running Cyrus. Every user of `example.org` exists, with any password; the first login makes the mailboxes.
 pub struct Cyrus {
     // Before the directory: it has to end first.
@@ -41,71 +44,26 @@ impl Cyrus {
         }
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path();
-        for part in ["config", "spool", "sieve", "run", "db", "servers"] {
+        for part in ["config", "config/db", "spool", "sieve", "run", "db", "servers"] {
             fs::create_dir(path.join(part)).expect("a directory");
         }
         // Its user may not be allowed into the folders above the unpacked program.
         let copied = Command::new("cp").arg("-a").arg(program.join("usr")).arg(path.join("servers")).status();
         assert!(copied.expect("cp runs").success(), "Cyrus can be copied");
         let [imap, sieve, http] = std::array::from_fn(|_| free_port());
-        let at = path.display();
+        let at = path.display().to_string();
         let bin = format!("{at}/servers/usr/lib/cyrus/bin");
-        fs::write(
-            path.join("imapd.conf"),
-            format!(
-                "configdirectory: {at}/config
-partition-default: {at}/spool
-defaultpartition: default
-sievedir: {at}/sieve
-cyrus_user: nobody
-cyrus_group: nogroup
-admins: admin
-sasl_pwcheck_method: alwaystrue
-sasl_mech_list: PLAIN LOGIN
-allowplaintext: yes
-virtdomains: userid
-defaultdomain: example.org
-unixhierarchysep: yes
-altnamespace: yes
-conversations: yes
-httpmodules: caldav carddav jmap webdav
-jmap_nonstandard_extensions: yes
-autocreate_post: yes
-autocreate_quota: 0
-autocreate_inbox_folders: Sent|Drafts|Trash|Archive|Junk
-xlist-sent: Sent
-xlist-drafts: Drafts
-xlist-trash: Trash
-xlist-archive: Archive
-xlist-junk: Junk
-idlesocket: {at}/run/idle
-lmtpsocket: {at}/run/lmtp
-notifysocket: {at}/run/notify
-proc_path: {at}/run/proc
-mboxname_lockpath: {at}/run/lock
-duplicate_db_path: {at}/db/deliver.db
-statuscache_db_path: {at}/db/statuscache.db
-tls_sessions_db_path: {at}/db/tls_sessions.db
-"
-            ),
-        )
-        .expect("a configuration");
-        fs::write(
-            path.join("cyrus.conf"),
-            format!(
-                "START {{
-}}
-SERVICES {{
-  imap cmd=\"{bin}/imapd -C {at}/imapd.conf\" listen=\"127.0.0.1:{imap}\" prefork=0
-  http cmd=\"{bin}/httpd -C {at}/imapd.conf\" listen=\"127.0.0.1:{http}\" prefork=0
-  sieve cmd=\"{bin}/timsieved -C {at}/imapd.conf\" listen=\"127.0.0.1:{sieve}\" prefork=0
-}}
-EVENTS {{
-}}
-"
-            ),
-        )
-        .expect("a configuration");
+        let values = [
+            ("{at}", at.clone()),
+            ("{bin}", bin.clone()),
+            ("{imap}", imap.to_string()),
+            ("{http}", http.to_string()),
+            ("{sieve}", sieve.to_string()),
+        ];
+        for (name, text) in [("imapd.conf", SETTINGS), ("cyrus.conf", SERVICES)] {
+            let filled = values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+            fs::write(path.join(name), filled).expect("a configuration");
+        }
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
         let given = Command::new("chown").args(["-R", "nobody:nogroup"]).arg(path).status().expect("chown runs");
         assert!(given.success(), "everything that it writes belongs to it");

@@ -1,7 +1,6 @@
 //! A scripted peer for what no real server does: it says and does, step by step, what a test tells it.
 
 use super::servers::Certificate;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -49,15 +48,7 @@ impl Fake {
     pub fn start(scripts: Vec<Vec<Step>>, certificate: &Certificate) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let key = PrivateKeyDer::try_from(certificate.key.serialize_der()).expect("a key");
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![CertificateDer::from(certificate.der.clone())], key)
-            .expect("a configuration");
-        let config = Arc::new(config);
+        let config = certificate.server_config();
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let all = Arc::clone(&seen);
         std::thread::spawn(move || {

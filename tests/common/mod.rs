@@ -9,9 +9,12 @@ pub mod fake;
 pub mod fake_imap;
 pub mod imap;
 pub mod jmap;
+pub mod jmap_account;
+pub mod jmap_run;
 pub mod mailboxes;
 pub mod relay;
 pub mod servers;
+pub mod terminal;
 pub mod v1;
 
 use std::collections::BTreeMap;
@@ -50,6 +53,27 @@ pub fn fails(arguments: &[&str], code: i32) -> String {
 pub fn json(arguments: &[&str]) -> serde_json::Value {
     let text = ok(arguments);
     serde_json::from_str(text.lines().last().expect("a line")).expect("JSON")
+}
+
+/// Runs a program, what it prints going to `out`; gives its exit code and the most memory that it held in bytes.
+pub fn measured(command: &mut Command, out: &mut dyn std::io::Write) -> (Option<i32>, u64) {
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("it starts");
+    let status = format!("/proc/{}/status", child.id());
+    // What wait4(2) says would hold the memory of the test, too, from which the program is forked.
+    let watch = std::thread::spawn(move || {
+        let mut peak = 0;
+        while let Some(line) = std::fs::read_to_string(&status)
+            .ok()
+            .and_then(|text| text.lines().find_map(|line| line.strip_prefix("VmHWM:").map(str::to_owned)))
+        {
+            peak = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10;
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        peak
+    });
+    std::io::copy(child.stdout.as_mut().expect("a pipe"), out).expect("its output");
+    let code = child.wait().expect("it ends").code();
+    (code, watch.join().expect("a thread"))
 }
 
 /// Says that a test cannot run here. With VANDELAY_NO_SKIP set, as in CI, that is a failure.

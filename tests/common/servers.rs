@@ -7,6 +7,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A port on which nobody listens just now.
@@ -80,6 +81,19 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// TLS of a server that has it.
+    pub fn server_config(&self) -> Arc<rustls::ServerConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(self.key.serialize_der()).expect("a key");
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![self.der.clone().into()], key)
+            .expect("a configuration");
+        Arc::new(config)
+    }
+
     /// SHA-256 of the certificate, as `--pin-sha256` takes it.
     pub fn pin(&self) -> String {
         hex(ring::digest::digest(&ring::digest::SHA256, &self.der).as_ref())

@@ -376,7 +376,9 @@ async fn session_at(http: &Http, place: &Url) -> Result<Session> {
     };
     http.ask(&ask, async |mut response: Response, url: Url| {
         let body = http.body(&mut response, &url, SESSION_MAX).await?;
-        let body = body.ok_or_else(|| Error::too_large("the session", SESSION_MAX))?;
+        let body = body.ok_or_else(|| {
+            Error::protocol(format!("{} has more than {} MiB, too many for a session", shown(&url), SESSION_MAX >> 20))
+        })?;
         match serde_json::from_slice::<Value>(&body) {
             Ok(value) if Session::is_one(&value) => Session::read(url, value),
             _ => Err(Error::protocol(format!("{} is no session resource", shown(&url)))),

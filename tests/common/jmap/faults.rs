@@ -52,9 +52,9 @@ pub enum Fault {
     Slow(Duration),
     /// Answers in pieces of so many bytes with pauses between.
     Drip(usize, Duration),
-    /// Half of the body, with a Content-Length that fits.
+    /// Half of the body, as it is sent, with a Content-Length that fits.
     Truncated,
-    /// So many bytes of JSON whitespace (a download: of zeros) behind the body.
+    /// So many bytes of JSON whitespace (a download: of zeros) behind the body; a bomb where it is compressed.
     Huge(usize),
     /// The first byte of the body is another one: bits that rot.
     Garbled,
@@ -62,6 +62,8 @@ pub enum Fault {
     WrongLength(i64),
     /// A redirect to the same resource under another URL of this origin, or of the other one.
     Redirect(u16, Place),
+    /// A redirect to the same resource of this origin, e.g. `https://localhost:8443`.
+    RedirectTo(u16, String),
     /// 401, as if the credentials were wrong.
     Unauthorized,
     /// Answers with this status, type and body instead, and nothing is done: a proxy, a login page.

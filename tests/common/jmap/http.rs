@@ -28,6 +28,12 @@ impl Head {
         if self.is_1_1 { token != "close" } else { token == "keep-alive" }
     }
 
+    /// True if the client takes compressed answers.
+    pub fn takes_gzip(&self) -> bool {
+        let mut codings = self.field("Accept-Encoding").unwrap_or_default().split(',');
+        codings.any(|coding| matches!(coding.trim(), "gzip" | "gzip;q=1" | "*"))
+    }
+
     /// What no client may send.
     pub fn violations(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -159,6 +165,14 @@ impl Response {
         self.fields.retain(|(known, _)| *known != name);
         self.fields.push((name, value.into()));
         self
+    }
+
+    /// The same, compressed.
+    pub fn gzipped(self) -> Response {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&self.body).expect("memory takes it");
+        let body = encoder.finish().expect("memory takes it");
+        Response { body, ..self }.with("Content-Encoding", "gzip").with("Vary", "Accept-Encoding")
     }
 
     fn status_line(&self) -> String {

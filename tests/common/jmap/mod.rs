@@ -112,15 +112,7 @@ impl Server {
 
     /// The same with TLS: its URLs begin with `https://localhost`.
     pub fn start_tls(options: Options, certificate: &Certificate) -> Server {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.key.serialize_der()).expect("a key");
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der.clone().into()], key)
-            .expect("a configuration");
-        Server::start_with(options, Some(Arc::new(config)))
+        Server::start_with(options, Some(certificate.server_config()))
     }
 
     fn start_with(options: Options, tls: Option<Arc<rustls::ServerConfig>>) -> Server {

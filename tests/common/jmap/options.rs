@@ -24,6 +24,8 @@ pub enum Auth {
     Basic { user: String, password: String },
     /// `Authorization: Bearer`, RFC 6750. Each token is good for so many requests (`None`: for ever) and then never again.
     Bearer { tokens: Vec<String>, requests_each: Option<u64> },
+    /// Anybody, as where URLs are secrets themselves.
+    Open,
 }
 
 /// Where an URL of the session points to. RFC 8620 section 2 says "URL", which RFC 3986 lets be a relative reference.
@@ -145,6 +147,8 @@ pub struct Options {
     pub chunked: bool,
     /// Closes the connection after each answer.
     pub closes: bool,
+    /// Compresses answers for clients that take it (RFC 9110 section 8.4.1.3).
+    pub gzips: bool,
     /// A /query gives at most so many ids at once (RFC 8620 section 5.5, `limit`).
     pub max_query_limit: Option<usize>,
     /// A /changes gives at most so many ids at once.
@@ -196,6 +200,7 @@ impl Default for Options {
             well_known: WellKnown::Serves,
             chunked: false,
             closes: false,
+            gzips: false,
             max_query_limit: None,
             max_changes: None,
             refuses_all: false,

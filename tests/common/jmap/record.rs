@@ -43,6 +43,8 @@ pub struct Counters {
     pub bytes_in: u64,
     /// Bodies of answers.
     pub bytes_out: u64,
+    /// Answers that were compressed.
+    pub gzipped: u64,
     /// The most requests at once.
     pub most: BTreeMap<Endpoint, usize>,
     /// The most objects in one /get, and in one /set or import.

@@ -42,10 +42,9 @@ fn endpoint(head: &Head) -> Endpoint {
     }
 }
 
-/// The path without the query and without what a redirect put in front.
+/// The path without the query and without what redirects put in front.
 fn path(target: &str) -> &str {
-    let path = target.split('?').next().unwrap_or_default();
-    path.strip_prefix("/moved").unwrap_or(path)
+    target.split('?').next().unwrap_or_default().trim_start_matches("/moved")
 }
 
 /// One request and its answer.
@@ -118,6 +117,9 @@ impl Exchange<'_> {
             })),
             Fault::Unauthorized => Some(Some(self.unauthorized())),
             Fault::Redirect(status, place) => Some(Some(self.redirect(*status, *place))),
+            Fault::RedirectTo(status, origin) => {
+                Some(Some(redirect_to(*status, format!("{origin}{}", self.head.target))))
+            }
             Fault::CutBefore => Some(None),
             _ => None,
         });
@@ -181,7 +183,7 @@ impl Exchange<'_> {
     fn unauthorized(&self) -> Response {
         let scheme = match self.shared.options.auth {
             Auth::Basic { .. } => "Basic realm=\"a test\"",
-            Auth::Bearer { .. } => "Bearer",
+            Auth::Bearer { .. } | Auth::Open => "Bearer",
         };
         Response::problem(401, "", "who are you?").with("WWW-Authenticate", scheme)
     }
@@ -194,7 +196,7 @@ impl Exchange<'_> {
             Place::Relative => format!("/moved{target}"),
             Place::Elsewhere => self.shared.url(other, target),
         };
-        Response { status, fields: vec![("Location", url)], body: Vec::new() }
+        redirect_to(status, url)
     }
 
     fn do_it(
@@ -221,7 +223,10 @@ impl Exchange<'_> {
             (Endpoint::Upload, _) => self.upload(body, length),
             (Endpoint::Download, _) => self.download(),
             (Endpoint::Unknown, _) => {
-                self.shared.state().record.blame(format!("there is no {}", self.head.target));
+                // Where a session may be that is nowhere else.
+                if path(&self.head.target) != "/" {
+                    self.shared.state().record.blame(format!("there is no {}", self.head.target));
+                }
                 Response::problem(404, "", "there is no such resource")
             }
         }
@@ -250,12 +255,12 @@ impl Exchange<'_> {
             };
             if let Some(port) = port {
                 let url = self.shared.url(port, "/session");
-                return Response { status: 302, fields: vec![("Location", url)], body: Vec::new() };
+                return redirect_to(302, url);
             }
         }
         let username = match &options.auth {
             Auth::Basic { user, .. } => user.as_str(),
-            Auth::Bearer { .. } => "alice",
+            Auth::Bearer { .. } | Auth::Open => "alice",
         };
         let state = self.shared.state();
         let mut options = options.clone();
@@ -336,12 +341,18 @@ impl Exchange<'_> {
         let mut goes_on = self.head.keeps_alive() && !options.closes;
         let (mut off_by, mut pace, mut most) = (0, None, usize::MAX);
         for fault in faults {
+            if let Fault::Huge(count) = fault {
+                let filler = if self.endpoint == Endpoint::Download { 0 } else { b' ' };
+                response.body.resize(response.body.len() + count, filler);
+            }
+        }
+        let is_gzipped = options.gzips && self.head.takes_gzip() && !response.body.is_empty();
+        if is_gzipped {
+            response = response.gzipped();
+        }
+        for fault in faults {
             match fault {
                 Fault::Truncated => response.body.truncate(response.body.len() / 2),
-                Fault::Huge(count) => {
-                    let filler = if self.endpoint == Endpoint::Download { 0 } else { b' ' };
-                    response.body.resize(response.body.len() + count, filler);
-                }
                 Fault::Garbled => response.body.iter_mut().take(1).for_each(|byte| *byte ^= 1),
                 Fault::WrongLength(by) => (off_by, goes_on) = (*by, false),
                 Fault::Drip(size, pause) => pace = Some((*size, *pause)),
@@ -352,6 +363,7 @@ impl Exchange<'_> {
         {
             let mut state = self.shared.state();
             state.record.counters.bytes_out += response.body.len() as u64;
+            state.record.counters.gzipped += u64::from(is_gzipped);
             let last =
                 state.record.seen.iter_mut().rev().find(|seen| seen.status == 0 && seen.target == self.head.target);
             if let Some(seen) = last {
@@ -383,10 +395,15 @@ impl Exchange<'_> {
     }
 }
 
+fn redirect_to(status: u16, url: String) -> Response {
+    Response { status, fields: vec![("Location", url)], body: Vec::new() }
+}
+
 /// Checks an Authorization; a token wears off.
 fn is_authorized(options: &Options, state: &mut State, authorization: Option<&str>) -> bool {
-    let Some((scheme, credentials)) = authorization.and_then(|value| value.split_once(' ')) else { return false };
+    let (scheme, credentials) = authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
     match &options.auth {
+        Auth::Open => true,
         Auth::Basic { user, password } => {
             let wanted = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
             scheme.eq_ignore_ascii_case("Basic") && credentials == wanted
