@@ -154,27 +154,52 @@ impl Reading<'_> {
     }
 
     async fn group(self, group: Vec<Wanted>) -> Vec<Done> {
-        let mut small: Vec<&str> = group.iter().filter_map(Wanted::small).collect();
+        let mut small: Vec<String> = group.iter().filter_map(|wanted| wanted.small().map(str::to_owned)).collect();
         small.sort_unstable();
         small.dedup();
-        let mut bytes = HashMap::new();
-        if small.len() > 1 {
-            match self.client.small_blobs(self.account, &small).await {
-                Ok(found) => bytes = found,
-                // Each is asked for on its own, and what is wrong shows then.
-                Err(error) => {
-                    self.client.log(1, || format!("blobs are read one by one from here on: {error}"));
-                    self.has_small.store(false, Ordering::Relaxed);
-                }
+        if small.len() < 2 {
+            let mut done = Vec::new();
+            for wanted in group {
+                done.push(self.item(wanted, None).await);
+            }
+            return done;
+        }
+        let (with, alone): (Vec<_>, Vec<_>) = group.into_iter().enumerate().partition(|(_, one)| one.small().is_some());
+        let together = async {
+            let bytes = self.small(&small).await;
+            let mut done = Vec::new();
+            for (at, wanted) in with {
+                // Items with the same bytes are rare.
+                let known = wanted.small().and_then(|blob| bytes.get(blob)).cloned();
+                done.push((at, self.item(wanted, known).await));
+            }
+            done
+        };
+        let alone = async {
+            let mut done = Vec::new();
+            for (at, wanted) in alone {
+                done.push((at, self.item(wanted, None).await));
+            }
+            done
+        };
+        let (mut done, others) = tokio::join!(together, alone);
+        done.extend(others);
+        done.sort_unstable_by_key(|(at, _)| *at);
+        done.into_iter().map(|(_, done)| done).collect()
+    }
+
+    /// The bytes of these blobs, as far as the server hands them over together.
+    async fn small(self, blobs: &[String]) -> HashMap<String, Vec<u8>> {
+        let ids: Vec<&str> = blobs.iter().map(String::as_str).collect();
+        match self.client.small_blobs(self.account, &ids).await {
+            Ok(found) => found,
+            // Each is asked for on its own, and what is wrong shows then.
+            Err(error) => {
+                self.client.log(1, || format!("blobs are read one by one from here on: {error}"));
+                self.has_small.store(false, Ordering::Relaxed);
+                HashMap::new()
             }
         }
-        let mut done = Vec::new();
-        for wanted in group {
-            // Items with the same bytes are rare.
-            let known = wanted.small().and_then(|blob| bytes.get(blob)).cloned();
-            done.push(self.item(wanted, known).await);
-        }
-        done
     }
 
     async fn item(self, wanted: Wanted, known: Option<Vec<u8>>) -> Done {
