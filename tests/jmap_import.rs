@@ -13,6 +13,7 @@ use common::jmap_run::{at_cyrus, begin, command, judge, stored, without_small_bl
 use common::{Dice, message, vandelay};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -26,7 +26,7 @@ pub use blobs::{Content, ReadAt, Uploaded};
 pub use client::{Client, Settings, Which};
 pub use fault::{Error, MethodError, Result};
 pub use methods::{Changes, Got, Queried, SetRequest, SetResult};
-pub use parallel::in_order;
+pub use parallel::{Queue, both, in_order};
 pub use request::{Handle, Request, Responses};
 pub use session::{AccountInfo, Limits, Session};
 pub use small::{Inline, SMALL_MAX, SMALL_SUM};

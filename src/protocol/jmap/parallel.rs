@@ -49,6 +49,22 @@ pub async fn in_order<F: Future>(
     }
 }
 
+/// Two things at the same time.
+pub async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
+    tokio::join!(one, other)
+}
+
+/// What must not happen at the same time stands in line.
+#[derive(Debug, Default)]
+pub struct Queue(tokio::sync::Mutex<()>);
+
+impl Queue {
+    /// Waits until it is one's turn, which ends when the value is dropped.
+    pub async fn turn(&self) -> impl Drop + '_ {
+        self.0.lock().await
+    }
+}
+
 enum Slot<F: Future> {
     Running(Pin<Box<F>>),
     Done(F::Output),

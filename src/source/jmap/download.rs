@@ -6,7 +6,7 @@ use super::read::{self, Locator};
 use super::worker::Worker;
 use crate::error::{Error, Kind as Fault};
 use crate::model::{Blobs, Body, Entry, Item, ItemData, Kind};
-use crate::protocol::jmap::{self, Client, SMALL_MAX, SMALL_SUM, in_order};
+use crate::protocol::jmap::{self, Client, SMALL_MAX, SMALL_SUM, both, in_order};
 use crate::source::Failure;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -182,7 +182,7 @@ impl Reading<'_> {
             }
             done
         };
-        let (mut done, others) = tokio::join!(together, alone);
+        let (mut done, others) = both(together, alone).await;
         done.extend(others);
         done.sort_unstable_by_key(|(at, _)| *at);
         done.into_iter().map(|(_, done)| done).collect()

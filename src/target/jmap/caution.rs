@@ -5,12 +5,11 @@
 //! after the other; where the state is another one by now, what came meanwhile is looked at before anything is sent.
 
 use super::Jmap;
-use crate::protocol::jmap::{Error, Inline, MethodError, Result, SetResult};
+use crate::protocol::jmap::{Error, Inline, MethodError, Queue, Result, SetResult};
 use crate::target::Object;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
-use tokio::sync::Mutex as Turn;
 
 /// So often the account may change while one import waits for its turn.
 const ATTEMPTS: usize = 10;
@@ -20,7 +19,7 @@ const ATTEMPTS: usize = 10;
 pub(super) struct Caution {
     known: Mutex<Known>,
     /// Held by the import that is under way.
-    turn: Turn<()>,
+    queue: Queue,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -59,7 +58,7 @@ impl Jmap {
             Some(blobs) => self.client.import_with_blobs(&self.account.id, blobs, emails.clone(), state).await,
             None => self.client.import(&self.account.id, emails.clone(), state).await,
         };
-        let turn = self.caution.turn.lock().await;
+        let turn = self.caution.queue.turn().await;
         for _ in 0..ATTEMPTS {
             let Known { state, strangers } = self.caution.known();
             let Some(state) = state else {
