@@ -479,9 +479,14 @@ fn prune_asks_at_a_terminal() {
             "{shown}"
         );
         assert_eq!(bench.portrait(), full, "before the answer");
-        terminal.types(answer);
+        match answer {
+            "^C" => terminal.interrupt(),
+            answer => terminal.types(answer),
+        }
         terminal.end()
     };
+    assert_eq!(ask(&[], "^C").0, Some(130));
+    assert_eq!(bench.portrait(), full);
     for answer in ["\n", "n\n", "no\n", "yesterday\n", "y y\n", "j\n", "\x04"] {
         let (code, shown) = ask(&[], answer);
         assert!(code == Some(6) && shown.contains("nothing was changed"), "{answer:?} {code:?}: {shown}");

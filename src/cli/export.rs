@@ -11,7 +11,7 @@ use crate::target::jmap::Jmap;
 use crate::tree::{self, Tree};
 use clap::Args;
 use std::ffi::OsString;
-use std::io::{BufRead, IsTerminal};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -151,10 +151,8 @@ impl Export {
         if self.yes {
             return Ok(());
         }
-        ui.ask(&format!("Remove {count} objects from the account? [y/N] "));
-        let mut answer = String::new();
-        let read = std::io::stdin().lock().read_line(&mut answer);
-        if read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        let answer = ui.ask(&format!("Remove {count} objects from the account? [y/N] "))?;
+        if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
             return Ok(());
         }
         Err(Error::new(Fault::Declined, "declined; nothing was changed"))

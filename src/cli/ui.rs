@@ -1,10 +1,12 @@
 //! The only place that prints: results to stdout, everything else to stderr, nothing that could drive a terminal.
 
-use crate::error::Error;
+use crate::error::{Error, Kind as Fault, Result};
 use crate::protocol::net::Log;
 use crate::sync::import::Progress;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use std::io::{BufRead, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -84,10 +86,30 @@ impl Ui {
         self.note(&format!("warning: {text}"));
     }
 
-    /// A question; the answer comes on the same line.
-    pub fn ask(&self, text: &str) {
+    /// Asks on the terminal; the answer comes on the same line, and is empty at the end of the input.
+    ///
+    /// Errors: [`Fault::Interrupted`] if the user interrupts instead. A read that a signal meets goes on, so it begins only
+    /// once there is something to read.
+    pub fn ask(&self, question: &str) -> Result<String> {
         let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{}", clean(text)).and_then(|()| stderr.flush());
+        let _ = write!(stderr, "{}", clean(question)).and_then(|()| stderr.flush());
+        drop(stderr);
+        let (interrupted, stdin) = (interrupt_flag(), std::io::stdin());
+        let tick = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        loop {
+            if interrupted.load(Ordering::Relaxed) {
+                self.note("");
+                return Err(Error::new(Fault::Interrupted, "interrupted; nothing was changed"));
+            }
+            match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&tick)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                _ => break,
+            }
+        }
+        let mut answer = String::new();
+        // What cannot be read is no answer.
+        let _ = stdin.lock().read_line(&mut answer);
+        Ok(answer)
     }
 
     fn note(&self, text: &str) {

@@ -59,6 +59,13 @@ impl Terminal {
         self.keyboard.write_all(text.as_bytes()).expect("it can be typed");
     }
 
+    /// Sends what Ctrl-C sends.
+    pub fn interrupt(&self) {
+        let id = libc::pid_t::try_from(self.child.id()).expect("an id");
+        // SAFETY: a signal to a child that has not been waited for.
+        unsafe { libc::kill(id, libc::SIGINT) };
+    }
+
     /// Waits for the end of the program; gives its exit code and everything that was shown.
     pub fn end(mut self) -> (Option<i32>, String) {
         let begun = Instant::now();
