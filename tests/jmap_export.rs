@@ -463,7 +463,7 @@ fn prune_asks_at_a_terminal() {
         bench.to.seed_email("A1", &message(900 + number), &[&foreign], &[], "2026-01-01T00:00:00Z");
     }
     let full = bench.portrait();
-    let question = "Remove 3 objects from the account? [y/N] ";
+    let question = "Remove 3 objects from the account A1@example.org? [y/N] ";
     let ask = |extra: &[&str], answer: &str| {
         let mut command = vandelay();
         command.env("VANDELAY_PASSWORD", "secret").args(["export", "--allow-cleartext", "--account-id", "A1", "--url"]);
@@ -565,6 +565,34 @@ fn nothing_is_removed_for_what_a_filter_hid() {
     bench.export(&["--prune", "--yes"]);
     assert!(bench.to.object("A1", "Mailbox", &foreign).is_some() && bench.to.object("A1", "Mailbox", &other).is_none());
     assert_eq!(bench.count("Email"), 4);
+}
+
+#[test]
+fn what_lies_elsewhere_is_told_and_what_holds_it_stays() {
+    let bench = Bench::new(Options::default());
+    (0..3).for_each(|number| bench.deliver("", number, "S"));
+    bench.import_maildir();
+    bench.export(&[]);
+    let trash = bench.to.seed("A1", "Mailbox", json!({ "name": "Trash", "role": "trash" }));
+    let mother = bench.to.seed("A1", "Mailbox", json!({ "name": "Mother" }));
+    let child = bench.to.seed("A1", "Mailbox", json!({ "name": "Child", "parentId": mother }));
+    let empty = bench.to.seed("A1", "Mailbox", json!({ "name": "Empty", "parentId": mother }));
+    let emails: Vec<String> = bench.to.objects("A1", "Email").into_keys().collect();
+    bench.to.change("A1", "Email", &emails[0], |email| email["mailboxIds"] = json!({ &trash: true }));
+    bench.to.change("A1", "Email", &emails[1], |email| email["mailboxIds"][&child] = json!(true));
+    let (_, said) = bench.export_as(&[], 0);
+    assert!(said.contains("1 of the messages") && said.contains("--update moves them"), "{said}");
+    // What holds a message of the archive is not removed, nor what holds that.
+    let (summary, said) = bench.export_as(&["--prune", "--yes"], 0);
+    assert!(said.contains("2 mailboxes") && summary["plan"]["mailbox"]["remove"] == 1, "{said} {summary}");
+    assert!(summary["plan"]["mailbox"]["remove_samples"].to_string().contains("Mother/Empty"), "{summary}");
+    let is_there = |id: &str| bench.to.object("A1", "Mailbox", id).is_some();
+    assert!(is_there(&mother) && is_there(&child) && !is_there(&empty));
+    bench.export(&["--prune", "--yes", "--update"]);
+    assert!(!is_there(&mother) && !is_there(&child) && is_there(&trash));
+    assert_eq!(bench.count("Email"), 3);
+    let (_, said) = bench.export_as(&["--path", ".snapshots/2026-11-26T08-14-58Z/mail/INBOX"], 1);
+    assert!(said.contains("--at"), "{said}");
 }
 
 #[test]

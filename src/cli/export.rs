@@ -7,9 +7,11 @@ use crate::archive::{Reader, epoch};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Kind;
 use crate::sync::export::{self, Done, Options, Plan, Selection};
+use crate::target::Target;
 use crate::target::jmap::Jmap;
 use crate::tree::{self, Tree};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -58,7 +60,7 @@ struct Part {
     #[arg(long, value_name = "PATH")]
     path: Vec<OsString>,
     /// Put everything into a new folder with this name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     into: Option<String>,
     /// Only messages that came, events that begin and files that changed at this day or later
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
@@ -100,7 +102,8 @@ impl Export {
         let settings = self.network.jmap(&self.auth, self.allow_other_origin, std::env::temp_dir(), ui)?;
         let mut target = Jmap::open(settings, Some(&self.which.which()))?;
         let progress = ui.progress(interrupt_flag());
-        let mut agree = |plan: &Plan| progress.aside(|| self.agree(plan, ui));
+        let account = target.name();
+        let mut agree = |plan: &Plan| progress.aside(|| self.agree(plan, &account, ui));
         let done = export::export(&mut target, &reader, moment, &options, &progress, &mut agree);
         progress.done();
         let mut done = done?;
@@ -124,6 +127,12 @@ impl Export {
         } else {
             let tree = Tree::open(Arc::clone(reader), tree::Options { at: self.at.at, ..tree::Options::default() })?;
             let paths: Vec<&str> = self.part.path.iter().map(|path| tree_path(path)).collect::<Result<_>>()?;
+            if let Some(path) = paths.iter().find(|path| path.trim_start_matches('/').starts_with(".snapshots")) {
+                let rest = path.trim_start_matches('/').splitn(3, '/').nth(2).unwrap_or("mail/…");
+                let what = format!("{path}: a former state is chosen with --at, not with a path");
+                return Err(Error::new(Fault::Usage, what)
+                    .hint(format!("write --at SNAPSHOT --path '{rest}'; 'vandelay snapshots' lists them")));
+            }
             Some(tree.select(paths.into_iter())?)
         };
         Ok(Selection {
@@ -136,7 +145,7 @@ impl Export {
     }
 
     /// Shows the plan where something is removed, and asks.
-    fn agree(&self, plan: &Plan, ui: &Ui) -> Result<()> {
+    fn agree(&self, plan: &Plan, account: &str, ui: &Ui) -> Result<()> {
         if self.dry_run {
             if !ui.json && !ui.quiet {
                 ui.line(plan.to_string().trim_end());
@@ -151,7 +160,7 @@ impl Export {
         if self.yes {
             return Ok(());
         }
-        let answer = ui.ask(&format!("Remove {count} objects from the account? [y/N] "))?;
+        let answer = ui.ask(&format!("Remove {count} objects from the account {account}? [y/N] "))?;
         if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
             return Ok(());
         }

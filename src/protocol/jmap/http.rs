@@ -21,6 +21,9 @@ use zeroize::Zeroizing;
 /// Waits that are longer than this are announced.
 const ANNOUNCED: Duration = Duration::from_secs(10);
 
+/// The attempt of whose failure everybody is told: it is followed by seconds of waiting.
+const TOLD: u32 = 3;
+
 /// How often a hasty request is sent again after the line broke.
 const HASTY: u32 = 2;
 
@@ -164,7 +167,7 @@ impl Http {
     /// answer; if the line breaks meanwhile, everything begins again.
     pub async fn ask<T>(&self, ask: &Ask<'_>, mut read: impl AsyncFnMut(Response, Url) -> Result<T>) -> Result<T> {
         let mut backoff = Backoff::new(self.max_retries);
-        let (mut renewals, mut cuts) = (0, 0);
+        let (mut renewals, mut cuts, mut attempts) = (0, 0, 0);
         loop {
             self.wait_pause().await;
             let failed = match self.attempt(ask, &mut renewals).await {
@@ -187,7 +190,9 @@ impl Http {
             }
             if error.is_transient() {
                 let text = error.to_string();
-                self.log(1, || format!("trying again: {text}"));
+                attempts += 1;
+                // Whoever waits for seconds wants to know for what.
+                self.log(u8::from(attempts != TOLD), || format!("trying again: {text}"));
                 self.announce(after);
             }
             backoff.wait(error, after).await?;

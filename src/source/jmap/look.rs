@@ -190,6 +190,12 @@ async fn one_by_one(
         let call = request.call(&method, arguments.clone());
         let answer = match client.call(&request).await {
             Ok(mut responses) => responses.take(call),
+            // Cyrus 3.6 does that where there is no Sieve script, and so no vacation response either.
+            Err(error) if has_answered && is_cut(&error) && *kind == Kind::VacationResponse => {
+                client.log(0, || format!("the server breaks off when it is asked for {method}: it is left out"));
+                let none = json!({ "type": "accountNotSupportedByMethod" });
+                Err(jmap::Error::Method(jmap::MethodError::of(&method, &none)))
+            }
             Err(error) if has_answered && is_cut(&error) => {
                 Err(jmap::Error::protocol(format!("it breaks off when it is asked for {method}")))
             }

@@ -322,8 +322,30 @@ impl Run<'_> {
         self.report.fail(Kind::Email, 1, reason, label);
     }
 
+    /// Says how many messages are at the account, but not where the archive has them: in the trash, perhaps.
+    fn tell_elsewhere(&mut self) {
+        if self.options.update || self.options.selection.into.is_some() {
+            return;
+        }
+        let found = self.stock.messages.iter().zip(&self.mail.pairing.found);
+        let found = found.filter_map(|(message, place)| Some((message, &self.mail.remotes[(*place)?])));
+        let is_elsewhere = |(message, remote): &(&Message, &RemoteEmail)| {
+            let mut ids = message.mailboxes.iter().filter_map(|row| self.id_of(Kind::Mailbox, *row));
+            !ids.any(|id| remote.mailboxes.contains(id))
+        };
+        let elsewhere: Vec<&Message> = found.filter(is_elsewhere).map(|(message, _)| message).collect();
+        let Some(first) = elsewhere.first() else { return };
+        let note = format!(
+            "{} of the messages that the account has lie in other folders than in the archive (the trash?), as {}; --update moves them there",
+            elsewhere.len(),
+            self.label(first)
+        );
+        self.report.notes.push(note);
+    }
+
     /// Keywords and mailboxes of what is there.
     fn change_emails(&mut self) -> Result<()> {
+        self.tell_elsewhere();
         let mut open: BTreeMap<usize, (String, Object)> = BTreeMap::new();
         for at in 0..self.stock.messages.len() {
             let Some(place) = self.mail.pairing.found[at] else { continue };

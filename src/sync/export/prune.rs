@@ -7,9 +7,9 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The places of objects that no object of the archive is, in steps: children before their parents. Left out is what has a role,
-/// what holds something with a role or something that stays, what is a default or the active script, and what the server
-/// does not let go.
-pub fn candidates(kind: Kind, remotes: &[Object], found: &[Option<usize>]) -> Vec<Vec<usize>> {
+/// what holds something with a role or something that stays (`holders`, by id, hold such), what is a default or the active
+/// script, and what the server does not let go.
+pub fn candidates(kind: Kind, remotes: &[Object], found: &[Option<usize>], holders: &HashSet<&str>) -> Vec<Vec<usize>> {
     let used: HashSet<usize> = found.iter().flatten().copied().collect();
     let places: HashMap<&str, usize> =
         remotes.iter().enumerate().map(|(place, remote)| (text(remote, "id"), place)).collect();
@@ -17,7 +17,7 @@ pub fn candidates(kind: Kind, remotes: &[Object], found: &[Option<usize>]) -> Ve
         |place: usize| remotes[place].get("parentId").and_then(Value::as_str).and_then(|id| places.get(id).copied());
     let mut stays: HashSet<usize> = HashSet::new();
     for (place, remote) in remotes.iter().enumerate() {
-        if used.contains(&place) || is_protected(kind, remote) {
+        if used.contains(&place) || is_protected(kind, remote) || holders.contains(text(remote, "id")) {
             let mut at = Some(place);
             while let Some(here) = at.filter(|here| stays.insert(*here)) {
                 at = parent(here);
@@ -54,6 +54,7 @@ mod tests {
 
     #[test]
     fn roles_defaults_and_what_holds_them_stay() {
+        let none = HashSet::new();
         let remotes: Vec<Object> = [
             json!({"id": "a", "role": "inbox"}),
             json!({"id": "b"}),
@@ -67,13 +68,14 @@ mod tests {
         .into_iter()
         .map(|value| value.as_object().cloned().expect("an object"))
         .collect();
-        assert_eq!(candidates(Kind::Mailbox, &remotes, &[]), [[2, 7], [1, 6]]);
-        assert_eq!(candidates(Kind::Mailbox, &remotes, &[None, Some(7)]), [[2], [1]]);
+        assert_eq!(candidates(Kind::Mailbox, &remotes, &[], &none), [[2, 7], [1, 6]]);
+        assert_eq!(candidates(Kind::Mailbox, &remotes, &[], &HashSet::from(["c"])), [[7], [6]]);
+        assert_eq!(candidates(Kind::Mailbox, &remotes, &[None, Some(7)], &none), [[2], [1]]);
         let books = [json!({"id": "a", "isDefault": true}), json!({"id": "b", "isDefault": false})];
         let books: Vec<Object> =
             books.into_iter().map(|value| value.as_object().cloned().expect("an object")).collect();
-        assert_eq!(candidates(Kind::AddressBook, &books, &[]), [[1]]);
+        assert_eq!(candidates(Kind::AddressBook, &books, &[], &none), [[1]]);
         let scripts = json!({"id": "a", "isActive": true}).as_object().cloned().expect("an object");
-        assert!(candidates(Kind::SieveScript, &[scripts], &[]).is_empty());
+        assert!(candidates(Kind::SieveScript, &[scripts], &[], &none).is_empty());
     }
 }

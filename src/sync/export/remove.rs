@@ -6,9 +6,20 @@ use super::stock::counts;
 use super::{ORDER, Report, prune};
 use crate::error::{Error, Result};
 use crate::model::Kind;
-use crate::target::{Change, Outcome, RemoteKey};
+use crate::target::{Change, Object, Outcome, RemoteKey};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// The name of an object with those that it lies in.
+fn path(remote: &Object, places: &HashMap<&str, &Object>) -> String {
+    /// Nobody has deeper trees, but a server may say so.
+    const DEPTH: usize = 50;
+    let parent = |remote: &&Object| places.get(text(remote, "parentId")).copied();
+    let mut names: Vec<&str> =
+        std::iter::successors(Some(remote), parent).take(DEPTH).map(|remote| text(remote, "name")).collect();
+    names.reverse();
+    names.join("/")
+}
 
 impl Run<'_> {
     /// Makes the archive's default the account's, where it has none; and the archive's active script the active one, where
@@ -20,7 +31,7 @@ impl Run<'_> {
             _ => return Ok(()),
         };
         let Some(work) = self.works.get(&kind) else { return Ok(()) };
-        let is_on = |remote: &&crate::target::Object| remote.get(flag).and_then(Value::as_bool) == Some(true);
+        let is_on = |remote: &&Object| remote.get(flag).and_then(Value::as_bool) == Some(true);
         let theirs = work.remotes.iter().find(is_on).map(|remote| text(remote, "id").to_owned());
         let chosen = work.wanted.iter().find(|one| one.is_chosen);
         let ours = chosen.and_then(|one| self.ids.get(&(kind, one.id))).cloned();
@@ -65,15 +76,33 @@ impl Run<'_> {
             return vec![gone.collect()];
         }
         let Some(work) = self.works.get(&kind).filter(|work| work.is_complete) else { return Vec::new() };
-        let steps = prune::candidates(kind, &work.remotes, &work.found);
+        let holders = if kind == Kind::Mailbox { self.holders() } else { HashSet::new() };
+        let steps = prune::candidates(kind, &work.remotes, &work.found, &holders);
+        let places: HashMap<&str, &Object> = work.remotes.iter().map(|remote| (text(remote, "id"), remote)).collect();
         let name = |place: usize| {
             let remote = &work.remotes[place];
-            let names = ["name", "uid", "email", "calendarAddress"].into_iter().map(|name| text(remote, name));
+            let names = ["uid", "email", "calendarAddress"].into_iter().map(|name| text(remote, name));
+            let names = std::iter::once(path(remote, &places)).chain(names.map(str::to_owned));
             let id = text(remote, "id").to_owned();
             let label = format!("{} (id {id})", names.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" "));
             (id, label)
         };
         steps.into_iter().map(|step| step.into_iter().map(name).collect()).collect()
+    }
+
+    /// The mailboxes in which emails lie that stay there. An email that is changed lies where the archive wants it.
+    fn holders(&self) -> HashSet<&str> {
+        let gone: HashSet<usize> = match self.prunable.contains(&Kind::Email) && self.mail.is_complete {
+            true => self.mail.pairing.foreign(&self.stock.messages, &self.mail.remotes).into_iter().collect(),
+            false => HashSet::new(),
+        };
+        // With --update all that is matched lies in mailboxes of the archive, which stay anyway.
+        let moved: HashSet<usize> = match self.options.update {
+            true => self.mail.pairing.found.iter().flatten().copied().collect(),
+            false => HashSet::new(),
+        };
+        let stay = (0..self.mail.remotes.len()).filter(|place| !gone.contains(place) && !moved.contains(place));
+        stay.flat_map(|place| self.mail.remotes[place].mailboxes.iter().map(String::as_str)).collect()
     }
 
     /// Removes what the archive does not hold: what lies in containers before these.
@@ -90,11 +119,27 @@ impl Run<'_> {
                 continue;
             }
             self.progress.step(&format!("removing {}", kind.token()));
+            if kind == Kind::Mailbox {
+                self.tell_holders();
+            }
             for step in self.gone(kind) {
                 self.remove_step(kind, step)?;
             }
         }
         Ok(())
+    }
+
+    /// Says which mailboxes stay only because of what lies in them.
+    fn tell_holders(&mut self) {
+        let Some(work) = self.works.get(&Kind::Mailbox) else { return };
+        let all = |holders: &HashSet<&str>| -> usize {
+            prune::candidates(Kind::Mailbox, &work.remotes, &work.found, holders).iter().map(Vec::len).sum()
+        };
+        let count = all(&HashSet::new()) - all(&self.holders());
+        if count > 0 {
+            let what = "mailboxes that the archive does not hold stay, since messages that stay lie in them";
+            self.report.notes.push(format!("{count} {what}; --update takes out those that the archive has elsewhere"));
+        }
     }
 
     fn remove_step(&mut self, kind: Kind, step: Vec<(String, String)>) -> Result<()> {

@@ -99,7 +99,8 @@ impl Report {
 /// One line per type: `email: found 12 = created 9 + updated 0 + matched 2 + skipped 1 (…) + failed 0`.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (token, account) in &self.types {
+        let has_part = |account: &Account| account.found > 0 || account.removed > 0 || !account.not_removed.is_empty();
+        for (token, account) in self.types.iter().filter(|(_, account)| has_part(account)) {
             write!(
                 f,
                 "{token}: found {} = created {} + updated {} + matched {} + skipped {}{} + failed {}{}",
