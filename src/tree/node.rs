@@ -135,7 +135,7 @@ pub struct Node {
     /// 0 at the root, else the snapshot whose state it is. Of an attachment it is the part of the message, of a folder
     /// of attachments at the root the mailbox.
     pub snapshot: i64,
-    /// The row, or 0 where there is just one node of its kind. Of a [`What::FormerFolder`] with its place above it.
+    /// The row, or 0 where there is just one node of its kind. Of a `What::FormerFolder` with its place above it.
     pub row: Id,
 }
 
