@@ -288,6 +288,12 @@ fn one_message_in_two_folders_is_one_email() {
 
 #[test]
 fn kills_leave_no_duplicates() {
+    kill_and_go_on(None);
+    // The first thing that such a server does not know is not the state.
+    kill_and_go_on(Some("invalidArguments"));
+}
+
+fn kill_and_go_on(first: Option<&'static str>) {
     let limits = Limits { max_objects_in_set: 3, max_concurrent_requests: 2, ..Limits::default() };
     let bench = Bench::new(Options { limits, refuses_duplicates: false, ..Options::default() });
     for number in 0..600 {
@@ -298,6 +304,11 @@ fn kills_leave_no_duplicates() {
     let mut dice = common::Dice(7);
     let mut kills = 0;
     for _ in 0..50 {
+        if let Some(error) = first {
+            bench.to.reset_faults();
+            bench.to.fault(At::AnyCall, When::Always, Fault::Slow(Duration::from_millis(25)));
+            bench.to.fault(At::Call("Email/import"), When::First(2), Fault::Error(error));
+        }
         let mut child =
             bench.command(&["--quiet"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
         std::thread::sleep(Duration::from_millis(120 + dice.roll() % 250));
@@ -345,6 +356,22 @@ fn small_messages_need_no_upload() {
         bench.export_again(&[]);
         bench.to.assert_clean();
     }
+}
+
+#[test]
+fn what_is_stored_wrongly_is_named() {
+    let bench = Bench::new(Options::default());
+    (0..3).for_each(|number| bench.deliver("", number, "S"));
+    bench.import_maildir();
+    let edit = |answer: &mut Value| {
+        for created in answer["created"].as_object_mut().into_iter().flat_map(|map| map.values_mut()) {
+            created["size"] = json!(4);
+        }
+    };
+    bench.to.fault(At::Call("Email/import"), When::Always, Fault::Edit(std::sync::Arc::new(edit)));
+    let (summary, said) = bench.export_as(&[], 5);
+    assert!(said.contains("stored wrongly") && said.contains("4 bytes"), "{said}");
+    assert_eq!(summary["types"]["email"]["failed"]["stored wrongly"], 3, "{summary}");
 }
 
 /// Mail that comes while an export runs is neither taken for ours nor a reason to stop; and a server without `ifInState`
@@ -531,7 +558,13 @@ fn nothing_is_removed_for_an_archive_that_is_partial_or_damaged() {
         let (_, said) = bench.export_as(&["--prune", "--yes"], 9);
         assert!(said.contains(state), "{said}");
     }
-    change("UPDATE snapshots SET state = 'complete'; UPDATE emails SET mailbox_ids = '[77]'");
+    change("UPDATE snapshots SET state = 'complete'");
+    for report in ["NULL", "'7'", "'{\"hidden\":7}'"] {
+        change(&format!("UPDATE snapshots SET report = {report}"));
+        let (_, said) = bench.export_as(&["--prune", "--yes"], 9);
+        assert!(said.contains("does not say"), "{said}");
+    }
+    change("UPDATE snapshots SET report = '{\"hidden\":{}}'; UPDATE emails SET mailbox_ids = '[77]'");
     bench.export_as(&["--prune", "--yes"], 8);
     assert!(bench.to.object("A1", "Mailbox", &foreign).is_some());
     assert_eq!(bench.count("Email"), 0);

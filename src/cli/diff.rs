@@ -61,7 +61,7 @@ impl Diff {
             if ui.json {
                 ui.object(&change.to_json());
             } else {
-                ui.line(&change.to_line());
+                ui.row(&change.to_line());
             }
             Ok(())
         })?;

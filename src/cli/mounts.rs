@@ -135,7 +135,7 @@ pub fn list(ui: &Ui) -> Result<()> {
             None if mount.answers => String::new(),
             None => " (dead: vandelay umount takes it away)".to_owned(),
         };
-        ui.line(&format!("{} on {directory}{what}", mount.source));
+        ui.row(&format!("{} on {directory}{what}", mount.source));
     }
     Ok(())
 }

@@ -32,6 +32,11 @@ impl Ui {
         }
     }
 
+    /// A result that is one line, whatever names stand in it.
+    pub fn row(&self, text: &str) {
+        self.line(&text.replace(['\n', '\r', '\u{2028}', '\u{2029}'], " "));
+    }
+
     /// A line of the result. Ends the program quietly when nobody reads it any more.
     pub fn line(&self, text: &str) {
         // What is piped may still end on a terminal; a script wants letters as they are.

@@ -36,7 +36,8 @@ impl MethodError {
     /// Reads an error object.
     pub fn of(method: &str, value: &Value) -> MethodError {
         let text = |name: &str| value.get(name).and_then(Value::as_str);
-        let properties = value.get("properties").and_then(Value::as_array).into_iter().flatten();
+        // Of `invalidArguments` Cyrus says which.
+        let properties = ["properties", "arguments"].iter().filter_map(|name| value.get(name)?.as_array()).flatten();
         MethodError {
             method: method.to_owned(),
             kind: text("type").map_or_else(|| "unknown".to_owned(), |kind| said(kind.as_bytes())),

@@ -41,12 +41,17 @@ pub struct Changes {
     pub new_state: String,
 }
 
+/// RFC 8620 section 1.2: 1 to 255 octets. Longer ones would fill memory.
+fn is_id(text: &str) -> bool {
+    (1..=255).contains(&text.len())
+}
+
 impl Changes {
     /// Adds one answer of `/changes` to those before it.
     fn add(&mut self, answer: &Object) {
         let ids = |name: &str| {
             let list = answer.get(name).and_then(Value::as_array).into_iter().flatten();
-            list.filter_map(Value::as_str).map(str::to_owned)
+            list.filter_map(Value::as_str).filter(|id| is_id(id)).map(str::to_owned)
         };
         self.created.extend(ids("created"));
         for id in ids("updated") {
@@ -213,8 +218,8 @@ impl Client {
         let limit = self.limits().max_objects_in_get.max(100);
         let mut ids: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
-        /// No account has more objects of a type.
-        const MOST: usize = 20_000_000;
+        /// No account has more objects of a type. They are in memory twice.
+        const MOST: usize = 4_000_000;
         let (mut state, mut total) = (None, None);
         let mut is_stable = true;
         loop {
@@ -237,7 +242,7 @@ impl Client {
             }
             let before = ids.len();
             let page = answer.get("ids").and_then(Value::as_array);
-            for id in page.into_iter().flatten().filter_map(Value::as_str) {
+            for id in page.into_iter().flatten().filter_map(Value::as_str).filter(|id| is_id(id)) {
                 if seen.insert(id.to_owned()) {
                     ids.push(id.to_owned());
                 }

@@ -46,7 +46,11 @@ pub fn check_filters(reader: &Reader, moment: Moment, kinds: &BTreeSet<Kind>) ->
     let Moment::Snapshot(at) = moment else { return Ok(()) };
     for one in newest(reader, at)? {
         let hidden = one.report.as_ref().and_then(|report| report.get("hidden")?.as_object());
-        for (token, count) in hidden.into_iter().flatten() {
+        let Some(hidden) = hidden else {
+            let what = format!("nothing is removed: snapshot {} does not say whether a filter hid something", one.id);
+            return Err(Error::new(Fault::Guard, what).hint("import once more, or leave --prune out"));
+        };
+        for (token, count) in hidden {
             let Some(kind) = Kind::from_token(token) else { continue };
             let holder = container(kind).map(|(_, holder)| holder);
             if !kinds.contains(&kind) && holder.is_none_or(|holder| !kinds.contains(&holder)) {

@@ -78,8 +78,13 @@ impl Jmap {
                         Err(error) => return (result, Err(error)),
                     }
                 }
-                // Cyrus 3.6 has no such argument. It takes no message twice, either.
-                Err(Error::Method(error)) if error.kind == "invalidArguments" && is_untouched(&result) => {
+                // Cyrus 3.6 has no such argument. It takes no message twice, either. What else it may not like is tried
+                // first.
+                Err(Error::Method(error))
+                    if error.kind == "invalidArguments"
+                        && is_untouched(&result)
+                        && (blobs.is_none() || error.properties.iter().any(|name| name == "ifInState")) =>
+                {
                     self.caution.looked(None);
                 }
                 _ => {

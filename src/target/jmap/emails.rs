@@ -133,9 +133,22 @@ impl Jmap {
         let mut found_inline = !is_inline.contains(&true);
         for (import, is_inline) in sent.into_iter().zip(is_inline) {
             let name = creation(import.at);
-            let created = result.created.get(&name).and_then(|created| created.get("id")).and_then(Value::as_str);
-            if let Some(id) = created {
+            let created = result.created.get(&name);
+            let id = created.and_then(|created| created.get("id")).and_then(Value::as_str);
+            if let Some(id) = id {
                 found_inline |= is_inline;
+                let size = created.and_then(|created| created.get("size")).and_then(Value::as_u64);
+                // Whatever it stored, it is not what was sent.
+                if let Some(size) = size.filter(|size| *size != import.size)
+                    && !sizes(std::slice::from_ref(&import), supply).contains(&size)
+                {
+                    let reason = format!(
+                        "stored wrongly: it has {size} bytes at the account, as {id}, and {} here",
+                        import.size
+                    );
+                    outcomes.push((import.at, Outcome::Refused(reason)));
+                    continue;
+                }
                 outcomes.push((import.at, Outcome::Done(id.to_owned(), None)));
                 continue;
             }
