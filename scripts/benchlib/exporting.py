@@ -11,7 +11,7 @@ from .command import (GEN_MAILDIR, MIB, BenchError, add_nice_argument, describe_
                       tool_env, tree_bytes, walk_files)
 from .cyrus import PASSWORD, Cyrus, find_cyrus
 from .imap_tools import flags_of_archive, must_agree
-from .report import Check, medians, print_table, write_json
+from .report import Check, medians, plain_runs, print_table, write_json
 
 STEPS = ("send", "again", "import")
 MBSYNC, EXPORT, JMAP, IMAP = "mbsync", "vandelay export", "vandelay import jmap", "vandelay import imap"
@@ -60,7 +60,7 @@ def bench_jmap(args, work):
     checks = check_jmap(bench.runs)
     report_jmap(setup, bench.runs, checks)
     if args.json:
-        write_json(args.json, setup, plain(bench.runs), checks)
+        write_json(args.json, setup, plain_runs(bench.runs), checks)
 
 
 # --- What is sent ---
@@ -310,12 +310,3 @@ def report_jmap(setup, runs, checks):
                          f"{middle.cpu:.2f}", f"{middle.server_cpu:.2f}", f"{middle.rss / MIB:.0f}"])
     print_table(["median of rounds", "wall s", "messages/s", "cpu s", "server s", "peak RSS MiB"], rows)
     print_table(["check", "value", "target", ""], [check.row() for check in checks])
-
-
-def plain(runs):
-    return {
-        "runs": {step: {name: [dataclasses.asdict(each) for each in many] for name, many in tools.items()}
-                 for step, tools in runs.items()},
-        "medians": {step: {name: dataclasses.asdict(medians(many)) for name, many in tools.items()}
-                    for step, tools in runs.items()},
-    }

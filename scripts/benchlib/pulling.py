@@ -1,6 +1,5 @@
 """bench imap: how fast an account is backed up from a server."""
 
-import dataclasses
 import os
 import pathlib
 import shutil
@@ -10,7 +9,7 @@ import sys
 from .command import GEN_MAILDIR, MIB, add_nice_argument, describe_machine, install, listed, note, positive, run
 from .dovecot import PASSWORD, USER, Dovecot, find_dovecot
 from .imap_tools import Mbsync, OfflineImap, SyncingMbsync, Vandelay, must_agree
-from .report import Check, medians, print_table, write_json
+from .report import Check, medians, plain_runs, print_table, write_json
 
 CHANGER = pathlib.Path(__file__).parent / "change_imap.py"
 # Of so many messages one is new, and of so many one has another flag.
@@ -65,7 +64,7 @@ def bench_imap(args, work):
     checks = check_imap(bench.runs)
     report_imap(setup, bench.runs, checks)
     if args.json:
-        write_json(args.json, setup, plain(bench.runs), checks)
+        write_json(args.json, setup, plain_runs(bench.runs), checks)
 
 
 class Bench:
@@ -168,12 +167,3 @@ def report_imap(setup, runs, checks):
                          f"{middle.output / MIB:.1f}"])
     print_table(["median of rounds", "wall s", "durable s", "peak RSS MiB", "on disk MiB"], rows)
     print_table(["check", "value", "target", ""], [check.row() for check in checks])
-
-
-def plain(runs):
-    return {
-        "runs": {step: {name: [dataclasses.asdict(each) for each in many] for name, many in tools.items()}
-                 for step, tools in runs.items()},
-        "medians": {step: {name: dataclasses.asdict(medians(many)) for name, many in tools.items()}
-                    for step, tools in runs.items()},
-    }

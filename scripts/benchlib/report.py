@@ -38,6 +38,16 @@ class Check:
         return self.row() + [f"{self.others[name]:.2f}{self.unit}" if name in self.others else "-" for name in names]
 
 
+def plain_runs(runs):
+    """Figures by step and tool, and their medians, as JSON takes them."""
+    return {
+        "runs": {step: {name: [dataclasses.asdict(each) for each in many] for name, many in tools.items()}
+                 for step, tools in runs.items()},
+        "medians": {step: {name: dataclasses.asdict(medians(many)) for name, many in tools.items()}
+                    for step, tools in runs.items()},
+    }
+
+
 def medians(runs):
     """The median of every figure over the rounds, save for memory: a peak is the highest one."""
     return Run(

@@ -96,6 +96,18 @@ pub fn each_object(value: &mut Value, visit: &mut dyn FnMut(&mut Map<String, Val
     }
 }
 
+/// The same for whoever only looks.
+pub fn see_objects<'v>(value: &'v Value, visit: &mut dyn FnMut(&'v Map<String, Value>)) {
+    match value {
+        Value::Object(map) => {
+            visit(map);
+            map.values().for_each(|value| see_objects(value, visit));
+        }
+        Value::Array(list) => list.iter().for_each(|value| see_objects(value, visit)),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

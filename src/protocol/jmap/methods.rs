@@ -122,6 +122,12 @@ impl Client {
         Ok(got(self.ask(&method, arguments).await?))
     }
 
+    /// How many ids one `/get` may name, and not more than `most`.
+    pub(super) fn ids_at_once(&self, most: usize) -> usize {
+        // An id has 255 characters at most (section 1.2); the request must hold them all.
+        self.limits().max_objects_in_get.min(self.limits().max_size_request / 512).clamp(1, most)
+    }
+
     /// Reads these objects, some at a time and several times in parallel, and hands each part to `sink` in order, until
     /// it says false. Where the server finds a part too large, it is cut into smaller ones.
     pub async fn get_each(
@@ -133,8 +139,7 @@ impl Client {
         mut sink: impl FnMut(Got) -> bool,
     ) -> Result<()> {
         let limits = self.limits();
-        // An id has 255 characters at most (section 1.2); the request must hold them all.
-        let size = limits.max_objects_in_get.min(limits.max_size_request / 512).clamp(1, 1000);
+        let size = self.ids_at_once(1000);
         let width = limits.max_concurrent_requests.min(4);
         let mut base = json!({ "accountId": account });
         if let Some(properties) = properties {

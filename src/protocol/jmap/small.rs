@@ -66,8 +66,7 @@ impl Client {
 
     /// The most blobs that may be asked for at once.
     pub fn small_blobs_max(&self) -> usize {
-        // An id has 255 characters at most (RFC 8620 section 1.2).
-        self.limits().max_objects_in_get.min(self.limits().max_size_request / 512).clamp(1, 256)
+        self.ids_at_once(256)
     }
 
     /// Reads blobs, by their ids; what the server does not hand over whole in this way is left out.

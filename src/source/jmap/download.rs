@@ -157,32 +157,9 @@ impl Reading<'_> {
         let mut small: Vec<String> = group.iter().filter_map(|wanted| wanted.small().map(str::to_owned)).collect();
         small.sort_unstable();
         small.dedup();
-        if small.len() < 2 {
-            let mut done = Vec::new();
-            for wanted in group {
-                done.push(self.item(wanted, None).await);
-            }
-            return done;
-        }
         let (with, alone): (Vec<_>, Vec<_>) = group.into_iter().enumerate().partition(|(_, one)| one.small().is_some());
-        let together = async {
-            let bytes = self.small(&small).await;
-            let mut done = Vec::new();
-            for (at, wanted) in with {
-                // Items with the same bytes are rare.
-                let known = wanted.small().and_then(|blob| bytes.get(blob)).cloned();
-                done.push((at, self.item(wanted, known).await));
-            }
-            done
-        };
-        let alone = async {
-            let mut done = Vec::new();
-            for (at, wanted) in alone {
-                done.push((at, self.item(wanted, None).await));
-            }
-            done
-        };
-        let (mut done, others) = both(together, alone).await;
+        let together = async { self.items(with, &self.small(&small).await).await };
+        let (mut done, others) = both(together, self.items(alone, &HashMap::new())).await;
         done.extend(others);
         done.sort_unstable_by_key(|(at, _)| *at);
         done.into_iter().map(|(_, done)| done).collect()
@@ -190,6 +167,9 @@ impl Reading<'_> {
 
     /// The bytes of these blobs, as far as the server hands them over together.
     async fn small(self, blobs: &[String]) -> HashMap<String, Vec<u8>> {
+        if blobs.len() < 2 {
+            return HashMap::new();
+        }
         let ids: Vec<&str> = blobs.iter().map(String::as_str).collect();
         match self.client.small_blobs(self.account, &ids).await {
             Ok(found) => found,
@@ -200,6 +180,17 @@ impl Reading<'_> {
                 HashMap::new()
             }
         }
+    }
+
+    /// Items, one after the other, with their places; `known` has bytes that are here already.
+    async fn items(self, wanted: Vec<(usize, Wanted)>, known: &HashMap<String, Vec<u8>>) -> Vec<(usize, Done)> {
+        let mut done = Vec::new();
+        for (at, wanted) in wanted {
+            // Items with the same bytes are rare.
+            let bytes = wanted.small().and_then(|blob| known.get(blob)).cloned();
+            done.push((at, self.item(wanted, bytes).await));
+        }
+        done
     }
 
     async fn item(self, wanted: Wanted, known: Option<Vec<u8>>) -> Done {

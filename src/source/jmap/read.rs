@@ -2,6 +2,7 @@
 //! object that cannot be what it should be is `None`.
 
 use super::download::{is_small, small};
+use crate::format::jmap::see_objects;
 use crate::model::{
     Attrs, Blobs, Container, Details, Digest, Entry, EventType, ItemData, Kind, Node, Omission, Outcome,
 };
@@ -259,19 +260,15 @@ fn container(kind: Kind, object: &Object) -> Option<Container> {
 
 /// The blobs that an object refers to, at any depth (FORMAT.md, `@blob`).
 pub fn blob_ids(object: &Object, found: &mut Vec<String>) {
-    fn visit(value: &Value, found: &mut Vec<String>) {
-        match value {
-            Value::Object(object) => blob_ids(object, found),
-            Value::Array(list) => list.iter().for_each(|value| visit(value, found)),
-            _ => {}
+    let mut add = |object: &Object| {
+        if let Some(id) = object.get("blobId").and_then(Value::as_str)
+            && !found.iter().any(|known| known == id)
+        {
+            found.push(id.to_owned());
         }
-    }
-    if let Some(id) = object.get("blobId").and_then(Value::as_str)
-        && !found.iter().any(|known| known == id)
-    {
-        found.push(id.to_owned());
-    }
-    object.values().for_each(|value| visit(value, found));
+    };
+    add(object);
+    object.values().for_each(|value| see_objects(value, &mut add));
 }
 
 /// A ContactCard (RFC 9610 section 3) as 1.x keeps it.

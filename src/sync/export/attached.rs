@@ -4,6 +4,7 @@
 //! their digests, which stand beside them for as long as objects are compared.
 
 use super::matching::DIGEST;
+use crate::format::jmap::{each_object, see_objects};
 use crate::model::{Digest, Id};
 use crate::target::{BLOB, Object};
 use base64::Engine;
@@ -13,9 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The blobs of the target that an object of it refers to.
 pub fn blob_ids(object: &Object, found: &mut BTreeSet<String>) {
-    each_map(object, &mut |map| {
-        found.extend(map.get("blobId").and_then(Value::as_str).map(str::to_owned));
-    });
+    let mut add = |map: &Object| found.extend(map.get("blobId").and_then(Value::as_str).map(str::to_owned));
+    object.values().for_each(|value| see_objects(value, &mut add));
 }
 
 /// Notes in an object of the target what its bytes are, as far as it is known.
@@ -62,33 +62,12 @@ pub fn without_notes(value: &Value) -> Value {
 }
 
 fn note(object: &mut Object, digest: &dyn Fn(&Object) -> Option<Digest>) {
-    fn walk(value: &mut Value, digest: &dyn Fn(&Object) -> Option<Digest>) {
-        match value {
-            Value::Object(map) => {
-                if let Some(digest) = digest(map) {
-                    map.insert(DIGEST.to_owned(), Value::String(digest.hex()));
-                }
-                map.values_mut().for_each(|value| walk(value, digest));
-            }
-            Value::Array(list) => list.iter_mut().for_each(|value| walk(value, digest)),
-            _ => {}
+    let mut add = |map: &mut Object| {
+        if let Some(digest) = digest(map) {
+            map.insert(DIGEST.to_owned(), Value::String(digest.hex()));
         }
-    }
-    object.values_mut().for_each(|value| walk(value, digest));
-}
-
-fn each_map(object: &Object, visit: &mut dyn FnMut(&Object)) {
-    fn walk(value: &Value, visit: &mut dyn FnMut(&Object)) {
-        match value {
-            Value::Object(map) => {
-                visit(map);
-                map.values().for_each(|value| walk(value, visit));
-            }
-            Value::Array(list) => list.iter().for_each(|value| walk(value, visit)),
-            _ => {}
-        }
-    }
-    object.values().for_each(|value| walk(value, visit));
+    };
+    object.values_mut().for_each(|value| each_object(value, &mut add));
 }
 
 /// The digest of what a `data:` URI holds (RFC 2397).

@@ -1,5 +1,6 @@
 //! Messages: many at a time into one `Email/import`, several of them under way at once.
 
+use super::upload::blob_name;
 use super::{Jmap, reason, refused, tell_in_order, without_answer};
 use crate::error::Result;
 use crate::model::Id;
@@ -90,14 +91,14 @@ impl Jmap {
     ) -> Result<Again> {
         let mut blobs: BTreeSet<Id> = batch.iter().map(|import| import.blob).collect();
         let together = if is_second { None } else { self.take_small(&mut blobs, supply) };
-        let is_together = |blob: Id| together.as_ref().is_some_and(|(_, small)| small.contains_key(&inlined(blob)));
+        let is_together = |blob: Id| together.as_ref().is_some_and(|(_, small)| small.contains_key(&blob_name(blob)));
         let mut uploads = self.upload_all(&blobs, MESSAGE, supply, is_second).await?;
         let mut emails = Vec::new();
         let mut sent = Vec::new();
         for import in batch {
             // Each message of a batch has bytes of its own: rows with the same bytes are one message.
             let uploaded = match is_together(import.blob) {
-                true => Some(Ok(format!("#{}", inlined(import.blob)))),
+                true => Some(Ok(format!("#{}", blob_name(import.blob)))),
                 false => uploads.remove(&import.blob),
             };
             match uploaded {
@@ -187,7 +188,7 @@ impl Jmap {
             {
                 let (object, size) = inline.object(&bytes, MESSAGE);
                 sum += size as u64;
-                objects.insert(inlined(*blob), object);
+                objects.insert(blob_name(*blob), object);
                 return false;
             }
             true
@@ -198,11 +199,6 @@ impl Jmap {
 
 /// The media type of a message.
 const MESSAGE: &str = "message/rfc822";
-
-/// The creation id of a blob.
-fn inlined(blob: Id) -> String {
-    format!("b{blob}")
-}
 
 /// True for a request of which the server has done nothing, and which it will not do the next time either.
 fn does_not_fit(error: &MethodError) -> bool {

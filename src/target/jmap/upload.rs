@@ -16,6 +16,11 @@ const INLINE_SUM: usize = 4 << 20;
 /// What became of the uploads: blob ids of the target by our own, or why there is none.
 pub(super) type Uploads = HashMap<Id, std::result::Result<String, Outcome>>;
 
+/// The creation id of a blob.
+pub(super) fn blob_name(blob: Id) -> String {
+    format!("b{blob}")
+}
+
 impl Jmap {
     /// The largest blob that goes with others into one request.
     pub(super) fn inline_max(&self) -> u64 {
@@ -96,7 +101,7 @@ impl Jmap {
                 && (ids.is_empty() || sum + size <= most)
                 && let Some((blob, object, size)) = rest.next()
             {
-                create.insert(format!("b{blob}"), object);
+                create.insert(blob_name(blob), object);
                 sum += size;
                 ids.push(blob);
             }
@@ -113,7 +118,7 @@ impl Jmap {
                 }
             };
             for blob in ids {
-                let id = answer.get("created").and_then(|created| created.get(format!("b{blob}")));
+                let id = answer.get("created").and_then(|created| created.get(blob_name(blob)));
                 match id.and_then(|created| created.get("id")).and_then(Value::as_str) {
                     Some(id) => {
                         uploads.insert(blob, Ok(id.to_owned()));
