@@ -81,26 +81,9 @@ impl Reader {
         }
     }
 
-    /// Errors if the bytes of a blob do not match its digest. Proved once per blob and reader.
-    pub fn prove(&self, blob: &Blob) -> Result<()> {
-        if lock(&self.sound).contains(&blob.id) {
-            return Ok(());
-        }
-        if lock(&self.bad).contains(&blob.id) {
-            return Err(blob::damaged(blob));
-        }
-        if self.with(|conn| blob::is_sound(conn, blob))? {
-            lock(&self.sound).insert(blob.id);
-            Ok(())
-        } else {
-            lock(&self.bad).insert(blob.id);
-            Err(blob::damaged(blob))
-        }
-    }
-
     /// A cursor for reading a large blob piece by piece.
     pub fn open_blob(self: &Arc<Reader>, blob: Blob) -> BlobReader {
-        BlobReader { reader: Arc::clone(self), blob, value: None }
+        BlobReader { reader: Arc::clone(self), blob, value: None, buffer: Vec::new() }
     }
 }
 
@@ -160,17 +143,6 @@ impl Reader {
     fn no_bytes(&self, row: Id) -> Error {
         Error::new(Fault::Damaged, format!("archive {} has no bytes of email {row}", self.path.display()))
     }
-
-    fn is_proved(&self, blob: &Blob, bytes: &[u8]) -> bool {
-        if lock(&self.sound).contains(&blob.id) {
-            return true;
-        }
-        let sound = Digest::of(bytes) == blob.digest;
-        if sound {
-            lock(&self.sound).insert(blob.id);
-        }
-        sound
-    }
 }
 
 /// The blob of an email, and its bytes if they stand in one value of no more than `inline`. `None` if there is no such
@@ -203,9 +175,11 @@ fn find_email(conn: &Connection, row: Id, inline: u64) -> rusqlite::Result<Optio
 
 /// Reads a blob at growing offsets without walking it from its start each time.
 pub struct BlobReader {
-    reader: Arc<Reader>,
-    blob: Blob,
+    pub(super) reader: Arc<Reader>,
+    pub(super) blob: Blob,
     value: Option<OpenValue>,
+    /// The last piece: fresh memory for each would cost as much as reading it.
+    buffer: Vec<u8>,
 }
 
 impl BlobReader {
@@ -238,6 +212,18 @@ impl BlobReader {
             }
         }
         Err(self.reader.restless())
+    }
+
+    /// The bytes at `offset`, `length` of them, which have to be there. They are not proved.
+    pub(super) fn piece(&mut self, offset: u64, length: usize) -> Result<&[u8]> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(buffer.len().max(length), 0);
+        let count = self.read_at(offset, &mut buffer[..length]);
+        self.buffer = buffer;
+        if count? < length {
+            return Err(blob::damaged(&self.blob));
+        }
+        Ok(&self.buffer[..length])
     }
 
     fn open(&self) -> Result<OpenValue> {

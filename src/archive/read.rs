@@ -5,10 +5,10 @@
 
 use super::connect::{Fingerprint, ReadConnection, Watch, check_header, check_schema, explain, open_reader};
 use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
+use super::proof::Proofs;
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::Id;
 use rusqlite::{Connection, OptionalExtension};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -103,8 +103,7 @@ pub struct Reader {
     watch: Watch,
     identity: Fingerprint,
     pool: Mutex<Vec<Pooled>>,
-    pub(super) sound: Mutex<HashSet<Id>>,
-    pub(super) bad: Mutex<HashSet<Id>>,
+    pub(super) proofs: Proofs,
 }
 
 impl Reader {
@@ -122,8 +121,7 @@ impl Reader {
             watch,
             identity,
             pool: Mutex::new(Vec::new()),
-            sound: Mutex::new(HashSet::new()),
-            bad: Mutex::new(HashSet::new()),
+            proofs: Proofs::default(),
         };
         reader.look_again()?;
         Ok(reader)

@@ -3,7 +3,7 @@
 //!
 //! A `grep` over a mailbox reads one message after the other in the order in which they were listed. Each would be a
 //! question, for which the reader sleeps and we are woken, and that costs more than the bytes. So a reader who has read
-//! some messages in a row finds the following ones there. Every 64th is left out: its reader asks for it, and so
+//! some messages in a row finds the following ones there. Every 256th is left out: its reader asks for it, and so
 //! says how far it is.
 //!
 //! What is put there never has to be taken back: the bytes of a message of a snapshot never change. It is done by
@@ -26,11 +26,11 @@ const RUNS: usize = 16;
 const IN_A_ROW: u32 = 2;
 
 /// How many messages are read ahead, and which ones are left to the reader.
-const AHEAD: usize = 128;
-const GAP: usize = 64;
+const AHEAD: usize = 1_024;
+const GAP: usize = 256;
 
 /// How many bytes are read ahead, and of what size a message is left to the reader: the kernel reads ahead in each.
-const BYTES: u64 = 8 << 20;
+const BYTES: u64 = 32 << 20;
 const LARGE: u64 = 1 << 20;
 
 /// Listings, and how far their readers are.

@@ -38,9 +38,11 @@ impl Desk {
 /// Works until the desk is gone.
 pub fn work(shared: &Shared, jobs: &Receiver<Job>) {
     for Job { ino, offset, size, reply } in jobs {
-        match shared.node(ino, |spot| spot.tree.read(spot.node, offset, size)) {
-            Ok(bytes) => reply.data(&bytes),
-            Err(errno) => reply.error(errno),
+        let mut reply = Some(reply);
+        let answer = |bytes: &[u8]| reply.take().into_iter().for_each(|reply| reply.data(bytes));
+        let answered = shared.node(ino, |spot| spot.tree.hand_out(spot.node, offset, size, answer));
+        if let (Err(errno), Some(reply)) = (answered, reply) {
+            reply.error(errno);
         }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 /// Bytes are read, proved and kept whole up to this size, or half of what may be kept if that is less. What is larger is
-/// read once to be proved, and then piece by piece: fresh memory for it would cost more than that.
+/// read and proved piece by piece.
 const WHOLE_MAX: u64 = 1 << 20;
 
 /// The same for a blob that many files are ranges of, and for what is made.
@@ -228,15 +228,13 @@ impl Shop {
         })
     }
 
-    /// All bytes of an email, if they are no more than `limit`. More are proved at least, so that its reader has not to
-    /// wait for that.
+    /// All bytes of an email, if they are no more than `limit`.
     pub fn read_ahead(&self, row: Id, limit: u64) -> Result<Option<Bytes>> {
         match self.email(row, limit)? {
             EmailBytes::Whole(bytes) => {
                 self.fetched(bytes.len());
                 Ok(Some(bytes.into()))
             }
-            EmailBytes::Large(blob) if blob.size <= SHARED_MAX => self.reader.prove(&blob).map(|()| None),
             EmailBytes::Large(_) => Ok(None),
         }
     }
@@ -311,7 +309,7 @@ impl Shop {
     /// A part of a blob that may hold many files, as the events of one .ics: it is not let go with its last byte.
     fn read_shared(&self, blob: &Blob, offset: u64, length: usize) -> Result<Bytes> {
         if blob.size > SHARED_MAX.min(self.limit / 2) {
-            return self.read_large(blob, offset, length);
+            return self.hand_out_large(blob, offset, length, |bytes| bytes.to_vec().into());
         }
         self.read_blob(blob, offset, length)
     }
@@ -321,18 +319,14 @@ impl Shop {
         Ok(cut(&bytes, offset, length))
     }
 
-    /// A part of a blob that is too large to be held whole.
-    pub fn read_large(&self, blob: &Blob, offset: u64, length: usize) -> Result<Bytes> {
-        self.reader.prove(blob)?;
+    /// Hands out a part of a blob that is too large to be held whole, as [`BlobReader::proved_at`] does.
+    pub fn hand_out_large<T>(&self, blob: &Blob, offset: u64, length: usize, out: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let reader = &self.reader;
-        let mut buffer = vec![0; blob.size.saturating_sub(offset).min(length as u64) as usize];
-        let count = OPEN.with_borrow_mut(|open| {
+        OPEN.with_borrow_mut(|open| {
             let fits = |known: &BlobReader| known.reads(reader, blob);
             let make = || reader.open_blob(*blob);
-            ask(open, OPEN_MAX, &self.is_open, fits, make, |open| open.read_at(offset, &mut buffer))
-        })?;
-        buffer.truncate(count);
-        Ok(buffer.into())
+            ask(open, OPEN_MAX, &self.is_open, fits, make, |open| open.proved_at(offset, length, out))
+        })
     }
 
     /// A part of what is kept. With its last byte a file is let go.

@@ -219,13 +219,27 @@ impl Tree {
     pub fn read(&self, node: Node, offset: u64, length: usize) -> Result<Bytes> {
         let bytes = match self.source(node, offset, length)? {
             Source::Here(bytes) => bytes,
-            Source::Large(blob) => self.shop.read_large(&blob, offset, length)?,
+            Source::Large(blob) => {
+                self.shop.hand_out_large(&blob, offset, length, |bytes| bytes.to_vec())?.into()
+            }
         };
         self.counters().served.add(bytes.len() as u64);
         Ok(bytes)
     }
 
-    /// As [`Tree::read`], but none of a file that is so large that one thread alone should read it, with `read`.
+    /// As [`Tree::read`], for a large file: `out` gets the bytes before what only the next ones need is done.
+    pub fn hand_out<T>(&self, node: Node, offset: u64, length: usize, out: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let out = |bytes: &[u8]| {
+            self.counters().served.add(bytes.len() as u64);
+            out(bytes)
+        };
+        match self.source(node, offset, length)? {
+            Source::Here(bytes) => Ok(out(&bytes)),
+            Source::Large(blob) => self.shop.hand_out_large(&blob, offset, length, out),
+        }
+    }
+
+    /// As [`Tree::read`], but none of a file that is so large that one thread alone should read it, with `hand_out`.
     pub fn read_unless_large(&self, node: Node, offset: u64, length: usize) -> Result<Option<Bytes>> {
         let Source::Here(bytes) = self.source(node, offset, length)? else { return Ok(None) };
         self.counters().served.add(bytes.len() as u64);

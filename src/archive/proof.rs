@@ -1,0 +1,133 @@
+//! What is known of the bytes of blobs: which are what was stored, which are not, and which are being read just now.
+//!
+//! A large blob is proved while it is read: whoever reads it from its start gets each piece at once, and the last one
+//! only if all of them together match the digest. So nobody ends up with a whole copy of damaged bytes, and nobody waits
+//! until all were read to get the first. A reader who begins elsewhere has the blob proved from end to end before.
+
+use super::blob::{self, Blob};
+use super::bytes::BlobReader;
+use super::read::{Reader, lock};
+use crate::error::{Kind as Fault, Result};
+use crate::model::{Digest, Id};
+use lru::LruCache;
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+
+/// How many large blobs may be half read at a time; a reader of more has each proved before. A hasher takes 2 KiB.
+const HALF_READ: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// A piece may be asked for before the ones in front of it, by this many bytes, as the kernel's requests for one file
+/// overtake each other.
+const OVERTAKEN: u64 = 8 << 20;
+
+/// How much is read at once to catch up.
+const PIECE: u64 = 256 << 10;
+
+/// What is known of the blobs of an archive.
+pub(super) struct Proofs {
+    sound: Mutex<HashSet<Id>>,
+    bad: Mutex<HashSet<Id>>,
+    half: Mutex<LruCache<Id, blake3::Hasher>>,
+}
+
+impl Default for Proofs {
+    fn default() -> Proofs {
+        Proofs { sound: Mutex::default(), bad: Mutex::default(), half: Mutex::new(LruCache::new(HALF_READ)) }
+    }
+}
+
+impl Proofs {
+    fn verdict(&self, blob: &Blob) -> Option<bool> {
+        if lock(&self.sound).contains(&blob.id) {
+            return Some(true);
+        }
+        lock(&self.bad).contains(&blob.id).then_some(false)
+    }
+
+    fn note(&self, blob: &Blob, is_sound: bool) -> Result<()> {
+        lock(if is_sound { &self.sound } else { &self.bad }).insert(blob.id);
+        if is_sound { Ok(()) } else { Err(blob::damaged(blob)) }
+    }
+}
+
+impl Reader {
+    /// Errors if the bytes of a blob do not match its digest. Proved once per blob and reader.
+    pub fn prove(&self, blob: &Blob) -> Result<()> {
+        let is_sound = match self.proofs.verdict(blob) {
+            Some(verdict) => verdict,
+            None => self.with(|conn| blob::is_sound(conn, blob))?,
+        };
+        self.proofs.note(blob, is_sound)
+    }
+
+    /// True if these are all bytes of the blob, as they were stored.
+    pub(super) fn is_proved(&self, blob: &Blob, bytes: &[u8]) -> bool {
+        if lock(&self.proofs.sound).contains(&blob.id) {
+            return true;
+        }
+        let is_sound = Digest::of(bytes) == blob.digest;
+        if is_sound {
+            lock(&self.proofs.sound).insert(blob.id);
+        }
+        is_sound
+    }
+}
+
+impl BlobReader {
+    /// Hands out up to `length` bytes at `offset`, fewer only at the end. The last byte of the blob is handed out only if
+    /// all of them match the digest, those before it as soon as they are asked for in order: `out` then has them before
+    /// they are hashed, which its reader need not wait for.
+    ///
+    /// Errors: [`Fault::Damaged`]; `out` was not called then.
+    pub fn proved_at<T>(&mut self, offset: u64, length: usize, out: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let (reader, blob) = (Arc::clone(&self.reader), self.blob);
+        let length = blob.size.saturating_sub(offset).min(length as u64);
+        let hasher = match reader.proofs.verdict(&blob) {
+            Some(true) => None,
+            Some(false) => return Err(blob::damaged(&blob)),
+            // Taken out of there while it is used: `out` may wait for somebody, and holds up nobody.
+            None => lock(&reader.proofs.half).pop(&blob.id).or_else(|| (offset == 0).then(blake3::Hasher::new)),
+        };
+        let Some(mut hasher) = hasher.filter(|hasher| offset <= hasher.count() + OVERTAKEN) else {
+            reader.prove(&blob)?;
+            return self.piece(offset, length as usize).map(out);
+        };
+        match self.hash_on(&mut hasher, offset, length, out) {
+            // A page of the value is damaged: so is the blob, and only the blob.
+            Err(error) if error.kind == Fault::Damaged => Err(reader.proofs.note(&blob, false).err().unwrap_or(error)),
+            Ok(answer) if hasher.count() < blob.size => {
+                lock(&reader.proofs.half).put(blob.id, hasher);
+                Ok(answer)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Hands out a piece of a blob that is proved up to where `hasher` is.
+    fn hash_on<T>(
+        &mut self,
+        hasher: &mut blake3::Hasher,
+        offset: u64,
+        length: u64,
+        out: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        let blob = self.blob;
+        while hasher.count() < offset {
+            let (at, left) = (hasher.count(), offset - hasher.count());
+            hasher.update(self.piece(at, left.min(PIECE) as usize)?);
+        }
+        let known = (hasher.count() - offset).min(length) as usize;
+        if offset + length < blob.size {
+            let bytes = self.piece(offset, length as usize)?;
+            let answer = out(bytes);
+            hasher.update(&bytes[known..]);
+            return Ok(answer);
+        }
+        let reader = Arc::clone(&self.reader);
+        let bytes = self.piece(offset, length as usize)?;
+        hasher.update(&bytes[known..]);
+        reader.proofs.note(&blob, hasher.finalize().as_bytes() == &blob.digest.0)?;
+        Ok(out(bytes))
+    }
+}
