@@ -32,7 +32,7 @@ const WORDS: [(&str, &[&str]); 15] = [
     ("tokio", &["protocol"]),
     ("rustls", &["protocol"]),
     ("reqwest", &["protocol"]),
-    ("lru::", &["tree"]),
+    ("lru::", &["tree", "archive"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("println!", &["cli"]),

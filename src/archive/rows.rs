@@ -68,6 +68,9 @@ impl Record {
     }
 }
 
+/// How many flags a message has at most in a file name.
+const FLAGS_MAX: usize = 40;
+
 /// One message of a mailbox, as the index lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -360,10 +363,18 @@ fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
         received: row.get(1)?,
         size: row.get::<_, i64>(2)?.max(0) as u64,
         links: row.get::<_, i64>(3)?.clamp(1, i64::from(u32::MAX)) as u32,
-        // They become part of a file name: nothing but letters does.
-        flags: row.get::<_, String>(4)?.chars().filter(char::is_ascii_alphabetic).take(40).collect::<String>().into(),
+        flags: letters(row.get_ref(4)?.as_str()?),
         first: row.get(5)?,
     })
+}
+
+/// Flags become part of a file name, as nothing but letters does.
+fn letters(flags: &str) -> Box<str> {
+    let is_letter = char::is_ascii_alphabetic;
+    match flags.len() <= FLAGS_MAX && flags.chars().all(|letter| is_letter(&letter)) {
+        true => flags.into(),
+        false => flags.chars().filter(is_letter).take(FLAGS_MAX).collect::<String>().into(),
+    }
 }
 
 /// A value of a column. Text that is no UTF-8 is taken for bytes.

@@ -70,7 +70,7 @@ impl Shared {
 
     /// Tells the kernel what does not hold any more of one tree. A name that it does not know costs one call.
     fn take_back(&self, spot: &Spot, advance: &Advance, notifier: &Notifier) {
-        lock(&self.listings).clear();
+        self.pages.forget();
         let told: Vec<_> = lock(&self.told).iter().filter_map(|ino| Some((*ino, spot.node_of(*ino)?))).collect();
         for (directory, node) in told {
             let difference = match spot.tree.difference(advance, node) {

@@ -12,6 +12,7 @@ pub mod follow;
 pub mod large;
 pub mod listing;
 pub mod mountpoint;
+mod paging;
 pub mod session;
 pub mod stats;
 
@@ -25,8 +26,9 @@ use fuser::{
 };
 use large::{Desk, Job};
 use listing::{Device, FEW, Lines, Readers};
+use paging::Pages;
 use stats::{Requests, Summary};
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::sync::mpsc::Receiver;
@@ -35,12 +37,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is shown holds until it is taken back.
 const FOR_GOOD: Duration = Duration::from_secs(365 * 86_400);
-
-/// How many lines of a directory are asked for at once. The kernel's requests have room for 20 to 1,000.
-const LINES: usize = 512;
-
-/// How many listings that are under way are remembered.
-const LISTINGS: usize = 32;
 
 /// What programs are told to read at once.
 const BLOCK: u32 = 131_072;
@@ -79,28 +75,12 @@ pub struct Shared {
     logged: Mutex<HashSet<String>>,
     /// Directories of which the kernel may remember something.
     told: Mutex<HashSet<u64>>,
-    listings: Mutex<VecDeque<Listing>>,
+    pages: Pages,
     readers: Readers,
     ahead: Ahead,
     /// Known once there is a mount.
     device: OnceLock<Device>,
     pub requests: Requests,
-}
-
-/// A listing under way.
-struct Listing {
-    directory: u64,
-    /// The cookie up to which it was handed out.
-    after: u64,
-    rest: Arc<Mutex<Rest>>,
-}
-
-/// Lines that did not fit into the last answer, or that will be asked for next.
-#[derive(Default)]
-struct Rest {
-    lines: VecDeque<(u64, Child)>,
-    /// No others follow.
-    is_end: bool,
 }
 
 impl Adapter {
@@ -117,7 +97,7 @@ impl Adapter {
                 failed: Mutex::default(),
                 logged: Mutex::default(),
                 told: Mutex::default(),
-                listings: Mutex::default(),
+                pages: Pages::default(),
                 readers: Readers::default(),
                 ahead: Ahead::default(),
                 device: OnceLock::new(),
@@ -232,85 +212,6 @@ impl Shared {
 
     fn told(&self, directory: u64) {
         lock(&self.told).insert(directory);
-    }
-
-    /// Lines of a directory behind a cookie.
-    fn lines(&self, place: &Place, after: u64) -> Result<Vec<(u64, Child)>> {
-        match place {
-            Place::Root => Ok(self.forest.root_children(after, LINES)),
-            Place::In(spot) => {
-                let lines = spot.tree.children(spot.node, after, LINES)?;
-                Ok(lines.into_iter().map(|child| (spot.ino(child.node), child)).collect())
-            }
-        }
-    }
-
-    /// Hands out lines of a directory from `offset` on until `add` has no more room. Offsets 1 and 2 are `.` and `..`.
-    fn list(
-        &self,
-        ino: u64,
-        offset: u64,
-        mut add: impl FnMut(u64, u64, &str, Sort, Option<&Child>) -> bool,
-    ) -> Result<(), Errno> {
-        let failed = |error: Error| self.errno(ino, &error);
-        let place = self.forest.place(ino).map_err(failed)?;
-        self.told(ino);
-        let mut after = offset.saturating_sub(2);
-        let mut rest = self.resume(ino, after);
-        if offset == 0 {
-            let lines = self.lines(&place, 0).map_err(failed)?;
-            // Who gets `.` and `..` asks once more, to hear that nothing follows. That is a quarter of the time of a `find`
-            // over thousands of mailboxes, each with its empty `new` and `tmp`: those are empty to the last line.
-            if lines.is_empty() && matches!(&place, Place::In(spot) if spot.node.is_always_empty()) {
-                return Ok(());
-            }
-            rest = Rest { is_end: lines.is_empty(), lines: lines.into() };
-        }
-        for (at, name) in [(1, "."), (2, "..")] {
-            if offset < at && add(ino, at, name, Sort::Directory, None) {
-                return Ok(());
-            }
-        }
-        loop {
-            if rest.lines.is_empty() && !rest.is_end {
-                rest.lines = self.lines(&place, after).map_err(failed)?.into();
-                rest.is_end = rest.lines.is_empty();
-            }
-            let Some((number, child)) = rest.lines.front() else { break };
-            if add(*number, child.cookie + 2, &child.name, child.sort, Some(child)) {
-                break;
-            }
-            after = child.cookie;
-            rest.lines.pop_front();
-        }
-        let mut listings = lock(&self.listings);
-        listings.push_front(Listing { directory: ino, after, rest: Arc::new(Mutex::new(rest)) });
-        listings.truncate(LISTINGS);
-        Ok(())
-    }
-
-    /// What was left over when this directory was last listed up to this cookie.
-    fn resume(&self, directory: u64, after: u64) -> Rest {
-        let mut listings = lock(&self.listings);
-        let known = listings.iter().position(|one| (one.directory, one.after) == (directory, after));
-        let known = known.and_then(|at| listings.remove(at));
-        drop(listings);
-        known.map_or_else(Rest::default, |listing| std::mem::take(&mut *lock(&listing.rest)))
-    }
-
-    /// Gets the next lines of the directory that was just listed, while its reader looks at those that it has.
-    fn list_ahead(&self, directory: u64) {
-        let known = lock(&self.listings).iter().find(|one| one.directory == directory).map(|one| Arc::clone(&one.rest));
-        let Some(rest) = known else { return };
-        let mut rest = lock(&rest);
-        let Some(last) = rest.lines.back().map(|(_, child)| child.cookie).filter(|_| !rest.is_end) else { return };
-        if rest.lines.len() < LINES
-            && let Ok(place) = self.forest.place(directory)
-            && let Ok(lines) = self.lines(&place, last)
-        {
-            rest.is_end = lines.is_empty();
-            rest.lines.extend(lines);
-        }
     }
 
     fn node<T>(&self, ino: INodeNo, ask: impl FnOnce(&Spot) -> Result<T>) -> Result<T, Errno> {

@@ -54,6 +54,16 @@ pub struct Spot {
     slot: u64,
 }
 
+impl Place {
+    /// The inode number of a line of this directory.
+    pub fn ino(&self, line: &Child) -> u64 {
+        match self {
+            Place::Root => root_of(line.cookie),
+            Place::In(spot) => spot.ino(line.node),
+        }
+    }
+}
+
 impl Spot {
     /// The node of this tree that a number stands for; none for a number of another tree.
     pub fn node_of(&self, ino: u64) -> Option<Node> {
@@ -227,11 +237,9 @@ impl Forest {
         if is_root { self.slots().get(&number).and_then(|slot| line(number, slot).stat) } else { None }
     }
 
-    /// The directories of the archives behind a cookie, with their numbers.
-    pub fn root_children(&self, after: u64, limit: usize) -> Vec<(u64, Child)> {
-        let slots = self.slots();
-        let lines = slots.range(after + 1..).take(limit).map(|(number, slot)| (root_of(*number), line(*number, slot)));
-        lines.collect()
+    /// The directories of the archives behind a cookie.
+    pub fn root_children(&self, after: u64, limit: usize) -> Vec<Child> {
+        self.slots().range(after + 1..).take(limit).map(|(number, slot)| line(*number, slot)).collect()
     }
 
     /// The directory of the archive with this name, and its number.

@@ -16,6 +16,9 @@ use crate::model::{Id, Kind};
 /// What is added to a row to make the cookie of its line; below it are the fixed lines.
 pub(super) const FIXED: u64 = 16;
 
+/// How long the name of a message is, for most.
+const NAME_LENGTH: usize = 48;
+
 impl Tree {
     /// The child of a directory with this name.
     ///
@@ -276,18 +279,22 @@ impl Tree {
     }
 
     pub(super) fn message_line(&self, view: &View, cur: Node, listed: &Listed) -> Result<Child> {
-        let separator = self.options.info_separator;
         let ctime = view.ctime(listed.first)?;
         let stat = Stat { sort: Sort::File, size: listed.size, mtime: listed.received, ctime, links: listed.links };
+        // A listing of a large mailbox is mostly this, and the machinery of formatting takes three times as long.
+        let mut name = String::with_capacity(NAME_LENGTH);
+        let mut digits = itoa::Buffer::new();
+        // The head of the name is the date of arrival; Maildir knows none before 1970.
+        name.push_str(digits.format(listed.received.max(0)));
+        name.push('.');
+        name.push_str(digits.format(listed.email));
+        name.push_str(".vandelay,S=");
+        name.push_str(digits.format(listed.size));
+        name.push(self.options.info_separator);
+        name.push_str("2,");
+        name.push_str(&listed.flags);
         Ok(Child {
-            // The head of the name is the date of arrival; Maildir knows none before 1970.
-            name: format!(
-                "{}.{}.vandelay,S={}{separator}2,{}",
-                listed.received.max(0),
-                listed.email,
-                listed.size,
-                listed.flags
-            ),
+            name,
             node: cur.beside(What::Email, listed.email),
             cookie: cookie(listed.email),
             stat: Some(stat),
