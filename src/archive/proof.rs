@@ -131,3 +131,77 @@ impl BlobReader {
         Ok(out(bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::schema::CONTENT_DDL;
+    use rusqlite::Connection;
+
+    const SIZE: usize = 1_000_003;
+    const PART: usize = 100_000;
+
+    /// An archive of one blob of [`SIZE`] bytes; `spoil` changes what is stored of them.
+    fn archive(spoil: impl FnOnce(&mut Vec<u8>)) -> (tempfile::TempDir, Arc<Reader>, Vec<u8>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sqlite");
+        let bytes: Vec<u8> = (0..SIZE).map(|at| (at * at % 251) as u8).collect();
+        let mut stored = bytes.clone();
+        spoil(&mut stored);
+        let conn = Connection::open(&path).unwrap();
+        conn.execute_batch(CONTENT_DDL).unwrap();
+        conn.execute("INSERT INTO blobs (id, hash, data) VALUES (1, ?1, ?2)", (Digest::of(&bytes).0, stored)).unwrap();
+        drop(conn);
+        (dir, Arc::new(Reader::open(&path).unwrap()), bytes)
+    }
+
+    fn read(reader: &Arc<Reader>, offset: usize, length: usize) -> Result<Vec<u8>> {
+        let blob = reader.blob(1).unwrap();
+        reader.open_blob(blob).proved_at(offset as u64, length, |bytes| bytes.to_vec())
+    }
+
+    fn parts() -> Vec<usize> {
+        (0..SIZE).step_by(PART).collect()
+    }
+
+    #[test]
+    fn any_order_gives_the_bytes() {
+        let backwards = parts().into_iter().rev().collect();
+        let swapped = parts().chunks(2).flat_map(|pair| pair.iter().rev().copied().collect::<Vec<_>>()).collect();
+        let twice = parts().into_iter().flat_map(|at| [at, at, 0]).collect();
+        for order in [parts(), backwards, swapped, twice, vec![SIZE - 1, 0, SIZE, SIZE + 7]] {
+            let (_dir, reader, bytes) = archive(|_| {});
+            for at in &order {
+                let wanted = &bytes[(*at).min(SIZE)..(at + PART).min(SIZE)];
+                assert!(read(&reader, *at, PART).unwrap() == wanted, "{at} of {order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_gets_the_last_byte_of_a_damaged_blob() {
+        let spoils: [fn(&mut Vec<u8>); 4] =
+            [|all| all[0] ^= 1, |all| all[SIZE / 2] ^= 1, |all| all[SIZE - 1] ^= 1, |all| all.truncate(SIZE - 1)];
+        for spoil in spoils {
+            let (_dir, reader, _) = archive(spoil);
+            let size = reader.blob(1).unwrap().size as usize;
+            let is_damaged = |at: usize| read(&reader, at, PART).is_err_and(|error| error.kind == Fault::Damaged);
+            assert!(parts()[..9].iter().all(|at| !is_damaged(*at)), "nothing is known yet");
+            assert!(is_damaged(size - PART) && is_damaged(size - 1), "the last byte");
+            assert!(is_damaged(0), "known from now on");
+            let (_dir, reader, _) = archive(spoil);
+            assert!(read(&reader, SIZE / 2, 1).is_err(), "nor a part, out of order");
+            let (_dir, reader, _) = archive(spoil);
+            assert!(read(&reader, size - 1, 1).is_err(), "nor who wants only that");
+        }
+    }
+
+    #[test]
+    fn more_readers_than_are_remembered_all_get_their_bytes() {
+        let (_dir, reader, bytes) = archive(|_| {});
+        assert!(read(&reader, 0, PART).unwrap() == bytes[..PART]);
+        (2..100).for_each(|id| drop(lock(&reader.proofs.half).put(id, blake3::Hasher::new())));
+        assert!(read(&reader, PART, PART).unwrap() == bytes[PART..2 * PART], "proved from end to end instead");
+        assert_eq!(reader.proofs.verdict(&reader.blob(1).unwrap()), Some(true));
+    }
+}
