@@ -4,8 +4,8 @@
 //! which never changes, or the current state where the archive has no history (1.x).
 
 use super::connect::{Fingerprint, ReadConnection, Watch, check_header, check_schema, explain, open_reader};
-use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
 use super::proof::Proofs;
+use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
 use crate::error::{Error, Kind as Fault, Result};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::HashMap;

@@ -320,7 +320,13 @@ impl Shop {
     }
 
     /// Hands out a part of a blob that is too large to be held whole, as [`BlobReader::proved_at`] does.
-    pub fn hand_out_large<T>(&self, blob: &Blob, offset: u64, length: usize, out: impl FnOnce(&[u8]) -> T) -> Result<T> {
+    pub fn hand_out_large<T>(
+        &self,
+        blob: &Blob,
+        offset: u64,
+        length: usize,
+        out: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
         let reader = &self.reader;
         OPEN.with_borrow_mut(|open| {
             let fits = |known: &BlobReader| known.reads(reader, blob);

@@ -219,9 +219,7 @@ impl Tree {
     pub fn read(&self, node: Node, offset: u64, length: usize) -> Result<Bytes> {
         let bytes = match self.source(node, offset, length)? {
             Source::Here(bytes) => bytes,
-            Source::Large(blob) => {
-                self.shop.hand_out_large(&blob, offset, length, |bytes| bytes.to_vec())?.into()
-            }
+            Source::Large(blob) => self.shop.hand_out_large(&blob, offset, length, |bytes| bytes.to_vec())?.into(),
         };
         self.counters().served.add(bytes.len() as u64);
         Ok(bytes)
