@@ -726,6 +726,37 @@ fn f7_a_killed_mount_is_never_empty_and_the_next_one_repairs_it() {
     assert_eq!(fs::read_dir(&mount.at).unwrap().count(), 0);
 }
 
+#[test]
+fn f7_who_reads_when_a_mount_is_killed_is_let_go() {
+    let account = Account::new();
+    for number in 100..3_000 {
+        let mut bytes = message(number);
+        bytes.resize(2_000 + 37 * number as usize % 60_000, b'.');
+        deliver(&account.maildir(), &format!("{}.M{number}.host:2,S", 1_600_000_000 + number), &bytes);
+    }
+    account.import();
+    for round in 0..12 {
+        let Some(mut mount) = account.mount_in_foreground(&[]) else { return };
+        let mut grep = Guarded(
+            Command::new("grep")
+                .args(["-rlF", "no such words", "."])
+                .current_dir(mount.at.join("mail"))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
+        std::thread::sleep(Duration::from_millis(20 + 15 * round));
+        mount.child.kill().unwrap();
+        // Bytes may be on their way to the kernel just then, and it waits for them until it is told not to.
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(ok(&["mounts"]).lines().any(|line| line.contains(text(&mount.at)) && line.contains("dead")));
+        ok(&["umount", text(&mount.at)]);
+        wait(|| grep.0.try_wait().unwrap().is_some(), || format!("grep waits, in round {round}"));
+        mount.child.wait().unwrap();
+    }
+}
+
 // --- F8 ----------------------------------------------------------------------------------------------------------
 
 #[test]

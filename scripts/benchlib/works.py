@@ -21,6 +21,7 @@ NEEDLE = "xyzzy-needle"
 RANDOM_MESSAGES = 2_000
 READER = pathlib.Path(__file__).parent / "read_files.py"
 HOLDER = pathlib.Path(__file__).parent / "hold_files.py"
+BACKER = pathlib.Path(__file__).parent / "back_memory.py"
 # Sorting by a country's rules, or grepping in its encoding, is not what is measured.
 ENV = os.environ | {"LC_ALL": "C.UTF-8"}
 
@@ -207,3 +208,8 @@ def held(paths, scratch):
         yield int(process.stdout.readline())
         process.stdin.close()
         process.wait()
+
+
+def back_memory(size):
+    """Memory for `size` bytes costs no visit to the host for the next seconds."""
+    subprocess.run([sys.executable, "-I", "-S", BACKER, str(size)], stdout=subprocess.DEVNULL, check=True)

@@ -312,13 +312,18 @@ impl Umount {
         let unmount = |directory: &PathBuf| -> Result<()> {
             let absolute = mountpoint::without_links(directory)
                 .map_err(|error| Error::io(format!("cannot unmount {}", directory.display()), error))?;
-            let real = std::fs::canonicalize(directory).unwrap_or_else(|_| absolute.clone());
-            let Some(mount) = mounted.iter().find(|mount| mount.directory == absolute || mount.directory == real)
-            else {
+            let find = |path: &Path| mounted.iter().find(|mount| mount.directory == path);
+            // By its name first: one that is dead may not even say whether it is a link.
+            let mount = find(&absolute).or_else(|| find(&std::fs::canonicalize(directory).ok()?));
+            let Some(mount) = mount else {
                 return Err(Error::new(Fault::Usage, format!("no archive is mounted at {}", directory.display()))
                     .hint("'vandelay mounts' lists what is mounted"));
             };
-            mountpoint::unmount(&mount.directory, self.lazy || !mount.answers)?;
+            if mount.answers {
+                mountpoint::unmount(&mount.directory, self.lazy)?;
+            } else {
+                mountpoint::take_away(&mount.directory)?;
+            }
             ui.detail(&format!("unmounted {}", mount.directory.display()));
             Ok(())
         };

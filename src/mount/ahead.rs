@@ -29,6 +29,9 @@ const IN_A_ROW: u32 = 2;
 const AHEAD: usize = 1_024;
 const GAP: usize = 256;
 
+/// How many messages are left to a reader who has overtaken us.
+const LEAD: usize = 16;
+
 /// How many bytes are read ahead, and of what size a message is left to the reader: the kernel reads ahead in each.
 const BYTES: u64 = 32 << 20;
 const LARGE: u64 = 1 << 20;
@@ -81,17 +84,17 @@ impl Run {
         }
         self.next = at + 1;
         self.bytes = 0;
-        // Who has overtaken us asks for the next one too before we have it.
+        // Who stops soon wastes little.
+        let far = (4_usize << self.in_a_row.saturating_sub(IN_A_ROW).min(8)).min(AHEAD);
+        // Who has overtaken us would ask for each of the next ones too, while we get it.
         if self.from <= at {
-            self.from = at + 2;
+            self.from = at + 1 + (far / 8).clamp(1, LEAD);
         }
         if self.in_a_row < IN_A_ROW {
             self.to = at + 1;
             return;
         }
-        // Who stops soon wastes little.
-        let far = 4_usize << (self.in_a_row - IN_A_ROW).min(8);
-        self.to = self.to.max((at + 1 + far.min(AHEAD)).min(self.rows.len()));
+        self.to = self.to.max((at + 1 + far).min(self.rows.len()));
     }
 
     fn take(&mut self) -> Option<(u64, u64)> {

@@ -5,9 +5,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// The type of our mounts in `/proc/mounts`.
 pub const TYPE: &str = "fuse.vandelay";
+
+/// How long a mount may take to say that it is there, until it is looked for who serves it.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A mount of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +19,7 @@ pub struct Mounted {
     /// `vandelay:<account>`
     pub source: String,
     pub directory: PathBuf,
-    /// False if the process behind it is gone: everything in it answers ENOTCONN.
+    /// False if the process behind it is gone: everything in it answers ENOTCONN, or nothing at all.
     pub answers: bool,
 }
 
@@ -32,8 +36,28 @@ pub fn mounted() -> Result<Vec<Mounted>> {
 }
 
 fn answers(directory: &Path) -> bool {
-    // The kernel remembers attributes longer than the process lives; this it always asks for.
-    !matches!(rustix::fs::statfs(directory), Err(rustix::io::Errno::NOTCONN))
+    let (answer, heard) = std::sync::mpsc::channel();
+    let asked = directory.to_owned();
+    // It may never come back, and ends with us then.
+    std::thread::spawn(move || {
+        // The kernel remembers attributes longer than the process lives; this it always asks for.
+        let is_dead = matches!(rustix::fs::statfs(&asked), Err(rustix::io::Errno::NOTCONN));
+        let _ = answer.send(!is_dead);
+    });
+    heard.recv_timeout(PATIENCE).unwrap_or_else(|_| !has_orphan())
+}
+
+/// True if there is a process of ours that was killed and cannot end. One of its threads may wait in the kernel for bytes
+/// that another one, which is gone, was asked for; so the kernel goes on waiting for an answer.
+fn has_orphan() -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let stats = processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+    // proc_pid_stat(5): number, name, state.
+    stats.into_iter().any(|stat| {
+        let name = stat.split_once('(').map_or("", |(_, rest)| rest);
+        let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        (name.starts_with("vandelay") || name.starts_with("mount.")) && state.starts_with('Z')
+    })
 }
 
 /// `\040` and its kin, as the kernel writes them.
@@ -70,7 +94,7 @@ pub fn prepare(directory: &Path, archives: &[PathBuf], say: &dyn Fn(&str)) -> Re
     let absolute = without_links(directory)
         .map_err(|error| Error::io(format!("cannot mount at {}", directory.display()), error))?;
     if let Some(stale) = mounted()?.into_iter().find(|mounted| mounted.directory == absolute && !mounted.answers) {
-        unmount(&stale.directory, true)?;
+        take_away(&stale.directory)?;
         say(&format!("took away a dead mount of {} at {}", stale.source, stale.directory.display()));
     }
     let real = match fs::canonicalize(directory) {
@@ -134,6 +158,35 @@ pub fn unmount(directory: &Path, lazy: bool) -> Result<()> {
         Err(rustix::io::Errno::BUSY) => Err(busy(directory)),
         Err(rustix::io::Errno::PERM) => with_helper(directory, lazy),
         Err(error) => Err(Error::io(format!("cannot unmount {}", directory.display()), error.into())),
+    }
+}
+
+/// Takes away a mount that does not answer: whoever waits for it gets ENOTCONN.
+///
+/// Errors: [`Fault::Storage`].
+pub fn take_away(directory: &Path) -> Result<()> {
+    use rustix::mount::UnmountFlags;
+    abort(directory);
+    let flags = UnmountFlags::FORCE | UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+    match rustix::mount::unmount(directory, flags) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::PERM) => with_helper(directory, true),
+        Err(error) => Err(Error::io(format!("cannot unmount {}", directory.display()), error.into())),
+    }
+}
+
+/// Has the kernel wait for a mount no more, as far as it lets one: whoever is not root may do that through a file system that
+/// is mounted on most machines.
+fn abort(directory: &Path) {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    // proc_pid_mountinfo(5): number, parent, major:minor, root, mount point.
+    let device = table.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(2);
+        let (device, at) = (words.next()?, words.nth(1)?);
+        (Path::new(&unescape(at)) == directory).then(|| device.rsplit(':').next())?
+    });
+    if let Some(device) = device {
+        let _ = fs::write(format!("/sys/fs/fuse/connections/{device}/abort"), "1");
     }
 }
 
