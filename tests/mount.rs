@@ -1188,6 +1188,7 @@ fn a6_a_damaged_file_is_an_error_and_the_others_are_not() {
     let log = account.path().join("errors.log");
     let Some(mount) = account.mount(&["--log-file", text(&log)]) else { return };
     let mut damaged = Vec::new();
+    let mut undecoded = 0;
     for round in 0..3 {
         let mut good = 0;
         for (path, meta) in below(&mount.at) {
@@ -1199,14 +1200,16 @@ fn a6_a_damaged_file_is_an_error_and_the_others_are_not() {
                 Err(_) if meta.is_dir() => {}
                 Err(error) => {
                     assert_eq!(error.raw_os_error(), Some(libc::EIO), "{}", path.display());
-                    if !path.starts_with("text") {
-                        damaged.push(path);
+                    match path.starts_with("text") {
+                        true => undecoded += 1,
+                        false => damaged.push(path),
                     }
                 }
             }
         }
         assert!(good > 55, "{good}");
         assert_eq!(damaged.len(), 2 * (round + 1), "{damaged:?}");
+        assert_eq!(undecoded, 2 * (round + 1), "in text/ they are no empty files");
     }
     let lines = fs::read_to_string(&log).unwrap();
     assert_eq!(lines.lines().count(), 2, "one line a file, however often it is read:\n{lines}");

@@ -162,6 +162,14 @@ pub struct Blob {
     pub chunked: bool,
 }
 
+impl Blob {
+    /// What tells it from all others that were or will be: a number is given again once its blob was forgotten.
+    pub fn key(&self) -> (Id, u64) {
+        let [a, b, c, d, e, f, g, h, ..] = self.digest.0;
+        (self.id, u64::from_ne_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
 /// Looks a blob up without reading its bytes. `None`: no such row.
 pub fn find(conn: &Connection, id: Id) -> rusqlite::Result<Option<Blob>> {
     let row = conn

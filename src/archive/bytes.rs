@@ -185,7 +185,7 @@ pub struct BlobReader {
 impl BlobReader {
     /// True if this reads that blob of that archive.
     pub fn reads(&self, reader: &Arc<Reader>, blob: &Blob) -> bool {
-        Arc::ptr_eq(&self.reader, reader) && self.blob.id == blob.id
+        Arc::ptr_eq(&self.reader, reader) && self.blob == *blob
     }
 
     /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end. The bytes are not proved.

@@ -24,11 +24,14 @@ const OVERTAKEN: u64 = 8 << 20;
 /// How much is read at once to catch up.
 const PIECE: u64 = 256 << 10;
 
+/// As [`Blob::key`] says.
+type Key = (Id, u64);
+
 /// What is known of the blobs of an archive.
 pub(super) struct Proofs {
-    sound: Mutex<HashSet<Id>>,
-    bad: Mutex<HashSet<Id>>,
-    half: Mutex<LruCache<Id, blake3::Hasher>>,
+    sound: Mutex<HashSet<Key>>,
+    bad: Mutex<HashSet<Key>>,
+    half: Mutex<LruCache<Key, blake3::Hasher>>,
 }
 
 impl Default for Proofs {
@@ -39,14 +42,14 @@ impl Default for Proofs {
 
 impl Proofs {
     fn verdict(&self, blob: &Blob) -> Option<bool> {
-        if lock(&self.sound).contains(&blob.id) {
+        if lock(&self.sound).contains(&blob.key()) {
             return Some(true);
         }
-        lock(&self.bad).contains(&blob.id).then_some(false)
+        lock(&self.bad).contains(&blob.key()).then_some(false)
     }
 
     fn note(&self, blob: &Blob, is_sound: bool) -> Result<()> {
-        lock(if is_sound { &self.sound } else { &self.bad }).insert(blob.id);
+        lock(if is_sound { &self.sound } else { &self.bad }).insert(blob.key());
         if is_sound { Ok(()) } else { Err(blob::damaged(blob)) }
     }
 }
@@ -63,12 +66,12 @@ impl Reader {
 
     /// True if these are all bytes of the blob, as they were stored.
     pub(super) fn is_proved(&self, blob: &Blob, bytes: &[u8]) -> bool {
-        if lock(&self.proofs.sound).contains(&blob.id) {
+        if lock(&self.proofs.sound).contains(&blob.key()) {
             return true;
         }
         let is_sound = Digest::of(bytes) == blob.digest;
         if is_sound {
-            lock(&self.proofs.sound).insert(blob.id);
+            lock(&self.proofs.sound).insert(blob.key());
         }
         is_sound
     }
@@ -87,7 +90,7 @@ impl BlobReader {
             Some(true) => None,
             Some(false) => return Err(blob::damaged(&blob)),
             // Taken out of there while it is used: `out` may wait for somebody, and holds up nobody.
-            None => lock(&reader.proofs.half).pop(&blob.id).or_else(|| (offset == 0).then(blake3::Hasher::new)),
+            None => lock(&reader.proofs.half).pop(&blob.key()).or_else(|| (offset == 0).then(blake3::Hasher::new)),
         };
         let Some(mut hasher) = hasher.filter(|hasher| offset <= hasher.count() + OVERTAKEN) else {
             reader.prove(&blob)?;
@@ -97,7 +100,7 @@ impl BlobReader {
             // A page of the value is damaged: so is the blob, and only the blob.
             Err(error) if error.kind == Fault::Damaged => Err(reader.proofs.note(&blob, false).err().unwrap_or(error)),
             Ok(answer) if hasher.count() < blob.size => {
-                lock(&reader.proofs.half).put(blob.id, hasher);
+                lock(&reader.proofs.half).put(blob.key(), hasher);
                 Ok(answer)
             }
             answer => answer,
@@ -200,8 +203,28 @@ mod tests {
     fn more_readers_than_are_remembered_all_get_their_bytes() {
         let (_dir, reader, bytes) = archive(|_| {});
         assert!(read(&reader, 0, PART).unwrap() == bytes[..PART]);
-        (2..100).for_each(|id| drop(lock(&reader.proofs.half).put(id, blake3::Hasher::new())));
+        (2..100).for_each(|id| drop(lock(&reader.proofs.half).put((id, 0), blake3::Hasher::new())));
         assert!(read(&reader, PART, PART).unwrap() == bytes[PART..2 * PART], "proved from end to end instead");
         assert_eq!(reader.proofs.verdict(&reader.blob(1).unwrap()), Some(true));
+    }
+
+    #[test]
+    fn a_number_that_is_given_again_is_another_blob() {
+        let (dir, reader, bytes) = archive(|_| {});
+        let old = reader.blob(1).unwrap();
+        let other: Vec<u8> = bytes.iter().map(|byte| byte ^ 1).collect();
+        let store = |hash: &[u8], data: &[u8]| {
+            let conn = Connection::open(dir.path().join("a.sqlite")).unwrap();
+            conn.execute("UPDATE blobs SET hash = ?1, data = ?2 WHERE id = 1", (Digest::of(hash).0, data)).unwrap();
+        };
+        drop(read(&reader, 0, PART).unwrap());
+        store(&other, &other);
+        assert!(old.key() != reader.blob(1).unwrap().key());
+        assert!(read(&reader, SIZE - PART, PART).unwrap() == other[SIZE - PART..], "half read was another one");
+        store(&bytes, &bytes);
+        reader.prove(&old).unwrap();
+        let spoilt: Vec<u8> = other.iter().map(|byte| byte | 2).collect();
+        store(&bytes[1..], &spoilt);
+        assert!(read(&reader, SIZE - PART, PART).is_err(), "proved was another one");
     }
 }

@@ -53,7 +53,8 @@ impl Content {
 /// What bytes are kept of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
-    Blob(Id),
+    /// As [`Blob::key`] says.
+    Blob((Id, u64)),
     Email(Id),
     /// What a reader sees of an email.
     Text(Id),
@@ -315,7 +316,7 @@ impl Shop {
     }
 
     fn read_blob(&self, blob: &Blob, offset: u64, length: usize) -> Result<Bytes> {
-        let bytes = self.made(Key::Blob(blob.id), || self.reader.whole(blob))?;
+        let bytes = self.made(Key::Blob(blob.key()), || self.reader.whole(blob))?;
         Ok(cut(&bytes, offset, length))
     }
 

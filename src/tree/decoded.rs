@@ -9,7 +9,7 @@ use super::lines::{FIXED, cookie, first_row, rest};
 use super::mailboxes::Arrival;
 use super::node::{Node, SNAPSHOT_MAX, What};
 use super::view::View;
-use super::{Child, Sort, Stat, Tree, lock, name, no_such};
+use super::{Child, DAMAGED_SIZE, Sort, Stat, Tree, lock, name, no_such};
 use crate::archive::{EmailBytes, Listed, parse_ids};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::format::text::{self, Attachment};
@@ -268,7 +268,7 @@ impl Tree {
         }
         let bytes = match self.shop.made(Key::Text(row), || self.text(row)) {
             Ok(bytes) => bytes.len(),
-            Err(error) if error.kind == Fault::Damaged => 0,
+            Err(error) if error.kind == Fault::Damaged => return Ok(DAMAGED_SIZE),
             Err(error) => return Err(error),
         };
         lock(&self.decoded.sizes).insert(key, bytes as u32);

@@ -3,7 +3,7 @@
 use super::node::{Node, What};
 use super::shelf::Item;
 use super::view::{FileKind, View};
-use super::{Layout, Sort, Stat, Tree, no_such};
+use super::{DAMAGED_SIZE, Layout, Sort, Stat, Tree, no_such};
 use crate::error::{Kind as Fault, Result};
 use crate::model::{Id, Kind};
 
@@ -121,7 +121,7 @@ impl Tree {
                 let record = self.record(view, Kind::Email, node.row)?;
                 let size = match self.reader.email_blob(node.row) {
                     Ok(blob) => blob.size,
-                    Err(error) if error.kind == Fault::Damaged => 0,
+                    Err(error) if error.kind == Fault::Damaged => DAMAGED_SIZE,
                     Err(error) => return Err(error),
                 };
                 let links = crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]")).len().max(1);
@@ -188,11 +188,11 @@ impl Tree {
         self.reader.record(kind, view.moment, row)?.ok_or_else(no_such)
     }
 
-    /// The size of a file. What is too damaged to be read still shows, as empty.
+    /// The size of a file. What is too damaged to be read still shows.
     fn size(&self, node: Node) -> Result<u64> {
         match self.content(node) {
             Ok(content) => Ok(content.size()),
-            Err(error) if error.kind == Fault::Damaged => Ok(0),
+            Err(error) if error.kind == Fault::Damaged => Ok(DAMAGED_SIZE),
             Err(error) => Err(error),
         }
     }

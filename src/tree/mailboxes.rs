@@ -1,9 +1,9 @@
 //! The mail of a moment: which mailboxes there are, what lies in them, how old they are.
 
 use super::hierarchy::Hierarchy;
-use super::lock;
 use super::name;
 use super::view::{View, load};
+use super::{DAMAGED_SIZE, lock};
 use crate::archive::{Listed, MailboxState, Moment, UNFILED, epoch, parse_ids, parse_keywords};
 use crate::error::Result;
 use crate::format::maildir::{Flags, Keywords};
@@ -242,9 +242,9 @@ impl View {
             self.each(Kind::Email, |record| {
                 let size = match record.blob.map(|blob| self.reader.blob(blob)) {
                     Some(Ok(blob)) => blob.size,
-                    // A missing blob is an empty file that cannot be read; `verify` names it.
-                    Some(Err(error)) if error.kind == crate::error::Kind::Damaged => 0,
-                    None => 0,
+                    // A missing blob is a file that cannot be read; `verify` names it.
+                    Some(Err(error)) if error.kind == crate::error::Kind::Damaged => DAMAGED_SIZE,
+                    None => DAMAGED_SIZE,
                     Some(Err(error)) => {
                         failed = Some(error);
                         return;

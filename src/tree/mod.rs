@@ -133,6 +133,9 @@ struct SnapshotDir {
     time: i64,
 }
 
+/// The size of what is too damaged to have one. Nobody reads an empty file, and so nobody would hear of it.
+const DAMAGED_SIZE: u64 = 1;
+
 /// How many snapshots are kept arranged at a time.
 const VIEWS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
