@@ -11,8 +11,7 @@ STEP = 2**20
 
 
 def main():
-    left = int(sys.argv[1])
-    with mmap.mmap(-1, max(left, mmap.PAGESIZE)) as memory:
+    with mmap.mmap(-1, int(sys.argv[1])) as memory:
         for start in range(0, len(memory), STEP):
             end = min(start + STEP, len(memory))
             memory[start:end] = b"\1" * (end - start)

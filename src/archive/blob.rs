@@ -162,9 +162,13 @@ pub struct Blob {
     pub chunked: bool,
 }
 
+/// What tells a blob from all others that were or will be: a number is given again once its blob was forgotten, so a part
+/// of the digest stands beside it.
+pub type BlobKey = (Id, u64);
+
 impl Blob {
-    /// What tells it from all others that were or will be: a number is given again once its blob was forgotten.
-    pub fn key(&self) -> (Id, u64) {
+    /// What it is known by.
+    pub fn key(&self) -> BlobKey {
         let [a, b, c, d, e, f, g, h, ..] = self.digest.0;
         (self.id, u64::from_ne_bytes([a, b, c, d, e, f, g, h]))
     }

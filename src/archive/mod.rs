@@ -18,7 +18,7 @@ pub mod value;
 mod verify;
 mod write;
 
-pub use blob::{Blob, NewBlob};
+pub use blob::{Blob, BlobKey, NewBlob};
 pub use bytes::{BlobReader, EmailBytes, EmailReader, Statistics};
 pub use change::Fields;
 pub use connect::{Fingerprint, is_archive};

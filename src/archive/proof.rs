@@ -4,11 +4,11 @@
 //! only if all of them together match the digest. So nobody ends up with a whole copy of damaged bytes, and nobody waits
 //! until all were read to get the first. A reader who begins elsewhere has the blob proved from end to end before.
 
-use super::blob::{self, Blob};
+use super::blob::{self, Blob, BlobKey};
 use super::bytes::BlobReader;
 use super::read::{Reader, lock};
 use crate::error::{Kind as Fault, Result};
-use crate::model::{Digest, Id};
+use crate::model::Digest;
 use lru::LruCache;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -24,14 +24,11 @@ const OVERTAKEN: u64 = 8 << 20;
 /// How much is read at once to catch up.
 const PIECE: u64 = 256 << 10;
 
-/// As [`Blob::key`] says.
-type Key = (Id, u64);
-
 /// What is known of the blobs of an archive.
 pub(super) struct Proofs {
-    sound: Mutex<HashSet<Key>>,
-    bad: Mutex<HashSet<Key>>,
-    half: Mutex<LruCache<Key, blake3::Hasher>>,
+    sound: Mutex<HashSet<BlobKey>>,
+    bad: Mutex<HashSet<BlobKey>>,
+    half: Mutex<LruCache<BlobKey, blake3::Hasher>>,
 }
 
 impl Default for Proofs {
@@ -57,11 +54,11 @@ impl Proofs {
 impl Reader {
     /// Errors if the bytes of a blob do not match its digest. Proved once per blob and reader.
     pub fn prove(&self, blob: &Blob) -> Result<()> {
-        let is_sound = match self.proofs.verdict(blob) {
-            Some(verdict) => verdict,
-            None => self.with(|conn| blob::is_sound(conn, blob))?,
-        };
-        self.proofs.note(blob, is_sound)
+        match self.proofs.verdict(blob) {
+            Some(true) => Ok(()),
+            Some(false) => Err(blob::damaged(blob)),
+            None => self.proofs.note(blob, self.with(|conn| blob::is_sound(conn, blob))?),
+        }
     }
 
     /// True if these are all bytes of the blob, as they were stored.
@@ -87,7 +84,7 @@ impl BlobReader {
         let (reader, blob) = (Arc::clone(&self.reader), self.blob);
         let length = blob.size.saturating_sub(offset).min(length as u64);
         let hasher = match reader.proofs.verdict(&blob) {
-            Some(true) => None,
+            Some(true) => return self.piece(offset, length as usize).map(out),
             Some(false) => return Err(blob::damaged(&blob)),
             // Taken out of there while it is used: `out` may wait for somebody, and holds up nobody.
             None => lock(&reader.proofs.half).pop(&blob.key()).or_else(|| (offset == 0).then(blake3::Hasher::new)),

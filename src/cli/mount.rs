@@ -319,10 +319,10 @@ impl Umount {
                 return Err(Error::new(Fault::Usage, format!("no archive is mounted at {}", directory.display()))
                     .hint("'vandelay mounts' lists what is mounted"));
             };
-            if mount.answers {
+            if mount.answers() {
                 mountpoint::unmount(&mount.directory, self.lazy)?;
             } else {
-                mountpoint::take_away(&mount.directory)?;
+                mount.take_away()?;
             }
             ui.detail(&format!("unmounted {}", mount.directory.display()));
             Ok(())

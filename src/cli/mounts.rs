@@ -14,9 +14,6 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What the names of these processes begin with; a mount helper in the foreground is called like its link.
-const NAMES: [&str; 2] = ["vandelay", "mount."];
-
 /// Ticks of the clock in which Linux tells programs of times: USER_HZ, on every machine that FUSE 3 is built for.
 const TICKS: i64 = 100;
 
@@ -38,7 +35,7 @@ impl Server {
         // What another container mounts at a directory of this name is not mounted here.
         let spaces = [at("ns/mnt"), PathBuf::from("/proc/self/ns/mnt")].map(|path| fs::read_link(path).ok());
         let is_elsewhere = matches!(&spaces, [Some(theirs), Some(ours)] if theirs != ours);
-        if !NAMES.iter().any(|known| name.starts_with(known)) || is_elsewhere {
+        if !mountpoint::is_server(&name) || is_elsewhere {
             return None;
         }
         let mount = command_line(&fs::read(at("cmdline")).ok()?)?;
@@ -106,9 +103,7 @@ fn started(stat: &str) -> Option<i64> {
 
 /// All processes that serve mounts, the one that was started last first.
 fn servers() -> Vec<Server> {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut servers: Vec<Server> = processes.filter_map(Server::of).collect();
+    let mut servers: Vec<Server> = mountpoint::processes().filter_map(Server::of).collect();
     servers.sort_by_key(|server| std::cmp::Reverse((server.since, server.process)));
     servers
 }
@@ -117,14 +112,15 @@ fn servers() -> Vec<Server> {
 pub fn list(ui: &Ui) -> Result<()> {
     let servers = servers();
     for mount in mountpoint::mounted()? {
-        let known = servers.iter().filter(|_| mount.answers);
+        let answers = mount.answers();
+        let known = servers.iter().filter(|_| answers);
         let server = known.into_iter().find(|server| server.directories.contains(&mount.directory));
         let directory = mount.directory.display().to_string();
         if ui.json {
             let archives: Option<Vec<_>> =
                 server.map(|server| server.archives.iter().map(|path| path.display().to_string()).collect());
             ui.object(&serde_json::json!({
-                "source": mount.source, "directory": directory, "answers": mount.answers, "archives": archives,
+                "source": mount.source, "directory": directory, "answers": answers, "archives": archives,
                 "follows": server.map(|server| server.at == At::Latest), "snapshot": server.and_then(|server| pinned(server.at)),
                 "since": server.and_then(|server| server.since).map(rfc3339), "process": server.map(|server| server.process),
             }));
@@ -132,7 +128,7 @@ pub fn list(ui: &Ui) -> Result<()> {
         }
         let what = match server {
             Some(server) => format!(": {}", server.describe()),
-            None if mount.answers => String::new(),
+            None if answers => String::new(),
             None => " (dead: vandelay umount takes it away)".to_owned(),
         };
         ui.row(&format!("{} on {directory}{what}", mount.source));

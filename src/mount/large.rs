@@ -2,6 +2,7 @@
 //! goes on where it was; the threads that take requests get them in turn, and each would find its own way.
 
 use super::Shared;
+use crate::tree::Blob;
 use fuser::{INodeNo, ReplyData};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -11,6 +12,8 @@ const READERS: usize = 2;
 /// A part of a large file that somebody waits for.
 pub struct Job {
     pub ino: INodeNo,
+    /// Where it stands.
+    pub blob: Blob,
     pub offset: u64,
     pub size: usize,
     pub reply: ReplyData,
@@ -37,10 +40,10 @@ impl Desk {
 
 /// Works until the desk is gone.
 pub fn work(shared: &Shared, jobs: &Receiver<Job>) {
-    for Job { ino, offset, size, reply } in jobs {
+    for Job { ino, blob, offset, size, reply } in jobs {
         let mut reply = Some(reply);
         let answer = |bytes: &[u8]| reply.take().into_iter().for_each(|reply| reply.data(bytes));
-        let answered = shared.node(ino, |spot| spot.tree.hand_out(spot.node, offset, size, answer));
+        let answered = shared.node(ino, |spot| spot.tree.hand_out(&blob, offset, size, answer));
         if let (Err(errno), Some(reply)) = (answered, reply) {
             reply.error(errno);
         }

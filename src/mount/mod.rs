@@ -18,7 +18,7 @@ pub mod stats;
 
 use crate::error::{Error, Kind as Fault, Result};
 use crate::tree::forest::{Forest, Place, Spot};
-use crate::tree::{Child, Sort, Stat, lock};
+use crate::tree::{Child, Sort, Source, Stat, lock};
 use ahead::Ahead;
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
@@ -299,9 +299,9 @@ impl Filesystem for Adapter {
             self.shared.ahead.read(ino.0);
         }
         let size = size as usize;
-        match self.shared.node(ino, |spot| spot.tree.read_unless_large(spot.node, offset, size)) {
-            Ok(Some(bytes)) => reply.data(&bytes),
-            Ok(None) => self.desk.leave(Job { ino, offset, size, reply }),
+        match self.shared.node(ino, |spot| spot.tree.begin_read(spot.node, offset, size)) {
+            Ok(Source::Here(bytes)) => reply.data(&bytes),
+            Ok(Source::Large(blob)) => self.desk.leave(Job { ino, blob, offset, size, reply }),
             Err(errno) => reply.error(errno),
         }
     }

@@ -1,8 +1,8 @@
 //! Where a tree may be mounted, what is mounted already, and how it is taken away.
 
 use crate::error::{Error, Kind as Fault, Result};
+use rustix::mount::UnmountFlags;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -19,45 +19,77 @@ pub struct Mounted {
     /// `vandelay:<account>`
     pub source: String,
     pub directory: PathBuf,
-    /// False if the process behind it is gone: everything in it answers ENOTCONN, or nothing at all.
-    pub answers: bool,
+    /// The number of its connection to the kernel: the minor number of its device.
+    connection: String,
 }
 
 /// All mounts of ours.
 pub fn mounted() -> Result<Vec<Mounted>> {
-    let table =
-        fs::read_to_string("/proc/self/mounts").map_err(|error| Error::io("cannot read /proc/self/mounts", error))?;
-    let lines = table.lines().filter_map(|line| {
-        let mut words = line.split(' ');
-        let (source, directory, kind) = (words.next()?, words.next()?, words.next()?);
-        (kind == TYPE).then(|| (unescape(source), PathBuf::from(unescape(directory))))
-    });
-    Ok(lines.map(|(source, directory)| Mounted { answers: answers(&directory), source, directory }).collect())
+    let table = fs::read_to_string("/proc/self/mountinfo")
+        .map_err(|error| Error::io("cannot read /proc/self/mountinfo", error))?;
+    Ok(table.lines().filter_map(Mounted::of).collect())
 }
 
-fn answers(directory: &Path) -> bool {
-    let (answer, heard) = std::sync::mpsc::channel();
-    let asked = directory.to_owned();
-    // It may never come back, and ends with us then.
-    std::thread::spawn(move || {
-        // The kernel remembers attributes longer than the process lives; this it always asks for.
-        let is_dead = matches!(rustix::fs::statfs(&asked), Err(rustix::io::Errno::NOTCONN));
-        let _ = answer.send(!is_dead);
-    });
-    heard.recv_timeout(PATIENCE).unwrap_or_else(|_| !has_orphan())
+impl Mounted {
+    /// The mount of a line of the table (proc_pid_mountinfo(5)), if it is one of ours.
+    fn of(line: &str) -> Option<Mounted> {
+        // Number, parent, major:minor, root, mount point; of the second half type and source.
+        let (place, what) = line.split_once(" - ")?;
+        let mut place = place.split(' ').skip(2);
+        let (device, directory) = (place.next()?, place.nth(1)?);
+        let mut what = what.split(' ');
+        let (kind, source) = (what.next()?, what.next()?);
+        (kind == TYPE).then(|| Mounted {
+            source: unescape(source),
+            directory: PathBuf::from(unescape(directory)),
+            connection: device.rsplit(':').next().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// False if the process behind it is gone: everything in it answers ENOTCONN, or nothing at all.
+    pub fn answers(&self) -> bool {
+        let (answer, heard) = std::sync::mpsc::channel();
+        let asked = self.directory.clone();
+        // It may never come back, and ends with us then.
+        std::thread::spawn(move || {
+            // The kernel remembers attributes longer than the process lives; this it always asks for.
+            let is_dead = matches!(rustix::fs::statfs(&asked), Err(rustix::io::Errno::NOTCONN));
+            let _ = answer.send(!is_dead);
+        });
+        heard.recv_timeout(PATIENCE).unwrap_or_else(|_| !has_orphan())
+    }
+
+    /// Takes away one that does not answer: whoever waits for it gets ENOTCONN.
+    ///
+    /// Errors: [`Fault::Storage`].
+    pub fn take_away(&self) -> Result<()> {
+        // Whoever is not root may abort it through a file system that is mounted on most machines.
+        let _ = fs::write(format!("/sys/fs/fuse/connections/{}/abort", self.connection), "1");
+        unmount_with(&self.directory, UnmountFlags::FORCE | UnmountFlags::DETACH)
+    }
+}
+
+/// True for the name of a process that may serve a mount; a mount helper in the foreground is called like its link.
+pub fn is_server(name: &str) -> bool {
+    name.starts_with("vandelay") || name.starts_with("mount.")
 }
 
 /// True if there is a process of ours that was killed and cannot end. One of its threads may wait in the kernel for bytes
 /// that another one, which is gone, was asked for; so the kernel goes on waiting for an answer.
 fn has_orphan() -> bool {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let stats = processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+    let stats = processes().filter_map(|process| fs::read_to_string(format!("/proc/{process}/stat")).ok());
     // proc_pid_stat(5): number, name, state.
     stats.into_iter().any(|stat| {
         let name = stat.split_once('(').map_or("", |(_, rest)| rest);
         let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-        (name.starts_with("vandelay") || name.starts_with("mount.")) && state.starts_with('Z')
+        is_server(name) && state.starts_with('Z')
     })
+}
+
+/// The numbers of all processes.
+pub fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// `\040` and its kin, as the kernel writes them.
@@ -93,8 +125,8 @@ pub fn prepare(directory: &Path, archives: &[PathBuf], say: &dyn Fn(&str)) -> Re
     };
     let absolute = without_links(directory)
         .map_err(|error| Error::io(format!("cannot mount at {}", directory.display()), error))?;
-    if let Some(stale) = mounted()?.into_iter().find(|mounted| mounted.directory == absolute && !mounted.answers) {
-        take_away(&stale.directory)?;
+    if let Some(stale) = mounted()?.into_iter().find(|mount| mount.directory == absolute && !mount.answers()) {
+        stale.take_away()?;
         say(&format!("took away a dead mount of {} at {}", stale.source, stale.directory.display()));
     }
     let real = match fs::canonicalize(directory) {
@@ -150,43 +182,15 @@ pub fn without_links(directory: &Path) -> std::io::Result<PathBuf> {
 ///
 /// Errors: [`Fault::Usage`] if nothing of ours is mounted there; [`Fault::Locked`] if it is in use, with who uses it.
 pub fn unmount(directory: &Path, lazy: bool) -> Result<()> {
-    use rustix::mount::UnmountFlags;
-    let flags = if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() } | UnmountFlags::NOFOLLOW;
-    let outcome = rustix::mount::unmount(directory, flags);
-    match outcome {
+    unmount_with(directory, if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() })
+}
+
+fn unmount_with(directory: &Path, flags: UnmountFlags) -> Result<()> {
+    match rustix::mount::unmount(directory, flags | UnmountFlags::NOFOLLOW) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::BUSY) => Err(busy(directory)),
-        Err(rustix::io::Errno::PERM) => with_helper(directory, lazy),
+        Err(rustix::io::Errno::PERM) => with_helper(directory, flags.contains(UnmountFlags::DETACH)),
         Err(error) => Err(Error::io(format!("cannot unmount {}", directory.display()), error.into())),
-    }
-}
-
-/// Takes away a mount that does not answer: whoever waits for it gets ENOTCONN.
-///
-/// Errors: [`Fault::Storage`].
-pub fn take_away(directory: &Path) -> Result<()> {
-    use rustix::mount::UnmountFlags;
-    abort(directory);
-    let flags = UnmountFlags::FORCE | UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
-    match rustix::mount::unmount(directory, flags) {
-        Ok(()) => Ok(()),
-        Err(rustix::io::Errno::PERM) => with_helper(directory, true),
-        Err(error) => Err(Error::io(format!("cannot unmount {}", directory.display()), error.into())),
-    }
-}
-
-/// Has the kernel wait for a mount no more, as far as it lets one: whoever is not root may do that through a file system that
-/// is mounted on most machines.
-fn abort(directory: &Path) {
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    // proc_pid_mountinfo(5): number, parent, major:minor, root, mount point.
-    let device = table.lines().find_map(|line| {
-        let mut words = line.split(' ').skip(2);
-        let (device, at) = (words.next()?, words.nth(1)?);
-        (Path::new(&unescape(at)) == directory).then(|| device.rsplit(':').next())?
-    });
-    if let Some(device) = device {
-        let _ = fs::write(format!("/sys/fs/fuse/connections/{device}/abort"), "1");
     }
 }
 
@@ -225,20 +229,14 @@ fn busy(directory: &Path) -> Error {
 /// Processes that have a file open below a directory or stand in it: `name (pid)`.
 fn users(directory: &Path) -> Vec<String> {
     let mut users = Vec::new();
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = process.file_name();
-        if !pid.as_bytes().iter().all(u8::is_ascii_digit)
-            || pid.to_str().is_some_and(|pid| pid == std::process::id().to_string())
-        {
-            continue;
-        }
-        let path = process.path();
+    for process in processes().filter(|process| *process != std::process::id()) {
+        let path = PathBuf::from(format!("/proc/{process}"));
         let stands = ["cwd", "root"].iter().any(|name| inside(&path.join(name), directory));
         let holds =
             || fs::read_dir(path.join("fd")).into_iter().flatten().flatten().any(|fd| inside(&fd.path(), directory));
         if stands || holds() {
             let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
-            users.push(format!("{} ({})", name.trim(), pid.to_string_lossy()));
+            users.push(format!("{} ({process})", name.trim()));
         }
         if users.len() == 8 {
             break;
@@ -259,5 +257,9 @@ mod tests {
     fn names_of_the_mount_table_are_read_back() {
         assert_eq!(unescape("/mnt/a\\040b\\134c"), "/mnt/a b\\c");
         assert_eq!(unescape("odd\\04"), "odd\\04");
+        let line = "36 35 0:98 / /mnt/a\\040b ro,nosuid master:1 - fuse.vandelay vandelay:a\\040b ro,user_id=0";
+        let mount = Mounted { source: "vandelay:a b".into(), directory: "/mnt/a b".into(), connection: "98".into() };
+        assert_eq!(Mounted::of(line), Some(mount));
+        assert_eq!(Mounted::of(&line.replace("fuse.vandelay", "ext4")), None);
     }
 }

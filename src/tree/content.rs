@@ -1,7 +1,7 @@
 //! The bytes of a file of the tree: where they stand, and a bounded memory of those that are costly to get again.
 
 use super::lock;
-use crate::archive::{Blob, BlobReader, EmailBytes, EmailReader, Reader};
+use crate::archive::{Blob, BlobKey, BlobReader, EmailBytes, EmailReader, Reader};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Id;
 use lru::LruCache;
@@ -53,8 +53,7 @@ impl Content {
 /// What bytes are kept of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// As [`Blob::key`] says.
-    Blob((Id, u64)),
+    Blob(BlobKey),
     Email(Id),
     /// What a reader sees of an email.
     Text(Id),

@@ -266,13 +266,13 @@ impl Tree {
         if let Some(size) = lock(&self.decoded.sizes).get(&key) {
             return Ok(u64::from(*size));
         }
-        let bytes = match self.shop.made(Key::Text(row), || self.text(row)) {
-            Ok(bytes) => bytes.len(),
-            Err(error) if error.kind == Fault::Damaged => return Ok(DAMAGED_SIZE),
+        let size = match self.shop.made(Key::Text(row), || self.text(row)) {
+            Ok(bytes) => bytes.len() as u64,
+            Err(error) if error.kind == Fault::Damaged => DAMAGED_SIZE,
             Err(error) => return Err(error),
         };
-        lock(&self.decoded.sizes).insert(key, bytes as u32);
-        Ok(bytes as u64)
+        lock(&self.decoded.sizes).insert(key, size as u32);
+        Ok(size)
     }
 
     fn text(&self, row: Id) -> Result<Vec<u8>> {

@@ -19,16 +19,17 @@ mod view;
 mod views;
 pub mod walk;
 
-pub use content::{Bytes, Count, Counters};
+pub use content::{Bytes, Count, Counters, Source};
 pub use follow::{Advance, Difference, Followed};
 pub use label::Label;
 pub use node::{Node, ROW_BITS};
 pub use views::Views;
 
+pub use crate::archive::Blob;
 pub(crate) use crate::archive::lock;
 use crate::archive::{At, Moment, Reader, Snapshot, epoch};
 use crate::error::{Error, Kind as Fault, Result};
-use content::{Content, Shop, Source};
+use content::{Content, Shop};
 use lru::LruCache;
 use node::{SNAPSHOT_MAX, What};
 use std::collections::HashMap;
@@ -220,31 +221,28 @@ impl Tree {
 
     /// The bytes of a file from `offset` on, `length` of them or up to the end.
     pub fn read(&self, node: Node, offset: u64, length: usize) -> Result<Bytes> {
-        let bytes = match self.source(node, offset, length)? {
-            Source::Here(bytes) => bytes,
-            Source::Large(blob) => self.shop.hand_out_large(&blob, offset, length, |bytes| bytes.to_vec())?.into(),
-        };
-        self.counters().served.add(bytes.len() as u64);
-        Ok(bytes)
-    }
-
-    /// As [`Tree::read`], for a large file: `out` gets the bytes before what only the next ones need is done.
-    pub fn hand_out<T>(&self, node: Node, offset: u64, length: usize, out: impl FnOnce(&[u8]) -> T) -> Result<T> {
-        let out = |bytes: &[u8]| {
-            self.counters().served.add(bytes.len() as u64);
-            out(bytes)
-        };
-        match self.source(node, offset, length)? {
-            Source::Here(bytes) => Ok(out(&bytes)),
-            Source::Large(blob) => self.shop.hand_out_large(&blob, offset, length, out),
+        match self.begin_read(node, offset, length)? {
+            Source::Here(bytes) => Ok(bytes),
+            Source::Large(blob) => self.hand_out(&blob, offset, length, |bytes| bytes.to_vec().into()),
         }
     }
 
-    /// As [`Tree::read`], but none of a file that is so large that one thread alone should read it, with `hand_out`.
-    pub fn read_unless_large(&self, node: Node, offset: u64, length: usize) -> Result<Option<Bytes>> {
-        let Source::Here(bytes) = self.source(node, offset, length)? else { return Ok(None) };
-        self.counters().served.add(bytes.len() as u64);
-        Ok(Some(bytes))
+    /// As [`Tree::read`], but of a file that is so large that one thread alone should read it only where it stands, for
+    /// [`Tree::hand_out`].
+    pub fn begin_read(&self, node: Node, offset: u64, length: usize) -> Result<Source> {
+        let source = self.source(node, offset, length)?;
+        if let Source::Here(bytes) = &source {
+            self.counters().served.add(bytes.len() as u64);
+        }
+        Ok(source)
+    }
+
+    /// Hands out a part of a large file: `out` gets the bytes before what only the next ones need is done.
+    pub fn hand_out<T>(&self, blob: &Blob, offset: u64, length: usize, out: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        self.shop.hand_out_large(blob, offset, length, |bytes| {
+            self.counters().served.add(bytes.len() as u64);
+            out(bytes)
+        })
     }
 
     /// All bytes of a message, for whoever will want them soon; none if they are more than `limit`, or if messages of this
