@@ -46,6 +46,8 @@ pub enum Kind {
     IsADirectory,
     /// The object cannot be shown (its stored form is not convertible).
     Unreadable,
+    /// The snapshot that is being read was dropped by `forget` meanwhile.
+    Forgotten,
 }
 
 impl Kind {
@@ -58,7 +60,7 @@ impl Kind {
             Kind::SourceChanged => 4,
             Kind::Partial => 5,
             Kind::Declined => 6,
-            Kind::Storage | Kind::Unreadable => 7,
+            Kind::Storage | Kind::Unreadable | Kind::Forgotten => 7,
             Kind::Damaged => 8,
             Kind::Guard => 9,
             Kind::NoArchive => 10,
@@ -76,6 +78,7 @@ impl Kind {
             Kind::IsADirectory => libc::EISDIR,
             Kind::Locked => libc::EAGAIN,
             Kind::Usage => libc::EINVAL,
+            Kind::Forgotten => libc::ESTALE,
             _ => libc::EIO,
         }
     }
@@ -100,6 +103,7 @@ impl Kind {
             Kind::NotADirectory => "not-a-directory",
             Kind::IsADirectory => "is-a-directory",
             Kind::Unreadable => "unreadable",
+            Kind::Forgotten => "forgotten",
         }
     }
 }

@@ -64,6 +64,9 @@ pub fn extract(tree: &Tree, path: &str, into: &Path, mut each: impl FnMut(&str))
         }
         Ok(false)
     })?;
+    if !writer.done.failed.is_empty() {
+        tree.require()?;
+    }
     // Last, because writing into a directory changes its date.
     for (directory, mtime) in writer.directories.iter().rev() {
         let _ = File::open(directory).and_then(|handle| handle.set_modified(time(*mtime)));

@@ -295,6 +295,7 @@ fn exit_codes_are_those_of_the_table() {
         Kind::NotADirectory,
         Kind::IsADirectory,
         Kind::Unreadable,
+        Kind::Forgotten,
     ];
     // A new kind must be added above: this match does not compile without it.
     for kind in all {
@@ -302,7 +303,7 @@ fn exit_codes_are_those_of_the_table() {
             Kind::Usage | Kind::Connection | Kind::Account | Kind::SourceChanged | Kind::Partial => {}
             Kind::Declined | Kind::Storage | Kind::Damaged | Kind::Guard | Kind::NoArchive | Kind::Locked => {}
             Kind::Credentials | Kind::Interrupted | Kind::NotFound | Kind::NotADirectory => {}
-            Kind::IsADirectory | Kind::Unreadable => {}
+            Kind::IsADirectory | Kind::Unreadable | Kind::Forgotten => {}
         }
     }
     let text = document("README.md");

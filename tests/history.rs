@@ -53,6 +53,7 @@ fn set_ends(archive: &Path, ends: &[(i64, &str)]) {
         conn.execute("UPDATE snapshots SET started = ?2, ended = ?2 WHERE id = ?1", rusqlite::params![id, end])
             .expect("an end");
     }
+    common::digest_snapshots(&conn);
 }
 
 #[test]

@@ -105,6 +105,7 @@ impl Reader {
     ///
     /// Errors: [`Fault::Damaged`] if there is no such row, or the bytes are not what was stored.
     pub fn email_bytes(&self, row: Id, limit: u64) -> Result<EmailBytes> {
+        self.refuse_two_emails(row)?;
         let found = self.with(|conn| match find_email(conn, row, SELECT_MAX)? {
             Some((blob, None)) if blob.size <= limit => Ok(Some((blob, Some(blob::read(conn, &blob, 0, blob.size)?)))),
             found => Ok(found),
@@ -127,6 +128,7 @@ impl Reader {
 
     /// The first bytes of an email, at most `limit` of them; not proved.
     pub fn email_head(&self, row: Id, limit: u64) -> Result<Vec<u8>> {
+        self.refuse_two_emails(row)?;
         let head = self.with(|conn| match find_email(conn, row, limit)? {
             Some((blob, None)) => Ok(Some(blob::read(conn, &blob, 0, limit)?)),
             found => Ok(found.and_then(|(_, bytes)| bytes)),
@@ -136,8 +138,27 @@ impl Reader {
 
     /// Where the bytes of an email stand.
     pub fn email_blob(&self, row: Id) -> Result<Blob> {
+        self.refuse_two_emails(row)?;
         let found = self.with(|conn| find_email(conn, row, 0))?;
         found.map(|(blob, _)| blob).ok_or_else(|| self.no_bytes(row))
+    }
+
+    /// Errors if 1.x gave the number of a former email to a new one: which of them is meant is not known before the next
+    /// import has parted them (FORMAT.md, "After 1.x").
+    fn refuse_two_emails(&self, row: Id) -> Result<()> {
+        if !self.shape().is_after_1x() {
+            return Ok(());
+        }
+        let sql = "SELECT EXISTS (SELECT 1 FROM emails e JOIN history h ON h.kind = 'Email' AND h.id = e.id
+                   WHERE e.id = ?1 AND h.blob_id IS NOT e.blob_id)";
+        match self.with(|conn| conn.prepare_cached(sql)?.query_row([row], |row| row.get::<_, bool>(0)))? {
+            false => Ok(()),
+            true => Err(Error::new(
+                Fault::Unreadable,
+                format!("archive {}: vandelay 1.x gave the number {row} to two emails", self.path.display()),
+            )
+            .hint("the next import parts them")),
+        }
     }
 
     fn no_bytes(&self, row: Id) -> Error {
@@ -259,6 +280,7 @@ impl EmailReader {
     /// As [`Reader::email_bytes`].
     pub fn bytes(&mut self, row: Id, limit: u64) -> Result<EmailBytes> {
         match self.value.take() {
+            Some(_) if self.reader.shape().is_after_1x() => {}
             Some(value) => {
                 // Whatever goes wrong is left to the plain way, which asks again and knows what to say.
                 if let Ok(Some(found)) = through(&value, row, limit)

@@ -42,6 +42,7 @@ impl Writer {
             "INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)",
             params![kind.name(), id, self.run],
         )?;
+        self.digest(kind, id)?;
         self.changes.entry(kind).or_default().new += 1;
         Ok(id)
     }
@@ -62,19 +63,21 @@ impl Writer {
         if same != Some(false) {
             return Ok(false);
         }
-        self.keep(kind, id)?;
+        self.keep_former(kind, id)?;
         let sets: Vec<String> = values.iter().map(|(name, _)| format!("{name} = ?")).collect();
         self.execute(
             &format!("UPDATE {} SET {} WHERE id = ?", table.name, sets.join(", ")),
             rusqlite::params_from_iter(parameters()),
         )?;
+        self.digest(kind, id)?;
         self.changes.entry(kind).or_default().changed += 1;
         Ok(true)
     }
 
     /// Removes a row from the current state; it stays in the history.
     pub fn remove(&mut self, kind: Kind, id: Id) -> Result<()> {
-        self.keep(kind, id)?;
+        self.keep_former(kind, id)?;
+        self.drop_digest(kind, id)?;
         self.execute("DELETE FROM originals WHERE kind = ?1 AND id = ?2", params![kind.name(), id])?;
         self.execute("DELETE FROM since WHERE kind = ?1 AND id = ?2", params![kind.name(), id])?;
         let removed = self.execute(&format!("DELETE FROM {} WHERE id = ?1", Table::of(kind).name), [id])?;
@@ -85,6 +88,11 @@ impl Writer {
     /// Copies the row as it stands into the history, unless this run made it: nobody saw that state. Whoever changes
     /// something beside the row's columns calls it first.
     pub fn keep(&mut self, kind: Kind, id: Id) -> Result<()> {
+        self.keep_former(kind, id)?;
+        self.digest(kind, id)
+    }
+
+    fn keep_former(&mut self, kind: Kind, id: Id) -> Result<()> {
         let Some(run) = self.run else { return Ok(()) };
         let table = Table::of(kind);
         let blob = if table.has_blob { "t.blob_id" } else { "NULL" };
@@ -93,10 +101,12 @@ impl Writer {
              SELECT ?1, t.id, coalesce(s.first, 0), ?3, {}, {blob}, o.blob_id, o.ranges
              FROM {} t LEFT JOIN since s ON s.kind = ?1 AND s.id = t.id LEFT JOIN originals o ON o.kind = ?1 AND o.id = t.id
              WHERE t.id = ?2 AND coalesce(s.first, 0) < ?3",
-            table.fields_json(),
+            table.fields_json(""),
             table.name
         );
-        self.execute(&sql, params![kind.name(), id, run])?;
+        if self.execute(&sql, params![kind.name(), id, run])? > 0 {
+            self.digest_former(kind, id)?;
+        }
         self.execute(
             "INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)",
             params![kind.name(), id, run],
@@ -109,8 +119,8 @@ impl Writer {
         self.execute(
             "INSERT OR REPLACE INTO originals (kind, id, blob_id, ranges) VALUES (?1, ?2, ?3, ?4)",
             params![kind.name(), id, blob, ranges],
-        )
-        .map(|_| ())
+        )?;
+        self.digest(kind, id)
     }
 
     fn next_id(&mut self, kind: Kind) -> Result<Id> {

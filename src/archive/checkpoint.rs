@@ -1,20 +1,25 @@
 //! Copying the log into the file while the writer goes on: a third of the work of an import, on another core.
 
 use super::connect;
-use rusqlite::ErrorCode;
+use super::file::ArchiveFile;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Runs checkpoints of one archive, one at a time.
+/// Runs checkpoints of one archive, one at a time, through a connection of its own.
 pub struct Checkpointer {
     path: PathBuf,
-    running: Option<JoinHandle<rusqlite::Result<()>>>,
+    file: Arc<ArchiveFile>,
+    idle: Option<Connection>,
+    running: Option<JoinHandle<(Connection, rusqlite::Result<()>)>>,
 }
 
 impl Checkpointer {
     /// A checkpointer that does nothing yet.
-    pub fn new(path: &Path) -> Checkpointer {
-        Checkpointer { path: path.to_owned(), running: None }
+    pub fn new(path: &Path, file: Arc<ArchiveFile>) -> Checkpointer {
+        Checkpointer { path: path.to_owned(), file, idle: None, running: None }
     }
 
     /// Starts a checkpoint, unless one is running. Errors are those of the one before. That one does not get through is
@@ -24,25 +29,45 @@ impl Checkpointer {
             return Ok(());
         }
         let before = self.wait();
-        let path = self.path.clone();
-        self.running = Some(std::thread::spawn(move || checkpoint(&path)));
+        // A connection that cannot be had now is as good as a checkpoint that does not get through.
+        if let Some(conn) = self.idle.take().or_else(|| self.connect()) {
+            self.running = Some(std::thread::spawn(move || {
+                let outcome = passive(&conn);
+                (conn, outcome)
+            }));
+        }
         before
     }
 
     /// Waits for the checkpoint that is running.
     pub fn wait(&mut self) -> rusqlite::Result<()> {
         match self.running.take().map(JoinHandle::join) {
-            Some(Ok(outcome)) => outcome,
+            Some(Ok((conn, outcome))) => {
+                self.idle = Some(conn);
+                outcome
+            }
             _ => Ok(()),
         }
     }
+
+    /// Waits, and gives the connection up.
+    pub fn close(&mut self) -> rusqlite::Result<()> {
+        let outcome = self.wait();
+        self.idle = None;
+        outcome
+    }
+
+    fn connect(&self) -> Option<Connection> {
+        let conn = connect::open_writer(&self.path).ok()?;
+        // Closing it leaves the log alone, whatever file it turns out to be: that is for the writer to do.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).ok()?;
+        conn.pragma_update(None, "synchronous", 1).ok()?;
+        self.file.is_at(&self.path).then_some(conn)
+    }
 }
 
-fn checkpoint(path: &Path) -> rusqlite::Result<()> {
-    // A connection that cannot be had now is as good as a checkpoint that does not get through.
-    let Ok(conn) = connect::open_writer(path) else { return Ok(()) };
-    conn.pragma_update(None, "synchronous", 1)?;
-    // PASSIVE waits for nobody, neither readers nor the writer.
+/// PASSIVE waits for no reader and no writer.
+fn passive(conn: &Connection) -> rusqlite::Result<()> {
     match conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
         Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => Err(error),
         _ => Ok(()),
@@ -51,6 +76,6 @@ fn checkpoint(path: &Path) -> rusqlite::Result<()> {
 
 impl Drop for Checkpointer {
     fn drop(&mut self) {
-        let _ = self.wait();
+        let _ = self.close();
     }
 }

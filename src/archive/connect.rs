@@ -5,6 +5,8 @@
 //! the file, and it is opened as immutable; whoever reads so compares a [`Fingerprint`] before and after, and asks again
 //! if a writer came in between.
 
+use super::digest;
+use super::file::{self, ArchiveFile, FileId};
 use super::schema::{APPLICATION_ID, FORMAT_VERSION, TABLES};
 use crate::error::{Error, Kind, Result};
 use rusqlite::config::DbConfig;
@@ -13,8 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{AtFlags, OFlags};
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -37,10 +38,11 @@ pub enum Mode {
 /// What changes when somebody writes to the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
-    file: (u64, u64),
+    file: FileId,
     size: u64,
     modified: (i64, i64),
-    log: Option<u64>,
+    /// Inode and size of the log.
+    log: Option<(u64, u64)>,
     mode: Mode,
 }
 
@@ -48,9 +50,9 @@ impl Fingerprint {
     /// Looks at the archive and the files beside it.
     pub fn take(path: &Path) -> std::io::Result<Fingerprint> {
         let main = fs::metadata(path)?;
-        let log = fs::metadata(beside(path, "-wal")).ok().map(|log| log.len());
+        let log = fs::metadata(beside(path, "-wal")).ok().map(|log| (log.ino(), log.len()));
         let mode = match log {
-            None | Some(0) => Mode::Quiet,
+            None | Some((_, 0)) => Mode::Quiet,
             Some(_) if beside(path, "-shm").exists() => Mode::Live,
             Some(_) => Mode::Private,
         };
@@ -63,6 +65,11 @@ impl Fingerprint {
         })
     }
 
+    /// True if the file alone is the archive.
+    pub fn has_no_log(&self) -> bool {
+        self.mode == Mode::Quiet
+    }
+
     /// True if both were taken of the same file, whatever was written to it meanwhile.
     pub fn same_file(&self, other: &Fingerprint) -> bool {
         self.file == other.file
@@ -71,7 +78,10 @@ impl Fingerprint {
     /// True if a connection opened at `other` still shows what the files hold.
     pub fn holds(&self, other: &Fingerprint) -> bool {
         match self.mode {
-            Mode::Live => self.same_file(other) && other.mode == Mode::Live,
+            Mode::Live => {
+                let log = |of: &Fingerprint| of.log.map(|(inode, _)| inode);
+                self.same_file(other) && other.mode == Mode::Live && log(self) == log(other)
+            }
             _ => self == other,
         }
     }
@@ -80,29 +90,28 @@ impl Fingerprint {
 /// The archive's file and folder, held open so that a look at them walks no path: every question to the archive is
 /// followed by one.
 pub struct Watch {
-    file: OwnedFd,
+    file: Arc<ArchiveFile>,
     folder: OwnedFd,
     log: OsString,
     index: OsString,
 }
 
 impl Watch {
-    /// Takes hold of the archive at this path. Neither is opened for reading: closing such a file would give up the
-    /// locks that SQLite has on it.
-    pub fn on(path: &Path) -> std::io::Result<Watch> {
+    /// Watches the archive at this path.
+    pub fn on(path: &Path, file: Arc<ArchiveFile>) -> std::io::Result<Watch> {
         let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = |suffix: &str| beside(Path::new(path.file_name().unwrap_or_default()), suffix).into_os_string();
-        Ok(Watch { file: open(path)?, folder: open(folder)?, log: name("-wal"), index: name("-shm") })
+        Ok(Watch { file, folder: open(folder)?, log: name("-wal"), index: name("-shm") })
     }
 
     /// What the files look like now. Should another file have taken the archive's place, it says what the old one does.
     pub fn look(&self) -> std::io::Result<Fingerprint> {
-        let main = rustix::fs::fstat(&self.file)?;
+        let main = self.file.stat()?;
         let side = |name: &OsString| rustix::fs::statat(&self.folder, name, AtFlags::empty()).ok();
-        let log = side(&self.log).map(|log| log.st_size as u64);
+        let log = side(&self.log).map(|log| (log.st_ino, log.st_size as u64));
         let mode = match log {
-            None | Some(0) => Mode::Quiet,
+            None | Some((_, 0)) => Mode::Quiet,
             Some(_) if side(&self.index).is_some() => Mode::Live,
             Some(_) => Mode::Private,
         };
@@ -129,6 +138,8 @@ pub struct ReadConnection {
     /// Nothing is locked while it reads, so a value of it may stay open.
     pub is_immutable: bool,
     work: Arc<AtomicU64>,
+    /// Dropped after the connection.
+    _file: Arc<ArchiveFile>,
 }
 
 impl ReadConnection {
@@ -138,9 +149,9 @@ impl ReadConnection {
     }
 }
 
-/// Opens the archive for reading in the mode of `fingerprint`.
-pub fn open_reader(path: &Path, fingerprint: &Fingerprint) -> Result<ReadConnection> {
-    let in_rollback_mode = journal_version(path)? == 1;
+/// Opens the archive `file`, which stands at `path`, for reading in the mode of `fingerprint`.
+pub fn open_reader(path: &Path, file: &Arc<ArchiveFile>, fingerprint: &Fingerprint) -> Result<ReadConnection> {
+    let in_rollback_mode = journal_version(path, file)? == 1;
     let parameters = match fingerprint.mode {
         // A file in rollback mode needs no side files to be read, and its locks are wanted.
         Mode::Quiet if in_rollback_mode => "mode=ro",
@@ -159,50 +170,23 @@ pub fn open_reader(path: &Path, fingerprint: &Fingerprint) -> Result<ReadConnect
     conn.pragma_update(None, "cache_size", -1_024).map_err(|error| explain(path, error))?;
     let work = bound_work(&mut conn, fingerprint.size).map_err(|error| explain(path, error))?;
     let is_immutable = fingerprint.mode == Mode::Quiet && !in_rollback_mode;
-    Ok(ReadConnection { conn, is_immutable, work })
+    Ok(ReadConnection { conn, is_immutable, work, _file: Arc::clone(file) })
 }
 
-/// Opens the archive for writing, creating it (mode 0600) where it is missing. The caller holds the lock.
+/// Opens the archive for writing; never makes one. The caller holds the lock, and the file longer than the connection.
 pub fn open_writer(path: &Path) -> Result<Connection> {
-    use std::os::unix::fs::OpenOptionsExt;
-    fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| Error::io(format!("cannot open archive {} for writing", path.display()), error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(uri(path, "mode=rw"), flags).map_err(|error| explain(path, error))?;
     harden(&conn).map_err(|error| explain(path, error))?;
     Ok(conn)
 }
 
-/// Errors for what exists and is no regular file: a device or a pipe must be neither read nor replaced.
-pub fn refuse_irregular(path: &Path) -> Result<()> {
-    match fs::metadata(path) {
-        Ok(meta) if !meta.is_file() => {
-            let what = if meta.is_dir() { "a directory" } else { "no regular file" };
-            Err(Error::new(Kind::NoArchive, format!("{} is {what}, and so no archive", path.display()))
-                .hint("name the archive file, e.g. alice.sqlite"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The format version of an archive, after looking at nothing but its header: 0 for 1.x.
+/// Looks at nothing but the header of a file.
 ///
-/// Errors: [`Kind::NoArchive`] if there is no file or it is no SQLite database; [`Kind::Usage`] if a newer program
-/// wrote it.
-pub fn check_header(path: &Path) -> Result<()> {
+/// Errors: [`Kind::NoArchive`] if it is no SQLite database; [`Kind::Usage`] if a newer program wrote it.
+pub fn check_header(path: &Path, file: &ArchiveFile) -> Result<()> {
     let mut header = [0; 100];
-    let missing = |error: std::io::Error| {
-        let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::NoArchive } else { Kind::Storage };
-        Error::new(kind, format!("cannot open archive {}", path.display())).because(error)
-    };
-    refuse_irregular(path)?;
-    let mut file = File::open(path).map_err(missing)?;
-    if file.read_exact(&mut header).is_err() || !header.starts_with(b"SQLite format 3\0") {
+    if file.read_start(&mut header).is_err() || !header.starts_with(b"SQLite format 3\0") {
         return Err(not_an_archive(path));
     }
     let word = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
@@ -221,7 +205,7 @@ pub fn check_header(path: &Path) -> Result<()> {
 
 /// True if the header of a file could be that of an archive.
 pub fn is_archive(path: &Path) -> bool {
-    check_header(path).is_ok()
+    file::open_named(path).and_then(|file| check_header(path, &file)).is_ok()
 }
 
 fn not_an_archive(path: &Path) -> Error {
@@ -230,10 +214,9 @@ fn not_an_archive(path: &Path) -> Error {
 }
 
 /// 1 = rollback journal, 2 = write-ahead log (SQLite file format 1.3.3).
-fn journal_version(path: &Path) -> Result<u8> {
+fn journal_version(path: &Path, file: &ArchiveFile) -> Result<u8> {
     let mut header = [0; 20];
-    File::open(path)
-        .and_then(|mut file| file.read_exact(&mut header))
+    file.read_start(&mut header)
         .map_err(|error| Error::io(format!("cannot read archive {}", path.display()), error))?;
     Ok(header[18])
 }
@@ -255,7 +238,7 @@ fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.set_prepared_statement_cache_capacity(64);
-    Ok(())
+    digest::add_function(conn)
 }
 
 /// Interrupts a request that works longer than any honest file of this size can ask for: a B-tree whose pages point
@@ -321,10 +304,37 @@ pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static s
     Ok(found)
 }
 
+/// The snapshot that was asked for is not there any more.
+#[derive(Debug)]
+struct SnapshotGone(i64);
+
+impl std::fmt::Display for SnapshotGone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "snapshot {} is gone", self.0)
+    }
+}
+
+impl std::error::Error for SnapshotGone {}
+
+/// Errors if a snapshot is not there, in a way that [`explain`] understands.
+pub fn require_snapshot(conn: &Connection, snapshot: i64) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare_cached("SELECT 1 FROM snapshots WHERE id = ?1")?;
+    match statement.exists([snapshot])? {
+        true => Ok(()),
+        false => Err(rusqlite::Error::UserFunctionError(Box::new(SnapshotGone(snapshot)))),
+    }
+}
+
 /// Turns SQLite's error into ours: busy, full, damaged and the rest want different answers.
 pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as Code;
     let name = path.display();
+    if let rusqlite::Error::UserFunctionError(inner) = &error
+        && let Some(SnapshotGone(snapshot)) = inner.downcast_ref()
+    {
+        let what = format!("snapshot {snapshot} of archive {name} was forgotten while it was being read");
+        return Error::new(Kind::Forgotten, what).hint("'vandelay snapshots' lists those there are; take another one");
+    }
     // SQLite reports a log or its index that cannot grow as any other failure to write.
     let is_full = || free_bytes(path).is_some_and(|free| free < 64 << 10);
     let code = match error.sqlite_error_code() {
@@ -376,14 +386,9 @@ fn free_space(path: &Path) -> String {
 }
 
 /// Bytes that we may still write to the file system of the archive.
-fn free_bytes(path: &Path) -> Option<u64> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let text = std::ffi::CString::new(directory.as_os_str().as_bytes()).ok()?;
-    // SAFETY: `text` is a NUL-terminated path and `stat` a plain struct that statvfs fills.
-    unsafe {
-        let mut stat: libc::statvfs = std::mem::zeroed();
-        (libc::statvfs(text.as_ptr(), &mut stat) == 0).then(|| stat.f_bavail as u64 * stat.f_frsize as u64)
-    }
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    rustix::fs::statvfs(folder).ok().map(|stat| stat.f_bavail * stat.f_frsize)
 }
 
 /// A `file:` URI of the path; everything but letters, digits and slashes is percent-encoded.

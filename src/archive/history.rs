@@ -1,13 +1,12 @@
 //! Snapshots among themselves: what differs between two, and which to drop (restic's names and meaning).
 
+use super::clock;
 use super::read::{Moment, Reader};
 use super::rows::Record;
 use super::write::Writer;
 use crate::error::Result;
 use crate::model::{Id, Kind};
 use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
-use rusqlite::limits::Limit;
-use rusqlite::params;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How an object differs between two moments.
@@ -43,6 +42,10 @@ pub fn diff(
         for (id, difference) in found {
             let before = if difference == Difference::Added { None } else { reader.record(kind, from, id)? };
             let after = if difference == Difference::Removed { None } else { reader.record(kind, to, id)? };
+            // Changed there and back in between: the two moments show the same.
+            if before.as_ref().zip(after.as_ref()).is_some_and(|(before, after)| before.shows_same(after)) {
+                continue;
+            }
             each(difference, before.as_ref(), after.as_ref())?;
         }
     }
@@ -110,15 +113,20 @@ impl Policy {
         *self == Policy::default()
     }
 
-    /// The snapshots to keep, of those given as id and end in seconds since 1970, each with the rules that want it.
-    /// Hours, days, weeks (ISO 8601), months and years are those of `zone`.
+    /// The snapshots to keep, of those given as number and end in seconds since 1970, each with the rules that want it.
+    /// Their order is that of their numbers, and each counts as of the time that can be believed ([`clock::believed`]).
+    /// Hours, days, weeks (ISO 8601), months and years are those of `zone`. The newest one is kept in any case.
     pub fn keep(&self, snapshots: &[(i64, i64)], zone: &TimeZone) -> BTreeMap<i64, Vec<&'static str>> {
         let mut kept: BTreeMap<i64, Vec<&'static str>> = BTreeMap::new();
-        let mut newest_first: Vec<(i64, Zoned)> = snapshots
+        let mut by_number = snapshots.to_vec();
+        by_number.sort_unstable();
+        let ends: Vec<i64> = by_number.iter().map(|(_, end)| *end).collect();
+        let newest_first: Vec<(i64, Zoned)> = by_number
             .iter()
-            .filter_map(|(id, end)| Some((*id, Timestamp::from_second(*end).ok()?.to_zoned(zone.clone()))))
+            .zip(clock::believed(&ends))
+            .rev()
+            .filter_map(|((id, _), end)| Some((*id, Timestamp::from_second(end).ok()?.to_zoned(zone.clone()))))
             .collect();
-        newest_first.sort_by(|a, b| (&b.1, b.0).cmp(&(&a.1, a.0)));
         for (id, _) in newest_first.iter().take(self.last as usize) {
             kept.entry(*id).or_default().push("last");
         }
@@ -155,6 +163,9 @@ impl Policy {
                 kept.entry(*id).or_default().push("within");
             }
         }
+        if let Some((newest, _)) = by_number.last() {
+            kept.entry(*newest).or_insert_with(|| vec!["newest"]);
+        }
         kept
     }
 }
@@ -182,13 +193,16 @@ impl Writer {
         let mut forgotten = Forgotten::default();
         for id in drop {
             forgotten.snapshots += self.execute("DELETE FROM snapshots WHERE id = ?1", [id])? as u64;
+            self.execute("DELETE FROM row_digests WHERE kind = 'snapshots' AND id = ?1", [id])?;
         }
         // An id is not given again, also when nothing tells any more who had it.
         self.execute("INSERT OR REPLACE INTO last_ids (kind, id) SELECT kind, max(id) FROM (SELECT kind, id FROM last_ids UNION ALL SELECT kind, id FROM history) GROUP BY kind", [])?;
+        self.digest_all_of("last_ids")?;
         // A state is shown by the snapshots from `first` up to `last` without it.
         let unseen = "NOT EXISTS (SELECT 1 FROM snapshots s WHERE s.id >= first AND s.id < last)";
         forgotten.states = self.execute(&format!("DELETE FROM history WHERE {unseen}"), [])? as u64;
         self.execute(&format!("DELETE FROM email_index WHERE last IS NOT NULL AND {unseen}"), [])?;
+        super::digest::note_totals(&self.conn).map_err(|error| self.explain(error))?;
         (forgotten.blobs, forgotten.bytes) = self.collect_blobs()?;
         self.commit()?;
         Ok(forgotten)
@@ -230,24 +244,6 @@ impl Writer {
         }
         Ok((unused.len() as u64, bytes))
     }
-
-    /// Gives free pages back to the file system, by writing the archive anew in its place.
-    pub fn compact(&mut self) -> Result<()> {
-        // VACUUM attaches the copy that it writes.
-        self.conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1).map_err(|error| self.explain(error))?;
-        let done = self.run_sql("VACUUM");
-        self.conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(|error| self.explain(error))?;
-        done
-    }
-
-    /// Snapshots that may be dropped: id and end of each that has ended.
-    pub fn ended_snapshots(&self) -> Result<Vec<(i64, i64)>> {
-        self.rows(
-            "SELECT id, ended FROM snapshots WHERE ended IS NOT NULL AND state <> 'running' ORDER BY id",
-            params![],
-            |row| Ok((row.get(0)?, super::index::epoch(&row.get::<_, String>(1)?))),
-        )
-    }
 }
 
 /// Every number under a key `@blob`, at any depth; also in JSON that stands as text inside of JSON.
@@ -286,7 +282,20 @@ mod tests {
         assert_eq!(keep(Policy { monthly: 2, ..Policy::default() }), [3, 5]);
         assert_eq!(keep(Policy { yearly: 9, ..Policy::default() }), [1, 5]);
         assert_eq!(keep(Policy { within: Some("1m10d10h".parse().unwrap()), ..Policy::default() }), [2, 3, 4, 5]);
-        assert_eq!(keep(Policy::default()), [] as [i64; 0]);
+        assert_eq!(keep(Policy::default()), [5]);
+    }
+
+    #[test]
+    fn a_wrong_clock_neither_keeps_nor_drops() {
+        let mut snapshots: Vec<(i64, i64)> =
+            (1..=9).map(|day| (day, at(&format!("2026-03-0{day}T06:00:00Z")))).collect();
+        snapshots[3].1 = at("2036-01-01T06:00:00Z");
+        snapshots.push((10, at("2020-01-01T00:00:00Z")));
+        let keep = |policy: Policy| policy.keep(&snapshots, &TimeZone::UTC).into_keys().collect::<Vec<_>>();
+        assert_eq!(keep(Policy { last: 2, ..Policy::default() }), [9, 10]);
+        assert_eq!(keep(Policy { daily: 3, ..Policy::default() }), [7, 8, 10]);
+        assert_eq!(keep(Policy { within: Some("2d".parse().unwrap()), ..Policy::default() }), [7, 8, 9, 10]);
+        assert_eq!(keep(Policy { yearly: 5, ..Policy::default() }), [10]);
     }
 
     #[test]

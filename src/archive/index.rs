@@ -3,6 +3,7 @@
 //! It holds nothing that the content tables and the history do not say, but says it in the order in which a mailbox
 //! is listed, so that a folder of any snapshot is one range scan. Archives of 1.x lack it; readers then compute it.
 
+use super::digest;
 use super::write::Writer;
 use crate::error::Result;
 use crate::format::maildir::{self, Flags, Keywords};
@@ -183,21 +184,29 @@ fn flags(conn: &Connection, mailbox: Id, keywords: &[String]) -> rusqlite::Resul
         if named.len() < 26 && !named.iter().any(|known| known.eq_ignore_ascii_case(keyword)) {
             conn.prepare_cached("INSERT INTO mailbox_keywords (mailbox_id, letter, keyword) VALUES (?1, ?2, ?3)")?
                 .execute(params![mailbox, named.len() as i64, keyword])?;
+            digest::digest_row(conn, "mailbox_keywords", mailbox * 32 + named.len() as i64)?;
             named.push(keyword.to_owned());
         }
     }
-    let table = Keywords::assign(named.iter().map(String::as_str));
-    Ok(Flags::from_keywords(keywords.iter().map(String::as_str), &table).letters())
+    Ok(letters(&named, keywords))
 }
 
-/// Makes the index of all emails anew, as of `first` where `since` does not know better. Former states are dropped.
-pub fn rebuild(conn: &Connection, first: i64) -> rusqlite::Result<()> {
-    conn.execute_batch("DELETE FROM email_index; DELETE FROM mailbox_state;")?;
+/// The Maildir flags of a message with these keywords, where the keywords of its mailbox have letters in this order.
+pub fn letters(named: &[String], keywords: &[String]) -> String {
+    let table = Keywords::assign(named.iter().take(26).map(String::as_str));
+    Flags::from_keywords(keywords.iter().map(String::as_str), &table).letters()
+}
+
+/// Makes the index of all emails anew, as of snapshot `run`. Former states are dropped.
+pub fn rebuild(conn: &Connection, run: i64) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "DELETE FROM email_index; DELETE FROM mailbox_state; DELETE FROM row_digests WHERE kind = 'mailbox_state';",
+    )?;
     let mut statement = conn.prepare(
-        "SELECT e.id, e.mailbox_ids, e.keywords, e.received_at, e.blob_id, coalesce(s.first, ?1)
+        "SELECT e.id, e.mailbox_ids, e.keywords, e.received_at, e.blob_id, coalesce(s.first, 0)
          FROM emails e LEFT JOIN since s ON s.kind = 'Email' AND s.id = e.id ORDER BY e.id",
     )?;
-    let mut rows = statement.query([first])?;
+    let mut rows = statement.query([])?;
     let mut mailboxes_seen = BTreeSet::new();
     while let Some(row) = rows.next()? {
         let mailboxes = parse_ids(&row.get::<_, String>(1)?);
@@ -213,38 +222,7 @@ pub fn rebuild(conn: &Connection, first: i64) -> rusqlite::Result<()> {
             row.get(5)?,
         )?;
     }
-    summarise(conn, first, &mailboxes_seen)
-}
-
-/// 1.x wrote to the archive since our last run: rows that it added count from `run` on, traces of rows that it
-/// removed go, and the index is made anew. What it overwrote cannot be brought back (FORMAT.md, "After 1.x").
-pub fn after_foreign_writer(conn: &Connection, run: i64) -> rusqlite::Result<()> {
-    for table in &super::schema::TABLES {
-        let (name, kind) = (table.name, table.kind.name());
-        conn.execute(&format!("DELETE FROM since WHERE kind = ?1 AND id NOT IN (SELECT id FROM {name})"), [kind])?;
-        conn.execute(&format!("DELETE FROM originals WHERE kind = ?1 AND id NOT IN (SELECT id FROM {name})"), [kind])?;
-        conn.execute(
-            &format!("INSERT OR IGNORE INTO since (kind, id, first) SELECT ?1, id, ?2 FROM {name}"),
-            params![kind, run],
-        )?;
-    }
-    // Rows of emails that went to the history keep their place in the index through a copy made from there.
-    rebuild(conn, run)?;
-    restore_history(conn)
-}
-
-/// Items whose row is gone are not known any more; of the others nobody knows whether the row still says what they do.
-pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
-    for table in &super::schema::TABLES {
-        let sql = format!(
-            "DELETE FROM origins WHERE scope_id IN (SELECT id FROM scopes WHERE kind = ?1) AND local_id NOT IN (SELECT id FROM {})",
-            table.name
-        );
-        conn.execute(&sql, [table.kind.name()])?;
-    }
-    // No list of keywords is empty text: every item will be compared with its row, which 1.x may have changed.
-    conn.execute("UPDATE origins SET keywords = '' WHERE scope_id IN (SELECT id FROM scopes WHERE key <> '')", [])?;
-    Ok(())
+    summarise(conn, run, &mailboxes_seen)
 }
 
 /// Adds the former states of emails to the index.
@@ -277,6 +255,7 @@ pub fn summarise(conn: &Connection, run: i64, mailboxes: &BTreeSet<Id>) -> rusql
              FROM email_index WHERE mailbox_id = ?1",
         )?
         .execute(params![mailbox, run])?;
+        digest::digest_row(conn, "mailbox_state", *mailbox)?;
     }
     Ok(())
 }

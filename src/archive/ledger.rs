@@ -139,14 +139,16 @@ fn visit(conn: &Connection, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> rusq
 impl Writer {
     /// The row of a scope of the run's source, made where it is missing.
     pub fn scope(&mut self, kind: Kind, key: &str) -> Result<i64> {
+        if let Some(scope) = self.existing_scope(kind, key)? {
+            return Ok(scope);
+        }
         self.execute(
-            "INSERT OR IGNORE INTO scopes (source_id, kind, key) VALUES (?1, ?2, ?3)",
+            "INSERT INTO scopes (source_id, kind, key) VALUES (?1, ?2, ?3)",
             params![self.source, kind.name(), key],
         )?;
-        self.conn
-            .prepare_cached("SELECT id FROM scopes WHERE (source_id, kind, key) = (?1, ?2, ?3)")
-            .and_then(|mut statement| statement.query_row(params![self.source, kind.name(), key], |row| row.get(0)))
-            .map_err(|error| self.explain(error))
+        let scope = self.conn.last_insert_rowid();
+        self.digest_own("scopes", scope)?;
+        Ok(scope)
     }
 
     /// The row of a scope of the run's source, if there is one.
@@ -162,7 +164,10 @@ impl Writer {
 
     /// Remembers where the next listing of the scope may go on.
     pub fn set_cursor(&mut self, scope: i64, cursor: &str) -> Result<()> {
-        self.execute("UPDATE scopes SET cursor = ?2 WHERE id = ?1 AND cursor <> ?2", params![scope, cursor]).map(|_| ())
+        match self.execute("UPDATE scopes SET cursor = ?2 WHERE id = ?1 AND cursor <> ?2", params![scope, cursor])? {
+            0 => Ok(()),
+            _ => self.digest_own("scopes", scope),
+        }
     }
 
     /// Forgets a scope in which nothing is known any more.
@@ -170,8 +175,9 @@ impl Writer {
         self.execute(
             "DELETE FROM scopes WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM origins WHERE scope_id = ?1)",
             [scope],
-        )
-        .map(|_| ())
+        )?;
+        self.execute("DELETE FROM row_digests WHERE kind = 'scopes' AND id NOT IN (SELECT id FROM scopes)", [])
+            .map(|_| ())
     }
 
     /// One known item of a scope: its local id and `rev`.

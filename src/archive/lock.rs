@@ -1,77 +1,97 @@
-//! One writer at a time: an advisory lock on `ARCHIVE.lock`, which names its holder while it is held.
+//! One writer at a time: the lock of an archive, with a note that says who holds it.
 //!
-//! The kernel drops the lock with its holder, so a killed import leaves nothing that a person would have to remove.
-//! It stands beside the archive and not on it, because SQLite's own locks on the file may not be disturbed.
+//! The lock itself is on the archive's file ([`ArchiveFile::try_lock`]). The note `ARCHIVE.lock` beside it only tells
+//! people who is writing: without it, or with one that somebody else left, the lock holds all the same.
 
 use super::connect::beside;
+use super::file::{ArchiveFile, FileId};
 use crate::error::{Error, Kind, Result};
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use rustix::fs::{Mode, OFlags};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What every note begins with.
+const NOTE: &str = "vandelay ";
+
+/// No note is longer.
+const NOTE_MAX: u64 = 400;
 
 /// The right to write to one archive, given back on drop.
 pub struct Lock {
-    path: PathBuf,
-    _file: File,
+    file: Arc<ArchiveFile>,
+    note: Option<(PathBuf, FileId)>,
 }
 
 impl Lock {
-    /// Takes the lock of the archive at `archive`, or says who holds it ([`Kind::Locked`]). `doing` is what we
-    /// tell others that we do.
-    pub fn take(archive: &Path, doing: &str) -> Result<Lock> {
-        let path = beside(archive, ".lock");
-        loop {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)
-                .map_err(|error| Error::io(format!("cannot lock archive {}", archive.display()), error))?;
-            // SAFETY: flock on a descriptor that we own.
-            if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-                return Err(held(archive, &mut file));
-            }
-            // The last holder may have removed the file between our open and our lock: then it locks nothing.
-            let still_there = match (file.metadata(), fs::metadata(&path)) {
-                (Ok(ours), Ok(theirs)) => ours.ino() == theirs.ino(),
-                _ => false,
-            };
-            if still_there {
-                let _ = file.set_len(0);
-                let _ = write!(file, "{}", holder(doing));
-                return Ok(Lock { path, _file: file });
-            }
+    /// Takes the lock of the archive at `path`, or says who holds it ([`Kind::Locked`]). `doing` is what we tell
+    /// others that we do.
+    pub fn take(file: &Arc<ArchiveFile>, path: &Path, doing: &str) -> Result<Lock> {
+        match file.try_lock() {
+            Ok(true) => Ok(Lock { file: Arc::clone(file), note: leave_note(&beside(path, ".lock"), doing) }),
+            Ok(false) => Err(held(path)),
+            Err(error) => Err(Error::io(format!("cannot open archive {} for writing", path.display()), error)),
         }
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if let Some((path, id)) = &self.note
+            && fs::symlink_metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == *id)
+        {
+            let _ = fs::remove_file(path);
+        }
+        self.file.unlock();
     }
 }
 
-fn held(archive: &Path, file: &mut File) -> Error {
-    let mut who = String::new();
-    let _ = file.rewind();
-    let _ = file.take(400).read_to_string(&mut who);
-    let who: String = who.chars().filter(|c| !c.is_control()).collect();
-    let who = if who.is_empty() { "another vandelay".to_owned() } else { who };
-    Error::new(Kind::Locked, format!("archive {} is being written by {who}", archive.display()))
-        .hint("wait until it has finished; if that process died the lock is already free")
-}
-
-fn holder(doing: &str) -> String {
-    format!(
-        "vandelay {doing} (pid {}, host {}, since {})",
+/// Writes the note, in a file that is new or is a note that a killed writer left. Any other file of that name is left
+/// alone, and links are not followed.
+fn leave_note(path: &Path, doing: &str) -> Option<(PathBuf, FileId)> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut file = match rustix::fs::open(path, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR) {
+        Ok(made) => File::from(made),
+        Err(_) => {
+            let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+            read_note(&file)?;
+            file.set_len(0).ok()?;
+            file
+        }
+    };
+    let meta = file.metadata().ok()?;
+    let note = format!(
+        "{NOTE}{doing} (pid {}, host {}, since {})",
         std::process::id(),
         host(),
         jiff::Timestamp::now().strftime("%FT%TZ")
-    )
+    );
+    rustix::io::pwrite(&file, note.as_bytes(), 0).ok()?;
+    file.flush().ok()?;
+    Some((path.to_owned(), (meta.dev(), meta.ino())))
+}
+
+/// The text of a note; `None` of a file that is none.
+fn read_note(file: &File) -> Option<String> {
+    let meta = file.metadata().ok().filter(|meta| meta.is_file() && meta.nlink() == 1 && meta.len() <= NOTE_MAX)?;
+    let mut text = String::new();
+    file.take(meta.len()).read_to_string(&mut text).ok()?;
+    let is_note = text.starts_with(NOTE) && text.contains("(pid ");
+    is_note.then(|| text.chars().filter(|c| !c.is_control()).collect())
+}
+
+fn held(archive: &Path) -> Error {
+    let note = rustix::fs::open(
+        beside(archive, ".lock"),
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK,
+        Mode::empty(),
+    );
+    let who = note.ok().and_then(|note| read_note(&File::from(note)));
+    let who = who.unwrap_or_else(|| "another vandelay".to_owned());
+    Error::new(Kind::Locked, format!("archive {} is being written by {who}", archive.display()))
+        .hint("wait until it has finished; if that process died the lock is already free")
 }
 
 /// The name of this machine.

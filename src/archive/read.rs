@@ -3,11 +3,15 @@
 //! A [`Reader`] lends read-only connections to whoever asks, from any thread. It answers for a [`Moment`]: a snapshot,
 //! which never changes, or the current state where the archive has no history (1.x).
 
-use super::connect::{Fingerprint, ReadConnection, Watch, check_header, check_schema, explain, open_reader};
+use super::connect::{
+    Fingerprint, ReadConnection, Watch, check_header, check_schema, explain, open_reader, require_snapshot,
+};
+use super::file::{self, ArchiveFile};
 use super::proof::Proofs;
 use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
 use crate::error::{Error, Kind as Fault, Result};
 use rusqlite::{Connection, OptionalExtension};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -78,15 +82,50 @@ pub struct Snapshot {
     pub ended: Option<String>,
     /// `running`, `complete`, `partial` or `interrupted`.
     pub state: String,
-    /// The run's accounting.
-    pub report: Option<serde_json::Value>,
+    /// The end that counts, in seconds since 1970: another one than `ended` where the clock was wrong
+    /// ([`super::clock`]).
+    pub counted: i64,
+}
+
+impl Snapshot {
+    /// True if its end does not fit between those of its neighbours.
+    pub fn has_wrong_clock(&self) -> bool {
+        self.ended.as_deref().is_some_and(|ended| super::index::epoch(ended) != self.counted)
+    }
 }
 
 /// A connection and what it was opened on.
 pub(super) struct Pooled {
     pub(super) conn: ReadConnection,
     pub(super) fingerprint: Fingerprint,
+    /// Snapshots that are there, of a connection for which nothing changes.
+    seen: RefCell<Vec<i64>>,
 }
+
+impl Pooled {
+    /// Runs `work` where the snapshot of a moment is there, and in the same transaction.
+    fn at<T>(&self, moment: Moment, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let conn = &self.conn.conn;
+        let Moment::Snapshot(snapshot) = moment else { return work(conn) };
+        if self.conn.is_immutable {
+            if !self.seen.borrow().contains(&snapshot) {
+                require_snapshot(conn, snapshot)?;
+                let mut seen = self.seen.borrow_mut();
+                seen.truncate(SEEN_MAX);
+                seen.insert(0, snapshot);
+            }
+            return work(conn);
+        }
+        let transaction = conn.unchecked_transaction()?;
+        require_snapshot(conn, snapshot)?;
+        let answer = work(conn)?;
+        transaction.finish()?;
+        Ok(answer)
+    }
+}
+
+/// How many snapshots a connection remembers to have seen.
+const SEEN_MAX: usize = 15;
 
 /// What the tables of an archive look like. A writer may give an archive of 1.x a history while it is being read.
 #[derive(Debug, Default)]
@@ -94,6 +133,14 @@ pub(super) struct Shape {
     pub(super) columns: HashMap<&'static str, Vec<String>>,
     pub(super) has_history: bool,
     has_index: bool,
+    has_digests: bool,
+}
+
+impl Shape {
+    /// True if 1.x has written since our last run, and digests tell what it changed.
+    pub(super) fn is_after_1x(&self) -> bool {
+        self.has_digests && !self.has_index
+    }
 }
 
 /// An archive opened for reading.
@@ -104,15 +151,17 @@ pub struct Reader {
     identity: Fingerprint,
     pool: Mutex<Vec<Pooled>>,
     pub(super) proofs: Proofs,
+    file: Arc<ArchiveFile>,
 }
 
 impl Reader {
     /// Opens an archive; makes no file and changes none.
     pub fn open(path: &Path) -> Result<Reader> {
-        check_header(path)?;
+        let file = file::open_named(path)?;
+        check_header(path, &file)?;
         let path = std::fs::canonicalize(path)
             .map_err(|error| Error::io(format!("cannot open archive {}", path.display()), error))?;
-        let (watch, identity) = Watch::on(&path)
+        let (watch, identity) = Watch::on(&path, Arc::clone(&file))
             .and_then(|watch| watch.look().map(|identity| (watch, identity)))
             .map_err(|error| Error::io(format!("cannot open archive {}", path.display()), error))?;
         let reader = Reader {
@@ -122,6 +171,7 @@ impl Reader {
             identity,
             pool: Mutex::new(Vec::new()),
             proofs: Proofs::default(),
+            file,
         };
         reader.look_again()?;
         Ok(reader)
@@ -138,9 +188,11 @@ impl Reader {
         let columns = check_schema(conn, &self.path)?;
         let application: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(explain)?;
         let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(explain)?;
-        let foreign: bool = conn
-            .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)", [FOREIGN_MARK], |row| row.get(0))
-            .map_err(explain)?;
+        let has = |name: &str| -> Result<bool> {
+            conn.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)", [name], |row| row.get(0))
+                .map_err(explain)
+        };
+        let (foreign, has_digests) = (has(FOREIGN_MARK)?, has("row_digests")?);
         self.give_back(pooled);
         if version > FORMAT_VERSION {
             return Err(Error::new(
@@ -150,7 +202,8 @@ impl Reader {
             .hint("use the newer program; the file was not changed"));
         }
         let has_history = application == APPLICATION_ID && version > 0;
-        let shape = Shape { columns, has_history, has_index: has_history && !foreign };
+        let has_digests = has_history && has_digests;
+        let shape = Shape { columns, has_history, has_index: has_history && !foreign, has_digests };
         *self.shape.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shape);
         Ok(())
     }
@@ -180,17 +233,29 @@ impl Reader {
         self.shape().has_index
     }
 
+    /// True if the rows have digests; archives of format 1 have none.
+    pub(super) fn has_digests(&self) -> bool {
+        self.shape().has_digests
+    }
+
     // --- connections ---------------------------------------------------------------------------------------------
 
     /// Runs `work` on a connection that shows one committed state of the archive, and the newest.
     ///
     /// Nobody looks before: an answer counts if the files afterwards are still those that the connection was opened on.
     pub(super) fn with<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        self.with_at(Moment::Current, work)
+    }
+
+    /// As [`Reader::with`], for questions about a moment.
+    ///
+    /// Errors: [`Fault::Forgotten`] if its snapshot is not there any more; no answer is one of less than all.
+    pub(super) fn with_at<T>(&self, moment: Moment, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         for attempt in 0..TRIES {
             let idle = lock(&self.pool).pop();
             let pooled = idle.map_or_else(|| self.connect(), Ok)?;
             pooled.conn.restart_budget();
-            let result = work(&pooled.conn.conn);
+            let result = pooled.at(moment, &work);
             if self.is_current(&pooled.fingerprint) {
                 self.give_back(pooled);
                 return result.map_err(|error| explain(&self.path, error));
@@ -200,6 +265,36 @@ impl Reader {
             std::thread::sleep(std::time::Duration::from_millis(attempt as u64));
         }
         Err(self.restless())
+    }
+
+    /// Gives an error its true reason: what looks like damage, or like a gap, may only be that the snapshot of this
+    /// moment was forgotten.
+    pub fn or_forgotten(&self, moment: Moment, error: Error) -> Error {
+        if error.kind == Fault::Forgotten {
+            return error;
+        }
+        self.require(moment).err().filter(|reason| reason.kind == Fault::Forgotten).unwrap_or(error)
+    }
+
+    /// Errors with [`Fault::Forgotten`] if the snapshot of a moment is not there any more.
+    pub fn require(&self, moment: Moment) -> Result<()> {
+        self.with_at(moment, |_| Ok(()))
+    }
+
+    /// Runs `work` on one state of the archive, however long it takes: in a transaction where there is a log, else on
+    /// the file as it is. `None` if somebody changed the file meanwhile.
+    pub(super) fn pinned<T>(&self, work: impl FnOnce(&ReadConnection) -> Result<T>) -> Result<Option<T>> {
+        let pooled = self.checkout()?;
+        pooled.conn.restart_budget();
+        let explain = |error| explain(&self.path, error);
+        let transaction = pooled.conn.conn.unchecked_transaction().map_err(explain)?;
+        // A transaction sees what there was at its first read.
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(explain)?;
+        let result = work(&pooled.conn);
+        transaction.finish().map_err(explain)?;
+        let is_one_state = !pooled.conn.is_immutable || self.is_current(&pooled.fingerprint);
+        self.give_back(pooled);
+        if is_one_state { result.map(Some) } else { Ok(None) }
     }
 
     /// Runs `work` once, whatever comes in between.
@@ -234,14 +329,33 @@ impl Reader {
     }
 
     fn connect(&self) -> Result<Pooled> {
-        let Some(fingerprint) = self.trace() else {
-            return Err(Error::new(
-                Fault::Storage,
-                format!("archive {} was removed or replaced while it was in use", self.path.display()),
-            )
-            .hint("open it again"));
+        let replaced = || {
+            let what = format!("archive {} was removed or replaced while it was in use", self.path.display());
+            Error::new(Fault::Storage, what).hint("open it again")
         };
-        Ok(Pooled { conn: open_reader(&self.path, &fingerprint)?, fingerprint })
+        let fingerprint = self.trace().ok_or_else(replaced)?;
+        self.refuse_log_elsewhere(&fingerprint)?;
+        let conn = open_reader(&self.path, &self.file, &fingerprint)?;
+        // Another file may have taken the name between the look and the opening.
+        self.trace().ok_or_else(replaced)?;
+        Ok(Pooled { conn, fingerprint, seen: RefCell::default() })
+    }
+
+    /// Errors while somebody writes to the file under another of its names: the log stands beside that one, and without
+    /// it the file shows half of what was written.
+    fn refuse_log_elsewhere(&self, fingerprint: &Fingerprint) -> Result<()> {
+        if !fingerprint.has_no_log() || !self.file.has_other_names(&self.path) {
+            return Ok(());
+        }
+        // A writer that has just taken the lock has no log yet.
+        for _ in 0..20 {
+            if !self.file.is_locked() || Fingerprint::take(&self.path).is_ok_and(|now| !now.has_no_log()) {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let what = format!("archive {} is being written under another name of the same file", self.path.display());
+        Err(Error::new(Fault::Locked, what).hint("wait until that has finished, or open it under that name"))
     }
 
     pub(super) fn give_back(&self, pooled: Pooled) {
@@ -258,9 +372,9 @@ impl Reader {
         if !self.has_history() {
             return Ok(Vec::new());
         }
-        self.with(|conn| {
+        let mut snapshots: Vec<Snapshot> = self.with(|conn| {
             conn.prepare_cached(
-                "SELECT n.id, s.kind, s.session_url, coalesce(s.account_name, s.account_id), n.started, n.ended, n.state, n.report
+                "SELECT n.id, s.kind, s.session_url, coalesce(s.account_name, s.account_id), n.started, n.ended, n.state
                  FROM snapshots n LEFT JOIN sources s ON s.id = n.source_id ORDER BY n.id",
             )?
             .query_map([], |row| {
@@ -272,19 +386,53 @@ impl Reader {
                     started: row.get(4)?,
                     ended: row.get(5)?,
                     state: row.get(6)?,
-                    report: row.get::<_, Option<String>>(7)?.and_then(|text| serde_json::from_str(&text).ok()),
+                    counted: 0,
                 })
             })?
             .collect()
-        })
+        })?;
+        let ended: Vec<&mut Snapshot> = snapshots.iter_mut().filter(|snapshot| snapshot.ended.is_some()).collect();
+        let ends: Vec<i64> =
+            ended.iter().map(|snapshot| super::index::epoch(snapshot.ended.as_deref().unwrap_or_default())).collect();
+        for (snapshot, counted) in ended.into_iter().zip(super::clock::believed(&ends)) {
+            snapshot.counted = counted;
+        }
+        Ok(snapshots)
+    }
+
+    /// When a snapshot ended, in seconds since 1970, or the first one after it that has.
+    pub fn ended_from(&self, snapshot: i64) -> Result<Option<i64>> {
+        if !self.has_history() {
+            return Ok(None);
+        }
+        let sql = "SELECT ended FROM snapshots WHERE id >= ?1 AND ended IS NOT NULL ORDER BY id LIMIT 1";
+        let ended = self
+            .with(|conn| conn.prepare_cached(sql)?.query_row([snapshot], |row| row.get::<_, String>(0)).optional())?;
+        Ok(ended.map(|ended| super::index::epoch(&ended)).filter(|time| *time > 0))
+    }
+
+    /// The accounting of a run; `None` if it was not written, or there is no such snapshot.
+    pub fn report(&self, snapshot: i64) -> Result<Option<serde_json::Value>> {
+        let text = self.with(|conn| {
+            conn.prepare_cached("SELECT report FROM snapshots WHERE id = ?1")?
+                .query_row([snapshot], |row| row.get::<_, Option<String>>(0))
+                .optional()
+        })?;
+        Ok(text.flatten().and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// The moment that the user means.
     pub fn resolve(&self, at: At) -> Result<Moment> {
+        if let At::Id(id) = at
+            && self.has_history()
+            && self.require(Moment::Snapshot(id)).is_ok()
+        {
+            return Ok(Moment::Snapshot(id));
+        }
         self.resolve_among(&self.snapshots()?, at)
     }
 
-    /// The moment that the user means, by whoever has the snapshots already.
+    /// The moment that the user means, by a caller that has the snapshots already.
     pub fn resolve_among(&self, snapshots: &[Snapshot], at: At) -> Result<Moment> {
         let missing = |what: String| Error::new(Fault::Usage, what).hint("'vandelay snapshots' lists those there are");
         match at {
@@ -301,8 +449,8 @@ impl Reader {
             At::Time(time) => snapshots
                 .iter()
                 .rev()
-                .filter(|snapshot| snapshot.state != "running")
-                .find(|snapshot| snapshot.ended.as_deref().is_some_and(|ended| super::index::epoch(ended) <= time))
+                .filter(|snapshot| snapshot.state != "running" && snapshot.ended.is_some())
+                .find(|snapshot| snapshot.counted <= time)
                 .map(|snapshot| Moment::Snapshot(snapshot.id))
                 .ok_or_else(|| {
                     missing(format!("archive {} has no snapshot from before that time", self.path.display()))

@@ -1,5 +1,6 @@
 //! Rows of content tables, as they are and as they were: the current table and the history together.
 
+use super::digest::Digested;
 use super::read::{Moment, Reader};
 use super::schema::Table;
 use crate::error::Result;
@@ -43,6 +44,12 @@ impl Record {
             Some(Value::Integer(number)) => Some(*number),
             _ => None,
         }
+    }
+
+    /// True if both are the same object in the same state, whenever it came to be so.
+    pub fn shows_same(&self, other: &Record) -> bool {
+        let all = |record: &Record| (record.kind, record.id, record.blob, record.original.clone());
+        all(self) == all(other) && self.values == other.values
     }
 
     /// All columns as JSON, for people and programs.
@@ -107,7 +114,7 @@ impl Reader {
         const PAGE: i64 = 5_000;
         let mut after = i64::MIN;
         loop {
-            let page = self.with(|conn| self.page(conn, kind, moment, None, after, PAGE))?;
+            let page = self.with_at(moment, |conn| self.page(conn, kind, moment, None, after, PAGE))?;
             let last = page.0;
             page.1.into_iter().for_each(&mut each);
             match last {
@@ -119,7 +126,7 @@ impl Reader {
 
     /// One row of a type at a moment.
     pub fn record(&self, kind: Kind, moment: Moment, id: Id) -> Result<Option<Record>> {
-        Ok(self.with(|conn| self.page(conn, kind, moment, Some(id), i64::MIN, 2))?.1.into_iter().next())
+        Ok(self.with_at(moment, |conn| self.page(conn, kind, moment, Some(id), i64::MIN, 2))?.1.into_iter().next())
     }
 
     /// All rows of a type at a moment, by id.
@@ -132,7 +139,7 @@ impl Reader {
 
     /// A page of rows with ids above `after`, from the content table and from the history together; and the id after
     /// which the next page begins.
-    fn page(
+    pub(super) fn page(
         &self,
         conn: &Connection,
         kind: Kind,
@@ -142,10 +149,12 @@ impl Reader {
         limit: i64,
     ) -> rusqlite::Result<(Option<Id>, Vec<Record>)> {
         let table = Table::of(kind);
-        let transaction = conn.unchecked_transaction()?;
+        // Who asks for a snapshot has one already.
+        let transaction = conn.is_autocommit().then(|| conn.unchecked_transaction()).transpose()?;
         let mut records = Vec::new();
         let mut last = None;
         let shape = self.shape();
+        let is_after_1x = shape.is_after_1x() && moment != Moment::Current;
         let present = shape.columns.get(table.name).map(Vec::as_slice).unwrap_or_default();
         if !present.is_empty() {
             let sql = self.select(table, present, moment, only.is_some());
@@ -175,8 +184,17 @@ impl Reader {
                     .get::<_, Option<Id>>(3)?
                     .map(|blob| Ok::<_, rusqlite::Error>((blob, row.get(4)?)))
                     .transpose()?;
-                let values =
+                let mut values =
                     (0..table.columns.len()).map(|at| tolerant(row, 5 + at)).collect::<rusqlite::Result<_>>()?;
+                if is_after_1x {
+                    let after_columns = 5 + table.columns.len();
+                    if !row.get::<_, bool>(after_columns)? {
+                        continue;
+                    }
+                    if let Some(copy) = row.get::<_, Option<String>>(after_columns + 1)? {
+                        values = from_fields(table, &copy);
+                    }
+                }
                 // What is no number refers to no blob; `verify` says so.
                 let blob = row.get_ref(2)?.as_i64().ok();
                 records.push(Record { kind, id, first, blob, original, values });
@@ -195,16 +213,20 @@ impl Reader {
             let mut statement = conn.prepare_cached(sql)?;
             let mut rows = statement.query(params![kind.name(), at, from, to])?;
             while let Some(row) = rows.next()? {
-                let fields: serde_json::Value = serde_json::from_str(&row.get::<_, String>(5)?).unwrap_or_default();
-                let values = table.columns.iter().map(|column| from_json(fields.get(column.name))).collect();
+                let values = from_fields(table, &row.get::<_, String>(5)?);
                 let original = row
                     .get::<_, Option<Id>>(3)?
                     .map(|blob| Ok::<_, rusqlite::Error>((blob, row.get(4)?)))
                     .transpose()?;
                 records.push(Record { kind, id: row.get(0)?, first: row.get(1)?, blob: row.get(2)?, original, values });
             }
+            if is_after_1x && last.is_none() {
+                removed_by_1x(conn, table, at, only, &mut records)?;
+            }
         }
-        transaction.finish()?;
+        if let Some(transaction) = transaction {
+            transaction.finish()?;
+        }
         Ok((last, records))
     }
 
@@ -236,8 +258,12 @@ impl Reader {
             ("0", "NULL, NULL", String::new())
         };
         let range = if one { "t.id = ?1" } else { "t.id > ?1 ORDER BY t.id LIMIT ?2" };
+        let (known, known_joins) = match self.shape().is_after_1x() && moment != Moment::Current {
+            true => known_before_1x(table),
+            false => Default::default(),
+        };
         format!(
-            "SELECT t.id, {first}, {blob}, {original}, {} FROM {} t {joins} WHERE {range}",
+            "SELECT t.id, {first}, {blob}, {original}, {}{known} FROM {} t {joins} {known_joins} WHERE {range}",
             columns.join(", "),
             table.name
         )
@@ -245,7 +271,7 @@ impl Reader {
 
     /// Messages of a mailbox with ids above `after`, at most `limit`, by id. Only where [`Reader::has_index`].
     pub fn list_mailbox(&self, mailbox: Id, at: i64, after: Id, limit: usize) -> Result<Vec<Listed>> {
-        self.with(|conn| {
+        self.with_at(Moment::Snapshot(at), |conn| {
             let mut statement = conn.prepare_cached(
                 "SELECT email_id, received, size, links, flags, first FROM email_index
                  WHERE mailbox_id = ?1 AND email_id > ?2 AND first <= ?3 AND (last IS NULL OR last > ?3) ORDER BY email_id, first LIMIT ?4",
@@ -257,7 +283,7 @@ impl Reader {
 
     /// One message of a mailbox. Only where [`Reader::has_index`].
     pub fn listed(&self, mailbox: Id, at: i64, email: Id) -> Result<Option<Listed>> {
-        self.with(|conn| {
+        self.with_at(Moment::Snapshot(at), |conn| {
             conn.prepare_cached(
                 "SELECT email_id, received, size, links, flags, first FROM email_index
                  WHERE mailbox_id = ?1 AND email_id = ?2 AND first <= ?3 AND (last IS NULL OR last > ?3)",
@@ -269,7 +295,7 @@ impl Reader {
 
     /// What the index knows of a mailbox at a snapshot.
     pub fn mailbox_state(&self, mailbox: Id, at: i64) -> Result<MailboxState> {
-        self.with(|conn| {
+        self.with_at(Moment::Snapshot(at), |conn| {
             let read = |row: &rusqlite::Row<'_>| {
                 Ok(MailboxState {
                     emails: row.get::<_, i64>(0)?.max(0) as u64,
@@ -298,7 +324,9 @@ impl Reader {
     /// What changed in a mailbox between two snapshots: messages of `from` that are not the same at `to`, and messages of
     /// `to` that were not the same at `from`. Only where [`Reader::has_index`].
     pub fn changes_of_mailbox(&self, mailbox: Id, from: i64, to: i64) -> Result<(Vec<Listed>, Vec<Listed>)> {
-        self.with(|conn| {
+        self.with_at(Moment::Snapshot(to), |conn| {
+            // What was forgotten cannot be compared any more.
+            super::connect::require_snapshot(conn, from)?;
             let select = |which: &str| -> rusqlite::Result<Vec<Listed>> {
                 let mut statement = conn.prepare_cached(&format!(
                     "SELECT email_id, received, size, links, flags, first FROM email_index WHERE mailbox_id = ?1 AND {which}"
@@ -355,6 +383,48 @@ impl Reader {
             statement.query_map([mailbox], |row| Ok((row.get::<_, i64>(0)? as u8, row.get(1)?)))?.collect()
         })
     }
+}
+
+/// For former snapshots of an archive that 1.x wrote to since: whether a row is the object that we knew by its number, and
+/// what its columns were if they are kept (FORMAT.md, "After 1.x"). Columns and joins.
+fn known_before_1x(table: &Table) -> (String, String) {
+    let other = Digested::content(table.kind).is_other_object();
+    let blob = if table.has_blob { "LEFT JOIN blobs b ON b.id = t.blob_id" } else { "" };
+    (
+        format!(", d.id IS NOT NULL AND NOT {other}, d.fields"),
+        format!("LEFT JOIN row_digests d ON d.kind = '{}' AND d.id = t.id {blob}", table.kind.name()),
+    )
+}
+
+/// Containers that 1.x removed since our last run, and that a former snapshot shows.
+fn removed_by_1x(
+    conn: &Connection,
+    table: &Table,
+    at: i64,
+    only: Option<Id>,
+    records: &mut Vec<Record>,
+) -> rusqlite::Result<()> {
+    let sql = format!(
+        "SELECT d.id, coalesce(s.first, 0), d.fields FROM row_digests d
+         LEFT JOIN since s ON s.kind = d.kind AND s.id = d.id
+         WHERE d.kind = ?1 AND d.fields IS NOT NULL AND coalesce(s.first, 0) <= ?2 AND (d.id = ?3 OR ?3 IS NULL)
+           AND d.id NOT IN (SELECT id FROM {})",
+        table.name
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![table.kind.name(), at, only])?;
+    while let Some(row) = rows.next()? {
+        let values = from_fields(table, &row.get::<_, String>(2)?);
+        let (id, first) = (row.get(0)?, row.get(1)?);
+        records.push(Record { kind: table.kind, id, first, blob: None, original: None, values });
+    }
+    Ok(())
+}
+
+/// The columns of a row as `history.fields` holds them.
+fn from_fields(table: &Table, json: &str) -> Vec<Value> {
+    let fields: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    table.columns.iter().map(|column| from_json(fields.get(column.name))).collect()
 }
 
 fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {

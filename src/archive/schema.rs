@@ -9,7 +9,7 @@ use crate::model::Kind;
 pub const APPLICATION_ID: i32 = 0x5644_4C59;
 
 /// `PRAGMA user_version` of the format that this program writes. Archives of 1.x have 0.
-pub const FORMAT_VERSION: i32 = 1;
+pub const FORMAT_VERSION: i32 = 2;
 
 /// Present only where Vandelay 1.x opened the archive: it makes this index, we never do and remove it. So it tells
 /// that the content tables may have changed without our history knowing (FORMAT.md, "After 1.x").
@@ -39,7 +39,7 @@ CREATE INDEX IF NOT EXISTS file_nodes_blob_idx ON file_nodes(blob_id);
 pub const OWN_DDL: &str = "
 CREATE TABLE IF NOT EXISTS snapshots (id INTEGER PRIMARY KEY AUTOINCREMENT, source_id INTEGER REFERENCES sources(id) ON DELETE SET NULL, started TEXT NOT NULL, ended TEXT, state TEXT NOT NULL CHECK (state IN ('running','complete','partial','interrupted')), program TEXT NOT NULL, report TEXT CHECK (report IS NULL OR json_valid(report)));
 CREATE TABLE IF NOT EXISTS since (kind TEXT NOT NULL, id INTEGER NOT NULL, first INTEGER NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS history (kind TEXT NOT NULL, id INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, fields TEXT NOT NULL CHECK (json_valid(fields)), blob_id INTEGER REFERENCES blobs(id), original_id INTEGER REFERENCES blobs(id), ranges TEXT, PRIMARY KEY (kind, id, first)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS history (kind TEXT NOT NULL, id INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, fields TEXT NOT NULL CHECK (json_valid(fields)), blob_id INTEGER REFERENCES blobs(id), original_id INTEGER REFERENCES blobs(id), ranges TEXT, digest BLOB, PRIMARY KEY (kind, id, first)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS history_blob_idx ON history(blob_id) WHERE blob_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS history_original_idx ON history(original_id) WHERE original_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS last_ids (kind TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS email_index (mailbox_id INTEGER NOT NULL, email_id IN
 CREATE TABLE IF NOT EXISTS mailbox_keywords (mailbox_id INTEGER NOT NULL, letter INTEGER NOT NULL, keyword TEXT NOT NULL, PRIMARY KEY (mailbox_id, letter)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS vacation_responses (id INTEGER PRIMARY KEY, is_enabled INTEGER NOT NULL DEFAULT 0, from_date TEXT, to_date TEXT, subject TEXT, text_body TEXT, html_body TEXT);
 CREATE TABLE IF NOT EXISTS mailbox_state (mailbox_id INTEGER PRIMARY KEY, emails INTEGER NOT NULL, bytes INTEGER NOT NULL, newest INTEGER NOT NULL, made INTEGER NOT NULL, changed INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS row_digests (kind TEXT NOT NULL, id INTEGER NOT NULL, digest BLOB NOT NULL, identity BLOB, fields TEXT, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 ";
 
 /// A column of a content table.
@@ -213,9 +214,9 @@ impl Table {
         }
     }
 
-    /// `json_object('name', name, …)` over all columns: what `history.fields` holds.
-    pub fn fields_json(&self) -> String {
-        let pairs: Vec<String> = self.columns.iter().map(|column| format!("'{0}', {0}", column.name)).collect();
+    /// `json_object('name', name, …)` over all columns, each behind `prefix`: what `history.fields` holds.
+    pub fn fields_json(&self, prefix: &str) -> String {
+        let pairs: Vec<String> = self.columns.iter().map(|column| format!("'{0}', {prefix}{0}", column.name)).collect();
         format!("json_object({})", pairs.join(", "))
     }
 }

@@ -4,30 +4,23 @@
 //! in `history`, so that every snapshot can be read for ever (FORMAT.md, "History").
 
 use super::checkpoint::Checkpointer;
-use super::connect::{self, check_header, check_schema, explain, refuse_irregular};
+use super::commit::Batch;
+use super::connect::{self, check_header, check_schema, explain};
+use super::digest::{self, Digested, Totals};
+use super::file::{self, ArchiveFile};
 use super::index;
 use super::lock::Lock;
+use super::make;
 use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL};
+use super::v1;
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Id, Kind, SourceIdent};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-
-/// A batch is committed when it holds this many items. With what was read ahead for the next one
-/// (`sync::pipeline`) that is at most 256: what a killed run has to read again.
-const BATCH_ITEMS: u64 = 128;
-/// … or this many bytes, of the 64 MiB that may have to be read again.
-const BATCH_BYTES: u64 = 40 << 20;
-/// Changes without bytes of one batch.
-const BATCH_CHANGES: u64 = 4_096;
-/// The log is written through and copied into the file when it holds about this many bytes of items: what a power cut
-/// can cost. A killed process costs no committed batch.
-const LOG_BYTES: u64 = 16 << 20;
-
-/// The log may grow to this many bytes before an import waits for it.
-const LOG_MAX: u64 = 48 << 20;
+use std::sync::Arc;
 
 /// Bytes of a page: most messages stand in one.
 const PAGE_SIZE: i64 = 16_384;
@@ -64,6 +57,8 @@ pub struct Changes {
 
 /// An archive opened for writing. Dropping it without [`Writer::finish`] leaves the run interrupted.
 pub struct Writer {
+    /// Its connection goes before `conn`, so that the last one to close folds the log.
+    pub(super) checkpointer: Checkpointer,
     pub(super) conn: Connection,
     path: PathBuf,
     pub(super) run: Option<i64>,
@@ -71,15 +66,16 @@ pub struct Writer {
     pub(super) next_ids: HashMap<Kind, Id>,
     pub(super) changes: BTreeMap<Kind, Changes>,
     pub(super) touched_mailboxes: BTreeSet<Id>,
-    batch_items: u64,
-    batch_changes: u64,
-    batch_bytes: u64,
-    /// Bytes of items in the log that were not copied into the file yet.
-    log_bytes: u64,
-    in_batch: bool,
-    checkpointer: Checkpointer,
-    /// `None` for a file that nobody else knows of yet.
+    pub(super) batch: Batch,
+    /// There was no archive before.
+    is_made: bool,
+    pub(super) digested: HashMap<Kind, Digested>,
+    /// Of former states that the open batch added.
+    pub(super) totals: Totals,
+    /// `None` for a file that no other program knows of yet.
     _lock: Option<Lock>,
+    /// Dropped after the connections.
+    pub(super) file: Arc<ArchiveFile>,
 }
 
 impl Writer {
@@ -87,25 +83,38 @@ impl Writer {
     ///
     /// An archive of 1.x gets our tables beside its own; one that 1.x has written to since is brought up to date.
     pub fn open(path: &Path, doing: &str) -> Result<Writer> {
-        let path = real_path(path)?;
-        refuse_irregular(&path)?;
-        let is_new = || std::fs::metadata(&path).map_or(true, |meta| meta.len() == 0);
-        if !is_new() {
-            check_header(&path)?;
+        let path = make::real_path(path)?;
+        let mut is_made = false;
+        loop {
+            file::refuse_irregular(&path)?;
+            let file = match ArchiveFile::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    is_made |= make::make(&path)?;
+                    continue;
+                }
+                Err(error) => return Err(Error::io(format!("cannot open archive {}", path.display()), error)),
+            };
+            let is_empty = file.stat().is_ok_and(|stat| stat.st_size == 0);
+            match is_empty {
+                true => make::refuse_leftover_log(&path)?,
+                false => check_header(&path, &file)?,
+            }
+            let lock = Lock::take(&file, &path, doing)?;
+            let conn = connect::open_writer(&path)?;
+            // Another file may have taken the name before we had the lock.
+            if file.is_at(&path) {
+                let mut writer = Writer::on(conn, path, file, Some(lock));
+                writer.is_made = is_made;
+                writer.prepare(is_empty)?;
+                return Ok(writer);
+            }
         }
-        let lock = Lock::take(&path, doing)?;
-        if is_new() {
-            make(&path)?;
-        }
-        let conn = connect::open_writer(&path)?;
-        let mut writer = Writer::on(conn, path, Some(lock));
-        writer.prepare(false)?;
-        Ok(writer)
     }
 
-    fn on(conn: Connection, path: PathBuf, lock: Option<Lock>) -> Writer {
-        let checkpointer = Checkpointer::new(&path);
+    pub(super) fn on(conn: Connection, path: PathBuf, file: Arc<ArchiveFile>, lock: Option<Lock>) -> Writer {
         Writer {
+            checkpointer: Checkpointer::new(&path, Arc::clone(&file)),
             conn,
             path,
             run: None,
@@ -113,17 +122,16 @@ impl Writer {
             next_ids: HashMap::new(),
             changes: BTreeMap::new(),
             touched_mailboxes: BTreeSet::new(),
-            batch_items: 0,
-            batch_changes: 0,
-            batch_bytes: 0,
-            log_bytes: 0,
-            in_batch: false,
-            checkpointer,
+            batch: Batch::default(),
+            is_made: false,
+            digested: HashMap::new(),
+            totals: Totals::default(),
             _lock: lock,
+            file,
         }
     }
 
-    fn prepare(&mut self, is_new: bool) -> Result<()> {
+    pub(super) fn prepare(&mut self, is_new: bool) -> Result<()> {
         // A database without any table is one whose maker was stopped.
         if !is_new && self.ask::<bool>("SELECT EXISTS (SELECT 1 FROM sqlite_schema)")? {
             check_schema(&self.conn, &self.path)?;
@@ -163,7 +171,7 @@ impl Writer {
         }
         let application: i32 = self.ask("PRAGMA application_id")?;
         let version: i32 = self.ask("PRAGMA user_version")?;
-        if application != APPLICATION_ID || version < FORMAT_VERSION {
+        if application != APPLICATION_ID || version == 0 {
             self.begin()?;
             self.run_sql(CONTENT_DDL)?;
             if !self.ask::<bool>(
@@ -172,22 +180,33 @@ impl Writer {
                 self.run_sql("ALTER TABLE calendar_events ADD COLUMN data_type TEXT NOT NULL DEFAULT 'Event'")?;
             }
             self.run_sql(OWN_DDL)?;
-            index::rebuild(&self.conn, 0).map_err(|error| self.explain(error))?;
+            index::rebuild(&self.conn, 0)
+                .and_then(|()| digest::digest_all(&self.conn))
+                .map_err(|error| self.explain(error))?;
             self.run_sql(&format!("DROP INDEX IF EXISTS {FOREIGN_MARK}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT_VERSION};"))?;
             self.commit()?;
-        } else if !self.ask::<bool>("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'vacation_responses')")? {
-            // A table that came later (FORMAT.md, "Versions").
-            self.begin()?;
-            self.run_sql(OWN_DDL)?;
-            self.commit()?;
+        } else if version < FORMAT_VERSION {
+            self.upgrade()?;
         }
         if self.has_foreign_mark()? {
             // Before anything is compared: what 1.x removed is not known any more, so that it comes again.
             self.begin()?;
-            index::forget_origins(&self.conn).map_err(|error| self.explain(error))?;
+            v1::forget_origins(&self.conn).map_err(|error| self.explain(error))?;
             self.commit()?;
         }
         Ok(())
+    }
+
+    /// Brings an archive of format 1 up to date: tables that came later, and digests of all rows as they are.
+    fn upgrade(&mut self) -> Result<()> {
+        self.begin()?;
+        self.run_sql(OWN_DDL)?;
+        if !self.ask::<bool>("SELECT EXISTS (SELECT 1 FROM pragma_table_info('history') WHERE name = 'digest')")? {
+            self.run_sql("ALTER TABLE history ADD COLUMN digest BLOB")?;
+        }
+        digest::digest_all(&self.conn).map_err(|error| self.explain(error))?;
+        self.run_sql(&format!("PRAGMA user_version = {FORMAT_VERSION}"))?;
+        self.commit()
     }
 
     /// True if 1.x had the archive open since our last run.
@@ -202,11 +221,7 @@ impl Writer {
         self.check_source(ident, allow_change)?;
         self.begin()?;
         let now = now();
-        self.note_stopped_run()?;
-        self.execute(
-            "UPDATE snapshots SET state = 'interrupted', ended = coalesce(ended, ?1) WHERE state = 'running'",
-            params![now],
-        )?;
+        self.end_stopped_run()?;
         self.execute(
             "INSERT INTO sources (kind, session_url, account_id, account_name, username) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (kind, session_url, account_id) DO UPDATE SET account_name = excluded.account_name, username = excluded.username
@@ -216,15 +231,17 @@ impl Writer {
         self.source = self.source_id(ident)?.ok_or_else(|| {
             Error::new(Fault::Storage, format!("archive {}: the source was not stored", self.path.display()))
         })?;
+        self.digest_own("sources", self.source)?;
         let program = format!("vandelay {}", env!("CARGO_PKG_VERSION"));
         self.execute(
             "INSERT INTO snapshots (source_id, started, state, program) VALUES (?1, ?2, 'running', ?3)",
             params![self.source, now, program],
         )?;
         let run = self.conn.last_insert_rowid();
+        self.digest_own("snapshots", run)?;
         self.run = Some(run);
         if self.has_foreign_mark()? {
-            index::after_foreign_writer(&self.conn, run).map_err(|error| self.explain(error))?;
+            v1::take_over(&self.conn, run).map_err(|error| self.explain(error))?;
             self.run_sql(&format!("DROP INDEX {FOREIGN_MARK}"))?;
         }
         self.commit()?;
@@ -232,13 +249,22 @@ impl Writer {
         Ok(run)
     }
 
-    /// A run that was stopped could not note what stands in the mailboxes that it touched.
-    fn note_stopped_run(&self) -> Result<()> {
-        let stopped: Option<i64> = self.ask("SELECT min(id) FROM snapshots WHERE state = 'running'")?;
-        let Some(run) = stopped else { return Ok(()) };
+    /// Ends the run of a writer that died: notes what stands in the mailboxes that it touched, which it could not.
+    fn end_stopped_run(&self) -> Result<()> {
+        let stopped =
+            self.rows("SELECT id FROM snapshots WHERE state = 'running' ORDER BY id", [], |row| row.get::<_, i64>(0))?;
+        let Some(first) = stopped.first() else { return Ok(()) };
         let sql = "SELECT DISTINCT mailbox_id FROM email_index WHERE first >= ?1 OR last >= ?1";
-        let touched = self.rows(sql, [run], |row| row.get(0))?.into_iter().collect();
-        index::summarise(&self.conn, run, &touched).map_err(|error| self.explain(error))
+        let touched = self.rows(sql, [first], |row| row.get(0))?.into_iter().collect();
+        index::summarise(&self.conn, *first, &touched).map_err(|error| self.explain(error))?;
+        for run in stopped {
+            self.execute(
+                "UPDATE snapshots SET state = 'interrupted', ended = coalesce(ended, ?2) WHERE id = ?1",
+                params![run, now()],
+            )?;
+            self.digest_own("snapshots", run)?;
+        }
+        Ok(())
     }
 
     /// Errors as [`Writer::begin_run`] does when this source may not be imported into this archive.
@@ -280,6 +306,38 @@ impl Writer {
             .map_err(|error| self.explain(error))
     }
 
+    /// Removes an archive that this writer has made and no run was begun in. Any other is closed as it is.
+    pub fn remove_if_unused(mut self) -> Result<()> {
+        let is_unused = self.is_made && !self.ask::<bool>("SELECT EXISTS (SELECT 1 FROM snapshots)")?;
+        if !is_unused || !self.file.is_at(&self.path) {
+            return self.close().map(drop);
+        }
+        // SQLite removes its log with the last connection. The lock is held until the file is gone.
+        self.checkpointer.close().map_err(|error| self.explain(error))?;
+        let nothing = Connection::open_in_memory().map_err(|error| self.explain(error))?;
+        drop(std::mem::replace(&mut self.conn, nothing));
+        std::fs::remove_file(&self.path)
+            .map_err(|error| Error::io(format!("cannot remove the empty archive {}", self.path.display()), error))
+    }
+
+    /// What to say if the clock goes before the end of the newest snapshot.
+    pub fn clock_note(&self) -> Result<Option<String>> {
+        let newest = "SELECT id, ended FROM snapshots WHERE ended IS NOT NULL ORDER BY id DESC LIMIT 1";
+        let newest = self.rows(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?.pop();
+        let now = now();
+        Ok(newest.filter(|(_, ended)| index::epoch(ended) > index::epoch(&now)).map(|(id, ended)| {
+            format!("the clock of this machine says {now}, but snapshot {id} ended at {ended}: one of them is wrong; snapshots keep the order of their numbers")
+        }))
+    }
+
+    /// Forgets items whose row is lost, so that the source is asked for them again; gives their number.
+    pub fn forget_lost_items(&mut self) -> Result<u64> {
+        self.begin()?;
+        let lost = v1::forget_lost_items(&self.conn).map_err(|error| self.explain(error))?;
+        self.commit()?;
+        Ok(lost)
+    }
+
     /// Ends the run. `report` is its accounting as JSON.
     pub fn finish(mut self, state: State, report: &str) -> Result<BTreeMap<Kind, Changes>> {
         if let Some(run) = self.run {
@@ -288,82 +346,18 @@ impl Writer {
                 "UPDATE snapshots SET state = ?2, ended = ?3, report = ?4 WHERE id = ?1",
                 params![run, state.name(), now(), report],
             )?;
+            self.digest_own("snapshots", run)?;
         }
         self.commit()?;
-        self.run = None;
+        if let Some(run) = self.run.take() {
+            self.prove(run, state, report)?;
+        }
         self.close()
-    }
-
-    /// Leaves everything as the last commit had it, and folds the log into the file.
-    pub fn close(mut self) -> Result<BTreeMap<Kind, Changes>> {
-        self.rollback();
-        self.checkpointer.wait().map_err(|error| self.explain(error))?;
-        self.checkpoint("TRUNCATE")?;
-        Ok(std::mem::take(&mut self.changes))
     }
 
     /// What this run changed so far, per type.
     pub fn changes(&self) -> &BTreeMap<Kind, Changes> {
         &self.changes
-    }
-
-    // --- batches -------------------------------------------------------------------------------------------------
-
-    /// Counts an item towards the batch, and commits the batch when it is full.
-    pub fn item_done(&mut self, bytes: u64) -> Result<()> {
-        self.batch_items += 1;
-        self.batch_bytes += bytes;
-        if self.batch_items >= BATCH_ITEMS || self.batch_bytes >= BATCH_BYTES { self.commit_batch() } else { Ok(()) }
-    }
-
-    /// Counts a change that cost no reading at the source: many of them go into one batch, as they touch the same pages
-    /// again and again, and a run that is killed only finds them a second time.
-    pub fn change_done(&mut self) -> Result<()> {
-        self.batch_changes += 1;
-        if self.batch_changes >= BATCH_CHANGES { self.commit_batch() } else { Ok(()) }
-    }
-
-    /// Commits what was done so far.
-    pub fn commit_batch(&mut self) -> Result<()> {
-        self.commit()?;
-        self.log_bytes += self.batch_bytes;
-        if self.log_bytes >= LOG_BYTES {
-            self.log_bytes = 0;
-            self.checkpointer.start().map_err(|error| self.explain(error))?;
-            if std::fs::metadata(connect::beside(&self.path, "-wal")).is_ok_and(|log| log.len() > LOG_MAX) {
-                // The copying falls behind: finish it while nothing is added, so that the log starts anew.
-                self.checkpointer.wait().map_err(|error| self.explain(error))?;
-                self.checkpoint("PASSIVE")?;
-            }
-        }
-        (self.batch_items, self.batch_bytes, self.batch_changes) = (0, 0, 0);
-        self.begin()
-    }
-
-    /// Copies the log into the file. With readers about that may not go through; the log then stays for the next
-    /// writer. A disk that fails is another matter: nobody shall believe that all is well.
-    fn checkpoint(&self, how: &str) -> Result<()> {
-        match self.conn.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |_| Ok(())) {
-            Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => Err(self.explain(error)),
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn begin(&mut self) -> Result<()> {
-        self.run_sql("BEGIN IMMEDIATE")?;
-        self.in_batch = true;
-        Ok(())
-    }
-
-    pub(super) fn commit(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.in_batch) { self.run_sql("COMMIT") } else { Ok(()) }
-    }
-
-    fn rollback(&mut self) {
-        // A commit that failed may have left its transaction open.
-        if std::mem::take(&mut self.in_batch) || !self.conn.is_autocommit() {
-            let _ = self.conn.execute_batch("ROLLBACK");
-        }
     }
 
     // --- plumbing ------------------------------------------------------------------------------------------------
@@ -393,7 +387,7 @@ impl Writer {
             .map_err(|error| self.explain(error))
     }
 
-    fn ask<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T> {
+    pub(super) fn ask<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T> {
         self.conn.query_row(sql, [], |row| row.get(0)).map_err(|error| self.explain(error))
     }
 
@@ -414,18 +408,9 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.rollback();
-        if self.run.is_some() {
+        if self.run.is_some() && self.can_write() {
             // Where that fails too, the next run does it.
-            let _ = self
-                .begin()
-                .and_then(|()| self.note_stopped_run())
-                .and_then(|()| {
-                    self.execute(
-                        "UPDATE snapshots SET state = 'interrupted', ended = ?1 WHERE state = 'running'",
-                        [now()],
-                    )
-                })
-                .and_then(|_| self.commit());
+            let _ = self.begin().and_then(|()| self.end_stopped_run()).and_then(|()| self.commit());
             self.rollback();
         }
     }
@@ -434,50 +419,4 @@ impl Drop for Writer {
 /// Now, as archives write it: RFC 3339 in UTC, to the second.
 pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// Makes an empty archive. It gets its name when it is whole, so a killed import leaves either none or one that can be
-/// read. The caller holds the lock.
-fn make(path: &Path) -> Result<()> {
-    let unnamed = connect::beside(path, ".new");
-    let remove = || {
-        for suffix in ["", "-wal", "-shm", "-journal"] {
-            let _ = std::fs::remove_file(connect::beside(&unnamed, suffix));
-        }
-    };
-    // Those of a run that was killed at this point.
-    remove();
-    let made = connect::open_writer(&unnamed).and_then(|conn| {
-        let mut writer = Writer::on(conn, unnamed.clone(), None);
-        writer.prepare(true)?;
-        writer.close()
-    });
-    let named = made.and_then(|_| {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::rename(&unnamed, path)
-            .and_then(|()| std::fs::File::open(directory)?.sync_all())
-            .map_err(|error| Error::io(format!("cannot make archive {}", path.display()), error))
-    });
-    if named.is_err() {
-        remove();
-    }
-    named
-}
-
-/// The path with links resolved, so that two names of one archive share one lock.
-fn real_path(path: &Path) -> Result<PathBuf> {
-    match std::fs::canonicalize(path) {
-        Ok(path) => Ok(path),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let parent = std::fs::canonicalize(parent).map_err(|error| {
-                Error::io(format!("cannot make archive {}", path.display()), error).hint("make its directory first")
-            })?;
-            let name = path
-                .file_name()
-                .ok_or_else(|| Error::new(Fault::Usage, format!("{} is no file name", path.display())))?;
-            Ok(parent.join(name))
-        }
-        Err(error) => Err(Error::io(format!("cannot open archive {}", path.display()), error)),
-    }
 }

@@ -58,10 +58,12 @@ impl Snapshots {
             });
         }
         for snapshot in snapshots {
+            let report = reader.report(snapshot.id)?;
             if ui.json {
                 ui.object(&serde_json::json!({
                     "id": snapshot.id, "started": snapshot.started, "ended": snapshot.ended, "state": snapshot.state,
-                    "source": snapshot.source_kind, "url": snapshot.source_url, "account": snapshot.account, "report": snapshot.report,
+                    "source": snapshot.source_kind, "url": snapshot.source_url, "account": snapshot.account, "report": report,
+                    "wrong_clock": snapshot.has_wrong_clock(),
                 }));
                 continue;
             }
@@ -69,10 +71,11 @@ impl Snapshots {
             let kind = snapshot.source_kind.as_deref().unwrap_or("-");
             let account = snapshot.account.as_deref().unwrap_or("");
             ui.line(&format!(
-                "{:>5}  {when}  {:<11}  {kind:<9}  {account}  {}",
+                "{:>5}  {when}  {:<11}  {kind:<9}  {account}  {}{}",
                 snapshot.id,
                 snapshot.state,
-                summary(snapshot.report.as_ref())
+                summary(report.as_ref()),
+                if snapshot.has_wrong_clock() { "  (the clock was wrong)" } else { "" }
             ));
         }
         Ok(())
@@ -145,6 +148,13 @@ impl Forget {
         let mut writer = Writer::open(&self.archive, "forget")?;
         let forgotten = writer.forget(&drop)?;
         if self.compact {
+            let compaction = writer.compaction()?;
+            ui.info(&format!(
+                "giving back {} of {}; that needs {} of free space beside the archive meanwhile",
+                bytes(compaction.before - compaction.after),
+                bytes(compaction.before),
+                bytes(compaction.needed)
+            ));
             writer.compact()?;
         }
         writer.close()?;

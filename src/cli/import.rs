@@ -281,7 +281,6 @@ fn spool(archive: &Path) -> PathBuf {
 
 fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Options, bool), ui: &Ui) -> Result<()> {
     let progress = ui.progress(interrupt_flag());
-    let is_new = !archive.exists();
     let done = if dry_run {
         match Reader::open(archive) {
             Ok(reader) => import::dry_run(source, &reader, &options, &progress),
@@ -295,9 +294,6 @@ fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Opt
         Writer::open(archive, &doing).and_then(|writer| import::import(source, writer, &options, &progress))
     };
     progress.done();
-    if is_new && !dry_run && done.is_err() {
-        remove_empty(archive);
-    }
     let mut done = done?;
     tell(&done, archive, dry_run, ui);
     if let Some(error) = done.lost.take() {
@@ -315,15 +311,6 @@ fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Opt
     }
 }
 
-/// Removes an archive that this run has made and then did not begin to fill: nobody shall take it for a backup.
-fn remove_empty(archive: &Path) {
-    let is_empty =
-        Reader::open(archive).and_then(|reader| reader.snapshots()).is_ok_and(|snapshots| snapshots.is_empty());
-    if is_empty {
-        let _ = std::fs::remove_file(archive);
-    }
-}
-
 fn objects(count: u64) -> String {
     if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
 }
@@ -338,6 +325,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             _ => ui.info(&text),
         }
     }
+    report.notes.iter().for_each(|note| ui.warn(note));
     if report.remarks_left_out > 0 {
         ui.warn(&format!("{} more objects are not named here", report.remarks_left_out));
     }
@@ -353,6 +341,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             "bytes": report.bytes,
             "scopes_failed": report.scopes_failed,
             "remarks": report.remarks,
+            "notes": report.notes,
             "remarks_left_out": report.remarks_left_out,
         }));
     } else if !ui.quiet {

@@ -53,7 +53,8 @@ impl Verify {
         let depth = Depth { sample: self.sample, max_duration: self.max_duration, seed: day as u64 };
         let verdict = verify(&reader, depth, |_, _| {})?;
         let mut paths = Paths { reader: Arc::clone(&reader), trees: HashMap::new() };
-        for finding in &verdict.findings {
+        let remarks = verdict.remarks.iter().map(|remark| (remark, "remark"));
+        for (finding, message_type) in remarks.chain(verdict.findings.iter().map(|finding| (finding, "finding"))) {
             let affected: Vec<String> = finding
                 .affected
                 .iter()
@@ -61,11 +62,14 @@ impl Verify {
                 .flat_map(|(kind, id, moment)| paths.of(*kind, *id, *moment))
                 .collect();
             if ui.json {
-                ui.object(&serde_json::json!({ "message_type": "finding", "place": finding.place, "what": finding.what, "paths": affected }));
-            } else if affected.is_empty() {
-                ui.line(&format!("{}: {}", finding.place, finding.what));
-            } else {
-                ui.line(&format!("{}: {}: {}", finding.place, finding.what, affected.join(", ")));
+                ui.object(&serde_json::json!({ "message_type": message_type, "place": finding.place, "what": finding.what, "paths": affected }));
+                continue;
+            }
+            let paths = if affected.is_empty() { String::new() } else { format!(": {}", affected.join(", ")) };
+            let line = format!("{}: {}{paths}", finding.place, finding.what);
+            match message_type {
+                "remark" => ui.info(&line),
+                _ => ui.line(&line),
             }
         }
         self.tell(ui, &verdict);
@@ -80,7 +84,7 @@ impl Verify {
     fn tell(&self, ui: &Ui, verdict: &Verdict) {
         if ui.json {
             ui.object(&serde_json::json!({
-                "message_type": "summary", "findings": verdict.findings.len() as u64 + verdict.more, "objects": verdict.objects, "snapshots": verdict.snapshots,
+                "message_type": "summary", "findings": verdict.findings.len() as u64 + verdict.more, "remarks": verdict.remarks.len(), "objects": verdict.objects, "snapshots": verdict.snapshots,
                 "blobs": verdict.blobs, "blobs_hashed": verdict.blobs_hashed, "bytes_hashed": verdict.bytes_hashed, "full": verdict.is_full,
             }));
             return;

@@ -65,9 +65,14 @@ pub(super) fn is_final(error: &Error) -> bool {
 
 /// Imports a source into an archive.
 pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, progress: &dyn Progress) -> Result<Done> {
-    writer.check_source(source.ident(), options.allow_source_change)?;
-    let mut survey = survey(source, &writer, progress)?;
-    survey.guard(options)?;
+    let mut survey = match look(source, &mut writer, options, progress) {
+        Ok(survey) => survey,
+        Err(error) => {
+            // An archive of which nothing came is not left behind: it could be taken for a backup.
+            writer.remove_if_unused()?;
+            return Err(error);
+        }
+    };
     let run = writer.begin_run(source.ident(), options.allow_source_change)?;
     let ids = containers::store(&mut writer, &survey.wanted_containers(), &mut survey.report)?;
     let end = apply(source, &mut writer, &mut survey, &ids, progress)?;
@@ -86,6 +91,21 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
     };
     writer.finish(state, &report.summary_json())?;
     Ok(Done { report, snapshot: Some(run), state, lost })
+}
+
+/// Lists the source and compares it with what is known, before anything is written.
+fn look(source: &mut dyn Source, writer: &mut Writer, options: &Options, progress: &dyn Progress) -> Result<Survey> {
+    writer.check_source(source.ident(), options.allow_source_change)?;
+    let lost = writer.forget_lost_items()?;
+    let mut survey = survey(source, &*writer, progress)?;
+    if lost > 0 {
+        survey.report.notes.push(format!(
+            "{lost} objects that were imported before are missing in the archive; those that the source still has are imported again"
+        ));
+    }
+    survey.report.notes.extend(writer.clock_note()?);
+    survey.guard(options)?;
+    Ok(survey)
 }
 
 /// What an import would do, without writing anything.

@@ -70,6 +70,8 @@ pub struct Report {
     pub hidden: BTreeMap<&'static str, u64>,
     /// Bytes of the items stored anew.
     pub bytes: u64,
+    /// What is to be known of the run as a whole.
+    pub notes: Vec<String>,
 }
 
 impl Report {

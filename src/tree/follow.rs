@@ -92,13 +92,18 @@ impl Tree {
         }
         let mut difference = match (directory.what, old.indexed(), new.indexed()) {
             (What::Cur | What::TextMailbox | What::AttachmentMailbox, Some(from), Some(to)) => {
-                self.mailbox_difference(advance, directory, from, to)?
+                self.mailbox_difference(advance, directory, from, to)
             }
             _ => {
                 let lines = |view: &View| self.all_lines(view, directory);
-                self.lines_difference(advance, lines(old)?, lines(new)?)?
+                lines(old).and_then(|was| self.lines_difference(advance, was, lines(new)?))
             }
-        };
+        }
+        .or_else(|error| match error.kind {
+            // The former state was dropped already: all that can be said is that a listing may read otherwise.
+            Fault::Forgotten => Ok(Difference { listing: true, ..Difference::default() }),
+            _ => Err(error),
+        })?;
         let stat = |view: &View| self.stat_in(view, directory).ok();
         if difference.listing || stat(old) != stat(new) {
             difference.nodes.push(directory);

@@ -230,7 +230,10 @@ impl Tree {
     /// As [`Tree::read`], but of a file that is so large that one thread alone should read it only where it stands, for
     /// [`Tree::hand_out`].
     pub fn begin_read(&self, node: Node, offset: u64, length: usize) -> Result<Source> {
-        let source = self.source(node, offset, length)?;
+        let source = self.source(node, offset, length).map_err(|error| match self.view(node) {
+            Ok(view) => self.reader.or_forgotten(view.moment, error),
+            Err(_) => error,
+        })?;
         if let Source::Here(bytes) = &source {
             self.counters().served.add(bytes.len() as u64);
         }
@@ -239,10 +242,16 @@ impl Tree {
 
     /// Hands out a part of a large file: `out` gets the bytes before what only the next ones need is done.
     pub fn hand_out<T>(&self, blob: &Blob, offset: u64, length: usize, out: impl FnOnce(&[u8]) -> T) -> Result<T> {
-        self.shop.hand_out_large(blob, offset, length, |bytes| {
+        let answer = self.shop.hand_out_large(blob, offset, length, |bytes| {
             self.counters().served.add(bytes.len() as u64);
             out(bytes)
-        })
+        });
+        answer.map_err(|error| self.reader.or_forgotten(self.moment(), error))
+    }
+
+    /// Errors with [`Fault::Forgotten`] if the snapshot at the root is not there any more.
+    pub fn require(&self) -> Result<()> {
+        self.reader.require(self.moment())
     }
 
     /// All bytes of a message, for whoever will want them soon; none if they are more than `limit`, or if messages of this

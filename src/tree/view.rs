@@ -9,7 +9,7 @@ use super::shelf::{Item, Shelf};
 use crate::archive::{Moment, Reader, Record, epoch, parse_ids};
 use crate::error::Result;
 use crate::model::{Id, Kind};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// As long as the extensions of the files in `merged/`.
@@ -57,8 +57,8 @@ pub struct View {
     scripts: OnceLock<Shelf>,
     event_shelves: OnceLock<HashMap<Id, Arc<Shelf>>>,
     card_shelves: OnceLock<HashMap<Id, Arc<Shelf>>>,
-    /// When each snapshot ended.
-    times: OnceLock<BTreeMap<i64, i64>>,
+    /// When snapshots ended, of those that were asked for.
+    times: Mutex<HashMap<i64, Option<i64>>>,
     /// The newest snapshot that changed something of a type.
     versions: Mutex<HashMap<Kind, i64>>,
 }
@@ -77,7 +77,7 @@ impl View {
             scripts: OnceLock::new(),
             event_shelves: OnceLock::new(),
             card_shelves: OnceLock::new(),
-            times: OnceLock::new(),
+            times: Mutex::default(),
             versions: Mutex::default(),
         }
     }
@@ -86,18 +86,15 @@ impl View {
 
     /// When a snapshot ended, in seconds since 1970, if it is known. Of one that was forgotten the next one says it.
     pub fn changed(&self, snapshot: i64) -> Result<Option<i64>> {
-        let times = load(&self.times, || {
-            let ended = self
-                .reader
-                .snapshots()?
-                .into_iter()
-                .filter_map(|snapshot| Some((snapshot.id, epoch(&snapshot.ended?))));
-            Ok(ended.filter(|(_, time)| *time > 0).collect::<BTreeMap<i64, i64>>())
-        })?;
         if snapshot <= 0 {
             return Ok(None);
         }
-        Ok(times.range(snapshot..).next().map(|(_, time)| *time))
+        if let Some(time) = lock(&self.times).get(&snapshot) {
+            return Ok(*time);
+        }
+        let time = self.reader.ended_from(snapshot)?;
+        lock(&self.times).insert(snapshot, time);
+        Ok(time)
     }
 
     /// The ctime of what became what it is in a snapshot. Programs that look at it again when it is newer (mu) must

@@ -348,3 +348,37 @@ pub fn mailbox_notes_are_true(archive: &Path) {
         .expect("the notes can be read");
     assert_eq!(wrong, [] as [String; 0], "mailbox_state of {}", archive.display());
 }
+
+/// Adds `row_digest(…)` to a connection, as FORMAT.md describes it ("What proves a row").
+pub fn add_row_digest(conn: &rusqlite::Connection) {
+    use rusqlite::functions::FunctionFlags;
+    use rusqlite::types::ValueRef;
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    let function = conn.create_scalar_function("row_digest", -1, flags, |context| {
+        let mut text = Vec::new();
+        for at in 0..context.len() {
+            let (kind, bytes) = match context.get_raw(at) {
+                ValueRef::Null => (0, Vec::new()),
+                ValueRef::Integer(number) => (1, number.to_le_bytes().to_vec()),
+                ValueRef::Real(number) => (2, number.to_le_bytes().to_vec()),
+                ValueRef::Text(text) => (3, text.to_vec()),
+                ValueRef::Blob(blob) => (4, blob.to_vec()),
+            };
+            text.push(kind);
+            text.extend((bytes.len() as u64).to_le_bytes());
+            text.extend(bytes);
+        }
+        Ok(blake3::hash(&text).as_bytes()[..16].to_vec())
+    });
+    function.expect("a function");
+}
+
+/// Writes the digests of all snapshots anew, after a test gave them other times.
+pub fn digest_snapshots(conn: &rusqlite::Connection) {
+    add_row_digest(conn);
+    conn.execute_batch(
+        "INSERT OR REPLACE INTO row_digests (kind, id, digest)
+         SELECT 'snapshots', id, row_digest('snapshots', id, source_id, started, ended, state, program, report) FROM snapshots",
+    )
+    .expect("digests");
+}

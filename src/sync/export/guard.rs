@@ -45,8 +45,8 @@ pub fn check(reader: &Reader, moment: Moment, selection: &Selection) -> Result<(
 pub fn check_filters(reader: &Reader, moment: Moment, kinds: &BTreeSet<Kind>) -> Result<()> {
     let Moment::Snapshot(at) = moment else { return Ok(()) };
     for one in newest(reader, at)? {
-        let hidden = one.report.as_ref().and_then(|report| report.get("hidden")?.as_object());
-        let Some(hidden) = hidden else {
+        let report = reader.report(one.id)?;
+        let Some(hidden) = report.as_ref().and_then(|report| report.get("hidden")?.as_object()) else {
             let what = format!("nothing is removed: snapshot {} does not say whether a filter hid something", one.id);
             return Err(Error::new(Fault::Guard, what).hint("import once more, or leave --prune out"));
         };

@@ -19,14 +19,7 @@ pub struct Bytes {
 
 impl Supply for Bytes {
     fn open(&self, blob: Id) -> Result<Content> {
-        if blob < 0 {
-            return Ok(Content::Bytes(self.calendar_file(-blob)?.into()));
-        }
-        let blob = self.reader.blob(blob)?;
-        if blob.size <= WHOLE_MAX {
-            return Ok(Content::Bytes(self.reader.whole(&blob)?.into()));
-        }
-        self.spool(blob)
+        self.content(blob).map_err(|error| self.reader.or_forgotten(self.moment, error))
     }
 
     fn size(&self, blob: Id) -> Result<u64> {
@@ -38,6 +31,17 @@ impl Supply for Bytes {
 }
 
 impl Bytes {
+    fn content(&self, blob: Id) -> Result<Content> {
+        if blob < 0 {
+            return Ok(Content::Bytes(self.calendar_file(-blob)?.into()));
+        }
+        let blob = self.reader.blob(blob)?;
+        if blob.size <= WHOLE_MAX {
+            return Ok(Content::Bytes(self.reader.whole(&blob)?.into()));
+        }
+        self.spool(blob)
+    }
+
     /// A large blob in an unnamed file: it is read once from end to end, proved, and then sent as often as it has to be.
     fn spool(&self, blob: Blob) -> Result<Content> {
         let cannot = |error| Error::io("cannot keep a large object in a file of its own", error);

@@ -1,0 +1,226 @@
+//! Batches of a writer, its log, and the proof that what it wrote is in the file that the user will open.
+
+use super::connect;
+use super::digest::Totals;
+use super::write::{Changes, State, Writer};
+use crate::error::{Error, Kind as Fault, Result};
+use crate::model::Kind;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+
+/// A batch is committed when it holds this many items. With what was read ahead for the next one
+/// (`sync::pipeline`) that is at most 256: what a killed run has to read again.
+const BATCH_ITEMS: u64 = 128;
+
+/// … or this many bytes, of the 64 MiB that may have to be read again.
+const BATCH_BYTES: u64 = 40 << 20;
+
+/// Changes without bytes of one batch.
+const BATCH_CHANGES: u64 = 4_096;
+
+/// The log is written through and copied into the file when it holds about this many bytes of items: what a power cut
+/// can cost. A killed process costs no committed batch.
+const LOG_BYTES: u64 = 16 << 20;
+
+/// The log may grow to this many bytes before an import waits for it.
+const LOG_MAX: u64 = 48 << 20;
+
+/// What stands in the batch that is open, and in the log.
+#[derive(Default)]
+pub struct Batch {
+    is_open: bool,
+    items: u64,
+    changes: u64,
+    bytes: u64,
+    /// Bytes of items in the log that were not copied into the file yet.
+    log_bytes: u64,
+    /// Device and inode of the log.
+    log: Option<(u64, u64)>,
+    /// The archive or its log went away while it was written. Nothing is written any more.
+    is_lost: bool,
+    /// `PRAGMA data_version`: another number when another program has written.
+    version: i64,
+}
+
+impl Writer {
+    /// Counts an item towards the batch, and commits the batch when it is full.
+    pub fn item_done(&mut self, bytes: u64) -> Result<()> {
+        self.batch.items += 1;
+        self.batch.bytes += bytes;
+        if self.batch.items >= BATCH_ITEMS || self.batch.bytes >= BATCH_BYTES { self.commit_batch() } else { Ok(()) }
+    }
+
+    /// Counts a change that cost no reading at the source: many of them go into one batch, as they touch the same pages
+    /// again and again, and a run that is killed only finds them a second time.
+    pub fn change_done(&mut self) -> Result<()> {
+        self.batch.changes += 1;
+        if self.batch.changes >= BATCH_CHANGES { self.commit_batch() } else { Ok(()) }
+    }
+
+    /// Commits what was done so far.
+    pub fn commit_batch(&mut self) -> Result<()> {
+        self.commit()?;
+        self.batch.log_bytes += self.batch.bytes;
+        if self.batch.log_bytes >= LOG_BYTES {
+            self.batch.log_bytes = 0;
+            self.checkpointer.start().map_err(|error| self.explain(error))?;
+            if std::fs::metadata(connect::beside(self.path(), "-wal")).is_ok_and(|log| log.len() > LOG_MAX) {
+                // The copying falls behind: finish it while nothing is added, so that the log starts anew.
+                self.checkpointer.wait().map_err(|error| self.explain(error))?;
+                self.checkpoint("PASSIVE")?;
+            }
+        }
+        (self.batch.items, self.batch.bytes, self.batch.changes) = (0, 0, 0);
+        self.begin()
+    }
+
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.run_sql("BEGIN IMMEDIATE")?;
+        self.batch.is_open = true;
+        if self.batch.log.is_none() {
+            self.batch.log = self.log_id();
+        }
+        let version = self.ask("PRAGMA data_version")?;
+        if std::mem::replace(&mut self.batch.version, version) != version {
+            // Another program may have used the numbers that come next.
+            self.next_ids.clear();
+        }
+        Ok(())
+    }
+
+    /// Commits, and makes sure that it was not in vain.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.batch.is_open) {
+            self.totals.note(&self.conn).map_err(|error| self.explain(error))?;
+            self.run_sql("COMMIT")?;
+            self.check_files()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn rollback(&mut self) {
+        self.totals = Totals::default();
+        // A commit that failed may have left its transaction open.
+        if std::mem::take(&mut self.batch.is_open) || !self.conn.is_autocommit() {
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+    }
+
+    /// False once the archive or its log went away.
+    pub(super) fn can_write(&self) -> bool {
+        !self.batch.is_lost
+    }
+
+    // --- the files -----------------------------------------------------------------------------------------------
+
+    fn log_id(&self) -> Option<(u64, u64)> {
+        std::fs::symlink_metadata(connect::beside(self.path(), "-wal")).ok().map(|log| (log.dev(), log.ino()))
+    }
+
+    /// Errors if the archive or its log was removed, renamed or replaced: what is written from then on would be lost.
+    pub(super) fn check_files(&mut self) -> Result<()> {
+        let is_ours = self.file.is_at(self.path());
+        let what = match is_ours {
+            true if self.batch.log.is_none() || self.log_id() == self.batch.log => return Ok(()),
+            true => "its log (-wal) was removed or replaced",
+            false if std::fs::symlink_metadata(self.path()).is_ok() => "another file took its place",
+            false => "it was removed or renamed",
+        };
+        self.give_up(is_ours);
+        Err(Error::new(Fault::Storage, format!("archive {}: {what} while it was being written", self.path().display()))
+            .hint("nothing more was written; see which program did that, then run the command again"))
+    }
+
+    /// Writes nothing more. What was committed is folded into the file, wherever it is now, unless another program has
+    /// begun a log of its own.
+    fn give_up(&mut self, is_at_its_place: bool) {
+        self.rollback();
+        self.batch.is_lost = true;
+        let _ = self.checkpointer.close();
+        let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        let exists = self.file.stat().is_ok_and(|stat| stat.st_nlink > 0);
+        let folded = exists
+            && (!is_at_its_place || self.log_id().is_none())
+            && self
+                .conn
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+                .is_ok_and(|busy| busy == 0);
+        // Else the next archive of this name would find the log of this one.
+        if !is_at_its_place && (folded || !exists) && self.batch.log.is_some() && self.log_id() == self.batch.log {
+            for suffix in ["-wal", "-shm"] {
+                let _ = std::fs::remove_file(connect::beside(self.path(), suffix));
+            }
+        }
+    }
+
+    /// Copies the log into the file. With readers about that may not go through; the log then stays for the next
+    /// writer. A disk that fails is another matter: it is an error of the run.
+    fn checkpoint(&self, how: &str) -> Result<()> {
+        match self.conn.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |_| Ok(())) {
+            Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => Err(self.explain(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn fold_log(&mut self) -> Result<()> {
+        self.checkpointer.close().map_err(|error| self.explain(error))?;
+        self.checkpoint("TRUNCATE")
+    }
+
+    // --- the end -------------------------------------------------------------------------------------------------
+
+    /// Leaves everything as the last commit had it, and folds the log into the file.
+    pub fn close(mut self) -> Result<BTreeMap<Kind, Changes>> {
+        self.rollback();
+        if self.can_write() {
+            self.fold_log()?;
+        }
+        Ok(std::mem::take(&mut self.changes))
+    }
+
+    /// Errors unless another connection finds in the file what this run reports: its snapshot, and as many rows of each
+    /// type that it changed.
+    pub(super) fn prove(&mut self, run: i64, state: State, report: &str) -> Result<()> {
+        self.fold_log()?;
+        self.check_files()?;
+        let kinds: Vec<Kind> = self.changes.keys().copied().collect();
+        let here = Standing::of(&self.conn, run, &kinds).map_err(|error| self.explain(error))?;
+        let look = connect::Fingerprint::take(self.path())
+            .map_err(|error| Error::io(format!("cannot open archive {}", self.path().display()), error))?;
+        let second = connect::open_reader(self.path(), &self.file, &look)?;
+        let there = Standing::of(&second.conn, run, &kinds).map_err(|error| self.explain(error))?;
+        if here != there || there.snapshot != Some((state.name().to_owned(), Some(report.to_owned()))) {
+            self.batch.is_lost = true;
+            return Err(Error::new(
+                Fault::Storage,
+                format!("archive {} does not hold what this run wrote to it", self.path().display()),
+            )
+            .hint("another program changed the file meanwhile; run 'vandelay verify', then the command again"));
+        }
+        Ok(())
+    }
+}
+
+/// What a connection sees of a run.
+#[derive(PartialEq, Eq)]
+struct Standing {
+    /// State and report.
+    snapshot: Option<(String, Option<String>)>,
+    /// Number of rows and greatest id, per type.
+    rows: Vec<(i64, Option<i64>)>,
+}
+
+impl Standing {
+    fn of(conn: &Connection, run: i64, kinds: &[Kind]) -> rusqlite::Result<Standing> {
+        let snapshot = conn
+            .query_row("SELECT state, report FROM snapshots WHERE id = ?1", [run], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let count = |kind: &Kind| {
+            let sql = format!("SELECT count(*), max(id) FROM {}", super::schema::Table::of(*kind).name);
+            conn.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        };
+        Ok(Standing { snapshot, rows: kinds.iter().map(count).collect::<rusqlite::Result<_>>()? })
+    }
+}

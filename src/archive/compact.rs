@@ -1,0 +1,137 @@
+//! Giving free space back: the archive is written anew without its free pages.
+//!
+//! A copy is made in a file beside it (`VACUUM INTO`) and proved; then its pages take the place of the archive's, through the
+//! log, in one transaction. So memory is bounded, a crash at any point leaves the archive whole, and the file stays the
+//! same one: its names, its owner, and mounts that show it, notice nothing. (Renaming the copy over the archive would need
+//! half of the space, and would leave mounts, hard links and files mounted by themselves behind with the old file.)
+
+use super::connect;
+use super::make::folder_of;
+use super::read::Reader;
+use super::verify::{Depth, verify};
+use super::write::Writer;
+use crate::error::{Error, Kind as Fault, Result};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+
+/// The name of the copy, in a folder of its own that only its owner may enter.
+const COPY: &str = "copy.sqlite";
+
+/// How many pages are copied at a time.
+const STEP: i32 = 1_024;
+
+/// Room for SQLite's own pages beside those of the archive.
+const MARGIN: u64 = 4 << 20;
+
+/// What giving space back costs and brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compaction {
+    /// Bytes of the archive now.
+    pub before: u64,
+    /// Bytes that it will have.
+    pub after: u64,
+    /// Bytes that have to be free on its file system: those of the copy, and those of the log.
+    pub needed: u64,
+}
+
+impl Writer {
+    /// What [`Writer::compact`] would do.
+    pub fn compaction(&self) -> Result<Compaction> {
+        let page: u64 = self.ask::<i64>("PRAGMA page_size")?.max(0) as u64;
+        let pages: u64 = self.ask::<i64>("PRAGMA page_count")?.max(0) as u64;
+        let free: u64 = self.ask::<i64>("PRAGMA freelist_count")?.max(0) as u64;
+        let (before, after) = (pages * page, pages.saturating_sub(free) * page);
+        Ok(Compaction { before, after, needed: 2 * after + MARGIN })
+    }
+
+    /// Gives free pages back to the file system.
+    ///
+    /// Errors: [`Fault::Storage`] if there is no room for the copy; [`Fault::Damaged`] if the copy is not what it should be.
+    /// The archive then stays as it is.
+    pub fn compact(&mut self) -> Result<()> {
+        let compaction = self.compaction()?;
+        if let Some(free) = connect::free_bytes(self.path()).filter(|free| *free < compaction.needed) {
+            let what = format!(
+                "cannot compact archive {}: that needs {} bytes beside it, and {free} are free",
+                self.path().display(),
+                compaction.needed
+            );
+            return Err(Error::new(Fault::Storage, what).hint("free some space on that file system, then run it again"));
+        }
+        let prefix = format!(".{}.compact-", self.path().file_name().unwrap_or_default().to_string_lossy());
+        self.remove_leftovers(&prefix);
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(folder_of(self.path()));
+        let folder =
+            folder.map_err(|error| Error::io(format!("cannot compact archive {}", self.path().display()), error))?;
+        let copy = folder.path().join(COPY);
+        self.vacuum_into(&copy)?;
+        self.prove_copy(&copy)?;
+        let taken_over = self.take_over(&copy).map_err(|error| self.explain(error));
+        taken_over.and_then(|()| self.check_files())
+    }
+
+    /// Removes copies of this archive that killed runs left. No other run makes one while we have the lock.
+    fn remove_leftovers(&self, prefix: &str) {
+        let entries = std::fs::read_dir(folder_of(self.path())).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)) {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let copy = entry.path().join(COPY);
+                for suffix in ["", "-journal", "-wal", "-shm"] {
+                    let _ = std::fs::remove_file(connect::beside(&copy, suffix));
+                }
+                let _ = std::fs::remove_dir(entry.path());
+            }
+        }
+    }
+
+    fn vacuum_into(&self, copy: &Path) -> Result<()> {
+        // VACUUM attaches the copy that it writes.
+        self.conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1).map_err(|error| self.explain(error))?;
+        let done = self.execute("VACUUM INTO ?1", [copy.to_string_lossy()]);
+        self.conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(|error| self.explain(error))?;
+        done.map(|_| ())
+    }
+
+    /// Errors unless the copy is as sound as the archive. Damage that is in both is copied as it is.
+    fn prove_copy(&self, copy: &Path) -> Result<()> {
+        let whole = Depth { sample: 1.0, max_duration: None, seed: 0 };
+        let copied = verify(&Reader::open(copy)?, whole, |_, _| {})?;
+        let Some(finding) = copied.findings.first() else { return Ok(()) };
+        let own = verify(&Reader::open(self.path())?, whole, |_, _| {})?;
+        if own.findings == copied.findings {
+            return Ok(());
+        }
+        let what = format!(
+            "archive {} was not compacted: its copy is damaged ({}: {})",
+            self.path().display(),
+            finding.place,
+            finding.what
+        );
+        Err(Error::new(Fault::Damaged, what)
+            .hint("check the disk; 'vandelay verify' names what is damaged in the archive"))
+    }
+
+    fn take_over(&mut self, copy: &Path) -> rusqlite::Result<()> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let from = Connection::open_with_flags(copy, flags)?;
+        let backup = Backup::new(&from, &mut self.conn)?;
+        let mut tries = 0;
+        loop {
+            match backup.step(STEP)? {
+                StepResult::Done => return Ok(()),
+                StepResult::More => tries = 0,
+                // Another program writes, or holds the file for a moment.
+                _ if tries < 100 => {
+                    tries += 1;
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
+                _ => {
+                    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+                    return Err(rusqlite::Error::SqliteFailure(busy, None));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Digests of rows: what a row of the archive was when this program wrote it.
+//!
+//! Bytes have their own digest in `blobs`. Names, parents, flags, dates and everything else that no other row repeats
+//! has one in `row_digests`, written in the transaction that writes the row (FORMAT.md, "What proves a row"). With it
+//! `verify` sees edits, and the next import sees which rows 1.x removed, changed or gave to other objects.
+
+use super::schema::{TABLES, Table};
+use super::write::Writer;
+use crate::error::Result;
+use crate::model::{Id, Kind};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
+
+/// Bytes of a digest of a row: half of BLAKE3's, which is plenty against accidents and edits by hand.
+const LENGTH: usize = 16;
+
+/// Adds the SQL function `row_digest(…)` to a connection: BLAKE3 over its arguments, each with its type and length.
+pub fn add_function(conn: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+    conn.create_scalar_function("row_digest", -1, flags, |context| {
+        let mut hasher = blake3::Hasher::new();
+        for at in 0..context.len() {
+            let mut bytes = |kind: u8, value: &[u8]| {
+                hasher.update(&[kind]).update(&(value.len() as u64).to_le_bytes()).update(value);
+            };
+            match context.get_raw(at) {
+                ValueRef::Null => bytes(0, &[]),
+                ValueRef::Integer(number) => bytes(1, &number.to_le_bytes()),
+                ValueRef::Real(number) => bytes(2, &number.to_le_bytes()),
+                ValueRef::Text(text) => bytes(3, text),
+                ValueRef::Blob(blob) => bytes(4, blob),
+            }
+        }
+        Ok(hasher.finalize().as_bytes()[..LENGTH].to_vec())
+    })
+}
+
+/// Rows that have digests: those of a content table, or of a table of ours.
+pub struct Digested {
+    /// What stands in `row_digests.kind`: JMAP's name of the type, or the name of the table.
+    pub name: &'static str,
+    /// The tables, with what the digest covers beside the row.
+    from: String,
+    /// What stands in `row_digests.id`.
+    id: String,
+    digest: String,
+    /// What tells that it is still the same object.
+    identity: String,
+    /// The row's columns as JSON, where there are few such rows and former snapshots need them.
+    fields: String,
+}
+
+impl Digested {
+    /// The rows of a content table.
+    pub fn content(kind: Kind) -> Digested {
+        let table = Table::of(kind);
+        let columns: Vec<String> = table.columns.iter().map(|column| format!("t.{}", column.name)).collect();
+        let name = kind.name();
+        let blob = if table.has_blob { "b.hash" } else { "NULL" };
+        let join = if table.has_blob { "LEFT JOIN blobs b ON b.id = t.blob_id" } else { "" };
+        let fields = match kind {
+            Kind::Mailbox | Kind::Calendar | Kind::AddressBook => table.fields_json("t."),
+            Kind::FileNode => {
+                format!("CASE t.node_type WHEN 'directory' THEN {} END", table.fields_json("t."))
+            }
+            _ => "NULL".to_owned(),
+        };
+        Digested {
+            name,
+            from: format!(
+                "{} t LEFT JOIN since s ON s.kind = '{name}' AND s.id = t.id {join}
+                 LEFT JOIN originals o ON o.kind = '{name}' AND o.id = t.id LEFT JOIN blobs ob ON ob.id = o.blob_id",
+                table.name
+            ),
+            id: "t.id".to_owned(),
+            digest: format!("row_digest('{name}', t.id, s.first, {}, {blob}, ob.hash, o.ranges)", columns.join(", ")),
+            identity: identity(kind).to_owned(),
+            fields,
+        }
+    }
+
+    /// All rows that have digests.
+    pub fn all() -> impl Iterator<Item = Digested> {
+        TABLES.iter().map(|table| Digested::content(table.kind)).chain(OWN.iter().map(Digested::own))
+    }
+
+    fn own((name, id, columns): &(&'static str, &'static str, &'static str)) -> Digested {
+        Digested {
+            name,
+            from: format!("{name} t"),
+            id: (*id).to_owned(),
+            digest: format!("row_digest('{name}', {columns})"),
+            identity: "NULL".to_owned(),
+            fields: "NULL".to_owned(),
+        }
+    }
+
+    /// Writes the digests of all rows, or of the one with this id.
+    fn write(&self, conn: &Connection, id: Option<Id>) -> rusqlite::Result<()> {
+        let sql = format!(
+            "INSERT OR REPLACE INTO row_digests (kind, id, digest, identity, fields)
+             SELECT '{}', {}, {}, {}, {} FROM {} WHERE {} = ?1 OR ?1 IS NULL",
+            self.name, self.id, self.digest, self.identity, self.fields, self.from, self.id
+        );
+        let sql = if id.is_some() { sql.trim_end_matches(" OR ?1 IS NULL") } else { &sql };
+        conn.prepare_cached(sql)?.execute(params![id]).map(|_| ())
+    }
+
+    /// Ids of rows whose digest is another one, or that have none.
+    pub fn differing(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
+        self.ids(conn, &format!("d.digest IS NOT {}", self.digest))
+    }
+
+    /// Ids of rows that are another object than the one that had the id, or that never had a digest.
+    pub fn other_objects(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
+        self.ids(conn, &format!("d.id IS NULL OR {}", self.is_other_object()))
+    }
+
+    /// SQL that is true of a row with a digest `d` that is another object than the one that had its id.
+    pub fn is_other_object(&self) -> String {
+        format!("(d.identity IS NOT NULL AND d.identity IS NOT {})", self.identity)
+    }
+
+    fn ids(&self, conn: &Connection, condition: &str) -> rusqlite::Result<Vec<Id>> {
+        let sql = format!(
+            "SELECT {} FROM {} LEFT JOIN row_digests d ON d.kind = '{}' AND d.id = {} WHERE {condition} ORDER BY 1",
+            self.id, self.from, self.name, self.id
+        );
+        conn.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
+    }
+
+    /// True if the digest of a row is right with another value in the place of a column.
+    pub fn holds_with(&self, conn: &Connection, id: Id, column: &str, value: &str) -> rusqlite::Result<bool> {
+        let sql = format!(
+            "SELECT d.digest IS {} FROM {} JOIN row_digests d ON d.kind = '{}' AND d.id = {} WHERE {} = ?1",
+            self.digest.replace(column, "?2"),
+            self.from,
+            self.name,
+            self.id,
+            self.id
+        );
+        Ok(conn.query_row(&sql, params![id, value], |row| row.get(0)).optional()?.unwrap_or(false))
+    }
+
+    /// Ids of digests whose row is gone.
+    pub fn gone(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
+        let sql = format!(
+            "SELECT id FROM row_digests WHERE kind = '{}' AND id NOT IN (SELECT {} FROM {}) ORDER BY id",
+            self.name, self.id, self.from
+        );
+        conn.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
+    }
+}
+
+/// Tables of ours that have digests: name, id in `row_digests`, columns. The rest is proved by comparing it with what it
+/// is made from (`email_index`), or has a digest of its own (`history`), or only costs a second look at the source
+/// when it is wrong (`origins`).
+const OWN: [(&str, &str, &str); 6] = [
+    ("snapshots", "t.id", "t.id, t.source_id, t.started, t.ended, t.state, t.program, t.report"),
+    ("sources", "t.id", "t.id, t.kind, t.session_url, t.account_id, t.account_name, t.username"),
+    ("scopes", "t.id", "t.id, t.source_id, t.kind, t.key, t.cursor"),
+    ("mailbox_state", "t.mailbox_id", "t.mailbox_id, t.emails, t.bytes, t.newest, t.made, t.changed"),
+    ("mailbox_keywords", "(t.mailbox_id * 32 + t.letter)", "t.mailbox_id, t.letter, t.keyword"),
+    (
+        "last_ids",
+        "instr('Mailbox Email Identity SieveScript AddressBook ContactCard Calendar CalendarEvent ParticipantIdentity FileNode VacationResponse', t.kind)",
+        "t.kind, t.id",
+    ),
+];
+
+/// What stays the same as long as a row is the same object, whatever else of it changes. Containers have none: their
+/// number is all that their items know, and their former columns are kept.
+fn identity(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Email => "substr(b.hash, 1, 16)",
+        Kind::CalendarEvent => "row_digest(json_extract(t.data, '$.uid'))",
+        Kind::ContactCard => "row_digest(t.uid)",
+        Kind::SieveScript => "row_digest(t.name)",
+        Kind::FileNode => "CASE WHEN t.node_type <> 'directory' THEN row_digest(t.node_type, t.name) END",
+        Kind::Identity => "row_digest(t.email)",
+        Kind::ParticipantIdentity => "row_digest(t.calendar_address)",
+        Kind::Mailbox | Kind::AddressBook | Kind::Calendar | Kind::VacationResponse => "NULL",
+    }
+}
+
+/// The digest of a row of `history`, over the aliases `h`, `hb` (its blob) and `ho` (the blob of its original bytes).
+const HISTORY: &str = "row_digest('history', h.kind, h.id, h.first, h.last, h.fields, hb.hash, ho.hash, h.ranges)";
+
+const HISTORY_FROM: &str =
+    "history h LEFT JOIN blobs hb ON hb.id = h.blob_id LEFT JOIN blobs ho ON ho.id = h.original_id";
+
+/// The same in an `UPDATE history AS h`.
+const HISTORY_IN_PLACE: &str = "row_digest('history', h.kind, h.id, h.first, h.last, h.fields,
+    (SELECT hash FROM blobs WHERE id = h.blob_id), (SELECT hash FROM blobs WHERE id = h.original_id), h.ranges)";
+
+/// Rows of `history` whose digest is another one: type, id, first, last.
+pub fn differing_history(conn: &Connection) -> rusqlite::Result<Vec<(String, Id, i64, i64)>> {
+    let sql = format!("SELECT h.kind, h.id, h.first, h.last FROM {HISTORY_FROM} WHERE h.digest IS NOT {HISTORY}");
+    conn.prepare(&sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
+}
+
+/// What rows of `history` add up to, per type: their number, and the exclusive or of their digests. It tells when one of
+/// them is missing.
+#[derive(Default)]
+pub struct Totals(BTreeMap<String, (i64, [u8; LENGTH])>);
+
+impl Totals {
+    /// Adds a row.
+    fn add(&mut self, kind: &str, digest: &[u8]) {
+        let (count, sum) = self.0.entry(kind.to_owned()).or_default();
+        *count += 1;
+        sum.iter_mut().zip(digest).for_each(|(sum, byte)| *sum ^= byte);
+    }
+
+    /// Those of all rows that are there.
+    fn of(conn: &Connection) -> rusqlite::Result<Totals> {
+        let mut totals = Totals::default();
+        let mut statement = conn.prepare("SELECT kind, coalesce(digest, x'') FROM history")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            totals.add(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_blob()?);
+        }
+        Ok(totals)
+    }
+
+    /// Those that were noted.
+    fn noted(conn: &Connection) -> rusqlite::Result<Totals> {
+        let mut statement = conn.prepare_cached("SELECT fields, digest FROM row_digests WHERE kind = 'history'")?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        let mut totals = Totals::default();
+        for row in rows {
+            let (text, digest) = row?;
+            if let Some((kind, count)) = text.split_once(' ') {
+                totals.add(kind, &digest);
+                totals.0.entry(kind.to_owned()).or_default().0 = count.parse().unwrap_or(-1);
+            }
+        }
+        Ok(totals)
+    }
+
+    /// Adds these to those that were noted before.
+    pub fn note(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let mut noted = Totals::noted(conn)?;
+        for (kind, (count, sum)) in std::mem::take(&mut self.0) {
+            noted.add(&kind, &sum);
+            noted.0.entry(kind).or_default().0 += count - 1;
+        }
+        noted.write(conn)
+    }
+
+    fn write(&self, conn: &Connection) -> rusqlite::Result<()> {
+        conn.prepare_cached("DELETE FROM row_digests WHERE kind = 'history'")?.execute([])?;
+        let mut insert =
+            conn.prepare_cached("INSERT INTO row_digests (kind, id, digest, fields) VALUES ('history', ?1, ?2, ?3)")?;
+        for (at, (kind, (count, sum))) in self.0.iter().enumerate() {
+            insert.execute(params![at as i64 + 1, sum, format!("{kind} {count}")])?;
+        }
+        Ok(())
+    }
+}
+
+/// Notes anew what the rows of `history` add up to, after some were dropped.
+pub fn note_totals(conn: &Connection) -> rusqlite::Result<()> {
+    Totals::of(conn)?.write(conn)
+}
+
+/// Types whose former states are not those that were noted: how many were, and how many there are.
+pub fn differing_totals(conn: &Connection) -> rusqlite::Result<Vec<(String, i64, i64)>> {
+    let (mut noted, there) = (Totals::noted(conn)?, Totals::of(conn)?);
+    let mut differing = Vec::new();
+    for (kind, (count, sum)) in there.0 {
+        let (written, known) = noted.0.remove(&kind).unwrap_or_default();
+        if (written, known) != (count, sum) {
+            differing.push((kind, written, count));
+        }
+    }
+    differing
+        .extend(noted.0.into_iter().filter(|(_, (count, _))| *count != 0).map(|(kind, (count, _))| (kind, count, 0)));
+    Ok(differing)
+}
+
+/// Writes the digests of all rows: of an archive that had none, or that 1.x wrote to.
+pub fn digest_all(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute("DELETE FROM row_digests", [])?;
+    for digested in Digested::all() {
+        digested.write(conn, None)?;
+    }
+    conn.execute(&format!("UPDATE history AS h SET digest = {HISTORY_IN_PLACE}"), [])?;
+    note_totals(conn)
+}
+
+/// Writes the digests of all rows of a table of ours, for tables of few rows.
+pub fn digest_table(conn: &Connection, name: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM row_digests WHERE kind = ?1")?.execute([name])?;
+    for table in OWN.iter().filter(|(known, ..)| *known == name) {
+        Digested::own(table).write(conn, None)?;
+    }
+    Ok(())
+}
+
+/// Writes the digest of one row of a table of ours.
+pub fn digest_row(conn: &Connection, name: &str, id: i64) -> rusqlite::Result<()> {
+    for table in OWN.iter().filter(|(known, ..)| *known == name) {
+        Digested::own(table).write(conn, Some(id))?;
+    }
+    Ok(())
+}
+
+impl Writer {
+    /// Writes the digest of a content row, after the row and what stands beside it.
+    pub(super) fn digest(&mut self, kind: Kind, id: Id) -> Result<()> {
+        let digested = self.digested.entry(kind).or_insert_with(|| Digested::content(kind));
+        digested.write(&self.conn, Some(id)).map_err(|error| super::connect::explain(self.path(), error))
+    }
+
+    /// Writes the digest of a former state that was just added.
+    pub(super) fn digest_former(&mut self, kind: Kind, id: Id) -> Result<()> {
+        let sql = format!(
+            "UPDATE history AS h SET digest = {HISTORY_IN_PLACE} WHERE h.kind = ?1 AND h.id = ?2 AND h.digest IS NULL RETURNING digest"
+        );
+        for digest in self.rows(&sql, params![kind.name(), id], |row| row.get::<_, Vec<u8>>(0))? {
+            self.totals.add(kind.name(), &digest);
+        }
+        Ok(())
+    }
+
+    /// Drops the digest of a content row that leaves the current state.
+    pub(super) fn drop_digest(&mut self, kind: Kind, id: Id) -> Result<()> {
+        self.execute("DELETE FROM row_digests WHERE kind = ?1 AND id = ?2", params![kind.name(), id]).map(|_| ())
+    }
+
+    /// Writes the digest of one row of a table of ours.
+    pub(super) fn digest_own(&self, name: &str, id: i64) -> Result<()> {
+        digest_row(&self.conn, name, id).map_err(|error| self.explain(error))
+    }
+
+    /// Writes the digests of all rows of a table of ours.
+    pub(super) fn digest_all_of(&self, name: &str) -> Result<()> {
+        digest_table(&self.conn, name).map_err(|error| self.explain(error))
+    }
+}

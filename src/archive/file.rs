@@ -1,0 +1,246 @@
+//! The archive as a file: the one place that opens it outside SQLite, and the lock of its writer.
+//!
+//! Closing any descriptor of a file drops every POSIX lock that the process has on that file, SQLite's too ("How To
+//! Corrupt An SQLite Database File", 2.2): another program that closes the archive then takes itself for the last user
+//! and deletes the log of a running import. So a process has one [`ArchiveFile`] per inode, shared by all readers and
+//! writers, and its descriptors are closed when the last of them is gone. Every connection keeps one.
+//!
+//! The writer's lock is an open file description lock on the inode, on a byte that SQLite does not use. Two names of one
+//! archive (hard links, bind mounts) are therefore one lock, and the kernel drops it with the process.
+
+use crate::error::{Error, Kind, Result};
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rustix::fs::{Mode, OFlags};
+
+/// Device and inode: the same for all names of a file.
+pub type FileId = (u64, u64);
+
+/// SQLite locks the bytes 1,073,741,824 to 1,073,742,335 (its "locking page"). Ours lies behind them.
+const LOCK_BYTE: i64 = 1_073_742_848;
+
+/// The descriptors of one inode.
+struct Descriptors {
+    users: usize,
+    reading: File,
+    /// Opened by the first writer, and kept.
+    writing: Option<File>,
+    has_writer: bool,
+}
+
+/// All archives that this process has open.
+fn open_files() -> MutexGuard<'static, HashMap<FileId, Descriptors>> {
+    static OPEN: OnceLock<Mutex<HashMap<FileId, Descriptors>>> = OnceLock::new();
+    OPEN.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An archive's file, held open.
+pub struct ArchiveFile {
+    id: FileId,
+    /// Names the inode without opening it: closing this descriptor drops no lock.
+    handle: OwnedFd,
+}
+
+impl ArchiveFile {
+    /// Opens the file at a path, which has to be a regular file.
+    pub fn open(path: &Path) -> io::Result<Arc<ArchiveFile>> {
+        let handle = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let stat = rustix::fs::fstat(&handle)?;
+        if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        let file = ArchiveFile { id: (stat.st_dev, stat.st_ino), handle };
+        let mut open = open_files();
+        match open.get_mut(&file.id) {
+            Some(known) => known.users += 1,
+            None => {
+                let reading = OpenOptions::new().read(true).open(file.reopen_path())?;
+                open.insert(file.id, Descriptors { users: 1, reading, writing: None, has_writer: false });
+            }
+        }
+        drop(open);
+        Ok(Arc::new(file))
+    }
+
+    /// A path that leads to this inode, whatever stands under its name now.
+    fn reopen_path(&self) -> String {
+        format!("/proc/self/fd/{}", self.handle.as_raw_fd())
+    }
+
+    /// True if the file has this name now.
+    pub fn is_at(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
+    }
+
+    /// What the file system says of the file.
+    pub fn stat(&self) -> io::Result<rustix::fs::Stat> {
+        Ok(rustix::fs::fstat(&self.handle)?)
+    }
+
+    /// True if the file has other names too, hard links or a mount of its own: the log of a writer stands beside one of
+    /// them only.
+    pub fn has_other_names(&self, path: &Path) -> bool {
+        self.stat().is_ok_and(|stat| stat.st_nlink > 1) || is_mount_point(path)
+    }
+
+    /// The first bytes of the file, as many as fit.
+    ///
+    /// Errors: the file is shorter, or cannot be read.
+    pub fn read_start(&self, start: &mut [u8]) -> io::Result<()> {
+        let open = open_files();
+        let descriptors = open.get(&self.id).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        descriptors.reading.read_exact_at(start, 0)
+    }
+
+    /// Takes the right to write, unless another process or another writer of this process has it.
+    pub fn try_lock(&self) -> io::Result<bool> {
+        let mut open = open_files();
+        let Some(descriptors) = open.get_mut(&self.id) else { return Ok(false) };
+        if descriptors.has_writer {
+            return Ok(false);
+        }
+        let writing = match descriptors.writing.take() {
+            Some(file) => file,
+            None => OpenOptions::new().read(true).write(true).open(self.reopen_path())?,
+        };
+        let outcome = lock_byte(&writing, libc::F_OFD_SETLK, libc::F_WRLCK);
+        // Kept even if the lock is another's: closing it would drop SQLite's locks.
+        descriptors.writing = Some(writing);
+        match outcome {
+            Ok(_) => descriptors.has_writer = true,
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Gives the right to write back.
+    pub fn unlock(&self) {
+        if let Some(descriptors) = open_files().get_mut(&self.id)
+            && let Some(writing) = &descriptors.writing
+        {
+            let _ = lock_byte(writing, libc::F_OFD_SETLK, libc::F_UNLCK);
+            descriptors.has_writer = false;
+        }
+    }
+
+    /// True if a writer is at work, in whatever process and under whatever name of the file.
+    pub fn is_locked(&self) -> bool {
+        let open = open_files();
+        let Some(descriptors) = open.get(&self.id) else { return false };
+        let kind = lock_byte(&descriptors.reading, libc::F_OFD_GETLK, libc::F_WRLCK);
+        descriptors.has_writer || kind.is_ok_and(|kind| kind != libc::F_UNLCK as libc::c_short)
+    }
+}
+
+impl Drop for ArchiveFile {
+    fn drop(&mut self) {
+        let mut open = open_files();
+        if let Some(descriptors) = open.get_mut(&self.id) {
+            descriptors.users -= 1;
+            if descriptors.users == 0 {
+                // Closed while the table is held: nobody opens a connection to this inode meanwhile.
+                open.remove(&self.id);
+            }
+        }
+    }
+}
+
+/// Sets, drops or asks for the lock on [`LOCK_BYTE`]; gives the kind of lock that stands in the way.
+fn lock_byte(file: &File, command: libc::c_int, kind: libc::c_int) -> io::Result<libc::c_short> {
+    // SAFETY: all fields of the plain struct may be zero.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = LOCK_BYTE;
+    lock.l_len = 1;
+    // SAFETY: the descriptor is open, and `lock` is a flock that outlives the call. Neither std nor rustix has
+    // locks of open file descriptions.
+    let done = unsafe { libc::fcntl(file.as_fd().as_raw_fd(), command, &mut lock) };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(lock.l_type) }
+}
+
+/// True if a file system, or one file, is mounted at this very path.
+fn is_mount_point(path: &Path) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    statx(CWD, path, AtFlags::empty(), StatxFlags::empty())
+        .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// The file at a path that a user named as an archive.
+///
+/// Errors: [`Kind::NoArchive`] if there is none, or it is no regular file.
+pub fn open_named(path: &Path) -> Result<Arc<ArchiveFile>> {
+    refuse_irregular(path)?;
+    ArchiveFile::open(path).map_err(|error| {
+        let kind = if error.kind() == io::ErrorKind::NotFound { Kind::NoArchive } else { Kind::Storage };
+        Error::new(kind, format!("cannot open archive {}", path.display())).because(error)
+    })
+}
+
+/// Errors for what exists and is no regular file: a device or a pipe must be neither read nor replaced.
+pub fn refuse_irregular(path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => {
+            let what = if meta.is_dir() { "a directory" } else { "no regular file" };
+            Err(Error::new(Kind::NoArchive, format!("{} is {what}, and so no archive", path.display()))
+                .hint("name the archive file, e.g. alice.sqlite"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The POSIX locks that this process holds on a file, as the kernel lists them.
+    fn posix_locks(path: &Path) -> usize {
+        let inode = std::fs::metadata(path).unwrap().ino();
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let own = format!(" {} ", std::process::id());
+        locks
+            .lines()
+            .filter(|line| line.contains("POSIX") && line.contains(&own) && line.contains(&format!(":{inode} ")))
+            .count()
+    }
+
+    #[test]
+    fn looking_at_the_file_drops_no_lock_of_sqlite() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sqlite");
+        drop(super::super::Writer::open(&path, "test").unwrap());
+        let writer = super::super::Writer::open(&path, "test").unwrap();
+        let before = posix_locks(&path);
+        assert!(before > 0, "a connection in WAL mode holds a shared lock");
+        for _ in 0..3 {
+            let reader = super::super::Reader::open(&path).unwrap();
+            assert!(super::super::is_archive(&path) && reader.snapshots().unwrap().is_empty());
+            assert!(super::super::Writer::open(&path, "second").is_err_and(|error| error.kind == Kind::Locked));
+        }
+        assert_eq!(posix_locks(&path), before);
+        drop(writer);
+        let id = ArchiveFile::open(&path).unwrap().id;
+        assert!(!open_files().contains_key(&id), "closed with its last user");
+    }
+
+    #[test]
+    fn all_names_of_a_file_share_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::write(&a, "x").unwrap();
+        std::fs::hard_link(&a, &b).unwrap();
+        let (first, second) = (ArchiveFile::open(&a).unwrap(), ArchiveFile::open(&b).unwrap());
+        assert!(first.has_other_names(&a) && !first.is_locked());
+        assert!(first.try_lock().unwrap() && !second.try_lock().unwrap() && second.is_locked());
+        first.unlock();
+        assert!(second.try_lock().unwrap());
+        second.unlock();
+    }
+}

@@ -1,0 +1,84 @@
+//! A new archive: which file a path means, and how an empty archive gets its name.
+
+use super::connect;
+use super::file::ArchiveFile;
+use super::write::Writer;
+use crate::error::{Error, Kind, Result};
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The path with links resolved. There may be no file yet.
+///
+/// Errors: a link that leads to no file. Its disk may only be away, and what it leads to is not ours to replace.
+pub fn real_path(path: &Path) -> Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Ok(path) => Ok(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if let Ok(target) = fs::read_link(path) {
+                let what =
+                    format!("archive {} is a link to {}, and there is no such file", path.display(), target.display());
+                return Err(Error::new(Kind::NoArchive, what)
+                    .hint("mount the disk that it is on; for a new archive name the file itself, or remove the link"));
+            }
+            let parent = fs::canonicalize(folder_of(path)).map_err(|error| {
+                Error::io(format!("cannot make archive {}", path.display()), error).hint("make its directory first")
+            })?;
+            let name = path
+                .file_name()
+                .ok_or_else(|| Error::new(Kind::Usage, format!("{} is no file name", path.display())))?;
+            Ok(parent.join(name))
+        }
+        Err(error) => Err(Error::io(format!("cannot open archive {}", path.display()), error)),
+    }
+}
+
+/// The folder in which a file lies.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes an empty archive, unless there is a file of that name by then. It gets its name when it is whole, so a killed
+/// import leaves either none or one that can be read. Gives false if there was one by then.
+///
+/// Errors: a log of a former archive of that name is there. SQLite would take it for the new one's.
+pub fn make(path: &Path) -> Result<bool> {
+    refuse_leftover_log(path)?;
+    let cannot = |error: std::io::Error| Error::io(format!("cannot make archive {}", path.display()), error);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unnamed = tempfile::Builder::new()
+        .prefix(&format!(".{}.", name.chars().take(60).collect::<String>()))
+        .suffix(".new")
+        .tempfile_in(folder_of(path))
+        .map_err(cannot)?;
+    let file = ArchiveFile::open(unnamed.path()).map_err(cannot)?;
+    let mut writer = Writer::on(connect::open_writer(unnamed.path())?, unnamed.path().to_owned(), file, None);
+    writer.prepare(true)?;
+    writer.close()?;
+    let named = match unnamed.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+        // A file system that knows neither a rename that replaces nothing nor hard links. The name is taken first.
+        Err(failed) => match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(_) => failed.file.persist(path).map(drop).map_err(|failed| failed.error),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) => Err(error),
+        },
+    };
+    named.and_then(|()| File::open(folder_of(path))?.sync_all()).map(|()| true).map_err(cannot)
+}
+
+/// Errors if beside a file that is missing or empty there is a log with something in it.
+pub fn refuse_leftover_log(path: &Path) -> Result<()> {
+    for suffix in ["-wal", "-journal"] {
+        let log = connect::beside(path, suffix);
+        if fs::symlink_metadata(&log).is_ok_and(|meta| meta.len() > 0) {
+            let what =
+                format!("there is no archive {}, but {} of a former one of that name", path.display(), log.display());
+            return Err(Error::new(Kind::Storage, what)
+                .hint("bring the archive back beside it; for a new archive move that file away"));
+        }
+    }
+    Ok(())
+}
