@@ -1,6 +1,7 @@
 //! What an archive knows of a source: its scopes, and which item is which row. Readable without a lock.
 
 use super::connect::explain;
+use super::kin;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::Result;
@@ -33,6 +34,9 @@ pub trait Ledger {
     /// All scopes of a source.
     fn known_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>>;
 
+    /// All scopes of other sources of the same type, but for those of containers.
+    fn kin_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>>;
+
     /// Everything known of a scope, in the order of the keys' bytes.
     fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()>;
 
@@ -43,6 +47,10 @@ pub trait Ledger {
 impl Ledger for Writer {
     fn known_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>> {
         scopes(&self.conn, ident).map_err(|error| self.explain(error))
+    }
+
+    fn kin_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>> {
+        kin::scopes(&self.conn, ident).map_err(|error| self.explain(error))
     }
 
     fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()> {
@@ -57,6 +65,10 @@ impl Ledger for Writer {
 impl Ledger for Reader {
     fn known_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>> {
         if self.has_history() { self.with(|conn| scopes(conn, ident)) } else { Ok(Vec::new()) }
+    }
+
+    fn kin_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>> {
+        if self.has_history() { self.with(|conn| kin::scopes(conn, ident)) } else { Ok(Vec::new()) }
     }
 
     fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()> {
@@ -74,6 +86,10 @@ pub struct Blank;
 
 impl Ledger for Blank {
     fn known_scopes(&self, _: &SourceIdent) -> Result<Vec<KnownScope>> {
+        Ok(Vec::new())
+    }
+
+    fn kin_scopes(&self, _: &SourceIdent) -> Result<Vec<KnownScope>> {
         Ok(Vec::new())
     }
 

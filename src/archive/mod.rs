@@ -8,6 +8,7 @@ mod connect;
 mod current;
 mod history;
 mod index;
+mod kin;
 mod ledger;
 mod lock;
 mod proof;

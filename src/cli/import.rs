@@ -71,6 +71,9 @@ pub struct TakeoutArgs {
     /// Do not give labels like Sent or Trash a role
     #[arg(long)]
     noautomap: bool,
+    /// Import messages marked as deleted too, with the keyword $deleted
+    #[arg(long)]
+    include_deleted: bool,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -240,7 +243,11 @@ impl Source {
                 run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(None), ui)
             }
             Source::Takeout(args) => {
-                let options = TakeoutOptions { noautomap: args.noautomap, spool: spool(&args.archive) };
+                let options = TakeoutOptions {
+                    noautomap: args.noautomap,
+                    include_deleted: args.include_deleted,
+                    spool: spool(&args.archive),
+                };
                 run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(None), ui)
             }
             Source::Imap(args) => {
@@ -377,6 +384,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             "state": done.state.name(),
             "types": report.types,
             "removed": report.removed,
+            "kept": report.kept,
             "bytes": report.bytes,
             "scopes_failed": report.scopes_failed,
             "not_understood": report.not_understood,

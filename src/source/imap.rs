@@ -190,6 +190,10 @@ impl Source for Imap {
         if self.is_gmail { Join::SameContent } else { Join::Never }
     }
 
+    fn is_additive(&self) -> bool {
+        false
+    }
+
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
         let answer = self.crew.ask(|runtime, session| {
             runtime.run(session.ask(async |client| {
@@ -230,6 +234,10 @@ impl Source for Imap {
 
     fn hides(&self, kind: Kind, key: &str) -> bool {
         kind == Kind::Email && !self.options.filter.selects(key)
+    }
+
+    fn names_containers(&self, _kind: Kind) -> bool {
+        true
     }
 
     fn announce(&mut self, scopes: &[(Scope, String)]) {

@@ -108,6 +108,10 @@ impl Source for Maildir {
         Join::SameName
     }
 
+    fn is_additive(&self) -> bool {
+        false
+    }
+
     /// Looks at the tree again. Containers are those of selected folders and what they lie in.
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
         self.folders = tree::find(&self.root, &self.options)?;
@@ -140,6 +144,10 @@ impl Source for Maildir {
 
     fn hides(&self, kind: model::Kind, key: &str) -> bool {
         kind == model::Kind::Email && !self.options.filter.selects(key)
+    }
+
+    fn names_containers(&self, _kind: model::Kind) -> bool {
+        true
     }
 
     fn list(&mut self, scope: &Scope, _cursor: &str) -> Result<Listing> {

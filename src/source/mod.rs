@@ -84,7 +84,9 @@ pub struct Failure {
 pub enum Join {
     /// Each is its own.
     Never,
-    /// Messages with the same bytes (Takeout: a message stands once in every label's file).
+    /// What has the same bytes, or the same [`Source::content`], in whatever scope of a source of this type: an export of
+    /// the account in several files, in parts, in another directory (Takeout). Calendars and address books of one name are
+    /// one, too.
     SameBytes,
     /// Messages with the same [`Source::content`] (Gmail: every label shows a message once more).
     SameContent,
@@ -93,33 +95,29 @@ pub enum Join {
 }
 
 /// An account that can be listed and read.
+///
+/// A method has a default only if a source that does not write it loses nothing by that: at worst it reads more than it
+/// has to.
 pub trait Source: Send {
     /// Which account this is.
     fn ident(&self) -> &SourceIdent;
 
     /// Which items are one object.
-    fn join(&self) -> Join {
-        Join::Never
-    }
+    fn join(&self) -> Join;
 
-    /// True if what the source does not name any more is kept all the same.
-    fn is_additive(&self) -> bool {
-        false
-    }
+    /// True if what the source does not name any more is kept all the same, in a scope that it lists and with a scope that
+    /// is not there, whatever a listing says ([`Listing::unnamed`]). False for a source that is mirrored.
+    fn is_additive(&self) -> bool;
 
     /// Every scope that exists, selected or not, and the containers that exist even if nothing lies in them.
     /// A scope that is not named here is gone with all its items.
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)>;
 
     /// True if a filter of this run would hide this scope, were it still there: then it is not taken for gone.
-    fn hides(&self, _kind: Kind, _key: &str) -> bool {
-        false
-    }
+    fn hides(&self, kind: Kind, key: &str) -> bool;
 
     /// False where this run does not name the containers of a type: then none of them is taken for gone.
-    fn names_containers(&self, _kind: Kind) -> bool {
-        true
-    }
+    fn names_containers(&self, kind: Kind) -> bool;
 
     /// What `list` will be asked for, in this order, each scope with its cursor. A source with several connections may
     /// begin with all of them.

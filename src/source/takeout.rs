@@ -10,14 +10,16 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::model::{Container, Entry, Kind, SourceIdent};
-use crate::source::{Items, Listing, Scope, Source};
+use crate::source::{Items, Join, Listing, Scope, Source};
 
+mod gather;
 mod mail;
 mod objects;
 mod plain;
 mod spool;
 mod walk;
 
+use gather::{Locator, MailOptions};
 use spool::Spool;
 use walk::{Export, Format};
 
@@ -29,6 +31,8 @@ pub const FILES: &str = "files";
 pub struct TakeoutOptions {
     /// Leave Gmail's own labels as they are named and give no mailbox a role.
     pub noautomap: bool,
+    /// Takes messages that are marked as deleted, too, with the keyword `$deleted`.
+    pub include_deleted: bool,
     /// A directory for temporary files without name: messages over 16 MiB are written there on their way.
     pub spool: PathBuf,
 }
@@ -36,7 +40,7 @@ pub struct TakeoutOptions {
 /// An export on disk.
 pub struct Takeout {
     ident: SourceIdent,
-    noautomap: bool,
+    mail: MailOptions,
     spool: Spool,
     export: Export,
     /// Whether a file is a plain one, as far as this run has found out: why, or `None` if it is not.
@@ -72,7 +76,7 @@ impl Takeout {
                 account_name: name,
                 username: String::new(),
             },
-            noautomap: opts.noautomap,
+            mail: MailOptions { automap: !opts.noautomap, include_deleted: opts.include_deleted },
             spool: Spool::new(opts.spool),
             export,
             plain: BTreeMap::new(),
@@ -83,6 +87,24 @@ impl Takeout {
 impl Source for Takeout {
     fn ident(&self) -> &SourceIdent {
         &self.ident
+    }
+
+    /// An export comes in several files and parts, and once more a month later: what is the same in them is one object.
+    fn join(&self) -> Join {
+        Join::SameBytes
+    }
+
+    /// An export may be a part of the account, and a part of it may lie elsewhere today.
+    fn is_additive(&self) -> bool {
+        true
+    }
+
+    fn hides(&self, _kind: Kind, _key: &str) -> bool {
+        false
+    }
+
+    fn names_containers(&self, _kind: Kind) -> bool {
+        true
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
@@ -100,7 +122,7 @@ impl Source for Takeout {
         }
         let file = self.export.file(&scope.key)?;
         let listed = match file.format {
-            Format::Mbox => mail::list(file, !self.noautomap, &mut self.spool, cursor)?,
+            Format::Mbox => mail::list(file, self.mail, &mut self.spool, cursor)?,
             Format::Calendar | Format::Cards => objects::list(file, cursor)?,
         };
         if !listed.listing.unchanged {
@@ -120,13 +142,30 @@ impl Source for Takeout {
         }
     }
 
+    /// A message is known by its digest, so its bytes stand. Former versions gave it no revision.
+    fn is_same(&self, known: &str, listed: &str) -> bool {
+        known == listed || known.is_empty() && listed.starts_with(MESSAGE)
+    }
+
+    fn content<'r>(&self, rev: &'r str) -> Option<&'r str> {
+        rev.strip_prefix(MESSAGE)
+    }
+
     fn position(&self, scope: &Scope, entry: &Entry) -> String {
-        match (scope.kind, mail::Locator::parse(&entry.locator)) {
+        match (scope.kind, Locator::parse(&entry.locator)) {
             (Kind::Email, Some(locator)) => format!("{}: offset {}", scope.key, locator.offset),
             (Kind::FileNode, _) => entry.key.to_string(),
             _ => format!("{}: {}", scope.key, entry.key),
         }
     }
+}
+
+/// What the revision of a message begins with, before its digest: an object of another type is never one with it.
+const MESSAGE: char = 'm';
+
+/// The revision of the message with this digest.
+fn rev_of(digest: &str) -> String {
+    format!("{MESSAGE}{digest}")
 }
 
 /// What listing a file gave.

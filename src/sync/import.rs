@@ -19,6 +19,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 /// How many items are asked for at once.
 const FETCH: usize = 4_096;
 
+/// Why an object that stands in the archive already is not stored once more.
+pub(super) const SAME_ELSEWHERE: &str = "the same in another file";
+
 /// What the user decides about a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
@@ -69,7 +72,7 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
     let mut survey = survey(source, &writer, progress)?;
     survey.guard(options)?;
     let run = writer.begin_run(source.ident(), options.allow_source_change)?;
-    let ids = containers::store(&mut writer, &survey.wanted_containers(), &mut survey.report)?;
+    let ids = containers::store(&mut writer, &survey.wanted_containers(), source.join(), &mut survey.report)?;
     let end = apply(source, &mut writer, &mut survey, &ids, progress)?;
     if matches!(end, End::Complete) {
         remove(&mut writer, &mut survey, &ids, source)?;
@@ -322,7 +325,7 @@ fn fetch_part(
                     match written {
                         Ok(fate) => {
                             if fate == Fate::Duplicate {
-                                failures.push((entry, Outcome::Duplicate, "the same in another file".to_owned()));
+                                failures.push((entry, Outcome::Duplicate, SAME_ELSEWHERE.to_owned()));
                                 progress.item(size);
                                 return true;
                             }

@@ -6,6 +6,7 @@ pub mod containers;
 pub mod export;
 pub mod import;
 mod jmap;
+mod kin;
 pub mod pipeline;
 pub mod plan;
 mod recognise;

@@ -63,6 +63,9 @@ pub struct Report {
     pub types: BTreeMap<&'static str, Account>,
     /// Rows that left the current state, by token of the type. They stay in the history.
     pub removed: BTreeMap<&'static str, u64>,
+    /// Known objects that the source does not name now and that stay, by token of the type: it only adds, or it could not
+    /// tell whether they are gone.
+    pub kept: BTreeMap<&'static str, u64>,
     /// Items that are not stored, each with its position.
     pub remarks: Vec<Remark>,
     /// How many more there were.
@@ -118,6 +121,14 @@ impl Report {
         self.remark(omission.kind, outcome, omission.reason, omission.position);
     }
 
+    /// Counts known objects that the source does not name now, and that stay.
+    pub fn kept(&mut self, kind: Kind, count: u64) {
+        if count > 0 {
+            self.of(kind);
+            *self.kept.entry(kind.token()).or_default() += count;
+        }
+    }
+
     /// Says something about one item.
     pub fn remark(&mut self, kind: Kind, outcome: &'static str, reason: String, position: String) {
         if self.remarks.len() < REMARKS_MAX {
@@ -157,6 +168,7 @@ impl Report {
         let brief = serde_json::json!({
             "types": self.types,
             "removed": self.removed,
+            "kept": self.kept,
             "scopes_failed": self.scopes_failed.len(),
             "hidden": self.hidden,
             "not_understood": self.not_understood,
@@ -184,10 +196,13 @@ impl fmt::Display for Report {
                 sum(&account.failed),
                 reasons(&account.failed),
             )?;
-            match self.removed.get(token) {
-                Some(removed) if *removed > 0 => writeln!(f, "; removed {removed} (kept in the history)")?,
-                _ => writeln!(f)?,
+            if let Some(removed) = self.removed.get(token).filter(|removed| **removed > 0) {
+                write!(f, "; removed {removed} (kept in the history)")?;
             }
+            if let Some(kept) = self.kept.get(token) {
+                write!(f, "; kept {kept} that the source does not name now")?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }

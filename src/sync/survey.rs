@@ -8,7 +8,7 @@ use super::store::{Dying, attrs_of, container_of};
 use crate::archive::{KnownScope, Ledger, ids_json};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Container, Digest, Id, Kind};
-use crate::source::{Scope, Source, UNKNOWN};
+use crate::source::{Join, Scope, Source, UNKNOWN, Unnamed};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A scope and what is to be done in it.
@@ -88,6 +88,13 @@ pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progr
         contents: Contents::default(),
         report: Report::default(),
     };
+    if source.join() == Join::SameBytes {
+        let kin = ledger.kin_scopes(source.ident())?;
+        let mail = known.values().chain(&kin).filter(|scope| scope.kind == Kind::Email.name() && !scope.key.is_empty());
+        for scope in mail {
+            survey.learn_contents(source, ledger, scope.row)?;
+        }
+    }
     let cursor_of = |scope: &Scope| {
         let identity = (scope.kind.name().to_owned(), scope.key.clone());
         known.get(&identity).map_or_else(String::new, |known| known.cursor.clone())
@@ -109,7 +116,9 @@ pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progr
             return Err(Error::new(Fault::Interrupted, "interrupted before anything was written"));
         }
     }
-    if !source.is_additive() {
+    if source.is_additive() {
+        survey.keep_absent(ledger, &known, &named)?;
+    } else {
         for (identity, scope) in &known {
             if let Some(kind) = Kind::from_token(&identity.0)
                 .filter(|_| !identity.1.is_empty() && !named.contains(identity) && !survey.is_below_failed(&identity.1))
@@ -153,6 +162,39 @@ impl Survey {
         *self.report.hidden.entry(kind.token()).or_default() += 1;
     }
 
+    /// Learns what bytes the messages of a scope have, whether this run lists it or not.
+    fn learn_contents(&mut self, source: &dyn Source, ledger: &dyn Ledger, scope: i64) -> Result<()> {
+        ledger.each_known(scope, &mut |item| {
+            if let Some(content) = source.content(item.rev) {
+                self.contents.insert(content, item.local_id);
+            }
+        })
+    }
+
+    /// Counts and names what an additive source had in scopes that are not there now: a part of an export on a disk that is
+    /// not mounted is not there, and not deleted.
+    fn keep_absent(
+        &mut self,
+        ledger: &dyn Ledger,
+        known: &HashMap<(String, String), KnownScope>,
+        named: &HashSet<(String, String)>,
+    ) -> Result<()> {
+        let mut absent: Vec<_> = known.iter().filter(|(identity, _)| !identity.1.is_empty()).collect();
+        absent.retain(|(identity, _)| !named.contains(*identity));
+        absent.sort_unstable_by_key(|(identity, _)| *identity);
+        for ((token, key), scope) in absent {
+            let Some(kind) = Kind::from_token(token) else { continue };
+            let mut count = 0;
+            ledger.each_known(scope.row, &mut |_| count += 1)?;
+            *self.known.entry(kind).or_default() += count;
+            if count > 0 {
+                self.report.kept(kind, count);
+                self.report.remark(kind, "kept", "not there today".to_owned(), key.clone());
+            }
+        }
+        Ok(())
+    }
+
     fn list(
         &mut self,
         source: &mut dyn Source,
@@ -178,7 +220,8 @@ impl Survey {
         let row = known.map(|known| known.row);
         let mut count = 0;
         let is_same = |known: &str, listed: &str| source.is_same(known, listed);
-        let mut comparison = Comparison::new(listing.entries, listing.unnamed, &is_same);
+        let unnamed = if source.is_additive() { Unnamed::Kept } else { listing.unnamed };
+        let mut comparison = Comparison::new(listing.entries, unnamed, &is_same);
         let mut wanted: HashMap<*const crate::model::Attrs, (String, String)> = HashMap::new();
         if let Some(row) = row {
             ledger.each_known(row, &mut |item| {
@@ -212,6 +255,7 @@ impl Survey {
             plan.unchanged = count;
         }
         *self.known.entry(scope.kind).or_default() += count;
+        self.report.kept(scope.kind, plan.kept);
         let account = self.report.of(scope.kind);
         account.found += plan.unchanged + plan.fetch.len() as u64 + plan.touch.len() as u64;
         account.stored.unchanged += plan.unchanged;

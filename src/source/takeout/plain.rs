@@ -79,7 +79,7 @@ pub(super) fn fetch<'a>(export: &'a Export, spool: &'a mut Spool, entries: Vec<E
     Box::new(entries.into_iter().map(move |entry| {
         let item = export.file(&entry.key).and_then(|file| {
             let (handle, stamp) = file.open()?;
-            let stretch = Stretch { range: 0..stamp.size, unquote: false };
+            let stretch = Stretch::file(stamp.size);
             let body = spool.body(&handle, &stretch, &entry.rev, &file.key)?;
             let name = file.key.rsplit('/').next().unwrap_or(&file.key).to_owned();
             let media_type = match file.format {
@@ -108,7 +108,7 @@ fn look(file: &ExportFile) -> Result<Option<&'static str>> {
 
 fn entry(file: &ExportFile, spool: &mut Spool) -> Result<Entry> {
     let (handle, stamp) = file.open()?;
-    let stretch = Stretch { range: 0..stamp.size, unquote: false };
+    let stretch = Stretch::file(stamp.size);
     let digest = spool.digest(&handle, &stretch).map_err(|error| file.failed(error))?;
     let parents = file.folder().map(str::to_owned).into_iter().collect();
     Ok(Entry {

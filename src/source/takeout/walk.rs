@@ -51,6 +51,8 @@ pub(super) struct ExportFile {
     pub(super) path: PathBuf,
     /// The file name without its ending. May be empty.
     pub(super) stem: String,
+    /// The mailbox of messages without label: the folders on the way to the file, and its name.
+    pub(super) mailbox: String,
     pub(super) format: Format,
 }
 
@@ -184,7 +186,9 @@ impl Walk {
         if !metadata.is_file() {
             return self.problem(key, "not a regular file", Outcome::Skipped, "");
         }
-        self.export.files.push(ExportFile { key, path: path.to_owned(), stem: readable(&name[..stem]), format });
+        let stem = readable(&name[..stem]);
+        let mailbox = mailbox(&key, &stem);
+        self.export.files.push(ExportFile { key, path: path.to_owned(), stem, mailbox, format });
     }
 
     fn problem(&mut self, key: String, reason: &str, outcome: Outcome, why: &str) {
@@ -192,6 +196,29 @@ impl Walk {
         let position = if why.is_empty() { place.to_owned() } else { format!("{place}: {why}") };
         self.export.problems.push(Omission { kind: Kind::FileNode, reason: reason.to_owned(), position, outcome });
     }
+}
+
+/// The mailbox that the mbox at `key` is, a path with `/`. The folder `NAME.sbd` holds those below `NAME` (Thunderbird);
+/// the folder `NAME.mbox` with the file `mbox` in it is the mailbox `NAME` itself (Apple Mail).
+fn mailbox(key: &str, stem: &str) -> String {
+    let mut parts: Vec<&str> = key.split('/').collect();
+    parts.pop();
+    let is_package =
+        stem.eq_ignore_ascii_case("mbox") && parts.last().is_some_and(|folder| without(folder, ".mbox").is_some());
+    let mut parts: Vec<&str> = parts
+        .into_iter()
+        .map(|folder| without(folder, ".sbd").or_else(|| without(folder, ".mbox")).unwrap_or(folder))
+        .collect();
+    if !is_package {
+        parts.push(stem);
+    }
+    parts.join("/")
+}
+
+/// A name without this ending, whatever its case, unless the ending is all of it.
+fn without<'n>(name: &'n str, ending: &str) -> Option<&'n str> {
+    let (stem, end) = name.split_at_checked(name.len().checked_sub(ending.len())?)?;
+    (!stem.is_empty() && end.eq_ignore_ascii_case(ending)).then_some(stem)
 }
 
 fn name_of(path: &Path) -> String {
