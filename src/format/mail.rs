@@ -63,7 +63,7 @@ pub fn summary(head: &[u8]) -> Summary {
 }
 
 /// The header with its empty line, so that no body is ever parsed.
-fn header_of(head: &[u8]) -> &[u8] {
+pub fn header_of(head: &[u8]) -> &[u8] {
     let lf = memchr::memmem::find(head, b"\n\n").map(|at| at + 2);
     let crlf = memchr::memmem::find(&head[..lf.unwrap_or(head.len())], b"\n\r\n").map(|at| at + 3);
     &head[..crlf.or(lf).unwrap_or(head.len())]

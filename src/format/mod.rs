@@ -3,6 +3,7 @@
 //! Nothing here panics, expands a recurrence or recurses without a bound, whatever the input.
 
 pub mod convert;
+pub mod emlx;
 pub mod fields;
 pub mod ics;
 pub mod jmap;

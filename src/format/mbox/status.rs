@@ -64,13 +64,25 @@ pub fn status(head: &[u8]) -> Status {
         }
     }
     status.is_internal = has_base && is_from_system;
-    status.keywords.sort_by_cached_key(|keyword| keyword.to_ascii_lowercase());
-    status.keywords.dedup_by(|one, other| one.eq_ignore_ascii_case(other));
-    status.keywords.sort_unstable();
+    status.arrange();
     status
 }
 
 impl Status {
+    /// Adds what another place says of the message.
+    pub fn merge(&mut self, other: Status) {
+        self.keywords.extend(other.keywords);
+        self.is_deleted |= other.is_deleted;
+        self.is_internal |= other.is_internal;
+        self.arrange();
+    }
+
+    fn arrange(&mut self) {
+        self.keywords.sort_by_cached_key(|keyword| keyword.to_ascii_lowercase());
+        self.keywords.dedup_by(|one, other| one.eq_ignore_ascii_case(other));
+        self.keywords.sort_unstable();
+    }
+
     fn letter(&mut self, letter: u8, is_extended: bool) {
         match (letter, is_extended) {
             (b'R', false) => self.add("$seen"),

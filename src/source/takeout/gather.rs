@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::spool::Stretch;
-use crate::format::{labels, maildir, mbox};
+use crate::format::mbox::Status;
+use crate::format::{labels, maildir};
 use crate::model::{Attrs, Container, Digest, Entry, Kind, Omission, Outcome};
 
 /// The mailbox of messages without label in a file without name.
@@ -83,10 +84,14 @@ impl Gatherer {
         Gatherer { options, known: HashMap::new(), entries: Vec::new(), places: HashMap::new(), omissions: Vec::new() }
     }
 
-    /// What the header of a message says of it, and what is to be listed. `None` for a message that is left out: then that
+    /// What the header of a message and its flags say of it, and what is to be listed. `None` for a message that is left out: then that
     /// is noted. `position` says where it is.
-    pub(super) fn judge(&mut self, head: &[u8], position: impl FnOnce() -> String) -> Option<Arc<Attrs>> {
-        let mut status = mbox::status(head);
+    pub(super) fn judge(
+        &mut self,
+        head: &[u8],
+        mut status: Status,
+        position: impl FnOnce() -> String,
+    ) -> Option<Arc<Attrs>> {
         if status.is_internal {
             self.omit("internal data of a mail program", position(), Outcome::ByProduct);
             return None;

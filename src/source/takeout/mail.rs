@@ -27,7 +27,7 @@ pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, c
     let unlabelled = if is_gmail { &file.stem } else { &file.mailbox };
     let (entries, containers, mut omissions) = reader.gatherer.finish(unlabelled);
     let mut plain = None;
-    // What is not stored is named at each run.
+    // A file of which nothing is stored, or something is not understood, is read at each run, so that each run says so.
     let mut settled = handle.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
     if !has_messages && !leading.is_empty() {
         plain = Some("not an mbox");
@@ -41,6 +41,7 @@ pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, c
             outcome: Outcome::NotUnderstood,
         });
     }
+    settled &= !entries.is_empty() || omissions.is_empty();
     let cursor = if settled { now } else { String::new() };
     Ok(Listed {
         listing: Listing { containers, entries, omissions, unchanged: false, unnamed: Unnamed::Kept, cursor },
@@ -134,7 +135,7 @@ impl Reader<'_> {
         let range = message.offset..message.offset + message.head;
         mbox::copy(self.handle, range, &mut self.piece, &mut self.head).map_err(|error| self.file.failed(error))?;
         let position = || format!("{}: offset {}", self.file.key, message.offset);
-        let Some(attrs) = self.gatherer.judge(&self.head, position) else { return Ok(()) };
+        let Some(attrs) = self.gatherer.judge(&self.head, mbox::status(&self.head), position) else { return Ok(()) };
         let locator = Locator {
             offset: message.offset,
             len: message.len,
