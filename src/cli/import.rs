@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub enum Source {
     /// A Maildir on disk: Maildir++ or one with nested folders
     Maildir(MaildirArgs),
-    /// A Google Takeout folder, or any tree of .mbox, .ics and .vcf files
+    /// A Google Takeout folder, or any tree of mail, .ics and .vcf files: mbox, .eml, Thunderbird, Apple Mail, MH
     Takeout(TakeoutArgs),
     /// The mail on a server (IMAP)
     Imap(ImapArgs),
@@ -64,7 +64,7 @@ enum LayoutArg {
 
 #[derive(Args)]
 pub struct TakeoutArgs {
-    /// The folder (or a single file)
+    /// The folder, or a single file of any name
     path: PathBuf,
     /// The archive; made if it is missing
     archive: PathBuf,
