@@ -344,6 +344,12 @@ pub enum Outcome {
     Duplicate,
     /// Left out on purpose (a flag, a filter).
     Skipped,
+    /// What programs leave beside mail (an index, a table of contents), or a file of another kind: there is nothing in
+    /// it to import. Counts as skipped.
+    ByProduct,
+    /// It looks like mail, or like another object, and is not understood. Counts as skipped, and the snapshot is not
+    /// complete.
+    NotUnderstood,
     /// Should have been stored, and could not be.
     Failed,
 }

@@ -14,6 +14,7 @@ use crate::source::managesieve::ManageSieve;
 use crate::source::takeout::{Takeout, TakeoutOptions};
 use crate::source::{self};
 use crate::sync::import::{self, Done, Options};
+use crate::sync::report::Report;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -306,11 +307,7 @@ fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Opt
     match done.state {
         State::Interrupted => Err(Error::new(Fault::Interrupted, "interrupted; what was imported so far is kept")
             .hint("run the same command again to go on")),
-        State::Partial => Err(Error::new(
-            Fault::Partial,
-            format!("{} could not be imported; everything else is", objects(done.report.failed())),
-        )
-        .hint("each one is named above; run the same command again to retry them")),
+        State::Partial => Err(partial(&done.report, dry_run)),
         State::Complete => Ok(()),
     }
 }
@@ -324,6 +321,35 @@ fn remove_empty(archive: &Path) {
     }
 }
 
+/// What is missing after a run that reached its end.
+fn partial(report: &Report, dry_run: bool) -> Error {
+    let (failed, strange, nothing_of) = (report.failed(), report.not_understood, report.stored_nothing_of());
+    let failures = match dry_run {
+        true => format!("{} cannot be read", objects(failed)),
+        false => format!("{} could not be imported", objects(failed)),
+    };
+    let (what, hint) = match (failed, strange) {
+        (0, 0) => (
+            format!("nothing is stored of what was found: {}", objects(nothing_of)),
+            "each one is named above with the reason; messages marked as deleted are taken with --include-deleted",
+        ),
+        (0, _) => (
+            format!("{} not understood and left out", objects(strange)),
+            "each one is named above, with what it is and what to do",
+        ),
+        (_, 0) if dry_run => (failures, "each one is named above"),
+        (_, 0) => (
+            format!("{failures}; everything else is"),
+            "each one is named above; run the same command again to retry them",
+        ),
+        _ => (
+            format!("{failures}, and {} not understood and left out", objects(strange)),
+            "each one is named above; run the same command again to retry those that failed",
+        ),
+    };
+    Error::new(Fault::Partial, what).hint(hint)
+}
+
 fn objects(count: u64) -> String {
     if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
 }
@@ -334,7 +360,8 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
         let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, remark.position);
         // What was left out on purpose is counted below; its positions are for those who ask, and for --json.
         match remark.outcome {
-            "failed" => ui.warn(&text),
+            "failed" | "not understood" => ui.warn(&text),
+            "by-product" => ui.detail(&text),
             _ => ui.info(&text),
         }
     }
@@ -352,6 +379,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             "removed": report.removed,
             "bytes": report.bytes,
             "scopes_failed": report.scopes_failed,
+            "not_understood": report.not_understood,
             "remarks": report.remarks,
             "remarks_left_out": report.remarks_left_out,
         }));

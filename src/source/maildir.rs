@@ -134,12 +134,7 @@ impl Source for Maildir {
         let containers = self.folders.iter().map(|folder| &folder.container);
         let containers = containers.filter(|container| wanted.contains(container.key.as_str())).cloned().collect();
         let names: Vec<&str> = scopes.iter().map(|scope| scope.key.as_str()).collect();
-        let unmatched = self.options.filter.unmatched(&names);
-        if let Some(name) = unmatched.first().filter(|_| !scopes.iter().any(|scope| scope.selected)) {
-            let there: Vec<&str> = names.into_iter().take(12).collect();
-            return Err(Error::new(Kind::Usage, format!("there is no folder {name:?} in {}", self.root.display()))
-                .hint(format!("there are: {}", there.join(", "))));
-        }
+        self.options.filter.check(&names, &format!("in {}", self.root.display()))?;
         Ok((scopes, containers))
     }
 

@@ -97,6 +97,8 @@ pub fn dry_run(
 ) -> Result<Done> {
     let mut survey = survey(source, ledger, progress)?;
     survey.guard(options)?;
+    let is_understood = survey.report.failed() == 0 && survey.report.not_understood == 0;
+    let state = if is_understood { State::Complete } else { State::Partial };
     let Survey { works, report, vanished, .. } = &mut survey;
     for work in works.iter() {
         let account = report.of(work.scope.kind);
@@ -110,7 +112,7 @@ pub fn dry_run(
     for (kind, count) in gone {
         *report.removed.entry(kind.token()).or_default() += count as u64;
     }
-    Ok(Done { report: survey.report, snapshot: None, state: State::Complete, lost: None })
+    Ok(Done { report: survey.report, snapshot: None, state, lost: None })
 }
 
 /// Touches and fetches.
@@ -388,8 +390,9 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
     }
     // A scope that failed may have kept containers from being named.
     if !additive && survey.report.scopes_failed.is_empty() {
-        if survey.hidden.is_empty() && survey.report.failed() == 0 {
-            // What 1.x had imported and this source, looked at as a whole, does not name. What failed may be one of them.
+        if survey.hidden.is_empty() && survey.report.failed() == 0 && survey.report.not_understood == 0 {
+            // What 1.x had imported and this source, looked at as a whole, does not name. What failed, or is not understood, may
+            // be one of them.
             // A type of a JMAP account that was not listed as a whole has no state to go on from.
             let is_whole = |work: &&Work| ident.kind != "jmap" || !work.cursor.is_empty();
             let listed: HashSet<Kind> = survey.works.iter().filter(is_whole).map(|work| work.scope.kind).collect();

@@ -53,6 +53,9 @@ pub struct Remark {
 /// How many remarks are kept; of the others only the number. A report may not grow with a hostile source.
 pub const REMARKS_MAX: usize = 10_000;
 
+/// The types that are worth a backup alone; the others only hold them, or say how to treat them.
+const ITEMS: [Kind; 5] = [Kind::Email, Kind::ContactCard, Kind::CalendarEvent, Kind::SieveScript, Kind::FileNode];
+
 /// The account of a run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
@@ -70,6 +73,10 @@ pub struct Report {
     pub hidden: BTreeMap<&'static str, u64>,
     /// Bytes of the items stored anew.
     pub bytes: u64,
+    /// What looks like mail, or like another object, and is not understood: counted as skipped, too.
+    pub not_understood: u64,
+    /// What was found and has nothing in it to import, by token of the type: counted as skipped, too.
+    pub by_products: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
@@ -93,9 +100,15 @@ impl Report {
                 account.duplicate += 1;
                 "duplicate"
             }
-            Outcome::Skipped => {
+            outcome @ (Outcome::Skipped | Outcome::ByProduct | Outcome::NotUnderstood) => {
                 *account.skipped.entry(omission.reason.clone()).or_default() += 1;
-                "skipped"
+                *self.by_products.entry(omission.kind.token()).or_default() += u64::from(outcome == Outcome::ByProduct);
+                self.not_understood += u64::from(outcome == Outcome::NotUnderstood);
+                match outcome {
+                    Outcome::ByProduct => "by-product",
+                    Outcome::NotUnderstood => "not understood",
+                    _ => "skipped",
+                }
             }
             Outcome::Failed => {
                 *account.failed.entry(omission.reason.clone()).or_default() += 1;
@@ -114,9 +127,24 @@ impl Report {
         }
     }
 
-    /// True if everything found is stored, or was left out on purpose.
+    /// True if everything found is stored, or was left out on purpose, and something is stored where something was found.
     pub fn is_complete(&self) -> bool {
-        self.scopes_failed.is_empty() && self.types.values().all(|account| account.failed.is_empty())
+        self.failed() == 0 && self.not_understood == 0 && self.stored_nothing_of() == 0
+    }
+
+    /// How many items were found, if not one of them stands in the archive: of all types together, or of mail alone. Zero
+    /// for a source that is empty. Containers are no items, and by-products do not count as found.
+    pub fn stored_nothing_of(&self) -> u64 {
+        let nothing_of = |kinds: &[Kind]| {
+            let (mut found, mut kept) = (0, 0);
+            for token in kinds.iter().map(|kind| kind.token()) {
+                let Some(account) = self.types.get(token) else { continue };
+                kept += account.stored.total() + account.duplicate;
+                found += account.found.saturating_sub(self.by_products.get(token).copied().unwrap_or_default());
+            }
+            if kept > 0 { 0 } else { found }
+        };
+        nothing_of(&ITEMS).max(nothing_of(&[Kind::Email]))
     }
 
     /// Objects that failed, of all types.
@@ -131,6 +159,7 @@ impl Report {
             "removed": self.removed,
             "scopes_failed": self.scopes_failed.len(),
             "hidden": self.hidden,
+            "not_understood": self.not_understood,
         });
         brief.to_string()
     }
@@ -174,4 +203,47 @@ pub(super) fn reasons(reasons: &BTreeMap<String, u64>) -> String {
     }
     let list: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     format!(" ({})", list.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn omission(kind: Kind, outcome: Outcome) -> Omission {
+        Omission { kind, reason: "why".to_owned(), position: "where".to_owned(), outcome }
+    }
+
+    /// Which fates let a run end as complete; in all of them found is the sum of the rest.
+    #[test]
+    fn a_run_is_complete_only_if_nothing_that_looks_like_an_object_is_missing() {
+        use Outcome::{ByProduct, Duplicate, Failed, NotUnderstood, Skipped};
+        let (mail, file, event) = (Kind::Email, Kind::FileNode, Kind::CalendarEvent);
+        for (stored, omitted, complete) in [
+            (vec![], vec![], true),
+            (vec![mail], vec![(mail, Skipped), (file, ByProduct), (mail, Duplicate)], true),
+            (vec![mail], vec![(mail, NotUnderstood)], false),
+            (vec![mail], vec![(file, NotUnderstood)], false),
+            (vec![mail], vec![(mail, Failed)], false),
+            // Found, and nothing stored.
+            (vec![], vec![(mail, Skipped)], false),
+            (vec![], vec![(mail, Duplicate)], true),
+            (vec![], vec![(file, ByProduct), (mail, ByProduct)], true),
+            (vec![], vec![(file, ByProduct), (file, Skipped)], false),
+            (vec![Kind::Mailbox], vec![(mail, Skipped)], false),
+            // Whatever else is stored: the mail is not.
+            (vec![file, event], vec![(mail, Skipped)], false),
+            (vec![mail], vec![(event, Skipped)], true),
+        ] {
+            let mut report = Report::default();
+            for kind in &stored {
+                report.of(*kind).found += 1;
+                report.of(*kind).stored.new += 1;
+            }
+            for (kind, outcome) in &omitted {
+                report.omitted(omission(*kind, *outcome));
+            }
+            assert_eq!(report.is_complete(), complete, "{stored:?} {omitted:?}");
+            assert!(report.types.values().all(Account::balances), "{report}");
+        }
+    }
 }
