@@ -3,19 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
 use crate::format::maildir::FileName;
-use crate::model::{Body, Entry, Item, ItemData};
+use crate::model::{Body, Digest, Entry, Item, ItemData};
 use crate::source::Failure;
 
-use super::list::{BOXES, each_name, file_of, file_shown, key_and_locator, open_boxes};
+use super::list::{BOXES, each_name, file_of, file_shown, key_and_locator, may_follow, open_boxes};
 use super::unpack;
 
 /// Bytes of a message that are kept in memory; a larger one stays in its file.
@@ -73,8 +73,8 @@ impl<'a> Fetch<'a> {
     fn open(&mut self, key: &str, locator: &str) -> io::Result<(File, Box<str>)> {
         match self.open_at(key, locator) {
             Ok(file) => return Ok((file, locator.into())),
-            Err(Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
         // A mail program may have changed its flags, which renames it.
         for search in [false, true] {
@@ -85,20 +85,25 @@ impl<'a> Fetch<'a> {
             if let Some(locator) = known {
                 match self.open_at(key, &locator) {
                     Ok(file) => return Ok((file, locator)),
-                    Err(Errno::NOENT) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
                 }
             }
         }
         Err(Errno::NOENT.into())
     }
 
-    fn open_at(&self, key: &str, locator: &str) -> Result<File, Errno> {
+    /// [`io::ErrorKind::NotFound`] says that the name is not there, and nothing else.
+    fn open_at(&self, key: &str, locator: &str) -> io::Result<File> {
         let (at, name) = file_of(key, locator).ok_or(Errno::NOENT)?;
         let directory = self.boxes[at].as_ref().ok_or(Errno::NOENT)?;
-        // Neither follow a link out of the Maildir nor wait for the writer of a pipe.
+        // Do not wait for the writer of a pipe.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(directory.as_fd(), name.as_slice(), flags, Mode::empty())?.into())
+        match rustix::fs::openat(directory.as_fd(), name.as_slice(), flags, Mode::empty()) {
+            Ok(file) => Ok(file.into()),
+            Err(Errno::LOOP) => open_link(directory, &name),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Looks where the files of this key and of those still to come are now. False if that was done just before.
@@ -172,6 +177,27 @@ impl<'a> Fetch<'a> {
     }
 }
 
+/// Opens the file that a link leads to. Opening what is no file could do harm, so its path is held first.
+fn open_link(directory: &OwnedFd, name: &[u8]) -> io::Result<File> {
+    let link = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let held = match rustix::fs::openat(directory, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(held) => held,
+        Err(Errno::NOENT) => return Err(io::Error::other("a link that leads nowhere")),
+        Err(Errno::LOOP) => return Err(io::Error::other("a link that leads in a circle")),
+        Err(error) => return Err(error.into()),
+    };
+    let target = rustix::fs::fstat(&held)?;
+    if !rustix::fs::FileType::from_raw_mode(target.st_mode).is_file() {
+        return Err(io::Error::other("a link to something that is no file"));
+    }
+    if !may_follow(&link, &target) {
+        return Err(io::Error::other(
+            "a link to a file of another owner, which root does not read for the owner of the link",
+        ));
+    }
+    File::open(format!("/proc/self/fd/{}", held.as_raw_fd()))
+}
+
 impl Iterator for Fetch<'_> {
     type Item = Result<Item, Failure>;
 
@@ -183,6 +209,16 @@ impl Iterator for Fetch<'_> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.entries.size_hint()
     }
+}
+
+/// The digests of messages, as they would be stored; `None` for one that cannot be read.
+pub(super) fn digests(fetch: Fetch<'_>) -> Vec<Option<Digest>> {
+    let digest = |body| match body {
+        Body::Bytes(bytes) => Some(Digest::of(&bytes)),
+        Body::File(file) => Digest::of_file(file).ok(),
+        Body::Part { .. } | Body::Absent => None,
+    };
+    fetch.map(|item| item.ok().and_then(|item| digest(item.body))).collect()
 }
 
 /// Why an item could not be read.
