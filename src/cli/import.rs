@@ -180,9 +180,9 @@ struct Common {
     #[arg(long)]
     allow_source_change: bool,
     /// Stop, with nothing changed, before more than this share of the objects of a type (and more than 50) would leave
-    /// the current state, e.g. 20%, which is the default with servers; 100% for no limit
-    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
-    max_delete: Option<f64>,
+    /// the current state; 100% for no limit
+    #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = parse_percent)]
+    max_delete: f64,
 }
 
 /// Flags of 1.x that mean nothing to a source on disk.
@@ -208,13 +208,10 @@ fn parse_percent(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The share of the objects of a type that may leave the current state when nothing else is said: a server may lie.
-const MAX_DELETE: f64 = 0.2;
-
 impl Common {
-    /// What the user decided, and whether it is a dry run. `max_delete` is the default of this kind of source.
-    fn options(&self, max_delete: Option<f64>) -> (Options, bool) {
-        let max_delete = self.max_delete.or(max_delete);
+    /// What the user decided, and whether it is a dry run.
+    fn options(&self) -> (Options, bool) {
+        let max_delete = Some(self.max_delete);
         (Options { allow_source_change: self.allow_source_change, max_delete }, self.dry_run)
     }
 }
@@ -237,11 +234,11 @@ impl Source {
                     layout,
                     spool,
                 };
-                run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(None), ui)
+                run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(), ui)
             }
             Source::Takeout(args) => {
                 let options = TakeoutOptions { noautomap: args.noautomap, spool: spool(&args.archive) };
-                run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(None), ui)
+                run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(), ui)
             }
             Source::Imap(args) => {
                 let options = ImapOptions {
@@ -256,19 +253,19 @@ impl Source {
                     spool: spool(&args.archive),
                 };
                 let account = args.network.account(Service::Imap, &args.auth, ui)?;
-                let common = args.common.options(Some(MAX_DELETE));
+                let common = args.common.options();
                 run(&mut Imap::new(account, options), &args.archive, common, ui)
             }
             Source::Jmap(args) => {
                 let options =
                     JmapOptions { which: args.which.which(), objects: args.objects, threads: args.network.threads() };
                 let settings = args.network.jmap(&args.auth, args.allow_other_origin, spool(&args.archive), ui)?;
-                let common = args.common.options(Some(MAX_DELETE));
+                let common = args.common.options();
                 run(&mut Jmap::open(settings, options)?, &args.archive, common, ui)
             }
             Source::ManageSieve(args) => {
                 let account = args.network.account(Service::Sieve, &args.auth, ui)?;
-                let options = args.common.options(Some(MAX_DELETE));
+                let options = args.common.options();
                 run(&mut ManageSieve::open(account)?, &args.archive, options, ui)
             }
         }

@@ -4,6 +4,7 @@
 //! archive untouched. A killed run needs no checkpoint: what it stored is known, and the next one fetches the rest.
 
 use super::containers::{self, Ids};
+use super::guard::{find_moved, guard};
 use super::pipeline::{self, Step};
 use super::plan::Touch;
 use super::recognise::Recognition;
@@ -67,7 +68,8 @@ pub(super) fn is_final(error: &Error) -> bool {
 pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, progress: &dyn Progress) -> Result<Done> {
     writer.check_source(source.ident(), options.allow_source_change)?;
     let mut survey = survey(source, &writer, progress)?;
-    survey.guard(options)?;
+    find_moved(&mut survey, source, &writer, progress)?;
+    guard(&survey, source, options)?;
     let run = writer.begin_run(source.ident(), options.allow_source_change)?;
     let ids = containers::store(&mut writer, &survey.wanted_containers(), &mut survey.report)?;
     let end = apply(source, &mut writer, &mut survey, &ids, progress)?;
@@ -96,21 +98,27 @@ pub fn dry_run(
     progress: &dyn Progress,
 ) -> Result<Done> {
     let mut survey = survey(source, ledger, progress)?;
-    survey.guard(options)?;
+    find_moved(&mut survey, source, ledger, progress)?;
+    guard(&survey, source, options)?;
     let is_understood = survey.report.failed() == 0 && survey.report.not_understood == 0;
     let state = if is_understood { State::Complete } else { State::Partial };
     let Survey { works, report, vanished, .. } = &mut survey;
     for work in works.iter() {
         let account = report.of(work.scope.kind);
-        account.stored.new += work.plan.fetch.len() as u64 - work.plan.refetched;
-        account.stored.changed += work.plan.touch.len() as u64 + work.plan.refetched;
+        let moved = work.moved.len() as u64;
+        account.stored.new += (work.plan.fetch.len() as u64).saturating_sub(work.plan.refetched + moved);
+        account.stored.changed += work.plan.touch.len() as u64 + work.plan.refetched + moved;
     }
+    let moved: u64 = works.iter().map(|work| work.moved.len() as u64).sum();
     let gone = works
         .iter()
         .map(|work| (work.scope.kind, work.plan.gone.len()))
         .chain(vanished.iter().map(|gone| (gone.kind, gone.items.len())));
     for (kind, count) in gone {
         *report.removed.entry(kind.token()).or_default() += count as u64;
+    }
+    if let Some(removed) = report.removed.get_mut(Kind::Email.token()) {
+        *removed = removed.saturating_sub(moved);
     }
     Ok(Done { report: survey.report, snapshot: None, state, lost: None })
 }

@@ -256,6 +256,16 @@ impl<'a> Store<'a> {
         Ok(Some(Fate::New))
     }
 
+    /// Stores a message that is the row `id` in a new place. False if something else was known at this place, or if not all
+    /// places of that row are gone.
+    pub fn moved_email(&mut self, place: &Place<'_>, id: Id) -> Result<bool> {
+        if self.writer.known(place.scope, place.key)?.is_some() {
+            return Ok(false);
+        }
+        let (keywords, parents) = self.attrs(Kind::Mailbox, place.attrs);
+        self.revive(place, &keywords, &parents, id)
+    }
+
     /// Moves a row all of whose places are gone to a new one. False if it is not such a row.
     fn revive(&mut self, place: &Place<'_>, keywords: &str, parents: &[Id], id: Id) -> Result<bool> {
         let Some(gone) = self.dying.get(&id) else { return Ok(false) };
