@@ -14,7 +14,7 @@ use crate::source::managesieve::ManageSieve;
 use crate::source::takeout::{Takeout, TakeoutOptions};
 use crate::source::{self};
 use crate::sync::import::{self, Done, Options};
-use crate::sync::report::Report;
+use crate::sync::report::{Report, reasons, sum};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -365,6 +365,14 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
     if report.remarks_left_out > 0 {
         ui.warn(&format!("{} more objects are not named here", report.remarks_left_out));
     }
+    let no_good = sum(&report.no_good_mail);
+    if no_good > 0 {
+        let what = if no_good == 1 { "1 message is" } else { &format!("{no_good} messages are") };
+        ui.warn(&format!("{what} stored as found and no good mail{}", reasons(&report.no_good_mail)));
+        if report.no_good_mail.keys().any(|reason| reason.contains("mail_crypt")) {
+            ui.info("hint: Dovecot has the key of what it encrypted: import the account over IMAP");
+        }
+    }
     if ui.json {
         ui.object(&serde_json::json!({
             "message_type": "summary",
@@ -377,6 +385,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             "bytes": report.bytes,
             "scopes_failed": report.scopes_failed,
             "not_understood": report.not_understood,
+            "no_good_mail": report.no_good_mail,
             "remarks": report.remarks,
             "remarks_left_out": report.remarks_left_out,
         }));

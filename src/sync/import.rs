@@ -276,6 +276,13 @@ fn fetch_part(
     let mut asked: HashMap<Box<str>, Entry> = part.iter().map(|entry| (entry.key.clone(), entry.clone())).collect();
     let mut contents: HashMap<Box<str>, Box<str>> =
         part.iter().filter_map(|entry| Some((entry.key.clone(), source.content(&entry.rev)?.into()))).collect();
+    // A size that the name of a message claims is compared with what came of it.
+    let claims: HashMap<Box<str>, u64> = match scope.kind {
+        Kind::Email => {
+            part.iter().filter_map(|entry| Some((entry.key.clone(), source.size(entry)?.claimed?))).collect()
+        }
+        _ => HashMap::new(),
+    };
     let mut failures: Vec<(Entry, Outcome, String)> = Vec::new();
     let mut fatal = None;
     let mut end = End::Complete;
@@ -314,12 +321,7 @@ fn fetch_part(
                 Ok(ready) => {
                     let Some(entry) = asked.remove(&ready.key) else { return true };
                     let size = ready.size;
-                    let remark = match &ready.content {
-                        pipeline::Content::Event { remark, .. } | pipeline::Content::Card { remark, .. } => {
-                            remark.clone()
-                        }
-                        _ => None,
-                    };
+                    let remark = ready.remark(claims.get(&entry.key).copied());
                     let place = Place { scope: row, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
                     let written =
                         store.item(&place, ready).and_then(|fate| store.writer.item_done(size).map(|()| fate));
@@ -337,7 +339,11 @@ fn fetch_part(
                             count(report, scope.kind, fate);
                             report.bytes += size;
                             if let Some(remark) = remark {
-                                report.remark(scope.kind, "stored", remark, format!("{}: {}", scope.key, entry.key));
+                                let position = format!("{}: {}", scope.key, entry.key);
+                                match scope.kind {
+                                    Kind::Email => report.no_good_mail(remark, position),
+                                    kind => report.remark(kind, "stored", remark, position),
+                                }
                             }
                         }
                         Err(error) => {

@@ -54,7 +54,7 @@ impl<'a> Store<'a> {
     pub fn item(&mut self, place: &Place<'_>, ready: Ready) -> Result<Fate> {
         let size = ready.size;
         match ready.content {
-            Content::Email { received, message_match } => {
+            Content::Email { received, message_match, .. } => {
                 let (blob, is_new, _) = self.blob(ready.bytes)?;
                 self.email(place, blob, is_new, size, received, &message_match)
             }
