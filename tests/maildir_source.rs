@@ -294,6 +294,10 @@ fn what_lies_beside_mailboxes_is_named() {
     put("one.eml", mail, "a message outside", NotUnderstood);
     put("one.eml.zst", &zstd::encode_all(&mail[..], 1).unwrap(), "a packed message outside", NotUnderstood);
     put("outlook.pst", b"!BDN\0\0", "a file of Outlook", NotUnderstood);
+    put("2004.emlx", b"42  \nFrom: a@b\nSubject: x\n\n", "a message of Apple Mail", NotUnderstood);
+    put("draft.eml", b"X-Only: this\n\nbody", "a message outside", NotUnderstood);
+    put("broken.MBOX", b"no line of an mbox", "named like mail", NotUnderstood);
+    put("note.msg", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "named like mail", NotUnderstood);
     put("backup.zip", b"PK\x03\x04\0\0", "packed with zip", Skipped);
     put("notes.txt", b"version: 1\nbuy milk\n", "not mail", Skipped);
     put("photo.png", b"\x89PNG\r\n\x1a\n\0\0\0", "not mail", Skipped);
@@ -306,9 +310,9 @@ fn what_lies_beside_mailboxes_is_named() {
     tree.put("subscriptions", "Sent\n");
     tree.put(".Sent/maildirfolder", "");
     tree.put("dovecot-keywords", "0 work\n");
-    for number in 1..=3 {
-        tree.put(&format!("old-mh/{number}"), mail);
-    }
+    tree.put("old-mh/1", mail);
+    tree.put("old-mh/2", mail);
+    tree.put("old-mh/3", "X-Draft: yes\n\nbody");
     tree.put("old-mh/.mh_sequences", "cur: 3\n");
     tree.put(".stversions/Sent/cur/1.a", mail);
     tree.put(".git/HEAD", "ref: refs/heads/main\n");
@@ -327,6 +331,8 @@ fn what_lies_beside_mailboxes_is_named() {
     ] {
         expected.push((position.to_owned(), reason, outcome));
     }
+    // A mailbox may have the name of something else.
+    tree.mailbox(".cache");
     symlink("nowhere/at/all", tree.path().join("lost.eml")).unwrap();
     symlink("user@host.123", tree.path().join("lock")).unwrap();
     expected.push(("lock".to_owned(), "a link that leads nowhere", Skipped));
@@ -339,11 +345,15 @@ fn what_lies_beside_mailboxes_is_named() {
         assert!(found.0.starts_with(reason), "{position}: {}", found.0);
     }
     // What names no directory is no folder; the other link could be one that is not mounted.
-    assert!(tree.keys().contains(&"lost.eml".to_owned()));
+    assert!(tree.keys().contains(&"lost.eml".to_owned()) && tree.keys().contains(&"cache".to_owned()));
     // A filter that leaves a place out leaves out what is in it.
     let only = Filter::new(&["^Sent".to_owned()], &[], &[]).unwrap();
     let mut source = Maildir::open(tree.path(), MaildirOptions { filter: only, ..options() }).unwrap();
     assert!(omitted(&mut source).iter().all(|(_, position, _)| position.starts_with(".Sent/")));
+    // A folder that is named and not there is not passed over, either.
+    let two = Filter::new(&[], &[], &["Sent".to_owned(), "Snet".to_owned()]).unwrap();
+    let mut source = Maildir::open(tree.path(), MaildirOptions { filter: two, ..options() }).unwrap();
+    assert!(omitted(&mut source).contains(&("named with --folder, and not there".into(), "Snet".into(), Skipped)));
 }
 
 /// Messages that are links are read like others; a link that cannot be followed is no message that is gone.

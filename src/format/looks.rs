@@ -102,6 +102,10 @@ impl Looks {
         if begins_with_field(if quoted { rest } else { text }) {
             return Looks::Message;
         }
+        // Apple Mail puts the number of bytes above the message.
+        if !first.is_empty() && first.trim_ascii().iter().all(u8::is_ascii_digit) && begins_with_field(rest) {
+            return Looks::Store("a message of Apple Mail (.emlx)");
+        }
         // What text never has, and files of programs mostly have early.
         let sample = &head[..head.len().min(512)];
         let is_control = |b: &&u8| matches!(b, 0..=6 | 14..=26 | 28..=31);
@@ -159,7 +163,7 @@ mod tests {
 
     #[test]
     fn by_their_first_bytes() {
-        let cases: [(&[u8], Looks); 23] = [
+        let cases: [(&[u8], Looks); 24] = [
             (b"", Looks::Empty),
             (b"Subject: x\n\nbody", Looks::Message),
             (b"X-Anything :x\r\n", Looks::Message),
@@ -179,6 +183,7 @@ mod tests {
             (b"\x04\x22\x4d\x18`", Looks::Wrapped("compressed with LZ4")),
             (b"Dovecot-LZ4\r*\x9b\xc5\0\x01\0\0", Looks::Wrapped("compressed with LZ4")),
             (b"BABYL OPTIONS: -*- rmail -*-\n", Looks::Store("a Babyl file of Emacs")),
+            (b"1234      \nSubject: x\n", Looks::Store("a message of Apple Mail (.emlx)")),
             (b"PK\x03\x04", Looks::Wrapped("packed with zip")),
             (b"\x7fELF\x02\x01\x01\0\0", Looks::Binary),
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Looks::Binary),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 use crate::format::maildir::{FileName, escape, unescape};
-use crate::model::{self, Container, Digest, Entry, Omission, SourceIdent};
+use crate::model::{self, Container, Digest, Entry, Omission, Outcome, SourceIdent};
 
 use super::filter::Filter;
 use super::{Items, Join, Listing, Scope, Size, Source};
@@ -135,7 +135,15 @@ impl Source for Maildir {
 
     fn omissions(&mut self) -> Vec<Omission> {
         let strays = std::mem::take(&mut self.tree.strays).into_iter();
-        strays.filter(|stray| self.options.filter.selects(&stray.key)).map(|stray| stray.omission).collect()
+        let strays = strays.filter(|stray| self.options.filter.selects(&stray.key)).map(|stray| stray.omission);
+        let names: Vec<&str> = self.tree.folders.iter().map(|folder| folder.container.key.as_str()).collect();
+        let missing = self.options.filter.unmatched(&names).into_iter().map(|name| Omission {
+            kind: model::Kind::Mailbox,
+            reason: "named with --folder, and not there".to_owned(),
+            position: escape(name.as_bytes()),
+            outcome: Outcome::Skipped,
+        });
+        strays.chain(missing).collect()
     }
 
     fn why_empty(&self) -> Option<Error> {

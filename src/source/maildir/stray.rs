@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::format::looks::{self, Looks};
@@ -27,6 +28,7 @@ const PACKED_MBOX: &str = "a packed mbox file: unpack it, then import it with \"
 const MESSAGE: &str = "a message outside of cur and new: move it into cur";
 const PACKED_MESSAGE: &str = "a packed message outside of cur and new: move it into cur";
 const MH: &str = "an MH folder: copy its messages into cur of a Maildir";
+const NAMED_LIKE_MAIL: &str = "named like mail, and not understood";
 const HIDDEN_MAIL: &str = "a hidden directory with mail in it: import it by itself, or leave it out with --exclude";
 
 /// Something that lies outside of every mailbox.
@@ -108,7 +110,7 @@ const ENDS: [&[u8]; 10] = [
     b".index.sorted",
 ];
 /// Directories that programs keep beside mail, and that hold none.
-const DIRECTORIES: [&[u8]; 24] = [
+const DIRECTORIES: [&[u8]; 28] = [
     b"courierimapkeywords",
     b"courierimaphieracl",
     b".git",
@@ -133,19 +135,24 @@ const DIRECTORIES: [&[u8]; 24] = [
     b".dropbox.cache",
     b".fseventsd",
     b".Spotlight-V100",
+    b".AppleDouble",
+    b"@eaDir",
+    b"$RECYCLE.BIN",
+    b"System Volume Information",
 ];
 /// Directories in which file systems and programs keep older copies of what lies beside them.
-const COPIES: [&[u8]; 9] = [
+const COPIES: [&[u8]; 8] = [
     b".snapshot",
     b".snapshots",
+    b"#snapshot",
     b".zfs",
     b".stversions",
-    b"@eaDir",
-    b".Trash",
-    b".trash",
+    b"#recycle",
     b".Trashes",
     b".DocumentRevisions-V100",
 ];
+/// Names of files that hold mail, by their ends.
+const MAIL_NAMES: [&[u8]; 9] = [b".mbox", b".mbx", b".eml", b".emlx", b".msg", b".pst", b".ost", b".dbx", b".olm"];
 
 /// True for a file that a mail program or a file manager keeps beside mail.
 pub(super) fn is_by_product(name: &[u8]) -> bool {
@@ -206,7 +213,7 @@ impl Strays<'_> {
             }
             looked_at += 1;
             *self.budget -= 1;
-            let (kind, outcome, reason) = judge(&self.path.join(OsStr::from_bytes(name)));
+            let (kind, outcome, reason) = judge(&self.path.join(OsStr::from_bytes(name)), is_number);
             if is_number && reason == MESSAGE {
                 numbered += 1;
             } else {
@@ -237,23 +244,24 @@ impl Strays<'_> {
     }
 }
 
-/// What a file is that lies outside of every mailbox.
-fn judge(path: &Path) -> (Kind, Outcome, String) {
-    let skipped = |reason: &str| (Kind::FileNode, Outcome::Skipped, reason.to_owned());
+/// What a file is that lies outside of every mailbox. In an MH folder the names are numbers.
+fn judge(path: &Path, is_number: bool) -> (Kind, Outcome, String) {
     let unknown = |reason: &str| (Kind::Email, Outcome::NotUnderstood, reason.to_owned());
-    match fs::metadata(path) {
-        Ok(meta) if !meta.is_file() => return skipped("not a regular file"),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return skipped("a link that leads nowhere"),
-        Err(error) => return unknown(&format!("cannot be read: {error}")),
-    }
+    let lower = path.as_os_str().as_bytes().to_ascii_lowercase();
+    let is_named_like_mail = MAIL_NAMES.iter().any(|end| lower.ends_with(end));
+    let skipped = |reason: &str| match is_named_like_mail {
+        true => unknown(NAMED_LIKE_MAIL),
+        false => (Kind::FileNode, Outcome::Skipped, reason.to_owned()),
+    };
     let head = match head_of(path) {
-        Ok(head) => head,
+        Ok(Some(head)) => head,
+        Ok(None) => return skipped("not a regular file"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return skipped("a link that leads nowhere"),
         Err(error) => return unknown(&format!("cannot be read: {error}")),
     };
     match Looks::of(&head) {
         Looks::Mbox => unknown(MBOX),
-        Looks::Message if Looks::is_surely_message(&head) => unknown(MESSAGE),
+        Looks::Message if is_number || is_named_like_mail || Looks::is_surely_message(&head) => unknown(MESSAGE),
         Looks::Store(what) => unknown(&format!("{what}: convert it to a Maildir or to mbox first")),
         Looks::Wrapped(what) => match unpacked_head(path, &head).map(|inner| (Looks::of(&inner), inner)) {
             Some((Looks::Mbox, _)) => unknown(PACKED_MBOX),
@@ -302,7 +310,7 @@ fn search(path: &Path) -> io::Result<Option<bool>> {
                 queue.push_back(entry.path());
             } else if file_type.is_file() && !is_by_product(&name) && heads < SEARCH_HEADS {
                 heads += 1;
-                if judge(&entry.path()).1 == Outcome::NotUnderstood {
+                if judge(&entry.path(), false).1 == Outcome::NotUnderstood {
                     return Ok(Some(true));
                 }
             }
@@ -311,16 +319,26 @@ fn search(path: &Path) -> io::Result<Option<bool>> {
     Ok(if heads == SEARCH_HEADS { None } else { Some(false) })
 }
 
-/// The first bytes of a regular file.
-fn head_of(path: &Path) -> io::Result<Vec<u8>> {
+/// The first bytes of a regular file; `None` for anything else.
+fn head_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = open(path)? else { return Ok(None) };
     let mut head = Vec::new();
-    fs::File::open(path)?.take(looks::HEAD as u64).read_to_end(&mut head)?;
-    Ok(head)
+    file.take(looks::HEAD as u64).read_to_end(&mut head)?;
+    Ok(Some(head))
+}
+
+/// Opens a regular file, and waits for nothing that only looked like one.
+fn open(path: &Path) -> io::Result<Option<fs::File>> {
+    if !fs::metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let file = fs::File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    Ok(file.metadata()?.is_file().then_some(file))
 }
 
 /// The first bytes of what a packed file holds, if it can be unpacked.
 fn unpacked_head(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
-    let file = fs::File::open(path).ok()?;
+    let file = open(path).ok()??;
     let mut inner = Vec::new();
     // What comes before the damage is enough.
     let _ = Packing::of(head)?.reader(io::BufReader::new(file)).ok()?.take(looks::HEAD as u64).read_to_end(&mut inner);

@@ -294,7 +294,9 @@ impl Walk<'_> {
         for child in inside.directories {
             let dotted = child.name.starts_with(b".");
             let path = dir.join(OsStr::from_bytes(&child.name));
-            let known = stray::known_directory(&child.name).filter(|_| !is_mailbox(&self.root.join(&path)));
+            // What cannot be read may be a mailbox with such a name.
+            let known = stray::known_directory(&child.name)
+                .filter(|_| Inside::read(&self.root.join(&path)).is_ok_and(|inside| !inside.is_mailbox));
             let parts = match dotted {
                 true => split_dotted(&child.name).unwrap_or_else(|| vec![Part::read(&child.name)]),
                 false => vec![Part::read(&child.name)],
