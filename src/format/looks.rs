@@ -9,6 +9,8 @@ pub enum Looks {
     Message,
     /// An mbox file: a line `From …` and a header behind it.
     Mbox,
+    /// A message as Apple Mail keeps it (.emlx): the number of its bytes, the message, a property list.
+    AppleMessage,
     /// A file in which a mail program keeps many messages, in words.
     Store(&'static str),
     /// Something packed or encrypted, in words.
@@ -102,9 +104,8 @@ impl Looks {
         if begins_with_field(if quoted { rest } else { text }) {
             return Looks::Message;
         }
-        // Apple Mail puts the number of bytes above the message.
         if !first.is_empty() && first.trim_ascii().iter().all(u8::is_ascii_digit) && begins_with_field(rest) {
-            return Looks::Store("a message of Apple Mail (.emlx)");
+            return Looks::AppleMessage;
         }
         // What text never has, and files of programs mostly have early.
         let sample = &head[..head.len().min(512)];
@@ -183,7 +184,7 @@ mod tests {
             (b"\x04\x22\x4d\x18`", Looks::Wrapped("compressed with LZ4")),
             (b"Dovecot-LZ4\r*\x9b\xc5\0\x01\0\0", Looks::Wrapped("compressed with LZ4")),
             (b"BABYL OPTIONS: -*- rmail -*-\n", Looks::Store("a Babyl file of Emacs")),
-            (b"1234      \nSubject: x\n", Looks::Store("a message of Apple Mail (.emlx)")),
+            (b"1234      \nSubject: x\n", Looks::AppleMessage),
             (b"PK\x03\x04", Looks::Wrapped("packed with zip")),
             (b"\x7fELF\x02\x01\x01\0\0", Looks::Binary),
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Looks::Binary),

@@ -27,6 +27,7 @@ impl Summary {
             // A `From ` line above the header is what many programs leave there.
             Looks::Message | Looks::Mbox => None,
             Looks::Empty => Some("empty"),
+            Looks::AppleMessage => Some("a message of Apple Mail (.emlx)"),
             Looks::Store(what) | Looks::Wrapped(what) => Some(what),
             Looks::Binary => Some("binary"),
             Looks::Text => Some("no header"),

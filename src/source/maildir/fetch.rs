@@ -15,7 +15,7 @@ use crate::format::maildir::FileName;
 use crate::model::{Body, Digest, Entry, Item, ItemData};
 use crate::source::Failure;
 
-use super::list::{BOXES, each_name, file_of, file_shown, key_and_locator, may_follow, open_boxes};
+use super::list::{BOXES, each_name, file_of, key_and_locator, may_follow, open_boxes};
 use super::unpack;
 
 /// Bytes of a message that are kept in memory; a larger one stays in its file.
@@ -54,27 +54,23 @@ impl<'a> Fetch<'a> {
     fn read(&mut self, entry: Entry) -> Result<Item, Failure> {
         let Entry { key, locator, .. } = entry;
         match self.open(&key, &locator) {
-            Ok((file, locator)) => {
-                let read = self.item(&key, file).map_err(|error| self.describe(&key, &locator, error));
-                match read {
-                    Ok((body, data)) => Ok(Item { key, body, data }),
-                    Err(error) => Err(Failure { key, vanished: false, error }),
-                }
-            }
+            Ok(file) => match self.item(&key, file).map_err(|error| self.describe(error)) {
+                Ok((body, data)) => Ok(Item { key, body, data }),
+                Err(error) => Err(Failure { key, vanished: false, error }),
+            },
             Err(cause) => {
                 let vanished = cause.kind() == io::ErrorKind::NotFound;
-                let error = self.describe(&key, &locator, Trouble::Io(cause));
+                let error = self.describe(Trouble::Io(cause));
                 Err(Failure { key, vanished, error })
             }
         }
     }
 
-    /// Opens the file of a key, and says where it was found.
-    fn open(&mut self, key: &str, locator: &str) -> io::Result<(File, Box<str>)> {
+    /// Opens the file of a key, wherever it is now.
+    fn open(&mut self, key: &str, locator: &str) -> io::Result<File> {
         match self.open_at(key, locator) {
-            Ok(file) => return Ok((file, locator.into())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            opened => return opened,
         }
         // A mail program may have changed its flags, which renames it.
         for search in [false, true] {
@@ -84,9 +80,8 @@ impl<'a> Fetch<'a> {
             let known = self.moved.as_ref().and_then(|moved| moved.locators.get(key)).cloned();
             if let Some(locator) = known {
                 match self.open_at(key, &locator) {
-                    Ok(file) => return Ok((file, locator)),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(error),
+                    opened => return opened,
                 }
             }
         }
@@ -166,12 +161,12 @@ impl<'a> Fetch<'a> {
         Ok((Body::File(file), data))
     }
 
-    fn describe(&self, key: &str, locator: &str, trouble: Trouble) -> Error {
-        let place = format!("{}/{}", self.folder.display(), file_shown(key, locator));
+    /// The error, without the place: the report names that, and counts by the reason.
+    fn describe(&self, trouble: Trouble) -> Error {
         match trouble {
-            Trouble::Io(cause) => Error::io(format!("cannot read {place}"), cause),
-            Trouble::Spool(cause) => Error::io(format!("cannot unpack {place} into {}", self.spool.display()), cause),
-            Trouble::TooLarge(reason) => Error::new(Kind::Storage, format!("{place} is compressed, and {reason}"))
+            Trouble::Io(cause) => Error::io("cannot be read", cause),
+            Trouble::Spool(cause) => Error::io(format!("cannot be unpacked into {}", self.spool.display()), cause),
+            Trouble::TooLarge(reason) => Error::new(Kind::Storage, format!("compressed, and {reason}"))
                 .hint("if this is a real message, unpack the file in its place and run the command again"),
         }
     }

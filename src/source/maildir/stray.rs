@@ -26,8 +26,9 @@ const SEARCH_HEADS: usize = 1_000;
 const MBOX: &str = "an mbox file: import it with \"vandelay import takeout\"";
 const PACKED_MBOX: &str = "a packed mbox file: unpack it, then import it with \"vandelay import takeout\"";
 const MESSAGE: &str = "a message outside of cur and new: move it into cur";
+const APPLE_MESSAGE: &str = "a message of Apple Mail: import it with \"vandelay import takeout\"";
 const PACKED_MESSAGE: &str = "a packed message outside of cur and new: move it into cur";
-const MH: &str = "an MH folder: copy its messages into cur of a Maildir";
+const MH: &str = "an MH folder: import it with \"vandelay import takeout\"";
 const NAMED_LIKE_MAIL: &str = "named like mail, and not understood";
 const HIDDEN_MAIL: &str = "a hidden directory with mail in it: import it by itself, or leave it out with --exclude";
 
@@ -262,6 +263,7 @@ fn judge(path: &Path, is_number: bool) -> (Kind, Outcome, String) {
     match Looks::of(&head) {
         Looks::Mbox => unknown(MBOX),
         Looks::Message if is_number || is_named_like_mail || Looks::is_surely_message(&head) => unknown(MESSAGE),
+        Looks::AppleMessage => unknown(APPLE_MESSAGE),
         Looks::Store(what) => unknown(&format!("{what}: convert it to a Maildir or to mbox first")),
         Looks::Wrapped(what) => match unpacked_head(path, &head).map(|inner| (Looks::of(&inner), inner)) {
             Some((Looks::Mbox, _)) => unknown(PACKED_MBOX),
