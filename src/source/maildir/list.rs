@@ -250,6 +250,8 @@ struct Scan<'a> {
     places: HashMap<u64, usize>,
     hasher: RandomState,
     omissions: Vec<Omission>,
+    /// How many more entries of directories among the messages may be looked at.
+    searches: usize,
 }
 
 impl<'a> Scan<'a> {
@@ -264,6 +266,7 @@ impl<'a> Scan<'a> {
             places: HashMap::new(),
             hasher: RandomState::new(),
             omissions: Vec::new(),
+            searches: stray::SEARCH_BUDGET,
         }
     }
 
@@ -325,7 +328,7 @@ impl<'a> Scan<'a> {
             return self.omit(directory_name, name, reason, outcome);
         }
         let path = self.path.join(directory_name).join(std::ffi::OsStr::from_bytes(name));
-        let (outcome, reason) = match stray::judge_directory(&path) {
+        let (outcome, reason) = match stray::judge_directory(&path, &mut self.searches) {
             (Outcome::NotUnderstood, _) => {
                 (Outcome::NotUnderstood, "a directory among the messages, with mail in it: move it elsewhere")
             }

@@ -20,6 +20,8 @@ const FILES: usize = 1_000;
 pub(super) const BUDGET: usize = 20_000;
 /// Directory entries and first bytes that a search in a hidden directory looks at.
 const SEARCH_ENTRIES: usize = 20_000;
+/// And the entries that all searches in a tree, or in a folder, look at together.
+pub(super) const SEARCH_BUDGET: usize = 100_000;
 const SEARCH_HEADS: usize = 1_000;
 
 /// The reasons that go with what looks like mail: what it is, and what to do.
@@ -275,9 +277,9 @@ fn judge(path: &Path, is_number: bool) -> (Kind, Outcome, String) {
     }
 }
 
-/// What looks like mail in a directory that is no mailbox and is not entered.
-pub(super) fn judge_directory(path: &Path) -> (Outcome, &'static str) {
-    match search(path) {
+/// What a directory is that is no mailbox and is not entered: whether there is mail in it.
+pub(super) fn judge_directory(path: &Path, budget: &mut usize) -> (Outcome, &'static str) {
+    match search(path, budget) {
         Ok(Some(true)) => (Outcome::NotUnderstood, HIDDEN_MAIL),
         Ok(Some(false)) => (Outcome::ByProduct, "without mail"),
         Ok(None) => (Outcome::Skipped, "too large to be searched for mail"),
@@ -286,7 +288,7 @@ pub(super) fn judge_directory(path: &Path) -> (Outcome, &'static str) {
 }
 
 /// Whether there is mail in a directory or below it, without following links. `None` if that is too much to look at.
-fn search(path: &Path) -> io::Result<Option<bool>> {
+fn search(path: &Path, budget: &mut usize) -> io::Result<Option<bool>> {
     let mut queue = VecDeque::from([PathBuf::from(path)]);
     let (mut entries, mut heads) = (0, 0);
     let mut is_root = true;
@@ -299,10 +301,11 @@ fn search(path: &Path) -> io::Result<Option<bool>> {
         is_root = false;
         for entry in listing {
             let entry = entry?;
-            entries += 1;
-            if entries > SEARCH_ENTRIES {
+            if entries == SEARCH_ENTRIES || *budget == 0 {
                 return Ok(None);
             }
+            entries += 1;
+            *budget -= 1;
             let file_type = entry.file_type()?;
             let name = entry.file_name().into_vec();
             if file_type.is_dir() {

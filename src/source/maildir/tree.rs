@@ -73,6 +73,7 @@ pub(super) fn find(root: &Path, options: &MaildirOptions) -> Result<Tree> {
         keys: HashMap::new(),
         strays: Vec::new(),
         budget: stray::BUDGET,
+        searches: stray::SEARCH_BUDGET,
     };
     walk.enter_root()?;
     while let Some(visit) = walk.queue.pop_front().or_else(|| walk.links.pop_front()) {
@@ -151,6 +152,8 @@ struct Walk<'a> {
     strays: Vec<Stray>,
     /// How many more files outside of mailboxes may be looked at.
     budget: usize,
+    /// How many more entries of hidden directories may be looked at.
+    searches: usize,
 }
 
 impl Walk<'_> {
@@ -200,7 +203,7 @@ impl Walk<'_> {
                 Some(key) => key,
                 // A dotted directory without messages is none of ours, but there may be mail in it.
                 None if visit.dotted => {
-                    let (outcome, reason) = stray::judge_directory(&path);
+                    let (outcome, reason) = stray::judge_directory(&path, &mut self.searches);
                     return self.stray_directory(&visit.dir, &key, outcome, reason);
                 }
                 None => key,
