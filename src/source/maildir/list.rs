@@ -20,7 +20,7 @@ use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
 use crate::source::{Listing, Unnamed};
 
 use super::stray;
-use super::tree::Folder;
+use super::tree::{Folder, is_mailbox};
 
 /// The two directories of a mailbox with messages, in the order in which they count.
 pub(super) const BOXES: [&str; 2] = ["cur", "new"];
@@ -320,8 +320,8 @@ impl<'a> Scan<'a> {
                 false => self.omit(directory_name, name, "a name with a leading dot", Outcome::Skipped),
             };
         }
-        // Those of a mailbox are folders of their own.
-        if matches!(name, b"cur" | b"new" | b"tmp") {
+        // A directory with a mailbox in it is a folder, whatever its name, and so are those below it.
+        if is_mailbox(&self.path.join(directory_name)) {
             return;
         }
         if let Some((outcome, reason)) = stray::known_directory(name) {
@@ -340,11 +340,14 @@ impl<'a> Scan<'a> {
     /// Counts what a program that delivers has begun and not ended: it is no message yet.
     fn tell_undelivered(&mut self, path: &Path) {
         let path = path.join("tmp");
+        // Then it is a folder.
+        if is_mailbox(&path) {
+            return;
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Ok(directory) = rustix::fs::open(&path, flags, Mode::empty()) else { return };
-        let told = each_name(&directory, |name, file_type, _| {
+        let told = each_name(&directory, |name, _, _| {
             match name.to_bytes() {
-                b"cur" | b"new" | b"tmp" if file_type == FileType::Directory => {}
                 name if stray::is_by_product(name) => self.omit_file("tmp", name, "left by programs"),
                 name => self.omit("tmp", name, "in tmp: not delivered yet", Outcome::Skipped),
             }

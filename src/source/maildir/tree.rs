@@ -122,6 +122,8 @@ struct Visit {
     parts: Vec<Part>,
     dotted: bool,
     is_link: bool,
+    /// It is the `cur` or `new` of a mailbox, too: the files in it are messages of that one.
+    is_box: bool,
     /// The directory beside it whose folders it holds, if it is no mailbox itself: `NAME` for KMail's `.NAME.directory`
     /// and Thunderbird's `NAME.sbd`.
     beside: Option<Vec<u8>>,
@@ -210,7 +212,9 @@ impl Walk<'_> {
             },
         };
         self.keys.insert(visit.dir.clone(), key.clone());
-        self.tell_strays(&visit.dir, Some(&key), &inside);
+        if !visit.is_box {
+            self.tell_strays(&visit.dir, Some(&key), &inside);
+        }
         self.queue_children(&visit.dir, Some(key), inside);
     }
 
@@ -227,7 +231,7 @@ impl Walk<'_> {
         }
         let parts = vec![Part::read(name)];
         let (dir, base) = (visit.dir.clone(), visit.base.clone());
-        Some(self.key(&Visit { dir, base, parts, dotted: visit.dotted, is_link: false, beside: None }))
+        Some(self.key(&Visit { dir, base, parts, dotted: visit.dotted, is_link: false, is_box: false, beside: None }))
     }
 
     /// Names the files of a directory that lie outside of every mailbox.
@@ -310,7 +314,9 @@ impl Walk<'_> {
                 (_, Layout::Auto) | (false, Layout::Fs) => false,
             };
             let stem = sibling(&child.name).filter(|_| self.layout == Layout::Auto).map(<[u8]>::to_vec);
-            let visit = Visit { dir: path, base: base.clone(), parts, dotted, is_link: child.is_link, beside: stem };
+            let is_box = inside.is_mailbox && matches!(child.name.as_slice(), b"cur" | b"new");
+            let (base, is_link) = (base.clone(), child.is_link);
+            let visit = Visit { dir: path, base, parts, dotted, is_link, is_box, beside: stem };
             match known {
                 Some((outcome, reason)) => {
                     let key = self.key(&visit);
@@ -331,7 +337,7 @@ impl Walk<'_> {
 }
 
 /// Whether a directory holds messages: a `cur` or a `new`.
-fn is_mailbox(path: &Path) -> bool {
+pub(super) fn is_mailbox(path: &Path) -> bool {
     ["cur", "new"].iter().any(|name| path.join(name).is_dir())
 }
 
