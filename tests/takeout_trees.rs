@@ -248,6 +248,7 @@ fn a_run_that_stores_nothing_of_what_it_found_fails() {
     for (files, code) in [
         (vec![("a.mbox", mbox(DATED, &[message("gone", "X-Status: D\n")]))], 5),
         (vec![("a.mbox", "no mail\n".to_owned())], 5),
+        (vec![("a.mbox", "CRYPTED\u{3}\u{7}".to_owned()), ("b.mbox", mbox(DATED, &[message("one", "")]))], 5),
         (vec![("a.mbox", "no mail\n".to_owned()), ("b.mbox", mbox(DATED, &[message("one", "")]))], 0),
         (vec![("a.mbox", String::new()), ("a.msf", "x".to_owned())], 0),
         (vec![("a.mbox", format!("left over\n\n{}", mbox(DATED, &[message("one", "")])))], 5),

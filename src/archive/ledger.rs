@@ -5,7 +5,7 @@ use super::kin;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::Result;
-use crate::model::{Id, Kind, KnownBy, SourceIdent};
+use crate::model::{Digest, Id, Kind, KnownBy, SourceIdent};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// A known item of a scope, as the last run left it.
@@ -42,6 +42,9 @@ pub trait Ledger {
 
     /// The messages that 1.x imported and no source of ours knows yet: each with its key, in the order of the keys' bytes.
     fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>>;
+
+    /// The size and the digest of a message of the current state. `None` if there is no such row.
+    fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>>;
 }
 
 impl Ledger for Writer {
@@ -59,6 +62,10 @@ impl Ledger for Writer {
 
     fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
         of_1x(&self.conn, ident, by).map_err(|error| self.explain(error))
+    }
+
+    fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>> {
+        bytes_of(&self.conn, id).map_err(|error| self.explain(error))
     }
 }
 
@@ -78,6 +85,10 @@ impl Ledger for Reader {
 
     fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
         self.with(|conn| of_1x(conn, ident, by))
+    }
+
+    fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>> {
+        self.with(|conn| bytes_of(conn, id))
     }
 }
 
@@ -99,6 +110,10 @@ impl Ledger for Blank {
 
     fn known_to_1x(&self, _: &SourceIdent, _: &KnownBy) -> Result<Vec<(String, Id)>> {
         Ok(Vec::new())
+    }
+
+    fn bytes_of_email(&self, _: Id) -> Result<Option<(u64, Digest)>> {
+        Ok(None)
     }
 }
 
@@ -124,6 +139,12 @@ fn of_1x(conn: &Connection, ident: &SourceIdent, by: &KnownBy) -> rusqlite::Resu
         .collect::<rusqlite::Result<_>>()?;
     found.sort_unstable();
     Ok(found)
+}
+
+fn bytes_of(conn: &Connection, id: Id) -> rusqlite::Result<Option<(u64, Digest)>> {
+    let mut statement = conn.prepare_cached("SELECT blob_id FROM emails WHERE id = ?1")?;
+    let Some(blob) = statement.query_row([id], |row| row.get(0)).optional()? else { return Ok(None) };
+    Ok(super::blob::find(conn, blob)?.map(|blob| (blob.size, blob.digest)))
 }
 
 fn scopes(conn: &Connection, ident: &SourceIdent) -> rusqlite::Result<Vec<KnownScope>> {

@@ -6,6 +6,7 @@ mod change;
 mod checkpoint;
 mod connect;
 mod current;
+mod headless;
 mod history;
 mod index;
 mod kin;

@@ -14,7 +14,7 @@ use crate::source::managesieve::ManageSieve;
 use crate::source::takeout::{Takeout, TakeoutOptions};
 use crate::source::{self};
 use crate::sync::import::{self, Done, Options};
-use crate::sync::report::Report;
+use crate::sync::report::{Report, reasons, sum};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -183,9 +183,9 @@ struct Common {
     #[arg(long)]
     allow_source_change: bool,
     /// Stop, with nothing changed, before more than this share of the objects of a type (and more than 50) would leave
-    /// the current state, e.g. 20%, which is the default with servers; 100% for no limit
-    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
-    max_delete: Option<f64>,
+    /// the current state; 100% for no limit
+    #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = parse_percent)]
+    max_delete: f64,
 }
 
 /// Flags of 1.x that mean nothing to a source on disk.
@@ -211,13 +211,10 @@ fn parse_percent(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The share of the objects of a type that may leave the current state when nothing else is said: a server may lie.
-const MAX_DELETE: f64 = 0.2;
-
 impl Common {
-    /// What the user decided, and whether it is a dry run. `max_delete` is the default of this kind of source.
-    fn options(&self, max_delete: Option<f64>) -> (Options, bool) {
-        let max_delete = self.max_delete.or(max_delete);
+    /// What the user decided, and whether it is a dry run.
+    fn options(&self) -> (Options, bool) {
+        let max_delete = Some(self.max_delete);
         (Options { allow_source_change: self.allow_source_change, max_delete }, self.dry_run)
     }
 }
@@ -240,7 +237,7 @@ impl Source {
                     layout,
                     spool,
                 };
-                run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(None), ui)
+                run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(), ui)
             }
             Source::Takeout(args) => {
                 let options = TakeoutOptions {
@@ -248,7 +245,7 @@ impl Source {
                     include_deleted: args.include_deleted,
                     spool: spool(&args.archive),
                 };
-                run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(None), ui)
+                run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(), ui)
             }
             Source::Imap(args) => {
                 let options = ImapOptions {
@@ -263,19 +260,19 @@ impl Source {
                     spool: spool(&args.archive),
                 };
                 let account = args.network.account(Service::Imap, &args.auth, ui)?;
-                let common = args.common.options(Some(MAX_DELETE));
+                let common = args.common.options();
                 run(&mut Imap::new(account, options), &args.archive, common, ui)
             }
             Source::Jmap(args) => {
                 let options =
                     JmapOptions { which: args.which.which(), objects: args.objects, threads: args.network.threads() };
                 let settings = args.network.jmap(&args.auth, args.allow_other_origin, spool(&args.archive), ui)?;
-                let common = args.common.options(Some(MAX_DELETE));
+                let common = args.common.options();
                 run(&mut Jmap::open(settings, options)?, &args.archive, common, ui)
             }
             Source::ManageSieve(args) => {
                 let account = args.network.account(Service::Sieve, &args.auth, ui)?;
-                let options = args.common.options(Some(MAX_DELETE));
+                let options = args.common.options();
                 run(&mut ManageSieve::open(account)?, &args.archive, options, ui)
             }
         }
@@ -375,6 +372,14 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
     if report.remarks_left_out > 0 {
         ui.warn(&format!("{} more objects are not named here", report.remarks_left_out));
     }
+    let no_good = sum(&report.no_good_mail);
+    if no_good > 0 {
+        let what = if no_good == 1 { "1 message is" } else { &format!("{no_good} messages are") };
+        ui.warn(&format!("{what} stored as found and no good mail{}", reasons(&report.no_good_mail)));
+        if report.no_good_mail.keys().any(|reason| reason.contains("mail_crypt")) {
+            ui.info("hint: Dovecot has the key of what it encrypted: import the account over IMAP");
+        }
+    }
     if ui.json {
         ui.object(&serde_json::json!({
             "message_type": "summary",
@@ -388,6 +393,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             "bytes": report.bytes,
             "scopes_failed": report.scopes_failed,
             "not_understood": report.not_understood,
+            "no_good_mail": report.no_good_mail,
             "remarks": report.remarks,
             "remarks_left_out": report.remarks_left_out,
         }));

@@ -11,6 +11,7 @@ pub mod jscal;
 pub mod jscard;
 pub mod labels;
 mod lines;
+pub mod looks;
 pub mod mail;
 pub mod maildir;
 pub mod mbox;

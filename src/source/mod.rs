@@ -4,7 +4,7 @@
 //! runtime behind these calls. The children of this room import this file; this file imports none of them.
 
 use crate::error::{Error, Result};
-use crate::model::{Container, Entry, Item, Kind, KnownBy, Omission, SourceIdent};
+use crate::model::{Container, Digest, Entry, Item, Kind, KnownBy, Omission, SourceIdent};
 
 pub mod filter;
 pub mod imap;
@@ -79,6 +79,15 @@ pub struct Failure {
     pub error: Error,
 }
 
+/// How large an item is, before its bytes are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// What the listing sees: the size of a file, which may be compressed.
+    pub listed: u64,
+    /// What the item's name says of its own bytes (`S=` of a Maildir).
+    pub claimed: Option<u64>,
+}
+
 /// When two items of a source are one object with several containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Join {
@@ -112,6 +121,16 @@ pub trait Source: Send {
     /// Every scope that exists, selected or not, and the containers that exist even if nothing lies in them.
     /// A scope that is not named here is gone with all its items.
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)>;
+
+    /// What `scopes` saw that lies in none of them and is not stored. Asked for once, after `scopes`.
+    fn omissions(&mut self) -> Vec<Omission> {
+        Vec::new()
+    }
+
+    /// The error of a run for which `scopes` named none, and nothing is known of them either. `None` if that is none.
+    fn why_empty(&self) -> Option<Error> {
+        None
+    }
 
     /// True if a filter of this run would hide this scope, were it still there: then it is not taken for gone.
     fn hides(&self, kind: Kind, key: &str) -> bool;
@@ -153,6 +172,17 @@ pub trait Source: Send {
     /// Asked for only where known messages are gone whose revision is that of a new one, to tell what moved from what
     /// is new.
     fn message_ids(&mut self, _scope: &Scope, entries: &[Entry]) -> Result<Vec<Option<Vec<u8>>>> {
+        Ok(vec![None; entries.len()])
+    }
+
+    /// How large an item is, as far as that can be told without its bytes.
+    fn size(&self, _entry: &Entry) -> Option<Size> {
+        None
+    }
+
+    /// The digest of the bytes of each of these items, `None` where it cannot be told. Asked for only where known items
+    /// are gone that have the [`Source::size`] of these, to tell what got another name from what is new.
+    fn digests(&mut self, _scope: &Scope, entries: Vec<Entry>) -> Result<Vec<Option<Digest>>> {
         Ok(vec![None; entries.len()])
     }
 

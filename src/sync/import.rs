@@ -4,6 +4,7 @@
 //! archive untouched. A killed run needs no checkpoint: what it stored is known, and the next one fetches the rest.
 
 use super::containers::{self, Ids};
+use super::guard::{find_moved, guard};
 use super::pipeline::{self, Step};
 use super::plan::Touch;
 use super::recognise::Recognition;
@@ -70,7 +71,8 @@ pub(super) fn is_final(error: &Error) -> bool {
 pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, progress: &dyn Progress) -> Result<Done> {
     writer.check_source(source.ident(), options.allow_source_change)?;
     let mut survey = survey(source, &writer, progress)?;
-    survey.guard(options)?;
+    find_moved(&mut survey, source, &writer, progress)?;
+    guard(&survey, source, options)?;
     let run = writer.begin_run(source.ident(), options.allow_source_change)?;
     let ids = containers::store(&mut writer, &survey.wanted_containers(), source.join(), &mut survey.report)?;
     let end = apply(source, &mut writer, &mut survey, &ids, progress)?;
@@ -99,21 +101,27 @@ pub fn dry_run(
     progress: &dyn Progress,
 ) -> Result<Done> {
     let mut survey = survey(source, ledger, progress)?;
-    survey.guard(options)?;
+    find_moved(&mut survey, source, ledger, progress)?;
+    guard(&survey, source, options)?;
     let is_understood = survey.report.failed() == 0 && survey.report.not_understood == 0;
     let state = if is_understood { State::Complete } else { State::Partial };
     let Survey { works, report, vanished, .. } = &mut survey;
     for work in works.iter() {
         let account = report.of(work.scope.kind);
-        account.stored.new += work.plan.fetch.len() as u64 - work.plan.refetched;
-        account.stored.changed += work.plan.touch.len() as u64 + work.plan.refetched;
+        let moved = work.moved.len() as u64;
+        account.stored.new += (work.plan.fetch.len() as u64).saturating_sub(work.plan.refetched + moved);
+        account.stored.changed += work.plan.touch.len() as u64 + work.plan.refetched + moved;
     }
+    let moved: u64 = works.iter().map(|work| work.moved.len() as u64).sum();
     let gone = works
         .iter()
         .map(|work| (work.scope.kind, work.plan.gone.len()))
         .chain(vanished.iter().map(|gone| (gone.kind, gone.items.len())));
     for (kind, count) in gone {
         *report.removed.entry(kind.token()).or_default() += count as u64;
+    }
+    if let Some(removed) = report.removed.get_mut(Kind::Email.token()) {
+        *removed = removed.saturating_sub(moved);
     }
     Ok(Done { report: survey.report, snapshot: None, state, lost: None })
 }
@@ -271,6 +279,13 @@ fn fetch_part(
     let mut asked: HashMap<Box<str>, Entry> = part.iter().map(|entry| (entry.key.clone(), entry.clone())).collect();
     let mut contents: HashMap<Box<str>, Box<str>> =
         part.iter().filter_map(|entry| Some((entry.key.clone(), source.content(&entry.rev)?.into()))).collect();
+    // A size that the name of a message claims is compared with what came of it.
+    let claims: HashMap<Box<str>, u64> = match scope.kind {
+        Kind::Email => {
+            part.iter().filter_map(|entry| Some((entry.key.clone(), source.size(entry)?.claimed?))).collect()
+        }
+        _ => HashMap::new(),
+    };
     let mut failures: Vec<(Entry, Outcome, String)> = Vec::new();
     let mut fatal = None;
     let mut end = End::Complete;
@@ -309,12 +324,7 @@ fn fetch_part(
                 Ok(ready) => {
                     let Some(entry) = asked.remove(&ready.key) else { return true };
                     let size = ready.size;
-                    let remark = match &ready.content {
-                        pipeline::Content::Event { remark, .. } | pipeline::Content::Card { remark, .. } => {
-                            remark.clone()
-                        }
-                        _ => None,
-                    };
+                    let remark = ready.remark(claims.get(&entry.key).copied());
                     let place = Place { scope: row, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
                     let written =
                         store.item(&place, ready).and_then(|fate| store.writer.item_done(size).map(|()| fate));
@@ -332,7 +342,11 @@ fn fetch_part(
                             count(report, scope.kind, fate);
                             report.bytes += size;
                             if let Some(remark) = remark {
-                                report.remark(scope.kind, "stored", remark, format!("{}: {}", scope.key, entry.key));
+                                let position = format!("{}: {}", scope.key, entry.key);
+                                match scope.kind {
+                                    Kind::Email => report.no_good_mail(remark, position),
+                                    kind => report.remark(kind, "stored", remark, position),
+                                }
                             }
                         }
                         Err(error) => {

@@ -4,6 +4,7 @@
 
 pub mod containers;
 pub mod export;
+mod guard;
 pub mod import;
 mod jmap;
 mod kin;

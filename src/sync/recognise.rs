@@ -1,8 +1,9 @@
 //! Messages that need no fetch: what is new in one place and stands in the archive already, from another.
 //!
-//! Two ways lead to that. A source may name the bytes ([`Source::content`]: EMAILID, X-GM-MSGID): then one download is
+//! Three ways lead to that. A source may name the bytes ([`Source::content`]: EMAILID, X-GM-MSGID): then one download is
 //! enough for all mailboxes that a message lies in. Or a message that is gone turns up with the same revision elsewhere,
-//! after a mailbox was renamed or its UIDs were given anew: then the Message-ID has to agree as well.
+//! after a mailbox was renamed or its UIDs were given anew: then the Message-ID has to agree as well. Or the bytes were
+//! compared already ([`super::guard::find_moved`]).
 
 use super::import::{Progress, SAME_ELSEWHERE, count};
 use super::report::Report;
@@ -45,6 +46,11 @@ impl Recognition {
         let mut unknown = Vec::new();
         let mut suspects = Vec::new();
         for entry in entries {
+            if let Some(row) = work.moved.get(&entry.key)
+                && take_moved(scope, &entry, *row, store, report, progress)?
+            {
+                continue;
+            }
             let row = source.content(&entry.rev).and_then(|content| self.contents.get(content));
             if let Some(row) = row
                 && let Some(fate) = take(scope, &entry, row, store, progress)?
@@ -98,6 +104,25 @@ impl Recognition {
         }
         Ok(None)
     }
+}
+
+/// Stores one message that is the row `row` in another place. False if that row is still somewhere else.
+fn take_moved(
+    scope: i64,
+    entry: &Entry,
+    row: Id,
+    store: &mut Store<'_>,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<bool> {
+    let place = Place { scope, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
+    if !store.moved_email(&place, row)? {
+        return Ok(false);
+    }
+    store.writer.change_done()?;
+    count(report, Kind::Email, super::store::Fate::Changed);
+    progress.item(0);
+    Ok(true)
 }
 
 /// Stores one message that is the row `row`, or has its bytes. `None` if that row has none any more.

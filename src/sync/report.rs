@@ -78,6 +78,9 @@ pub struct Report {
     pub bytes: u64,
     /// What looks like mail, or like another object, and is not understood: counted as skipped, too.
     pub not_understood: u64,
+    /// Messages that are stored as they are and are no good mail, by the reason: compressed, encrypted, cut, without a
+    /// header. Counted as stored, too.
+    pub no_good_mail: BTreeMap<String, u64>,
     /// What was found and has nothing in it to import, by token of the type: counted as skipped, too.
     pub by_products: BTreeMap<&'static str, u64>,
 }
@@ -138,6 +141,12 @@ impl Report {
         }
     }
 
+    /// Says of a message that is stored as it is why it is no good mail.
+    pub fn no_good_mail(&mut self, reason: String, position: String) {
+        *self.no_good_mail.entry(reason.clone()).or_default() += 1;
+        self.remark(Kind::Email, "stored as it is", reason, position);
+    }
+
     /// True if everything found is stored, or was left out on purpose, and something is stored where something was found.
     pub fn is_complete(&self) -> bool {
         self.failed() == 0 && self.not_understood == 0 && self.stored_nothing_of() == 0
@@ -172,6 +181,7 @@ impl Report {
             "scopes_failed": self.scopes_failed.len(),
             "hidden": self.hidden,
             "not_understood": self.not_understood,
+            "no_good_mail": self.no_good_mail,
         });
         brief.to_string()
     }
@@ -208,11 +218,11 @@ impl fmt::Display for Report {
     }
 }
 
-pub(super) fn sum(reasons: &BTreeMap<String, u64>) -> u64 {
+pub fn sum(reasons: &BTreeMap<String, u64>) -> u64 {
     reasons.values().sum()
 }
 
-pub(super) fn reasons(reasons: &BTreeMap<String, u64>) -> String {
+pub fn reasons(reasons: &BTreeMap<String, u64>) -> String {
     if reasons.is_empty() {
         return String::new();
     }

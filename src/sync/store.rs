@@ -54,7 +54,7 @@ impl<'a> Store<'a> {
     pub fn item(&mut self, place: &Place<'_>, ready: Ready) -> Result<Fate> {
         let size = ready.size;
         match ready.content {
-            Content::Email { received, message_match } => {
+            Content::Email { received, message_match, .. } => {
                 let (blob, is_new, _) = self.blob(ready.bytes)?;
                 self.email(place, blob, is_new, size, received, &message_match)
             }
@@ -265,6 +265,16 @@ impl<'a> Store<'a> {
         self.link(place, &keywords, &parents, id)?;
         self.settle(Kind::Email, id)?;
         Ok(Some(if self.join == Join::SameBytes { Fate::Duplicate } else { Fate::New }))
+    }
+
+    /// Stores a message that is the row `id` in a new place. False if something else was known at this place, or if not all
+    /// places of that row are gone.
+    pub fn moved_email(&mut self, place: &Place<'_>, id: Id) -> Result<bool> {
+        if self.writer.known(place.scope, place.key)?.is_some() {
+            return Ok(false);
+        }
+        let (keywords, parents) = self.attrs(Kind::Mailbox, place.attrs);
+        self.revive(place, &keywords, &parents, id)
     }
 
     /// Moves a row all of whose places are gone to a new one. False if it is not such a row.

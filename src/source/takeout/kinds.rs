@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::format::fields::fields;
-use crate::format::mbox::{is_field, separator_date};
+use crate::format::looks::{self, Looks};
+use crate::format::mbox::separator_date;
 use crate::model::{Kind, Outcome};
 
 /// How much of a file is looked at.
-pub(super) const HEAD: usize = 8 << 10;
+pub(super) const HEAD: usize = looks::HEAD;
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +100,8 @@ impl Neighbours {
 
 /// The ending of what Proton Mail's export tool writes beside each message.
 const PROTON: &[u8] = b".metadata.json";
+/// What to do with a packed or encrypted file.
+const UNPACK: &str = "unpack it, then import it";
 const OTHER: &str = "no mail, calendar or contacts";
 
 /// By-products by their whole names, in lower case.
@@ -144,16 +146,10 @@ const STORES: [(&str, &[&str]); 5] = [
     ("mail of The Bat! or Pegasus Mail: export it as .mbox or .eml files first", &["tbb", "tbn", "pmm", "cnm"]),
 ];
 
-/// Programs that pack, by the first bytes of what they write, and the endings of its files.
-const PACKERS: [(&str, &[u8], &[&str]); 8] = [
-    ("gzip", b"\x1f\x8b", &["gz", "tgz"]),
-    ("bzip2", b"BZh", &["bz2", "tbz", "tbz2"]),
-    ("xz", b"\xfd7zXZ\0", &["xz", "txz", "lzma"]),
-    ("zstd", b"\x28\xb5\x2f\xfd", &["zst", "tzst"]),
-    ("LZ4", b"\x04\x22\x4d\x18", &["lz4"]),
-    ("ZIP", b"PK\x03\x04", &["zip"]),
-    ("7z", b"7z\xbc\xaf\x27\x1c", &["7z"]),
-    ("RAR", b"Rar!\x1a\x07", &["rar"]),
+/// The endings of packed files, for those whose first bytes do not tell.
+const PACKED: [&str; 19] = [
+    "gz", "tgz", "bz2", "tbz", "tbz2", "xz", "txz", "lzma", "zst", "tzst", "lz4", "lz", "z", "zip", "7z", "rar", "tar",
+    "cpio", "mbz",
 ];
 
 /// What becomes of a file by its name alone. `None` if its first bytes have to tell.
@@ -196,17 +192,30 @@ pub(super) fn by_content(name: &[u8], head: &[u8]) -> Fate {
     if let Some((reason, _)) = STORES.iter().find(|(_, endings)| endings.contains(&ending)) {
         return aside(reason, Outcome::NotUnderstood);
     }
-    let packer = PACKERS.iter().find(|(_, magic, endings)| head.starts_with(magic) || endings.contains(&ending));
-    let is_tar = ending == "tar" || head.get(257..262) == Some(b"ustar");
-    match packer.map(|(packer, ..)| *packer).or(is_tar.then_some("tar")) {
-        Some(packer) if is_packed_mail(&lower) => {
-            Fate::Aside(format!("packed with {packer}: unpack it, then import it").into(), Outcome::NotUnderstood)
+    let is_tar = head.get(257..262) == Some(b"ustar");
+    let packed = match Looks::of(head) {
+        Looks::Store(what) => {
+            let reason = format!("{what}: export or convert its mail to .mbox or .eml files first");
+            return Fate::Aside(reason.into(), Outcome::NotUnderstood);
         }
-        Some(packer) => {
-            let reason = format!("packed with {packer}: if mail is in it, unpack it, then import it");
-            Fate::Aside(reason.into(), Outcome::Skipped)
+        Looks::Wrapped(what) => Some(what),
+        _ => (is_tar || PACKED.contains(&ending)).then_some("packed"),
+    };
+    match packed {
+        Some(what) if is_packed_mail(&lower) || what.contains("mail_crypt") => {
+            Fate::Aside(format!("{what}: {UNPACK}").into(), Outcome::NotUnderstood)
         }
+        Some(what) => Fate::Aside(format!("{what}: if mail is in it, {UNPACK}").into(), Outcome::Skipped),
         None => aside(OTHER, Outcome::ByProduct),
+    }
+}
+
+/// Why a file that promises to be an mbox and has no message in it is none, if it is packed or encrypted.
+pub(super) fn wrapped(head: &[u8]) -> Option<String> {
+    match Looks::of(head) {
+        Looks::Wrapped(what) => Some(format!("{what}: {UNPACK}")),
+        Looks::Store(what) => Some(format!("{what}: export or convert its mail to .mbox or .eml files first")),
+        _ => None,
     }
 }
 
@@ -226,32 +235,18 @@ pub(super) fn format_of(head: &[u8]) -> Option<Format> {
     if begins("BEGIN:VCARD") {
         return Some(Format::Cards);
     }
-    if let Some(separator) = text.strip_prefix(b"From ") {
-        let end = memchr::memchr(b'\n', separator)?;
-        let (separator, next) = separator.split_at(end + 1);
-        let is_mbox = is_field(next) || separator_date(separator.trim_ascii()).is_some();
-        return is_mbox.then_some(Format::Mbox);
-    }
-    is_message(text).then_some(Format::Message)
-}
-
-/// Whether a header begins here that only mail has: several of its fields, and nothing between that is none.
-fn is_message(text: &[u8]) -> bool {
-    const FROM: [&str; 5] = ["From", "Received", "Return-Path", "Message-ID", "Delivered-To"];
-    const MORE: [&str; 5] = ["To", "Subject", "Date", "MIME-Version", "Reply-To"];
-    let (mut from, mut more) = (0, 0);
-    // The last line may be cut.
-    let end = memchr::memrchr(b'\n', text).map_or(0, |end| end + 1);
-    for field in fields(&text[..end]) {
-        match field.raw {
-            b"\n" | b"\r\n" => break,
-            raw if !is_field(raw) => return false,
-            _ => {}
+    match Looks::of(head) {
+        Looks::Mbox => Some(Format::Mbox),
+        Looks::AppleMessage => Some(Format::AppleMessage),
+        Looks::Message if Looks::is_surely_message(head) => Some(Format::Message),
+        Looks::Text => {
+            // A message without a header: then the separator has to have a date.
+            let separator = text.strip_prefix(b"From ")?;
+            let end = memchr::memchr(b'\n', separator)?;
+            separator_date(separator[..end].trim_ascii()).map(|_| Format::Mbox)
         }
-        from += u32::from(FROM.iter().any(|name| field.is(name)));
-        more += u32::from(MORE.iter().any(|name| field.is(name)));
+        _ => None,
     }
-    from > 0 && from + more > 1
 }
 
 #[cfg(test)]
@@ -292,7 +287,7 @@ mod tests {
             ("photo.JPG", b"x", ByProduct),
             ("notes", b"From here on\nall is well: yes\n", ByProduct),
             ("config", b"From: x\n", ByProduct),
-            ("letter", b"From: me\nTo: you\nHello, all is well\n\n", ByProduct),
+            ("letter", b"To: you\nHello, all is well\n\n", ByProduct),
             ("empty", b"", ByProduct),
             ("0001-fix.patch", &mbox, ByProduct),
             ("Tasks.json", b"{}", Skipped),
@@ -302,6 +297,10 @@ mod tests {
             ("All mail.mbox.gz", b"x", NotUnderstood),
             ("All mail.mbox.bz2", b"BZh9", NotUnderstood),
             ("archive.pst", b"!BDN", NotUnderstood),
+            ("old.lz", b"LZIP", Skipped),
+            ("RMAIL", b"BABYL OPTIONS: -*- rmail -*-\n", NotUnderstood),
+            ("inbox", b"\x01\x01\x01\x01\nFrom: a\n", NotUnderstood),
+            ("u.1", b"CRYPTED\x03\x07", NotUnderstood),
             ("m.msg", b"\xd0\xcf\x11\xe0", NotUnderstood),
             ("9.partial.emlx", b"", NotUnderstood),
             ("b.metadata.json", b"{}", NotUnderstood),

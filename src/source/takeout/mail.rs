@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::Listed;
 use super::gather::{Gatherer, Locator, MailOptions};
+use super::kinds;
 use super::spool::Spool;
 use super::walk::{ExportFile, Stamp};
 use crate::error::Result;
@@ -31,7 +32,7 @@ pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, c
     let mut settled = handle.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
     if !has_messages && !leading.is_empty() {
         plain = Some("not an mbox");
-        omissions.push(super::plain::kept(file, "not an mbox"));
+        omissions.push(no_mbox(file, &handle)?);
     } else if !leading.is_empty() {
         settled = false;
         omissions.push(Omission {
@@ -46,6 +47,17 @@ pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, c
     Ok(Listed {
         listing: Listing { containers, entries, omissions, unchanged: false, unnamed: Unnamed::Kept, cursor },
         plain,
+    })
+}
+
+/// The line of the report on a file without a message. One that is packed or encrypted may well have some.
+fn no_mbox(file: &ExportFile, handle: &File) -> Result<Omission> {
+    let mut head = Vec::new();
+    mbox::copy(handle, 0..kinds::HEAD as u64, &mut Vec::new(), &mut head).map_err(|error| file.failed(error))?;
+    let kept = super::plain::kept(file, "not an mbox");
+    Ok(match kinds::wrapped(&head) {
+        Some(reason) => Omission { reason, outcome: Outcome::NotUnderstood, ..kept },
+        None => kept,
     })
 }
 
