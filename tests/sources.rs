@@ -438,6 +438,18 @@ fn every_promise(name: &'static str, bed: &mut dyn Bed) {
     run.import("the other part alone", &account(&[("B", &[1, 2])]), &[]);
     run.import("all of it in the end", &whole(), &[]);
     if let Some(flags) = run.bed.filter() {
+        if flags[0] == "--exclude" {
+            let said = |flags: &[&str]| {
+                let output = run.bed.command().args(flags).arg(&archive).output().unwrap();
+                assert_eq!(output.status.code(), Some(1), "{name}: {flags:?} takes nothing");
+                String::from_utf8(output.stderr).unwrap()
+            };
+            // Whatever flag takes nothing: one error, which names what there is.
+            for flags in [["--folder", "Nowhere"], ["--include", "^Nowhere$"], ["--exclude", "."]] {
+                let said = said(&flags);
+                assert!(said.contains("error: ") && said.contains("hint: there are: "), "{name}: {said}");
+            }
+        }
         run.import("through a filter", &whole(), flags);
         run.import("what a filter hides is gone", &account(&[("A", &[2])]), flags);
         run.import("all of it without the filter", &whole(), &[]);

@@ -365,7 +365,8 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
         // What was left out on purpose is counted below; its positions are for those who ask, and for --json.
         match remark.outcome {
             "failed" | "not understood" => ui.warn(&text),
-            "by-product" => ui.detail(&text),
+            // A later export of an account is duplicates for the most part.
+            "by-product" | "duplicate" => ui.detail(&text),
             _ => ui.info(&text),
         }
     }

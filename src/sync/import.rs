@@ -14,7 +14,7 @@ use super::survey::{Survey, Work, survey};
 use crate::archive::{Ledger, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Entry, Kind, Omission, Outcome};
-use crate::source::{Scope, Source};
+use crate::source::{Join, Scope, Source};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How many items are asked for at once.
@@ -69,7 +69,7 @@ pub(super) fn is_final(error: &Error) -> bool {
 
 /// Imports a source into an archive.
 pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, progress: &dyn Progress) -> Result<Done> {
-    writer.check_source(source.ident(), options.allow_source_change)?;
+    writer.check_source(source.ident(), options.allow_source_change).map_err(|error| explain(error, source))?;
     let mut survey = survey(source, &writer, progress)?;
     find_moved(&mut survey, source, &writer, progress)?;
     guard(&survey, source, options)?;
@@ -91,6 +91,14 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
     };
     writer.finish(state, &report.summary_json())?;
     Ok(Done { report, snapshot: Some(run), state, lost })
+}
+
+/// Says what an import from another place means for a source whose objects are known wherever they lie.
+fn explain(error: Error, source: &dyn Source) -> Error {
+    if error.kind != Fault::SourceChanged || source.join() != Join::SameBytes {
+        return error;
+    }
+    error.hint("for another account use another archive; for another export of the same account add --allow-source-change: what is the same in both is stored once")
 }
 
 /// What an import would do, without writing anything.

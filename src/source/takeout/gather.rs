@@ -45,6 +45,7 @@ pub(super) struct Locator {
 }
 
 impl Locator {
+    /// Reads what [`Locator::text`] wrote.
     pub(super) fn parse(text: &str) -> Option<Locator> {
         let mut fields = text.splitn(5, ',');
         let offset = fields.next()?.parse().ok()?;
@@ -57,12 +58,14 @@ impl Locator {
         Some(Locator { offset, len, unquote, received, file: fields.next()?.to_owned() })
     }
 
+    /// The text that stands in an entry.
     pub(super) fn text(&self) -> Box<str> {
         let quoting = if self.unquote { "rd" } else { "" };
         let received = self.received.map(|date| date.to_string()).unwrap_or_default();
         format!("{},{},{quoting},{received},{}", self.offset, self.len, self.file).into()
     }
 
+    /// The bytes that the message is.
     pub(super) fn stretch(&self) -> Stretch {
         Stretch { range: self.offset..self.offset.saturating_add(self.len), unquote: self.unquote, is_message: true }
     }
@@ -80,6 +83,7 @@ pub(super) struct Gatherer {
 }
 
 impl Gatherer {
+    /// A gatherer of none yet.
     pub(super) fn new(options: MailOptions) -> Gatherer {
         Gatherer { options, known: HashMap::new(), entries: Vec::new(), places: HashMap::new(), omissions: Vec::new() }
     }
@@ -137,6 +141,7 @@ impl Gatherer {
         self.entries.push(Entry { rev: super::rev_of(&key).into(), key: key.into(), locator: locator.text(), attrs });
     }
 
+    /// Notes a message that is left out.
     pub(super) fn omit(&mut self, reason: &str, position: String, outcome: Outcome) {
         self.omissions.push(Omission { kind: Kind::Email, reason: reason.to_owned(), position, outcome });
     }

@@ -44,6 +44,7 @@ impl Format {
         }
     }
 
+    /// The media type of a file that is kept as it is.
     pub(super) fn media_type(self) -> &'static str {
         match self {
             Format::Mbox => "application/mbox",
@@ -82,12 +83,14 @@ pub(super) struct Neighbours {
 }
 
 impl Neighbours {
+    /// A folder with these names in it.
     pub(super) fn new(names: impl Iterator<Item = Vec<u8>>) -> Neighbours {
         let names: HashSet<Vec<u8>> = names.collect();
         let is_proton = names.iter().any(|name| name.to_ascii_lowercase().ends_with(PROTON));
         Neighbours { names, is_proton }
     }
 
+    /// Whether the folder has this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.names.contains(name.as_bytes())
     }

@@ -95,6 +95,7 @@ pub(super) struct MessageFolder {
 }
 
 impl MessageFolder {
+    /// The file of this name.
     pub(super) fn file(&self, name: &str) -> Result<&MessageFile> {
         let place = self.files.binary_search_by(|file| file.name.as_str().cmp(name));
         place.ok().and_then(|place| self.files.get(place)).ok_or_else(|| super::messages::no_file(self, name))
@@ -122,10 +123,12 @@ impl Export {
         walk.finish()
     }
 
+    /// True if there is nothing to import.
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.folders.is_empty()
     }
 
+    /// The file with this key.
     pub(super) fn file(&self, key: &str) -> Result<&ExportFile> {
         self.files
             .iter()
