@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use crate::format::fields::fields;
 use crate::format::looks::{self, Looks};
+use crate::format::mail;
 use crate::format::mbox::separator_date;
 use crate::model::{Kind, Outcome};
 
@@ -187,8 +189,11 @@ pub(super) fn by_name(name: &[u8], size: u64, neighbours: &Neighbours) -> Option
 
 /// What becomes of a file by its first bytes, where its name does not tell.
 pub(super) fn by_content(name: &[u8], head: &[u8]) -> Fate {
-    if let Some(format) = format_of(head) {
-        return Fate::Import(format);
+    match format_of(head) {
+        // Many a text begins with words and colons.
+        Some(Format::Message | Format::AppleMessage) if name.contains(&b'.') && !was_sent(head) => {}
+        Some(format) => return Fate::Import(format),
+        None => {}
     }
     let lower = String::from_utf8_lossy(name).to_lowercase();
     let ending = lower.rsplit_once('.').map_or("", |(_, ending)| ending);
@@ -240,7 +245,10 @@ pub(super) fn format_of(head: &[u8]) -> Option<Format> {
     }
     match Looks::of(head) {
         Looks::Mbox => Some(Format::Mbox),
-        Looks::AppleMessage => Some(Format::AppleMessage),
+        Looks::AppleMessage => {
+            let message = &text[memchr::memchr(b'\n', text)? + 1..];
+            Looks::is_surely_message(message).then_some(Format::AppleMessage)
+        }
         Looks::Message if Looks::is_surely_message(head) => Some(Format::Message),
         Looks::Text => {
             // A message without a header: then the separator has to have a date.
@@ -250,6 +258,12 @@ pub(super) fn format_of(head: &[u8]) -> Option<Format> {
         }
         _ => None,
     }
+}
+
+/// Whether there is a field that only programs that send mail write.
+fn was_sent(head: &[u8]) -> bool {
+    const FIELDS: [&str; 5] = ["Received", "Return-Path", "Message-ID", "Delivered-To", "MIME-Version"];
+    fields(mail::header_of(head)).any(|field| FIELDS.iter().any(|name| field.is(name)))
 }
 
 #[cfg(test)]
@@ -291,6 +305,8 @@ mod tests {
             ("notes", b"From here on\nall is well: yes\n", ByProduct),
             ("config", b"From: x\n", ByProduct),
             ("letter", b"To: you\nHello, all is well\n\n", ByProduct),
+            ("alerts.yaml", b"from: ops@example.org\nto: me@example.org\nsubject: x\n", ByProduct),
+            ("numbers.txt", b"12\nfrom: here\nall: of it\n", ByProduct),
             ("empty", b"", ByProduct),
             ("0001-fix.patch", &mbox, ByProduct),
             ("Tasks.json", b"{}", Skipped),
