@@ -12,8 +12,9 @@ const MAX_KEYWORD: usize = 255;
 const MAX_KEYWORDS: usize = 1000;
 
 /// Fields that mail programs change while the message stays the same, in lower case.
-const CHANGING: [&str; 9] = [
+const CHANGING: [&str; 10] = [
     "status",
+    "x-evolution",
     "x-gmail-labels",
     "x-imapbase",
     "x-keywords",
@@ -40,8 +41,8 @@ pub struct Status {
     pub is_internal: bool,
 }
 
-/// Reads `Status` and `X-Status` (mutt, Dovecot, c-client), `X-Keywords` (Dovecot, c-client), and `X-Mozilla-Status`,
-/// `X-Mozilla-Status2` and `X-Mozilla-Keys` (Thunderbird) of a header block.
+/// Reads `Status` and `X-Status` (mutt, Dovecot, c-client), `X-Keywords` (Dovecot, c-client), `X-Mozilla-Status`,
+/// `X-Mozilla-Status2` and `X-Mozilla-Keys` (Thunderbird), and `X-Evolution` of a header block.
 pub fn status(head: &[u8]) -> Status {
     let mut status = Status::default();
     let (mut has_base, mut is_from_system) = (false, false);
@@ -55,6 +56,10 @@ pub fn status(head: &[u8]) -> Status {
             status.mozilla(hexadecimal(field.value));
         } else if field.is("X-Mozilla-Status2") {
             status.mozilla2(hexadecimal(field.value));
+        } else if field.is("X-Evolution") {
+            // `UID-FLAGS`, both in hexadecimal.
+            let flags = field.value.split(|byte| *byte == b'-').nth(1).unwrap_or_default();
+            status.evolution(hexadecimal(&flags[..flags.len().min(4)]));
         } else if field.is("X-Mozilla-Keys") || field.is("X-Keywords") {
             status.words(field.value);
         } else if field.is("X-IMAP") || field.is("X-IMAPbase") {
@@ -111,6 +116,16 @@ impl Status {
         if label > 0 {
             self.add(&format!("$label{label}"));
         }
+    }
+
+    /// The bits of CamelMessageFlags.
+    fn evolution(&mut self, bits: u32) {
+        for (bit, keyword) in [(1, "$answered"), (1 << 2, "$draft"), (1 << 3, "$flagged"), (1 << 4, "$seen")] {
+            if bits & bit != 0 {
+                self.add(keyword);
+            }
+        }
+        self.is_deleted |= bits & (1 << 1) != 0;
     }
 
     fn words(&mut self, value: &[u8]) {
@@ -175,6 +190,9 @@ mod tests {
             ("X-Mozilla-Keys: $label1 boat                    \n", &["$label1", "boat"], false),
             ("X-Keywords: Work, NonJunk work\r\n later (no) \"no\" \u{e9}\r\n", &["NonJunk", "Work", "later"], false),
             ("X-Keywords: $Deleted\n", &[], true),
+            ("X-Evolution: 0000002b-0019\r\n", &["$answered", "$flagged", "$seen"], false),
+            ("X-Evolution: 0000002b-0012\n", &["$seen"], true),
+            ("X-Evolution: \nX-Evolution: 1-\n", &[], false),
             ("X-Mozilla-Status: zz\nX-Mozilla-Keys:\nX-Status:\nStatus\n", &[], false),
             ("Subject: Status: R\n X-Status: A\n", &[], false),
         ] {
@@ -201,7 +219,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn anything(bytes in any::<Vec<u8>>(), line in "(X-Mozilla-(Status2?|Keys)|X-?Status|X-Keywords|Received):.{0,40}\n") {
+        fn anything(bytes in any::<Vec<u8>>(), line in "(X-Mozilla-(Status2?|Keys)|X-?Status|X-Evolution|X-Keywords|Received):.{0,40}\n") {
             for head in [&bytes[..], line.as_bytes()] {
                 status(head);
                 received(head);

@@ -202,9 +202,8 @@ impl Walk {
             && (neighbours.has("new") || neighbours.has("tmp"))
             && MAILDIR.iter().all(|part| !neighbours.has(part) || folder.join(part).is_dir());
         if is_maildir {
-            let holds_any =
-                |part: &&&str| fs::read_dir(folder.join(part)).is_ok_and(|mut entries| entries.next().is_some());
-            let outcome = match MAILDIR.iter().take(2).any(|part| holds_any(&part)) {
+            let holds_any = |part| fs::read_dir(folder.join(part)).is_ok_and(|mut entries| entries.next().is_some());
+            let outcome = match holds_any("cur") || holds_any("new") {
                 true => Outcome::NotUnderstood,
                 false => Outcome::ByProduct,
             };
@@ -301,7 +300,7 @@ impl Walk {
     }
 }
 
-/// The directories of a Maildir; messages are in the first two.
+/// The directories of a Maildir.
 const MAILDIR: [&str; 3] = ["cur", "new", "tmp"];
 /// What the key of a folder of messages ends in.
 const MESSAGES: &str = "*.eml";
