@@ -310,3 +310,28 @@ fn mail_that_is_no_maildir_makes_the_run_partial() {
     assert!(place.refused(&[], 5).contains("leads nowhere"));
     assert_eq!(place.rows("INBOX").len(), 1);
 }
+
+/// Links that lead out of the Maildir are read, and that is told, once.
+#[test]
+fn links_that_lead_out_are_told() {
+    let place = Place::new();
+    let (cur, store) = (place.mail().join("cur"), place.dir.path().join("store"));
+    fs::create_dir(&store).unwrap();
+    for number in 1..=3 {
+        fs::write(store.join(number.to_string()), message(number)).unwrap();
+        std::os::unix::fs::symlink(format!("../../store/{number}"), cur.join(format!("{number}.a:2,S"))).unwrap();
+    }
+    fs::create_dir(place.mail().join("annex")).unwrap();
+    fs::write(place.mail().join("annex/.key"), message(4)).unwrap();
+    std::os::unix::fs::symlink("../annex/.key", cur.join("4.a:2,S")).unwrap();
+    let arguments = place.arguments(&["--quiet", "--exclude", "^annex"]);
+    let said = |arguments: &[String]| {
+        let output = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let warning = "warning: 3 messages are links that lead out of the Maildir; what they lead to is stored\n";
+    assert_eq!(said(&arguments), warning);
+    assert_eq!(place.rows("INBOX").len(), 4);
+    assert_eq!(said(&arguments), "", "nothing is new");
+}

@@ -304,7 +304,7 @@ fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Opt
         remove_empty(archive);
     }
     let mut done = done?;
-    tell(&done, archive, dry_run, ui);
+    tell(&done, &source.notices(), archive, dry_run, ui);
     if let Some(error) = done.lost.take() {
         return Err(error.hint("what was imported so far is kept; run the same command again to go on"));
     }
@@ -358,8 +358,9 @@ fn objects(count: u64) -> String {
     if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
 }
 
-fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
+fn tell(done: &Done, notices: &[String], archive: &Path, dry_run: bool, ui: &Ui) {
     let report = &done.report;
+    notices.iter().for_each(|notice| ui.warn(notice));
     for remark in &report.remarks {
         let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, remark.position);
         // What was left out on purpose is counted below; its positions are for those who ask, and for --json.
@@ -395,6 +396,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             "scopes_failed": report.scopes_failed,
             "not_understood": report.not_understood,
             "no_good_mail": report.no_good_mail,
+            "notices": notices,
             "remarks": report.remarks,
             "remarks_left_out": report.remarks_left_out,
         }));

@@ -7,6 +7,7 @@
 //! `unpack` those that are compressed.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Kind, Result};
 use crate::format::maildir::{FileName, escape, unescape};
@@ -54,6 +55,8 @@ pub struct Maildir {
     options: MaildirOptions,
     ident: SourceIdent,
     tree: tree::Tree,
+    /// How many messages were read that are links to files outside of the Maildir.
+    outside: AtomicU64,
 }
 
 impl Maildir {
@@ -77,7 +80,7 @@ impl Maildir {
             account_name: root.file_name().map(|name| name.to_string_lossy().into_owned()),
             username: String::new(),
         };
-        Ok(Maildir { root, options, ident, tree: tree::Tree::default() })
+        Ok(Maildir { root, options, ident, tree: tree::Tree::default(), outside: AtomicU64::new(0) })
     }
 
     fn folder(&self, scope: &Scope) -> Result<&tree::Folder> {
@@ -178,7 +181,7 @@ impl Source for Maildir {
 
     fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
         let folder = self.folder(scope)?;
-        Ok(Box::new(fetch::Fetch::start(self.root.join(&folder.dir), &self.options.spool, entries)?))
+        Ok(Box::new(fetch::Fetch::start(self, folder, entries)?))
     }
 
     fn size(&self, entry: &Entry) -> Option<Size> {
@@ -189,7 +192,21 @@ impl Source for Maildir {
 
     fn digests(&mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Vec<Option<Digest>>> {
         let folder = self.folder(scope)?;
-        Ok(fetch::digests(fetch::Fetch::start(self.root.join(&folder.dir), &self.options.spool, entries)?))
+        let before = self.outside.load(Ordering::Relaxed);
+        let digests = fetch::digests(fetch::Fetch::start(self, folder, entries)?);
+        // What was only compared was not stored.
+        self.outside.store(before, Ordering::Relaxed);
+        Ok(digests)
+    }
+
+    fn notices(&self) -> Vec<String> {
+        match self.outside.load(Ordering::Relaxed) {
+            0 => Vec::new(),
+            1 => vec!["1 message is a link that leads out of the Maildir; what it leads to is stored".to_owned()],
+            count => {
+                vec![format!("{count} messages are links that lead out of the Maildir; what they lead to is stored")]
+            }
+        }
     }
 
     fn position(&self, scope: &Scope, entry: &Entry) -> String {

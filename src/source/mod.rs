@@ -186,6 +186,11 @@ pub trait Source: Send {
         Ok(vec![None; entries.len()])
     }
 
+    /// What the user should know of how this run read the account, each in a sentence.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Where an item lies, for messages to the user (`cur/1700000000.M1.host:2,S`).
     fn position(&self, scope: &Scope, entry: &Entry) -> String {
         format!("{}: {}", scope.key, entry.key)

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -16,7 +17,8 @@ use crate::model::{Body, Digest, Entry, Item, ItemData};
 use crate::source::Failure;
 
 use super::list::{BOXES, each_name, file_of, key_and_locator, may_follow, open_boxes};
-use super::unpack;
+use super::tree::Folder;
+use super::{Maildir, unpack};
 
 /// Bytes of a message that are kept in memory; a larger one stays in its file.
 pub(super) const IN_MEMORY: u64 = 16 << 20;
@@ -32,6 +34,9 @@ pub(super) struct Fetch<'a> {
     boxes: [Option<OwnedFd>; 2],
     entries: std::vec::IntoIter<Entry>,
     moved: Option<Moved>,
+    /// How many of the messages were links to files outside of the Maildir, at `root`.
+    outside: &'a AtomicU64,
+    root: &'a Path,
 }
 
 /// Where the files of keys are that were not found where the listing said.
@@ -45,10 +50,12 @@ impl<'a> Fetch<'a> {
     ///
     /// # Errors
     /// If `cur` or `new` cannot be opened. That they do not exist is none: then all messages have vanished.
-    pub fn start(folder: PathBuf, spool: &'a Path, entries: Vec<Entry>) -> Result<Fetch<'a>> {
+    pub fn start(maildir: &'a Maildir, folder: &Folder, entries: Vec<Entry>) -> Result<Fetch<'a>> {
+        let Maildir { root, options, outside, .. } = maildir;
+        let (folder, spool) = (root.join(&folder.dir), options.spool.as_path());
         let boxes = open_boxes(&folder)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-        Ok(Fetch { folder, spool, now, boxes, entries: entries.into_iter(), moved: None })
+        Ok(Fetch { folder, spool, now, boxes, entries: entries.into_iter(), moved: None, outside, root })
     }
 
     fn read(&mut self, entry: Entry) -> Result<Item, Failure> {
@@ -96,9 +103,38 @@ impl<'a> Fetch<'a> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat(directory.as_fd(), name.as_slice(), flags, Mode::empty()) {
             Ok(file) => Ok(file.into()),
-            Err(Errno::LOOP) => open_link(directory, &name),
+            Err(Errno::LOOP) => self.open_link(directory, &name),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Opens the file that a link leads to. Opening what is no file could do harm, so its path is held first.
+    fn open_link(&self, directory: &OwnedFd, name: &[u8]) -> io::Result<File> {
+        let link = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let held = match rustix::fs::openat(directory, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(held) => held,
+            Err(Errno::NOENT) => return Err(io::Error::other("a link that leads nowhere")),
+            Err(Errno::LOOP) => return Err(io::Error::other("a link that leads in a circle")),
+            Err(error) => return Err(error.into()),
+        };
+        let target = rustix::fs::fstat(&held)?;
+        if !rustix::fs::FileType::from_raw_mode(target.st_mode).is_file() {
+            return Err(io::Error::other("a link to something that is no file"));
+        }
+        if !may_follow(&link, &target) {
+            return Err(io::Error::other(
+                "a link to a file of another owner, which root does not read for the owner of the link",
+            ));
+        }
+        let held = format!("/proc/self/fd/{}", held.as_raw_fd());
+        let file = File::open(&held)?;
+        let is_inside = |place: &Path| {
+            place.starts_with(self.root) || self.folder.canonicalize().is_ok_and(|folder| place.starts_with(folder))
+        };
+        if !std::fs::read_link(held).is_ok_and(|place| is_inside(&place)) {
+            self.outside.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(file)
     }
 
     /// Looks where the files of this key and of those still to come are now. False if that was done just before.
@@ -170,27 +206,6 @@ impl<'a> Fetch<'a> {
                 .hint("if this is a real message, unpack the file in its place and run the command again"),
         }
     }
-}
-
-/// Opens the file that a link leads to. Opening what is no file could do harm, so its path is held first.
-fn open_link(directory: &OwnedFd, name: &[u8]) -> io::Result<File> {
-    let link = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let held = match rustix::fs::openat(directory, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(held) => held,
-        Err(Errno::NOENT) => return Err(io::Error::other("a link that leads nowhere")),
-        Err(Errno::LOOP) => return Err(io::Error::other("a link that leads in a circle")),
-        Err(error) => return Err(error.into()),
-    };
-    let target = rustix::fs::fstat(&held)?;
-    if !rustix::fs::FileType::from_raw_mode(target.st_mode).is_file() {
-        return Err(io::Error::other("a link to something that is no file"));
-    }
-    if !may_follow(&link, &target) {
-        return Err(io::Error::other(
-            "a link to a file of another owner, which root does not read for the owner of the link",
-        ));
-    }
-    File::open(format!("/proc/self/fd/{}", held.as_raw_fd()))
 }
 
 impl Iterator for Fetch<'_> {
