@@ -20,7 +20,7 @@ pub enum Kind {
     Account,
     /// The archive holds another source of this kind (`--allow-source-change`).
     SourceChanged,
-    /// The run finished, but some object failed. Running again resumes.
+    /// The run finished, but some object failed or is not understood, or nothing was stored. Running again resumes.
     Partial,
     /// The user said no at a prompt.
     Declined,

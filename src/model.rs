@@ -93,6 +93,13 @@ impl Digest {
         Digest(*blake3::hash(bytes).as_bytes())
     }
 
+    /// The digest of what a file holds from where it stands.
+    pub fn of_file(file: File) -> std::io::Result<Digest> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(file)?;
+        Ok(Digest(*hasher.finalize().as_bytes()))
+    }
+
     /// 64 lower-case hexadecimal digits.
     pub fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
@@ -344,6 +351,12 @@ pub enum Outcome {
     Duplicate,
     /// Left out on purpose (a flag, a filter).
     Skipped,
+    /// What programs leave beside mail (an index, a table of contents), or a file of another kind: there is nothing in
+    /// it to import. Counts as skipped.
+    ByProduct,
+    /// It looks like mail, or like another object, and is not understood. Counts as skipped, and the snapshot is not
+    /// complete.
+    NotUnderstood,
     /// Should have been stored, and could not be.
     Failed,
 }

@@ -838,7 +838,10 @@ fn corpora_go_to_a_strict_server() {
         Value::Object(reasons) => reasons.values().filter_map(Value::as_u64).sum(),
         other => other.as_u64().unwrap_or(0),
     };
-    assert_eq!((counts("email", "failed"), counts("contactcard", "failed")), (0, 0), "{said}");
+    // Files .eml without any header are all that is refused of the mail.
+    let headless = said.matches("email failed (invalidEmail: it has no header)").count() as u64;
+    assert!(headless <= 5, "{said}");
+    assert_eq!((counts("email", "failed"), counts("contactcard", "failed")), (headless, 0), "{said}");
     // Events of one uid in several files are all that is refused.
     let failed = counts("calendarevent", "failed");
     assert!(failed <= 20 && counts("calendarevent", "created") > 600, "{}", summary["types"]["calendarevent"]);

@@ -1,7 +1,8 @@
 //! Any bytes are an mbox: messages lie in it, in order, without overlap.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use vandelay::format::mbox;
+use std::io::Write;
+use vandelay::format::{emlx, mbox};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut scanner = mbox::Scanner::new(bytes);
@@ -10,5 +11,12 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(message.offset >= end && message.offset + message.len <= bytes.len() as u64);
         end = message.offset + message.len;
     }
-    let _ = mbox::separator_date(bytes);
+    let _ = (mbox::separator_date(bytes), mbox::status(bytes), mbox::received(bytes));
+    let _ = (emlx::span(bytes), emlx::properties(bytes));
+    let digest = |pieces: usize| {
+        let mut identity = mbox::Identity::default();
+        bytes.chunks(pieces).for_each(|piece| drop(identity.write(piece)));
+        identity.finish()
+    };
+    assert_eq!(digest(7), digest(4096));
 });

@@ -1,10 +1,11 @@
 //! What an archive knows of a source: its scopes, and which item is which row. Readable without a lock.
 
 use super::connect::explain;
+use super::kin;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::Result;
-use crate::model::{Id, Kind, KnownBy, SourceIdent};
+use crate::model::{Digest, Id, Kind, KnownBy, SourceIdent};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// A known item of a scope, as the last run left it.
@@ -33,16 +34,26 @@ pub trait Ledger {
     /// All scopes of a source.
     fn known_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>>;
 
+    /// All scopes of other sources of the same type, but for those of containers.
+    fn kin_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>>;
+
     /// Everything known of a scope, in the order of the keys' bytes.
     fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()>;
 
     /// The messages that 1.x imported and no source of ours knows yet: each with its key, in the order of the keys' bytes.
     fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>>;
+
+    /// The size and the digest of a message of the current state. `None` if there is no such row.
+    fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>>;
 }
 
 impl Ledger for Writer {
     fn known_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>> {
         scopes(&self.conn, ident).map_err(|error| self.explain(error))
+    }
+
+    fn kin_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>> {
+        kin::scopes(&self.conn, ident).map_err(|error| self.explain(error))
     }
 
     fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()> {
@@ -52,11 +63,19 @@ impl Ledger for Writer {
     fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
         of_1x(&self.conn, ident, by).map_err(|error| self.explain(error))
     }
+
+    fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>> {
+        bytes_of(&self.conn, id).map_err(|error| self.explain(error))
+    }
 }
 
 impl Ledger for Reader {
     fn known_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>> {
         if self.has_history() { self.with(|conn| scopes(conn, ident)) } else { Ok(Vec::new()) }
+    }
+
+    fn kin_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>> {
+        if self.has_history() { self.with(|conn| kin::scopes(conn, ident)) } else { Ok(Vec::new()) }
     }
 
     fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()> {
@@ -66,6 +85,10 @@ impl Ledger for Reader {
 
     fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
         self.with(|conn| of_1x(conn, ident, by))
+    }
+
+    fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>> {
+        self.with(|conn| bytes_of(conn, id))
     }
 }
 
@@ -77,12 +100,20 @@ impl Ledger for Blank {
         Ok(Vec::new())
     }
 
+    fn kin_scopes(&self, _: &SourceIdent) -> Result<Vec<KnownScope>> {
+        Ok(Vec::new())
+    }
+
     fn each_known(&self, _: i64, _: &mut dyn FnMut(Known<'_>)) -> Result<()> {
         Ok(())
     }
 
     fn known_to_1x(&self, _: &SourceIdent, _: &KnownBy) -> Result<Vec<(String, Id)>> {
         Ok(Vec::new())
+    }
+
+    fn bytes_of_email(&self, _: Id) -> Result<Option<(u64, Digest)>> {
+        Ok(None)
     }
 }
 
@@ -108,6 +139,12 @@ fn of_1x(conn: &Connection, ident: &SourceIdent, by: &KnownBy) -> rusqlite::Resu
         .collect::<rusqlite::Result<_>>()?;
     found.sort_unstable();
     Ok(found)
+}
+
+fn bytes_of(conn: &Connection, id: Id) -> rusqlite::Result<Option<(u64, Digest)>> {
+    let mut statement = conn.prepare_cached("SELECT blob_id FROM emails WHERE id = ?1")?;
+    let Some(blob) = statement.query_row([id], |row| row.get(0)).optional()? else { return Ok(None) };
+    Ok(super::blob::find(conn, blob)?.map(|blob| (blob.size, blob.digest)))
 }
 
 fn scopes(conn: &Connection, ident: &SourceIdent) -> rusqlite::Result<Vec<KnownScope>> {

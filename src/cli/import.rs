@@ -14,6 +14,7 @@ use crate::source::managesieve::ManageSieve;
 use crate::source::takeout::{Takeout, TakeoutOptions};
 use crate::source::{self};
 use crate::sync::import::{self, Done, Options};
+use crate::sync::report::{Report, reasons, sum};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub enum Source {
     /// A Maildir on disk: Maildir++ or one with nested folders
     Maildir(MaildirArgs),
-    /// A Google Takeout folder, or any tree of .mbox, .ics and .vcf files
+    /// A Google Takeout folder, or any tree of mail, .ics and .vcf files: mbox, .eml, Thunderbird, Apple Mail, MH
     Takeout(TakeoutArgs),
     /// The mail on a server (IMAP)
     Imap(ImapArgs),
@@ -63,13 +64,16 @@ enum LayoutArg {
 
 #[derive(Args)]
 pub struct TakeoutArgs {
-    /// The folder (or a single file)
+    /// The folder, or a single file of any name
     path: PathBuf,
     /// The archive; made if it is missing
     archive: PathBuf,
     /// Do not give labels like Sent or Trash a role
     #[arg(long)]
     noautomap: bool,
+    /// Import messages marked as deleted too, with the keyword $deleted
+    #[arg(long)]
+    include_deleted: bool,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -179,9 +183,9 @@ struct Common {
     #[arg(long)]
     allow_source_change: bool,
     /// Stop, with nothing changed, before more than this share of the objects of a type (and more than 50) would leave
-    /// the current state, e.g. 20%, which is the default with servers; 100% for no limit
-    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
-    max_delete: Option<f64>,
+    /// the current state; 100% for no limit
+    #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = parse_percent)]
+    max_delete: f64,
 }
 
 /// Flags of 1.x that mean nothing to a source on disk.
@@ -207,13 +211,10 @@ fn parse_percent(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The share of the objects of a type that may leave the current state when nothing else is said: a server may lie.
-const MAX_DELETE: f64 = 0.2;
-
 impl Common {
-    /// What the user decided, and whether it is a dry run. `max_delete` is the default of this kind of source.
-    fn options(&self, max_delete: Option<f64>) -> (Options, bool) {
-        let max_delete = self.max_delete.or(max_delete);
+    /// What the user decided, and whether it is a dry run.
+    fn options(&self) -> (Options, bool) {
+        let max_delete = Some(self.max_delete);
         (Options { allow_source_change: self.allow_source_change, max_delete }, self.dry_run)
     }
 }
@@ -236,11 +237,15 @@ impl Source {
                     layout,
                     spool,
                 };
-                run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(None), ui)
+                run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(), ui)
             }
             Source::Takeout(args) => {
-                let options = TakeoutOptions { noautomap: args.noautomap, spool: spool(&args.archive) };
-                run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(None), ui)
+                let options = TakeoutOptions {
+                    noautomap: args.noautomap,
+                    include_deleted: args.include_deleted,
+                    spool: spool(&args.archive),
+                };
+                run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(), ui)
             }
             Source::Imap(args) => {
                 let options = ImapOptions {
@@ -255,19 +260,19 @@ impl Source {
                     spool: spool(&args.archive),
                 };
                 let account = args.network.account(Service::Imap, &args.auth, ui)?;
-                let common = args.common.options(Some(MAX_DELETE));
+                let common = args.common.options();
                 run(&mut Imap::new(account, options), &args.archive, common, ui)
             }
             Source::Jmap(args) => {
                 let options =
                     JmapOptions { which: args.which.which(), objects: args.objects, threads: args.network.threads() };
                 let settings = args.network.jmap(&args.auth, args.allow_other_origin, spool(&args.archive), ui)?;
-                let common = args.common.options(Some(MAX_DELETE));
+                let common = args.common.options();
                 run(&mut Jmap::open(settings, options)?, &args.archive, common, ui)
             }
             Source::ManageSieve(args) => {
                 let account = args.network.account(Service::Sieve, &args.auth, ui)?;
-                let options = args.common.options(Some(MAX_DELETE));
+                let options = args.common.options();
                 run(&mut ManageSieve::open(account)?, &args.archive, options, ui)
             }
         }
@@ -302,13 +307,38 @@ fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Opt
     match done.state {
         State::Interrupted => Err(Error::new(Fault::Interrupted, "interrupted; what was imported so far is kept")
             .hint("run the same command again to go on")),
-        State::Partial => Err(Error::new(
-            Fault::Partial,
-            format!("{} could not be imported; everything else is", objects(done.report.failed())),
-        )
-        .hint("each one is named above; run the same command again to retry them")),
+        State::Partial => Err(partial(&done.report, dry_run)),
         State::Complete => Ok(()),
     }
+}
+
+/// What is missing after a run that reached its end.
+fn partial(report: &Report, dry_run: bool) -> Error {
+    let (failed, strange, nothing_of) = (report.failed(), report.not_understood, report.stored_nothing_of());
+    let failures = match dry_run {
+        true => format!("{} cannot be read", objects(failed)),
+        false => format!("{} could not be imported", objects(failed)),
+    };
+    let (what, hint) = match (failed, strange) {
+        (0, 0) => (
+            format!("nothing is stored of what was found: {}", objects(nothing_of)),
+            "each one is named above with the reason; messages marked as deleted are taken with --include-deleted",
+        ),
+        (0, _) => (
+            format!("{} not understood and left out", objects(strange)),
+            "each one is named above, with what it is and what to do",
+        ),
+        (_, 0) if dry_run => (failures, "each one is named above"),
+        (_, 0) => (
+            format!("{failures}; everything else is"),
+            "each one is named above; run the same command again to retry them",
+        ),
+        _ => (
+            format!("{failures}, and {} not understood and left out", objects(strange)),
+            "each one is named above; run the same command again to retry those that failed",
+        ),
+    };
+    Error::new(Fault::Partial, what).hint(hint)
 }
 
 fn objects(count: u64) -> String {
@@ -317,17 +347,27 @@ fn objects(count: u64) -> String {
 
 fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
     let report = &done.report;
+    report.notices.iter().for_each(|notice| ui.warn(notice));
     for remark in &report.remarks {
         let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, remark.position);
         // What was left out on purpose is counted below; its positions are for those who ask, and for --json.
         match remark.outcome {
-            "failed" => ui.warn(&text),
+            "failed" | "not understood" => ui.warn(&text),
+            // A later export of an account is duplicates for the most part.
+            "by-product" | "duplicate" => ui.detail(&text),
             _ => ui.info(&text),
         }
     }
-    report.notes.iter().for_each(|note| ui.warn(note));
     if report.remarks_left_out > 0 {
         ui.warn(&format!("{} more objects are not named here", report.remarks_left_out));
+    }
+    let no_good = sum(&report.no_good_mail);
+    if no_good > 0 {
+        let what = if no_good == 1 { "1 message is" } else { &format!("{no_good} messages are") };
+        ui.warn(&format!("{what} stored as found and no good mail{}", reasons(&report.no_good_mail)));
+        if report.no_good_mail.keys().any(|reason| reason.contains("mail_crypt")) {
+            ui.info("hint: Dovecot has the key of what it encrypted: import the account over IMAP");
+        }
     }
     if ui.json {
         ui.object(&serde_json::json!({
@@ -338,10 +378,13 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             "state": done.state.name(),
             "types": report.types,
             "removed": report.removed,
+            "kept": report.kept,
             "bytes": report.bytes,
             "scopes_failed": report.scopes_failed,
+            "not_understood": report.not_understood,
+            "no_good_mail": report.no_good_mail,
+            "notices": report.notices,
             "remarks": report.remarks,
-            "notes": report.notes,
             "remarks_left_out": report.remarks_left_out,
         }));
     } else if !ui.quiet {

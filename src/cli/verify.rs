@@ -6,7 +6,7 @@ use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Id, Kind};
 use crate::tree::{Options, Tree};
 use clap::Args;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +72,7 @@ impl Verify {
                 _ => ui.line(&line),
             }
         }
-        self.tell(ui, &verdict);
+        self.tell(ui, &verdict, &reader.headless_emails()?);
         let count = verdict.findings.len() as u64 + verdict.more;
         if count == 0 {
             return Ok(());
@@ -81,11 +81,12 @@ impl Verify {
             .hint("keep the file; take what is damaged from another copy, or import again into a new archive"))
     }
 
-    fn tell(&self, ui: &Ui, verdict: &Verdict) {
+    fn tell(&self, ui: &Ui, verdict: &Verdict, headless: &BTreeMap<&'static str, u64>) {
         if ui.json {
             ui.object(&serde_json::json!({
                 "message_type": "summary", "findings": verdict.findings.len() as u64 + verdict.more, "remarks": verdict.remarks.len(), "objects": verdict.objects, "snapshots": verdict.snapshots,
                 "blobs": verdict.blobs, "blobs_hashed": verdict.blobs_hashed, "bytes_hashed": verdict.bytes_hashed, "full": verdict.is_full,
+                "headless": headless,
             }));
             return;
         }
@@ -99,6 +100,13 @@ impl Verify {
             bytes(verdict.bytes_hashed),
             if verdict.findings.is_empty() { "no damage found" } else { "DAMAGED" }
         ));
+        let count: u64 = headless.values().sum();
+        if count > 0 {
+            let messages = if count == 1 { "1 message has" } else { &format!("{} messages have", thousands(count)) };
+            let what: Vec<String> =
+                headless.iter().map(|(why, count)| format!("{why} {}", thousands(*count))).collect();
+            ui.info(&format!("{messages} no header ({}): stored as found, and no damage", what.join(", ")));
+        }
     }
 }
 

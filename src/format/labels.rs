@@ -39,26 +39,7 @@ enum Meaning {
 /// The values of all X-Gmail-Labels fields of a header block, each with its folding and without its name. Messages with
 /// the same labels have the same bytes here.
 pub fn fields(head: &[u8]) -> Vec<&[u8]> {
-    const NAME: &[u8] = b"x-gmail-labels";
-    let mut fields = Vec::new();
-    let mut at = 0;
-    while at < head.len() {
-        let start = at;
-        loop {
-            at = memchr::memchr(b'\n', &head[at..]).map_or(head.len(), |end| at + end + 1);
-            if !matches!(head.get(at), Some(b' ' | b'\t')) {
-                break;
-            }
-        }
-        let field = &head[start..at];
-        let (Some(name), Some(rest)) = (field.get(..NAME.len()), field.get(NAME.len()..)) else { continue };
-        if name.eq_ignore_ascii_case(NAME)
-            && let Some(value) = rest.trim_ascii_start().strip_prefix(b":")
-        {
-            fields.push(value);
-        }
-    }
-    fields
+    super::fields::fields(head).filter(|field| field.is("X-Gmail-Labels")).map(|field| field.value).collect()
 }
 
 /// What the labels in these values ([`fields`]) mean. With `automap` Gmail's own labels become mailboxes with their

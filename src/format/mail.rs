@@ -2,6 +2,8 @@
 
 use mail_parser::{HeaderName, HeaderValue, MessageParser};
 
+use super::looks::Looks;
+
 /// How much of a message is looked at for its header, in bytes. What lies beyond has no part in the key.
 pub const HEAD_MAX: usize = 1 << 20;
 
@@ -12,6 +14,31 @@ pub struct Summary {
     pub message_match: String,
     /// The Date header in seconds since 1970, if there is one that makes sense.
     pub date: Option<i64>,
+}
+
+impl Summary {
+    /// Why what begins with `head`, whose summary this is, is no message: it has no header. `None` for a message, and for
+    /// whatever has any of the fields that the key is made of.
+    pub fn headless(&self, head: &[u8]) -> Option<&'static str> {
+        if self.message_match != nothing() {
+            return None;
+        }
+        match Looks::of(head) {
+            // A `From ` line above the header is what many programs leave there.
+            Looks::Message | Looks::Mbox => None,
+            Looks::Empty => Some("empty"),
+            Looks::AppleMessage => Some("a message of Apple Mail (.emlx)"),
+            Looks::Store(what) | Looks::Wrapped(what) => Some(what),
+            Looks::Binary => Some("binary"),
+            Looks::Text => Some("no header"),
+        }
+    }
+}
+
+/// The key of what has none of the fields that a key is made of.
+pub fn nothing() -> &'static str {
+    static NOTHING: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| summary(b"").message_match);
+    &NOTHING
 }
 
 /// Reads the header of a message. `head` are its first bytes, at most [`HEAD_MAX`] of which count.
@@ -63,7 +90,7 @@ pub fn summary(head: &[u8]) -> Summary {
 }
 
 /// The header with its empty line, so that no body is ever parsed.
-fn header_of(head: &[u8]) -> &[u8] {
+pub fn header_of(head: &[u8]) -> &[u8] {
     let lf = memchr::memmem::find(head, b"\n\n").map(|at| at + 2);
     let crlf = memchr::memmem::find(&head[..lf.unwrap_or(head.len())], b"\n\r\n").map(|at| at + 3);
     &head[..crlf.or(lf).unwrap_or(head.len())]
@@ -107,6 +134,31 @@ mod tests {
                 (0, nothing.as_str()),
                 "{bytes:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_has_no_header_is_no_message() {
+        let headless = |bytes: &[u8]| summary(bytes).headless(bytes);
+        for (bytes, why) in [
+            (&b""[..], "empty"),
+            (b"no header here\n\nSubject: x\n", "no header"),
+            (b"\r\n\r\nbody", "no header"),
+            (&[0; 40], "binary"),
+            (b"CRYPTED\x03\x07\x02", "encrypted by Dovecot's mail_crypt"),
+            (b"\x1f\x8b\x08\0\0", "compressed with gzip"),
+        ] {
+            assert_eq!(headless(bytes), Some(why), "{}", bytes.escape_ascii());
+        }
+        for message in [
+            &b"Subject: x\n\n"[..],
+            b"X-Only: this\n\nbody",
+            b"X-Long:\n",
+            b"garbage\nSubject: behind it\n\nbody",
+            b"From me@here Mon Jan  5 10:00:00 2015\nX-Only: this\n\nbody",
+            b"\nSubject: behind a blank line\n\n",
+        ] {
+            assert_eq!(headless(message), None, "{}", message.escape_ascii());
         }
     }
 }

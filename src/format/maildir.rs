@@ -3,7 +3,7 @@
 //! Names are bytes. Where one becomes text, [`escape`] keeps what is no text, and [`unescape`] gives the bytes back.
 //!
 //! The grammar of a message name is `unique[,S=size][,W=size][:2,FLAGS]` (<https://cr.yp.to/proto/maildir.html>, with
-//! Dovecot's size fields). File systems that know no `:` have `;` or `!` in its place.
+//! Dovecot's size fields). Where a file system or a program knows no `:` in a name, something else stands for it.
 
 use super::mutf7;
 
@@ -12,6 +12,24 @@ const AHEAD: i64 = 86_400;
 
 /// The earliest date of arrival, 3 March 1973: no Maildir is older.
 const FLOOR: i64 = 100_000_000;
+
+/// What stands for the colon where a name cannot have one, and hardly ever elsewhere: mail programs for Windows, and an
+/// escaped colon; then the characters of Apple's and Samba's `mapchars`, of NTFS-3G, Cygwin and WSL, of rclone, and others
+/// that look like a colon.
+const STAND_INS: &[&[u8]] = &[
+    b";",
+    b"!",
+    b"%3A",
+    b"%3a",
+    "\u{f022}".as_bytes(),
+    "\u{f03a}".as_bytes(),
+    "\u{ff1a}".as_bytes(),
+    "\u{a789}".as_bytes(),
+    "\u{2236}".as_bytes(),
+];
+
+/// What programs that copy to FAT and SMB put in the place of the colon, and what is common in names, too.
+const COMMON: &[&[u8]] = &[b"_", b"-"];
 
 /// The name of a message file, split. `unique` and `info` together are the whole name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,23 +43,32 @@ pub struct FileName<'a> {
 impl<'a> FileName<'a> {
     /// Splits `name`. Every name is valid; one without a flag part has an empty `info`.
     ///
-    /// `:2,` (or the experimental `:1,`) separates wherever it stands last. `;2,` and `!2,` do so only before nothing
-    /// but letters and commas, because both characters may stand in a name otherwise.
+    /// `:2,` (or the experimental `:1,`) separates wherever it stands last. What stands for the colon in copies
+    /// ([`STAND_INS`], [`COMMON`]) does so only before flags, because it may stand in a name otherwise.
     pub fn parse(name: &'a [u8]) -> FileName<'a> {
-        let at = |pattern: &[u8; 3]| memchr::memmem::rfind(name, pattern);
-        let strict = |pattern: &[u8; 3]| {
-            at(pattern).filter(|&at| name[at + 3..].iter().all(|b| b.is_ascii_alphabetic() || *b == b','))
-        };
-        let split = at(b":2,").or_else(|| strict(b";2,")).or_else(|| strict(b"!2,")).or_else(|| at(b":1,"));
+        let last = |pattern: &[u8]| memchr::memmem::rfind(name, pattern);
+        let split = last(b":2,").or_else(|| FileName::split_at_stand_in(name)).or_else(|| last(b":1,"));
         let (unique, info) = name.split_at(split.unwrap_or(name.len()));
         FileName { unique, info }
     }
 
+    /// Where something that stands for the colon separates the flags.
+    fn split_at_stand_in(name: &[u8]) -> Option<usize> {
+        let at = memchr::memmem::rfind(name, b"2,")?;
+        let (head, flags) = (&name[..at], &name[at + 2..]);
+        let separated = |by: &[&[u8]]| by.iter().find(|by| head.ends_with(by)).map(|by| at - by.len());
+        let are_letters = flags.iter().all(|b| b.is_ascii_alphabetic() || *b == b',');
+        let are_as_written = flags.iter().all(|&b| bit(b).is_some()) && flags.is_sorted_by(|a, b| a < b);
+        let strange = separated(STAND_INS).filter(|_| are_letters);
+        strange.or_else(|| separated(COMMON).filter(|_| are_as_written))
+    }
+
     /// The flags. Extensions behind a second comma are no flags; `:1,` has none.
     pub fn flags(&self) -> Flags {
-        match self.info {
-            [_, b'2', b',', letters @ ..] => Flags::parse(letters.split(|&b| b == b',').next().unwrap_or_default()),
-            _ => Flags::default(),
+        let behind = |separator: &&[u8]| self.info.strip_prefix(*separator)?.strip_prefix(b"2,");
+        match [b":".as_slice()].iter().chain(STAND_INS).chain(COMMON).find_map(behind) {
+            Some(letters) => Flags::parse(letters.split(|&b| b == b',').next().unwrap_or_default()),
+            None => Flags::default(),
         }
     }
 
@@ -350,7 +377,27 @@ mod tests {
         assert_eq!(split("1.a:2,Sab,X"), ("1.a", "Sab".into()));
         assert_eq!(split("1.a:2,xQS"), ("1.a", "Sx".into()));
         assert_eq!(split("a:2,R:2,S"), ("a:2,R", "S".into()));
+        assert_eq!(split("a:1,2,S"), ("a", "".into()));
         assert_eq!(split(""), ("", "".into()));
+    }
+
+    #[test]
+    fn whatever_stands_for_the_colon() {
+        let unique = "1420452000.M1P2.host-2,S=12,W=13,U=7";
+        let stand_ins =
+            [":", ";", "!", "_", "-", "%3A", "%3a", "\u{f022}", "\u{f03a}", "\u{ff1a}", "\u{a789}", "\u{2236}"];
+        for stand_in in stand_ins {
+            for flags in ["", "S", "DFPRST", "RSab"] {
+                let name = format!("{unique}{stand_in}2,{flags}");
+                let parsed = FileName::parse(name.as_bytes());
+                assert_eq!((parsed.unique, parsed.flags().letters()), (unique.as_bytes(), flags.to_owned()), "{name}");
+                assert_eq!((parsed.size(), parsed.wire_size()), (Some(12), Some(13)), "{name}");
+            }
+        }
+        // What is common in names stands for the colon only before flags as they are written.
+        for name in ["1.host-2,S=12", "1.host_2,Sa.b", "notes_2,all", "1.a-2,SF", "1.a_2,S,x", "1.a-3,S", "1.a%3B2,S"] {
+            assert_eq!(FileName::parse(name.as_bytes()).info, b"", "{name}");
+        }
     }
 
     #[test]
@@ -429,7 +476,7 @@ mod tests {
         }
 
         #[test]
-        fn names_round_trip(unique in "[0-9]{1,11}\\.[A-Za-z0-9_.=,]{0,20}", sep in "[:;!]", flags in "[DFPRSTa-z]{0,10}") {
+        fn names_round_trip(unique in "[0-9]{1,11}\\.[A-Za-z0-9_.=,]{0,20}", sep in "(:|;|!|_|-|%3A|\u{f022}|\u{f03a}|\u{ff1a})", flags in "[DFPRSTa-z]{0,10}") {
             let name = format!("{unique}{sep}2,{}", Flags::parse(flags.as_bytes()).letters());
             let parsed = FileName::parse(name.as_bytes());
             prop_assert_eq!(parsed.unique, unique.as_bytes());

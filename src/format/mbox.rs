@@ -3,26 +3,35 @@
 //! There is no standard that all writers keep, so the rule for a separator is written down here. A line that begins
 //! with `From ` separates when
 //!
-//! * it ends in a plausible date ([`separator_date`]) and stands at the start of the file or behind a blank line; or
+//! * it stands at the start of the file or behind a blank line, and the line behind it is a header field, whatever date
+//!   it has: writers leave the date out (`From - `, `From `), or write it in a language and an order of their own; or
+//! * it stands there and ends in a plausible date ([`separator_date`]): the message may have no header; or
 //! * it ends in such a date and the line behind it is a header field (list archives leave the blank line out); or
-//! * the file's first separator has no date either (`From - `), the line behind is a header field, and the line equals
-//!   that first one or is a lone word behind a blank line; and
+//! * the file's first separator has no date, and the line equals it and stands before a header field; and
 //! * it does not lie in a body whose Content-Length is confirmed by a separator or the end of the file right behind it
 //!   (mboxcl, mboxcl2).
 //!
-//! All else that begins with `From ` is text. A message is what lies between two separators less the one blank line
-//! that writers put before a separator. Nothing is held in memory but a window: a line or a message may be as long as
-//! the file.
+//! A byte order mark before such a line is passed over. All else that begins with `From ` is text; what has a date or a
+//! sender all the same is counted ([`Scanner::doubtful`]). A message is what lies between two separators less the one
+//! blank line that writers put before a separator. Nothing is held in memory but a window: a line or a message may be as
+//! long as the file.
 
 use std::io;
 use std::ops::Range;
 
 mod date;
+mod identity;
+mod line;
 mod quote;
+mod status;
 mod window;
 
 pub use date::separator_date;
+pub use identity::Identity;
+pub use line::is_field;
+use line::{BYTE_ORDER_MARK, before_mark, is_address, is_takeout_sender, resembles_separator};
 pub use quote::Unquoter;
+pub use status::{Status, received, status};
 use window::{ASIDE, Window};
 pub use window::{ReadAt, copy};
 
@@ -32,6 +41,8 @@ const FROM: &[u8] = b"From ";
 const MAX_SEPARATOR: usize = 1024;
 /// A longer header block is cut here: what lies behind it is still part of the message, but not searched for fields.
 const MAX_HEAD: u64 = 1 << 20;
+/// Of so many lines that look like separators and are none the place is kept.
+const MAX_DOUBTFUL: usize = 1000;
 /// How far back a run of `>` before `From ` is followed.
 const MAX_QUOTES: usize = 64;
 
@@ -44,7 +55,8 @@ pub struct Message {
     pub len: u64,
     /// The bytes of its header block with the blank line that ends it, at most [`Message::len`] and 1 MiB.
     pub head: u64,
-    /// The date of the separator line in seconds since 1970 UTC.
+    /// The date of the separator line in seconds since 1970 UTC. `None` behind `From - `: it would be the date on which
+    /// a mail program wrote the message into the file.
     pub date: Option<i64>,
     /// The line of the separator in the file, counted from 1.
     pub line: u64,
@@ -66,6 +78,8 @@ pub struct Scanner<'a, S: ReadAt + ?Sized> {
     leading: Range<u64>,
     /// The text of the first separator, where it has no date.
     undated: Option<Vec<u8>>,
+    doubtful: Vec<u64>,
+    doubtful_count: u64,
     double_quoted: bool,
     gmail: bool,
 }
@@ -80,7 +94,7 @@ enum State {
 
 /// A separator line.
 struct Separator {
-    /// Of its `F`.
+    /// Of its first byte: `F`, or the byte order mark before it.
     offset: u64,
     /// Of the byte behind its line break.
     end: u64,
@@ -98,6 +112,8 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
             state: State::Start,
             leading: 0..0,
             undated: None,
+            doubtful: Vec::new(),
+            doubtful_count: 0,
             double_quoted: false,
             gmail: false,
         }
@@ -122,6 +138,17 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
         self.double_quoted || self.gmail
     }
 
+    /// True if the file is one of Google Takeout, judged by what was scanned so far.
+    pub fn is_gmail(&self) -> bool {
+        self.gmail
+    }
+
+    /// Lines that look like separators and were taken for text: where the first thousand of them are, and how many there
+    /// are, as far as was scanned.
+    pub fn doubtful(&self) -> (&[u64], u64) {
+        (&self.doubtful, self.doubtful_count)
+    }
+
     /// Text before the first separator, which belongs to no message. Empty in a sound file; blank lines do not count.
     pub fn leading(&self) -> Range<u64> {
         self.leading.clone()
@@ -142,7 +169,7 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
         let mut quoted = false;
         while let Some(offset) = self.next_candidate(&mut quoted)? {
             if let Some(separator) = self.separator(offset, offset == start, start)? {
-                self.leading.end = separator.offset;
+                self.leading.end = separator.offset.max(start);
                 return self.open(separator).map(Some);
             }
             self.pass(offset + FROM.len() as u64)?;
@@ -156,11 +183,6 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
         self.pass(separator.offset)?;
         let line = self.breaks + 1;
         self.pass(separator.end)?;
-        if separator.end > separator.offset {
-            let text = self.window.probe(separator.offset, MAX_SEPARATOR)?;
-            let text = text.get(FROM.len()..).unwrap_or_default();
-            self.gmail |= is_takeout_sender(text);
-        }
         Ok(Message { offset: separator.end, len: 0, head: 0, date: separator.date, line, quoted: false })
     }
 
@@ -202,6 +224,7 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
             let before = self.window.probe(offset - back, back as usize)?;
             match before.last() {
                 None | Some(b'\n') => return Ok(Some(offset)),
+                _ if before_mark(before).is_some() => return Ok(Some(offset)),
                 Some(b'>') => {
                     let rest = before.iter().rposition(|&byte| byte != b'>').map_or(0, |last| last + 1);
                     let depth = before.len() - rest;
@@ -267,22 +290,37 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
         };
         let text = line.get(FROM.len()..).unwrap_or_default().trim_ascii().to_vec();
         let date = separator_date(&text);
+        let offset = self.without_mark(offset)?;
         let behind_blank = first || offset == message || self.behind_blank_line(offset)?;
-        if date.is_some() && behind_blank {
-            return Ok(Some(Separator { offset, end, date }));
-        }
-        if !is_field(self.window.probe(end, MAX_SEPARATOR)?) {
+        let next = self.window.probe(end, MAX_SEPARATOR)?;
+        let accepted = match (date.is_some(), behind_blank) {
+            (true, true) => true,
+            (true, false) => is_field(next),
+            (false, true) => is_field(next) && !is_address(next),
+            (false, false) => is_field(next) && self.undated.as_ref() == Some(&text),
+        };
+        if !accepted {
+            if date.is_some() || behind_blank && resembles_separator(&text) {
+                self.doubtful_count += 1;
+                if self.doubtful.len() < MAX_DOUBTFUL {
+                    self.doubtful.push(offset);
+                }
+            }
             return Ok(None);
         }
-        let accepted = match (&date, &self.undated) {
-            (Some(_), _) => true,
-            (None, Some(known)) => *known == text || behind_blank && !text.iter().any(u8::is_ascii_whitespace),
-            (None, None) => first,
-        };
-        if accepted && first && date.is_none() {
+        self.gmail |= is_takeout_sender(&text);
+        let is_own_clock = text.starts_with(b"- ");
+        if first && date.is_none() {
             self.undated = Some(text);
         }
-        Ok(accepted.then_some(Separator { offset, end, date }))
+        Ok(Some(Separator { offset, end, date: date.filter(|_| !is_own_clock) }))
+    }
+
+    /// `offset`, or where the byte order mark before it begins.
+    fn without_mark(&mut self, offset: u64) -> io::Result<u64> {
+        let back = offset.min(4);
+        let before = self.window.probe(offset - back, back as usize)?;
+        Ok(before_mark(before).map_or(offset, |mark| offset - back + mark as u64))
     }
 
     /// Whether the line before `offset` is empty.
@@ -364,14 +402,14 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
         if behind.is_empty() {
             return Ok(Some(end));
         }
-        let line = memchr::memchr(b'\n', behind).map_or(behind, |end| &behind[..end]);
-        let dated = line.strip_prefix(FROM).is_some_and(|text| separator_date(text.trim_ascii()).is_some());
-        Ok(dated.then_some(end))
+        let (line, next) = memchr::memchr(b'\n', behind).map_or((behind, &b""[..]), |end| behind.split_at(end + 1));
+        let separates = |text: &[u8]| separator_date(text.trim_ascii()).is_some() || is_field(next);
+        Ok(line.strip_prefix(FROM).is_some_and(separates).then_some(end))
     }
 
     /// The offset of the first byte that is neither a byte order mark nor part of a blank line.
     fn skip_blank(&mut self) -> io::Result<u64> {
-        let mut at = if self.window.probe(0, 3)? == b"\xef\xbb\xbf" { 3 } else { 0 };
+        let mut at = if self.window.probe(0, 3)? == BYTE_ORDER_MARK { 3 } else { 0 };
         loop {
             let bytes = self.window.probe(at, MAX_SEPARATOR)?;
             let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -427,21 +465,6 @@ impl Head {
         self.gmail |= GMAIL.iter().any(is);
         self.is_mail |= MAIL.iter().any(is);
     }
-}
-
-/// Whether `line` begins with a header field (RFC 5322 section 2.2), or with the quoted separator that some writers
-/// leave before the first field.
-fn is_field(line: &[u8]) -> bool {
-    let name = line.iter().take_while(|&&byte| byte.is_ascii_graphic() && byte != b':').count();
-    let rest = line.get(name..).unwrap_or_default();
-    let blank = rest.iter().take_while(|&&byte| byte == b' ' || byte == b'\t').count();
-    name > 0 && rest.get(blank) == Some(&b':') || line.starts_with(b">From ")
-}
-
-/// Whether the text behind `From ` begins with the sender that Google Takeout writes: `1234567890@xxx`.
-fn is_takeout_sender(text: &[u8]) -> bool {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    digits > 0 && text[digits..].starts_with(b"@xxx ")
 }
 
 #[cfg(test)]
@@ -507,20 +530,75 @@ mod tests {
 
     #[test]
     fn what_is_no_separator() {
-        // No date, no blank line before, more text behind the date.
-        let body = "x\nFrom here on: fine\n\nFrom now on\nb: c\nFrom a@b Mon Jan 15 10:00:00 2024\nno field\n\n\
+        // No blank line before, no field behind, the web's address behind, more text behind the date.
+        let body = "x\nFrom here on: fine\nb: c\n\nFrom now on\nall is well\n\nFrom the web\nhttps://example.org\n\
+                    From a@b Mon Jan 15 10:00:00 2024\nno field\n\n\
                     From a@b Mon Jan 15 10:00:00 2024 until noon\nx\n";
-        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\n{body}")), [format!("A: b\n\n{body}")]);
+        let text = format!("{SEPARATOR}A: b\n\n{body}");
+        assert_eq!(texts(&text), [format!("A: b\n\n{body}")]);
+        // The two with a sender and a date are named, the sentences are not.
+        assert_eq!(
+            doubtful(&text),
+            ["From a@b Mon Jan 15 10:00:00 2024", "From a@b Mon Jan 15 10:00:00 2024 until noon"]
+        );
         // But without the blank line where a header follows.
         assert_eq!(texts(&format!("{SEPARATOR}A: b\n\nx\n{SEPARATOR}A: c\n\ny\n")), ["A: b\n\nx\n", "A: c\n\ny\n"]);
     }
 
     #[test]
     fn separators_without_date() {
-        let text = "From - \nA: b\n\nx\nFrom - \nA: c\n\ny\n\nFrom someone\nA: d\n\nFrom what I know\nA: e\n";
-        assert_eq!(texts(text), ["A: b\n\nx\n", "A: c\n\ny\n", "A: d\n\nFrom what I know\nA: e\n"]);
-        // Only where the first one has none either.
-        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\n\nFrom someone\nA: d\n")).len(), 1);
+        let text = "From - \nA: b\n\nx\nFrom - \nA: c\n\ny\n\nFrom someone\nA: d\n\nFrom - \n\nFrom \nz\n";
+        assert_eq!(texts(text), ["A: b\n\nx\n", "A: c\n\ny\n", "A: d\n\nFrom - \n\nFrom \nz\n"]);
+        assert_eq!(doubtful(text), ["From - ", "From "]);
+        // Without a blank line only where the first one is the same.
+        assert_eq!(texts(&format!("{SEPARATOR}A: b\n\nx\nFrom - \nA: d\n")).len(), 1);
+    }
+
+    /// Whatever a writer puts behind `From `: behind a blank line and before a field it separates.
+    #[test]
+    fn separators_of_every_dialect() {
+        for kind in [
+            "- nora@example.net  Mon Oct 16 2023 16:18:56 GMT-0700",
+            "- Sat Apr 12 2025 15:59:28",
+            "nora@example.net Mon Oct 16 2023 16:18:56 GMT-0700 (Pacific Daylight Time)",
+            "nora@example.net Mo M\u{e4}r  9 12:03:19 2020",
+            "nora@example.net 12/6/2023 11:14:04 PM",
+            "Nora Quill <nora@example.net>  Wed Jan  2 16:34:35 2019",
+            "\u{43f}\u{43d}, 9 \u{43c}\u{430}\u{440} 2020",
+            "- ",
+            "",
+            "nora@example.net",
+            "???@??? Mon Jan 15 10:00:00 2024",
+        ] {
+            for (newline, mark) in [("\n", ""), ("\r\n", ""), ("\n", "\u{feff}"), ("\r\n", "\u{feff}")] {
+                let (first, body) = ("From a@b Mon Jan 15 10:00:00 2024", "Subject: x\n\n>From y\n");
+                for all in [[kind, kind, kind], [first.strip_prefix("From ").unwrap(), kind, kind]] {
+                    let file: String = all.iter().map(|kind| format!("{mark}From {kind}\n{body}\n")).collect();
+                    let (file, body) = (file.replace('\n', newline), body.replace('\n', newline));
+                    let (messages, _, leading) = scan(file.as_bytes());
+                    let found: Vec<Vec<u8>> =
+                        messages.iter().map(|message| bytes(file.as_bytes(), message, false)).collect();
+                    assert_eq!(found, [body.as_bytes(), body.as_bytes(), body.as_bytes()], "{kind} {file:?}");
+                    assert!(leading.is_empty() && doubtful(&file).is_empty(), "{kind}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_mail_program_notes_when_it_writes_is_no_date_of_arrival() {
+        let date = |separator: &str| scan(format!("{separator}\nA: b\n").as_bytes()).0[0].date;
+        assert_eq!(date("From - Mon Jan 15 10:00:00 2024"), None);
+        assert_eq!(date("From -x@y Mon Jan 15 10:00:00 2024"), Some(1_705_312_800));
+    }
+
+    /// The lines that look like separators and were taken for text.
+    fn doubtful(text: &str) -> Vec<&str> {
+        let mut scanner = Scanner::new(text.as_bytes());
+        while scanner.next_message().unwrap().is_some() {}
+        let (offsets, count) = scanner.doubtful();
+        assert_eq!(offsets.len() as u64, count);
+        offsets.iter().map(|&offset| text[offset as usize..].lines().next().unwrap()).collect()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use regex::Regex;
 
 use crate::error::{Error, Kind, Result};
+use crate::protocol::said;
 
 /// A choice of folders by their decoded full names, `/` between the parts.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +51,32 @@ impl Filter {
     pub fn unmatched<'f>(&'f self, existing: &[&str]) -> Vec<&'f str> {
         let is_missing = |folder: &&String| !existing.iter().any(|name| names(folder, name));
         self.folders.iter().filter(is_missing).map(String::as_str).collect()
+    }
+
+    /// An error if the flags take none of the folders that exist `in_place` (`in /home/a/Maildir`, `on the server`): one
+    /// and the same for `--folder`, `--include` and `--exclude`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`]; the hint names the folders that there are.
+    pub fn check(&self, existing: &[&str], in_place: &str) -> Result<()> {
+        if existing.is_empty() || existing.iter().any(|name| self.selects(name)) {
+            return Ok(());
+        }
+        Err(self.nothing_selected(existing, in_place))
+    }
+
+    /// The error of a run whose flags leave no folder.
+    pub fn nothing_selected(&self, existing: &[&str], in_place: &str) -> Error {
+        let what = match (self.unmatched(existing).first(), self.include.first()) {
+            (Some(folder), _) => format!("there is no folder {folder:?} {in_place}"),
+            (None, Some(include)) if !existing.iter().any(|name| include.is_match(name)) => {
+                format!("there is no folder that matches --include {:?} {in_place}", include.as_str())
+            }
+            _ => format!("no folder {in_place} is left when those are left out that the flags leave out"),
+        };
+        let there: Vec<String> = existing.iter().take(12).map(|name| said(name.as_bytes())).collect();
+        let more = if existing.len() > there.len() { ", …" } else { "" };
+        Error::new(Kind::Usage, what).hint(format!("there are: {}{more}", there.join(", ")))
     }
 }
 
@@ -106,6 +133,22 @@ mod tests {
             assert!(!some.selects(name), "{name}");
         }
         assert_eq!(some.unmatched(&["INBOX", "A/B", "v1.0"]), ["Archive/2024", ".Lists.rust"]);
+    }
+
+    #[test]
+    fn flags_that_take_no_folder_are_an_error() {
+        let existing = ["INBOX", "Work"];
+        for (some, said) in [
+            (filter(&[], &[], &["Wrok"]), "there is no folder \"Wrok\" here"),
+            (filter(&["^Wrok"], &[], &[]), "there is no folder that matches --include \"^Wrok\" here"),
+            (filter(&["Work"], &["."], &[]), "no folder here is left when those are left out that the flags leave out"),
+        ] {
+            let error = some.check(&existing, "here").unwrap_err();
+            assert_eq!((error.kind, error.to_string().as_str()), (Kind::Usage, said));
+            assert_eq!(error.hint_text(), Some("there are: INBOX, Work"));
+        }
+        assert!(filter(&["Work"], &[], &[]).check(&existing, "here").is_ok());
+        assert!(filter(&["Wrok"], &[], &[]).check(&[], "here").is_ok());
     }
 
     #[test]

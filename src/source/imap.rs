@@ -190,6 +190,10 @@ impl Source for Imap {
         if self.is_gmail { Join::SameContent } else { Join::Never }
     }
 
+    fn is_additive(&self) -> bool {
+        false
+    }
+
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
         let answer = self.crew.ask(|runtime, session| {
             runtime.run(session.ask(async |client| {
@@ -210,19 +214,8 @@ impl Source for Imap {
         self.folders = folders::arrange(listed, &namespaces, &self.options);
         let selectable = self.folders.iter().filter(|folder| folder.is_selectable);
         let names: Vec<&str> = selectable.clone().map(|folder| folder.name.as_str()).collect();
-        let unmatched = self.options.filter.unmatched(&names);
-        if let Some(name) = unmatched.first().filter(|_| !self.folders.iter().any(|folder| folder.is_selected)) {
-            let there: Vec<String> = names.iter().take(12).map(|name| said(name.as_bytes())).collect();
-            return Err(Error::new(Fault::Usage, format!("there is no mailbox {name:?} on the server"))
-                .hint(format!("there are: {}", there.join(", "))));
-        }
         if !self.folders.iter().any(|folder| folder.is_selected) {
-            let there: Vec<String> = names.iter().take(12).map(|name| said(name.as_bytes())).collect();
-            return Err(Error::new(
-                Fault::Usage,
-                "no mailbox is left when those are left out that the flags leave out",
-            )
-            .hint(format!("there are: {}", there.join(", "))));
+            return Err(self.options.filter.nothing_selected(&names, "on the server"));
         }
         let is_role = |name: &&String| {
             roles::by_attribute(&format!("\\{}", name.trim_start_matches('\\'))).is_some()
@@ -241,6 +234,10 @@ impl Source for Imap {
 
     fn hides(&self, kind: Kind, key: &str) -> bool {
         kind == Kind::Email && !self.options.filter.selects(key)
+    }
+
+    fn names_containers(&self, _kind: Kind) -> bool {
+        true
     }
 
     fn announce(&mut self, scopes: &[(Scope, String)]) {

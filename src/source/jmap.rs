@@ -19,7 +19,7 @@ use crate::model::{Container, Entry, Kind, KnownBy, SourceIdent};
 use crate::protocol::jmap::{AccountInfo, Client, Settings, Which, capability as cap};
 use crate::protocol::said;
 use crate::protocol::sasl::Credentials;
-use crate::source::{Items, Listing, Scope, Source, UNKNOWN};
+use crate::source::{Items, Join, Listing, Scope, Source, UNKNOWN};
 use look::{Look, Question};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -193,6 +193,15 @@ fn key(kind: Kind) -> String {
 impl Source for Jmap {
     fn ident(&self) -> &SourceIdent {
         &self.ident
+    }
+
+    fn join(&self) -> Join {
+        // An email has all its mailboxes; no two of them are one.
+        Join::Never
+    }
+
+    fn is_additive(&self) -> bool {
+        false
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {

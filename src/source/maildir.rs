@@ -3,20 +3,23 @@
 //!
 //! A scope is a folder; its key is the decoded path (`INBOX`, `Archive/2024`). An entry is a message file; its key is
 //! the file name before the flags, its `rev` is size and time of the file, its locator the rest of its path.
-//! `tree` finds the folders, `list` reads their directories, `fetch` reads files and `unpack` those that are
-//! compressed.
+//! `tree` finds the folders and `stray` says what lies beside them, `list` reads their directories, `fetch` reads files and
+//! `unpack` those that are compressed.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Kind, Result};
-use crate::format::maildir::escape;
-use crate::model::{self, Container, Entry, SourceIdent};
+use crate::format::maildir::{FileName, escape, unescape};
+use crate::model::{self, Container, Digest, Entry, Omission, Outcome, SourceIdent};
 
 use super::filter::Filter;
-use super::{Items, Join, Listing, Scope, Source};
+use super::{Items, Join, Listing, Scope, Size, Source};
 
 mod fetch;
 mod list;
+mod stray;
+mod subscriptions;
 mod tree;
 mod unpack;
 
@@ -51,15 +54,16 @@ pub struct Maildir {
     root: PathBuf,
     options: MaildirOptions,
     ident: SourceIdent,
-    folders: Vec<tree::Folder>,
+    tree: tree::Tree,
+    /// How many messages were read that are links to files outside of the Maildir.
+    outside: AtomicU64,
 }
 
 impl Maildir {
-    /// Opens the Maildir at `path` and finds its folders.
+    /// The Maildir at `path`. What is in it shows when its scopes are asked for.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if nothing is there or if it holds no Maildir (then the hint says what it seems to be),
-    /// [`Kind::Storage`] if it cannot be read.
+    /// [`Kind::Usage`] if nothing is there.
     pub fn open(path: &Path, options: MaildirOptions) -> Result<Maildir> {
         let shown = path.display();
         let root = path.canonicalize().map_err(|cause| match cause.kind() {
@@ -68,10 +72,6 @@ impl Maildir {
             }
             _ => Error::io(format!("cannot open {shown}"), cause),
         })?;
-        let folders = tree::find(&root, &options)?;
-        if folders.is_empty() {
-            return Err(tree::no_maildir(&root));
-        }
         let text = root.to_string_lossy().into_owned();
         let ident = SourceIdent {
             kind: "maildir",
@@ -80,13 +80,13 @@ impl Maildir {
             account_name: root.file_name().map(|name| name.to_string_lossy().into_owned()),
             username: String::new(),
         };
-        Ok(Maildir { root, options, ident, folders })
+        Ok(Maildir { root, options, ident, tree: tree::Tree::default(), outside: AtomicU64::new(0) })
     }
 
     fn folder(&self, scope: &Scope) -> Result<&tree::Folder> {
         let missing =
             || Error::new(Kind::NotFound, format!("there is no folder {:?} in {}", scope.key, self.ident.account_id));
-        self.folders.iter().find(|folder| folder.container.key == scope.key).ok_or_else(missing)
+        self.tree.folders.iter().find(|folder| folder.container.key == scope.key).ok_or_else(missing)
     }
 
     /// The container with this key and those around it, outermost first.
@@ -94,7 +94,7 @@ impl Maildir {
         let around = |folder: &&tree::Folder| {
             key.strip_prefix(&folder.container.key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        self.folders.iter().filter(around).map(|folder| folder.container.clone()).collect()
+        self.tree.folders.iter().filter(around).map(|folder| folder.container.clone()).collect()
     }
 }
 
@@ -108,13 +108,15 @@ impl Source for Maildir {
         Join::SameName
     }
 
+    fn is_additive(&self) -> bool {
+        false
+    }
+
     /// Looks at the tree again. Containers are those of selected folders and what they lie in.
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
-        self.folders = tree::find(&self.root, &self.options)?;
-        if self.folders.is_empty() {
-            return Err(tree::no_maildir(&self.root));
-        }
+        self.tree = tree::find(&self.root, &self.options)?;
         let scopes: Vec<Scope> = self
+            .tree
             .folders
             .iter()
             .filter(|folder| folder.holds != tree::Holds::Nothing)
@@ -131,20 +133,36 @@ impl Source for Maildir {
                 key = one.rsplit_once('/').map(|(parent, _)| parent);
             }
         }
-        let containers = self.folders.iter().map(|folder| &folder.container);
+        let containers = self.tree.folders.iter().map(|folder| &folder.container);
         let containers = containers.filter(|container| wanted.contains(container.key.as_str())).cloned().collect();
         let names: Vec<&str> = scopes.iter().map(|scope| scope.key.as_str()).collect();
-        let unmatched = self.options.filter.unmatched(&names);
-        if let Some(name) = unmatched.first().filter(|_| !scopes.iter().any(|scope| scope.selected)) {
-            let there: Vec<&str> = names.into_iter().take(12).collect();
-            return Err(Error::new(Kind::Usage, format!("there is no folder {name:?} in {}", self.root.display()))
-                .hint(format!("there are: {}", there.join(", "))));
-        }
+        self.options.filter.check(&names, &format!("in {}", self.root.display()))?;
         Ok((scopes, containers))
+    }
+
+    fn omissions(&mut self) -> Vec<Omission> {
+        let strays = std::mem::take(&mut self.tree.strays).into_iter();
+        let strays = strays.filter(|stray| self.options.filter.selects(&stray.key)).map(|stray| stray.omission);
+        let names: Vec<&str> = self.tree.folders.iter().map(|folder| folder.container.key.as_str()).collect();
+        let missing = self.options.filter.unmatched(&names).into_iter().map(|name| Omission {
+            kind: model::Kind::Mailbox,
+            reason: "named with --folder, and not there".to_owned(),
+            position: escape(name.as_bytes()),
+            outcome: Outcome::Skipped,
+        });
+        strays.chain(missing).collect()
+    }
+
+    fn why_empty(&self) -> Option<Error> {
+        Some(tree::no_maildir(&self.root, &self.tree.strays))
     }
 
     fn hides(&self, kind: model::Kind, key: &str) -> bool {
         kind == model::Kind::Email && !self.options.filter.selects(key)
+    }
+
+    fn names_containers(&self, _kind: model::Kind) -> bool {
+        true
     }
 
     fn list(&mut self, scope: &Scope, _cursor: &str) -> Result<Listing> {
@@ -163,7 +181,32 @@ impl Source for Maildir {
 
     fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
         let folder = self.folder(scope)?;
-        Ok(Box::new(fetch::Fetch::start(self.root.join(&folder.dir), &self.options.spool, entries)?))
+        Ok(Box::new(fetch::Fetch::start(self, folder, entries)?))
+    }
+
+    fn size(&self, entry: &Entry) -> Option<Size> {
+        let file = entry.rev.split('.').next()?.parse().ok()?;
+        let claimed = FileName::parse(&unescape(&entry.key)).size();
+        Some(Size { listed: file, claimed })
+    }
+
+    fn digests(&mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Vec<Option<Digest>>> {
+        let folder = self.folder(scope)?;
+        let before = self.outside.load(Ordering::Relaxed);
+        let digests = fetch::digests(fetch::Fetch::start(self, folder, entries)?);
+        // What was only compared was not stored.
+        self.outside.store(before, Ordering::Relaxed);
+        Ok(digests)
+    }
+
+    fn notices(&self) -> Vec<String> {
+        match self.outside.load(Ordering::Relaxed) {
+            0 => Vec::new(),
+            1 => vec!["1 message is a link that leads out of the Maildir; what it leads to is stored".to_owned()],
+            count => {
+                vec![format!("{count} messages are links that lead out of the Maildir; what they lead to is stored")]
+            }
+        }
     }
 
     fn position(&self, scope: &Scope, entry: &Entry) -> String {

@@ -9,7 +9,7 @@ use crate::model::{Body, Container, Digest, Entry, Item, ItemData, Kind, Omissio
 use crate::protocol::managesieve::{Fetched, Script, Session};
 use crate::protocol::runtime::Runtime;
 use crate::protocol::{Account, said};
-use crate::source::{Failure, Items, Listing, Scope, Source, Unnamed};
+use crate::source::{Failure, Items, Join, Listing, Scope, Source, Unnamed};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -115,6 +115,22 @@ fn readable(name: &[u8]) -> String {
 impl Source for ManageSieve {
     fn ident(&self) -> &SourceIdent {
         &self.ident
+    }
+
+    fn join(&self) -> Join {
+        Join::Never
+    }
+
+    fn is_additive(&self) -> bool {
+        false
+    }
+
+    fn hides(&self, _kind: Kind, _key: &str) -> bool {
+        false
+    }
+
+    fn names_containers(&self, _kind: Kind) -> bool {
+        true
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {

@@ -4,7 +4,7 @@
 //! runtime behind these calls. The children of this room import this file; this file imports none of them.
 
 use crate::error::{Error, Result};
-use crate::model::{Container, Entry, Item, Kind, KnownBy, Omission, SourceIdent};
+use crate::model::{Container, Digest, Entry, Item, Kind, KnownBy, Omission, SourceIdent};
 
 pub mod filter;
 pub mod imap;
@@ -79,12 +79,23 @@ pub struct Failure {
     pub error: Error,
 }
 
+/// How large an item is, before its bytes are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// What the listing sees: the size of a file, which may be compressed.
+    pub listed: u64,
+    /// What the item's name says of its own bytes (`S=` of a Maildir).
+    pub claimed: Option<u64>,
+}
+
 /// When two items of a source are one object with several containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Join {
     /// Each is its own.
     Never,
-    /// Messages with the same bytes (Takeout: a message stands once in every label's file).
+    /// What has the same bytes, or the same [`Source::content`], in whatever scope of a source of this type: an export of
+    /// the account in several files, in parts, in another directory (Takeout). Calendars and address books of one name are
+    /// one, too.
     SameBytes,
     /// Messages with the same [`Source::content`] (Gmail: every label shows a message once more).
     SameContent,
@@ -93,33 +104,39 @@ pub enum Join {
 }
 
 /// An account that can be listed and read.
+///
+/// A method has a default only if a source that does not write it loses nothing by that: at worst it reads more than it
+/// has to.
 pub trait Source: Send {
     /// Which account this is.
     fn ident(&self) -> &SourceIdent;
 
     /// Which items are one object.
-    fn join(&self) -> Join {
-        Join::Never
-    }
+    fn join(&self) -> Join;
 
-    /// True if what the source does not name any more is kept all the same.
-    fn is_additive(&self) -> bool {
-        false
-    }
+    /// True if what the source does not name any more is kept all the same, in a scope that it lists and with a scope that
+    /// is not there, whatever a listing says ([`Listing::unnamed`]). False for a source that is mirrored.
+    fn is_additive(&self) -> bool;
 
     /// Every scope that exists, selected or not, and the containers that exist even if nothing lies in them.
     /// A scope that is not named here is gone with all its items.
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)>;
 
-    /// True if a filter of this run would hide this scope, were it still there: then it is not taken for gone.
-    fn hides(&self, _kind: Kind, _key: &str) -> bool {
-        false
+    /// What `scopes` saw that lies in none of them and is not stored. Asked for once, after `scopes`.
+    fn omissions(&mut self) -> Vec<Omission> {
+        Vec::new()
     }
 
-    /// False where this run does not name the containers of a type: then none of them is taken for gone.
-    fn names_containers(&self, _kind: Kind) -> bool {
-        true
+    /// The error of a run for which `scopes` named none, and nothing is known of them either. `None` if that is none.
+    fn why_empty(&self) -> Option<Error> {
+        None
     }
+
+    /// True if a filter of this run would hide this scope, were it still there: then it is not taken for gone.
+    fn hides(&self, kind: Kind, key: &str) -> bool;
+
+    /// False where this run does not name the containers of a type: then none of them is taken for gone.
+    fn names_containers(&self, kind: Kind) -> bool;
 
     /// What `list` will be asked for, in this order, each scope with its cursor. A source with several connections may
     /// begin with all of them.
@@ -156,6 +173,22 @@ pub trait Source: Send {
     /// is new.
     fn message_ids(&mut self, _scope: &Scope, entries: &[Entry]) -> Result<Vec<Option<Vec<u8>>>> {
         Ok(vec![None; entries.len()])
+    }
+
+    /// How large an item is, as far as that can be told without its bytes.
+    fn size(&self, _entry: &Entry) -> Option<Size> {
+        None
+    }
+
+    /// The digest of the bytes of each of these items, `None` where it cannot be told. Asked for only where known items
+    /// are gone that have the [`Source::size`] of these, to tell what got another name from what is new.
+    fn digests(&mut self, _scope: &Scope, entries: Vec<Entry>) -> Result<Vec<Option<Digest>>> {
+        Ok(vec![None; entries.len()])
+    }
+
+    /// What the user should know of how this run read the account, each in a sentence.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Where an item lies, for messages to the user (`cur/1700000000.M1.host:2,S`).

@@ -1,6 +1,8 @@
-//! Google Takeout: a folder of exported files, mail as .mbox, calendars as .ics, contacts as .vcf.
+//! Google Takeout, and any other folder of exported files: mail as mbox or as files of one message, calendars as .ics,
+//! contacts as .vcf.
 //!
-//! Each file is a scope. A file that holds nothing of what its name promises is not dropped: it is an item of one more
+//! Each file is a scope, but of files with one message each it is the folder. `walk` finds the files, `kinds` says what
+//! they are, `mail`, `messages` and `objects` read them. Everything that is seen is imported, or left out by name. A file that holds nothing of what its name promises is not dropped: it is an item of one more
 //! scope, [`FILES`], and kept as a plain file. Takeout is additive: what a later export leaves out stays.
 
 use std::collections::BTreeMap;
@@ -9,17 +11,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::model::{Container, Entry, Kind, SourceIdent};
-use crate::source::{Items, Listing, Scope, Source};
+use crate::model::{Container, Entry, Kind, Omission, Outcome, SourceIdent};
+use crate::source::{Items, Join, Listing, Scope, Source};
 
+mod gather;
+mod kinds;
 mod mail;
+mod messages;
 mod objects;
 mod plain;
 mod spool;
 mod walk;
 
+use gather::{Locator, MailOptions};
+use kinds::Format;
 use spool::Spool;
-use walk::{Export, Format};
+use walk::Export;
 
 /// The key of the scope of plain files.
 pub const FILES: &str = "files";
@@ -29,6 +36,8 @@ pub const FILES: &str = "files";
 pub struct TakeoutOptions {
     /// Leave Gmail's own labels as they are named and give no mailbox a role.
     pub noautomap: bool,
+    /// Takes messages that are marked as deleted, too, with the keyword `$deleted`.
+    pub include_deleted: bool,
     /// A directory for temporary files without name: messages over 16 MiB are written there on their way.
     pub spool: PathBuf,
 }
@@ -36,7 +45,7 @@ pub struct TakeoutOptions {
 /// An export on disk.
 pub struct Takeout {
     ident: SourceIdent,
-    noautomap: bool,
+    mail: MailOptions,
     spool: Spool,
     export: Export,
     /// Whether a file is a plain one, as far as this run has found out: why, or `None` if it is not.
@@ -51,17 +60,13 @@ impl Takeout {
         let root = path.canonicalize().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => {
                 Error::new(ErrorKind::Usage, format!("there is nothing at {}", path.display()))
-                    .hint("give the folder into which the Takeout archive was unpacked")
+                    .hint("give a folder of exported files, or one such file")
             }
             _ => Error::io(format!("cannot open {}", path.display()), error),
         })?;
         let export = Export::scan(&root);
-        if export.files.is_empty() {
-            return Err(match export.problems.first() {
-                Some(problem) => Error::new(ErrorKind::Storage, format!("cannot read {}", problem.position)),
-                None => Error::new(ErrorKind::Usage, format!("no .mbox, .ics or .vcf file in {}", root.display()))
-                    .hint("unpack the Takeout archive first (unzip or tar -xf), then give the folder that it made"),
-            });
+        if export.is_empty() {
+            return Err(nothing_in(&root, &export.aside));
         }
         let name = root.file_name().map(|name| walk::readable(name.as_bytes()));
         Ok(Takeout {
@@ -72,7 +77,7 @@ impl Takeout {
                 account_name: name,
                 username: String::new(),
             },
-            noautomap: opts.noautomap,
+            mail: MailOptions { automap: !opts.noautomap, include_deleted: opts.include_deleted },
             spool: Spool::new(opts.spool),
             export,
             plain: BTreeMap::new(),
@@ -85,10 +90,29 @@ impl Source for Takeout {
         &self.ident
     }
 
+    /// An export comes in several files and parts, and once more a month later: what is the same in them is one object.
+    fn join(&self) -> Join {
+        Join::SameBytes
+    }
+
+    /// An export may be a part of the account, and a part of it may lie elsewhere today.
+    fn is_additive(&self) -> bool {
+        true
+    }
+
+    fn hides(&self, _kind: Kind, _key: &str) -> bool {
+        false
+    }
+
+    fn names_containers(&self, _kind: Kind) -> bool {
+        true
+    }
+
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
         let scope = |key: &str, kind| Scope { key: key.to_owned(), kind, selected: true };
         let mut scopes: Vec<Scope> =
             self.export.files.iter().map(|file| scope(&file.key, file.format.kind())).collect();
+        scopes.extend(self.export.folders.iter().map(|folder| scope(&folder.key, Kind::Email)));
         // Last, so that most of what it lists is known by then.
         scopes.push(scope(FILES, Kind::FileNode));
         Ok((scopes, Vec::new()))
@@ -98,10 +122,13 @@ impl Source for Takeout {
         if scope.kind == Kind::FileNode {
             return plain::list(&self.export, &mut self.plain, &mut self.spool, cursor);
         }
+        if let Some(folder) = self.export.folder(&scope.key) {
+            return messages::list(folder, self.mail, &mut self.spool, cursor);
+        }
         let file = self.export.file(&scope.key)?;
         let listed = match file.format {
-            Format::Mbox => mail::list(file, !self.noautomap, &mut self.spool, cursor)?,
             Format::Calendar | Format::Cards => objects::list(file, cursor)?,
+            _ => mail::list(file, self.mail, &mut self.spool, cursor)?,
         };
         if !listed.listing.unchanged {
             self.plain.insert(file.key.clone(), listed.plain);
@@ -113,20 +140,61 @@ impl Source for Takeout {
         if scope.kind == Kind::FileNode {
             return Ok(plain::fetch(&self.export, &mut self.spool, entries));
         }
+        if let Some(folder) = self.export.folder(&scope.key) {
+            return Ok(messages::fetch(folder, &mut self.spool, entries));
+        }
         let file = self.export.file(&scope.key)?;
         match file.format {
-            Format::Mbox => mail::fetch(file, &mut self.spool, entries),
             Format::Calendar | Format::Cards => objects::fetch(file, entries),
+            _ => mail::fetch(file, &mut self.spool, entries),
         }
     }
 
+    /// A message is known by its digest, so its bytes stand. Former versions gave it no revision.
+    fn is_same(&self, known: &str, listed: &str) -> bool {
+        known == listed || known.is_empty() && listed.starts_with(MESSAGE)
+    }
+
+    fn content<'r>(&self, rev: &'r str) -> Option<&'r str> {
+        rev.strip_prefix(MESSAGE)
+    }
+
     fn position(&self, scope: &Scope, entry: &Entry) -> String {
-        match (scope.kind, mail::Locator::parse(&entry.locator)) {
-            (Kind::Email, Some(locator)) => format!("{}: offset {}", scope.key, locator.offset),
+        match (scope.kind, Locator::parse(&entry.locator)) {
+            (Kind::Email, Some(locator)) => match self.export.folder(&scope.key) {
+                Some(folder) => messages::position(folder, &locator),
+                None => format!("{}: offset {}", scope.key, locator.offset),
+            },
             (Kind::FileNode, _) => entry.key.to_string(),
             _ => format!("{}: {}", scope.key, entry.key),
         }
     }
+}
+
+/// The error of an export with nothing to import in it: the hint names what there is, and what to do with it.
+fn nothing_in(root: &Path, aside: &[Omission]) -> Error {
+    if let Some(failed) = aside.iter().find(|seen| seen.outcome == Outcome::Failed) {
+        return Error::new(ErrorKind::Storage, format!("cannot read {}", failed.position));
+    }
+    let what = match root.is_dir() {
+        true => format!("no mail, calendar or contacts in {}", root.display()),
+        false => format!("{} is no mail, calendar or address book", root.display()),
+    };
+    let seen = |outcome| aside.iter().find(|seen| seen.outcome == outcome);
+    let strange = seen(Outcome::NotUnderstood).or_else(|| seen(Outcome::Skipped));
+    let hint = match strange {
+        Some(seen) => format!("{} is there: {}", seen.position, seen.reason),
+        None => "mbox files of any name are read, .eml, .emlx, .ics and .vcf files, and folders of them".to_owned(),
+    };
+    Error::new(ErrorKind::Usage, what).hint(hint)
+}
+
+/// What the revision of a message begins with, before its digest: an object of another type is never one with it.
+const MESSAGE: char = 'm';
+
+/// The revision of the message with this digest.
+fn rev_of(digest: &str) -> String {
+    format!("{MESSAGE}{digest}")
 }
 
 /// What listing a file gave.

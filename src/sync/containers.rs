@@ -5,6 +5,7 @@ use crate::archive::value::{NULL, Value, int, opt_text, text};
 use crate::archive::{Known, Ledger, Writer};
 use crate::error::Result;
 use crate::model::{Container, Details, Id, Kind};
+use crate::source::Join;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
@@ -14,8 +15,9 @@ const ALL: &str = "";
 /// Which row each container of a source is, by type and key.
 pub type Ids = HashMap<(Kind, String), Id>;
 
-/// Stores the containers, parents first, and gives their rows.
-pub fn store(writer: &mut Writer, containers: &[Container], report: &mut Report) -> Result<Ids> {
+/// Stores the containers, parents first, and gives their rows. With [`Join::SameBytes`] one that another source of the
+/// type has under the same name is that one.
+pub fn store(writer: &mut Writer, containers: &[Container], join: Join, report: &mut Report) -> Result<Ids> {
     let mut ids = Ids::new();
     for container in containers {
         give_up(writer, container)?;
@@ -26,7 +28,7 @@ pub fn store(writer: &mut Writer, containers: &[Container], report: &mut Report)
             continue;
         }
         let parent = container.parent.as_ref().and_then(|parent| ids.get(&(container.kind, parent.clone())).copied());
-        let id = store_one(writer, container, parent, report)?;
+        let id = store_one(writer, container, parent, join, report)?;
         ids.insert(identity, id);
     }
     Ok(ids)
@@ -72,7 +74,13 @@ pub(super) fn free_name(
     Ok(format!("{name}~{}", &mark[..8]))
 }
 
-fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, report: &mut Report) -> Result<Id> {
+fn store_one(
+    writer: &mut Writer,
+    container: &Container,
+    parent: Option<Id>,
+    join: Join,
+    report: &mut Report,
+) -> Result<Id> {
     let scope = writer.scope(container.kind, ALL)?;
     let rev = rev(container);
     let account = report.of(container.kind);
@@ -87,21 +95,7 @@ fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, rep
     // A row of that name that nobody imported yet (from 1.x, from another source) becomes this container.
     let existing = match known {
         Some((id, _)) => Some(id),
-        None => {
-            let of_1x = match container.details {
-                Some(_) => writer.jmap_row_of_1x(container.kind, &container.key)?,
-                None => None,
-            };
-            let named = match of_1x {
-                Some(id) => Some(id),
-                None => writer.find_container(container.kind, parent, &container.name)?,
-            };
-            // It may be another one of this source, which has another name by now.
-            match named {
-                Some(id) if container.details.is_some() && writer.source_knows(container.kind, id)? => None,
-                named => named,
-            }
-        }
+        None => row_of_other(writer, container, parent, join)?,
     };
     let role = match &container.role {
         Some(role) if container.kind == Kind::Mailbox && writer.role_is_free(role, existing)? => Some(role.clone()),
@@ -144,6 +138,26 @@ fn store_one(writer: &mut Writer, container: &Container, parent: Option<Id>, rep
     };
     writer.link(scope, &Known { key: &container.key, rev: &rev, keywords: "[]", parents: "[]", local_id: id })?;
     Ok(id)
+}
+
+/// The row that a container is already, though this source did not know it: from 1.x, or from another source.
+fn row_of_other(writer: &Writer, container: &Container, parent: Option<Id>, join: Join) -> Result<Option<Id>> {
+    let of_1x = match container.details {
+        Some(_) => writer.jmap_row_of_1x(container.kind, &container.key)?,
+        None => None,
+    };
+    let named = match of_1x {
+        Some(id) => Some(id),
+        None => writer.find_container(container.kind, parent, &container.name)?,
+    };
+    match named {
+        // It may be another one of this source, which has another name by now.
+        Some(id) if container.details.is_some() && writer.source_knows(container.kind, id)? => Ok(None),
+        None if join == Join::SameBytes && matches!(container.kind, Kind::Calendar | Kind::AddressBook) => {
+            writer.kin_container(container.kind, &container.name)
+        }
+        named => Ok(named),
+    }
 }
 
 /// Columns that only JMAP fills.

@@ -4,6 +4,7 @@
 //! archive untouched. A killed run needs no checkpoint: what it stored is known, and the next one fetches the rest.
 
 use super::containers::{self, Ids};
+use super::guard::{find_moved, guard};
 use super::pipeline::{self, Step};
 use super::plan::Touch;
 use super::recognise::Recognition;
@@ -13,11 +14,14 @@ use super::survey::{Survey, Work, survey};
 use crate::archive::{Ledger, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Entry, Kind, Omission, Outcome};
-use crate::source::{Scope, Source};
+use crate::source::{Join, Scope, Source};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How many items are asked for at once.
 const FETCH: usize = 4_096;
+
+/// Why an object that stands in the archive already is not stored once more.
+pub(super) const SAME_ELSEWHERE: &str = "the same in another file";
 
 /// What the user decides about a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -74,12 +78,13 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
         }
     };
     let run = writer.begin_run(source.ident(), options.allow_source_change)?;
-    let ids = containers::store(&mut writer, &survey.wanted_containers(), &mut survey.report)?;
+    let ids = containers::store(&mut writer, &survey.wanted_containers(), source.join(), &mut survey.report)?;
     let end = apply(source, &mut writer, &mut survey, &ids, progress)?;
     if matches!(end, End::Complete) {
         remove(&mut writer, &mut survey, &ids, source)?;
     }
     let mut report = survey.report;
+    report.notices.extend(source.notices());
     for (kind, changes) in writer.changes() {
         report.removed.insert(kind.token(), changes.removed);
     }
@@ -95,17 +100,26 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
 
 /// Lists the source and compares it with what is known, before anything is written.
 fn look(source: &mut dyn Source, writer: &mut Writer, options: &Options, progress: &dyn Progress) -> Result<Survey> {
-    writer.check_source(source.ident(), options.allow_source_change)?;
+    writer.check_source(source.ident(), options.allow_source_change).map_err(|error| explain(error, source))?;
     let lost = writer.forget_lost_items()?;
     let mut survey = survey(source, &*writer, progress)?;
     if lost > 0 {
-        survey.report.notes.push(format!(
+        survey.report.notices.push(format!(
             "{lost} objects that were imported before are missing in the archive; those that the source still has are imported again"
         ));
     }
-    survey.report.notes.extend(writer.clock_note()?);
-    survey.guard(options)?;
+    survey.report.notices.extend(writer.clock_note()?);
+    find_moved(&mut survey, source, &*writer, progress)?;
+    guard(&survey, source, options)?;
     Ok(survey)
+}
+
+/// Says what an import from another place means for a source whose objects are known wherever they lie.
+fn explain(error: Error, source: &dyn Source) -> Error {
+    if error.kind != Fault::SourceChanged || source.join() != Join::SameBytes {
+        return error;
+    }
+    error.hint("for another account use another archive; for another export of the same account add --allow-source-change: what is the same in both is stored once")
 }
 
 /// What an import would do, without writing anything.
@@ -116,13 +130,18 @@ pub fn dry_run(
     progress: &dyn Progress,
 ) -> Result<Done> {
     let mut survey = survey(source, ledger, progress)?;
-    survey.guard(options)?;
+    find_moved(&mut survey, source, ledger, progress)?;
+    guard(&survey, source, options)?;
+    let is_understood = survey.report.failed() == 0 && survey.report.not_understood == 0;
+    let state = if is_understood { State::Complete } else { State::Partial };
     let Survey { works, report, vanished, .. } = &mut survey;
     for work in works.iter() {
         let account = report.of(work.scope.kind);
-        account.stored.new += work.plan.fetch.len() as u64 - work.plan.refetched;
-        account.stored.changed += work.plan.touch.len() as u64 + work.plan.refetched;
+        let moved = work.moved.len() as u64;
+        account.stored.new += (work.plan.fetch.len() as u64).saturating_sub(work.plan.refetched + moved);
+        account.stored.changed += work.plan.touch.len() as u64 + work.plan.refetched + moved;
     }
+    let moved: u64 = works.iter().map(|work| work.moved.len() as u64).sum();
     let gone = works
         .iter()
         .map(|work| (work.scope.kind, work.plan.gone.len()))
@@ -130,7 +149,11 @@ pub fn dry_run(
     for (kind, count) in gone {
         *report.removed.entry(kind.token()).or_default() += count as u64;
     }
-    Ok(Done { report: survey.report, snapshot: None, state: State::Complete, lost: None })
+    if let Some(removed) = report.removed.get_mut(Kind::Email.token()) {
+        *removed = removed.saturating_sub(moved);
+    }
+    report.notices.extend(source.notices());
+    Ok(Done { report: survey.report, snapshot: None, state, lost: None })
 }
 
 /// Touches and fetches.
@@ -286,6 +309,13 @@ fn fetch_part(
     let mut asked: HashMap<Box<str>, Entry> = part.iter().map(|entry| (entry.key.clone(), entry.clone())).collect();
     let mut contents: HashMap<Box<str>, Box<str>> =
         part.iter().filter_map(|entry| Some((entry.key.clone(), source.content(&entry.rev)?.into()))).collect();
+    // A size that the name of a message claims is compared with what came of it.
+    let claims: HashMap<Box<str>, u64> = match scope.kind {
+        Kind::Email => {
+            part.iter().filter_map(|entry| Some((entry.key.clone(), source.size(entry)?.claimed?))).collect()
+        }
+        _ => HashMap::new(),
+    };
     let mut failures: Vec<(Entry, Outcome, String)> = Vec::new();
     let mut fatal = None;
     let mut end = End::Complete;
@@ -324,12 +354,7 @@ fn fetch_part(
                 Ok(ready) => {
                     let Some(entry) = asked.remove(&ready.key) else { return true };
                     let size = ready.size;
-                    let remark = match &ready.content {
-                        pipeline::Content::Event { remark, .. } | pipeline::Content::Card { remark, .. } => {
-                            remark.clone()
-                        }
-                        _ => None,
-                    };
+                    let remark = ready.remark(claims.get(&entry.key).copied());
                     let place = Place { scope: row, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
                     let written =
                         store.item(&place, ready).and_then(|fate| store.writer.item_done(size).map(|()| fate));
@@ -340,14 +365,18 @@ fn fetch_part(
                     match written {
                         Ok(fate) => {
                             if fate == Fate::Duplicate {
-                                failures.push((entry, Outcome::Duplicate, "the same in another file".to_owned()));
+                                failures.push((entry, Outcome::Duplicate, SAME_ELSEWHERE.to_owned()));
                                 progress.item(size);
                                 return true;
                             }
                             count(report, scope.kind, fate);
                             report.bytes += size;
                             if let Some(remark) = remark {
-                                report.remark(scope.kind, "stored", remark, format!("{}: {}", scope.key, entry.key));
+                                let position = format!("{}: {}", scope.key, entry.key);
+                                match scope.kind {
+                                    Kind::Email => report.no_good_mail(remark, position),
+                                    kind => report.remark(kind, "stored", remark, position),
+                                }
                             }
                         }
                         Err(error) => {
@@ -408,8 +437,9 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
     }
     // A scope that failed may have kept containers from being named.
     if !additive && survey.report.scopes_failed.is_empty() {
-        if survey.hidden.is_empty() && survey.report.failed() == 0 {
-            // What 1.x had imported and this source, looked at as a whole, does not name. What failed may be one of them.
+        if survey.hidden.is_empty() && survey.report.failed() == 0 && survey.report.not_understood == 0 {
+            // What 1.x had imported and this source, looked at as a whole, does not name. What failed, or is not understood, may
+            // be one of them.
             // A type of a JMAP account that was not listed as a whole has no state to go on from.
             let is_whole = |work: &&Work| ident.kind != "jmap" || !work.cursor.is_empty();
             let listed: HashSet<Kind> = survey.works.iter().filter(is_whole).map(|work| work.scope.kind).collect();

@@ -4,8 +4,10 @@
 
 pub mod containers;
 pub mod export;
+mod guard;
 pub mod import;
 mod jmap;
+mod kin;
 pub mod pipeline;
 pub mod plan;
 mod recognise;

@@ -24,6 +24,20 @@ pub struct Ready {
     pub content: Content,
 }
 
+impl Ready {
+    /// What is to be said of the item beside that it is stored. `claimed` is the size that its name says it has.
+    pub fn remark(&self, claimed: Option<u64>) -> Option<String> {
+        match &self.content {
+            Content::Email { headless: Some(why), .. } => Some((*why).to_owned()),
+            Content::Email { .. } if claimed.is_some_and(|claimed| self.size < claimed) => {
+                Some("shorter than its name says (S=)".to_owned())
+            }
+            Content::Event { remark, .. } | Content::Card { remark, .. } => remark.clone(),
+            _ => None,
+        }
+    }
+}
+
 /// The bytes to store.
 pub enum Bytes {
     Whole(NewBlob),
@@ -40,6 +54,8 @@ pub enum Content {
     Email {
         received: i64,
         message_match: String,
+        /// Why it is no message, if it has no header.
+        headless: Option<&'static str>,
     },
     Event {
         uid: String,
@@ -166,7 +182,8 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
             };
             let summary = mail::summary(&head);
             let received = received.or(summary.date).unwrap_or(fallback);
-            Content::Email { received, message_match: summary.message_match }
+            let headless = summary.headless(&head);
+            Content::Email { received, message_match: summary.message_match, headless }
         }
         ItemData::Event { uid, data_type } => {
             let converted = jscal::to_jscalendar(&assembled.unwrap_or_default(), &uid, data_type);

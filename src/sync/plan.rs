@@ -28,6 +28,8 @@ pub struct Plan {
     pub gone: Vec<Gone>,
     /// Items that are as they were.
     pub unchanged: u64,
+    /// Known items that the source does not name, and that are kept all the same.
+    pub kept: u64,
 }
 
 /// Compares the entries of a listing with known items that come in the order of their keys.
@@ -70,7 +72,10 @@ impl<'s> Comparison<'s> {
 
     fn unnamed(&mut self, key: &str, rev: &str, local_id: Id) {
         let is_gone = match &self.unnamed {
-            Unnamed::Kept => return,
+            Unnamed::Kept => {
+                self.plan.kept += 1;
+                return;
+            }
             Unnamed::Gone => true,
             Unnamed::GoneIf(is_gone) => is_gone(key),
         };
@@ -120,7 +125,8 @@ mod tests {
 
     #[test]
     fn an_additive_source_loses_nothing() {
-        assert!(run(Unnamed::Kept).gone.is_empty());
+        let plan = run(Unnamed::Kept);
+        assert_eq!((plan.gone.len(), plan.kept), (0, 2));
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! Messages that need no fetch: what is new in one place and stands in the archive already, from another.
 //!
-//! Two ways lead to that. A source may name the bytes ([`Source::content`]: EMAILID, X-GM-MSGID): then one download is
+//! Three ways lead to that. A source may name the bytes ([`Source::content`]: EMAILID, X-GM-MSGID): then one download is
 //! enough for all mailboxes that a message lies in. Or a message that is gone turns up with the same revision elsewhere,
-//! after a mailbox was renamed or its UIDs were given anew: then the Message-ID has to agree as well.
+//! after a mailbox was renamed or its UIDs were given anew: then the Message-ID has to agree as well. Or the bytes were
+//! compared already ([`super::guard::find_moved`]).
 
-use super::import::{Progress, count};
+use super::import::{Progress, SAME_ELSEWHERE, count};
 use super::report::Report;
-use super::store::{Place, Store};
+use super::store::{Fate, Place, Store};
 use super::survey::{Contents, Survey, Work};
 use crate::error::Result;
 use crate::format::mail;
-use crate::model::{Entry, Id, Kind};
-use crate::source::Source;
+use crate::model::{Entry, Id, Kind, Omission, Outcome};
+use crate::source::{Scope, Source};
 use std::collections::HashMap;
 
 /// What a new message may be.
@@ -45,10 +46,16 @@ impl Recognition {
         let mut unknown = Vec::new();
         let mut suspects = Vec::new();
         for entry in entries {
+            if let Some(row) = work.moved.get(&entry.key)
+                && take_moved(scope, &entry, *row, store, report, progress)?
+            {
+                continue;
+            }
             let row = source.content(&entry.rev).and_then(|content| self.contents.get(content));
             if let Some(row) = row
-                && take(scope, &entry, row, store, report, progress)?
+                && let Some(fate) = take(scope, &entry, row, store, progress)?
             {
+                tell(fate, source, &work.scope, &entry, report);
                 continue;
             }
             if self.gone.contains_key(&entry.rev) { suspects.push(entry) } else { unknown.push(entry) }
@@ -63,9 +70,13 @@ impl Recognition {
                 Some(head) => self.same_message(&entry.rev, &head, store)?,
                 None => None,
             };
-            match found {
-                Some(row) if take(scope, &entry, row, store, report, progress)? => {}
-                _ => unknown.push(entry),
+            let fate = match found {
+                Some(row) => take(scope, &entry, row, store, progress)?,
+                None => None,
+            };
+            match fate {
+                Some(fate) => tell(fate, source, &work.scope, &entry, report),
+                None => unknown.push(entry),
             }
         }
         Ok(unknown)
@@ -95,8 +106,8 @@ impl Recognition {
     }
 }
 
-/// Stores one message that is the row `row`, or has its bytes. False if that row has none any more.
-fn take(
+/// Stores one message that is the row `row` in another place. False if that row is still somewhere else.
+fn take_moved(
     scope: i64,
     entry: &Entry,
     row: Id,
@@ -105,11 +116,37 @@ fn take(
     progress: &dyn Progress,
 ) -> Result<bool> {
     let place = Place { scope, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
-    let Some(fate) = store.known_email(&place, row)? else { return Ok(false) };
+    if !store.moved_email(&place, row)? {
+        return Ok(false);
+    }
     store.writer.change_done()?;
-    count(report, Kind::Email, fate);
+    count(report, Kind::Email, super::store::Fate::Changed);
     progress.item(0);
     Ok(true)
+}
+
+/// Stores one message that is the row `row`, or has its bytes. `None` if that row has none any more.
+fn take(scope: i64, entry: &Entry, row: Id, store: &mut Store<'_>, progress: &dyn Progress) -> Result<Option<Fate>> {
+    let place = Place { scope, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
+    let fate = store.known_email(&place, row)?;
+    if fate.is_some() {
+        store.writer.change_done()?;
+        progress.item(0);
+    }
+    Ok(fate)
+}
+
+/// Counts what became of a message that needed no fetch.
+fn tell(fate: Fate, source: &dyn Source, scope: &Scope, entry: &Entry, report: &mut Report) {
+    match fate {
+        Fate::Duplicate => report.not_stored(Omission {
+            kind: scope.kind,
+            reason: SAME_ELSEWHERE.to_owned(),
+            position: source.position(scope, entry),
+            outcome: Outcome::Duplicate,
+        }),
+        fate => count(report, scope.kind, fate),
+    }
 }
 
 /// The normalised Message-IDs in a `message_match` (FORMAT.md).

@@ -53,6 +53,9 @@ pub struct Remark {
 /// How many remarks are kept; of the others only the number. A report may not grow with a hostile source.
 pub const REMARKS_MAX: usize = 10_000;
 
+/// The types that are worth a backup alone; the others only hold them, or say how to treat them.
+const ITEMS: [Kind; 5] = [Kind::Email, Kind::ContactCard, Kind::CalendarEvent, Kind::SieveScript, Kind::FileNode];
+
 /// The account of a run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
@@ -60,6 +63,9 @@ pub struct Report {
     pub types: BTreeMap<&'static str, Account>,
     /// Rows that left the current state, by token of the type. They stay in the history.
     pub removed: BTreeMap<&'static str, u64>,
+    /// Known objects that the source does not name now and that stay, by token of the type: it only adds, or it could not
+    /// tell whether they are gone.
+    pub kept: BTreeMap<&'static str, u64>,
     /// Items that are not stored, each with its position.
     pub remarks: Vec<Remark>,
     /// How many more there were.
@@ -71,7 +77,14 @@ pub struct Report {
     /// Bytes of the items stored anew.
     pub bytes: u64,
     /// What is to be known of the run as a whole.
-    pub notes: Vec<String>,
+    pub notices: Vec<String>,
+    /// What looks like mail, or like another object, and is not understood: counted as skipped, too.
+    pub not_understood: u64,
+    /// Messages that are stored as they are and are no good mail, by the reason: compressed, encrypted, cut, without a
+    /// header. Counted as stored, too.
+    pub no_good_mail: BTreeMap<String, u64>,
+    /// What was found and has nothing in it to import, by token of the type: counted as skipped, too.
+    pub by_products: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
@@ -95,9 +108,15 @@ impl Report {
                 account.duplicate += 1;
                 "duplicate"
             }
-            Outcome::Skipped => {
+            outcome @ (Outcome::Skipped | Outcome::ByProduct | Outcome::NotUnderstood) => {
                 *account.skipped.entry(omission.reason.clone()).or_default() += 1;
-                "skipped"
+                *self.by_products.entry(omission.kind.token()).or_default() += u64::from(outcome == Outcome::ByProduct);
+                self.not_understood += u64::from(outcome == Outcome::NotUnderstood);
+                match outcome {
+                    Outcome::ByProduct => "by-product",
+                    Outcome::NotUnderstood => "not understood",
+                    _ => "skipped",
+                }
             }
             Outcome::Failed => {
                 *account.failed.entry(omission.reason.clone()).or_default() += 1;
@@ -105,6 +124,14 @@ impl Report {
             }
         };
         self.remark(omission.kind, outcome, omission.reason, omission.position);
+    }
+
+    /// Counts known objects that the source does not name now, and that stay.
+    pub fn kept(&mut self, kind: Kind, count: u64) {
+        if count > 0 {
+            self.of(kind);
+            *self.kept.entry(kind.token()).or_default() += count;
+        }
     }
 
     /// Says something about one item.
@@ -116,9 +143,30 @@ impl Report {
         }
     }
 
-    /// True if everything found is stored, or was left out on purpose.
+    /// Says of a message that is stored as it is why it is no good mail.
+    pub fn no_good_mail(&mut self, reason: String, position: String) {
+        *self.no_good_mail.entry(reason.clone()).or_default() += 1;
+        self.remark(Kind::Email, "stored as it is", reason, position);
+    }
+
+    /// True if everything found is stored, or was left out on purpose, and something is stored where something was found.
     pub fn is_complete(&self) -> bool {
-        self.scopes_failed.is_empty() && self.types.values().all(|account| account.failed.is_empty())
+        self.failed() == 0 && self.not_understood == 0 && self.stored_nothing_of() == 0
+    }
+
+    /// How many items were found, if not one of them stands in the archive: of all types together, or of mail alone. Zero
+    /// for a source that is empty. Containers are no items, and by-products do not count as found.
+    pub fn stored_nothing_of(&self) -> u64 {
+        let nothing_of = |kinds: &[Kind]| {
+            let (mut found, mut kept) = (0, 0);
+            for token in kinds.iter().map(|kind| kind.token()) {
+                let Some(account) = self.types.get(token) else { continue };
+                kept += account.stored.total() + account.duplicate;
+                found += account.found.saturating_sub(self.by_products.get(token).copied().unwrap_or_default());
+            }
+            if kept > 0 { 0 } else { found }
+        };
+        nothing_of(&ITEMS).max(nothing_of(&[Kind::Email]))
     }
 
     /// Objects that failed, of all types.
@@ -131,8 +179,11 @@ impl Report {
         let brief = serde_json::json!({
             "types": self.types,
             "removed": self.removed,
+            "kept": self.kept,
             "scopes_failed": self.scopes_failed.len(),
             "hidden": self.hidden,
+            "not_understood": self.not_understood,
+            "no_good_mail": self.no_good_mail,
         });
         brief.to_string()
     }
@@ -157,23 +208,69 @@ impl fmt::Display for Report {
                 sum(&account.failed),
                 reasons(&account.failed),
             )?;
-            match self.removed.get(token) {
-                Some(removed) if *removed > 0 => writeln!(f, "; removed {removed} (kept in the history)")?,
-                _ => writeln!(f)?,
+            if let Some(removed) = self.removed.get(token).filter(|removed| **removed > 0) {
+                write!(f, "; removed {removed} (kept in the history)")?;
             }
+            if let Some(kept) = self.kept.get(token) {
+                write!(f, "; kept {kept} that the source does not name now")?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }
 }
 
-pub(super) fn sum(reasons: &BTreeMap<String, u64>) -> u64 {
+pub fn sum(reasons: &BTreeMap<String, u64>) -> u64 {
     reasons.values().sum()
 }
 
-pub(super) fn reasons(reasons: &BTreeMap<String, u64>) -> String {
+pub fn reasons(reasons: &BTreeMap<String, u64>) -> String {
     if reasons.is_empty() {
         return String::new();
     }
     let list: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     format!(" ({})", list.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn omission(kind: Kind, outcome: Outcome) -> Omission {
+        Omission { kind, reason: "why".to_owned(), position: "where".to_owned(), outcome }
+    }
+
+    /// Which fates let a run end as complete; in all of them found is the sum of the rest.
+    #[test]
+    fn a_run_is_complete_only_if_nothing_that_looks_like_an_object_is_missing() {
+        use Outcome::{ByProduct, Duplicate, Failed, NotUnderstood, Skipped};
+        let (mail, file, event) = (Kind::Email, Kind::FileNode, Kind::CalendarEvent);
+        for (stored, omitted, complete) in [
+            (vec![], vec![], true),
+            (vec![mail], vec![(mail, Skipped), (file, ByProduct), (mail, Duplicate)], true),
+            (vec![mail], vec![(mail, NotUnderstood)], false),
+            (vec![mail], vec![(file, NotUnderstood)], false),
+            (vec![mail], vec![(mail, Failed)], false),
+            // Found, and nothing stored.
+            (vec![], vec![(mail, Skipped)], false),
+            (vec![], vec![(mail, Duplicate)], true),
+            (vec![], vec![(file, ByProduct), (mail, ByProduct)], true),
+            (vec![], vec![(file, ByProduct), (file, Skipped)], false),
+            (vec![Kind::Mailbox], vec![(mail, Skipped)], false),
+            // Whatever else is stored: the mail is not.
+            (vec![file, event], vec![(mail, Skipped)], false),
+            (vec![mail], vec![(event, Skipped)], true),
+        ] {
+            let mut report = Report::default();
+            for kind in &stored {
+                report.of(*kind).found += 1;
+                report.of(*kind).stored.new += 1;
+            }
+            for (kind, outcome) in &omitted {
+                report.omitted(omission(*kind, *outcome));
+            }
+            assert_eq!(report.is_complete(), complete, "{stored:?} {omitted:?}");
+            assert!(report.types.values().all(Account::balances), "{report}");
+        }
+    }
 }

@@ -54,11 +54,14 @@ impl<'a> Store<'a> {
     pub fn item(&mut self, place: &Place<'_>, ready: Ready) -> Result<Fate> {
         let size = ready.size;
         match ready.content {
-            Content::Email { received, message_match } => {
+            Content::Email { received, message_match, .. } => {
                 let (blob, is_new, _) = self.blob(ready.bytes)?;
                 self.email(place, blob, is_new, size, received, &message_match)
             }
             Content::Event { uid, data, data_type, .. } => {
+                if let Some(fate) = self.join_object(Kind::CalendarEvent, place, ready.digest)? {
+                    return Ok(fate);
+                }
                 let fields = |parents: &[Id]| {
                     vec![
                         ("calendar_ids", text(ids_json(parents))),
@@ -73,11 +76,14 @@ impl<'a> Store<'a> {
                 self.object(Kind::CalendarEvent, place, ready.bytes, adopted, fields)
             }
             Content::Card { uid, data, .. } => {
+                if let Some(fate) = self.join_object(Kind::ContactCard, place, ready.digest)? {
+                    return Ok(fate);
+                }
                 let (keywords, parents) = self.attrs(Kind::AddressBook, place.attrs);
-                let known = self.writer.known(place.scope, place.key)?;
-                let twin = self.writer.find_card(&uid)?.filter(|id| known.as_ref().is_none_or(|known| known.0 != *id));
+                let known = self.own_row(Kind::ContactCard, place)?;
+                let twin = self.writer.find_card(&uid)?.filter(|id| known != Some(*id));
                 if let Some(id) = twin
-                    && known.is_none()
+                    && self.writer.known(place.scope, place.key)?.is_none()
                     && self.writer.original_digest(Kind::ContactCard, id)? == Some(ready.digest)
                 {
                     self.link(place, &keywords, &parents, id)?;
@@ -97,6 +103,11 @@ impl<'a> Store<'a> {
                 let parent = parents.first().copied();
                 let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
                 let taken = self.writer.find_container(Kind::FileNode, parent, &name)?;
+                if let Some(other) = taken
+                    && let Some(fate) = self.join_file(place, other, blob)?
+                {
+                    return Ok(fate);
+                }
                 // Another source has a file of this name in this directory: both stay.
                 let name = match taken {
                     Some(other) if known != Some(other) => format!("{name}~{}", place.scope),
@@ -202,7 +213,7 @@ impl<'a> Store<'a> {
                 }
                 let is_one = match self.join {
                     Join::Never | Join::SameContent => false,
-                    Join::SameBytes => !self.writer.origins_of(Kind::Email, id)?.is_empty(),
+                    Join::SameBytes => self.writer.is_of_kin(Kind::Email, id)?,
                     Join::SameName => {
                         row.keywords == keywords
                             && row.received == received
@@ -244,8 +255,8 @@ impl<'a> Store<'a> {
             return Ok(None);
         };
         let id = match self.join {
-            Join::SameContent => id,
-            _ => {
+            Join::SameContent | Join::SameBytes => id,
+            Join::Never | Join::SameName => {
                 let (received, message_match) = (row.received, &row.message_match);
                 let fields = EmailFields { mailbox_ids: &parents, keywords: &keywords, received, message_match };
                 self.writer.insert_email(&fields, blob, size)?
@@ -253,7 +264,17 @@ impl<'a> Store<'a> {
         };
         self.link(place, &keywords, &parents, id)?;
         self.settle(Kind::Email, id)?;
-        Ok(Some(Fate::New))
+        Ok(Some(if self.join == Join::SameBytes { Fate::Duplicate } else { Fate::New }))
+    }
+
+    /// Stores a message that is the row `id` in a new place. False if something else was known at this place, or if not all
+    /// places of that row are gone.
+    pub fn moved_email(&mut self, place: &Place<'_>, id: Id) -> Result<bool> {
+        if self.writer.known(place.scope, place.key)?.is_some() {
+            return Ok(false);
+        }
+        let (keywords, parents) = self.attrs(Kind::Mailbox, place.attrs);
+        self.revive(place, &keywords, &parents, id)
     }
 
     /// Moves a row all of whose places are gone to a new one. False if it is not such a row.
@@ -298,7 +319,8 @@ impl<'a> Store<'a> {
     ) -> Result<Fate> {
         let (keywords, parents) = self.attrs(container_of(kind), place.attrs);
         let (blob, _, ranges) = self.blob(bytes)?;
-        let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id).or(adopted);
+        let former = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
+        let known = self.own_row(kind, place)?.or(adopted);
         let (id, fate) = match known {
             Some(id) => {
                 self.writer.keep(kind, id)?;
@@ -309,7 +331,13 @@ impl<'a> Store<'a> {
         };
         self.writer.set_original(kind, id, blob, ranges.as_deref())?;
         self.link(place, &keywords, &parents, id)?;
-        Ok(fate)
+        match former.filter(|former| *former != id) {
+            Some(former) => {
+                self.settle(kind, former)?;
+                Ok(Fate::Changed)
+            }
+            None => Ok(fate),
+        }
     }
 
     /// A file: a row with a blob.
@@ -326,7 +354,7 @@ impl<'a> Store<'a> {
     }
 
     /// Makes a row say what its origins say together; a row without origins leaves the current state.
-    fn settle(&mut self, kind: Kind, id: Id) -> Result<()> {
+    pub(super) fn settle(&mut self, kind: Kind, id: Id) -> Result<()> {
         let origins = self.writer.origins_of(kind, id)?;
         if origins.is_empty() {
             return match kind {

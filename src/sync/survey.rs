@@ -1,14 +1,14 @@
 //! Looking before anything is written: what a source names, compared with what is known of it.
 
 use super::containers::Ids;
-use super::import::{Options, Progress, is_final};
+use super::import::{Progress, is_final};
 use super::plan::{Comparison, Gone, Plan};
 use super::report::Report;
 use super::store::{Dying, attrs_of, container_of};
 use crate::archive::{KnownScope, Ledger, ids_json};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Container, Digest, Id, Kind};
-use crate::source::{Scope, Source, UNKNOWN};
+use crate::source::{Join, Scope, Source, UNKNOWN, Unnamed};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A scope and what is to be done in it.
@@ -18,6 +18,8 @@ pub struct Work {
     pub cursor: String,
     /// The scope's row, once it has one.
     pub row: Option<i64>,
+    /// New items, by key, that have the bytes of a message that is gone, each with the row of that one.
+    pub moved: HashMap<Box<str>, Id>,
 }
 
 /// A scope that the source does not have any more.
@@ -38,10 +40,13 @@ pub struct Survey {
     pub hidden: HashSet<String>,
     /// Keys of scopes that could not be listed: what lies below one of them is not gone.
     failed: Vec<String>,
-    known: BTreeMap<Kind, u64>,
+    /// How many objects of each type are known of what was listed, or is gone.
+    pub known: BTreeMap<Kind, u64>,
     /// Rows by what names their bytes ([`Source::content`]).
     pub contents: Contents,
     pub report: Report,
+    /// The source named no scope at all.
+    pub is_empty: bool,
 }
 
 /// Rows by the digest of what names their bytes: of a fixed size, however many messages and however long their names.
@@ -72,6 +77,7 @@ impl Contents {
 pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progress) -> Result<Survey> {
     progress.step("looking around");
     let (scopes, containers) = source.scopes()?;
+    let omissions = source.omissions();
     let known: HashMap<(String, String), KnownScope> = ledger
         .known_scopes(source.ident())?
         .into_iter()
@@ -87,7 +93,17 @@ pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progr
         known: BTreeMap::new(),
         contents: Contents::default(),
         report: Report::default(),
+        is_empty: false,
     };
+    if source.join() == Join::SameBytes {
+        let kin = ledger.kin_scopes(source.ident())?;
+        let mail = known.values().chain(&kin).filter(|scope| scope.kind == Kind::Email.name() && !scope.key.is_empty());
+        for scope in mail {
+            survey.learn_contents(source, ledger, scope.row)?;
+        }
+    }
+    omissions.into_iter().for_each(|omission| survey.report.omitted(omission));
+    survey.is_empty = scopes.is_empty();
     let cursor_of = |scope: &Scope| {
         let identity = (scope.kind.name().to_owned(), scope.key.clone());
         known.get(&identity).map_or_else(String::new, |known| known.cursor.clone())
@@ -109,7 +125,9 @@ pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progr
             return Err(Error::new(Fault::Interrupted, "interrupted before anything was written"));
         }
     }
-    if !source.is_additive() {
+    if source.is_additive() {
+        survey.keep_absent(ledger, &known, &named)?;
+    } else {
         for (identity, scope) in &known {
             if let Some(kind) = Kind::from_token(&identity.0)
                 .filter(|_| !identity.1.is_empty() && !named.contains(identity) && !survey.is_below_failed(&identity.1))
@@ -153,6 +171,39 @@ impl Survey {
         *self.report.hidden.entry(kind.token()).or_default() += 1;
     }
 
+    /// Learns what bytes the messages of a scope have, whether this run lists it or not.
+    fn learn_contents(&mut self, source: &dyn Source, ledger: &dyn Ledger, scope: i64) -> Result<()> {
+        ledger.each_known(scope, &mut |item| {
+            if let Some(content) = source.content(item.rev) {
+                self.contents.insert(content, item.local_id);
+            }
+        })
+    }
+
+    /// Counts and names what an additive source had in scopes that are not there now: a part of an export on a disk that is
+    /// not mounted is not there, and not deleted.
+    fn keep_absent(
+        &mut self,
+        ledger: &dyn Ledger,
+        known: &HashMap<(String, String), KnownScope>,
+        named: &HashSet<(String, String)>,
+    ) -> Result<()> {
+        let mut absent: Vec<_> = known.iter().filter(|(identity, _)| !identity.1.is_empty()).collect();
+        absent.retain(|(identity, _)| !named.contains(*identity));
+        absent.sort_unstable_by_key(|(identity, _)| *identity);
+        for ((token, key), scope) in absent {
+            let Some(kind) = Kind::from_token(token) else { continue };
+            let mut count = 0;
+            ledger.each_known(scope.row, &mut |_| count += 1)?;
+            *self.known.entry(kind).or_default() += count;
+            if count > 0 {
+                self.report.kept(kind, count);
+                self.report.remark(kind, "kept", "not there today".to_owned(), key.clone());
+            }
+        }
+        Ok(())
+    }
+
     fn list(
         &mut self,
         source: &mut dyn Source,
@@ -178,7 +229,8 @@ impl Survey {
         let row = known.map(|known| known.row);
         let mut count = 0;
         let is_same = |known: &str, listed: &str| source.is_same(known, listed);
-        let mut comparison = Comparison::new(listing.entries, listing.unnamed, &is_same);
+        let unnamed = if source.is_additive() { Unnamed::Kept } else { listing.unnamed };
+        let mut comparison = Comparison::new(listing.entries, unnamed, &is_same);
         let mut wanted: HashMap<*const crate::model::Attrs, (String, String)> = HashMap::new();
         if let Some(row) = row {
             ledger.each_known(row, &mut |item| {
@@ -212,76 +264,18 @@ impl Survey {
             plan.unchanged = count;
         }
         *self.known.entry(scope.kind).or_default() += count;
+        self.report.kept(scope.kind, plan.kept);
         let account = self.report.of(scope.kind);
         account.found += plan.unchanged + plan.fetch.len() as u64 + plan.touch.len() as u64;
         account.stored.unchanged += plan.unchanged;
         listing.omissions.into_iter().for_each(|omission| self.report.omitted(omission));
         self.containers.extend(listing.containers);
-        self.works.push(Work { scope, plan, cursor: listing.cursor, row });
+        self.works.push(Work { scope, plan, cursor: listing.cursor, row, moved: HashMap::new() });
         Ok(())
     }
 
     fn is_below_failed(&self, key: &str) -> bool {
         self.failed.iter().any(|failed| key.strip_prefix(failed.as_str()).is_some_and(|rest| rest.starts_with('/')))
-    }
-
-    /// Stops a run that would remove more than the user allows.
-    pub fn guard(&self, options: &Options) -> Result<()> {
-        let Some(share) = options.max_delete else { return Ok(()) };
-        for (kind, known) in &self.known {
-            let gone: usize =
-                self.works.iter().filter(|work| work.scope.kind == *kind).map(|work| work.plan.gone.len()).sum();
-            let vanished: usize =
-                self.vanished.iter().filter(|gone| gone.kind == *kind).map(|gone| gone.items.len()).sum();
-            let is_too_much = |all: usize| all > 50 && all as f64 > *known as f64 * share;
-            let mut all = gone + vanished;
-            if is_too_much(all) {
-                all -= self.moved(*kind);
-            }
-            if is_too_much(all) {
-                return Err(Error::new(
-                    Fault::Guard,
-                    format!(
-                        "{all} of {known} known objects of type {} are gone at the source ({}); nothing was changed",
-                        kind.token(),
-                        self.where_gone(*kind)
-                    ),
-                )
-                .hint("if that is right, run again with --max-delete 100%"));
-            }
-        }
-        Ok(())
-    }
-
-    /// The scopes that lost most, each with the number: `INBOX 80, Lists/rust 12`.
-    fn where_gone(&self, kind: Kind) -> String {
-        let listed = self.works.iter().filter(|work| work.scope.kind == kind);
-        let listed = listed.map(|work| (work.plan.gone.len(), work.scope.key.as_str()));
-        let vanished = self.vanished.iter().filter(|vanished| vanished.kind == kind);
-        let vanished = vanished.map(|vanished| (vanished.items.len(), vanished.key.as_str()));
-        let mut losses: Vec<(usize, &str)> = listed.chain(vanished).filter(|(count, _)| *count > 0).collect();
-        losses.sort_unstable_by_key(|(count, _)| std::cmp::Reverse(*count));
-        let more = losses.len().saturating_sub(5);
-        let mut text: Vec<String> = losses.iter().take(5).map(|(count, key)| format!("{key} {count}")).collect();
-        if more > 0 {
-            text.push(format!("and {more} more"));
-        }
-        text.join(", ")
-    }
-
-    /// How many of the objects that are gone have turned up elsewhere, as far as their revisions tell.
-    fn moved(&self, kind: Kind) -> usize {
-        let mut gone: HashMap<&str, usize> = HashMap::new();
-        self.gone_of(kind).for_each(|(_, one)| *gone.entry(&one.rev).or_default() += 1);
-        let new = self.works.iter().filter(|work| work.scope.kind == kind).flat_map(|work| &work.plan.fetch);
-        let is_moved = |entry: &&crate::model::Entry| match gone.get_mut(&*entry.rev) {
-            Some(left) if *left > 0 && !entry.rev.is_empty() => {
-                *left -= 1;
-                true
-            }
-            _ => false,
-        };
-        new.filter(is_moved).count()
     }
 
     /// Known objects of a type that the source does not name any more, each with the row of its scope.

@@ -3,20 +3,22 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
 use crate::format::maildir::FileName;
-use crate::model::{Body, Entry, Item, ItemData};
+use crate::model::{Body, Digest, Entry, Item, ItemData};
 use crate::source::Failure;
 
-use super::list::{BOXES, each_name, file_of, file_shown, key_and_locator, open_boxes};
-use super::unpack;
+use super::list::{BOXES, each_name, file_of, key_and_locator, may_follow, open_boxes};
+use super::tree::Folder;
+use super::{Maildir, unpack};
 
 /// Bytes of a message that are kept in memory; a larger one stays in its file.
 pub(super) const IN_MEMORY: u64 = 16 << 20;
@@ -32,6 +34,9 @@ pub(super) struct Fetch<'a> {
     boxes: [Option<OwnedFd>; 2],
     entries: std::vec::IntoIter<Entry>,
     moved: Option<Moved>,
+    /// How many of the messages were links to files outside of the Maildir, at `root`.
+    outside: &'a AtomicU64,
+    root: &'a Path,
 }
 
 /// Where the files of keys are that were not found where the listing said.
@@ -45,36 +50,34 @@ impl<'a> Fetch<'a> {
     ///
     /// # Errors
     /// If `cur` or `new` cannot be opened. That they do not exist is none: then all messages have vanished.
-    pub fn start(folder: PathBuf, spool: &'a Path, entries: Vec<Entry>) -> Result<Fetch<'a>> {
+    pub fn start(maildir: &'a Maildir, folder: &Folder, entries: Vec<Entry>) -> Result<Fetch<'a>> {
+        let Maildir { root, options, outside, .. } = maildir;
+        let (folder, spool) = (root.join(&folder.dir), options.spool.as_path());
         let boxes = open_boxes(&folder)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-        Ok(Fetch { folder, spool, now, boxes, entries: entries.into_iter(), moved: None })
+        Ok(Fetch { folder, spool, now, boxes, entries: entries.into_iter(), moved: None, outside, root })
     }
 
     fn read(&mut self, entry: Entry) -> Result<Item, Failure> {
         let Entry { key, locator, .. } = entry;
         match self.open(&key, &locator) {
-            Ok((file, locator)) => {
-                let read = self.item(&key, file).map_err(|error| self.describe(&key, &locator, error));
-                match read {
-                    Ok((body, data)) => Ok(Item { key, body, data }),
-                    Err(error) => Err(Failure { key, vanished: false, error }),
-                }
-            }
+            Ok(file) => match self.item(&key, file).map_err(|error| self.describe(error)) {
+                Ok((body, data)) => Ok(Item { key, body, data }),
+                Err(error) => Err(Failure { key, vanished: false, error }),
+            },
             Err(cause) => {
                 let vanished = cause.kind() == io::ErrorKind::NotFound;
-                let error = self.describe(&key, &locator, Trouble::Io(cause));
+                let error = self.describe(Trouble::Io(cause));
                 Err(Failure { key, vanished, error })
             }
         }
     }
 
-    /// Opens the file of a key, and says where it was found.
-    fn open(&mut self, key: &str, locator: &str) -> io::Result<(File, Box<str>)> {
+    /// Opens the file of a key, wherever it is now.
+    fn open(&mut self, key: &str, locator: &str) -> io::Result<File> {
         match self.open_at(key, locator) {
-            Ok(file) => return Ok((file, locator.into())),
-            Err(Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
         }
         // A mail program may have changed its flags, which renames it.
         for search in [false, true] {
@@ -84,21 +87,54 @@ impl<'a> Fetch<'a> {
             let known = self.moved.as_ref().and_then(|moved| moved.locators.get(key)).cloned();
             if let Some(locator) = known {
                 match self.open_at(key, &locator) {
-                    Ok(file) => return Ok((file, locator)),
-                    Err(Errno::NOENT) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    opened => return opened,
                 }
             }
         }
         Err(Errno::NOENT.into())
     }
 
-    fn open_at(&self, key: &str, locator: &str) -> Result<File, Errno> {
+    /// [`io::ErrorKind::NotFound`] says that the name is not there, and nothing else.
+    fn open_at(&self, key: &str, locator: &str) -> io::Result<File> {
         let (at, name) = file_of(key, locator).ok_or(Errno::NOENT)?;
         let directory = self.boxes[at].as_ref().ok_or(Errno::NOENT)?;
-        // Neither follow a link out of the Maildir nor wait for the writer of a pipe.
+        // Do not wait for the writer of a pipe.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(directory.as_fd(), name.as_slice(), flags, Mode::empty())?.into())
+        match rustix::fs::openat(directory.as_fd(), name.as_slice(), flags, Mode::empty()) {
+            Ok(file) => Ok(file.into()),
+            Err(Errno::LOOP) => self.open_link(directory, &name),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens the file that a link leads to. Opening what is no file could do harm, so its path is held first.
+    fn open_link(&self, directory: &OwnedFd, name: &[u8]) -> io::Result<File> {
+        let link = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let held = match rustix::fs::openat(directory, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(held) => held,
+            Err(Errno::NOENT) => return Err(io::Error::other("a link that leads nowhere")),
+            Err(Errno::LOOP) => return Err(io::Error::other("a link that leads in a circle")),
+            Err(error) => return Err(error.into()),
+        };
+        let target = rustix::fs::fstat(&held)?;
+        if !rustix::fs::FileType::from_raw_mode(target.st_mode).is_file() {
+            return Err(io::Error::other("a link to something that is no file"));
+        }
+        if !may_follow(&link, &target) {
+            return Err(io::Error::other(
+                "a link to a file of another owner, which root does not read for the owner of the link",
+            ));
+        }
+        let held = format!("/proc/self/fd/{}", held.as_raw_fd());
+        let file = File::open(&held)?;
+        let is_inside = |place: &Path| {
+            place.starts_with(self.root) || self.folder.canonicalize().is_ok_and(|folder| place.starts_with(folder))
+        };
+        if !std::fs::read_link(held).is_ok_and(|place| is_inside(&place)) {
+            self.outside.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(file)
     }
 
     /// Looks where the files of this key and of those still to come are now. False if that was done just before.
@@ -161,12 +197,12 @@ impl<'a> Fetch<'a> {
         Ok((Body::File(file), data))
     }
 
-    fn describe(&self, key: &str, locator: &str, trouble: Trouble) -> Error {
-        let place = format!("{}/{}", self.folder.display(), file_shown(key, locator));
+    /// The error, without the place: the report names that, and counts by the reason.
+    fn describe(&self, trouble: Trouble) -> Error {
         match trouble {
-            Trouble::Io(cause) => Error::io(format!("cannot read {place}"), cause),
-            Trouble::Spool(cause) => Error::io(format!("cannot unpack {place} into {}", self.spool.display()), cause),
-            Trouble::TooLarge(reason) => Error::new(Kind::Storage, format!("{place} is compressed, and {reason}"))
+            Trouble::Io(cause) => Error::io("cannot be read", cause),
+            Trouble::Spool(cause) => Error::io(format!("cannot be unpacked into {}", self.spool.display()), cause),
+            Trouble::TooLarge(reason) => Error::new(Kind::Storage, format!("compressed, and {reason}"))
                 .hint("if this is a real message, unpack the file in its place and run the command again"),
         }
     }
@@ -183,6 +219,16 @@ impl Iterator for Fetch<'_> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.entries.size_hint()
     }
+}
+
+/// The digests of messages, as they would be stored; `None` for one that cannot be read.
+pub(super) fn digests(fetch: Fetch<'_>) -> Vec<Option<Digest>> {
+    let digest = |body| match body {
+        Body::Bytes(bytes) => Some(Digest::of(&bytes)),
+        Body::File(file) => Digest::of_file(file).ok(),
+        Body::Part { .. } | Body::Absent => None,
+    };
+    fetch.map(|item| item.ok().and_then(|item| digest(item.body))).collect()
 }
 
 /// Why an item could not be read.

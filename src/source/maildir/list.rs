@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,7 +19,8 @@ use crate::format::maildir::{FileName, Flags, Keywords, escape, unescape};
 use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
 use crate::source::{Listing, Unnamed};
 
-use super::tree::Folder;
+use super::stray;
+use super::tree::{Folder, is_mailbox};
 
 /// The two directories of a mailbox with messages, in the order in which they count.
 pub(super) const BOXES: [&str; 2] = ["cur", "new"];
@@ -33,6 +35,8 @@ const CHUNK: usize = 256 << 10;
 const LARGEST_KEYWORDS: u64 = 64 << 10;
 /// The `rev` of a file that could not be looked at: fetching it says why, and it does not pass for deleted.
 const UNKNOWN_REV: &str = "?";
+/// What neither a file nor a directory is.
+const NO_FILE: &str = "not a regular file";
 
 /// Lists a folder. Entries come in the order of their inodes, in which a disk reads them fastest.
 ///
@@ -45,7 +49,7 @@ pub(super) fn list(root: &Path, folder: &Folder, include_deleted: bool) -> Resul
     let table = read_keywords(&path).map_err(failed)?;
     let mut earlier: Option<Scan<'_>> = None;
     for _ in 0..ATTEMPTS {
-        let mut scan = Scan::new(folder, &table, include_deleted);
+        let mut scan = Scan::new(folder, &path, &table, include_deleted);
         let boxes = open_boxes(&path)?;
         let before = settled_stamps(&boxes).map_err(failed)?;
         for (name, directory) in BOXES.into_iter().zip(&boxes) {
@@ -54,13 +58,18 @@ pub(super) fn list(root: &Path, folder: &Folder, include_deleted: bool) -> Resul
                 scan.read(name, directory).map_err(failed)?;
             }
         }
-        if stamps(&boxes).map_err(failed)? == before {
-            return Ok(scan.finish());
+        let is_settled = stamps(&boxes).map_err(failed)? == before;
+        if !is_settled {
+            scan.add_missing(earlier);
         }
-        scan.add_missing(earlier);
         earlier = Some(scan);
+        if is_settled {
+            break;
+        }
     }
-    Ok(earlier.map(Scan::finish).unwrap_or_default())
+    let Some(mut scan) = earlier else { return Ok(Listing::default()) };
+    scan.tell_undelivered(&path);
+    Ok(scan.finish())
 }
 
 /// Opens `cur` and `new`. One that does not exist holds nothing; one that is no directory is an error.
@@ -77,8 +86,7 @@ pub(super) fn open_boxes(folder: &Path) -> Result<[Option<OwnedFd>; 2]> {
     Ok([open(BOXES[0])?, open(BOXES[1])?])
 }
 
-/// Calls `found` with each name in a directory but those with a leading dot, and with its type and inode: a chunk at
-/// a time in the order of inodes.
+/// Calls `found` with each name in a directory, its type and its inode: a chunk at a time in the order of inodes.
 pub(super) fn each_name<E: From<Errno>>(
     directory: impl AsFd,
     mut found: impl FnMut(&CStr, FileType, u64) -> Result<(), E>,
@@ -92,7 +100,7 @@ pub(super) fn each_name<E: From<Errno>>(
             Some(entry) => {
                 let entry = entry?;
                 let name = entry.file_name().to_bytes_with_nul();
-                if name[0] != b'.' {
+                if !matches!(name, b".\0" | b"..\0") {
                     let start = names.len();
                     names.extend_from_slice(name);
                     chunk.push((entry.ino(), entry.file_type(), start..names.len()));
@@ -185,9 +193,54 @@ pub(super) fn mtime(stat: &Stat) -> (i64, i64) {
     (stat.st_mtime as i64, stat.st_mtime_nsec as i64)
 }
 
+/// What a name in a directory stands for.
+pub(super) enum Looked {
+    File(Stat),
+    Directory,
+    /// A device, a pipe, a socket.
+    Other,
+}
+
+impl Looked {
+    fn at(stat: Stat) -> Looked {
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Looked::File(stat),
+            FileType::Directory => Looked::Directory,
+            _ => Looked::Other,
+        }
+    }
+}
+
+/// Looks at a name; through a link, if it is one.
+///
+/// # Errors
+/// [`Errno::NOENT`] if there is no such name, another one for a link that cannot be followed: what stands there is not
+/// gone.
+pub(super) fn look(directory: impl AsFd, name: &CStr) -> Result<Looked, Errno> {
+    let directory = directory.as_fd();
+    let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+        return Ok(Looked::at(stat));
+    }
+    match rustix::fs::statat(directory, name, AtFlags::empty()) {
+        Ok(target) if may_follow(&stat, &target) => Ok(Looked::at(target)),
+        Ok(_) => Err(Errno::PERM),
+        Err(Errno::NOENT) => Err(Errno::NXIO),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether what a link leads to may be read as a message. Everybody reads what the system lets them read; but root, who
+/// may read all, reads for the owner of the link only what is theirs.
+pub(super) fn may_follow(link: &Stat, target: &Stat) -> bool {
+    link.st_uid == target.st_uid || !rustix::process::geteuid().is_root()
+}
+
 /// A listing in the making.
 struct Scan<'a> {
     folder: &'a Folder,
+    /// The directory of the folder.
+    path: &'a Path,
     table: &'a Keywords,
     include_deleted: bool,
     attrs: HashMap<Flags, Arc<Attrs>>,
@@ -197,12 +250,15 @@ struct Scan<'a> {
     places: HashMap<u64, usize>,
     hasher: RandomState,
     omissions: Vec<Omission>,
+    /// How many more entries of directories among the messages may be looked at.
+    searches: usize,
 }
 
 impl<'a> Scan<'a> {
-    fn new(folder: &'a Folder, table: &'a Keywords, include_deleted: bool) -> Scan<'a> {
+    fn new(folder: &'a Folder, path: &'a Path, table: &'a Keywords, include_deleted: bool) -> Scan<'a> {
         Scan {
             folder,
+            path,
             table,
             include_deleted,
             attrs: HashMap::new(),
@@ -210,6 +266,7 @@ impl<'a> Scan<'a> {
             places: HashMap::new(),
             hasher: RandomState::new(),
             omissions: Vec::new(),
+            searches: stray::SEARCH_BUDGET,
         }
     }
 
@@ -222,21 +279,23 @@ impl<'a> Scan<'a> {
 
     fn take(&mut self, directory_name: &str, directory: &OwnedFd, name: &CStr, file_type: FileType, inode: u64) {
         let bytes = name.to_bytes();
-        if !matches!(file_type, FileType::RegularFile | FileType::Unknown) {
-            return self.omit(directory_name, bytes, "not a regular file", Outcome::Skipped);
+        if bytes[0] == b'.' || file_type == FileType::Directory {
+            return self.take_no_message(directory_name, bytes, file_type);
+        }
+        if !matches!(file_type, FileType::RegularFile | FileType::Symlink | FileType::Unknown) {
+            return self.omit(directory_name, bytes, NO_FILE, Outcome::Skipped);
         }
         let flags = FileName::parse(bytes).flags();
         if flags.is_deleted() && !self.include_deleted {
             return self.omit(directory_name, bytes, "deleted flag", Outcome::Skipped);
         }
-        let rev: Box<str> = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if !FileType::from_raw_mode(stat.st_mode).is_file() => {
-                return self.omit(directory_name, bytes, "not a regular file", Outcome::Skipped);
-            }
-            Ok(stat) => {
+        let rev: Box<str> = match look(directory, name) {
+            Ok(Looked::File(stat)) => {
                 let (seconds, nanoseconds) = mtime(&stat);
                 format!("{}.{seconds}{nanoseconds:09}", stat.st_size).into()
             }
+            Ok(Looked::Directory) => return self.take_no_message(directory_name, bytes, FileType::Directory),
+            Ok(Looked::Other) => return self.omit(directory_name, bytes, NO_FILE, Outcome::Skipped),
             // Renamed or removed: the directory's stamp has changed, and the folder will be read again.
             Err(Errno::NOENT) => return,
             Err(_) => UNKNOWN_REV.into(),
@@ -250,6 +309,53 @@ impl<'a> Scan<'a> {
                 let attrs = self.attrs_of(flags);
                 self.entries.push((inode, Entry { key, rev, locator, attrs }));
             }
+        }
+    }
+
+    /// A directory, or something with a leading dot, which no message has.
+    fn take_no_message(&mut self, directory_name: &str, name: &[u8], file_type: FileType) {
+        if file_type != FileType::Directory {
+            return match stray::is_by_product(name) {
+                true => self.omit_file(directory_name, name, "left by programs"),
+                false => self.omit(directory_name, name, "a name with a leading dot", Outcome::Skipped),
+            };
+        }
+        // A directory with a mailbox in it is a folder, whatever its name, and so are those below it.
+        if is_mailbox(&self.path.join(directory_name)) {
+            return;
+        }
+        if let Some((outcome, reason)) = stray::known_directory(name) {
+            return self.omit(directory_name, name, reason, outcome);
+        }
+        let path = self.path.join(directory_name).join(std::ffi::OsStr::from_bytes(name));
+        let (outcome, reason) = match stray::judge_directory(&path, &mut self.searches) {
+            (Outcome::NotUnderstood, _) => {
+                (Outcome::NotUnderstood, "a directory among the messages, with mail in it: move it elsewhere")
+            }
+            _ => (Outcome::Skipped, "a directory among the messages"),
+        };
+        self.omit(directory_name, name, reason, outcome);
+    }
+
+    /// Counts what a program that delivers has begun and not ended: it is no message yet.
+    fn tell_undelivered(&mut self, path: &Path) {
+        let path = path.join("tmp");
+        // Then it is a folder.
+        if is_mailbox(&path) {
+            return;
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(directory) = rustix::fs::open(&path, flags, Mode::empty()) else { return };
+        let told = each_name(&directory, |name, _, _| {
+            match name.to_bytes() {
+                name if stray::is_by_product(name) => self.omit_file("tmp", name, "left by programs"),
+                name => self.omit("tmp", name, "in tmp: not delivered yet", Outcome::Skipped),
+            }
+            Ok::<(), Errno>(())
+        });
+        // What is in the making does not fail a folder.
+        if told.is_err() {
+            self.omit("tmp", b"", "cannot be read", Outcome::Skipped);
         }
     }
 
@@ -302,8 +408,17 @@ impl<'a> Scan<'a> {
     }
 
     fn omit(&mut self, directory: &str, name: &[u8], reason: &str, outcome: Outcome) {
+        self.omit_as(Kind::Email, directory, name, reason, outcome);
+    }
+
+    /// Something that is no mail.
+    fn omit_file(&mut self, directory: &str, name: &[u8], reason: &str) {
+        self.omit_as(Kind::FileNode, directory, name, reason, Outcome::ByProduct);
+    }
+
+    fn omit_as(&mut self, kind: Kind, directory: &str, name: &[u8], reason: &str, outcome: Outcome) {
         let position = self.folder.shown(&format!("{directory}/{}", escape(name)));
-        self.omissions.push(Omission { kind: Kind::Email, reason: reason.to_owned(), position, outcome });
+        self.omissions.push(Omission { kind, reason: reason.to_owned(), position, outcome });
     }
 
     fn finish(mut self) -> Listing {

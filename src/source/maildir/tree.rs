@@ -1,23 +1,24 @@
 //! Finding the folders of a Maildir: which directories are mailboxes, how they are named, what lies around them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 use crate::format::maildir::{Part, split_dotted};
-use crate::model::{self, Container};
+use crate::model::{self, Container, Omission, Outcome};
 use crate::source::roles;
 
+use super::stray::{self, Stray, Strays};
+use super::subscriptions::Subscriptions;
 use super::{Layout, MaildirOptions};
 
 /// Directories nested deeper than this are not entered; the folder there fails.
 const DEEPEST: usize = 64;
-/// More of a `subscriptions` file is not read.
-const LARGEST_SUBSCRIPTIONS: u64 = 4 << 20;
 
 /// A folder of the account.
 #[derive(Debug, Clone)]
@@ -48,10 +49,19 @@ impl Folder {
     }
 }
 
-/// All folders below `root`, parents first. Empty if it holds no mailbox.
+/// What a walk found.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// All folders, parents first. Empty if there is no mailbox.
+    pub folders: Vec<Folder>,
+    /// What lies outside of every mailbox.
+    pub strays: Vec<Stray>,
+}
+
+/// What there is below `root`.
 ///
 /// A directory that cannot be read becomes an unreadable folder; only the root itself makes this fail.
-pub(super) fn find(root: &Path, options: &MaildirOptions) -> Result<Vec<Folder>> {
+pub(super) fn find(root: &Path, options: &MaildirOptions) -> Result<Tree> {
     let mut walk = Walk {
         root,
         layout: options.layout,
@@ -60,25 +70,30 @@ pub(super) fn find(root: &Path, options: &MaildirOptions) -> Result<Vec<Folder>>
         entered: HashSet::new(),
         names: HashMap::new(),
         found: HashMap::new(),
+        keys: HashMap::new(),
+        strays: Vec::new(),
+        budget: stray::BUDGET,
+        searches: stray::SEARCH_BUDGET,
     };
     walk.enter_root()?;
     while let Some(visit) = walk.queue.pop_front().or_else(|| walk.links.pop_front()) {
         walk.enter(visit);
     }
+    let strays = std::mem::take(&mut walk.strays);
     let mailboxes = walk.found.values().any(|found| found.holds == Holds::Messages);
     // Without any mailbox an unreadable directory says nothing about what this is.
     if !mailboxes {
         return match walk.found.into_values().find_map(|found| found.unreadable(root)) {
             Some(error) => Err(error),
-            None => Ok(Vec::new()),
+            None => Ok(Tree { folders: Vec::new(), strays }),
         };
     }
     let subscriptions = Subscriptions::read(root)?;
-    Ok(folders(walk, &subscriptions, !options.noautomap))
+    Ok(Tree { folders: folders(walk, &subscriptions, !options.noautomap), strays })
 }
 
 /// The error for a directory without a mailbox, with a guess at what it is.
-pub(super) fn no_maildir(root: &Path) -> Error {
+pub(super) fn no_maildir(root: &Path, strays: &[Stray]) -> Error {
     let error = Error::new(Kind::Usage, format!("{} holds no Maildir", root.display()));
     let has = |name: &str| root.join(name).exists();
     let is_box = root.file_name().is_some_and(|name| name == "cur" || name == "new");
@@ -89,10 +104,13 @@ pub(super) fn no_maildir(root: &Path) -> Error {
     if is_box {
         return error.hint("give the directory that holds cur and new, not one of them");
     }
-    if !root.is_dir() || holds_mbox(root) {
-        return error.hint("for mbox files use \"vandelay import takeout\"; they need names that end in .mbox");
+    if !root.is_dir() {
+        return error.hint("for mbox files and single messages use \"vandelay import takeout\"");
     }
-    error.hint("a Maildir, and each folder in it, is a directory with cur, new and tmp in it")
+    match strays.iter().map(|stray| &stray.omission).find(|omission| omission.outcome == Outcome::NotUnderstood) {
+        Some(mail) => error.hint(format!("{} is {}", mail.position, mail.reason)),
+        None => error.hint("a Maildir, and each folder in it, is a directory with cur, new and tmp in it"),
+    }
 }
 
 /// What the walk goes by for one directory.
@@ -104,6 +122,11 @@ struct Visit {
     parts: Vec<Part>,
     dotted: bool,
     is_link: bool,
+    /// It is the `cur` or `new` of a mailbox, too: the files in it are messages of that one.
+    is_box: bool,
+    /// The directory beside it whose folders it holds, if it is no mailbox itself: `NAME` for KMail's `.NAME.directory`
+    /// and Thunderbird's `NAME.sbd`.
+    beside: Option<Vec<u8>>,
 }
 
 /// What stands under a key.
@@ -126,6 +149,13 @@ struct Walk<'a> {
     /// The name to show of every key and every part of one.
     names: HashMap<String, String>,
     found: HashMap<String, Found>,
+    /// The key of each directory that was entered.
+    keys: HashMap<PathBuf, String>,
+    strays: Vec<Stray>,
+    /// How many more files outside of mailboxes may be looked at.
+    budget: usize,
+    /// How many more entries of hidden directories may be looked at.
+    searches: usize,
 }
 
 impl Walk<'_> {
@@ -141,6 +171,7 @@ impl Walk<'_> {
             self.names.insert("INBOX".to_owned(), "INBOX".to_owned());
             self.keep("INBOX", Path::new(""), false, Holds::Messages);
         }
+        self.tell_strays(Path::new(""), None, &inside);
         self.queue_children(Path::new(""), None, inside);
         Ok(())
     }
@@ -154,6 +185,10 @@ impl Walk<'_> {
             // Gone since its parent was read; but what a link leads to may just not be mounted.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !visit.is_link => return,
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => return,
+            // Every file system has one, for its administrator.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && visit.dir.ends_with("lost+found") => {
+                return self.stray_directory(&visit.dir, &key, Outcome::ByProduct, "cannot be read");
+            }
             Err(error) => {
                 self.keep(&key, &visit.dir, visit.dotted, Holds::Unreadable(error.to_string()));
                 return;
@@ -164,13 +199,62 @@ impl Walk<'_> {
             self.keep(&key, &visit.dir, visit.dotted, Holds::Unreadable(reason));
             return;
         }
-        if inside.is_mailbox {
-            let key = self.keep(&key, &visit.dir, visit.dotted, Holds::Messages);
-            self.queue_children(&visit.dir, Some(key), inside);
-        } else if !visit.dotted {
-            // A dotted directory without messages is none of ours: .git, .notmuch.
-            self.queue_children(&visit.dir, Some(key), inside);
+        let key = match inside.is_mailbox {
+            true => self.keep(&key, &visit.dir, visit.dotted, Holds::Messages),
+            false => match self.key_beside(&visit) {
+                Some(key) => key,
+                // A dotted directory without messages is none of ours, but there may be mail in it.
+                None if visit.dotted => {
+                    let (outcome, reason) = stray::judge_directory(&path, &mut self.searches);
+                    return self.stray_directory(&visit.dir, &key, outcome, reason);
+                }
+                None => key,
+            },
+        };
+        self.keys.insert(visit.dir.clone(), key.clone());
+        if !visit.is_box {
+            self.tell_strays(&visit.dir, Some(&key), &inside);
         }
+        self.queue_children(&visit.dir, Some(key), inside);
+    }
+
+    /// The key of the folder that the folders in a directory belong to, if that is not the directory itself.
+    fn key_beside(&mut self, visit: &Visit) -> Option<String> {
+        let name = visit.beside.as_ref()?;
+        let beside = visit.dir.with_file_name(OsStr::from_bytes(name));
+        if let Some(key) = self.keys.get(&beside) {
+            return Some(key.clone());
+        }
+        // The folder itself may be empty and gone, or an mbox file. Thunderbird's ending could be part of a name then.
+        if !visit.dotted && !self.root.join(&beside).is_file() {
+            return None;
+        }
+        let parts = vec![Part::read(name)];
+        let (dir, base) = (visit.dir.clone(), visit.base.clone());
+        Some(self.key(&Visit { dir, base, parts, dotted: visit.dotted, is_link: false, is_box: false, beside: None }))
+    }
+
+    /// Names the files of a directory that lie outside of every mailbox.
+    fn tell_strays(&mut self, dir: &Path, key: Option<&str>, inside: &Inside) {
+        let with_slash = |text: &str| if text.is_empty() { String::new() } else { format!("{text}/") };
+        let mut strays = Strays {
+            path: &self.root.join(dir),
+            shown: with_slash(&super::shown(dir)),
+            key: with_slash(key.unwrap_or_default()),
+            found: &mut self.strays,
+            budget: &mut self.budget,
+        };
+        strays.tell(&inside.files);
+    }
+
+    /// Names a directory that is not entered.
+    fn stray_directory(&mut self, dir: &Path, key: &str, outcome: Outcome, what: &str) {
+        let reason = match what {
+            "without mail" | "cannot be read" => format!("a directory beside the mail, {what}"),
+            _ => what.to_owned(),
+        };
+        let omission = Omission { kind: model::Kind::Mailbox, reason, position: super::shown(dir), outcome };
+        self.strays.push(Stray { key: key.to_owned(), omission });
     }
 
     /// What is in a directory, or `None` if it was entered before.
@@ -213,19 +297,60 @@ impl Walk<'_> {
     }
 
     fn queue_children(&mut self, dir: &Path, base: Option<String>, inside: Inside) {
+        let mut later = Vec::new();
         for child in inside.directories {
             let dotted = child.name.starts_with(b".");
-            let parts = match (dotted, self.layout) {
-                (true, Layout::Fs) | (false, Layout::MaildirPlusPlus) => continue,
-                (true, Layout::MaildirPlusPlus) if !dir.as_os_str().is_empty() => continue,
-                (true, _) => split_dotted(&child.name).unwrap_or_else(|| vec![Part::read(&child.name)]),
-                (false, _) => vec![Part::read(&child.name)],
+            let path = dir.join(OsStr::from_bytes(&child.name));
+            // What cannot be read may be a mailbox with such a name.
+            let known = stray::known_directory(&child.name)
+                .filter(|_| Inside::read(&self.root.join(&path)).is_ok_and(|inside| !inside.is_mailbox));
+            let parts = match dotted {
+                true => split_dotted(&child.name).unwrap_or_else(|| vec![Part::read(&child.name)]),
+                false => vec![Part::read(&child.name)],
             };
-            let path = dir.join(std::ffi::OsStr::from_bytes(&child.name));
-            let visit = Visit { dir: path, base: base.clone(), parts, dotted, is_link: child.is_link };
-            if child.is_link { self.links.push_back(visit) } else { self.queue.push_back(visit) }
+            let left_out = match (dotted, self.layout) {
+                (true, Layout::Fs) | (false, Layout::MaildirPlusPlus) => true,
+                (true, Layout::MaildirPlusPlus) => !dir.as_os_str().is_empty(),
+                (_, Layout::Auto) | (false, Layout::Fs) => false,
+            };
+            let stem = sibling(&child.name).filter(|_| self.layout == Layout::Auto).map(<[u8]>::to_vec);
+            let is_box = inside.is_mailbox && matches!(child.name.as_slice(), b"cur" | b"new");
+            let (base, is_link) = (base.clone(), child.is_link);
+            let visit = Visit { dir: path, base, parts, dotted, is_link, is_box, beside: stem };
+            match known {
+                Some((outcome, reason)) => {
+                    let key = self.key(&visit);
+                    self.stray_directory(&visit.dir, &key, outcome, reason);
+                }
+                None if left_out => {
+                    let key = self.key(&visit);
+                    self.stray_directory(&visit.dir, &key, Outcome::Skipped, "left out by --layout");
+                }
+                None if child.is_link => self.links.push_back(visit),
+                // Only after the folder that it belongs to.
+                None if visit.beside.is_some() => later.push(visit),
+                None => self.queue.push_back(visit),
+            }
         }
+        self.queue.extend(later);
     }
+}
+
+/// Whether a directory holds messages: a `cur` or a `new`.
+pub(super) fn is_mailbox(path: &Path) -> bool {
+    ["cur", "new"].iter().any(|name| path.join(name).is_dir())
+}
+
+/// The names that each mailbox has directories of.
+fn is_standard(name: &[u8]) -> bool {
+    matches!(name, b"cur" | b"new" | b"tmp")
+}
+
+/// The folder whose children a directory holds, by its name: KMail's `.NAME.directory`, Thunderbird's `NAME.sbd`.
+fn sibling(name: &[u8]) -> Option<&[u8]> {
+    let of_kmail = name.strip_prefix(b".").and_then(|name| name.strip_suffix(b".directory"));
+    let of_thunderbird = name.strip_suffix(b".sbd").filter(|name| !name.starts_with(b"."));
+    of_kmail.or(of_thunderbird).filter(|name| !name.is_empty())
 }
 
 impl Found {
@@ -245,6 +370,8 @@ struct Inside {
     is_mailbox: bool,
     /// Those that may be folders, by name.
     directories: Vec<Child>,
+    /// The names of everything else, sorted.
+    files: Vec<Vec<u8>>,
 }
 
 struct Child {
@@ -254,24 +381,35 @@ struct Child {
 
 impl Inside {
     fn read(path: &Path) -> io::Result<Inside> {
-        let mut inside = Inside { is_mailbox: false, directories: Vec::new() };
+        let mut inside = Inside { is_mailbox: false, directories: Vec::new(), files: Vec::new() };
+        let mut has_tmp = false;
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             let file_type = entry.file_type()?;
             let is_link = file_type.is_symlink();
+            let name = entry.file_name().into_vec();
             if !file_type.is_dir() && !is_link {
+                inside.files.push(name);
                 continue;
             }
-            let name = entry.file_name().into_vec();
             match name.as_slice() {
+                // A directory with a mailbox in it is a folder, whatever its name.
+                _ if is_standard(&name) && is_mailbox(&entry.path()) => {
+                    inside.directories.push(Child { name, is_link })
+                }
                 // A link that leads nowhere counts: the mailbox is there, and reading it must fail loudly.
                 b"cur" | b"new" => inside.is_mailbox = true,
-                b"tmp" | b"lost+found" => {}
-                _ if is_link && !may_be_folder(&entry.path()) => {}
+                b"tmp" => has_tmp = true,
+                _ if is_link && !may_be_folder(&entry.path()) => inside.files.push(name),
                 _ => inside.directories.push(Child { name, is_link }),
             }
         }
+        // Only a mailbox keeps half-delivered messages there.
+        if has_tmp && !inside.is_mailbox {
+            inside.directories.push(Child { name: b"tmp".to_vec(), is_link: false });
+        }
         inside.directories.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        inside.files.sort_unstable();
         Ok(inside)
     }
 }
@@ -307,7 +445,7 @@ fn folders(walk: Walk<'_>, subscriptions: &Subscriptions, by_names: bool) -> Vec
         let parent = key.rsplit_once('/').map(|(parent, _)| parent.to_owned());
         let last = key.rsplit('/').next().unwrap_or(&key);
         let name = names.get(&key).map_or(last, String::as_str).to_owned();
-        let is_subscribed = found.holds != Holds::Nothing && subscriptions.contain(&found);
+        let is_subscribed = found.holds != Holds::Nothing && subscriptions.contain(&found.plain, found.dotted);
         let container = Container { is_subscribed, ..Container::new(model::Kind::Mailbox, key, parent, name) };
         folders.push(Folder { container, dir: found.dir, holds: found.holds });
     }
@@ -319,110 +457,4 @@ fn folders(walk: Walk<'_>, subscriptions: &Subscriptions, by_names: bool) -> Vec
         folders[at].container.role = role.map(str::to_owned);
     }
     folders
-}
-
-/// The list of subscribed folders that Dovecot keeps in the root, as keys of both possible readings.
-#[derive(Default)]
-struct Subscriptions {
-    exists: bool,
-    dotted: HashSet<String>,
-    slashed: HashSet<String>,
-}
-
-impl Subscriptions {
-    /// Reads the file. Without one, all is subscribed.
-    fn read(root: &Path) -> Result<Subscriptions> {
-        let path = root.join("subscriptions");
-        let failed = |cause| Error::io(format!("cannot read {}", path.display()), cause);
-        let mut bytes = Vec::new();
-        match fs::metadata(&path) {
-            Ok(meta) if meta.is_file() => {
-                let file = fs::File::open(&path).map_err(failed)?;
-                file.take(LARGEST_SUBSCRIPTIONS).read_to_end(&mut bytes).map_err(failed)?;
-            }
-            Ok(_) => return Ok(Subscriptions::default()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Subscriptions::default()),
-            Err(error) => return Err(failed(error)),
-        }
-        Ok(Subscriptions::parse(&bytes))
-    }
-
-    /// One folder a line: with the store's separator, or (after the head `V<tab>2`) its parts between tabs.
-    fn parse(bytes: &[u8]) -> Subscriptions {
-        let mut subscriptions = Subscriptions { exists: true, ..Subscriptions::default() };
-        let mut lines = bytes.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).peekable();
-        let by_tabs = lines.next_if(|line| line.starts_with(b"V\t")).is_some();
-        for line in lines.filter(|line| !line.is_empty()) {
-            if by_tabs {
-                let parts = line.split(|&b| b == b'\t').map(|part| Part::read(&tab_unescape(part)).key);
-                subscriptions.slashed.insert(join(parts));
-            } else {
-                subscriptions.slashed.insert(join(line.split(|&b| b == b'/').map(|part| Part::read(part).key)));
-                subscriptions.dotted.insert(join(line.split(|&b| b == b'.').map(|part| Part::read(part).key)));
-            }
-        }
-        subscriptions
-    }
-
-    /// Whether the folder is subscribed. The inbox always is: every client shows it.
-    fn contain(&self, found: &Found) -> bool {
-        !self.exists
-            || found.plain == "INBOX"
-            || self.slashed.contains(&found.plain)
-            || (found.dotted && self.dotted.contains(&found.plain))
-    }
-}
-
-fn join(parts: impl Iterator<Item = String>) -> String {
-    let mut parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
-    if let Some(first) = parts.first_mut().filter(|first| first.eq_ignore_ascii_case("INBOX")) {
-        *first = "INBOX".to_owned();
-    }
-    parts.join("/")
-}
-
-/// Undoes Dovecot's escaping of tabs and line ends with the byte 1.
-fn tab_unescape(text: &[u8]) -> Vec<u8> {
-    let mut bytes = text.iter().copied();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            1 => match bytes.next() {
-                Some(b'0') => 0,
-                Some(b't') => b'\t',
-                Some(b'r') => b'\r',
-                Some(b'n') => b'\n',
-                Some(b'1') | None => 1,
-                Some(other) => other,
-            },
-            _ => byte,
-        });
-    }
-    out
-}
-
-/// Whether one of the first files begins like an mbox.
-fn holds_mbox(root: &Path) -> bool {
-    let begins_so = |path: PathBuf| {
-        let mut head = [0; 5];
-        path.is_file()
-            && fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok()
-            && &head == b"From "
-    };
-    fs::read_dir(root).is_ok_and(|entries| entries.flatten().take(100).any(|entry| begins_so(entry.path())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn subscription_files() {
-        let old = Subscriptions::parse(b"INBOX\nArchive.2024\r\nEntw&APw-rfe\nfs/child\n");
-        assert!(old.dotted.contains("Archive/2024") && old.slashed.contains("fs/child"));
-        assert!(old.slashed.contains("Entwürfe") && !old.slashed.contains("Archive/2024"));
-        let new = Subscriptions::parse(b"V\t2\n\nArchive\t2024\na\x01tb\tv1.0\n");
-        assert!(new.slashed.contains("Archive/2024") && new.slashed.contains("a%09b/v1.0"));
-        assert!(new.dotted.is_empty());
-    }
 }

@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Listed;
+use super::kinds::Format;
 use super::spool::read_whole;
-use super::walk::{ExportFile, Format, Stamp};
+use super::walk::{ExportFile, Stamp};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::format::object::{Note, NoteKind};
 use crate::format::{ics, vcf};

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::kinds::Format;
 use super::spool::{Spool, Stretch};
-use super::walk::{Export, ExportFile, Format, Stamp};
+use super::walk::{Export, ExportFile, Stamp};
 use super::{mail, objects};
 use crate::error::Result;
 use crate::model::{Attrs, Container, Digest, Entry, Item, ItemData, Kind, Omission, Outcome};
@@ -28,7 +29,7 @@ pub(super) fn list(
     cursor: &str,
 ) -> Result<Listing> {
     let now = export_cursor(export);
-    let mut listing = Listing { omissions: export.problems.clone(), ..Listing::default() };
+    let mut listing = Listing { omissions: export.aside.clone(), ..Listing::default() };
     if !now.is_empty() && now == cursor {
         listing.unchanged = true;
         listing.cursor = now;
@@ -79,14 +80,10 @@ pub(super) fn fetch<'a>(export: &'a Export, spool: &'a mut Spool, entries: Vec<E
     Box::new(entries.into_iter().map(move |entry| {
         let item = export.file(&entry.key).and_then(|file| {
             let (handle, stamp) = file.open()?;
-            let stretch = Stretch { range: 0..stamp.size, unquote: false };
+            let stretch = Stretch::file(stamp.size);
             let body = spool.body(&handle, &stretch, &entry.rev, &file.key)?;
             let name = file.key.rsplit('/').next().unwrap_or(&file.key).to_owned();
-            let media_type = match file.format {
-                Format::Mbox => "application/mbox",
-                Format::Calendar => "text/calendar",
-                Format::Cards => "text/vcard",
-            };
+            let media_type = file.format.media_type();
             let modified = Some(stamp.seconds());
             Ok(Item {
                 key: entry.key.clone(),
@@ -101,14 +98,14 @@ pub(super) fn fetch<'a>(export: &'a Export, spool: &'a mut Spool, entries: Vec<E
 /// Why a file is a plain one, if it is.
 fn look(file: &ExportFile) -> Result<Option<&'static str>> {
     match file.format {
-        Format::Mbox => mail::is_plain(file),
         Format::Calendar | Format::Cards => objects::is_plain(file),
+        _ => mail::is_plain(file),
     }
 }
 
 fn entry(file: &ExportFile, spool: &mut Spool) -> Result<Entry> {
     let (handle, stamp) = file.open()?;
-    let stretch = Stretch { range: 0..stamp.size, unquote: false };
+    let stretch = Stretch::file(stamp.size);
     let digest = spool.digest(&handle, &stretch).map_err(|error| file.failed(error))?;
     let parents = file.folder().map(str::to_owned).into_iter().collect();
     Ok(Entry {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::format::mbox::{self, Unquoter};
+use crate::format::mbox::{self, Identity, Unquoter};
 use crate::model::{Body, Digest};
 
 /// A body up to this many bytes is held in memory.
@@ -37,6 +37,51 @@ pub(super) struct Stretch {
     pub(super) range: Range<u64>,
     /// The quoting of mboxrd is to be undone.
     pub(super) unquote: bool,
+    /// It is a message: its digest is that of [`Identity`].
+    pub(super) is_message: bool,
+}
+
+impl Stretch {
+    /// A whole file, whatever is in it.
+    pub(super) fn file(size: u64) -> Stretch {
+        Stretch { range: 0..size, unquote: false, is_message: false }
+    }
+}
+
+/// Computes the digest that a stretch is known by.
+enum Hasher {
+    Bytes(Box<blake3::Hasher>),
+    Message(Box<Identity>),
+}
+
+impl Hasher {
+    fn of(stretch: &Stretch) -> Hasher {
+        match stretch.is_message {
+            true => Hasher::Message(Box::default()),
+            false => Hasher::Bytes(Box::default()),
+        }
+    }
+
+    fn finish(self) -> Digest {
+        match self {
+            Hasher::Bytes(hasher) => Digest(*hasher.finalize().as_bytes()),
+            Hasher::Message(identity) => Digest(identity.finish()),
+        }
+    }
+}
+
+impl Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Hasher::Bytes(hasher) => hasher.update(bytes),
+            Hasher::Message(identity) => return identity.write(bytes),
+        };
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Spool {
@@ -46,9 +91,9 @@ impl Spool {
 
     /// The digest of a stretch.
     pub(super) fn digest(&mut self, file: &File, stretch: &Stretch) -> io::Result<Digest> {
-        let mut hasher = blake3::Hasher::new();
+        let mut hasher = Hasher::of(stretch);
         self.copy(file, stretch, &mut hasher)?;
-        Ok(Digest(*hasher.finalize().as_bytes()))
+        Ok(hasher.finish())
     }
 
     /// The bytes of a stretch, which must still have the digest `expected` (hexadecimal). `name` is that of the file.
@@ -58,15 +103,16 @@ impl Spool {
         let (body, digest) = if len <= IN_MEMORY {
             let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default());
             self.copy(file, stretch, &mut bytes).map_err(cannot)?;
-            let digest = Digest::of(&bytes);
-            (Body::Bytes(bytes), digest)
+            let mut hasher = Hasher::of(stretch);
+            hasher.write_all(&bytes).map_err(cannot)?;
+            (Body::Bytes(bytes), hasher.finish())
         } else {
             let spooled = |error| Error::io(format!("cannot copy from {name} to {}", self.dir.display()), error);
             let out = tempfile::tempfile_in(&self.dir).map_err(spooled)?;
-            let mut tee = Tee { hasher: blake3::Hasher::new(), out };
+            let mut tee = Tee { hasher: Hasher::of(stretch), out };
             copy(&mut self.piece, file, stretch, &mut tee).map_err(spooled)?;
             tee.out.rewind().map_err(spooled)?;
-            (Body::File(tee.out), Digest(*tee.hasher.finalize().as_bytes()))
+            (Body::File(tee.out), tee.hasher.finish())
         };
         if digest.hex() != expected {
             return Err(Error::new(ErrorKind::Storage, format!("{name} changed while it was read"))
@@ -92,14 +138,14 @@ fn copy(piece: &mut Vec<u8>, file: &File, stretch: &Stretch, sink: &mut dyn Writ
 }
 
 struct Tee {
-    hasher: blake3::Hasher,
+    hasher: Hasher,
     out: File,
 }
 
 impl Write for Tee {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let len = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..len]);
+        self.hasher.write_all(&bytes[..len])?;
         Ok(len)
     }
 

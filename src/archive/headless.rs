@@ -1,0 +1,32 @@
+//! Messages that have no header: what is stored as it was found and is no good mail.
+
+use super::read::Reader;
+use crate::error::Result;
+use crate::format::{looks, mail};
+use crate::model::Id;
+use std::collections::BTreeMap;
+
+impl Reader {
+    /// How many messages of the current state have no header, by what they are instead. Their bytes are as they were
+    /// found, so this is no damage; bytes that cannot be read are, and are not counted here.
+    pub fn headless_emails(&self) -> Result<BTreeMap<&'static str, u64>> {
+        let mut found = BTreeMap::new();
+        for id in self.emails_without_key()? {
+            let Ok(head) = self.email_head(id, looks::HEAD as u64) else { continue };
+            let head = &head[..head.len().min(looks::HEAD)];
+            if let Some(why) = mail::summary(head).headless(head) {
+                *found.entry(why).or_default() += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The messages in whose header there is nothing that a key is made of. All others have one.
+    fn emails_without_key(&self) -> Result<Vec<Id>> {
+        self.with(|conn| {
+            let mut statement = conn.prepare_cached("SELECT id FROM emails WHERE message_match IN (?1, '{}')")?;
+            let rows = statement.query_map([mail::nothing()], |row| row.get(0))?;
+            rows.collect()
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! Folders of files with one message each: .eml, MH, and Apple Mail's .emlx.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+use super::gather::{Gatherer, Locator, MailOptions};
+use super::kinds::Format;
+use super::spool::Spool;
+use super::walk::{MessageFile, MessageFolder, Stamp};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::format::{emlx, mail, mbox};
+use crate::model::{Digest, Entry, Item, ItemData, Outcome};
+use crate::source::{Failure, Items, Listing, Unnamed};
+
+/// What a file of one message says of it.
+struct Letter {
+    locator: Locator,
+    head: Vec<u8>,
+    status: mbox::Status,
+}
+
+/// Lists the messages of a folder.
+pub(super) fn list(folder: &MessageFolder, options: MailOptions, spool: &mut Spool, cursor: &str) -> Result<Listing> {
+    let now = folder_cursor(folder, options);
+    if !now.is_empty() && now == cursor {
+        return Ok(Listing { unchanged: true, cursor: now, ..Listing::default() });
+    }
+    let mut gatherer = Gatherer::new(options);
+    let mut settled = true;
+    for file in &folder.files {
+        let position = || file.key.clone();
+        let found = open(file).and_then(|(mut handle, stamp)| {
+            let Some(letter) = read(file, &mut handle, &stamp)? else { return Ok(None) };
+            let Some(attrs) = gatherer.judge(&letter.head, letter.status, position) else { return Ok(Some(None)) };
+            let digest = spool.digest(&handle, &letter.locator.stretch());
+            let digest = digest.map_err(|error| Error::io(format!("cannot read {}", file.key), error))?;
+            Ok(Some(Some((digest, letter.locator, attrs))))
+        });
+        match found {
+            Ok(Some(Some((digest, locator, attrs)))) => gatherer.add(digest, &locator, attrs, position),
+            Ok(Some(None)) => {}
+            Ok(None) => {
+                settled = false;
+                let reason = "message of Apple Mail without its length: export the mailbox in Apple Mail";
+                gatherer.omit(reason, position(), Outcome::NotUnderstood);
+            }
+            Err(error) => {
+                settled = false;
+                gatherer.omit("unreadable", error.to_string(), Outcome::Failed);
+            }
+        }
+    }
+    let (entries, containers, omissions) = gatherer.finish(&folder.mailbox);
+    settled &= !entries.is_empty() || omissions.is_empty();
+    let cursor = if settled { now } else { String::new() };
+    Ok(Listing { containers, entries, omissions, unchanged: false, unnamed: Unnamed::Kept, cursor })
+}
+
+/// Hands over messages of a folder.
+pub(super) fn fetch<'a>(folder: &'a MessageFolder, spool: &'a mut Spool, entries: Vec<Entry>) -> Items<'a> {
+    Box::new(entries.into_iter().map(move |entry| {
+        let item = Locator::parse(&entry.locator).ok_or_else(|| super::no_locator(&folder.key)).and_then(|locator| {
+            let file = folder.file(&locator.file)?;
+            let (handle, stamp) = open(file)?;
+            let body = spool.body(&handle, &locator.stretch(), &entry.key, &file.key)?;
+            let data = ItemData::Email { received: locator.received, fallback: stamp.seconds() };
+            Ok(Item { key: entry.key.clone(), body, data })
+        });
+        item.map_err(|error| Failure { key: entry.key, vanished: false, error })
+    }))
+}
+
+/// The path of the file that an entry stands for, as its key.
+pub(super) fn position(folder: &MessageFolder, locator: &Locator) -> String {
+    folder.file(&locator.file).map_or_else(|_| format!("{}: {}", folder.key, locator.file), |file| file.key.clone())
+}
+
+fn open(file: &MessageFile) -> Result<(File, Stamp)> {
+    let cannot = |error| Error::io(format!("cannot read {}", file.key), error);
+    let handle = File::open(&file.path).map_err(cannot)?;
+    let stamp = Stamp::of(&handle.metadata().map_err(cannot)?);
+    Ok((handle, stamp))
+}
+
+/// Reads what a file says of its message. `None` if it is not understood.
+fn read(file: &MessageFile, handle: &mut File, stamp: &Stamp) -> Result<Option<Letter>> {
+    let cannot = |error| Error::io(format!("cannot read {}", file.key), error);
+    let mut bytes = Vec::new();
+    handle.take(mail::HEAD_MAX as u64).read_to_end(&mut bytes).map_err(cannot)?;
+    let (mut offset, mut len) = (0, stamp.size);
+    let mut properties = (mbox::Status::default(), None);
+    if file.format == Format::AppleMessage {
+        match emlx::span(&bytes) {
+            Some((start, length)) if start.checked_add(length).is_some_and(|end| end <= stamp.size) => {
+                (offset, len) = (start, length);
+            }
+            _ => return Ok(None),
+        }
+        let mut list = Vec::new();
+        handle.seek(SeekFrom::Start(offset + len)).map_err(cannot)?;
+        handle.take(emlx::PROPERTIES_MAX as u64).read_to_end(&mut list).map_err(cannot)?;
+        properties = emlx::properties(&list);
+    } else if bytes.starts_with(b"From ") {
+        // Some programs save a message with the separator that it had in an mbox.
+        let line = memchr::memchr(b'\n', &bytes).map_or(0, |end| end as u64 + 1);
+        (offset, len) = (line, len - line.min(len));
+    }
+    let start = usize::try_from(offset).unwrap_or_default().min(bytes.len());
+    let end = start.saturating_add(usize::try_from(len).unwrap_or(usize::MAX)).min(bytes.len());
+    let head = mail::header_of(&bytes[start..end]).to_vec();
+    let mut status = mbox::status(&head);
+    status.merge(properties.0);
+    let received = properties.1.or_else(|| mbox::received(&head));
+    Ok(Some(Letter {
+        locator: Locator { offset, len, unquote: false, received, file: file.name.clone() },
+        head,
+        status,
+    }))
+}
+
+/// A cursor that holds as long as all files stay as they are. Empty where something could not be looked at.
+fn folder_cursor(folder: &MessageFolder, options: MailOptions) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for file in &folder.files {
+        let Ok(metadata) = std::fs::metadata(&file.path) else { return String::new() };
+        hasher.update(file.name.as_bytes());
+        hasher.update(Stamp::of(&metadata).cursor("\0").as_bytes());
+        hasher.update(b"\0");
+    }
+    format!("{}:{}", options.cursor(), Digest(*hasher.finalize().as_bytes()).hex())
+}
+
+/// An error of a file that a listing named and that the folder has not.
+pub(super) fn no_file(folder: &MessageFolder, name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("no file {name} in {}", folder.key))
+}
