@@ -18,18 +18,18 @@
 //! ```
 //!
 //! `format` stands beside all of them: pure codecs of the field's formats (mbox, Maildir names, iCalendar, vCard,
-//! mail headers, the text and the attachments of a message). `model` are the nouns, `error` is the one error type. `cli`
-//! is what can be typed.
+//! mail headers, the text and the attachments of a message). `model` are the nouns, `error` is the one error type, `held`
+//! knows the files that may be opened in one place only. `cli` is what can be typed.
 //!
 //! # Who may import whom
 //!
 //! | room | may import | words that live only here |
 //! |---|---|---|
-//! | [`error`], [`model`] | nothing | |
+//! | [`error`], [`model`], `held` | nothing | |
 //! | [`mod@format`] | model, error | `mail_parser`, `calcard`, `html5gum`, `encoding_rs` |
-//! | [`archive`] | format, model, error | `rusqlite` |
+//! | [`archive`] | format, model, error, held | `rusqlite` |
 //! | [`protocol`] | format, model, error | `tokio`, `rustls`, `reqwest` |
-//! | [`source`] | protocol, format, model, error | |
+//! | [`source`] | protocol, format, model, error, held | |
 //! | [`target`] | protocol, format, model, error | |
 //! | [`sync`] | source, target, archive, format, model, error | |
 //! | [`tree`] | archive, format, model, error | `lru` |
@@ -73,6 +73,7 @@ pub mod cli;
 pub mod error;
 pub mod extract;
 pub mod format;
+mod held;
 pub mod model;
 pub mod mount;
 pub mod protocol;

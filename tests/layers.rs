@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms that it may import. `main` and `cli` may import everything.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("error", &[]),
     ("model", &[]),
+    ("held", &[]),
     ("format", &["model", "error"]),
-    ("archive", &["format", "model", "error"]),
+    ("archive", &["format", "model", "error", "held"]),
     ("protocol", &["format", "model", "error"]),
-    ("source", &["protocol", "format", "model", "error"]),
+    ("source", &["protocol", "format", "model", "error", "held"]),
     ("target", &["protocol", "format", "model", "error"]),
     ("sync", &["source", "target", "archive", "format", "model", "error"]),
     ("tree", &["archive", "format", "model", "error"]),

@@ -9,6 +9,7 @@
 //! archive (hard links, bind mounts) are therefore one lock, and the kernel drops it with the process.
 
 use crate::error::{Error, Kind, Result};
+use crate::held;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -19,8 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
 
-/// Device and inode: the same for all names of a file.
-pub type FileId = (u64, u64);
+pub use crate::held::FileId;
 
 /// SQLite locks the bytes 1,073,741,824 to 1,073,742,335 (its "locking page"). Ours lies behind them.
 const LOCK_BYTE: i64 = 1_073_742_848;
@@ -62,6 +62,7 @@ impl ArchiveFile {
             None => {
                 let reading = OpenOptions::new().read(true).open(file.reopen_path())?;
                 open.insert(file.id, Descriptors { users: 1, reading, writing: None, has_writer: false });
+                held::hold(file.id);
             }
         }
         drop(open);
@@ -147,6 +148,7 @@ impl Drop for ArchiveFile {
             if descriptors.users == 0 {
                 // Closed while the table is held: nobody opens a connection to this inode meanwhile.
                 open.remove(&self.id);
+                held::release(self.id);
             }
         }
     }

@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::format::looks::{self, Looks};
+use crate::held;
 use crate::model::{Kind, Omission, Outcome};
 
 use super::unpack::Packing;
@@ -247,6 +248,9 @@ impl Strays<'_> {
     }
 }
 
+/// An archive in the folder that is imported into it.
+const IN_USE: &str = "the archive itself";
+
 /// What a file is that lies outside of every mailbox. In an MH folder the names are numbers.
 fn judge(path: &Path, is_number: bool) -> (Kind, Outcome, String) {
     let unknown = |reason: &str| (Kind::Email, Outcome::NotUnderstood, reason.to_owned());
@@ -256,6 +260,9 @@ fn judge(path: &Path, is_number: bool) -> (Kind, Outcome, String) {
         true => unknown(NAMED_LIKE_MAIL),
         false => (Kind::FileNode, Outcome::Skipped, reason.to_owned()),
     };
+    if held::is_held(path) {
+        return (Kind::FileNode, Outcome::ByProduct, IN_USE.to_owned());
+    }
     let head = match head_of(path) {
         Ok(Some(head)) => head,
         Ok(None) => return skipped("not a regular file"),

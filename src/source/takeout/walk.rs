@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::kinds::{self, Fate, Format, Neighbours};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::format::mbox::Scanner;
+use crate::held;
 use crate::model::{Kind, Omission, Outcome};
 
 /// Folders are not entered deeper: no export is, and a path has an end.
@@ -226,6 +227,9 @@ impl Walk {
         let name = path.file_name().unwrap_or_default().as_bytes();
         if !metadata.is_file() {
             return self.aside(Kind::FileNode, key, "not a regular file", Outcome::Skipped);
+        }
+        if held::is_held(path) {
+            return self.aside(Kind::FileNode, key, "the archive itself", Outcome::ByProduct);
         }
         let fate = match kinds::by_name(name, metadata.len(), neighbours) {
             Some(fate) => fate,
