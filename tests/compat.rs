@@ -514,6 +514,47 @@ fn the_archive_of_format_1_opens_for_ever() {
     assert_eq!(tree(&archive, "1"), first);
 }
 
+/// Makes an archive what 1.x would have left: none of our tables, its own of what came from where.
+fn as_1x_left_it(archive: &Path) {
+    let conn = Connection::open(archive).expect("it opens");
+    conn.execute_batch(
+        "CREATE TABLE sync_id_maildir (source_id INTEGER, type_name TEXT, folder TEXT, unique_id TEXT, local_id INTEGER);
+         INSERT INTO sync_id_maildir SELECT s.id, 'email', '', e.id, e.id FROM emails e, sources s WHERE s.kind = 'maildir';
+         PRAGMA application_id = 0; PRAGMA user_version = 0; CREATE INDEX blobs_hash_idx ON blobs(hash);
+         DROP TABLE history; DROP TABLE since; DROP TABLE originals; DROP TABLE origins; DROP TABLE scopes;
+         DROP TABLE snapshots; DROP TABLE email_index; DROP TABLE mailbox_keywords; DROP TABLE mailbox_state;
+         DROP TABLE blob_chunks; DROP TABLE large_blobs; DROP TABLE last_ids;",
+    )
+    .expect("an archive of 1.x");
+}
+
+/// Of what 1.x imported no more leaves than the guard allows.
+#[test]
+fn an_emptied_maildir_does_not_remove_what_1x_imported() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mail = maildir(&dir.path().join("mail"), 240, 50);
+    let archive = dir.path().join("a.sqlite");
+    ok(&["import", "maildir", text(&mail), text(&archive)]);
+    as_1x_left_it(&archive);
+    let count = || -> i64 {
+        let conn = Connection::open(&archive).expect("it opens");
+        conn.query_row("SELECT count(*) FROM emails", [], |row| row.get(0)).expect("a number")
+    };
+    assert_eq!(count(), 240);
+    let mut gone = 0;
+    for entry in fs::read_dir(mail.join("cur")).expect("a folder").skip(5) {
+        fs::remove_file(entry.expect("an entry").path()).expect("gone");
+        gone += 1;
+    }
+    assert!(gone > 60, "{gone}");
+    let said = common::fails(&["import", "maildir", text(&mail), text(&archive)], 5);
+    assert!(said.contains(&format!("{gone} that 1.x imported are not at the source")), "{said}");
+    assert!(said.contains("--max-delete 100%"), "{said}");
+    assert_eq!(count(), 240);
+    ok(&["import", "maildir", text(&mail), text(&archive), "--max-delete", "100%"]);
+    assert_eq!(count(), 240 - gone);
+}
+
 /// What 1.x imported is recognised by the first import of ours: nothing stands twice, no id changes, and what is gone at
 /// the source leaves the current state.
 #[test]
@@ -544,18 +585,7 @@ fn what_1x_imported_is_adopted() {
     };
     let before = ["emails", "calendar_events", "contact_cards", "mailboxes", "calendars", "address_books"]
         .map(|what| (what, ids(what)));
-    // As 1.x would have left it: none of our tables, its own of what came from where.
-    let conn = Connection::open(&archive).expect("it opens");
-    conn.execute_batch(
-        "CREATE TABLE sync_id_maildir (source_id INTEGER, type_name TEXT, folder TEXT, unique_id TEXT, local_id INTEGER);
-         INSERT INTO sync_id_maildir SELECT s.id, 'email', '', e.id, e.id FROM emails e, sources s WHERE s.kind = 'maildir';
-         PRAGMA application_id = 0; PRAGMA user_version = 0; CREATE INDEX blobs_hash_idx ON blobs(hash);
-         DROP TABLE history; DROP TABLE since; DROP TABLE originals; DROP TABLE origins; DROP TABLE scopes;
-         DROP TABLE snapshots; DROP TABLE email_index; DROP TABLE mailbox_keywords; DROP TABLE mailbox_state;
-         DROP TABLE blob_chunks; DROP TABLE large_blobs; DROP TABLE last_ids;",
-    )
-    .expect("an archive of 1.x");
-    drop(conn);
+    as_1x_left_it(&archive);
     let gone = fs::read_dir(mail.join("cur")).expect("a folder").next().expect("a message").expect("an entry").path();
     fs::remove_file(gone).expect("a message");
     let (maildir_report, takeout_report) = import();

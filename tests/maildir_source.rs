@@ -350,6 +350,15 @@ fn what_lies_beside_mailboxes_is_named() {
     let only = Filter::new(&["^Sent".to_owned()], &[], &[]).unwrap();
     let mut source = Maildir::open(tree.path(), MaildirOptions { filter: only, ..options() }).unwrap();
     assert!(omitted(&mut source).iter().all(|(_, position, _)| position.starts_with(".Sent/")));
+    let without = Filter::new(&[], &["^\\.hidden$".to_owned(), "^old-mh".to_owned(), "^Sent/inside$".to_owned()], &[]);
+    let mut source = Maildir::open(tree.path(), MaildirOptions { filter: without.unwrap(), ..options() }).unwrap();
+    let left: Vec<String> = omitted(&mut source).into_iter().map(|(_, position, _)| position).collect();
+    assert!(left.contains(&".with-mbox".to_owned()) && left.contains(&"sent-2009".to_owned()));
+    assert!(
+        !left
+            .iter()
+            .any(|place| place.starts_with(".hidden") || place.starts_with("old-mh") || place == ".Sent/inside")
+    );
     // A folder that is named and not there is not passed over, either.
     let two = Filter::new(&[], &[], &["Sent".to_owned(), "Snet".to_owned()]).unwrap();
     let mut source = Maildir::open(tree.path(), MaildirOptions { filter: two, ..options() }).unwrap();
@@ -429,6 +438,23 @@ fn links_are_followed_but_not_in_circles() {
     drop(other);
     let archive = scope(&mut source, "Archive");
     assert!(source.list(&archive, "").is_err());
+}
+
+/// Root, who may read everything, follows a link only to what is the owner's of the link; others read what they may.
+#[test]
+fn a_link_opens_nothing_that_its_owner_may_not_read() {
+    use std::os::unix::fs::lchown;
+    let tree = Tree::new();
+    tree.mailbox("");
+    tree.put("secret", HELLO);
+    symlink("../secret", tree.path().join("cur/a")).unwrap();
+    let mut source = tree.open();
+    assert_eq!(read(&mut source, "INBOX")["a"], Ok(HELLO.to_vec()));
+    // Only root can make a link of somebody else; for all others there is nothing more to see.
+    if lchown(tree.path().join("cur/a"), Some(65_534), None).is_ok() {
+        let messages = read(&mut source, "INBOX");
+        assert!(messages["a"].as_ref().unwrap_err().contains("another owner"), "{messages:?}");
+    }
 }
 
 #[test]

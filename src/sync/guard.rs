@@ -3,6 +3,7 @@
 
 use super::import::{Options, Progress, is_final};
 use super::plan::Gone;
+use super::report::Report;
 use super::survey::Survey;
 use crate::archive::Ledger;
 use crate::error::{Error, Kind as Fault, Result};
@@ -36,7 +37,7 @@ pub fn guard(survey: &Survey, source: &dyn Source, options: &Options) -> Result<
     }
     let moved = rows_moved(survey);
     for (kind, known) in &survey.known {
-        let is_too_much = |all: usize| all > ALWAYS && all as f64 > *known as f64 * share;
+        let is_too_much = |all: usize| is_too_much(all, *known, share);
         let losses = losses(survey, *kind, &moved);
         let mut all = losses.iter().map(|(count, _)| count).sum();
         if is_too_much(all) {
@@ -55,6 +56,30 @@ pub fn guard(survey: &Survey, source: &dyn Source, options: &Options) -> Result<
         }
     }
     Ok(())
+}
+
+/// Whether more of what is known would leave than the user allows.
+fn is_too_much(all: usize, known: u64, share: f64) -> bool {
+    all > ALWAYS && all as f64 > known as f64 * share
+}
+
+/// The types of which the source lacks more of what 1.x had imported than the user allows. That shows only once all that
+/// there is was stored and recognised: so the run is not stopped, but these objects stay, and the report says so.
+pub fn too_much_of_1x(report: &mut Report, left: &[(Kind, Id)], options: &Options) -> HashSet<Kind> {
+    let mut kept = HashSet::new();
+    let Some(share) = options.max_delete else { return kept };
+    for kind in Kind::ALL {
+        let all = left.iter().filter(|(other, _)| *other == kind).count();
+        if all > 0 && is_too_much(all, all as u64 + report.of(kind).stored.total(), share) {
+            let reason = format!(
+                "{all} that 1.x imported are not at the source, and stay; if that is right, run again with --max-delete 100%"
+            );
+            report.scopes_failed.push(format!("{}: {reason}", kind.token()));
+            report.remark(kind, "failed", reason, "the archive".to_owned());
+            kept.insert(kind);
+        }
+    }
+    kept
 }
 
 /// The rows that turned up elsewhere, as their bytes say.

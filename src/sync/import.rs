@@ -4,7 +4,7 @@
 //! archive untouched. A killed run needs no checkpoint: what it stored is known, and the next one fetches the rest.
 
 use super::containers::{self, Ids};
-use super::guard::{find_moved, guard};
+use super::guard::{find_moved, guard, too_much_of_1x};
 use super::pipeline::{self, Step};
 use super::plan::Touch;
 use super::recognise::Recognition;
@@ -77,7 +77,7 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
     let ids = containers::store(&mut writer, &survey.wanted_containers(), source.join(), &mut survey.report)?;
     let end = apply(source, &mut writer, &mut survey, &ids, progress)?;
     if matches!(end, End::Complete) {
-        remove(&mut writer, &mut survey, &ids, source)?;
+        remove(&mut writer, &mut survey, &ids, source, options)?;
     }
     let mut report = survey.report;
     for (kind, changes) in writer.changes() {
@@ -396,7 +396,7 @@ pub(super) fn count(report: &mut Report, kind: Kind, fate: Fate) {
 }
 
 /// Takes out of the current state what the source does not name any more.
-fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Source) -> Result<()> {
+fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Source, options: &Options) -> Result<()> {
     let (ident, additive) = (source.ident(), source.is_additive());
     let mut store = Store::new(writer, ids, source.join(), Dying::new());
     for work in &survey.works {
@@ -421,10 +421,12 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
             // A type of a JMAP account that was not listed as a whole has no state to go on from.
             let is_whole = |work: &&Work| ident.kind != "jmap" || !work.cursor.is_empty();
             let listed: HashSet<Kind> = survey.works.iter().filter(is_whole).map(|work| work.scope.kind).collect();
-            for (kind, id) in store.writer.left_by_1x(ident)? {
+            let left = store.writer.left_by_1x(ident)?;
+            let kept = too_much_of_1x(&mut survey.report, &left, options);
+            for (kind, id) in left {
                 match kind {
-                    // A type that was not looked at.
-                    kind if !listed.contains(&kind) => {}
+                    // A type that was not looked at, or of which too much would leave.
+                    kind if !listed.contains(&kind) || kept.contains(&kind) => {}
                     Kind::Email => store.writer.remove_email(id)?,
                     _ => store.writer.remove(kind, id)?,
                 }

@@ -187,7 +187,7 @@ impl Walk<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => return,
             // Every file system has one, for its administrator.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && visit.dir.ends_with("lost+found") => {
-                return self.stray_directory(&visit.dir, &key, Outcome::ByProduct, "cannot be read");
+                return self.stray_directory(&visit, Outcome::ByProduct, "cannot be read");
             }
             Err(error) => {
                 self.keep(&key, &visit.dir, visit.dotted, Holds::Unreadable(error.to_string()));
@@ -206,7 +206,7 @@ impl Walk<'_> {
                 // A dotted directory without messages is none of ours, but there may be mail in it.
                 None if visit.dotted => {
                     let (outcome, reason) = stray::judge_directory(&path, &mut self.searches);
-                    return self.stray_directory(&visit.dir, &key, outcome, reason);
+                    return self.stray_directory(&visit, outcome, reason);
                 }
                 None => key,
             },
@@ -248,13 +248,16 @@ impl Walk<'_> {
     }
 
     /// Names a directory that is not entered.
-    fn stray_directory(&mut self, dir: &Path, key: &str, outcome: Outcome, what: &str) {
+    fn stray_directory(&mut self, visit: &Visit, outcome: Outcome, what: &str) {
         let reason = match what {
             "without mail" | "cannot be read" => format!("a directory beside the mail, {what}"),
             _ => what.to_owned(),
         };
-        let omission = Omission { kind: model::Kind::Mailbox, reason, position: super::shown(dir), outcome };
-        self.strays.push(Stray { key: key.to_owned(), omission });
+        let omission = Omission { kind: model::Kind::Mailbox, reason, position: super::shown(&visit.dir), outcome };
+        // It is no folder: a filter goes by its own name, as it is shown.
+        let name = visit.dir.file_name().map(|name| super::escape(name.as_bytes())).unwrap_or_default();
+        let key = visit.base.iter().map(String::as_str).chain([name.as_str()]).collect::<Vec<_>>().join("/");
+        self.strays.push(Stray { key, omission });
     }
 
     /// What is in a directory, or `None` if it was entered before.
@@ -318,14 +321,8 @@ impl Walk<'_> {
             let (base, is_link) = (base.clone(), child.is_link);
             let visit = Visit { dir: path, base, parts, dotted, is_link, is_box, beside: stem };
             match known {
-                Some((outcome, reason)) => {
-                    let key = self.key(&visit);
-                    self.stray_directory(&visit.dir, &key, outcome, reason);
-                }
-                None if left_out => {
-                    let key = self.key(&visit);
-                    self.stray_directory(&visit.dir, &key, Outcome::Skipped, "left out by --layout");
-                }
+                Some((outcome, reason)) => self.stray_directory(&visit, outcome, reason),
+                None if left_out => self.stray_directory(&visit, Outcome::Skipped, "left out by --layout"),
                 None if child.is_link => self.links.push_back(visit),
                 // Only after the folder that it belongs to.
                 None if visit.beside.is_some() => later.push(visit),
