@@ -2,6 +2,7 @@
 
 use super::connect::explain;
 use super::kin;
+use super::losses::{Losses, losses};
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::Result;
@@ -45,6 +46,9 @@ pub trait Ledger {
 
     /// The size and the digest of a message of the current state. `None` if there is no such row.
     fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>>;
+
+    /// What of a type the runs of the last days removed together.
+    fn losses(&self, kind: Kind) -> Result<Option<Losses>>;
 }
 
 impl Ledger for Writer {
@@ -66,6 +70,10 @@ impl Ledger for Writer {
 
     fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>> {
         bytes_of(&self.conn, id).map_err(|error| self.explain(error))
+    }
+
+    fn losses(&self, kind: Kind) -> Result<Option<Losses>> {
+        losses(&self.conn, kind).map_err(|error| self.explain(error))
     }
 }
 
@@ -90,6 +98,10 @@ impl Ledger for Reader {
     fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>> {
         self.with(|conn| bytes_of(conn, id))
     }
+
+    fn losses(&self, kind: Kind) -> Result<Option<Losses>> {
+        if self.has_history() { self.with(|conn| losses(conn, kind)) } else { Ok(None) }
+    }
 }
 
 /// No archive yet: nothing is known.
@@ -113,6 +125,10 @@ impl Ledger for Blank {
     }
 
     fn bytes_of_email(&self, _: Id) -> Result<Option<(u64, Digest)>> {
+        Ok(None)
+    }
+
+    fn losses(&self, _: Kind) -> Result<Option<Losses>> {
         Ok(None)
     }
 }

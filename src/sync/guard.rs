@@ -5,7 +5,7 @@ use super::import::{Options, Progress, is_final};
 use super::plan::Gone;
 use super::report::Report;
 use super::survey::Survey;
-use crate::archive::Ledger;
+use crate::archive::{DAYS, Ledger, Losses};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Digest, Entry, Id, Kind};
 use crate::source::{Size, Source};
@@ -18,17 +18,21 @@ const ALWAYS: usize = 50;
 /// How many messages are read between two looks at whether the user wants the run to end.
 const AT_ONCE: usize = 256;
 
-/// Stops a run that would remove more than the user allows, or that found nothing where something is known.
+/// Runs of some days may remove together so many times what one may. A fifth a night empties an account in two weeks.
+const TOGETHER: f64 = 2.5;
+
+/// Stops a run that would remove more than the user allows, by itself or together with those of the last days, or that
+/// found nothing where something is known. Gives warnings.
 ///
 /// # Errors
 /// [`Fault::Guard`]; what [`Source::why_empty`] says, if nothing is known either.
-pub fn guard(survey: &Survey, source: &dyn Source, options: &Options) -> Result<()> {
+pub fn guard(survey: &Survey, source: &dyn Source, ledger: &dyn Ledger, options: &Options) -> Result<Vec<String>> {
     let known: u64 = survey.known.values().sum();
     if survey.is_empty && known == 0 {
-        return source.why_empty().map_or(Ok(()), Err);
+        return source.why_empty().map_or(Ok(Vec::new()), Err);
     }
-    let Some(share) = options.max_delete else { return Ok(()) };
-    if let Some(why) = source.why_empty().filter(|_| survey.is_empty && share < 1.0) {
+    let Some(share) = options.max_delete.filter(|share| *share < 1.0) else { return Ok(Vec::new()) };
+    if let Some(why) = source.why_empty().filter(|_| survey.is_empty) {
         return Err(Error::new(
             Fault::Guard,
             format!("{why}, and the archive knows {known} objects of it; nothing was changed"),
@@ -36,6 +40,7 @@ pub fn guard(survey: &Survey, source: &dyn Source, options: &Options) -> Result<
         .hint("is the disk there, and the path right? if all of it is really gone, run again with --max-delete 100%"));
     }
     let moved = rows_moved(survey);
+    let mut warnings = Vec::new();
     for (kind, known) in &survey.known {
         let is_too_much = |all: usize| is_too_much(all, *known, share);
         let losses = losses(survey, *kind, &moved);
@@ -54,8 +59,29 @@ pub fn guard(survey: &Survey, source: &dyn Source, options: &Options) -> Result<
             )
             .hint("if that is right, run again with --max-delete 100%"));
         }
+        if all > 0 {
+            warnings.extend(together(*kind, all as u64, share, ledger)?);
+        }
     }
-    Ok(())
+    Ok(warnings)
+}
+
+/// Adds what this run would remove of a type to what the runs before it have.
+fn together(kind: Kind, now: u64, share: f64, ledger: &dyn Ledger) -> Result<Option<String>> {
+    let Some(Losses { since, ended, had, gone }) = ledger.losses(kind)?.filter(|losses| losses.gone > 0) else {
+        return Ok(None);
+    };
+    let all = (gone + now).min(had);
+    let what = format!(
+        "{all} of {had} objects of type {} that snapshot {since} ({ended}) had are gone, {now} of them since the last import",
+        kind.token()
+    );
+    if is_too_much(all as usize, had, (share * TOGETHER).min(1.0)) {
+        return Err(Error::new(Fault::Guard, format!("{what}; nothing was changed"))
+            .hint("if that is right, run again with --max-delete 100%; what is gone is in the former snapshots"));
+    }
+    Ok(is_too_much(all as usize, had, share)
+        .then(|| format!("{what}; a run of the next {DAYS} days stops if it is too much")))
 }
 
 /// Whether more of what is known would leave than the user allows.

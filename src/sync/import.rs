@@ -110,7 +110,9 @@ fn look(source: &mut dyn Source, writer: &mut Writer, options: &Options, progres
     }
     survey.report.notices.extend(writer.clock_note()?);
     find_moved(&mut survey, source, &*writer, progress)?;
-    guard(&survey, source, options)?;
+    survey.report.max_delete = options.max_delete;
+    let warnings = guard(&survey, source, &*writer, options)?;
+    survey.report.notices.extend(warnings);
     Ok(survey)
 }
 
@@ -131,7 +133,8 @@ pub fn dry_run(
 ) -> Result<Done> {
     let mut survey = survey(source, ledger, progress)?;
     find_moved(&mut survey, source, ledger, progress)?;
-    guard(&survey, source, options)?;
+    let warnings = guard(&survey, source, ledger, options)?;
+    survey.report.notices.extend(warnings);
     let is_understood = survey.report.failed() == 0 && survey.report.not_understood == 0;
     let state = if is_understood { State::Complete } else { State::Partial };
     let Survey { works, report, vanished, .. } = &mut survey;

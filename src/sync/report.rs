@@ -76,6 +76,8 @@ pub struct Report {
     pub hidden: BTreeMap<&'static str, u64>,
     /// Bytes of the items stored anew.
     pub bytes: u64,
+    /// The share of the objects of a type that the run was allowed to remove.
+    pub max_delete: Option<f64>,
     /// What is to be known of the run as a whole.
     pub notices: Vec<String>,
     /// What looks like mail, or like another object, and is not understood: counted as skipped, too.
@@ -184,6 +186,7 @@ impl Report {
             "hidden": self.hidden,
             "not_understood": self.not_understood,
             "no_good_mail": self.no_good_mail,
+            "max_delete": self.max_delete,
         });
         brief.to_string()
     }
