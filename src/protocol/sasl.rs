@@ -3,6 +3,7 @@
 //! How challenges and responses are framed and encoded is for each protocol; here they are plain bytes.
 
 use super::net::Endpoint;
+use super::{mask, said};
 use crate::error::{Error, Kind as Fault, Result};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -15,8 +16,9 @@ mod scram;
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes a text into custody.
+    /// Takes a text into custody, and sees to it that no server's words show it ([`mask`]).
     pub fn new(text: String) -> Secret {
+        mask::remember(text.as_bytes());
         Secret(SecretString::from(text))
     }
 
@@ -128,7 +130,7 @@ impl Mechanism {
         if !common.is_empty() {
             return Err(refuse_cleartext(endpoint));
         }
-        let names: String = offered.join(" ").chars().filter(|c| !c.is_control()).take(200).collect();
+        let names = said(offered.join(" ").as_bytes());
         let what = match credentials {
             Credentials::Basic { .. } => "a password",
             Credentials::Bearer { .. } => "a token",
@@ -294,8 +296,8 @@ fn reason(challenge: &[u8]) -> String {
     let report: Option<serde_json::Value> =
         challenge.get(..challenge.len().min(MAX)).and_then(|bytes| serde_json::from_slice(bytes).ok());
     let status = report.as_ref().and_then(|report| report.get("status")).map(|status| match status {
-        serde_json::Value::String(text) => text.chars().filter(|c| !c.is_control()).take(80).collect(),
-        other => other.to_string().chars().take(80).collect::<String>(),
+        serde_json::Value::String(text) => said(text.as_bytes()),
+        other => said(other.to_string().as_bytes()),
     });
     status.map_or_else(|| "no reason given".to_owned(), |status| format!("status {status}"))
 }

@@ -5,8 +5,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::capability::Capabilities;
 use super::command::{Command, Part};
 use super::fault::{Error, Fault, Purpose, Result, printable};
@@ -89,8 +87,6 @@ pub struct Client<S> {
     /// Messages that this connection has handed over.
     pub(super) delivered: u64,
     log: Option<Log>,
-    /// What was sent to log in: a server that says it again does not get it shown.
-    secrets: Vec<Zeroizing<Vec<u8>>>,
 }
 
 impl<S: Transport> Client<S> {
@@ -120,7 +116,6 @@ impl<S: Transport> Client<S> {
             notices: Vec::new(),
             delivered: 0,
             log: options.log,
-            secrets: Vec::new(),
         };
         client.wire.doing = "waiting for the greeting";
         match client.event(wire::Bodies::Discard).await? {
@@ -248,21 +243,6 @@ impl<S: Transport> Client<S> {
         tag
     }
 
-    /// Remembers something secret that is sent.
-    pub(super) fn remember_secret(&mut self, secret: &[u8]) {
-        if secret.len() >= 4 {
-            self.secrets.push(Zeroizing::new(secret.to_vec()));
-        }
-    }
-
-    /// Takes out of a server's words what was secret in ours.
-    fn mask(&self, condition: &mut Condition) {
-        let text = condition.text.as_bytes();
-        if self.secrets.iter().any(|secret| memchr::memmem::find(text, secret).is_some()) {
-            condition.text = "(its words repeat the login, and are not shown)".to_owned();
-        }
-    }
-
     /// Tells whoever listens what goes on.
     pub(super) fn tell(&self, level: u8, text: impl FnOnce() -> String) {
         if let Some(log) = &self.log {
@@ -302,14 +282,12 @@ impl<S: Transport> Client<S> {
         self.wire.response(&mut self.assembler, bodies).await?;
         let event = match Reply::read(self.assembler.tree(), self.is_utf8) {
             Reply::Continue(text) => Event::Continue(text),
-            Reply::Done(tag, mut condition) => {
-                self.mask(&mut condition);
+            Reply::Done(tag, condition) => {
                 self.take_code(&condition);
                 self.tell(2, || format!("< {:?} {}", condition.outcome, printable(condition.text.as_bytes())));
                 Event::Done(self.ended(&tag)?, condition)
             }
-            Reply::Said(mut said) => {
-                self.mask(&mut said);
+            Reply::Said(said) => {
                 self.count()?;
                 self.take_code(&said);
                 if said.outcome == Outcome::Bye && !self.is_leaving {

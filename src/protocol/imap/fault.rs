@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::reply::{Condition, Outcome};
 use crate::error::{self, Kind};
+use crate::protocol::mask;
 
 /// What functions of this client return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -225,9 +226,10 @@ fn suggested_wait(lower_case: &str) -> Option<Duration> {
 }
 
 /// A server's text as one line for a terminal: control characters and those that turn the direction of writing are
-/// escaped, and what is longer than 300 characters is cut.
+/// escaped, what is longer than 300 characters is cut, and the secrets of this run are left out.
 pub fn printable(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&text[..text.len().min(2000)]);
+    let shown = mask::hide(&text[..text.len().min(2000)]);
+    let text = String::from_utf8_lossy(&shown);
     let mut out = String::new();
     for (count, c) in text.trim().chars().enumerate() {
         if count == 300 {

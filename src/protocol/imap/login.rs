@@ -89,7 +89,6 @@ impl<S: Transport> Client<S> {
         if has_initial_response && let Some(response) = first.take() {
             // An empty response would look like none.
             let text = Zeroizing::new(if response.is_empty() { "=".to_owned() } else { STANDARD.encode(&response) });
-            self.remember_response(&response, &text);
             self.wire.queue(b" ");
             self.wire.queue(text.as_bytes());
         }
@@ -116,7 +115,6 @@ impl<S: Transport> Client<S> {
             match answer {
                 Ok(answer) => {
                     let text = Zeroizing::new(STANDARD.encode(&answer));
-                    self.remember_response(&answer, &text);
                     self.wire.queue(text.as_bytes());
                     self.wire.queue(b"\r\n");
                 }
@@ -148,24 +146,11 @@ impl<S: Transport> Client<S> {
         }
         self.wire.doing = "logging in";
         let news = self.capability_news;
-        self.remember_secret(password.as_bytes());
         let command = Command::new("LOGIN").string(user.as_bytes(), false).string(password.as_bytes(), false);
         let done = self.run(command, 0, |_, _| Ok(())).await?;
         self.ok(done, Purpose::Login, "the server refused to log in")?;
         self.entered(news);
         Ok(())
-    }
-
-    /// Remembers what of a response is secret: all of it as it is sent, and the password or token in it.
-    fn remember_response(&mut self, response: &[u8], sent: &str) {
-        self.remember_secret(sent.as_bytes());
-        // PLAIN and LOGIN end with the password (RFC 4616), the others have a token behind `Bearer ` (RFC 7628).
-        let password = response.rsplit(|byte| *byte == 0).next().unwrap_or_default().to_vec();
-        self.remember_secret(&password);
-        if let Some(at) = memchr::memmem::find(response, b"Bearer ") {
-            let token = response[at + 7..].split(|byte| *byte == 1).next().unwrap_or_default().to_vec();
-            self.remember_secret(&token);
-        }
     }
 
     fn check_safety(&self) -> Result<()> {
