@@ -1,4 +1,5 @@
-//! No secret comes on the screen, whatever a server says, over which protocol and with which mechanism.
+//! No secret comes on the screen, whatever a server says, over which protocol and with which mechanism; and a login that
+//! was refused is not tried again in another way.
 
 mod common;
 
@@ -258,4 +259,44 @@ fn jmap() {
             }
         }
     }
+}
+
+/// The first message of a SCRAM server, for what the client sent first.
+fn scram_first(response: &str) -> String {
+    let text = String::from_utf8(STANDARD.decode(response).expect("base64")).expect("UTF-8");
+    let nonce = text.split("r=").nth(1).expect("a nonce");
+    STANDARD.encode(format!("r={nonce}server,s={},i=4096", STANDARD.encode("salt")))
+}
+
+#[test]
+fn a_wrong_password_is_tried_once() {
+    let capabilities = "IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN";
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = FakeImap::start(capabilities, vec![mailbox("INBOX", vec![mail(1, &message(1))])]);
+    let url = format!("imap://localhost:{}", server.port);
+    let archive = dir.path().join("a.sqlite");
+    // SCRAM goes to its end, and the proof is wrong.
+    server.hook(|command| {
+        if let Some(response) = command.strip_prefix("AUTHENTICATE SCRAM-SHA-256 ") {
+            return Some(format!("+ {}\r\n", scram_first(response)).into_bytes());
+        }
+        command.is_empty().then(|| b"V2 NO [AUTHENTICATIONFAILED] Authentication failed.\r\n".to_vec())
+    });
+    let output = command("imap", &url, &archive, PASSWORD).output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(12), "{said}");
+    let commands = server.said();
+    assert_eq!((commands.matches("AUTHENTICATE").count(), commands.matches("LOGIN").count()), (1, 0), "{commands}");
+    // A server without a hash for SCRAM says so before anything is proved: then PLAIN is the first try.
+    server.hook(|command| command.starts_with("AUTHENTICATE SCRAM").then(|| b"$TAG NO no such user\r\n".to_vec()));
+    let output = command("imap", &url, &archive, PASSWORD).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(server.said().contains("AUTHENTICATE PLAIN"));
+    // A token is tried once, too.
+    server.state().capabilities = "IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER".to_owned();
+    server
+        .hook(|command| command.starts_with("AUTHENTICATE").then(|| b"$TAG NO [AUTHENTICATIONFAILED] no\r\n".to_vec()));
+    let output = command("imap", &url, &archive, TOKEN).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(12), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(server.said().matches("AUTHENTICATE").count(), 1);
 }

@@ -104,8 +104,8 @@ impl Mechanism {
 
     /// The mechanisms to try, in order, with what the server offers (names in any case).
     ///
-    /// When the server refuses the first one, the next may still work: many servers offer SCRAM for all users and
-    /// have a fitting hash for few. What would show the secret on an unsafe line is left out; if that leaves nothing,
+    /// When the server refuses the first one before the user was proved ([`Exchange::has_proved`]), the next may still work.
+    /// What would show the secret on an unsafe line is left out; if that leaves nothing,
     /// the error is of kind [`Fault::Connection`], as nothing is wrong with the credentials.
     pub fn choose<'a>(
         offered: impl IntoIterator<Item = &'a str>,
@@ -267,6 +267,17 @@ impl Exchange {
         match &mut self.state {
             State::Scram(scram) => scram.finish(data),
             _ => Ok(()),
+        }
+    }
+
+    /// True if the server has got what proves the user: when it refuses then, it would refuse the same with any mechanism.
+    /// Before that it may be the mechanism that does not go: many servers offer SCRAM to all users and have a fitting
+    /// hash for few.
+    pub fn has_proved(&self) -> bool {
+        match &self.state {
+            State::Scram(scram) => scram.has_proved(),
+            State::Single(message) => message.is_none(),
+            State::Login { step, .. } => *step >= 2,
         }
     }
 

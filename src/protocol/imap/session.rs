@@ -196,13 +196,17 @@ impl Session {
             };
         let mut refused = None;
         for mechanism in mechanisms {
-            match self.attempt(client, mechanism).await {
+            let (done, has_proved) = self.attempt(client, mechanism).await;
+            match done {
                 Ok(()) => return Ok(()),
-                Err(error)
-                    if matches!(error.fault, Fault::Credentials { .. } | Fault::Unsupported | Fault::Refused) =>
-                {
+                Err(error) if matches!(error.fault, Fault::Credentials { .. } | Fault::Refused) => {
                     refused = Some(error);
+                    // What was refused once is not tried with another mechanism: some servers lock an account for that.
+                    if has_proved {
+                        break;
+                    }
                 }
+                Err(error) if error.fault == Fault::Unsupported => refused = Some(error),
                 Err(error) => return Err(error),
             }
         }
@@ -228,23 +232,29 @@ impl Session {
         })
     }
 
-    /// One mechanism; a token that is refused is renewed once.
-    async fn attempt(&self, client: &mut Client<Stream>, mechanism: Mechanism) -> super::Result<()> {
+    /// One mechanism; a token that is refused is renewed once. Also tells whether the server got what proves the user.
+    async fn attempt(&self, client: &mut Client<Stream>, mechanism: Mechanism) -> (super::Result<()>, bool) {
         let Account { connector, credentials, .. } = &self.account;
-        let mut exchange = Exchange::new(mechanism, credentials, connector.endpoint())?;
+        let begin = || Exchange::new(mechanism, credentials, connector.endpoint());
+        let mut exchange = match begin() {
+            Ok(exchange) => exchange,
+            Err(error) => return (Err(error.into()), false),
+        };
         let refusal = match client.authenticate(&mut exchange).await {
             Err(error) if matches!(error.fault, Fault::Credentials { .. } | Fault::Refused) => error,
-            done => return done,
+            done => return (done, exchange.has_proved()),
         };
-        if let (Credentials::Bearer { tokens, .. }, Some(token)) = (credentials, exchange.token())
-            && tokens.renew(token)?
-        {
-            let mut exchange = Exchange::new(mechanism, credentials, connector.endpoint())?;
-            return client.authenticate(&mut exchange).await;
+        if let (Credentials::Bearer { tokens, .. }, Some(token)) = (credentials, exchange.token()) {
+            match tokens.renew(token).and_then(|renewed| renewed.then(begin).transpose()) {
+                Ok(Some(mut exchange)) => return (client.authenticate(&mut exchange).await, true),
+                Ok(None) => {}
+                Err(error) => return (Err(error.into()), true),
+            }
         }
-        match exchange.refusal() {
-            Some(why) => Err(refusal.hint(format!("the server's reason: {why}"))),
-            None => Err(refusal),
-        }
+        let refusal = match exchange.refusal() {
+            Some(why) => refusal.hint(format!("the server's reason: {why}")),
+            None => refusal,
+        };
+        (Err(refusal), exchange.has_proved())
     }
 }

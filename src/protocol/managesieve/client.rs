@@ -266,6 +266,10 @@ impl Client {
                         status.text
                     );
                     last = Some(Error::new(Fault::Credentials, what));
+                    // What was refused once is not tried with another mechanism: some servers lock an account for that.
+                    if exchange.has_proved() {
+                        break;
+                    }
                 }
             }
         }

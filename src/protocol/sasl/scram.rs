@@ -50,6 +50,11 @@ impl Scram {
         format!("n={},r={}", saslname(&self.user), self.nonce)
     }
 
+    /// True once something that only the password makes was sent: a refusal then is one of the password.
+    pub(super) fn has_proved(&self) -> bool {
+        !matches!(self.state, State::Begin | State::AwaitsServerFirst)
+    }
+
     /// `n,,`: we do no channel binding.
     pub(super) fn client_first(&mut self) -> Response {
         self.state = State::AwaitsServerFirst;
