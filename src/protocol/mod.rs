@@ -9,9 +9,12 @@ pub mod jmap;
 pub mod managesieve;
 pub mod mask;
 pub mod net;
+pub mod pace;
+pub mod probe;
 pub mod retry;
 pub mod runtime;
 pub mod sasl;
+mod system;
 pub mod tls;
 
 use std::sync::Arc;

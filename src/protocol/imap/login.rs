@@ -30,7 +30,7 @@ impl<S: Transport> Client<S> {
             return Err(Error::new(Fault::Unsafe, "the server does not offer STARTTLS")
                 .hint("use an imaps:// address; --allow-cleartext would send the password unencrypted"));
         }
-        self.wire.doing = "asking for TLS";
+        self.wire.doing = "asking for TLS".to_owned();
         let done = self.run(Command::new("STARTTLS"), 0, |_, _| Ok(())).await?;
         if done.outcome != Outcome::Ok {
             let mut error = done.error(Purpose::Other, "the server refused STARTTLS");
@@ -57,7 +57,7 @@ impl<S: Transport> Client<S> {
         if !self.capabilities().await?.has("COMPRESS=DEFLATE") {
             return Ok(false);
         }
-        self.wire.doing = "asking for compression";
+        self.wire.doing = "asking for compression".to_owned();
         let done = self.run(Command::new("COMPRESS DEFLATE"), 0, |_, _| Ok(())).await?;
         if done.outcome != Outcome::Ok {
             return Ok(false);
@@ -79,7 +79,7 @@ impl<S: Transport> Client<S> {
         let has_initial_response = self.capabilities().await?.has("SASL-IR");
         self.drain().await?;
         self.allow(0);
-        self.wire.doing = "logging in";
+        self.wire.doing = "logging in".to_owned();
         let name = exchange.mechanism().name();
         let mut first = exchange.initial();
         let news = self.capability_news;
@@ -144,7 +144,7 @@ impl<S: Transport> Client<S> {
         if self.capabilities().await?.has("LOGINDISABLED") {
             return Err(Error::new(Fault::Unsupported, "the server does not allow the LOGIN command (LOGINDISABLED)"));
         }
-        self.wire.doing = "logging in";
+        self.wire.doing = "logging in".to_owned();
         let news = self.capability_news;
         let command = Command::new("LOGIN").string(user.as_bytes(), false).string(password.as_bytes(), false);
         let done = self.run(command, 0, |_, _| Ok(())).await?;
@@ -172,7 +172,7 @@ impl<S: Transport> Client<S> {
     pub async fn identify(&mut self) -> Result<Vec<(String, String)>> {
         let mut server = Vec::new();
         if self.capabilities().await?.has("ID") {
-            self.wire.doing = "exchanging names";
+            self.wire.doing = "exchanging names".to_owned();
             let command = format!("ID (\"name\" \"vandelay\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"));
             self.run(Command::new(command), 0, |_, event| {
                 if let Event::Data(Data::Id(pairs)) = event {
@@ -204,7 +204,7 @@ impl<S: Transport> Client<S> {
         if wanted.is_empty() {
             return Ok(());
         }
-        self.wire.doing = "enabling extensions";
+        self.wire.doing = "enabling extensions".to_owned();
         // A refusal leaves everything as it was.
         self.run(Command::new(format!("ENABLE {}", wanted.join(" "))), 0, |client, event| {
             if let Event::Data(Data::Enabled(words)) = event {
@@ -222,7 +222,7 @@ impl<S: Transport> Client<S> {
     pub async fn namespaces(&mut self) -> Result<Namespaces> {
         let mut found = Namespaces::default();
         if self.capabilities().await?.has("NAMESPACE") {
-            self.wire.doing = "asking for the namespaces";
+            self.wire.doing = "asking for the namespaces".to_owned();
             self.run(Command::new("NAMESPACE"), 0, |_, event| {
                 if let Event::Data(Data::Namespace(namespaces)) = event {
                     found = namespaces;
