@@ -271,6 +271,29 @@ fn a_server_that_was_restored_from_an_older_copy_is_listed_in_full() {
 }
 
 #[test]
+fn everything_is_listed_now_and_then_and_on_demand() {
+    let place = Place::new(USUAL, vec![mailbox("INBOX", mails(1..=10)), mailbox("Old", mails(11..=12))]);
+    place.import(&[], 0);
+    // The server lies: another message under a known number, and no word of a change.
+    place.server.state().boxes[0].mails[3] = mail(4, &[message(404), b"more".to_vec()].concat());
+    assert!(place.import(&[], 0).contains("unchanged 12"));
+    let said = place.import(&["--full"], 0);
+    assert!(said.contains("(new 0, changed 1, unchanged 11)"), "{said}");
+    place.server.state().boxes[1].mails[0] = mail(11, &[message(411), b"more".to_vec()].concat());
+    assert!(place.import(&[], 0).contains("unchanged 12"));
+    let conn = rusqlite::Connection::open(place.archive()).expect("the archive opens");
+    let aged = conn
+        .execute("UPDATE scopes SET cursor = 'full:2020-01-01' || substr(cursor, 16) WHERE key = 'Old'", [])
+        .expect("a change");
+    assert_eq!(aged, 1);
+    drop(conn);
+    let said = place.import(&[], 0);
+    assert!(said.contains("changed 1") && said.contains("1 of 2 listed in full, as every 30 days"), "{said}");
+    let said = place.import(&[], 0);
+    assert!(!said.contains("listed in full"), "{said}");
+}
+
+#[test]
 fn a_message_that_dovecot_breaks_off_at() {
     let Some(dovecot) = Dovecot::start("") else { return };
     let maildir = dovecot.home("alice").join("Maildir");

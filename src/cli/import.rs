@@ -178,6 +178,9 @@ struct Common {
     /// Import although the archive holds another source of this kind
     #[arg(long)]
     allow_source_change: bool,
+    /// List everything, and not only what the source says has changed
+    #[arg(long)]
+    full: bool,
     /// Stop, with nothing changed, before more than this share of the objects of a type (and more than 50) would leave
     /// the current state, e.g. 20%, which is the default with servers; 100% for no limit
     #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
@@ -214,7 +217,8 @@ impl Common {
     /// What the user decided, and whether it is a dry run. `max_delete` is the default of this kind of source.
     fn options(&self, max_delete: Option<f64>) -> (Options, bool) {
         let max_delete = self.max_delete.or(max_delete);
-        (Options { allow_source_change: self.allow_source_change, max_delete }, self.dry_run)
+        let Common { allow_source_change, full, dry_run, .. } = *self;
+        (Options { allow_source_change, full, max_delete }, dry_run)
     }
 }
 
@@ -338,6 +342,9 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             _ => ui.info(&text),
         }
     }
+    for note in &report.notes {
+        ui.info(note);
+    }
     if report.remarks_left_out > 0 {
         ui.warn(&format!("{} more objects are not named here", report.remarks_left_out));
     }
@@ -354,6 +361,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             "scopes_failed": report.scopes_failed,
             "remarks": report.remarks,
             "remarks_left_out": report.remarks_left_out,
+            "notes": report.notes,
         }));
     } else if !ui.quiet {
         ui.line(report.to_string().trim_end());

@@ -24,6 +24,8 @@ const FETCH: usize = 4_096;
 pub struct Options {
     /// Import although the archive holds another source of this kind.
     pub allow_source_change: bool,
+    /// List everything, whatever the source says of changes (`--full`).
+    pub full: bool,
     /// Stop before more than this share of the known objects of a type would be removed, and more than 50 of them.
     pub max_delete: Option<f64>,
 }
@@ -66,7 +68,7 @@ pub(super) fn is_final(error: &Error) -> bool {
 /// Imports a source into an archive.
 pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, progress: &dyn Progress) -> Result<Done> {
     writer.check_source(source.ident(), options.allow_source_change)?;
-    let mut survey = survey(source, &writer, progress)?;
+    let mut survey = survey(source, &writer, options, progress)?;
     survey.guard(options)?;
     let run = writer.begin_run(source.ident(), options.allow_source_change)?;
     let ids = containers::store(&mut writer, &survey.wanted_containers(), &mut survey.report)?;
@@ -95,7 +97,7 @@ pub fn dry_run(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Done> {
-    let mut survey = survey(source, ledger, progress)?;
+    let mut survey = survey(source, ledger, options, progress)?;
     survey.guard(options)?;
     let Survey { works, report, vanished, .. } = &mut survey;
     for work in works.iter() {

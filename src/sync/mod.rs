@@ -2,6 +2,7 @@
 //!
 //! [`import`](import::import) is the only flow; it knows neither SQL nor where an account lives.
 
+mod age;
 pub mod containers;
 pub mod export;
 pub mod import;

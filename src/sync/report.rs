@@ -70,6 +70,8 @@ pub struct Report {
     pub hidden: BTreeMap<&'static str, u64>,
     /// Bytes of the items stored anew.
     pub bytes: u64,
+    /// What the user should know of the run as a whole.
+    pub notes: Vec<String>,
 }
 
 impl Report {

@@ -1,5 +1,6 @@
 //! Looking before anything is written: what a source names, compared with what is known of it.
 
+use super::age::{self, Start};
 use super::containers::Ids;
 use super::import::{Options, Progress, is_final};
 use super::plan::{Comparison, Gone, Plan};
@@ -27,6 +28,15 @@ pub struct Vanished {
     pub key: String,
     pub row: i64,
     pub items: Vec<Gone>,
+}
+
+/// Sources whose listings name changes since a cursor, and may be wrong about them.
+const TELLS_CHANGES: [&str; 2] = ["imap", "jmap"];
+
+/// What is known of a scope before it is listed.
+struct Known<'a> {
+    scope: Option<&'a KnownScope>,
+    start: Start,
 }
 
 /// Everything that the source named, compared with what is known.
@@ -69,7 +79,12 @@ impl Contents {
 /// Lists all of a source.
 ///
 /// Errors: what [`Source::scopes`] fails with, and an interruption. A scope that cannot be listed is in the report.
-pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progress) -> Result<Survey> {
+pub fn survey(
+    source: &mut dyn Source,
+    ledger: &dyn Ledger,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Survey> {
     progress.step("looking around");
     let (scopes, containers) = source.scopes()?;
     let known: HashMap<(String, String), KnownScope> = ledger
@@ -88,19 +103,27 @@ pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progr
         contents: Contents::default(),
         report: Report::default(),
     };
-    let cursor_of = |scope: &Scope| {
+    let is_full = options.full;
+    let counts_days = TELLS_CHANGES.contains(&source.ident().kind);
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let start_of = |scope: &Scope| {
         let identity = (scope.kind.name().to_owned(), scope.key.clone());
-        known.get(&identity).map_or_else(String::new, |known| known.cursor.clone())
+        let stored = known.get(&identity).map_or("", |known| known.cursor.as_str());
+        age::start(stored, today, is_full, counts_days)
     };
     let announced: Vec<(Scope, String)> =
-        scopes.iter().filter(|scope| scope.selected).map(|scope| (scope.clone(), cursor_of(scope))).collect();
+        scopes.iter().filter(|scope| scope.selected).map(|scope| (scope.clone(), start_of(scope).cursor)).collect();
     source.announce(&announced);
     drop(announced);
+    let mut due = 0;
     let mut named: HashSet<(String, String)> = HashSet::new();
     for scope in scopes {
         let identity = (scope.kind.name().to_owned(), scope.key.clone());
         if scope.selected {
-            survey.list(source, ledger, scope, known.get(&identity), &ids, progress)?;
+            let start = start_of(&scope);
+            due += u64::from(start.is_due);
+            let known = Known { scope: known.get(&identity), start };
+            survey.list(source, ledger, scope, known, &ids, progress)?;
         } else {
             survey.hide(scope.kind, &scope.key);
         }
@@ -109,6 +132,7 @@ pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progr
             return Err(Error::new(Fault::Interrupted, "interrupted before anything was written"));
         }
     }
+    survey.tell_due(due);
     if !source.is_additive() {
         for (identity, scope) in &known {
             if let Some(kind) = Kind::from_token(&identity.0)
@@ -147,6 +171,16 @@ fn known_containers(ledger: &dyn Ledger, known: &HashMap<(String, String), Known
 }
 
 impl Survey {
+    /// Says that so many scopes were listed in full because it was time.
+    fn tell_due(&mut self, due: u64) {
+        if due > 0 {
+            let (all, days) = (self.works.len() + self.failed.len(), age::DAYS);
+            self.report.notes.push(format!(
+                "{due} of {all} listed in full, as every {days} days, to find what the server does not tell"
+            ));
+        }
+    }
+
     /// A filter of this run hides a scope.
     fn hide(&mut self, kind: Kind, key: &str) {
         self.hidden.insert(key.to_owned());
@@ -158,12 +192,12 @@ impl Survey {
         source: &mut dyn Source,
         ledger: &dyn Ledger,
         scope: Scope,
-        known: Option<&KnownScope>,
+        Known { scope: known, start }: Known<'_>,
         ids: &Ids,
         progress: &dyn Progress,
     ) -> Result<()> {
         progress.step(&format!("listing {}", scope.key));
-        let listing = match source.list(&scope, known.map_or("", |known| known.cursor.as_str())) {
+        let listing = match source.list(&scope, &start.cursor) {
             Ok(listing) => listing,
             // Nothing was written yet, and no other scope would fare better.
             Err(error) if is_final(&error) => return Err(error),
@@ -217,7 +251,7 @@ impl Survey {
         account.stored.unchanged += plan.unchanged;
         listing.omissions.into_iter().for_each(|omission| self.report.omitted(omission));
         self.containers.extend(listing.containers);
-        self.works.push(Work { scope, plan, cursor: listing.cursor, row });
+        self.works.push(Work { scope, plan, cursor: start.stored(listing.cursor), row });
         Ok(())
     }
 
