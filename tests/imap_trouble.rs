@@ -1,5 +1,5 @@
 //! One bad thing on an IMAP server costs this thing and nothing else: a message, a mailbox, a copy of the server that was
-//! restored.
+//! restored, an address that has moved.
 
 mod common;
 
@@ -294,6 +294,40 @@ fn everything_is_listed_now_and_then_and_on_demand() {
 }
 
 #[test]
+fn an_account_that_has_moved_is_known_again_when_that_is_proved() {
+    let boxes = || vec![mailbox("INBOX", mails(1..=60)), mailbox("Work", mails(61..=70))];
+    let place = Place::new(USUAL, boxes());
+    place.import(&[], 0);
+    let moved = FakeImap::start(USUAL, boxes());
+    moved.state().boxes[0].mails.push(mail(99, &message(99)));
+    let url = format!("imap://127.0.0.1:{}", moved.port);
+    let said = place.import_from(&url, &[], 4);
+    assert!(said.contains("--same-account"), "{said}");
+    // Another account, and one whose messages only look alike.
+    let strange: Vec<Mail> = mails(1..=60).into_iter().map(|mail| Mail { uid: mail.uid + 500, ..mail }).collect();
+    let similar: Vec<Mail> =
+        (1..=60).map(|number| mail(number, &message(if number == 1 { 9 } else { number }))).collect();
+    for (other, why) in [(strange, "of 70 objects"), (similar, "another Message-ID")] {
+        let other = FakeImap::start(USUAL, vec![mailbox("INBOX", other)]);
+        let before = digest(&place.archive());
+        let said = place.import_from(&format!("imap://127.0.0.1:{}", other.port), &["--same-account"], 4);
+        assert!(said.contains(why) && said.contains("nothing was changed"), "{said}");
+        assert_eq!(digest(&place.archive()), before);
+    }
+    let said = place.import_from(&url, &["--same-account", "--dry-run"], 0);
+    assert!(said.contains("(new 1, changed 0, unchanged 70)"), "{said}");
+    moved.said();
+    let said = place.import_from(&url, &["--same-account"], 0);
+    assert!(said.contains("(new 1, changed 0, unchanged 70)") && said.contains("is known again"), "{said}");
+    assert_eq!(moved.said().matches("BODY.PEEK[]").count(), 1, "only what is new is fetched");
+    assert_eq!((place.count("INBOX"), place.sql::<u32>("SELECT count(*) FROM sources")), (61, 1));
+    // From now on the address is the archive's, with the flag and without it; the old one is another source.
+    assert!(place.import_from(&url, &[], 0).contains("unchanged 71"));
+    assert!(place.import_from(&url, &["--same-account"], 0).contains("unchanged 71"));
+    place.import(&[], 4);
+}
+
+#[test]
 fn a_message_that_dovecot_breaks_off_at() {
     let Some(dovecot) = Dovecot::start("") else { return };
     let maildir = dovecot.home("alice").join("Maildir");
@@ -336,4 +370,13 @@ fn a_message_that_dovecot_breaks_off_at() {
         let listed = ok(&["ls", archive.to_str().expect("UTF-8"), "mail/INBOX/cur"]);
         assert!(listed.lines().count() >= 57, "{said}\n{listed}");
     }
+    // Without TLS from the start it is the same account, and nothing is stored twice.
+    mode(0o600);
+    let (code, said) = import("imap", dovecot.imap, &[]);
+    let listed = ok(&["ls", archive.to_str().expect("UTF-8"), "mail/INBOX/cur"]);
+    assert!(matches!(code, Some(0 | 5)) && said.contains("is known again"), "{said}");
+    assert!((58..=60).contains(&listed.lines().count()), "{said}\n{listed}");
+    let conn = rusqlite::Connection::open(&archive).expect("the archive opens");
+    let sources: u32 = conn.query_row("SELECT count(*) FROM sources", [], |row| row.get(0)).expect("a number");
+    assert_eq!(sources, 1);
 }

@@ -1,6 +1,7 @@
 //! What an archive knows of a source: its scopes, and which item is which row. Readable without a lock.
 
 use super::connect::explain;
+use super::moved;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::Result;
@@ -38,6 +39,12 @@ pub trait Ledger {
 
     /// The messages that 1.x imported and no source of ours knows yet: each with its key, in the order of the keys' bytes.
     fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>>;
+
+    /// The sources of a kind, in the order in which they came.
+    fn sources_of(&self, kind: &'static str) -> Result<Vec<SourceIdent>>;
+
+    /// What is remembered of a message to know it again (FORMAT.md, `emails.message_match`).
+    fn message_match(&self, id: Id) -> Result<Option<String>>;
 }
 
 impl Ledger for Writer {
@@ -51,6 +58,14 @@ impl Ledger for Writer {
 
     fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
         of_1x(&self.conn, ident, by).map_err(|error| self.explain(error))
+    }
+
+    fn sources_of(&self, kind: &'static str) -> Result<Vec<SourceIdent>> {
+        moved::sources(&self.conn, kind).map_err(|error| self.explain(error))
+    }
+
+    fn message_match(&self, id: Id) -> Result<Option<String>> {
+        self.match_of(id)
     }
 }
 
@@ -66,6 +81,14 @@ impl Ledger for Reader {
 
     fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
         self.with(|conn| of_1x(conn, ident, by))
+    }
+
+    fn sources_of(&self, kind: &'static str) -> Result<Vec<SourceIdent>> {
+        self.with(|conn| moved::sources(conn, kind))
+    }
+
+    fn message_match(&self, id: Id) -> Result<Option<String>> {
+        self.match_of(id)
     }
 }
 
@@ -83,6 +106,14 @@ impl Ledger for Blank {
 
     fn known_to_1x(&self, _: &SourceIdent, _: &KnownBy) -> Result<Vec<(String, Id)>> {
         Ok(Vec::new())
+    }
+
+    fn sources_of(&self, _: &'static str) -> Result<Vec<SourceIdent>> {
+        Ok(Vec::new())
+    }
+
+    fn message_match(&self, _: Id) -> Result<Option<String>> {
+        Ok(None)
     }
 }
 

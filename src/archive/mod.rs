@@ -10,6 +10,7 @@ mod history;
 mod index;
 mod ledger;
 mod lock;
+mod moved;
 mod proof;
 mod read;
 mod rows;

@@ -178,6 +178,9 @@ struct Common {
     /// Import although the archive holds another source of this kind
     #[arg(long)]
     allow_source_change: bool,
+    /// The archive's account is at this address now: go on with it, if what is there proves that it is the same
+    #[arg(long, conflicts_with = "allow_source_change")]
+    same_account: bool,
     /// List everything, and not only what the source says has changed
     #[arg(long)]
     full: bool,
@@ -217,8 +220,8 @@ impl Common {
     /// What the user decided, and whether it is a dry run. `max_delete` is the default of this kind of source.
     fn options(&self, max_delete: Option<f64>) -> (Options, bool) {
         let max_delete = self.max_delete.or(max_delete);
-        let Common { allow_source_change, full, dry_run, .. } = *self;
-        (Options { allow_source_change, full, max_delete }, dry_run)
+        let Common { allow_source_change, same_account, full, dry_run, .. } = *self;
+        (Options { allow_source_change, same_account, full, max_delete }, dry_run)
     }
 }
 

@@ -4,6 +4,7 @@
 //! archive untouched. A killed run needs no checkpoint: what it stored is known, and the next one fetches the rest.
 
 use super::containers::{self, Ids};
+use super::moved;
 use super::pipeline::{self, Step};
 use super::plan::Touch;
 use super::recognise::Recognition;
@@ -24,6 +25,8 @@ const FETCH: usize = 4_096;
 pub struct Options {
     /// Import although the archive holds another source of this kind.
     pub allow_source_change: bool,
+    /// The account is the archive's, at a new address: go on if that can be proved (`--same-account`).
+    pub same_account: bool,
     /// List everything, whatever the source says of changes (`--full`).
     pub full: bool,
     /// Stop before more than this share of the known objects of a type would be removed, and more than 50 of them.
@@ -67,10 +70,22 @@ pub(super) fn is_final(error: &Error) -> bool {
 
 /// Imports a source into an archive.
 pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, progress: &dyn Progress) -> Result<Done> {
-    writer.check_source(source.ident(), options.allow_source_change)?;
-    let mut survey = survey(source, &writer, options, progress)?;
+    let ident = source.ident().clone();
+    let former = moved::former(&ident, &writer, options)?;
+    let may_differ = options.allow_source_change || options.same_account;
+    if former.is_none() {
+        writer.check_source(&ident, may_differ)?;
+    }
+    let mut survey = survey(source, &writer, former.as_ref().unwrap_or(&ident), options, progress)?;
+    if let Some(former) = &former {
+        moved::prove(&survey, former, source, &writer)?;
+        survey.report.notes.push(moved::words(former, &ident));
+    }
     survey.guard(options)?;
-    let run = writer.begin_run(source.ident(), options.allow_source_change)?;
+    if let Some(former) = &former {
+        writer.rename_source(former, &ident)?;
+    }
+    let run = writer.begin_run(&ident, may_differ)?;
     let ids = containers::store(&mut writer, &survey.wanted_containers(), &mut survey.report)?;
     let end = apply(source, &mut writer, &mut survey, &ids, progress)?;
     if matches!(end, End::Complete) {
@@ -97,7 +112,13 @@ pub fn dry_run(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Done> {
-    let mut survey = survey(source, ledger, options, progress)?;
+    let ident = source.ident().clone();
+    let former = moved::former(&ident, ledger, options)?;
+    let mut survey = survey(source, ledger, former.as_ref().unwrap_or(&ident), options, progress)?;
+    if let Some(former) = &former {
+        moved::prove(&survey, former, source, ledger)?;
+        survey.report.notes.push(moved::words(former, &ident));
+    }
     survey.guard(options)?;
     let Survey { works, report, vanished, .. } = &mut survey;
     for work in works.iter() {

@@ -7,6 +7,7 @@ pub mod containers;
 pub mod export;
 pub mod import;
 mod jmap;
+mod moved;
 pub mod pipeline;
 pub mod plan;
 mod recognise;

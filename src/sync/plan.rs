@@ -28,7 +28,15 @@ pub struct Plan {
     pub gone: Vec<Gone>,
     /// Items that are as they were.
     pub unchanged: u64,
+    /// Known items that were listed under their key, and of the same size or with the same bytes, as far as the revisions
+    /// tell.
+    pub recognised: u64,
+    /// Some of these, each with its row.
+    pub sample: Vec<(Entry, Id)>,
 }
+
+/// So many recognised items are kept as a sample.
+const SAMPLE: usize = 5;
 
 /// Compares the entries of a listing with known items that come in the order of their keys.
 pub struct Comparison<'s> {
@@ -57,6 +65,14 @@ impl<'s> Comparison<'s> {
         };
         if entry.rev.is_empty() {
             entry.rev = rev.into();
+        }
+        // A copy has other dates: what comes first in a revision is the size, or a digest.
+        let gist = |rev: &str| rev.split('.').next().map(str::to_owned);
+        if (self.is_same)(rev, &entry.rev) || gist(rev) == gist(&entry.rev) {
+            self.plan.recognised += 1;
+            if self.plan.sample.len() < SAMPLE {
+                self.plan.sample.push((entry.clone(), local_id));
+            }
         }
         if !(self.is_same)(rev, &entry.rev) {
             self.plan.refetched += 1;

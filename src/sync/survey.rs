@@ -8,7 +8,7 @@ use super::report::Report;
 use super::store::{Dying, attrs_of, container_of};
 use crate::archive::{KnownScope, Ledger, ids_json};
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Container, Digest, Id, Kind};
+use crate::model::{Container, Digest, Id, Kind, SourceIdent};
 use crate::source::{Scope, Source, UNKNOWN};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -36,6 +36,7 @@ const TELLS_CHANGES: [&str; 2] = ["imap", "jmap"];
 /// What is known of a scope before it is listed.
 struct Known<'a> {
     scope: Option<&'a KnownScope>,
+    source: &'a SourceIdent,
     start: Start,
 }
 
@@ -79,16 +80,20 @@ impl Contents {
 /// Lists all of a source.
 ///
 /// Errors: what [`Source::scopes`] fails with, and an interruption. A scope that cannot be listed is in the report.
+///
+/// `known_as` is the source that it is known as: its own, or the one that it was before it moved, and then everything is
+/// listed in full.
 pub fn survey(
     source: &mut dyn Source,
     ledger: &dyn Ledger,
+    known_as: &SourceIdent,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Survey> {
     progress.step("looking around");
     let (scopes, containers) = source.scopes()?;
     let known: HashMap<(String, String), KnownScope> = ledger
-        .known_scopes(source.ident())?
+        .known_scopes(known_as)?
         .into_iter()
         .map(|scope| ((scope.kind.clone(), scope.key.clone()), scope))
         .collect();
@@ -103,8 +108,8 @@ pub fn survey(
         contents: Contents::default(),
         report: Report::default(),
     };
-    let is_full = options.full;
-    let counts_days = TELLS_CHANGES.contains(&source.ident().kind);
+    let is_full = options.full || known_as != source.ident();
+    let counts_days = TELLS_CHANGES.contains(&known_as.kind);
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let start_of = |scope: &Scope| {
         let identity = (scope.kind.name().to_owned(), scope.key.clone());
@@ -122,7 +127,7 @@ pub fn survey(
         if scope.selected {
             let start = start_of(&scope);
             due += u64::from(start.is_due);
-            let known = Known { scope: known.get(&identity), start };
+            let known = Known { scope: known.get(&identity), source: known_as, start };
             survey.list(source, ledger, scope, known, &ids, progress)?;
         } else {
             survey.hide(scope.kind, &scope.key);
@@ -192,7 +197,7 @@ impl Survey {
         source: &mut dyn Source,
         ledger: &dyn Ledger,
         scope: Scope,
-        Known { scope: known, start }: Known<'_>,
+        Known { scope: known, source: known_as, start }: Known<'_>,
         ids: &Ids,
         progress: &dyn Progress,
     ) -> Result<()> {
@@ -236,7 +241,7 @@ impl Survey {
         if row.is_none()
             && let Some(known_by) = source.known_to_1x_by(&scope)
         {
-            for (key, id) in ledger.known_to_1x(source.ident(), &known_by)? {
+            for (key, id) in ledger.known_to_1x(known_as, &known_by)? {
                 count += 1;
                 comparison.known(&key, UNKNOWN, id, |_| false);
             }
@@ -253,6 +258,12 @@ impl Survey {
         self.containers.extend(listing.containers);
         self.works.push(Work { scope, plan, cursor: start.stored(listing.cursor), row });
         Ok(())
+    }
+
+    /// How many objects are known of what was listed, and how many of them were found again where they were.
+    pub fn recognised(&self) -> (u64, u64) {
+        let known = self.known.values().sum();
+        (known, self.works.iter().map(|work| work.plan.recognised).sum())
     }
 
     fn is_below_failed(&self, key: &str) -> bool {
