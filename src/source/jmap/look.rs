@@ -225,9 +225,8 @@ fn forgets(error: &jmap::Error) -> bool {
 /// that: it may answer that nothing changed).
 fn went_backwards(known: &str, answer: &Map<String, Value>) -> bool {
     let number = |state: &str| {
-        let digits = state.trim_start_matches(|c: char| !c.is_ascii_digit());
-        let prefix = state[..state.len() - digits.len()].to_owned();
-        Some((prefix, digits.parse::<u64>().ok()?))
+        let prefix = state.trim_end_matches(|c: char| c.is_ascii_digit());
+        Some((prefix.to_owned(), state[prefix.len()..].parse::<u64>().ok()?))
     };
     let now = answer.get("newState").and_then(Value::as_str).and_then(number);
     match (number(known), now) {
@@ -473,3 +472,25 @@ struct Found {
 
 /// Why an object is not listed over which the server broke down.
 const BROKEN: &str = "the server breaks off when it is asked for it";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_count_can_go_backwards() {
+        for (known, now, expected) in [
+            ("10", "9", true),
+            ("9", "10", false),
+            ("10", "10", false),
+            ("J-12", "J-3", true),
+            ("a.12", "b.3", false),
+            ("abc", "abb", false),
+            ("99999999999999999999", "1", false),
+            ("", "1", false),
+        ] {
+            let answer = json!({ "newState": now });
+            assert_eq!(went_backwards(known, answer.as_object().expect("an object")), expected, "{known} {now}");
+        }
+    }
+}
