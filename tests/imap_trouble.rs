@@ -3,11 +3,13 @@
 
 mod common;
 
+use common::cyrus::Cyrus;
 use common::dovecot::{Dovecot, PASSWORD};
 use common::fake_imap::*;
+use common::imap::Imap;
 use common::*;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -379,4 +381,54 @@ fn a_message_that_dovecot_breaks_off_at() {
     let conn = rusqlite::Connection::open(&archive).expect("the archive opens");
     let sources: u32 = conn.query_row("SELECT count(*) FROM sources", [], |row| row.get(0)).expect("a number");
     assert_eq!(sources, 1);
+}
+
+/// The file of a message of Cyrus, by its number, below its spool.
+fn spooled(folder: &Path, name: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a directory").flatten() {
+        match entry.file_type().expect("a type").is_dir() {
+            true => spooled(&entry.path(), name, found),
+            false if entry.file_name() == name => found.push(entry.path()),
+            false => {}
+        }
+    }
+}
+
+#[test]
+fn a_message_that_cyrus_cannot_read() {
+    let Some(cyrus) = Cyrus::start() else { return };
+    let user = "alice@example.org";
+    let mut writer = Imap::login(cyrus.imap, user, "x");
+    for number in 1..=40 {
+        assert!(writer.append("INBOX", "(\\Seen) ", &message(number), false));
+    }
+    drop(writer);
+    let mut files = Vec::new();
+    ["5.", "23."].iter().for_each(|name| spooled(&cyrus.path().join("spool"), name, &mut files));
+    assert_eq!(files.len(), 2, "{files:?}");
+    for file in &files {
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o000)).expect("a mode");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    for kind in ["imap", "jmap"] {
+        let archive = dir.path().join(format!("{kind}.sqlite"));
+        for run in 1..=2 {
+            let mut command = match kind {
+                "imap" => {
+                    let mut command = vandelay();
+                    let url = format!("imap://127.0.0.1:{}", cyrus.imap);
+                    command.args(["import", "imap", "--allow-cleartext", "--auth-basic", user, "--url", &url]);
+                    command.env("VANDELAY_PASSWORD", "x");
+                    command
+                }
+                _ => common::jmap_run::at_cyrus(&cyrus, "import", user),
+            };
+            let output = command.arg(&archive).stdin(Stdio::null()).output().expect("the program starts");
+            let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert_eq!(output.status.code(), Some(5), "{kind} {run}: {said}");
+            let conn = rusqlite::Connection::open(&archive).expect("the archive opens");
+            let count: u32 = conn.query_row("SELECT count(*) FROM emails", [], |row| row.get(0)).expect("a number");
+            assert_eq!(count, 38, "{kind} {run}: {said}");
+        }
+    }
 }
