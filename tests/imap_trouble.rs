@@ -424,7 +424,8 @@ fn a_message_that_cyrus_cannot_read() {
                 _ => common::jmap_run::at_cyrus(&cyrus, "import", user),
             };
             let output = command.arg(&archive).stdin(Stdio::null()).output().expect("the program starts");
-            let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let said =
+                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             assert_eq!(output.status.code(), Some(5), "{kind} {run}: {said}");
             let conn = rusqlite::Connection::open(&archive).expect("the archive opens");
             let count: u32 = conn.query_row("SELECT count(*) FROM emails", [], |row| row.get(0)).expect("a number");

@@ -117,6 +117,22 @@ fn imap() {
                 Some(text.into_bytes())
             });
             run(command("imap", &url, &archive, secret), &format!("{mechanism}, inside: {form}"), secret, &[2]);
+            // A mailbox that is called like it, and cannot be opened.
+            let words = form.clone();
+            let has_login = !(mechanism.ends_with("LOGIN") || mechanism.contains("SCRAM"));
+            server.hook(move |command| {
+                let list = || format!("* LIST () \"/\" INBOX\r\n* LIST () \"/\" \"{words}\"\r\n$TAG OK x\r\n");
+                match command.split(' ').next().unwrap_or_default() {
+                    "LIST" => Some(list().into_bytes()),
+                    "STATUS" | "EXAMINE" | "SELECT" if !command.contains("INBOX") => {
+                        Some(format!("$TAG NO [CANNOT] {words}\r\n").into_bytes())
+                    }
+                    _ => None,
+                }
+            });
+            if has_login {
+                run(command("imap", &url, &archive, secret), &format!("{mechanism}, mailbox: {form}"), secret, &[5]);
+            }
         }
     }
 }

@@ -378,6 +378,10 @@ impl Source for Imap {
         answer.recv().map_err(|_| no_answer())?
     }
 
+    fn name(&self, scope: &Scope) -> String {
+        said(scope.key.as_bytes())
+    }
+
     fn position(&self, scope: &Scope, entry: &Entry) -> String {
         let size = rev::size(&entry.rev).map_or_else(String::new, |size| format!(" ({size} bytes)"));
         format!("{}: UID {}{size}", said(scope.key.as_bytes()), look::uid_in(&entry.key))

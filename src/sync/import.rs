@@ -167,7 +167,7 @@ fn apply(
         if part.entries.is_empty() {
             touch_all(&touches, &work.scope, row, &mut store, report)?;
         } else {
-            progress.step(&format!("reading {}", work.scope.key));
+            progress.step(&format!("reading {}", source.name(&work.scope)));
             if !part.is_announced {
                 source.prefetch(&work.scope, &part.entries);
             }

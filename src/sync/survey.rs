@@ -201,16 +201,16 @@ impl Survey {
         ids: &Ids,
         progress: &dyn Progress,
     ) -> Result<()> {
-        progress.step(&format!("listing {}", scope.key));
+        let name = source.name(&scope);
+        progress.step(&format!("listing {name}"));
         let listing = match source.list(&scope, &start.cursor) {
             Ok(listing) => listing,
             // Nothing was written yet, and no other scope would fare better.
             Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
-                let position = scope.key.clone();
-                self.report.remark(scope.kind, "failed", format!("not listed: {error}"), position.clone());
-                self.report.scopes_failed.push(format!("{position}: {error}"));
-                self.failed.push(position);
+                self.report.remark(scope.kind, "failed", format!("not listed: {error}"), name.clone());
+                self.report.scopes_failed.push(format!("{name}: {error}"));
+                self.failed.push(scope.key);
                 return Ok(());
             }
         };

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
 use crate::protocol::imap::{self, Changes, Client, Fetched, Items, Known, Selected, Session, UidSet};
 use crate::protocol::net::Stream;
+use crate::protocol::said;
 use crate::source::{Listing, Unnamed};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -267,8 +268,9 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
     let mut deleted = Vec::new();
     let mut attrs: HashMap<Vec<String>, Arc<Attrs>> = HashMap::new();
     let counted = seen.found.lines.len();
+    let mailbox = said(question.key.as_bytes());
     for (uid, line) in seen.found.lines {
-        let position = || format!("{}: UID {uid}", question.key);
+        let position = || format!("{mailbox}: UID {uid}");
         let Some(keywords) = keywords(line.flags.as_deref().unwrap_or_default(), question.include_deleted) else {
             listing.omissions.push(Omission {
                 kind: Kind::Email,
@@ -298,7 +300,7 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
         listing.omissions.push(Omission {
             kind: Kind::Email,
             reason: format!("the server named {counted} of {} messages", seen.exists),
-            position: format!("{}: {missing} messages", question.key),
+            position: format!("{mailbox}: {missing} messages"),
             outcome: Outcome::Failed,
         });
     }
