@@ -135,6 +135,16 @@ fn a_jmap_account_at_another_address() {
     let (summary, said) = import(&elsewhere, "A1", &["--same-account"], 0);
     assert_eq!(common::jmap_run::stored(&summary, "email"), [0, 0, 31], "{said}");
     assert_eq!((dump(&archive), sources(&archive)), (before, 1));
+    // The same ids at another server are not yet the same account.
+    for (kind, change) in [("ContactCard", "uid"), ("CalendarEvent", "uid"), ("Email", "blobId")] {
+        let other = Server::start(Options::default());
+        jmap_account::fill(&other);
+        for (at, id) in other.objects("A1", kind).into_keys().enumerate() {
+            other.change("A1", kind, &id, |object| object[change] = serde_json::json!(format!("other-{at}")));
+        }
+        let (_, said) = import(&other.url(), "A1", &["--same-account"], 4);
+        assert!(said.contains("another uid") || said.contains("are there under the same id"), "{kind}: {said}");
+    }
     // Everything is listed on demand, and that changes nothing.
     let (summary, _) = import(&elsewhere, "A1", &["--full"], 0);
     assert_eq!(common::jmap_run::stored(&summary, "email"), [0, 0, 31]);

@@ -45,6 +45,9 @@ pub trait Ledger {
 
     /// What is remembered of a message to know it again (FORMAT.md, `emails.message_match`).
     fn message_match(&self, id: Id) -> Result<Option<String>>;
+
+    /// The uid of a card or an event.
+    fn uid(&self, kind: Kind, id: Id) -> Result<Option<String>>;
 }
 
 impl Ledger for Writer {
@@ -66,6 +69,10 @@ impl Ledger for Writer {
 
     fn message_match(&self, id: Id) -> Result<Option<String>> {
         self.match_of(id)
+    }
+
+    fn uid(&self, kind: Kind, id: Id) -> Result<Option<String>> {
+        self.uid_of(kind, id)
     }
 }
 
@@ -90,6 +97,10 @@ impl Ledger for Reader {
     fn message_match(&self, id: Id) -> Result<Option<String>> {
         self.match_of(id)
     }
+
+    fn uid(&self, kind: Kind, id: Id) -> Result<Option<String>> {
+        self.uid_of(kind, id)
+    }
 }
 
 /// No archive yet: nothing is known.
@@ -113,6 +124,10 @@ impl Ledger for Blank {
     }
 
     fn message_match(&self, _: Id) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn uid(&self, _: Kind, _: Id) -> Result<Option<String>> {
         Ok(None)
     }
 }

@@ -4,7 +4,7 @@ use super::connect::explain;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::Result;
-use crate::model::{Id, SourceIdent};
+use crate::model::{Id, Kind, SourceIdent};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// The sources of this kind that an archive holds, in the order in which they came.
@@ -27,6 +27,16 @@ pub(super) fn sources(conn: &Connection, kind: &'static str) -> rusqlite::Result
 /// What is remembered of a message to know it again (FORMAT.md, `emails.message_match`).
 fn message_match(conn: &Connection, id: Id) -> rusqlite::Result<Option<String>> {
     conn.prepare_cached("SELECT message_match FROM emails WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
+}
+
+/// The uid of a card or an event.
+fn uid(conn: &Connection, kind: Kind, id: Id) -> rusqlite::Result<Option<String>> {
+    let sql = match kind {
+        Kind::ContactCard => "SELECT uid FROM contact_cards WHERE id = ?1",
+        Kind::CalendarEvent => "SELECT data ->> 'uid' FROM calendar_events WHERE id = ?1",
+        _ => return Ok(None),
+    };
+    Ok(conn.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?.flatten())
 }
 
 impl Writer {
@@ -52,11 +62,21 @@ impl Writer {
     pub(super) fn match_of(&self, id: Id) -> Result<Option<String>> {
         message_match(&self.conn, id).map_err(|error| self.explain(error))
     }
+
+    /// See [`super::Ledger::uid`].
+    pub(super) fn uid_of(&self, kind: Kind, id: Id) -> Result<Option<String>> {
+        uid(&self.conn, kind, id).map_err(|error| self.explain(error))
+    }
 }
 
 impl Reader {
     /// See [`super::Ledger::message_match`].
     pub(super) fn match_of(&self, id: Id) -> Result<Option<String>> {
         self.once(|conn| message_match(conn, id)).map_err(|error| explain(self.path(), error))
+    }
+
+    /// See [`super::Ledger::uid`].
+    pub(super) fn uid_of(&self, kind: Kind, id: Id) -> Result<Option<String>> {
+        self.once(|conn| uid(conn, kind, id)).map_err(|error| explain(self.path(), error))
     }
 }

@@ -7,11 +7,11 @@
 
 use super::import::Options;
 use super::recognise::message_ids_of;
-use super::survey::Survey;
+use super::survey::{Survey, Work};
 use crate::archive::Ledger;
 use crate::error::{Error, Kind as Fault, Result};
 use crate::format::mail;
-use crate::model::SourceIdent;
+use crate::model::{Entry, Item, ItemData, Kind, SourceIdent};
 use crate::source::Source;
 
 /// The source of the archive that `ident` was before it moved; `None` if it did not, as far as anybody says.
@@ -79,37 +79,56 @@ pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, led
         let by = match ident.kind {
             "imap" => "under the same UIDVALIDITY and UID, and with the same size",
             "maildir" => "under the same file name, and with the same size",
-            "jmap" => "under the same id",
+            "jmap" => "under the same id, and with the same blob",
             _ => "with the same name and the same bytes",
         };
         return Err(other(format!("of {known} objects {found} are there {by}")));
     }
-    let (mut compared, mut wrong) = (0, None);
-    for work in &survey.works {
-        if work.plan.sample.is_empty() {
-            continue;
-        }
-        let entries: Vec<_> = work.plan.sample.iter().map(|(entry, _)| entry.clone()).collect();
-        let heads = source.message_ids(&work.scope, &entries)?;
-        for ((entry, row), head) in work.plan.sample.iter().zip(heads) {
-            let Some(head) = head else { continue };
-            let here = message_ids_of(&mail::summary(&head).message_match);
-            let known = ledger.message_match(*row)?.map(|text| message_ids_of(&text)).unwrap_or_default();
-            if here.is_empty() && known.is_empty() {
-                continue;
-            }
-            compared += 1;
-            if here != known {
-                wrong.get_or_insert_with(|| source.position(&work.scope, entry));
-            }
+    for work in survey.works.iter().filter(|work| !work.plan.sample.is_empty()) {
+        let differs = match work.scope.kind {
+            Kind::Email => other_message_id(work, source, ledger)?,
+            // Of these the listing tells no more than the id.
+            Kind::ContactCard | Kind::CalendarEvent if ident.kind == "jmap" => other_uid(work, source, ledger)?,
+            _ => None,
+        };
+        if let Some(differs) = differs {
+            return Err(other(differs));
         }
     }
-    match wrong {
-        Some(position) => {
-            Err(other(format!("of {compared} messages that were compared {position} has another Message-ID")))
+    Ok(())
+}
+
+/// The first message of a sample that has another Message-ID than the one that is known under its name.
+fn other_message_id(work: &Work, source: &mut dyn Source, ledger: &dyn Ledger) -> Result<Option<String>> {
+    let entries: Vec<Entry> = work.plan.sample.iter().map(|(entry, _)| entry.clone()).collect();
+    let heads = source.message_ids(&work.scope, &entries)?;
+    for ((entry, row), head) in work.plan.sample.iter().zip(heads) {
+        let Some(head) = head else { continue };
+        let here = message_ids_of(&mail::summary(&head).message_match);
+        let known = ledger.message_match(*row)?.map(|text| message_ids_of(&text)).unwrap_or_default();
+        if here != known {
+            return Ok(Some(format!("{} has another Message-ID", source.position(&work.scope, entry))));
         }
-        None => Ok(()),
     }
+    Ok(None)
+}
+
+/// The first card or event of a sample that has another uid than the one that is known under its id.
+fn other_uid(work: &Work, source: &mut dyn Source, ledger: &dyn Ledger) -> Result<Option<String>> {
+    let kind = work.scope.kind;
+    let entries: Vec<Entry> = work.plan.sample.iter().map(|(entry, _)| entry.clone()).collect();
+    let items: Vec<Item> = source.fetch(&work.scope, entries)?.flatten().collect();
+    for item in items {
+        let (ItemData::JsCard { uid, .. } | ItemData::JsEvent { uid, .. }) = &item.data else { continue };
+        let found = work.plan.sample.iter().find(|(entry, _)| entry.key == item.key);
+        let Some((entry, row)) = found else { continue };
+        // A card whose uid another card of the archive had has a mark behind its own.
+        let is_known = ledger.uid(kind, *row)?.is_some_and(|known| known.starts_with(uid.as_str()));
+        if !is_known {
+            return Ok(Some(format!("{} has another uid", source.position(&work.scope, entry))));
+        }
+    }
+    Ok(None)
 }
 
 /// What the user is told of an account that moved.

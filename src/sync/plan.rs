@@ -38,6 +38,16 @@ pub struct Plan {
 /// So many recognised items are kept as a sample.
 const SAMPLE: usize = 5;
 
+/// What a copy of an account keeps of a revision: not the date behind a size (`SIZE.DATE` of IMAP and Maildir), and not the
+/// state of a server (`S…` of cards and events of JMAP), which says nothing of the object.
+fn gist(rev: &str) -> &str {
+    match rev.split_once('.') {
+        Some((size, _)) if !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit()) => size,
+        _ if rev.starts_with('S') => "S",
+        _ => rev,
+    }
+}
+
 /// Compares the entries of a listing with known items that come in the order of their keys.
 pub struct Comparison<'s> {
     entries: std::iter::Peekable<std::vec::IntoIter<Entry>>,
@@ -66,8 +76,6 @@ impl<'s> Comparison<'s> {
         if entry.rev.is_empty() {
             entry.rev = rev.into();
         }
-        // A copy has other dates: what comes first in a revision is the size, or a digest.
-        let gist = |rev: &str| rev.split('.').next().map(str::to_owned);
         if (self.is_same)(rev, &entry.rev) || gist(rev) == gist(&entry.rev) {
             self.plan.recognised += 1;
             if self.plan.sample.len() < SAMPLE {
@@ -143,6 +151,20 @@ mod tests {
     fn a_listing_of_changes_names_what_is_gone() {
         let plan = run(Unnamed::GoneIf(Box::new(|key| key == "z")));
         assert_eq!((gone(&plan), plan.unchanged), (vec![5], 2));
+    }
+
+    #[test]
+    fn a_copy_is_recognised() {
+        for (known, listed, expected) in [
+            ("5.9", "5.8", true),
+            ("5.9", "6.9", false),
+            ("S1", "S2", true),
+            ("Bx.9", "Bx.9", true),
+            ("Bx.9", "Bx.8", false),
+            ("ab12", "ab13", false),
+        ] {
+            assert_eq!(gist(known) == gist(listed), expected, "{known} {listed}");
+        }
     }
 
     #[test]
