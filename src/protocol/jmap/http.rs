@@ -406,6 +406,14 @@ impl Http {
             return explained.into();
         }
         let what = format!("cannot {doing} {}", shown(url));
+        if below(&error).contains("invalid HTTP version") && !self.is_known.load(Ordering::Relaxed) {
+            let hint = match url.scheme() {
+                "http" => "check the port; if the server speaks TLS there, the URL begins with https:",
+                _ => "check the port",
+            };
+            let what = format!("{} does not speak HTTP on this port", shown(url));
+            return error::Error::new(Fault::Connection, what).hint(hint).into();
+        }
         // What cannot be inflated counts as a body that ends early: both are what a broken line looks like.
         if error.is_builder() {
             let why = said(below(&error).as_bytes());
