@@ -18,7 +18,7 @@ pub enum Kind {
     Connection,
     /// The account was not found on the server.
     Account,
-    /// The archive holds another source of this kind (`--allow-source-change`).
+    /// The archive holds another source of this kind (`--same-account`, `--allow-source-change`).
     SourceChanged,
     /// The run finished, but some object failed or is not understood, or nothing was stored. Running again resumes.
     Partial,

@@ -282,8 +282,9 @@ fn a_server_that_is_lost_for_good_ends_the_run_and_keeps_what_came() {
     let opened = AtomicUsize::new(0);
     place.server.hook(move |command| {
         let is_later = command.starts_with("EXAMINE Later") || command.starts_with("EXAMINE \"Later");
-        // It can be listed, and then never again.
-        (is_later && opened.fetch_add(1, Ordering::SeqCst) > 0).then(|| b"CLOSE".to_vec())
+        // It can be listed, and then nobody is let in any more.
+        let is_gone = opened.fetch_add(usize::from(is_later), Ordering::SeqCst) + usize::from(is_later) > 1;
+        is_gone.then(|| b"CLOSE".to_vec())
     });
     let said = place.import(&["--max-retries", "1", "--imap-connections", "1"], 2);
     assert!(said.contains("error: ") && said.contains("found 60 = stored 30") || said.contains("new 30"), "{said}");

@@ -509,7 +509,8 @@ fn wrong_passwords_and_ports_are_told_apart() {
     let said = both(&output);
     assert_eq!(output.status.code(), Some(12), "{said}");
     // What was asked is told, what is secret is not, in no encoding.
-    assert!(said.contains("> AUTHENTICATE PLAIN") && said.contains("< No"), "{said}");
+    assert!(said.contains("> AUTHENTICATE SCRAM-SHA-256") && said.contains("< No"), "{said}");
+    assert_eq!(said.matches("> AUTHENTICATE").count(), 1, "a wrong password is tried once: {said}");
     for text in ["swordfish", "\0alice\0swordfish"] {
         let code = base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, text);
         assert!(!said.contains(text) && !said.contains(&code), "{said}");

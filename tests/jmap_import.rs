@@ -130,6 +130,30 @@ fn what_changed_is_brought_over_and_what_is_gone_stays_in_the_history() {
     server.assert_clean();
 }
 
+/// A server that was restored from an older copy may say that nothing changed since a state that it never had.
+#[test]
+fn a_state_that_went_backwards_costs_a_listing() {
+    let bench = Bench::new(Options::default());
+    bench.fill();
+    bench.import();
+    let server = &bench.server;
+    let known = server.state("A1", "ContactCard");
+    let prefix = known.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    let count: u32 = known[prefix.len()..].parse().expect("a state that counts");
+    server.seed("A1", "ContactCard", json!({ "uid": "late", "name": { "full": "Late" }, "addressBookIds": {} }));
+    let lower = format!("{prefix}{}", count - 1);
+    let edit = Arc::new(move |answer: &mut Value| {
+        answer["newState"] = json!(lower);
+        for name in ["created", "updated", "destroyed"] {
+            answer[name] = json!([]);
+        }
+    });
+    server.fault(At::Call("ContactCard/changes"), When::Always, Fault::Edit(edit));
+    let (summary, said) = bench.import_as(&[], 0);
+    assert!(said.contains("ContactCard went backwards"), "{said}");
+    assert_eq!(stored(&summary, "contactcard")[0], 1, "{said}");
+}
+
 #[test]
 fn states_that_the_server_forgot_cost_a_listing_and_no_download() {
     let bench = Bench::new(Options { max_query_limit: Some(7), refuses_all: true, ..Options::default() });

@@ -178,8 +178,9 @@ fn starttls_clear_text_and_identity() {
         .expect("a source");
     let origin = format!("sieve://localhost:{}", dovecot.sieve);
     assert_eq!(row, ("managesieve".into(), origin, "alice".into(), "alice".into(), "alice".into()));
-    let said = import(&place, &dovecot, &[], 4);
-    assert!(said.contains("--allow-source-change"), "{said}");
+    // With TLS from the start it is the same account.
+    let said = import(&place, &dovecot, &[], 0);
+    assert!(said.contains("is known again") && said.contains("unchanged 1"), "{said}");
 
     // In clear, and nobody needs to trust the certificate that the server offers all the same.
     let place = Place::new();
@@ -783,7 +784,8 @@ fn failures_that_pass() {
     assert!(ends(command, 2).contains("cannot connect to localhost:1: Connection refused"));
 }
 
-/// One script that makes the server hang up costs this script only; a server that hangs up at each one is gone.
+/// A script that makes the server hang up costs this script only, and so do several; a server that lets nobody in any more is
+/// gone.
 #[test]
 fn a_script_that_a_server_chokes_on() {
     let list = "\"a\"\r\n\"b\" ACTIVE\r\nOK\r\n";
@@ -797,7 +799,13 @@ fn a_script_that_a_server_chokes_on() {
     );
     let said = hostile.run("sieves", &[], 5);
     assert!(said.contains("): a") && said.contains("stored 1"), "{said}");
-    let hostile = Hostile::new(Flaw::None, vec![listed(list, &[choke]), logged_in(&[Step::Hear("GETSCRIPT")])]);
+    let hostile = Hostile::new(
+        Flaw::None,
+        vec![listed(list, std::slice::from_ref(&choke)), logged_in(&[Step::Hear("GETSCRIPT")])],
+    );
+    let said = hostile.run("sieves", &[], 5);
+    assert!(said.contains("): a") && said.contains("): b") && said.contains("failed 2"), "{said}");
+    let hostile = Hostile::new(Flaw::None, vec![listed(list, &[choke]), Vec::new()]);
     hostile.run("sieves", &[], 2);
     assert!(!hostile.place.archive().exists());
 }

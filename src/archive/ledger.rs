@@ -3,6 +3,7 @@
 use super::connect::explain;
 use super::kin;
 use super::losses::{Losses, losses};
+use super::moved;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::Result;
@@ -49,6 +50,15 @@ pub trait Ledger {
 
     /// What of a type the runs of the last days removed together.
     fn losses(&self, kind: Kind) -> Result<Option<Losses>>;
+
+    /// The sources of a kind, in the order in which they came.
+    fn sources_of(&self, kind: &'static str) -> Result<Vec<SourceIdent>>;
+
+    /// What is remembered of a message to know it again (FORMAT.md, `emails.message_match`).
+    fn message_match(&self, id: Id) -> Result<Option<String>>;
+
+    /// The uid of a card or an event.
+    fn uid(&self, kind: Kind, id: Id) -> Result<Option<String>>;
 }
 
 impl Ledger for Writer {
@@ -74,6 +84,18 @@ impl Ledger for Writer {
 
     fn losses(&self, kind: Kind) -> Result<Option<Losses>> {
         losses(&self.conn, kind).map_err(|error| self.explain(error))
+    }
+
+    fn sources_of(&self, kind: &'static str) -> Result<Vec<SourceIdent>> {
+        moved::sources(&self.conn, kind).map_err(|error| self.explain(error))
+    }
+
+    fn message_match(&self, id: Id) -> Result<Option<String>> {
+        self.match_of(id)
+    }
+
+    fn uid(&self, kind: Kind, id: Id) -> Result<Option<String>> {
+        self.uid_of(kind, id)
     }
 }
 
@@ -102,6 +124,18 @@ impl Ledger for Reader {
     fn losses(&self, kind: Kind) -> Result<Option<Losses>> {
         if self.has_history() { self.with(|conn| losses(conn, kind)) } else { Ok(None) }
     }
+
+    fn sources_of(&self, kind: &'static str) -> Result<Vec<SourceIdent>> {
+        self.with(|conn| moved::sources(conn, kind))
+    }
+
+    fn message_match(&self, id: Id) -> Result<Option<String>> {
+        self.match_of(id)
+    }
+
+    fn uid(&self, kind: Kind, id: Id) -> Result<Option<String>> {
+        self.uid_of(kind, id)
+    }
 }
 
 /// No archive yet: nothing is known.
@@ -129,6 +163,18 @@ impl Ledger for Blank {
     }
 
     fn losses(&self, _: Kind) -> Result<Option<Losses>> {
+        Ok(None)
+    }
+
+    fn sources_of(&self, _: &'static str) -> Result<Vec<SourceIdent>> {
+        Ok(Vec::new())
+    }
+
+    fn message_match(&self, _: Id) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn uid(&self, _: Kind, _: Id) -> Result<Option<String>> {
         Ok(None)
     }
 }

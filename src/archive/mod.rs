@@ -19,6 +19,7 @@ mod ledger;
 mod lock;
 mod losses;
 mod make;
+mod moved;
 mod proof;
 mod read;
 mod rows;

@@ -289,7 +289,7 @@ impl Writer {
                     ident.account_id
                 ),
             )
-            .hint("check the address and the user, or use another archive; --allow-source-change imports it beside the other one, as a second copy of everything")),
+            .hint("check the address and the user, or use another archive. If the same account has moved there, --same-account proves it and goes on; --allow-source-change imports it beside the other one, as a second copy of everything")),
             _ => Ok(()),
         }
     }

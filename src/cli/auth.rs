@@ -58,7 +58,8 @@ pub struct Network {
     /// The server
     #[arg(long)]
     url: String,
-    /// Give up waiting after so long without a sign of the server
+    /// Take a server for gone that is silent for so long, or sends next to nothing. It is asked once more, so a step ends
+    /// after two and a half times as long at most
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
     /// Try so often again after a failure that may pass

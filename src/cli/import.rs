@@ -182,6 +182,12 @@ struct Common {
     /// Import although the archive holds another source of this kind
     #[arg(long)]
     allow_source_change: bool,
+    /// The archive's account is at this address now: go on with it, if what is there proves that it is the same
+    #[arg(long, conflicts_with = "allow_source_change")]
+    same_account: bool,
+    /// List everything, and not only what the source says has changed
+    #[arg(long)]
+    full: bool,
     /// Stop, with nothing changed, before more than this share of the objects of a type (and more than 50) would leave
     /// the current state; 100% for no limit
     #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = parse_percent)]
@@ -214,8 +220,8 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 impl Common {
     /// What the user decided, and whether it is a dry run.
     fn options(&self) -> (Options, bool) {
-        let max_delete = Some(self.max_delete);
-        (Options { allow_source_change: self.allow_source_change, max_delete }, self.dry_run)
+        let Common { allow_source_change, same_account, full, dry_run, max_delete } = *self;
+        (Options { allow_source_change, same_account, full, max_delete: Some(max_delete) }, dry_run)
     }
 }
 
@@ -358,6 +364,9 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             _ => ui.info(&text),
         }
     }
+    for note in &report.notes {
+        ui.info(note);
+    }
     if report.remarks_left_out > 0 {
         ui.warn(&format!("{} more objects are not named here", report.remarks_left_out));
     }
@@ -384,6 +393,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             "not_understood": report.not_understood,
             "no_good_mail": report.no_good_mail,
             "notices": report.notices,
+            "notes": report.notes,
             "remarks": report.remarks,
             "remarks_left_out": report.remarks_left_out,
         }));

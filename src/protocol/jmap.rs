@@ -6,12 +6,13 @@
 //!   session    the session resource, limits, accounts      methods    get, query, changes, set with their limits
 //!   blobs      upload and download                         parallel   several things at once, in order
 //!   small      many small blobs at a time                  fault      what can go wrong
-//!   http       origins, credentials, bodies, waits
+//!   http       origins, credentials, bodies, waits         sound      objects that the server breaks off at
 //! ```
 //!
 //! A [`Client`] is cheap to clone and may be used by many tasks of one runtime: all of them share its connections, the
 //! limits of the server on concurrency, and the waits that a server asks for.
 
+mod answer;
 mod blobs;
 mod client;
 mod fault;
@@ -21,6 +22,7 @@ mod parallel;
 mod request;
 mod session;
 mod small;
+mod sound;
 
 pub use blobs::{Content, ReadAt, Uploaded};
 pub use client::{Client, Settings, Which};
@@ -30,6 +32,7 @@ pub use parallel::{Queue, both, in_order};
 pub use request::{Handle, Request, Responses};
 pub use session::{AccountInfo, Limits, Session};
 pub use small::{Inline, SMALL_MAX, SMALL_SUM};
+pub use sound::Sound;
 
 /// Names of capabilities (RFC 8620 section 9.4 and the registry that it makes).
 pub mod capability {

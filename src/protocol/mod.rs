@@ -7,10 +7,14 @@
 pub mod imap;
 pub mod jmap;
 pub mod managesieve;
+pub mod mask;
 pub mod net;
+pub mod pace;
+pub mod probe;
 pub mod retry;
 pub mod runtime;
 pub mod sasl;
+mod system;
 pub mod tls;
 
 use std::sync::Arc;
@@ -29,11 +33,12 @@ pub struct Account {
     pub stop: Arc<AtomicBool>,
 }
 
-/// What a server said, fit for a message: one line of bounded length, without control characters. Whoever prints it
-/// still treats it as text from a stranger.
+/// What a server said, fit for a message: one line of bounded length, without control characters and without the secrets
+/// of this run. Whoever prints it still treats it as text from a stranger.
 pub fn said(bytes: &[u8]) -> String {
     const MAX: usize = 200;
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * MAX)]);
+    let shown = mask::hide(&bytes[..bytes.len().min(4 * MAX)]);
+    let text = String::from_utf8_lossy(&shown);
     let line: String = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).fold(
         String::new(),
         |mut line, word| {

@@ -3,6 +3,7 @@
 //! A [`Connector`] is made once per run and makes as many [`Stream`]s as are wanted. Every read and write on a stream
 //! ends after the idle timeout, so a dead line is noticed whatever protocol runs over it.
 
+use super::system::{is_unknown_host, plain, unknown_host};
 use super::tls::{Tls, TlsOptions};
 use crate::error::{Error, Kind as Fault, Result};
 use async_compression::tokio::bufread::DeflateDecoder;
@@ -47,6 +48,36 @@ impl Service {
         match self {
             Service::Imap => [("imap", 143), ("imaps", 993)],
             Service::Sieve => [("sieve", 4190), ("sieves", 4190)],
+        }
+    }
+
+    /// The scheme with implicit TLS, or the other one.
+    pub fn scheme(self, is_tls: bool) -> &'static str {
+        self.schemes()[usize::from(is_tls)].0
+    }
+
+    /// The protocol's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Imap => "IMAP",
+            Service::Sieve => "ManageSieve",
+        }
+    }
+
+    /// The word of `vandelay import` for it.
+    pub fn command(self) -> &'static str {
+        match self {
+            Service::Imap => "imap",
+            Service::Sieve => "managesieve",
+        }
+    }
+
+    /// The ports that it mostly has, in words.
+    pub fn ports(self) -> String {
+        let [(plain, plain_port), (secure, secure_port)] = self.schemes();
+        match plain_port == secure_port {
+            true => format!("{plain_port}"),
+            false => format!("{secure_port} with {secure}: and {plain_port} with {plain}:"),
         }
     }
 }
@@ -277,8 +308,22 @@ impl Connector {
                 let cause = io::Error::new(error.kind(), "the server closed the connection");
                 Error::new(Fault::Connection, format!("cannot {doing} {endpoint}")).because(cause)
             }
-            _ => Error::new(Fault::Connection, format!("cannot {doing} {endpoint}")).because(error),
+            _ => Error::new(Fault::Connection, format!("cannot {doing} {endpoint}")).because(plain(error)),
         }
+    }
+
+    /// A connection without a word over it.
+    pub(super) async fn dial(&self) -> Result<TcpStream> {
+        self.tcp().await
+    }
+
+    /// A connection with TLS from the start, whatever certificate the server has: only to see whether there is TLS. Nothing
+    /// secret may be sent over it.
+    pub(super) async fn shake_any_hand(&self) -> Result<Stream> {
+        let tls = Tls::new(&TlsOptions { allow_invalid_certs: true, pin: None })?;
+        let any = Connector { tls: Arc::new(tls), ..self.clone() };
+        let tcp = any.tcp().await?;
+        any.handshake(Box::pin(TimeoutStream::new(tcp))).await
     }
 
     /// Connects to the first address that answers. A second attempt begins before the first has failed (RFC 8305
@@ -292,6 +337,7 @@ impl Connector {
             tokio::time::timeout(self.timeout, tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)));
         let addresses: Vec<SocketAddr> = match found.await {
             Ok(Ok(addresses)) => alternate(addresses).into_iter().take(ADDRESSES).collect(),
+            Ok(Err(error)) if is_unknown_host(&error.to_string()) => return Err(unknown_host(&endpoint.host)),
             Ok(Err(error)) => return Err(self.broken("find the address of", error).hint("check the name in --url")),
             Err(_) => return Err(self.broken("find the address of", io::ErrorKind::TimedOut.into())),
         };
@@ -631,7 +677,7 @@ mod tests {
             let connector =
                 Connector::new(endpoint, &TlsOptions { allow_invalid_certs: true, pin: None }, Duration::from_secs(5));
             let error = connector.expect("a connector").connect().await.err().expect("no such host");
-            assert!(error.to_string().contains("cannot find the address of no-such-host.invalid:993"), "{error}");
+            assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
         });
     }
 }

@@ -3,6 +3,7 @@
 //! How challenges and responses are framed and encoded is for each protocol; here they are plain bytes.
 
 use super::net::Endpoint;
+use super::{mask, said};
 use crate::error::{Error, Kind as Fault, Result};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -15,8 +16,9 @@ mod scram;
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes a text into custody.
+    /// Takes a text into custody, and sees to it that no server's words show it ([`mask`]).
     pub fn new(text: String) -> Secret {
+        mask::remember(text.as_bytes());
         Secret(SecretString::from(text))
     }
 
@@ -102,8 +104,8 @@ impl Mechanism {
 
     /// The mechanisms to try, in order, with what the server offers (names in any case).
     ///
-    /// When the server refuses the first one, the next may still work: many servers offer SCRAM for all users and
-    /// have a fitting hash for few. What would show the secret on an unsafe line is left out; if that leaves nothing,
+    /// When the server refuses the first one before the user was proved ([`Exchange::has_proved`]), the next may still work.
+    /// What would show the secret on an unsafe line is left out; if that leaves nothing,
     /// the error is of kind [`Fault::Connection`], as nothing is wrong with the credentials.
     pub fn choose<'a>(
         offered: impl IntoIterator<Item = &'a str>,
@@ -128,7 +130,7 @@ impl Mechanism {
         if !common.is_empty() {
             return Err(refuse_cleartext(endpoint));
         }
-        let names: String = offered.join(" ").chars().filter(|c| !c.is_control()).take(200).collect();
+        let names = said(offered.join(" ").as_bytes());
         let what = match credentials {
             Credentials::Basic { .. } => "a password",
             Credentials::Bearer { .. } => "a token",
@@ -268,6 +270,17 @@ impl Exchange {
         }
     }
 
+    /// True if the server has got what proves the user: when it refuses then, it would refuse the same with any mechanism.
+    /// Before that it may be the mechanism that does not go: many servers offer SCRAM to all users and have a fitting
+    /// hash for few.
+    pub fn has_proved(&self) -> bool {
+        match &self.state {
+            State::Scram(scram) => scram.has_proved(),
+            State::Single(message) => message.is_none(),
+            State::Login { step, .. } => *step >= 2,
+        }
+    }
+
     /// What the server gave as the reason of a refusal besides the text of its protocol, e.g. `status 401`.
     pub fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
@@ -294,8 +307,8 @@ fn reason(challenge: &[u8]) -> String {
     let report: Option<serde_json::Value> =
         challenge.get(..challenge.len().min(MAX)).and_then(|bytes| serde_json::from_slice(bytes).ok());
     let status = report.as_ref().and_then(|report| report.get("status")).map(|status| match status {
-        serde_json::Value::String(text) => text.chars().filter(|c| !c.is_control()).take(80).collect(),
-        other => other.to_string().chars().take(80).collect::<String>(),
+        serde_json::Value::String(text) => said(text.as_bytes()),
+        other => said(other.to_string().as_bytes()),
     });
     status.map_or_else(|| "no reason given".to_owned(), |status| format!("status {status}"))
 }

@@ -1,6 +1,7 @@
 //! TLS: whom to trust, and in which words to say that a server cannot be trusted.
 
 use super::net::{Endpoint, Tcp};
+use super::said;
 use crate::error::{Error, Kind as Fault, Result};
 use base64::Engine;
 use ring::digest::{SHA256, digest};
@@ -251,7 +252,7 @@ impl Seen {
 
 /// `DnsName("a.example")` as `a.example`.
 fn plain_name(name: &str) -> String {
-    name.split('"').nth(1).unwrap_or(name).chars().take(80).collect()
+    said(name.split('"').nth(1).unwrap_or(name).as_bytes()).chars().take(80).collect()
 }
 
 fn day(time: UnixTime) -> String {

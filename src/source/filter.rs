@@ -38,6 +38,11 @@ impl Filter {
         Filter::default()
     }
 
+    /// True if every folder is taken.
+    pub fn is_all(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty() && self.folders.is_empty()
+    }
+
     /// Whether the folder `name` is taken.
     pub fn selects(&self, name: &str) -> bool {
         if !self.folders.is_empty() {

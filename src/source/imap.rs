@@ -17,7 +17,7 @@ mod look;
 mod rev;
 
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Attrs, Container, Entry, Kind, KnownBy, SourceIdent};
+use crate::model::{Attrs, Container, Entry, Kind, KnownBy, Omission, Outcome, SourceIdent};
 use crate::protocol::{Account, said};
 use crate::source::filter::Filter;
 use crate::source::roles;
@@ -52,6 +52,13 @@ pub struct ImapOptions {
     pub compress: bool,
     /// Where bodies go that are too large for memory.
     pub spool: PathBuf,
+}
+
+impl ImapOptions {
+    /// True if every mailbox is taken.
+    fn takes_all(&self) -> bool {
+        self.filter.is_all() && self.exclude_special.is_empty() && !self.subscribed_only
+    }
 }
 
 /// An account on one server.
@@ -98,6 +105,29 @@ impl Imap {
     fn folder(&self, key: &str) -> Result<&Folder> {
         let found = self.folders.iter().find(|folder| folder.key == key);
         found.ok_or_else(|| Error::new(Fault::NotFound, format!("there is no mailbox {key:?}")))
+    }
+
+    /// Asks for the state of the mailboxes that this run takes, and of no other. What is not told is found out when the
+    /// mailbox is opened.
+    fn ask_states(&mut self) -> Result<()> {
+        let taken: Vec<(Vec<u8>, String)> = self
+            .folders
+            .iter()
+            .filter(|folder| folder.is_selected)
+            .map(|folder| (folder.raw.clone(), folder.name.clone()))
+            .collect();
+        let answer = self.crew.ask(move |runtime, session| {
+            let mut is_first = true;
+            runtime.run(session.ask(async |client| match std::mem::take(&mut is_first) {
+                true => client.states_of(&taken).await,
+                // The server broke off.
+                false => Ok(vec![None; taken.len()]),
+            }))
+        });
+        let states = answer.recv().map_err(|_| no_answer())??;
+        let selected = self.folders.iter_mut().filter(|folder| folder.is_selected);
+        selected.zip(states).for_each(|(folder, state)| folder.status = state);
+        Ok(())
     }
 
     fn question(&self, scope: &Scope, cursor: &str) -> Result<Question> {
@@ -195,9 +225,12 @@ impl Source for Imap {
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
-        let answer = self.crew.ask(|runtime, session| {
+        let takes_all = self.options.takes_all();
+        let answer = self.crew.ask(move |runtime, session| {
+            // One mailbox may be what a server breaks off at when it is asked for the state of all.
+            let mut with_status = takes_all;
             runtime.run(session.ask(async |client| {
-                let folders = client.folders(true).await?;
+                let folders = client.folders(std::mem::take(&mut with_status)).await?;
                 let is_gmail = client.capabilities().await?.has("X-GM-EXT-1");
                 Ok((folders, client.namespaces().await?, is_gmail))
             }))
@@ -226,6 +259,10 @@ impl Source for Imap {
                 format!("warning: --exclude-special {name}: there is no such role; there are all, archive, drafts, flagged, important, inbox, junk, sent and trash")
             });
         }
+        if !takes_all {
+            self.ask_states()?;
+        }
+        let selectable = self.folders.iter().filter(|folder| folder.is_selectable);
         let scopes = selectable
             .map(|folder| Scope { key: folder.key.clone(), kind: Kind::Email, selected: folder.is_selected })
             .collect();
@@ -263,6 +300,17 @@ impl Source for Imap {
             }
         };
         let mut looked = answer.recv().map_err(|_| no_answer())??;
+        if let Some(why) = looked.absent {
+            // What is known of it stays as it is: the list still has its name.
+            let omission = Omission {
+                kind: Kind::Mailbox,
+                reason: "in the server's list, and not there when it is opened".to_owned(),
+                position: format!("{}: {why}", said(scope.key.as_bytes())),
+                outcome: Outcome::Skipped,
+            };
+            let cursor = cursor.to_owned();
+            return Ok(Listing { unchanged: true, cursor, omissions: vec![omission], ..Listing::default() });
+        }
         self.file_hidden_labels(&mut looked);
         let before = Cursor::parse(cursor, self.options.include_deleted);
         if before.is_some_and(|before| before.uid_validity != looked.uid_validity) {
@@ -327,7 +375,12 @@ impl Source for Imap {
         answer.recv().map_err(|_| no_answer())?
     }
 
+    fn name(&self, scope: &Scope) -> String {
+        said(scope.key.as_bytes())
+    }
+
     fn position(&self, scope: &Scope, entry: &Entry) -> String {
-        format!("{}: UID {}", said(scope.key.as_bytes()), look::uid_in(&entry.key))
+        let size = rev::size(&entry.rev).map_or_else(String::new, |size| format!(" ({size} bytes)"));
+        format!("{}: UID {}{size}", said(scope.key.as_bytes()), look::uid_in(&entry.key))
     }
 }

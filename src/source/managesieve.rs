@@ -62,9 +62,14 @@ impl ManageSieve {
         Ok(source)
     }
 
+    fn is_well(&mut self) -> bool {
+        let ManageSieve { runtime, session, .. } = self;
+        runtime.run(async { Ok(session.is_well().await) }).unwrap_or_default()
+    }
+
     fn look(&mut self) -> Result<()> {
         let listed = self.runtime.run(self.session.list_scripts())?;
-        let (mut seen, mut kept, mut failed_before) = (HashSet::new(), 0, false);
+        let (mut seen, mut kept, mut in_a_row) = (HashSet::new(), 0, 0);
         let mut has_active = false;
         for Script { name, is_active } in listed {
             let key = readable(&name);
@@ -86,15 +91,14 @@ impl ManageSieve {
                 }
                 Ok(Fetched::Gone) => continue,
                 Ok(Fetched::Refused(why)) => State::Failed(why),
-                // One script may be what a server chokes on. When the next one fails too, it is not the script.
-                Err(error) if error.kind == Fault::Connection && !failed_before => {
-                    failed_before = true;
-                    self.scripts.push(Found { name, is_active: false, key, state: State::Failed(error.to_string()) });
-                    continue;
+                // One script may be what the server breaks off at. If it lets us in again, the others may come.
+                Err(error) if error.kind == Fault::Connection && in_a_row < IN_A_ROW && self.is_well() => {
+                    in_a_row += 1;
+                    State::Failed(format!("the server breaks off when it is asked for this script: {error}"))
                 }
                 Err(error) => return Err(error),
             };
-            failed_before = false;
+            in_a_row = if matches!(state, State::Failed(_)) { in_a_row } else { 0 };
             // There is at most one (section 2.8).
             let is_active = is_active && !has_active;
             has_active |= is_active;
@@ -103,6 +107,9 @@ impl ManageSieve {
         Ok(())
     }
 }
+
+/// Scripts in a row over which a server may break off before it is taken for lost.
+const IN_A_ROW: u32 = 8;
 
 /// A name as a key: itself, or if it is no UTF-8 something like it that no other name has.
 fn readable(name: &[u8]) -> String {

@@ -191,6 +191,12 @@ pub trait Source: Send {
         Vec::new()
     }
 
+    /// What a scope is called in messages to the user. A source that has the name from a server shows it as it shows all
+    /// words of servers.
+    fn name(&self, scope: &Scope) -> String {
+        scope.key.clone()
+    }
+
     /// Where an item lies, for messages to the user (`cur/1700000000.M1.host:2,S`).
     fn position(&self, scope: &Scope, entry: &Entry) -> String {
         format!("{}: {}", scope.key, entry.key)

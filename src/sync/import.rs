@@ -5,6 +5,7 @@
 
 use super::containers::{self, Ids};
 use super::guard::{find_moved, guard, too_much_of_1x};
+use super::moved;
 use super::pipeline::{self, Step};
 use super::plan::Touch;
 use super::recognise::Recognition;
@@ -13,7 +14,7 @@ use super::store::{Dying, Fate, Place, Store};
 use super::survey::{Survey, Work, survey};
 use crate::archive::{Ledger, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Entry, Kind, Omission, Outcome};
+use crate::model::{Entry, Kind, Omission, Outcome, SourceIdent};
 use crate::source::{Join, Scope, Source};
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -28,6 +29,10 @@ pub(super) const SAME_ELSEWHERE: &str = "the same in another file";
 pub struct Options {
     /// Import although the archive holds another source of this kind.
     pub allow_source_change: bool,
+    /// The account is the archive's, at a new address: go on if that can be proved (`--same-account`).
+    pub same_account: bool,
+    /// List everything, whatever the source says of changes (`--full`).
+    pub full: bool,
     /// Stop before more than this share of the known objects of a type would be removed, and more than 50 of them.
     pub max_delete: Option<f64>,
 }
@@ -69,15 +74,19 @@ pub(super) fn is_final(error: &Error) -> bool {
 
 /// Imports a source into an archive.
 pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, progress: &dyn Progress) -> Result<Done> {
-    let mut survey = match look(source, &mut writer, options, progress) {
-        Ok(survey) => survey,
+    let ident = source.ident().clone();
+    let (mut survey, former) = match look(source, &mut writer, options, progress) {
+        Ok(found) => found,
         Err(error) => {
             // An archive of which nothing came is not left behind: it could be taken for a backup.
             writer.remove_if_unused()?;
             return Err(error);
         }
     };
-    let run = writer.begin_run(source.ident(), options.allow_source_change)?;
+    if let Some(former) = &former {
+        writer.rename_source(former, &ident)?;
+    }
+    let run = writer.begin_run(&ident, options.allow_source_change || options.same_account)?;
     let ids = containers::store(&mut writer, &survey.wanted_containers(), source.join(), &mut survey.report)?;
     let end = apply(source, &mut writer, &mut survey, &ids, progress)?;
     if matches!(end, End::Complete) {
@@ -98,20 +107,47 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
     Ok(Done { report, snapshot: Some(run), state, lost })
 }
 
-/// Lists the source and compares it with what is known, before anything is written.
-fn look(source: &mut dyn Source, writer: &mut Writer, options: &Options, progress: &dyn Progress) -> Result<Survey> {
-    writer.check_source(source.ident(), options.allow_source_change).map_err(|error| explain(error, source))?;
+/// Lists the source and compares it with what is known, before anything is written. Gives the source that the archive
+/// knows the account as, if it is another one.
+fn look(
+    source: &mut dyn Source,
+    writer: &mut Writer,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<(Survey, Option<SourceIdent>)> {
+    let former = moved::former(source.ident(), &*writer, options)?;
+    if former.is_none() {
+        let may_differ = options.allow_source_change || options.same_account;
+        writer.check_source(source.ident(), may_differ).map_err(|error| explain(error, source))?;
+    }
     let lost = writer.forget_lost_items()?;
-    let mut survey = survey(source, &*writer, progress)?;
+    let mut survey = compare(source, &*writer, former.as_ref(), options, progress)?;
     if lost > 0 {
         survey.report.notices.push(format!(
             "{lost} objects that were imported before are missing in the archive; those that the source still has are imported again"
         ));
     }
     survey.report.notices.extend(writer.clock_note()?);
-    find_moved(&mut survey, source, &*writer, progress)?;
+    Ok((survey, former))
+}
+
+/// Lists the source and compares it with what is known of it, or of the source that it was before it moved.
+fn compare(
+    source: &mut dyn Source,
+    ledger: &dyn Ledger,
+    former: Option<&SourceIdent>,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Survey> {
+    let ident = source.ident().clone();
+    let mut survey = survey(source, ledger, former.unwrap_or(&ident), options, progress)?;
+    if let Some(former) = former {
+        moved::prove(&survey, former, source, ledger)?;
+        survey.report.notes.push(moved::words(former, &ident));
+    }
+    find_moved(&mut survey, source, ledger, progress)?;
     survey.report.max_delete = options.max_delete;
-    let warnings = guard(&survey, source, &*writer, options)?;
+    let warnings = guard(&survey, source, ledger, options)?;
     survey.report.notices.extend(warnings);
     Ok(survey)
 }
@@ -131,10 +167,8 @@ pub fn dry_run(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Done> {
-    let mut survey = survey(source, ledger, progress)?;
-    find_moved(&mut survey, source, ledger, progress)?;
-    let warnings = guard(&survey, source, ledger, options)?;
-    survey.report.notices.extend(warnings);
+    let former = moved::former(source.ident(), ledger, options)?;
+    let mut survey = compare(source, ledger, former.as_ref(), options, progress)?;
     let is_understood = survey.report.failed() == 0 && survey.report.not_understood == 0;
     let state = if is_understood { State::Complete } else { State::Partial };
     let Survey { works, report, vanished, .. } = &mut survey;
@@ -190,7 +224,7 @@ fn apply(
         if part.entries.is_empty() {
             touch_all(&touches, &work.scope, row, &mut store, report)?;
         } else {
-            progress.step(&format!("reading {}", work.scope.key));
+            progress.step(&format!("reading {}", source.name(&work.scope)));
             if !part.is_announced {
                 source.prefetch(&work.scope, &part.entries);
             }

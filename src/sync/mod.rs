@@ -2,12 +2,14 @@
 //!
 //! [`import`](import::import) is the only flow; it knows neither SQL nor where an account lives.
 
+mod age;
 pub mod containers;
 pub mod export;
 mod guard;
 pub mod import;
 mod jmap;
 mod kin;
+mod moved;
 pub mod pipeline;
 pub mod plan;
 mod recognise;

@@ -30,6 +30,24 @@ pub struct Plan {
     pub unchanged: u64,
     /// Known items that the source does not name, and that are kept all the same.
     pub kept: u64,
+    /// Known items that were listed under their key, and of the same size or with the same bytes, as far as the revisions
+    /// tell.
+    pub recognised: u64,
+    /// Some of these, each with its row.
+    pub sample: Vec<(Entry, Id)>,
+}
+
+/// So many recognised items are kept as a sample.
+const SAMPLE: usize = 5;
+
+/// What a copy of an account keeps of a revision: not the date behind a size (`SIZE.DATE` of IMAP and Maildir), and not the
+/// state of a server (`S…` of cards and events of JMAP), which says nothing of the object.
+fn gist(rev: &str) -> &str {
+    match rev.split_once('.') {
+        Some((size, _)) if !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit()) => size,
+        _ if rev.starts_with('S') => "S",
+        _ => rev,
+    }
 }
 
 /// Compares the entries of a listing with known items that come in the order of their keys.
@@ -59,6 +77,12 @@ impl<'s> Comparison<'s> {
         };
         if entry.rev.is_empty() {
             entry.rev = rev.into();
+        }
+        if (self.is_same)(rev, &entry.rev) || gist(rev) == gist(&entry.rev) {
+            self.plan.recognised += 1;
+            if self.plan.sample.len() < SAMPLE {
+                self.plan.sample.push((entry.clone(), local_id));
+            }
         }
         if !(self.is_same)(rev, &entry.rev) {
             self.plan.refetched += 1;
@@ -133,6 +157,20 @@ mod tests {
     fn a_listing_of_changes_names_what_is_gone() {
         let plan = run(Unnamed::GoneIf(Box::new(|key| key == "z")));
         assert_eq!((gone(&plan), plan.unchanged), (vec![5], 2));
+    }
+
+    #[test]
+    fn a_copy_is_recognised() {
+        for (known, listed, expected) in [
+            ("5.9", "5.8", true),
+            ("5.9", "6.9", false),
+            ("S1", "S2", true),
+            ("Bx.9", "Bx.9", true),
+            ("Bx.9", "Bx.8", false),
+            ("ab12", "ab13", false),
+        ] {
+            assert_eq!(gist(known) == gist(listed), expected, "{known} {listed}");
+        }
     }
 
     #[test]

@@ -94,11 +94,11 @@ impl Recognition {
 
     /// A row that is gone elsewhere, has this revision, and has exactly the Message-IDs of `head`, at least one.
     fn same_message(&mut self, rev: &str, head: &[u8], store: &Store<'_>) -> Result<Option<Id>> {
-        let wanted = message_ids(&mail::summary(head).message_match);
+        let wanted = message_ids_of(&mail::summary(head).message_match);
         let Some(rows) = self.gone.get_mut(rev).filter(|_| !wanted.is_empty()) else { return Ok(None) };
         for (at, row) in rows.iter().enumerate() {
             let stored = store.writer.stored_email(*row)?;
-            if stored.is_some_and(|stored| message_ids(&stored.message_match) == wanted) {
+            if stored.is_some_and(|stored| message_ids_of(&stored.message_match) == wanted) {
                 return Ok(Some(rows.swap_remove(at)));
             }
         }
@@ -150,7 +150,7 @@ fn tell(fate: Fate, source: &dyn Source, scope: &Scope, entry: &Entry, report: &
 }
 
 /// The normalised Message-IDs in a `message_match` (FORMAT.md).
-fn message_ids(message_match: &str) -> Vec<String> {
+pub(super) fn message_ids_of(message_match: &str) -> Vec<String> {
     let json: serde_json::Value = serde_json::from_str(message_match).unwrap_or_default();
     let ids = json.get("m").and_then(|ids| ids.as_array());
     ids.into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect()

@@ -78,7 +78,9 @@ pub struct Report {
     pub bytes: u64,
     /// The share of the objects of a type that the run was allowed to remove.
     pub max_delete: Option<f64>,
-    /// What is to be known of the run as a whole.
+    /// What the run did as a whole, and why.
+    pub notes: Vec<String>,
+    /// What the user has to know of it: told with `--quiet`, too.
     pub notices: Vec<String>,
     /// What looks like mail, or like another object, and is not understood: counted as skipped, too.
     pub not_understood: u64,

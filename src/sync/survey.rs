@@ -1,13 +1,14 @@
 //! Looking before anything is written: what a source names, compared with what is known of it.
 
+use super::age::{self, Start};
 use super::containers::Ids;
-use super::import::{Progress, is_final};
+use super::import::{Options, Progress, is_final};
 use super::plan::{Comparison, Gone, Plan};
 use super::report::Report;
 use super::store::{Dying, attrs_of, container_of};
 use crate::archive::{KnownScope, Ledger, ids_json};
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Container, Digest, Id, Kind};
+use crate::model::{Container, Digest, Id, Kind, SourceIdent};
 use crate::source::{Join, Scope, Source, UNKNOWN, Unnamed};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -29,6 +30,16 @@ pub struct Vanished {
     pub key: String,
     pub row: i64,
     pub items: Vec<Gone>,
+}
+
+/// Sources whose listings name changes since a cursor, and may be wrong about them.
+const TELLS_CHANGES: [&str; 2] = ["imap", "jmap"];
+
+/// What is known of a scope before it is listed.
+struct Known<'a> {
+    scope: Option<&'a KnownScope>,
+    source: &'a SourceIdent,
+    start: Start,
 }
 
 /// Everything that the source named, compared with what is known.
@@ -74,12 +85,21 @@ impl Contents {
 /// Lists all of a source.
 ///
 /// Errors: what [`Source::scopes`] fails with, and an interruption. A scope that cannot be listed is in the report.
-pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progress) -> Result<Survey> {
+///
+/// `known_as` is the source that it is known as: its own, or the one that it was before it moved, and then everything is
+/// listed in full.
+pub fn survey(
+    source: &mut dyn Source,
+    ledger: &dyn Ledger,
+    known_as: &SourceIdent,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Survey> {
     progress.step("looking around");
     let (scopes, containers) = source.scopes()?;
     let omissions = source.omissions();
     let known: HashMap<(String, String), KnownScope> = ledger
-        .known_scopes(source.ident())?
+        .known_scopes(known_as)?
         .into_iter()
         .map(|scope| ((scope.kind.clone(), scope.key.clone()), scope))
         .collect();
@@ -104,19 +124,27 @@ pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progr
     }
     omissions.into_iter().for_each(|omission| survey.report.omitted(omission));
     survey.is_empty = scopes.is_empty();
-    let cursor_of = |scope: &Scope| {
+    let is_full = options.full || known_as != source.ident();
+    let counts_days = TELLS_CHANGES.contains(&known_as.kind);
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let start_of = |scope: &Scope| {
         let identity = (scope.kind.name().to_owned(), scope.key.clone());
-        known.get(&identity).map_or_else(String::new, |known| known.cursor.clone())
+        let stored = known.get(&identity).map_or("", |known| known.cursor.as_str());
+        age::start(stored, today, is_full, counts_days)
     };
     let announced: Vec<(Scope, String)> =
-        scopes.iter().filter(|scope| scope.selected).map(|scope| (scope.clone(), cursor_of(scope))).collect();
+        scopes.iter().filter(|scope| scope.selected).map(|scope| (scope.clone(), start_of(scope).cursor)).collect();
     source.announce(&announced);
     drop(announced);
+    let mut due = 0;
     let mut named: HashSet<(String, String)> = HashSet::new();
     for scope in scopes {
         let identity = (scope.kind.name().to_owned(), scope.key.clone());
         if scope.selected {
-            survey.list(source, ledger, scope, known.get(&identity), &ids, progress)?;
+            let start = start_of(&scope);
+            due += u64::from(start.is_due);
+            let known = Known { scope: known.get(&identity), source: known_as, start };
+            survey.list(source, ledger, scope, known, &ids, progress)?;
         } else {
             survey.hide(scope.kind, &scope.key);
         }
@@ -125,28 +153,10 @@ pub fn survey(source: &mut dyn Source, ledger: &dyn Ledger, progress: &dyn Progr
             return Err(Error::new(Fault::Interrupted, "interrupted before anything was written"));
         }
     }
-    if source.is_additive() {
-        survey.keep_absent(ledger, &known, &named)?;
-    } else {
-        for (identity, scope) in &known {
-            if let Some(kind) = Kind::from_token(&identity.0)
-                .filter(|_| !identity.1.is_empty() && !named.contains(identity) && !survey.is_below_failed(&identity.1))
-            {
-                if source.hides(kind, &identity.1) {
-                    survey.hide(kind, &identity.1);
-                    continue;
-                }
-                let mut items = Vec::new();
-                ledger.each_known(scope.row, &mut |item| {
-                    if let Some(content) = source.content(item.rev) {
-                        survey.contents.insert(content, item.local_id);
-                    }
-                    items.push(Gone { key: item.key.into(), rev: item.rev.into(), local_id: item.local_id });
-                })?;
-                *survey.known.entry(kind).or_default() += items.len() as u64;
-                survey.vanished.push(Vanished { kind, key: identity.1.clone(), row: scope.row, items });
-            }
-        }
+    survey.tell_due(due);
+    match source.is_additive() {
+        true => survey.keep_absent(ledger, &known, &named)?,
+        false => survey.find_vanished(source, ledger, &known, &named)?,
     }
     Ok(survey)
 }
@@ -165,6 +175,16 @@ fn known_containers(ledger: &dyn Ledger, known: &HashMap<(String, String), Known
 }
 
 impl Survey {
+    /// Says that so many scopes were listed in full because it was time.
+    fn tell_due(&mut self, due: u64) {
+        if due > 0 {
+            let (all, days) = (self.works.len() + self.failed.len(), age::DAYS);
+            self.report.notes.push(format!(
+                "{due} of {all} listed in full, as every {days} days, to find what the server does not tell"
+            ));
+        }
+    }
+
     /// A filter of this run hides a scope.
     fn hide(&mut self, kind: Kind, key: &str) {
         self.hidden.insert(key.to_owned());
@@ -204,25 +224,53 @@ impl Survey {
         Ok(())
     }
 
+    /// Finds known scopes that the source does not name any more, with all that is known of them.
+    fn find_vanished(
+        &mut self,
+        source: &dyn Source,
+        ledger: &dyn Ledger,
+        known: &HashMap<(String, String), KnownScope>,
+        named: &HashSet<(String, String)>,
+    ) -> Result<()> {
+        for (identity, scope) in known {
+            let is_vanished = !identity.1.is_empty() && !named.contains(identity) && !self.is_below_failed(&identity.1);
+            let Some(kind) = Kind::from_token(&identity.0).filter(|_| is_vanished) else { continue };
+            if source.hides(kind, &identity.1) {
+                self.hide(kind, &identity.1);
+                continue;
+            }
+            let mut items = Vec::new();
+            ledger.each_known(scope.row, &mut |item| {
+                if let Some(content) = source.content(item.rev) {
+                    self.contents.insert(content, item.local_id);
+                }
+                items.push(Gone { key: item.key.into(), rev: item.rev.into(), local_id: item.local_id });
+            })?;
+            *self.known.entry(kind).or_default() += items.len() as u64;
+            self.vanished.push(Vanished { kind, key: identity.1.clone(), row: scope.row, items });
+        }
+        Ok(())
+    }
+
     fn list(
         &mut self,
         source: &mut dyn Source,
         ledger: &dyn Ledger,
         scope: Scope,
-        known: Option<&KnownScope>,
+        Known { scope: known, source: known_as, start }: Known<'_>,
         ids: &Ids,
         progress: &dyn Progress,
     ) -> Result<()> {
-        progress.step(&format!("listing {}", scope.key));
-        let listing = match source.list(&scope, known.map_or("", |known| known.cursor.as_str())) {
+        let name = source.name(&scope);
+        progress.step(&format!("listing {name}"));
+        let listing = match source.list(&scope, &start.cursor) {
             Ok(listing) => listing,
             // Nothing was written yet, and no other scope would fare better.
             Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
-                let position = scope.key.clone();
-                self.report.remark(scope.kind, "failed", format!("not listed: {error}"), position.clone());
-                self.report.scopes_failed.push(format!("{position}: {error}"));
-                self.failed.push(position);
+                self.report.remark(scope.kind, "failed", format!("not listed: {error}"), name.clone());
+                self.report.scopes_failed.push(format!("{name}: {error}"));
+                self.failed.push(scope.key);
                 return Ok(());
             }
         };
@@ -254,7 +302,7 @@ impl Survey {
         if row.is_none()
             && let Some(known_by) = source.known_to_1x_by(&scope)
         {
-            for (key, id) in ledger.known_to_1x(source.ident(), &known_by)? {
+            for (key, id) in ledger.known_to_1x(known_as, &known_by)? {
                 count += 1;
                 comparison.known(&key, UNKNOWN, id, |_| false);
             }
@@ -270,8 +318,14 @@ impl Survey {
         account.stored.unchanged += plan.unchanged;
         listing.omissions.into_iter().for_each(|omission| self.report.omitted(omission));
         self.containers.extend(listing.containers);
-        self.works.push(Work { scope, plan, cursor: listing.cursor, row, moved: HashMap::new() });
+        self.works.push(Work { scope, plan, cursor: start.stored(listing.cursor), row, moved: HashMap::new() });
         Ok(())
+    }
+
+    /// How many objects are known of what was listed, and how many of them were found again where they were.
+    pub fn recognised(&self) -> (u64, u64) {
+        let known = self.known.values().sum();
+        (known, self.works.iter().map(|work| work.plan.recognised).sum())
     }
 
     fn is_below_failed(&self, key: &str) -> bool {

@@ -289,7 +289,8 @@ fn next(one: &Mailbox) -> u32 {
     one.mails.iter().map(|mail| mail.uid).max().unwrap_or_default() + 1
 }
 
-fn contains(set: &str, uid: u32) -> bool {
+/// True if a set of UIDs as a command has it names this one.
+pub fn contains(set: &str, uid: u32) -> bool {
     set.split(',').any(|part| {
         let (first, last) = part.split_once(':').unwrap_or((part, part));
         let number = |text: &str| if text == "*" { u32::MAX } else { text.parse().unwrap_or_default() };

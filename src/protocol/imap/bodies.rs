@@ -80,6 +80,8 @@ pub struct Bodies<'c, S> {
     singles: VecDeque<Wanted>,
     in_flight: VecDeque<Batch>,
     ready: VecDeque<Arrival>,
+    /// The messages of the command over which the server broke down, if it said so.
+    broken: Vec<u32>,
 }
 
 impl<S: Transport> Client<S> {
@@ -91,7 +93,7 @@ impl<S: Transport> Client<S> {
     pub async fn bodies(&mut self, wanted: Vec<Wanted>, pipeline: Pipeline) -> Result<Bodies<'_, S>> {
         self.drain().await?;
         self.allow(0);
-        self.wire.doing = "downloading messages";
+        self.wire.doing = format!("reading messages of {}", self.open_name);
         let mut seen = HashSet::with_capacity(wanted.len());
         let queue = wanted.into_iter().filter(|wanted| wanted.uid > 0 && seen.insert(wanted.uid)).collect();
         Ok(Bodies {
@@ -101,6 +103,7 @@ impl<S: Transport> Client<S> {
             singles: VecDeque::new(),
             in_flight: VecDeque::new(),
             ready: VecDeque::new(),
+            broken: Vec::new(),
         })
     }
 }
@@ -109,8 +112,8 @@ impl<S: Transport> Bodies<'_, S> {
     /// The next message, or `None` when all that were wanted are answered.
     ///
     /// # Errors
-    /// Those that end the connection, and a refusal because of too much use ([`Fault::Retry`]). Whatever has not come
-    /// by then was not handed over.
+    /// Those that end the connection, a refusal because of too much use ([`Fault::Retry`]), and one because the server is
+    /// not well ([`Fault::Unwell`]). Whatever has not come by then was not handed over; see [`Bodies::suspects`].
     pub async fn next(&mut self) -> Result<Option<Arrival>> {
         loop {
             if let Some(arrival) = self.ready.pop_front() {
@@ -132,6 +135,15 @@ impl<S: Transport> Bodies<'_, S> {
                 _ => {}
             }
         }
+    }
+
+    /// After an error: the messages that the server was about to hand over, in ascending order. One of them may be why.
+    pub fn suspects(&self) -> Vec<u32> {
+        if !self.broken.is_empty() {
+            return self.broken.clone();
+        }
+        let first = self.in_flight.iter().find(|batch| !batch.waiting.is_empty());
+        first.map(|batch| batch.waiting.clone()).unwrap_or_default()
     }
 
     /// What to ask for next, if it is time.
@@ -179,6 +191,13 @@ impl<S: Transport> Bodies<'_, S> {
         waiting.sort_unstable();
         let command = format!("UID FETCH {text} (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])");
         let messages = waiting.len();
+        let first = self.in_flight.front().and_then(|batch| batch.waiting.first()).or(waiting.first()).copied();
+        self.client.wire.doing = match (first, waiting.last()) {
+            (Some(first), Some(&last)) if first != last => {
+                format!("reading messages of {} (UID {first} to {last})", self.client.open_name)
+            }
+            _ => format!("reading a message of {} (UID {})", self.client.open_name, first.unwrap_or_default()),
+        };
         let tag = self.client.send(&Command::new(command), 4 * messages as u64);
         self.in_flight.push_back(Batch { tag, waiting, messages, bytes });
     }
@@ -225,7 +244,10 @@ impl<S: Transport> Bodies<'_, S> {
                 let said = error.to_string();
                 self.ready.extend(batch.waiting.into_iter().map(|uid| missing(uid, Some(said.clone()))));
             }
-            _ => return Err(error),
+            _ => {
+                self.broken = batch.waiting;
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -5,8 +5,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::capability::Capabilities;
 use super::command::{Command, Part};
 use super::fault::{Error, Fault, Purpose, Result, printable};
@@ -62,7 +60,7 @@ pub(super) enum Event {
 
 /// A connection to an IMAP server.
 ///
-/// Methods that return an error of class [`Fault::Refused`], [`Fault::Gone`], [`Fault::Forbidden`] or
+/// Methods that return an error of class [`Fault::Refused`], [`Fault::Unwell`], [`Fault::Gone`], [`Fault::Forbidden`] or
 /// [`Fault::Unsupported`] leave the connection usable; after any other class make a new one.
 pub struct Client<S> {
     pub(super) wire: Wire<S>,
@@ -85,12 +83,12 @@ pub struct Client<S> {
     pub(super) has_qresync: bool,
     /// Messages in the open mailbox.
     pub(super) exists: u32,
+    /// The name of the mailbox that is open, or was opened last, for messages.
+    pub(super) open_name: String,
     notices: Vec<String>,
     /// Messages that this connection has handed over.
     pub(super) delivered: u64,
     log: Option<Log>,
-    /// What was sent to log in: a server that says it again does not get it shown.
-    secrets: Vec<Zeroizing<Vec<u8>>>,
 }
 
 impl<S: Transport> Client<S> {
@@ -117,12 +115,12 @@ impl<S: Transport> Client<S> {
             is_utf8: false,
             has_qresync: false,
             exists: 0,
+            open_name: String::new(),
             notices: Vec::new(),
             delivered: 0,
             log: options.log,
-            secrets: Vec::new(),
         };
-        client.wire.doing = "waiting for the greeting";
+        client.wire.doing = "waiting for the greeting".to_owned();
         match client.event(wire::Bodies::Discard).await? {
             Event::Said(said) if said.outcome == Outcome::PreAuth && client.security != Security::Tls => {
                 Err(Error::new(Fault::Unsafe, "the server calls this unencrypted connection authenticated (PREAUTH)")
@@ -147,6 +145,16 @@ impl<S: Transport> Client<S> {
         std::mem::take(&mut self.notices)
     }
 
+    /// Leaves a server in peace for a moment that is not well.
+    pub async fn rest(&self) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+
+    /// Something is settled that will not be asked again: if the line breaks later, all retries are there again.
+    pub fn settled(&mut self) {
+        self.delivered += 1;
+    }
+
     /// Messages in the open mailbox, as far as the server has told.
     pub fn exists(&self) -> u32 {
         self.exists
@@ -160,7 +168,7 @@ impl<S: Transport> Client<S> {
     /// The capabilities; the server is asked if it has not said them since the last change of state.
     pub async fn capabilities(&mut self) -> Result<&Capabilities> {
         if self.capabilities.is_none() {
-            self.wire.doing = "asking for the capabilities";
+            self.wire.doing = "asking for the capabilities".to_owned();
             let done = self.run(Command::new("CAPABILITY"), 0, |_, _| Ok(())).await?;
             self.ok(done, Purpose::Other, "the server refused CAPABILITY")?;
         }
@@ -169,7 +177,7 @@ impl<S: Transport> Client<S> {
 
     /// Asks nothing: keeps the connection alive, and lets the server say what is new.
     pub async fn noop(&mut self) -> Result<()> {
-        self.wire.doing = "waiting for NOOP";
+        self.wire.doing = "waiting for NOOP".to_owned();
         let done = self.run(Command::new("NOOP"), 0, |_, _| Ok(())).await?;
         self.ok(done, Purpose::Other, "the server refused NOOP")
     }
@@ -178,7 +186,7 @@ impl<S: Transport> Client<S> {
     pub async fn logout(mut self) {
         self.is_leaving = true;
         self.wire.hurry(Duration::from_secs(5));
-        self.wire.doing = "logging out";
+        self.wire.doing = "logging out".to_owned();
         if self.in_flight.is_empty() {
             let _ = self.run(Command::new("LOGOUT"), 0, |_, _| Ok(())).await;
         }
@@ -248,21 +256,6 @@ impl<S: Transport> Client<S> {
         tag
     }
 
-    /// Remembers something secret that is sent.
-    pub(super) fn remember_secret(&mut self, secret: &[u8]) {
-        if secret.len() >= 4 {
-            self.secrets.push(Zeroizing::new(secret.to_vec()));
-        }
-    }
-
-    /// Takes out of a server's words what was secret in ours.
-    fn mask(&self, condition: &mut Condition) {
-        let text = condition.text.as_bytes();
-        if self.secrets.iter().any(|secret| memchr::memmem::find(text, secret).is_some()) {
-            condition.text = "(its words repeat the login, and are not shown)".to_owned();
-        }
-    }
-
     /// Tells whoever listens what goes on.
     pub(super) fn tell(&self, level: u8, text: impl FnOnce() -> String) {
         if let Some(log) = &self.log {
@@ -296,20 +289,18 @@ impl<S: Transport> Client<S> {
     pub(super) async fn event(&mut self, bodies: wire::Bodies) -> Result<Event> {
         if self.is_broken {
             let cause = io::Error::new(io::ErrorKind::ConnectionAborted, "it was given up in the middle of an answer");
-            return Err(Error::lost(self.wire.doing, cause));
+            return Err(Error::lost(&self.wire.doing, cause));
         }
         self.is_broken = true;
         self.wire.response(&mut self.assembler, bodies).await?;
         let event = match Reply::read(self.assembler.tree(), self.is_utf8) {
             Reply::Continue(text) => Event::Continue(text),
-            Reply::Done(tag, mut condition) => {
-                self.mask(&mut condition);
+            Reply::Done(tag, condition) => {
                 self.take_code(&condition);
                 self.tell(2, || format!("< {:?} {}", condition.outcome, printable(condition.text.as_bytes())));
                 Event::Done(self.ended(&tag)?, condition)
             }
-            Reply::Said(mut said) => {
-                self.mask(&mut said);
+            Reply::Said(said) => {
                 self.count()?;
                 self.take_code(&said);
                 if said.outcome == Outcome::Bye && !self.is_leaving {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use super::reply::{Condition, Outcome};
 use crate::error::{self, Kind};
+use crate::protocol::mask;
+use crate::protocol::system::plain;
 
 /// What functions of this client return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -25,6 +27,9 @@ pub enum Fault {
         /// How long to wait.
         after: Option<Duration>,
     },
+    /// The server cannot do this one thing now, and says that the fault is its own (SERVERBUG, UNAVAILABLE, INUSE, LIMIT).
+    /// The connection lives on, and other things may go well.
+    Unwell,
     /// The line was cut, nothing came within the time limit, or the server said goodbye. A new connection may do.
     Lost,
     /// The credentials were refused.
@@ -75,12 +80,42 @@ impl Error {
             }
             Fault::Unsafe => (Kind::Connection, None),
             Fault::Local => (Kind::Storage, None),
-            Fault::Forbidden | Fault::Gone | Fault::Refused | Fault::Unsupported | Fault::Protocol => {
+            Fault::Unwell | Fault::Forbidden | Fault::Gone | Fault::Refused | Fault::Unsupported | Fault::Protocol => {
                 (Kind::Connection, None)
             }
         };
         let error = error::Error::new(kind, what);
         Error { fault, error: Box::new(hint.into_iter().fold(error, |error, hint| error.hint(hint))) }
+    }
+
+    /// True if the line or the server broke down over what was asked: another question may do better.
+    pub fn is_breakdown(&self) -> bool {
+        matches!(self.fault, Fault::Lost | Fault::Unwell | Fault::Protocol)
+    }
+
+    /// True if nothing, or next to nothing, came within the time limit.
+    pub fn is_silence(&self) -> bool {
+        let cause = std::error::Error::source(&*self.error).and_then(|cause| cause.downcast_ref::<io::Error>());
+        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+    }
+
+    /// The same as the loss of a connection, where a new one may go on with something else.
+    pub fn into_loss(self) -> Error {
+        match self.fault {
+            Fault::Protocol => Error::lost_because(&self.error.to_string()),
+            _ => self,
+        }
+    }
+
+    /// What the server breaks down over as often as it is asked, while it is well otherwise: no more the loss of the
+    /// connection, but of this one thing.
+    pub fn into_blame(self) -> Error {
+        Error::new(Fault::Unwell, format!("{} (each time; other questions are answered)", self.error))
+    }
+
+    fn lost_because(what: &str) -> Error {
+        Error::new(Fault::Lost, "gave up the connection")
+            .because(io::Error::new(io::ErrorKind::InvalidData, what.to_owned()))
     }
 
     /// Another hint.
@@ -96,7 +131,7 @@ impl Error {
 
     /// The line was cut while the client was `doing` something.
     pub(super) fn lost(doing: &str, cause: io::Error) -> Error {
-        Error::new(Fault::Lost, format!("lost the connection while {doing}")).because(cause)
+        Error::new(Fault::Lost, format!("lost the connection while {doing}")).because(plain(cause))
     }
 
     /// Adds the reason. Errors that are worth a retry have one of the system's kind: that is how the rest of the room
@@ -158,8 +193,14 @@ impl Condition {
         if let Some(after) = suggested_wait(&text) {
             return Fault::Retry { after: Some(after) };
         }
+        // A login that the server cannot check, and a goodbye, concern everything.
+        let is_local = self.outcome == Outcome::No && purpose == Purpose::Other;
+        let unwell = if is_local { Fault::Unwell } else { Fault::Retry { after: None } };
         match self.code.as_str() {
-            "UNAVAILABLE" | "LIMIT" | "THROTTLED" | "INUSE" | "SERVERBUG" => return Fault::Retry { after: None },
+            // It may be what was asked for.
+            "SERVERBUG" if self.outcome == Outcome::Bye && purpose == Purpose::Other => return Fault::Lost,
+            "UNAVAILABLE" | "LIMIT" | "INUSE" | "SERVERBUG" => return unwell,
+            "THROTTLED" => return Fault::Retry { after: None },
             // Gmail says so when a day's bandwidth is used up. Nothing that this client does needs any quota.
             "OVERQUOTA" => return Fault::Retry { after: None },
             "EXPIRED" => return Fault::Credentials { is_expired: true },
@@ -177,15 +218,15 @@ impl Condition {
             "too many connections",
             "rate limit",
             "throttl",
-            "try again later",
-            "temporarily",
-            "temporary",
             "server busy",
             "server is busy",
             "server unavailable",
             "maximum number of connections",
         ]) {
             return Fault::Retry { after: None };
+        }
+        if says(&["try again later", "temporarily", "temporary"]) {
+            return unwell;
         }
         if says(&["accesstokenexpired", "token expired", "token has expired", "token is expired"]) {
             return Fault::Credentials { is_expired: true };
@@ -225,9 +266,10 @@ fn suggested_wait(lower_case: &str) -> Option<Duration> {
 }
 
 /// A server's text as one line for a terminal: control characters and those that turn the direction of writing are
-/// escaped, and what is longer than 300 characters is cut.
+/// escaped, what is longer than 300 characters is cut, and the secrets of this run are left out.
 pub fn printable(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&text[..text.len().min(2000)]);
+    let shown = mask::hide(&text[..text.len().min(2000)]);
+    let text = String::from_utf8_lossy(&shown);
     let mut out = String::new();
     for (count, c) in text.trim().chars().enumerate() {
         if count == 300 {
@@ -273,6 +315,12 @@ mod tests {
                 Purpose::Login,
                 Fault::Retry { after: None },
             ),
+            (No, "SERVERBUG", "Internal error occurred.", Purpose::Other, Fault::Unwell),
+            (No, "UNAVAILABLE", "", Purpose::Other, Fault::Unwell),
+            (No, "INUSE", "Mailbox is locked", Purpose::Other, Fault::Unwell),
+            (No, "LIMIT", "", Purpose::Other, Fault::Unwell),
+            (No, "", "Mailbox is temporarily away", Purpose::Other, Fault::Unwell),
+            (Bye, "UNAVAILABLE", "", Purpose::Other, Fault::Retry { after: None }),
             (No, "OVERQUOTA", "Account exceeded", Purpose::Other, Fault::Retry { after: None }),
             (No, "UNAVAILABLE", "Temporary authentication failure", Purpose::Login, Fault::Retry { after: None }),
             (

@@ -92,7 +92,7 @@ impl<S: Transport> Client<S> {
     pub async fn list(&mut self, set: &UidSet, items: Items, changes: Option<Changes>) -> Result<Listing<'_, S>> {
         let capabilities = self.capabilities().await?.clone();
         self.drain().await?;
-        self.wire.doing = "listing messages";
+        self.wire.doing = format!("listing the messages of {}", self.open_name);
         let modifier = match changes.filter(|_| capabilities.has_condstore()) {
             Some(Changes { since, with_vanished: true }) if self.has_qresync => {
                 format!(" (CHANGEDSINCE {since} VANISHED)")
@@ -127,7 +127,7 @@ impl<S: Transport> Client<S> {
             return Ok(UidSet::new());
         }
         if self.capabilities().await?.has("ESEARCH") {
-            self.wire.doing = "asking which messages there are";
+            self.wire.doing = format!("asking which messages there are in {}", self.open_name);
             let mut found = None;
             let command = Command::new("UID SEARCH RETURN (ALL) ALL");
             let done = self

@@ -94,7 +94,7 @@ impl<S: Transport> Client<S> {
     /// A refused LIST. A mailbox whose STATUS is refused is listed with the [`Folder::refusal`].
     pub async fn folders(&mut self, with_status: bool) -> Result<Vec<Folder>> {
         let capabilities = self.capabilities().await?.clone();
-        self.wire.doing = "listing the mailboxes";
+        self.wire.doing = "listing the mailboxes".to_owned();
         let mut found = Found::default();
         let mut knows_subscriptions = false;
         let mut has_status = false;
@@ -164,7 +164,7 @@ impl<S: Transport> Client<S> {
         let capabilities = self.capabilities().await?.clone();
         self.drain().await?;
         self.allow(folders.len() as u64);
-        self.wire.doing = "asking for the state of mailboxes";
+        self.wire.doing = "asking for the state of mailboxes".to_owned();
         let places: HashMap<Vec<u8>, usize> =
             folders.iter().enumerate().map(|(at, folder)| (key(&folder.listed.raw), at)).collect();
         let items = self.status_items();
@@ -207,6 +207,18 @@ impl<S: Transport> Client<S> {
             }
         }
         Ok(())
+    }
+
+    /// The states of mailboxes, each given by its raw and its decoded name, in their order; `None` for one whose state the
+    /// server does not tell.
+    pub async fn states_of(&mut self, names: &[(Vec<u8>, String)]) -> Result<Vec<Option<FolderStatus>>> {
+        let folder = |(raw, name): &(Vec<u8>, String)| {
+            let listed = Listed { raw: raw.clone(), ..Listed::default() };
+            Folder { listed, name: name.clone(), ..Folder::default() }
+        };
+        let mut folders: Vec<Folder> = names.iter().map(folder).collect();
+        self.statuses(&mut folders).await?;
+        Ok(folders.into_iter().map(|folder| folder.status).collect())
     }
 
     fn status_command(&self, raw: &[u8], items: &str) -> Command {

@@ -30,7 +30,7 @@ impl<S: Transport> Client<S> {
             return Err(Error::new(Fault::Unsafe, "the server does not offer STARTTLS")
                 .hint("use an imaps:// address; --allow-cleartext would send the password unencrypted"));
         }
-        self.wire.doing = "asking for TLS";
+        self.wire.doing = "asking for TLS".to_owned();
         let done = self.run(Command::new("STARTTLS"), 0, |_, _| Ok(())).await?;
         if done.outcome != Outcome::Ok {
             let mut error = done.error(Purpose::Other, "the server refused STARTTLS");
@@ -57,7 +57,7 @@ impl<S: Transport> Client<S> {
         if !self.capabilities().await?.has("COMPRESS=DEFLATE") {
             return Ok(false);
         }
-        self.wire.doing = "asking for compression";
+        self.wire.doing = "asking for compression".to_owned();
         let done = self.run(Command::new("COMPRESS DEFLATE"), 0, |_, _| Ok(())).await?;
         if done.outcome != Outcome::Ok {
             return Ok(false);
@@ -79,7 +79,7 @@ impl<S: Transport> Client<S> {
         let has_initial_response = self.capabilities().await?.has("SASL-IR");
         self.drain().await?;
         self.allow(0);
-        self.wire.doing = "logging in";
+        self.wire.doing = "logging in".to_owned();
         let name = exchange.mechanism().name();
         let mut first = exchange.initial();
         let news = self.capability_news;
@@ -89,7 +89,6 @@ impl<S: Transport> Client<S> {
         if has_initial_response && let Some(response) = first.take() {
             // An empty response would look like none.
             let text = Zeroizing::new(if response.is_empty() { "=".to_owned() } else { STANDARD.encode(&response) });
-            self.remember_response(&response, &text);
             self.wire.queue(b" ");
             self.wire.queue(text.as_bytes());
         }
@@ -116,7 +115,6 @@ impl<S: Transport> Client<S> {
             match answer {
                 Ok(answer) => {
                     let text = Zeroizing::new(STANDARD.encode(&answer));
-                    self.remember_response(&answer, &text);
                     self.wire.queue(text.as_bytes());
                     self.wire.queue(b"\r\n");
                 }
@@ -146,26 +144,13 @@ impl<S: Transport> Client<S> {
         if self.capabilities().await?.has("LOGINDISABLED") {
             return Err(Error::new(Fault::Unsupported, "the server does not allow the LOGIN command (LOGINDISABLED)"));
         }
-        self.wire.doing = "logging in";
+        self.wire.doing = "logging in".to_owned();
         let news = self.capability_news;
-        self.remember_secret(password.as_bytes());
         let command = Command::new("LOGIN").string(user.as_bytes(), false).string(password.as_bytes(), false);
         let done = self.run(command, 0, |_, _| Ok(())).await?;
         self.ok(done, Purpose::Login, "the server refused to log in")?;
         self.entered(news);
         Ok(())
-    }
-
-    /// Remembers what of a response is secret: all of it as it is sent, and the password or token in it.
-    fn remember_response(&mut self, response: &[u8], sent: &str) {
-        self.remember_secret(sent.as_bytes());
-        // PLAIN and LOGIN end with the password (RFC 4616), the others have a token behind `Bearer ` (RFC 7628).
-        let password = response.rsplit(|byte| *byte == 0).next().unwrap_or_default().to_vec();
-        self.remember_secret(&password);
-        if let Some(at) = memchr::memmem::find(response, b"Bearer ") {
-            let token = response[at + 7..].split(|byte| *byte == 1).next().unwrap_or_default().to_vec();
-            self.remember_secret(&token);
-        }
     }
 
     fn check_safety(&self) -> Result<()> {
@@ -187,7 +172,7 @@ impl<S: Transport> Client<S> {
     pub async fn identify(&mut self) -> Result<Vec<(String, String)>> {
         let mut server = Vec::new();
         if self.capabilities().await?.has("ID") {
-            self.wire.doing = "exchanging names";
+            self.wire.doing = "exchanging names".to_owned();
             let command = format!("ID (\"name\" \"vandelay\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"));
             self.run(Command::new(command), 0, |_, event| {
                 if let Event::Data(Data::Id(pairs)) = event {
@@ -219,7 +204,7 @@ impl<S: Transport> Client<S> {
         if wanted.is_empty() {
             return Ok(());
         }
-        self.wire.doing = "enabling extensions";
+        self.wire.doing = "enabling extensions".to_owned();
         // A refusal leaves everything as it was.
         self.run(Command::new(format!("ENABLE {}", wanted.join(" "))), 0, |client, event| {
             if let Event::Data(Data::Enabled(words)) = event {
@@ -237,7 +222,7 @@ impl<S: Transport> Client<S> {
     pub async fn namespaces(&mut self) -> Result<Namespaces> {
         let mut found = Namespaces::default();
         if self.capabilities().await?.has("NAMESPACE") {
-            self.wire.doing = "asking for the namespaces";
+            self.wire.doing = "asking for the namespaces".to_owned();
             self.run(Command::new("NAMESPACE"), 0, |_, event| {
                 if let Event::Data(Data::Namespace(namespaces)) = event {
                     found = namespaces;

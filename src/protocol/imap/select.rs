@@ -7,6 +7,7 @@ use super::reply::{Condition, Data, Fetched, Outcome, decode_name, is_object_id}
 use super::set::UidSet;
 use super::wire::Transport;
 use crate::format::mutf7;
+use crate::protocol::said;
 
 /// The most ranges of vanished UIDs that are taken.
 const MOST_RANGES: usize = 1 << 20;
@@ -58,12 +59,13 @@ impl<S: Transport> Client<S> {
         on_changed: &mut (dyn FnMut(Fetched) + Send),
     ) -> Result<Selected> {
         self.capabilities().await?;
-        self.wire.doing = "opening a mailbox";
+        let name = decode_name(raw, self.is_utf8);
+        self.open_name = said(name.as_bytes());
+        self.wire.doing = format!("opening {}", self.open_name);
         let known = known.filter(|known| self.has_qresync && known.modseq > 0);
         let (mut selected, refusal) = self.open("EXAMINE", raw, known, on_changed).await?;
         let Some(first) = refusal else { return Ok(selected) };
-        let name = decode_name(raw, self.is_utf8);
-        let error = first.error(Purpose::Other, &format!("the server refused to open {name:?}"));
+        let error = first.error(Purpose::Other, &format!("the server refused to open {:?}", self.open_name));
         if error.fault.is_worth_a_retry() {
             return Err(error);
         }

@@ -5,15 +5,35 @@ use super::client::{Client, Options, Security};
 use super::fault::{Error, Fault};
 use super::select::Selected;
 use crate::error::{self, Result};
-use crate::protocol::net::{self, Stream};
+use crate::protocol::net::{self, Service, Stream};
+use crate::protocol::probe;
 use crate::protocol::retry::Backoff;
 use crate::protocol::sasl::{Credentials, Exchange, Line, Mechanism};
 use crate::protocol::{Account, said};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Waits that are longer than this are announced.
-const ANNOUNCED: Duration = Duration::from_secs(10);
+/// So often a question is asked again when the server breaks down over it, and not over the login: then it is the question.
+const BREAKDOWNS: u32 = 2;
+
+/// After so many questions in a row over which the server broke down it is the server.
+const BLAMED_MAX: u32 = 32;
+
+/// A question over which it was silent counts as so many: each takes twice the time limit.
+const SILENCE: u32 = 8;
+
+/// What the connections of one account know together.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Somebody was logged in: the address is right.
+    is_known: AtomicBool,
+    /// Questions in a row over which the server broke down.
+    blamed: AtomicU32,
+    /// Messages in a row over which the server broke down, as the downloads count them.
+    pub messages: AtomicU32,
+}
 
 /// One connection to an account, made anew as often as it has to be.
 pub struct Session {
@@ -25,13 +45,22 @@ pub struct Session {
     /// The mailbox that is open, and how it was when it was opened.
     opened: Option<(Vec<u8>, Selected)>,
     backoff: Backoff,
+    /// Bytes that the connection had brought when the question began.
+    heard_before: u64,
+    shared: Arc<Shared>,
 }
 
 impl Session {
     /// Nothing is sent before the first question. Large bodies go to unnamed files in `spool`.
-    pub fn new(account: Account, compress: bool, spool: Option<PathBuf>) -> Session {
-        let backoff = Backoff::new(account.max_retries);
-        Session { account, compress, spool, client: None, opened: None, backoff }
+    pub fn new(account: Account, compress: bool, spool: Option<PathBuf>, shared: Arc<Shared>) -> Session {
+        let connector = &account.connector;
+        let backoff = Backoff::new(account.max_retries, connector.timeout(), connector.listener());
+        Session { account, compress, spool, client: None, opened: None, backoff, heard_before: 0, shared }
+    }
+
+    /// What all connections of the account know together.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Asks something, with a connection made if there is none, and again as long as the failure is one that time or
@@ -40,7 +69,12 @@ impl Session {
         &mut self,
         mut question: impl AsyncFnMut(&mut Client<Stream>) -> super::Result<T>,
     ) -> Result<T> {
-        self.ask_with(async |session| question(session.client().await?).await).await
+        self.ask_with(async |session| {
+            // The question may open another mailbox, and one that cannot be opened leaves none open (RFC 9051 section 6.3.2).
+            session.opened = None;
+            question(session.client().await?).await
+        })
+        .await
     }
 
     /// Asks something of an open mailbox; `question` also gets how it was when it was opened.
@@ -77,11 +111,15 @@ impl Session {
     }
 
     async fn ask_with<T>(&mut self, mut question: impl AsyncFnMut(&mut Session) -> super::Result<T>) -> Result<T> {
-        let mut renewed = false;
+        let (mut renewed, mut breakdowns) = (false, 0);
+        let breakdowns_max = BREAKDOWNS.min(self.account.max_retries);
+        self.backoff.heard();
         loop {
+            self.heard_before = self.client.as_ref().map_or(0, Client::received);
             let error = match question(self).await {
                 Ok(answer) => {
                     self.backoff.reset();
+                    self.shared.blamed.store(0, Ordering::Relaxed);
                     self.tell_notices();
                     return Ok(answer);
                 }
@@ -90,24 +128,32 @@ impl Session {
             self.tell_notices();
             match error.fault {
                 // The connection lives on.
-                Fault::Refused | Fault::Gone | Fault::Forbidden | Fault::Unsupported => return Err(error.into()),
-                Fault::Retry { .. } | Fault::Lost => {
-                    // As long as messages come each time, a line may break as often as it likes.
-                    if self.client.as_ref().is_some_and(|client| client.delivered > 0) {
-                        self.backoff.reset();
+                Fault::Unwell if breakdowns < breakdowns_max => {
+                    breakdowns += 1;
+                    self.account.connector.log(1, || format!("{error}; trying again"));
+                    tokio::time::sleep(Duration::from_millis(250 << breakdowns)).await;
+                }
+                Fault::Refused | Fault::Gone | Fault::Forbidden | Fault::Unsupported | Fault::Unwell => {
+                    return Err(error.into());
+                }
+                Fault::Lost if self.is_settling() => {
+                    breakdowns = 0;
+                    self.backoff.reset();
+                    self.lose(error, None).await?;
+                }
+                Fault::Lost if self.client.is_some() => {
+                    breakdowns += 1;
+                    if breakdowns > breakdowns_max {
+                        return Err(self.blame(error).await);
                     }
-                    self.drop_connection();
-                    let after = match error.fault {
-                        Fault::Retry { after } => after,
-                        _ => None,
-                    };
-                    let what = error.to_string();
-                    self.account.connector.log(1, || format!("trying again: {what}"));
-                    if let Some(wait) = after.filter(|wait| *wait >= ANNOUNCED) {
-                        let wait = wait.min(crate::protocol::retry::WAIT_MAX).as_secs();
-                        self.account.connector.log(0, || format!("the server asks to wait: going on in {wait} s"));
+                    if let Err(error) = self.lose_in_vain(error).await {
+                        return Err(self.blame(error).await);
                     }
-                    self.backoff.wait(error.into(), after).await?;
+                }
+                Fault::Lost => self.lose(error, None).await?,
+                Fault::Retry { after } => {
+                    self.backoff.heard();
+                    self.lose(error, after).await?;
                 }
                 // A token that was good when the connection was made: the login asks for another one.
                 Fault::Credentials { is_expired: true } if !renewed && self.client.is_some() => {
@@ -120,6 +166,39 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// True if something was settled over this connection, so that the next one will be asked less: then a line may break
+    /// as often as it likes.
+    fn is_settling(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| client.delivered > 0)
+    }
+
+    /// Waits until a new connection may be made.
+    async fn lose(&mut self, error: Error, after: Option<Duration>) -> Result<()> {
+        self.drop_connection();
+        self.backoff.wait(error.into(), after).await
+    }
+
+    /// The same after a question to a server that had let us in.
+    async fn lose_in_vain(&mut self, error: Error) -> super::Result<()> {
+        if self.client.as_ref().is_some_and(|client| client.received() > self.heard_before) {
+            self.backoff.heard();
+        }
+        self.drop_connection();
+        Ok(self.backoff.wait(error.into(), None).await?)
+    }
+
+    /// The server broke down over one question. If it lets us in once more, the question is to blame, and others may have
+    /// answers; else the server is gone.
+    async fn blame(&mut self, error: Error) -> error::Error {
+        self.drop_connection();
+        let weight = if error.is_silence() { SILENCE } else { 1 };
+        let blamed = self.shared.blamed.fetch_add(weight, Ordering::Relaxed);
+        if blamed < BLAMED_MAX && error.fault == Fault::Lost && self.client().await.is_ok() {
+            return error.into_blame().into();
+        }
+        error.into()
     }
 
     fn drop_connection(&mut self) {
@@ -151,14 +230,19 @@ impl Session {
             net::Security::StartTls => Security::MustUpgrade,
             net::Security::Clear => Security::Clear,
         };
-        let stream = connector.connect().await?;
         let options = Options {
             timeout: connector.timeout(),
             spool: self.spool.clone(),
             log: connector.listener(),
             ..Options::new(security)
         };
-        let mut client = Client::connect(stream, options).await?;
+        let greeted = async { Client::connect(connector.connect().await?, options).await };
+        let is_known = self.shared.is_known.load(Ordering::Relaxed);
+        let mut client = match is_known {
+            true => greeted.await?,
+            // Nobody knows yet whether the address is right.
+            false => probe::watch(&connector, Service::Imap, greeted).await?,
+        };
         let may_upgrade = match security {
             Security::Tls => false,
             Security::MustUpgrade => true,
@@ -176,6 +260,8 @@ impl Session {
         client.identify().await?;
         client.enable().await?;
         connector.log(2, || format!("logged in at {}", connector.endpoint()));
+        self.shared.is_known.store(true, Ordering::Relaxed);
+        self.heard_before = client.received();
         Ok(client)
     }
 
@@ -196,13 +282,17 @@ impl Session {
             };
         let mut refused = None;
         for mechanism in mechanisms {
-            match self.attempt(client, mechanism).await {
+            let (done, has_proved) = self.attempt(client, mechanism).await;
+            match done {
                 Ok(()) => return Ok(()),
-                Err(error)
-                    if matches!(error.fault, Fault::Credentials { .. } | Fault::Unsupported | Fault::Refused) =>
-                {
+                Err(error) if matches!(error.fault, Fault::Credentials { .. } | Fault::Refused) => {
                     refused = Some(error);
+                    // What was refused once is not tried with another mechanism: some servers lock an account for that.
+                    if has_proved {
+                        break;
+                    }
                 }
+                Err(error) if error.fault == Fault::Unsupported => refused = Some(error),
                 Err(error) => return Err(error),
             }
         }
@@ -228,23 +318,29 @@ impl Session {
         })
     }
 
-    /// One mechanism; a token that is refused is renewed once.
-    async fn attempt(&self, client: &mut Client<Stream>, mechanism: Mechanism) -> super::Result<()> {
+    /// One mechanism; a token that is refused is renewed once. Also tells whether the server got what proves the user.
+    async fn attempt(&self, client: &mut Client<Stream>, mechanism: Mechanism) -> (super::Result<()>, bool) {
         let Account { connector, credentials, .. } = &self.account;
-        let mut exchange = Exchange::new(mechanism, credentials, connector.endpoint())?;
+        let begin = || Exchange::new(mechanism, credentials, connector.endpoint());
+        let mut exchange = match begin() {
+            Ok(exchange) => exchange,
+            Err(error) => return (Err(error.into()), false),
+        };
         let refusal = match client.authenticate(&mut exchange).await {
             Err(error) if matches!(error.fault, Fault::Credentials { .. } | Fault::Refused) => error,
-            done => return done,
+            done => return (done, exchange.has_proved()),
         };
-        if let (Credentials::Bearer { tokens, .. }, Some(token)) = (credentials, exchange.token())
-            && tokens.renew(token)?
-        {
-            let mut exchange = Exchange::new(mechanism, credentials, connector.endpoint())?;
-            return client.authenticate(&mut exchange).await;
+        if let (Credentials::Bearer { tokens, .. }, Some(token)) = (credentials, exchange.token()) {
+            match tokens.renew(token).and_then(|renewed| renewed.then(begin).transpose()) {
+                Ok(Some(mut exchange)) => return (client.authenticate(&mut exchange).await, true),
+                Ok(None) => {}
+                Err(error) => return (Err(error.into()), true),
+            }
         }
-        match exchange.refusal() {
-            Some(why) => Err(refusal.hint(format!("the server's reason: {why}"))),
-            None => Err(refusal),
-        }
+        let refusal = match exchange.refusal() {
+            Some(why) => refusal.hint(format!("the server's reason: {why}")),
+            None => refusal,
+        };
+        (Err(refusal), exchange.has_proved())
     }
 }

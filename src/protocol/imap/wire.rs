@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use zeroize::Zeroize;
@@ -17,6 +17,7 @@ use zeroize::Zeroize;
 use super::fault::{Error, Fault, Result};
 use super::tree::{Assembler, Limits};
 use crate::model::Body;
+use crate::protocol::pace::{self, Pace};
 
 /// What a client can speak over: TCP, TLS, a pipe.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -50,9 +51,12 @@ pub struct Wire<S> {
     limits: Limits,
     spool: Option<PathBuf>,
     /// What the client does, for messages.
-    pub doing: &'static str,
+    pub doing: String,
     /// Bytes that came in.
     pub received: u64,
+    pace: Pace,
+    /// Bytes a second that must come of what has begun; 0 where nothing has.
+    floor: u64,
 }
 
 impl<S: Transport> Wire<S> {
@@ -69,8 +73,10 @@ impl<S: Transport> Wire<S> {
             timeout,
             limits,
             spool,
-            doing: "connecting",
+            doing: "connecting".to_owned(),
             received: 0,
+            pace: Pace::default(),
+            floor: 0,
         }
     }
 
@@ -100,6 +106,7 @@ impl<S: Transport> Wire<S> {
     /// Reads a whole response into `assembler`.
     pub async fn response(&mut self, assembler: &mut Assembler, bodies: Bodies) -> Result<()> {
         assembler.begin();
+        self.pace.begin();
         let mut kept = 0;
         loop {
             let line = self.line().await?;
@@ -118,6 +125,7 @@ impl<S: Transport> Wire<S> {
             } else if announced.size <= self.limits.inline_literal {
                 let size = announced.size as usize;
                 while self.end - self.start < size {
+                    self.floor = pace::LINE;
                     self.fill().await?;
                 }
                 assembler.literal(&self.input[self.start..self.start + size])?;
@@ -149,6 +157,8 @@ impl<S: Transport> Wire<S> {
                 let what = format!("the server sent a line of more than {} bytes", self.limits.line);
                 return Err(Error::new(Fault::Protocol, what));
             }
+            // As long as nothing of it is there, a server may think.
+            self.floor = if seen > 0 { pace::LINE } else { 0 };
             self.fill().await?;
         }
     }
@@ -183,8 +193,10 @@ impl<S: Transport> Wire<S> {
     /// Hands the next `size` bytes to `sink`, part by part.
     async fn copy(&mut self, size: u64, mut sink: impl FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
         let mut left = size;
+        self.pace.begin();
         while left > 0 {
             if self.start == self.end {
+                self.floor = pace::BODY;
                 self.fill().await?;
             }
             let part = (self.end - self.start).min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -198,7 +210,8 @@ impl<S: Transport> Wire<S> {
     /// Reads more bytes, at least one, and sends what waits meanwhile.
     async fn fill(&mut self) -> Result<()> {
         self.make_room();
-        let (timeout, doing) = (self.timeout, self.doing);
+        let timeout = self.timeout;
+        let begun = Instant::now();
         let reading = poll_fn(|context| {
             // A server that closes the line may have said why: what it said is read before its absence is noticed.
             let sent = self.poll_send(context);
@@ -212,18 +225,20 @@ impl<S: Transport> Wire<S> {
                 },
             }
         });
-        match tokio::time::timeout(timeout, reading).await {
-            Ok(Ok(0)) => {
-                let cause = io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed it");
-                Err(Error::lost(doing, cause))
-            }
+        let read = tokio::time::timeout(timeout, reading).await;
+        match read {
+            Ok(Ok(0)) => Err(Error::lost(&self.doing, io::ErrorKind::UnexpectedEof.into())),
             Ok(Ok(count)) => {
                 self.end += count;
                 self.received += count as u64;
-                Ok(())
+                let floor = std::mem::take(&mut self.floor);
+                match self.pace.add(begun.elapsed(), count, floor, timeout) {
+                    Some(received) => Err(self.slow(Pace::words(received, timeout))),
+                    None => Ok(()),
+                }
             }
-            Ok(Err(cause)) => Err(Error::lost(doing, cause)),
-            Err(_) => Err(self.silent()),
+            Ok(Err(cause)) => Err(Error::lost(&self.doing, cause)),
+            Err(_) => Err(self.slow(format!("the server was silent for {:.0} s", timeout.as_secs_f64()))),
         }
     }
 
@@ -267,9 +282,8 @@ impl<S: Transport> Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn silent(&self) -> Error {
-        let said = format!("the server was silent for {:.0} s", self.timeout.as_secs_f64());
-        Error::lost(self.doing, io::Error::new(io::ErrorKind::TimedOut, said))
+    fn slow(&self, why: String) -> Error {
+        Error::lost(&self.doing, io::Error::new(io::ErrorKind::TimedOut, why))
             .hint("if the server is only slow, give it more time with --timeout SECONDS")
     }
 }

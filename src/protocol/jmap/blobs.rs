@@ -1,10 +1,12 @@
 //! Bytes to and from the server (RFC 8620 section 6).
 
+use super::answer::shown;
 use super::client::Client;
 use super::fault::{Error, Result};
-use super::http::{Ask, shown};
+use super::http::Ask;
 use crate::error::{self, Kind as Fault};
 use crate::model::Body;
+use crate::protocol::pace::Pace;
 use crate::protocol::said;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -127,7 +129,7 @@ impl Client {
             with: &|builder| builder.header(ACCEPT_ENCODING, "identity"),
             sent: None,
             is_once: false,
-            is_hasty: false,
+            is_hasty: true,
         };
         self.http().ask(&ask, async |response: Response, url: Url| self.receive(response, &url, size).await).await
     }
@@ -140,7 +142,8 @@ impl Client {
         if let Some(announced) = announced.filter(|announced| *announced <= IN_MEMORY) {
             body.bytes.reserve_exact(announced as usize);
         }
-        while let Some(chunk) = self.http().chunk(&mut response, url).await? {
+        let mut pace = Pace::default();
+        while let Some(chunk) = self.http().chunk(&mut response, url, &mut pace).await? {
             body.size += chunk.len() as u64;
             if body.size > most {
                 return Err(Error::protocol(format!("a blob has more than {most} bytes")));

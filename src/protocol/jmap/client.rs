@@ -1,8 +1,9 @@
 //! A server with a session: batches of method calls, and which account is meant.
 
+use super::answer::shown;
 use super::capability::{CORE, PRINCIPALS};
 use super::fault::{Error, Result};
-use super::http::{Ask, Http, shown};
+use super::http::{Ask, Http};
 use super::request::{Request, Responses};
 use super::session::{AccountInfo, Limits, Session};
 use crate::error::{self, Kind as Fault};
@@ -166,11 +167,11 @@ impl Client {
             )));
         }
         let body = bytes::Bytes::from(body);
-        let mut backoff = Backoff::new(self.0.max_retries);
+        let mut backoff = Backoff::new(self.0.max_retries, self.http().timeout(), self.http().listener());
         loop {
             let responses = self.exchange(request, &body).await?;
             let Some(error) = responses.transient().filter(|_| !request.is_once()) else { return Ok(responses) };
-            self.log(1, || format!("trying again: {error}"));
+            backoff.heard();
             let error =
                 error::Error::new(Fault::Connection, error.to_string()).because(io::Error::other("unavailable"));
             // One method that stays unavailable is no reason to lose the others.

@@ -1,18 +1,21 @@
 //! HTTP underneath: which servers may hear the credentials, how much of an answer is taken, and when to ask again.
 
+use super::answer::{below, location, not_found, retry_after, shown, too_large};
 use super::fault::{Error, Result};
 use crate::error::{self, Kind as Fault};
 use crate::protocol::net::Log;
-use crate::protocol::retry::{Backoff, WAIT_MAX};
+use crate::protocol::pace::{self, Pace};
+use crate::protocol::retry::{Backoff, WAIT_MAX, patiently};
 use crate::protocol::said;
 use crate::protocol::sasl::{Credentials, Secret};
+use crate::protocol::system::{is_unknown_host, plain, unknown_host};
 use crate::protocol::tls::{Tls, TlsOptions};
 use base64::Engine;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use std::collections::HashSet;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use url::{Origin, Url};
@@ -20,9 +23,6 @@ use zeroize::Zeroizing;
 
 /// Waits that are longer than this are announced.
 const ANNOUNCED: Duration = Duration::from_secs(10);
-
-/// The attempt of whose failure everybody is told: it is followed by seconds of waiting.
-const TOLD: u32 = 3;
 
 /// How often a hasty request is sent again after the line broke.
 const HASTY: u32 = 2;
@@ -46,6 +46,8 @@ pub(super) struct Http {
     warned: Mutex<HashSet<Origin>>,
     /// Nobody asks before this time: the server wanted to be left in peace.
     pause: Mutex<Option<Instant>>,
+    /// There was an answer: the address is right.
+    is_known: AtomicBool,
 }
 
 /// What to send. It is made anew for each attempt.
@@ -115,12 +117,23 @@ impl Http {
             home,
             warned: Mutex::default(),
             pause: Mutex::default(),
+            is_known: AtomicBool::new(false),
         })
     }
 
     /// The login name.
     pub fn user(&self) -> &str {
         self.credentials.user()
+    }
+
+    /// How long the server may be silent.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Who is told what goes on.
+    pub fn listener(&self) -> Option<Log> {
+        self.log.clone()
     }
 
     /// Says what goes on; the text is made only if somebody listens. Whoever calls it leaves secrets out.
@@ -166,18 +179,27 @@ impl Http {
     /// Sends something until there is an answer with a status of success, or no hope. `read` takes what it wants of the
     /// answer; if the line breaks meanwhile, everything begins again.
     pub async fn ask<T>(&self, ask: &Ask<'_>, mut read: impl AsyncFnMut(Response, Url) -> Result<T>) -> Result<T> {
-        let mut backoff = Backoff::new(self.max_retries);
-        let (mut renewals, mut cuts, mut attempts) = (0, 0, 0);
+        let mut backoff = Backoff::new(self.max_retries, self.timeout, self.log.clone());
+        let (mut renewals, mut cuts) = (0, 0);
         loop {
             self.wait_pause().await;
             let failed = match self.attempt(ask, &mut renewals).await {
                 Ok(Some((response, url))) => match read(response, url).await {
                     Ok(done) => return Ok(done),
-                    Err(error) => Failed { error, after: None, is_undone: false },
+                    Err(error) => {
+                        backoff.heard();
+                        Failed { error, after: None, is_undone: false }
+                    }
                 },
                 // Another token: at once.
                 Ok(None) => continue,
-                Err(failed) => failed,
+                Err(failed) => {
+                    // It took bytes of a body: that is a sign.
+                    if ask.sent.as_ref().is_some_and(|sent| sent.load(Ordering::Relaxed) > 0) {
+                        backoff.heard();
+                    }
+                    failed
+                }
             };
             let Failed { error, after, is_undone } = failed;
             let error = match error {
@@ -189,10 +211,6 @@ impl Http {
                 return Err(error.into());
             }
             if error.is_transient() {
-                let text = error.to_string();
-                attempts += 1;
-                // Whoever waits for seconds wants to know for what.
-                self.log(u8::from(attempts != TOLD), || format!("trying again: {text}"));
                 self.announce(after);
             }
             backoff.wait(error, after).await?;
@@ -318,12 +336,18 @@ impl Http {
 
     /// Sends a request and waits for the head of its answer, as long as something moves.
     async fn send(&self, builder: RequestBuilder, url: &Url, sent: Option<&AtomicU64>) -> Result<Response, Failed> {
-        let sending = builder.send();
+        let words = || format!("waiting for {} (up to {} s)", shown(url), self.timeout.as_secs());
+        let is_known = self.is_known.load(Ordering::Relaxed);
+        let log = self.log.as_ref().filter(|_| !is_known);
+        let sending = patiently(log, words, builder.send());
         tokio::pin!(sending);
         let mut before = sent.map(|sent| sent.load(Ordering::Relaxed));
         loop {
             match tokio::time::timeout(self.timeout, &mut sending).await {
-                Ok(Ok(response)) => return Ok(response),
+                Ok(Ok(response)) => {
+                    self.is_known.store(true, Ordering::Relaxed);
+                    return Ok(response);
+                }
                 Ok(Err(error)) => {
                     let is_undone = error.is_connect();
                     return Err(Failed { error: self.broken(url, "reach", error), after: None, is_undone });
@@ -339,10 +363,15 @@ impl Http {
         }
     }
 
-    /// The next part of a body.
-    pub async fn chunk(&self, response: &mut Response, url: &Url) -> Result<Option<bytes::Bytes>> {
+    /// The next part of a body; `pace` watches all of it.
+    pub async fn chunk(&self, response: &mut Response, url: &Url, pace: &mut Pace) -> Result<Option<bytes::Bytes>> {
+        let begun = Instant::now();
         match tokio::time::timeout(self.timeout, response.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Ok(Some(chunk))) => match pace.add(begun.elapsed(), chunk.len(), pace::BODY, self.timeout) {
+                Some(received) => Err(self.slow(url, "too slow", Pace::words(received, self.timeout))),
+                None => Ok(Some(chunk)),
+            },
+            Ok(Ok(None)) => Ok(None),
             Ok(Err(error)) => Err(self.broken(url, "read from", error)),
             Err(_) => Err(self.silent(url)),
         }
@@ -350,8 +379,8 @@ impl Http {
 
     /// A whole body of at most `limit` bytes, inflated; `None` if it has more.
     pub async fn body(&self, response: &mut Response, url: &Url, limit: usize) -> Result<Option<Vec<u8>>> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = self.chunk(response, url).await? {
+        let (mut bytes, mut pace) = (Vec::new(), Pace::default());
+        while let Some(chunk) = self.chunk(response, url, &mut pace).await? {
             if bytes.len() + chunk.len() > limit {
                 return Ok(None);
             }
@@ -361,8 +390,12 @@ impl Http {
     }
 
     fn silent(&self, url: &Url) -> Error {
-        let cause = io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", self.timeout.as_secs()));
-        let error = error::Error::new(Fault::Connection, format!("{} is silent", shown(url))).because(cause);
+        self.slow(url, "silent", format!("no answer within {} s", self.timeout.as_secs()))
+    }
+
+    fn slow(&self, url: &Url, how: &str, why: String) -> Error {
+        let cause = io::Error::new(io::ErrorKind::TimedOut, why);
+        let error = error::Error::new(Fault::Connection, format!("{} is {how}", shown(url))).because(cause);
         error.hint("if the server is only slow, give it more time with --timeout SECONDS").into()
     }
 
@@ -373,6 +406,14 @@ impl Http {
             return explained.into();
         }
         let what = format!("cannot {doing} {}", shown(url));
+        if below(&error).contains("invalid HTTP version") && !self.is_known.load(Ordering::Relaxed) {
+            let hint = match url.scheme() {
+                "http" => "check the port; if the server speaks TLS there, the URL begins with https:",
+                _ => "check the port",
+            };
+            let what = format!("{} does not speak HTTP on this port", shown(url));
+            return error::Error::new(Fault::Connection, what).hint(hint).into();
+        }
         // What cannot be inflated counts as a body that ends early: both are what a broken line looks like.
         if error.is_builder() {
             let why = said(below(&error).as_bytes());
@@ -380,7 +421,8 @@ impl Http {
         }
         let cause = match error.is_timeout() {
             true => io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", self.timeout.as_secs())),
-            false => io::Error::other(below(&error)),
+            false if is_unknown_host(&below(&error)) => return unknown_host(host).into(),
+            false => plain(io::Error::other(below(&error))),
         };
         error::Error::new(Fault::Connection, what).because(cause).into()
     }
@@ -444,67 +486,9 @@ impl Http {
     }
 }
 
-fn method_error(what: &str, kind: &str, why: String) -> super::MethodError {
-    let (method, kind) = (what.to_owned(), kind.to_owned());
-    super::MethodError { method, kind, description: Some(why), properties: Vec::new(), existing: None }
-}
-
-fn too_large(what: &str, why: String) -> super::MethodError {
-    method_error(what, "requestTooLarge", why)
-}
-
-fn not_found(what: &str, why: String) -> super::MethodError {
-    method_error(what, "notFound", why)
-}
-
-/// Where a redirect leads.
-fn location(base: &Url, headers: &HeaderMap) -> Option<Url> {
-    base.join(headers.get(LOCATION)?.to_str().ok()?).ok()
-}
-
-/// Seconds or a date (RFC 9110 section 10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
-}
-
-/// A URL for messages: without query, user and password, which may be secrets.
-pub(super) fn shown(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    said(format!("{}://{host}{port}{}", url.scheme(), url.path()).as_bytes())
-}
-
-/// The innermost reason: those around it only say that something failed.
-fn below(error: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(next) = inner.source() {
-        inner = next;
-    }
-    inner.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn waits_that_servers_ask_for() {
-        let wait = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, HeaderValue::from_str(text).expect("a header"));
-            retry_after(&headers)
-        };
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        let far = wait("Sun, 06 Nov 2095 08:49:37 GMT").expect("a date");
-        assert!(far > Duration::from_secs(1 << 30));
-        assert_eq!((wait("soon"), wait("-1")), (None, None));
-    }
 
     fn http(home: &str, allow_other_origin: bool) -> Http {
         let secret = Credentials::Basic { user: "a".to_owned(), password: Secret::new("b".to_owned()) };

@@ -74,7 +74,7 @@ impl Client {
     /// Errors: [`Error::Method`] where it does not do this at all.
     pub async fn small_blobs(&self, account: &str, ids: &[&str]) -> Result<HashMap<String, Vec<u8>>> {
         let arguments = json!({ "accountId": account, "ids": ids, "properties": ["data:asBase64", "size"] });
-        let mut request = Request::new().plain();
+        let mut request = Request::new().plain().hasty();
         let call = request.call("Blob/get", arguments);
         let mut answer = self.call(&request).await?.take(call)?;
         let Some(Value::Array(list)) = answer.remove("list") else {

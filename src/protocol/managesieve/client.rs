@@ -3,7 +3,8 @@
 use super::wire::{LINE_MAX, Token, Trouble, Wire, string};
 use super::{NAMES_MAX, SCRIPT_MAX, SCRIPTS_MAX};
 use crate::error::{Error, Kind as Fault, Result};
-use crate::protocol::net::{Connector, Security, Stream};
+use crate::protocol::net::{Connector, Security, Service, Stream};
+use crate::protocol::probe;
 use crate::protocol::sasl::{Credentials, Exchange, Line, Mechanism};
 use crate::protocol::{Account, said};
 use base64::Engine;
@@ -68,10 +69,18 @@ impl Client {
     /// Connects, encrypts the line as the endpoint wants it, and logs in.
     ///
     /// A refused login is an error of kind [`Fault::Credentials`], everything else one of [`Fault::Connection`].
-    pub async fn open(account: &Account) -> Result<Client> {
-        let stream = account.connector.connect().await?;
-        let mut client = Client::over(stream, account.connector.clone());
-        client.read_capabilities().await?;
+    ///
+    /// `is_known` says that the address has led to such a server before; else the port is looked at if none greets.
+    pub async fn open(account: &Account, is_known: bool) -> Result<Client> {
+        let greeted = async {
+            let mut client = Client::over(account.connector.connect().await?, account.connector.clone());
+            client.read_capabilities().await?;
+            Ok::<Client, Error>(client)
+        };
+        let mut client = match is_known {
+            true => greeted.await?,
+            false => probe::watch(&account.connector, Service::Sieve, greeted).await?,
+        };
         if account.connector.endpoint().security == Security::Implicit {
             // Pigeonhole 0.5 does not see a command that comes within about a millisecond of its greeting, and waits for
             // more. No network is as fast as that, but the line to a server on this machine is.
@@ -85,7 +94,8 @@ impl Client {
     }
 
     fn over(stream: Stream, connector: Connector) -> Client {
-        Client { wire: Wire::new(stream), connector, capabilities: Capabilities::default(), is_broken: false }
+        let window = connector.timeout();
+        Client { wire: Wire::new(stream, window), connector, capabilities: Capabilities::default(), is_broken: false }
     }
 
     /// Says goodbye, without waiting long for an answer.
@@ -266,6 +276,10 @@ impl Client {
                         status.text
                     );
                     last = Some(Error::new(Fault::Credentials, what));
+                    // What was refused once is not tried with another mechanism: some servers lock an account for that.
+                    if exchange.has_proved() {
+                        break;
+                    }
                 }
             }
         }
@@ -410,6 +424,12 @@ impl Client {
         match trouble {
             Trouble::Io(error) => self.connector.broken("read from", error),
             Trouble::Violation(what) => self.violation(&what),
+            Trouble::Slow(why) => {
+                let what = format!("gave up reading from {}", self.connector.endpoint());
+                Error::new(Fault::Connection, what)
+                    .because(io::Error::new(io::ErrorKind::TimedOut, why))
+                    .hint("if the server is only slow, give it more time with --timeout SECONDS")
+            }
             Trouble::TooLarge(size) => self.violation(&format!("a string of {size} bytes")),
         }
     }

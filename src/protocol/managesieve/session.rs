@@ -9,12 +9,18 @@ use crate::protocol::retry::Backoff;
 pub struct Session {
     account: Account,
     client: Option<Client>,
+    /// Somebody was logged in: the address is right.
+    is_known: bool,
 }
+
+/// So often a script is asked for again when the server breaks off over it.
+const BREAKDOWNS: u32 = 2;
 
 /// Asks once, with a connection made if there is none, and again as long as the failure is one that time heals.
 macro_rules! with_retries {
-    ($session:ident, $client:ident => $question:expr) => {{
-        let mut backoff = Backoff::new($session.account.max_retries);
+    ($session:ident, $retries:expr, $client:ident => $question:expr) => {{
+        let connector = &$session.account.connector;
+        let mut backoff = Backoff::new($retries, connector.timeout(), connector.listener());
         loop {
             let answer = match $session.connected().await {
                 Ok($client) => $question.await,
@@ -24,11 +30,9 @@ macro_rules! with_retries {
                 Ok(answer) => break Ok(answer),
                 Err(error) => {
                     $session.client = None;
-                    let what = error.to_string();
                     if let Err(error) = backoff.wait(error, None).await {
                         break Err(error);
                     }
-                    $session.account.connector.log(1, || format!("trying again: {what}"));
                 }
             }
         }
@@ -38,19 +42,26 @@ macro_rules! with_retries {
 impl Session {
     /// Nothing is sent before the first question.
     pub fn new(account: Account) -> Session {
-        Session { account, client: None }
+        Session { account, client: None, is_known: false }
     }
 
     /// All scripts, without their bytes.
     pub async fn list_scripts(&mut self) -> Result<Vec<Script>> {
-        with_retries!(self, client => client.list_scripts())
+        with_retries!(self, self.account.max_retries, client => client.list_scripts())
     }
 
     /// The bytes of a script.
     pub async fn get_script(&mut self, name: &[u8]) -> Result<Fetched> {
-        let fetched: Result<Fetched> = with_retries!(self, client => client.get_script(name));
+        let retries = self.account.max_retries.min(BREAKDOWNS);
+        let fetched: Result<Fetched> = with_retries!(self, retries, client => client.get_script(name));
         self.client.take_if(|client| client.is_broken());
         fetched
+    }
+
+    /// True if the server lets us in, over a new connection: then what it broke off at is to blame, and not the server.
+    pub async fn is_well(&mut self) -> bool {
+        self.client = None;
+        self.connected().await.is_ok()
     }
 
     /// Logs out, if there is a connection.
@@ -63,8 +74,9 @@ impl Session {
     async fn connected(&mut self) -> Result<&mut Client> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => Client::open(&self.account).await?,
+            None => Client::open(&self.account, self.is_known).await?,
         };
+        self.is_known = true;
         Ok(self.client.insert(client))
     }
 }

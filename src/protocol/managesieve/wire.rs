@@ -1,5 +1,7 @@
 //! What goes over the line (RFC 5804 section 4): lines of atoms, quoted strings, literals and parentheses.
 
+use crate::protocol::pace::{self, Pace};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The longest line, without its literals. Names may have 512 characters (section 1.7); capabilities are longer.
@@ -26,6 +28,8 @@ pub(super) enum Trouble {
     Violation(String),
     /// A literal of this many bytes is larger than the caller takes. The line cannot be used any more.
     TooLarge(u64),
+    /// So little came that nobody knows whether it will ever end.
+    Slow(String),
 }
 
 impl From<std::io::Error> for Trouble {
@@ -40,11 +44,14 @@ pub(super) struct Wire<S> {
     buffer: Vec<u8>,
     /// The part of the buffer that was taken already.
     taken: usize,
+    pace: Pace,
+    /// In which time something that has begun must come on.
+    window: Duration,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(super) fn new(stream: S) -> Wire<S> {
-        Wire { stream, buffer: Vec::new(), taken: 0 }
+    pub(super) fn new(stream: S, window: Duration) -> Wire<S> {
+        Wire { stream, buffer: Vec::new(), taken: 0, pace: Pace::default(), window }
     }
 
     pub(super) fn stream(&self) -> &S {
@@ -95,22 +102,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if searched - self.taken > max {
                 return Err(Trouble::Violation("a line does not end".to_owned()));
             }
-            searched -= self.fill().await?;
+            searched -= self.fill(false).await?;
         }
     }
 
-    /// Reads on; gives how many bytes at the front of the buffer went.
-    async fn fill(&mut self) -> Result<usize, Trouble> {
+    /// Reads on, perhaps inside of a literal; gives how many bytes at the front of the buffer went.
+    async fn fill(&mut self, is_inside: bool) -> Result<usize, Trouble> {
         const CHUNK: usize = 16 << 10;
         let gone = std::mem::take(&mut self.taken);
         self.buffer.drain(..gone);
         let before = self.buffer.len();
         self.buffer.resize(before + CHUNK, 0);
+        let begun = Instant::now();
         let read = self.stream.read(&mut self.buffer[before..]).await;
         self.buffer.truncate(before + *read.as_ref().unwrap_or(&0));
-        match read? {
-            0 => Err(Trouble::Io(std::io::ErrorKind::UnexpectedEof.into())),
-            _ => Ok(gone),
+        let count = read?;
+        if count == 0 {
+            return Err(Trouble::Io(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        // As long as nothing of a line is there, a server may think.
+        let floor = if before > 0 || is_inside { pace::LINE } else { 0 };
+        match self.pace.add(begun.elapsed(), count, floor, self.window) {
+            Some(received) => Err(Trouble::Slow(Pace::words(received, self.window))),
+            None => Ok(gone),
         }
     }
 
@@ -125,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if bytes.len() == size {
                 return Ok(bytes);
             }
-            self.fill().await?;
+            self.fill(true).await?;
         }
     }
 }
@@ -246,7 +260,8 @@ mod tests {
             let _ = far.write_all(bytes).await;
             drop(far);
         };
-        let (tokens, ()) = tokio::join!(async { Wire::new(near).line(literal_max).await }, send);
+        let (tokens, ()) =
+            tokio::join!(async { Wire::new(near, Duration::from_secs(60)).line(literal_max).await }, send);
         tokens
     }
 

@@ -50,6 +50,11 @@ impl Scram {
         format!("n={},r={}", saslname(&self.user), self.nonce)
     }
 
+    /// True once something that only the password makes was sent: a refusal then is one of the password.
+    pub(super) fn has_proved(&self) -> bool {
+        !matches!(self.state, State::Begin | State::AwaitsServerFirst)
+    }
+
     /// `n,,`: we do no channel binding.
     pub(super) fn client_first(&mut self) -> Response {
         self.state = State::AwaitsServerFirst;
@@ -108,7 +113,10 @@ impl Scram {
         let signature = hmac::sign(&stored_key, whole.as_bytes());
         let proof: Vec<u8> = client_key.as_ref().iter().zip(signature.as_ref()).map(|(key, sign)| key ^ sign).collect();
         self.state = State::AwaitsServerFinal { signature: hmac::sign(&server_key, whole.as_bytes()) };
-        Ok(Zeroizing::new(format!("{without_proof},p={}", STANDARD.encode(proof)).into_bytes()))
+        // With it and the rest of the exchange passwords can be tried.
+        let proof = STANDARD.encode(proof);
+        super::mask::remember(proof.as_bytes());
+        Ok(Zeroizing::new(format!("{without_proof},p={proof}").into_bytes()))
     }
 
     /// Server-final: it must know the password too.
@@ -118,7 +126,7 @@ impl Scram {
         };
         let field = server_final.split(',').next().unwrap_or_default();
         if let Some(why) = field.strip_prefix("e=") {
-            let why: String = why.chars().filter(|c| c.is_ascii_graphic()).take(80).collect();
+            let why = super::said(why.as_bytes());
             return Err(Error::new(Fault::Credentials, format!("the server refused the login: {why}")));
         }
         let claimed = field.strip_prefix("v=").and_then(|claimed| STANDARD.decode(claimed).ok()).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::protocol::Account;
-use crate::protocol::imap::Session;
+use crate::protocol::imap::{Session, Shared};
 use crate::protocol::runtime::Runtime;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -27,6 +27,7 @@ pub struct Crew {
     recipe: Recipe,
     size: usize,
     queue: Arc<Queue>,
+    shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -68,7 +69,7 @@ impl Queue {
 impl Crew {
     /// At most `size` connections.
     pub fn new(recipe: Recipe, size: usize) -> Crew {
-        Crew { recipe, size: size.max(1), queue: Arc::default(), threads: Vec::new() }
+        Crew { recipe, size: size.max(1), queue: Arc::default(), shared: Arc::default(), threads: Vec::new() }
     }
 
     /// The most connections there will be.
@@ -85,8 +86,8 @@ impl Crew {
         };
         self.queue.changed.notify_one();
         if is_short && self.threads.len() < self.size {
-            let (recipe, queue) = (self.recipe.clone(), Arc::clone(&self.queue));
-            self.threads.push(std::thread::spawn(move || work(recipe, &queue)));
+            let (recipe, queue, shared) = (self.recipe.clone(), Arc::clone(&self.queue), Arc::clone(&self.shared));
+            self.threads.push(std::thread::spawn(move || work(recipe, &queue, shared)));
         }
     }
 
@@ -104,7 +105,7 @@ impl Crew {
     }
 }
 
-fn work(recipe: Recipe, queue: &Queue) {
+fn work(recipe: Recipe, queue: &Queue, shared: Arc<Shared>) {
     let runtime: Result<Runtime> = Runtime::new(Arc::clone(&recipe.account.stop));
     // Without a runtime a job is dropped, and with it the sender that its asker waits for.
     let Ok(runtime) = runtime else {
@@ -113,7 +114,7 @@ fn work(recipe: Recipe, queue: &Queue) {
         }
         return;
     };
-    let mut session = Session::new(recipe.account, recipe.compress, Some(recipe.spool));
+    let mut session = Session::new(recipe.account, recipe.compress, Some(recipe.spool), shared);
     while let Some(job) = queue.next() {
         job(&runtime, &mut session);
     }

@@ -41,6 +41,13 @@ impl Cursor {
         (words.next().is_none() && cursor.with_deleted == with_deleted).then_some(cursor)
     }
 
+    /// True if the mailbox went backwards: its server was restored from an older copy. Then nothing that the server says of
+    /// changes holds for what is known, and only a full listing helps (RFC 9051 section 2.3.1.1 forbids it, and it happens).
+    pub fn is_ahead_of(&self, selected: &Selected) -> bool {
+        selected.uid_next.is_some_and(|next| next < self.uid_next)
+            || selected.highest_modseq.is_some_and(|modseq| modseq < self.modseq)
+    }
+
     /// The cursor as text.
     pub fn text(&self) -> String {
         let Cursor { uid_validity, uid_next, modseq, messages, with_deleted } = self;
@@ -71,6 +78,15 @@ mod tests {
         for text in ["", "1 2 3 4", "1 2 3 4 - 5", "a 2 3 4 -", "1 2 3 4294967296 -"] {
             assert_eq!(Cursor::parse(text, false), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_mailbox_that_went_backwards_is_noticed() {
+        let now = Selected { uid_next: Some(30), highest_modseq: Some(9), ..Selected::default() };
+        assert!(!CURSOR.is_ahead_of(&now));
+        assert!(!CURSOR.is_ahead_of(&Selected { highest_modseq: None, ..now.clone() }));
+        assert!(CURSOR.is_ahead_of(&Selected { uid_next: Some(29), ..now.clone() }));
+        assert!(CURSOR.is_ahead_of(&Selected { highest_modseq: Some(8), ..now }));
     }
 
     #[test]

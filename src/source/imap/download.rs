@@ -4,11 +4,14 @@ use super::crew::Crew;
 use super::{look, rev};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Body, Entry, Item, ItemData};
-use crate::protocol::imap::{self, Arrival, Items, Message, Pipeline, Session, UidSet, Wanted};
+use crate::protocol::imap::{self, Arrival, Client, Items, Message, Pipeline, Session, UidSet, Wanted};
+use crate::protocol::net::Stream;
 use crate::protocol::runtime::Runtime;
+use crate::protocol::said;
 use crate::source::Failure;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Bytes that a worker collects before it hands them over.
@@ -19,6 +22,13 @@ const UNDER_WAY: usize = 24;
 
 /// Fewer messages than this are not worth another connection.
 const SHARE_MIN: usize = 16;
+
+/// Messages in a row over which a server may break down before the rest of a mailbox is left alone; and all others, too.
+const IN_A_ROW: u32 = 16;
+const IN_A_ROW_OF_ALL: u32 = 64;
+
+/// A message over which it is silent counts as so many: each takes twice the time limit.
+const SILENCE: u32 = 4;
 
 /// What a worker hands over.
 type Parcel = Vec<std::result::Result<Item, Failure>>;
@@ -93,6 +103,10 @@ pub fn start(crew: &mut Crew, order: Order) -> Download {
             pipeline,
             desk: Desk { sender: sender.clone(), parcel: Vec::new(), bytes: 0, size: parcel },
             log: Arc::clone(&order.log),
+            suspects: VecDeque::new(),
+            strikes: HashMap::new(),
+            broken: Vec::new(),
+            in_a_row: 0,
         };
         crew.submit(move |runtime, session| worker.run(runtime, session));
     }
@@ -107,6 +121,14 @@ struct Worker {
     pipeline: Pipeline,
     desk: Desk,
     log: Arc<dyn Fn(String) + Send + Sync>,
+    /// Messages to be asked for one by one: the server broke down over one of them.
+    suspects: VecDeque<u32>,
+    /// How often it broke down over a message that was the first of those that it was asked for.
+    strikes: HashMap<u32, u32>,
+    /// What it was about to hand over when it broke down the last time.
+    broken: Vec<u32>,
+    /// Messages in a row over which it broke down.
+    in_a_row: u32,
 }
 
 impl Worker {
@@ -117,65 +139,148 @@ impl Worker {
         }
     }
 
-    /// Downloads what waits. Whatever came stays there when the line breaks, and the rest is asked for again.
+    /// Downloads what waits. Whatever came stays there when the line breaks, and the rest is asked for again: first, one
+    /// by one, the messages that the server was about to hand over when it broke down.
     async fn download(&mut self, session: &mut Session) -> Result<()> {
-        let Worker { raw, uid_validity, waiting, pipeline, desk, log } = self;
+        let raw = self.raw.clone();
+        let shared = Arc::clone(session.shared());
         session
-            .ask_in(raw, async |client, selected| {
-                let is_other = selected.uid_validity.unwrap_or_default() != *uid_validity;
+            .ask_in(&raw, async |client, selected| {
+                let is_other = selected.uid_validity.unwrap_or_default() != self.uid_validity;
                 if is_other {
-                    let name = imap::decode_name(raw, false);
-                    log(format!(
-                        "the server numbers the messages of {name:?} anew (UIDVALIDITY) while they are read; each one is compared with what was listed"
+                    let name = said(imap::decode_name(&self.raw, false).as_bytes());
+                    (self.log)(format!(
+                        "the server numbers the messages of {name} anew (UIDVALIDITY) while they are read; each one is compared with what was listed"
                     ));
                 }
-                let mut unsure = Vec::new();
-                let wanted: Vec<Wanted> = waiting
-                    .iter()
-                    .map(|(uid, one)| Wanted { uid: *uid, size: rev::size(&one.rev).unwrap_or_default() })
-                    .collect();
-                let mut bodies = client.bodies(wanted, *pipeline).await?;
-                while let Some(arrival) = bodies.next().await? {
-                    let done = match arrival {
-                        Arrival::Message(message) => {
-                            let Some(one) = waiting.remove(&message.uid) else { continue };
-                            desk.put(item(message, one, is_other))
-                        }
-                        Arrival::Missing { uid, refusal: Some(why) } => {
-                            let Some(one) = waiting.remove(&uid) else { continue };
-                            desk.put(Err(failed(one.key, why)))
-                        }
-                        Arrival::Missing { uid, refusal: None } => {
-                            unsure.push(uid);
-                            true
-                        }
-                    };
-                    if !done {
+                while !self.waiting.is_empty() && !self.desk.is_closed() {
+                    if self.in_a_row >= IN_A_ROW || shared.messages.load(Ordering::Relaxed) >= IN_A_ROW_OF_ALL {
+                        self.give_up();
                         return Ok(());
                     }
-                }
-                // Not handed over, and no word why: removed meanwhile, or kept back?
-                let set: UidSet = unsure.iter().copied().collect();
-                let mut there = UidSet::new();
-                if !unsure.is_empty() {
-                    let mut listing = client.list(&set, Items::default(), None).await?;
-                    let mut uids = Vec::new();
-                    while let Some(fetched) = listing.next().await? {
-                        uids.extend(fetched.uid);
+                    match self.part(client, is_other, &shared).await {
+                        Ok(()) => {}
+                        Err(error) if error.is_breakdown() => {
+                            let has_learnt = self.blame(client, &error, &shared);
+                            if error.fault != imap::Fault::Unwell || !has_learnt {
+                                return Err(error.into_loss());
+                            }
+                            client.rest().await;
+                        }
+                        Err(error) => return Err(error),
                     }
-                    there = uids.into_iter().collect();
-                }
-                for uid in unsure {
-                    let Some(one) = waiting.remove(&uid) else { continue };
-                    let failure = match there.contains(uid) {
-                        true => failed(one.key, "the server did not hand it over".to_owned()),
-                        false => Failure { vanished: true, ..failed(one.key, "removed meanwhile".to_owned()) },
-                    };
-                    desk.put(Err(failure));
                 }
                 Ok(())
             })
             .await
+    }
+
+    /// Downloads what is to be asked for next: a suspect alone, or all that waits.
+    async fn part(&mut self, client: &mut Client<Stream>, is_other: bool, shared: &imap::Shared) -> imap::Result<()> {
+        while self.suspects.front().is_some_and(|uid| !self.waiting.contains_key(uid)) {
+            self.suspects.pop_front();
+        }
+        let (uids, pipeline) = match self.suspects.front() {
+            Some(uid) => (vec![*uid], Pipeline { commands: 1, ..self.pipeline }),
+            None => (self.waiting.keys().copied().collect(), self.pipeline),
+        };
+        let size = |uid: &u32| self.waiting.get(uid).and_then(|one| rev::size(&one.rev)).unwrap_or_default();
+        let wanted = uids.iter().map(|uid| Wanted { uid: *uid, size: size(uid) }).collect();
+        let mut unsure = Vec::new();
+        let mut bodies = client.bodies(wanted, pipeline).await?;
+        loop {
+            let arrival = match bodies.next().await {
+                Ok(Some(arrival)) => arrival,
+                Ok(None) => break,
+                Err(error) => {
+                    self.broken = bodies.suspects();
+                    return Err(error);
+                }
+            };
+            let done = match arrival {
+                Arrival::Message(message) => {
+                    let Some(one) = self.waiting.remove(&message.uid) else { continue };
+                    shared.messages.store(0, Ordering::Relaxed);
+                    self.in_a_row = 0;
+                    self.desk.put(item(message, one, is_other))
+                }
+                Arrival::Missing { uid, refusal: Some(why) } => {
+                    let Some(one) = self.waiting.remove(&uid) else { continue };
+                    self.desk.put(Err(failed(one.key, why)))
+                }
+                Arrival::Missing { uid, refusal: None } => {
+                    unsure.push(uid);
+                    true
+                }
+            };
+            if !done {
+                return Ok(());
+            }
+        }
+        drop(bodies);
+        self.explain(client, unsure).await
+    }
+
+    /// Not handed over, and no word why: removed meanwhile, or kept back?
+    async fn explain(&mut self, client: &mut Client<Stream>, unsure: Vec<u32>) -> imap::Result<()> {
+        if unsure.is_empty() {
+            return Ok(());
+        }
+        let set: UidSet = unsure.iter().copied().collect();
+        let mut listing = client.list(&set, Items::default(), None).await?;
+        let mut uids = Vec::new();
+        while let Some(fetched) = listing.next().await? {
+            uids.extend(fetched.uid);
+        }
+        let there: UidSet = uids.into_iter().collect();
+        for uid in unsure {
+            let Some(one) = self.waiting.remove(&uid) else { continue };
+            let failure = match there.contains(uid) {
+                true => failed(one.key, "the server did not hand it over".to_owned()),
+                false => Failure { vanished: true, ..failed(one.key, "removed meanwhile".to_owned()) },
+            };
+            self.desk.put(Err(failure));
+        }
+        Ok(())
+    }
+
+    /// The server broke down while it was asked for some messages. They are asked for one by one from now on; one over
+    /// which it breaks down a second time, while it is asked for nothing else, is named and not asked for again.
+    ///
+    /// False if nothing is known of what it broke down over.
+    fn blame(&mut self, client: &mut Client<Stream>, error: &imap::Error, shared: &imap::Shared) -> bool {
+        let was_alone = !self.suspects.is_empty();
+        let broken = std::mem::take(&mut self.broken);
+        let Some(first) = broken.first().copied() else { return false };
+        if !was_alone {
+            self.suspects = broken.into();
+        }
+        let strikes = self.strikes.entry(first).or_default();
+        *strikes += 1;
+        if !was_alone || *strikes < 2 {
+            return true;
+        }
+        let (why, weight) = match error.fault {
+            imap::Fault::Unwell => (error.to_string(), 1),
+            _ if error.is_silence() => ("the server is silent when it is asked for this message".to_owned(), SILENCE),
+            imap::Fault::Lost => ("the server breaks off when it is asked for this message".to_owned(), 1),
+            _ => (error.to_string(), 1),
+        };
+        if let Some(one) = self.waiting.remove(&first) {
+            self.desk.put(Err(failed(one.key, why)));
+            shared.messages.fetch_add(weight, Ordering::Relaxed);
+            self.in_a_row += weight;
+            client.settled();
+        }
+        true
+    }
+
+    /// The server broke down over one message after the other, and handed over none: the rest is left for the next run.
+    fn give_up(&mut self) {
+        for (_, one) in std::mem::take(&mut self.waiting) {
+            let why = "not asked for: the server broke off at many messages in a row".to_owned();
+            self.desk.put(Err(failed(one.key, why)));
+        }
     }
 
     /// Whatever has not come yet will not come.

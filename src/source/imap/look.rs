@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
 use crate::protocol::imap::{self, Changes, Client, Fetched, Items, Known, Selected, Session, UidSet};
 use crate::protocol::net::Stream;
+use crate::protocol::said;
 use crate::source::{Listing, Unnamed};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -27,14 +28,68 @@ pub struct Looked {
     pub uid_validity: u32,
     /// Labels of Gmail by message, by UID.
     pub labels: BTreeMap<u32, Vec<String>>,
+    /// The server says that there is no such mailbox, in these words.
+    pub absent: Option<String>,
 }
 
 /// Lists a mailbox. After a connection that broke it begins again.
 pub async fn look(session: &mut Session, question: &Question) -> Result<Looked> {
     let raw = question.raw.clone();
-    let (looked, selected) = session.ask(async |client| attempt(client, question).await).await?;
-    session.has_opened(&raw, selected);
+    let mut way = Way::default();
+    let (looked, selected) = session
+        .ask(async |client| {
+            let done = attempt(client, question, &mut way).await;
+            match done {
+                // One message whose size the server cannot tell is no reason to lose the others.
+                Err(error) if way.is_open && way.may_be_easier(&error) => {
+                    way.without_size = true;
+                    attempt(client, question, &mut way).await
+                }
+                Err(error) if error.fault == imap::Fault::Gone && !way.is_open => {
+                    let absent = Some(error.to_string());
+                    let looked =
+                        Looked { listing: Listing::default(), uid_validity: 0, labels: BTreeMap::new(), absent };
+                    Ok((looked, None))
+                }
+                done => done,
+            }
+        })
+        .await?;
+    if let Some(selected) = selected {
+        session.has_opened(&raw, selected);
+    }
     Ok(looked)
+}
+
+/// How a mailbox is listed.
+#[derive(Default)]
+struct Way {
+    /// The mailbox is open: what fails now is the listing.
+    is_open: bool,
+    /// How often the server broke off while it listed.
+    losses: u32,
+    /// The sizes of messages are not asked for.
+    without_size: bool,
+}
+
+impl Way {
+    /// True if the listing may go well without the sizes, over the same connection. After a connection that broke twice
+    /// the next one is asked for less.
+    fn may_be_easier(&mut self, error: &imap::Error) -> bool {
+        match error.fault {
+            imap::Fault::Refused | imap::Fault::Unwell | imap::Fault::Unsupported => !self.without_size,
+            imap::Fault::Lost => {
+                self.losses += 1;
+                self.without_size |= self.losses >= 2;
+                false
+            }
+            _ => false,
+        }
+    }
+
+    fn items(&self) -> Items {
+        Items { size: !self.without_size, ..Items::LISTING }
+    }
 }
 
 /// Messages as they were named, by UID. The server may name one twice: what it said later counts.
@@ -59,19 +114,25 @@ struct Line {
 /// The most bytes that a listing of one mailbox may keep: two million messages, and more flags than they need.
 const FOUND_MAX: usize = 240 << 20;
 
-async fn attempt(client: &mut Client<Stream>, question: &Question) -> imap::Result<(Looked, Selected)> {
+async fn attempt(
+    client: &mut Client<Stream>,
+    question: &Question,
+    way: &mut Way,
+) -> imap::Result<(Looked, Option<Selected>)> {
+    way.is_open = false;
     let known = question.cursor.filter(|cursor| cursor.modseq > 0);
     let known = known.map(|cursor| Known { uid_validity: cursor.uid_validity, modseq: cursor.modseq });
     let mut changed = Found::default();
     let selected = client.examine(&question.raw, known, &mut |fetched| changed.add(fetched)).await?;
     changed.check()?;
+    way.is_open = true;
     let cursor = question.cursor.filter(|cursor| selected.uid_validity == Some(cursor.uid_validity));
-    let seen = match cursor {
-        Some(cursor) => match changes(client, &selected, cursor, changed).await? {
+    let seen = match cursor.filter(|cursor| !cursor.is_ahead_of(&selected)) {
+        Some(cursor) => match changes(client, &selected, cursor, changed, way.items()).await? {
             Some(seen) => seen,
-            None => all(client).await?,
+            None => all(client, way.items()).await?,
         },
-        None => all(client).await?,
+        None => all(client, way.items()).await?,
     };
     if !seen.is_trusted && question.cursor.is_some() && cursor.is_none() {
         // Numbered anew and named in part: what is known could neither be found again nor be called gone.
@@ -81,7 +142,7 @@ async fn attempt(client: &mut Client<Stream>, question: &Question) -> imap::Resu
     }
     let next = Cursor::of(&selected, question.include_deleted).filter(|_| seen.is_trusted);
     let uid_validity = selected.uid_validity.unwrap_or_default();
-    Ok((name(seen, question, uid_validity, next), selected))
+    Ok((name(seen, question, uid_validity, next), Some(selected)))
 }
 
 /// What the server said of a mailbox.
@@ -101,8 +162,8 @@ enum Gone {
 }
 
 /// Every message, with everything that a listing wants.
-async fn all(client: &mut Client<Stream>) -> imap::Result<Seen> {
-    let found = list(client, &UidSet::all(), Items::LISTING, None).await?;
+async fn all(client: &mut Client<Stream>, items: Items) -> imap::Result<Seen> {
+    let found = list(client, &UidSet::all(), items, None).await?;
     let exists = client.exists();
     // Fewer than there are: an absent one is not a deleted one.
     let is_trusted = found.lines.len() >= exists as usize;
@@ -115,6 +176,7 @@ async fn changes(
     selected: &Selected,
     cursor: Cursor,
     mut changed: Found,
+    items: Items,
 ) -> imap::Result<Option<Seen>> {
     let old = UidSet::of_ranges(vec![(1, cursor.uid_next.saturating_sub(1))]);
     let gone = if selected.is_resynced {
@@ -130,7 +192,7 @@ async fn changes(
     };
     let may_have_new = selected.uid_next.is_none_or(|next| next > cursor.uid_next);
     let new = match may_have_new {
-        true => list(client, &UidSet::from(cursor.uid_next), Items::LISTING, None).await?,
+        true => list(client, &UidSet::from(cursor.uid_next), items, None).await?,
         false => Found::default(),
     };
     let before = u64::from(cursor.messages) + new.lines.len() as u64;
@@ -206,8 +268,9 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
     let mut deleted = Vec::new();
     let mut attrs: HashMap<Vec<String>, Arc<Attrs>> = HashMap::new();
     let counted = seen.found.lines.len();
+    let mailbox = said(question.key.as_bytes());
     for (uid, line) in seen.found.lines {
-        let position = || format!("{}: UID {uid}", question.key);
+        let position = || format!("{mailbox}: UID {uid}");
         let Some(keywords) = keywords(line.flags.as_deref().unwrap_or_default(), question.include_deleted) else {
             listing.omissions.push(Omission {
                 kind: Kind::Email,
@@ -237,7 +300,7 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
         listing.omissions.push(Omission {
             kind: Kind::Email,
             reason: format!("the server named {counted} of {} messages", seen.exists),
-            position: format!("{}: {missing} messages", question.key),
+            position: format!("{mailbox}: {missing} messages"),
             outcome: Outcome::Failed,
         });
     }
@@ -259,7 +322,7 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
         })),
     };
     listing.cursor = cursor.map(|cursor| cursor.text()).unwrap_or_default();
-    Looked { listing, uid_validity, labels }
+    Looked { listing, uid_validity, labels, absent: None }
 }
 
 /// The key of a message in its mailbox.

@@ -6,12 +6,12 @@ use super::read::{self, Locator};
 use super::worker::Worker;
 use crate::error::{Error, Kind as Fault};
 use crate::model::{Blobs, Body, Entry, Item, ItemData, Kind};
-use crate::protocol::jmap::{self, Client, SMALL_MAX, SMALL_SUM, both, in_order};
+use crate::protocol::jmap::{self, Client, Got, SMALL_MAX, SMALL_SUM, Sound, both, in_order};
 use crate::source::Failure;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Items on their way to the writer, beside those under way from the server; groups of them, where a group is an answer.
@@ -77,7 +77,8 @@ impl Order {
     async fn run(self, sender: &SyncSender<Vec<Done>>) {
         let Order { client, account, kind, entries, width, has_small } = self;
         let width = client.limits().max_concurrent_requests.min(width.max(4));
-        let reading = Reading { client: &client, account: &account, kind, has_small: &has_small };
+        let in_a_row = AtomicU32::new(0);
+        let reading = Reading { client: &client, account: &account, kind, has_small: &has_small, in_a_row: &in_a_row };
         let sink = |done: Vec<Done>| sender.send(done).is_ok();
         if is_whole(kind) {
             let work = Parts(entries.into_iter()).map(|part| reading.objects(part));
@@ -136,7 +137,12 @@ struct Reading<'a> {
     account: &'a str,
     kind: Kind,
     has_small: &'a AtomicBool,
+    /// Items in a row over which the server broke down.
+    in_a_row: &'a AtomicU32,
 }
+
+/// After so many items in a row over which the server broke down it is taken for lost.
+const IN_A_ROW: u32 = 16;
 
 impl Reading<'_> {
     /// Items whose small blobs are asked for together; a single one if the server does not have that.
@@ -203,7 +209,10 @@ impl Reading<'_> {
             (None, _) => Body::Absent,
             (Some(_), Some(bytes)) => Body::Bytes(bytes),
             (Some(blob), None) => match self.client.download(self.account, &blob, size).await {
-                Ok(body) => body,
+                Ok(body) => {
+                    self.in_a_row.store(0, Ordering::Relaxed);
+                    body
+                }
                 Err(error) => return Err(self.explain(&key, error).await),
             },
         };
@@ -222,6 +231,24 @@ impl Reading<'_> {
         Ok(Item { key, body, data })
     }
 
+    /// The error of something that did not come. Where the server broke down over it and is well otherwise, that is no
+    /// loss of the server, and the others are asked for.
+    async fn blame(self, error: jmap::Error) -> Error {
+        let is_breakdown = error.is_breakdown();
+        let error = Error::from(error);
+        if !is_breakdown || !error.is_transient() {
+            return error;
+        }
+        let before = self.in_a_row.fetch_add(1, Ordering::Relaxed);
+        match before < IN_A_ROW && self.client.is_well().await {
+            true => Error::new(
+                Fault::Connection,
+                format!("the server does not hand it over, and answers otherwise: {error}"),
+            ),
+            false => error,
+        }
+    }
+
     /// What became of an item whose blob the server does not hand over: gone meanwhile, or kept back?
     async fn explain(self, key: &str, error: jmap::Error) -> Failure {
         let mut vanished = false;
@@ -230,16 +257,22 @@ impl Reading<'_> {
             let got = self.client.get(self.account, self.kind.name(), &ids, Some(&["id"])).await;
             vanished = got.is_ok_and(|got| got.list.is_empty() && !got.not_found.is_empty());
         }
-        Failure { key: key.into(), vanished, error: error.into() }
+        Failure { key: key.into(), vanished, error: self.blame(error).await }
     }
 
     /// Cards or events.
     async fn objects(self, entries: Vec<Entry>) -> Vec<Done> {
         let ids: Vec<String> = entries.iter().map(|entry| entry.key.to_string()).collect();
-        let got = match self.client.get(self.account, self.kind.name(), &ids, None).await {
-            Ok(got) => got,
-            Err(error) => return each(entries, error.into()),
+        let (mut got, mut broken) = (Got::default(), HashSet::new());
+        let take = |part: Sound| {
+            got.list.extend(part.got.list);
+            got.not_found.extend(part.got.not_found);
+            broken.extend(part.broken);
+            true
         };
+        if let Err(error) = self.client.get_sound(self.account, self.kind.name(), &ids, None, take).await {
+            return each(entries, error.into());
+        }
         let mut found: HashMap<String, Map<String, Value>> = HashMap::new();
         for object in got.list {
             if let Some(id) = object.get("id").and_then(Value::as_str) {
@@ -251,7 +284,11 @@ impl Reading<'_> {
             let Some(object) = found.remove(&*entry.key) else {
                 // The listing named it a moment ago.
                 let vanished = got.not_found.iter().any(|id| **id == *entry.key);
-                let error = Error::new(Fault::Connection, "the server did not hand it over");
+                let why = match broken.contains(&*entry.key) {
+                    true => "the server breaks off when it is asked for it",
+                    false => "the server did not hand it over",
+                };
+                let error = Error::new(Fault::Connection, why);
                 done.push(Err(Failure { key: entry.key, vanished, error }));
                 continue;
             };
@@ -267,7 +304,7 @@ impl Reading<'_> {
         for name in names {
             match self.client.download(self.account, &name, None).await {
                 Ok(body) => blobs.push((name, body)),
-                Err(error) => return Err(Failure { key, vanished: false, error: error.into() }),
+                Err(error) => return Err(Failure { key, vanished: false, error: self.blame(error).await }),
             }
         }
         let data = match self.kind {

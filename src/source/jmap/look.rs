@@ -220,6 +220,21 @@ fn forgets(error: &jmap::Error) -> bool {
     error.is("cannotCalculateChanges") || error.is("unknownMethod") || error.is("tooManyChanges")
 }
 
+/// True if the states of a type are numbers that count up, as with most servers, and the server is behind the one that is
+/// known: it was restored from an older copy, and what it says of changes does not hold (RFC 8620 section 5.2 has no word for
+/// that: it may answer that nothing changed).
+fn went_backwards(known: &str, answer: &Map<String, Value>) -> bool {
+    let number = |state: &str| {
+        let prefix = state.trim_end_matches(|c: char| c.is_ascii_digit());
+        Some((prefix.to_owned(), state[prefix.len()..].parse::<u64>().ok()?))
+    };
+    let now = answer.get("newState").and_then(Value::as_str).and_then(number);
+    match (number(known), now) {
+        (Some((prefix, before)), Some((now_prefix, now))) => prefix == now_prefix && now < before,
+        _ => false,
+    }
+}
+
 async fn state(client: &Client, account: &str, kind: Kind) -> Result<String> {
     let arguments = json!({ "accountId": account, "ids": [], "properties": ["id"] });
     Ok(Got::from(client.ask(&format!("{}/get", kind.name()), arguments).await?).state)
@@ -237,7 +252,15 @@ pub async fn list(client: &Client, account: &str, kind: Kind, look: Look) -> Res
         What::Changes(first, before) => {
             let is_same = first.get("newState").and_then(Value::as_str) == Some(&before)
                 && first.get("hasMoreChanges").and_then(Value::as_bool) != Some(true);
-            if is_same {
+            if went_backwards(&before, &first) {
+                client.log(0, || {
+                    format!(
+                        "the server's state of {} went backwards, as after a restore: everything is listed",
+                        kind.name()
+                    )
+                });
+                asking.everything(state(client, account, kind).await?).await?
+            } else if is_same {
                 Listing { unchanged: true, cursor: before, ..Listing::default() }
             } else {
                 match client.changes_after(account, kind.name(), first).await {
@@ -292,6 +315,11 @@ impl Asking<'_> {
             listing.listing.omissions.push(self.failed_id("listed by the server, and not handed over", &id));
             kept.insert(id.into());
         }
+        for id in std::mem::take(&mut listing.broken) {
+            is_complete = false;
+            listing.listing.omissions.push(self.failed_id(BROKEN, &id));
+            kept.insert(id.into());
+        }
         let mut listing = listing.listing;
         listing.unnamed = match is_complete {
             true => Unnamed::Gone,
@@ -324,9 +352,14 @@ impl Asking<'_> {
             });
             gone.remove(&id);
         }
+        // The next run asks for the same changes again.
+        let is_complete = found.broken.is_empty();
+        for id in std::mem::take(&mut found.broken) {
+            found.listing.omissions.push(self.failed_id(BROKEN, &id));
+        }
         let mut listing = found.listing;
         listing.unnamed = Unnamed::GoneIf(Box::new(move |key| gone.contains(key)));
-        listing.cursor = changes.new_state;
+        listing.cursor = if is_complete { changes.new_state } else { String::new() };
         Ok(listing)
     }
 
@@ -337,8 +370,12 @@ impl Asking<'_> {
         let mut attrs: HashSet<Arc<Attrs>> = HashSet::new();
         let mut directories = Vec::new();
         self.client
-            .get_each(self.account, self.kind.name(), ids, properties(self.kind), |part| {
-                for object in part.list {
+            .get_sound(self.account, self.kind.name(), ids, properties(self.kind), |part| {
+                for id in part.broken {
+                    asked.remove(id.as_str());
+                    found.broken.push(id);
+                }
+                for object in part.got.list {
                     let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
                     if !asked.remove(id) {
                         continue;
@@ -429,4 +466,31 @@ impl Asking<'_> {
 struct Found {
     listing: Listing,
     missing: Vec<String>,
+    /// Ids over which the server broke down.
+    broken: Vec<String>,
+}
+
+/// Why an object is not listed over which the server broke down.
+const BROKEN: &str = "the server breaks off when it is asked for it";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_count_can_go_backwards() {
+        for (known, now, expected) in [
+            ("10", "9", true),
+            ("9", "10", false),
+            ("10", "10", false),
+            ("J-12", "J-3", true),
+            ("a.12", "b.3", false),
+            ("abc", "abb", false),
+            ("99999999999999999999", "1", false),
+            ("", "1", false),
+        ] {
+            let answer = json!({ "newState": now });
+            assert_eq!(went_backwards(known, answer.as_object().expect("an object")), expected, "{known} {now}");
+        }
+    }
 }

@@ -20,6 +20,8 @@ pub enum At {
     AnyCall,
     /// A request whose target contains this, e.g. a blob id.
     Target(String),
+    /// A request whose body contains this, e.g. an id in quotes.
+    Body(String),
 }
 
 /// When it happens, counted over what is matched, from 1.
@@ -135,13 +137,14 @@ impl Faults {
     }
 
     /// What happens to a request with these calls.
-    pub fn of_request(&mut self, endpoint: Endpoint, target: &str, calls: &[String]) -> Vec<Fault> {
+    pub fn of_request(&mut self, endpoint: Endpoint, target: &str, calls: &[String], body: &[u8]) -> Vec<Fault> {
         self.draw(false, |at| match at {
             At::Any => true,
             At::Endpoint(wanted) => *wanted == endpoint,
             At::Call(name) => calls.iter().any(|call| call == name),
             At::AnyCall => !calls.is_empty(),
             At::Target(part) => target.contains(part.as_str()),
+            At::Body(part) => String::from_utf8_lossy(body).contains(part.as_str()),
         })
     }
 
@@ -151,7 +154,7 @@ impl Faults {
             At::Any | At::AnyCall => true,
             At::Endpoint(wanted) => *wanted == Endpoint::Api,
             At::Call(wanted) => *wanted == name,
-            At::Target(_) => false,
+            At::Target(_) | At::Body(_) => false,
         })
     }
 

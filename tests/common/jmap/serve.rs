@@ -98,7 +98,7 @@ impl Exchange<'_> {
                 at: Instant::now(),
                 status: 0,
             });
-            state.faults.of_request(self.endpoint, &self.head.target, &calls)
+            state.faults.of_request(self.endpoint, &self.head.target, &calls, body)
         };
         for fault in &faults {
             if let Fault::Slow(pause) = fault {

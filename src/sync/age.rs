@@ -1,0 +1,89 @@
+//! When a scope was listed in full the last time.
+//!
+//! A server that tells what changed may be wrong about it: one that was restored from an older copy says that nothing
+//! did. So each scope of a server is listed in full now and then, whatever its cursor says, and the day of the last full
+//! listing stands in front of the cursor in the archive: `full:2026-11-30 CURSOR`.
+
+use jiff::civil::Date;
+
+/// A listing of changes is trusted for so many days after a full one.
+pub const DAYS: i64 = 30;
+
+const MARK: &str = "full:";
+
+/// Where the listing of a scope begins.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Start {
+    /// What the source gets: empty for a full listing.
+    pub cursor: String,
+    /// The day of the last full listing, once this one is done; `None` where nobody counts days.
+    pub full: Option<Date>,
+    /// It is listed in full because the last full listing is too long ago, or its day is not known.
+    pub is_due: bool,
+}
+
+/// Decides how a scope is listed whose stored cursor is `stored`. `counts_days` for sources that tell changes.
+pub fn start(stored: &str, today: Date, is_full: bool, counts_days: bool) -> Start {
+    let all = |is_due| Start { cursor: String::new(), full: counts_days.then_some(today), is_due };
+    if is_full || stored.is_empty() {
+        return all(false);
+    }
+    if !counts_days {
+        return Start { cursor: stored.to_owned(), full: None, is_due: false };
+    }
+    match read(stored) {
+        Some((day, cursor)) if is_fresh(day, today) => {
+            Start { cursor: cursor.to_owned(), full: Some(day), is_due: false }
+        }
+        _ => all(true),
+    }
+}
+
+impl Start {
+    /// What to store with the cursor that the listing gave.
+    pub fn stored(&self, cursor: String) -> String {
+        match self.full {
+            Some(day) if !cursor.is_empty() => format!("{MARK}{day} {cursor}"),
+            _ => cursor,
+        }
+    }
+}
+
+fn read(stored: &str) -> Option<(Date, &str)> {
+    let (day, cursor) = stored.strip_prefix(MARK)?.split_once(' ')?;
+    Some((day.parse().ok()?, cursor))
+}
+
+/// A day in the future comes from a clock that was wrong.
+fn is_fresh(day: Date, today: Date) -> bool {
+    let days = (today - day).get_days();
+    (0..DAYS).contains(&i64::from(days))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    #[test]
+    fn a_full_listing_is_due_after_thirty_days() {
+        let today = date(2026, 11, 30);
+        let begin = |stored: &str| start(stored, today, false, true);
+        let fresh = begin("full:2026-11-01 7 30 9 12 -");
+        assert_eq!((fresh.cursor.as_str(), fresh.is_due), ("7 30 9 12 -", false));
+        assert_eq!(fresh.stored("7 31 10 13 -".to_owned()), "full:2026-11-01 7 31 10 13 -");
+        for stored in
+            ["full:2026-10-31 7 30 9 12 -", "full:2026-12-01 7", "full:2020-01-01 x", "7 30 9 12 -", "full:x y"]
+        {
+            let old = begin(stored);
+            assert_eq!((old.cursor.as_str(), old.is_due), ("", true), "{stored}");
+            assert_eq!(old.stored("c".to_owned()), "full:2026-11-30 c");
+        }
+        let new = begin("");
+        assert_eq!((new.is_due, new.stored(String::new())), (false, String::new()));
+        assert_eq!(start("full:2026-11-29 c", today, true, true).cursor, "");
+        // A directory tells no changes: its cursor is its own.
+        let own = start("stamp", today, false, false);
+        assert_eq!((own.cursor.as_str(), own.stored("stamp".to_owned()).as_str()), ("stamp", "stamp"));
+    }
+}
