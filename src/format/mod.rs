@@ -16,3 +16,4 @@ pub mod mutf7;
 pub mod object;
 pub mod text;
 pub mod vcf;
+mod zone;
