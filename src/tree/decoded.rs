@@ -300,14 +300,14 @@ impl Tree {
         if let Some(count) = lock(&self.decoded.counts).get(&key) {
             return Ok(usize::from(*count));
         }
-        let count = if size > DECODE_MAX { 0 } else { self.count_attachments(row)? };
+        let count = if size > DECODE_MAX { 0 } else { self.count_attachments(row, size)? };
         lock(&self.decoded.counts).insert(key, count.min(usize::from(u16::MAX)) as u16);
         Ok(count)
     }
 
-    fn count_attachments(&self, row: Id) -> Result<usize> {
+    fn count_attachments(&self, row: Id, size: u64) -> Result<usize> {
         let head = self.reader.email_head(row, HEAD);
-        let count = match head.map(|head| text::may_have_attachments(&head)) {
+        let count = match head.map(|head| text::may_have_attachments(&head, size)) {
             Ok(true) => self.attached(row).map(|attached| attached.len()),
             Ok(false) => Ok(0),
             Err(error) => Err(error),
