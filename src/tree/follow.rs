@@ -5,7 +5,7 @@ use super::decoded::mailbox_lines;
 use super::mailboxes::Arrival;
 use super::node::{Node, What};
 use super::view::View;
-use super::{Child, Now, Sort, Tree, lock};
+use super::{Child, Now, Sort, Tree, lock, name};
 use crate::archive::{At, Fingerprint, Listed, Moment};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Id;
@@ -99,6 +99,9 @@ impl Tree {
                 self.lines_difference(advance, lines(old)?, lines(new)?)?
             }
         };
+        if self.options.has_plain_names() && directory.what != What::Cur {
+            difference.names.iter_mut().for_each(|one| *one = name::plain(one));
+        }
         let stat = |view: &View| self.stat_in(view, directory).ok();
         if difference.listing || stat(old) != stat(new) {
             difference.nodes.push(directory);

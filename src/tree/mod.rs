@@ -9,7 +9,7 @@ mod hierarchy;
 mod label;
 mod lines;
 mod mailboxes;
-mod name;
+pub mod name;
 mod node;
 mod objects;
 mod render;
@@ -57,10 +57,18 @@ pub struct Options {
     pub snapshots_visible: bool,
     /// Bytes kept of what was read.
     pub cache_size: u64,
-    /// What stands between a message's name and its flags: `:`, or `;` or `!` for file systems that know no colon.
+    /// What stands between a message's name and its flags: `:`, or `;` or `!` for file systems that know no colon. With
+    /// those, no other name holds a character that such file systems refuse.
     pub info_separator: char,
     /// Which directories the root has.
     pub views: Views,
+}
+
+impl Options {
+    /// True if names are to be such as file systems without colon take.
+    fn has_plain_names(&self) -> bool {
+        self.info_separator != ':'
+    }
 }
 
 impl Default for Options {
@@ -266,6 +274,16 @@ impl Tree {
 
     /// The target of a link.
     pub fn read_link(&self, node: Node) -> Result<String> {
+        let target = self.link_target(node)?;
+        if !self.options.has_plain_names() {
+            return Ok(target);
+        }
+        // The names on its way are others.
+        let names = target.split('/').map(|part| if part == ".." { part.to_owned() } else { name::plain(part) });
+        Ok(names.collect::<Vec<_>>().join("/"))
+    }
+
+    fn link_target(&self, node: Node) -> Result<String> {
         let view = self.view(node)?;
         match node.what {
             What::ActiveScript => {
