@@ -1002,6 +1002,15 @@ fn an_interrupted_import_ends_with_130_and_goes_on() {
         })
         .collect();
     assert_eq!(states, ["interrupted"]);
+    // What was not reached is counted, too.
+    let sum = |names: &[&str]| -> i64 {
+        let parts = names.iter().map(|name| format!("json_extract(report, '$.types.email.{name}')"));
+        let all: Vec<String> = parts.collect();
+        count(&archive, &format!("SELECT {} FROM snapshots", all.join(" + ")))
+    };
+    assert_eq!(sum(&["found"]), 3_000);
+    assert_eq!(sum(&["stored.new", "stored.changed", "stored.unchanged", "duplicate", "not_reached"]), 3_000);
+    assert!(sum(&["not_reached"]) > 0 && sum(&["stored.new"]) == count(&archive, "SELECT count(*) FROM emails"));
     assert_eq!(import(&mail, &archive)["state"], "complete");
     sound(&archive, "complete");
     mailbox_notes_are_true(&archive);
