@@ -552,3 +552,36 @@ fn the_tree_is_the_model_at_every_moment() {
         }
     }
 }
+
+/// Snapshots of one second have names of their own, which stay what they are when others are forgotten.
+#[test]
+fn snapshots_of_one_second_are_told_apart_for_good() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mail, archive) = (dir.path().join("Maildir"), dir.path().join("a.sqlite"));
+    let archive = archive.to_str().unwrap();
+    let names = || -> Vec<String> { ok(&["ls", archive, ".snapshots"]).lines().map(str::to_owned).collect() };
+    // An import takes less than half a second, most of the time.
+    for number in 1.. {
+        deliver(&mail, &format!("15000000{number:02}.M{number}.host:2,S"), &message(number));
+        ok(&["import", "maildir", mail.to_str().unwrap(), archive]);
+        if names().iter().any(|name| name.contains('~')) {
+            break;
+        }
+        assert!(number < 90, "never two in one second");
+    }
+    let all = names();
+    let shown = |at: &str| ok(&["ls", "--at", at, archive, "mail/INBOX/cur"]);
+    for (at, name) in all.iter().enumerate() {
+        assert_eq!(shown(name).lines().count(), at + 1, "{name}");
+        assert_eq!(shown(name), ok(&["ls", archive, &format!(".snapshots/{name}/mail/INBOX/cur")]), "{name}");
+        assert_eq!(shown(name), shown(&(at + 1).to_string()), "{name}");
+    }
+    // What is left has the name that it had.
+    ok(&["forget", archive, "--keep-last", "1"]);
+    assert_eq!(names(), all[all.len() - 1..]);
+    assert_eq!(shown(&all[all.len() - 1]).lines().count(), all.len());
+    for nonsense in ["2026-11-30T06-00-00Z~", "2026-11-30T06-00-00Z~x", "2026-11-30~3", "~3", "2026-11-30T06-00-00Z~0"]
+    {
+        fails(&["ls", "--at", nonsense, archive], 1);
+    }
+}

@@ -28,6 +28,8 @@ pub enum At {
     Id(i64),
     /// The newest snapshot that had ended at this time, in seconds since 1970.
     Time(i64),
+    /// The snapshot whose directory below `.snapshots` has this time for its name; else as `Time`.
+    Directory(i64),
 }
 
 impl FromStr for At {
@@ -40,7 +42,12 @@ impl FromStr for At {
         if let Ok(id) = text.parse::<i64>() {
             return if id > 0 { Ok(At::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
         }
-        // As `.snapshots` spells it, without colons.
+        // As `.snapshots` spells it, without colons; with `~` and the number if another one ended in that second.
+        if let Some((time, id)) = text.split_once('~')
+            && let (Ok(At::Directory(_)), Ok(id)) = (time.parse(), id.parse::<i64>())
+        {
+            return if id > 0 { Ok(At::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
+        }
         let spelt = text.split_once('T').map(|(day, time)| format!("{day}T{}", time.replace('-', ":")));
         let time = text.parse::<jiff::Timestamp>().or_else(|error| match &spelt {
             Some(spelt) if text.ends_with('Z') => spelt.parse(),
@@ -48,7 +55,9 @@ impl FromStr for At {
         });
         // A day means all of it, in UTC.
         let day = || text.parse::<jiff::civil::Date>().ok()?.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC).ok();
+        let is_directory = text.get(13..14) == Some("-") && text.ends_with('Z');
         match (time, day()) {
+            (Ok(time), _) if is_directory => Ok(At::Directory(time.as_second())),
             (Ok(time), _) => Ok(At::Time(time.as_second())),
             (Err(_), Some(day)) if text.len() == 10 => Ok(At::Time(day.timestamp().as_second())),
             _ => Err("neither 'latest', nor a snapshot's number, nor a day like 2026-11-21, nor a time like 2026-11-21T18:30:00Z".to_owned()),
@@ -298,6 +307,13 @@ impl Reader {
                 Some(snapshot) => Ok(Moment::Snapshot(snapshot.id)),
                 None => Err(missing(format!("archive {} has no snapshot {id}", self.path.display()))),
             },
+            At::Directory(time) => {
+                let named = super::moments::named(snapshots);
+                match named.iter().find(|one| one.time == time && !one.name.contains('~')) {
+                    Some(one) => Ok(Moment::Snapshot(one.id)),
+                    None => self.resolve_among(snapshots, At::Time(time)),
+                }
+            }
             At::Time(time) => snapshots
                 .iter()
                 .rev()

@@ -203,9 +203,10 @@ impl Writer {
         self.begin()?;
         let now = now();
         self.note_stopped_run()?;
+        let end = self.end()?;
         self.execute(
             "UPDATE snapshots SET state = 'interrupted', ended = coalesce(ended, ?1) WHERE state = 'running'",
-            params![now],
+            params![end],
         )?;
         self.execute(
             "INSERT INTO sources (kind, session_url, account_id, account_name, username) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -286,7 +287,7 @@ impl Writer {
             index::summarise(&self.conn, run, &self.touched_mailboxes).map_err(|error| self.explain(error))?;
             self.execute(
                 "UPDATE snapshots SET state = ?2, ended = ?3, report = ?4 WHERE id = ?1",
-                params![run, state.name(), now(), report],
+                params![run, state.name(), self.end()?, report],
             )?;
         }
         self.commit()?;
@@ -422,7 +423,7 @@ impl Drop for Writer {
                 .and_then(|()| {
                     self.execute(
                         "UPDATE snapshots SET state = 'interrupted', ended = ?1 WHERE state = 'running'",
-                        [now()],
+                        [self.end()?],
                     )
                 })
                 .and_then(|_| self.commit());

@@ -363,7 +363,7 @@ pub(super) fn line(parent: Node, what: What, row: Id, first: i64, sort: Sort, na
     Child { name, node: parent.holding(what, row, first), cookie: cookie(row), stat: None, sort }
 }
 
-fn snapshot_line(snapshot: &super::SnapshotDir) -> Child {
+fn snapshot_line(snapshot: &crate::archive::Named) -> Child {
     Child {
         name: snapshot.name.clone(),
         node: Node::single(What::Root, snapshot.id),

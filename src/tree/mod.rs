@@ -27,12 +27,11 @@ pub use views::Views;
 
 pub use crate::archive::Blob;
 pub(crate) use crate::archive::lock;
-use crate::archive::{At, Moment, Reader, Snapshot, epoch};
+use crate::archive::{At, Moment, Named, Reader, Snapshot, named};
 use crate::error::{Error, Kind as Fault, Result};
 use content::{Content, Shop};
 use lru::LruCache;
 use node::{SNAPSHOT_MAX, What};
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -132,14 +131,8 @@ pub struct Tree {
 /// What the root shows, and which snapshots there are.
 struct Now {
     root: Arc<View>,
-    snapshots: Vec<SnapshotDir>,
-}
-
-/// A directory below `.snapshots`.
-struct SnapshotDir {
-    id: i64,
-    name: String,
-    time: i64,
+    /// The directories below `.snapshots`.
+    snapshots: Vec<Named>,
 }
 
 /// The size of what is too damaged to have one. Nobody reads an empty file, and so nobody would hear of it.
@@ -317,7 +310,7 @@ impl Now {
     fn take(reader: &Arc<Reader>, at: At) -> Result<Now> {
         let snapshots = reader.snapshots()?;
         let moment = reader.resolve_among(&snapshots, at)?;
-        let snapshots = snapshot_directories(snapshots);
+        let snapshots = snapshot_directories(&snapshots);
         let time = match moment {
             Moment::Snapshot(id) => snapshots.iter().find(|snapshot| snapshot.id == id).map(|snapshot| snapshot.time),
             Moment::Current => None,
@@ -328,24 +321,9 @@ impl Now {
 }
 
 /// The directories of `.snapshots`: every snapshot that has ended, by the time at which it had.
-fn snapshot_directories(snapshots: Vec<Snapshot>) -> Vec<SnapshotDir> {
-    let mut taken: HashMap<String, ()> = HashMap::new();
-    let mut directories = Vec::new();
-    for snapshot in snapshots {
-        let Some(ended) =
-            snapshot.ended.filter(|_| snapshot.state != "running" && (1..=SNAPSHOT_MAX).contains(&snapshot.id))
-        else {
-            continue;
-        };
-        let time = epoch(&ended);
-        // No colons: rsync and scp would take what stands before one for a host.
-        let mut name = crate::archive::rfc3339(time).replace(':', "-");
-        if taken.contains_key(&name) {
-            name = format!("{name}~{}", snapshot.id);
-        }
-        taken.insert(name.clone(), ());
-        directories.push(SnapshotDir { id: snapshot.id, name, time });
-    }
+fn snapshot_directories(snapshots: &[Snapshot]) -> Vec<Named> {
+    let mut directories = named(snapshots);
+    directories.retain(|one| (1..=SNAPSHOT_MAX).contains(&one.id));
     directories
 }
 
