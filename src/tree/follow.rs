@@ -12,6 +12,9 @@ use crate::model::Id;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
+/// Of so many messages of a mailbox it is told that they lie in another number of mailboxes; each has to be decoded.
+const RELINKED: usize = 1_000;
+
 /// What the files of the archive looked like: at the last look, and when the root last followed.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
@@ -173,6 +176,12 @@ impl Tree {
             }
             difference.listing |= !left.is_empty() || !came.is_empty();
             return Ok(difference);
+        }
+        // One that lies in more or fewer mailboxes than before has another count of links.
+        let links: HashMap<Id, u32> = left.iter().map(|listed| (listed.email, listed.links)).collect();
+        let differs = |listed: &&Listed| links.get(&listed.email).is_some_and(|links| *links != listed.links);
+        for listed in came.iter().filter(differs).take(RELINKED) {
+            difference.nodes.extend(self.files_of(directory, listed.email)?);
         }
         // A name may depend on who else came in its minute. Flags do not matter here.
         let arrivals = |all: &[Listed]| all.iter().map(Arrival::of).collect::<BTreeSet<_>>();

@@ -228,7 +228,9 @@ impl Tree {
                     add(".snapshots", What::Snapshots, 0, Sort::Directory)?;
                 }
             }
-            What::TextMail | What::AttachmentMail => add(".noindex", What::NoIndex, 0, Sort::File)?,
+            What::TextMail => add(".noindex", What::NoIndex, 0, Sort::File)?,
+            // Another file.
+            What::AttachmentMail => add(".noindex", What::NoIndex, 1, Sort::File)?,
             What::Merged => {
                 add("calendars", What::MergedCalendars, 0, Sort::Directory)?;
                 add("contacts", What::MergedContacts, 0, Sort::Directory)?;
