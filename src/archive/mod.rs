@@ -11,6 +11,7 @@ mod index;
 mod ledger;
 mod lock;
 mod moments;
+mod pool;
 mod proof;
 mod read;
 mod rows;

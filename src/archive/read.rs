@@ -4,6 +4,7 @@
 //! which never changes, or the current state where the archive has no history (1.x).
 
 use super::connect::{Fingerprint, ReadConnection, Watch, check_header, check_schema, explain, open_reader};
+use super::pool::Pool;
 use super::proof::Proofs;
 use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
 use crate::error::{Error, Kind as Fault, Result};
@@ -12,9 +13,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-
-/// How many idle connections are kept.
-const POOL: usize = 8;
 
 /// How often a read is repeated when a writer comes in between.
 pub(super) const TRIES: usize = 50;
@@ -111,7 +109,7 @@ pub struct Reader {
     shape: RwLock<Arc<Shape>>,
     watch: Watch,
     identity: Fingerprint,
-    pool: Mutex<Vec<Pooled>>,
+    pool: Pool,
     pub(super) proofs: Proofs,
 }
 
@@ -129,7 +127,7 @@ impl Reader {
             shape: RwLock::default(),
             watch,
             identity,
-            pool: Mutex::new(Vec::new()),
+            pool: Pool::default(),
             proofs: Proofs::default(),
         };
         reader.look_again()?;
@@ -141,6 +139,13 @@ impl Reader {
     /// Errors: those of [`Reader::open`].
     pub fn look_again(&self) -> Result<()> {
         let pooled = self.checkout()?;
+        let shape = self.look_at(&pooled);
+        self.pool.give_back(pooled);
+        *self.shape.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shape?);
+        Ok(())
+    }
+
+    fn look_at(&self, pooled: &Pooled) -> Result<Shape> {
         pooled.conn.restart_budget();
         let conn = &pooled.conn.conn;
         let explain = |error| explain(&self.path, error);
@@ -150,7 +155,6 @@ impl Reader {
         let foreign: bool = conn
             .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)", [FOREIGN_MARK], |row| row.get(0))
             .map_err(explain)?;
-        self.give_back(pooled);
         if version > FORMAT_VERSION {
             return Err(Error::new(
                 Fault::Usage,
@@ -159,9 +163,7 @@ impl Reader {
             .hint("use the newer program; the file was not changed"));
         }
         let has_history = application == APPLICATION_ID && version > 0;
-        let shape = Shape { columns, has_history, has_index: has_history && !foreign };
-        *self.shape.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shape);
-        Ok(())
+        Ok(Shape { columns, has_history, has_index: has_history && !foreign })
     }
 
     pub(super) fn shape(&self) -> Arc<Shape> {
@@ -196,15 +198,14 @@ impl Reader {
     /// Nobody looks before: an answer counts if the files afterwards are still those that the connection was opened on.
     pub(super) fn with<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         for attempt in 0..TRIES {
-            let idle = lock(&self.pool).pop();
-            let pooled = idle.map_or_else(|| self.connect(), Ok)?;
+            let pooled = self.pool.take(|| self.connect())?;
             pooled.conn.restart_budget();
             let result = work(&pooled.conn.conn);
             if self.is_current(&pooled.fingerprint) {
-                self.give_back(pooled);
+                self.pool.give_back(pooled);
                 return result.map_err(|error| explain(&self.path, error));
             }
-            drop(pooled);
+            self.pool.close(pooled);
             self.let_go_of_stale();
             std::thread::sleep(std::time::Duration::from_millis(attempt as u64));
         }
@@ -216,7 +217,7 @@ impl Reader {
         let pooled = self.checkout().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         pooled.conn.restart_budget();
         let result = work(&pooled.conn.conn);
-        self.give_back(pooled);
+        self.pool.give_back(pooled);
         result
     }
 
@@ -232,17 +233,24 @@ impl Reader {
     }
 
     fn let_go_of_stale(&self) {
-        lock(&self.pool).retain(|pooled| self.is_current(&pooled.fingerprint));
+        self.pool.retain(|pooled| self.is_current(&pooled.fingerprint));
     }
 
-    /// A connection that shows what the files hold now.
-    pub(super) fn checkout(&self) -> Result<Pooled> {
+    /// A connection that shows what the files hold now; it is given back to the pool.
+    fn checkout(&self) -> Result<Pooled> {
         self.let_go_of_stale();
-        let idle = lock(&self.pool).pop();
-        idle.map_or_else(|| self.connect(), Ok)
+        self.pool.take(|| self.connect())
     }
 
-    fn connect(&self) -> Result<Pooled> {
+    /// True if nobody writes to the archive, so that a value may stay open.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.pool.any(|pooled| pooled.conn.is_immutable && self.is_current(&pooled.fingerprint))
+    }
+
+    /// A new connection, of which its owner may do what he likes.
+    ///
+    /// Errors: [`Fault::Storage`] if another file is at the archive's path, or none.
+    pub(super) fn connect(&self) -> Result<Pooled> {
         let Some(fingerprint) = self.trace() else {
             return Err(Error::new(
                 Fault::Storage,
@@ -251,13 +259,6 @@ impl Reader {
             .hint("open it again"));
         };
         Ok(Pooled { conn: open_reader(&self.path, &fingerprint)?, fingerprint })
-    }
-
-    pub(super) fn give_back(&self, pooled: Pooled) {
-        let mut pool = lock(&self.pool);
-        if pool.len() < POOL {
-            pool.push(pooled);
-        }
     }
 
     // --- snapshots -----------------------------------------------------------------------------------------------
