@@ -251,14 +251,23 @@ impl Reader {
     ///
     /// Errors: [`Fault::Storage`] if another file is at the archive's path, or none.
     pub(super) fn connect(&self) -> Result<Pooled> {
-        let Some(fingerprint) = self.trace() else {
-            return Err(Error::new(
-                Fault::Storage,
-                format!("archive {} was removed or replaced while it was in use", self.path.display()),
-            )
-            .hint("open it again"));
+        self.connect_with(open_reader)
+    }
+
+    fn connect_with(&self, open: impl FnOnce(&Path, &Fingerprint) -> Result<ReadConnection>) -> Result<Pooled> {
+        let replaced = || {
+            let what = format!("archive {} was removed or replaced while it was in use", self.path.display());
+            Error::new(Fault::Storage, what).hint("open it again")
         };
-        Ok(Pooled { conn: open_reader(&self.path, &fingerprint)?, fingerprint })
+        let fingerprint = self.trace().ok_or_else(replaced)?;
+        let conn = open(&self.path, &fingerprint)?;
+        // SQLite opens a log with the first question only, by its name. What is wrong with it, the next one says.
+        if !conn.is_immutable {
+            let _ = conn.conn.query_row("PRAGMA schema_version", [], |_| Ok(()));
+        }
+        // What was opened is the archive if it stood at its path before and stands there now.
+        self.trace().ok_or_else(replaced)?;
+        Ok(Pooled { conn, fingerprint })
     }
 
     // --- snapshots -----------------------------------------------------------------------------------------------
@@ -354,4 +363,34 @@ impl Reader {
 /// A panic elsewhere does not make what a mutex guards here unsound.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Writer;
+
+    /// Another file takes the archive's place just when a connection is opened.
+    #[test]
+    fn what_is_opened_is_the_archive() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [path, other] = ["a.sqlite", "b.sqlite"].map(|name| dir.path().join(name));
+        for path in [&path, &other] {
+            Writer::open(path, "test").and_then(Writer::close).expect("an archive");
+        }
+        let reader = Reader::open(&path).expect("a reader");
+        assert!(reader.connect().is_ok());
+        let swapped = reader.connect_with(|path, fingerprint| {
+            std::fs::rename(&other, path).expect("another file");
+            open_reader(path, fingerprint)
+        });
+        assert!(swapped.is_err(), "it would show the other one");
+        // What it has open goes on answering, also if several want it.
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..20).for_each(|_| drop(reader.sources().expect("an answer"))));
+            }
+        });
+        assert!(reader.connect().is_err());
+    }
 }
