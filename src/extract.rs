@@ -1,74 +1,100 @@
-//! Writing a part of the tree to disk: no file is overwritten, no link followed, dates kept.
+//! Writing a part of the tree to disk: no file is overwritten, no link followed, dates kept. What the target refuses is
+//! named, and stops nothing else.
 
-use crate::error::{Error, Kind as Fault, Result};
-use crate::tree::{Child, Node, Sort, Stat, Tree, walk};
-use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use crate::error::{Error, Result};
+use crate::tree::{Child, Node, Sort, Stat, Tree, name, walk};
+use medium::{Medium, is_end, knows_no_links, may_be_the_name};
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub mod medium;
+
 /// How many bytes are copied at a time.
 const PIECE: usize = 1 << 20;
+
+/// Which names files and directories get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Names {
+    /// Those of the tree; a portable one in the place of each that the target refuses.
+    #[default]
+    Auto,
+    /// Those of the tree; what the target refuses is not extracted.
+    Exact,
+    /// Such as any file system takes.
+    Portable,
+}
 
 /// What was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extracted {
     pub files: u64,
     pub bytes: u64,
-    /// Path and reason of each file that could not be read or written.
+    /// Files and directories that have another name than in the tree, and links that became files.
+    pub changed: u64,
+    /// Files whose date the target did not take.
+    pub undated: u64,
+    /// Path and reason of each file and directory that could not be read or written.
     pub failed: Vec<(String, String)>,
 }
 
 /// Writes the node at `path` of the tree into the directory `into`, which is made if it is missing: a file under its
 /// own name, a directory with all it holds, the root as the account's folders but for those that decode the mail.
 ///
-/// A file that exists already is left alone and counts as failed. Damaged files are named; the rest goes on.
-pub fn extract(tree: &Tree, path: &str, into: &Path, mut each: impl FnMut(&str)) -> Result<Extracted> {
+/// A file that exists already is left alone and counts as failed. Damaged files, and names that the target refuses, are
+/// named; the rest goes on. `each` hears each path, and each name that is another one.
+///
+/// Errors: [`crate::error::Kind::Storage`] if the target is full or read-only.
+pub fn extract(
+    tree: &Tree,
+    path: &str,
+    into: &Path,
+    names: Names,
+    medium: &dyn Medium,
+    mut each: impl FnMut(&str),
+) -> Result<Extracted> {
     let node = tree.resolve(path)?;
     let stat = tree.stat(node)?;
     fs::create_dir_all(into).map_err(|error| Error::io(format!("cannot make {}", into.display()), error))?;
-    let mut writer = Writer { tree, links: HashMap::new(), done: Extracted::default(), directories: Vec::new() };
-    let name = path.rsplit('/').find(|part| !part.is_empty());
+    let mut writer = Writer {
+        tree,
+        names,
+        medium,
+        links: HashMap::new(),
+        done: Extracted::default(),
+        times: Vec::new(),
+        open: vec![Directory::at(into.to_owned())],
+    };
+    let name = path.rsplit('/').find(|part| !part.is_empty() && *part != ".");
     if stat.sort != Sort::Directory {
-        let name = name.unwrap_or("file");
-        writer.write(node, stat, &into.join(name), path);
+        let start = Item { node, stat, name: name.unwrap_or("file"), shown: path, depth: 0 };
+        writer.file(&start, &mut each)?;
         return Ok(writer.done);
     }
-    let base = match name {
-        Some(name) => into.join(name),
-        None => into.to_owned(),
-    };
-    writer.directory(&base, stat)?;
+    if let Some(name) = name {
+        let start = Item { node, stat, name, shown: path, depth: 0 };
+        if !writer.directory(&start, &mut each)? {
+            return Ok(writer.done);
+        }
+        // What is walked over lies in that one.
+        writer.open.remove(0);
+    } else {
+        writer.times.push((into.to_owned(), stat.mtime));
+    }
     walk::walk(tree, node, |step| {
         if name.is_none() && step.child.node.is_decoded_mail() {
             return Ok(false);
         }
         each(step.path);
-        let target = base.join(step.path);
-        let stat = match step.child.stat.map_or_else(|| tree.stat(step.child.node), Ok) {
-            Ok(stat) => stat,
-            Err(error) => {
-                writer.done.failed.push((step.path.to_owned(), error.to_string()));
-                return Ok(false);
-            }
-        };
-        match step.child.sort {
-            Sort::Directory => match writer.directory(&target, stat) {
-                Ok(()) => return Ok(true),
-                Err(error) if error.kind == Fault::Storage => return Err(error),
-                Err(error) => writer.done.failed.push((step.path.to_owned(), error.to_string())),
-            },
-            _ => writer.write_child(step.child, stat, &target, step.path),
-        }
-        Ok(false)
+        writer.step(step.path, step.child, &mut each)
     })?;
     if !writer.done.failed.is_empty() {
         tree.require()?;
     }
     // Last, because writing into a directory changes its date.
-    for (directory, mtime) in writer.directories.iter().rev() {
+    for (directory, mtime) in writer.times.iter().rev() {
         let _ = File::open(directory).and_then(|handle| handle.set_modified(time(*mtime)));
     }
     Ok(writer.done)
@@ -76,86 +102,248 @@ pub fn extract(tree: &Tree, path: &str, into: &Path, mut each: impl FnMut(&str))
 
 struct Writer<'a> {
     tree: &'a Tree,
+    names: Names,
+    medium: &'a dyn Medium,
     /// Where a message that lies in several mailboxes was written first.
     links: HashMap<Node, PathBuf>,
     done: Extracted,
-    directories: Vec<(PathBuf, i64)>,
+    /// Directories, and the dates that they get in the end.
+    times: Vec<(PathBuf, i64)>,
+    /// The directories on the way to where the walk is, by depth; at a depth that is not there nothing can be written.
+    open: Vec<Directory>,
+}
+
+/// A directory that is being filled.
+struct Directory {
+    path: PathBuf,
+    /// Digests of names in it, as file systems see them that do not tell capital from small letters.
+    taken: HashSet<u64>,
+}
+
+impl Directory {
+    fn at(path: PathBuf) -> Directory {
+        Directory { path, taken: HashSet::new() }
+    }
+}
+
+/// What is to be written.
+struct Item<'a> {
+    node: Node,
+    stat: Stat,
+    name: &'a str,
+    /// Its path, for people.
+    shown: &'a str,
+    /// How many directories are above it.
+    depth: usize,
 }
 
 impl Writer<'_> {
-    fn directory(&mut self, path: &Path, stat: Stat) -> Result<()> {
-        match fs::create_dir(path) {
-            Ok(()) => {}
-            // A link in its place would lead elsewhere.
+    /// Writes what the walk came to; says whether to go into it.
+    fn step(&mut self, path: &str, child: &Child, each: &mut dyn FnMut(&str)) -> Result<bool> {
+        let depth = path.matches('/').count();
+        if depth >= self.open.len() {
+            self.fail(path, "the directory that it lies in could not be made");
+            return Ok(child.sort == Sort::Directory);
+        }
+        self.open.truncate(depth + 1);
+        let stat = match child.stat.map_or_else(|| self.tree.stat(child.node), Ok) {
+            Ok(stat) => stat,
+            Err(error) => {
+                self.fail(path, &error.to_string());
+                return Ok(false);
+            }
+        };
+        let item = Item { node: child.node, stat, name: &child.name, shown: path, depth };
+        if child.sort == Sort::Directory {
+            // Also what cannot be made is walked over: everything in it is named.
+            self.directory(&item, each)?;
+            return Ok(true);
+        }
+        self.file(&item, each)?;
+        Ok(false)
+    }
+
+    fn fail(&mut self, shown: &str, why: &str) {
+        self.done.failed.push((shown.to_owned(), why.to_owned()));
+    }
+
+    /// The names that something may get, best first.
+    fn candidates(&self, item: &Item<'_>) -> Vec<String> {
+        let exact = item.name.to_owned();
+        if self.names == Names::Exact {
+            return vec![exact];
+        }
+        let portable = name::portable(item.name, item.node.is_message());
+        let marked = name::marked_portable(&portable, &format!("~{}", item.node.object()));
+        let mut names = if self.names == Names::Auto { vec![exact, portable, marked] } else { vec![portable, marked] };
+        names.dedup();
+        names
+    }
+
+    /// Makes something under the first name that the target takes. Gives its path; `None` if there is none. `make` also
+    /// hears whether a file of this run has that name, but for capital letters.
+    fn place<T>(
+        &mut self,
+        item: &Item<'_>,
+        each: &mut dyn FnMut(&str),
+        mut make: impl FnMut(&Path, bool) -> std::io::Result<T>,
+    ) -> Result<Option<(PathBuf, T)>> {
+        let candidates = self.candidates(item);
+        let Some(directory) = self.open.get_mut(item.depth) else { return Ok(None) };
+        let mut failure = None;
+        for name in candidates {
+            // The names of messages have numbers, and are many.
+            let digest = (!item.node.is_message() && self.names != Names::Exact).then(|| folded(&name));
+            let is_ours = digest.is_some_and(|digest| directory.taken.contains(&digest));
+            if self.names == Names::Portable && is_ours {
+                continue;
+            }
+            let path = directory.path.join(&name);
+            match make(&path, is_ours) {
+                Ok(made) => {
+                    directory.taken.extend(digest);
+                    if name != item.name {
+                        self.done.changed += 1;
+                        each(&format!("{} is extracted as {name}", item.shown));
+                    }
+                    return Ok(Some((path, made)));
+                }
+                Err(error) => {
+                    let is_end = is_end(&error);
+                    let is_taken = error.kind() == std::io::ErrorKind::AlreadyExists && is_ours;
+                    let goes_on = may_be_the_name(&error) || is_taken;
+                    let error = Error::io(format!("cannot write {}", path.display()), error);
+                    if is_end {
+                        return Err(error);
+                    }
+                    failure.get_or_insert(error.to_string());
+                    if !goes_on {
+                        break;
+                    }
+                }
+            }
+        }
+        self.fail(item.shown, &failure.unwrap_or_else(|| "another file has its name".to_owned()));
+        Ok(None)
+    }
+
+    /// Makes a directory and goes into it; false if it cannot be made.
+    fn directory(&mut self, item: &Item<'_>, each: &mut dyn FnMut(&str)) -> Result<bool> {
+        let medium = self.medium;
+        let made = self.place(item, each, |path, is_ours| match medium.directory(path) {
+            // One that was there before is filled; a link in its place would lead elsewhere.
             Err(error)
                 if error.kind() == std::io::ErrorKind::AlreadyExists
-                    && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) => {}
-            Err(error) => return Err(Error::io(format!("cannot make {}", path.display()), error)),
+                    && !is_ours
+                    && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) =>
+            {
+                Ok(())
+            }
+            made => made,
+        })?;
+        let Some((path, ())) = made else { return Ok(false) };
+        self.times.push((path.clone(), item.stat.mtime));
+        self.open.push(Directory::at(path));
+        Ok(true)
+    }
+
+    /// Gives a message that lies in several mailboxes, and was written, one more name; false if that cannot be.
+    fn second_name(&mut self, item: &Item<'_>) -> bool {
+        let Some(first) = self.links.get(&item.node).filter(|_| item.stat.links > 1) else { return false };
+        let Some(directory) = self.open.get(item.depth) else { return false };
+        let names = self.candidates(item);
+        let named = names.iter().find(|name| self.medium.second_name(first, &directory.path.join(name)).is_ok());
+        self.done.changed += u64::from(named.is_some_and(|name| name != item.name));
+        self.done.files += u64::from(named.is_some());
+        named.is_some()
+    }
+
+    fn file(&mut self, item: &Item<'_>, each: &mut dyn FnMut(&str)) -> Result<()> {
+        if item.stat.sort == Sort::Link {
+            return self.link(item, each);
         }
-        self.directories.push((path.to_owned(), stat.mtime));
+        if self.second_name(item) {
+            return Ok(());
+        }
+        let medium = self.medium;
+        // The first bytes are read before the file is made: what is damaged leaves no empty file behind.
+        let bytes = match self.tree.read(item.node, 0, PIECE) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.fail(item.shown, &error.to_string());
+                return Ok(());
+            }
+        };
+        let Some((path, file)) = self.place(item, each, |path, _| medium.file(path))? else { return Ok(()) };
+        match self.copy(item, &path, file, bytes) {
+            Ok(size) => {
+                self.done.files += 1;
+                self.done.bytes += size;
+                if item.stat.links > 1 {
+                    self.links.insert(item.node, path);
+                }
+            }
+            Err(error) => {
+                let _ = fs::remove_file(&path);
+                self.fail(item.shown, &error.to_string());
+            }
+        }
         Ok(())
     }
 
-    fn write_child(&mut self, child: &Child, stat: Stat, target: &Path, shown: &str) {
-        if stat.links > 1
-            && let Some(first) = self.links.get(&child.node)
-            && fs::hard_link(first, target).is_ok()
-        {
-            self.done.files += 1;
-            return;
-        }
-        if self.write(child.node, stat, target, shown) && stat.links > 1 {
-            self.links.insert(child.node, target.to_owned());
-        }
-    }
-
-    fn write(&mut self, node: Node, stat: Stat, target: &Path, shown: &str) -> bool {
-        match self.copy(node, stat, target) {
-            Ok(bytes) => {
-                self.done.files += 1;
-                self.done.bytes += bytes;
-                true
-            }
+    /// A link, or where there can be none a file with its target.
+    fn link(&mut self, item: &Item<'_>, each: &mut dyn FnMut(&str)) -> Result<()> {
+        let target = match self.tree.read_link(item.node) {
+            Ok(target) => target,
             Err(error) => {
-                self.done.failed.push((shown.to_owned(), error.to_string()));
-                false
-            }
-        }
-    }
-
-    fn copy(&self, node: Node, stat: Stat, target: &Path) -> Result<u64> {
-        let fail = |error| Error::io(format!("cannot write {}", target.display()), error);
-        if stat.sort == Sort::Link {
-            symlink(self.tree.read_link(node)?, target).map_err(fail)?;
-            return Ok(0);
-        }
-        // The first bytes are read before the file is made: what is damaged leaves no empty file behind.
-        let mut bytes = self.tree.read(node, 0, PIECE)?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(fail)?;
-        let mut out = BufWriter::new(file);
-        let mut done = 0;
-        let copied = loop {
-            if let Err(error) = out.write_all(&bytes) {
-                break Err(fail(error));
-            }
-            done += bytes.len() as u64;
-            if bytes.len() < PIECE {
-                break Ok(());
-            }
-            match self.tree.read(node, done, PIECE) {
-                Ok(next) => bytes = next,
-                Err(error) => break Err(error),
+                self.fail(item.shown, &error.to_string());
+                return Ok(());
             }
         };
-        let finished = copied.and_then(|()| {
-            let file = out.into_inner().map_err(|error| fail(error.into_error()))?;
-            file.set_modified(time(stat.mtime)).map_err(fail)
-        });
-        if finished.is_err() {
-            let _ = fs::remove_file(target);
+        let (medium, names) = (self.medium, self.names);
+        let mut is_file = false;
+        let made = self.place(item, each, |path, _| match medium.link(&target, path) {
+            Err(error) if names != Names::Exact && knows_no_links(&error) => {
+                is_file = true;
+                medium.file(path)?.write_all(target.as_bytes())
+            }
+            made => made,
+        })?;
+        if made.is_some() {
+            self.done.files += 1;
+            if is_file {
+                self.done.changed += 1;
+                each(&format!("{} is extracted as a file with the target of the link", item.shown));
+            }
         }
-        finished.map(|()| done)
+        Ok(())
     }
+
+    fn copy(&mut self, item: &Item<'_>, path: &Path, file: File, mut bytes: crate::tree::Bytes) -> Result<u64> {
+        let fail = |error| Error::io(format!("cannot write {}", path.display()), error);
+        let mut out = BufWriter::new(file);
+        let mut done = 0;
+        loop {
+            out.write_all(&bytes).map_err(fail)?;
+            done += bytes.len() as u64;
+            if bytes.len() < PIECE {
+                break;
+            }
+            bytes = self.tree.read(item.node, done, PIECE)?;
+        }
+        let file = out.into_inner().map_err(|error| fail(error.into_error()))?;
+        // A date that cannot be kept is no reason to lose the file.
+        self.done.undated += u64::from(file.set_modified(time(item.stat.mtime)).is_err());
+        Ok(done)
+    }
+}
+
+/// What stands for a name where capital and small letters are the same.
+fn folded(name: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    name.to_lowercase().hash(&mut hasher);
+    hasher.finish()
 }
 
 fn time(seconds: i64) -> SystemTime {

@@ -188,7 +188,8 @@ fn calendars() {
                 figures.at_least(&format!("note: {}", kind.reason()), 1);
             }
         } else {
-            figures.at_least("converted", 3);
+            // Their dates are templates.
+            figures.at_least("converted in part: its start is not understood", 2);
         }
     }
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());

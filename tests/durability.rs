@@ -755,8 +755,9 @@ fn balances(summary: &serde_json::Value, what: &str) {
     assert!(!types.is_empty(), "{what}");
     for (token, account) in types {
         let parts = account.as_object().expect("an account");
-        assert_eq!(parts.keys().collect::<Vec<_>>(), ["found", "stored", "duplicate", "skipped", "failed"], "{what}");
-        let total: u64 = ["stored", "duplicate", "skipped", "failed"].iter().map(|part| sum(&parts[*part])).sum();
+        let fates = ["stored", "duplicate", "skipped", "failed", "not_reached"];
+        assert_eq!(parts.keys().collect::<Vec<_>>(), [&["found"][..], &fates].concat(), "{what}");
+        let total: u64 = fates.iter().map(|part| sum(&parts[*part])).sum();
         assert_eq!(sum(&parts["found"]), total, "{what}: {token}: {account}");
     }
 }
@@ -1003,6 +1004,15 @@ fn an_interrupted_import_ends_with_130_and_goes_on() {
         })
         .collect();
     assert_eq!(states, ["interrupted"]);
+    // What was not reached is counted, too.
+    let sum = |names: &[&str]| -> i64 {
+        let parts = names.iter().map(|name| format!("json_extract(report, '$.types.email.{name}')"));
+        let all: Vec<String> = parts.collect();
+        count(&archive, &format!("SELECT {} FROM snapshots", all.join(" + ")))
+    };
+    assert_eq!(sum(&["found"]), 3_000);
+    assert_eq!(sum(&["stored.new", "stored.changed", "stored.unchanged", "duplicate", "not_reached"]), 3_000);
+    assert!(sum(&["not_reached"]) > 0 && sum(&["stored.new"]) == count(&archive, "SELECT count(*) FROM emails"));
     assert_eq!(import(&mail, &archive)["state"], "complete");
     sound(&archive, "complete");
     mailbox_notes_are_true(&archive);

@@ -553,3 +553,99 @@ fn the_tree_is_the_model_at_every_moment() {
         }
     }
 }
+
+/// Snapshots of one second have names of their own, which stay what they are when others are forgotten.
+#[test]
+fn snapshots_of_one_second_are_told_apart_for_good() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mail, archive) = (dir.path().join("Maildir"), dir.path().join("a.sqlite"));
+    let archive = archive.to_str().unwrap();
+    let names = || -> Vec<String> { ok(&["ls", archive, ".snapshots"]).lines().map(str::to_owned).collect() };
+    // An import takes less than half a second, most of the time.
+    for number in 1.. {
+        deliver(&mail, &format!("15000000{number:02}.M{number}.host:2,S"), &message(number));
+        ok(&["import", "maildir", mail.to_str().unwrap(), archive]);
+        if names().iter().any(|name| name.contains('~')) {
+            break;
+        }
+        assert!(number < 90, "never two in one second");
+    }
+    let all = names();
+    let shown = |at: &str| ok(&["ls", "--at", at, archive, "mail/INBOX/cur"]);
+    for (at, name) in all.iter().enumerate() {
+        assert_eq!(shown(name).lines().count(), at + 1, "{name}");
+        assert_eq!(shown(name), ok(&["ls", archive, &format!(".snapshots/{name}/mail/INBOX/cur")]), "{name}");
+        assert_eq!(shown(name), shown(&(at + 1).to_string()), "{name}");
+    }
+    // What is left has the name that it had.
+    ok(&["forget", archive, "--keep-last", "1"]);
+    assert_eq!(names(), all[all.len() - 1..]);
+    assert_eq!(shown(&all[all.len() - 1]).lines().count(), all.len());
+    for nonsense in ["2026-11-30T06-00-00Z~", "2026-11-30T06-00-00Z~x", "2026-11-30~3", "~3", "2026-11-30T06-00-00Z~0"]
+    {
+        fails(&["ls", "--at", nonsense, archive], 1);
+    }
+}
+
+/// What no import changed has the same date in every snapshot, also if nothing is in it.
+#[test]
+fn what_never_changed_gets_no_newer() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mail, archive) = (dir.path().join("Maildir"), dir.path().join("a.sqlite"));
+    let archive = archive.to_str().unwrap();
+    for number in 1..4 {
+        deliver(&mail, &format!("150000000{number}.M{number}.host:2,S"), &message(number));
+        ok(&["import", "maildir", mail.to_str().unwrap(), archive]);
+    }
+    let conn = Connection::open(archive).expect("an archive");
+    conn.execute("UPDATE snapshots SET ended = '2026-01-0' || id || 'T00:00:00Z'", []).expect("other times");
+    drop(conn);
+    let lines = |at: &str| -> Vec<String> {
+        let all = ok(&["ls", "-l", "--at", at, archive]);
+        let is_empty = |line: &&str| {
+            ["sieve", "files", "calendars", "contacts", "merged", "identities.json"]
+                .iter()
+                .any(|name| line.ends_with(name))
+        };
+        all.lines().filter(is_empty).map(str::to_owned).collect()
+    };
+    assert_eq!(lines("1").len(), 6);
+    assert!(lines("1").iter().all(|line| line.contains("2026-01-01T00:00:00Z")), "{:?}", lines("1"));
+    assert_eq!((lines("2"), lines("latest")), (lines("1"), lines("1")));
+}
+
+/// Files that share an inode number are as many as their count of links says.
+#[test]
+fn links_are_counted() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (takeout, archive) = (dir.path().join("Takeout"), dir.path().join("a.sqlite"));
+    let archive = archive.to_str().unwrap();
+    fs::create_dir(&takeout).expect("a directory");
+    let message = |number: u32, labels: &str| {
+        format!(
+            "From {number}@xxx Mon Jan 05 10:00:0{number} +0000 2015\nX-Gmail-Labels: {labels}\nFrom: a@example.org\nSubject: s{number}\n\
+             Message-ID: <{number}@example.org>\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b\n\
+             Content-Disposition: attachment; filename=a.bin\n\nbytes\n--b--\n\n"
+        )
+    };
+    let mbox = message(1, "One") + &message(2, "One,Two") + &message(3, "One,Two,Three");
+    fs::write(takeout.join("All mail.mbox"), mbox).expect("an mbox");
+    ok(&["import", "takeout", takeout.to_str().unwrap(), archive]);
+    let mut found: BTreeMap<u64, (u64, Vec<String>)> = BTreeMap::new();
+    for line in ok(&["ls", "-R", "--json", archive]).lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        if line["sort"] == "file" {
+            let one = found.entry(line["inode"].as_u64().unwrap()).or_default();
+            one.0 = line["links"].as_u64().unwrap();
+            one.1.push(line["name"].as_str().unwrap().to_owned());
+        }
+    }
+    let counts: BTreeSet<u64> = found.values().map(|(links, _)| *links).collect();
+    assert_eq!(counts, BTreeSet::from([1, 2, 3]));
+    for (links, names) in found.values() {
+        assert_eq!(*links, names.len() as u64, "{names:?}");
+    }
+    for part in ["mail", "text", "attachments"] {
+        assert!(found.values().any(|(links, names)| *links == 3 && names[0].starts_with(part)), "{part}");
+    }
+}

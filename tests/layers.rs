@@ -21,11 +21,12 @@ const ROOMS: [(&str, &[&str]); 12] = [
 ];
 
 /// Words that belong to one room (and what may stand in for it).
-const WORDS: [(&str, &[&str]); 15] = [
+const WORDS: [(&str, &[&str]); 16] = [
     ("rusqlite", &["archive"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
     ("calcard", &["format"]),
+    ("chrono::", &["format"]),
     ("html5gum", &["format"]),
     ("chardetng", &["format"]),
     ("encoding_rs", &["format"]),

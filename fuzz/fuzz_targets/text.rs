@@ -12,6 +12,6 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(attachment(bytes, file.part).map(|bytes| bytes.len() as u64), Some(file.size));
     }
     for head in [0, 1, 30, 300, bytes.len()] {
-        assert!(files.is_empty() || may_have_attachments(bytes.get(..head).unwrap_or(bytes)));
+        assert!(files.is_empty() || may_have_attachments(bytes.get(..head).unwrap_or(bytes), bytes.len() as u64));
     }
 });

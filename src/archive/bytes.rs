@@ -212,17 +212,15 @@ impl BlobReader {
     /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end. The bytes are not proved.
     pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         if self.blob.chunked {
-            let blob = self.blob;
-            let length = buffer.len() as u64;
-            let bytes = self.reader.with(|conn| blob::read(conn, &blob, offset, length))?;
-            buffer[..bytes.len()].copy_from_slice(&bytes);
-            return Ok(bytes.len());
+            return self.read_once(offset, buffer);
         }
         let wanted = (self.blob.size.saturating_sub(offset)).min(buffer.len() as u64) as usize;
         for _ in 0..TRIES {
-            let value = match self.value.take() {
-                Some(value) => value,
-                None => self.open()?,
+            let value = match self.value.take().map_or_else(|| self.open(), Ok) {
+                Ok(value) => value,
+                // The archive is not at its path any more, but there are connections to it.
+                Err(_) if self.reader.trace().is_none() => return self.read_once(offset, &mut buffer[..wanted]),
+                Err(error) => return Err(error),
             };
             let result =
                 value.with_dependent(|_, blob| lock(blob).read_at_exact(&mut buffer[..wanted], offset as usize));
@@ -233,6 +231,15 @@ impl BlobReader {
             }
         }
         Err(self.reader.restless())
+    }
+
+    /// The same through a connection that others want, too.
+    fn read_once(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let blob = self.blob;
+        let bytes = self.reader.with(|conn| blob::read(conn, &blob, offset, buffer.len() as u64))?;
+        let count = bytes.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&bytes[..count]);
+        Ok(count)
     }
 
     /// The bytes at `offset`, `length` of them, which have to be there. They are not proved.
@@ -248,7 +255,7 @@ impl BlobReader {
     }
 
     fn open(&self) -> Result<OpenValue> {
-        open_value(self.reader.checkout()?, self.blob.id).map_err(|error| explain(&self.reader.path, error))
+        open_value(self.reader.connect()?, self.blob.id).map_err(|error| explain(&self.reader.path, error))
     }
 }
 
@@ -297,11 +304,10 @@ impl EmailReader {
 
     /// An open value for the next one. None while somebody writes.
     fn open(&self, row: Id) -> Option<OpenValue> {
-        let pooled = self.reader.checkout().ok()?;
-        if !pooled.conn.is_immutable {
-            self.reader.give_back(pooled);
+        if !self.reader.is_quiet() {
             return None;
         }
+        let pooled = self.reader.connect().ok().filter(|pooled| pooled.conn.is_immutable)?;
         let (blob, _) = find_email(&pooled.conn.conn, row, 0).ok()??;
         open_value(pooled, blob.id).ok()
     }

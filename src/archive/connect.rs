@@ -371,6 +371,20 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
             format!("archive {name} cannot be written"),
             Some("check the permissions of the file and its directory".to_owned()),
         ),
+        _ if needs_shared_memory(&error) => (
+            Kind::Storage,
+            format!("archive {name} cannot be written where it lies: its file system lets programs share no memory"),
+            Some(
+                "a write-ahead log needs that, and network and FUSE file systems may lack it (sshfs -o direct_io, NFS, SMB): \
+                 keep the archive on a local disk, and copy it there when the import is done; reading works there"
+                    .to_owned(),
+            ),
+        ),
+        Some(Code::SystemIoFailure) => (
+            Kind::Storage,
+            format!("cannot read or write archive {name}"),
+            Some("the disk or its file system failed: 'dmesg' may say more; run 'vandelay verify' afterwards".to_owned()),
+        ),
         _ => (Kind::Storage, format!("cannot read or write archive {name}"), None),
     };
     let error = Error::new(kind, what).because(error);
@@ -378,6 +392,13 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
         Some(hint) => error.hint(hint),
         None => error,
     }
+}
+
+/// True if the index of a write-ahead log could not be opened, mapped or locked: it is memory that programs share.
+fn needs_shared_memory(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMLOCK, SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMOPEN, SQLITE_IOERR_SHMSIZE};
+    let codes = [SQLITE_IOERR_SHMLOCK, SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMOPEN, SQLITE_IOERR_SHMSIZE];
+    error.sqlite_error().is_some_and(|error| codes.contains(&error.extended_code))
 }
 
 /// ` (12345 bytes are free now)`, or nothing where the system does not say.
@@ -404,4 +425,27 @@ fn uri(path: &Path, parameters: &str) -> String {
     uri.push('?');
     uri.push_str(parameters);
     uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn a_file_system_without_shared_memory_is_named() {
+        let explained =
+            |code: i32| explain(Path::new("/"), rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in
+            [ffi::SQLITE_IOERR_SHMMAP, ffi::SQLITE_IOERR_SHMOPEN, ffi::SQLITE_IOERR_SHMLOCK, ffi::SQLITE_IOERR_SHMSIZE]
+        {
+            let error = explained(code);
+            assert!(
+                error.to_string().contains("share no memory") && error.hint_text().unwrap().contains("local disk"),
+                "{error}"
+            );
+        }
+        assert!(!explained(ffi::SQLITE_IOERR_READ).to_string().contains("memory"));
+        assert!(explained(ffi::SQLITE_IOERR_READ).hint_text().is_some());
+    }
 }

@@ -19,7 +19,9 @@ mod ledger;
 mod lock;
 mod losses;
 mod make;
+mod moments;
 mod moved;
+mod pool;
 mod proof;
 mod read;
 mod rows;
@@ -38,6 +40,7 @@ pub use index::{EmailFields, UNFILED, epoch, ids_json, parse_ids, parse_keywords
 pub use ledger::{Blank, Known, KnownScope, Ledger};
 pub use lock::host;
 pub use losses::{DAYS, Losses};
+pub use moments::{Named, named};
 pub(crate) use read::lock;
 pub use read::{At, Moment, Reader, Snapshot};
 pub use rows::{Listed, MailboxState, Record};

@@ -7,6 +7,7 @@ use super::connect::{
     Fingerprint, ReadConnection, Watch, check_header, check_schema, explain, open_reader, require_snapshot,
 };
 use super::file::{self, ArchiveFile};
+use super::pool::Pool;
 use super::proof::Proofs;
 use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
 use crate::error::{Error, Kind as Fault, Result};
@@ -16,9 +17,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-
-/// How many idle connections are kept.
-const POOL: usize = 8;
 
 /// How often a read is repeated when a writer comes in between.
 pub(super) const TRIES: usize = 50;
@@ -32,6 +30,8 @@ pub enum At {
     Id(i64),
     /// The newest snapshot that had ended at this time, in seconds since 1970.
     Time(i64),
+    /// The snapshot whose directory below `.snapshots` has this time for its name; else as `Time`.
+    Directory(i64),
 }
 
 impl FromStr for At {
@@ -44,7 +44,12 @@ impl FromStr for At {
         if let Ok(id) = text.parse::<i64>() {
             return if id > 0 { Ok(At::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
         }
-        // As `.snapshots` spells it, without colons.
+        // As `.snapshots` spells it, without colons; with `~` and the number if another one ended in that second.
+        if let Some((time, id)) = text.split_once('~')
+            && let (Ok(At::Directory(_)), Ok(id)) = (time.parse(), id.parse::<i64>())
+        {
+            return if id > 0 { Ok(At::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
+        }
         let spelt = text.split_once('T').map(|(day, time)| format!("{day}T{}", time.replace('-', ":")));
         let time = text.parse::<jiff::Timestamp>().or_else(|error| match &spelt {
             Some(spelt) if text.ends_with('Z') => spelt.parse(),
@@ -52,7 +57,9 @@ impl FromStr for At {
         });
         // A day means all of it, in UTC.
         let day = || text.parse::<jiff::civil::Date>().ok()?.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC).ok();
+        let is_directory = text.get(13..14) == Some("-") && text.ends_with('Z');
         match (time, day()) {
+            (Ok(time), _) if is_directory => Ok(At::Directory(time.as_second())),
             (Ok(time), _) => Ok(At::Time(time.as_second())),
             (Err(_), Some(day)) if text.len() == 10 => Ok(At::Time(day.timestamp().as_second())),
             _ => Err("neither 'latest', nor a snapshot's number, nor a day like 2026-11-21, nor a time like 2026-11-21T18:30:00Z".to_owned()),
@@ -149,7 +156,7 @@ pub struct Reader {
     shape: RwLock<Arc<Shape>>,
     watch: Watch,
     identity: Fingerprint,
-    pool: Mutex<Vec<Pooled>>,
+    pool: Pool,
     pub(super) proofs: Proofs,
     file: Arc<ArchiveFile>,
 }
@@ -169,7 +176,7 @@ impl Reader {
             shape: RwLock::default(),
             watch,
             identity,
-            pool: Mutex::new(Vec::new()),
+            pool: Pool::default(),
             proofs: Proofs::default(),
             file,
         };
@@ -182,6 +189,13 @@ impl Reader {
     /// Errors: those of [`Reader::open`].
     pub fn look_again(&self) -> Result<()> {
         let pooled = self.checkout()?;
+        let shape = self.look_at(&pooled);
+        self.pool.give_back(pooled);
+        *self.shape.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shape?);
+        Ok(())
+    }
+
+    fn look_at(&self, pooled: &Pooled) -> Result<Shape> {
         pooled.conn.restart_budget();
         let conn = &pooled.conn.conn;
         let explain = |error| explain(&self.path, error);
@@ -193,7 +207,6 @@ impl Reader {
                 .map_err(explain)
         };
         let (foreign, has_digests) = (has(FOREIGN_MARK)?, has("row_digests")?);
-        self.give_back(pooled);
         if version > FORMAT_VERSION {
             return Err(Error::new(
                 Fault::Usage,
@@ -203,9 +216,7 @@ impl Reader {
         }
         let has_history = application == APPLICATION_ID && version > 0;
         let has_digests = has_history && has_digests;
-        let shape = Shape { columns, has_history, has_index: has_history && !foreign, has_digests };
-        *self.shape.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shape);
-        Ok(())
+        Ok(Shape { columns, has_history, has_index: has_history && !foreign, has_digests })
     }
 
     pub(super) fn shape(&self) -> Arc<Shape> {
@@ -252,15 +263,14 @@ impl Reader {
     /// Errors: [`Fault::Forgotten`] if its snapshot is not there any more; no answer is one of less than all.
     pub(super) fn with_at<T>(&self, moment: Moment, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         for attempt in 0..TRIES {
-            let idle = lock(&self.pool).pop();
-            let pooled = idle.map_or_else(|| self.connect(), Ok)?;
+            let pooled = self.pool.take(|| self.connect())?;
             pooled.conn.restart_budget();
             let result = pooled.at(moment, &work);
             if self.is_current(&pooled.fingerprint) {
-                self.give_back(pooled);
+                self.pool.give_back(pooled);
                 return result.map_err(|error| explain(&self.path, error));
             }
-            drop(pooled);
+            self.pool.close(pooled);
             self.let_go_of_stale();
             std::thread::sleep(std::time::Duration::from_millis(attempt as u64));
         }
@@ -284,7 +294,8 @@ impl Reader {
     /// Runs `work` on one state of the archive, however long it takes: in a transaction where there is a log, else on
     /// the file as it is. `None` if somebody changed the file meanwhile.
     pub(super) fn pinned<T>(&self, work: impl FnOnce(&ReadConnection) -> Result<T>) -> Result<Option<T>> {
-        let pooled = self.checkout()?;
+        // Not one that others wait for.
+        let pooled = self.connect()?;
         pooled.conn.restart_budget();
         let explain = |error| explain(&self.path, error);
         let transaction = pooled.conn.conn.unchecked_transaction().map_err(explain)?;
@@ -293,7 +304,6 @@ impl Reader {
         let result = work(&pooled.conn);
         transaction.finish().map_err(explain)?;
         let is_one_state = !pooled.conn.is_immutable || self.is_current(&pooled.fingerprint);
-        self.give_back(pooled);
         if is_one_state { result.map(Some) } else { Ok(None) }
     }
 
@@ -302,7 +312,7 @@ impl Reader {
         let pooled = self.checkout().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         pooled.conn.restart_budget();
         let result = work(&pooled.conn.conn);
-        self.give_back(pooled);
+        self.pool.give_back(pooled);
         result
     }
 
@@ -318,25 +328,43 @@ impl Reader {
     }
 
     fn let_go_of_stale(&self) {
-        lock(&self.pool).retain(|pooled| self.is_current(&pooled.fingerprint));
+        self.pool.retain(|pooled| self.is_current(&pooled.fingerprint));
     }
 
-    /// A connection that shows what the files hold now.
-    pub(super) fn checkout(&self) -> Result<Pooled> {
+    /// A connection that shows what the files hold now; it is given back to the pool.
+    fn checkout(&self) -> Result<Pooled> {
         self.let_go_of_stale();
-        let idle = lock(&self.pool).pop();
-        idle.map_or_else(|| self.connect(), Ok)
+        self.pool.take(|| self.connect())
     }
 
-    fn connect(&self) -> Result<Pooled> {
+    /// True if nobody writes to the archive, so that a value may stay open.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.pool.any(|pooled| pooled.conn.is_immutable && self.is_current(&pooled.fingerprint))
+    }
+
+    /// A new connection, which its owner may keep.
+    ///
+    /// Errors: [`Fault::Storage`] if another file is at the archive's path, or none.
+    pub(super) fn connect(&self) -> Result<Pooled> {
+        self.connect_with(open_reader)
+    }
+
+    fn connect_with(
+        &self,
+        open: impl FnOnce(&Path, &Arc<ArchiveFile>, &Fingerprint) -> Result<ReadConnection>,
+    ) -> Result<Pooled> {
         let replaced = || {
             let what = format!("archive {} was removed or replaced while it was in use", self.path.display());
             Error::new(Fault::Storage, what).hint("open it again")
         };
         let fingerprint = self.trace().ok_or_else(replaced)?;
         self.refuse_log_elsewhere(&fingerprint)?;
-        let conn = open_reader(&self.path, &self.file, &fingerprint)?;
-        // Another file may have taken the name between the look and the opening.
+        let conn = open(&self.path, &self.file, &fingerprint)?;
+        // SQLite opens a log with the first question only, by its name. What is wrong with it, the next one says.
+        if !conn.is_immutable {
+            let _ = conn.conn.query_row("PRAGMA schema_version", [], |_| Ok(()));
+        }
+        // What was opened is the archive if it stood at its path before and stands there now.
         self.trace().ok_or_else(replaced)?;
         Ok(Pooled { conn, fingerprint, seen: RefCell::default() })
     }
@@ -356,13 +384,6 @@ impl Reader {
         }
         let what = format!("archive {} is being written under another name of the same file", self.path.display());
         Err(Error::new(Fault::Locked, what).hint("wait until that has finished, or open it under that name"))
-    }
-
-    pub(super) fn give_back(&self, pooled: Pooled) {
-        let mut pool = lock(&self.pool);
-        if pool.len() < POOL {
-            pool.push(pooled);
-        }
     }
 
     // --- snapshots -----------------------------------------------------------------------------------------------
@@ -446,6 +467,13 @@ impl Reader {
                 Some(snapshot) => Ok(Moment::Snapshot(snapshot.id)),
                 None => Err(missing(format!("archive {} has no snapshot {id}", self.path.display()))),
             },
+            At::Directory(time) => {
+                let named = super::moments::named(snapshots);
+                match named.iter().find(|one| one.time == time && !one.name.contains('~')) {
+                    Some(one) => Ok(Moment::Snapshot(one.id)),
+                    None => self.resolve_among(snapshots, At::Time(time)),
+                }
+            }
             At::Time(time) => snapshots
                 .iter()
                 .rev()
@@ -485,4 +513,34 @@ impl Reader {
 /// A panic elsewhere does not make what a mutex guards here unsound.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Writer;
+
+    /// Another file takes the archive's place just when a connection is opened.
+    #[test]
+    fn what_is_opened_is_the_archive() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [path, other] = ["a.sqlite", "b.sqlite"].map(|name| dir.path().join(name));
+        for path in [&path, &other] {
+            Writer::open(path, "test").and_then(Writer::close).expect("an archive");
+        }
+        let reader = Reader::open(&path).expect("a reader");
+        assert!(reader.connect().is_ok());
+        let swapped = reader.connect_with(|path, file, fingerprint| {
+            std::fs::rename(&other, path).expect("another file");
+            open_reader(path, file, fingerprint)
+        });
+        assert!(swapped.is_err(), "it would show the other one");
+        // What it has open goes on answering, also if several want it.
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..20).for_each(|_| drop(reader.sources().expect("an answer"))));
+            }
+        });
+        assert!(reader.connect().is_err());
+    }
 }

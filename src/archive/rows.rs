@@ -356,6 +356,23 @@ impl Reader {
         Ok(None)
     }
 
+    /// In how many mailboxes a message lies, or lay when it was there last; at least 1.
+    pub fn mailboxes_of(&self, email: Id) -> Result<u32> {
+        let now = "SELECT mailbox_ids FROM emails WHERE id = ?1";
+        let then = "SELECT json_extract(fields, '$.mailbox_ids') FROM history WHERE kind = 'Email' AND id = ?1 ORDER BY last DESC LIMIT 1";
+        for sql in [now, then].into_iter().take(if self.has_history() { 2 } else { 1 }) {
+            let found = self.with(|conn| {
+                let read =
+                    |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str().map_or(0, |ids| super::parse_ids(ids).len()));
+                conn.prepare_cached(sql)?.query_row([email], read).optional()
+            })?;
+            if let Some(count) = found {
+                return Ok(u32::try_from(count).unwrap_or(u32::MAX).max(1));
+            }
+        }
+        Ok(1)
+    }
+
     /// The newest snapshot, `at` at most, in which an object of this type came, changed or went; 0 if nobody knows.
     pub fn last_change(&self, kind: Kind, at: i64) -> Result<i64> {
         if !self.has_history() {

@@ -260,7 +260,7 @@ impl Writer {
         for run in stopped {
             self.execute(
                 "UPDATE snapshots SET state = 'interrupted', ended = coalesce(ended, ?2) WHERE id = ?1",
-                params![run, now()],
+                params![run, self.end()?],
             )?;
             self.digest_own("snapshots", run)?;
         }
@@ -344,7 +344,7 @@ impl Writer {
             index::summarise(&self.conn, run, &self.touched_mailboxes).map_err(|error| self.explain(error))?;
             self.execute(
                 "UPDATE snapshots SET state = ?2, ended = ?3, report = ?4 WHERE id = ?1",
-                params![run, state.name(), now(), report],
+                params![run, state.name(), self.end()?, report],
             )?;
             self.digest_own("snapshots", run)?;
         }

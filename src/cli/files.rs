@@ -4,9 +4,9 @@ use super::ui::{Ui, thousands};
 use super::{Moment, tree_path};
 use crate::archive::Reader;
 use crate::error::{Error, Kind as Fault, Result};
-use crate::extract;
+use crate::extract::{self, Names, medium::Disk};
 use crate::tree::{Node, Options, Sort, Stat, Tree, walk};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,8 +52,19 @@ pub struct Extract {
     /// The directory to copy it into; made if it is missing
     #[arg(short = 'C', long = "into", value_name = "DIR", default_value = ".")]
     into: PathBuf,
+    /// Names of files: those of the tree, and portable ones where the target refuses them; only those of the tree; or
+    /// portable ones, such as exFAT, NTFS, SMB and eCryptfs take
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHICH")]
+    names: NamesArg,
     #[command(flatten)]
     at: Moment,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum NamesArg {
+    Auto,
+    Exact,
+    Portable,
 }
 
 /// The tree of an archive at a moment.
@@ -138,10 +149,15 @@ impl Cat {
 impl Extract {
     pub fn run(self, ui: &Ui) -> Result<()> {
         let tree = open(&self.archive, &self.at)?;
+        let names = match self.names {
+            NamesArg::Auto => Names::Auto,
+            NamesArg::Exact => Names::Exact,
+            NamesArg::Portable => Names::Portable,
+        };
         let mut failed = 0;
         for path in &self.paths {
             let path = tree_path(path)?;
-            let done = extract::extract(&tree, path, &self.into, |name| ui.detail(name))?;
+            let done = extract::extract(&tree, path, &self.into, names, &Disk, |name| ui.detail(name))?;
             for (name, reason) in &done.failed {
                 ui.warn(&format!("not extracted: {name}: {reason}"));
             }
@@ -150,16 +166,33 @@ impl Extract {
                 ui.object(&serde_json::json!({
                     "message_type": "summary", "path": path, "into": self.into.display().to_string(),
                     "files": done.files, "bytes": done.bytes, "failed": done.failed,
+                    "changed": done.changed, "undated": done.undated,
                 }));
             } else {
+                if done.changed > 0 {
+                    ui.info(&format!(
+                        "{} names are not those of the tree, so that the target takes them (-v shows each)",
+                        thousands(done.changed)
+                    ));
+                }
+                if done.undated > 0 {
+                    ui.info(&format!(
+                        "{} files have another date: the target did not take theirs",
+                        thousands(done.undated)
+                    ));
+                }
                 ui.info(&format!("{} files, {} bytes", thousands(done.files), thousands(done.bytes)));
             }
         }
         match failed {
             0 => Ok(()),
             count => {
-                Err(Error::new(Fault::Partial, format!("{count} files were not extracted"))
-                    .hint("each one is named above"))
+                let hint = if matches!(self.names, NamesArg::Exact) {
+                    "each one is named above; where the target refuses names, --names portable gives others"
+                } else {
+                    "each one is named above"
+                };
+                Err(Error::new(Fault::Partial, format!("{count} files were not extracted")).hint(hint))
             }
         }
     }

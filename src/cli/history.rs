@@ -1,7 +1,7 @@
 //! `vandelay snapshots` and `forget`.
 
 use super::ui::{Ui, bytes, thousands};
-use crate::archive::{Policy, Reader, Span, Writer};
+use crate::archive::{Policy, Reader, Span, Writer, epoch, rfc3339};
 use crate::error::{Error, Kind as Fault, Result};
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +67,7 @@ impl Snapshots {
                 }));
                 continue;
             }
-            let when = snapshot.ended.as_deref().unwrap_or(&snapshot.started);
+            let when = rfc3339(epoch(snapshot.ended.as_deref().unwrap_or(&snapshot.started)));
             let kind = snapshot.source_kind.as_deref().unwrap_or("-");
             let account = snapshot.account.as_deref().unwrap_or("");
             ui.line(&format!(

@@ -2,7 +2,7 @@
 
 use super::Source;
 use super::ui::{Ui, bytes, thousands};
-use crate::archive::{Reader, Record, Statistics};
+use crate::archive::{Reader, Record, Statistics, epoch, rfc3339};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Id, Kind};
 use clap::Args;
@@ -84,7 +84,7 @@ impl Inspect {
         ui.line(&format!("{:<20} {:>12}", "file", bytes(file)));
         match snapshots.last() {
             Some(last) => {
-                let when = last.ended.as_deref().unwrap_or(&last.started);
+                let when = rfc3339(epoch(last.ended.as_deref().unwrap_or(&last.started)));
                 ui.line(&format!(
                     "{:<20} {:>12}  latest is {}, {} at {when}",
                     "snapshots",

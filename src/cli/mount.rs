@@ -140,6 +140,9 @@ impl Mount {
         let Some((directory, archives)) = self.paths() else {
             return Err(Error::new(Fault::Usage, "no archive is named").hint("vandelay mount ARCHIVE DIRECTORY"));
         };
+        if options.remount {
+            return remount(directory, ui);
+        }
         let directory = mountpoint::prepare(directory, archives, &|text| ui.info(text))?;
         // The process that stays leaves the directory that a relative path starts from.
         let log_file = self.log_file.as_deref().map(open_log).transpose()?;
@@ -226,6 +229,25 @@ impl Mount {
         let code = child.wait().map_err(fail)?.code().unwrap_or(7);
         std::process::exit(code);
     }
+}
+
+/// `mount -o remount`: what is mounted is read-only and stays as it is. Other options want another mount.
+fn remount(directory: &Path, ui: &Ui) -> Result<()> {
+    let absolute = mountpoint::without_links(directory)
+        .map_err(|error| Error::io(format!("cannot remount {}", directory.display()), error))?;
+    if !mountpoint::mounted()?.iter().any(|mount| mount.directory == absolute) {
+        return Err(Error::new(
+            Fault::Usage,
+            format!("cannot remount {}: no archive is mounted there", directory.display()),
+        )
+        .hint("leave out 'remount' to mount it"));
+    }
+    ui.info(&format!(
+        "{} stays mounted as it is; for other options: {}, then mount it anew",
+        absolute.display(),
+        umount(&absolute)
+    ));
+    Ok(())
 }
 
 /// The archives to be mounted, and what to call them. Several are opened when somebody looks into them.

@@ -8,17 +8,22 @@ use crate::tree::{Layout, Views};
 use std::ffi::OsString;
 use std::path::Path;
 
-/// What mount(8), fstab and systemd may hand over, and what holds for every mount of ours anyway.
-const IGNORED: [&str; 33] = [
+/// What mount(8), fstab and systemd may hand over, and what holds for every mount of ours anyway, or has no meaning for
+/// it: the words of mount(8) and libmount but for those that ask for another kind of mount.
+const IGNORED: [&str; 55] = [
     "_netdev",
+    "_rnetdev",
     "nofail",
     "auto",
     "noauto",
     "user",
     "users",
     "nouser",
+    "nousers",
     "owner",
+    "noowner",
     "group",
+    "nogroup",
     "defaults",
     "dev",
     "suid",
@@ -33,6 +38,7 @@ const IGNORED: [&str; 33] = [
     "default_permissions",
     "async",
     "nodiratime",
+    "diratime",
     "silent",
     "loud",
     "sync",
@@ -43,7 +49,29 @@ const IGNORED: [&str; 33] = [
     "nostrictatime",
     "norelatime",
     "nonempty",
+    "nosymfollow",
+    "symfollow",
+    "iversion",
+    "noiversion",
+    "mand",
+    "nomand",
+    "private",
+    "rprivate",
+    "shared",
+    "rshared",
+    "slave",
+    "rslave",
+    "unbindable",
+    "runbindable",
+    "uhelper",
+    "helper",
+    "comment",
 ];
+
+/// True for options that mount(8) hands on and that need not be known here, whatever their value.
+fn is_ignored(name: &str) -> bool {
+    IGNORED.contains(&name) || ["x-", "X-", "comment", "systemd."].iter().any(|start| name.starts_with(start))
+}
 
 /// Options that take a value, and which.
 const VALUES: [(&str, &str); 11] = [
@@ -74,6 +102,8 @@ pub struct MountOptions {
     pub xattr: bool,
     pub access: Access,
     pub fsname: Option<String>,
+    /// Something is mounted there already, and gets other options.
+    pub remount: bool,
     uid: Option<u32>,
     gid: Option<u32>,
     umask: Option<u16>,
@@ -91,6 +121,7 @@ impl MountOptions {
             xattr: false,
             access: Access::Owner,
             fsname: None,
+            remount: false,
             uid: None,
             gid: None,
             umask: None,
@@ -132,6 +163,7 @@ impl MountOptions {
             ("allow_root", None) => self.access = Access::Root,
             ("fsname", Some(text)) => self.fsname = Some(text.to_owned()),
             ("subtype", Some(_)) => {}
+            ("remount", None) => self.remount = true,
             ("uid", Some(_)) => self.uid = Some(number(10)?),
             ("gid", Some(_)) => self.gid = Some(number(10)?),
             ("umask", Some(_)) => {
@@ -142,7 +174,7 @@ impl MountOptions {
                         .ok_or_else(|| wrong("not a mask like 022"))?,
                 )
             }
-            (name, _) if IGNORED.contains(&name) || name.starts_with("x-") || name.starts_with("comment") => {}
+            (name, _) if is_ignored(name) => {}
             (known, _) if let Some((_, values)) = VALUES.iter().find(|(option, _)| *option == known) => {
                 return Err(wrong(&format!("it takes {values}")));
             }
@@ -175,8 +207,8 @@ impl MountOptions {
 
 /// True for what can only be the name of a view, well or badly spelt.
 fn is_no_option(text: &str) -> bool {
-    let is_known = IGNORED.contains(&text) || ["rw", "xattr", "allow_other", "allow_root"].contains(&text);
-    !text.is_empty() && !is_known && !text.contains('=') && !text.starts_with("x-") && !text.starts_with("comment")
+    let is_known = is_ignored(text) || ["rw", "remount", "xattr", "allow_other", "allow_root"].contains(&text);
+    !text.is_empty() && !is_known && !text.contains('=')
 }
 
 /// `views=mail,text` has commas in its value: names of views behind it belong to it.
@@ -250,6 +282,23 @@ mod tests {
             (7, 0o550, 0o440)
         );
         assert_eq!(parse("fsname=a\\,b,layout=maildir++,snapshots=visible").unwrap().fsname.as_deref(), Some("a,b"));
+    }
+
+    #[test]
+    fn words_of_libmount_are_taken() {
+        // libmount's tables (linux_flags_map, userspace_opts_map) but for what asks for another kind of mount.
+        let words = "exec noexec suid nosuid dev nodev sync async dirsync silent loud mand nomand atime noatime iversion noiversion \
+                     diratime nodiratime relatime norelatime strictatime nostrictatime lazytime nolazytime symfollow nosymfollow \
+                     unbindable runbindable private rprivate slave rslave shared rshared defaults auto noauto user nouser users \
+                     nousers owner noowner group nogroup _netdev _rnetdev nofail comment=x x-systemd.automount X-mount.mkdir=0700 \
+                     x-gvfs-show uhelper=udisks2 helper=vandelay ro remount";
+        for word in words.split_whitespace() {
+            let options = parse(&format!("views=mail,{word}")).unwrap_or_else(|error| panic!("{word}: {error}"));
+            assert_eq!((options.views, options.remount), ("mail".parse().unwrap(), word == "remount"), "{word}");
+        }
+        for word in ["rw", "bind", "rbind", "move", "loop", "offset=3", "nosymfollows"] {
+            assert!(parse(word).is_err(), "{word}");
+        }
     }
 
     #[test]

@@ -74,6 +74,7 @@ fn pinned(at: At) -> Option<String> {
         At::Latest => None,
         At::Id(id) => Some(id.to_string()),
         At::Time(time) => Some(rfc3339(time)),
+        At::Directory(time) => Some(rfc3339(time).replace(':', "-")),
     }
 }
 

@@ -263,7 +263,7 @@ pub(crate) fn repair(text: &str, head: &str) -> Vec<u8> {
                         fixed.push(byte);
                     }
                 }
-                fold(&fixed, &mut out);
+                lines::fold(&fixed, &mut out);
             }
             _ => out.extend_from_slice(line.raw()),
         }
@@ -274,21 +274,6 @@ pub(crate) fn repair(text: &str, head: &str) -> Vec<u8> {
         }
     }
     out
-}
-
-/// Folds a line at 75 bytes, never inside of a character (RFC 5545 3.1).
-fn fold(line: &[u8], out: &mut Vec<u8>) {
-    let mut room = 75;
-    for (at, byte) in line.iter().enumerate() {
-        let ahead = line.get(at..).map_or(1, |rest| rest.iter().skip(1).take_while(|b| **b & 0xC0 == 0x80).count() + 1);
-        if byte & 0xC0 != 0x80 && room < ahead {
-            out.extend_from_slice(b"\r\n ");
-            room = 74;
-        }
-        out.push(*byte);
-        room = room.saturating_sub(1);
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! An item is what RFC 4791 4.1 calls a calendar object resource: one event, task or journal entry with its changed
 //! instances, in a calendar of its own with the time zones that it names. Its bytes are stretches of the file.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
@@ -13,7 +14,10 @@ use crate::format::object::{Distinct, Note, NoteKind, synthetic_uid};
 use crate::model::EventType;
 
 mod scan;
+mod zones;
 use scan::{Calendar, Component, Scan, push_range};
+pub use zones::Merger;
+pub(crate) use zones::{rename_zones, with_zone, zone_key};
 
 /// One event, task or journal entry of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,26 +101,12 @@ pub fn components(bytes: &[u8]) -> Vec<ComponentBytes> {
 }
 
 /// The first lines of a calendar that is put together of others' components, with its name (RFC 7986 5.1).
-pub fn merged_head(name: &str) -> String {
-    let name = name.replace('\\', "\\\\").replace(';', "\\;").replace(',', "\\,").replace(['\r', '\n'], " ");
-    let fold = |line: String| {
-        let mut folded = String::new();
-        let mut room = 75;
-        for character in line.chars() {
-            if character.len_utf8() > room {
-                folded.push_str("\r\n ");
-                room = 74;
-            }
-            folded.push(character);
-            room -= character.len_utf8();
-        }
-        folded + "\r\n"
-    };
-    format!(
-        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Vandelay//Vandelay 2//EN\r\n{}{}",
-        fold(format!("NAME:{name}")),
-        fold(format!("X-WR-CALNAME:{name}"))
-    )
+pub fn merged_head(name: &str) -> Vec<u8> {
+    let name = lines::escape(name);
+    let mut head = b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Vandelay//Vandelay 2//EN\r\n".to_vec();
+    lines::fold(format!("NAME:{name}").as_bytes(), &mut head);
+    lines::fold(format!("X-WR-CALNAME:{name}").as_bytes(), &mut head);
+    head
 }
 
 /// One item as text with a sound structure, for the conversion: a calendar of the item's time zones and components,
@@ -202,7 +192,7 @@ fn assemble(bytes: &[u8], scan: Scan) -> Split {
         // The item is the file: nothing is outside of it.
         notes.retain(|note| !note.kind.loses_bytes());
     } else {
-        leftovers(&calendars, &content, &components, &mut notes);
+        leftovers(bytes, &calendars, &content, &components, &mut notes);
         for (offset, what) in too_large {
             notes.push(Note::new(offset, NoteKind::TooLarge, what));
         }
@@ -324,6 +314,8 @@ struct Content {
     kept: usize,
     /// Components that are neither items nor time zones.
     others: Vec<usize>,
+    /// Further VTIMEZONE of a name.
+    repeated: Vec<usize>,
 }
 
 fn contents(calendars: &[Calendar], components: &[Component], groups: &[Group]) -> Vec<Content> {
@@ -333,9 +325,10 @@ fn contents(calendars: &[Calendar], components: &[Component], groups: &[Group]) 
             continue;
         };
         match &component.zone {
-            Some(zone) if component.name == "VTIMEZONE" => {
-                content.zones.entry(zone.clone()).or_insert(component.range.clone());
-            }
+            Some(zone) if component.name == "VTIMEZONE" => match content.zones.entry(zone.clone()) {
+                Entry::Vacant(free) => drop(free.insert(component.range.clone())),
+                Entry::Occupied(_) => content.repeated.push(index),
+            },
             _ if component.data_type().is_some() => content.members += 1,
             _ if component.name != "VTIMEZONE" => content.others.push(index),
             _ => {}
@@ -441,7 +434,13 @@ fn is_open(piece: &[u8]) -> bool {
 }
 
 /// Notes on what is in no item.
-fn leftovers(calendars: &[Calendar], contents: &[Content], components: &[Component], notes: &mut Vec<Note>) {
+fn leftovers(
+    bytes: &[u8],
+    calendars: &[Calendar],
+    contents: &[Content],
+    components: &[Component],
+    notes: &mut Vec<Note>,
+) {
     let whole: Vec<Range<u64>> = calendars
         .iter()
         .zip(contents)
@@ -454,6 +453,15 @@ fn leftovers(calendars: &[Calendar], contents: &[Content], components: &[Compone
         !(kept && note.kind.loses_bytes())
     });
     for (calendar, content) in calendars.iter().zip(contents).filter(|(_, content)| !is_whole(content)) {
+        for second in content.repeated.iter().filter_map(|index| components.get(*index)) {
+            let text = |range: Range<usize>| bytes.get(range).unwrap_or_default();
+            let first = second.zone.as_ref().and_then(|zone| content.zones.get(zone)).cloned().unwrap_or_default();
+            if !zones::say_the_same(text(first), text(second.range.clone())) {
+                let name = String::from_utf8_lossy(second.zone.as_deref().unwrap_or_default()).into_owned();
+                let what = format!("a second, different definition of the time zone {name} is kept in no item");
+                notes.push(Note::new(second.range.start, NoteKind::NotAnItem, what));
+            }
+        }
         let others = content.others.iter().filter_map(|index| components.get(*index));
         if content.members > 0 {
             for other in others {

@@ -15,6 +15,9 @@ use crate::format::{ics, object};
 use crate::model::EventType;
 
 mod export;
+mod zones;
+
+use zones::Zones;
 
 /// Larger items (bytes) are not converted.
 const ITEM_LIMIT: usize = 32 << 20;
@@ -28,21 +31,23 @@ const TRANSIENT: [&str; 5] = ["method", "utcStart", "utcEnd", "isOrigin", "baseE
 
 /// The JSCalendar object of one item of [`ics::split`]: the master with its `recurrenceOverrides`, with `@type`
 /// (`Event`, `Task`, or `Note` for VJOURNAL, which JSCalendar does not know) and `uid`, never a Group. What JSCalendar
-/// has no property for stands below `iCalendar`, time zone definitions are left out. Text that is not UTF-8 is taken
+/// has no property for stands below `iCalendar`, definitions of time zones that have a name are left out. Text that is not UTF-8 is taken
 /// for Windows-1252.
 ///
 /// It always gives an object: if the item is too large, nested too deep or unreadable to the library, a stub with
-/// `title` and `start`. No recurrence is expanded.
+/// `title` and `start`. No recurrence is expanded. A time zone that has no name of the IANA database gets the one that its
+/// definition describes, or else stands below `timeZones`.
 pub fn to_jscalendar(ics: &[u8], uid: &str, data_type: EventType) -> Converted {
     let sound = ics::sound(ics, data_type);
     let problem = match weigh(&sound.text).and_then(|()| convert(&sound.text, uid, data_type)) {
-        Ok(data) => {
-            let lost = match (sound.masters, sound.members.len()) {
-                (0, 2..) => Some("only the first of several instances without a master is converted".to_string()),
-                (2.., _) => Some("only the first of several components with one UID is converted".to_string()),
-                _ => None,
-            };
-            return Converted { data, problem: lost, stub: false };
+        Ok((data, mut lost)) => {
+            match (sound.masters, sound.members.len()) {
+                (0, 2..) => lost.push("only the first of several instances without a master is converted".to_string()),
+                (2.., _) => lost.push("only the first of several components with one UID is converted".to_string()),
+                _ => {}
+            }
+            let problem = (!lost.is_empty()).then(|| lost.join("; "));
+            return Converted { data, problem, stub: false };
         }
         Err(problem) => problem,
     };
@@ -93,8 +98,10 @@ fn values(prop: &Prop<'_>) -> u64 {
     value + count(prop.params)
 }
 
-fn convert(text: &str, uid: &str, data_type: EventType) -> Result<Value, &'static str> {
-    let text = with_uris(&lines::plain_breaks(text));
+/// The object, and what of the original is not in it.
+fn convert(text: &str, uid: &str, data_type: EventType) -> Result<(Value, Vec<String>), &'static str> {
+    let zones = Zones::of(text);
+    let (text, has_start) = for_the_library(&lines::plain_breaks(text), &zones);
     let value = guarded(|| {
         let Entry::ICalendar(mut calendar) = Parser::new(&text).entry() else {
             return None;
@@ -127,18 +134,42 @@ fn convert(text: &str, uid: &str, data_type: EventType) -> Result<Value, &'stati
     {
         ical.remove("name");
     }
+    zones.restore(&mut map);
+    let mut lost = zones.lost;
+    if has_start && !map.contains_key("start") {
+        lost.push("its start is not understood".to_string());
+    }
     let mut value = Value::Object(map);
     sort_keys(&mut value);
-    Ok(value)
+    Ok((value, lost))
 }
 
-/// `text` with binary attachments as `data:` URIs, and without empty lines before continuations.
-fn with_uris(text: &str) -> String {
+/// `text` with binary attachments as `data:` URIs, with names of time zones that the library knows, and without empty
+/// lines before continuations; and whether the first component begins at some time.
+fn for_the_library(text: &str, zones: &Zones) -> (String, bool) {
     let mut out = String::with_capacity(text.len());
+    let (mut depth, mut is_over, mut has_start) = (0usize, false, false);
     for line in lines::lines(text.as_bytes()) {
         let unfolded = line.text();
-        match Prop::parse(&unfolded).as_ref().and_then(binary_as_uri) {
-            Some(uri) => out.push_str(&uri),
+        let prop = Prop::parse(&unfolded);
+        if let Some(prop) = &prop {
+            let is_zone = prop.value.trim_ascii().eq_ignore_ascii_case(b"VTIMEZONE");
+            if prop.is("BEGIN") {
+                depth += 1;
+            } else if prop.is("END") {
+                depth = depth.saturating_sub(1);
+                is_over |= depth == 1 && !is_zone;
+            }
+            has_start |= prop.is("DTSTART") && depth == 2 && !is_over;
+        }
+        let other = |prop: &Prop<'_>| {
+            binary_as_uri(prop).or_else(|| {
+                let line = zones.line(&unfolded, prop)?;
+                Some(lines::decode(&line).into_owned() + "\n")
+            })
+        };
+        match prop.as_ref().and_then(other) {
+            Some(other) => out.push_str(&other),
             None if line.gap => {
                 out.push_str(&lines::decode(&unfolded));
                 out.push('\n');
@@ -146,7 +177,7 @@ fn with_uris(text: &str) -> String {
             None => out.push_str(text.get(line.start..line.end).unwrap_or_default()),
         }
     }
-    out
+    (out, has_start)
 }
 
 /// What stands for an item that cannot be converted.

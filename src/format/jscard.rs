@@ -38,7 +38,7 @@ pub fn to_jscontact(vcf: &[u8]) -> Converted {
     Converted { data: stub(vcf), problem: Some(problem.to_string()), stub: true }
 }
 
-/// The text of the card for the library, from the BEGIN line to an END line, with binary values as `data:` URIs and
+/// The text of the card for the library, from the BEGIN line to an END line, with binary values as `data:` URIs, groups as vCard 4 has them, and
 /// without cards inside of it (AGENT of vCard 2.1), which would end it; and whether there were such cards.
 fn sound(vcf: &[u8]) -> (String, bool) {
     let text = lines::decode_all(vcf);
@@ -46,6 +46,8 @@ fn sound(vcf: &[u8]) -> (String, bool) {
     let mut depth = 0usize;
     let mut agents = false;
     let is_vcard = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(b"VCARD");
+    let has_kind =
+        lines::lines(text.as_bytes()).any(|line| Prop::parse(&line.text()).is_some_and(|prop| prop.is("KIND")));
     for line in lines::lines(text.as_bytes()) {
         let unfolded = line.text();
         let prop = Prop::parse(&unfolded);
@@ -60,8 +62,9 @@ fn sound(vcf: &[u8]) -> (String, bool) {
                 continue;
             }
         }
-        if let Some(uri) = prop.as_ref().filter(|_| depth == 1).and_then(binary_as_uri) {
-            out.push_str(&uri);
+        let other = |prop: &Prop<'_>| binary_as_uri(prop).or_else(|| group_line(prop, has_kind));
+        if let Some(other) = prop.as_ref().filter(|_| depth == 1).and_then(other) {
+            out.push_str(&other);
         } else if depth == 1 && !inline {
             out.push_str(text.get(line.start..line.end).unwrap_or_default());
         }
@@ -76,6 +79,24 @@ fn sound(vcf: &[u8]) -> (String, bool) {
         out.push_str("\nEND:VCARD\n");
     }
     (out, agents)
+}
+
+/// The lines of vCard 4 for what Apple and Evolution write into older cards of groups. `has_kind` says that the card tells
+/// its kind itself.
+fn group_line(prop: &Prop<'_>, has_kind: bool) -> Option<String> {
+    let value = || lines::decode(prop.value.trim_ascii()).into_owned();
+    if prop.is("X-ADDRESSBOOKSERVER-KIND") {
+        return (!has_kind).then(|| format!("KIND:{}\n", value().to_lowercase()));
+    }
+    if prop.is("X-ADDRESSBOOKSERVER-MEMBER") {
+        return Some(format!("MEMBER:{}\n", value()));
+    }
+    if prop.is("X-EVOLUTION-LIST") {
+        let is_list = prop.value.trim_ascii().eq_ignore_ascii_case(b"TRUE") && !has_kind;
+        return is_list.then(|| "KIND:group\n".to_owned());
+    }
+    let address = prop.param("X-EVOLUTION-DEST-EMAIL").filter(|address| prop.is("EMAIL") && !address.is_empty())?;
+    Some(format!("MEMBER:mailto:{}\n", lines::decode(address)))
 }
 
 fn weigh(text: &str) -> Result<(), &'static str> {
@@ -233,6 +254,30 @@ mod tests {
         assert!(converted.problem.is_some() && !converted.stub);
         let text = converted.data.to_string();
         assert!(text.contains("Müller") && text.contains("\"1\"") && !text.contains("Inner"), "{text}");
+    }
+
+    #[test]
+    fn groups_of_older_cards_are_groups() {
+        for (lines, members) in [
+            (
+                "item1.X-ADDRESSBOOKSERVER-KIND:group\nX-ADDRESSBOOKSERVER-MEMBER:urn:uuid:A\nX-addressbookserver-member:\n urn:uuid:B\n",
+                json!({"urn:uuid:A": true, "urn:uuid:B": true}),
+            ),
+            ("KIND:group\nX-ADDRESSBOOKSERVER-KIND:group\nMEMBER:urn:uuid:A\n", json!({"urn:uuid:A": true})),
+            (
+                "X-EVOLUTION-LIST:TRUE\nEMAIL;X-EVOLUTION-DEST-EMAIL=a@b.c;X-EVOLUTION-DEST-CONTACT-UID=x:A <a@b.c>\n",
+                json!({"mailto:a@b.c": true}),
+            ),
+        ] {
+            let converted =
+                to_jscontact(format!("BEGIN:VCARD\nVERSION:3.0\nUID:g\nFN:G\n{lines}END:VCARD\n").as_bytes());
+            assert_eq!((&converted.data["kind"], &converted.data["members"]), (&json!("group"), &members), "{lines}");
+            let back = String::from_utf8(to_vcf(&converted.data, "g", &|_| None).unwrap()).unwrap();
+            assert!(back.contains("KIND:GROUP") || back.contains("KIND:group"), "{back}");
+            assert_eq!(back.matches("MEMBER:").count(), members.as_object().unwrap().len(), "{back}");
+        }
+        let person = to_jscontact(b"BEGIN:VCARD\nVERSION:3.0\nFN:P\nX-EVOLUTION-LIST:FALSE\nEND:VCARD\n");
+        assert_eq!(person.data.get("kind"), None);
     }
 
     #[test]

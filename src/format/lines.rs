@@ -224,6 +224,17 @@ impl<'a> Prop<'a> {
     }
 }
 
+/// Parameters, each with its name and its value as they stand there.
+pub(crate) fn params(mut rest: &[u8]) -> Vec<&[u8]> {
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let end = unquoted(rest, b';').unwrap_or(rest.len());
+        all.push(rest.get(..end).unwrap_or_default());
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    all
+}
+
 /// The first `wanted` outside of double quotes.
 fn unquoted(bytes: &[u8], wanted: u8) -> Option<usize> {
     let mut quoted = false;
@@ -322,6 +333,27 @@ pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// TEXT with its escapes, on one line.
+pub(crate) fn escape(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace(';', "\\;").replace(',', "\\,");
+    text.replace(['\r', '\n'], " ")
+}
+
+/// Folds a line at 75 bytes, never inside of a character (RFC 5545 3.1).
+pub(crate) fn fold(line: &[u8], out: &mut Vec<u8>) {
+    let mut room = 75;
+    for (at, byte) in line.iter().enumerate() {
+        let ahead = line.get(at..).map_or(1, |rest| rest.iter().skip(1).take_while(|b| **b & 0xC0 == 0x80).count() + 1);
+        if byte & 0xC0 != 0x80 && room < ahead {
+            out.extend_from_slice(b"\r\n ");
+            room = 74;
+        }
+        out.push(*byte);
+        room = room.saturating_sub(1);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

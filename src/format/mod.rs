@@ -19,3 +19,4 @@ pub mod mutf7;
 pub mod object;
 pub mod text;
 pub mod vcf;
+mod zone;

@@ -6,6 +6,7 @@
 //!   transfer  base64, quoted-printable (RFC 2045)                  charset  bytes to text
 //!   html      HTML to text      flowed  soft line breaks (RFC 3676)      clean  one kind of blank and line end
 //!   page      puts the text file together                          files  names of attachments
+//!   uuencode  files in the text of mail from before MIME
 //! ```
 //!
 //! # Why not all of `mail_parser`
@@ -31,6 +32,7 @@ mod mime;
 mod page;
 mod params;
 mod transfer;
+mod uuencode;
 
 use std::borrow::Cow;
 
@@ -108,7 +110,7 @@ pub fn text(message: &[u8]) -> String {
 }
 
 /// The attachments of a message in order, those of messages in it too: parts that are no text, that Content-Disposition
-/// (RFC 2183) calls attached, that have a file name, and invitations and contacts. A message in the message is a file
+/// (RFC 2183) calls attached, that have a file name, and invitations and contacts; then uuencoded files. A message in the message is a file
 /// too. None if the message has too many or too deep parts.
 pub fn attachments(message: &[u8]) -> Vec<Attachment> {
     let bytes = normal(message);
@@ -119,13 +121,19 @@ pub fn attachments(message: &[u8]) -> Vec<Attachment> {
 pub fn attachment(message: &[u8], part: u32) -> Option<Vec<u8>> {
     let bytes = normal(message);
     let parts = mime::parts(&bytes)?;
-    let part = parts.get(usize::try_from(part).ok()?).filter(|part| part.is_attachment())?;
+    let number = usize::try_from(part).ok()?;
+    // Behind the parts come the files in their texts.
+    if let Some(place) = number.checked_sub(parts.len()) {
+        let (at, file) = uuencode::of_parts(&bytes, &parts).into_iter().nth(place)?;
+        return Some(file.decode(&bytes[parts[at].body.clone()]));
+    }
+    let part = parts.get(number).filter(|part| part.is_attachment())?;
     Some(files::encoding(part).decode(&bytes[part.body.clone()], usize::MAX).into_owned())
 }
 
-/// False if a message that begins with `head` has no attachment for sure: it is one text (RFC 2045 5.2) that nothing
-/// calls a file. So most messages need no look at their bodies.
-pub fn may_have_attachments(head: &[u8]) -> bool {
+/// False if a message of `size` bytes that begins with `head` has no attachment for sure: it is one text (RFC 2045 5.2)
+/// that nothing calls a file, and no file is in it. So most messages need no further look at their bodies.
+pub fn may_have_attachments(head: &[u8], size: u64) -> bool {
     let bytes = normal(head);
     let found = header::head(&bytes);
     // Behind a line end at the very begin the header may still come.
@@ -134,7 +142,11 @@ pub fn may_have_attachments(head: &[u8]) -> bool {
     let entity = Entity::of(&bytes[..found.end], "text/plain");
     let is_text = entity.media.starts_with("text/");
     let part = Part { kind: Kind::Leaf, entity, head: 0..0, body: 0..0, children: Vec::new() };
-    !whole || !is_text || part.is_attachment()
+    let may_hold_files = || {
+        let is_all = head.len() as u64 >= size;
+        uuencode::is_candidate(&part) && (!is_all || !uuencode::files(&bytes[found.end..]).is_empty())
+    };
+    !whole || !is_text || part.is_attachment() || may_hold_files()
 }
 
 /// The message as everything here reads it: without a byte order mark, in an encoding that has bytes for ASCII, with
@@ -184,7 +196,7 @@ mod tests {
         let expected = "From: \"A, B\" <a@x.example>\nTo: Jörg <j@x.example>, you@x.example\nReply-To: r@x.example\nDate: Fri, 21 Nov 1997 09:55:06 -0600\nSubject: Grüne Rechnung\n\nHello\n\nBye\n";
         assert_eq!(text(&message), expected);
         assert_eq!(subject(&message), "Grüne Rechnung");
-        assert!(!may_have_attachments(&message));
+        assert!(!may_have_attachments(&message, message.len() as u64));
         assert!(attachments(&message).is_empty());
         assert_eq!(text(&message.iter().copied().filter(|&byte| byte != b'\r').collect::<Vec<_>>()), expected);
         assert_eq!(text(&message.iter().copied().filter(|&byte| byte != b'\n').collect::<Vec<_>>()), expected);
@@ -269,7 +281,7 @@ mod tests {
         for none in [0, 1, 2, 4, 5, 10, u32::MAX] {
             assert_eq!(attachment(&message, none), None, "{none}");
         }
-        assert!(may_have_attachments(&message));
+        assert!(may_have_attachments(&message, message.len() as u64));
     }
 
     #[test]
@@ -317,12 +329,17 @@ mod tests {
             let head = mail(&format!("Subject: x\n{head}\n\n")).into_iter().collect::<Vec<_>>();
             let head = String::from_utf8(head).unwrap().replace("\r\n\r\n\r\n", "\r\n\r\n").into_bytes();
             assert_eq!(names(&[&head[..], b"body"].concat()), expected.into_iter().collect::<Vec<_>>());
-            assert_eq!(may_have_attachments(&head), expected.is_some(), "{}", String::from_utf8_lossy(&head));
+            assert_eq!(
+                may_have_attachments(&head, head.len() as u64),
+                expected.is_some(),
+                "{}",
+                String::from_utf8_lossy(&head)
+            );
             // Of half a header nothing is sure.
-            assert!(may_have_attachments(&head[..head.len() - 1]));
+            assert!(may_have_attachments(&head[..head.len() - 1], head.len() as u64));
         }
-        assert!(may_have_attachments(b"\nContent-D"));
-        assert!(may_have_attachments(b"Content-Type: multipart/mixed; boundary=a\n\n"));
+        assert!(may_have_attachments(b"\nContent-D", 10));
+        assert!(may_have_attachments(b"Content-Type: multipart/mixed; boundary=a\n\n", 43));
     }
 
     #[test]
@@ -396,7 +413,7 @@ mod tests {
                 prop_assert_eq!(attachment(&message, file.part).map(|bytes| bytes.len() as u64), Some(file.size));
                 prop_assert!(shown.contains(&file.name));
             }
-            prop_assert!(files.is_empty() || may_have_attachments(&message));
+            prop_assert!(files.is_empty() || may_have_attachments(&message, message.len() as u64));
         }
     }
 }

@@ -238,7 +238,10 @@ fn apply(
             let fetched = Fetched { source, scope: &work.scope, row, recognition: &mut recognition, touches };
             match fetch_part(fetched, part.entries, &mut store, report, progress)? {
                 End::Complete => {}
-                end => return Ok(end),
+                end => {
+                    count_rest(survey, &parts);
+                    return Ok(end);
+                }
             }
         }
         if is_last && survey.report.failed() == failed_before {
@@ -246,6 +249,17 @@ fn apply(
         }
     }
     Ok(End::Complete)
+}
+
+/// Counts what a run that ends here does not come to.
+fn count_rest(survey: &mut Survey, parts: &VecDeque<Part>) {
+    let Survey { works, report, .. } = survey;
+    for part in parts {
+        report.of(works[part.work].scope.kind).not_reached += part.entries.len() as u64;
+    }
+    for work in works.iter() {
+        report.of(work.scope.kind).not_reached += work.plan.touch.len() as u64;
+    }
 }
 
 /// What is fetched at once: all new messages of a scope, or some of many. A scope without any has one empty part.
@@ -356,9 +370,11 @@ fn fetch_part(
     let mut failures: Vec<(Entry, Outcome, String)> = Vec::new();
     let mut fatal = None;
     let mut end = End::Complete;
+    let mut touched = false;
     match source.fetch(scope, part) {
         Err(error) if is_final(&error) => end = End::Lost(error),
         Err(error) => {
+            touched = true;
             touch_all(&touches, scope, row, store, report)?;
             let reason = error.to_string();
             failures.extend(asked.drain().map(|(_, entry)| (entry, Outcome::Failed, reason.clone())));
@@ -370,6 +386,7 @@ fn fetch_part(
             }
             let ready = match step {
                 Step::Begun => {
+                    touched = true;
                     fatal = touch_all(&touches, scope, row, store, report).err();
                     return fatal.is_none();
                 }
@@ -430,7 +447,10 @@ fn fetch_part(
     if let Some(error) = fatal {
         return Err(error);
     }
-    if matches!(end, End::Complete) {
+    if !matches!(end, End::Complete) {
+        let left = if touched { asked.len() } else { asked.len() + touches.len() };
+        report.of(scope.kind).not_reached += left as u64;
+    } else {
         failures.extend(asked.into_values().map(|entry| (entry, Outcome::Failed, "not handed over".to_owned())));
     }
     for (entry, outcome, reason) in failures {

@@ -1,4 +1,5 @@
-//! The accounting of a run: found = stored + duplicate + skipped + failed, for every type, always.
+//! The accounting of a run: found = stored + duplicate + skipped + failed, for every type, always; a run that was stopped
+//! also says what it did not reach.
 
 use crate::model::{Kind, Omission, Outcome};
 use serde::Serialize;
@@ -31,12 +32,15 @@ pub struct Account {
     pub skipped: BTreeMap<String, u64>,
     /// By reason.
     pub failed: BTreeMap<String, u64>,
+    /// Items that a run that ended before its end did not come to.
+    pub not_reached: u64,
 }
 
 impl Account {
     /// True if every item found has one fate.
     pub fn balances(&self) -> bool {
-        self.found == self.stored.total() + self.duplicate + sum(&self.skipped) + sum(&self.failed)
+        let left_out = self.duplicate + sum(&self.skipped) + sum(&self.failed) + self.not_reached;
+        self.found == self.stored.total() + left_out
     }
 }
 
@@ -194,7 +198,8 @@ impl Report {
     }
 }
 
-/// One line per type: `email: found 12 = stored 9 (new 3, changed 1, unchanged 5) + duplicate 1 + skipped 2 (deleted flag 2) + failed 0`.
+/// One line per type: `email: found 12 = stored 9 (new 3, changed 1, unchanged 5) + duplicate 1 + skipped 2 (deleted flag 2) + failed 0`,
+/// with ` + not reached 7` behind it if the run was stopped.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (token, account) in &self.types {
@@ -213,6 +218,9 @@ impl fmt::Display for Report {
                 sum(&account.failed),
                 reasons(&account.failed),
             )?;
+            if account.not_reached > 0 {
+                write!(f, " + not reached {}", account.not_reached)?;
+            }
             if let Some(removed) = self.removed.get(token).filter(|removed| **removed > 0) {
                 write!(f, "; removed {removed} (kept in the history)")?;
             }

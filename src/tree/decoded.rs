@@ -80,15 +80,25 @@ impl Tree {
             }
             What::Text => {
                 let received = self.received(node.row)?;
-                stat(Sort::File, self.text_size(node.row)?, received, received, 1)
+                stat(Sort::File, self.text_size(node.row)?, received, received, self.links(node.row)? as usize)
             }
             What::Attachment => {
                 let received = self.received(node.row)?;
                 let attached = self.attached(node.row)?;
                 let size = attached.iter().find(|one| i64::from(one.part) == node.snapshot).ok_or_else(no_such)?.size;
-                stat(Sort::File, size, received, received, 1)
+                stat(Sort::File, size, received, received, self.links(node.row)? as usize)
             }
             _ => Err(no_such()),
+        }
+    }
+
+    /// In how many mailboxes the files of a message lie: at the root's moment, or when it was there last. Below
+    /// `.snapshots` they are the same files.
+    fn links(&self, row: Id) -> Result<u32> {
+        let root = Arc::clone(&self.now().root);
+        match root.reader.record(Kind::Email, root.moment, row)? {
+            Some(record) => Ok(parse_ids(record.text("mailbox_ids").unwrap_or("[]")).len().max(1) as u32),
+            None => self.reader.mailboxes_of(row),
         }
     }
 
@@ -179,7 +189,8 @@ impl Tree {
         };
         let (node, sort, stat) = if is_text(parent) {
             let known = u32::try_from(row).ok().and_then(|row| lock(&self.decoded.sizes).get(&row).copied());
-            let stat = known.map(|size| stat(Sort::File, u64::from(size), 1));
+            let links = if parent.snapshot == 0 { listed.links } else { self.links(row)? };
+            let stat = known.map(|size| stat(Sort::File, u64::from(size), links));
             (Node { what: What::Text, snapshot: 0, row }, Sort::File, stat)
         } else {
             let Some(node) = self.folder(view, parent, listed)? else { return Ok(None) };
@@ -300,14 +311,14 @@ impl Tree {
         if let Some(count) = lock(&self.decoded.counts).get(&key) {
             return Ok(usize::from(*count));
         }
-        let count = if size > DECODE_MAX { 0 } else { self.count_attachments(row)? };
+        let count = if size > DECODE_MAX { 0 } else { self.count_attachments(row, size)? };
         lock(&self.decoded.counts).insert(key, count.min(usize::from(u16::MAX)) as u16);
         Ok(count)
     }
 
-    fn count_attachments(&self, row: Id) -> Result<usize> {
+    fn count_attachments(&self, row: Id, size: u64) -> Result<usize> {
         let head = self.reader.email_head(row, HEAD);
-        let count = match head.map(|head| text::may_have_attachments(&head)) {
+        let count = match head.map(|head| text::may_have_attachments(&head, size)) {
             Ok(true) => self.attached(row).map(|attached| attached.len()),
             Ok(false) => Ok(0),
             Err(error) => Err(error),
@@ -316,6 +327,15 @@ impl Tree {
             Err(error) if matches!(error.kind, Fault::Damaged | Fault::Unreadable) => Ok(0),
             count => count,
         }
+    }
+
+    /// The files that the messages of a mailbox of `text/` or `attachments/` are made of.
+    pub(super) fn files_of(&self, mailbox: Node, row: Id) -> Result<Vec<Node>> {
+        if is_text(mailbox) {
+            return Ok(vec![Node { what: What::Text, snapshot: 0, row }]);
+        }
+        let attached = self.attached(row)?;
+        Ok(attached.iter().map(|one| Node { what: What::Attachment, snapshot: i64::from(one.part), row }).collect())
     }
 
     fn attached(&self, row: Id) -> Result<Arc<[Attachment]>> {

@@ -5,12 +5,15 @@ use super::decoded::mailbox_lines;
 use super::mailboxes::Arrival;
 use super::node::{Node, What};
 use super::view::View;
-use super::{Child, Now, Sort, Tree, lock};
+use super::{Child, Now, Sort, Tree, lock, name};
 use crate::archive::{At, Fingerprint, Listed, Moment};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Id;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
+
+/// Of so many messages of a mailbox it is told that they lie in another number of mailboxes; each has to be decoded.
+const RELINKED: usize = 1_000;
 
 /// What the files of the archive looked like: at the last look, and when the root last followed.
 #[derive(Debug, Default)]
@@ -104,6 +107,9 @@ impl Tree {
             Fault::Forgotten => Ok(Difference { listing: true, ..Difference::default() }),
             _ => Err(error),
         })?;
+        if self.options.has_plain_names() && directory.what != What::Cur {
+            difference.names.iter_mut().for_each(|one| *one = name::plain(one));
+        }
         let stat = |view: &View| self.stat_in(view, directory).ok();
         if difference.listing || stat(old) != stat(new) {
             difference.nodes.push(directory);
@@ -175,6 +181,12 @@ impl Tree {
             }
             difference.listing |= !left.is_empty() || !came.is_empty();
             return Ok(difference);
+        }
+        // One that lies in more or fewer mailboxes than before has another count of links.
+        let links: HashMap<Id, u32> = left.iter().map(|listed| (listed.email, listed.links)).collect();
+        let differs = |listed: &&Listed| links.get(&listed.email).is_some_and(|links| *links != listed.links);
+        for listed in came.iter().filter(differs).take(RELINKED) {
+            difference.nodes.extend(self.files_of(directory, listed.email)?);
         }
         // A name may depend on who else came in its minute. Flags do not matter here.
         let arrivals = |all: &[Listed]| all.iter().map(Arrival::of).collect::<BTreeSet<_>>();

@@ -25,6 +25,8 @@ impl Tree {
     /// Errors: [`Fault::NotFound`], [`Fault::NotADirectory`].
     pub fn lookup(&self, parent: Node, name: &str) -> Result<Child> {
         let view = self.view(parent)?;
+        let plain = self.options.has_plain_names().then(|| name::of_plain(name));
+        let name = plain.as_deref().unwrap_or(name);
         match self.lookup_in(&view, parent, name) {
             // Some systems spell names in NFD when they ask for them.
             Err(error) if error.kind == Fault::NotFound => match name::normal(name) {
@@ -103,7 +105,14 @@ impl Tree {
 
     /// Lines of a directory behind the one with the cookie `after` (0: from the start), at most `limit` of them.
     pub fn children(&self, node: Node, after: u64, limit: usize) -> Result<Vec<Child>> {
-        self.children_in(&*self.view(node)?, node, after, limit)
+        let mut lines = self.children_in(&*self.view(node)?, node, after, limit)?;
+        if self.options.has_plain_names() {
+            lines
+                .iter_mut()
+                .filter(|line| !line.node.is_message())
+                .for_each(|line| line.name = name::plain(&line.name));
+        }
+        Ok(lines)
     }
 
     pub(super) fn children_in(&self, view: &View, node: Node, after: u64, limit: usize) -> Result<Vec<Child>> {
@@ -219,7 +228,9 @@ impl Tree {
                     add(".snapshots", What::Snapshots, 0, Sort::Directory)?;
                 }
             }
-            What::TextMail | What::AttachmentMail => add(".noindex", What::NoIndex, 0, Sort::File)?,
+            What::TextMail => add(".noindex", What::NoIndex, 0, Sort::File)?,
+            // Another file.
+            What::AttachmentMail => add(".noindex", What::NoIndex, 1, Sort::File)?,
             What::Merged => {
                 add("calendars", What::MergedCalendars, 0, Sort::Directory)?;
                 add("contacts", What::MergedContacts, 0, Sort::Directory)?;
@@ -354,7 +365,7 @@ pub(super) fn line(parent: Node, what: What, row: Id, first: i64, sort: Sort, na
     Child { name, node: parent.holding(what, row, first), cookie: cookie(row), stat: None, sort }
 }
 
-fn snapshot_line(snapshot: &super::SnapshotDir) -> Child {
+fn snapshot_line(snapshot: &crate::archive::Named) -> Child {
     Child {
         name: snapshot.name.clone(),
         node: Node::single(What::Root, snapshot.id),

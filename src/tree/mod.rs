@@ -9,7 +9,7 @@ mod hierarchy;
 mod label;
 mod lines;
 mod mailboxes;
-mod name;
+pub mod name;
 mod node;
 mod objects;
 mod render;
@@ -27,12 +27,11 @@ pub use views::Views;
 
 pub use crate::archive::Blob;
 pub(crate) use crate::archive::lock;
-use crate::archive::{At, Moment, Reader, Snapshot, epoch};
+use crate::archive::{At, Moment, Named, Reader, Snapshot, named};
 use crate::error::{Error, Kind as Fault, Result};
 use content::{Content, Shop};
 use lru::LruCache;
 use node::{SNAPSHOT_MAX, What};
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -57,10 +56,18 @@ pub struct Options {
     pub snapshots_visible: bool,
     /// Bytes kept of what was read.
     pub cache_size: u64,
-    /// What stands between a message's name and its flags: `:`, or `;` or `!` for file systems that know no colon.
+    /// What stands between a message's name and its flags: `:`, or `;` or `!` for file systems that know no colon. With
+    /// those, no other name holds a character that such file systems refuse.
     pub info_separator: char,
     /// Which directories the root has.
     pub views: Views,
+}
+
+impl Options {
+    /// True if names are to be such as file systems without colon take.
+    fn has_plain_names(&self) -> bool {
+        self.info_separator != ':'
+    }
 }
 
 impl Default for Options {
@@ -124,14 +131,8 @@ pub struct Tree {
 /// What the root shows, and which snapshots there are.
 struct Now {
     root: Arc<View>,
-    snapshots: Vec<SnapshotDir>,
-}
-
-/// A directory below `.snapshots`.
-struct SnapshotDir {
-    id: i64,
-    name: String,
-    time: i64,
+    /// The directories below `.snapshots`.
+    snapshots: Vec<Named>,
 }
 
 /// The size of what is too damaged to have one. Nobody reads an empty file, and so nobody would hear of it.
@@ -275,6 +276,16 @@ impl Tree {
 
     /// The target of a link.
     pub fn read_link(&self, node: Node) -> Result<String> {
+        let target = self.link_target(node)?;
+        if !self.options.has_plain_names() {
+            return Ok(target);
+        }
+        // The names on its way are others.
+        let names = target.split('/').map(|part| if part == ".." { part.to_owned() } else { name::plain(part) });
+        Ok(names.collect::<Vec<_>>().join("/"))
+    }
+
+    fn link_target(&self, node: Node) -> Result<String> {
         let view = self.view(node)?;
         match node.what {
             What::ActiveScript => {
@@ -308,7 +319,7 @@ impl Now {
     fn take(reader: &Arc<Reader>, at: At) -> Result<Now> {
         let snapshots = reader.snapshots()?;
         let moment = reader.resolve_among(&snapshots, at)?;
-        let snapshots = snapshot_directories(snapshots);
+        let snapshots = snapshot_directories(&snapshots);
         let time = match moment {
             Moment::Snapshot(id) => snapshots.iter().find(|snapshot| snapshot.id == id).map(|snapshot| snapshot.time),
             Moment::Current => None,
@@ -319,24 +330,9 @@ impl Now {
 }
 
 /// The directories of `.snapshots`: every snapshot that has ended, by the time at which it had.
-fn snapshot_directories(snapshots: Vec<Snapshot>) -> Vec<SnapshotDir> {
-    let mut taken: HashMap<String, ()> = HashMap::new();
-    let mut directories = Vec::new();
-    for snapshot in snapshots {
-        let Some(ended) =
-            snapshot.ended.filter(|_| snapshot.state != "running" && (1..=SNAPSHOT_MAX).contains(&snapshot.id))
-        else {
-            continue;
-        };
-        let time = epoch(&ended);
-        // No colons: rsync and scp would take what stands before one for a host.
-        let mut name = crate::archive::rfc3339(time).replace(':', "-");
-        if taken.contains_key(&name) {
-            name = format!("{name}~{}", snapshot.id);
-        }
-        taken.insert(name.clone(), ());
-        directories.push(SnapshotDir { id: snapshot.id, name, time });
-    }
+fn snapshot_directories(snapshots: &[Snapshot]) -> Vec<Named> {
+    let mut directories = named(snapshots);
+    directories.retain(|one| (1..=SNAPSHOT_MAX).contains(&one.id));
     directories
 }
 

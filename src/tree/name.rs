@@ -106,16 +106,126 @@ pub fn distinct_by(
 
 /// A name with a mark behind its stem.
 pub fn marked(name: &str, extension: &str, mark: &str) -> String {
+    marked_within(name, extension, mark, NAME_MAX)
+}
+
+fn marked_within(name: &str, extension: &str, mark: &str, max: usize) -> String {
     let stem = name.strip_suffix(extension).unwrap_or(name);
-    let room = NAME_MAX - extension.len() - mark.len();
+    let room = max.saturating_sub(extension.len() + mark.len());
     let cut = (0..=room.min(stem.len())).rev().find(|at| stem.is_char_boundary(*at)).unwrap_or(0);
     format!("{}{mark}{extension}", &stem[..cut])
+}
+
+/// The longest name that every file system takes, in bytes: eCryptfs has room for 143.
+pub const PORTABLE_MAX: usize = 143;
+
+/// Names that Windows takes for devices, whatever extension they have.
+const DEVICES: [&str; 8] = ["CON", "PRN", "AUX", "NUL", "CLOCK$", "CONIN$", "CONOUT$", "CONFIG$"];
+
+/// A name of the tree such as any file system takes (exFAT, NTFS, SMB, eCryptfs): what those refuse becomes `%XX`, and
+/// in the name of a message `;` stands before the flags, as Maildirs there have it. At most [`PORTABLE_MAX`] bytes. Names
+/// of the tree hold no control characters.
+pub fn portable(name: &str, is_message: bool) -> String {
+    let name = if is_message { name.replacen(":2,", ";2,", 1) } else { name.to_owned() };
+    let mut plain: String = plain(&name).chars().filter(|character| !character.is_control()).collect();
+    if let Some(last) = plain.pop() {
+        if matches!(last, '.' | ' ') { escape(last, &mut plain) } else { plain.push(last) }
+    }
+    if plain.len() <= PORTABLE_MAX {
+        return plain;
+    }
+    let hash = crate::model::Digest::of(plain.as_bytes()).hex();
+    marked_portable(&plain, &format!("~{}", &hash[..12]))
+}
+
+/// A name without what file systems refuse that know no colon: it becomes `%XX`. No name of the tree holds such a
+/// sequence, so [`of_plain`] gives it back.
+pub fn plain(name: &str) -> String {
+    let mut plain = String::with_capacity(name.len());
+    let is_device = is_device(name);
+    for (at, character) in name.char_indices() {
+        if is_refused(character) || (at == 0 && is_device) {
+            escape(character, &mut plain);
+        } else {
+            plain.push(character);
+        }
+    }
+    plain
+}
+
+/// The name that [`plain`] was given.
+pub fn of_plain(plain: &str) -> String {
+    let mut name = String::with_capacity(plain.len());
+    let mut rest = plain;
+    while let Some(at) = rest.find('%') {
+        name.push_str(&rest[..at]);
+        let code = rest.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok()).map(char::from);
+        let tail = rest.get(at + 3..).unwrap_or_default();
+        let is_ours =
+            |character: char| is_refused(character) || (name.is_empty() && is_device(&format!("{character}{tail}")));
+        match code.filter(|code| is_ours(*code)) {
+            Some(character) => {
+                name.push(character);
+                rest = tail;
+            }
+            None => {
+                name.push('%');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    name + rest
+}
+
+fn is_refused(character: char) -> bool {
+    matches!(character, '<' | '>' | ':' | '"' | '|' | '?' | '*' | '\\')
+}
+
+/// A portable name with a mark behind its stem, and no longer than such a name may be.
+pub fn marked_portable(name: &str, mark: &str) -> String {
+    marked_within(name, &name[name.len() - extension_len(name)..], mark, PORTABLE_MAX)
+}
+
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let is_port = |stem: &str| {
+        ["COM", "LPT"].iter().filter_map(|port| stem.strip_prefix(port)).any(|number| {
+            number.chars().count() == 1 && number.chars().all(|c| c.is_ascii_digit() || "¹²³".contains(c))
+        })
+    };
+    DEVICES.contains(&stem.as_str()) || is_port(&stem)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn portable_names() {
+        for (name, wanted) in [
+            (
+                "2015-01-05 1031 Re: what? \"A%2FB\" <now> | *all*.txt",
+                "2015-01-05 1031 Re%3A what%3F %22A%2FB%22 %3Cnow%3E %7C %2Aall%2A.txt",
+            ),
+            ("Entwürfe", "Entwürfe"),
+            ("con", "%63on"),
+            ("Com1.vcf", "%43om1.vcf"),
+            ("LPT².x.y", "%4CPT².x.y"),
+            ("console", "console"),
+            ("a.", "a%2E"),
+            ("b ", "b%20"),
+            ("a\\b", "a%5Cb"),
+            ("1.2.vandelay,S=3:2,S", "1.2.vandelay,S=3%3A2,S"),
+        ] {
+            assert_eq!(portable(name, false), wanted);
+        }
+        assert_eq!(portable("1.2.vandelay,S=3:2,Sa", true), "1.2.vandelay,S=3;2,Sa");
+        let long = portable(&format!("{}.txt", "ü".repeat(120)), false);
+        assert!(long.len() <= PORTABLE_MAX && long.ends_with(".txt") && long.contains('~'), "{long}");
+        assert_ne!(long, portable(&format!("{}x.txt", "ü".repeat(119)), false));
+        assert_eq!(marked_portable("a.ics", "~7"), "a~7.ics");
+    }
 
     #[test]
     fn examples() {
@@ -156,7 +266,12 @@ mod tests {
                 prop_assert!(!name.is_empty() && name.len() <= NAME_MAX && name != "." && name != "..");
                 prop_assert!(!name.contains('/') && !name.chars().any(char::is_control));
                 prop_assert!(!name.starts_with('.'));
-                prop_assert_eq!(safe(&raw, extension), name, "stable");
+                prop_assert_eq!(safe(&raw, extension), name.clone(), "stable");
+                prop_assert_eq!(of_plain(&plain(&name)), name.clone());
+                let portable = portable(&name, false);
+                prop_assert!(!portable.is_empty() && portable.len() <= PORTABLE_MAX);
+                prop_assert!(!portable.contains(['<', '>', ':', '"', '|', '?', '*', '\\', '/']) && !portable.ends_with(['.', ' ']));
+                prop_assert_eq!(super::portable(&portable, false), portable.clone(), "stable");
             }
         }
     }

@@ -112,15 +112,12 @@ fn collection_name(view: &View, kind: Kind, row: Id) -> Result<Content> {
 fn merged_calendar(view: &View, row: Id) -> Result<Content> {
     let name = view.collections(Kind::Calendar)?.get(row).ok_or_else(no_such)?.raw.clone();
     let mut spool = Spool::new()?;
-    let mut zones = std::collections::HashSet::new();
-    spool.write(ics::merged_head(&name).as_bytes())?;
+    let mut merger = ics::Merger::default();
+    spool.write(&ics::merged_head(&name))?;
     for item in &view.shelf(Kind::Calendar, row)?.items {
         let Some(bytes) = item_bytes(view, Kind::CalendarEvent, item)? else { continue };
-        for part in ics::components(&bytes) {
-            if part.name == "VTIMEZONE" && !zones.insert(crate::model::Digest::of(&part.bytes)) {
-                continue;
-            }
-            spool.write(&part.bytes)?;
+        for part in merger.parts(&bytes) {
+            spool.write(&part)?;
         }
     }
     spool.write(b"END:VCALENDAR\r\n")?;

@@ -98,9 +98,10 @@ impl View {
     }
 
     /// The ctime of what became what it is in a snapshot. Programs that look at it again when it is newer (mu) must
-    /// not take every import for a change of everything.
+    /// not take every import for a change of everything; so what no snapshot changed, as an empty list of identities, is
+    /// as old as the oldest snapshot.
     pub fn ctime(&self, first: i64) -> Result<i64> {
-        Ok(self.changed(first)?.unwrap_or(self.time))
+        Ok(self.changed(first.max(1))?.unwrap_or(self.time))
     }
 
     /// The newest snapshot that changed something of one of these types; 0 where nobody knows.
@@ -121,8 +122,7 @@ impl View {
 
     /// When something of one of these types last changed, in seconds since 1970.
     pub fn version_time(&self, kinds: &[Kind]) -> Result<i64> {
-        let version = self.version(kinds)?;
-        Ok(self.changed(version)?.unwrap_or(self.time))
+        self.ctime(self.version(kinds)?)
     }
 
     // --- collections ---------------------------------------------------------------------------------------------

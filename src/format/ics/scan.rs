@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::zones::zone_key;
 use crate::format::lines::{self, Line, Prop};
 use crate::format::object::{Note, NoteKind, clean_uid};
 use crate::model::EventType;
@@ -249,12 +250,6 @@ fn property(open: &mut Component, depth: usize, prop: &Prop<'_>) {
     } else if prop.is("TZID") && open.zone.is_none() {
         open.zone = Some(zone_key(prop.value));
     }
-}
-
-/// A time zone's name such that a TZID property (escaped text) and a TZID parameter (quoted) meet.
-fn zone_key(name: &[u8]) -> Vec<u8> {
-    let name = name.trim_ascii();
-    name.iter().filter(|byte| !matches!(byte, b'\\' | b'"')).map(u8::to_ascii_lowercase).collect()
 }
 
 fn upper(name: &[u8]) -> String {

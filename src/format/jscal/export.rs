@@ -5,6 +5,7 @@ use calcard::jscalendar::JSCalendar;
 use serde_json::{Map, Value, json};
 
 use super::uid_of;
+use super::zones::Outgoing;
 use crate::error::Result;
 use crate::format::convert::{Blobs, JSON_LIMIT, check_shape, guarded, inline_blobs, repair, unreadable};
 use crate::format::ics;
@@ -39,6 +40,8 @@ pub fn to_ics(data: &Value, blobs: &Blobs<'_>) -> Result<Vec<u8>> {
     let mut entries = Vec::with_capacity(members.len());
     let mut room = JSON_LIMIT;
     let mut notes = 0;
+    let mut zones = Outgoing::default();
+    let whole = data.to_string();
     for member in members {
         let mut member = member.clone();
         inline_blobs(&mut member, "href", blobs, &mut room)?;
@@ -59,6 +62,7 @@ pub fn to_ics(data: &Value, blobs: &Blobs<'_>) -> Result<Vec<u8>> {
         let uid = uid_of(&map);
         map.insert("uid".to_string(), uid.into());
         complete(&mut map);
+        zones.prepare(&mut map, &whole);
         expand_overrides(&mut map, &mut room)?;
         entries.push(Value::Object(map));
     }
@@ -83,7 +87,7 @@ pub fn to_ics(data: &Value, blobs: &Blobs<'_>) -> Result<Vec<u8>> {
         Some(calendar.to_string())
     })
     .ok_or_else(|| unreadable("the event cannot be converted to iCalendar"))?;
-    let bytes = repair(&text, PRODID);
+    let bytes = zones.restore(repair(&text, PRODID));
     // Names of properties and components come from the data (`iCalendar`): they must not have made more of it.
     let split = ics::split(&bytes);
     if split.items.is_empty() || split.items.len() > count {

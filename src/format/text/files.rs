@@ -2,19 +2,26 @@
 
 use super::mime::{self, Kind, Part};
 use super::transfer::Encoding;
-use super::{Attachment, TEXT_MAX};
+use super::{Attachment, TEXT_MAX, uuencode};
 
 /// The attachments among the parts of a message.
 pub(super) fn list(bytes: &[u8], parts: &[Part]) -> Vec<Attachment> {
     let numbered = (0_u32..).zip(parts).filter(|(_, part)| part.is_attachment());
-    numbered
+    let mut all: Vec<Attachment> = numbered
         .map(|(number, part)| Attachment {
             part: number,
             name: part.entity.name.clone().unwrap_or_else(|| default_name(number, &part.entity.media)),
             media_type: part.entity.media.clone(),
             size: encoding(part).decoded_len(&bytes[part.body.clone()]),
         })
-        .collect()
+        .collect();
+    all.extend((parts.len() as u32..).zip(uuencode::of_parts(bytes, parts)).map(|(number, (_, file))| Attachment {
+        part: number,
+        name: if file.name.is_empty() { default_name(number, uuencode::MEDIA) } else { file.name },
+        media_type: uuencode::MEDIA.to_owned(),
+        size: file.size,
+    }));
+    all
 }
 
 /// How the bytes of the part's file are encoded. A message in place is a file as it stands.

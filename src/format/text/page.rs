@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::header::{self, Field};
 use super::mime::{self, Kind, Part};
-use super::{HTML_MAX, TEXT_MAX, charset, clean, files, flowed, html};
+use super::{HTML_MAX, TEXT_MAX, charset, clean, files, flowed, html, uuencode};
 use crate::format::lines;
 
 /// The first line of a message that is not taken apart.
@@ -206,7 +206,13 @@ impl<'a> Message<'a> {
         );
         // Of HTML as much as can be: text may stand behind a picture of many megabytes.
         let most = if is_html { HTML_MAX } else { limit };
-        let bytes = entity.encoding.decode(body, most);
+        let bytes = match uuencode::is_candidate(part).then(|| uuencode::without(body)) {
+            Some(Cow::Owned(mut text)) => {
+                text.truncate(most);
+                Cow::Owned(text)
+            }
+            _ => entity.encoding.decode(body, most),
+        };
         let cut = bytes.len() == most;
         let text = charset::decode(bytes, entity.charset.as_deref(), most);
         let cut = cut || text.len() >= most;

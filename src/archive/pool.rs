@@ -1,0 +1,102 @@
+//! The connections of a reader that questions take in turn.
+//!
+//! None is kept longer than a question takes, and one that shows what the files hold is given back. So a reader whose
+//! archive was removed or replaced, and which can open no other, goes on with those that it has: who finds none waits for
+//! one. Whoever keeps a connection opens one of his own.
+
+use super::read::{Pooled, lock};
+use crate::error::Result;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many idle connections are kept.
+const IDLE_MAX: usize = 8;
+
+/// How long is waited for a connection that another thread uses, where no new one can be opened.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// See above.
+#[derive(Default)]
+pub(super) struct Pool {
+    state: Mutex<State>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Pooled>,
+    /// How many are in use.
+    out: usize,
+}
+
+impl Pool {
+    /// An idle connection, a new one, or where none can be opened the next that is given back.
+    ///
+    /// Errors: those of `connect`, if there is none to wait for.
+    pub(super) fn take(&self, connect: impl FnOnce() -> Result<Pooled>) -> Result<Pooled> {
+        if let Some(pooled) = self.idle() {
+            return Ok(pooled);
+        }
+        let error = match connect() {
+            Ok(pooled) => {
+                lock(&self.state).out += 1;
+                return Ok(pooled);
+            }
+            Err(error) => error,
+        };
+        let end = Instant::now() + PATIENCE;
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(pooled) = state.idle.pop() {
+                state.out += 1;
+                return Ok(pooled);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if state.out == 0 || left.is_zero() {
+                return Err(error);
+            }
+            (state, _) = self.returned.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn idle(&self) -> Option<Pooled> {
+        let mut state = lock(&self.state);
+        let pooled = state.idle.pop()?;
+        state.out += 1;
+        Some(pooled)
+    }
+
+    /// Takes a connection back that shows what the files hold.
+    pub(super) fn give_back(&self, pooled: Pooled) {
+        let mut state = lock(&self.state);
+        state.out = state.out.saturating_sub(1);
+        let more = if state.idle.len() < IDLE_MAX {
+            state.idle.push(pooled);
+            None
+        } else {
+            Some(pooled)
+        };
+        drop(state);
+        self.returned.notify_one();
+        drop(more);
+    }
+
+    /// Closes a connection that shows what the files held before.
+    pub(super) fn close(&self, pooled: Pooled) {
+        drop(pooled);
+        let mut state = lock(&self.state);
+        state.out = state.out.saturating_sub(1);
+        drop(state);
+        self.returned.notify_all();
+    }
+
+    /// True if an idle one is so.
+    pub(super) fn any(&self, is_so: impl FnMut(&Pooled) -> bool) -> bool {
+        lock(&self.state).idle.iter().any(is_so)
+    }
+
+    /// Closes the idle ones that do not fit.
+    pub(super) fn retain(&self, mut fits: impl FnMut(&Pooled) -> bool) {
+        lock(&self.state).idle.retain(|pooled| fits(pooled));
+    }
+}
