@@ -168,7 +168,9 @@ impl<'a> Fetch<'a> {
         }
         let raw = crate::format::maildir::unescape(key);
         let name = FileName::parse(&raw);
-        let data = ItemData::Email { received: name.received(self.now), fallback: super::list::mtime(&stat).0 };
+        // A clock that is behind makes no date of a name one from the future, if the file itself is of that time.
+        let written = super::list::mtime(&stat).0;
+        let data = ItemData::Email { received: name.received(self.now.max(written)), fallback: written };
         let length = u64::try_from(stat.st_size).unwrap_or_default();
         let mut bytes = Vec::with_capacity(length.min(IN_MEMORY) as usize + 1);
         if length <= IN_MEMORY {
