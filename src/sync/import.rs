@@ -4,25 +4,21 @@
 //! archive untouched. A killed run needs no checkpoint: what it stored is known, and the next one fetches the rest.
 
 use super::containers::{self, Ids};
+use super::fetch::{End, PartFetch, PartPlace, touch_all};
 use super::guard::{find_moved, guard, too_much_of_1x};
 use super::moved;
-use super::pipeline::{self, Step};
-use super::plan::Touch;
 use super::recognise::Recognition;
 use super::report::Report;
-use super::store::{Dying, Fate, Place, Store};
+use super::store::{Dying, Store};
 use super::survey::{Survey, Work, survey};
 use crate::archive::{Ledger, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Entry, Kind, Omission, Outcome, SourceIdent};
-use crate::source::{Join, Scope, Source};
-use std::collections::{HashMap, HashSet, VecDeque};
+use crate::model::{Entry, Kind, SourceIdent};
+use crate::source::{Join, Source};
+use std::collections::{HashSet, VecDeque};
 
 /// How many items are asked for at once.
 const FETCH: usize = 4_096;
-
-/// Why an object that stands in the archive already is not stored once more.
-pub(super) const SAME_ELSEWHERE: &str = "the same in another file";
 
 /// What the user decides about a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,14 +53,6 @@ pub struct Done {
     pub state: State,
     /// Why the run ended before its end, if not by the user: the source was lost. What was stored until then is kept.
     pub lost: Option<Error>,
-}
-
-/// How the part of a run ended that fetches.
-enum End {
-    Complete,
-    Interrupted,
-    /// The source was lost.
-    Lost(Error),
 }
 
 /// True if after this error nothing more will come of a source, however often it is asked in this run.
@@ -235,8 +223,9 @@ fn apply(
                 next.is_announced = !next.entries.is_empty();
             }
             let work = &survey.works[part.work];
-            let fetched = Fetched { source, scope: &work.scope, row, recognition: &mut recognition, touches };
-            match fetch_part(fetched, part.entries, &mut store, report, progress)? {
+            let place = PartPlace { scope: &work.scope, row, touches };
+            let fetch = PartFetch::new(source, place, &part.entries, &mut recognition, &mut store, report);
+            match fetch.run(source, part.entries, progress)? {
                 End::Complete => {}
                 end => {
                     count_rest(survey, &parts);
@@ -325,152 +314,6 @@ impl Part {
             self.entries = recognition.take_known(source, work, entries, store, report, progress)?;
         }
         Ok(())
-    }
-}
-
-/// Gives known items of a scope other keywords or containers.
-fn touch_all(touches: &[Touch], scope: &Scope, row: i64, store: &mut Store<'_>, report: &mut Report) -> Result<()> {
-    for touch in touches {
-        let place = Place { scope: row, key: &touch.entry.key, rev: &touch.entry.rev, attrs: &touch.entry.attrs };
-        let before = store.writer.changes().get(&scope.kind).copied();
-        store.touch(scope.kind, &place, touch.local_id)?;
-        let differs = before != store.writer.changes().get(&scope.kind).copied();
-        count(report, scope.kind, if differs { Fate::Changed } else { Fate::Unchanged });
-        store.writer.change_done()?;
-    }
-    Ok(())
-}
-
-/// Where a part of a fetch comes from, and what to do until it comes.
-struct Fetched<'a> {
-    source: &'a mut dyn Source,
-    scope: &'a Scope,
-    row: i64,
-    recognition: &'a mut Recognition,
-    touches: Vec<Touch>,
-}
-
-fn fetch_part(
-    Fetched { source, scope, row, recognition, touches }: Fetched<'_>,
-    part: Vec<Entry>,
-    store: &mut Store<'_>,
-    report: &mut Report,
-    progress: &dyn Progress,
-) -> Result<End> {
-    let mut asked: HashMap<Box<str>, Entry> = part.iter().map(|entry| (entry.key.clone(), entry.clone())).collect();
-    let mut contents: HashMap<Box<str>, Box<str>> =
-        part.iter().filter_map(|entry| Some((entry.key.clone(), source.content(&entry.rev)?.into()))).collect();
-    // A size that the name of a message claims is compared with what came of it.
-    let claims: HashMap<Box<str>, u64> = match scope.kind {
-        Kind::Email => {
-            part.iter().filter_map(|entry| Some((entry.key.clone(), source.size(entry)?.claimed?))).collect()
-        }
-        _ => HashMap::new(),
-    };
-    let mut failures: Vec<(Entry, Outcome, String)> = Vec::new();
-    let mut fatal = None;
-    let mut end = End::Complete;
-    let mut touched = false;
-    match source.fetch(scope, part) {
-        Err(error) if is_final(&error) => end = End::Lost(error),
-        Err(error) => {
-            touched = true;
-            touch_all(&touches, scope, row, store, report)?;
-            let reason = error.to_string();
-            failures.extend(asked.drain().map(|(_, entry)| (entry, Outcome::Failed, reason.clone())));
-        }
-        Ok(items) => pipeline::run(items, |step| {
-            if progress.interrupted() {
-                end = End::Interrupted;
-                return false;
-            }
-            let ready = match step {
-                Step::Begun => {
-                    touched = true;
-                    fatal = touch_all(&touches, scope, row, store, report).err();
-                    return fatal.is_none();
-                }
-                Step::Item(ready) => *ready,
-            };
-            match ready {
-                Err(failure) if is_final(&failure.error) => {
-                    end = End::Lost(failure.error);
-                    return false;
-                }
-                Err(failure) => {
-                    if let Some(entry) = asked.remove(&failure.key) {
-                        let outcome = if failure.vanished { Outcome::Skipped } else { Outcome::Failed };
-                        let reason =
-                            if failure.vanished { "vanished meanwhile".to_owned() } else { failure.error.to_string() };
-                        failures.push((entry, outcome, reason));
-                    }
-                }
-                Ok(ready) => {
-                    let Some(entry) = asked.remove(&ready.key) else { return true };
-                    let size = ready.size;
-                    let remark = ready.remark(claims.get(&entry.key).copied());
-                    let place = Place { scope: row, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
-                    let written =
-                        store.item(&place, ready).and_then(|fate| store.writer.item_done(size).map(|()| fate));
-                    let written = written.and_then(|fate| {
-                        recognition.stored(contents.remove(&entry.key).as_deref(), &place, store)?;
-                        Ok(fate)
-                    });
-                    match written {
-                        Ok(fate) => {
-                            if fate == Fate::Duplicate {
-                                failures.push((entry, Outcome::Duplicate, SAME_ELSEWHERE.to_owned()));
-                                progress.item(size);
-                                return true;
-                            }
-                            count(report, scope.kind, fate);
-                            report.bytes += size;
-                            if let Some(remark) = remark {
-                                let position = format!("{}: {}", scope.key, entry.key);
-                                match scope.kind {
-                                    Kind::Email => report.no_good_mail(remark, position),
-                                    kind => report.remark(kind, "stored", remark, position),
-                                }
-                            }
-                        }
-                        Err(error) => {
-                            fatal = Some(error);
-                            return false;
-                        }
-                    }
-                    progress.item(size);
-                }
-            }
-            true
-        }),
-    }
-    if let Some(error) = fatal {
-        return Err(error);
-    }
-    if !matches!(end, End::Complete) {
-        let left = if touched { asked.len() } else { asked.len() + touches.len() };
-        report.of(scope.kind).not_reached += left as u64;
-    } else {
-        failures.extend(asked.into_values().map(|entry| (entry, Outcome::Failed, "not handed over".to_owned())));
-    }
-    for (entry, outcome, reason) in failures {
-        report.not_stored(Omission { kind: scope.kind, reason, position: source.position(scope, &entry), outcome });
-    }
-    // Whoever interrupts a run interrupts the source's waiting as well.
-    Ok(match end {
-        End::Lost(error) if error.kind == Fault::Interrupted => End::Interrupted,
-        end => end,
-    })
-}
-
-/// Counts what became of an item.
-pub(super) fn count(report: &mut Report, kind: Kind, fate: Fate) {
-    let account = report.of(kind);
-    match fate {
-        Fate::New => account.stored.new += 1,
-        Fate::Changed => account.stored.changed += 1,
-        Fate::Unchanged => account.stored.unchanged += 1,
-        Fate::Duplicate => account.duplicate += 1,
     }
 }
 

@@ -5,6 +5,7 @@
 mod age;
 pub mod containers;
 pub mod export;
+mod fetch;
 mod guard;
 pub mod import;
 mod jmap;

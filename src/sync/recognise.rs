@@ -5,7 +5,8 @@
 //! after a mailbox was renamed or its UIDs were given anew: then the Message-ID has to agree as well. Or the bytes were
 //! compared already ([`super::guard::find_moved`]).
 
-use super::import::{Progress, SAME_ELSEWHERE, count};
+use super::fetch::{SAME_ELSEWHERE, count};
+use super::import::Progress;
 use super::report::Report;
 use super::store::{Fate, Place, Store};
 use super::survey::{Contents, Survey, Work};
