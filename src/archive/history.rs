@@ -1,7 +1,8 @@
 //! Snapshots among themselves: what differs between two, and which to drop (restic's names and meaning).
 
 use super::clock;
-use super::read::{Moment, Reader};
+use super::moments::Moment;
+use super::read::Reader;
 use super::rows::Record;
 use super::write::Writer;
 use crate::error::Result;

@@ -40,9 +40,9 @@ pub use index::{EmailFields, UNFILED, epoch, ids_json, parse_ids, parse_keywords
 pub use ledger::{Blank, Known, KnownScope, Ledger};
 pub use lock::host;
 pub use losses::{DAYS, Losses};
-pub use moments::{Named, named};
+pub use moments::{At, Moment, Named, Snapshot, named};
+pub use read::Reader;
 pub(crate) use read::lock;
-pub use read::{At, Moment, Reader, Snapshot};
 pub use rows::{Listed, MailboxState, Record};
 pub use verify::{Depth, Finding, Verdict, verify};
 pub use write::{Changes, State, Writer, now};

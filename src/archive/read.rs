@@ -7,6 +7,7 @@ use super::connect::{
     Fingerprint, ReadConnection, Watch, check_header, check_schema, explain, open_reader, require_snapshot,
 };
 use super::file::{self, ArchiveFile};
+use super::moments::Moment;
 use super::pool::Pool;
 use super::proof::Proofs;
 use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
@@ -15,91 +16,10 @@ use rusqlite::{Connection, OptionalExtension};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// How often a read is repeated when a writer comes in between.
 pub(super) const TRIES: usize = 50;
-
-/// What the user asked to see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
-    /// The newest snapshot that ended well.
-    Latest,
-    /// The snapshot with this number.
-    Id(i64),
-    /// The newest snapshot that had ended at this time, in seconds since 1970.
-    Time(i64),
-    /// The snapshot whose directory below `.snapshots` has this time for its name; else as `Time`.
-    Directory(i64),
-}
-
-impl FromStr for At {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<At, String> {
-        if text.eq_ignore_ascii_case("latest") {
-            return Ok(At::Latest);
-        }
-        if let Ok(id) = text.parse::<i64>() {
-            return if id > 0 { Ok(At::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
-        }
-        // As `.snapshots` spells it, without colons; with `~` and the number if another one ended in that second.
-        if let Some((time, id)) = text.split_once('~')
-            && let (Ok(At::Directory(_)), Ok(id)) = (time.parse(), id.parse::<i64>())
-        {
-            return if id > 0 { Ok(At::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
-        }
-        let spelt = text.split_once('T').map(|(day, time)| format!("{day}T{}", time.replace('-', ":")));
-        let time = text.parse::<jiff::Timestamp>().or_else(|error| match &spelt {
-            Some(spelt) if text.ends_with('Z') => spelt.parse(),
-            _ => Err(error),
-        });
-        // A day means all of it, in UTC.
-        let day = || text.parse::<jiff::civil::Date>().ok()?.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC).ok();
-        let is_directory = text.get(13..14) == Some("-") && text.ends_with('Z');
-        match (time, day()) {
-            (Ok(time), _) if is_directory => Ok(At::Directory(time.as_second())),
-            (Ok(time), _) => Ok(At::Time(time.as_second())),
-            (Err(_), Some(day)) if text.len() == 10 => Ok(At::Time(day.timestamp().as_second())),
-            _ => Err("neither 'latest', nor a snapshot's number, nor a day like 2026-11-21, nor a time like 2026-11-21T18:30:00Z".to_owned()),
-        }
-    }
-}
-
-/// A state of the archive that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Moment {
-    /// The content tables as they are (archives without history).
-    Current,
-    /// The snapshot with this number.
-    Snapshot(i64),
-}
-
-/// A line of `snapshots`.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    pub id: i64,
-    /// `maildir`, `imap`, …; `None` where the source is not known any more.
-    pub source_kind: Option<String>,
-    pub source_url: Option<String>,
-    pub account: Option<String>,
-    /// RFC 3339, UTC.
-    pub started: String,
-    pub ended: Option<String>,
-    /// `running`, `complete`, `partial` or `interrupted`.
-    pub state: String,
-    /// The end that counts, in seconds since 1970: another one than `ended` where the clock was wrong
-    /// ([`super::clock`]).
-    pub counted: i64,
-}
-
-impl Snapshot {
-    /// True if its end does not fit between those of its neighbours.
-    pub fn has_wrong_clock(&self) -> bool {
-        self.ended.as_deref().is_some_and(|ended| super::index::epoch(ended) != self.counted)
-    }
-}
 
 /// A connection and what it was opened on.
 pub(super) struct Pooled {
@@ -386,105 +306,7 @@ impl Reader {
         Err(Error::new(Fault::Locked, what).hint("wait until that has finished, or open it under that name"))
     }
 
-    // --- snapshots -----------------------------------------------------------------------------------------------
-
-    /// All snapshots, oldest first. Empty for an archive of 1.x.
-    pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
-        if !self.has_history() {
-            return Ok(Vec::new());
-        }
-        let mut snapshots: Vec<Snapshot> = self.with(|conn| {
-            conn.prepare_cached(
-                "SELECT n.id, s.kind, s.session_url, coalesce(s.account_name, s.account_id), n.started, n.ended, n.state
-                 FROM snapshots n LEFT JOIN sources s ON s.id = n.source_id ORDER BY n.id",
-            )?
-            .query_map([], |row| {
-                Ok(Snapshot {
-                    id: row.get(0)?,
-                    source_kind: row.get(1)?,
-                    source_url: row.get(2)?,
-                    account: row.get(3)?,
-                    started: row.get(4)?,
-                    ended: row.get(5)?,
-                    state: row.get(6)?,
-                    counted: 0,
-                })
-            })?
-            .collect()
-        })?;
-        let ended: Vec<&mut Snapshot> = snapshots.iter_mut().filter(|snapshot| snapshot.ended.is_some()).collect();
-        let ends: Vec<i64> =
-            ended.iter().map(|snapshot| super::index::epoch(snapshot.ended.as_deref().unwrap_or_default())).collect();
-        for (snapshot, counted) in ended.into_iter().zip(super::clock::believed(&ends)) {
-            snapshot.counted = counted;
-        }
-        Ok(snapshots)
-    }
-
-    /// When a snapshot ended, in seconds since 1970, or the first one after it that has.
-    pub fn ended_from(&self, snapshot: i64) -> Result<Option<i64>> {
-        if !self.has_history() {
-            return Ok(None);
-        }
-        let sql = "SELECT ended FROM snapshots WHERE id >= ?1 AND ended IS NOT NULL ORDER BY id LIMIT 1";
-        let ended = self
-            .with(|conn| conn.prepare_cached(sql)?.query_row([snapshot], |row| row.get::<_, String>(0)).optional())?;
-        Ok(ended.map(|ended| super::index::epoch(&ended)).filter(|time| *time > 0))
-    }
-
-    /// The accounting of a run; `None` if it was not written, or there is no such snapshot.
-    pub fn report(&self, snapshot: i64) -> Result<Option<serde_json::Value>> {
-        let text = self.with(|conn| {
-            conn.prepare_cached("SELECT report FROM snapshots WHERE id = ?1")?
-                .query_row([snapshot], |row| row.get::<_, Option<String>>(0))
-                .optional()
-        })?;
-        Ok(text.flatten().and_then(|text| serde_json::from_str(&text).ok()))
-    }
-
-    /// The moment that the user means.
-    pub fn resolve(&self, at: At) -> Result<Moment> {
-        if let At::Id(id) = at
-            && self.has_history()
-            && self.require(Moment::Snapshot(id)).is_ok()
-        {
-            return Ok(Moment::Snapshot(id));
-        }
-        self.resolve_among(&self.snapshots()?, at)
-    }
-
-    /// The moment that the user means, by a caller that has the snapshots already.
-    pub fn resolve_among(&self, snapshots: &[Snapshot], at: At) -> Result<Moment> {
-        let missing = |what: String| Error::new(Fault::Usage, what).hint("'vandelay snapshots' lists those there are");
-        match at {
-            At::Latest if !self.has_index() => Ok(Moment::Current),
-            At::Latest => {
-                let ended =
-                    snapshots.iter().rev().find(|snapshot| matches!(snapshot.state.as_str(), "complete" | "partial"));
-                Ok(ended.or(snapshots.last()).map_or(Moment::Current, |snapshot| Moment::Snapshot(snapshot.id)))
-            }
-            At::Id(id) => match snapshots.iter().find(|snapshot| snapshot.id == id) {
-                Some(snapshot) => Ok(Moment::Snapshot(snapshot.id)),
-                None => Err(missing(format!("archive {} has no snapshot {id}", self.path.display()))),
-            },
-            At::Directory(time) => {
-                let named = super::moments::named(snapshots);
-                match named.iter().find(|one| one.time == time && !one.name.contains('~')) {
-                    Some(one) => Ok(Moment::Snapshot(one.id)),
-                    None => self.resolve_among(snapshots, At::Time(time)),
-                }
-            }
-            At::Time(time) => snapshots
-                .iter()
-                .rev()
-                .filter(|snapshot| snapshot.state != "running" && snapshot.ended.is_some())
-                .find(|snapshot| snapshot.counted <= time)
-                .map(|snapshot| Moment::Snapshot(snapshot.id))
-                .ok_or_else(|| {
-                    missing(format!("archive {} has no snapshot from before that time", self.path.display()))
-                }),
-        }
-    }
+    // --- the account ---------------------------------------------------------------------------------------------
 
     /// The name of the account, from its source: what a person would call it.
     pub fn account(&self) -> Result<String> {

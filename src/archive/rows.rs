@@ -1,7 +1,8 @@
 //! Rows of content tables, as they are and as they were: the current table and the history together.
 
 use super::digest::Digested;
-use super::read::{Moment, Reader};
+use super::moments::Moment;
+use super::read::Reader;
 use super::schema::Table;
 use crate::error::Result;
 use crate::model::{Id, Kind};
@@ -180,10 +181,7 @@ impl Reader {
                 if matches!(moment, Moment::Snapshot(at) if first > at) {
                     continue;
                 }
-                let original = row
-                    .get::<_, Option<Id>>(3)?
-                    .map(|blob| Ok::<_, rusqlite::Error>((blob, row.get(4)?)))
-                    .transpose()?;
+                let original = original(row, 3)?;
                 let mut values =
                     (0..table.columns.len()).map(|at| tolerant(row, 5 + at)).collect::<rusqlite::Result<_>>()?;
                 if is_after_1x {
@@ -204,22 +202,11 @@ impl Reader {
             }
         }
         if let Moment::Snapshot(at) = moment {
-            let sql = "SELECT id, first, blob_id, original_id, ranges, fields FROM history
-                       WHERE kind = ?1 AND first <= ?2 AND last > ?2 AND id > ?3 AND id <= ?4 ORDER BY id, first";
             let (from, to) = match only {
                 Some(id) => (id - 1, id),
                 None => (after, last.unwrap_or(i64::MAX)),
             };
-            let mut statement = conn.prepare_cached(sql)?;
-            let mut rows = statement.query(params![kind.name(), at, from, to])?;
-            while let Some(row) = rows.next()? {
-                let values = from_fields(table, &row.get::<_, String>(5)?);
-                let original = row
-                    .get::<_, Option<Id>>(3)?
-                    .map(|blob| Ok::<_, rusqlite::Error>((blob, row.get(4)?)))
-                    .transpose()?;
-                records.push(Record { kind, id: row.get(0)?, first: row.get(1)?, blob: row.get(2)?, original, values });
-            }
+            former(conn, table, at, (from, to), &mut records)?;
             if is_after_1x && last.is_none() {
                 removed_by_1x(conn, table, at, only, &mut records)?;
             }
@@ -400,6 +387,36 @@ impl Reader {
             statement.query_map([mailbox], |row| Ok((row.get::<_, i64>(0)? as u8, row.get(1)?)))?.collect()
         })
     }
+}
+
+/// Rows of the history with ids in a range, without its lower end, as they were at a snapshot.
+fn former(
+    conn: &Connection,
+    table: &Table,
+    at: i64,
+    (from, to): (Id, Id),
+    records: &mut Vec<Record>,
+) -> rusqlite::Result<()> {
+    let sql = "SELECT id, first, blob_id, original_id, ranges, fields FROM history
+               WHERE kind = ?1 AND first <= ?2 AND last > ?2 AND id > ?3 AND id <= ?4 ORDER BY id, first";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![table.kind.name(), at, from, to])?;
+    while let Some(row) = rows.next()? {
+        records.push(Record {
+            kind: table.kind,
+            id: row.get(0)?,
+            first: row.get(1)?,
+            blob: row.get(2)?,
+            original: original(row, 3)?,
+            values: from_fields(table, &row.get::<_, String>(5)?),
+        });
+    }
+    Ok(())
+}
+
+/// The original bytes of a row: a blob, and perhaps ranges of it, in two columns.
+fn original(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<(Id, Option<String>)>> {
+    row.get::<_, Option<Id>>(at)?.map(|blob| Ok((blob, row.get(at + 1)?))).transpose()
 }
 
 /// For former snapshots of an archive that 1.x wrote to since: whether a row is the object that we knew by its number, and

@@ -13,7 +13,8 @@ mod rows;
 
 use super::blob::BlobKey;
 use super::connect::{ReadConnection, explain};
-use super::read::{Moment, Reader};
+use super::moments::Moment;
+use super::read::Reader;
 use crate::error::Result;
 use crate::model::{Id, Kind};
 use rusqlite::Connection;

@@ -4,7 +4,7 @@ use super::{Check, Depth};
 use crate::archive::blob::{self, Blob, BlobKey};
 use crate::archive::connect::explain;
 use crate::archive::history::blobs_in_text;
-use crate::archive::read::Moment;
+use crate::archive::moments::Moment;
 use crate::error::Result;
 use crate::model::{Id, Kind};
 use std::collections::{BTreeSet, HashSet};

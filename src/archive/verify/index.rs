@@ -5,7 +5,7 @@
 
 use super::Check;
 use crate::archive::index::{self, UNFILED};
-use crate::archive::read::Moment;
+use crate::archive::moments::Moment;
 use crate::model::{Digest, Id, Kind};
 use rusqlite::Row;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::archive::index::{parse_ids, parse_keywords};
-use crate::archive::read::Moment;
+use crate::archive::moments::Moment;
 use crate::archive::schema::{TABLES, Table};
 use crate::model::{Id, Kind};
 use rusqlite::OptionalExtension;

@@ -1,7 +1,7 @@
 //! Every row of the current state by itself, and what it refers to.
 
 use super::Check;
-use crate::archive::read::Moment;
+use crate::archive::moments::Moment;
 use crate::archive::rows::Record;
 use crate::model::{Id, Kind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
