@@ -20,3 +20,30 @@ pub mod object;
 pub mod text;
 pub mod vcf;
 mod zone;
+
+/// The work that a test does: the processor's time of its thread, which other programs do not add to.
+#[cfg(test)]
+mod work {
+    use rustix::time::{ClockId, clock_gettime};
+    use std::time::Duration;
+
+    /// A point from which on work is counted.
+    pub struct Begun(Duration);
+
+    /// Begins to count.
+    pub fn begin() -> Begun {
+        Begun(now())
+    }
+
+    impl Begun {
+        /// How much was done since.
+        pub fn elapsed(&self) -> Duration {
+            now().saturating_sub(self.0)
+        }
+    }
+
+    fn now() -> Duration {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+    }
+}

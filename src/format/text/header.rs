@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn bombs_of_words_take_linear_time() {
-        let started = std::time::Instant::now();
+        let started = crate::format::work::begin();
         for bomb in ["=?", "=?a?q?", "=?a?q?x", "=?utf-8?q?a?= ", "=?utf-8?b?YQ?==?", "=?a?q??", "????=", "=?a?q?=?="] {
             let value = bomb.repeat(HEAD_MAX / bomb.len());
             let length = decoded(&value).len();

@@ -221,7 +221,7 @@ mod tests {
     fn thousands_of_pieces_take_linear_time() {
         let pieces: String = (0..100_000).map(|at| format!("name*{at}=x;")).collect();
         assert_eq!(name(&format!("a; {pieces}")).map(|name| name.len()), Some(PARAMETERS_MAX));
-        let started = std::time::Instant::now();
+        let started = crate::format::work::begin();
         for bomb in ["name=;", "\"", "=", "name=\"", ";", "'", "name*=%"] {
             name(&format!("a; {}", bomb.repeat(200_000)));
         }
