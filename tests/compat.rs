@@ -478,40 +478,55 @@ fn a_newer_archive_is_refused_and_left_alone() {
     assert_eq!(names, ["a.sqlite"], "nothing lies beside it");
 }
 
-/// The archive that this format's first version wrote opens for ever. VANDELAY_WRITE_COMPAT makes it anew, which only
-/// a new file for a new format has reason to.
+/// The archives that the program wrote with each of its formats open for ever. VANDELAY_WRITE_COMPAT makes the one of the
+/// present format anew, which only a new file for a new format has reason to.
 #[test]
-fn the_archive_of_format_1_opens_for_ever() {
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat/v1.sqlite");
+fn archives_of_all_formats_open_for_ever() {
+    let kept = |format: i64| Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/compat/v{format}.sqlite"));
+    let version = |archive: &Path| -> i64 {
+        let conn = Connection::open(archive).expect("it opens");
+        conn.query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get(0)).expect("a number")
+    };
     let dir = tempfile::tempdir().expect("a directory");
     if std::env::var_os("VANDELAY_WRITE_COMPAT").is_some() {
-        let mail = maildir(&dir.path().join("mail"), 12, 50);
+        let mail = maildir(&dir.path().join("made"), 12, 50);
         let made = dir.path().join("made.sqlite");
         ok(&["import", "maildir", text(&mail), text(&made)]);
         fs::remove_dir_all(mail.join(".Work")).expect("a folder");
         fs::rename(mail.join("cur/1600000001.M1P1.host:2,S"), mail.join("cur/1600000001.M1P1.host:2,FS"))
             .expect("a flag");
         ok(&["import", "maildir", text(&mail), text(&made)]);
-        fs::create_dir_all(kept.parent().expect("a directory")).expect("a directory");
-        fs::copy(&made, &kept).expect("a copy");
+        fs::copy(&made, kept(version(&made))).expect("a copy");
     }
-    let archive = dir.path().join("a.sqlite");
-    fs::copy(&kept, &archive).expect("tests/compat/v1.sqlite");
-    let shown = readable(&archive, "format 1", 0);
-    assert_eq!(shown.keys().filter(|path| path.contains(".vandelay,")).count(), 10);
-    let first = tree(&archive, "1");
-    assert_eq!(first.keys().filter(|path| path.contains(".vandelay,")).count(), 12);
-    for number in 0..12 {
-        assert!(first.values().any(|bytes| *bytes == message(number)), "message {number}");
+    for format in [1, 2] {
+        let what = format!("format {format}");
+        let place = dir.path().join(format!("of-{format}"));
+        fs::create_dir(&place).expect("a directory");
+        let archive = place.join("a.sqlite");
+        fs::copy(kept(format), &archive).expect("an archive of each format");
+        assert_eq!(version(&archive), format);
+        let shown = readable(&archive, &what, 0);
+        assert_eq!(shown.keys().filter(|path| path.contains(".vandelay,")).count(), 10, "{what}");
+        let (first, second) = (tree(&archive, "1"), tree(&archive, "2"));
+        assert_eq!(first.keys().filter(|path| path.contains(".vandelay,")).count(), 12, "{what}");
+        for number in 0..12 {
+            assert!(first.values().any(|bytes| *bytes == message(number)), "{what}: message {number}");
+        }
+        let name = |flags: &str| format!("mail/INBOX/cur/1600000001.2.vandelay,S={}:2,{flags}", message(1).len());
+        assert_eq!(first.get(&name("S")), Some(&message(1)), "{what}");
+        assert_eq!(shown.get(&name("FS")), Some(&message(1)), "{what}");
+        // And it goes on from there, as an archive of the present format.
+        let mail = maildir(&place.join("mail"), 12, 50);
+        ok(&["import", "maildir", text(&mail), text(&archive), "--allow-source-change"]);
+        assert_eq!(version(&archive), 2, "{what}");
+        let output = run(&["verify", text(&archive)]);
+        assert_eq!(calm(&output, &what), 0, "{what}: {}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            !String::from_utf8_lossy(&output.stdout).contains("digests of its rows"),
+            "{what}: its rows are proved"
+        );
+        assert!(tree(&archive, "1") == first && tree(&archive, "2") == second, "{what}: it shows what it showed");
     }
-    let name = |flags: &str| format!("mail/INBOX/cur/1600000001.2.vandelay,S={}:2,{flags}", message(1).len());
-    assert_eq!(first.get(&name("S")), Some(&message(1)));
-    assert_eq!(shown.get(&name("FS")), Some(&message(1)));
-    // And it goes on from there.
-    let mail = maildir(&dir.path().join("mail"), 12, 50);
-    ok(&["import", "maildir", text(&mail), text(&archive), "--allow-source-change"]);
-    ok(&["verify", text(&archive)]);
-    assert_eq!(tree(&archive, "1"), first);
 }
 
 /// Makes an archive what 1.x would have left: none of our tables, its own of what came from where.

@@ -193,6 +193,75 @@ fn diff_names_what_differs() {
     fails(&["diff", text(&archive), "1", "7"], 1);
 }
 
+/// `diff N M` compares N with M: what was otherwise in between is not listed.
+#[test]
+fn diff_does_not_name_what_is_as_it_was() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mail, takeout, archive) = (dir.path().join("mail"), dir.path().join("takeout"), dir.path().join("a.sqlite"));
+    fs::create_dir(&takeout).expect("a folder");
+    let card = |name: &str| {
+        let text = format!("BEGIN:VCARD\r\nVERSION:3.0\r\nUID:c1\r\nFN:{name}\r\nN:{name};;;;\r\nEND:VCARD\r\n");
+        fs::write(takeout.join("Friends.vcf"), text).expect("a file");
+    };
+    // Flags of messages 1, 2 and 3, whether 4 is there, the folder of 5, and the card's name: at each of three moments.
+    let moments = [
+        (["S", "", "R"], false, "", "Jane"),
+        (["FS", "S", "R"], true, ".Box", "Joan"),
+        (["S", "S", "RS"], false, "", "Jane"),
+    ];
+    for (flags, has_fourth, folder, name) in moments {
+        let _ = fs::remove_dir_all(&mail);
+        for (number, flags) in (1..).zip(flags) {
+            deliver(&mail, &format!("170000000{number}.M{number}.h:2,{flags}"), &message(number));
+        }
+        if has_fourth {
+            deliver(&mail, "1700000004.M4.h:2,", &message(4));
+        }
+        deliver(&mail.join(folder), "1700000005.M5.h:2,", &message(5));
+        card(name);
+        import(&mail, &archive);
+        ok(&["import", "takeout", text(&takeout), text(&archive)]);
+    }
+    let lines = |from: i64, to: i64| -> Vec<String> {
+        ok(&["diff", text(&archive), &from.to_string(), &to.to_string(), "--json"])
+            .lines()
+            .filter_map(|line| {
+                let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                let word = |name: &str| line[name].as_str().map(str::to_owned);
+                Some(format!("{} {} {}", word("difference")?, word("type")?, line["id"]))
+            })
+            .collect()
+    };
+    // Each moment is two snapshots, the second of them whole.
+    let there = [
+        "added mailbox 2",
+        "changed email 1",
+        "changed email 2",
+        "changed email 4",
+        "added email 5",
+        "changed contactcard 1",
+    ];
+    let back = [
+        "removed mailbox 2",
+        "changed email 1",
+        "changed email 3",
+        "changed email 4",
+        "removed email 5",
+        "changed contactcard 1",
+    ];
+    for (from, to, expected) in [
+        (2, 4, &there[..]),
+        (4, 6, &back),
+        (2, 6, &["changed email 2", "changed email 3"]),
+        (6, 2, &["changed email 2", "changed email 3"]),
+        (2, 2, &[]),
+    ] {
+        let (found, expected): (BTreeSet<String>, BTreeSet<String>) =
+            (lines(from, to).into_iter().collect(), expected.iter().map(|line| (*line).to_owned()).collect());
+        assert_eq!(found, expected, "{from} to {to}");
+    }
+}
+
 #[test]
 fn what_diff_says_is_enough_to_restore() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -356,6 +425,7 @@ fn interrupted_runs_do_not_displace_complete_ones() {
     for _ in 0..3 {
         conn.execute("INSERT INTO snapshots (source_id, started, ended, state, program) VALUES (1, '2099-01-01T00:00:00Z', '2099-01-01T00:00:00Z', 'interrupted', 'test')", []).expect("a run");
     }
+    common::digest_snapshots(&conn);
     drop(conn);
     assert!(tree(&archive, "latest") == complete);
     ok(&["forget", text(&archive), "--keep-last", "1"]);
@@ -381,271 +451,4 @@ fn ids_are_not_used_again_after_forgetting() {
     deliver(&mail, "1700000003.M3.h:2,", &message(3));
     import(&mail, &archive);
     assert_eq!(id_of(&tree(&archive, "latest"), &message(3)), "3", "2 was the id of another message");
-}
-
-// --- the model --------------------------------------------------------------------------------------------------------
-
-/// Folder and base name of a message.
-type Place = (String, String);
-
-/// Flags and bytes of a message.
-type Message = (String, Vec<u8>);
-
-/// What a Maildir holds: folders, and messages by file name.
-#[derive(Clone, Default)]
-struct Model {
-    folders: BTreeSet<String>,
-    messages: BTreeMap<Place, Message>,
-}
-
-struct World {
-    root: PathBuf,
-    model: Model,
-    dice: Dice,
-    next: u32,
-}
-
-impl World {
-    fn dir(&self, folder: &str) -> PathBuf {
-        if folder == "INBOX" { self.root.clone() } else { self.root.join(format!(".{}", folder.replace('/', "."))) }
-    }
-
-    fn file(&self, folder: &str, base: &str, flags: &str) -> PathBuf {
-        self.dir(folder).join("cur").join(format!("{base}:2,{flags}"))
-    }
-
-    fn any_folder(&mut self) -> String {
-        let at = self.dice.below(self.model.folders.len());
-        self.model.folders.iter().nth(at).expect("a folder").clone()
-    }
-
-    fn any_message(&mut self) -> Option<(Place, Message)> {
-        if self.model.messages.is_empty() {
-            return None;
-        }
-        let at = self.dice.below(self.model.messages.len());
-        self.model.messages.iter().nth(at).map(|(place, message)| (place.clone(), message.clone()))
-    }
-
-    fn flags(&mut self) -> String {
-        "DFPRS".chars().filter(|_| self.dice.below(3) == 0).collect()
-    }
-
-    fn make_folder(&mut self, folder: &str) {
-        for part in ["cur", "new", "tmp"] {
-            fs::create_dir_all(self.dir(folder).join(part)).expect("a folder");
-        }
-        self.model.folders.insert(folder.to_owned());
-    }
-
-    fn deliver(&mut self, bytes: Vec<u8>) {
-        let (folder, flags) = (self.any_folder(), self.flags());
-        self.next += 1;
-        let base = format!("{}.M{}P1.h", 1_700_000_000 + self.next, self.next);
-        fs::write(self.file(&folder, &base, &flags), &bytes).expect("a message");
-        self.model.messages.insert((folder, base), (flags, bytes));
-    }
-
-    /// One random edit.
-    fn edit(&mut self) {
-        match self.dice.below(12) {
-            0..=3 => {
-                let number = self.next;
-                self.deliver(message(number));
-            }
-            // The same bytes once more.
-            4 => {
-                if let Some((_, (_, bytes))) = self.any_message() {
-                    self.deliver(bytes);
-                }
-            }
-            5 => {
-                if let Some((place, (flags, _))) = self.any_message() {
-                    fs::remove_file(self.file(&place.0, &place.1, &flags)).expect("gone");
-                    self.model.messages.remove(&place);
-                }
-            }
-            6 | 7 => {
-                if let Some((place, (flags, bytes))) = self.any_message() {
-                    let other = self.flags();
-                    fs::rename(self.file(&place.0, &place.1, &flags), self.file(&place.0, &place.1, &other))
-                        .expect("flags");
-                    self.model.messages.insert(place, (other, bytes));
-                }
-            }
-            8 | 9 => {
-                if let Some((place, message)) = self.any_message() {
-                    let to = self.any_folder();
-                    if to != place.0 {
-                        fs::rename(self.file(&place.0, &place.1, &message.0), self.file(&to, &place.1, &message.0))
-                            .expect("moved");
-                        self.model.messages.remove(&place);
-                        self.model.messages.insert((to, place.1), message);
-                    }
-                }
-            }
-            10 => {
-                let names = ["Work", "Work/Old", "Archive", "Archive/2024", "Lists"];
-                let name = names[self.dice.below(names.len())];
-                if let Some((parent, _)) = name.rsplit_once('/') {
-                    self.make_folder(parent);
-                }
-                self.make_folder(name);
-            }
-            _ => {
-                let folder = self.any_folder();
-                let has_children = self.model.folders.iter().any(|other| other.starts_with(&format!("{folder}/")));
-                if folder != "INBOX" && !has_children {
-                    fs::remove_dir_all(self.dir(&folder)).expect("gone");
-                    self.model.folders.remove(&folder);
-                    self.model.messages.retain(|(other, _), _| *other != folder);
-                }
-            }
-        }
-    }
-}
-
-impl Model {
-    fn messages(&self) -> Vec<(String, String, Vec<u8>)> {
-        let mut found: Vec<_> = self
-            .messages
-            .iter()
-            .map(|((folder, _), (flags, bytes))| (folder.clone(), flags.clone(), bytes.clone()))
-            .collect();
-        found.sort();
-        found
-    }
-}
-
-/// Random edits with an import after each few: the tree is the model, now and at every earlier snapshot, also after
-/// some snapshots are forgotten.
-#[test]
-fn the_tree_is_the_model_at_every_moment() {
-    for seed in 0..if soak() { 100 } else { 4 } {
-        let dir = tempfile::tempdir().expect("a directory");
-        let archive = dir.path().join("a.sqlite");
-        let mut world = World { root: dir.path().join("mail"), model: Model::default(), dice: Dice(seed), next: 0 };
-        world.make_folder("INBOX");
-        let mut past: BTreeMap<i64, Model> = BTreeMap::new();
-        for step in 0..25 {
-            let what = format!("seed {seed}, step {step}");
-            for _ in 0..=world.dice.below(6) {
-                world.edit();
-            }
-            let done = import(&world.root, &archive);
-            past.insert(done["snapshot"].as_i64().expect("a number"), world.model.clone());
-            if step % 9 == 8 {
-                ok(&["forget", text(&archive), "--keep-last", "4"]);
-                ok(&["verify", text(&archive)]);
-                while past.len() > 4 {
-                    past.pop_first();
-                }
-            }
-            mailbox_notes_are_true(&archive);
-            let latest = tree(&archive, "latest");
-            assert_eq!(messages(&latest), world.model.messages(), "{what}: latest");
-            assert_eq!(folders(&latest), world.model.folders, "{what}: latest");
-            for (id, model) in &past {
-                let shown = tree(&archive, &id.to_string());
-                assert_eq!(messages(&shown), model.messages(), "{what}: snapshot {id}");
-                assert_eq!(folders(&shown), model.folders, "{what}: snapshot {id}");
-            }
-        }
-    }
-}
-
-/// Snapshots of one second have names of their own, which stay what they are when others are forgotten.
-#[test]
-fn snapshots_of_one_second_are_told_apart_for_good() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let (mail, archive) = (dir.path().join("Maildir"), dir.path().join("a.sqlite"));
-    let archive = archive.to_str().unwrap();
-    let names = || -> Vec<String> { ok(&["ls", archive, ".snapshots"]).lines().map(str::to_owned).collect() };
-    // An import takes less than half a second, most of the time.
-    for number in 1.. {
-        deliver(&mail, &format!("15000000{number:02}.M{number}.host:2,S"), &message(number));
-        ok(&["import", "maildir", mail.to_str().unwrap(), archive]);
-        if names().iter().any(|name| name.contains('~')) {
-            break;
-        }
-        assert!(number < 90, "never two in one second");
-    }
-    let all = names();
-    let shown = |at: &str| ok(&["ls", "--at", at, archive, "mail/INBOX/cur"]);
-    for (at, name) in all.iter().enumerate() {
-        assert_eq!(shown(name).lines().count(), at + 1, "{name}");
-        assert_eq!(shown(name), ok(&["ls", archive, &format!(".snapshots/{name}/mail/INBOX/cur")]), "{name}");
-        assert_eq!(shown(name), shown(&(at + 1).to_string()), "{name}");
-    }
-    // What is left has the name that it had.
-    ok(&["forget", archive, "--keep-last", "1"]);
-    assert_eq!(names(), all[all.len() - 1..]);
-    assert_eq!(shown(&all[all.len() - 1]).lines().count(), all.len());
-    for nonsense in ["2026-11-30T06-00-00Z~", "2026-11-30T06-00-00Z~x", "2026-11-30~3", "~3", "2026-11-30T06-00-00Z~0"]
-    {
-        fails(&["ls", "--at", nonsense, archive], 1);
-    }
-}
-
-/// What no import changed has the same date in every snapshot, also if nothing is in it.
-#[test]
-fn what_never_changed_gets_no_newer() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let (mail, archive) = (dir.path().join("Maildir"), dir.path().join("a.sqlite"));
-    let archive = archive.to_str().unwrap();
-    for number in 1..4 {
-        deliver(&mail, &format!("150000000{number}.M{number}.host:2,S"), &message(number));
-        ok(&["import", "maildir", mail.to_str().unwrap(), archive]);
-    }
-    let conn = Connection::open(archive).expect("an archive");
-    conn.execute("UPDATE snapshots SET ended = '2026-01-0' || id || 'T00:00:00Z'", []).expect("other times");
-    drop(conn);
-    let lines = |at: &str| -> Vec<String> {
-        let all = ok(&["ls", "-l", "--at", at, archive]);
-        let is_empty = |line: &&str| {
-            ["sieve", "files", "calendars", "contacts", "merged", "identities.json"]
-                .iter()
-                .any(|name| line.ends_with(name))
-        };
-        all.lines().filter(is_empty).map(str::to_owned).collect()
-    };
-    assert_eq!(lines("1").len(), 6);
-    assert!(lines("1").iter().all(|line| line.contains("2026-01-01T00:00:00Z")), "{:?}", lines("1"));
-    assert_eq!((lines("2"), lines("latest")), (lines("1"), lines("1")));
-}
-
-/// Files that share an inode number are as many as their count of links says.
-#[test]
-fn links_are_counted() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let (takeout, archive) = (dir.path().join("Takeout"), dir.path().join("a.sqlite"));
-    let archive = archive.to_str().unwrap();
-    fs::create_dir(&takeout).expect("a directory");
-    let message = |number: u32, labels: &str| {
-        format!(
-            "From {number}@xxx Mon Jan 05 10:00:0{number} +0000 2015\nX-Gmail-Labels: {labels}\nFrom: a@example.org\nSubject: s{number}\n\
-             Message-ID: <{number}@example.org>\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b\n\
-             Content-Disposition: attachment; filename=a.bin\n\nbytes\n--b--\n\n"
-        )
-    };
-    let mbox = message(1, "One") + &message(2, "One,Two") + &message(3, "One,Two,Three");
-    fs::write(takeout.join("All mail.mbox"), mbox).expect("an mbox");
-    ok(&["import", "takeout", takeout.to_str().unwrap(), archive]);
-    let mut found: BTreeMap<u64, (u64, Vec<String>)> = BTreeMap::new();
-    for line in ok(&["ls", "-R", "--json", archive]).lines() {
-        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
-        if line["sort"] == "file" {
-            let one = found.entry(line["inode"].as_u64().unwrap()).or_default();
-            one.0 = line["links"].as_u64().unwrap();
-            one.1.push(line["name"].as_str().unwrap().to_owned());
-        }
-    }
-    let counts: BTreeSet<u64> = found.values().map(|(links, _)| *links).collect();
-    assert_eq!(counts, BTreeSet::from([1, 2, 3]));
-    for (links, names) in found.values() {
-        assert_eq!(*links, names.len() as u64, "{names:?}");
-    }
-    for part in ["mail", "text", "attachments"] {
-        assert!(found.values().any(|(links, names)| *links == 3 && names[0].starts_with(part)), "{part}");
-    }
 }

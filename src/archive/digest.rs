@@ -86,12 +86,13 @@ impl Digested {
         TABLES.iter().map(|table| Digested::content(table.kind)).chain(OWN.iter().map(Digested::own))
     }
 
-    fn own((name, id, columns): &(&'static str, &'static str, &'static str)) -> Digested {
+    fn own(own: &Own) -> Digested {
+        let name = own.name;
         Digested {
             name,
-            from: format!("{name} t"),
-            id: (*id).to_owned(),
-            digest: format!("row_digest('{name}', {columns})"),
+            from: format!("{} t", own.from),
+            id: own.id.to_owned(),
+            digest: format!("row_digest('{name}', {})", own.values),
             identity: "NULL".to_owned(),
             fields: "NULL".to_owned(),
         }
@@ -111,6 +112,15 @@ impl Digested {
     /// Ids of rows whose digest is another one, or that have none.
     pub fn differing(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
         self.ids(conn, &format!("d.digest IS NOT {}", self.digest))
+    }
+
+    /// Ids of rows whose digest is right, but not what is kept beside it for the time after 1.x.
+    pub fn differing_beside(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
+        let condition = format!(
+            "d.digest IS {} AND (d.identity IS NOT {} OR d.fields IS NOT {})",
+            self.digest, self.identity, self.fields
+        );
+        self.ids(conn, &condition)
     }
 
     /// Ids of rows that are another object than the one that had the id, or that never had a digest.
@@ -154,21 +164,64 @@ impl Digested {
     }
 }
 
-/// Tables of ours that have digests: name, id in `row_digests`, columns. The rest is proved by comparing it with what it
-/// is made from (`email_index`), or has a digest of its own (`history`), or only costs a second look at the source
-/// when it is wrong (`origins`).
-const OWN: [(&str, &str, &str); 6] = [
-    ("snapshots", "t.id", "t.id, t.source_id, t.started, t.ended, t.state, t.program, t.report"),
-    ("sources", "t.id", "t.id, t.kind, t.session_url, t.account_id, t.account_name, t.username"),
-    ("scopes", "t.id", "t.id, t.source_id, t.kind, t.key, t.cursor"),
-    ("mailbox_state", "t.mailbox_id", "t.mailbox_id, t.emails, t.bytes, t.newest, t.made, t.changed"),
-    ("mailbox_keywords", "(t.mailbox_id * 32 + t.letter)", "t.mailbox_id, t.letter, t.keyword"),
-    (
+/// Rows of a table of ours that have digests.
+struct Own {
+    /// What stands in `row_digests.kind`: the name of the table.
+    name: &'static str,
+    /// The rows.
+    from: &'static str,
+    /// What stands in `row_digests.id`, over the alias `t`.
+    id: &'static str,
+    /// What the digest covers, over the alias `t`.
+    values: &'static str,
+}
+
+const fn own(name: &'static str, from: &'static str, id: &'static str, values: &'static str) -> Own {
+    Own { name, from, id, values }
+}
+
+/// Tables of ours that have digests. The rest is proved by comparing it with what it is made from (`email_index`), or has
+/// a digest of its own (`history`), or only costs a second look at the source when it is wrong (`origins` of items).
+///
+/// What is known of containers has one digest for all of a source: with one of them lost or changed the next import would
+/// give the items of one container to another.
+const OWN: [Own; 8] = [
+    own("snapshots", "snapshots", "t.id", "t.id, t.source_id, t.started, t.ended, t.state, t.program, t.report"),
+    own("sources", "sources", "t.id", "t.id, t.kind, t.session_url, t.account_id, t.account_name, t.username"),
+    own("scopes", "scopes", "t.id", "t.id, t.source_id, t.kind, t.key, t.cursor"),
+    own(
+        "mailbox_state",
+        "mailbox_state",
+        "t.mailbox_id",
+        "t.mailbox_id, t.emails, t.bytes, t.newest, t.made, t.changed",
+    ),
+    own("mailbox_keywords", "mailbox_keywords", "(t.mailbox_id * 32 + t.letter)", "t.mailbox_id, t.letter, t.keyword"),
+    own(
+        "last_ids",
         "last_ids",
         "instr('Mailbox Email Identity SieveScript AddressBook ContactCard Calendar CalendarEvent ParticipantIdentity FileNode VacationResponse', t.kind)",
         "t.kind, t.id",
     ),
+    own(
+        ORIGINS,
+        "(SELECT id FROM scopes WHERE key = '')",
+        "t.id",
+        "t.id, (SELECT group_concat(hex(row_digest(o.key, o.rev, o.keywords, o.parents, o.local_id)), '')
+                FROM (SELECT * FROM origins WHERE scope_id = t.id ORDER BY key) o)",
+    ),
+    own(
+        SEQUENCE,
+        "(SELECT count(*) AS rows, min(seq) AS seq FROM sqlite_sequence WHERE name = 'snapshots')",
+        "1",
+        "t.rows, t.seq",
+    ),
 ];
+
+/// What is known of the containers of a source. Written at the end of a run: it is not to be compared while one is on.
+pub const ORIGINS: &str = "origins";
+
+/// Which number the next snapshot gets.
+pub const SEQUENCE: &str = "sqlite_sequence";
 
 /// What stays the same as long as a row is the same object, whatever else of it changes. Containers have none: their
 /// number is all that their items know, and their former columns are kept.
@@ -194,6 +247,9 @@ const HISTORY_FROM: &str =
 /// The same in an `UPDATE history AS h`.
 const HISTORY_IN_PLACE: &str = "row_digest('history', h.kind, h.id, h.first, h.last, h.fields,
     (SELECT hash FROM blobs WHERE id = h.blob_id), (SELECT hash FROM blobs WHERE id = h.original_id), h.ranges)";
+
+/// What selects the former state of an object that was just added.
+const ADDED: &str = "h.kind = ?1 AND h.id = ?2 AND h.digest IS NULL";
 
 /// Rows of `history` whose digest is another one: type, id, first, last.
 pub fn differing_history(conn: &Connection) -> rusqlite::Result<Vec<(String, Id, i64, i64)>> {
@@ -264,9 +320,49 @@ impl Totals {
     }
 }
 
+/// Writes the digest of a former state that was just added, and notes it.
+pub fn digest_copy(conn: &Connection, kind: &str, id: Id) -> rusqlite::Result<()> {
+    let sql = format!("UPDATE history AS h SET digest = {HISTORY_IN_PLACE} WHERE {ADDED} RETURNING digest");
+    let mut totals = Totals::default();
+    for digest in conn.prepare_cached(&sql)?.query_map(params![kind, id], |row| row.get::<_, Vec<u8>>(0))? {
+        totals.add(kind, &digest?);
+    }
+    totals.note(conn)
+}
+
 /// Notes anew what the rows of `history` add up to, after some were dropped.
 pub fn note_totals(conn: &Connection) -> rusqlite::Result<()> {
     Totals::of(conn)?.write(conn)
+}
+
+/// What stands in `row_digests` and `since` and `originals`, and is of no row: each as `table: type, id`.
+pub fn strays(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut look = |table: &str, condition: &str| -> rusqlite::Result<()> {
+        let sql = format!("SELECT '{table}: ' || quote(kind) || ', ' || quote(id) FROM {table} WHERE {condition}");
+        for line in conn.prepare(&sql)?.query_map([], |row| row.get(0))? {
+            found.push(line?);
+        }
+        Ok(())
+    };
+    let names = |names: &mut dyn Iterator<Item = &str>| names.collect::<Vec<_>>().join("', '");
+    let contents = names(&mut TABLES.iter().map(|table| table.kind.name()));
+    let own = names(&mut OWN.iter().map(|own| own.name));
+    look(
+        "row_digests",
+        &format!("kind NOT IN ('{contents}', '{own}', 'history') OR kind = 'history' AND identity IS NOT NULL"),
+    )?;
+    for beside in ["since", "originals"] {
+        look(beside, &format!("kind NOT IN ('{contents}')"))?;
+        for table in &TABLES {
+            let name = table.kind.name();
+            // One that has a digest is a row that is gone, which is said once.
+            let has_digest = format!("(SELECT id FROM row_digests WHERE kind = '{name}')");
+            let there = format!("(SELECT id FROM {})", table.name);
+            look(beside, &format!("kind = '{name}' AND id NOT IN {there} AND id NOT IN {has_digest}"))?;
+        }
+    }
+    Ok(found)
 }
 
 /// Types whose former states are not those that were noted: how many were, and how many there are.
@@ -297,7 +393,7 @@ pub fn digest_all(conn: &Connection) -> rusqlite::Result<()> {
 /// Writes the digests of all rows of a table of ours, for tables of few rows.
 pub fn digest_table(conn: &Connection, name: &str) -> rusqlite::Result<()> {
     conn.prepare_cached("DELETE FROM row_digests WHERE kind = ?1")?.execute([name])?;
-    for table in OWN.iter().filter(|(known, ..)| *known == name) {
+    for table in OWN.iter().filter(|own| own.name == name) {
         Digested::own(table).write(conn, None)?;
     }
     Ok(())
@@ -305,7 +401,7 @@ pub fn digest_table(conn: &Connection, name: &str) -> rusqlite::Result<()> {
 
 /// Writes the digest of one row of a table of ours.
 pub fn digest_row(conn: &Connection, name: &str, id: i64) -> rusqlite::Result<()> {
-    for table in OWN.iter().filter(|(known, ..)| *known == name) {
+    for table in OWN.iter().filter(|own| own.name == name) {
         Digested::own(table).write(conn, Some(id))?;
     }
     Ok(())
@@ -320,9 +416,7 @@ impl Writer {
 
     /// Writes the digest of a former state that was just added.
     pub(super) fn digest_former(&mut self, kind: Kind, id: Id) -> Result<()> {
-        let sql = format!(
-            "UPDATE history AS h SET digest = {HISTORY_IN_PLACE} WHERE h.kind = ?1 AND h.id = ?2 AND h.digest IS NULL RETURNING digest"
-        );
+        let sql = format!("UPDATE history AS h SET digest = {HISTORY_IN_PLACE} WHERE {ADDED} RETURNING digest");
         for digest in self.rows(&sql, params![kind.name(), id], |row| row.get::<_, Vec<u8>>(0))? {
             self.totals.add(kind.name(), &digest);
         }

@@ -225,8 +225,9 @@ pub fn rebuild(conn: &Connection, run: i64) -> rusqlite::Result<()> {
     summarise(conn, run, &mailboxes_seen)
 }
 
-/// Adds the former states of emails to the index.
-pub fn restore_history(conn: &Connection) -> rusqlite::Result<()> {
+/// Adds the former states of emails to the index, as of snapshot `run`.
+pub fn restore_history(conn: &Connection, run: i64) -> rusqlite::Result<()> {
+    let mut mailboxes_seen = BTreeSet::new();
     let mut statement = conn.prepare("SELECT id, first, last, fields, blob_id FROM history WHERE kind = 'Email'")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -236,13 +237,15 @@ pub fn restore_history(conn: &Connection) -> rusqlite::Result<()> {
         let size = super::blob::find(conn, row.get(4)?)?.map_or(0, |blob| blob.size);
         let keywords = parse_keywords(&text("keywords"));
         let mailboxes = parse_ids(&text("mailbox_ids"));
+        mailboxes_seen.extend(or_unfiled(&mailboxes));
         for mailbox in or_unfiled(&mailboxes) {
             let flags = flags(conn, mailbox, &keywords)?;
             conn.prepare_cached("INSERT OR IGNORE INTO email_index (mailbox_id, email_id, first, last, received, size, links, flags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
                 .execute(params![mailbox, id, first, last, epoch(&text("received_at")), size as i64, mailboxes.len().max(1) as i64, flags])?;
         }
     }
-    Ok(())
+    // Also of those in which nothing lies now.
+    summarise(conn, run, &mailboxes_seen)
 }
 
 /// Notes what stands in the mailboxes that a run touched.

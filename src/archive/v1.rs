@@ -24,7 +24,10 @@ pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
     forget_lost_items(conn)?;
     // No list of keywords is empty text: every item will be compared with its row, which 1.x may have changed.
     conn.execute("UPDATE origins SET keywords = '' WHERE scope_id IN (SELECT id FROM scopes WHERE key <> '')", [])?;
+    // No revision is empty text either: every container will be compared with its row.
+    conn.execute("UPDATE origins SET rev = '' WHERE scope_id IN (SELECT id FROM scopes WHERE key = '')", [])?;
     conn.execute("UPDATE scopes SET cursor = ''", [])?;
+    digest::digest_table(conn, digest::ORIGINS)?;
     digest::digest_table(conn, "scopes")
 }
 
@@ -45,16 +48,48 @@ pub fn forget_lost_items(conn: &Connection) -> rusqlite::Result<u64> {
             continue;
         }
         lost += conn.execute(&format!("DELETE FROM origins WHERE {is_lost}"), [])? as u64;
+        // A listing of changes would name neither them nor what lies in them.
+        let is_container = matches!(table.kind, Kind::Mailbox | Kind::Calendar | Kind::AddressBook | Kind::FileNode);
+        let of = if is_container { "source_id = (SELECT source_id FROM scopes WHERE id = ?1)" } else { "id = ?1" };
         for scope in scopes {
-            // A listing of changes would not name them.
-            conn.execute("UPDATE scopes SET cursor = '' WHERE id = ?1", [scope])?;
-            digest::digest_row(conn, "scopes", scope)?;
+            conn.execute(&format!("UPDATE scopes SET cursor = '' WHERE {of}"), [scope])?;
+            // Containers inside of a lost one are compared with their rows, which name it as the one above them.
+            let sql = "UPDATE origins SET rev = '' WHERE scope_id = (SELECT id FROM scopes WHERE id = ?1 AND key = '')";
+            conn.execute(sql, [scope])?;
         }
-        if table.kind == Kind::Email {
-            conn.execute("DELETE FROM email_index WHERE last IS NULL AND email_id NOT IN (SELECT id FROM emails)", [])?;
-        }
+        digest::digest_table(conn, "scopes")?;
+        digest::digest_table(conn, digest::ORIGINS)?;
     }
     Ok(lost)
+}
+
+/// Drops what is left of rows that are gone without our doing: their digests and what stands beside them. Containers
+/// were copied with their digests; the copies go into the history, so former snapshots show them.
+pub fn settle_lost_rows(conn: &Connection, run: i64) -> rusqlite::Result<()> {
+    for table in &TABLES {
+        let (name, kind) = (table.name, table.kind.name());
+        let is_any_gone = format!(
+            "SELECT EXISTS (SELECT 1 FROM row_digests d WHERE d.kind = ?1 AND NOT EXISTS (SELECT 1 FROM {name} t WHERE t.id = d.id))"
+        );
+        if !conn.query_row(&is_any_gone, [kind], |row| row.get::<_, bool>(0))? {
+            continue;
+        }
+        for id in Digested::content(table.kind).gone(conn)? {
+            if keep_copy(conn, kind, id, run)? {
+                digest::digest_copy(conn, kind, id)?;
+            }
+        }
+        for beside in ["since", "originals", "row_digests"] {
+            let sql = format!("DELETE FROM {beside} WHERE kind = ?1 AND id NOT IN (SELECT id FROM {name})");
+            conn.execute(&sql, [kind])?;
+        }
+        if table.kind == Kind::Email {
+            let sql = "DELETE FROM email_index WHERE last IS NULL AND email_id NOT IN (SELECT id FROM emails) RETURNING mailbox_id";
+            let touched = conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            index::summarise(conn, run, &touched)?;
+        }
+    }
+    Ok(())
 }
 
 /// Rows that 1.x added count from `run` on, traces of rows that it removed go, former states of containers that it
@@ -76,27 +111,33 @@ pub fn take_over(conn: &Connection, run: i64) -> rusqlite::Result<()> {
     }
     // Rows of emails that went to the history keep their place in the index through a copy made from there.
     index::rebuild(conn, run)?;
-    index::restore_history(conn)?;
+    index::restore_history(conn, run)?;
     digest::digest_all(conn)
 }
 
 /// Puts the last known columns of containers that 1.x changed or removed into the history: former snapshots show them.
 fn keep_copies(conn: &Connection, kind: &str, run: i64, digested: &Digested) -> rusqlite::Result<()> {
-    let (differing, gone) = (digested.differing(conn)?, digested.gone(conn)?);
-    let is_there = differing.into_iter().map(|id| (id, true)).chain(gone.into_iter().map(|id| (id, false)));
-    for (id, is_there) in is_there {
-        let kept = conn.execute(
-            "INSERT OR IGNORE INTO history (kind, id, first, last, fields)
-             SELECT d.kind, d.id, coalesce(s.first, 0), ?3, d.fields
-             FROM row_digests d LEFT JOIN since s ON s.kind = d.kind AND s.id = d.id
-             WHERE d.kind = ?1 AND d.id = ?2 AND d.fields IS NOT NULL AND coalesce(s.first, 0) < ?3",
-            params![kind, id, run],
-        )?;
-        if kept > 0 && is_there {
+    for id in digested.differing(conn)? {
+        if keep_copy(conn, kind, id, run)? {
             conn.execute("INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)", params![kind, id, run])?;
         }
     }
+    for id in digested.gone(conn)? {
+        keep_copy(conn, kind, id, run)?;
+    }
     Ok(())
+}
+
+/// Puts the last known columns of a container into the history. Gives false if no snapshot shows them, or there are none.
+fn keep_copy(conn: &Connection, kind: &str, id: Id, run: i64) -> rusqlite::Result<bool> {
+    let kept = conn.execute(
+        "INSERT OR IGNORE INTO history (kind, id, first, last, fields)
+         SELECT d.kind, d.id, coalesce(s.first, 0), ?3, d.fields
+         FROM row_digests d LEFT JOIN since s ON s.kind = d.kind AND s.id = d.id
+         WHERE d.kind = ?1 AND d.id = ?2 AND d.fields IS NOT NULL AND coalesce(s.first, 0) < ?3",
+        params![kind, id, run],
+    )?;
+    Ok(kept > 0)
 }
 
 /// Gives former states of the object that had this number a number of their own. Containers keep theirs: it is what their

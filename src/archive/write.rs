@@ -239,10 +239,13 @@ impl Writer {
         )?;
         let run = self.conn.last_insert_rowid();
         self.digest_own("snapshots", run)?;
+        self.digest_own(digest::SEQUENCE, 1)?;
         self.run = Some(run);
         if self.has_foreign_mark()? {
             v1::take_over(&self.conn, run).map_err(|error| self.explain(error))?;
             self.run_sql(&format!("DROP INDEX {FOREIGN_MARK}"))?;
+        } else {
+            v1::settle_lost_rows(&self.conn, run).map_err(|error| self.explain(error))?;
         }
         self.commit()?;
         self.begin()?;
@@ -264,7 +267,7 @@ impl Writer {
             )?;
             self.digest_own("snapshots", run)?;
         }
-        Ok(())
+        self.digest_all_of(digest::ORIGINS)
     }
 
     /// Errors as [`Writer::begin_run`] does when this source may not be imported into this archive.
@@ -347,6 +350,7 @@ impl Writer {
                 params![run, state.name(), self.end()?, report],
             )?;
             self.digest_own("snapshots", run)?;
+            self.digest_all_of(digest::ORIGINS)?;
         }
         self.commit()?;
         if let Some(run) = self.run.take() {

@@ -378,7 +378,9 @@ pub fn digest_snapshots(conn: &rusqlite::Connection) {
     add_row_digest(conn);
     conn.execute_batch(
         "INSERT OR REPLACE INTO row_digests (kind, id, digest)
-         SELECT 'snapshots', id, row_digest('snapshots', id, source_id, started, ended, state, program, report) FROM snapshots",
+         SELECT 'snapshots', id, row_digest('snapshots', id, source_id, started, ended, state, program, report) FROM snapshots;
+         INSERT OR REPLACE INTO row_digests (kind, id, digest)
+         SELECT 'sqlite_sequence', 1, row_digest('sqlite_sequence', count(*), min(seq)) FROM sqlite_sequence WHERE name = 'snapshots'",
     )
     .expect("digests");
 }

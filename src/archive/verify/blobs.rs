@@ -99,11 +99,18 @@ impl Check<'_> {
         for from in tables {
             self.connection.restart_budget();
             let sql = format!("SELECT DISTINCT blob_id FROM {from} AND blob_id NOT IN (SELECT id FROM blobs)");
+            let mut has_others = false;
             let mut statement = self.conn.prepare(&sql)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                // What is no number refers to no blob; that is a finding of its row.
-                missing.extend(row.get_ref(0)?.as_i64());
+                match row.get_ref(0)?.as_i64() {
+                    Ok(id) => _ = missing.insert(id),
+                    Err(_) => has_others = true,
+                }
+            }
+            if has_others {
+                let table = if from.starts_with('(') { "history" } else { from.split(' ').next().unwrap_or(from) };
+                self.find(table.to_owned(), "refers to a blob by what is no number", Vec::new());
             }
         }
         let mut inside = BTreeSet::new();

@@ -31,6 +31,12 @@ impl Check<'_> {
         if strays > 0 {
             self.find("origins".to_owned(), format!("{strays} of them are of no scope"), Vec::new());
         }
+        let odd = "SELECT count(*) FROM origins WHERE typeof(local_id) <> 'integer'
+                   OR NOT (typeof(key) = 'text' AND typeof(rev) = 'text' AND typeof(keywords) = 'text' AND typeof(parents) = 'text')";
+        let odd: i64 = self.conn.query_row(odd, [], |row| row.get(0))?;
+        if odd > 0 {
+            self.find("origins".to_owned(), format!("{odd} of them are not text"), Vec::new());
+        }
         for (kind, parents, keywords) in [
             (Kind::Email, "mailbox_ids", "keywords"),
             (Kind::CalendarEvent, "calendar_ids", "NULL"),
