@@ -230,10 +230,8 @@ impl Tree {
     /// As [`Tree::read`], but of a file that is so large that one thread alone should read it only where it stands, for
     /// [`Tree::hand_out`].
     pub fn begin_read(&self, node: Node, offset: u64, length: usize) -> Result<Source> {
-        let source = self.source(node, offset, length).map_err(|error| match self.view(node) {
-            Ok(view) => self.reader.or_forgotten(view.moment, error),
-            Err(_) => error,
-        })?;
+        let source = self.source(node, offset, length);
+        let source = source.map_err(|error| self.or_forgotten(node, error))?;
         if let Source::Here(bytes) = &source {
             self.counters().served.add(bytes.len() as u64);
         }
@@ -247,6 +245,16 @@ impl Tree {
             out(bytes)
         });
         answer.map_err(|error| self.reader.or_forgotten(self.moment(), error))
+    }
+
+    /// Gives an error about a node its true reason: what is not found, or damaged, may be of a snapshot that is not there
+    /// any more.
+    fn or_forgotten(&self, node: Node, error: Error) -> Error {
+        match self.view(node) {
+            _ if node.what == What::FormerFolder => self.reader.or_forgotten(Moment::Snapshot(node.snapshot), error),
+            Ok(view) => self.reader.or_forgotten(view.moment, error),
+            Err(_) => error,
+        }
     }
 
     /// Errors with [`Fault::Forgotten`] if the snapshot at the root is not there any more.
@@ -275,7 +283,10 @@ impl Tree {
 
     /// The target of a link.
     pub fn read_link(&self, node: Node) -> Result<String> {
-        let view = self.view(node)?;
+        self.link_target(&*self.view(node)?, node).map_err(|error| self.or_forgotten(node, error))
+    }
+
+    fn link_target(&self, view: &View, node: Node) -> Result<String> {
         match node.what {
             What::ActiveScript => {
                 let scripts = view.scripts()?;
