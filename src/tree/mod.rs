@@ -250,11 +250,15 @@ impl Tree {
     /// Gives an error about a node its true reason: what is not found, or damaged, may be of a snapshot that is not there
     /// any more.
     fn or_forgotten(&self, node: Node, error: Error) -> Error {
-        match self.view(node) {
+        let error = match self.view(node) {
             _ if node.what == What::FormerFolder => self.reader.or_forgotten(Moment::Snapshot(node.snapshot), error),
             Ok(view) => self.reader.or_forgotten(view.moment, error),
             Err(_) => error,
-        }
+        };
+        // Parts of a message know no snapshot: one that none shows any more is gone, and not damaged.
+        let is_of_message = matches!(node.what, What::Text | What::Attachment | What::AttachmentFolder);
+        let is_gone = || is_of_message && matches!(self.reader.arrival(node.object()), Ok(None));
+        if error.kind == Fault::Damaged && is_gone() { no_such() } else { error }
     }
 
     /// Errors with [`Fault::Forgotten`] if the snapshot at the root is not there any more.
