@@ -5,13 +5,14 @@
 
 mod common;
 
+use common::held::{Held, import_command, signal};
 use common::*;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -20,12 +21,6 @@ const BATCH: i64 = 256;
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
-}
-
-fn import_command(maildir: &Path, archive: &Path) -> Command {
-    let mut command = vandelay();
-    command.args(["import", "maildir"]).arg(maildir).arg(archive).stdout(Stdio::null()).stderr(Stdio::null());
-    command
 }
 
 fn import(maildir: &Path, archive: &Path) -> serde_json::Value {
@@ -51,47 +46,6 @@ fn count(archive: &Path, sql: &str) -> i64 {
     let conn =
         rusqlite::Connection::open_with_flags(archive, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it opens");
     conn.query_row(sql, [], |row| row.get(0)).expect("a number")
-}
-
-fn signal(child: &Child, number: i32) {
-    // SAFETY: kill on a child of ours that was not waited for yet.
-    unsafe { libc::kill(child.id() as i32, number) };
-}
-
-/// An import that is stopped while it holds the lock and has written something. Killed on drop.
-struct Held(Child);
-
-impl Held {
-    /// Stops an import of enough messages that it cannot be done before.
-    fn new(maildir: &Path, archive: &Path) -> Held {
-        for _ in 0..20 {
-            let mut child = import_command(maildir, archive).spawn().expect("the program starts");
-            let log = PathBuf::from(format!("{}-wal", archive.display()));
-            let started = Instant::now();
-            // The first batch stands in the log.
-            while fs::metadata(&log).map_or(0, |meta| meta.len()) < 1_000_000
-                && started.elapsed() < Duration::from_secs(20)
-            {
-                std::thread::yield_now();
-            }
-            signal(&child, libc::SIGSTOP);
-            std::thread::sleep(Duration::from_millis(20));
-            if child.try_wait().expect("a child").is_none() && log.exists() {
-                return Held(child);
-            }
-            let _ = child.kill();
-            let _ = child.wait();
-            let _ = fs::remove_file(archive);
-        }
-        panic!("the import is always done before it can be stopped");
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 // --- A1, A2 -----------------------------------------------------------------------------------------------------------

@@ -559,6 +559,7 @@ fn nothing_is_removed_for_an_archive_that_is_partial_or_damaged() {
     let change = |sql: &str| {
         let conn = rusqlite::Connection::open(bench.archive()).expect("the archive opens");
         conn.execute_batch(sql).expect("SQL");
+        common::digest_snapshots(&conn);
     };
     for state in ["partial", "interrupted"] {
         change(&format!("UPDATE snapshots SET state = '{state}'"));

@@ -119,6 +119,12 @@ impl Writer {
         std::fs::symlink_metadata(connect::beside(self.path(), "-wal")).ok().map(|log| (log.dev(), log.ino()))
     }
 
+    /// True if the log beside the archive has something in it, and is another file than ours.
+    fn has_log_of_another(&self) -> bool {
+        let log = std::fs::symlink_metadata(connect::beside(self.path(), "-wal"));
+        log.is_ok_and(|log| log.len() > 0 && Some((log.dev(), log.ino())) != self.batch.log)
+    }
+
     /// Errors if the archive or its log was removed, renamed or replaced: what is written from then on would be lost.
     pub(super) fn check_files(&mut self) -> Result<()> {
         let is_ours = self.file.is_at(self.path());
@@ -142,7 +148,7 @@ impl Writer {
         let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         let exists = self.file.stat().is_ok_and(|stat| stat.st_nlink > 0);
         let folded = exists
-            && (!is_at_its_place || self.log_id().is_none())
+            && (!is_at_its_place || !self.has_log_of_another())
             && self
                 .conn
                 .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))

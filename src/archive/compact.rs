@@ -12,6 +12,7 @@ use super::verify::{Depth, verify};
 use super::write::Writer;
 use crate::error::{Error, Kind as Fault, Result};
 use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -21,6 +22,9 @@ const COPY: &str = "copy.sqlite";
 
 /// How many pages are copied at a time.
 const STEP: i32 = 1_024;
+
+/// How often the archive is copied again because another program wrote to it.
+const ATTEMPTS: u32 = 5;
 
 /// Room for SQLite's own pages beside those of the archive.
 const MARGIN: u64 = 4 << 20;
@@ -66,10 +70,19 @@ impl Writer {
         let folder =
             folder.map_err(|error| Error::io(format!("cannot compact archive {}", self.path().display()), error))?;
         let copy = folder.path().join(COPY);
-        self.vacuum_into(&copy)?;
-        self.prove_copy(&copy)?;
-        let taken_over = self.take_over(&copy).map_err(|error| self.explain(error));
-        taken_over.and_then(|()| self.check_files())
+        for _ in 0..ATTEMPTS {
+            let others = Others::keep_out(self)?;
+            self.vacuum_into(&copy)?;
+            self.prove_copy(&copy)?;
+            others.let_in().map_err(|error| self.explain(error))?;
+            if self.take_over(&copy, &others).map_err(|error| self.explain(error))? {
+                return self.check_files();
+            }
+            std::fs::remove_file(&copy)
+                .map_err(|error| Error::io(format!("cannot compact archive {}", self.path().display()), error))?;
+        }
+        let what = format!("cannot compact archive {}: another program keeps writing to it", self.path().display());
+        Err(Error::new(Fault::Locked, what).hint("try again when it has finished; the archive is as it was"))
     }
 
     /// Removes copies of this archive that killed runs left. No other run makes one while we have the lock.
@@ -113,25 +126,63 @@ impl Writer {
             .hint("check the disk; 'vandelay verify' names what is damaged in the archive"))
     }
 
-    fn take_over(&mut self, copy: &Path) -> rusqlite::Result<()> {
+    /// Writes the pages of the copy over those of the archive. False if another program wrote to the archive since it
+    /// was copied: nothing is done then, as that would be undone.
+    fn take_over(&mut self, copy: &Path, others: &Others) -> rusqlite::Result<bool> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let from = Connection::open_with_flags(copy, flags)?;
         let backup = Backup::new(&from, &mut self.conn)?;
-        let mut tries = 0;
-        loop {
-            match backup.step(STEP)? {
-                StepResult::Done => return Ok(()),
-                StepResult::More => tries = 0,
-                // Another program writes, or holds the file for a moment.
-                _ if tries < 100 => {
-                    tries += 1;
-                    std::thread::sleep(std::time::Duration::from_millis(100));
-                }
-                _ => {
-                    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
-                    return Err(rusqlite::Error::SqliteFailure(busy, None));
-                }
-            }
+        // A step of no pages takes the lock of the one who writes; from then on no other program can.
+        step(&backup, 0)?;
+        if others.have_written()? {
+            return Ok(false);
         }
+        while step(&backup, STEP)? == StepResult::More {}
+        Ok(true)
+    }
+}
+
+/// One step of a copy, tried again while another program writes, or holds the file for a moment.
+fn step(backup: &Backup<'_, '_>, pages: i32) -> rusqlite::Result<StepResult> {
+    for _ in 0..100 {
+        match backup.step(pages)? {
+            done @ (StepResult::Done | StepResult::More) => return Ok(done),
+            _ => std::thread::sleep(std::time::Duration::from_millis(100)),
+        }
+    }
+    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    Err(rusqlite::Error::SqliteFailure(busy, None))
+}
+
+/// Keeps other programs from writing while the archive is copied: what they wrote meanwhile would be lost with the pages
+/// that the copy replaces.
+struct Others {
+    /// A connection of its own, as neither `VACUUM` nor a copy of pages may have a transaction open.
+    conn: Connection,
+    version: i64,
+}
+
+impl Others {
+    fn keep_out(writer: &Writer) -> Result<Others> {
+        let conn = connect::open_writer(writer.path())?;
+        let begun = conn
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .and_then(|_| conn.execute_batch("BEGIN IMMEDIATE"))
+            .and_then(|()| Others::version(&conn));
+        let version = begun.map_err(|error| writer.explain(error))?;
+        Ok(Others { conn, version })
+    }
+
+    fn let_in(&self) -> rusqlite::Result<()> {
+        self.conn.execute_batch("ROLLBACK")
+    }
+
+    /// True if another program has written since they were let in.
+    fn have_written(&self) -> rusqlite::Result<bool> {
+        Ok(Others::version(&self.conn)? != self.version)
+    }
+
+    fn version(conn: &Connection) -> rusqlite::Result<i64> {
+        conn.query_row("PRAGMA data_version", [], |row| row.get(0))
     }
 }

@@ -115,7 +115,7 @@ impl Policy {
     }
 
     /// The snapshots to keep, of those given as number and end in seconds since 1970, each with the rules that want it.
-    /// Their order is that of their numbers, and each counts as of the time that can be believed ([`clock::believed`]).
+    /// Their order is that of their numbers, and each counts as of the time that can be believed (`clock.rs`).
     /// Hours, days, weeks (ISO 8601), months and years are those of `zone`. The newest one is kept in any case.
     pub fn keep(&self, snapshots: &[(i64, i64)], zone: &TimeZone) -> BTreeMap<i64, Vec<&'static str>> {
         let mut kept: BTreeMap<i64, Vec<&'static str>> = BTreeMap::new();

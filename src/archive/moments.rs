@@ -81,7 +81,7 @@ pub struct Snapshot {
     /// `running`, `complete`, `partial` or `interrupted`.
     pub state: String,
     /// The end that counts, in seconds since 1970: another one than `ended` where the clock was wrong
-    /// ([`clock`]).
+    /// (`clock.rs`).
     pub counted: i64,
 }
 

@@ -365,7 +365,7 @@ impl Reader {
         if !self.has_history() {
             return Ok(0);
         }
-        self.with(|conn| {
+        self.with_at(Moment::Snapshot(at), |conn| {
             conn.prepare_cached(
                 "SELECT max(coalesce((SELECT max(first) FROM since WHERE kind = ?1 AND first <= ?2), 0),
                             coalesce((SELECT max(first) FROM history WHERE kind = ?1 AND first <= ?2), 0),

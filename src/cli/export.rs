@@ -109,7 +109,10 @@ impl Export {
         let mut done = done?;
         self.tell(&done, ui);
         if let Some(error) = done.lost.take() {
-            return Err(error.hint("run the same command again to go on: what is there already is not sent again"));
+            return Err(match error.kind {
+                Fault::Forgotten => error,
+                _ => error.hint("run the same command again to go on: what is there already is not sent again"),
+            });
         }
         match done.report.failed() {
             0 => Ok(()),

@@ -145,6 +145,8 @@ impl Forget {
             self.tell(ui, &kept, &drop, None);
             return Ok(());
         }
+        // The last connection that is closed removes the log, and a reader's cannot.
+        std::mem::drop(reader);
         let mut writer = Writer::open(&self.archive, "forget")?;
         let forgotten = writer.forget(&drop)?;
         if self.compact {

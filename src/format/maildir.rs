@@ -44,7 +44,7 @@ impl<'a> FileName<'a> {
     /// Splits `name`. Every name is valid; one without a flag part has an empty `info`.
     ///
     /// `:2,` (or the experimental `:1,`) separates wherever it stands last. What stands for the colon in copies
-    /// ([`STAND_INS`], [`COMMON`]) does so only before flags, because it may stand in a name otherwise.
+    /// (`STAND_INS`, `COMMON`) does so only before flags, because it may stand in a name otherwise.
     pub fn parse(name: &'a [u8]) -> FileName<'a> {
         let last = |pattern: &[u8]| memchr::memmem::rfind(name, pattern);
         let split = last(b":2,").or_else(|| FileName::split_at_stand_in(name)).or_else(|| last(b":1,"));

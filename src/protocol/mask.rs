@@ -7,8 +7,8 @@
 //!
 //! Looked for is a secret as it is, in base64 (also inside of a longer text, such as a SASL response), percent-encoded, in
 //! hexadecimal digits, and with the escapes of JSON, IMAP and HTML, whatever the case of its letters. Of a long one a part
-//! of [`PART`] bytes is enough, so one that the server cut or broke into lines is hidden, too. Only hashes of the parts are
-//! kept. A secret of fewer than [`SHORTEST`] bytes cannot be hidden: it would stand in too many words.
+//! of `PART` bytes is enough, so one that the server cut or broke into lines is hidden, too. Only hashes of the parts are
+//! kept. A secret of fewer than `SHORTEST` bytes cannot be hidden: it would stand in too many words.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};

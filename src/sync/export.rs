@@ -100,7 +100,11 @@ pub fn export(
     if options.dry_run {
         return Ok(Done { plan, report: run.planned(), lost: None });
     }
-    let lost = run.apply().err();
+    let mut lost = run.apply().err();
+    if run.report.failed() > 0 && lost.is_none() {
+        // What could not be read may have gone with its snapshot.
+        lost = reader.require(moment).err();
+    }
     let mut report = run.finish(lost.as_ref());
     if let Some(error) = lost.as_ref().filter(|error| error.kind == Fault::Interrupted) {
         report.notes.push(format!("the run ended early: {error}"));

@@ -59,7 +59,13 @@ fn find_item(view: &View, kind: Kind, row: Id) -> Result<Option<Item>> {
 impl Tree {
     /// What a node is.
     pub fn stat(&self, node: Node) -> Result<Stat> {
-        self.stat_in(&*self.view(node)?, node)
+        let view = self.view(node)?;
+        let stat = self.stat_in(&view, node).map_err(|error| self.or_forgotten(node, error))?;
+        if stat.size == DAMAGED_SIZE {
+            // Its bytes may only have gone with the snapshot.
+            self.reader.require(view.moment)?;
+        }
+        Ok(stat)
     }
 
     pub(super) fn stat_in(&self, view: &View, node: Node) -> Result<Stat> {

@@ -8,7 +8,7 @@ use super::hierarchy::Place;
 use super::name;
 use super::node::{Node, What};
 use super::view::{FileData, FileKind, View};
-use super::{Child, Layout, Sort, Stat, Tree, no_such};
+use super::{Child, DAMAGED_SIZE, Layout, Sort, Stat, Tree, no_such};
 use crate::archive::Listed;
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Id, Kind};
@@ -27,14 +27,17 @@ impl Tree {
         let view = self.view(parent)?;
         let plain = self.options.has_plain_names().then(|| name::of_plain(name));
         let name = plain.as_deref().unwrap_or(name);
-        match self.lookup_in(&view, parent, name) {
+        let found = match self.lookup_in(&view, parent, name) {
             // Some systems spell names in NFD when they ask for them.
             Err(error) if error.kind == Fault::NotFound => match name::normal(name) {
                 Some(normal) => self.lookup_in(&view, parent, &normal),
                 None => Err(error),
             },
             found => found,
-        }
+        };
+        let child = found.map_err(|error| self.or_forgotten(parent, error))?;
+        self.prove_sizes(&view, std::slice::from_ref(&child))?;
+        Ok(child)
     }
 
     fn lookup_in(&self, view: &View, parent: Node, name: &str) -> Result<Child> {
@@ -105,7 +108,9 @@ impl Tree {
 
     /// Lines of a directory behind the one with the cookie `after` (0: from the start), at most `limit` of them.
     pub fn children(&self, node: Node, after: u64, limit: usize) -> Result<Vec<Child>> {
-        let mut lines = self.children_in(&*self.view(node)?, node, after, limit)?;
+        let view = self.view(node)?;
+        let mut lines = self.children_in(&view, node, after, limit).map_err(|error| self.or_forgotten(node, error))?;
+        self.prove_sizes(&view, &lines)?;
         if self.options.has_plain_names() {
             lines
                 .iter_mut()
@@ -113,6 +118,12 @@ impl Tree {
                 .for_each(|line| line.name = name::plain(&line.name));
         }
         Ok(lines)
+    }
+
+    /// Errors if bytes look damaged and are not: they went with the snapshot while its lines were made.
+    fn prove_sizes(&self, view: &View, lines: &[Child]) -> Result<()> {
+        let is_odd = |line: &Child| line.stat.is_some_and(|stat| stat.size == DAMAGED_SIZE);
+        if lines.iter().any(is_odd) { self.reader.require(view.moment) } else { Ok(()) }
     }
 
     pub(super) fn children_in(&self, view: &View, node: Node, after: u64, limit: usize) -> Result<Vec<Child>> {

@@ -231,10 +231,8 @@ impl Tree {
     /// As [`Tree::read`], but of a file that is so large that one thread alone should read it only where it stands, for
     /// [`Tree::hand_out`].
     pub fn begin_read(&self, node: Node, offset: u64, length: usize) -> Result<Source> {
-        let source = self.source(node, offset, length).map_err(|error| match self.view(node) {
-            Ok(view) => self.reader.or_forgotten(view.moment, error),
-            Err(_) => error,
-        })?;
+        let source = self.source(node, offset, length);
+        let source = source.map_err(|error| self.or_forgotten(node, error))?;
         if let Source::Here(bytes) = &source {
             self.counters().served.add(bytes.len() as u64);
         }
@@ -248,6 +246,20 @@ impl Tree {
             out(bytes)
         });
         answer.map_err(|error| self.reader.or_forgotten(self.moment(), error))
+    }
+
+    /// Gives an error about a node its true reason: what is not found, or damaged, may be of a snapshot that is not there
+    /// any more.
+    fn or_forgotten(&self, node: Node, error: Error) -> Error {
+        let error = match self.view(node) {
+            _ if node.what == What::FormerFolder => self.reader.or_forgotten(Moment::Snapshot(node.snapshot), error),
+            Ok(view) => self.reader.or_forgotten(view.moment, error),
+            Err(_) => error,
+        };
+        // Parts of a message know no snapshot: one that none shows any more is gone, and not damaged.
+        let is_of_message = matches!(node.what, What::Text | What::Attachment | What::AttachmentFolder);
+        let is_gone = || is_of_message && matches!(self.reader.arrival(node.object()), Ok(None));
+        if error.kind == Fault::Damaged && is_gone() { no_such() } else { error }
     }
 
     /// Errors with [`Fault::Forgotten`] if the snapshot at the root is not there any more.
@@ -276,7 +288,7 @@ impl Tree {
 
     /// The target of a link.
     pub fn read_link(&self, node: Node) -> Result<String> {
-        let target = self.link_target(node)?;
+        let target = self.link_target(&*self.view(node)?, node).map_err(|error| self.or_forgotten(node, error))?;
         if !self.options.has_plain_names() {
             return Ok(target);
         }
@@ -285,8 +297,7 @@ impl Tree {
         Ok(names.collect::<Vec<_>>().join("/"))
     }
 
-    fn link_target(&self, node: Node) -> Result<String> {
-        let view = self.view(node)?;
+    fn link_target(&self, view: &View, node: Node) -> Result<String> {
         match node.what {
             What::ActiveScript => {
                 let scripts = view.scripts()?;

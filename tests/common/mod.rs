@@ -7,6 +7,7 @@ pub mod cyrus;
 pub mod dovecot;
 pub mod fake;
 pub mod fake_imap;
+pub mod held;
 pub mod imap;
 pub mod jmap;
 pub mod jmap_account;

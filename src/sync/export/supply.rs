@@ -23,10 +23,11 @@ impl Supply for Bytes {
     }
 
     fn size(&self, blob: Id) -> Result<u64> {
-        if blob < 0 {
-            return Ok(self.calendar_file(-blob)?.len() as u64);
-        }
-        Ok(self.reader.blob(blob)?.size)
+        let size = match blob {
+            ..0 => self.calendar_file(-blob).map(|file| file.len() as u64),
+            _ => self.reader.blob(blob).map(|blob| blob.size),
+        };
+        size.map_err(|error| self.reader.or_forgotten(self.moment, error))
     }
 }
 
