@@ -107,6 +107,9 @@ impl Looks {
         if !first.is_empty() && first.trim_ascii().iter().all(u8::is_ascii_digit) && begins_with_field(rest) {
             return Looks::AppleMessage;
         }
+        if has_message_later(text) {
+            return Looks::Mbox;
+        }
         // What text never has, and files of programs mostly have early.
         let sample = &head[..head.len().min(512)];
         let is_control = |b: &&u8| matches!(b, 0..=6 | 14..=26 | 28..=31);
@@ -146,6 +149,11 @@ fn line(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Whether the first line is a header field.
+/// True if further in a line separates messages: one that begins with `From `, and behind it the header of a message.
+fn has_message_later(text: &[u8]) -> bool {
+    memchr::memmem::find_iter(text, b"\nFrom ").any(|at| Looks::is_surely_message(line(&text[at + 1..]).1))
+}
+
 fn begins_with_field(text: &[u8]) -> bool {
     name_of(line(text).0).is_some()
 }

@@ -148,7 +148,7 @@ impl Source for Maildir {
             kind: model::Kind::Mailbox,
             reason: "named with --folder, and not there".to_owned(),
             position: escape(name.as_bytes()),
-            outcome: Outcome::Skipped,
+            outcome: Outcome::Failed,
         });
         strays.chain(missing).collect()
     }

@@ -9,6 +9,7 @@ use crate::model::{Container, Digest, Entry, Item, Kind, KnownBy, Omission, Sour
 pub mod filter;
 pub mod imap;
 pub mod jmap;
+mod links;
 pub mod maildir;
 pub mod managesieve;
 pub mod roles;

@@ -16,9 +16,10 @@ use crate::format::maildir::FileName;
 use crate::model::{Body, Digest, Entry, Item, ItemData};
 use crate::source::Failure;
 
-use super::list::{BOXES, each_name, file_of, key_and_locator, may_follow, open_boxes};
+use super::list::{BOXES, each_name, file_of, key_and_locator, open_boxes};
 use super::tree::Folder;
 use super::{Maildir, unpack};
+use crate::source::links::may_follow;
 
 /// Bytes of a message that are kept in memory; a larger one stays in its file.
 pub(super) const IN_MEMORY: u64 = 16 << 20;

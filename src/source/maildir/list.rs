@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
+use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::ops::Range;
@@ -16,7 +17,9 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::format::maildir::{FileName, Flags, Keywords, escape, unescape};
+use crate::model::Digest;
 use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
+use crate::source::links;
 use crate::source::{Listing, Unnamed};
 
 use super::stray;
@@ -76,6 +79,12 @@ pub(super) fn list(root: &Path, folder: &Folder, include_deleted: bool) -> Resul
 pub(super) fn open_boxes(folder: &Path) -> Result<[Option<OwnedFd>; 2]> {
     let open = |name| {
         let path = folder.join(name);
+        match links::check(&path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(Error::io(format!("cannot read {}", path.display()), error));
+            }
+            _ => {}
+        }
         match rustix::fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(directory) => Ok(Some(directory)),
             // A link whose target is not mounted is there all the same; its messages are not gone.
@@ -223,17 +232,11 @@ pub(super) fn look(directory: impl AsFd, name: &CStr) -> Result<Looked, Errno> {
         return Ok(Looked::at(stat));
     }
     match rustix::fs::statat(directory, name, AtFlags::empty()) {
-        Ok(target) if may_follow(&stat, &target) => Ok(Looked::at(target)),
+        Ok(target) if links::may_follow(&stat, &target) => Ok(Looked::at(target)),
         Ok(_) => Err(Errno::PERM),
         Err(Errno::NOENT) => Err(Errno::NXIO),
         Err(error) => Err(error),
     }
-}
-
-/// Whether what a link leads to may be read as a message. Everybody reads what the system lets them read; but root, who
-/// may read all, reads for the owner of the link only what is theirs.
-pub(super) fn may_follow(link: &Stat, target: &Stat) -> bool {
-    link.st_uid == target.st_uid || !rustix::process::geteuid().is_root()
 }
 
 /// A listing in the making.
@@ -371,9 +374,11 @@ impl<'a> Scan<'a> {
     /// choice that does not depend on the order of the directory.
     fn meet_again(&mut self, at: usize, inode: u64, rev: Box<str>, locator: Box<str>, name: &[u8]) {
         let size = |rev: &str| rev.split('.').next().map(str::to_owned);
-        let (outcome, reason) = match size(&self.entries[at].1.rev) == size(&rev) {
+        let is_same = size(&self.entries[at].1.rev) == size(&rev)
+            && self.has_same_bytes(&self.entries[at].1.locator, &locator, &self.entries[at].1.key);
+        let (outcome, reason) = match is_same {
             true => (Outcome::Duplicate, "same message twice in the folder"),
-            false => (Outcome::Skipped, "another message has the same name"),
+            false => (Outcome::Failed, "another message has the same name: rename one of the two files"),
         };
         let known = &self.entries[at].1;
         let (kept, other) = (file_shown(&known.key, &known.locator), file_shown(&known.key, &locator));
@@ -386,6 +391,19 @@ impl<'a> Scan<'a> {
             slot.0 = inode;
             (slot.1.rev, slot.1.locator, slot.1.attrs) = (rev, locator, attrs);
         }
+    }
+
+    /// True if two files of a key have the same bytes.
+    fn has_same_bytes(&self, one: &str, other: &str, key: &str) -> bool {
+        let digest = |locator: &str| {
+            let (directory, name) = file_of(key, locator)?;
+            let path = self.path.join(BOXES[directory]).join(OsStr::from_bytes(&name));
+            let file =
+                std::fs::File::open(path).ok().filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()))?;
+            Digest::of_file(file).ok()
+        };
+        let one = digest(one);
+        one.is_some() && one == digest(other)
     }
 
     /// Adds what an earlier attempt saw and this one did not.

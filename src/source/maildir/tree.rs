@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 use crate::format::maildir::{Part, split_dotted};
 use crate::model::{self, Container, Omission, Outcome};
+use crate::source::links;
 use crate::source::roles;
 
 use super::stray::{self, Stray, Strays};
@@ -179,7 +180,8 @@ impl Walk<'_> {
     fn enter(&mut self, visit: Visit) {
         let path = self.root.join(&visit.dir);
         let key = self.key(&visit);
-        let inside = match fs::metadata(&path).and_then(|meta| self.look(&path, &meta)) {
+        let meta = links::check(&path).and_then(|()| fs::metadata(&path));
+        let inside = match meta.and_then(|meta| self.look(&path, &meta)) {
             Ok(Some(inside)) => inside,
             Ok(None) => return,
             // Gone since its parent was read; but what a link leads to may just not be mounted.

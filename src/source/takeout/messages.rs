@@ -99,6 +99,11 @@ fn read(file: &MessageFile, handle: &mut File, stamp: &Stamp) -> Result<Option<L
         let mut list = Vec::new();
         handle.seek(SeekFrom::Start(offset + len)).map_err(cannot)?;
         handle.take(emlx::PROPERTIES_MAX as u64).read_to_end(&mut list).map_err(cannot)?;
+        // A length that is wrong would cut the message.
+        let behind = list.trim_ascii_start();
+        if !behind.is_empty() && !behind.starts_with(b"<?xml") && !behind.starts_with(b"<plist") {
+            return Ok(None);
+        }
         properties = emlx::properties(&list);
     } else if bytes.starts_with(b"From ") {
         // Some programs save a message with the separator that it had in an mbox.

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::format::mbox::Scanner;
 use crate::held;
 use crate::model::{Kind, Omission, Outcome};
+use crate::source::links;
 
 /// Folders are not entered deeper: no export is, and a path has an end.
 const MAX_DEPTH: usize = 64;
@@ -182,7 +183,7 @@ impl Walk {
             let name = readable(entry.file_name().as_bytes());
             let key = if key.is_empty() { name } else { format!("{key}/{name}") };
             let path = entry.path();
-            match fs::metadata(&path) {
+            match links::check(&path).and_then(|()| fs::metadata(&path)) {
                 Ok(metadata) if metadata.is_dir() => self.enter(&path, &metadata, &key, depth + 1),
                 Ok(metadata) => self.file(&path, &metadata, key, &neighbours),
                 // A link to nowhere with any other name cannot have been part of the export.
