@@ -7,7 +7,7 @@ use super::rows::Record;
 use super::write::Writer;
 use crate::error::Result;
 use crate::model::{Id, Kind};
-use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
+use jiff::{Timestamp, Zoned, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How an object differs between two moments.
@@ -115,20 +115,23 @@ impl Policy {
     }
 
     /// The snapshots to keep, of those given as number and end in seconds since 1970, each with the rules that want it.
-    /// Their order is that of their numbers, and each counts as of the time that can be believed (`clock.rs`).
+    /// Their order is that of their numbers, and each counts as of the time that can be believed (`clock.rs`). One whose
+    /// clock was wrong takes no other's place.
     /// Hours, days, weeks (ISO 8601), months and years are those of `zone`. The newest one is kept in any case.
     pub fn keep(&self, snapshots: &[(i64, i64)], zone: &TimeZone) -> BTreeMap<i64, Vec<&'static str>> {
         let mut kept: BTreeMap<i64, Vec<&'static str>> = BTreeMap::new();
         let mut by_number = snapshots.to_vec();
         by_number.sort_unstable();
         let ends: Vec<i64> = by_number.iter().map(|(_, end)| *end).collect();
-        let newest_first: Vec<(i64, Zoned)> = by_number
+        let newest_first: Vec<(i64, Zoned, bool)> = by_number
             .iter()
             .zip(clock::believed(&ends))
             .rev()
-            .filter_map(|((id, _), end)| Some((*id, Timestamp::from_second(end).ok()?.to_zoned(zone.clone()))))
+            .filter_map(|((id, said), end)| {
+                Some((*id, Timestamp::from_second(end).ok()?.to_zoned(zone.clone()), *said == end))
+            })
             .collect();
-        for (id, _) in newest_first.iter().take(self.last as usize) {
+        for (id, ..) in newest_first.iter().take(self.last as usize) {
             kept.entry(*id).or_default().push("last");
         }
         let rules: [(&'static str, u32, Period); 5] = [
@@ -145,22 +148,30 @@ impl Policy {
             // The newest snapshot of each of the last `count` periods that have one.
             let mut last = None;
             let mut left = count;
-            for (id, time) in &newest_first {
+            for (id, time, is_believed) in &newest_first {
                 let this = period(time);
                 if left == 0 {
                     break;
                 }
                 if last != Some(this) {
                     kept.entry(*id).or_default().push(name);
-                    last = Some(this);
-                    left -= 1;
+                    // One of a wrong clock takes nobody's place: the next one of the period is kept beside it.
+                    if *is_believed {
+                        last = Some(this);
+                        left -= 1;
+                    }
                 }
             }
         }
-        if let (Some(span), Some((_, newest))) = (self.within, newest_first.first()) {
-            let length = span.years.years().months(span.months).days(span.days).hours(span.hours);
-            let from = newest.checked_sub(length).ok();
-            for (id, _) in newest_first.iter().filter(|(_, time)| from.as_ref().is_none_or(|from| time >= from)) {
+        if let (Some(span), Some((_, newest, _))) = (self.within, newest_first.first()) {
+            // A length beyond all calendars is all of the time.
+            let length = jiff::Span::new()
+                .try_years(span.years)
+                .and_then(|length| length.try_months(span.months))
+                .and_then(|length| length.try_days(span.days))
+                .and_then(|length| length.try_hours(span.hours));
+            let from = length.ok().and_then(|length| newest.checked_sub(length).ok());
+            for (id, ..) in newest_first.iter().filter(|(_, time, _)| from.as_ref().is_none_or(|from| time >= from)) {
                 kept.entry(*id).or_default().push("within");
             }
         }
@@ -294,9 +305,13 @@ mod tests {
         snapshots.push((10, at("2020-01-01T00:00:00Z")));
         let keep = |policy: Policy| policy.keep(&snapshots, &TimeZone::UTC).into_keys().collect::<Vec<_>>();
         assert_eq!(keep(Policy { last: 2, ..Policy::default() }), [9, 10]);
-        assert_eq!(keep(Policy { daily: 3, ..Policy::default() }), [7, 8, 10]);
+        assert_eq!(keep(Policy { daily: 3, ..Policy::default() }), [7, 8, 9, 10]);
         assert_eq!(keep(Policy { within: Some("2d".parse().unwrap()), ..Policy::default() }), [7, 8, 9, 10]);
-        assert_eq!(keep(Policy { yearly: 5, ..Policy::default() }), [10]);
+        assert_eq!(keep(Policy { yearly: 5, ..Policy::default() }), [9, 10]);
+        for all in ["99999y", "240000m", "7304485d", "2147483647h"] {
+            let within = Some(all.parse().unwrap());
+            assert_eq!(keep(Policy { within, ..Policy::default() }).len(), 10, "{all}");
+        }
     }
 
     #[test]
