@@ -175,6 +175,30 @@ fn two_hard_links_are_one_archive() {
     }
 }
 
+/// The log that a killed writer left beside one name is not overlooked at another.
+#[test]
+fn a_log_beside_another_name_is_not_overlooked() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mail = maildir(&dir.path().join("mail"), MESSAGES, 2_000);
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    fs::create_dir(&one).and_then(|()| fs::create_dir(&two)).expect("directories");
+    let (archive, link) = (one.join("a.sqlite"), two.join("b.sqlite"));
+    drop(Held::with(&archive, || heard(&mail, &archive)));
+    fs::hard_link(&archive, &link).expect("a link");
+    for command in
+        [&["import", "maildir", text(&mail), text(&link)][..], &["verify", text(&link)], &["ls", text(&link)]]
+    {
+        says(&run(command), 7, "the other name", &[text(&archive)]);
+    }
+    assert_eq!(names(&two), ["b.sqlite"], "nothing is made beside it");
+    import(&mail, &archive);
+    for name in [&link, &archive] {
+        sound(name, "both names");
+        assert_eq!(count(name), i64::from(MESSAGES));
+        assert_eq!(import(&mail, name)["types"]["email"]["stored"]["unchanged"], MESSAGES);
+    }
+}
+
 /// What is refused under another name of a file that is being written.
 fn under_another_name(mail: &Path, archive: &Path, run: &dyn Fn(&[&str]) -> Output, other: &Path) {
     for command in [

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Digest, Id};
-use rusqlite::{Connection, MAIN_DB, OptionalExtension, params};
+use rusqlite::{Connection, MAIN_DB, OptionalExtension, ToSql, params};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -92,24 +92,47 @@ pub fn put(conn: &Connection, blob: NewBlob) -> Result<(Id, bool), PutError> {
         .query_row([blob.digest.0], |row| row.get(0))
         .optional()?;
     if let Some(id) = known {
+        // What is damaged is mended by the bytes at hand.
+        if !find(conn, id)?.is_some_and(|stored| is_sound(conn, &stored).unwrap_or(false)) {
+            conn.execute("DELETE FROM blob_chunks WHERE blob_id = ?1", [id]).or_else(no_table)?;
+            conn.execute("DELETE FROM large_blobs WHERE blob_id = ?1", [id]).or_else(no_table)?;
+            write(conn, blob, |data| {
+                conn.execute("UPDATE blobs SET data = ?2 WHERE id = ?1", params![id, data])?;
+                Ok(id)
+            })?;
+        }
         return Ok((id, false));
     }
+    let digest = blob.digest;
     let mut insert = conn.prepare_cached("INSERT INTO blobs (hash, data) VALUES (?1, ?2)")?;
-    let id = match blob.bytes {
-        NewBytes::Memory(bytes) => insert.insert(params![blob.digest.0, bytes])?,
+    let id = write(conn, blob, |data| insert.insert(params![digest.0, data]))?;
+    Ok((id, true))
+}
+
+/// Writes bytes as the value that `row` makes a row of, and beside it what is too large for a value.
+fn write(
+    conn: &Connection,
+    blob: NewBlob,
+    row: impl FnOnce(&dyn ToSql) -> rusqlite::Result<Id>,
+) -> Result<Id, PutError> {
+    match blob.bytes {
+        NewBytes::Memory(bytes) => Ok(row(&bytes)?),
         NewBytes::File(file) if blob.size <= VALUE_MAX => {
             // Filled in place, so that a value of nearly 1 GB never stands in memory.
-            let id = insert.insert(params![blob.digest.0, rusqlite::blob::ZeroBlob(blob.size)])?;
+            let id = row(&rusqlite::blob::ZeroBlob(blob.size))?;
             fill(conn, "blobs", id, file, blob.size)?;
-            id
+            Ok(id)
         }
         NewBytes::File(file) => {
-            let id = insert.insert(params![blob.digest.0, CHUNKED])?;
+            let id = row(&CHUNKED)?;
             put_chunks(conn, id, file, blob.size)?;
-            id
+            Ok(id)
         }
-    };
-    Ok((id, true))
+    }
+}
+
+fn no_table(error: rusqlite::Error) -> rusqlite::Result<usize> {
+    if no_such_table(&error) { Ok(0) } else { Err(error) }
 }
 
 fn fill(conn: &Connection, table: &str, row: i64, mut file: File, size: u64) -> Result<(), PutError> {

@@ -1,7 +1,7 @@
 //! Batches of a writer, its log, and the proof that what it wrote is in the file that the user will open.
 
 use super::connect;
-use super::digest::Totals;
+use super::digest::{Digested, Totals};
 use super::write::{Changes, State, Writer};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Kind;
@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 /// A batch is committed when it holds this many items. With what was read ahead for the next one
 /// (`sync::pipeline`) that is at most 256: what a killed run has to read again.
@@ -27,6 +28,9 @@ const LOG_BYTES: u64 = 16 << 20;
 /// The log may grow to this many bytes before an import waits for it.
 const LOG_MAX: u64 = 48 << 20;
 
+/// How long the end of a run waits for readers to let go of the log.
+const FOLD_PATIENCE: Duration = Duration::from_millis(500);
+
 /// What stands in the batch that is open, and in the log.
 #[derive(Default)]
 pub struct Batch {
@@ -36,12 +40,14 @@ pub struct Batch {
     bytes: u64,
     /// Bytes of items in the log that were not copied into the file yet.
     log_bytes: u64,
-    /// Device and inode of the log.
+    /// Device and inode of the log, and of its index.
     log: Option<(u64, u64)>,
+    index: Option<(u64, u64)>,
     /// The archive or its log went away while it was written. Nothing is written any more.
     is_lost: bool,
     /// `PRAGMA data_version`: another number when another program has written.
     version: i64,
+    others_wrote: bool,
 }
 
 impl Writer {
@@ -77,15 +83,22 @@ impl Writer {
     }
 
     pub(super) fn begin(&mut self) -> Result<()> {
+        self.check_files()?;
         self.run_sql("BEGIN IMMEDIATE")?;
         self.batch.is_open = true;
         if self.batch.log.is_none() {
-            self.batch.log = self.log_id();
+            (self.batch.log, self.batch.index) = (self.side_file("-wal"), self.side_file("-shm"));
         }
+        self.notice_others()
+    }
+
+    fn notice_others(&mut self) -> Result<()> {
         let version = self.ask("PRAGMA data_version")?;
-        if std::mem::replace(&mut self.batch.version, version) != version {
+        let before = std::mem::replace(&mut self.batch.version, version);
+        if before != version {
             // Another program may have used the numbers that come next.
             self.next_ids.clear();
+            self.batch.others_wrote |= before != 0;
         }
         Ok(())
     }
@@ -115,8 +128,9 @@ impl Writer {
 
     // --- the files -----------------------------------------------------------------------------------------------
 
-    fn log_id(&self) -> Option<(u64, u64)> {
-        std::fs::symlink_metadata(connect::beside(self.path(), "-wal")).ok().map(|log| (log.dev(), log.ino()))
+    /// Device and inode of a file of SQLite beside the archive.
+    fn side_file(&self, suffix: &str) -> Option<(u64, u64)> {
+        std::fs::symlink_metadata(connect::beside(self.path(), suffix)).ok().map(|file| (file.dev(), file.ino()))
     }
 
     /// True if the log beside the archive has something in it, and is another file than ours.
@@ -128,8 +142,11 @@ impl Writer {
     /// Errors if the archive or its log was removed, renamed or replaced: what is written from then on would be lost.
     pub(super) fn check_files(&mut self) -> Result<()> {
         let is_ours = self.file.is_at(self.path());
+        let (log, index) = (self.side_file("-wal"), self.side_file("-shm"));
+        let has_index = self.batch.index.is_none() || index == self.batch.index;
         let what = match is_ours {
-            true if self.batch.log.is_none() || self.log_id() == self.batch.log => return Ok(()),
+            true if self.batch.log.is_none() || (log == self.batch.log && has_index) => return Ok(()),
+            true if log == self.batch.log => "the index of its log (-shm) was removed or replaced",
             true => "its log (-wal) was removed or replaced",
             false if std::fs::symlink_metadata(self.path()).is_ok() => "another file took its place",
             false => "it was removed or renamed",
@@ -147,14 +164,21 @@ impl Writer {
         let _ = self.checkpointer.close();
         let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         let exists = self.file.stat().is_ok_and(|stat| stat.st_nlink > 0);
+        // Without its index a log stays for the next one, who makes the index anew.
+        let has_index = !is_at_its_place || self.batch.index.is_none() || self.side_file("-shm") == self.batch.index;
         let folded = exists
+            && has_index
             && (!is_at_its_place || !self.has_log_of_another())
             && self
                 .conn
                 .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
                 .is_ok_and(|busy| busy == 0);
         // Else the next archive of this name would find the log of this one.
-        if !is_at_its_place && (folded || !exists) && self.batch.log.is_some() && self.log_id() == self.batch.log {
+        if !is_at_its_place
+            && (folded || !exists)
+            && self.batch.log.is_some()
+            && self.side_file("-wal") == self.batch.log
+        {
             for suffix in ["-wal", "-shm"] {
                 let _ = std::fs::remove_file(connect::beside(self.path(), suffix));
             }
@@ -172,7 +196,11 @@ impl Writer {
 
     fn fold_log(&mut self) -> Result<()> {
         self.checkpointer.close().map_err(|error| self.explain(error))?;
-        self.checkpoint("TRUNCATE")
+        // A reader may stay for minutes, as `verify` does; the log waits for the next writer then.
+        self.conn.busy_timeout(FOLD_PATIENCE).map_err(|error| self.explain(error))?;
+        let folded = self.checkpoint("TRUNCATE");
+        self.conn.busy_timeout(connect::PATIENCE).map_err(|error| self.explain(error))?;
+        folded
     }
 
     // --- the end -------------------------------------------------------------------------------------------------
@@ -182,6 +210,7 @@ impl Writer {
         self.rollback();
         if self.can_write() {
             self.fold_log()?;
+            self.file.forget_name();
         }
         Ok(std::mem::take(&mut self.changes))
     }
@@ -197,6 +226,10 @@ impl Writer {
             .map_err(|error| Error::io(format!("cannot open archive {}", self.path().display()), error))?;
         let second = connect::open_reader(self.path(), &self.file, &look)?;
         let there = Standing::of(&second.conn, run, &kinds).map_err(|error| self.explain(error))?;
+        self.notice_others()?;
+        if self.batch.others_wrote {
+            self.refuse_changed_rows()?;
+        }
         if here != there || there.snapshot != Some((state.name().to_owned(), Some(report.to_owned()))) {
             self.batch.is_lost = true;
             return Err(Error::new(
@@ -206,6 +239,28 @@ impl Writer {
             .hint("another program changed the file meanwhile; run 'vandelay verify', then the command again"));
         }
         Ok(())
+    }
+}
+
+impl Writer {
+    /// Errors if rows are not as they were written: another program has changed or removed some meanwhile.
+    fn refuse_changed_rows(&self) -> Result<()> {
+        let mut changed = 0;
+        for kind in Kind::ALL {
+            let digested = Digested::content(kind);
+            let rows =
+                digested.differing(&self.conn).and_then(|rows| Ok(rows.len() + digested.gone(&self.conn)?.len()));
+            changed += rows.map_err(|error| self.explain(error))?;
+        }
+        if changed == 0 {
+            return Ok(());
+        }
+        let what = format!(
+            "archive {}: another program changed or removed {changed} rows while it was being written",
+            self.path().display()
+        );
+        Err(Error::new(Fault::Storage, what)
+            .hint("'vandelay verify' names them; run the command again: what is missing is fetched once more"))
     }
 }
 

@@ -11,11 +11,13 @@
 use crate::error::{Error, Kind, Result};
 use crate::held;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
@@ -140,6 +142,42 @@ impl ArchiveFile {
     }
 }
 
+/// The attribute of a file that says under which of its names it is written.
+const WRITTEN_AS: &str = "user.vandelay.written-as";
+
+/// Logs of files with several names. On a file system without extended attributes nothing is noted.
+impl ArchiveFile {
+    /// Notes the name beside which the log of the writer stands.
+    pub fn note_name(&self, path: &Path) {
+        let open = open_files();
+        if let Some(writing) = open.get(&self.id).and_then(|descriptors| descriptors.writing.as_ref()) {
+            let flags = rustix::fs::XattrFlags::empty();
+            let _ = rustix::fs::fsetxattr(writing, WRITTEN_AS, path.as_os_str().as_bytes(), flags);
+        }
+    }
+
+    /// Takes the note back once there is no log any more.
+    pub fn forget_name(&self) {
+        let open = open_files();
+        if let Some(writing) = open.get(&self.id).and_then(|descriptors| descriptors.writing.as_ref()) {
+            let _ = rustix::fs::fremovexattr(writing, WRITTEN_AS);
+        }
+    }
+
+    /// Another name of the file beside which a killed writer left a log.
+    pub fn log_elsewhere(&self, path: &Path) -> Option<PathBuf> {
+        let mut noted = vec![0; 4_096];
+        let open = open_files();
+        let length = rustix::fs::fgetxattr(&open.get(&self.id)?.reading, WRITTEN_AS, &mut noted[..]).ok()?;
+        drop(open);
+        let name = PathBuf::from(OsStr::from_bytes(noted.get(..length)?));
+        let mut log = name.clone().into_os_string();
+        log.push("-wal");
+        let is_there = name != path && self.is_at(&name) && std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+        is_there.then_some(name)
+    }
+}
+
 impl Drop for ArchiveFile {
     fn drop(&mut self) {
         let mut open = open_files();
@@ -173,6 +211,15 @@ fn is_mount_point(path: &Path) -> bool {
     use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
     statx(CWD, path, AtFlags::empty(), StatxFlags::empty())
         .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// The error of opening a file whose log stands beside another of its names.
+pub fn log_is_elsewhere(path: &Path, name: &Path) -> Error {
+    let (path, name) = (path.display(), name.display());
+    let what =
+        format!("archive {path} has another name, {name}, and a writer that was killed left its log beside that");
+    Error::new(Kind::Storage, what)
+        .hint("use that name; the next import there folds the log in, and then both are the same again")
 }
 
 /// The file at a path that a user named as an archive.

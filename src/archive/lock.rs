@@ -8,7 +8,7 @@ use super::file::{ArchiveFile, FileId};
 use crate::error::{Error, Kind, Result};
 use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Drop for Lock {
 /// alone, and links are not followed.
 fn leave_note(path: &Path, doing: &str) -> Option<(PathBuf, FileId)> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut file = match rustix::fs::open(path, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR) {
+    let file = match rustix::fs::open(path, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR) {
         Ok(made) => File::from(made),
         Err(_) => {
             let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
@@ -68,8 +68,11 @@ fn leave_note(path: &Path, doing: &str) -> Option<(PathBuf, FileId)> {
         host(),
         jiff::Timestamp::now().strftime("%FT%TZ")
     );
-    rustix::io::pwrite(&file, note.as_bytes(), 0).ok()?;
-    file.flush().ok()?;
+    if rustix::io::pwrite(&file, note.as_bytes(), 0).is_err() {
+        // An empty one would never be known for ours again.
+        let _ = fs::remove_file(path);
+        return None;
+    }
     Some((path.to_owned(), (meta.dev(), meta.ino())))
 }
 

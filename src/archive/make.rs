@@ -52,10 +52,14 @@ pub fn make(path: &Path) -> Result<bool> {
         .suffix(".new")
         .tempfile_in(folder_of(path))
         .map_err(cannot)?;
-    let file = ArchiveFile::open(unnamed.path()).map_err(cannot)?;
-    let mut writer = Writer::on(connect::open_writer(unnamed.path())?, unnamed.path().to_owned(), file, None);
-    writer.prepare(true)?;
-    writer.close()?;
+    let made = fill(unnamed.path());
+    if let Err(error) = made {
+        // With a full disk SQLite leaves its log, which would keep it full.
+        for suffix in ["-wal", "-shm", "-journal"] {
+            let _ = fs::remove_file(connect::beside(unnamed.path(), suffix));
+        }
+        return Err(error);
+    }
     let named = match unnamed.persist_noclobber(path) {
         Ok(_) => Ok(()),
         Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => return Ok(false),
@@ -67,6 +71,15 @@ pub fn make(path: &Path) -> Result<bool> {
         },
     };
     named.and_then(|()| File::open(folder_of(path))?.sync_all()).map(|()| true).map_err(cannot)
+}
+
+/// Makes the tables of an empty archive in a file that no other program knows of.
+fn fill(unnamed: &Path) -> Result<()> {
+    let file =
+        ArchiveFile::open(unnamed).map_err(|error| Error::io(format!("cannot open {}", unnamed.display()), error))?;
+    let mut writer = Writer::on(connect::open_writer(unnamed)?, unnamed.to_owned(), file, None);
+    writer.prepare(true)?;
+    writer.close().map(drop)
 }
 
 /// Errors if beside a file that is missing or empty there is a log with something in it.

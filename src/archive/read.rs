@@ -295,6 +295,9 @@ impl Reader {
         if !fingerprint.has_no_log() || !self.file.has_other_names(&self.path) {
             return Ok(());
         }
+        if let Some(name) = self.file.log_elsewhere(&self.path).filter(|_| !self.file.is_locked()) {
+            return Err(file::log_is_elsewhere(&self.path, &name));
+        }
         // A writer that has just taken the lock has no log yet.
         for _ in 0..20 {
             if !self.file.is_locked() || Fingerprint::take(&self.path).is_ok_and(|now| !now.has_no_log()) {

@@ -34,6 +34,11 @@ pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
 /// Forgets items whose row is gone, so that the source is asked for them again; gives their number.
 pub fn forget_lost_items(conn: &Connection) -> rusqlite::Result<u64> {
     let mut lost = 0;
+    // A row without its bytes is as good as lost.
+    for table in TABLES.iter().filter(|table| table.has_blob) {
+        let sql = format!("DELETE FROM {} WHERE blob_id NOT IN (SELECT id FROM blobs)", table.name);
+        conn.execute(&sql, [])?;
+    }
     for table in &TABLES {
         let is_lost = format!(
             "local_id NOT IN (SELECT id FROM {}) AND scope_id IN (SELECT id FROM scopes WHERE kind = '{}')",
@@ -61,6 +66,18 @@ pub fn forget_lost_items(conn: &Connection) -> rusqlite::Result<u64> {
         digest::digest_table(conn, digest::ORIGINS)?;
     }
     Ok(lost)
+}
+
+/// Makes the index of mailboxes anew if it has not as many lines as the emails have places.
+pub fn mend_index(conn: &Connection) -> rusqlite::Result<()> {
+    let is_whole = "SELECT (SELECT count(*) FROM email_index WHERE last IS NULL) =
+        (SELECT coalesce(sum(CASE WHEN json_valid(mailbox_ids) THEN max(json_array_length(mailbox_ids), 1) ELSE 1 END), 0) FROM emails)";
+    if conn.query_row(is_whole, [], |row| row.get(0))? {
+        return Ok(());
+    }
+    let newest = conn.query_row("SELECT coalesce(max(id), 0) FROM snapshots", [], |row| row.get(0))?;
+    index::rebuild(conn, newest)?;
+    index::restore_history(conn, newest)
 }
 
 /// Drops what is left of rows that are gone without our doing: their digests and what stands beside them. Containers

@@ -104,6 +104,10 @@ impl Writer {
             let conn = connect::open_writer(&path)?;
             // Another file may have taken the name before we had the lock.
             if file.is_at(&path) {
+                if let Some(name) = file.log_elsewhere(&path) {
+                    return Err(file::log_is_elsewhere(&path, &name));
+                }
+                file.note_name(&path);
                 let mut writer = Writer::on(conn, path, file, Some(lock));
                 writer.is_made = is_made;
                 writer.prepare(is_empty)?;
@@ -272,6 +276,10 @@ impl Writer {
 
     /// Errors as [`Writer::begin_run`] does when this source may not be imported into this archive.
     pub fn check_source(&self, ident: &SourceIdent, allow_change: bool) -> Result<()> {
+        // One that was let in before needs no leave again.
+        if self.source_id(ident)?.is_some() {
+            return Ok(());
+        }
         let other: Option<(String, String)> = self
             .conn
             .query_row(
@@ -337,6 +345,9 @@ impl Writer {
     pub fn forget_lost_items(&mut self) -> Result<u64> {
         self.begin()?;
         let lost = v1::forget_lost_items(&self.conn).map_err(|error| self.explain(error))?;
+        if !self.has_foreign_mark()? {
+            v1::mend_index(&self.conn).map_err(|error| self.explain(error))?;
+        }
         self.commit()?;
         Ok(lost)
     }
