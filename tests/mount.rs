@@ -153,7 +153,7 @@ fn a10_a_read_only_medium_is_enough() {
     let live = account.path().join("live.sqlite");
     let keep = rusqlite::Connection::open(&archive).unwrap();
     keep.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; UPDATE mailboxes SET sort_order = 7;",
+        "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE of_another_program (x);",
     )
     .unwrap();
     fs::copy(&archive, &live).unwrap();

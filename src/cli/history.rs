@@ -84,13 +84,15 @@ impl Snapshots {
 
 /// `email +3 ~1 -2` for each type in which a run changed something.
 fn summary(report: Option<&serde_json::Value>) -> String {
-    let Some(types) = report.and_then(|report| report["types"].as_object()) else { return String::new() };
-    let removed = report.map(|report| &report["removed"]);
+    let Some(report) = report.filter(|report| report["types"].is_object()) else { return String::new() };
+    let tokens = |name: &str| report[name].as_object().into_iter().flat_map(|all| all.keys());
+    let types: BTreeSet<&String> = tokens("types").chain(tokens("removed")).collect();
     let number = |value: &serde_json::Value| value.as_u64().unwrap_or(0);
     let mut parts = Vec::new();
-    for (token, account) in types {
+    for token in types {
+        let account = &report["types"][token];
         let (new, changed) = (number(&account["stored"]["new"]), number(&account["stored"]["changed"]));
-        let removed = removed.map_or(0, |removed| number(&removed[token.as_str()]));
+        let removed = number(&report["removed"][token]);
         if new + changed + removed > 0 {
             parts.push(format!("{token} +{new} ~{changed} -{removed}"));
         }

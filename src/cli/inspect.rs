@@ -93,6 +93,7 @@ impl Inspect {
                     last.state
                 ));
             }
+            None if reader.has_history() => ui.line(&format!("{:<20} {:>12}", "snapshots", 0)),
             None => ui.line(&format!("{:<20} {:>12}  (an archive of vandelay 1.x)", "snapshots", 0)),
         }
         Ok(())

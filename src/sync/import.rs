@@ -83,6 +83,10 @@ pub fn import(source: &mut dyn Source, mut writer: Writer, options: &Options, pr
     let mut report = survey.report;
     report.notices.extend(source.notices());
     for (kind, changes) in writer.changes() {
+        if changes.removed > 0 {
+            // A type of which nothing is left has a line, too.
+            report.of(*kind);
+        }
         report.removed.insert(kind.token(), changes.removed);
     }
     let (state, lost) = match end {
@@ -145,7 +149,7 @@ fn explain(error: Error, source: &dyn Source) -> Error {
     if error.kind != Fault::SourceChanged || source.join() != Join::SameBytes {
         return error;
     }
-    error.hint("for another account use another archive; for another export of the same account add --allow-source-change: what is the same in both is stored once")
+    error.hint("the same folder at another place goes on with --same-account; for another account use another archive; for another export of the same account add --allow-source-change: what is the same in both is stored once")
 }
 
 /// What an import would do, without writing anything.

@@ -75,6 +75,11 @@ pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, led
         return Err(other(format!("its account id is {} and not {}", ident.account_id, former.account_id)));
     }
     let (known, found) = survey.recognised();
+    if known == 0 && !is_twin(former, &ident) {
+        return Err(other(
+            "nothing that it had is left in the archive's current state, so nothing can prove it".to_owned(),
+        ));
+    }
     if found * 2 < known {
         let by = match ident.kind {
             "imap" => "under the same UIDVALIDITY and UID, and with the same size",
