@@ -575,7 +575,7 @@ fn one_message_twice() {
     let listing = list(&mut source, "INBOX");
     assert_eq!(keywords(&listing), BTreeMap::from([("a", vec!["$seen"]), ("b", vec!["$flagged"])]));
     let omitted: Vec<_> = listing.omissions.iter().map(|o| (o.position.as_str(), o.outcome)).collect();
-    assert_eq!(omitted, [("cur/b:2,S", Outcome::Skipped), ("new/a", Outcome::Duplicate)]);
+    assert_eq!(omitted, [("cur/b:2,S", Outcome::Failed), ("new/a", Outcome::Duplicate)]);
     assert_eq!(read(&mut source, "INBOX")["b"], Ok(b"longer".to_vec()));
 }
 

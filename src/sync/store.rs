@@ -31,7 +31,8 @@ pub struct Store<'a> {
     /// A message that turns up elsewhere while its old place is gone was moved: it keeps its row.
     pub dying: Dying,
     last_whole: Option<(Arc<Vec<u8>>, Id)>,
-    json: HashMap<Arc<Attrs>, (String, Vec<Id>)>,
+    /// By the type of the containers, too: names of two types may be equal.
+    json: HashMap<(Kind, Arc<Attrs>), (String, Vec<Id>)>,
     /// Events that 1.x imported, by uid; read when the first event comes.
     events_of_1x: Option<HashMap<String, Id>>,
 }
@@ -423,7 +424,10 @@ impl<'a> Store<'a> {
 
     /// Keywords as JSON and containers as rows.
     pub(super) fn attrs(&mut self, containers: Kind, attrs: &Arc<Attrs>) -> (String, Vec<Id>) {
-        self.json.entry(Arc::clone(attrs)).or_insert_with(|| attrs_of(self.ids, containers, attrs)).clone()
+        self.json
+            .entry((containers, Arc::clone(attrs)))
+            .or_insert_with(|| attrs_of(self.ids, containers, attrs))
+            .clone()
     }
 }
 
