@@ -1006,3 +1006,30 @@ fn escape_sequences_are_not_printed() {
         }
     }
 }
+
+/// What the source still has mends what the archive lost: bytes, whole blobs and lines of the index of mailboxes.
+#[test]
+fn lost_bytes_and_lines_come_back_with_the_next_import() {
+    for sql in [
+        "UPDATE blobs SET data = x'00' WHERE id = 2; DELETE FROM emails WHERE blob_id = 2",
+        "DELETE FROM blobs WHERE id = 2",
+        "DELETE FROM email_index WHERE email_id = 2",
+        "DELETE FROM blobs; DELETE FROM email_index",
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mail, archive) = (maildir(&dir.path().join("mail"), 6, 200), dir.path().join("a.sqlite"));
+        import(&mail, &archive);
+        let before = tree(&archive, "latest").into_values().filter(|bytes| !bytes.is_empty()).collect::<BTreeSet<_>>();
+        rusqlite::Connection::open(&archive)
+            .and_then(|conn| {
+                conn.pragma_update(None, "foreign_keys", false)?;
+                conn.execute_batch(sql)
+            })
+            .expect("an edit");
+        fails(&["verify", text(&archive)], 8);
+        import(&mail, &archive);
+        sound(&archive, sql);
+        let after = tree(&archive, "latest").into_values().filter(|bytes| !bytes.is_empty()).collect::<BTreeSet<_>>();
+        assert!(before.is_subset(&after), "{sql}");
+    }
+}

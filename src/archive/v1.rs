@@ -36,7 +36,8 @@ pub fn forget_lost_items(conn: &Connection) -> rusqlite::Result<u64> {
     let mut lost = 0;
     // A row without its bytes is as good as lost.
     for table in TABLES.iter().filter(|table| table.has_blob) {
-        let sql = format!("DELETE FROM {} WHERE blob_id NOT IN (SELECT id FROM blobs)", table.name);
+        let sql =
+            format!("DELETE FROM {} WHERE blob_id IS NOT NULL AND blob_id NOT IN (SELECT id FROM blobs)", table.name);
         conn.execute(&sql, [])?;
     }
     for table in &TABLES {
