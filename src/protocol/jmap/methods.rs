@@ -23,6 +23,17 @@ pub struct Got {
     pub not_found: Vec<String>,
 }
 
+impl Got {
+    /// Adds what a later part brought.
+    pub(super) fn add(&mut self, part: Got) {
+        if self.state.is_empty() {
+            self.state = part.state;
+        }
+        self.list.extend(part.list);
+        self.not_found.extend(part.not_found);
+    }
+}
+
 /// What `query` found.
 #[derive(Debug, Default)]
 pub struct Queried {
@@ -114,12 +125,10 @@ impl SetResult {
 impl Client {
     /// Reads all objects of a type (`ids: null`). A server may have too many for that: [`Error::is_too_much`].
     pub async fn get_all(&self, account: &str, kind: &str, properties: Option<&[&str]>) -> Result<Got> {
-        let mut arguments = json!({ "accountId": account, "ids": null });
-        if let Some(properties) = properties {
-            arguments["properties"] = json!(properties);
-        }
+        let mut arguments = get_arguments(account, properties);
+        arguments["ids"] = Value::Null;
         let method = format!("{kind}/get");
-        Ok(got(self.ask(&method, arguments).await?))
+        Ok(Got::from(self.ask(&method, arguments).await?))
     }
 
     /// How many ids one `/get` may name, and not more than `most`.
@@ -136,39 +145,18 @@ impl Client {
         kind: &str,
         ids: &[String],
         properties: Option<&[&str]>,
-        mut sink: impl FnMut(Got) -> bool,
+        sink: impl FnMut(Got) -> bool,
     ) -> Result<()> {
-        let limits = self.limits();
-        let size = self.ids_at_once(1000);
-        let width = limits.max_concurrent_requests.min(4);
-        let mut base = json!({ "accountId": account });
-        if let Some(properties) = properties {
-            base["properties"] = json!(properties);
-        }
+        let base = get_arguments(account, properties);
         let method = format!("{kind}/get");
-        let parts: Vec<Vec<String>> = ids.chunks(size).map(<[String]>::to_vec).collect();
-        let work = parts.into_iter().map(|part| self.get_part(&method, &base, part));
-        let mut failed = None;
-        in_order(width, work, |part| match part {
-            Ok(part) => sink(part),
-            Err(error) => {
-                failed = Some(error);
-                false
-            }
-        })
-        .await;
-        failed.map_or(Ok(()), Err)
+        self.in_parts(ids, |part| self.get_part(&method, &base, part), sink).await
     }
 
     /// Reads these objects.
     pub async fn get(&self, account: &str, kind: &str, ids: &[String], properties: Option<&[&str]>) -> Result<Got> {
         let mut all = Got::default();
         self.get_each(account, kind, ids, properties, |part| {
-            if all.state.is_empty() {
-                all.state = part.state;
-            }
-            all.list.extend(part.list);
-            all.not_found.extend(part.not_found);
+            all.add(part);
             true
         })
         .await?;
@@ -182,14 +170,7 @@ impl Client {
             let mut arguments = base.clone();
             arguments["ids"] = json!(part);
             match self.ask(method, arguments).await {
-                Ok(answer) => {
-                    let part = got(answer);
-                    if all.state.is_empty() {
-                        all.state = part.state;
-                    }
-                    all.list.extend(part.list);
-                    all.not_found.extend(part.not_found);
-                }
+                Ok(answer) => all.add(Got::from(answer)),
                 Err(error) if error.is_too_much() && part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     waiting.extend([second.to_vec(), first.to_vec()]);
@@ -198,6 +179,28 @@ impl Client {
             }
         }
         Ok(all)
+    }
+
+    /// Cuts ids into as many as one `/get` may name, reads several parts in parallel and hands what came to `sink` in
+    /// order, until it says false. Ends at the first error.
+    pub(super) async fn in_parts<T, F: Future<Output = Result<T>>>(
+        &self,
+        ids: &[String],
+        read: impl Fn(Vec<String>) -> F,
+        mut sink: impl FnMut(T) -> bool,
+    ) -> Result<()> {
+        let width = self.limits().max_concurrent_requests.min(4);
+        let work = ids.chunks(self.ids_at_once(1000)).map(|part| read(part.to_vec()));
+        let mut failed = None;
+        in_order(width, work, |part| match part {
+            Ok(part) => sink(part),
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        })
+        .await;
+        failed.map_or(Ok(()), Err)
     }
 
     /// The ids of all objects of a type that pass a filter (`Value::Null`: all of them), page by page.
@@ -464,27 +467,32 @@ impl Piece {
 }
 
 /// Reads the answer of a `/get`.
-pub(super) fn got(mut answer: Object) -> Got {
-    let list = match answer.remove("list") {
-        Some(Value::Array(list)) => list,
-        _ => Vec::new(),
-    };
-    let not_found = answer.get("notFound").and_then(Value::as_array).into_iter().flatten();
-    Got {
-        not_found: not_found.filter_map(Value::as_str).map(str::to_owned).collect(),
-        state: answer.get("state").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        list: list
-            .into_iter()
-            .filter_map(|value| match value {
-                Value::Object(object) => Some(object),
-                _ => None,
-            })
-            .collect(),
+impl From<Object> for Got {
+    fn from(mut answer: Object) -> Got {
+        let list = match answer.remove("list") {
+            Some(Value::Array(list)) => list,
+            _ => Vec::new(),
+        };
+        let not_found = answer.get("notFound").and_then(Value::as_array).into_iter().flatten();
+        Got {
+            not_found: not_found.filter_map(Value::as_str).map(str::to_owned).collect(),
+            state: answer.get("state").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            list: list
+                .into_iter()
+                .filter_map(|value| match value {
+                    Value::Object(object) => Some(object),
+                    _ => None,
+                })
+                .collect(),
+        }
     }
 }
 
-impl From<Object> for Got {
-    fn from(answer: Object) -> Got {
-        got(answer)
+/// The arguments of a `/get` but for the ids.
+pub(super) fn get_arguments(account: &str, properties: Option<&[&str]>) -> Value {
+    let mut arguments = json!({ "accountId": account });
+    if let Some(properties) = properties {
+        arguments["properties"] = json!(properties);
     }
+    arguments
 }

@@ -3,8 +3,7 @@
 
 use super::client::Client;
 use super::fault::{Error, Result};
-use super::methods::Got;
-use super::parallel::in_order;
+use super::methods::{Got, get_arguments};
 use super::request::Request;
 use crate::error::Kind as Fault;
 use serde_json::{Value, json};
@@ -47,26 +46,11 @@ impl Client {
         kind: &str,
         ids: &[String],
         properties: Option<&[&str]>,
-        mut sink: impl FnMut(Sound) -> bool,
+        sink: impl FnMut(Sound) -> bool,
     ) -> Result<()> {
-        let size = self.ids_at_once(1000);
-        let width = self.limits().max_concurrent_requests.min(4);
-        let mut base = json!({ "accountId": account });
-        if let Some(properties) = properties {
-            base["properties"] = json!(properties);
-        }
+        let base = get_arguments(account, properties);
         let method = format!("{kind}/get");
-        let work = ids.chunks(size).map(|part| self.sound_part(&method, &base, part.to_vec()));
-        let mut failed = None;
-        in_order(width, work, |part| match part {
-            Ok(part) => sink(part),
-            Err(error) => {
-                failed = Some(error);
-                false
-            }
-        })
-        .await;
-        failed.map_or(Ok(()), Err)
+        self.in_parts(ids, |part| self.sound_part(&method, &base, part), sink).await
     }
 
     async fn sound_part(&self, method: &str, base: &Value, ids: Vec<String>) -> Result<Sound> {
@@ -85,12 +69,7 @@ impl Client {
             };
             let error = match answer {
                 Ok(answer) => {
-                    let got = Got::from(answer);
-                    if sound.got.state.is_empty() {
-                        sound.got.state = got.state;
-                    }
-                    sound.got.list.extend(got.list);
-                    sound.got.not_found.extend(got.not_found);
+                    sound.got.add(Got::from(answer));
                     in_a_row = 0;
                     continue;
                 }
