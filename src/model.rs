@@ -40,6 +40,9 @@ impl Kind {
         Kind::VacationResponse,
     ];
 
+    /// Types in whose objects others lie.
+    pub const CONTAINERS: [Kind; 4] = [Kind::Mailbox, Kind::AddressBook, Kind::Calendar, Kind::FileNode];
+
     /// JMAP's name of the type, e.g. `CalendarEvent`.
     pub fn name(self) -> &'static str {
         match self {

@@ -238,22 +238,13 @@ fn identity(kind: Kind) -> &'static str {
     }
 }
 
-/// The digest of a row of `history`, over the aliases `h`, `hb` (its blob) and `ho` (the blob of its original bytes).
-const HISTORY: &str = "row_digest('history', h.kind, h.id, h.first, h.last, h.fields, hb.hash, ho.hash, h.ranges)";
-
-const HISTORY_FROM: &str =
-    "history h LEFT JOIN blobs hb ON hb.id = h.blob_id LEFT JOIN blobs ho ON ho.id = h.original_id";
-
-/// The same in an `UPDATE history AS h`.
-const HISTORY_IN_PLACE: &str = "row_digest('history', h.kind, h.id, h.first, h.last, h.fields,
+/// The digest of a row of `history AS h`.
+const HISTORY: &str = "row_digest('history', h.kind, h.id, h.first, h.last, h.fields,
     (SELECT hash FROM blobs WHERE id = h.blob_id), (SELECT hash FROM blobs WHERE id = h.original_id), h.ranges)";
-
-/// What selects the former state of an object that was just added.
-const ADDED: &str = "h.kind = ?1 AND h.id = ?2 AND h.digest IS NULL";
 
 /// Rows of `history` whose digest is another one: type, id, first, last.
 pub fn differing_history(conn: &Connection) -> rusqlite::Result<Vec<(String, Id, i64, i64)>> {
-    let sql = format!("SELECT h.kind, h.id, h.first, h.last FROM {HISTORY_FROM} WHERE h.digest IS NOT {HISTORY}");
+    let sql = format!("SELECT h.kind, h.id, h.first, h.last FROM history h WHERE h.digest IS NOT {HISTORY}");
     conn.prepare(&sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
 }
 
@@ -322,12 +313,20 @@ impl Totals {
 
 /// Writes the digest of a former state that was just added, and notes it.
 pub fn digest_copy(conn: &Connection, kind: &str, id: Id) -> rusqlite::Result<()> {
-    let sql = format!("UPDATE history AS h SET digest = {HISTORY_IN_PLACE} WHERE {ADDED} RETURNING digest");
     let mut totals = Totals::default();
+    digest_added(conn, kind, id, &mut totals)?;
+    totals.note(conn)
+}
+
+/// Writes the digest of a former state that was just added.
+fn digest_added(conn: &Connection, kind: &str, id: Id, totals: &mut Totals) -> rusqlite::Result<()> {
+    let sql = format!(
+        "UPDATE history AS h SET digest = {HISTORY} WHERE h.kind = ?1 AND h.id = ?2 AND h.digest IS NULL RETURNING digest"
+    );
     for digest in conn.prepare_cached(&sql)?.query_map(params![kind, id], |row| row.get::<_, Vec<u8>>(0))? {
         totals.add(kind, &digest?);
     }
-    totals.note(conn)
+    Ok(())
 }
 
 /// Notes anew what the rows of `history` add up to, after some were dropped.
@@ -386,7 +385,7 @@ pub fn digest_all(conn: &Connection) -> rusqlite::Result<()> {
     for digested in Digested::all() {
         digested.write(conn, None)?;
     }
-    conn.execute(&format!("UPDATE history AS h SET digest = {HISTORY_IN_PLACE}"), [])?;
+    conn.execute(&format!("UPDATE history AS h SET digest = {HISTORY}"), [])?;
     note_totals(conn)
 }
 
@@ -416,11 +415,8 @@ impl Writer {
 
     /// Writes the digest of a former state that was just added.
     pub(super) fn digest_former(&mut self, kind: Kind, id: Id) -> Result<()> {
-        let sql = format!("UPDATE history AS h SET digest = {HISTORY_IN_PLACE} WHERE {ADDED} RETURNING digest");
-        for digest in self.rows(&sql, params![kind.name(), id], |row| row.get::<_, Vec<u8>>(0))? {
-            self.totals.add(kind.name(), &digest);
-        }
-        Ok(())
+        let added = digest_added(&self.conn, kind.name(), id, &mut self.totals);
+        added.map_err(|error| self.explain(error))
     }
 
     /// Drops the digest of a content row that leaves the current state.

@@ -19,6 +19,7 @@ mod ledger;
 mod listed;
 mod lock;
 mod losses;
+mod lost;
 mod make;
 mod moments;
 mod moved;

@@ -10,6 +10,7 @@ use super::digest::{self, Digested, Totals};
 use super::file::{self, ArchiveFile};
 use super::index;
 use super::lock::Lock;
+use super::lost;
 use super::make;
 use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL};
 use super::v1;
@@ -249,7 +250,7 @@ impl Writer {
             v1::take_over(&self.conn, run).map_err(|error| self.explain(error))?;
             self.run_sql(&format!("DROP INDEX {FOREIGN_MARK}"))?;
         } else {
-            v1::settle_lost_rows(&self.conn, run).map_err(|error| self.explain(error))?;
+            lost::settle_rows(&self.conn, run).map_err(|error| self.explain(error))?;
         }
         self.commit()?;
         self.begin()?;
@@ -344,9 +345,9 @@ impl Writer {
     /// Forgets items whose row is lost, so that the source is asked for them again; gives their number.
     pub fn forget_lost_items(&mut self) -> Result<u64> {
         self.begin()?;
-        let lost = v1::forget_lost_items(&self.conn).map_err(|error| self.explain(error))?;
+        let lost = lost::forget_items(&self.conn).map_err(|error| self.explain(error))?;
         if !self.has_foreign_mark()? {
-            v1::mend_index(&self.conn).map_err(|error| self.explain(error))?;
+            lost::mend_index(&self.conn).map_err(|error| self.explain(error))?;
         }
         self.commit()?;
         Ok(lost)

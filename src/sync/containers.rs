@@ -201,7 +201,7 @@ pub fn remove_gone(
     hidden: &HashSet<String>,
     is_looked_at: &dyn Fn(Kind) -> bool,
 ) -> Result<()> {
-    for kind in [Kind::Mailbox, Kind::Calendar, Kind::AddressBook, Kind::FileNode] {
+    for kind in Kind::CONTAINERS {
         if !is_looked_at(kind) {
             continue;
         }

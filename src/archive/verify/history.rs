@@ -106,7 +106,7 @@ impl Check<'_> {
             .query_row(rusqlite::params![kind.name(), before.id], |row| row.get(0))
             .optional()?;
         // A container that 1.x removed, and whose number it gave to another one, is missing in between.
-        let may_be_another = matches!(kind, Kind::Mailbox | Kind::Calendar | Kind::AddressBook | Kind::FileNode);
+        let may_be_another = Kind::CONTAINERS.contains(&kind);
         if let Some(now) = now.filter(|now| !may_be_another || *now < before.last) {
             self.between(before, now);
         }

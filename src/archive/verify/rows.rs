@@ -28,7 +28,7 @@ type Containers = BTreeMap<Kind, HashSet<Id>>;
 impl Check<'_> {
     pub(super) fn rows(&mut self) -> rusqlite::Result<()> {
         let mut containers = Containers::new();
-        for kind in [Kind::Mailbox, Kind::Calendar, Kind::AddressBook, Kind::FileNode] {
+        for kind in Kind::CONTAINERS {
             let ids = containers.entry(kind).or_default();
             self.each_row(kind, |record| {
                 // A file below a file is one that no path leads to.
