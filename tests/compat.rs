@@ -27,18 +27,7 @@ fn readable(archive: &Path, what: &str, verify_code: i32) -> BTreeMap<String, Ve
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    for kind in [
-        "mailbox",
-        "email",
-        "identity",
-        "sievescript",
-        "addressbook",
-        "contactcard",
-        "calendar",
-        "calendarevent",
-        "participantidentity",
-        "filenode",
-    ] {
+    for kind in TYPES {
         ok(&["inspect", text(archive), kind]);
         ok(&["inspect", text(archive), kind, "--json"]);
     }

@@ -4,79 +4,12 @@ mod common;
 
 use common::fake::{Fake, say};
 use common::fake_imap::*;
+use common::imap_place::{Place, SECRET, mails};
 use common::servers::{Authority, Flaw};
 use common::*;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-const SECRET: &str = "correct horse battery";
-
-struct Place {
-    server: FakeImap,
-    dir: tempfile::TempDir,
-}
-
-impl Place {
-    fn new(capabilities: &str, boxes: Vec<Mailbox>) -> Place {
-        Place { server: FakeImap::start(capabilities, boxes), dir: tempfile::tempdir().expect("a directory") }
-    }
-
-    fn archive(&self) -> PathBuf {
-        self.dir.path().join("alice.sqlite")
-    }
-
-    fn bare(&self, arguments: &[&str]) -> Command {
-        let mut command = vandelay();
-        command.args(["import", "imap", "--allow-cleartext", "--url"]);
-        command.arg(format!("imap://127.0.0.1:{}", self.server.port)).args(arguments).arg(self.archive());
-        command.env("VANDELAY_PASSWORD", SECRET).stdin(Stdio::null());
-        command
-    }
-
-    fn import(&self, arguments: &[&str], code: i32) -> String {
-        let arguments = [&["--auth-basic", "alice"], arguments].concat();
-        self.ends(self.bare(&arguments), code)
-    }
-
-    fn ends(&self, mut command: Command, code: i32) -> String {
-        let output = command.output().expect("the program starts");
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "{said}");
-        assert!(!said.contains(SECRET) && !said.contains("panicked"), "{said}");
-        if self.archive().exists() {
-            ok(&["verify", self.archive().to_str().expect("UTF-8")]);
-            mailbox_notes_are_true(&self.archive());
-        }
-        said
-    }
-
-    /// Messages by the mailbox (its path in the tree).
-    fn messages(&self, at: &str) -> BTreeMap<String, Vec<Vec<u8>>> {
-        let mut found: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
-        for (path, bytes) in tree(&self.archive(), at) {
-            if let Some((folder, name)) = path.strip_prefix("mail/").and_then(|path| path.split_once("/cur/"))
-                && !name.is_empty()
-            {
-                found.entry(folder.to_owned()).or_default().push(bytes);
-            }
-        }
-        found.values_mut().for_each(|mails| mails.sort());
-        found
-    }
-
-    fn count(&self, table: &str) -> u32 {
-        let conn = rusqlite::Connection::open(self.archive()).expect("the archive opens");
-        conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a number")
-    }
-}
-
-fn mails(numbers: std::ops::RangeInclusive<u32>) -> Vec<Mail> {
-    numbers.map(|number| mail(number, &message(number))).collect()
-}
 
 #[test]
 fn labels_of_gmail_are_mailboxes_and_a_message_is_one() {
@@ -104,7 +37,7 @@ fn labels_of_gmail_are_mailboxes_and_a_message_is_one() {
     ];
     let place = Place::new(&format!("{USUAL} X-GM-EXT-1"), boxes);
     let said = place.import(&[], 0);
-    assert_eq!((place.count("emails"), place.count("blobs")), (4, 4), "{said}");
+    assert_eq!((place.rows("emails"), place.rows("blobs")), (4, 4), "{said}");
     assert_eq!(place.server.said().matches("BODY.PEEK[]").count(), 2, "two commands for four messages");
     let found = place.messages("latest");
     let of = |name: &str| found.get(name).cloned().unwrap_or_default();
@@ -126,7 +59,7 @@ fn labels_of_gmail_are_mailboxes_and_a_message_is_one() {
     assert_eq!(place.messages("latest")["work"], [message(2)]);
     assert_eq!(place.messages("latest")["INBOX"], [message(1), message(2)]);
     assert_eq!(place.messages("1")["work"], [message(1)]);
-    assert_eq!(place.count("emails"), 4);
+    assert_eq!(place.rows("emails"), 4);
 }
 
 #[test]
@@ -206,7 +139,7 @@ fn a_listing_with_holes_removes_nothing() {
     place.server.hook(|_| None);
     place.import(&[], 0);
     assert_eq!(place.messages("latest")["INBOX"].len(), 81);
-    assert_eq!(place.count("emails"), 81);
+    assert_eq!(place.rows("emails"), 81);
 }
 
 #[test]
@@ -332,7 +265,7 @@ fn numbers_that_mean_nothing() {
     for _ in 0..3 {
         let said = place.import(&[], 0);
         assert!(said.contains("found 60 = stored 60 (new 0"), "{said}");
-        assert_eq!((place.count("emails"), place.messages("latest")["INBOX"].len()), (60, 60));
+        assert_eq!((place.rows("emails"), place.messages("latest")["INBOX"].len()), (60, 60));
     }
     // None at all.
     let place = Place::new(USUAL, vec![Mailbox { validity: None, ..mailbox("INBOX", mails(1..=60)) }]);
@@ -425,7 +358,7 @@ fn hostile_names_stay_inside() {
     boxes.push(Mailbox { name: b"inbox".to_vec(), ..mailbox("", mails(92..=92)) });
     let count = boxes.len();
     let place = Place::new(USUAL, boxes);
-    let output = place.bare(&["--auth-basic", "alice"]).output().expect("the program starts");
+    let output = place.bare(&place.url(), &["--auth-basic", "alice"]).output().expect("the program starts");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(matches!(output.status.code(), Some(0 | 5)), "{said}");
     assert!(!said.contains('\u{1b}') && !said.contains("panicked"), "{said}");
@@ -477,7 +410,7 @@ fn a_token_that_expires_is_renewed_in_the_middle() {
         "--imap-connections",
         "1",
     ];
-    let said = place.ends(place.bare(&arguments), 0);
+    let said = place.ends(place.bare(&place.url(), &arguments), 0);
     assert!(said.contains("new 60"), "{said}");
     let logins = seen.lock().expect("a lock").clone();
     assert_eq!(logins.first().map(String::as_str), Some("old"));
@@ -486,7 +419,7 @@ fn a_token_that_expires_is_renewed_in_the_middle() {
     place.server.hook(|command| {
         command.starts_with("AUTHENTICATE").then(|| b"$TAG NO [AUTHENTICATIONFAILED] revoked\r\n".to_vec())
     });
-    place.ends(place.bare(&arguments), 12);
+    place.ends(place.bare(&place.url(), &arguments), 12);
     assert_eq!(place.messages("latest")["INBOX"].len(), 60);
 }
 

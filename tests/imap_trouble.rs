@@ -7,79 +7,12 @@ use common::cyrus::Cyrus;
 use common::dovecot::{Dovecot, PASSWORD};
 use common::fake_imap::*;
 use common::imap::Imap;
+use common::imap_place::{Place, mails};
 use common::*;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-const SECRET: &str = "correct horse battery";
-
-struct Place {
-    server: FakeImap,
-    dir: tempfile::TempDir,
-}
-
-impl Place {
-    fn new(capabilities: &str, boxes: Vec<Mailbox>) -> Place {
-        Place { server: FakeImap::start(capabilities, boxes), dir: tempfile::tempdir().expect("a directory") }
-    }
-
-    fn archive(&self) -> PathBuf {
-        self.dir.path().join("alice.sqlite")
-    }
-
-    fn command(&self, url: &str, arguments: &[&str]) -> Command {
-        let mut command = vandelay();
-        command.args(["import", "imap", "--allow-cleartext", "--auth-basic", "alice", "--url", url]);
-        command.args(arguments).arg(self.archive()).env("VANDELAY_PASSWORD", SECRET).stdin(Stdio::null());
-        command
-    }
-
-    /// Imports, which must end with this code; gives what was said.
-    fn import(&self, arguments: &[&str], code: i32) -> String {
-        self.import_from(&format!("imap://127.0.0.1:{}", self.server.port), arguments, code)
-    }
-
-    fn import_from(&self, url: &str, arguments: &[&str], code: i32) -> String {
-        let output = self.command(url, arguments).output().expect("the program starts");
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "{said}");
-        assert!(!said.contains(SECRET) && !said.contains("panicked") && !said.contains("docs.rs"), "{said}");
-        if self.archive().exists() {
-            ok(&["verify", self.archive().to_str().expect("UTF-8")]);
-        }
-        said
-    }
-
-    /// Messages by the mailbox (its path in the tree).
-    fn messages(&self) -> BTreeMap<String, Vec<Vec<u8>>> {
-        let mut found: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
-        for (path, bytes) in tree(&self.archive(), "latest") {
-            if let Some((folder, name)) = path.strip_prefix("mail/").and_then(|path| path.split_once("/cur/"))
-                && !name.is_empty()
-            {
-                found.entry(folder.to_owned()).or_default().push(bytes);
-            }
-        }
-        found.values_mut().for_each(|mails| mails.sort());
-        found
-    }
-
-    fn count(&self, folder: &str) -> usize {
-        self.messages().get(folder).map_or(0, Vec::len)
-    }
-
-    fn sql<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
-        let conn = rusqlite::Connection::open(self.archive()).expect("the archive opens");
-        conn.query_row(sql, [], |row| row.get(0)).expect("an answer")
-    }
-}
-
-fn mails(numbers: std::ops::RangeInclusive<u32>) -> Vec<Mail> {
-    numbers.map(|number| mail(number, &message(number))).collect()
-}
 
 /// The answer to a FETCH of bodies of `mails`, of which some (`bad`) are answered with `instead` and nothing behind it.
 fn poisoned(command: &str, mails: &[Mail], bad: &[u32], instead: &str) -> Option<Vec<u8>> {
@@ -267,7 +200,7 @@ fn a_server_that_was_restored_from_an_older_copy_is_listed_in_full() {
     assert!(said.contains("changed 2, unchanged 9") && said.contains("removed 10"), "{said}");
     let mut expected: Vec<Vec<u8>> = (1..=10).map(message).chain([message(411)]).collect();
     expected.sort();
-    assert_eq!(place.messages()["INBOX"], expected);
+    assert_eq!(place.messages("latest")["INBOX"], expected);
     let keywords: u32 = place.sql("SELECT count(*) FROM emails WHERE keywords LIKE '%seen%'");
     assert_eq!(keywords, 0);
 }

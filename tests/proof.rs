@@ -6,7 +6,7 @@ mod common;
 use common::dovecot::{Dovecot, PASSWORD};
 use common::fake_imap::{FakeImap, USUAL, mail, mailbox};
 use common::jmap::{Options as ServerOptions, Server};
-use common::{Dice, add_row_digest, deliver, dump, jmap_account, jmap_run, message, run, soak, tree, vandelay};
+use common::{Dice, TYPES, add_row_digest, deliver, dump, jmap_account, jmap_run, message, run, soak, tree, vandelay};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use std::cell::OnceCell;
@@ -204,18 +204,7 @@ fn see(archive: &Path) -> View {
         said.push(ok(&["diff", text(archive), &pair[0], &pair[1], "--json"]));
     }
     said.push(ok(&["inspect", "--json", text(archive)]));
-    for kind in [
-        "mailbox",
-        "email",
-        "identity",
-        "sievescript",
-        "addressbook",
-        "contactcard",
-        "calendar",
-        "calendarevent",
-        "participantidentity",
-        "filenode",
-    ] {
+    for kind in TYPES {
         said.push(ok(&["inspect", text(archive), kind, "--json"]));
     }
     // The file as such is no part of what an archive says.

@@ -143,37 +143,23 @@ fn greetings_and_what_a_mechanism_says() {
     let certificate = authority.certificate(Flaw::None);
     let reason = |secret: &str| STANDARD.encode(format!("{{\"status\":\"{secret}\",\"scope\":\"{secret}\"}}"));
     let auth = |name: &str| format!("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH={name}] hello\r\n");
+    let token_refused = |mechanism: &str| {
+        vec![
+            say(&auth(mechanism)),
+            Step::Hear(""),
+            say(&format!("+ {}\r\n", reason(TOKEN))),
+            Step::Hear(""),
+            say("V1 NO no\r\n"),
+            Step::Silence,
+        ]
+    };
     for (what, secret, script, code) in [
         ("BYE", PASSWORD, vec![say(&format!("* BYE no {PASSWORD}\r\n"))], 2),
         ("no greeting", PASSWORD, vec![say(&format!("{PASSWORD}\r\n"))], 2),
         ("ALERT", TOKEN, vec![say(&format!("* OK [ALERT] {TOKEN}\r\n")), Step::Answer("$1 BAD no\r\n")], 2),
         ("mechanisms", TOKEN, vec![say(&format!("* OK [CAPABILITY IMAP4rev1 AUTH={TOKEN}] hi\r\n")), Step::Silence], 2),
-        (
-            "XOAUTH2",
-            TOKEN,
-            vec![
-                say(&auth("XOAUTH2")),
-                Step::Hear(""),
-                say(&format!("+ {}\r\n", reason(TOKEN))),
-                Step::Hear(""),
-                say("V1 NO no\r\n"),
-                Step::Silence,
-            ],
-            12,
-        ),
-        (
-            "OAUTHBEARER",
-            TOKEN,
-            vec![
-                say(&auth("OAUTHBEARER")),
-                Step::Hear(""),
-                say(&format!("+ {}\r\n", reason(TOKEN))),
-                Step::Hear(""),
-                say("V1 NO no\r\n"),
-                Step::Silence,
-            ],
-            12,
-        ),
+        ("XOAUTH2", TOKEN, token_refused("XOAUTH2"), 12),
+        ("OAUTHBEARER", TOKEN, token_refused("OAUTHBEARER"), 12),
         (
             "SCRAM",
             PASSWORD,

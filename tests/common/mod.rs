@@ -9,6 +9,7 @@ pub mod fake;
 pub mod fake_imap;
 pub mod held;
 pub mod imap;
+pub mod imap_place;
 pub mod jmap;
 pub mod jmap_account;
 pub mod jmap_run;
@@ -29,6 +30,20 @@ pub fn vandelay() -> Command {
     command.env_remove("VANDELAY_MOUNT_STAYS").env("TZ", "UTC");
     command
 }
+
+/// The tokens of the types that 1.x knows.
+pub const TYPES: [&str; 10] = [
+    "mailbox",
+    "email",
+    "identity",
+    "sievescript",
+    "addressbook",
+    "contactcard",
+    "calendar",
+    "calendarevent",
+    "participantidentity",
+    "filenode",
+];
 
 /// Runs the program and gives its output, whatever it is.
 pub fn run(arguments: &[&str]) -> Output {
