@@ -102,8 +102,12 @@ impl Writer {
                 false => check_header(&path, &file)?,
             }
             let lock = Lock::take(&file, &path, doing)?;
+            // Before we had the lock the file may have been removed (as unused, by a first import that failed), or another
+            // one may have taken its name.
+            if !file.is_at(&path) {
+                continue;
+            }
             let conn = connect::open_writer(&path)?;
-            // Another file may have taken the name before we had the lock.
             if file.is_at(&path) {
                 if let Some(name) = file.log_elsewhere(&path) {
                     return Err(file::log_is_elsewhere(&path, &name));
