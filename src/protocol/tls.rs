@@ -13,6 +13,7 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, PeerIncompatible, RootCertStore,
     SignatureScheme,
 };
+use std::collections::HashSet;
 use std::io;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,8 +78,9 @@ impl Tls {
             (Some(pin), _) => Rule::Pinned(pin),
             (None, true) => Rule::Anything,
             (None, false) => {
-                let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots()?), Arc::clone(&provider));
-                Rule::Trusted(verifier.build().map_err(|error| cannot(&error))?)
+                let (roots, chosen) = roots()?;
+                let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+                Rule::Trusted(verifier.build().map_err(|error| cannot(&error))?, chosen)
             }
         };
         let judge = Arc::new(Judge { rule, provider: Arc::clone(&provider), seen: Mutex::default() });
@@ -134,7 +136,7 @@ impl Tls {
                 let why = seen.words(reason, host);
                 let error = Error::new(Fault::Connection, format!("the certificate of {endpoint} is not accepted: {why}"));
                 match seen.fingerprint {
-                    Some(digest) if matches!(self.judge.rule, Rule::Trusted(_)) => error.hint(format!(
+                    Some(digest) if matches!(self.judge.rule, Rule::Trusted(..)) => error.hint(format!(
                         "nothing secret was sent. If you know that this is the right server: --pin-sha256 {}",
                         hex(&digest)
                     )),
@@ -167,11 +169,12 @@ impl Tls {
 }
 
 /// The certificates to trust: those of SSL_CERT_FILE and SSL_CERT_DIR where one is set, else those of the system, else
-/// Mozilla's list of when this program was made.
-fn roots() -> Result<RootCertStore> {
+/// Mozilla's list of when this program was made. Also the digests of those that the user chose.
+fn roots() -> Result<(RootCertStore, HashSet<[u8; 32]>)> {
     let mut store = RootCertStore::empty();
     let is_chosen = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some());
     let found = rustls_native_certs::load_native_certs();
+    let chosen = found.certs.iter().filter(|_| is_chosen).map(|certificate| sha256(certificate)).collect();
     let (usable, _) = store.add_parsable_certificates(found.certs);
     if usable == 0 {
         if is_chosen {
@@ -180,12 +183,13 @@ fn roots() -> Result<RootCertStore> {
         }
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    Ok(store)
+    Ok((store, chosen))
 }
 
 #[derive(Debug)]
 enum Rule {
-    Trusted(Arc<WebPkiServerVerifier>),
+    /// By the authorities that are trusted; with the digests of the certificates that the user chose himself.
+    Trusted(Arc<WebPkiServerVerifier>, HashSet<[u8; 32]>),
     Pinned(Pin),
     Anything,
 }
@@ -271,6 +275,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// True if all that is wrong with a certificate is that it is one of an authority: its dates are looked at before that.
+fn is_only_an_authority(error: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
+    other.0.downcast_ref::<webpki::Error>() == Some(&webpki::Error::CaUsedAsEndEntity)
+}
+
 impl Judge {
     fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -288,8 +298,19 @@ impl ServerCertVerifier for Judge {
     ) -> Result<ServerCertVerified, rustls::Error> {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen::of(end_entity);
         let matches = match &self.rule {
-            Rule::Trusted(verifier) => {
-                return verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+            Rule::Trusted(verifier, chosen) => {
+                let verdict = verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+                return match verdict {
+                    // A self-signed certificate that may sign others is an authority, and no server, to the letter of RFC
+                    // 5280 section 4.2.1.9. Whoever trusts this very one means the server.
+                    Err(error) if is_only_an_authority(&error) && chosen.contains(&sha256(end_entity)) => {
+                        webpki::EndEntityCert::try_from(end_entity)
+                            .and_then(|parsed| parsed.verify_is_valid_for_subject_name(server_name))
+                            .map(|()| ServerCertVerified::assertion())
+                            .map_err(|_| CertificateError::NotValidForName.into())
+                    }
+                    verdict => verdict,
+                };
             }
             Rule::Anything => true,
             Rule::Pinned(Pin::Certificate(pin)) => sha256(end_entity) == *pin,

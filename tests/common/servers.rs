@@ -67,6 +67,8 @@ impl Drop for Daemon {
 pub enum Flaw {
     None,
     SelfSigned,
+    /// The same, with the mark of an authority (`CA:TRUE`), as `openssl req -x509` makes them.
+    SelfSignedAuthority,
     Expired,
     WrongHost,
     /// Signed by an authority that nobody has heard of.
@@ -152,8 +154,11 @@ impl Authority {
             params.not_before = rcgen::date_time_ymd(2019, 1, 1);
             params.not_after = rcgen::date_time_ymd(2020, 1, 1);
         }
+        if flaw == Flaw::SelfSignedAuthority {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
         let certificate = match flaw {
-            Flaw::SelfSigned => params.self_signed(&key),
+            Flaw::SelfSigned | Flaw::SelfSignedAuthority => params.self_signed(&key),
             Flaw::UnknownAuthority => params.signed_by(&key, &Authority::named("Somebody").issuer),
             _ => params.signed_by(&key, &self.issuer),
         }
