@@ -160,6 +160,8 @@ pub struct Container {
 /// draft-ietf-jmap-filenode). Each type has some of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Details {
+    /// Properties that the server did not tell, by JMAP's names: what stands here for them is no value, and is not stored.
+    pub untold: Vec<&'static str>,
     pub sort_order: i64,
     pub is_default: bool,
     pub is_visible: bool,
@@ -172,6 +174,29 @@ pub struct Details {
     /// RFC 3339.
     pub created: Option<String>,
     pub modified: Option<String>,
+}
+
+impl Details {
+    /// JMAP's names of what only JMAP tells of the containers of a type.
+    pub fn of(kind: Kind) -> &'static [&'static str] {
+        match kind {
+            Kind::Mailbox => &["sortOrder", "isSubscribed", "role"],
+            Kind::AddressBook => &["description", "sortOrder", "isDefault", "isSubscribed"],
+            Kind::Calendar => &[
+                "description",
+                "color",
+                "sortOrder",
+                "isSubscribed",
+                "isVisible",
+                "isDefault",
+                "includeInAvailability",
+                "defaultAlertsWithTime",
+                "defaultAlertsWithoutTime",
+                "timeZone",
+            ],
+            _ => &["created", "modified", "isSubscribed", "role"],
+        }
+    }
 }
 
 impl Container {
@@ -202,10 +227,13 @@ pub struct Picks {
     pub whole: BTreeSet<(Kind, Id)>,
 }
 
+/// Stands among the keywords of a file that is a program (`executable` of draft-ietf-jmap-filenode).
+pub const EXECUTABLE: &str = "executable";
+
 /// What a listing tells of an item beside its identity, and what may change without a change of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Attrs {
-    /// JMAP keywords (`$seen`, `work`), sorted, without duplicates. Empty for all but emails.
+    /// JMAP keywords (`$seen`, `work`), sorted, without duplicates. Of files [`EXECUTABLE`] or nothing; else empty.
     pub keywords: Vec<String>,
     /// Keys of the containers that the item lies in, sorted.
     pub parents: Vec<String>,

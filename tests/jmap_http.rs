@@ -6,7 +6,7 @@ use common::jmap::{At, Auth, Endpoint, Fault, Limits, Options, Place, Server, Wh
 use common::jmap_run::{command, judge, stored, without_small_blobs};
 use common::servers::{Authority, Flaw};
 use common::{deliver, jmap_account, measured, message};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -303,9 +303,58 @@ fn tls_with_a_certificate_that_can_be_trusted() {
     bench.import();
 }
 
+/// `openssl req -x509` makes certificates that are authorities to the letter; who trusts this very one means the server.
+#[test]
+fn a_self_signed_certificate_that_the_user_names_is_trusted() {
+    for (flaw, code) in
+        [(Flaw::SelfSigned, 0), (Flaw::SelfSignedAuthority, 0), (Flaw::Expired, 2), (Flaw::WrongHost, 2)]
+    {
+        let authority = Authority::new();
+        let certificate = authority.certificate(flaw);
+        let bench = Bench::with(Server::start_tls(Options::default(), &certificate), authority);
+        let file = bench.dir.path().join("own.pem");
+        std::fs::write(&file, &certificate.pem).expect("a file");
+        let mut command = bench.command("import", &["--max-retries", "0"]);
+        judge(&command.env("SSL_CERT_FILE", &file).output().expect("the program starts"), code);
+    }
+}
+
+/// A proxy in front of the server that does not say so: the session refers to http.
+#[test]
+fn a_session_that_leads_to_cleartext_is_told_as_that() {
+    let session_patch = json!({ "apiUrl": "http://localhost:80/api/" });
+    let authority = Authority::new();
+    let certificate = authority.certificate(Flaw::None);
+    let bench =
+        Bench::with(Server::start_tls(Options { session_patch, ..Options::default() }, &certificate), authority);
+    let mut command = common::vandelay();
+    command.args(["import", "jmap", "--url", &bench.server.url(), "--auth-basic", "alice", "--account-id", "A1"]);
+    command.env("VANDELAY_PASSWORD", "secret").env("SSL_CERT_FILE", bench.authority.file(bench.dir.path()));
+    let (_, said) = judge(&command.arg(bench.archive()).output().expect("the program starts"), 2);
+    assert!(said.contains("the server refers to http://localhost") && said.contains("public address"), "{said}");
+}
+
+/// An account that nobody has: the exit code says so, and nothing is left behind that looks like a backup.
+#[test]
+fn an_account_id_that_is_wrong_makes_no_archive() {
+    let bench = Bench::new(Options::default());
+    for what in ["import", "export"] {
+        let mut command = common::jmap_run::begin(what, &bench.server.url());
+        command.env("VANDELAY_PASSWORD", "secret").args(["--auth-basic", "alice", "--account-id", "nobody"]);
+        if what == "export" {
+            bench.import();
+        }
+        let (_, said) = judge(&command.arg(bench.archive()).output().expect("the program starts"), 3);
+        assert!(said.contains("nobody") && said.contains("hint: the session lists: A1"), "{said}");
+        assert!(what == "export" || !bench.archive().exists());
+        // Whoever asks for it cannot know.
+        bench.server.take_violations();
+    }
+}
+
 #[test]
 fn certificates_that_cannot_be_trusted_are_refused_until_they_are_pinned() {
-    for flaw in [Flaw::SelfSigned, Flaw::Expired, Flaw::WrongHost, Flaw::UnknownAuthority] {
+    for flaw in [Flaw::SelfSigned, Flaw::SelfSignedAuthority, Flaw::Expired, Flaw::WrongHost, Flaw::UnknownAuthority] {
         let authority = Authority::new();
         let certificate = authority.certificate(flaw);
         let bench = Bench::with(Server::start_tls(Options::default(), &certificate), authority);

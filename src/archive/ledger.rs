@@ -138,6 +138,43 @@ impl Ledger for Reader {
     }
 }
 
+/// What a source said of an object beside what its row holds.
+pub struct Origin {
+    pub id: Id,
+    /// Its id at the source.
+    pub key: String,
+    pub rev: String,
+    /// JSON array of keywords.
+    pub keywords: String,
+    /// The kind of the source, e.g. `jmap`.
+    pub source: String,
+}
+
+impl Reader {
+    /// What the sources said last of the objects of a type: of no former state.
+    pub fn origins(&self, kind: Kind) -> Result<Vec<Origin>> {
+        if !self.has_history() {
+            return Ok(Vec::new());
+        }
+        self.with(|conn| {
+            let sql =
+                "SELECT o.local_id, o.key, o.rev, o.keywords, s.kind FROM origins o JOIN scopes c ON c.id = o.scope_id
+                       JOIN sources s ON s.id = c.source_id WHERE c.kind = ?1";
+            let mut statement = conn.prepare_cached(sql)?;
+            let rows = statement.query_map([kind.name()], |row| {
+                Ok(Origin {
+                    id: row.get(0)?,
+                    key: row.get(1)?,
+                    rev: row.get(2)?,
+                    keywords: row.get(3)?,
+                    source: row.get(4)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+}
+
 /// No archive yet: nothing is known.
 pub struct Blank;
 

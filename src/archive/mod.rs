@@ -39,7 +39,7 @@ pub use change::Fields;
 pub use connect::{Fingerprint, is_archive};
 pub use history::{Difference, Forgotten, Policy, Span, diff};
 pub use index::{EmailFields, UNFILED, epoch, ids_json, parse_ids, parse_keywords, rfc3339};
-pub use ledger::{Blank, Known, KnownScope, Ledger};
+pub use ledger::{Blank, Known, KnownScope, Ledger, Origin};
 pub use listed::{Listed, MailboxState};
 pub use lock::host;
 pub use losses::{DAYS, Losses};

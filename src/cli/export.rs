@@ -6,12 +6,13 @@ use super::{Moment, tree_path};
 use crate::archive::{Reader, epoch};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::Kind;
-use crate::sync::export::{self, Done, Options, Plan, Selection};
+use crate::sync::export::{self, Done, Options, Plan, Remark, Selection};
 use crate::target::Target;
 use crate::target::jmap::Jmap;
 use crate::tree::{self, Tree};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -80,6 +81,54 @@ fn parse_date(text: &str) -> Result<i64, String> {
     }
 }
 
+/// So many objects of one kind of remark are named.
+const NAMED: usize = 10;
+
+/// Remarks that say the same, with what they say it of, in the order in which they came first.
+fn by_kind(remarks: &[Remark]) -> Vec<(&Remark, Vec<&str>)> {
+    let mut kinds: Vec<(&Remark, Vec<&str>)> = Vec::new();
+    let mut places: HashMap<(&str, &str, &str), usize> = HashMap::new();
+    for remark in remarks {
+        let place = *places.entry((remark.kind, remark.outcome, &remark.reason)).or_insert(kinds.len());
+        if place == kinds.len() {
+            kinds.push((remark, Vec::new()));
+        }
+        kinds[place].1.push(&remark.position);
+    }
+    kinds
+}
+
+fn named(positions: &[&str]) -> String {
+    match positions {
+        [one] => (*one).to_owned(),
+        several => {
+            let more = several.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!("; and {more} more (--json names them)") } else { String::new() };
+            format!("{} objects: {}{more}", several.len(), several[..several.len().min(NAMED)].join("; "))
+        }
+    }
+}
+
+/// The error of a run that could not write everything. What was refused is refused the next time, too.
+fn partial(count: u64, refused: u64) -> Error {
+    let what = match (count - refused.min(count), refused) {
+        (0, refused) => format!("the account refused {refused} objects; everything else is there"),
+        (failed, 0) => format!("{failed} objects could not be written; everything else is at the account"),
+        (failed, refused) => {
+            format!(
+                "{failed} objects could not be written, and the account refused {refused}; everything else is there"
+            )
+        }
+    };
+    let hint = match count > refused {
+        true => "the reasons stand above; run the same command again to retry what was not refused",
+        false => {
+            "the reasons stand above, and no other run changes them: mend what they name, or keep the archive for these"
+        }
+    };
+    Error::new(Fault::Partial, what).hint(hint)
+}
+
 impl Export {
     pub fn run(self, ui: &Ui) -> Result<()> {
         if self.prune && !self.yes && !self.dry_run && !std::io::stdin().is_terminal() {
@@ -116,11 +165,7 @@ impl Export {
         }
         match done.report.failed() {
             0 => Ok(()),
-            count => Err(Error::new(
-                Fault::Partial,
-                format!("{count} objects could not be written; everything else is at the account"),
-            )
-            .hint("each one is named above; run the same command again to retry them")),
+            count => Err(partial(count, done.report.refused())),
         }
     }
 
@@ -172,10 +217,10 @@ impl Export {
 
     fn tell(&self, done: &Done, ui: &Ui) {
         let report = &done.report;
-        for remark in &report.remarks {
-            let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, remark.position);
+        for (remark, positions) in by_kind(&report.remarks) {
+            let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, named(&positions));
             match remark.outcome {
-                "failed" | "not removed" => ui.warn(&text),
+                "failed" | "not removed" | "there twice" => ui.warn(&text),
                 _ => ui.info(&text),
             }
         }

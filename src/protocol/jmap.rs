@@ -7,6 +7,7 @@
 //!   blobs      upload and download                         parallel   several things at once, in order
 //!   small      many small blobs at a time                  fault      what can go wrong
 //!   http       origins, credentials, bodies, waits         sound      objects that the server breaks off at
+//!   properties what is asked for by name                   pause      waits that the server asks for
 //! ```
 //!
 //! A [`Client`] is cheap to clone and may be used by many tasks of one runtime: all of them share its connections, the
@@ -19,6 +20,8 @@ mod fault;
 mod http;
 mod methods;
 mod parallel;
+mod pause;
+mod properties;
 mod request;
 mod session;
 mod small;

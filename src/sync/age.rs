@@ -2,14 +2,17 @@
 //!
 //! A server that tells what changed may be wrong about it: one that was restored from an older copy says that nothing
 //! did. So each scope of a server is listed in full now and then, whatever its cursor says, and the day of the last full
-//! listing stands in front of the cursor in the archive: `full:2026-11-30 CURSOR`.
+//! listing stands in front of the cursor in the archive: `whole:2026-11-30 CURSOR`.
+//!
+//! A cursor without a day, or with `full:` in front, is that of a version that mixed up containers of two types with one id:
+//! everything is listed once more, and what is in a wrong place is put right.
 
 use jiff::civil::Date;
 
 /// A listing of changes is trusted for so many days after a full one.
 pub const DAYS: i64 = 30;
 
-const MARK: &str = "full:";
+const MARK: &str = "whole:";
 
 /// Where the listing of a scope begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,20 +23,23 @@ pub struct Start {
     pub full: Option<Date>,
     /// It is listed in full because the last full listing is too long ago, or its day is not known.
     pub is_due: bool,
+    /// The last listing was of a version that may have put items into the wrong containers.
+    pub heals: bool,
 }
 
 /// Decides how a scope is listed whose stored cursor is `stored`. `counts_days` for sources that tell changes.
 pub fn start(stored: &str, today: Date, is_full: bool, counts_days: bool) -> Start {
-    let all = |is_due| Start { cursor: String::new(), full: counts_days.then_some(today), is_due };
+    let heals = counts_days && !stored.is_empty() && read(stored).is_none();
+    let all = |is_due| Start { cursor: String::new(), full: counts_days.then_some(today), is_due, heals };
     if is_full || stored.is_empty() {
         return all(false);
     }
     if !counts_days {
-        return Start { cursor: stored.to_owned(), full: None, is_due: false };
+        return Start { cursor: stored.to_owned(), full: None, is_due: false, heals };
     }
     match read(stored) {
         Some((day, cursor)) if is_fresh(day, today) => {
-            Start { cursor: cursor.to_owned(), full: Some(day), is_due: false }
+            Start { cursor: cursor.to_owned(), full: Some(day), is_due: false, heals }
         }
         _ => all(true),
     }
@@ -69,19 +75,24 @@ mod tests {
     fn a_full_listing_is_due_after_thirty_days() {
         let today = date(2026, 11, 30);
         let begin = |stored: &str| start(stored, today, false, true);
-        let fresh = begin("full:2026-11-01 7 30 9 12 -");
+        let fresh = begin("whole:2026-11-01 7 30 9 12 -");
         assert_eq!((fresh.cursor.as_str(), fresh.is_due), ("7 30 9 12 -", false));
-        assert_eq!(fresh.stored("7 31 10 13 -".to_owned()), "full:2026-11-01 7 31 10 13 -");
-        for stored in
-            ["full:2026-10-31 7 30 9 12 -", "full:2026-12-01 7", "full:2020-01-01 x", "7 30 9 12 -", "full:x y"]
-        {
+        assert_eq!(fresh.stored("7 31 10 13 -".to_owned()), "whole:2026-11-01 7 31 10 13 -");
+        for stored in [
+            "full:2026-11-29 7",
+            "whole:2026-10-31 7 30 9 12 -",
+            "whole:2026-12-01 7",
+            "whole:2020-01-01 x",
+            "7 30 9 12 -",
+            "whole:x y",
+        ] {
             let old = begin(stored);
             assert_eq!((old.cursor.as_str(), old.is_due), ("", true), "{stored}");
-            assert_eq!(old.stored("c".to_owned()), "full:2026-11-30 c");
+            assert_eq!(old.stored("c".to_owned()), "whole:2026-11-30 c");
         }
         let new = begin("");
         assert_eq!((new.is_due, new.stored(String::new())), (false, String::new()));
-        assert_eq!(start("full:2026-11-29 c", today, true, true).cursor, "");
+        assert_eq!(start("whole:2026-11-29 c", today, true, true).cursor, "");
         // A directory tells no changes: its cursor is its own.
         let own = start("stamp", today, false, false);
         assert_eq!((own.cursor.as_str(), own.stored("stamp".to_owned()).as_str()), ("stamp", "stamp"));

@@ -4,10 +4,10 @@ use super::report::Report;
 use crate::archive::value::{NULL, Value, int, opt_text, text};
 use crate::archive::{Known, Ledger, Writer};
 use crate::error::Result;
-use crate::model::{Container, Details, Id, Kind};
+use crate::model::{Container, Details, Id, Kind, SourceIdent};
 use crate::source::Join;
 use serde_json::json;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The key of the scope in which the containers of a type are known.
 const ALL: &str = "";
@@ -34,6 +34,29 @@ pub fn store(writer: &mut Writer, containers: &[Container], join: Join, report: 
     Ok(ids)
 }
 
+/// Counts what [`store`] would do, as far as the source is known: a row of that name that 1.x or another source brought counts
+/// as new.
+pub fn plan(ledger: &dyn Ledger, ident: &SourceIdent, containers: &[Container], report: &mut Report) -> Result<()> {
+    let mut known: HashMap<(Kind, String), String> = HashMap::new();
+    for scope in ledger.known_scopes(ident)? {
+        let Some(kind) = Kind::from_token(&scope.kind).filter(|_| scope.key == ALL) else { continue };
+        ledger.each_known(scope.row, &mut |item| {
+            known.insert((kind, item.key.to_owned()), item.rev.to_owned());
+        })?;
+    }
+    let mut seen: HashSet<(Kind, &str)> = HashSet::new();
+    for container in containers.iter().filter(|container| seen.insert((container.kind, &container.key))) {
+        let account = report.of(container.kind);
+        account.found += 1;
+        match known.get(&(container.kind, container.key.clone())) {
+            Some(before) if *before == rev(container) => account.stored.unchanged += 1,
+            Some(_) => account.stored.changed += 1,
+            None => account.stored.new += 1,
+        }
+    }
+    Ok(())
+}
+
 /// A role or a default that a known container does not have any more is taken from it before another one gets it.
 fn give_up(writer: &mut Writer, container: &Container) -> Result<()> {
     if container.details.is_none() {
@@ -44,7 +67,7 @@ fn give_up(writer: &mut Writer, container: &Container) -> Result<()> {
         return Ok(());
     };
     let known: serde_json::Value = serde_json::from_str(&known).unwrap_or_default();
-    let role = known.get(2).and_then(|role| role.as_str());
+    let role = known.get("role").or_else(|| known.get(2)).and_then(|role| role.as_str());
     if container.kind == Kind::Mailbox && role.is_some() && role != container.role.as_deref() {
         writer.update(container.kind, id, &[("role", NULL)], None)?;
     }
@@ -119,6 +142,8 @@ fn store_one(
     }
     if let Some(details) = &container.details {
         add_details(writer, container, details, existing, &mut fields)?;
+        // What was not told is unknown: the row keeps what it has.
+        fields.retain(|(column, _)| !details.untold.iter().any(|name| column_of(name) == *column));
     }
     let id = match existing {
         Some(id) => {
@@ -240,20 +265,66 @@ pub fn remove_gone(
     Ok(())
 }
 
-/// Text that changes when a container does.
-fn rev(container: &Container) -> String {
-    let mut rev = vec![
-        json!(container.name),
-        json!(container.parent),
-        json!(container.role),
-        json!(container.is_subscribed),
-        json!(container.color),
-        json!(container.description),
-    ];
-    if let Some(details) = &container.details {
-        let Details { sort_order, is_default, is_visible, availability, time_zone, created, modified, .. } = &**details;
-        let alerts = [&details.alerts_with_time, &details.alerts_without_time];
-        rev.push(json!([sort_order, is_default, is_visible, availability, time_zone, created, modified, alerts]));
+/// The column of a property of a container.
+fn column_of(property: &str) -> &str {
+    match property {
+        "sortOrder" => "sort_order",
+        "isSubscribed" => "is_subscribed",
+        "isVisible" => "is_visible",
+        "isDefault" => "is_default",
+        "includeInAvailability" => "include_in_availability",
+        "defaultAlertsWithTime" => "default_alerts_with_time",
+        "defaultAlertsWithoutTime" => "default_alerts_without_time",
+        "timeZone" => "time_zone",
+        same => same,
     }
-    serde_json::Value::Array(rev).to_string()
+}
+
+/// Text that changes when a container does: its properties, and the names of those that the source did not tell.
+fn rev(container: &Container) -> String {
+    let mut rev = json!({
+        "name": container.name,
+        "parent": container.parent,
+        "role": container.role,
+        "isSubscribed": container.is_subscribed,
+        "color": container.color,
+        "description": container.description,
+    });
+    match &container.details {
+        Some(details) => {
+            let Details { untold, sort_order, is_default, is_visible, availability, .. } = &**details;
+            let Details { alerts_with_time, alerts_without_time, time_zone, created, modified, .. } = &**details;
+            rev["details"] = json!([sort_order, is_default, is_visible, availability, time_zone, created, modified]);
+            rev["alerts"] = json!([alerts_with_time, alerts_without_time]);
+            rev[UNTOLD] = json!(untold);
+        }
+        None => rev[UNTOLD] = json!(only_of_jmap(container.kind)),
+    }
+    rev.to_string()
+}
+
+/// The names of the properties that a source did not tell.
+const UNTOLD: &str = "untold";
+
+/// The properties that no other source than JMAP tells.
+fn only_of_jmap(kind: Kind) -> Vec<&'static str> {
+    let others = ["role", "color", "description", "isSubscribed", "created", "modified"];
+    Details::of(kind).iter().copied().filter(|name| !others.contains(name)).collect()
+}
+
+/// What an import that did not ask by name cannot have known: servers were seen to leave it out, and it was stored as the
+/// default then.
+const DOUBTFUL: [&str; 4] = ["isVisible", "includeInAvailability", "defaultAlertsWithTime", "defaultAlertsWithoutTime"];
+
+/// The properties of a container that are unknown: none of its sources, each with the [`Known::rev`] that it gave, told
+/// them. Of what a former version imported, or 1.x, some are [`DOUBTFUL`].
+pub fn untold(revs: &[String]) -> BTreeSet<String> {
+    let doubtful = || DOUBTFUL.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+    let told_by = |rev: &String| {
+        let rev: serde_json::Value = serde_json::from_str(rev).unwrap_or_default();
+        let names = rev.get(UNTOLD).and_then(|names| names.as_array());
+        let names = names.map(|names| names.iter().filter_map(|name| name.as_str()).map(str::to_owned).collect());
+        names.unwrap_or_else(doubtful)
+    };
+    revs.iter().map(told_by).reduce(|one, other| &one & &other).unwrap_or_else(doubtful)
 }

@@ -12,11 +12,13 @@
 //!   write     everything but messages                        mail               messages
 //!   remove    defaults, and what goes                        guard              when nothing may be removed
 //!   supply    bytes of the archive for uploads               attached           bytes inside of cards and events
+//!   tasks     events that are files where nothing else takes them               label   what objects are called
 //! ```
 
 mod attached;
 mod emails;
 mod guard;
+mod label;
 mod mail;
 mod matching;
 mod objects;
@@ -26,9 +28,11 @@ mod report;
 mod run;
 mod stock;
 mod supply;
+mod tasks;
 mod update;
 mod write;
 
+pub use super::report::Remark;
 pub use guard::check as check_prune;
 pub use report::{Account, Plan, Report, Step};
 pub use stock::Selection;
@@ -64,18 +68,19 @@ pub struct Done {
     pub lost: Option<Error>,
 }
 
-/// The types in the order in which they are written: containers before what lies in them (1.x has the same).
+/// The types in the order in which they are written: containers before what lies in them, and files after the events that
+/// may become some.
 pub const ORDER: [Kind; 11] = [
     Kind::Mailbox,
     Kind::AddressBook,
     Kind::Calendar,
-    Kind::FileNode,
     Kind::Identity,
     Kind::SieveScript,
     Kind::ParticipantIdentity,
     Kind::Email,
     Kind::ContactCard,
     Kind::CalendarEvent,
+    Kind::FileNode,
     Kind::VacationResponse,
 ];
 

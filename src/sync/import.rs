@@ -163,6 +163,8 @@ pub fn dry_run(
     let mut survey = compare(source, ledger, former.as_ref(), options, progress)?;
     let is_understood = survey.report.failed() == 0 && survey.report.not_understood == 0;
     let state = if is_understood { State::Complete } else { State::Partial };
+    let wanted = survey.wanted_containers();
+    containers::plan(ledger, former.as_ref().unwrap_or(source.ident()), &wanted, &mut survey.report)?;
     let Survey { works, report, vanished, .. } = &mut survey;
     for work in works.iter() {
         let account = report.of(work.scope.kind);

@@ -279,7 +279,8 @@ impl Survey {
         let is_same = |known: &str, listed: &str| source.is_same(known, listed);
         let unnamed = if source.is_additive() { Unnamed::Kept } else { listing.unnamed };
         let mut comparison = Comparison::new(listing.entries, unnamed, &is_same);
-        let mut wanted: HashMap<*const crate::model::Attrs, (String, String)> = HashMap::new();
+        let (mut wanted, mut misplaced): (HashMap<*const crate::model::Attrs, (String, String)>, u64) =
+            Default::default();
         if let Some(row) = row {
             ledger.each_known(row, &mut |item| {
                 count += 1;
@@ -294,6 +295,7 @@ impl Survey {
                                 let complete = parents.len() == entry.attrs.parents.len();
                                 (keywords, if complete { ids_json(&parents) } else { String::new() })
                             });
+                        misplaced += u64::from(start.heals && known_as.kind == "jmap" && parents != item.parents);
                         keywords == item.keywords && parents == item.parents
                     });
                 }
@@ -310,9 +312,21 @@ impl Survey {
         let mut plan = comparison.finish();
         if listing.unchanged {
             plan.unchanged = count;
+            if !source.names_containers(scope.kind) && Kind::CONTAINERS.contains(&scope.kind) {
+                // Its directories come with its files, and neither were listed.
+                let directories = ids.keys().filter(|(kind, _)| *kind == scope.kind).count() as u64;
+                let account = self.report.of(scope.kind);
+                account.found += directories;
+                account.stored.unchanged += directories;
+            }
         }
         *self.known.entry(scope.kind).or_default() += count;
         self.report.kept(scope.kind, plan.kept);
+        if misplaced > 0 {
+            let (token, what) =
+                (scope.kind.token(), "lay in a wrong place in the archive, where an earlier version had put them");
+            self.report.notices.push(format!("{misplaced} objects of the type {token} {what}: corrected"));
+        }
         let account = self.report.of(scope.kind);
         account.found += plan.unchanged + plan.fetch.len() as u64 + plan.touch.len() as u64;
         account.stored.unchanged += plan.unchanged;

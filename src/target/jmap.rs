@@ -6,6 +6,7 @@
 mod caution;
 mod emails;
 mod set;
+mod state;
 mod survey;
 mod upload;
 
@@ -24,6 +25,7 @@ pub struct Jmap {
     account: AccountInfo,
     seen: survey::Seen,
     caution: caution::Caution,
+    states: state::States,
     /// How it takes small blobs in the request that needs them.
     inline: Option<Inline>,
     /// False once the server showed that it does not find these blobs there.
@@ -58,6 +60,7 @@ impl Jmap {
             account,
             seen: survey::Seen::default(),
             caution: caution::Caution::default(),
+            states: state::States::default(),
             inline,
             finds_inline: AtomicBool::new(true),
             uploads_inline: AtomicBool::new(inline == Some(Inline::Standard)),
@@ -151,6 +154,12 @@ impl Target for Jmap {
         if self.account.name.is_empty() { self.account.id.clone() } else { self.account.name.clone() }
     }
 
+    fn addresses(&self) -> Vec<String> {
+        let session = self.client.session();
+        let names = [self.account.name.as_str(), session.username.as_str()].into_iter();
+        names.filter(|name| name.contains('@')).map(str::to_lowercase).collect()
+    }
+
     fn lacks(&self, kind: Kind) -> Option<String> {
         let capability = capability_of(kind);
         // Cyrus has identities in accounts that it names no capability for: what the server offers counts then.
@@ -179,6 +188,10 @@ impl Target for Jmap {
         }
     }
 
+    fn expect(&mut self, objects: u64) {
+        self.client.expect(objects);
+    }
+
     fn objects(&mut self, kind: Kind, detail: Detail) -> Result<(Vec<Object>, bool)> {
         let found = self.runtime.run(async { Ok(self.objects_of(kind, detail).await?) })?;
         if kind == Kind::ParticipantIdentity
@@ -187,6 +200,14 @@ impl Target for Jmap {
             self.calendar_address = "scheduleId";
         }
         Ok(found)
+    }
+
+    fn has_strangers(&mut self, kind: Kind) -> Result<bool> {
+        self.runtime.run(async { Ok(self.came_from_elsewhere(kind).await?) })
+    }
+
+    fn rest(&mut self, kind: Kind) -> Result<()> {
+        self.runtime.run(async { Ok(self.wait_until_it_rests(kind).await?) })
     }
 
     fn emails(&mut self) -> Result<(Vec<RemoteEmail>, bool)> {
@@ -215,7 +236,11 @@ impl Target for Jmap {
         told: &mut dyn FnMut(usize, Outcome),
     ) -> Result<()> {
         let this = &*self;
-        this.runtime.run(async { this.write_all(kind, changes, batch, supply, told).await })
+        let mut tell = |at: usize, outcome: Outcome| {
+            this.client.one_done();
+            told(at, outcome);
+        };
+        this.runtime.run(async { this.write_all(kind, changes, batch, supply, &mut tell).await })
     }
 
     fn choose(&mut self, kind: Kind, id: Option<&str>) -> Result<std::result::Result<(), String>> {

@@ -111,14 +111,26 @@ pub trait Target: Send {
     /// The account, for messages.
     fn name(&self) -> String;
 
+    /// The user's own addresses, in lower case, as far as the target says: what it calls the account and the login.
+    fn addresses(&self) -> Vec<String>;
+
     /// Why no object of a type can be written; `None` if it can.
     fn lacks(&self, kind: Kind) -> Option<String>;
 
     /// What it says of names and numbers.
     fn rules(&self) -> Rules;
 
+    /// So many objects are to be written from now on: what the user is told of them while the target makes us wait.
+    fn expect(&mut self, objects: u64);
+
     /// All objects of a type but emails. The flag says whether the target named all of them.
     fn objects(&mut self, kind: Kind, detail: Detail) -> Result<(Vec<Object>, bool)>;
+
+    /// True if objects of a type came since they were looked at first, and not from this run; or if that cannot be told.
+    fn has_strangers(&mut self, kind: Kind) -> Result<bool>;
+
+    /// Waits until the target does not work on objects of a type any more, as far as that shows.
+    fn rest(&mut self, kind: Kind) -> Result<()>;
 
     /// All emails. The second look of a run costs only what changed. The flag says whether the target named all of them.
     fn emails(&mut self) -> Result<(Vec<RemoteEmail>, bool)>;

@@ -60,6 +60,38 @@ pub fn fill(server: &Server) -> BTreeMap<&'static str, String> {
             "recurrenceOverrides": { "2026-01-09T10:00:00": { "title": "Coffee" } },
         }),
     );
+    // What a server has beside events: a task; and what it only shows to those who name it.
+    seed(
+        "task",
+        "CalendarEvent",
+        json!({
+            "@type": "Task", "uid": "t1", "title": "Do it", "due": "2026-01-05T12:00:00", "progress": "in-process", "created": "2026-01-01T00:00:00Z",
+            "calendarIds": { &calendar: true },
+        }),
+    );
+    seed(
+        "odd",
+        "CalendarEvent",
+        json!({
+            "@type": "Event", "uid": "o1", "created": "2026-01-01T00:00:00Z", "title": "Odd", "start": "2026-01-03T10:00:00", "calendarIds": { &calendar: true },
+            "iCalendar": { "properties": [["x-odd", {}, "text", "kept"]] }, "keywords": { "blue": true },
+        }),
+    );
+    // Calendars of one name are told by their ids.
+    let twins = [1, 2].map(|number| {
+        let twin = server.seed("A1", "Calendar", json!({ "name": "Twin", "sortOrder": number }));
+        let event = json!({
+            "@type": "Event", "uid": format!("twin{number}"), "start": "2026-01-03T10:00:00", "calendarIds": { &twin: true }, "created": "2026-01-01T00:00:00Z",
+        });
+        server.seed("A1", "CalendarEvent", event);
+        twin
+    });
+    assert_eq!(twins.len(), 2);
+    let mut seed = |name: &'static str, kind: &str, object: Value| {
+        let id = server.seed("A1", kind, object);
+        ids.insert(name, id.clone());
+        id
+    };
     seed(
         "identity",
         "Identity",
@@ -107,6 +139,12 @@ pub fn fill(server: &Server) -> BTreeMap<&'static str, String> {
     server.seed_file("A1", Some(&inner), "a.txt", Some(b"text"));
     server.seed_file("A1", Some(&folder), "empty", Some(b""));
     server.seed("A1", "FileNode", json!({ "name": "link", "nodeType": "symlink", "target": ["Documents", "a"], "parentId": null, "modified": "2026-01-01T00:00:00Z" }));
+    server.seed(
+        "A1",
+        "FileNode",
+        json!({ "name": "run.sh", "nodeType": "file", "size": 2, "blobId": server.seed_blob("A1", b"#!"),
+        "type": "application/x-sh", "executable": true, "parentId": null, "modified": "2026-01-01T00:00:00Z" }),
+    );
     ids.insert("folder", folder);
     ids.insert("inner", inner);
     ids
@@ -114,7 +152,10 @@ pub fn fill(server: &Server) -> BTreeMap<&'static str, String> {
 
 /// The archive holds what the server holds, and is sound.
 pub fn assert_equal(server: &Server, archive: &Path) {
-    assert_eq!(of_archive(archive), of_server(server));
+    let (ours, theirs) = (of_archive(archive), of_server(server));
+    let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.difference(other).cloned().collect::<Vec<_>>();
+    let (ours, theirs) = (only(&ours, &theirs), only(&theirs, &ours));
+    assert!(ours.is_empty() && theirs.is_empty(), "only in the archive: {ours:#?}\nonly at the server: {theirs:#?}");
     super::ok(&["verify", "--quiet", archive.to_str().expect("UTF-8")]);
 }
 
@@ -219,7 +260,7 @@ pub fn of_server(server: &Server) -> BTreeSet<String> {
             "isOrigin",
             "baseEventId",
         ];
-        let (draft, alerts) = (&one["isDraft"], &one["useDefaultAlerts"]);
+        let (draft, alerts) = (one["isDraft"] == true, one["useDefaultAlerts"] == true);
         lines.insert(format!("event {places:?} {draft} {alerts} {}", plain(one.clone(), &leave)));
     }
     for (id, one) in server.objects("A1", "SieveScript") {

@@ -239,7 +239,7 @@ fn a_portrait_does_not_depend_on_the_server() {
         server.seed_email("A1", &message(1), &[&low, &top], &["$seen"], "2024-01-01T00:00:00Z");
         server.seed_script("A1", "script", b"keep;", true);
     };
-    let (one, other) = (server(), Server::start(Options { fractions: true, ..Options::default() }));
+    let (one, other) = (server(), Server::start(Options { fractions: true, ..Options::telling() }));
     fill(&one, 0);
     fill(&other, 3);
     assert_eq!(one.portrait("A1"), other.portrait("A1"));

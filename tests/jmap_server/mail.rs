@@ -45,14 +45,14 @@ fn mailboxes_have_names_parents_and_roles() {
     assert_eq!(destroy(&server, "Mailbox", &top, json!({})), "forbidden");
     assert_eq!(update(&server, "Mailbox", &top, json!({"name": "new"}))["type"], "forbidden");
     assert_eq!(refused(&server, "Mailbox", json!({"name": "n", "parentId": top})).0, "forbidden");
-    let server = Server::start(Options { forbidden_in_mailboxes: "/", ..Options::default() });
+    let server = Server::start(Options { forbidden_in_mailboxes: "/", ..Options::telling() });
     assert_eq!(refused(&server, "Mailbox", json!({"name": "a/b"})), ("invalidProperties".to_owned(), Vec::new()));
     let server = Server::start(Options {
         accounts: vec![AccountOptions {
             changed_capabilities: vec![(MAIL, json!({"mayCreateTopLevelMailbox": false}))],
             ..AccountOptions::new("A1")
         }],
-        ..Options::default()
+        ..Options::telling()
     });
     assert_eq!(refused(&server, "Mailbox", json!({"name": "n"})).0, "forbidden");
 }
@@ -141,7 +141,7 @@ fn emails_are_imported() {
         refuses_duplicates: false,
         reassigns_blobs: true,
         missing_blob_of_import: "blobNotFound",
-        ..Options::default()
+        ..Options::telling()
     });
     server.seed("A1", "Mailbox", json!({"name": "Inbox", "id": inbox}));
     let first = import(&server, good.clone());
@@ -192,7 +192,7 @@ fn emails_stay_in_a_mailbox() {
 
 #[test]
 fn identities_and_vacation() {
-    let server = Server::start(Options { may_send_from: Some(vec!["example.org".to_owned()]), ..Options::default() });
+    let server = Server::start(Options { may_send_from: Some(vec!["example.org".to_owned()]), ..Options::telling() });
     let id =
         create(&server, "Identity", json!({"email": "*@example.org", "replyTo": [{"name": null, "email": "x@y"}]}));
     assert_eq!(server.object("A1", "Identity", &id).expect("an identity")["mayDelete"], true);
@@ -260,7 +260,7 @@ fn scripts_are_looked_at() {
         assert_eq!(update(&server, "SieveScript", &one, json!({"blobId": blob}))["type"], "invalidSieve", "{content}");
     }
     assert_eq!(refused(&server, "SieveScript", json!({"name": "n", "blobId": "bnone"})).0, "blobNotFound");
-    let draft = Server::start(Options { sieve_errors: ["invalidScript", "scriptIsActive"], ..Options::default() });
+    let draft = Server::start(Options { sieve_errors: ["invalidScript", "scriptIsActive"], ..Options::telling() });
     let active = draft.seed_script("A1", "active", b"keep;", true);
     assert_eq!(destroy(&draft, "SieveScript", &active, json!({})), "scriptIsActive");
     let blob = upload(&draft, b"keep; {");

@@ -37,7 +37,7 @@ fn get_gives_what_is_asked_for() {
 
 #[test]
 fn ids_null_is_not_for_everything() {
-    let server = Server::start(Options { refuses_all: true, ..Options::default() });
+    let server = Server::start(Options { refuses_all: true, ..Options::telling() });
     assert_eq!(call(&server, "Email/get", json!({}))["type"], "requestTooLarge");
     assert_eq!(call(&server, "Mailbox/get", json!({}))["list"], json!([]));
 }
@@ -138,7 +138,7 @@ fn query_has_windows() {
     assert_eq!(call(&server, "Mailbox/query", json!({"sort": [{"property": "role"}]}))["type"], "unsupportedSort");
     let not = json!({"operator": "NOT", "conditions": [{"name": "n0"}, {"name": "n1"}]});
     assert_eq!(page(json!({"filter": not})), boxes[2..]);
-    let server = Server::start(Options { max_query_limit: Some(2), ..Options::default() });
+    let server = Server::start(Options { max_query_limit: Some(2), ..Options::telling() });
     mailboxes(&server);
     for wanted in [json!(null), json!(3)] {
         let answer = call(&server, "Mailbox/query", json!({"limit": wanted}));
@@ -299,7 +299,7 @@ fn names_can_be_swapped_at_once() {
         (&Value::Null, &json!("invalidProperties")),
         "{answer}"
     );
-    let server = Server::start(Options { is_sequential: true, ..Options::default() });
+    let server = Server::start(Options { is_sequential: true, ..Options::telling() });
     let one = server.seed("A1", "Mailbox", json!({"name": "1", "id": one}));
     server.seed("A1", "Mailbox", json!({"name": "2", "id": two}));
     let answer = call(&server, "Mailbox/set", swap);

@@ -166,5 +166,5 @@ pub fn upload(server: &Server, bytes: &[u8]) -> String {
 
 /// A server with one account that can do all.
 pub fn server() -> Server {
-    Server::start(Options::default())
+    Server::start(Options::telling())
 }

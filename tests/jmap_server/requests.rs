@@ -30,7 +30,7 @@ fn urls_limits_and_accounts_can_be_chosen() {
         api_url: Place::Relative,
         upload_url: Place::Elsewhere,
         well_known: WellKnown::RedirectsElsewhere,
-        ..Options::default()
+        ..Options::telling()
     });
     let redirect = get(&server, "/.well-known/jmap");
     assert_eq!((redirect.status, redirect.field("Location")), (302, Some(format!("{}/session", server.other_url()))));
@@ -39,7 +39,7 @@ fn urls_limits_and_accounts_can_be_chosen() {
     assert_eq!(session["uploadUrl"], format!("{}/upload/{{accountId}}/", server.other_url()));
     assert_eq!(session["capabilities"][CORE]["maxObjectsInGet"], 7);
     assert_eq!(session["accounts"]["B2"]["accountCapabilities"].as_object().map(|all| all.len()), Some(1));
-    let server = Server::start(Options { advertised: Advertised::Not, ..Options::default() });
+    let server = Server::start(Options { advertised: Advertised::Not, ..Options::telling() });
     assert!(get(&server, "/session").json()["capabilities"][CORE].get("maxObjectsInGet").is_none());
     server.change_session("A1", |account| account.capabilities = vec![MAIL]);
     let session = get(&server, "/session").json();
@@ -50,19 +50,19 @@ fn urls_limits_and_accounts_can_be_chosen() {
 #[test]
 fn a_session_can_be_wrong_or_elsewhere() {
     let session_patch = json!({"apiUrl": null, "capabilities": {CORE: {"maxObjectsInGet": "many"}}});
-    let server = Server::start(Options { well_known: WellKnown::Redirects, session_patch, ..Options::default() });
+    let server = Server::start(Options { well_known: WellKnown::Redirects, session_patch, ..Options::telling() });
     assert_eq!(get(&server, "/.well-known/jmap").field("Location"), Some(format!("{}/session", server.url())));
     let session = get(&server, "/session").json();
     assert_eq!((session.get("apiUrl"), &session["capabilities"][CORE]["maxObjectsInGet"]), (None, &json!("many")));
     assert_eq!(session["capabilities"][CORE]["maxObjectsInSet"], 500);
-    let server = Server::start(Options { well_known: WellKnown::Missing, closes: true, ..Options::default() });
+    let server = Server::start(Options { well_known: WellKnown::Missing, closes: true, ..Options::telling() });
     assert_eq!(get(&server, "/.well-known/jmap").status, 404);
 }
 
 #[test]
 fn a_new_account_is_furnished() {
     let account = AccountOptions { is_furnished: true, ..AccountOptions::new("A1") };
-    let server = Server::start(Options { accounts: vec![account], ..Options::default() });
+    let server = Server::start(Options { accounts: vec![account], ..Options::telling() });
     for kind in ["Mailbox", "AddressBook", "Calendar", "Identity"] {
         let (id, _) = server.objects("A1", kind).pop_first().expect("an object");
         assert_eq!(destroy(&server, kind, &id, json!({})), "forbidden", "{kind}");
@@ -75,7 +75,7 @@ fn tls_can_be_spoken() {
     use std::io::{Read, Write};
     let authority = crate::common::servers::Authority::new();
     let certificate = authority.certificate(crate::common::servers::Flaw::None);
-    let server = Server::start_tls(Options::default(), &certificate);
+    let server = Server::start_tls(Options::telling(), &certificate);
     let mut roots = rustls::RootCertStore::empty();
     let root = rustls::pki_types::CertificateDer::from_pem_slice(authority.pem.as_bytes()).expect("a certificate");
     roots.add(root).expect("a root");
@@ -114,7 +114,7 @@ fn only_who_has_the_credentials_comes_in() {
     }
     let tokens = vec!["one".to_owned(), "two".to_owned()];
     let auth = Auth::Bearer { tokens, requests_each: Some(2) };
-    let server = Server::start(Options { auth, ..Options::default() });
+    let server = Server::start(Options { auth, ..Options::telling() });
     let status = |token: &str| {
         let authorization = format!("Bearer {token}");
         request(server.port(), "GET", "/session", &[("Authorization", &authorization)], b"").expect("an answer").status
@@ -174,7 +174,7 @@ fn http_has_rules_too() {
     let two = format!("GET /session HTTP/1.1\r\n{head}Connection: close\r\n\r\n");
     let answer = String::from_utf8(exchange(server.port(), (one + &two).as_bytes())).expect("text");
     assert!(answer.contains("201 Created") && answer.contains("\"size\":5") && answer.contains("200 OK"), "{answer}");
-    let server = Server::start(Options { chunked: true, ..Options::default() });
+    let server = Server::start(Options { chunked: true, ..Options::telling() });
     let answer = get(&server, "/session");
     assert!(answer.head.contains("Transfer-Encoding: chunked"));
     assert_eq!(answer.json()["username"], "alice");
@@ -188,7 +188,7 @@ fn methods_need_their_capability_and_their_account() {
             AccountOptions::with("B2", &[CONTACTS]),
             AccountOptions { is_read_only: true, ..AccountOptions::new("C3") },
         ],
-        ..Options::default()
+        ..Options::telling()
     });
     let error = |using: &[&str], name: &str, arguments: Value| {
         let body = json!({"using": using, "methodCalls": [[name, arguments, "c"]]}).to_string();
@@ -220,7 +220,7 @@ fn limits_are_limits() {
         max_objects_in_set: 2,
         ..Limits::default()
     };
-    let server = Server::start(Options { limits, ..Options::default() });
+    let server = Server::start(Options { limits, ..Options::telling() });
     let limit = |answer: Answer, name: &str, status: u16| {
         let problem = answer.json();
         let wanted = (json!("urn:ietf:params:jmap:error:limit"), json!(name), status);
@@ -244,14 +244,14 @@ fn limits_are_limits() {
     // A client cannot know how many there are.
     assert_eq!(call(&server, "Mailbox/get", json!({"ids": null}))["type"], "requestTooLarge");
     // A limit that nobody was told about is nobody's fault.
-    let server = Server::start(Options { limits, advertised: Advertised::Not, ..Options::default() });
+    let server = Server::start(Options { limits, advertised: Advertised::Not, ..Options::telling() });
     assert_eq!(call(&server, "Mailbox/get", json!({"ids": ["a", "b", "c"]}))["type"], "requestTooLarge");
 }
 
 #[test]
 fn what_comes_at_once_is_counted() {
     let limits = Limits { max_concurrent_requests: 1, max_concurrent_upload: 1, ..Limits::default() };
-    let server = Server::start(Options { limits, ..Options::default() });
+    let server = Server::start(Options { limits, ..Options::telling() });
     server.fault(At::Any, When::Always, Fault::Slow(std::time::Duration::from_millis(300)));
     let echo = json!({"using": [CORE], "methodCalls": [["Core/echo", {}, "a"]]}).to_string();
     let mut statuses: Vec<u16> = std::thread::scope(|scope| {

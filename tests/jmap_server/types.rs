@@ -49,7 +49,7 @@ fn cards_are_cards() {
     assert_eq!(destroy(&server, "AddressBook", &book, json!({})), "addressBookHasContents");
     assert_eq!(destroy(&server, "AddressBook", &book, json!({"onDestroyRemoveContents": true})), "");
     assert_eq!(server.objects("A1", "ContactCard").len(), 0);
-    let server = Server::start(Options { uid_exists: "alreadyExists", ..Options::default() });
+    let server = Server::start(Options { uid_exists: "alreadyExists", ..Options::telling() });
     let id = server.seed("A1", "ContactCard", good.clone());
     server.seed("A1", "AddressBook", json!({"name": "Book", "id": book}));
     let answer = call(&server, "ContactCard/set", json!({"create": {"c": good}}));
@@ -123,10 +123,8 @@ fn events_are_events() {
         "the uid"
     );
     for (property, value) in [
-        ("@type", json!("Task")),
         ("calendarIds", json!({})),
         ("calendarIds", Value::Null),
-        ("start", Value::Null),
         ("start", json!("2024-01-01T10:00:00Z")),
         ("start", json!("2024-01-01")),
         ("start", json!("0000-01-01T00:00:00")),
@@ -153,6 +151,16 @@ fn events_are_events() {
             value => wrong[property] = value,
         }
         invalid(&server, "CalendarEvent", wrong, property);
+    }
+    // A client may try whether the server has tasks, or events without a start.
+    for (property, value) in [("@type", json!("Task")), ("start", Value::Null)] {
+        let mut other = good.clone();
+        other["uid"] = json!("u3");
+        match value {
+            Value::Null => _ = other.as_object_mut().expect("an object").remove(property),
+            value => other[property] = value,
+        }
+        assert_eq!(refused(&server, "CalendarEvent", other), ("invalidProperties".to_owned(), Vec::new()));
     }
     let mut instances = good.clone();
     for (count, recurrence) in ["2024-01-08T10:00:00", "2024-01-15T10:00:00"].iter().enumerate() {
@@ -186,7 +194,7 @@ fn participants_have_an_address() {
         json!({"calendarAddress": "mailto:a@b.org", "scheduleId": "mailto:a@b.org"}),
         "scheduleId",
     );
-    let server = Server::start(Options { participants: Participants::ScheduleId, ..Options::default() });
+    let server = Server::start(Options { participants: Participants::ScheduleId, ..Options::telling() });
     create(
         &server,
         "ParticipantIdentity",

@@ -1,12 +1,13 @@
 //! A server with a session: batches of method calls, and which account is meant.
 
 use super::answer::shown;
-use super::capability::{CORE, PRINCIPALS};
+use super::capability::{CALENDARS, CONTACTS, CORE, FILENODE, MAIL, PRINCIPALS, SIEVE};
 use super::fault::{Error, Result};
 use super::http::{Ask, Http};
 use super::request::{Request, Responses};
 use super::session::{AccountInfo, Limits, Session};
 use crate::error::{self, Kind as Fault};
+use crate::model::Kind;
 use crate::protocol::net::Log;
 use crate::protocol::retry::Backoff;
 use crate::protocol::said;
@@ -15,10 +16,11 @@ use crate::protocol::tls::TlsOptions;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
@@ -75,6 +77,8 @@ struct Inner {
     max_retries: u32,
     requests: Semaphore,
     uploads: Semaphore,
+    /// Properties that the server turned out not to know.
+    unknown_properties: Mutex<HashSet<(Kind, &'static str)>>,
 }
 
 impl Client {
@@ -118,6 +122,7 @@ impl Client {
             max_retries: settings.max_retries,
             requests: Semaphore::new(limits.max_concurrent_requests),
             uploads: Semaphore::new(limits.max_concurrent_upload),
+            unknown_properties: Mutex::default(),
             session,
         })))
     }
@@ -135,6 +140,25 @@ impl Client {
     /// Tells the user something (level 0), or those who asked with `-v`.
     pub fn log(&self, level: u8, text: impl FnOnce() -> String) {
         self.0.http.log(level, text);
+    }
+
+    pub(super) fn unknown_properties(&self) -> MutexGuard<'_, HashSet<(Kind, &'static str)>> {
+        self.0.unknown_properties.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets time pass, until the user wants the run to end.
+    pub async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    /// So many objects are to be sent from now on: what the user is told while the server wants to be waited for.
+    pub fn expect(&self, objects: u64) {
+        self.http().pauses().expect(objects);
+    }
+
+    /// One of them was sent, or has another end.
+    pub fn one_done(&self) {
+        self.http().pauses().done();
     }
 
     pub(super) fn http(&self) -> &Http {
@@ -229,9 +253,10 @@ impl Client {
             Which::Id(id) => Ok(match session.account(id) {
                 Some(account) => account.clone(),
                 None => {
+                    self.check_unlisted(id).await?;
                     self.log(0, || {
                         let id = said(id.as_bytes());
-                        format!("the session does not list the account {id:?}; going on as if it were there")
+                        format!("the session does not list the account {id:?}, and the server has it")
                     });
                     self.unlisted(id.clone(), String::new())
                 }
@@ -259,6 +284,32 @@ impl Client {
                     },
                 }
             }
+        }
+    }
+
+    /// Asks for something of an account that the session does not list.
+    ///
+    /// Errors: [`Fault::Account`] if there is no such account.
+    async fn check_unlisted(&self, id: &str) -> Result<()> {
+        let session = self.session();
+        let methods = [(MAIL, "Mailbox/get"), (CONTACTS, "AddressBook/get"), (CALENDARS, "Calendar/get")];
+        let methods = methods.into_iter().chain([(FILENODE, "FileNode/get"), (SIEVE, "SieveScript/get")]);
+        let Some((_, method)) = methods.into_iter().find(|(capability, _)| session.offers(capability)) else {
+            return Ok(());
+        };
+        match self.ask(method, json!({ "accountId": id, "ids": [] })).await {
+            Err(Error::Method(error)) if matches!(error.kind.as_str(), "accountNotFound" | "forbidden") => {
+                let names: Vec<String> =
+                    session.accounts.iter().take(12).map(|account| said(account.id.as_bytes())).collect();
+                let what =
+                    format!("there is no account with the id {:?} on the server: {}", said(id.as_bytes()), error.kind);
+                Err(error::Error::new(Fault::Account, what)
+                    .hint(format!("the session lists: {}", names.join(", ")))
+                    .into())
+            }
+            Err(Error::Line(error)) => Err(error.into()),
+            // It has the account, and not the type.
+            _ => Ok(()),
         }
     }
 

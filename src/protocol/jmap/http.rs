@@ -2,10 +2,11 @@
 
 use super::answer::{below, location, not_found, retry_after, shown, too_large};
 use super::fault::{Error, Result};
+use super::pause::{LONG, Pauses};
 use crate::error::{self, Kind as Fault};
 use crate::protocol::net::Log;
 use crate::protocol::pace::{self, Pace};
-use crate::protocol::retry::{Backoff, WAIT_MAX, patiently};
+use crate::protocol::retry::{Backoff, patiently};
 use crate::protocol::said;
 use crate::protocol::sasl::{Credentials, Secret};
 use crate::protocol::system::{is_unknown_host, plain, unknown_host};
@@ -20,9 +21,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use url::{Origin, Url};
 use zeroize::Zeroizing;
-
-/// Waits that are longer than this are announced.
-const ANNOUNCED: Duration = Duration::from_secs(10);
 
 /// How often a hasty request is sent again after the line broke.
 const HASTY: u32 = 2;
@@ -44,8 +42,7 @@ pub(super) struct Http {
     home: Url,
     /// Other origins that were warned of.
     warned: Mutex<HashSet<Origin>>,
-    /// Nobody asks before this time: the server wanted to be left in peace.
-    pause: Mutex<Option<Instant>>,
+    pauses: Pauses,
     /// There was an answer: the address is right.
     is_known: AtomicBool,
 }
@@ -116,7 +113,7 @@ impl Http {
             log,
             home,
             warned: Mutex::default(),
-            pause: Mutex::default(),
+            pauses: Pauses::default(),
             is_known: AtomicBool::new(false),
         })
     }
@@ -151,6 +148,13 @@ impl Http {
             return Err(Error::protocol(format!("it refers to {shown}")));
         }
         if url.scheme() == "http" && !self.allow_cleartext {
+            if self.home.scheme() == "https" {
+                let what = format!(
+                    "the server refers to {shown}, which is not encrypted, though its own address begins with https:; nothing secret was sent there"
+                );
+                let hint = "its administrator has to set its public address to https: (a proxy in front of it hides that from it); --allow-cleartext sends the login there all the same";
+                return Err(error::Error::new(Fault::Connection, what).hint(hint).into());
+            }
             let error = error::Error::new(
                 Fault::Connection,
                 format!("the line to {shown} would not be encrypted; nothing secret was sent"),
@@ -182,10 +186,13 @@ impl Http {
         let mut backoff = Backoff::new(self.max_retries, self.timeout, self.log.clone());
         let (mut renewals, mut cuts) = (0, 0);
         loop {
-            self.wait_pause().await;
+            self.pauses.wait().await;
             let failed = match self.attempt(ask, &mut renewals).await {
                 Ok(Some((response, url))) => match read(response, url).await {
-                    Ok(done) => return Ok(done),
+                    Ok(done) => {
+                        self.pauses.heard();
+                        return Ok(done);
+                    }
                     Err(error) => {
                         backoff.heard();
                         Failed { error, after: None, is_undone: false }
@@ -210,31 +217,25 @@ impl Http {
             if !is_undone && (ask.is_once || (ask.is_hasty && cuts > HASTY)) {
                 return Err(error.into());
             }
-            if error.is_transient() {
-                self.announce(after);
+            let Some(wait) = after.filter(|_| error.is_transient()) else {
+                backoff.wait(error, None).await?;
+                continue;
+            };
+            match self.pauses.announce(wait, &error) {
+                Ok(words) => words.into_iter().for_each(|words| self.log(0, || words)),
+                Err(hint) => return Err(error.hint(hint).into()),
             }
-            backoff.wait(error, after).await?;
+            // What the server asks for is no try of ours.
+            match wait >= LONG {
+                true => backoff.heard(),
+                false => backoff.wait(error, Some(wait)).await?,
+            }
         }
     }
 
-    /// Waits of the server's choosing, shared by all requests.
-    async fn wait_pause(&self) {
-        let until = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
-            tokio::time::sleep(left).await;
-        }
-    }
-
-    fn announce(&self, after: Option<Duration>) {
-        let Some(wait) = after.map(|wait| wait.min(WAIT_MAX)) else { return };
-        let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = Instant::now() + wait;
-        if pause.is_none_or(|known| known < until) {
-            *pause = Some(until);
-            if wait >= ANNOUNCED {
-                self.log(0, || format!("the server asks to wait: going on in {} s", wait.as_secs()));
-            }
-        }
+    /// What is waited for at the server's wish, and what is left to do meanwhile.
+    pub fn pauses(&self) -> &Pauses {
+        &self.pauses
     }
 
     /// One attempt, with its redirects. `None` if there is another token now.

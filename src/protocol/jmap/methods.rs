@@ -24,6 +24,16 @@ pub struct Got {
 }
 
 impl Got {
+    /// Those of these ids of which the answer says nothing, neither the object nor that it was not found.
+    pub(super) fn left_of(&self, asked: &[String]) -> Vec<String> {
+        if self.list.len() + self.not_found.len() >= asked.len() {
+            return Vec::new();
+        }
+        let ids = self.list.iter().filter_map(|object| object.get("id")?.as_str());
+        let told: HashSet<&str> = ids.chain(self.not_found.iter().map(String::as_str)).collect();
+        asked.iter().filter(|id| !told.contains(id.as_str())).cloned().collect()
+    }
+
     /// Adds what a later part brought.
     pub(super) fn add(&mut self, part: Got) {
         if self.state.is_empty() {
@@ -86,6 +96,8 @@ pub struct SetRequest {
     /// Patches by id (RFC 8620 section 5.3).
     pub update: Vec<(String, Value)>,
     pub destroy: Vec<String>,
+    /// Nothing is done in another state than this one: the error is `stateMismatch`.
+    pub if_in_state: Option<String>,
     /// More arguments, e.g. `onSuccessActivateScript`. With them nothing is cut.
     pub arguments: Object,
 }
@@ -170,7 +182,15 @@ impl Client {
             let mut arguments = base.clone();
             arguments["ids"] = json!(part);
             match self.ask(method, arguments).await {
-                Ok(answer) => all.add(Got::from(answer)),
+                Ok(answer) => {
+                    let got = Got::from(answer);
+                    let left = got.left_of(&part);
+                    // Some servers hand over as many as they like. Where nothing more comes, there is nothing more.
+                    if !left.is_empty() && left.len() < part.len() {
+                        waiting.push(left);
+                    }
+                    all.add(got);
+                }
                 Err(error) if error.is_too_much() && part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     waiting.extend([second.to_vec(), first.to_vec()]);
@@ -324,7 +344,7 @@ impl Client {
     pub async fn set(&self, account: &str, kind: &str, request: SetRequest) -> (SetResult, Result<()>) {
         let method = format!("{kind}/set");
         let mut result = SetResult::default();
-        let SetRequest { create, update, destroy, arguments } = request;
+        let SetRequest { create, update, destroy, if_in_state, arguments } = request;
         let mut work: Vec<Piece> = Vec::new();
         work.extend(create.into_iter().map(|(id, value)| Piece::Create(id, value)));
         work.extend(update.into_iter().map(|(id, value)| Piece::Update(id, value)));
@@ -333,6 +353,7 @@ impl Client {
         base.insert("accountId".to_owned(), json!(account));
         // Arguments of its own belong to all that is done.
         let size = if base.len() > 1 { work.len().max(1) } else { self.limits().max_objects_in_set };
+        base.extend(if_in_state.map(|state| (IF_IN_STATE.to_owned(), json!(state))));
         let done = self.set_parts(&method, base, work, size, &mut result).await;
         (result, done)
     }

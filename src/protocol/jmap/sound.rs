@@ -69,7 +69,12 @@ impl Client {
             };
             let error = match answer {
                 Ok(answer) => {
-                    sound.got.add(Got::from(answer));
+                    let got = Got::from(answer);
+                    let left = got.left_of(&part);
+                    if !left.is_empty() && left.len() < part.len() {
+                        waiting.push(left);
+                    }
+                    sound.got.add(got);
                     in_a_row = 0;
                     continue;
                 }

@@ -270,7 +270,7 @@ impl Reading<'_> {
             broken.extend(part.broken);
             true
         };
-        if let Err(error) = self.client.get_sound(self.account, self.kind.name(), &ids, None, take).await {
+        if let Err(error) = self.client.get_whole_sound(self.account, self.kind, &ids, take).await {
             return each(entries, error.into());
         }
         let mut found: HashMap<String, Map<String, Value>> = HashMap::new();

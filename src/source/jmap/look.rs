@@ -4,11 +4,11 @@ use super::download::is_small;
 use super::read;
 use crate::error::{Error, Result};
 use crate::model::{Attrs, Container, Entry, Kind, Omission, Outcome};
-use crate::protocol::jmap::{self, Changes, Client, Got, Request};
+use crate::protocol::jmap::{self, Changes, Client, Got, Request, Sound};
 use crate::protocol::said;
 use crate::source::{Listing, Unnamed};
 use serde_json::{Map, Value, json};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// What the first request asks for.
@@ -43,28 +43,12 @@ enum What {
     Unknown(String),
 }
 
-/// Properties that a listing asks for; `None` for all.
-fn properties(kind: Kind) -> Option<&'static [&'static str]> {
+/// Properties of the items of a type that are listed: for all that does not come whole.
+fn listed(kind: Kind) -> Option<&'static [&'static str]> {
     match kind {
         Kind::Email => Some(&["id", "blobId", "receivedAt", "mailboxIds", "keywords", "size"]),
         Kind::ContactCard => Some(&["id", "addressBookIds"]),
         Kind::CalendarEvent => Some(&["id", "calendarIds"]),
-        Kind::SieveScript => Some(&["id", "name", "isActive", "blobId"]),
-        Kind::Mailbox => Some(&["id", "name", "parentId", "role", "sortOrder", "isSubscribed"]),
-        Kind::FileNode => Some(&[
-            "id",
-            "parentId",
-            "nodeType",
-            "blobId",
-            "target",
-            "name",
-            "type",
-            "size",
-            "created",
-            "modified",
-            "isSubscribed",
-            "role",
-        ]),
         _ => None,
     }
 }
@@ -93,7 +77,7 @@ pub async fn begin(question: Question) -> Result<(HashMap<Kind, Result<Look>>, V
     let mut calls: Vec<(Kind, &'static str, Value)> = Vec::new();
     let all = |kind: Kind| {
         let mut arguments = json!({ "accountId": account, "ids": null });
-        if let Some(properties) = properties(kind) {
+        if let Some(properties) = client.properties(kind) {
             arguments["properties"] = json!(properties);
         }
         arguments
@@ -130,22 +114,39 @@ pub async fn begin(question: Question) -> Result<(HashMap<Kind, Result<Look>>, V
             Err(error) => return Err(error.into()),
         }
     }
+    let mut whole = HashMap::new();
+    for (kind, verb, _) in &calls {
+        if *verb == "get" && (containers.contains(kind) || comes_whole(*kind)) {
+            let answer = take(&mut answers, *kind);
+            whole.insert(*kind, all_of(&client, &account, *kind, answer).await);
+        }
+    }
     let mut looks = HashMap::new();
     for kind in items {
         let look = async {
             let mut look = Look { containers: Vec::new(), omissions: Vec::new(), what: What::Unknown(String::new()) };
             if let Some(container) = container_of(kind) {
-                let got = take(&mut answers, container)?.into();
+                let got = take(&mut whole, container)?;
                 (look.containers, look.omissions) = read::containers(container, got);
             }
+            if comes_whole(kind) {
+                look.what = match take(&mut whole, kind) {
+                    Ok(got) => What::All(got),
+                    Err(error) if is_unsupported(&error, &cursors, kind) => {
+                        tell_unsupported(&client, kind);
+                        What::Unsupported
+                    }
+                    Err(error) => return Err(Error::from(error)),
+                };
+                return Ok(look);
+            }
             look.what = match take(&mut answers, kind) {
-                Ok(answer) if comes_whole(kind) => What::All(answer.into()),
                 Ok(answer) => match cursors.get(&kind).filter(|cursor| !cursor.is_empty()) {
                     Some(cursor) => What::Changes(answer, cursor.clone()),
                     None => What::Unknown(Got::from(answer).state),
                 },
                 Err(error) if is_unsupported(&error, &cursors, kind) => {
-                    client.log(0, || format!("the server has nothing of the type {} for this account", kind.token()));
+                    tell_unsupported(&client, kind);
                     What::Unsupported
                 }
                 Err(error) if forgets(&error) => {
@@ -161,14 +162,33 @@ pub async fn begin(question: Question) -> Result<(HashMap<Kind, Result<Look>>, V
     }
     let mut loose = Vec::new();
     for kind in containers {
-        if let Some(answer) = answers.remove(&kind) {
-            loose.extend(read::containers(kind, answer.map_err(Error::from)?.into()).0);
+        if let Some(got) = whole.remove(&kind) {
+            loose.extend(read::containers(kind, got.map_err(Error::from)?).0);
         }
     }
     Ok((looks, loose))
 }
 
-fn take(answers: &mut HashMap<Kind, jmap::Result<Map<String, Value>>>, kind: Kind) -> jmap::Result<Map<String, Value>> {
+fn tell_unsupported(client: &Client, kind: Kind) {
+    client.log(0, || format!("the server has nothing of the type {} for this account", kind.token()));
+}
+
+/// All objects of a type, of which the first request brought this much.
+async fn all_of(
+    client: &Client,
+    account: &str,
+    kind: Kind,
+    answer: jmap::Result<Map<String, Value>>,
+) -> jmap::Result<Got> {
+    match answer {
+        Ok(answer) => client.complete(account, kind, answer.into()).await,
+        // It has too many to name them at once, or does not know all the names.
+        Err(error) if error.is_too_much() || error.is("invalidArguments") => client.get_all_whole(account, kind).await,
+        Err(error) => Err(error),
+    }
+}
+
+fn take<T>(answers: &mut HashMap<Kind, jmap::Result<T>>, kind: Kind) -> jmap::Result<T> {
     answers.remove(&kind).unwrap_or_else(|| Err(jmap::Error::protocol(format!("no answer to {}/get", kind.name()))))
 }
 
@@ -369,41 +389,43 @@ impl Asking<'_> {
         let mut asked: HashSet<&str> = ids.iter().map(String::as_str).collect();
         let mut attrs: HashSet<Arc<Attrs>> = HashSet::new();
         let mut directories = Vec::new();
-        self.client
-            .get_sound(self.account, self.kind.name(), ids, properties(self.kind), |part| {
-                for id in part.broken {
-                    asked.remove(id.as_str());
-                    found.broken.push(id);
+        let sink = |part: Sound| {
+            for id in part.broken {
+                asked.remove(id.as_str());
+                found.broken.push(id);
+            }
+            for object in part.got.list {
+                let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
+                if !asked.remove(id) {
+                    continue;
                 }
-                for object in part.got.list {
-                    let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
-                    if !asked.remove(id) {
-                        continue;
+                if self.kind == Kind::FileNode && read::is_directory(&object) {
+                    directories.push(object);
+                    continue;
+                }
+                match read::entry(self.kind, &object, state) {
+                    Some(mut entry) => {
+                        // Thousands of messages lie in the same mailbox.
+                        entry.attrs = match attrs.get(&entry.attrs) {
+                            Some(known) => Arc::clone(known),
+                            None => {
+                                attrs.insert(Arc::clone(&entry.attrs));
+                                entry.attrs
+                            }
+                        };
+                        found.listing.entries.push(entry);
                     }
-                    if self.kind == Kind::FileNode && read::is_directory(&object) {
-                        directories.push(object);
-                        continue;
-                    }
-                    match read::entry(self.kind, &object, state) {
-                        Some(mut entry) => {
-                            // Thousands of messages lie in the same mailbox.
-                            entry.attrs = match attrs.get(&entry.attrs) {
-                                Some(known) => Arc::clone(known),
-                                None => {
-                                    attrs.insert(Arc::clone(&entry.attrs));
-                                    entry.attrs
-                                }
-                            };
-                            found.listing.entries.push(entry);
-                        }
-                        None => {
-                            found.listing.omissions.push(self.failed("described in a way that makes no sense", &object))
-                        }
+                    None => {
+                        found.listing.omissions.push(self.failed("described in a way that makes no sense", &object))
                     }
                 }
-                true
-            })
-            .await?;
+            }
+            true
+        };
+        match listed(self.kind) {
+            None => self.client.get_whole_sound(self.account, self.kind, ids, sink).await?,
+            names => self.client.get_sound(self.account, self.kind.name(), ids, names, sink).await?,
+        }
         found.missing = asked.into_iter().map(str::to_owned).collect();
         found.missing.sort_unstable();
         if self.kind == Kind::FileNode {
@@ -426,7 +448,16 @@ impl Asking<'_> {
             return Ok(());
         }
         if let Some(kind) = container_of(self.kind) {
-            let got = self.client.get_all(self.account, kind.name(), properties(kind)).await?;
+            let mut got = self.client.get_all_whole(self.account, kind).await?;
+            // Some servers hand over a part of them without a word: those that something lies in have a name.
+            let known: HashSet<&str> = got.list.iter().filter_map(|object| object.get("id")?.as_str()).collect();
+            let named = listing.entries.iter().flat_map(|entry| entry.attrs.parents.iter());
+            let strangers: BTreeSet<String> = named.filter(|id| !known.contains(id.as_str())).cloned().collect();
+            drop(known);
+            if !strangers.is_empty() {
+                let strangers: Vec<String> = strangers.into_iter().collect();
+                got.list.extend(self.client.get_whole(self.account, kind, &strangers).await?.list);
+            }
             listing.containers = read::containers(kind, got).0;
         }
         let known: HashSet<String> = listing.containers.iter().map(|container| container.key.clone()).collect();

@@ -4,7 +4,7 @@
 use super::download::{is_small, small};
 use crate::format::jmap::see_objects;
 use crate::model::{
-    Attrs, Blobs, Container, Details, Digest, Entry, EventType, ItemData, Kind, Node, Omission, Outcome,
+    Attrs, Blobs, Container, Details, Digest, EXECUTABLE, Entry, EventType, ItemData, Kind, Node, Omission, Outcome,
 };
 use crate::protocol::jmap::Got;
 use crate::protocol::said;
@@ -78,6 +78,7 @@ pub fn entry(kind: Kind, object: &Object, state: &str) -> Option<Entry> {
             let rev = digest(&Value::Object(known.clone()));
             text(object, "name").filter(|name| !name.is_empty())?;
             attrs.parents.extend(text(object, "parentId"));
+            attrs.keywords.extend(flag(object, "executable", false).then(|| EXECUTABLE.to_owned()));
             known.insert("size".to_owned(), object.get("size").cloned().unwrap_or_default());
             (rev, Value::Object(known).to_string())
         }
@@ -236,7 +237,9 @@ fn container(kind: Kind, object: &Object) -> Option<Container> {
     let number = object.get("sortOrder").and_then(Value::as_u64).unwrap_or(0);
     let availability =
         text(object, "includeInAvailability").filter(|one| ["all", "attending", "none"].contains(&&**one));
+    let untold = Details::of(kind).iter().filter(|name| !object.contains_key(**name));
     let details = Details {
+        untold: untold.copied().collect(),
         sort_order: i64::from(u32::try_from(number).unwrap_or(u32::MAX)),
         is_default: flag(object, "isDefault", false),
         is_visible: flag(object, "isVisible", true),
@@ -287,6 +290,7 @@ pub fn event(mut object: Object, blobs: Blobs) -> Option<ItemData> {
     let (is_draft, use_default_alerts) = (flag(&object, "isDraft", false), flag(&object, "useDefaultAlerts", false));
     let data_type = match object.get("@type").and_then(Value::as_str) {
         Some("Task") => EventType::Task,
+        Some("Note") => EventType::Note,
         _ => EventType::Event,
     };
     for name in

@@ -174,6 +174,7 @@ impl Run<'_> {
         while !open.is_empty() {
             let before = open.len();
             let places: Vec<usize> = open.keys().copied().collect();
+            self.target.expect(places.len() as u64);
             let (told, written) = self.send_once(&places, patience.batch);
             for (at, outcome) in told {
                 match outcome {
@@ -181,7 +182,11 @@ impl Run<'_> {
                         open.remove(&at);
                         self.end_email(at);
                     }
-                    Outcome::Refused(reason) | Outcome::Full(reason) => {
+                    Outcome::Refused(reason) => {
+                        open.remove(&at);
+                        self.refuse_email(at, &reason);
+                    }
+                    Outcome::Full(reason) => {
                         open.remove(&at);
                         self.fail_email(at, &reason);
                     }
@@ -322,6 +327,13 @@ impl Run<'_> {
         self.report.fail(Kind::Email, 1, reason, label);
     }
 
+    /// A message that the target does not take, and will not the next time.
+    fn refuse_email(&mut self, at: usize, reason: &str) {
+        self.mail.ended[at] = true;
+        let label = self.label(&self.stock.messages[at]);
+        self.report.refuse(Kind::Email, reason, label);
+    }
+
     /// Says how many messages are at the account, but not where the archive has them: in the trash, perhaps.
     fn tell_elsewhere(&mut self) {
         if self.options.update || self.options.selection.into.is_some() {
@@ -373,7 +385,11 @@ impl Run<'_> {
                         self.report.of(Kind::Email).updated += 1;
                     }
                     Outcome::Unknown(reason) => drop(reasons.insert(at, reason)),
-                    Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Full(reason) => {
+                    Outcome::Exists(_, reason) | Outcome::Refused(reason) => {
+                        open.remove(&at);
+                        self.refuse_email(at, &reason);
+                    }
+                    Outcome::Full(reason) => {
                         open.remove(&at);
                         self.fail_email(at, &reason);
                     }

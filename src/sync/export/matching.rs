@@ -1,6 +1,6 @@
 //! Which object of the target an object of the archive is: pure.
 
-use super::objects::{Wanted, event_key, identity_key};
+use super::objects::{Wanted, collection_name, event_key, identity_key, participant_key};
 use crate::format::jmap::folded;
 use crate::model::{Id, Kind};
 use crate::target::Object;
@@ -15,26 +15,29 @@ pub fn text<'o>(object: &'o Object, name: &str) -> &'o str {
     object.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// For each wanted object the place of the target's object that it is.
-pub fn pair(kind: Kind, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
+/// For each wanted object the place of the target's object that it is. `is_equal` tells of a wanted object and a place
+/// whether nothing would have to change there: asked for only where several have the same key.
+pub fn pair(
+    kind: Kind,
+    wanted: &[Wanted],
+    remotes: &[Object],
+    is_equal: &dyn Fn(&Wanted, &Object) -> bool,
+) -> Vec<Option<usize>> {
     match kind {
         Kind::Mailbox | Kind::FileNode => tree(kind, wanted, remotes),
         Kind::SieveScript => scripts(wanted, remotes),
-        _ => {
-            let keys = remotes.iter().map(|remote| remote_key(kind, remote));
-            flat(wanted, keys)
-        }
+        _ => flat(kind, wanted, remotes, is_equal),
     }
 }
 
 /// What an object of the target is recognised by.
-fn remote_key(kind: Kind, remote: &Object) -> String {
+pub fn remote_key(kind: Kind, remote: &Object) -> String {
     match kind {
-        Kind::AddressBook | Kind::Calendar => folded(text(remote, "name")),
+        Kind::AddressBook | Kind::Calendar => folded(&collection_name(text(remote, "name"))),
         Kind::Identity => identity_key(text(remote, "name"), text(remote, "email")),
         Kind::ParticipantIdentity => {
             let address = ["calendarAddress", "scheduleId"].into_iter().map(|name| text(remote, name));
-            identity_key(text(remote, "name"), address.into_iter().find(|it| !it.is_empty()).unwrap_or_default())
+            participant_key(address.into_iter().find(|it| !it.is_empty()).unwrap_or_default())
         }
         Kind::CalendarEvent => event_key(text(remote, "uid"), remote.get("recurrenceId").and_then(Value::as_str)),
         Kind::VacationResponse => text(remote, "id").to_owned(),
@@ -42,36 +45,71 @@ fn remote_key(kind: Kind, remote: &Object) -> String {
     }
 }
 
-/// By key, each object of the target once.
-fn flat(wanted: &[Wanted], keys: impl Iterator<Item = String>) -> Vec<Option<usize>> {
-    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
-    for (at, key) in keys.enumerate() {
-        places.entry(key).or_default().push(at);
-    }
-    places.values_mut().for_each(|list| list.reverse());
-    wanted.iter().map(|one| places.get_mut(&one.key).and_then(Vec::pop)).collect()
-}
-
 /// Says whether an object of the archive and one of the target are the same.
 type Rule<'r> = &'r dyn Fn(&Wanted, &Object) -> bool;
+
+/// By key, each object of the target once. Where several have one key, first those that were one when they were imported,
+/// then those that are equal.
+fn flat(
+    kind: Kind,
+    wanted: &[Wanted],
+    remotes: &[Object],
+    is_equal: &dyn Fn(&Wanted, &Object) -> bool,
+) -> Vec<Option<usize>> {
+    let mut theirs: HashMap<String, Vec<usize>> = HashMap::new();
+    for (place, remote) in remotes.iter().enumerate() {
+        theirs.entry(remote_key(kind, remote)).or_default().push(place);
+    }
+    let mut ours: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, one) in wanted.iter().enumerate().filter(|(_, one)| !one.is_joined) {
+        ours.entry(&one.key).or_default().push(at);
+    }
+    let had_id = |one: &Wanted, remote: &Object| one.ids.iter().any(|id| id == text(remote, "id"));
+    let any = |_: &Wanted, _: &Object| true;
+    let rules: [Rule<'_>; 3] = [&had_id, is_equal, &any];
+    let mut found = vec![None; wanted.len()];
+    for (key, ours) in ours {
+        let Some(places) = theirs.get(key) else { continue };
+        let is_simple = ours.len() == 1 && places.len() == 1;
+        let rules = if is_simple { &rules[2..] } else { &rules[..] };
+        assign(&mut found, &ours, places, rules, wanted, remotes);
+    }
+    found
+}
+
+/// Gives each of ours that has none yet the first free place that a rule allows, rule by rule.
+fn assign(
+    found: &mut [Option<usize>],
+    ours: &[usize],
+    places: &[usize],
+    rules: &[Rule<'_>],
+    wanted: &[Wanted],
+    remotes: &[Object],
+) {
+    let mut used: HashSet<usize> = HashSet::new();
+    for rule in rules {
+        for at in ours {
+            if found[*at].is_none()
+                && let Some(place) =
+                    places.iter().find(|place| !used.contains(*place) && rule(&wanted[*at], &remotes[**place]))
+            {
+                used.insert(*place);
+                found[*at] = Some(*place);
+            }
+        }
+    }
+}
 
 /// Scripts: by content, preferably under their name; the others by name.
 fn scripts(wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
     let mut found = vec![None; wanted.len()];
-    let mut used = HashSet::new();
     let same_name = |one: &Wanted, remote: &Object| one.label == text(remote, "name");
     let same_bytes = |one: &Wanted, remote: &Object| one.key == text(remote, DIGEST);
     let same_both = |one: &Wanted, remote: &Object| same_name(one, remote) && same_bytes(one, remote);
     let rules: [Rule<'_>; 3] = [&same_both, &same_bytes, &same_name];
-    for rule in rules {
-        for (at, one) in wanted.iter().enumerate().filter(|(at, _)| found[*at].is_none()).collect::<Vec<_>>() {
-            let place = (0..remotes.len()).find(|place| !used.contains(place) && rule(one, &remotes[*place]));
-            if let Some(place) = place {
-                used.insert(place);
-                found[at] = Some(place);
-            }
-        }
-    }
+    let ours: Vec<usize> = (0..wanted.len()).collect();
+    let places: Vec<usize> = (0..remotes.len()).collect();
+    assign(&mut found, &ours, &places, &rules, wanted, remotes);
     found
 }
 
@@ -111,7 +149,10 @@ fn tree(kind: Kind, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>>
                 let siblings = children.get(&parent).map(Vec::as_slice).unwrap_or_default();
                 let is_same = |place: &&usize| {
                     let name = text(&remotes[**place], "name");
-                    let is_same = if exactly { name == one.label } else { folded(name) == one.key };
+                    let is_same = match exactly {
+                        true => name == one.label || name == one.raw,
+                        false => folded(name) == one.key,
+                    };
                     is_same && !used.contains(*place)
                 };
                 if let Some(place) = siblings.iter().find(is_same) {
@@ -215,23 +256,26 @@ mod tests {
             remote("d", Some("c"), "Old", None),
             remote("e", Some("x"), "old", None),
         ];
-        assert_eq!(pair(Kind::Mailbox, &ours, &theirs), [Some(0), Some(1), Some(2), Some(3), None, None, None]);
-        assert_eq!(pair(Kind::Mailbox, &ours[2..], &theirs[..3]), [Some(2), None, None, None, None]);
+        assert_eq!(
+            pair(Kind::Mailbox, &ours, &theirs, &|_, _| true),
+            [Some(0), Some(1), Some(2), Some(3), None, None, None]
+        );
+        assert_eq!(pair(Kind::Mailbox, &ours[2..], &theirs[..3], &|_, _| true), [Some(2), None, None, None, None]);
     }
 
     #[test]
     fn names_that_differ_in_case_have_their_own() {
         let ours = [wanted(1, None, "Work", None), wanted(2, None, "work", None)];
         let theirs = [remote("a", None, "work", None), remote("b", None, "Work", None)];
-        assert_eq!(pair(Kind::Mailbox, &ours, &theirs), [Some(1), Some(0)]);
+        assert_eq!(pair(Kind::Mailbox, &ours, &theirs, &|_, _| true), [Some(1), Some(0)]);
     }
 
     #[test]
     fn twins_are_one_mailbox() {
         let ours = [wanted(1, None, "Twin", None), wanted(2, None, "Twin", None), wanted(3, Some(2), "x", None)];
         let theirs = [remote("a", None, "Twin", None), remote("b", Some("a"), "x", None)];
-        assert_eq!(pair(Kind::Mailbox, &ours, &theirs), [Some(0), Some(0), Some(1)]);
-        assert_eq!(pair(Kind::FileNode, &ours, &theirs), [Some(0), None, None]);
+        assert_eq!(pair(Kind::Mailbox, &ours, &theirs, &|_, _| true), [Some(0), Some(0), Some(1)]);
+        assert_eq!(pair(Kind::FileNode, &ours, &theirs, &|_, _| true), [Some(0), None, None]);
     }
 
     #[test]
@@ -246,14 +290,14 @@ mod tests {
         cut(&mut ours);
         assert_eq!(ours.each_ref().map(|one| one.parent), [None, Some(1), None, Some(2), None]);
         assert_eq!(levels(&ours).concat().len(), 5);
-        assert_eq!(pair(Kind::FileNode, &ours, &[remote("x", None, "c", None)])[2], Some(0));
+        assert_eq!(pair(Kind::FileNode, &ours, &[remote("x", None, "c", None)], &|_, _| true)[2], Some(0));
     }
 
     #[test]
     fn collections_by_folded_name_once_each() {
         let ours = [wanted(1, None, "Personal", None), wanted(2, None, "personal ", None)];
         let theirs = [remote("a", None, "PERSONAL", None)];
-        assert_eq!(pair(Kind::Calendar, &ours, &theirs), [Some(0), None]);
+        assert_eq!(pair(Kind::Calendar, &ours, &theirs, &|_, _| true), [Some(0), None]);
     }
 
     #[test]
@@ -263,6 +307,6 @@ mod tests {
             json!({ "id": name, "name": name, DIGEST: digest }).as_object().cloned().expect("an object")
         });
         let ours = [script("renamed", "2"), script("main", "9"), script("new", "8")];
-        assert_eq!(pair(Kind::SieveScript, &ours, &theirs), [Some(1), Some(0), None]);
+        assert_eq!(pair(Kind::SieveScript, &ours, &theirs, &|_, _| true), [Some(1), Some(0), None]);
     }
 }

@@ -1,11 +1,13 @@
 //! Rows of an archive as objects of JMAP: pure, and legal to the letter, since a strict server refuses an object for one
 //! property.
 
+use super::label;
 use crate::archive::Record;
 use crate::format::jmap::{color, folded, media_type, name, time_zone, utc};
 use crate::model::{Id, Kind};
 use crate::target::{BLOB, Object, Rules};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// An object that the target should have.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +29,20 @@ pub struct Wanted {
     pub object: Object,
     /// What of the row is not in the object.
     pub remark: Option<String>,
+    /// The name as the archive has it, of containers and files: `label` is what a target takes for it.
+    pub raw: String,
+    /// Ids that it has, or had, at JMAP sources.
+    pub ids: Vec<String>,
+    /// Properties whose values nobody told: never a reason to change what a target has.
+    pub unknown: BTreeSet<String>,
+    /// The row of the file that stands for it where the target takes no such event.
+    pub as_file: Option<Id>,
+    /// A file, or a directory of such, that is only wanted in the place of an event.
+    pub waits: bool,
+    /// The uid that the archive gave it, where that is not its own: another card has that.
+    pub marked: Option<String>,
+    /// It is one with another wanted object that has the same key.
+    pub is_joined: bool,
 }
 
 /// Octets that a name of a calendar or an address book may have (RFC 9610 section 2, draft-ietf-jmap-calendars section 4).
@@ -93,6 +109,7 @@ pub fn mailbox(record: &Record, rules: &Rules) -> Wanted {
         parent: record.number("parent_id"),
         key: folded(&name),
         label: name.clone(),
+        raw: record.text("name").unwrap_or_default().to_owned(),
         role: if is_inbox { Some("inbox".to_owned()) } else { role },
         object: object(json!({
             "name": name,
@@ -105,11 +122,12 @@ pub fn mailbox(record: &Record, rules: &Rules) -> Wanted {
 
 /// An address book (RFC 9610 section 2).
 pub fn address_book(record: &Record) -> Wanted {
-    let name = name(record.text("name").unwrap_or_default(), COLLECTION_NAME, "Contacts");
+    let name = collection_name(record.text("name").unwrap_or_default());
     Wanted {
         id: record.id,
         key: folded(&name),
         label: name.clone(),
+        raw: record.text("name").unwrap_or_default().to_owned(),
         is_chosen: flag(record, "is_default", false),
         object: object(json!({
             "name": name,
@@ -123,13 +141,14 @@ pub fn address_book(record: &Record) -> Wanted {
 
 /// A calendar (draft-ietf-jmap-calendars section 4).
 pub fn calendar(record: &Record) -> Wanted {
-    let name = name(record.text("name").unwrap_or_default(), COLLECTION_NAME, "Calendar");
+    let name = collection_name(record.text("name").unwrap_or_default());
     let availability =
         record.text("include_in_availability").filter(|word| ["all", "attending", "none"].contains(word));
     Wanted {
         id: record.id,
         key: folded(&name),
         label: name.clone(),
+        raw: record.text("name").unwrap_or_default().to_owned(),
         is_chosen: flag(record, "is_default", false),
         object: object(json!({
             "name": name,
@@ -145,6 +164,11 @@ pub fn calendar(record: &Record) -> Wanted {
         })),
         ..Wanted::default()
     }
+}
+
+/// The name of a calendar or an address book, as a target takes it.
+pub fn collection_name(text: &str) -> String {
+    name(text, COLLECTION_NAME, "Unnamed")
 }
 
 /// Alerts that have a trigger (RFC 8984 section 4.5.2).
@@ -178,6 +202,11 @@ pub fn identity_key(name: &str, email: &str) -> String {
     format!("{name}\u{1F}{}", email.trim().to_lowercase())
 }
 
+/// What participant identities are recognised by: an account has one of an address.
+pub fn participant_key(address: &str) -> String {
+    address.trim().to_lowercase()
+}
+
 /// A participant identity (draft-ietf-jmap-calendars section 3), in the words of this or the former draft.
 pub fn participant(record: &Record, rules: &Rules) -> Wanted {
     let (name, address) =
@@ -189,7 +218,7 @@ pub fn participant(record: &Record, rules: &Rules) -> Wanted {
     }
     Wanted {
         id: record.id,
-        key: identity_key(name, address),
+        key: participant_key(address),
         label: format!("{name} <{address}>"),
         is_chosen: flag(record, "is_default", false),
         object,
@@ -251,6 +280,7 @@ pub fn file(record: &Record, rules: &Rules) -> Wanted {
         parent: record.number("parent_id"),
         key: folded(&name),
         label: name.clone(),
+        raw: record.text("name").unwrap_or_default().to_owned(),
         object: object(json!({
             "name": name,
             "nodeType": kind,
@@ -286,9 +316,9 @@ pub fn file_name(text: &str, rules: &Rules) -> String {
     if rules.file_names.contains(&name.to_lowercase()) { format!("{name}_") } else { name }
 }
 
-/// A card (RFC 9610 section 3).
-pub fn card(record: &Record, containers: Vec<Id>) -> Option<Wanted> {
-    let uid = record.text("uid").unwrap_or_default().to_owned();
+/// A card (RFC 9610 section 3) with its own uid: the archive marks the second one of a uid.
+pub fn card(record: &Record, uid: &str, containers: Vec<Id>) -> Option<Wanted> {
+    let uid = uid.to_owned();
     let Some(Value::Object(mut data)) = parsed(record, "data") else { return None };
     data.shift_remove("id");
     data.shift_remove("addressBookIds");
@@ -303,15 +333,17 @@ pub fn card(record: &Record, containers: Vec<Id>) -> Option<Wanted> {
         data.entry("vCardProps").or_insert(properties);
     }
     dates(&mut data);
-    Some(Wanted { id: record.id, containers, key: uid.clone(), label: uid, object: data, ..Wanted::default() })
+    let label = label::card(&data);
+    let marked = record.text("uid").filter(|marked| *marked != uid).map(str::to_owned);
+    Some(Wanted { id: record.id, containers, key: uid, label, object: data, marked, ..Wanted::default() })
 }
 
-/// An event (draft-ietf-jmap-calendars section 5).
+/// An event (draft-ietf-jmap-calendars section 5), or a task or a note, which some targets take in its place.
 pub fn event(record: &Record, containers: Vec<Id>) -> Option<Wanted> {
     let Some(Value::Object(mut data)) = parsed(record, "data") else { return None };
     let uid = data.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned();
     data.retain(|name, value| !NOT_OF_EVENTS.contains(&name.as_str()) && !value.is_null());
-    data.insert("@type".to_owned(), json!("Event"));
+    data.insert("@type".to_owned(), json!(record.text("data_type").unwrap_or("Event")));
     if flag(record, "is_draft", false) {
         data.insert("isDraft".to_owned(), json!(true));
     }
@@ -321,7 +353,8 @@ pub fn event(record: &Record, containers: Vec<Id>) -> Option<Wanted> {
     dates(&mut data);
     let remark = without_nonsense(&mut data);
     let key = event_key(&uid, data.get("recurrenceId").and_then(Value::as_str));
-    Some(Wanted { id: record.id, containers, key, label: uid, object: data, remark, ..Wanted::default() })
+    let label = label::event(&data);
+    Some(Wanted { id: record.id, containers, key, label, object: data, remark, ..Wanted::default() })
 }
 
 /// iCalendar knows negative durations and alarms without a trigger of any use; RFC 8984 sections 1.4.6 and 4.5.2 do not.

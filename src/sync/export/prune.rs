@@ -1,6 +1,7 @@
 //! What of the target may be removed because the archive does not hold it: pure.
 
-use super::matching::text;
+use super::matching::{remote_key, text};
+use super::run::Work;
 use crate::model::Kind;
 use crate::target::Object;
 use serde_json::Value;
@@ -8,16 +9,30 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The places of objects that no object of the archive is, in steps: children before their parents. Left out is what has a role,
 /// what holds something with a role or something that stays (`holders`, by id, hold such), what is a default or the active
-/// script, and what the server does not let go.
-pub fn candidates(kind: Kind, remotes: &[Object], found: &[Option<usize>], holders: &HashSet<&str>) -> Vec<Vec<usize>> {
+/// script, what the server does not let go or makes itself, and what has the uid of something that the archive has.
+/// `addresses` are the user's own.
+pub fn candidates(kind: Kind, work: &Work, holders: &HashSet<&str>, addresses: &[String]) -> Vec<Vec<usize>> {
+    let Work { remotes, found, wanted, .. } = work;
     let used: HashSet<usize> = found.iter().flatten().copied().collect();
+    let keys: HashSet<&str> = match kind {
+        // The archive has what it stands for; another one of a key is no reason to remove this one.
+        Kind::ContactCard | Kind::CalendarEvent | Kind::Identity | Kind::ParticipantIdentity => {
+            wanted.iter().map(|one| one.key.as_str()).collect()
+        }
+        _ => HashSet::new(),
+    };
+    let is_kept = |remote: &Object| {
+        keys.contains(remote_key(kind, remote).as_str())
+            || is_protected(kind, remote)
+            || is_own(kind, remote, addresses)
+    };
     let places: HashMap<&str, usize> =
         remotes.iter().enumerate().map(|(place, remote)| (text(remote, "id"), place)).collect();
     let parent =
         |place: usize| remotes[place].get("parentId").and_then(Value::as_str).and_then(|id| places.get(id).copied());
     let mut stays: HashSet<usize> = HashSet::new();
     for (place, remote) in remotes.iter().enumerate() {
-        if used.contains(&place) || is_protected(kind, remote) || holders.contains(text(remote, "id")) {
+        if used.contains(&place) || is_kept(remote) || holders.contains(text(remote, "id")) {
             let mut at = Some(place);
             while let Some(here) = at.filter(|here| stays.insert(*here)) {
                 at = parent(here);
@@ -33,6 +48,21 @@ pub fn candidates(kind: Kind, remotes: &[Object], found: &[Option<usize>], holde
         steps.entry(std::cmp::Reverse(depth(place))).or_default().push(place);
     }
     steps.into_values().collect()
+}
+
+/// True for what a server makes itself: the identities of the user's own addresses, and the script that a vacation response
+/// is stored as.
+fn is_own(kind: Kind, remote: &Object, addresses: &[String]) -> bool {
+    let is_mine = |address: &str| {
+        let address = address.to_lowercase();
+        addresses.iter().any(|own| address.strip_prefix("mailto:").unwrap_or(&address) == own)
+    };
+    match kind {
+        Kind::Identity => is_mine(text(remote, "email")),
+        Kind::ParticipantIdentity => ["calendarAddress", "scheduleId"].iter().any(|name| is_mine(text(remote, name))),
+        Kind::SieveScript => text(remote, "name").eq_ignore_ascii_case("vacation"),
+        _ => false,
+    }
 }
 
 fn is_protected(kind: Kind, remote: &Object) -> bool {
@@ -68,14 +98,23 @@ mod tests {
         .into_iter()
         .map(|value| value.as_object().cloned().expect("an object"))
         .collect();
-        assert_eq!(candidates(Kind::Mailbox, &remotes, &[], &none), [[2, 7], [1, 6]]);
-        assert_eq!(candidates(Kind::Mailbox, &remotes, &[], &HashSet::from(["c"])), [[7], [6]]);
-        assert_eq!(candidates(Kind::Mailbox, &remotes, &[None, Some(7)], &none), [[2], [1]]);
-        let books = [json!({"id": "a", "isDefault": true}), json!({"id": "b", "isDefault": false})];
-        let books: Vec<Object> =
-            books.into_iter().map(|value| value.as_object().cloned().expect("an object")).collect();
-        assert_eq!(candidates(Kind::AddressBook, &books, &[], &none), [[1]]);
-        let scripts = json!({"id": "a", "isActive": true}).as_object().cloned().expect("an object");
-        assert!(candidates(Kind::SieveScript, &[scripts], &[], &none).is_empty());
+        let work = |remotes: &[Object], found: &[Option<usize>]| Work {
+            remotes: remotes.to_vec(),
+            found: found.to_vec(),
+            ..Work::default()
+        };
+        let of = |found: &[Option<usize>], holders: &HashSet<&str>| {
+            candidates(Kind::Mailbox, &work(&remotes, found), holders, &[])
+        };
+        assert_eq!(of(&[], &none), [[2, 7], [1, 6]]);
+        assert_eq!(of(&[], &HashSet::from(["c"])), [[7], [6]]);
+        assert_eq!(of(&[None, Some(7)], &none), [[2], [1]]);
+        let object = |value: Value| value.as_object().cloned().expect("an object");
+        let books = [json!({"id": "a", "isDefault": true}), json!({"id": "b", "isDefault": false})].map(object);
+        assert_eq!(candidates(Kind::AddressBook, &work(&books, &[]), &none, &[]), [[1]]);
+        let scripts = [json!({"id": "a", "isActive": true}), json!({"id": "b", "name": "Vacation"})].map(object);
+        assert!(candidates(Kind::SieveScript, &work(&scripts, &[]), &none, &[]).is_empty());
+        let mine = [json!({"id": "a", "email": "Me@x"}), json!({"id": "b", "email": "you@x"})].map(object);
+        assert_eq!(candidates(Kind::Identity, &work(&mine, &[]), &none, &["me@x".to_owned()]), [[1]]);
     }
 }

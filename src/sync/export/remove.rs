@@ -1,6 +1,8 @@
 //! The end of a run: defaults, what is removed, and what was not reached.
 
+use super::label;
 use super::matching::text;
+use super::objects::container;
 use super::run::{Fate, Patience, Run};
 use super::stock::counts;
 use super::{ORDER, Report, prune};
@@ -19,6 +21,16 @@ fn path(remote: &Object, places: &HashMap<&str, &Object>) -> String {
         std::iter::successors(Some(remote), parent).take(DEPTH).map(|remote| text(remote, "name")).collect();
     names.reverse();
     names.join("/")
+}
+
+/// True for a refusal with which a server keeps what it made itself: a default calendar, an identity, a script that its
+/// vacation response is.
+fn is_their_own(kind: Kind, reason: &str) -> bool {
+    let is_such = matches!(
+        kind,
+        Kind::Calendar | Kind::AddressBook | Kind::Identity | Kind::ParticipantIdentity | Kind::SieveScript
+    );
+    is_such && reason.split([' ', ':']).next() == Some("forbidden")
 }
 
 impl Run<'_> {
@@ -77,12 +89,17 @@ impl Run<'_> {
         }
         let Some(work) = self.works.get(&kind).filter(|work| work.is_complete) else { return Vec::new() };
         let holders = if kind == Kind::Mailbox { self.holders() } else { HashSet::new() };
-        let steps = prune::candidates(kind, &work.remotes, &work.found, &holders);
+        let steps = prune::candidates(kind, work, &holders, &self.target.addresses());
         let places: HashMap<&str, &Object> = work.remotes.iter().map(|remote| (text(remote, "id"), remote)).collect();
         let name = |place: usize| {
             let remote = &work.remotes[place];
-            let names = ["uid", "email", "calendarAddress"].into_iter().map(|name| text(remote, name));
-            let names = std::iter::once(path(remote, &places)).chain(names.map(str::to_owned));
+            let names = ["email", "calendarAddress"].into_iter().map(|name| text(remote, name));
+            let first = match kind {
+                Kind::CalendarEvent => label::event(remote),
+                Kind::ContactCard => label::card(remote),
+                _ => path(remote, &places),
+            };
+            let names = std::iter::once(first).chain(names.map(str::to_owned));
             let id = text(remote, "id").to_owned();
             let label = format!("{} (id {id})", names.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" "));
             (id, label)
@@ -110,12 +127,8 @@ impl Run<'_> {
         if !self.options.prune {
             return Ok(());
         }
-        if self.report.failed() > 0 {
-            self.report.notes.push("nothing was removed, since something failed before".to_owned());
-            return Ok(());
-        }
         for kind in ORDER.into_iter().rev() {
-            if !self.prunable.contains(&kind) {
+            if !self.prunable.contains(&kind) || self.is_blocked(kind) {
                 continue;
             }
             self.progress.step(&format!("removing {}", kind.token()));
@@ -129,11 +142,28 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// True if something failed without which it is not known what is too much: of this type, of what lies in it, or of what
+    /// it lies in. What the target refuses for good blocks nothing: no other run would fare better.
+    fn is_blocked(&mut self, kind: Kind) -> bool {
+        let is_near = |other: &Kind| {
+            *other == kind
+                || container(kind).is_some_and(|(_, holder)| holder == *other)
+                || container(*other).is_some_and(|(_, holder)| holder == kind)
+        };
+        let open = ORDER.into_iter().filter(is_near).find(|other| self.report.open(*other) > 0);
+        let Some(open) = open.filter(|_| !self.gone(kind).concat().is_empty()) else { return open.is_some() };
+        let (count, token, of) = (self.report.open(open), kind.token(), open.token());
+        self.report.notes.push(format!(
+            "nothing of the type {token} was removed, since {count} objects of the type {of} failed; run the same command again"
+        ));
+        true
+    }
+
     /// Says which mailboxes stay only because of what lies in them.
     fn tell_holders(&mut self) {
         let Some(work) = self.works.get(&Kind::Mailbox) else { return };
         let all = |holders: &HashSet<&str>| -> usize {
-            prune::candidates(Kind::Mailbox, &work.remotes, &work.found, holders).iter().map(Vec::len).sum()
+            prune::candidates(Kind::Mailbox, work, holders, &[]).iter().map(Vec::len).sum()
         };
         let count = all(&HashSet::new()) - all(&self.holders());
         if count > 0 {
@@ -163,6 +193,11 @@ impl Run<'_> {
                         self.report.of(kind).removed += 1;
                     }
                     Outcome::Unknown(reason) => drop(reasons.insert(at, reason)),
+                    Outcome::Refused(reason) if is_their_own(kind, &reason) => {
+                        open.remove(&at);
+                        self.report.of(kind).kept_by_account += 1;
+                        self.report.remark(kind, "kept", reason, step[at].1.clone());
+                    }
                     Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Full(reason) => {
                         open.remove(&at);
                         self.not_removed(kind, &reason, &step[at].1);

@@ -24,10 +24,14 @@ pub struct Account {
     pub skipped: BTreeMap<String, u64>,
     /// By reason.
     pub failed: BTreeMap<String, u64>,
+    /// How many of the failed the target does not take, however often it is asked.
+    pub refused: u64,
     /// Objects of the target that the archive does not hold, and that are gone now.
     pub removed: u64,
     /// Such objects that the target did not let go, by reason.
     pub not_removed: BTreeMap<String, u64>,
+    /// Such objects that are the target's own: it made them and keeps them.
+    pub kept_by_account: u64,
 }
 
 impl Account {
@@ -69,6 +73,22 @@ impl Report {
         let heading = reason.split(':').next().unwrap_or_default().to_owned();
         *self.of(kind).failed.entry(heading).or_default() += rows;
         self.remark(kind, "failed", reason.to_owned(), position);
+    }
+
+    /// One object that was counted as found and that the target refuses: no other run would fare better.
+    pub fn refuse(&mut self, kind: Kind, reason: &str, position: String) {
+        self.of(kind).refused += 1;
+        self.fail(kind, 1, reason, position);
+    }
+
+    /// Objects of a type that failed and may not fail the next time.
+    pub fn open(&self, kind: Kind) -> u64 {
+        self.types.get(kind.token()).map_or(0, |account| sum(&account.failed) - account.refused)
+    }
+
+    /// Objects of all types that the target does not take, however often it is asked.
+    pub fn refused(&self) -> u64 {
+        self.types.values().map(|account| account.refused).sum()
     }
 
     /// Says something about one object.

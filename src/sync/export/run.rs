@@ -24,6 +24,8 @@ const BATCH: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
     Pending,
+    /// It is wanted only once something else turns out not to be possible.
+    Waiting,
     Matched,
     Created,
     /// It is counted already.
@@ -34,9 +36,12 @@ pub(super) enum Fate {
 #[derive(Default)]
 pub(super) struct Work {
     pub wanted: Vec<Wanted>,
-    rows: HashSet<Id>,
+    /// The place of each row among the wanted.
+    pub rows: HashMap<Id, usize>,
     pub fates: Vec<Fate>,
     pub remotes: Vec<Object>,
+    /// Ids of all that the target had when the run began.
+    pub before: HashSet<String>,
     /// By wanted object: the place of what it is at the target.
     pub found: Vec<Option<usize>>,
     /// The target named all that it has.
@@ -144,6 +149,7 @@ impl<'a> Run<'a> {
 
     /// Looks at all types that the archive has something for.
     pub(super) fn look(&mut self) -> Result<()> {
+        let mut homeless = Vec::new();
         for kind in ORDER {
             let rows = match kind {
                 Kind::Email => self.stock.messages.len(),
@@ -153,7 +159,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             if let Some(why) = self.target.lacks(kind) {
-                self.leave_out(kind, &why);
+                homeless.extend(self.leave_out(kind, &why));
                 continue;
             }
             self.progress.step(&format!("looking at {} of the account", kind.token()));
@@ -161,27 +167,78 @@ impl<'a> Run<'a> {
                 self.look_at_mail()?;
             } else {
                 let wanted = self.stock.objects.remove(&kind).unwrap_or_default();
-                let fates = vec![Fate::Pending; wanted.len()];
-                let rows = wanted.iter().map(|one| one.id).collect();
+                let fate = |one: &Wanted| if one.waits { Fate::Waiting } else { Fate::Pending };
+                let fates = wanted.iter().map(fate).collect();
+                let rows = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
                 self.works.insert(kind, Work { wanted, rows, fates, ..Work::default() });
                 self.look_at(kind)?;
+                if let Some(work) = self.works.get_mut(&kind) {
+                    work.before = work.remotes.iter().map(|remote| text(remote, "id").to_owned()).collect();
+                }
+                self.join(kind);
             }
             if self.options.prune && self.options.selection.has(kind) {
                 self.prunable.insert(kind);
             }
         }
+        self.all_become_files(&homeless);
+        self.find_files_of_events();
         Ok(())
     }
 
-    /// The account cannot have any of a type.
-    fn leave_out(&mut self, kind: Kind, why: &str) {
+    /// Several rows may have one uid (from several sources), and an account has one object of it (RFC 9610 section 3,
+    /// draft-ietf-jmap-calendars section 5.1). Where the account has no more of them, further rows give theirs their
+    /// containers.
+    fn join(&mut self, kind: Kind) {
+        if !matches!(kind, Kind::CalendarEvent | Kind::ContactCard) {
+            return;
+        }
+        let Some(work) = self.works.get_mut(&kind) else { return };
+        let mut first: HashMap<String, usize> = HashMap::new();
+        let order = (0..work.wanted.len()).filter(|at| work.found[*at].is_some());
+        let order: Vec<usize> = order.chain((0..work.wanted.len()).filter(|at| work.found[*at].is_none())).collect();
+        for at in order {
+            let key = work.wanted[at].key.clone();
+            let Some(&other) = first.get(&key).filter(|_| work.found[at].is_none()) else {
+                first.entry(key).or_insert(at);
+                continue;
+            };
+            let is_same = work.wanted[at].object == work.wanted[other].object;
+            let one = &mut work.wanted[at];
+            // Two cards of one uid that say different things: both are worth something.
+            if let Some(marked) = one.marked.take().filter(|_| !is_same) {
+                one.object.insert("uid".to_owned(), json!(marked));
+                one.key = marked;
+                work.found[at] = work.remotes.iter().position(|remote| text(remote, "uid") == one.key);
+                if let Some(place) = work.found[at] {
+                    self.ids.insert((kind, one.id), text(&work.remotes[place], "id").to_owned());
+                }
+                continue;
+            }
+            one.is_joined = true;
+            work.fates[at] = Fate::Ended;
+            let (containers, label) = (std::mem::take(&mut one.containers), one.label.clone());
+            let into = &mut work.wanted[other].containers;
+            into.extend(containers);
+            into.sort_unstable();
+            into.dedup();
+            match is_same {
+                true => self.report.skip(kind, 1, "the same object as another row", label),
+                false => self.report.refuse(kind, "another object has its uid, and an account has one", label),
+            }
+        }
+    }
+
+    /// The account cannot have any of a type. Gives those that may be files.
+    fn leave_out(&mut self, kind: Kind, why: &str) -> Vec<Wanted> {
         let wanted = self.stock.objects.remove(&kind).unwrap_or_default();
         let rows = match kind {
             Kind::Email => std::mem::take(&mut self.stock.messages).len(),
-            _ => wanted.iter().filter(|one| counts(one.id)).count(),
+            _ => wanted.iter().filter(|one| counts(one.id) && !one.waits).count(),
         };
         self.report.notes.push(format!("{rows} of type {} are left out: {why}", kind.token()));
         *self.report.of(kind).skipped.entry("the account has no such type".to_owned()).or_default() += rows as u64;
+        wanted
     }
 
     /// Reads what the target has of a type, and finds what is still wanted in it.
@@ -195,7 +252,8 @@ impl<'a> Run<'a> {
             }
         }
         let Some(work) = self.works.get_mut(&kind) else { return Ok(()) };
-        work.found = pair(kind, &work.wanted, &remotes);
+        let is_equal = |one: &Wanted, remote: &Object| update::patch(kind, &one.object, remote, false).is_none();
+        work.found = pair(kind, &work.wanted, &remotes, &is_equal);
         if self.options.update && matches!(kind, Kind::ContactCard | Kind::CalendarEvent) {
             let found: Vec<usize> = work.found.iter().flatten().copied().collect();
             let mut blobs = BTreeSet::new();
@@ -243,7 +301,7 @@ impl<'a> Run<'a> {
     }
 
     fn has(&self, kind: Kind, row: Id) -> bool {
-        self.works.get(&kind).is_some_and(|work| work.rows.contains(&row))
+        self.works.get(&kind).is_some_and(|work| work.rows.contains_key(&row))
     }
 
     // --- planning ------------------------------------------------------------------------------------------------
@@ -256,7 +314,9 @@ impl<'a> Run<'a> {
                 self.plan_mail(&mut plan);
             } else if let Some(work) = self.works.get(&kind) {
                 let step = plan.of(kind);
-                for (at, one) in work.wanted.iter().enumerate() {
+                let open = |at: &usize| matches!(work.fates[*at], Fate::Pending | Fate::Matched);
+                for at in (0..work.wanted.len()).filter(open) {
+                    let one = &work.wanted[at];
                     match work.found[at] {
                         None => step.create(|| one.label.clone()),
                         Some(_) if self.patch(kind, at).is_some() => step.update(|| one.label.clone()),
@@ -276,7 +336,8 @@ impl<'a> Run<'a> {
     /// The report of a run that only plans.
     pub(super) fn planned(mut self) -> Report {
         for (kind, work) in &self.works {
-            for (at, _) in work.wanted.iter().enumerate().filter(|(_, one)| counts(one.id)) {
+            let open = |at: &usize| matches!(work.fates[*at], Fate::Pending | Fate::Matched);
+            for at in (0..work.wanted.len()).filter(open).filter(|at| counts(work.wanted[*at].id)) {
                 let differs = self.patch(*kind, at).is_some();
                 let account = self.report.types.entry(kind.token()).or_default();
                 match work.found[at] {
@@ -308,6 +369,11 @@ impl<'a> Run<'a> {
         let work = self.works.get(&kind)?;
         let (one, remote) = (&work.wanted[at], &work.remotes[work.found[at]?]);
         let mut wanted = one.object.clone();
+        wanted.retain(|name, _| !one.unknown.contains(name));
+        if !one.raw.is_empty() && text(remote, "name") == one.raw {
+            // It has the very name that the archive has, though another server might not take it.
+            wanted.insert("name".to_owned(), json!(one.raw));
+        }
         attached::note_ours(&mut wanted, &|blob| Some(self.supply.reader.blob(blob).ok()?.digest));
         if let Some((property, holder)) = container(kind) {
             let ids = one.containers.iter().map(|row| {

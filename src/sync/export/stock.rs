@@ -4,14 +4,16 @@ use super::emails::{Collector, Key, Message};
 use super::matching::cut;
 use super::objects::{self, Wanted, container};
 use super::report::Report;
-use crate::archive::{Moment, Reader, Record, UNFILED, epoch, parse_ids, parse_keywords};
+use super::tasks::{self, Task};
+use crate::archive::{Moment, Origin, Reader, Record, UNFILED, epoch, parse_ids, parse_keywords};
 use crate::error::{Error, Result};
 use crate::format::jmap::{folded, name};
 use crate::format::mail::HEAD_MAX;
-use crate::model::{Id, Kind, Picks};
+use crate::model::{EXECUTABLE, Id, Kind, Picks};
+use crate::sync::containers;
 use crate::target::{BLOB, Object, Rules};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Which part of the archive is meant.
 #[derive(Debug, Clone, Default)]
@@ -31,9 +33,9 @@ pub struct Selection {
 /// The row of the container that `--into` makes.
 const INTO: Id = -1;
 /// The row of the directory for tasks and notes.
-const TASKS: Id = -2;
+pub(super) const TASKS: Id = -2;
 /// Rows of what lies in it: far below all others.
-const TASK_FILES: Id = -1_000_000_000_000;
+pub(super) const TASK_FILES: Id = -1_000_000_000_000;
 
 impl Selection {
     /// True if objects of this type may be meant.
@@ -90,8 +92,9 @@ pub fn read(
         reading.containers(kind)?;
     }
     reading.files(tasks)?;
+    add_origins(reader, &mut reading.stock.objects)?;
     for (kind, wanted) in &reading.stock.objects {
-        reading.report.of(*kind).found += wanted.iter().filter(|one| counts(one.id)).count() as u64;
+        reading.report.of(*kind).found += wanted.iter().filter(|one| counts(one.id) && !one.waits).count() as u64;
     }
     Ok(reading.stock)
 }
@@ -198,91 +201,60 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Events and cards. Gives tasks and notes, with their calendars.
-    fn items(&mut self, has_files: bool) -> Result<Vec<(Id, String, Id)>> {
+    /// Events and cards. Gives those that may have to be files, with their calendars.
+    fn items(&mut self, has_files: bool) -> Result<Vec<Task>> {
         let mut tasks = Vec::new();
         for (kind, column) in [(Kind::CalendarEvent, "calendar_ids"), (Kind::ContactCard, "address_book_ids")] {
             if !self.selection.has(kind) {
                 continue;
             }
-            let (mut wanted, mut found, mut odd) = (Vec::new(), 0, Vec::new());
+            let uids = if kind == Kind::ContactCard { self.uids()? } else { HashSet::new() };
+            let (mut wanted, mut unreadable, mut odd) = (Vec::new(), Vec::new(), Vec::new());
             self.each(kind, |record| {
                 let mut containers = parse_ids(record.text(column).unwrap_or("[]"));
                 if !self.selection.picks(kind, record.id, &containers) || !self.is_event_in_time(kind, &record) {
                     return;
                 }
-                found += 1;
                 if containers.is_empty() {
                     containers.push(UNFILED);
                 }
-                let data_type = record.text("data_type").unwrap_or("Event");
+                let calendar = containers[0];
                 let made = match kind {
-                    Kind::ContactCard => objects::card(&record, containers.clone()),
-                    _ => objects::event(&record, containers.clone()),
+                    Kind::ContactCard => objects::card(&record, own_uid(&record, &uids), containers),
+                    _ => objects::event(&record, containers),
                 };
-                match made {
-                    // draft-ietf-jmap-calendars section 5 wants a start.
-                    Some(made)
-                        if kind == Kind::CalendarEvent
-                            && data_type == "Event"
-                            && objects::text_of(&made.object, "start").is_none() =>
-                    {
-                        odd.push((record.id, made.label, "Event".to_owned(), containers[0]));
+                let Some(mut made) = made else {
+                    return unreadable.push(format!("{} {}", kind.token(), record.id));
+                };
+                let data_type = record.text("data_type").unwrap_or("Event");
+                match data_type {
+                    _ if kind == Kind::ContactCard => wanted.push(made),
+                    "Event" | "Task" | "Note" => {
+                        if has_files && tasks::may_be_a_file(&made) {
+                            let uid = objects::text_of(&made.object, "uid").unwrap_or_default().to_owned();
+                            made.as_file = Some(TASK_FILES - record.id);
+                            tasks.push(Task { row: record.id, uid, calendar });
+                        }
+                        wanted.push(made);
                     }
-                    Some(made) if kind == Kind::CalendarEvent && data_type != "Event" => {
-                        odd.push((record.id, made.label, data_type.to_owned(), containers[0]));
-                    }
-                    Some(made) => wanted.push(made),
-                    None => odd.push((record.id, format!("{} {}", kind.token(), record.id), String::new(), UNFILED)),
+                    other => odd.push((format!("JMAP has no place for {}s", other.to_lowercase()), made.label)),
                 }
             })?;
-            self.report.of(kind).found += found - wanted.len() as u64;
-            for (row, label, data_type, calendar) in odd {
-                match data_type.as_str() {
-                    "" => self.report.fail(kind, 1, "its JSON cannot be read", label),
-                    "Task" | "Note" | "Event" if has_files => {
-                        let what = match data_type.as_str() {
-                            "Task" => "a task, kept as a file",
-                            "Note" => "a note, kept as a file",
-                            _ => "an event without a start, kept as a file",
-                        };
-                        *self.report.of(kind).skipped.entry(what.to_owned()).or_default() += 1;
-                        tasks.push((row, label, calendar));
-                    }
-                    other => {
-                        let reason = format!("JMAP has no place for {}s", other.to_lowercase());
-                        self.report.skip(kind, 1, &reason, label);
-                    }
-                }
-            }
-            let wanted = self.joined(kind, wanted);
+            self.report.of(kind).found += (unreadable.len() + odd.len()) as u64;
+            unreadable.into_iter().for_each(|label| self.report.fail(kind, 1, "its JSON cannot be read", label));
+            odd.into_iter().for_each(|(reason, label)| self.report.skip(kind, 1, &reason, label));
             self.stock.objects.insert(kind, wanted);
         }
         Ok(tasks)
     }
 
-    /// An account has one event of a uid (draft-ietf-jmap-calendars section 5.1): further rows give it their calendars.
-    fn joined(&mut self, kind: Kind, wanted: Vec<Wanted>) -> Vec<Wanted> {
-        let mut places: HashMap<String, usize> = HashMap::new();
-        let mut joined: Vec<Wanted> = Vec::new();
-        for one in wanted {
-            let Some(place) = places.get(&one.key) else {
-                places.insert(one.key.clone(), joined.len());
-                joined.push(one);
-                continue;
-            };
-            let first = &mut joined[*place];
-            let is_same = first.object == one.object;
-            first.containers.extend(one.containers);
-            first.containers.sort_unstable();
-            first.containers.dedup();
-            self.report.of(kind).found += 1;
-            match is_same {
-                true => self.report.skip(kind, 1, "the same object as another row", one.label),
-                false => self.report.fail(kind, 1, "another object has its uid, and an account has one", one.label),
-            }
-        }
-        joined
+    /// The uids of all cards of the archive.
+    fn uids(&self) -> Result<HashSet<String>> {
+        let mut uids = HashSet::new();
+        self.each(Kind::ContactCard, |record| {
+            uids.extend(record.text("uid").map(str::to_owned));
+        })?;
+        Ok(uids)
     }
 
     /// An event counts from its start on; a series that began earlier may go on.
@@ -414,7 +386,7 @@ impl Reading<'_> {
     }
 
     /// Files and directories, and tasks and notes as files.
-    fn files(&mut self, tasks: Vec<(Id, String, Id)>) -> Result<()> {
+    fn files(&mut self, tasks: Vec<Task>) -> Result<()> {
         let mut all: BTreeMap<Id, Wanted> = BTreeMap::new();
         let mut needed = BTreeSet::new();
         let is_dated = self.selection.since.is_some() || self.selection.until.is_some();
@@ -432,7 +404,11 @@ impl Reading<'_> {
         self.parents(&mut needed, &all);
         let mut wanted: Vec<Wanted> = needed.iter().filter_map(|id| all.remove(id)).collect();
         if !tasks.is_empty() {
-            self.task_files(tasks, &mut wanted);
+            let mut names: HashMap<Id, String> = HashMap::new();
+            self.each(Kind::Calendar, |record| {
+                names.insert(record.id, record.text("name").unwrap_or_default().to_owned());
+            })?;
+            wanted.extend(tasks::files(tasks, &names, self.rules));
         }
         cut(&mut wanted);
         if let Some(into) = self.selection.into.as_deref().filter(|_| !wanted.is_empty()) {
@@ -442,6 +418,7 @@ impl Reading<'_> {
             }
             let mut top = made(INTO, None, &objects::file_name(into, self.rules));
             top.object.insert("nodeType".to_owned(), json!("directory"));
+            top.waits = wanted.iter().all(|one| one.waits);
             wanted.insert(0, top);
         }
         let (wanted, empty): (Vec<Wanted>, Vec<Wanted>) =
@@ -453,36 +430,47 @@ impl Reading<'_> {
         self.stock.objects.insert(Kind::FileNode, wanted);
         Ok(())
     }
+}
 
-    fn task_files(&self, tasks: Vec<(Id, String, Id)>, wanted: &mut Vec<Wanted>) {
-        let directory = |mut wanted: Wanted| {
-            wanted.object.insert("nodeType".to_owned(), json!("directory"));
-            wanted
-        };
-        wanted.push(directory(made(TASKS, None, "Tasks and notes")));
-        let mut names: HashMap<Id, String> = HashMap::new();
-        // A calendar without a name of its own is no reason to lose what lies in it.
-        let _ = self.each(Kind::Calendar, |record| {
-            names.insert(record.id, record.text("name").unwrap_or_default().to_owned());
-        });
-        let mut made_already: BTreeSet<Id> = BTreeSet::new();
-        for (row, uid, calendar) in tasks {
-            let place = TASKS - 1 - calendar;
-            if made_already.insert(calendar) {
-                let label = names.get(&calendar).map_or("(no calendar)", String::as_str);
-                wanted.push(directory(made(place, Some(TASKS), &objects::file_name(label, self.rules))));
-            }
-            let mut file = made(TASK_FILES - row, Some(place), &objects::file_name(&format!("{uid}.ics"), self.rules));
-            file.object.insert("nodeType".to_owned(), json!("file"));
-            file.object.insert("type".to_owned(), json!("text/calendar"));
-            file.object.insert(BLOB.to_owned(), json!(-row));
-            wanted.push(file);
+/// Says of each object what its sources said of it last, beside what its row holds.
+fn add_origins(reader: &Reader, objects: &mut BTreeMap<Kind, Vec<Wanted>>) -> Result<()> {
+    for (kind, wanted) in objects.iter_mut().filter(|(_, wanted)| !wanted.is_empty()) {
+        let mut origins: HashMap<Id, Vec<Origin>> = HashMap::new();
+        for origin in reader.origins(*kind)? {
+            origins.entry(origin.id).or_default().push(origin);
         }
+        for one in wanted.iter_mut().filter(|one| one.id > 0) {
+            let origins = origins.remove(&one.id).unwrap_or_default();
+            if matches!(kind, Kind::Calendar | Kind::AddressBook | Kind::Mailbox) {
+                let revs: Vec<String> = origins.iter().map(|origin| origin.rev.clone()).collect();
+                one.unknown = containers::untold(&revs);
+            }
+            if *kind == Kind::FileNode
+                && origins.iter().any(|origin| parse_keywords(&origin.keywords).iter().any(|it| it == EXECUTABLE))
+            {
+                one.object.insert(EXECUTABLE.to_owned(), json!(true));
+            }
+            one.ids = origins.into_iter().filter(|origin| origin.source == "jmap").map(|origin| origin.key).collect();
+        }
+    }
+    Ok(())
+}
+
+/// The uid of a card: of two with one uid the archive marks the second (`~` and eight digits), and knows both.
+fn own_uid<'r>(record: &'r Record, uids: &HashSet<String>) -> &'r str {
+    let uid = record.text("uid").unwrap_or_default();
+    match uid.rsplit_once('~') {
+        Some((own, mark))
+            if mark.len() == 8 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()) && uids.contains(own) =>
+        {
+            own
+        }
+        _ => uid,
     }
 }
 
 /// A container that only this export needs.
-fn made(id: Id, parent: Option<Id>, label: &str) -> Wanted {
+pub(super) fn made(id: Id, parent: Option<Id>, label: &str) -> Wanted {
     let object = Object::from_iter([("name".to_owned(), json!(label))]);
     Wanted { id, parent, key: folded(label), label: label.to_owned(), object, ..Wanted::default() }
 }

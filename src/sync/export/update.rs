@@ -4,11 +4,13 @@ use super::attached::{agree, without_notes};
 use super::matching::text;
 use crate::model::Kind;
 use crate::target::{BLOB, Object};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use unicode_normalization::UnicodeNormalization;
 
 /// Properties of cards and events that a server sets or that never change (RFC 9610 section 3, RFC 8984 section 4.1,
 /// draft-ietf-jmap-calendars section 5): no reason to change an object, and nothing to take away.
-const SERVERS: [&str; 20] = [
+const SERVERS: [&str; 21] = [
     "id",
     "uid",
     "@type",
@@ -28,33 +30,108 @@ const SERVERS: [&str; 20] = [
     "scheduleUpdated",
     "blobId",
     "myRights",
-    // Only shown to those who ask for it.
+    // What the object looked like before it was converted: the converted object says the same.
     "iCalendar",
+    "vCard",
 ];
 
-/// What stands in an event that does not say otherwise (RFC 8984 sections 4 and 5.1).
+/// True for what stands in an event or a card that does not say otherwise, at any depth (RFC 8984 sections 4 and 5, RFC 9553
+/// section 2), and for what says nothing: a server may leave it out, or fill it in.
 fn is_default(name: &str, value: &Value) -> bool {
     let default = match name {
         "title" | "description" => json!(""),
         "descriptionContentType" => json!("text/plain"),
-        "showWithoutTime" | "excluded" | "useDefaultAlerts" | "mayInviteSelf" | "mayInviteOthers" | "hideAttendees" => {
-            json!(false)
-        }
-        "priority" => json!(0),
+        "showWithoutTime" | "excluded" | "useDefaultAlerts" | "mayInviteSelf" | "mayInviteOthers" | "hideAttendees"
+        | "expectReply" | "scheduleForceSend" | "isOrdered" => json!(false),
+        "priority" | "scheduleSequence" => json!(0),
+        "interval" => json!(1),
+        "rscale" => json!("gregorian"),
+        "skip" => json!("omit"),
+        "firstDayOfWeek" => json!("mo"),
         "freeBusyStatus" => json!("busy"),
         "privacy" => json!("public"),
         "status" => json!("confirmed"),
+        "progress" | "participationStatus" => json!("needs-action"),
+        "scheduleAgent" => json!("server"),
         "duration" => json!("PT0S"),
         "kind" => json!("individual"),
+        "action" => json!("display"),
+        "relativeTo" => json!("start"),
         _ => Value::Null,
     };
-    *value == default || value.is_null() || value.as_object().is_some_and(Map::is_empty)
+    *value == default || is_empty(value)
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    }
+}
+
+/// A property of a card or an event as it is compared, and the names under which an object has it.
+struct Compared {
+    value: Value,
+    names: Vec<String>,
+}
+
+/// The properties of a card or an event in one dialect: what a server normalises, or writes in the words of another version
+/// of the drafts, is the same.
+fn compared(object: &Object) -> BTreeMap<String, Compared> {
+    let mut all: BTreeMap<String, Compared> = BTreeMap::new();
+    for (name, value) in object {
+        let (canonical, value) = match (name.as_str(), value) {
+            // Both are one rule (draft-ietf-calext-jscalendarbis).
+            ("recurrenceRules", Value::Array(rules)) if rules.len() == 1 => ("recurrenceRule", rules[0].clone()),
+            ("replyTo", Value::Object(ways)) if ways.len() == 1 && ways.contains_key("imip") => {
+                ("organizerCalendarAddress", ways["imip"].clone())
+            }
+            ("vCard", Value::Object(rest)) => ("vCardProps", rest.get("properties").cloned().unwrap_or_default()),
+            (name, value) => (name, value.clone()),
+        };
+        let value = match (canonical, &value) {
+            ("recurrenceOverrides", Value::Object(overrides)) => normal_overrides(overrides),
+            _ => normal(&value),
+        };
+        let entry = all.entry(canonical.to_owned());
+        let entry = entry.or_insert_with(|| Compared { value: value.clone(), names: Vec::new() });
+        entry.names.push(name.clone());
+    }
+    all
+}
+
+/// Overrides of a series. Each is an event of its own to a server, with the times that it sets; one that says nothing is a
+/// day more, and a default in it may be another one than that of the series (RFC 8984 section 4.3.5).
+fn normal_overrides(overrides: &Object) -> Value {
+    let normal_one = |one: &Value| match one {
+        Value::Object(one) => {
+            let kept = one.iter().filter(|(name, value)| !value.is_null() && !SERVERS.contains(&name.as_str()));
+            Value::Object(
+                kept.map(|(name, value)| (name.clone(), normal(value))).filter(|(_, it)| !is_empty(it)).collect(),
+            )
+        }
+        other => other.clone(),
+    };
+    Value::Object(overrides.iter().map(|(day, one)| (day.clone(), normal_one(one))).collect())
 }
 
 /// The patch that makes `remote` what `wanted` is, references to other objects included. `None` if it is so already.
 /// `has_other_bytes` says whether the bytes beside the object differ.
 pub fn patch(kind: Kind, wanted: &Object, remote: &Object, has_other_bytes: bool) -> Option<Object> {
-    let is_open = matches!(kind, Kind::ContactCard | Kind::CalendarEvent);
+    let patch = match kind {
+        Kind::ContactCard | Kind::CalendarEvent => open_patch(wanted, remote),
+        _ => fixed_patch(kind, wanted, remote, has_other_bytes),
+    };
+    // The name of an address may say something only beside it (draft-ietf-jmap-calendars section 3): all or nothing.
+    if kind == Kind::ParticipantIdentity && !patch.is_empty() {
+        return Some(wanted.clone());
+    }
+    (!patch.is_empty()).then_some(patch)
+}
+
+fn fixed_patch(kind: Kind, wanted: &Object, remote: &Object, has_other_bytes: bool) -> Object {
     let mut patch = Object::new();
     for (name, value) in wanted {
         let is_fixed = match kind {
@@ -62,8 +139,9 @@ pub fn patch(kind: Kind, wanted: &Object, remote: &Object, has_other_bytes: bool
             Kind::FileNode => matches!(name.as_str(), "nodeType" | "created"),
             // Nobody renames the inbox.
             Kind::Mailbox => name == "name" && text(remote, "role") == "inbox",
-            Kind::ParticipantIdentity => false,
-            _ => is_open && SERVERS.contains(&name.as_str()),
+            // A server that has none of the draft's names does not know what is meant.
+            Kind::ParticipantIdentity => matches!(name.as_str(), "calendarAddress" | "scheduleId" | "sendTo"),
+            _ => false,
         };
         if name == BLOB {
             if has_other_bytes {
@@ -72,39 +150,49 @@ pub fn patch(kind: Kind, wanted: &Object, remote: &Object, has_other_bytes: bool
             continue;
         }
         let theirs = remote.get(name).unwrap_or(&Value::Null);
-        if is_fixed || (is_open && is_default(name, value) && is_default(name, theirs)) {
-            continue;
-        }
-        if !agree(&normal(value), &normal(theirs)) {
+        if !is_fixed && !agree(&normal(value), &normal(theirs)) {
             patch.insert(name.clone(), without_notes(value));
         }
     }
-    if is_open {
-        let extra = remote.iter().filter(|(name, value)| {
-            !wanted.contains_key(*name) && !SERVERS.contains(&name.as_str()) && !is_default(name, value)
-        });
-        patch.extend(extra.map(|(name, _)| (name.clone(), Value::Null)));
-    }
-    (!patch.is_empty()).then_some(patch)
+    patch
 }
 
-/// A value without what means the same said or unsaid: nulls, `@type`, and where bytes stand: what they are is noted
-/// beside them ([`super::attached`]).
+fn open_patch(wanted: &Object, remote: &Object) -> Object {
+    let (ours, theirs) = (compared(wanted), compared(remote));
+    let mut patch = Object::new();
+    let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    for name in names.into_iter().filter(|name| !SERVERS.contains(&name.as_str())) {
+        let nothing = Compared { value: Value::Null, names: Vec::new() };
+        let (one, other) = (ours.get(name).unwrap_or(&nothing), theirs.get(name).unwrap_or(&nothing));
+        let is_same =
+            agree(&one.value, &other.value) || (is_default(name, &one.value) && is_default(name, &other.value));
+        if !is_same {
+            patch.extend(other.names.iter().map(|name| (name.clone(), Value::Null)));
+            patch.extend(one.names.iter().map(|name| (name.clone(), without_notes(&wanted[name]))));
+        }
+    }
+    patch.retain(|name, _| !SERVERS.contains(&name.as_str()));
+    patch
+}
+
+/// A value without what means the same said or unsaid: nulls, empty sets, defaults, `@type`, and where bytes stand: what they
+/// are is noted beside them ([`super::attached`]). Text is in the form NFC, as a server may store it.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let has_bytes = [BLOB, "blobId"].iter().any(|name| map.contains_key(*name));
             let is_noise = |name: &str, value: &Value| {
                 let is_bytes = value.as_str().is_some_and(|text| text.starts_with("data:"));
-                value.is_null()
+                is_default(name, value)
                     || matches!(name, "@type" | BLOB | "blobId")
                     || (matches!(name, "uri" | "href") && is_bytes)
                     || (name == "size" && has_bytes)
             };
-            let rest = map.iter().filter(|(name, value)| !is_noise(name, value));
-            Value::Object(rest.map(|(name, value)| (name.clone(), normal(value))).collect())
+            let rest = map.iter().map(|(name, value)| (name.clone(), normal(value)));
+            Value::Object(rest.filter(|(name, value)| !is_noise(name, value)).collect())
         }
         Value::Array(list) => Value::Array(list.iter().map(normal).collect()),
+        Value::String(text) => Value::String(text.nfc().collect()),
         other => other.clone(),
     }
 }
@@ -133,6 +221,28 @@ mod tests {
         let theirs =
             json!({"media": {"a": {"@type": "Media", "kind": "photo", "blobId": "b", "mediaType": "image/png"}}});
         assert_eq!(patched(Kind::ContactCard, ours, theirs), None);
+    }
+
+    #[test]
+    fn what_a_server_normalises_is_the_same() {
+        let rule = json!({"@type": "RecurrenceRule", "frequency": "weekly"});
+        let ours = json!({"uid": "a", "title": "Cafe\u{301}", "recurrenceRules": [rule], "locations": {},
+            "recurrenceOverrides": {"2026-01-09T10:00:00": {"title": "x"}, "2026-01-16T10:00:00": {"excluded": true}},
+            "replyTo": {"imip": "mailto:a@b"}, "participants": {"p": {"email": "a@b", "roles": {"owner": true}}}});
+        let theirs = json!({"id": "c", "uid": "a", "title": "Café", "links": {}, "keywords": null,
+            "recurrenceRule": {"frequency": "weekly", "interval": 1},
+            "recurrenceOverrides": {"2026-01-09T10:00:00": {"title": "x", "updated": "2026-01-01T00:00:00Z", "locations": {}},
+                "2026-01-16T10:00:00": {"excluded": true, "updated": "2026-01-01T00:00:00Z"}},
+            "organizerCalendarAddress": "mailto:a@b",
+            "participants": {"p": {"email": "a@b", "roles": {"owner": true}, "participationStatus": "needs-action"}}});
+        assert_eq!(patched(Kind::CalendarEvent, ours.clone(), theirs.clone()), None);
+        let mut other = theirs;
+        other["recurrenceRule"]["interval"] = json!(2);
+        let wanted = json!({"recurrenceRule": null, "recurrenceRules": ours["recurrenceRules"]});
+        assert_eq!(patched(Kind::CalendarEvent, ours, other), Some(wanted));
+        let ours = json!({"name": "A", "calendarAddress": "mailto:a@b"});
+        let theirs = json!({"id": "q", "name": "B", "calendarAddress": "mailto:a@b", "isDefault": true});
+        assert_eq!(patched(Kind::ParticipantIdentity, ours.clone(), theirs), Some(ours));
     }
 
     #[test]

@@ -1,18 +1,25 @@
 //! Creating and changing everything but messages.
 
-use super::matching::{DIGEST, levels, text};
+use super::matching::{DIGEST, levels, remote_key, text};
+use super::report::Report;
 use super::run::{Fate, Patience, Run};
 use super::stock::counts;
 use crate::error::Result;
 use crate::model::Kind;
-use crate::target::{BLOB, Change, Object, Outcome};
+use crate::target::{BLOB, Change, Detail, Object, Outcome};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// True for types of which an account may have two objects that are the same to us; names in a parent are unique.
+fn may_be_twice(kind: Kind) -> bool {
+    !matches!(kind, Kind::Mailbox | Kind::FileNode | Kind::SieveScript | Kind::VacationResponse | Kind::Email)
+}
 
 impl Run<'_> {
     /// Creates what is missing, level by level.
     pub(super) fn create(&mut self, kind: Kind) -> Result<()> {
         let mut patience = Patience::new(self.options.max_retries);
+        let mut has_doubts = false;
         let mut tried: BTreeSet<usize> = BTreeSet::new();
         let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
         self.take_matches(kind, &tried);
@@ -25,6 +32,7 @@ impl Run<'_> {
                 }
                 tried.extend(ready.iter().map(|(at, _)| *at));
                 let mut open: BTreeSet<usize> = ready.iter().map(|(at, _)| *at).collect();
+                self.target.expect(open.len() as u64);
                 let mut changes = ready.into_iter().map(|(at, object)| (at, Change::Create(object)));
                 let mut outcomes = Vec::new();
                 let written =
@@ -45,14 +53,64 @@ impl Run<'_> {
             if !is_open {
                 break;
             }
+            has_doubts = true;
             if !patience.again(is_better, self.progress)? {
                 break;
             }
+            self.target.rest(kind)?;
             self.look_at(kind)?;
             self.take_matches(kind, &tried);
         }
         self.give_up(kind, &reasons);
+        if !tried.is_empty() && may_be_twice(kind) && (has_doubts || self.target.has_strangers(kind)?) {
+            self.remove_twins(kind)?;
+        }
         Ok(())
+    }
+
+    /// Removes what came twice: once in a way that nobody saw (an answer was lost, an earlier run was killed), and once more.
+    /// It was not there when this run began, and has the key of something that the archive has and the account has, too.
+    fn remove_twins(&mut self, kind: Kind) -> Result<()> {
+        self.target.rest(kind)?;
+        let (remotes, _) = self.target.objects(kind, Detail::Keys)?;
+        let Some(work) = self.works.get(&kind) else { return Ok(()) };
+        let ours: HashSet<&String> = self.ids.iter().filter(|((of, _), _)| *of == kind).map(|(_, id)| id).collect();
+        let there: HashSet<String> = remotes
+            .iter()
+            .filter(|remote| ours.contains(&text(remote, "id").to_owned()))
+            .map(|remote| remote_key(kind, remote))
+            .collect();
+        let is_twin = |remote: &&Object| {
+            let id = text(remote, "id").to_owned();
+            !work.before.contains(&id) && !ours.contains(&id) && there.contains(&remote_key(kind, remote))
+        };
+        let twins: Vec<String> = remotes.iter().filter(is_twin).map(|remote| text(remote, "id").to_owned()).collect();
+        if twins.is_empty() {
+            return Ok(());
+        }
+        let mut changes = twins.iter().cloned().map(Change::Destroy).enumerate();
+        let mut outcomes = Vec::new();
+        let written = self.target.write(kind, &mut changes, twins.len(), &self.supply, &mut |at, outcome| {
+            outcomes.push((at, outcome));
+        });
+        let mut removed = 0;
+        for (at, outcome) in outcomes {
+            match outcome {
+                Outcome::Done(..) => removed += 1,
+                Outcome::Exists(_, reason)
+                | Outcome::Refused(reason)
+                | Outcome::Full(reason)
+                | Outcome::Unknown(reason) => {
+                    self.report.remark(kind, "there twice", reason, format!("id {}", twins[at]));
+                }
+            }
+        }
+        self.report.notes.push(format!(
+            "{} objects of the type {} had come twice after a lost answer; {removed} were removed again",
+            twins.len(),
+            kind.token()
+        ));
+        written
     }
 
     /// What can be created now, and has not been.
@@ -121,10 +179,14 @@ impl Run<'_> {
                 None
             }
             Outcome::Exists(_, reason) | Outcome::Unknown(reason) => Some(reason),
-            Outcome::Refused(reason) | Outcome::Full(reason) => {
-                if self.is_sibling(kind, at) {
-                    return None;
-                }
+            Outcome::Refused(_) if self.is_sibling(kind, at) => None,
+            Outcome::Refused(_) if kind == Kind::CalendarEvent && self.becomes_a_file(at) => None,
+            Outcome::Refused(_) if kind == Kind::CalendarEvent && self.has_no_place(at) => None,
+            Outcome::Refused(reason) => {
+                self.end(kind, at, &reason, Report::refuse);
+                None
+            }
+            Outcome::Full(reason) => {
                 self.fail(kind, at, &reason);
                 None
             }
@@ -156,6 +218,11 @@ impl Run<'_> {
     }
 
     fn fail(&mut self, kind: Kind, at: usize, reason: &str) {
+        self.end(kind, at, reason, |report, kind, reason, label| report.fail(kind, 1, reason, label));
+    }
+
+    /// An object whose end is none that was wished for.
+    fn end(&mut self, kind: Kind, at: usize, reason: &str, tell: impl Fn(&mut Report, Kind, &str, String)) {
         let Some(work) = self.works.get_mut(&kind) else { return };
         work.fates[at] = Fate::Ended;
         let one = &work.wanted[at];
@@ -163,7 +230,7 @@ impl Run<'_> {
         let size = size.and_then(|blob| crate::target::Supply::size(&self.supply, blob).ok());
         let label = size.map_or_else(|| one.label.clone(), |size| format!("{} ({size} bytes)", one.label));
         match counts(one.id) {
-            true => self.report.fail(kind, 1, reason, label),
+            true => tell(&mut self.report, kind, reason, label),
             // Its failure is that of all that should lie in it.
             false => self.report.remark(kind, "failed", reason.to_owned(), label),
         }
@@ -208,7 +275,11 @@ impl Run<'_> {
                         self.updated(kind, at, remark);
                     }
                     Outcome::Unknown(reason) => drop(reasons.insert(at, reason)),
-                    Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Full(reason) => {
+                    Outcome::Exists(_, reason) | Outcome::Refused(reason) => {
+                        open.remove(&at);
+                        self.end(kind, at, &reason, Report::refuse);
+                    }
+                    Outcome::Full(reason) => {
                         open.remove(&at);
                         self.fail(kind, at, &reason);
                     }

@@ -42,6 +42,8 @@ struct Piece {
     /// Bytes stand in the object itself, and not beside it.
     is_inline: bool,
     attempts: u8,
+    /// What the server had against it the first time: that is the true reason where leaving out a property did not help.
+    refusal: Option<String>,
 }
 
 impl Jmap {
@@ -61,15 +63,16 @@ impl Jmap {
         let (most, sum_max) = (batch.min(limits.max_objects_in_set), SUM_MAX.min(limits.max_size_request / 2));
         // What depends on each other (a mailbox and its parent, a name that becomes free) never stands in one call of
         // `write`, so its parts may go in parallel; but a server that is asked to remove things is asked in order.
-        let is_destroying = matches!(changes.peek(), Some((_, Change::Destroy(_))));
-        let width = if is_destroying { 1 } else { limits.max_concurrent_requests.min(4) };
+        // So is one that is told which state it has to be in.
+        let is_in_order = matches!(changes.peek(), Some((_, Change::Destroy(_) | Change::Create(_))));
+        let width = if is_in_order { 1 } else { limits.max_concurrent_requests.min(4) };
         let is_broken = std::cell::Cell::new(false);
         let batches = std::iter::from_fn(|| {
             let (mut pieces, mut sum) = (Vec::new(), 0);
             while !is_broken.get() && pieces.len() < most.max(1) && sum < sum_max {
                 let Some((at, change)) = changes.next() else { break };
                 sum += size_of(&change);
-                pieces.push(Piece { at, change, remark: None, is_inline: false, attempts: 0 });
+                pieces.push(Piece { at, change, remark: None, is_inline: false, attempts: 0, refusal: None });
             }
             (!pieces.is_empty()).then_some(pieces)
         });
@@ -132,7 +135,7 @@ impl Jmap {
             return Ok(Vec::new());
         }
         let count = sent.len();
-        let (result, done) = self.client.set(&self.account.id, kind.name(), request).await;
+        let (result, done) = self.set_cautiously(kind, request).await;
         let rest = match done {
             Ok(()) => Outcome::Unknown("the answer does not name it".to_owned()),
             Err(error) => {
@@ -154,6 +157,7 @@ impl Jmap {
         for (name, error) in &result.failed {
             let Some(mut piece) = sent.remove(name) else { continue };
             piece.attempts += 1;
+            let said = piece.refusal.get_or_insert_with(|| reason(error)).clone();
             let is_gone = error.kind == "notFound";
             match &piece.change {
                 Change::Destroy(id) if is_gone => outcomes.push((piece.at, Outcome::Done(id.clone(), None))),
@@ -161,7 +165,7 @@ impl Jmap {
                 Change::Update(..) if is_gone => outcomes.push((piece.at, Outcome::Unknown(reason(error)))),
                 _ => match piece.attempts < 3 && piece.without(error) {
                     true => again.push(piece),
-                    false => outcomes.push((piece.at, refused(error))),
+                    false => outcomes.push((piece.at, with_first(refused(error), &said))),
                 },
             }
         }
@@ -199,7 +203,7 @@ impl Jmap {
             (_, None) => return Ok(Ok(())),
         };
         request.arguments.insert(name.to_owned(), value);
-        match self.client.set(&self.account.id, kind.name(), request).await.1 {
+        match self.set_cautiously(kind, request).await.1 {
             Ok(()) => Ok(Ok(())),
             Err(Error::Method(error)) => Ok(Err(reason(&error))),
             Err(Error::Line(error)) if error.kind == crate::error::Kind::Connection => Ok(Err(error.to_string())),
@@ -237,6 +241,14 @@ impl Piece {
         let left_out: Vec<&str> = names.into_iter().collect();
         self.remark = Some(format!("without {}: {}", left_out.join(", "), reason(error)));
         true
+    }
+}
+
+/// A refusal with what the server had said first, if that was something else.
+fn with_first(outcome: Outcome, first: &str) -> Outcome {
+    match outcome {
+        Outcome::Refused(reason) if reason != first => Outcome::Refused(format!("{reason}; at first: {first}")),
+        outcome => outcome,
     }
 }
 

@@ -46,21 +46,26 @@ impl Jmap {
     /// All objects of a type, and whether the server named all of them.
     pub(super) async fn objects_of(&self, kind: Kind, detail: Detail) -> Result<(Vec<Object>, bool)> {
         let name = kind.name();
-        let properties: Option<&[&str]> = match (kind, detail) {
-            (Kind::ContactCard, Detail::Keys) => Some(&["id", "uid", "addressBookIds"]),
-            (Kind::CalendarEvent, Detail::Keys) => Some(&["id", "uid", "recurrenceId", "calendarIds"]),
+        if !matches!(kind, Kind::ContactCard | Kind::CalendarEvent | Kind::FileNode | Kind::Email) {
+            let got = self.client.get_all_whole(&self.account.id, kind).await?;
+            self.states.looked(kind, &got.state);
+            return Ok((got.list, true));
+        }
+        let keys: Option<&[&str]> = match (kind, detail) {
+            (Kind::ContactCard, Detail::Keys) => Some(&["id", "uid", "addressBookIds", "name"]),
+            (Kind::CalendarEvent, Detail::Keys) => {
+                Some(&["id", "uid", "recurrenceId", "calendarIds", "title", "start"])
+            }
             _ => None,
         };
-        let has_query = matches!(kind, Kind::ContactCard | Kind::CalendarEvent | Kind::FileNode | Kind::Email);
-        if !has_query {
-            match self.client.get_all(&self.account.id, name, properties).await {
-                // RFC 8620 section 5.1: all at once may be too many, and then they have to be named.
-                Err(error) if error.is_too_much() && matches!(kind, Kind::Mailbox | Kind::SieveScript) => {}
-                got => return Ok((got?.list, true)),
-            }
-        }
+        // The state first: what comes while we look shows in the next one.
+        let state = self.state_of(kind).await?;
         let queried = self.client.query_all(&self.account.id, name, &Value::Null).await?;
-        let got = self.client.get(&self.account.id, name, &queried.ids, properties).await?;
+        self.states.looked(kind, &state);
+        let got = match keys {
+            None => self.client.get_whole(&self.account.id, kind, &queried.ids).await?,
+            keys => self.client.get(&self.account.id, name, &queried.ids, keys).await?,
+        };
         let is_all = got.list.len() + got.not_found.len() >= queried.ids.len();
         Ok((got.list, queried.is_complete && is_all))
     }

@@ -19,6 +19,9 @@ pub fn upload(call: &mut Call) -> Result<Value, MethodError> {
         new_creation(call, &creation)?;
         let outcome = match call.twisted() {
             Some(error) => Err(error),
+            None if call.account.count_upload(call.options).is_err() => {
+                Err(SetError::new("rateLimit", "too many uploads"))
+            }
             None => bytes_of(call, &given),
         };
         match outcome {

@@ -22,7 +22,13 @@ pub const RIGHTS: [&str; 8] = [
 ];
 
 /// The properties of an Event (RFC 8984 section 4 and 5.1, its successor, and the draft) and their types.
-const PROPERTIES: [(&str, Shape); 49] = [
+const PROPERTIES: [(&str, Shape); 54] = [
+    // Of a Task (RFC 8984 section 5.2).
+    ("due", Shape::LocalDate),
+    ("estimatedDuration", Shape::Duration),
+    ("percentComplete", Shape::Unsigned),
+    ("progress", Shape::Text),
+    ("progressUpdated", Shape::UtcDate),
     ("relatedTo", Shape::TextMap),
     ("prodId", Shape::Text),
     ("created", Shape::UtcDate),
@@ -101,7 +107,7 @@ const ZONES: [&str; 19] = [
 ];
 
 /// Those that are stored per user, and may be null: changing them is no change of the event.
-const PER_USER: [&str; 5] = ["keywords", "color", "freeBusyStatus", "useDefaultAlerts", "alerts"];
+pub const PER_USER: [&str; 5] = ["keywords", "color", "freeBusyStatus", "useDefaultAlerts", "alerts"];
 
 /// True for a property that an event can have.
 pub fn is_property(name: &str) -> bool {
@@ -202,8 +208,10 @@ pub fn check_event(call: &mut Call, old: Option<&Value>, new: &mut Map<String, V
     for calendar in keys(&new["calendarIds"]).chain(old.into_iter().flat_map(|old| keys(&old["calendarIds"]))) {
         call.may(Kind::Calendar, &calendar, "mayWriteAll")?;
     }
-    if new["@type"] != "Event" {
-        return Err(SetError::property("@type", "it is not Event"));
+    let types = call.options.event_types;
+    let of = new["@type"].as_str().unwrap_or_default().to_owned();
+    if !types.contains(&of.as_str()) {
+        return Err(SetError::conflict("invalidProperties", "@type", format!("it is none of {}", types.join(", "))));
     }
     // "The "method" property MUST NOT be set."
     if new.contains_key("method") {
@@ -217,13 +225,13 @@ pub fn check_event(call: &mut Call, old: Option<&Value>, new: &mut Map<String, V
         }
     }
     utc(new)?;
-    if !new.get("start").is_some_and(Value::is_string) {
-        return Err(SetError::property("start", "it is missing"));
+    if of == "Event" && !new.get("start").is_some_and(Value::is_string) {
+        return Err(SetError::conflict("invalidProperties", "start", "it is missing".to_owned()));
     }
     // "The earliest date-time value the server is willing to accept for any date stored in a CalendarEvent."
-    let start = new["start"].as_str().unwrap_or_default();
+    let start = new.get("start").and_then(Value::as_str).unwrap_or_default();
     let [earliest, latest] = ["minDateTime", "maxDateTime"].map(|name| capability[name].as_str().unwrap_or_default());
-    if start < earliest.trim_end_matches('Z') || start > latest.trim_end_matches('Z') {
+    if !start.is_empty() && (start < earliest.trim_end_matches('Z') || start > latest.trim_end_matches('Z')) {
         return Err(SetError::property("start", format!("it is not between {earliest} and {latest}")));
     }
     time_zone(new, "timeZone")?;
@@ -244,7 +252,7 @@ pub fn check_event(call: &mut Call, old: Option<&Value>, new: &mut Map<String, V
         return Err(SetError::property("isDraft", "an event does not become a draft again"));
     }
     if new.get("uid").is_none() {
-        let uid = call.account.new_id("uid-");
+        let uid = call.account.new_name("uid-");
         new.insert("uid".to_owned(), uid.into());
     }
     set_times(call, old, new);
@@ -324,6 +332,7 @@ fn check_parts(new: &Map<String, Value>) -> Result<(), SetError> {
     }
     for (property, known) in [
         ("status", &["confirmed", "cancelled", "tentative"][..]),
+        ("progress", &["needs-action", "in-process", "completed", "failed", "cancelled"]),
         ("freeBusyStatus", &["free", "busy"]),
         ("privacy", &["public", "private", "secret"]),
     ] {
@@ -382,6 +391,9 @@ fn is_origin(event: &Map<String, Value>) -> bool {
 /// "An Account MUST NOT contain more than one CalendarEvent with the same uid unless all of the CalendarEvent objects
 /// have distinct, non-null values for their "recurrenceId" property."
 fn unique(call: &Call, new: &Map<String, Value>) -> Result<(), SetError> {
+    if call.options.takes_twins {
+        return Ok(());
+    }
     let recurrence = |event: &Value| event.get("recurrenceId").cloned().unwrap_or(Value::Null);
     let new = &json!(new);
     for (id, row) in &call.account.table(Kind::CalendarEvent).rows {

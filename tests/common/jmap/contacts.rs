@@ -34,7 +34,8 @@ const MAPS: [(&str, &str, &str); 18] = [
 ];
 
 /// The other properties of a Card (RFC 9553 section 2, RFC 9555 section 2.16).
-const OTHERS: [(&str, Shape); 13] = [
+const OTHERS: [(&str, Shape); 14] = [
+    ("vCard", Shape::Object),
     ("created", Shape::UtcDate),
     ("updated", Shape::UtcDate),
     ("kind", Shape::Text),

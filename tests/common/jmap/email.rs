@@ -301,7 +301,7 @@ fn import_one(call: &mut Call, given: &Map<String, Value>) -> Result<Value, SetE
         );
     }
     let blob = call.adopt(&blob)?;
-    let id = call.account.new_id("e");
+    let id = call.account.new_id(Kind::Email);
     let received = match given.get("receivedAt") {
         Some(received) => received.clone(),
         None => json!(received(&bytes).unwrap_or_else(|| now(call.options))),

@@ -14,6 +14,10 @@ pub fn get(call: &mut Call) -> Result<Value, MethodError> {
     call.known(&["accountId", "ids", "properties"], schema.get_arguments)?;
     let properties = call.optional("properties", Shape::Texts)?.map(texts);
     for name in properties.iter().flatten() {
+        // A client may find out that way what the server does not have.
+        if call.options.unknown.iter().any(|(of, unknown)| *of == schema.name && unknown == name) {
+            return Err(MethodError::new("invalidArguments", format!("{} has no property {name:?} here", schema.name)));
+        }
         if !is_property(call.kind, name) {
             return Err(MethodError::arguments(format!("{} has no property {name:?}", schema.name)));
         }
@@ -88,9 +92,24 @@ fn shown(call: &Call, object: &Value, properties: Option<&[String]>) -> Result<V
         Kind::Email => email::compute(call, &mut whole, properties)?,
         _ => {}
     }
-    let Some(properties) = properties else { return Ok(whole.into()) };
+    let Some(properties) = properties else {
+        if call.options.is_sparse {
+            whole.retain(|name, _| is_shown_unasked(call.kind, name));
+        }
+        return Ok(whole.into());
+    };
     whole.retain(|name, _| name == "id" || properties.iter().any(|wanted| wanted == name));
     Ok(whole.into())
+}
+
+/// What a server shows that saves its words: RFC 8620 section 5.1 says "all properties of the object are returned", and
+/// real ones leave out what they find costly, or what is theirs.
+fn is_shown_unasked(kind: Kind, name: &str) -> bool {
+    match kind {
+        Kind::CalendarEvent => !calendars::PER_USER.contains(&name) && name != "isDraft",
+        Kind::ContactCard => name != "vCard",
+        _ => matches!(name, "id" | "name" | "parentId"),
+    }
 }
 
 /// `fetchParents` of FileNode/get: "returns all ancestor nodes of the requested ids in addition".

@@ -206,7 +206,7 @@ impl Server {
         self.account(account, |account| {
             let id = match object.get("id").and_then(Value::as_str) {
                 Some(id) => id.to_owned(),
-                None => account.new_id(kind.schema().prefix),
+                None => account.new_id(kind),
             };
             object.insert("id".to_owned(), json!(id));
             account.put(kind, &id, object.into());

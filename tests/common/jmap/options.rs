@@ -167,6 +167,16 @@ pub struct Options {
     pub uid_exists: &'static str,
     /// Characters that no name of a mailbox may have: "Servers MAY reject names that violate server policy".
     pub forbidden_in_mailboxes: &'static str,
+    /// A /get that names no properties is answered with some of them.
+    pub is_sparse: bool,
+    /// Properties that this server does not know, by type.
+    pub unknown: Vec<(&'static str, &'static str)>,
+    /// The types of objects that CalendarEvent/set takes: the draft has Event alone, and some servers have tasks, too.
+    pub event_types: &'static [&'static str],
+    /// An event may have the uid of another one: the draft forbids it, and not every server looks.
+    pub takes_twins: bool,
+    /// So many uploads in so much time; then 429 and a Retry-After that says when there are new ones.
+    pub uploads: Option<(u32, std::time::Duration)>,
     /// Sieve scripts are looked at (RFC 9661, `invalidSieve`).
     pub checks_sieve: bool,
     /// The errors for a script that is not valid, and for destroying the active one: RFC 9661 and its drafts differ.
@@ -209,6 +219,11 @@ impl Default for Options {
             missing_blob_of_import: "invalidProperties",
             uid_exists: "invalidProperties",
             forbidden_in_mailboxes: "",
+            is_sparse: true,
+            unknown: Vec::new(),
+            event_types: &["Event", "Task"],
+            takes_twins: false,
+            uploads: None,
             checks_sieve: true,
             sieve_errors: ["invalidSieve", "sieveIsActive"],
             keeps_defaults: true,
@@ -223,6 +238,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// A server as the standards have it: it shows all properties unasked, and its events are events.
+    pub fn telling() -> Options {
+        Options { is_sparse: false, event_types: &["Event"], ..Options::default() }
+    }
+
     /// What a client that reads the session believes the limits to be; `None` if it is told nothing.
     pub fn believed(&self) -> Option<Limits> {
         match self.advertised {

@@ -96,8 +96,6 @@ pub type Argument = (&'static str, Shape);
 pub struct Schema {
     pub name: &'static str,
     pub capability: &'static str,
-    /// Begins the ids, so that nobody mistakes one type's for another's.
-    pub prefix: &'static str,
     /// Its standard methods: `get`, `changes`, `query`, `set`, `import`.
     pub methods: &'static [&'static str],
     pub properties: &'static [Property],

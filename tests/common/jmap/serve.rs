@@ -298,6 +298,10 @@ impl Exchange<'_> {
         if account.options.is_read_only {
             return Response::problem(403, "", "the account is read-only");
         }
+        if let Err(wait) = account.count_upload(&self.shared.options) {
+            let wait = wait.as_secs() + 1;
+            return Response::problem(429, "", "too many uploads").with("Retry-After", wait.to_string());
+        }
         let blob = account.put_blob(body.to_vec(), false);
         let value = serde_json::json!({"accountId": account_id, "blobId": blob, "type": kind, "size": length});
         Response::json(201, &value)

@@ -199,7 +199,7 @@ fn create(call: &mut Call, creation: &str, given: &Map<String, Value>, done: &mu
     }
     many(wrong)?;
     complete(call.options, call.kind, &mut object);
-    let id = call.account.new_id(schema.prefix);
+    let id = call.account.new_id(call.kind);
     object.insert("id".to_owned(), json!(id));
     rules::check(call, None, &mut object, done)?;
     // "any properties that were omitted by the client and thus set to a default by the server".

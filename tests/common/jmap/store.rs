@@ -3,8 +3,9 @@
 use super::options::{AccountOptions, Options};
 use super::schema::{Kind, Setter};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,11 @@ pub struct Account {
     pub blobs: BTreeMap<String, Blob>,
     /// The emails with the same bytes, by the hash of these.
     twins: HashMap<blake3::Hash, BTreeSet<String>>,
-    next: u32,
+    /// How many ids were given out, by type.
+    next: BTreeMap<Kind, u32>,
+    fresh: u32,
+    /// When there were uploads.
+    uploads: VecDeque<Instant>,
 }
 
 impl Account {
@@ -87,7 +92,15 @@ impl Account {
             .enumerate()
             .map(|(at, kind)| (kind, Table { salt: 0x1000 * (at as u64 + 1), ..Table::default() }))
             .collect();
-        let mut account = Account { options, tables, blobs: BTreeMap::new(), twins: HashMap::new(), next: 0 };
+        let mut account = Account {
+            options,
+            tables,
+            blobs: BTreeMap::new(),
+            twins: HashMap::new(),
+            next: BTreeMap::new(),
+            fresh: 0,
+            uploads: VecDeque::new(),
+        };
         let vacation = json!({"id": "singleton", "isEnabled": false, "fromDate": null, "toDate": null,
             "subject": null, "textBody": null, "htmlBody": null});
         account.put(Kind::VacationResponse, "singleton", vacation);
@@ -109,10 +122,27 @@ impl Account {
         self.table(kind).rows.get(id)
     }
 
-    /// A new id. Ids do not come in the order of creation.
-    pub fn new_id(&mut self, prefix: &str) -> String {
-        self.next += 1;
-        format!("{prefix}{:08x}", self.next.wrapping_mul(0x9E37_79B1))
+    /// A new id: short, and the same for a mailbox, a calendar, a card and a file, since each type has a count of its own
+    /// (RFC 8620 section 1.2: an id is one of its type). Ids do not come in the order of creation.
+    pub fn new_id(&mut self, kind: Kind) -> String {
+        let next = self.next.entry(kind).or_default();
+        let mut number = *next ^ 5;
+        *next += 1;
+        let mut id = String::new();
+        loop {
+            id.insert(0, char::from(b'a' + (number % 26) as u8));
+            number /= 26;
+            if number == 0 {
+                break id;
+            }
+            number -= 1;
+        }
+    }
+
+    /// A name that nothing else has: a uid, a blob.
+    pub fn new_name(&mut self, prefix: &str) -> String {
+        self.fresh += 1;
+        format!("{prefix}{:08x}", self.fresh.wrapping_mul(0x9E37_79B1))
     }
 
     /// Stores an object, new or changed, and notes it.
@@ -166,12 +196,26 @@ impl Account {
         }
     }
 
+    /// Counts an upload, unless the account had as many as it may have; then it says when there may be another one.
+    pub fn count_upload(&mut self, options: &Options) -> Result<(), Duration> {
+        let Some((most, window)) = options.uploads else { return Ok(()) };
+        let now = Instant::now();
+        while self.uploads.front().is_some_and(|at| now.duration_since(*at) >= window) {
+            self.uploads.pop_front();
+        }
+        if self.uploads.len() >= most as usize {
+            return Err(window - now.duration_since(self.uploads[0]));
+        }
+        self.uploads.push_back(now);
+        Ok(())
+    }
+
     /// Stores bytes and gives their blob id.
     pub fn put_blob(&mut self, bytes: Vec<u8>, is_fresh: bool) -> String {
         let hash = blake3::hash(&bytes);
         let mut id = format!("b{}", &hash.to_hex()[..20]);
         if is_fresh {
-            id = self.new_id("B");
+            id = self.new_name("B");
         }
         self.blobs.entry(id.clone()).or_insert_with(|| Blob { bytes: Arc::new(bytes), hash });
         id

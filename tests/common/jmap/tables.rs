@@ -7,7 +7,6 @@ use super::shape::Shape;
 const NOTHING: Schema = Schema {
     name: "",
     capability: CORE,
-    prefix: "",
     methods: &["get", "changes", "set"],
     properties: &[],
     is_small: true,
@@ -25,7 +24,6 @@ const EVERYTHING: &[&str] = &["get", "changes", "query", "set"];
 pub static MAILBOX: Schema = Schema {
     name: "Mailbox",
     capability: MAIL,
-    prefix: "m",
     methods: EVERYTHING,
     properties: &[
         ID,
@@ -57,7 +55,6 @@ pub static MAILBOX: Schema = Schema {
 pub static THREAD: Schema = Schema {
     name: "Thread",
     capability: MAIL,
-    prefix: "t",
     methods: &["get", "changes"],
     properties: &[ID, p("emailIds", Shape::Ids).server()],
     is_small: false,
@@ -68,7 +65,6 @@ pub static THREAD: Schema = Schema {
 pub static EMAIL: Schema = Schema {
     name: "Email",
     capability: MAIL,
-    prefix: "e",
     methods: &["get", "changes", "query", "set", "import"],
     properties: &[
         ID,
@@ -118,7 +114,6 @@ pub static EMAIL: Schema = Schema {
 pub static IDENTITY: Schema = Schema {
     name: "Identity",
     capability: SUBMISSION,
-    prefix: "i",
     properties: &[
         ID,
         p("name", Shape::Text).or("\"\""),
@@ -136,7 +131,6 @@ pub static IDENTITY: Schema = Schema {
 pub static VACATION_RESPONSE: Schema = Schema {
     name: "VacationResponse",
     capability: VACATION,
-    prefix: "v",
     methods: &["get", "set"],
     properties: &[
         ID,
@@ -154,7 +148,6 @@ pub static VACATION_RESPONSE: Schema = Schema {
 pub static SIEVE_SCRIPT: Schema = Schema {
     name: "SieveScript",
     capability: SIEVE,
-    prefix: "s",
     methods: &["get", "query", "set"],
     properties: &[
         ID,
@@ -172,7 +165,6 @@ pub static SIEVE_SCRIPT: Schema = Schema {
 pub static ADDRESS_BOOK: Schema = Schema {
     name: "AddressBook",
     capability: CONTACTS,
-    prefix: "a",
     properties: &[
         ID,
         p("name", Shape::Text),
@@ -191,7 +183,6 @@ pub static ADDRESS_BOOK: Schema = Schema {
 pub static CONTACT_CARD: Schema = Schema {
     name: "ContactCard",
     capability: CONTACTS,
-    prefix: "c",
     methods: EVERYTHING,
     properties: &[
         ID,
@@ -231,7 +222,6 @@ pub static CONTACT_CARD: Schema = Schema {
 pub static CALENDAR: Schema = Schema {
     name: "Calendar",
     capability: CALENDARS,
-    prefix: "k",
     properties: &[
         ID,
         p("name", Shape::Text),
@@ -256,7 +246,6 @@ pub static CALENDAR: Schema = Schema {
 pub static CALENDAR_EVENT: Schema = Schema {
     name: "CalendarEvent",
     capability: CALENDARS,
-    prefix: "x",
     methods: EVERYTHING,
     properties: &[
         ID,
@@ -297,7 +286,6 @@ pub static CALENDAR_EVENT: Schema = Schema {
 pub static PARTICIPANT_IDENTITY: Schema = Schema {
     name: "ParticipantIdentity",
     capability: CALENDARS,
-    prefix: "q",
     properties: &[
         ID,
         p("name", Shape::Text).or("\"\""),
@@ -314,7 +302,6 @@ pub static PARTICIPANT_IDENTITY: Schema = Schema {
 pub static FILE_NODE: Schema = Schema {
     name: "FileNode",
     capability: FILENODE,
-    prefix: "f",
     methods: EVERYTHING,
     properties: &[
         ID,
@@ -375,7 +362,6 @@ pub static FILE_NODE: Schema = Schema {
 pub static PRINCIPAL: Schema = Schema {
     name: "Principal",
     capability: PRINCIPALS,
-    prefix: "p",
     methods: EVERYTHING,
     properties: &[
         ID,

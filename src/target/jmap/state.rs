@@ -1,0 +1,168 @@
+//! Creating objects in an account in which something may be under way.
+//!
+//! A server may still work on what a run had sent that was killed a moment ago, or whose line was lost. That was not there
+//! when this run looked, and would be there twice. So each `/set` that creates something names the state that is known
+//! (`ifInState`, RFC 8620 section 5.3), one after the other; where the state is another one by now, what came meanwhile is
+//! looked at before anything is sent. (For messages [`super::caution`] does the same.)
+
+use super::Jmap;
+use crate::model::Kind;
+use crate::protocol::jmap::{Error, MethodError, Result, SetRequest, SetResult};
+use crate::target::Object;
+use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// So often the account may change while one `/set` waits for its turn.
+const ATTEMPTS: usize = 10;
+
+/// An account rests if its state is the same after so long.
+const REST: Duration = Duration::from_millis(250);
+
+/// So often it is looked at whether it rests.
+const LOOKS: usize = 40;
+
+/// What is known of the types of an account that are no messages.
+#[derive(Debug, Default)]
+pub(super) struct States(Mutex<HashMap<Kind, Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// When it was looked at first.
+    first: String,
+    /// Now, as far as is known; `None` if the server takes no `ifInState`.
+    now: Option<String>,
+    /// What this run created.
+    made: HashSet<String>,
+}
+
+impl States {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Kind, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All objects of a type are looked at, as of this state.
+    pub(super) fn looked(&self, kind: Kind, state: &str) {
+        if state.is_empty() {
+            return;
+        }
+        let mut states = self.lock();
+        let known = states.entry(kind).or_insert_with(|| Known { first: state.to_owned(), ..Known::default() });
+        let has_none = known.now.is_none() && known.first != state;
+        known.now = (!has_none).then(|| state.to_owned());
+    }
+
+    fn now(&self, kind: Kind) -> Option<String> {
+        self.lock().get(&kind)?.now.clone()
+    }
+
+    fn set(&self, kind: Kind, state: Option<String>) {
+        if let Some(known) = self.lock().get_mut(&kind) {
+            known.now = state;
+        }
+    }
+
+    fn note(&self, kind: Kind, result: &SetResult) {
+        let mut states = self.lock();
+        let Some(known) = states.get_mut(&kind) else { return };
+        let ids = result.created.values().filter_map(|created| created.get("id")?.as_str());
+        known.made.extend(ids.map(str::to_owned));
+        if known.now.is_some() && result.new_state.is_some() {
+            known.now.clone_from(&result.new_state);
+        }
+    }
+}
+
+impl Jmap {
+    /// A `/set`. What it creates it creates only if nothing like it may have come in another way; the error is
+    /// `stateMismatch` otherwise, and the account has to be looked at.
+    pub(super) async fn set_cautiously(&self, kind: Kind, request: SetRequest) -> (SetResult, Result<()>) {
+        let account = &self.account.id;
+        for _ in 0..ATTEMPTS {
+            let state = self.states.now(kind).filter(|_| !request.create.is_empty());
+            let asked = SetRequest { if_in_state: state.clone(), ..request.clone() };
+            let (result, done) = self.client.set(account, kind.name(), asked).await;
+            self.states.note(kind, &result);
+            let (Some(state), Err(Error::Method(error))) = (state, &done) else { return (result, done) };
+            let is_untouched = result.created.is_empty() && result.failed.is_empty();
+            match error.kind.as_str() {
+                "stateMismatch" if is_untouched => match self.meets_its_like(kind, &state, &request.create).await {
+                    Ok(false) => {}
+                    Ok(true) | Err(Error::Method(_)) => break,
+                    Err(error) => return (result, Err(error)),
+                },
+                // Not every server has the argument.
+                "invalidArguments" if is_untouched => self.states.set(kind, None),
+                _ => return (result, done),
+            }
+        }
+        let method = format!("{}/set", kind.name());
+        (SetResult::default(), Err(Error::Method(MethodError::of(&method, &json!({ "type": "stateMismatch" })))))
+    }
+
+    /// True if something like one of these came since a state.
+    async fn meets_its_like(&self, kind: Kind, state: &str, create: &[(String, Value)]) -> Result<bool> {
+        let changes = self.client.changes(&self.account.id, kind.name(), state).await?;
+        let came: Vec<String> = changes.created.into_iter().collect();
+        let properties = key_properties(kind);
+        let got = self.client.get(&self.account.id, kind.name(), &came, Some(properties)).await?;
+        self.states.set(kind, Some(changes.new_state));
+        let keys: HashSet<String> =
+            create.iter().filter_map(|(_, object)| object.as_object()).map(|object| key(kind, object)).collect();
+        Ok(got.list.iter().any(|object| keys.contains(&key(kind, object))))
+    }
+
+    /// True if something of a type came since it was looked at first, and not from this run; or if that is not known.
+    pub(super) async fn came_from_elsewhere(&self, kind: Kind) -> Result<bool> {
+        let (first, made) = match self.states.lock().get(&kind) {
+            Some(known) => (known.first.clone(), known.made.clone()),
+            None => return Ok(true),
+        };
+        match self.client.changes(&self.account.id, kind.name(), &first).await {
+            Ok(changes) => Ok(changes.created.iter().any(|id| !made.contains(id))),
+            Err(Error::Method(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The state of a type.
+    pub(super) async fn state_of(&self, kind: Kind) -> Result<String> {
+        let arguments = json!({ "accountId": self.account.id, "ids": [], "properties": ["id"] });
+        let answer = self.client.ask(&format!("{}/get", kind.name()), arguments).await?;
+        Ok(answer.get("state").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// Waits until nothing happens to a type any more.
+    pub(super) async fn wait_until_it_rests(&self, kind: Kind) -> Result<()> {
+        let mut before = self.state_of(kind).await?;
+        for _ in 0..LOOKS {
+            self.client.sleep(REST).await;
+            let now = self.state_of(kind).await?;
+            if now == before {
+                return Ok(());
+            }
+            before = now;
+        }
+        self.client.log(0, || format!("something else changes {} of the account all the time", kind.name()));
+        Ok(())
+    }
+}
+
+/// What an object is told from others by.
+fn key_properties(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::ContactCard => &["id", "uid"],
+        Kind::CalendarEvent => &["id", "uid", "recurrenceId"],
+        Kind::Mailbox | Kind::FileNode => &["id", "name", "parentId"],
+        Kind::Identity => &["id", "name", "email"],
+        Kind::ParticipantIdentity => &["id", "calendarAddress"],
+        _ => &["id", "name"],
+    }
+}
+
+fn key(kind: Kind, object: &Object) -> String {
+    let values =
+        key_properties(kind)[1..].iter().map(|name| object.get(*name).and_then(Value::as_str).unwrap_or_default());
+    values.collect::<Vec<_>>().join("\u{1f}").to_lowercase()
+}
