@@ -77,6 +77,16 @@ impl Kind {
         }
     }
 
+    /// The type of the containers that objects of this type lie in.
+    pub fn container(self) -> Kind {
+        match self {
+            Kind::CalendarEvent => Kind::Calendar,
+            Kind::ContactCard => Kind::AddressBook,
+            Kind::FileNode => Kind::FileNode,
+            _ => Kind::Mailbox,
+        }
+    }
+
     /// The type with this token, whatever the case of its letters.
     pub fn from_token(token: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.token().eq_ignore_ascii_case(token.trim()))
@@ -231,12 +241,24 @@ pub struct Picks {
 pub const EXECUTABLE: &str = "executable";
 
 /// What a listing tells of an item beside its identity, and what may change without a change of its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+///
+/// Keys of containers are only theirs within a type: `c` may be a mailbox, a calendar, an address book and a directory at
+/// once. So there are no attributes without the type, and those of two types are never equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attrs {
+    /// The type of the containers.
+    pub of: Kind,
     /// JMAP keywords (`$seen`, `work`), sorted, without duplicates. Of files [`EXECUTABLE`] or nothing; else empty.
     pub keywords: Vec<String>,
     /// Keys of the containers that the item lies in, sorted.
     pub parents: Vec<String>,
+}
+
+impl Attrs {
+    /// Those of an item without keywords and containers, whose containers are of the type `of`.
+    pub fn none(of: Kind) -> Attrs {
+        Attrs { of, keywords: Vec::new(), parents: Vec::new() }
+    }
 }
 
 /// One line of a listing: cheap, without the bytes.

@@ -182,7 +182,7 @@ impl Imap {
                 let mut parents = entry.attrs.parents.clone();
                 parents.extend(hidden.iter().cloned());
                 parents.sort_unstable();
-                Arc::new(Attrs { keywords: entry.attrs.keywords.clone(), parents })
+                Arc::new(Attrs { of: Kind::Mailbox, keywords: entry.attrs.keywords.clone(), parents })
             });
             for label in &hidden {
                 add_label(&mut looked.listing.containers, label);

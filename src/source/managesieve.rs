@@ -5,7 +5,7 @@
 //! its name, what the archive has of it stays, and the next run asks again.
 
 use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Body, Container, Digest, Entry, Item, ItemData, Kind, Omission, Outcome, SourceIdent};
+use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, Kind, Omission, Outcome, SourceIdent};
 use crate::protocol::managesieve::{Fetched, Script, Session};
 use crate::protocol::runtime::Runtime;
 use crate::protocol::{Account, said};
@@ -153,7 +153,7 @@ impl Source for ManageSieve {
                 State::Failed(_) => "failed".into(),
             },
             locator: at.to_string().into(),
-            attrs: Arc::default(),
+            attrs: Arc::new(Attrs::none(Kind::SieveScript)),
         };
         Ok(Listing {
             entries: self.scripts.iter().enumerate().map(entry).collect(),

@@ -219,7 +219,12 @@ impl Lost {
             if let Some((size, digest)) = ledger.bytes_of_email(gone.local_id)?.filter(|_| seen.insert(gone.local_id)) {
                 // A compressed file has another size than the message in it, and keeps it under another name.
                 let (key, rev) = (gone.key.clone(), gone.rev.clone());
-                let listed = source.size(&Entry { key, rev, locator: "".into(), attrs: Arc::default() });
+                let listed = source.size(&Entry {
+                    key,
+                    rev,
+                    locator: "".into(),
+                    attrs: Arc::new(crate::model::Attrs::none(Kind::Email)),
+                });
                 lost.sizes.extend([size].into_iter().chain(listed.map(|size| size.listed)));
                 let row = LostRow { scope, key: gone.key.clone(), id: gone.local_id };
                 lost.rows.entry(digest).or_default().push(row);
@@ -256,7 +261,12 @@ mod tests {
         let rows = vec![row(1, "1.a,U=1", 1), row(1, "2.b,U=2", 2), row(2, "2.b,U=2", 3)];
         let mut lost = Lost { sizes: HashSet::from([1]), rows: HashMap::from([(digest, rows)]) };
         let mut take = |key: &str, scope| {
-            let entry = Entry { key: key.into(), rev: "".into(), locator: "".into(), attrs: Arc::default() };
+            let entry = Entry {
+                key: key.into(),
+                rev: "".into(),
+                locator: "".into(),
+                attrs: Arc::new(crate::model::Attrs::none(Kind::Email)),
+            };
             lost.take(&digest, &entry, Some(scope))
         };
         assert_eq!(take("2.b,U=12", 2), Some(3));

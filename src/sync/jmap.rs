@@ -19,7 +19,7 @@ impl Store<'_> {
         blobs: Media,
     ) -> Result<Fate> {
         let data = self.with_blobs(data, blobs)?;
-        let (_, parents) = self.attrs(Kind::AddressBook, place.attrs);
+        let (_, parents) = self.attrs(place.attrs);
         let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
         let twin = self.writer.find_card(&uid)?.filter(|id| known != Some(*id));
         let (column, adopted) = self.card_column(place, uid, known.is_some(), twin)?;
@@ -37,7 +37,7 @@ impl Store<'_> {
             return Ok(Fate::Unchanged);
         };
         let data = self.with_blobs(data, blobs)?;
-        let (_, parents) = self.attrs(Kind::Calendar, place.attrs);
+        let (_, parents) = self.attrs(place.attrs);
         let adopted = match self.writer.known(place.scope, place.key)? {
             None => match self.writer.jmap_row_of_1x(Kind::CalendarEvent, place.key)? {
                 Some(id) => Some(id),
@@ -61,7 +61,7 @@ impl Store<'_> {
             None => Some(self.blob(bytes)?.0),
             Some(_) => None,
         };
-        let (_, parents) = self.attrs(Kind::FileNode, place.attrs);
+        let (_, parents) = self.attrs(place.attrs);
         let parent = parents.first().copied();
         let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
         let adopted = match known {
@@ -155,7 +155,7 @@ impl Store<'_> {
             },
             None => (self.writer.insert(kind, &fields, blob)?, Fate::New),
         };
-        let (keywords, parents) = self.attrs(super::store::container_of(kind), place.attrs);
+        let (keywords, parents) = self.attrs(place.attrs);
         self.link(place, &keywords, &parents, id)?;
         Ok(fate)
     }

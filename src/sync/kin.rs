@@ -1,6 +1,6 @@
 //! What stands in the archive already, from another file or another export of the account ([`Join::SameBytes`]).
 
-use super::store::{Fate, Place, Store, container_of};
+use super::store::{Fate, Place, Store};
 use crate::error::Result;
 use crate::model::{Digest, Id, Kind};
 use crate::source::Join;
@@ -52,7 +52,7 @@ impl Store<'_> {
     }
 
     fn join(&mut self, kind: Kind, place: &Place<'_>, id: Id) -> Result<()> {
-        let (keywords, parents) = self.attrs(container_of(kind), place.attrs);
+        let (keywords, parents) = self.attrs(place.attrs);
         self.link(place, &keywords, &parents, id)?;
         self.settle(kind, id)
     }

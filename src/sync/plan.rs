@@ -123,7 +123,12 @@ mod tests {
     use std::sync::Arc;
 
     fn entry(key: &str, rev: &str) -> Entry {
-        Entry { key: key.into(), rev: rev.into(), locator: "".into(), attrs: Arc::default() }
+        Entry {
+            key: key.into(),
+            rev: rev.into(),
+            locator: "".into(),
+            attrs: Arc::new(crate::model::Attrs::none(crate::model::Kind::Email)),
+        }
     }
 
     fn run(unnamed: Unnamed) -> Plan {

@@ -31,8 +31,7 @@ pub struct Store<'a> {
     /// A message that turns up elsewhere while its old place is gone was moved: it keeps its row.
     pub dying: Dying,
     last_whole: Option<(Arc<Vec<u8>>, Id)>,
-    /// By the type of the containers, too: names of two types may be equal.
-    json: HashMap<(Kind, Arc<Attrs>), (String, Vec<Id>)>,
+    json: HashMap<Arc<Attrs>, (String, Vec<Id>)>,
     /// Events that 1.x imported, by uid; read when the first event comes.
     events_of_1x: Option<HashMap<String, Id>>,
 }
@@ -80,7 +79,7 @@ impl<'a> Store<'a> {
                 if let Some(fate) = self.join_object(Kind::ContactCard, place, ready.digest)? {
                     return Ok(fate);
                 }
-                let (keywords, parents) = self.attrs(Kind::AddressBook, place.attrs);
+                let (keywords, parents) = self.attrs(place.attrs);
                 let known = self.own_row(Kind::ContactCard, place)?;
                 let twin = self.writer.find_card(&uid)?.filter(|id| known != Some(*id));
                 if let Some(id) = twin
@@ -100,7 +99,7 @@ impl<'a> Store<'a> {
             Content::Script { name, is_active } => self.script(place, ready.bytes, name, is_active),
             Content::File { name, media_type, modified } => {
                 let (blob, ..) = self.blob(ready.bytes)?;
-                let (_, parents) = self.attrs(Kind::FileNode, place.attrs);
+                let (_, parents) = self.attrs(place.attrs);
                 let parent = parents.first().copied();
                 let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
                 let taken = self.writer.find_container(Kind::FileNode, parent, &name)?;
@@ -160,7 +159,7 @@ impl<'a> Store<'a> {
 
     /// Gives a known item other keywords or containers; its bytes stand.
     pub fn touch(&mut self, kind: Kind, place: &Place<'_>, id: Id) -> Result<()> {
-        let (keywords, parents) = self.attrs(container_of(kind), place.attrs);
+        let (keywords, parents) = self.attrs(place.attrs);
         self.link(place, &keywords, &parents, id)?;
         if kind == Kind::Email && self.join == Join::SameName {
             let origins = self.writer.origins_of(kind, id)?;
@@ -193,7 +192,7 @@ impl<'a> Store<'a> {
         received: i64,
         message_match: &str,
     ) -> Result<Fate> {
-        let (keywords, parents) = self.attrs(Kind::Mailbox, place.attrs);
+        let (keywords, parents) = self.attrs(place.attrs);
         let known = self.writer.known(place.scope, place.key)?;
         if let Some((id, _)) = known
             && self.writer.email_blob(id)?.is_some_and(|(known_blob, _)| known_blob == blob)
@@ -248,7 +247,7 @@ impl<'a> Store<'a> {
         if self.writer.known(place.scope, place.key)?.is_some() {
             return Ok(None);
         }
-        let (keywords, parents) = self.attrs(Kind::Mailbox, place.attrs);
+        let (keywords, parents) = self.attrs(place.attrs);
         if self.revive(place, &keywords, &parents, id)? {
             return Ok(Some(Fate::Changed));
         }
@@ -274,7 +273,7 @@ impl<'a> Store<'a> {
         if self.writer.known(place.scope, place.key)?.is_some() {
             return Ok(false);
         }
-        let (keywords, parents) = self.attrs(Kind::Mailbox, place.attrs);
+        let (keywords, parents) = self.attrs(place.attrs);
         self.revive(place, &keywords, &parents, id)
     }
 
@@ -318,7 +317,7 @@ impl<'a> Store<'a> {
         adopted: Option<Id>,
         fields: impl Fn(&[Id]) -> Vec<(&'static str, Value)>,
     ) -> Result<Fate> {
-        let (keywords, parents) = self.attrs(container_of(kind), place.attrs);
+        let (keywords, parents) = self.attrs(place.attrs);
         let (blob, _, ranges) = self.blob(bytes)?;
         let former = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
         let known = self.own_row(kind, place)?.or(adopted);
@@ -349,7 +348,7 @@ impl<'a> Store<'a> {
             }
             None => (self.writer.insert(kind, fields, Some(blob))?, Fate::New),
         };
-        let (keywords, parents) = self.attrs(container_of(kind), place.attrs);
+        let (keywords, parents) = self.attrs(place.attrs);
         self.link(place, &keywords, &parents, id)?;
         Ok(fate)
     }
@@ -423,29 +422,16 @@ impl<'a> Store<'a> {
     }
 
     /// Keywords as JSON and containers as rows.
-    pub(super) fn attrs(&mut self, containers: Kind, attrs: &Arc<Attrs>) -> (String, Vec<Id>) {
-        self.json
-            .entry((containers, Arc::clone(attrs)))
-            .or_insert_with(|| attrs_of(self.ids, containers, attrs))
-            .clone()
+    pub(super) fn attrs(&mut self, attrs: &Arc<Attrs>) -> (String, Vec<Id>) {
+        self.json.entry(Arc::clone(attrs)).or_insert_with(|| attrs_of(self.ids, attrs)).clone()
     }
 }
 
 /// Keywords as JSON and containers as rows, in the form in which origins keep them.
-pub fn attrs_of(ids: &Ids, containers: Kind, attrs: &Attrs) -> (String, Vec<Id>) {
+pub fn attrs_of(ids: &Ids, attrs: &Attrs) -> (String, Vec<Id>) {
     let mut parents: Vec<Id> =
-        attrs.parents.iter().filter_map(|key| ids.get(&(containers, key.clone())).copied()).collect();
+        attrs.parents.iter().filter_map(|key| ids.get(&(attrs.of, key.clone())).copied()).collect();
     parents.sort_unstable();
     parents.dedup();
     (serde_json::json!(attrs.keywords).to_string(), parents)
-}
-
-/// The type of the containers that items of a type lie in.
-pub fn container_of(kind: Kind) -> Kind {
-    match kind {
-        Kind::CalendarEvent => Kind::Calendar,
-        Kind::ContactCard => Kind::AddressBook,
-        Kind::FileNode => Kind::FileNode,
-        _ => Kind::Mailbox,
-    }
 }

@@ -1,11 +1,11 @@
 //! Looking before anything is written: what a source names, compared with what is known of it.
 
-use super::age::{self, Start};
+use super::age::{self, Start, Trust};
 use super::containers::Ids;
 use super::import::{Options, Progress, is_final};
 use super::plan::{Comparison, Gone, Plan};
 use super::report::Report;
-use super::store::{Dying, attrs_of, container_of};
+use super::store::{Dying, attrs_of};
 use crate::archive::{KnownScope, Ledger, ids_json};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Container, Digest, Id, Kind, SourceIdent};
@@ -34,6 +34,9 @@ pub struct Vanished {
 
 /// Sources whose listings name changes since a cursor, and may be wrong about them.
 const TELLS_CHANGES: [&str; 2] = ["imap", "jmap"];
+
+/// Other sources that have containers of several types.
+const MIXES_TYPES: [&str; 1] = ["takeout"];
 
 /// What is known of a scope before it is listed.
 struct Known<'a> {
@@ -125,12 +128,16 @@ pub fn survey(
     omissions.into_iter().for_each(|omission| survey.report.omitted(omission));
     survey.is_empty = scopes.is_empty();
     let is_full = options.full || known_as != source.ident();
-    let counts_days = TELLS_CHANGES.contains(&known_as.kind);
+    let kind_of_cursor = match known_as.kind {
+        kind if TELLS_CHANGES.contains(&kind) => Trust::Days,
+        kind if MIXES_TYPES.contains(&kind) => Trust::Mark,
+        _ => Trust::Own,
+    };
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let start_of = |scope: &Scope| {
         let identity = (scope.kind.name().to_owned(), scope.key.clone());
         let stored = known.get(&identity).map_or("", |known| known.cursor.as_str());
-        age::start(stored, today, is_full, counts_days)
+        age::start(stored, today, is_full, kind_of_cursor)
     };
     let announced: Vec<(Scope, String)> =
         scopes.iter().filter(|scope| scope.selected).map(|scope| (scope.clone(), start_of(scope).cursor)).collect();
@@ -291,11 +298,11 @@ impl Survey {
                     comparison.known(item.key, item.rev, item.local_id, |entry| {
                         let (keywords, parents) =
                             wanted.entry(std::sync::Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
-                                let (keywords, parents) = attrs_of(ids, container_of(scope.kind), &entry.attrs);
+                                let (keywords, parents) = attrs_of(ids, &entry.attrs);
                                 let complete = parents.len() == entry.attrs.parents.len();
                                 (keywords, if complete { ids_json(&parents) } else { String::new() })
                             });
-                        misplaced += u64::from(start.heals && known_as.kind == "jmap" && parents != item.parents);
+                        misplaced += u64::from(start.heals && parents != item.parents);
                         keywords == item.keywords && parents == item.parents
                     });
                 }

@@ -28,6 +28,8 @@ pub struct Jmap {
     states: state::States,
     /// How it takes small blobs in the request that needs them.
     inline: Option<Inline>,
+    /// True once one message was sent so.
+    has_tried_inline: AtomicBool,
     /// False once the server showed that it does not find these blobs there.
     finds_inline: AtomicBool,
     /// False once the server showed that it does not know `Blob/upload` (RFC 9404), or if it keeps nothing.
@@ -62,6 +64,7 @@ impl Jmap {
             caution: caution::Caution::default(),
             states: state::States::default(),
             inline,
+            has_tried_inline: AtomicBool::new(false),
             finds_inline: AtomicBool::new(true),
             uploads_inline: AtomicBool::new(inline == Some(Inline::Standard)),
             calendar_address: "calendarAddress",
@@ -132,6 +135,10 @@ fn is_open(error: &MethodError, count: usize) -> bool {
 fn refused(error: &MethodError) -> Outcome {
     match error.kind.as_str() {
         "alreadyExists" => Outcome::Exists(error.existing.clone(), reason(error)),
+        // RFC 9610 and the draft of calendars have no word for a uid that the account has already.
+        "invalidProperties" if error.properties.iter().all(|name| name == "uid") && !error.properties.is_empty() => {
+            Outcome::Exists(error.existing.clone(), reason(error))
+        }
         "overQuota" => Outcome::Full(reason(error)),
         "rateLimit" | "serverUnavailable" | "serverFail" | "serverPartialFail" => Outcome::Unknown(reason(error)),
         _ => Outcome::Refused(reason(error)),

@@ -282,7 +282,8 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
             continue;
         };
         let attrs = attrs.entry(keywords).or_insert_with_key(|keywords| {
-            Arc::new(Attrs { keywords: keywords.clone(), parents: vec![question.key.clone()] })
+            let parents = vec![question.key.clone()];
+            Arc::new(Attrs { of: Kind::Mailbox, keywords: keywords.clone(), parents })
         });
         listing.entries.push(Entry {
             key: key(uid_validity, uid).into(),

@@ -48,7 +48,7 @@ fn digest(value: &Value) -> String {
 /// An entry of a listing. `state` is the one under which a card or an event was listed: it may have changed at any other.
 pub fn entry(kind: Kind, object: &Object, state: &str) -> Option<Entry> {
     let id = text(object, "id").filter(|id| !id.is_empty())?;
-    let mut attrs = Attrs::default();
+    let mut attrs = Attrs::none(kind.container());
     let (rev, locator) = match kind {
         Kind::Email => {
             let blob = text(object, "blobId").filter(|blob| !blob.is_empty())?;

@@ -420,7 +420,7 @@ impl<'a> Scan<'a> {
     fn attrs_of(&mut self, flags: Flags) -> Arc<Attrs> {
         let make = || {
             let parents = vec![self.folder.container.key.clone()];
-            Arc::new(Attrs { keywords: flags.keywords(self.table), parents })
+            Arc::new(Attrs { of: Kind::Mailbox, keywords: flags.keywords(self.table), parents })
         };
         self.attrs.entry(flags).or_insert_with(make).clone()
     }

@@ -114,7 +114,8 @@ impl Gatherer {
         }
         let labels = labels::parse(&fields, self.options.automap);
         let keywords: BTreeSet<String> = labels.keywords.into_iter().chain(status.keywords).collect();
-        let attrs = Arc::new(Attrs { keywords: keywords.into_iter().collect(), parents: labels.mailboxes });
+        let attrs =
+            Arc::new(Attrs { of: Kind::Mailbox, keywords: keywords.into_iter().collect(), parents: labels.mailboxes });
         if self.known.len() >= KNOWN_LABELS {
             self.known.clear();
         }
@@ -157,7 +158,8 @@ impl Gatherer {
             entry.attrs = match filed.get(keywords) {
                 Some(attrs) => attrs.clone(),
                 None => {
-                    let attrs = Arc::new(Attrs { keywords: keywords.clone(), parents: vec![mailbox.clone()] });
+                    let parents = vec![mailbox.clone()];
+                    let attrs = Arc::new(Attrs { of: Kind::Mailbox, keywords: keywords.clone(), parents });
                     filed.insert(keywords.clone(), attrs.clone());
                     attrs
                 }
@@ -175,7 +177,11 @@ fn union(one: &Arc<Attrs>, other: &Arc<Attrs>) -> Arc<Attrs> {
     let all = |one: &[String], other: &[String]| {
         one.iter().chain(other).cloned().collect::<BTreeSet<String>>().into_iter().collect()
     };
-    Arc::new(Attrs { keywords: all(&one.keywords, &other.keywords), parents: all(&one.parents, &other.parents) })
+    Arc::new(Attrs {
+        of: one.of,
+        keywords: all(&one.keywords, &other.keywords),
+        parents: all(&one.parents, &other.parents),
+    })
 }
 
 /// The mailboxes that the entries lie in and those above them, parents first.

@@ -54,7 +54,8 @@ pub(super) fn list(file: &ExportFile, cursor: &str) -> Result<Listed> {
         return Ok(Listed { listing, plain: Some(reason) });
     }
     listing.omissions = parts.notes.iter().filter_map(|note| omission(file, note)).collect();
-    let attrs = Arc::new(Attrs { keywords: Vec::new(), parents: vec![parts.container.key.clone()] });
+    let parents = vec![parts.container.key.clone()];
+    let attrs = Arc::new(Attrs { parents, ..Attrs::none(parts.container.kind) });
     listing.containers = vec![parts.container];
     listing.entries = parts
         .pieces

@@ -112,7 +112,7 @@ fn entry(file: &ExportFile, spool: &mut Spool) -> Result<Entry> {
         key: file.key.as_str().into(),
         rev: digest.hex().into(),
         locator: "".into(),
-        attrs: Arc::new(Attrs { keywords: Vec::new(), parents }),
+        attrs: Arc::new(Attrs { parents, ..Attrs::none(Kind::FileNode) }),
     })
 }
 

@@ -19,7 +19,7 @@ impl Run<'_> {
     /// Creates what is missing, level by level.
     pub(super) fn create(&mut self, kind: Kind) -> Result<()> {
         let mut patience = Patience::new(self.options.max_retries);
-        let mut has_doubts = false;
+        let (mut has_doubts, mut existing) = (false, BTreeSet::new());
         let mut tried: BTreeSet<usize> = BTreeSet::new();
         let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
         self.take_matches(kind, &tried);
@@ -40,8 +40,10 @@ impl Run<'_> {
                         outcomes.push((at, outcome));
                     });
                 for (at, outcome) in outcomes {
+                    let exists = matches!(outcome, Outcome::Exists(..));
                     if let Some(reason) = self.created(kind, at, outcome) {
                         reasons.insert(at, reason);
+                        existing.extend(exists.then_some(at));
                     } else {
                         open.remove(&at);
                         is_better = true;
@@ -60,6 +62,13 @@ impl Run<'_> {
             self.target.rest(kind)?;
             self.look_at(kind)?;
             self.take_matches(kind, &tried);
+            for at in std::mem::take(&mut existing) {
+                // It has it, it says, and does not show it: a reserved name, or a place that is not ours to see.
+                if self.works.get(&kind).is_some_and(|work| work.fates[at] == Fate::Pending) {
+                    let reason = reasons.get(&at).cloned().unwrap_or_default();
+                    self.end(kind, at, &reason, Report::refuse);
+                }
+            }
         }
         self.give_up(kind, &reasons);
         if !tried.is_empty() && may_be_twice(kind) && (has_doubts || self.target.has_strangers(kind)?) {

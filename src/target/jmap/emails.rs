@@ -39,6 +39,15 @@ impl Jmap {
         // The smallest message that the account had no room for, and whether a line broke: then nothing new begins.
         let (full, is_broken) = (Cell::new(u64::MAX), Cell::new(false));
         let mut waiting = Waiting { changes, supply, held: None };
+        // Whether the server finds blobs in the request that imports them is tried with one message: a server that counts
+        // uploads would count a whole batch that it does not find.
+        if self.inline.is_some() && !self.has_tried_inline.swap(true, Ordering::Relaxed) {
+            let Some(first) = waiting.batch(1) else { return Ok(()) };
+            self.import(first, supply, &full, &is_broken)
+                .await?
+                .into_iter()
+                .for_each(|(at, outcome)| told(at, outcome));
+        }
         let batches = std::iter::from_fn(|| if is_broken.get() { None } else { waiting.batch(most) });
         let work = batches.map(|batch| self.import(batch, supply, &full, &is_broken));
         tell_in_order(limits.max_concurrent_requests.min(8), work, told).await

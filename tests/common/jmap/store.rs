@@ -82,6 +82,8 @@ pub struct Account {
     fresh: u32,
     /// When there were uploads.
     uploads: VecDeque<Instant>,
+    /// How many there were.
+    pub uploaded: u32,
 }
 
 impl Account {
@@ -100,6 +102,7 @@ impl Account {
             next: BTreeMap::new(),
             fresh: 0,
             uploads: VecDeque::new(),
+            uploaded: 0,
         };
         let vacation = json!({"id": "singleton", "isEnabled": false, "fromDate": null, "toDate": null,
             "subject": null, "textBody": null, "htmlBody": null});
@@ -198,7 +201,10 @@ impl Account {
 
     /// Counts an upload, unless the account had as many as it may have; then it says when there may be another one.
     pub fn count_upload(&mut self, options: &Options) -> Result<(), Duration> {
-        let Some((most, window)) = options.uploads else { return Ok(()) };
+        let Some((most, window)) = options.uploads else {
+            self.uploaded += 1;
+            return Ok(());
+        };
         let now = Instant::now();
         while self.uploads.front().is_some_and(|at| now.duration_since(*at) >= window) {
             self.uploads.pop_front();
@@ -207,6 +213,7 @@ impl Account {
             return Err(window - now.duration_since(self.uploads[0]));
         }
         self.uploads.push_back(now);
+        self.uploaded += 1;
         Ok(())
     }
 
