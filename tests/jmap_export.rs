@@ -234,7 +234,7 @@ fn narrow_limits_are_kept() {
         max_size_request: 20_000,
         max_concurrent_requests: 1,
         max_calls_in_request: 1,
-        max_objects_in_get: 3,
+        max_objects_in_get: 4,
         max_objects_in_set: 2,
     };
     let from = Server::start(Options::default());

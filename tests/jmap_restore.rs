@@ -119,6 +119,35 @@ fn add_oddities(server: &Server) {
         seed("Mailbox", json!({ "name": name }));
     }
     server.seed_file("A1", None, "con:?.txt", Some(b"x"));
+    // One that is called inbox, and is none.
+    seed("Mailbox", json!({ "name": "Inbox" }));
+    // Values that no target would be given.
+    for (number, odd) in [
+        json!({ "color": "#FF2968FF", "defaultAlertsWithTime": {}, "timeZone": "Mars/Olympus Mons", "name": "odd 1" }),
+        json!({ "color": "Red", "includeInAvailability": null, "name": "" }),
+        json!({ "color": "rgb(1,2,3)", "defaultAlertsWithoutTime": {}, "name": "odd 3" }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let calendar = seed("Calendar", odd);
+        let mut event = json!({ "@type": "Event", "uid": format!("odd{number}"), "start": "2026-01-02T10:00:00",
+            "duration": "-PT1H", "method": "publish", "alerts": { "a": { "@type": "Alert" } } });
+        // One of them lies in no calendar.
+        event["calendarIds"] = if number == 0 { json!({}) } else { json!({ calendar: true }) };
+        seed("CalendarEvent", event);
+    }
+    seed(
+        "ContactCard",
+        json!({ "@type": "Card", "version": "1.0", "uid": "twin~deadbeef", "name": { "full": "one" }, "addressBookIds": {} }),
+    );
+    for (name, kind) in [("a", Value::Null), ("b", json!("text/plain; charset=utf-8")), ("c", json!("Text/Plain"))] {
+        let blob = server.seed_blob("A1", name.as_bytes());
+        seed(
+            "FileNode",
+            json!({ "name": name, "nodeType": "file", "size": 1, "blobId": blob, "type": kind, "parentId": null }),
+        );
+    }
 }
 
 /// The property that a backup is judged by: back into the account that it came from, nothing is sent, nothing is removed,
@@ -174,6 +203,73 @@ fn back_into_the_same_account_nothing_changes() {
         nothing_changes(&place);
         place.server.assert_clean();
     }
+}
+
+/// What the user or the server makes while a run writes is not taken for something that came twice.
+#[test]
+fn what_is_made_meanwhile_stays() {
+    let from = Place::new(Options::default());
+    jmap_account::fill(&from.server);
+    from.import(0);
+    let to = Server::start(Options { takes_twins: true, ..Options::default() });
+    let add = |kind: &'static str, object: Value| {
+        move |account: &mut Account| {
+            let mut object = object.clone();
+            object["id"] = json!("meanwhile");
+            account.put(Kind::named(kind).expect("a type"), "meanwhile", object);
+        }
+    };
+    let rights = json!({ "mayRead": true, "mayWrite": true, "mayShare": true, "mayDelete": true, "mayReadFreeBusy": true,
+        "mayReadItems": true, "mayWriteAll": true, "mayWriteOwn": true, "mayUpdatePrivate": true, "mayRSVP": true });
+    let own = [
+        ("Calendar", json!({ "name": "work", "color": "#00ff00", "isDefault": false, "myRights": rights })),
+        ("AddressBook", json!({ "name": "People", "isDefault": true, "myRights": rights })),
+        (
+            "Identity",
+            json!({ "name": "Alice", "email": "alice@example.org", "textSignature": "new", "mayDelete": true }),
+        ),
+    ];
+    for (kind, object) in &own {
+        let method: &'static str = Box::leak(format!("{kind}/set").into_boxed_str());
+        to.fault(At::Call(method), When::Nth(1), Fault::Meanwhile(Arc::new(add(kind, object.clone()))));
+    }
+    let (_, said) = from.export_to(&to, &[], 0);
+    for (kind, _) in &own {
+        assert!(to.object("A1", kind, "meanwhile").is_some(), "{kind}: {said}");
+    }
+    assert!(!said.contains("twice"), "{said}");
+}
+
+/// An archive that holds no file says nothing about the files of an account, not even if a task of it would be one.
+#[test]
+fn files_are_not_pruned_for_an_archive_without_any() {
+    let from = Place::new(common::jmap_run::without_files());
+    let calendar = from.server.seed("A1", "Calendar", json!({ "name": "Work" }));
+    let task = json!({ "@type": "Task", "uid": "t", "title": "Do", "calendarIds": { &calendar: true } });
+    from.server.seed("A1", "CalendarEvent", task);
+    from.import(0);
+    for event_types in [&["Event"][..], &["Event", "Task"]] {
+        let to = Server::start(Options { event_types, ..Options::default() });
+        let file = to.seed_file("A1", None, "x.txt", Some(b"x"));
+        from.export_to(&to, &["--prune", "--yes"], 0);
+        assert!(to.object("A1", "FileNode", &file).is_some());
+    }
+}
+
+/// Calendars that a server cuts off without a word, and cannot be asked for: the run is not complete, and nothing is made
+/// anew at the account.
+#[test]
+fn what_may_be_cut_is_told() {
+    let limits = common::jmap::Limits { max_objects_in_get: 3, ..Default::default() };
+    let place = Place::new(Options { limits, cuts_silently: true, ..Options::default() });
+    for number in 0..6 {
+        place.server.seed("A1", "Calendar", json!({ "name": format!("c{number}") }));
+    }
+    let (_, said) = place.import(5);
+    assert!(said.contains("there may be others"), "{said}");
+    let (_, said) = place.export(&[], 0);
+    assert!(said.contains("calendar are left out"), "{said}");
+    assert_eq!(place.server.objects("A1", "Calendar").len(), 6);
 }
 
 /// Names of one id: a mailbox, a calendar, an address book, a directory.
@@ -414,13 +510,10 @@ fn a_run_without_changes_counts_directories_and_a_dry_run_counts_containers() {
 #[test]
 fn objects_that_a_server_leaves_out_are_asked_for() {
     let limits = common::jmap::Limits { max_objects_in_get: 10, ..Default::default() };
-    let place = Place::new(Options { limits, ..Options::default() });
+    let place = Place::new(Options { limits, cuts_silently: true, ..Options::default() });
     for number in 0..25 {
         place.server.seed("A1", "Mailbox", json!({ "name": format!("m{number}") }));
     }
-    let cut = |answer: &mut Value| answer["list"].as_array_mut().into_iter().for_each(|list| list.truncate(10));
-    // With `ids: null` such a server says nothing of those that are too many.
-    place.server.fault(At::Call("Mailbox/get"), When::Always, Fault::Edit(Arc::new(cut)));
     let (summary, said) = place.import(0);
     assert_eq!(stored(&summary, "mailbox"), [25, 0, 0], "{said}");
 }
@@ -444,6 +537,39 @@ fn plans_name_titles_and_remarks_are_gathered() {
     let (_, said) = place.export_to(&to, &[], 5);
     let lines: Vec<&str> = said.lines().filter(|line| line.contains("invalidEmail")).collect();
     assert!(lines.len() == 1 && lines[0].contains("31 objects: ") && lines[0].contains("and 21 more"), "{said}");
+}
+
+/// A server that has calendars and no participant identities: one type that it does not know takes no others with it.
+#[test]
+fn a_type_that_the_server_does_not_know_is_left_out() {
+    let from = Place::new(Options::default());
+    jmap_account::fill(&from.server);
+    from.import(0);
+    let to = Server::start(Options::default());
+    for method in ["ParticipantIdentity/get", "FileNode/query", "FileNode/get"] {
+        to.fault(At::Call(method), When::Always, Fault::Error("unknownMethod"));
+    }
+    let (summary, said) = from.export_to(&to, &[], 0);
+    assert_eq!(summary["types"]["calendarevent"]["created"], 5, "{said}");
+    assert!(said.contains("participantidentity are left out") && said.contains("filenode are left out"), "{said}");
+}
+
+/// The address of an account with or without a slash, or with the path of the session, is one address.
+#[test]
+fn what_stands_behind_the_host_makes_no_other_account() {
+    let place = Place::new(Options::default());
+    jmap_account::fill(&place.server);
+    place.import(0);
+    for path in ["/", "/session", ""] {
+        let mut command = common::jmap_run::begin("import", &format!("{}{path}", place.server.url()));
+        command.env("VANDELAY_PASSWORD", "secret").args(["--auth-basic", "alice", "--account-id", "A1"]);
+        let (summary, said) = judge(&command.arg(place.archive()).output().expect("the program starts"), 0);
+        assert_eq!(stored(&summary, "email"), [0, 0, 31], "{path} {said}");
+    }
+    // Another port is another server.
+    let other = Server::start(Options::default());
+    let mut command = command(&other, "import");
+    judge(&command.arg(place.archive()).output().expect("the program starts"), 4);
 }
 
 /// A server that works on after the line was cut, and takes twins: what it does late is seen before the run ends.

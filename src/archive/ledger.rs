@@ -141,6 +141,8 @@ impl Ledger for Reader {
 /// What a source said of an object beside what its row holds.
 pub struct Origin {
     pub id: Id,
+    /// The row of the scope that it is known in.
+    pub scope: i64,
     /// Its id at the source.
     pub key: String,
     pub rev: String,
@@ -158,7 +160,7 @@ impl Reader {
         }
         self.with(|conn| {
             let sql =
-                "SELECT o.local_id, o.key, o.rev, o.keywords, s.kind FROM origins o JOIN scopes c ON c.id = o.scope_id
+                "SELECT o.local_id, o.key, o.rev, o.keywords, s.kind, o.scope_id FROM origins o JOIN scopes c ON c.id = o.scope_id
                        JOIN sources s ON s.id = c.source_id WHERE c.kind = ?1";
             let mut statement = conn.prepare_cached(sql)?;
             let rows = statement.query_map([kind.name()], |row| {
@@ -168,6 +170,7 @@ impl Reader {
                     rev: row.get(2)?,
                     keywords: row.get(3)?,
                     source: row.get(4)?,
+                    scope: row.get(5)?,
                 })
             })?;
             rows.collect()

@@ -17,7 +17,8 @@ use crate::source::Source;
 /// The source of the archive that `ident` was before it moved; `None` if it did not, as far as anybody says.
 ///
 /// Without `--same-account` an address that differs only in whether TLS comes first (`imap:` and `imaps:` of one host and
-/// one user) is taken for the same account, if it can be proved.
+/// one user), or only in what stands behind the host (`https://host/` and `https://host/jmap/session`), is taken for the same
+/// account, if it can be proved.
 pub fn former(ident: &SourceIdent, ledger: &dyn Ledger, options: &Options) -> Result<Option<SourceIdent>> {
     let sources = ledger.sources_of(ident.kind)?;
     let is_known = |one: &SourceIdent| one.session_url == ident.session_url && one.account_id == ident.account_id;
@@ -34,7 +35,7 @@ pub fn former(ident: &SourceIdent, ledger: &dyn Ledger, options: &Options) -> Re
     Ok(same_user.or(sources.last()).cloned())
 }
 
-/// True if two addresses are one host with and without TLS from the start.
+/// True if two addresses are one host, with and without TLS from the start or with another path.
 fn is_twin(one: &SourceIdent, other: &SourceIdent) -> bool {
     let host = |url: &str| {
         let (scheme, rest) = url.split_once("://")?;
@@ -46,11 +47,13 @@ fn is_twin(one: &SourceIdent, other: &SourceIdent) -> bool {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
             _ => authority,
         };
-        Some((plain, host.to_ascii_lowercase(), scheme))
+        Some((plain, host.to_ascii_lowercase(), (scheme, authority.to_ascii_lowercase())))
     };
     match (host(&one.session_url), host(&other.session_url)) {
         (Some((plain, host, scheme)), Some((other_plain, other_host, other_scheme))) => {
-            plain == other_plain && host == other_host && scheme != other_scheme
+            // With one scheme two ports are two servers.
+            let is_one_server = scheme.0 != other_scheme.0 || scheme.1 == other_scheme.1;
+            !host.is_empty() && plain == other_plain && host == other_host && is_one_server
         }
         _ => false,
     }

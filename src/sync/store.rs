@@ -148,10 +148,7 @@ impl<'a> Store<'a> {
         };
         // The column is unique in the whole archive; the card's own bytes and data keep their uid.
         let column = match &twin {
-            Some(_) if adopted.is_none() => format!(
-                "{uid}~{}",
-                &crate::model::Digest::of(format!("{}\u{1f}{}", place.scope, place.key).as_bytes()).hex()[..8]
-            ),
+            Some(_) if adopted.is_none() => format!("{uid}~{}", card_mark(place.scope, place.key)),
             _ => uid,
         };
         Ok((column, adopted))
@@ -425,6 +422,11 @@ impl<'a> Store<'a> {
     pub(super) fn attrs(&mut self, attrs: &Arc<Attrs>) -> (String, Vec<Id>) {
         self.json.entry(Arc::clone(attrs)).or_insert_with(|| attrs_of(self.ids, attrs)).clone()
     }
+}
+
+/// What tells a card from another one with its uid: of what it is at its source.
+pub fn card_mark(scope: i64, key: &str) -> String {
+    crate::model::Digest::of(format!("{scope}\u{1f}{key}").as_bytes()).hex()[..8].to_owned()
 }
 
 /// Keywords as JSON and containers as rows, in the form in which origins keep them.

@@ -16,6 +16,7 @@ use crate::model::{Digest, Kind};
 use crate::protocol::jmap::{self, AccountInfo, Client, Inline, MethodError, Settings, Which, capability};
 use crate::protocol::runtime::Runtime;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 
 /// An account on a JMAP server (RFC 8620).
@@ -26,6 +27,8 @@ pub struct Jmap {
     seen: survey::Seen,
     caution: caution::Caution,
     states: state::States,
+    /// Types that cannot be read, whatever the capabilities say, and why.
+    without: HashMap<Kind, String>,
     /// How it takes small blobs in the request that needs them.
     inline: Option<Inline>,
     /// True once one message was sent so.
@@ -63,6 +66,7 @@ impl Jmap {
             seen: survey::Seen::default(),
             caution: caution::Caution::default(),
             states: state::States::default(),
+            without: HashMap::new(),
             inline,
             has_tried_inline: AtomicBool::new(false),
             finds_inline: AtomicBool::new(true),
@@ -93,6 +97,11 @@ fn only(client: &Client) -> Result<AccountInfo> {
                 .hint(format!("name one with --account-name: {}", names.join(", "))))
         }
     }
+}
+
+/// True for types of which the server can be asked for the ids of all objects.
+fn has_query(kind: Kind) -> bool {
+    matches!(kind, Kind::Email | Kind::ContactCard | Kind::CalendarEvent | Kind::FileNode)
 }
 
 /// The capability that a type belongs to.
@@ -172,6 +181,9 @@ impl Target for Jmap {
         // Cyrus has identities in accounts that it names no capability for: what the server offers counts then.
         let has = self.account.capabilities.contains_key(capability)
             || (kind == Kind::Identity && self.client.session().offers(capability));
+        if let Some(why) = self.without.get(&kind) {
+            return Some(why.clone());
+        }
         (!has).then(|| format!("the account does not have {capability}"))
     }
 
@@ -200,7 +212,25 @@ impl Target for Jmap {
     }
 
     fn objects(&mut self, kind: Kind, detail: Detail) -> Result<(Vec<Object>, bool)> {
-        let found = self.runtime.run(async { Ok(self.objects_of(kind, detail).await?) })?;
+        let found = self.runtime.run(async {
+            match self.objects_of(kind, detail).await {
+                // RFC 8620 section 3.6.2: a server may have a capability without all of its types.
+                Err(error) if error.is("unknownMethod") || error.is("accountNotSupportedByMethod") => Ok(None),
+                // Cyrus 3.6 closes the line where there is no Sieve script, and so no vacation response either.
+                Err(error) if kind == Kind::VacationResponse && error.is_breakdown() && self.client.is_well().await => {
+                    Ok(None)
+                }
+                found => Ok(Some(found?)),
+            }
+        })?;
+        let Some(found) = found else {
+            self.without.insert(kind, format!("the server does not know {}/get for this account", kind.name()));
+            return Ok((Vec::new(), false));
+        };
+        if !found.1 && !matches!(kind, Kind::Mailbox | Kind::SieveScript) && !has_query(kind) {
+            let why = format!("the server names {} of them at once, and cannot be asked for others", found.0.len());
+            self.without.insert(kind, why);
+        }
         if kind == Kind::ParticipantIdentity
             && found.0.iter().any(|object| object.contains_key("scheduleId") || object.contains_key("sendTo"))
         {

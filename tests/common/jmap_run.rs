@@ -1,7 +1,7 @@
 //! The program against the JMAP server of the tests.
 
 use super::cyrus::Cyrus;
-use super::jmap::{ALL, AccountOptions, BLOB, Options, Server};
+use super::jmap::{ALL, AccountOptions, BLOB, FILENODE, Options, Server};
 use serde_json::Value;
 use std::process::{Command, Output};
 
@@ -43,6 +43,12 @@ pub fn judge(output: &Output, code: i32) -> (Value, String) {
 /// How many objects of a type are new, changed and unchanged, as the summary of an import says.
 pub fn stored(summary: &Value, kind: &str) -> [u64; 3] {
     ["new", "changed", "unchanged"].map(|what| summary["types"][kind]["stored"][what].as_u64().unwrap_or_default())
+}
+
+/// A server without files.
+pub fn without_files() -> Options {
+    let capabilities: Vec<&'static str> = ALL.into_iter().filter(|name| *name != FILENODE).collect();
+    Options { accounts: vec![AccountOptions::with("A1", &capabilities)], ..Options::default() }
 }
 
 /// A server without `Blob/get`: each blob is a download.

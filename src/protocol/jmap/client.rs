@@ -156,6 +156,11 @@ impl Client {
         self.http().pauses().expect(objects);
     }
 
+    /// True once the server wanted to be waited for longer than anybody does: nothing else would fare better in this run.
+    pub fn has_given_up(&self) -> bool {
+        self.http().pauses().has_given_up()
+    }
+
     /// One of them was sent, or has another end.
     pub fn one_done(&self) {
         self.http().pauses().done();
@@ -229,8 +234,14 @@ impl Client {
                     return Err(Error::protocol(format!("its answer to {names} has more than {VALUES_MAX} values")));
                 }
                 self.log(3, || format!("{names}: {} bytes sent, {} received", body.len(), answer.len()));
-                let value = serde_json::from_slice(&answer)
-                    .map_err(|error| Error::protocol(format!("its answer to {names} is no JSON: {error}")))?;
+                let value = serde_json::from_slice(&answer).map_err(|error| match error.is_eof() {
+                    // Cut on the way by something in between: it may come whole the next time.
+                    true => {
+                        let what = format!("the answer of {} to {names} is cut off", shown(&url));
+                        error::Error::new(Fault::Connection, what).because(io::Error::other(error)).into()
+                    }
+                    false => Error::protocol(format!("its answer to {names} is no JSON: {error}")),
+                })?;
                 Responses::read(request, value)
             })
             .await

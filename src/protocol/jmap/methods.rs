@@ -21,6 +21,8 @@ pub struct Got {
     pub state: String,
     pub list: Vec<Object>,
     pub not_found: Vec<String>,
+    /// The server handed over as many objects as it hands over at once, and cannot be asked for others: there may be more.
+    pub may_be_cut: bool,
 }
 
 impl Got {
@@ -41,6 +43,7 @@ impl Got {
         }
         self.list.extend(part.list);
         self.not_found.extend(part.not_found);
+        self.may_be_cut |= part.may_be_cut;
     }
 }
 
@@ -51,6 +54,8 @@ pub struct Queried {
     pub ids: Vec<String>,
     /// The server named them all, and nothing changed while it did. If not, an id that is missing may exist.
     pub is_complete: bool,
+    /// There are more of them than anybody has.
+    pub is_endless: bool,
 }
 
 /// What changed since a state.
@@ -233,7 +238,7 @@ impl Client {
                 Err(error) if error.is("anchorNotFound") && attempt < ATTEMPTS => continue,
                 pages => pages?,
             };
-            if last.is_complete {
+            if last.is_complete || last.is_endless {
                 break;
             }
             self.log(1, || format!("{kind}/query: something changed while the server named its objects"));
@@ -248,7 +253,9 @@ impl Client {
         let mut seen = HashSet::new();
         /// No account has more objects of a type. They are in memory twice.
         const MOST: usize = 4_000_000;
-        let (mut state, mut total) = (None, None);
+        /// Octets of all ids together.
+        const MOST_OCTETS: usize = 128 << 20;
+        let (mut state, mut total, mut octets) = (None, None, 0);
         let mut is_stable = true;
         loop {
             let mut arguments = json!({ "accountId": account, "limit": limit });
@@ -272,6 +279,7 @@ impl Client {
             let page = answer.get("ids").and_then(Value::as_array);
             for id in page.into_iter().flatten().filter_map(Value::as_str).filter(|id| is_id(id)) {
                 if seen.insert(id.to_owned()) {
+                    octets += id.len();
                     ids.push(id.to_owned());
                 }
             }
@@ -280,13 +288,13 @@ impl Client {
             if ids.len() == before || is_all {
                 break;
             }
-            if ids.len() > MOST {
-                is_stable = false;
-                break;
+            if ids.len() > MOST || octets > MOST_OCTETS {
+                // Asked once more it would not end sooner.
+                return Ok(Queried { ids, is_complete: false, is_endless: true });
             }
         }
         let is_complete = is_stable && total.is_none_or(|total| ids.len() as u64 >= total);
-        Ok(Queried { ids, is_complete })
+        Ok(Queried { ids, is_complete, is_endless: false })
     }
 
     /// What changed since a state, over as many answers as the server makes of it (section 5.2).
@@ -311,6 +319,8 @@ impl Client {
         const MOST: usize = 2_000_000;
         /// Answers in a row that name no change: after so many there will be none.
         const EMPTY: usize = 20;
+        /// So many answers cost more than a listing of everything.
+        const ANSWERS: usize = 5_000;
         let method = format!("{kind}/changes");
         let (mut known, mut empty) = (0, 0);
         let mut changes = Changes::default();
@@ -326,7 +336,8 @@ impl Client {
             let count = changes.created.len() + changes.updated.len() + changes.destroyed.len();
             empty = if count > known { 0 } else { empty + 1 };
             known = count;
-            if !states.insert(changes.new_state.clone()) || count > MOST || empty > EMPTY {
+            let is_new = states.insert(changes.new_state.clone());
+            if !is_new || count > MOST || empty > EMPTY || states.len() > ANSWERS {
                 return Err(Error::Method(MethodError::of(
                     &method,
                     &json!({ "type": "cannotCalculateChanges", "description": "there is no end to them" }),
@@ -498,6 +509,7 @@ impl From<Object> for Got {
         Got {
             not_found: not_found.filter_map(Value::as_str).map(str::to_owned).collect(),
             state: answer.get("state").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            may_be_cut: false,
             list: list
                 .into_iter()
                 .filter_map(|value| match value {

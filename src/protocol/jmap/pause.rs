@@ -2,7 +2,7 @@
 //! takes so many uploads an hour means all of them.
 
 use crate::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ pub struct Pauses {
     /// Objects that are still to be sent, and those that were; both 0 where nothing is sent.
     left: AtomicU64,
     done: AtomicU64,
+    /// It was more than anybody waits for.
+    has_given_up: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +55,11 @@ impl Pauses {
         self.state().fruitless = None;
     }
 
+    /// True once the server wanted to be waited for longer than anybody does.
+    pub fn has_given_up(&self) -> bool {
+        self.has_given_up.load(Ordering::Relaxed)
+    }
+
     /// Waits until the server wants to be asked.
     pub async fn wait(&self) {
         let until = self.state().until;
@@ -70,6 +77,7 @@ impl Pauses {
         let mut state = self.state();
         let fruitless = now.duration_since(*state.fruitless.get_or_insert(now));
         if wait > DAY || fruitless + wait > DAY {
+            self.has_given_up.store(true, Ordering::Relaxed);
             return Err(format!(
                 "run the same command again in {}: what is there already is not sent again",
                 words(wait)

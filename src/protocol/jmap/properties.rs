@@ -161,8 +161,11 @@ impl Client {
     /// What `ids: null` brought, and what it did not: RFC 8620 section 5.1 has an error for more objects than
     /// `maxObjectsInGet`, and some servers hand over that many without a word.
     pub async fn complete(&self, account: &str, kind: Kind, got: Got) -> Result<Got> {
-        if got.list.len() < self.limits().max_objects_in_get || !has_query(kind) {
+        if got.list.len() < self.limits().max_objects_in_get {
             return Ok(got);
+        }
+        if !has_query(kind) {
+            return Ok(Got { may_be_cut: true, ..got });
         }
         let state = got.state;
         self.get_named(account, kind).await.map(|all| Got { state, ..all })

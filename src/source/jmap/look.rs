@@ -313,6 +313,10 @@ impl Asking<'_> {
     /// A type that came whole.
     fn small(self, got: Got) -> Result<Listing> {
         let mut listing = Listing { unnamed: Unnamed::Gone, cursor: got.state, ..Listing::default() };
+        if got.may_be_cut {
+            listing.unnamed = Unnamed::Kept;
+            listing.omissions.push(self.failed_id("the server names no more at once, and there may be others", ""));
+        }
         let mut seen = HashSet::new();
         for object in got.list {
             match read::entry(self.kind, &object, "") {

@@ -133,8 +133,14 @@ impl Locator {
                 is_active: flag(&object, "isActive", false),
             },
             Kind::FileNode => {
-                let target = object.get("target").and_then(Value::as_array);
-                let target = target.map(|parts| parts.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+                let target: Option<Vec<String>> = match object.get("target") {
+                    Some(Value::Array(parts)) => {
+                        Some(parts.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+                    }
+                    // Not of this draft: a path in one piece.
+                    Some(Value::String(path)) => Some(path.split('/').map(str::to_owned).collect()),
+                    _ => None,
+                };
                 let is_link = match text(&object, "nodeType").as_deref() {
                     Some("symlink") => true,
                     Some("file") => false,
@@ -177,23 +183,30 @@ pub fn is_directory(object: &Object) -> bool {
 /// Containers of a type, parents first. What lies in itself or in something that is not there lies at the top.
 pub fn containers(kind: Kind, got: Got) -> (Vec<Container>, Vec<Omission>) {
     let mut omissions = Vec::new();
-    let mut omit = |id: &str, reason: &str| {
+    let mut omit = |id: &str, reason: &str, outcome: Outcome| {
         omissions.push(Omission {
             kind,
             reason: reason.to_owned(),
             position: format!("{} {}", kind.name(), said(id.as_bytes())),
-            outcome: Outcome::Skipped,
+            outcome,
         });
     };
     let mut found: Vec<Container> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
+    if got.may_be_cut {
+        omit("", "the server names no more at once, and there may be others", Outcome::Failed);
+    }
     for object in got.list {
         match container(kind, &object) {
             Some(container) if !places.contains_key(&container.key) => {
                 places.insert(container.key.clone(), found.len());
                 found.push(container);
             }
-            _ => omit(object.get("id").and_then(Value::as_str).unwrap_or_default(), "no id, or one that came before"),
+            _ => omit(
+                object.get("id").and_then(Value::as_str).unwrap_or_default(),
+                "no id, or one that came before",
+                Outcome::Skipped,
+            ),
         }
     }
     for at in 0..found.len() {
@@ -205,10 +218,10 @@ pub fn containers(kind: Kind, got: Got) -> (Vec<Container>, Vec<Omission>) {
                 Some(above) if seen.insert(*above) => next = found[*above].parent.clone(),
                 _ => {
                     if !places.contains_key(&parent) && found[at].parent.as_deref() == Some(&parent) {
-                        omit(&found[at].key, "what it lies in is not there; it is stored at the top");
+                        omit(&found[at].key, "what it lies in is not there; it is stored at the top", Outcome::Skipped);
                         found[at].parent = None;
                     } else if places.get(&parent) == Some(&at) {
-                        omit(&found[at].key, "it lies in itself; it is stored at the top");
+                        omit(&found[at].key, "it lies in itself; it is stored at the top", Outcome::Skipped);
                         found[at].parent = None;
                     }
                     next = None;

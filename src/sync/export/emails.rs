@@ -130,9 +130,17 @@ impl Pairing {
 
     /// The emails whose headers have to be read to know what they are: those without a Message-ID that the target can
     /// read, and those that have the size of a message that was not found.
-    pub fn doubtful(&self, messages: &[Message], remotes: &[RemoteEmail]) -> Vec<usize> {
+    pub fn doubtful(
+        &self,
+        messages: &[Message],
+        remotes: &[RemoteEmail],
+        other_size: &mut dyn FnMut(&Message) -> u64,
+    ) -> Vec<usize> {
+        if self.used.len() == remotes.len() {
+            return Vec::new();
+        }
         let missing = messages.iter().zip(&self.found).filter(|(_, found)| found.is_none());
-        let sizes: HashSet<u64> = missing.map(|(message, _)| message.size).collect();
+        let sizes: HashSet<u64> = missing.flat_map(|(message, _)| [message.size, other_size(message)]).collect();
         if sizes.is_empty() {
             return Vec::new();
         }
@@ -299,7 +307,7 @@ mod tests {
         let theirs = [remote("x", "b", 10), remote("y", "", 30), remote("z", "q", 77)];
         let mut pairing = Pairing::new(&ours, &theirs, &mut |_| 0);
         assert_eq!(pairing.found, [None, None]);
-        assert_eq!(pairing.doubtful(&ours, &theirs), [0, 1]);
+        assert_eq!(pairing.doubtful(&ours, &theirs, &mut |message| message.size), [0, 1]);
         let headers = [(0, &b"Message-ID: <a>\r\nMessage-ID: <B>\r\n\r\n"[..]), (1, b"From: x@y\r\n\r\n")];
         let headers = headers.into_iter().map(|(place, header)| (place, header.to_vec())).collect();
         pairing.with_headers(&ours, &theirs, &headers, &mut |_| 0);

@@ -44,7 +44,8 @@ impl Run<'_> {
     }
 
     fn with_headers(&mut self, mut pairing: Pairing, remotes: &[RemoteEmail]) -> Result<Pairing> {
-        let mut places = pairing.doubtful(&self.stock.messages, remotes);
+        let mut other_size = |message: &Message| self.supply.size_with_crlf(message.blob).unwrap_or(0);
+        let mut places = pairing.doubtful(&self.stock.messages, remotes, &mut other_size);
         if self.options.prune {
             places.extend(pairing.unknown());
             places.sort_unstable();
@@ -258,7 +259,8 @@ impl Run<'_> {
         let places: Vec<usize> = open.keys().copied().collect();
         let messages: Vec<Message> = places.iter().map(|at| self.stock.messages[*at].clone()).collect();
         let mut pairing = self.pair(&messages, &remotes)?;
-        let doubtful = pairing.doubtful(&messages, &remotes);
+        let mut other_size = |message: &Message| self.supply.size_with_crlf(message.blob).unwrap_or(0);
+        let doubtful = pairing.doubtful(&messages, &remotes, &mut other_size);
         let headers = self.headers(&doubtful, &remotes)?;
         let supply = &self.supply;
         let mut other_size = |message: &Message| supply.size_with_crlf(message.blob).unwrap_or(0);

@@ -35,10 +35,7 @@ pub fn remote_key(kind: Kind, remote: &Object) -> String {
     match kind {
         Kind::AddressBook | Kind::Calendar => folded(&collection_name(text(remote, "name"))),
         Kind::Identity => identity_key(text(remote, "name"), text(remote, "email")),
-        Kind::ParticipantIdentity => {
-            let address = ["calendarAddress", "scheduleId"].into_iter().map(|name| text(remote, name));
-            participant_key(address.into_iter().find(|it| !it.is_empty()).unwrap_or_default())
-        }
+        Kind::ParticipantIdentity => participant_key(participant_address(remote)),
         Kind::CalendarEvent => event_key(text(remote, "uid"), remote.get("recurrenceId").and_then(Value::as_str)),
         Kind::VacationResponse => text(remote, "id").to_owned(),
         _ => text(remote, "uid").to_owned(),
@@ -47,6 +44,14 @@ pub fn remote_key(kind: Kind, remote: &Object) -> String {
 
 /// Says whether an object of the archive and one of the target are the same.
 type Rule<'r> = &'r dyn Fn(&Wanted, &Object) -> bool;
+
+/// The address of a participant, in the words of this or a former draft (draft-ietf-jmap-calendars section 3).
+pub fn participant_address(remote: &Object) -> &str {
+    let named = ["calendarAddress", "scheduleId"].into_iter().map(|name| text(remote, name)).find(|it| !it.is_empty());
+    let ways = remote.get("sendTo").and_then(Value::as_object);
+    let way = ways.and_then(|ways| ways.get("imip").or_else(|| ways.values().next())).and_then(Value::as_str);
+    named.or(way).unwrap_or_default()
+}
 
 /// By key, each object of the target once. Where several have one key, first those that were one when they were imported,
 /// then those that are equal.
@@ -126,8 +131,20 @@ fn tree(kind: Kind, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>>
         }
         children.entry(remote.get("parentId").and_then(Value::as_str)).or_default().push(at);
     }
+    // What was this one when it was imported, and has its name and its role still; then any with its role.
+    let by_id: HashMap<&str, usize> = remotes.iter().enumerate().map(|(at, remote)| (text(remote, "id"), at)).collect();
+    for (at, one) in wanted.iter().enumerate().filter(|(_, one)| one.role.is_some()) {
+        let had = one.ids.iter().filter_map(|id| by_id.get(id.as_str()).copied());
+        let is_same = |place: &usize| {
+            one.role.as_deref() == Some(text(&remotes[*place], "role")) && text(&remotes[*place], "name") == one.raw
+        };
+        if let Some(place) = had.filter(is_same).find(|place| used.insert(*place)) {
+            found[at] = Some(place);
+        }
+    }
     for (at, one) in wanted.iter().enumerate() {
-        if let Some(place) = one.role.as_deref().and_then(|role| roles.get(role))
+        if found[at].is_none()
+            && let Some(place) = one.role.as_deref().and_then(|role| roles.get(role))
             && used.insert(*place)
         {
             found[at] = Some(*place);

@@ -102,15 +102,13 @@ fn object(value: Value) -> Object {
 pub fn mailbox(record: &Record, rules: &Rules) -> Wanted {
     let name = name(record.text("name").unwrap_or_default(), rules.mailbox_name, "Unnamed");
     let role = record.text("role").map(str::to_lowercase).filter(|role| MAILBOX_ROLES.contains(&role.as_str()));
-    // The inbox is one whatever its source called a role.
-    let is_inbox = role.is_none() && record.number("parent_id").is_none() && name.eq_ignore_ascii_case("inbox");
     Wanted {
         id: record.id,
         parent: record.number("parent_id"),
         key: folded(&name),
         label: name.clone(),
         raw: record.text("name").unwrap_or_default().to_owned(),
-        role: if is_inbox { Some("inbox".to_owned()) } else { role },
+        role,
         object: object(json!({
             "name": name,
             "sortOrder": sort_order(record),
@@ -297,6 +295,10 @@ pub fn file(record: &Record, rules: &Rules) -> Wanted {
     match kind {
         "file" => {
             let kind = record.text("media_type").and_then(media_type);
+            if kind.is_none() || kind.as_deref() != record.text("media_type") {
+                // Another server takes it in these words only; one that has it in others keeps them.
+                wanted.unknown.insert("type".to_owned());
+            }
             object.insert("type".to_owned(), json!(kind.as_deref().unwrap_or("application/octet-stream")));
             object.insert(BLOB.to_owned(), json!(blob));
         }
@@ -358,7 +360,7 @@ pub fn event(record: &Record, containers: Vec<Id>) -> Option<Wanted> {
 }
 
 /// iCalendar knows negative durations and alarms without a trigger of any use; RFC 8984 sections 1.4.6 and 4.5.2 do not.
-fn without_nonsense(data: &mut Object) -> Option<String> {
+pub fn without_nonsense(data: &mut Object) -> Option<String> {
     let mut left_out = Vec::new();
     if text_of(data, "duration").is_some_and(|duration| !duration.starts_with('P')) {
         data.shift_remove("duration");

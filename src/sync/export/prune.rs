@@ -1,6 +1,6 @@
 //! What of the target may be removed because the archive does not hold it: pure.
 
-use super::matching::{remote_key, text};
+use super::matching::{participant_address, remote_key, text};
 use super::run::Work;
 use crate::model::Kind;
 use crate::target::Object;
@@ -17,22 +17,19 @@ pub fn candidates(kind: Kind, work: &Work, holders: &HashSet<&str>, addresses: &
     let keys: HashSet<&str> = match kind {
         // The archive has what it stands for; another one of a key is no reason to remove this one.
         Kind::ContactCard | Kind::CalendarEvent | Kind::Identity | Kind::ParticipantIdentity => {
-            wanted.iter().map(|one| one.key.as_str()).collect()
+            wanted.iter().flat_map(|one| [Some(one.key.as_str()), one.marked.as_deref()]).flatten().collect()
         }
         _ => HashSet::new(),
     };
-    let is_kept = |remote: &Object| {
-        keys.contains(remote_key(kind, remote).as_str())
-            || is_protected(kind, remote)
-            || is_own(kind, remote, addresses)
-    };
+    let stays_always =
+        |remote: &Object| keys.contains(remote_key(kind, remote).as_str()) || is_kept(kind, remote, addresses);
     let places: HashMap<&str, usize> =
         remotes.iter().enumerate().map(|(place, remote)| (text(remote, "id"), place)).collect();
     let parent =
         |place: usize| remotes[place].get("parentId").and_then(Value::as_str).and_then(|id| places.get(id).copied());
     let mut stays: HashSet<usize> = HashSet::new();
     for (place, remote) in remotes.iter().enumerate() {
-        if used.contains(&place) || is_kept(remote) || holders.contains(text(remote, "id")) {
+        if used.contains(&place) || stays_always(remote) || holders.contains(text(remote, "id")) {
             let mut at = Some(place);
             while let Some(here) = at.filter(|here| stays.insert(*here)) {
                 at = parent(here);
@@ -50,6 +47,11 @@ pub fn candidates(kind: Kind, work: &Work, holders: &HashSet<&str>, addresses: &
     steps.into_values().collect()
 }
 
+/// True for what is never removed, whatever the archive holds.
+pub fn is_kept(kind: Kind, remote: &Object, addresses: &[String]) -> bool {
+    is_protected(kind, remote) || is_own(kind, remote, addresses)
+}
+
 /// True for what a server makes itself: the identities of the user's own addresses, and the script that a vacation response
 /// is stored as.
 fn is_own(kind: Kind, remote: &Object, addresses: &[String]) -> bool {
@@ -59,7 +61,7 @@ fn is_own(kind: Kind, remote: &Object, addresses: &[String]) -> bool {
     };
     match kind {
         Kind::Identity => is_mine(text(remote, "email")),
-        Kind::ParticipantIdentity => ["calendarAddress", "scheduleId"].iter().any(|name| is_mine(text(remote, name))),
+        Kind::ParticipantIdentity => is_mine(participant_address(remote)),
         Kind::SieveScript => text(remote, "name").eq_ignore_ascii_case("vacation"),
         _ => false,
     }

@@ -43,6 +43,10 @@ impl Run<'_> {
             _ => return Ok(()),
         };
         let Some(work) = self.works.get(&kind) else { return Ok(()) };
+        if work.remotes.iter().all(|remote| !remote.contains_key(flag)) && !work.remotes.is_empty() {
+            // It does not tell which one it is, and so not whether it is right.
+            return Ok(());
+        }
         let is_on = |remote: &&Object| remote.get(flag).and_then(Value::as_bool) == Some(true);
         let theirs = work.remotes.iter().find(is_on).map(|remote| text(remote, "id").to_owned());
         let chosen = work.wanted.iter().find(|one| one.is_chosen);
@@ -83,7 +87,13 @@ impl Run<'_> {
                     RemoteKey::Nothing => "without Message-ID".to_owned(),
                 };
                 let date = crate::archive::rfc3339(remote.received);
-                (remote.id.clone(), format!("{name} of {date} ({} bytes, id {})", remote.size, remote.id))
+                let names: HashMap<&str, &str> = self.works.get(&Kind::Mailbox).map_or_else(HashMap::new, |work| {
+                    work.remotes.iter().map(|remote| (text(remote, "id"), text(remote, "name"))).collect()
+                });
+                let folders = remote.mailboxes.iter().filter_map(|id| names.get(id.as_str()).copied());
+                let folders = folders.collect::<Vec<_>>().join(", ");
+                let place = if folders.is_empty() { String::new() } else { format!(" in {folders}") };
+                (remote.id.clone(), format!("{name}{place} of {date} ({} bytes, id {})", remote.size, remote.id))
             });
             return vec![gone.collect()];
         }
@@ -216,7 +226,7 @@ impl Run<'_> {
     }
 
     fn not_removed(&mut self, kind: Kind, reason: &str, label: &str) {
-        let heading = reason.split(':').next().unwrap_or_default().to_owned();
+        let heading = reason.split(": ").next().unwrap_or_default().to_owned();
         *self.report.of(kind).not_removed.entry(heading).or_default() += 1;
         self.report.remark(kind, "not removed", reason.to_owned(), label.to_owned());
     }

@@ -70,7 +70,7 @@ impl Report {
 
     /// Rows that were counted as found and could not be exported. The heading is what stands before the first colon.
     pub fn fail(&mut self, kind: Kind, rows: u64, reason: &str, position: String) {
-        let heading = reason.split(':').next().unwrap_or_default().to_owned();
+        let heading = reason.split(": ").next().unwrap_or_default().to_owned();
         *self.of(kind).failed.entry(heading).or_default() += rows;
         self.remark(kind, "failed", reason.to_owned(), position);
     }

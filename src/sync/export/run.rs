@@ -7,7 +7,7 @@ use super::report::{Plan, Report};
 use super::stock::{self, Stock, counts};
 use super::supply::Bytes;
 use super::{ORDER, Options, attached, update};
-use crate::archive::{Moment, Reader};
+use crate::archive::{Moment, Reader, UNFILED};
 use crate::error::{Error, Kind as Fault, Result};
 use crate::model::{Id, Kind};
 use crate::sync::import::Progress;
@@ -172,18 +172,53 @@ impl<'a> Run<'a> {
                 let rows = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
                 self.works.insert(kind, Work { wanted, rows, fates, ..Work::default() });
                 self.look_at(kind)?;
+                // It may turn out only now.
+                if let Some(why) = self.target.lacks(kind)
+                    && let Some(work) = self.works.remove(&kind)
+                {
+                    self.stock.objects.insert(kind, work.wanted);
+                    homeless.extend(self.leave_out(kind, &why));
+                    continue;
+                }
                 if let Some(work) = self.works.get_mut(&kind) {
                     work.before = work.remotes.iter().map(|remote| text(remote, "id").to_owned()).collect();
                 }
                 self.join(kind);
             }
-            if self.options.prune && self.options.selection.has(kind) {
+            // Only a type that the archive itself has something of: what stands in for something else says nothing.
+            let has_own = match self.works.get(&kind) {
+                Some(work) => work.wanted.iter().any(|one| one.id > 0),
+                None => kind == Kind::Email,
+            };
+            if self.options.prune && self.options.selection.has(kind) && has_own {
                 self.prunable.insert(kind);
             }
         }
         self.all_become_files(&homeless);
         self.find_files_of_events();
+        self.leave_unfiled();
         Ok(())
+    }
+
+    /// What lies in no container at the account either needs none that is made for it.
+    fn leave_unfiled(&mut self) {
+        for (items, holder) in [(Kind::CalendarEvent, Kind::Calendar), (Kind::ContactCard, Kind::AddressBook)] {
+            let Some(work) = self.works.get(&items) else { continue };
+            let is_unfiled = |row: &Id| *row == UNFILED || self.stock.lost.contains(&(holder, *row));
+            let needs = (0..work.wanted.len()).any(|at| {
+                work.fates[at] == Fate::Pending
+                    && work.found[at].is_none()
+                    && work.wanted[at].containers.iter().any(is_unfiled)
+            });
+            if needs {
+                continue;
+            }
+            if let Some(work) = self.works.get_mut(&holder)
+                && let Some(at) = work.rows.get(&UNFILED).copied()
+            {
+                work.fates[at] = Fate::Waiting;
+            }
+        }
     }
 
     /// Several rows may have one uid (from several sources), and an account has one object of it (RFC 9610 section 3,
@@ -206,7 +241,7 @@ impl<'a> Run<'a> {
             let is_same = work.wanted[at].object == work.wanted[other].object;
             let one = &mut work.wanted[at];
             // Two cards of one uid that say different things: both are worth something.
-            if let Some(marked) = one.marked.take().filter(|_| !is_same) {
+            if let Some(marked) = one.marked.clone().filter(|_| !is_same) {
                 one.object.insert("uid".to_owned(), json!(marked));
                 one.key = marked;
                 work.found[at] = work.remotes.iter().position(|remote| text(remote, "uid") == one.key);
@@ -300,6 +335,18 @@ impl<'a> Run<'a> {
         Some(object)
     }
 
+    /// What an object is called in a plan: of mailboxes and files with those that it lies in.
+    fn path(&self, kind: Kind, one: &Wanted) -> String {
+        /// No tree that people made is deeper.
+        const DEPTH: usize = 50;
+        let Some(work) = self.works.get(&kind) else { return one.label.clone() };
+        let parent = |one: &&Wanted| work.rows.get(&one.parent?).map(|at| &work.wanted[*at]);
+        let mut names: Vec<&str> =
+            std::iter::successors(Some(one), parent).take(DEPTH).map(|one| one.label.as_str()).collect();
+        names.reverse();
+        names.join("/")
+    }
+
     fn has(&self, kind: Kind, row: Id) -> bool {
         self.works.get(&kind).is_some_and(|work| work.rows.contains_key(&row))
     }
@@ -318,8 +365,8 @@ impl<'a> Run<'a> {
                 for at in (0..work.wanted.len()).filter(open) {
                     let one = &work.wanted[at];
                     match work.found[at] {
-                        None => step.create(|| one.label.clone()),
-                        Some(_) if self.patch(kind, at).is_some() => step.update(|| one.label.clone()),
+                        None => step.create(|| self.path(kind, one)),
+                        Some(_) if self.patch(kind, at).is_some() => step.update(|| self.path(kind, one)),
                         Some(_) => step.keep += 1,
                     }
                 }
@@ -367,7 +414,16 @@ impl<'a> Run<'a> {
     /// The patch that makes a matched object what the archive says.
     fn difference(&self, kind: Kind, at: usize) -> Option<Object> {
         let work = self.works.get(&kind)?;
-        let (one, remote) = (&work.wanted[at], &work.remotes[work.found[at]?]);
+        self.difference_to(kind, at, &work.remotes[work.found[at]?])
+    }
+
+    /// True if nothing would have to change at an object of the target for it to be this wanted one.
+    pub(super) fn is_equal(&self, kind: Kind, at: usize, remote: &Object) -> bool {
+        self.difference_to(kind, at, remote).is_none()
+    }
+
+    fn difference_to(&self, kind: Kind, at: usize, remote: &Object) -> Option<Object> {
+        let one = &self.works.get(&kind)?.wanted[at];
         let mut wanted = one.object.clone();
         wanted.retain(|name, _| !one.unknown.contains(name));
         if !one.raw.is_empty() && text(remote, "name") == one.raw {
@@ -375,7 +431,8 @@ impl<'a> Run<'a> {
             wanted.insert("name".to_owned(), json!(one.raw));
         }
         attached::note_ours(&mut wanted, &|blob| Some(self.supply.reader.blob(blob).ok()?.digest));
-        if let Some((property, holder)) = container(kind) {
+        let is_unfiled = |row: &Id| *row == UNFILED || self.stock.lost.contains(&(kind.container(), *row));
+        if let Some((property, holder)) = container(kind).filter(|_| !one.containers.iter().all(is_unfiled)) {
             let ids = one.containers.iter().map(|row| {
                 // One that is still to be made has no id, and so differs from all that there are.
                 self.id_of(holder, *row).cloned().unwrap_or_else(|| format!("new-{row}"))
@@ -400,8 +457,10 @@ impl<'a> Run<'a> {
         let Some(blob) = one.object.get(BLOB).and_then(Value::as_i64) else { return false };
         let size = crate::target::Supply::size(&self.supply, blob).ok();
         let has_date = one.object.contains_key("modified");
-        size != remote.get("size").and_then(Value::as_u64)
-            || (has_date && one.object.get("modified") != remote.get("modified"))
+        // What the target does not tell is no difference.
+        let theirs = remote.get("size").and_then(Value::as_u64);
+        let is_other_date = || remote.contains_key("modified") && one.object.get("modified") != remote.get("modified");
+        theirs.is_some_and(|theirs| Some(theirs) != size) || (has_date && is_other_date())
     }
 
     // --- applying ------------------------------------------------------------------------------------------------

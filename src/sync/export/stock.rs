@@ -11,9 +11,10 @@ use crate::format::jmap::{folded, name};
 use crate::format::mail::HEAD_MAX;
 use crate::model::{EXECUTABLE, Id, Kind, Picks};
 use crate::sync::containers;
+use crate::sync::store::card_mark;
 use crate::target::{BLOB, Object, Rules};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Which part of the archive is meant.
 #[derive(Debug, Clone, Default)]
@@ -208,7 +209,7 @@ impl Reading<'_> {
             if !self.selection.has(kind) {
                 continue;
             }
-            let uids = if kind == Kind::ContactCard { self.uids()? } else { HashSet::new() };
+            let marked = if kind == Kind::ContactCard { self.marked_uids()? } else { HashMap::new() };
             let (mut wanted, mut unreadable, mut odd) = (Vec::new(), Vec::new(), Vec::new());
             self.each(kind, |record| {
                 let mut containers = parse_ids(record.text(column).unwrap_or("[]"));
@@ -220,7 +221,7 @@ impl Reading<'_> {
                 }
                 let calendar = containers[0];
                 let made = match kind {
-                    Kind::ContactCard => objects::card(&record, own_uid(&record, &uids), containers),
+                    Kind::ContactCard => objects::card(&record, own_uid(&record, &marked), containers),
                     _ => objects::event(&record, containers),
                 };
                 let Some(mut made) = made else {
@@ -248,13 +249,22 @@ impl Reading<'_> {
         Ok(tasks)
     }
 
-    /// The uids of all cards of the archive.
-    fn uids(&self) -> Result<HashSet<String>> {
-        let mut uids = HashSet::new();
+    /// Cards whose uid the archive marked, since another card had it (`~` and eight digits of what they are at their source):
+    /// with their own uid, by row.
+    fn marked_uids(&self) -> Result<HashMap<Id, String>> {
+        let mut origins: HashMap<Id, Vec<Origin>> = HashMap::new();
+        for origin in self.reader.origins(Kind::ContactCard)? {
+            origins.entry(origin.id).or_default().push(origin);
+        }
+        let mut marked = HashMap::new();
         self.each(Kind::ContactCard, |record| {
-            uids.extend(record.text("uid").map(str::to_owned));
+            let Some((own, mark)) = record.text("uid").and_then(|uid| uid.rsplit_once('~')) else { return };
+            let is_mark = |origin: &Origin| card_mark(origin.scope, &origin.key) == mark;
+            if origins.get(&record.id).is_some_and(|origins| origins.iter().any(is_mark)) {
+                marked.insert(record.id, own.to_owned());
+            }
         })?;
-        Ok(uids)
+        Ok(marked)
     }
 
     /// An event counts from its start on; a series that began earlier may go on.
@@ -335,6 +345,13 @@ impl Reading<'_> {
             };
             all.insert(record.id, wanted);
         })?;
+        if kind == Kind::Mailbox && all.values().all(|one| one.role.as_deref() != Some("inbox")) {
+            // The inbox is one though no source called it so.
+            let is_inbox = |one: &&mut Wanted| one.parent.is_none() && one.key == "inbox";
+            if let Some(inbox) = all.values_mut().find(is_inbox) {
+                inbox.role = Some("inbox".to_owned());
+            }
+        }
         self.parents(&mut needed, &all);
         // A row that an object names and that is not there: like no container at all.
         let lost: Vec<Id> = needed.iter().copied().filter(|id| *id != UNFILED && !all.contains_key(id)).collect();
@@ -443,7 +460,7 @@ fn add_origins(reader: &Reader, objects: &mut BTreeMap<Kind, Vec<Wanted>>) -> Re
             let origins = origins.remove(&one.id).unwrap_or_default();
             if matches!(kind, Kind::Calendar | Kind::AddressBook | Kind::Mailbox) {
                 let revs: Vec<String> = origins.iter().map(|origin| origin.rev.clone()).collect();
-                one.unknown = containers::untold(&revs);
+                one.unknown.extend(containers::untold(&revs));
             }
             if *kind == Kind::FileNode
                 && origins.iter().any(|origin| parse_keywords(&origin.keywords).iter().any(|it| it == EXECUTABLE))
@@ -456,17 +473,9 @@ fn add_origins(reader: &Reader, objects: &mut BTreeMap<Kind, Vec<Wanted>>) -> Re
     Ok(())
 }
 
-/// The uid of a card: of two with one uid the archive marks the second (`~` and eight digits), and knows both.
-fn own_uid<'r>(record: &'r Record, uids: &HashSet<String>) -> &'r str {
-    let uid = record.text("uid").unwrap_or_default();
-    match uid.rsplit_once('~') {
-        Some((own, mark))
-            if mark.len() == 8 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()) && uids.contains(own) =>
-        {
-            own
-        }
-        _ => uid,
-    }
+/// The uid of a card, without the archive's mark.
+fn own_uid<'r>(record: &'r Record, marked: &'r HashMap<Id, String>) -> &'r str {
+    marked.get(&record.id).map_or_else(|| record.text("uid").unwrap_or_default(), String::as_str)
 }
 
 /// A container that only this export needs.

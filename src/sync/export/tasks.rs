@@ -75,6 +75,9 @@ impl Run<'_> {
 
     /// An event that the account does not take is kept as a file. False if it cannot be.
     pub(super) fn becomes_a_file(&mut self, at: usize) -> bool {
+        if !self.works.contains_key(&Kind::FileNode) {
+            return false;
+        }
         let Some(work) = self.works.get_mut(&Kind::CalendarEvent) else { return false };
         let one = &work.wanted[at];
         let Some(file) = one.as_file else { return false };

@@ -2,6 +2,8 @@
 
 use super::attached::{agree, without_notes};
 use super::matching::text;
+use super::objects::{collection_name, without_nonsense};
+use crate::format::jmap::{color, time_zone, utc};
 use crate::model::Kind;
 use crate::target::{BLOB, Object};
 use serde_json::{Value, json};
@@ -10,8 +12,9 @@ use unicode_normalization::UnicodeNormalization;
 
 /// Properties of cards and events that a server sets or that never change (RFC 9610 section 3, RFC 8984 section 4.1,
 /// draft-ietf-jmap-calendars section 5): no reason to change an object, and nothing to take away.
-const SERVERS: [&str; 21] = [
+const SERVERS: [&str; 22] = [
     "id",
+    "method",
     "uid",
     "@type",
     "version",
@@ -121,7 +124,7 @@ fn normal_overrides(overrides: &Object) -> Value {
 /// `has_other_bytes` says whether the bytes beside the object differ.
 pub fn patch(kind: Kind, wanted: &Object, remote: &Object, has_other_bytes: bool) -> Option<Object> {
     let patch = match kind {
-        Kind::ContactCard | Kind::CalendarEvent => open_patch(wanted, remote),
+        Kind::ContactCard | Kind::CalendarEvent => open_patch(kind, wanted, remote),
         _ => fixed_patch(kind, wanted, remote, has_other_bytes),
     };
     // The name of an address may say something only beside it (draft-ietf-jmap-calendars section 3): all or nothing.
@@ -149,15 +152,42 @@ fn fixed_patch(kind: Kind, wanted: &Object, remote: &Object, has_other_bytes: bo
             }
             continue;
         }
-        let theirs = remote.get(name).unwrap_or(&Value::Null);
-        if !is_fixed && !agree(&normal(value), &normal(theirs)) {
+        // We ask for every property by name: a server that leaves one out does not have it.
+        let Some(theirs) = remote.get(name) else { continue };
+        let is_same = [theirs, &in_our_words(kind, name, theirs)]
+            .into_iter()
+            .any(|theirs| agree(&normal(value), &normal(theirs)) || (is_empty(value) && is_empty(theirs)));
+        if !is_fixed && !is_same {
             patch.insert(name.clone(), without_notes(value));
         }
     }
     patch
 }
 
-fn open_patch(wanted: &Object, remote: &Object) -> Object {
+/// A value of a target as an object of ours would have it: what we say in other words is no difference.
+fn in_our_words(kind: Kind, name: &str, theirs: &Value) -> Value {
+    let text = theirs.as_str();
+    let ours = match (kind, name) {
+        (Kind::Calendar | Kind::AddressBook, "name") => text.map(|text| json!(collection_name(text))),
+        (Kind::Calendar, "color") => Some(json!(text.and_then(color))),
+        (Kind::Calendar, "timeZone") => Some(json!(text.and_then(time_zone))),
+        (Kind::Calendar, "includeInAvailability") if theirs.is_null() => Some(json!("all")),
+        (Kind::FileNode, "target") => text.map(|text| json!(text.split('/').collect::<Vec<_>>())),
+        (Kind::FileNode, "created" | "modified") | (Kind::VacationResponse, "fromDate" | "toDate") => {
+            text.and_then(utc).map(|date| json!(date))
+        }
+        (Kind::Identity, "textSignature" | "htmlSignature" | "name") if theirs.is_null() => Some(json!("")),
+        _ => None,
+    };
+    ours.unwrap_or_else(|| theirs.clone())
+}
+
+fn open_patch(kind: Kind, wanted: &Object, remote: &Object) -> Object {
+    let mut remote = remote.clone();
+    if kind == Kind::CalendarEvent {
+        without_nonsense(&mut remote);
+    }
+    let remote = &remote;
     let (ours, theirs) = (compared(wanted), compared(remote));
     let mut patch = Object::new();
     let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();

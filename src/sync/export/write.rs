@@ -1,6 +1,7 @@
 //! Creating and changing everything but messages.
 
 use super::matching::{DIGEST, levels, remote_key, text};
+use super::prune;
 use super::report::Report;
 use super::run::{Fate, Patience, Run};
 use super::stock::counts;
@@ -8,11 +9,20 @@ use crate::error::Result;
 use crate::model::Kind;
 use crate::target::{BLOB, Change, Detail, Object, Outcome};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// True for types of which an account may have two objects that are the same to us; names in a parent are unique.
 fn may_be_twice(kind: Kind) -> bool {
     !matches!(kind, Kind::Mailbox | Kind::FileNode | Kind::SieveScript | Kind::VacationResponse | Kind::Email)
+}
+
+/// The type of what lies in a container, and the property that says so.
+fn items_of(kind: Kind) -> Option<(Kind, &'static str)> {
+    match kind {
+        Kind::Calendar => Some((Kind::CalendarEvent, "calendarIds")),
+        Kind::AddressBook => Some((Kind::ContactCard, "addressBookIds")),
+        _ => None,
+    }
 }
 
 impl Run<'_> {
@@ -78,22 +88,32 @@ impl Run<'_> {
     }
 
     /// Removes what came twice: once in a way that nobody saw (an answer was lost, an earlier run was killed), and once more.
-    /// It was not there when this run began, and has the key of something that the archive has and the account has, too.
+    /// It was not there when this run began, is equal to something that this run created, to the last property, and nothing
+    /// lies in it. What a server or the user made meanwhile is something else.
     fn remove_twins(&mut self, kind: Kind) -> Result<()> {
         self.target.rest(kind)?;
-        let (remotes, _) = self.target.objects(kind, Detail::Keys)?;
+        let (remotes, _) = self.target.objects(kind, Detail::All)?;
+        let addresses = self.target.addresses();
         let Some(work) = self.works.get(&kind) else { return Ok(()) };
-        let ours: HashSet<&String> = self.ids.iter().filter(|((of, _), _)| *of == kind).map(|(_, id)| id).collect();
-        let there: HashSet<String> = remotes
-            .iter()
-            .filter(|remote| ours.contains(&text(remote, "id").to_owned()))
-            .map(|remote| remote_key(kind, remote))
-            .collect();
+        let created = (0..work.wanted.len()).filter(|at| work.fates[*at] == Fate::Created);
+        let created: HashMap<&str, usize> = created.map(|at| (work.wanted[at].key.as_str(), at)).collect();
+        let ours: HashSet<&str> =
+            self.ids.iter().filter(|((of, _), _)| *of == kind).map(|(_, id)| id.as_str()).collect();
         let is_twin = |remote: &&Object| {
-            let id = text(remote, "id").to_owned();
-            !work.before.contains(&id) && !ours.contains(&id) && there.contains(&remote_key(kind, remote))
+            let id = text(remote, "id");
+            !work.before.contains(id)
+                && !ours.contains(id)
+                && !prune::is_kept(kind, remote, &addresses)
+                && created.get(remote_key(kind, remote).as_str()).is_some_and(|at| self.is_equal(kind, *at, remote))
         };
-        let twins: Vec<String> = remotes.iter().filter(is_twin).map(|remote| text(remote, "id").to_owned()).collect();
+        let mut twins: Vec<String> =
+            remotes.iter().filter(is_twin).map(|remote| text(remote, "id").to_owned()).collect();
+        if let Some((items, property)) = items_of(kind).filter(|_| !twins.is_empty()) {
+            let (items, is_complete) = self.target.objects(items, Detail::Keys)?;
+            let is_free =
+                |id: &String| items.iter().all(|item| item.get(property).is_none_or(|set| set.get(id).is_none()));
+            twins.retain(|id| is_complete && is_free(id));
+        }
         if twins.is_empty() {
             return Ok(());
         }
@@ -115,7 +135,7 @@ impl Run<'_> {
             }
         }
         self.report.notes.push(format!(
-            "{} objects of the type {} had come twice after a lost answer; {removed} were removed again",
+            "{} objects of the type {} had come twice, as after a lost answer; {removed} were removed again",
             twins.len(),
             kind.token()
         ));

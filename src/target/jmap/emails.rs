@@ -134,6 +134,7 @@ impl Jmap {
                 return Ok(Again { lost: sent, refused: Vec::new() });
             }
             Ok(()) => Outcome::Unknown("the answer does not name it".to_owned()),
+            Err(Error::Line(error)) if self.client.has_given_up() => return Err(error),
             Err(error) => {
                 is_broken.set(is_broken.get() || matches!(error, Error::Line(_)) || error.is("stateMismatch"));
                 without_answer(error, count)?

@@ -15,8 +15,16 @@ use std::collections::{BTreeMap, BTreeSet};
 const SUM_MAX: usize = 1 << 20;
 
 /// Properties without which an object is not that object: it is refused rather than stored without one.
-const NEEDED: [&str; 15] = [
+const NEEDED: [&str; 21] = [
     "id",
+    // A series without them is another one: days that were cancelled come back.
+    "recurrenceRule",
+    "recurrenceRules",
+    "excludedRecurrenceRules",
+    "recurrenceOverrides",
+    // A group without its members is none.
+    "members",
+    "calendarAddress",
     "name",
     "email",
     "blobId",
@@ -138,6 +146,7 @@ impl Jmap {
         let (result, done) = self.set_cautiously(kind, request).await;
         let rest = match done {
             Ok(()) => Outcome::Unknown("the answer does not name it".to_owned()),
+            Err(Error::Line(error)) if self.client.has_given_up() => return Err(error),
             Err(error) => {
                 is_broken.set(is_broken.get() || matches!(error, Error::Line(_)));
                 without_answer(error, count)?

@@ -89,7 +89,7 @@ impl Jmap {
             match error.kind.as_str() {
                 "stateMismatch" if is_untouched => match self.meets_its_like(kind, &state, &request.create).await {
                     Ok(false) => {}
-                    Ok(true) | Err(Error::Method(_)) => break,
+                    Ok(true) | Err(Error::Method(_)) => return (SetResult::default(), Err(mismatch(kind))),
                     Err(error) => return (result, Err(error)),
                 },
                 // Not every server has the argument.
@@ -97,8 +97,10 @@ impl Jmap {
                 _ => return (result, done),
             }
         }
-        let method = format!("{}/set", kind.name());
-        (SetResult::default(), Err(Error::Method(MethodError::of(&method, &json!({ "type": "stateMismatch" })))))
+        // Something else changes the account all the time, and nothing of it is like these.
+        let (result, done) = self.client.set(account, kind.name(), request).await;
+        self.states.note(kind, &result);
+        (result, done)
     }
 
     /// True if something like one of these came since a state.
@@ -147,6 +149,11 @@ impl Jmap {
         self.client.log(0, || format!("something else changes {} of the account all the time", kind.name()));
         Ok(())
     }
+}
+
+fn mismatch(kind: Kind) -> Error {
+    let method = format!("{}/set", kind.name());
+    Error::Method(MethodError::of(&method, &json!({ "type": "stateMismatch" })))
 }
 
 /// What an object is told from others by.

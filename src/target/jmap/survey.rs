@@ -49,7 +49,7 @@ impl Jmap {
         if !matches!(kind, Kind::ContactCard | Kind::CalendarEvent | Kind::FileNode | Kind::Email) {
             let got = self.client.get_all_whole(&self.account.id, kind).await?;
             self.states.looked(kind, &got.state);
-            return Ok((got.list, true));
+            return Ok((got.list, !got.may_be_cut));
         }
         let keys: Option<&[&str]> = match (kind, detail) {
             (Kind::ContactCard, Detail::Keys) => Some(&["id", "uid", "addressBookIds", "name"]),

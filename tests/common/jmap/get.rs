@@ -41,13 +41,15 @@ pub fn get(call: &mut Call) -> Result<Value, MethodError> {
         // does not exceed the maxObjectsInGet limit".
         None => {
             let count = if call.kind == Kind::Thread { threads(call).len() } else { table.rows.len() };
-            if count > call.options.limits.max_objects_in_get || (call.options.refuses_all && !schema.is_small) {
+            let most = call.options.limits.max_objects_in_get;
+            let may_ask = count <= most && (!call.options.refuses_all || schema.is_small);
+            if !may_ask && !call.options.cuts_silently {
                 return Err(MethodError::new("requestTooLarge", format!("{count} objects are too many for ids: null")));
             }
             if call.kind == Kind::Thread {
-                threads(call).into_keys().collect()
+                threads(call).into_keys().take(most).collect()
             } else {
-                table.rows.keys().cloned().collect()
+                table.rows.keys().take(most).cloned().collect()
             }
         }
     };

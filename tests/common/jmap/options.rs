@@ -156,6 +156,9 @@ pub struct Options {
     /// `ids: null` is refused for Email, ContactCard, CalendarEvent and FileNode, however few there are: RFC 8620
     /// section 5.1 says "if this is supported for that data type".
     pub refuses_all: bool,
+    /// `ids: null` gives as many objects as `maxObjectsInGet` says, and not a word of the others, where RFC 8620 section 5.1
+    /// has an error.
+    pub cuts_silently: bool,
     /// An email with the same bytes is refused with `alreadyExists` (RFC 8621 section 4.8).
     pub refuses_duplicates: bool,
     /// Objects get blob ids of their own, as RFC 8620 section 6 allows.
@@ -214,6 +217,7 @@ impl Default for Options {
             max_query_limit: None,
             max_changes: None,
             refuses_all: false,
+            cuts_silently: false,
             refuses_duplicates: true,
             reassigns_blobs: false,
             missing_blob_of_import: "invalidProperties",
