@@ -62,7 +62,7 @@ pub struct Network {
     /// after two and a half times as long at most
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
-    /// Try so often again after a failure that may pass
+    /// Try so often again after a failure that may pass; waits that a JMAP server asks for do not count
     #[arg(long, value_name = "N", default_value_t = 5)]
     max_retries: u32,
     /// Accept the certificate with this SHA-256 (64 hexadecimal digits) and no other, whoever signed it

@@ -317,7 +317,7 @@ fn only_of_jmap(kind: Kind) -> Vec<&'static str> {
 const DOUBTFUL: [&str; 4] = ["isVisible", "includeInAvailability", "defaultAlertsWithTime", "defaultAlertsWithoutTime"];
 
 /// The properties of a container that are unknown: none of its sources, each with the [`Known::rev`] that it gave, told
-/// them. Of what a former version imported, or 1.x, some are [`DOUBTFUL`].
+/// them. Of what a former version imported, or 1.x, some are doubtful.
 pub fn untold(revs: &[String]) -> BTreeSet<String> {
     let doubtful = || DOUBTFUL.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
     let told_by = |rev: &String| {
