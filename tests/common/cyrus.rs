@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::servers::{Daemon, free_port};
+use super::servers::{Daemon, free_ports};
 
 const SETTINGS: &str = include_str!("cyrus/imapd.conf");
 const SERVICES: &str = include_str!("cyrus/cyrus.conf");
@@ -50,7 +50,7 @@ impl Cyrus {
         // Its user may not be allowed into the folders above the unpacked program.
         let copied = Command::new("cp").arg("-a").arg(program.join("usr")).arg(path.join("servers")).status();
         assert!(copied.expect("cp runs").success(), "Cyrus can be copied");
-        let [imap, sieve, http] = std::array::from_fn(|_| free_port());
+        let [imap, sieve, http] = free_ports();
         let at = path.display().to_string();
         let bin = format!("{at}/servers/usr/lib/cyrus/bin");
         let values = [

@@ -1,7 +1,7 @@
 //! A Dovecot of the test: IMAP and ManageSieve (Pigeonhole) on loopback, with users of one password.
 
 use super::has;
-use super::servers::{Authority, Certificate, Daemon, Flaw, free_port};
+use super::servers::{Authority, Certificate, Daemon, Flaw, free_ports};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ impl Dovecot {
         authority.file(at);
         fs::write(at.join("cert.pem"), &certificate.pem).expect("a certificate");
         fs::write(at.join("key.pem"), certificate.key.serialize_pem()).expect("a key");
-        let [imap, imaps, sieve, sieves] = std::array::from_fn(|_| free_port());
+        let [imap, imaps, sieve, sieves] = free_ports();
         let config = at.join("dovecot.conf");
         fs::write(&config, configuration(at, [imap, imaps, sieve, sieves]) + settings).expect("a configuration");
         let mut command = Command::new("dovecot");

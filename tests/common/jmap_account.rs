@@ -77,21 +77,6 @@ pub fn fill(server: &Server) -> BTreeMap<&'static str, String> {
             "iCalendar": { "properties": [["x-odd", {}, "text", "kept"]] }, "keywords": { "blue": true },
         }),
     );
-    // Calendars of one name are told by their ids.
-    let twins = [1, 2].map(|number| {
-        let twin = server.seed("A1", "Calendar", json!({ "name": "Twin", "sortOrder": number }));
-        let event = json!({
-            "@type": "Event", "uid": format!("twin{number}"), "start": "2026-01-03T10:00:00", "calendarIds": { &twin: true }, "created": "2026-01-01T00:00:00Z",
-        });
-        server.seed("A1", "CalendarEvent", event);
-        twin
-    });
-    assert_eq!(twins.len(), 2);
-    let mut seed = |name: &'static str, kind: &str, object: Value| {
-        let id = server.seed("A1", kind, object);
-        ids.insert(name, id.clone());
-        id
-    };
     seed(
         "identity",
         "Identity",

@@ -203,6 +203,7 @@ impl Check<'_> {
         for (sql, what) in [
             ("SELECT id FROM blobs WHERE typeof(data) = 'text' AND id NOT IN (SELECT blob_id FROM large_blobs)", "its size is not noted"),
             ("SELECT blob_id FROM large_blobs WHERE blob_id NOT IN (SELECT id FROM blobs WHERE typeof(data) = 'text')", "has the size of a large object, and is none"),
+            ("SELECT id FROM blobs WHERE typeof(data) = 'text' AND data <> 'vandelay: stored in blob_chunks'", "another text stands in the place of its bytes"),
             ("SELECT DISTINCT blob_id FROM blob_chunks WHERE blob_id NOT IN (SELECT blob_id FROM large_blobs)", "has pieces, and is no large object"),
             ("SELECT l.blob_id FROM large_blobs l LEFT JOIN blob_chunks c ON c.blob_id = l.blob_id GROUP BY l.blob_id
               HAVING l.size <> coalesce(sum(length(c.data)), 0) OR coalesce(max(c.seq), -1) <> count(c.seq) - 1 OR coalesce(min(c.seq), 0) <> 0",
