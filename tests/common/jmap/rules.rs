@@ -141,7 +141,8 @@ pub fn with_computed(call: &Call, old: &Value) -> Value {
     let mut whole = old.as_object().expect("an object").clone();
     match call.kind {
         Kind::Mailbox => mailboxes::count(call.account, &mut whole),
-        Kind::CalendarEvent => calendars::compute(&mut whole, None),
+        // What is only shown to those who ask for it is stored all the same.
+        Kind::CalendarEvent => calendars::compute(&mut whole, Some(&["iCalendar".to_owned()])),
         _ => {}
     }
     whole.into()
