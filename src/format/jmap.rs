@@ -82,6 +82,15 @@ pub fn time_zone(text: &str) -> Option<&str> {
     is_zone.then_some(text)
 }
 
+/// The address of a ParticipantIdentity, in the words of this draft or a former one (draft-ietf-jmap-calendars section 3):
+/// drafts before 22 had `scheduleId`, and before that `sendTo`.
+pub fn participant_address(object: &Map<String, Value>) -> Option<&str> {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let ways = || object.get("sendTo").and_then(Value::as_object);
+    let way = || ways().and_then(|ways| ways.get("imip").or_else(|| ways.values().next())).and_then(Value::as_str);
+    text("calendarAddress").or_else(|| text("scheduleId")).or_else(way)
+}
+
 /// Calls `visit` for every object in a value, itself included, from the outside in.
 ///
 /// The depth is bounded by who parsed the value: serde_json ends at 128 levels.

@@ -32,6 +32,7 @@ pub use client::{Client, Settings, Which};
 pub use fault::{Error, MethodError, Result};
 pub use methods::{Changes, Got, Queried, SetRequest, SetResult};
 pub use parallel::{Queue, both, in_order};
+pub use properties::has_query;
 pub use request::{Handle, Request, Responses};
 pub use session::{AccountInfo, Limits, Session};
 pub use small::{Inline, SMALL_MAX, SMALL_SUM};

@@ -99,11 +99,6 @@ fn only(client: &Client) -> Result<AccountInfo> {
     }
 }
 
-/// True for types of which the server can be asked for the ids of all objects.
-fn has_query(kind: Kind) -> bool {
-    matches!(kind, Kind::Email | Kind::ContactCard | Kind::CalendarEvent | Kind::FileNode)
-}
-
 /// The capability that a type belongs to.
 fn capability_of(kind: Kind) -> &'static str {
     match kind {
@@ -154,14 +149,17 @@ fn refused(error: &MethodError) -> Outcome {
     }
 }
 
-/// The outcome of all objects of a request that has no answer; an error if nothing else would fare better.
-fn without_answer(error: jmap::Error, count: usize) -> Result<Outcome> {
-    match error {
-        // Whether it was the line or an answer that nobody can read: the server may have done it.
-        jmap::Error::Line(error) if error.kind == Fault::Connection => Ok(Outcome::Unknown(error.to_string())),
-        jmap::Error::Line(error) => Err(error),
-        jmap::Error::Method(error) if is_open(&error, count) => Ok(Outcome::Unknown(reason(&error))),
-        jmap::Error::Method(error) => Ok(Outcome::Refused(reason(&error))),
+impl Jmap {
+    /// The outcome of all objects of a request that has no answer; an error if nothing else would fare better.
+    fn without_answer(&self, error: jmap::Error, count: usize) -> Result<Outcome> {
+        match error {
+            jmap::Error::Line(error) if self.client.has_given_up() => Err(error),
+            // Whether it was the line or an answer that nobody can read: the server may have done it.
+            jmap::Error::Line(error) if error.kind == Fault::Connection => Ok(Outcome::Unknown(error.to_string())),
+            jmap::Error::Line(error) => Err(error),
+            jmap::Error::Method(error) if is_open(&error, count) => Ok(Outcome::Unknown(reason(&error))),
+            jmap::Error::Method(error) => Ok(Outcome::Refused(reason(&error))),
+        }
     }
 }
 
@@ -227,7 +225,7 @@ impl Target for Jmap {
             self.without.insert(kind, format!("the server does not know {}/get for this account", kind.name()));
             return Ok((Vec::new(), false));
         };
-        if !found.1 && !matches!(kind, Kind::Mailbox | Kind::SieveScript) && !has_query(kind) {
+        if !found.1 && !jmap::has_query(kind) {
             let why = format!("the server names {} of them at once, and cannot be asked for others", found.0.len());
             self.without.insert(kind, why);
         }

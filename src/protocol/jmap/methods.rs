@@ -148,6 +148,13 @@ impl Client {
         Ok(Got::from(self.ask(&method, arguments).await?))
     }
 
+    /// The state of a type, without any object (RFC 8620 section 5.1).
+    pub async fn state(&self, account: &str, kind: &str) -> Result<String> {
+        let mut arguments = get_arguments(account, Some(&["id"]));
+        arguments["ids"] = json!([]);
+        Ok(Got::from(self.ask(&format!("{kind}/get"), arguments).await?).state)
+    }
+
     /// How many ids one `/get` may name, and not more than `most`.
     pub(super) fn ids_at_once(&self, most: usize) -> usize {
         // An id has 255 characters at most (section 1.2); the request must hold them all.

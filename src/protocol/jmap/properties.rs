@@ -258,8 +258,8 @@ fn id_of(object: &Object) -> Option<&str> {
     object.get("id")?.as_str()
 }
 
-/// True for types that have a `/query`.
-fn has_query(kind: Kind) -> bool {
+/// True for types that have a `/query`: of these the server can be asked for the ids of all objects.
+pub fn has_query(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Mailbox | Kind::Email | Kind::ContactCard | Kind::CalendarEvent | Kind::FileNode | Kind::SieveScript

@@ -43,10 +43,9 @@ enum What {
     Unknown(String),
 }
 
-/// Properties of the items of a type that are listed: for all that does not come whole.
+/// Properties of cards and events that are listed; of all other types everything is, but for bytes.
 fn listed(kind: Kind) -> Option<&'static [&'static str]> {
     match kind {
-        Kind::Email => Some(&["id", "blobId", "receivedAt", "mailboxIds", "keywords", "size"]),
         Kind::ContactCard => Some(&["id", "addressBookIds"]),
         Kind::CalendarEvent => Some(&["id", "calendarIds"]),
         _ => None,
@@ -151,7 +150,7 @@ pub async fn begin(question: Question) -> Result<(HashMap<Kind, Result<Look>>, V
                 }
                 Err(error) if forgets(&error) => {
                     client.log(1, || format!("{error}; listing everything"));
-                    What::Unknown(state(&client, &account, kind).await?)
+                    What::Unknown(client.state(&account, kind.name()).await?)
                 }
                 Err(error) => return Err(Error::from(error)),
             };
@@ -255,11 +254,6 @@ fn went_backwards(known: &str, answer: &Map<String, Value>) -> bool {
     }
 }
 
-async fn state(client: &Client, account: &str, kind: Kind) -> Result<String> {
-    let arguments = json!({ "accountId": account, "ids": [], "properties": ["id"] });
-    Ok(Got::from(client.ask(&format!("{}/get", kind.name()), arguments).await?).state)
-}
-
 /// Lists a type.
 pub async fn list(client: &Client, account: &str, kind: Kind, look: Look) -> Result<Listing> {
     let Look { containers, omissions, what } = look;
@@ -279,7 +273,7 @@ pub async fn list(client: &Client, account: &str, kind: Kind, look: Look) -> Res
                         kind.name()
                     )
                 });
-                asking.everything(state(client, account, kind).await?).await?
+                asking.everything(client.state(account, kind.name()).await?).await?
             } else if is_same {
                 Listing { unchanged: true, cursor: before, ..Listing::default() }
             } else {
@@ -289,7 +283,7 @@ pub async fn list(client: &Client, account: &str, kind: Kind, look: Look) -> Res
                     Ok(changes) => asking.changed(changes).await?,
                     Err(error) if forgets(&error) => {
                         client.log(1, || format!("{error}; listing everything"));
-                        asking.everything(state(client, account, kind).await?).await?
+                        asking.everything(client.state(account, kind.name()).await?).await?
                     }
                     Err(error) => return Err(error.into()),
                 }

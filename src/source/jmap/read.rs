@@ -2,7 +2,7 @@
 //! object that cannot be what it should be is `None`.
 
 use super::download::{is_small, small};
-use crate::format::jmap::see_objects;
+use crate::format::jmap::{participant_address, see_objects};
 use crate::model::{
     Attrs, Blobs, Container, Details, Digest, EXECUTABLE, Entry, EventType, ItemData, Kind, Node, Omission, Outcome,
 };
@@ -327,17 +327,11 @@ pub fn identity(object: &Object) -> ItemData {
     }
 }
 
-/// A ParticipantIdentity (draft-ietf-jmap-calendars section 3). Drafts before 22 had `scheduleId`, and before that
-/// `sendTo`.
+/// A ParticipantIdentity (draft-ietf-jmap-calendars section 3).
 pub fn participant(object: &Object) -> ItemData {
-    let older = || {
-        let send_to = object.get("sendTo").and_then(Value::as_object);
-        let imip = send_to.and_then(|ways| ways.get("imip").or_else(|| ways.values().next()));
-        text(object, "scheduleId").or_else(|| imip.and_then(Value::as_str).map(str::to_owned))
-    };
     ItemData::ParticipantIdentity {
         name: text(object, "name").unwrap_or_default(),
-        calendar_address: text(object, "calendarAddress").or_else(older).unwrap_or_default(),
+        calendar_address: participant_address(object).unwrap_or_default().to_owned(),
         is_default: flag(object, "isDefault", false),
     }
 }

@@ -140,7 +140,16 @@ impl Pairing {
             return Vec::new();
         }
         let missing = messages.iter().zip(&self.found).filter(|(_, found)| found.is_none());
-        let sizes: HashSet<u64> = missing.flat_map(|(message, _)| [message.size, other_size(message)]).collect();
+        let theirs = (0..remotes.len()).filter(|place| !self.used.contains(place)).map(|place| remotes[place].size);
+        let theirs: BTreeSet<u64> = theirs.collect();
+        let mut sizes: HashSet<u64> = HashSet::new();
+        for (message, _) in missing {
+            sizes.insert(message.size);
+            // Its bytes are read for that, so only where an email could have the size: CRLF at most doubles it.
+            if theirs.range(message.size + 1..=message.size.saturating_mul(2)).next().is_some() {
+                sizes.insert(other_size(message));
+            }
+        }
         if sizes.is_empty() {
             return Vec::new();
         }

@@ -3,6 +3,7 @@
 use super::emails::{Message, Pairing};
 use super::report::Plan;
 use super::run::{Patience, Run};
+use super::supply::Bytes;
 use crate::error::Result;
 use crate::format::jmap;
 use crate::model::Kind;
@@ -27,6 +28,11 @@ fn import(message: &Message, mailboxes: Object) -> Object {
     object
 }
 
+/// Gives the size of a message with every line ended with CRLF; 0 where it cannot be read.
+fn with_crlf(supply: &Bytes) -> impl FnMut(&Message) -> u64 {
+    |message| supply.size_with_crlf(message.blob).unwrap_or(0)
+}
+
 impl Run<'_> {
     /// Looks at all emails of the target and finds the messages in them.
     pub(super) fn look_at_mail(&mut self) -> Result<()> {
@@ -40,21 +46,18 @@ impl Run<'_> {
     }
 
     fn pair(&self, messages: &[Message], remotes: &[RemoteEmail]) -> Result<Pairing> {
-        Ok(Pairing::new(messages, remotes, &mut |message| self.supply.size_with_crlf(message.blob).unwrap_or(0)))
+        Ok(Pairing::new(messages, remotes, &mut with_crlf(&self.supply)))
     }
 
     fn with_headers(&mut self, mut pairing: Pairing, remotes: &[RemoteEmail]) -> Result<Pairing> {
-        let mut other_size = |message: &Message| self.supply.size_with_crlf(message.blob).unwrap_or(0);
-        let mut places = pairing.doubtful(&self.stock.messages, remotes, &mut other_size);
+        let mut places = pairing.doubtful(&self.stock.messages, remotes, &mut with_crlf(&self.supply));
         if self.options.prune {
             places.extend(pairing.unknown());
             places.sort_unstable();
             places.dedup();
         }
         let headers = self.headers(&places, remotes)?;
-        let supply = &self.supply;
-        let mut other_size = |message: &Message| supply.size_with_crlf(message.blob).unwrap_or(0);
-        pairing.with_headers(&self.stock.messages, remotes, &headers, &mut other_size);
+        pairing.with_headers(&self.stock.messages, remotes, &headers, &mut with_crlf(&self.supply));
         Ok(pairing)
     }
 
@@ -259,12 +262,9 @@ impl Run<'_> {
         let places: Vec<usize> = open.keys().copied().collect();
         let messages: Vec<Message> = places.iter().map(|at| self.stock.messages[*at].clone()).collect();
         let mut pairing = self.pair(&messages, &remotes)?;
-        let mut other_size = |message: &Message| self.supply.size_with_crlf(message.blob).unwrap_or(0);
-        let doubtful = pairing.doubtful(&messages, &remotes, &mut other_size);
+        let doubtful = pairing.doubtful(&messages, &remotes, &mut with_crlf(&self.supply));
         let headers = self.headers(&doubtful, &remotes)?;
-        let supply = &self.supply;
-        let mut other_size = |message: &Message| supply.size_with_crlf(message.blob).unwrap_or(0);
-        pairing.with_headers(&messages, &remotes, &headers, &mut other_size);
+        pairing.with_headers(&messages, &remotes, &headers, &mut with_crlf(&self.supply));
         for (index, at) in places.into_iter().enumerate() {
             let named = open.get(&at).cloned().flatten();
             let found = pairing.found[index].map(|place| remotes[place].id.clone());

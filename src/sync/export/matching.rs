@@ -1,7 +1,7 @@
 //! Which object of the target an object of the archive is: pure.
 
 use super::objects::{Wanted, collection_name, event_key, identity_key, participant_key};
-use crate::format::jmap::folded;
+use crate::format::jmap::{folded, participant_address};
 use crate::model::{Id, Kind};
 use crate::target::Object;
 use serde_json::Value;
@@ -35,7 +35,7 @@ pub fn remote_key(kind: Kind, remote: &Object) -> String {
     match kind {
         Kind::AddressBook | Kind::Calendar => folded(&collection_name(text(remote, "name"))),
         Kind::Identity => identity_key(text(remote, "name"), text(remote, "email")),
-        Kind::ParticipantIdentity => participant_key(participant_address(remote)),
+        Kind::ParticipantIdentity => participant_key(participant_address(remote).unwrap_or_default()),
         Kind::CalendarEvent => event_key(text(remote, "uid"), remote.get("recurrenceId").and_then(Value::as_str)),
         Kind::VacationResponse => text(remote, "id").to_owned(),
         _ => text(remote, "uid").to_owned(),
@@ -44,14 +44,6 @@ pub fn remote_key(kind: Kind, remote: &Object) -> String {
 
 /// Says whether an object of the archive and one of the target are the same.
 type Rule<'r> = &'r dyn Fn(&Wanted, &Object) -> bool;
-
-/// The address of a participant, in the words of this or a former draft (draft-ietf-jmap-calendars section 3).
-pub fn participant_address(remote: &Object) -> &str {
-    let named = ["calendarAddress", "scheduleId"].into_iter().map(|name| text(remote, name)).find(|it| !it.is_empty());
-    let ways = remote.get("sendTo").and_then(Value::as_object);
-    let way = ways.and_then(|ways| ways.get("imip").or_else(|| ways.values().next())).and_then(Value::as_str);
-    named.or(way).unwrap_or_default()
-}
 
 /// By key, each object of the target once. Where several have one key, first those that were one when they were imported,
 /// then those that are equal.

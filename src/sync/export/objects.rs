@@ -318,9 +318,9 @@ pub fn file_name(text: &str, rules: &Rules) -> String {
     if rules.file_names.contains(&name.to_lowercase()) { format!("{name}_") } else { name }
 }
 
-/// A card (RFC 9610 section 3) with its own uid: the archive marks the second one of a uid.
-pub fn card(record: &Record, uid: &str, containers: Vec<Id>) -> Option<Wanted> {
-    let uid = uid.to_owned();
+/// A card (RFC 9610 section 3).
+pub fn card(record: &Record, containers: Vec<Id>) -> Option<Wanted> {
+    let uid = record.text("uid").unwrap_or_default().to_owned();
     let Some(Value::Object(mut data)) = parsed(record, "data") else { return None };
     data.shift_remove("id");
     data.shift_remove("addressBookIds");
@@ -336,8 +336,7 @@ pub fn card(record: &Record, uid: &str, containers: Vec<Id>) -> Option<Wanted> {
     }
     dates(&mut data);
     let label = label::card(&data);
-    let marked = record.text("uid").filter(|marked| *marked != uid).map(str::to_owned);
-    Some(Wanted { id: record.id, containers, key: uid, label, object: data, marked, ..Wanted::default() })
+    Some(Wanted { id: record.id, containers, key: uid, label, object: data, ..Wanted::default() })
 }
 
 /// An event (draft-ietf-jmap-calendars section 5), or a task or a note, which some targets take in its place.

@@ -1,7 +1,8 @@
 //! What of the target may be removed because the archive does not hold it: pure.
 
-use super::matching::{participant_address, remote_key, text};
+use super::matching::{remote_key, text};
 use super::run::Work;
+use crate::format::jmap::participant_address;
 use crate::model::Kind;
 use crate::target::Object;
 use serde_json::Value;
@@ -61,7 +62,7 @@ fn is_own(kind: Kind, remote: &Object, addresses: &[String]) -> bool {
     };
     match kind {
         Kind::Identity => is_mine(text(remote, "email")),
-        Kind::ParticipantIdentity => is_mine(participant_address(remote)),
+        Kind::ParticipantIdentity => participant_address(remote).is_some_and(is_mine),
         Kind::SieveScript => text(remote, "name").eq_ignore_ascii_case("vacation"),
         _ => false,
     }

@@ -80,6 +80,9 @@ impl Run<'_> {
                 return Vec::new();
             }
             let places = self.mail.pairing.foreign(&self.stock.messages, &self.mail.remotes);
+            let mailboxes = self.works.get(&Kind::Mailbox).map(|work| work.remotes.iter());
+            let mailboxes: HashMap<&str, &str> =
+                mailboxes.into_iter().flatten().map(|remote| (text(remote, "id"), text(remote, "name"))).collect();
             let gone = places.into_iter().map(|place| {
                 let remote = &self.mail.remotes[place];
                 let name = match &remote.key {
@@ -87,10 +90,7 @@ impl Run<'_> {
                     RemoteKey::Nothing => "without Message-ID".to_owned(),
                 };
                 let date = crate::archive::rfc3339(remote.received);
-                let names: HashMap<&str, &str> = self.works.get(&Kind::Mailbox).map_or_else(HashMap::new, |work| {
-                    work.remotes.iter().map(|remote| (text(remote, "id"), text(remote, "name"))).collect()
-                });
-                let folders = remote.mailboxes.iter().filter_map(|id| names.get(id.as_str()).copied());
+                let folders = remote.mailboxes.iter().filter_map(|id| mailboxes.get(id.as_str()).copied());
                 let folders = folders.collect::<Vec<_>>().join(", ");
                 let place = if folders.is_empty() { String::new() } else { format!(" in {folders}") };
                 (remote.id.clone(), format!("{name}{place} of {date} ({} bytes, id {})", remote.size, remote.id))

@@ -1,6 +1,7 @@
 //! What the archive has for the target: the rows that were selected, and the containers that they need.
 
 use super::emails::{Collector, Key, Message};
+use super::label;
 use super::matching::cut;
 use super::objects::{self, Wanted, container};
 use super::report::Report;
@@ -209,7 +210,6 @@ impl Reading<'_> {
             if !self.selection.has(kind) {
                 continue;
             }
-            let marked = if kind == Kind::ContactCard { self.marked_uids()? } else { HashMap::new() };
             let (mut wanted, mut unreadable, mut odd) = (Vec::new(), Vec::new(), Vec::new());
             self.each(kind, |record| {
                 let mut containers = parse_ids(record.text(column).unwrap_or("[]"));
@@ -221,7 +221,7 @@ impl Reading<'_> {
                 }
                 let calendar = containers[0];
                 let made = match kind {
-                    Kind::ContactCard => objects::card(&record, own_uid(&record, &marked), containers),
+                    Kind::ContactCard => objects::card(&record, containers),
                     _ => objects::event(&record, containers),
                 };
                 let Some(mut made) = made else {
@@ -247,24 +247,6 @@ impl Reading<'_> {
             self.stock.objects.insert(kind, wanted);
         }
         Ok(tasks)
-    }
-
-    /// Cards whose uid the archive marked, since another card had it (`~` and eight digits of what they are at their source):
-    /// with their own uid, by row.
-    fn marked_uids(&self) -> Result<HashMap<Id, String>> {
-        let mut origins: HashMap<Id, Vec<Origin>> = HashMap::new();
-        for origin in self.reader.origins(Kind::ContactCard)? {
-            origins.entry(origin.id).or_default().push(origin);
-        }
-        let mut marked = HashMap::new();
-        self.each(Kind::ContactCard, |record| {
-            let Some((own, mark)) = record.text("uid").and_then(|uid| uid.rsplit_once('~')) else { return };
-            let is_mark = |origin: &Origin| card_mark(origin.scope, &origin.key) == mark;
-            if origins.get(&record.id).is_some_and(|origins| origins.iter().any(is_mark)) {
-                marked.insert(record.id, own.to_owned());
-            }
-        })?;
-        Ok(marked)
     }
 
     /// An event counts from its start on; a series that began earlier may go on.
@@ -462,6 +444,9 @@ fn add_origins(reader: &Reader, objects: &mut BTreeMap<Kind, Vec<Wanted>>) -> Re
                 let revs: Vec<String> = origins.iter().map(|origin| origin.rev.clone()).collect();
                 one.unknown.extend(containers::untold(&revs));
             }
+            if *kind == Kind::ContactCard {
+                unmark(one, &origins);
+            }
             if *kind == Kind::FileNode
                 && origins.iter().any(|origin| parse_keywords(&origin.keywords).iter().any(|it| it == EXECUTABLE))
             {
@@ -473,9 +458,17 @@ fn add_origins(reader: &Reader, objects: &mut BTreeMap<Kind, Vec<Wanted>>) -> Re
     Ok(())
 }
 
-/// The uid of a card, without the archive's mark.
-fn own_uid<'r>(record: &'r Record, marked: &'r HashMap<Id, String>) -> &'r str {
-    marked.get(&record.id).map_or_else(|| record.text("uid").unwrap_or_default(), String::as_str)
+/// Gives a card its own uid back, if the archive marked it since another card had that (`~` and eight digits of what it is at
+/// its source). The mark stays known.
+fn unmark(card: &mut Wanted, origins: &[Origin]) {
+    let Some((own, mark)) = card.key.rsplit_once('~') else { return };
+    if !origins.iter().any(|origin| card_mark(origin.scope, &origin.key) == mark) {
+        return;
+    }
+    card.object.insert("uid".to_owned(), json!(own));
+    let own = own.to_owned();
+    card.marked = Some(std::mem::replace(&mut card.key, own));
+    card.label = label::card(&card.object);
 }
 
 /// A container that only this export needs.

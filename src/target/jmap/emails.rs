@@ -1,7 +1,7 @@
 //! Messages: many at a time into one `Email/import`, several of them under way at once.
 
 use super::upload::blob_name;
-use super::{Jmap, reason, refused, tell_in_order, without_answer};
+use super::{Jmap, reason, refused, tell_in_order};
 use crate::error::Result;
 use crate::model::Id;
 use crate::protocol::jmap::{Content, Error, Inline, MethodError, SMALL_SUM};
@@ -134,10 +134,9 @@ impl Jmap {
                 return Ok(Again { lost: sent, refused: Vec::new() });
             }
             Ok(()) => Outcome::Unknown("the answer does not name it".to_owned()),
-            Err(Error::Line(error)) if self.client.has_given_up() => return Err(error),
             Err(error) => {
                 is_broken.set(is_broken.get() || matches!(error, Error::Line(_)) || error.is("stateMismatch"));
-                without_answer(error, count)?
+                self.without_answer(error, count)?
             }
         };
         let mut again = Again::default();

@@ -2,7 +2,7 @@
 //! object but for some property.
 
 use super::upload::Uploads;
-use super::{Jmap, reason, refused, tell_in_order, without_answer};
+use super::{Jmap, reason, refused, tell_in_order};
 use crate::error::{Error as Failure, Result};
 use crate::format::convert::inline_blobs;
 use crate::model::{Id, Kind};
@@ -146,10 +146,9 @@ impl Jmap {
         let (result, done) = self.set_cautiously(kind, request).await;
         let rest = match done {
             Ok(()) => Outcome::Unknown("the answer does not name it".to_owned()),
-            Err(Error::Line(error)) if self.client.has_given_up() => return Err(error),
             Err(error) => {
                 is_broken.set(is_broken.get() || matches!(error, Error::Line(_)));
-                without_answer(error, count)?
+                self.without_answer(error, count)?
             }
         };
         for (name, created) in &result.created {

@@ -128,19 +128,13 @@ impl Jmap {
         }
     }
 
-    /// The state of a type.
-    pub(super) async fn state_of(&self, kind: Kind) -> Result<String> {
-        let arguments = json!({ "accountId": self.account.id, "ids": [], "properties": ["id"] });
-        let answer = self.client.ask(&format!("{}/get", kind.name()), arguments).await?;
-        Ok(answer.get("state").and_then(Value::as_str).unwrap_or_default().to_owned())
-    }
-
     /// Waits until nothing happens to a type any more.
     pub(super) async fn wait_until_it_rests(&self, kind: Kind) -> Result<()> {
-        let mut before = self.state_of(kind).await?;
+        let account = &self.account.id;
+        let mut before = self.client.state(account, kind.name()).await?;
         for _ in 0..LOOKS {
             self.client.sleep(REST).await;
-            let now = self.state_of(kind).await?;
+            let now = self.client.state(account, kind.name()).await?;
             if now == before {
                 return Ok(());
             }

@@ -59,7 +59,7 @@ impl Jmap {
             _ => None,
         };
         // The state first: what comes while we look shows in the next one.
-        let state = self.state_of(kind).await?;
+        let state = self.client.state(&self.account.id, name).await?;
         let queried = self.client.query_all(&self.account.id, name, &Value::Null).await?;
         self.states.looked(kind, &state);
         let got = match keys {
@@ -88,9 +88,7 @@ impl Jmap {
             }
         }
         // The state first: what comes while we look is told by the next look.
-        let state =
-            self.client.ask("Email/get", serde_json::json!({ "accountId": self.account.id, "ids": [] })).await?;
-        let state = Got::from(state).state;
+        let state = self.client.state(&self.account.id, "Email").await?;
         let queried = self.client.query_all(&self.account.id, "Email", &Value::Null).await?;
         let count = self.add(seen, &queried.ids).await?;
         seen.state = Some(state).filter(|state| !state.is_empty());
