@@ -14,20 +14,6 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-const TYPES: [&str; 11] = [
-    "Mailbox",
-    "Email",
-    "Identity",
-    "SieveScript",
-    "AddressBook",
-    "ContactCard",
-    "Calendar",
-    "CalendarEvent",
-    "ParticipantIdentity",
-    "FileNode",
-    "VacationResponse",
-];
-
 struct Place {
     server: Server,
     dir: tempfile::TempDir,
@@ -62,7 +48,9 @@ impl Place {
     }
 
     fn states(&self) -> Vec<String> {
-        TYPES.iter().map(|kind| format!("{kind} {}", self.server.state("A1", kind))).collect()
+        vandelay::model::Kind::ALL
+            .map(|kind| format!("{} {}", kind.name(), self.server.state("A1", kind.name())))
+            .to_vec()
     }
 
     fn sql(&self, sql: &str) {

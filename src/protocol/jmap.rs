@@ -3,11 +3,12 @@
 //!
 //! ```text
 //!   client     an account's session, calls, retries        request    method calls in one batch, result references
-//!   session    the session resource, limits, accounts      methods    get, query, changes, set with their limits
+//!   session    the session resource, limits, accounts      methods    query, changes, set with their limits
 //!   blobs      upload and download                         parallel   several things at once, in order
 //!   small      many small blobs at a time                  fault      what can go wrong
 //!   http       origins, credentials, bodies, waits         sound      objects that the server breaks off at
 //!   properties what is asked for by name                   pause      waits that the server asks for
+//!   get        any number of objects
 //! ```
 //!
 //! A [`Client`] is cheap to clone and may be used by many tasks of one runtime: all of them share its connections, the
@@ -17,6 +18,7 @@ mod answer;
 mod blobs;
 mod client;
 mod fault;
+mod get;
 mod http;
 mod methods;
 mod parallel;
@@ -30,7 +32,8 @@ mod sound;
 pub use blobs::{Content, ReadAt, Uploaded};
 pub use client::{Client, Settings, Which};
 pub use fault::{Error, MethodError, Result};
-pub use methods::{Changes, Got, Queried, SetRequest, SetResult};
+pub use get::Got;
+pub use methods::{Changes, Queried, SetRequest, SetResult};
 pub use parallel::{Queue, both, in_order};
 pub use properties::has_query;
 pub use request::{Handle, Request, Responses};

@@ -3,6 +3,7 @@
 //! ```text
 //!   worker     the thread that speaks with the server       look       what is in the account, or what changed
 //!   read       the server's objects in our words            download   blobs and whole objects
+//!   first      the first request
 //! ```
 //!
 //! Everything small (mailboxes, calendars, address books, identities, the list of scripts) comes whole with the first
@@ -10,6 +11,7 @@
 //! request. A scope is one type; its cursor is the server's state of that type (RFC 8620 section 5.1).
 
 mod download;
+mod first;
 mod look;
 mod read;
 mod worker;
@@ -20,7 +22,7 @@ use crate::protocol::jmap::{AccountInfo, Client, Settings, Which, capability as 
 use crate::protocol::said;
 use crate::protocol::sasl::Credentials;
 use crate::source::{Items, Join, Listing, Scope, Source, UNKNOWN};
-use look::{Look, Question};
+use first::{Look, Question};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -161,7 +163,7 @@ impl Jmap {
                 .collect(),
             cursors,
         };
-        let (looks, loose) = self.worker.ask(move |runtime| runtime.run(async { look::begin(question).await }))??;
+        let (looks, loose) = self.worker.ask(move |runtime| runtime.run(async { first::begin(question).await }))??;
         self.looks = looks;
         self.loose = loose;
         Ok(())

@@ -7,18 +7,22 @@
 
 use super::client::Client;
 use super::fault::Result;
-use super::methods::{Got, Object};
+use super::get::Got;
+use super::methods::Object;
 use super::request::Request;
 use super::sound::Sound;
-use crate::model::Kind;
+use crate::model::{Details, Kind};
 use serde_json::json;
 
 /// The properties of a type whose objects have a fixed set of them. `None` for cards and events, which are open: they are
 /// asked for without names, and [`more`] beside that.
-fn fixed(kind: Kind) -> Option<&'static [&'static str]> {
-    Some(match kind {
+fn fixed(kind: Kind) -> Option<Vec<&'static str>> {
+    let container = |own: &[&'static str]| Some([own, Details::of(kind), &["myRights"]].concat());
+    let names: &[&'static str] = match kind {
         // RFC 8621 section 2; the counts are not of the archive.
-        Kind::Mailbox => &["id", "name", "parentId", "role", "sortOrder", "isSubscribed", "myRights"],
+        Kind::Mailbox => return container(&["id", "name", "parentId"]),
+        // RFC 9610 section 2, draft-ietf-jmap-calendars section 4.
+        Kind::AddressBook | Kind::Calendar => return container(&["id", "name"]),
         // RFC 8621 section 4.
         Kind::Email => &["id", "blobId", "receivedAt", "mailboxIds", "keywords", "size"],
         // RFC 8621 section 6.
@@ -27,24 +31,6 @@ fn fixed(kind: Kind) -> Option<&'static [&'static str]> {
         Kind::VacationResponse => &["id", "isEnabled", "fromDate", "toDate", "subject", "textBody", "htmlBody"],
         // RFC 9661 section 2.
         Kind::SieveScript => &["id", "name", "isActive", "blobId"],
-        // RFC 9610 section 2.
-        Kind::AddressBook => &["id", "name", "description", "sortOrder", "isDefault", "isSubscribed", "myRights"],
-        // draft-ietf-jmap-calendars section 4.
-        Kind::Calendar => &[
-            "id",
-            "name",
-            "description",
-            "color",
-            "sortOrder",
-            "isSubscribed",
-            "isVisible",
-            "isDefault",
-            "includeInAvailability",
-            "defaultAlertsWithTime",
-            "defaultAlertsWithoutTime",
-            "timeZone",
-            "myRights",
-        ],
         // draft-ietf-jmap-calendars section 3.
         Kind::ParticipantIdentity => &["id", "name", "calendarAddress", "isDefault"],
         // draft-ietf-jmap-filenode section 3.
@@ -65,7 +51,8 @@ fn fixed(kind: Kind) -> Option<&'static [&'static str]> {
             "myRights",
         ],
         Kind::ContactCard | Kind::CalendarEvent => return None,
-    })
+    };
+    Some(names.to_vec())
 }
 
 /// Properties of an open type that are only shown to those who name them.
@@ -96,7 +83,7 @@ const ALWAYS: [&str; 9] = ["id", "name", "parentId", "blobId", "mailboxIds", "ke
 impl Client {
     /// The properties of a type to ask for by name; `None` for an open type.
     pub fn properties(&self, kind: Kind) -> Option<Vec<&'static str>> {
-        Some(self.known_names(kind, fixed(kind)?))
+        Some(self.known_names(kind, &fixed(kind)?))
     }
 
     fn known_names(&self, kind: Kind, names: &[&'static str]) -> Vec<&'static str> {
@@ -113,8 +100,8 @@ impl Client {
     /// Finds out which names the server does not know, after it refused a `/get` with all of them. False if that is not
     /// what it has against it.
     pub async fn learn_properties(&self, account: &str, kind: Kind) -> Result<bool> {
-        let names = fixed(kind).unwrap_or_else(|| more(kind));
-        let names: Vec<&'static str> = self.known_names(kind, names);
+        let names = fixed(kind).unwrap_or_else(|| more(kind).to_vec());
+        let names: Vec<&'static str> = self.known_names(kind, &names);
         let method = format!("{}/get", kind.name());
         let mut unknown = Vec::new();
         let open: Vec<&'static str> = names.into_iter().filter(|name| !ALWAYS.contains(name)).collect();

@@ -3,7 +3,7 @@
 
 use super::client::Client;
 use super::fault::{Error, Result};
-use super::methods::{Got, get_arguments};
+use super::get::{Got, get_arguments};
 use super::request::Request;
 use crate::error::Kind as Fault;
 use serde_json::{Value, json};

@@ -1,47 +1,15 @@
-//! What is in the account, or what changed in it since the last time.
+//! What is in the account, or what changed in it since the last time, after the first request.
 
-use super::download::is_small;
+use super::first::{Look, What, container_of, forgets};
 use super::read;
-use crate::error::{Error, Result};
-use crate::model::{Attrs, Container, Entry, Kind, Omission, Outcome};
-use crate::protocol::jmap::{self, Changes, Client, Got, Request, Sound};
+use crate::error::Result;
+use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
+use crate::protocol::jmap::{Changes, Client, Got, Sound};
 use crate::protocol::said;
 use crate::source::{Listing, Unnamed};
-use serde_json::{Map, Value, json};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use serde_json::{Map, Value};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-
-/// What the first request asks for.
-pub struct Question {
-    pub client: Client,
-    pub account: String,
-    /// Types whose items are wanted.
-    pub items: Vec<Kind>,
-    /// Types whose containers are wanted.
-    pub containers: Vec<Kind>,
-    /// The state of each type at the end of the last run; empty or missing where there is none.
-    pub cursors: HashMap<Kind, String>,
-}
-
-/// What the first request found out about a type.
-pub struct Look {
-    /// Containers of the items; handed over with the listing.
-    containers: Vec<Container>,
-    /// What did not make sense about them.
-    omissions: Vec<Omission>,
-    what: What,
-}
-
-enum What {
-    /// All objects of a small type, and their state.
-    All(Got),
-    /// The first answer of `/changes`, and the state before.
-    Changes(Map<String, Value>, String),
-    /// The server does not have the type for this account after all.
-    Unsupported,
-    /// No state from before, or one that the server cannot compare with: the state now.
-    Unknown(String),
-}
 
 /// Properties of cards and events that are listed; of all other types everything is, but for bytes.
 fn listed(kind: Kind) -> Option<&'static [&'static str]> {
@@ -50,193 +18,6 @@ fn listed(kind: Kind) -> Option<&'static [&'static str]> {
         Kind::CalendarEvent => Some(&["id", "calendarIds"]),
         _ => None,
     }
-}
-
-/// The container of a type's items that comes with the first request.
-fn container_of(kind: Kind) -> Option<Kind> {
-    match kind {
-        Kind::Email => Some(Kind::Mailbox),
-        Kind::ContactCard => Some(Kind::AddressBook),
-        Kind::CalendarEvent => Some(Kind::Calendar),
-        _ => None,
-    }
-}
-
-/// Types that come whole, every time.
-fn comes_whole(kind: Kind) -> bool {
-    is_small(kind) || kind == Kind::SieveScript
-}
-
-/// Asks for everything small, and for the states or changes of everything large: one request, if the server takes so
-/// many calls at once.
-///
-/// Also gives containers that come with none of the types whose items are wanted.
-pub async fn begin(question: Question) -> Result<(HashMap<Kind, Result<Look>>, Vec<Container>)> {
-    let Question { client, account, items, containers, cursors } = question;
-    let mut calls: Vec<(Kind, &'static str, Value)> = Vec::new();
-    let all = |kind: Kind| {
-        let mut arguments = json!({ "accountId": account, "ids": null });
-        if let Some(properties) = client.properties(kind) {
-            arguments["properties"] = json!(properties);
-        }
-        arguments
-    };
-    for kind in &containers {
-        calls.push((*kind, "get", all(*kind)));
-    }
-    for kind in &items {
-        let cursor = cursors.get(kind).filter(|cursor| !cursor.is_empty());
-        calls.push(match cursor {
-            _ if comes_whole(*kind) => (*kind, "get", all(*kind)),
-            Some(cursor) => (*kind, "changes", client.changes_arguments(&account, cursor)),
-            // No objects, but their state (RFC 8620 section 5.1).
-            None => (*kind, "get", json!({ "accountId": account, "ids": [], "properties": ["id"] })),
-        });
-    }
-    let mut answers: HashMap<Kind, jmap::Result<Map<String, Value>>> = HashMap::new();
-    for part in calls.chunks(client.limits().max_calls_in_request) {
-        let mut request = Request::new().hasty();
-        let handles: Vec<_> = part
-            .iter()
-            .map(|(kind, verb, arguments)| (*kind, request.call(&format!("{}/{verb}", kind.name()), arguments.clone())))
-            .collect();
-        let is_alone = part.len() == 1;
-        match client.call(&request).await {
-            Ok(mut responses) => {
-                answers.extend(handles.into_iter().map(|(kind, handle)| (kind, responses.take(handle))));
-            }
-            // Together they may be more than one answer can hold, or one of them is what the server breaks off at.
-            Err(error) if !is_alone && (error.is_too_much() || is_cut(&error)) => {
-                client.log(1, || format!("{error}; asking one by one"));
-                one_by_one(&client, part, &mut answers).await?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let mut whole = HashMap::new();
-    for (kind, verb, _) in &calls {
-        if *verb == "get" && (containers.contains(kind) || comes_whole(*kind)) {
-            let answer = take(&mut answers, *kind);
-            whole.insert(*kind, all_of(&client, &account, *kind, answer).await);
-        }
-    }
-    let mut looks = HashMap::new();
-    for kind in items {
-        let look = async {
-            let mut look = Look { containers: Vec::new(), omissions: Vec::new(), what: What::Unknown(String::new()) };
-            if let Some(container) = container_of(kind) {
-                let got = take(&mut whole, container)?;
-                (look.containers, look.omissions) = read::containers(container, got);
-            }
-            if comes_whole(kind) {
-                look.what = match take(&mut whole, kind) {
-                    Ok(got) => What::All(got),
-                    Err(error) if is_unsupported(&error, &cursors, kind) => {
-                        tell_unsupported(&client, kind);
-                        What::Unsupported
-                    }
-                    Err(error) => return Err(Error::from(error)),
-                };
-                return Ok(look);
-            }
-            look.what = match take(&mut answers, kind) {
-                Ok(answer) => match cursors.get(&kind).filter(|cursor| !cursor.is_empty()) {
-                    Some(cursor) => What::Changes(answer, cursor.clone()),
-                    None => What::Unknown(Got::from(answer).state),
-                },
-                Err(error) if is_unsupported(&error, &cursors, kind) => {
-                    tell_unsupported(&client, kind);
-                    What::Unsupported
-                }
-                Err(error) if forgets(&error) => {
-                    client.log(1, || format!("{error}; listing everything"));
-                    What::Unknown(client.state(&account, kind.name()).await?)
-                }
-                Err(error) => return Err(Error::from(error)),
-            };
-            Ok(look)
-        };
-        let look = look.await;
-        looks.insert(kind, look);
-    }
-    let mut loose = Vec::new();
-    for kind in containers {
-        if let Some(got) = whole.remove(&kind) {
-            loose.extend(read::containers(kind, got.map_err(Error::from)?).0);
-        }
-    }
-    Ok((looks, loose))
-}
-
-fn tell_unsupported(client: &Client, kind: Kind) {
-    client.log(0, || format!("the server has nothing of the type {} for this account", kind.token()));
-}
-
-/// All objects of a type, of which the first request brought this much.
-async fn all_of(
-    client: &Client,
-    account: &str,
-    kind: Kind,
-    answer: jmap::Result<Map<String, Value>>,
-) -> jmap::Result<Got> {
-    match answer {
-        Ok(answer) => client.complete(account, kind, answer.into()).await,
-        // It has too many to name them at once, or does not know all the names.
-        Err(error) if error.is_too_much() || error.is("invalidArguments") => client.get_all_whole(account, kind).await,
-        Err(error) => Err(error),
-    }
-}
-
-fn take<T>(answers: &mut HashMap<Kind, jmap::Result<T>>, kind: Kind) -> jmap::Result<T> {
-    answers.remove(&kind).unwrap_or_else(|| Err(jmap::Error::protocol(format!("no answer to {}/get", kind.name()))))
-}
-
-/// True if the line broke instead of an answer.
-fn is_cut(error: &jmap::Error) -> bool {
-    matches!(error, jmap::Error::Line(error) if error.is_transient())
-}
-
-/// Asks each on its own, so that one that the server cannot bear leaves the others alone.
-async fn one_by_one(
-    client: &Client,
-    calls: &[(Kind, &'static str, Value)],
-    answers: &mut HashMap<Kind, jmap::Result<Map<String, Value>>>,
-) -> Result<()> {
-    let mut has_answered = false;
-    for (kind, verb, arguments) in calls {
-        let method = format!("{}/{verb}", kind.name());
-        let mut request = if has_answered { Request::new().hasty() } else { Request::new() };
-        let call = request.call(&method, arguments.clone());
-        let answer = match client.call(&request).await {
-            Ok(mut responses) => responses.take(call),
-            // Cyrus 3.6 does that where there is no Sieve script, and so no vacation response either.
-            Err(error) if has_answered && is_cut(&error) && *kind == Kind::VacationResponse => {
-                client.log(0, || format!("the server breaks off when it is asked for {method}: it is left out"));
-                let none = json!({ "type": "accountNotSupportedByMethod" });
-                Err(jmap::Error::Method(jmap::MethodError::of(&method, &none)))
-            }
-            Err(error) if has_answered && is_cut(&error) => {
-                Err(jmap::Error::protocol(format!("it breaks off when it is asked for {method}")))
-            }
-            Err(error) if is_cut(&error) => return Err(error.into()),
-            Err(error) => Err(error),
-        };
-        has_answered = true;
-        answers.insert(*kind, answer);
-    }
-    Ok(())
-}
-
-/// True if the account does not have the type, whatever its capabilities say (RFC 8620 section 3.6.2). A method that is
-/// unknown says so only where there was never an answer to it: `/changes` may be missing alone.
-fn is_unsupported(error: &jmap::Error, cursors: &HashMap<Kind, String>, kind: Kind) -> bool {
-    let has_cursor = cursors.get(&kind).is_some_and(|cursor| !cursor.is_empty());
-    error.is("accountNotSupportedByMethod") || (error.is("unknownMethod") && !has_cursor)
-}
-
-/// True if the server cannot say what changed (RFC 8620 section 5.2), or does not know the method.
-fn forgets(error: &jmap::Error) -> bool {
-    error.is("cannotCalculateChanges") || error.is("unknownMethod") || error.is("tooManyChanges")
 }
 
 /// True if the states of a type are numbers that count up, as with most servers, and the server is behind the one that is
@@ -505,6 +286,7 @@ const BROKEN: &str = "the server breaks off when it is asked for it";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn states_that_count_can_go_backwards() {

@@ -406,10 +406,11 @@ fn dates(data: &mut Object) {
 
 /// The property that says which containers an object lies in, and their type.
 pub fn container(kind: Kind) -> Option<(&'static str, Kind)> {
-    match kind {
-        Kind::Email => Some(("mailboxIds", Kind::Mailbox)),
-        Kind::CalendarEvent => Some(("calendarIds", Kind::Calendar)),
-        Kind::ContactCard => Some(("addressBookIds", Kind::AddressBook)),
-        _ => None,
-    }
+    let property = match kind {
+        Kind::Email => "mailboxIds",
+        Kind::CalendarEvent => "calendarIds",
+        Kind::ContactCard => "addressBookIds",
+        _ => return None,
+    };
+    Some((property, kind.container()))
 }
