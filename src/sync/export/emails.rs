@@ -4,6 +4,7 @@ use crate::format::mail::normal_id;
 use crate::model::{Digest, Id};
 use crate::target::{RemoteEmail, RemoteKey};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// What a message is recognised by (FORMAT.md, "message_match"), as a digest of fixed size.
@@ -145,8 +146,10 @@ impl Pairing {
         let mut sizes: HashSet<u64> = HashSet::new();
         for (message, _) in missing {
             sizes.insert(message.size);
-            // Its bytes are read for that, so only where an email could have the size: CRLF at most doubles it.
-            if theirs.range(message.size + 1..=message.size.saturating_mul(2)).next().is_some() {
+            // Its bytes are read for that, so only where an email could have the size: CRLF at most doubles it. Both bounds
+            // are equal for a message of no bytes.
+            let possible = (Bound::Excluded(message.size), Bound::Included(message.size.saturating_mul(2)));
+            if theirs.range(possible).next().is_some() {
                 sizes.insert(other_size(message));
             }
         }
@@ -293,6 +296,17 @@ mod tests {
         assert_eq!(collector.messages.len(), 2);
         let first = &collector.messages[0];
         assert_eq!((first.rows, &*first.mailboxes, first.keywords.len()), (2, &[2, 3][..], 2));
+    }
+
+    #[test]
+    fn messages_of_any_size_are_looked_for() {
+        for size in [0, 1, u64::MAX] {
+            let ours = [message(r#""a""#, 1, size, &[], &[])];
+            let theirs = [remote("x", "", size), remote("y", "", 2)];
+            let mut other_size = |message: &Message| message.size.saturating_mul(2);
+            let pairing = Pairing::new(&ours, &theirs, &mut other_size);
+            assert_eq!(pairing.doubtful(&ours, &theirs, &mut other_size), [0, 1]);
+        }
     }
 
     #[test]
