@@ -1,7 +1,7 @@
 //! The one error type: what failed, who is to blame, and what to try next.
 //!
-//! Every fallible function of the library returns [`Result`]. The [`Kind`] of an error decides the exit code of the
-//! program ([`Kind::exit_code`]) and the errno a mounted file answers with ([`Kind::errno`]); both tables stand here
+//! Every fallible function of the library returns [`Result`]. The [`ErrorKind`] of an error decides the exit code of the
+//! program ([`ErrorKind::exit_code`]) and the errno a mounted file answers with ([`ErrorKind::errno`]); both tables stand here
 //! and nowhere else.
 
 use std::fmt;
@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The class of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// The command line, a pattern, a date or a path given by the user makes no sense.
     Usage,
     /// A server cannot be reached, or TLS or the protocol failed.
@@ -50,35 +50,35 @@ pub enum Kind {
     Forgotten,
 }
 
-impl Kind {
+impl ErrorKind {
     /// The exit code of the program. 0-7 are those of Vandelay 1.x.
     pub fn exit_code(self) -> u8 {
         match self {
-            Kind::Usage | Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory => 1,
-            Kind::Connection => 2,
-            Kind::Account => 3,
-            Kind::SourceChanged => 4,
-            Kind::Partial => 5,
-            Kind::Declined => 6,
-            Kind::Storage | Kind::Unreadable | Kind::Forgotten => 7,
-            Kind::Damaged => 8,
-            Kind::Guard => 9,
-            Kind::NoArchive => 10,
-            Kind::Locked => 11,
-            Kind::Credentials => 12,
-            Kind::Interrupted => 130,
+            ErrorKind::Usage | ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => 1,
+            ErrorKind::Connection => 2,
+            ErrorKind::Account => 3,
+            ErrorKind::SourceChanged => 4,
+            ErrorKind::Partial => 5,
+            ErrorKind::Declined => 6,
+            ErrorKind::Storage | ErrorKind::Unreadable | ErrorKind::Forgotten => 7,
+            ErrorKind::Damaged => 8,
+            ErrorKind::Guard => 9,
+            ErrorKind::NoArchive => 10,
+            ErrorKind::Locked => 11,
+            ErrorKind::Credentials => 12,
+            ErrorKind::Interrupted => 130,
         }
     }
 
     /// The errno that a request on the mounted tree answers with.
     pub fn errno(self) -> i32 {
         match self {
-            Kind::NotFound => libc::ENOENT,
-            Kind::NotADirectory => libc::ENOTDIR,
-            Kind::IsADirectory => libc::EISDIR,
-            Kind::Locked => libc::EAGAIN,
-            Kind::Usage => libc::EINVAL,
-            Kind::Forgotten => libc::ESTALE,
+            ErrorKind::NotFound => libc::ENOENT,
+            ErrorKind::NotADirectory => libc::ENOTDIR,
+            ErrorKind::IsADirectory => libc::EISDIR,
+            ErrorKind::Locked => libc::EAGAIN,
+            ErrorKind::Usage => libc::EINVAL,
+            ErrorKind::Forgotten => libc::ESTALE,
             _ => libc::EIO,
         }
     }
@@ -86,24 +86,24 @@ impl Kind {
     /// A stable name for `--json`.
     pub fn token(self) -> &'static str {
         match self {
-            Kind::Usage => "usage",
-            Kind::Connection => "connection",
-            Kind::Account => "account",
-            Kind::SourceChanged => "source-changed",
-            Kind::Partial => "partial",
-            Kind::Declined => "declined",
-            Kind::Storage => "storage",
-            Kind::Damaged => "damaged",
-            Kind::Guard => "guard",
-            Kind::NoArchive => "no-archive",
-            Kind::Locked => "locked",
-            Kind::Credentials => "credentials",
-            Kind::Interrupted => "interrupted",
-            Kind::NotFound => "not-found",
-            Kind::NotADirectory => "not-a-directory",
-            Kind::IsADirectory => "is-a-directory",
-            Kind::Unreadable => "unreadable",
-            Kind::Forgotten => "forgotten",
+            ErrorKind::Usage => "usage",
+            ErrorKind::Connection => "connection",
+            ErrorKind::Account => "account",
+            ErrorKind::SourceChanged => "source-changed",
+            ErrorKind::Partial => "partial",
+            ErrorKind::Declined => "declined",
+            ErrorKind::Storage => "storage",
+            ErrorKind::Damaged => "damaged",
+            ErrorKind::Guard => "guard",
+            ErrorKind::NoArchive => "no-archive",
+            ErrorKind::Locked => "locked",
+            ErrorKind::Credentials => "credentials",
+            ErrorKind::Interrupted => "interrupted",
+            ErrorKind::NotFound => "not-found",
+            ErrorKind::NotADirectory => "not-a-directory",
+            ErrorKind::IsADirectory => "is-a-directory",
+            ErrorKind::Unreadable => "unreadable",
+            ErrorKind::Forgotten => "forgotten",
         }
     }
 }
@@ -112,7 +112,7 @@ impl Kind {
 #[derive(Debug)]
 pub struct Error {
     /// Its class.
-    pub kind: Kind,
+    pub kind: ErrorKind,
     what: String,
     hint: Option<String>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -120,7 +120,7 @@ pub struct Error {
 
 impl Error {
     /// An error of `kind`; `what` names the thing and the reason in one line without a final period.
-    pub fn new(kind: Kind, what: impl Into<String>) -> Error {
+    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Error {
         Error { kind, what: what.into(), hint: None, cause: None }
     }
 
@@ -146,7 +146,7 @@ impl Error {
             Some(libc::EACCES | libc::EPERM) => Some("check the owner and the permissions of that path"),
             _ => None,
         };
-        let error = Error::new(Kind::Storage, what).because(cause);
+        let error = Error::new(ErrorKind::Storage, what).because(cause);
         match hint {
             Some(hint) => error.hint(hint),
             None => error,
@@ -157,7 +157,7 @@ impl Error {
     /// in peace. False for refused certificates, refused credentials and violations of a protocol.
     pub fn is_transient(&self) -> bool {
         let is_io = self.cause.as_deref().is_some_and(|cause| cause.is::<std::io::Error>());
-        self.kind == Kind::Connection && is_io
+        self.kind == ErrorKind::Connection && is_io
     }
 
     /// What to do next, if there is something to say.

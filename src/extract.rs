@@ -46,7 +46,7 @@ pub struct Extracted {
 /// A file that exists already is left alone and counts as failed. Damaged files, and names that the target refuses, are
 /// named; the rest goes on. `each` hears each path, and each name that is another one.
 ///
-/// Errors: [`crate::error::Kind::Storage`] if the target is full or read-only.
+/// Errors: [`crate::error::ErrorKind::Storage`] if the target is full or read-only.
 pub fn extract(
     tree: &Tree,
     path: &str,

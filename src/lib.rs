@@ -43,7 +43,7 @@
 //!
 //! - [`source::Source`] is the one seam for whatever an account lives on: scopes, a listing without bytes, bytes on
 //!   demand. It is sync and object safe.
-//! - [`target::Target`] is the seam for whatever an account is restored to. It speaks JMAP's objects, which are the
+//! - [`sink::Sink`] is the seam for whatever an account is restored to. It speaks JMAP's objects, which are the
 //!   archive's nouns, so nothing is translated twice; what matches what is decided in [`sync::export`], without a server.
 //! - [`sync::plan::Comparison`] is the one comparison: known items against a listing, pure.
 //! - [`archive::Writer`] is the one writer. Content tables hold the current state, as Vandelay 1.x reads them; whoever
@@ -77,7 +77,7 @@ mod held;
 pub mod model;
 pub mod mount;
 pub mod protocol;
+pub mod sink;
 pub mod source;
 pub mod sync;
-pub mod target;
 pub mod tree;

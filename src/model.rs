@@ -1,7 +1,7 @@
 //! The nouns of the house: what an account consists of, whatever the source. Plain data, no I/O.
 //!
-//! Names are JMAP's (RFC 8620, RFC 8621, RFC 9610, RFC 9661): a folder is a [`Kind::Mailbox`], a message an
-//! [`Kind::Email`] in one or more mailboxes with a set of keywords.
+//! Names are JMAP's (RFC 8620, RFC 8621, RFC 9610, RFC 9661): a folder is a [`ObjectType::Mailbox`], a message an
+//! [`ObjectType::Email`] in one or more mailboxes with a set of keywords.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The object types of an account: the ten of 1.x, and the answer to mail that comes while the user is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum ObjectType {
     Mailbox,
     Email,
     Identity,
@@ -24,72 +24,73 @@ pub enum Kind {
     VacationResponse,
 }
 
-impl Kind {
+impl ObjectType {
     /// Every type, containers before what lies in them.
-    pub const ALL: [Kind; 11] = [
-        Kind::Mailbox,
-        Kind::Email,
-        Kind::AddressBook,
-        Kind::ContactCard,
-        Kind::Calendar,
-        Kind::CalendarEvent,
-        Kind::SieveScript,
-        Kind::FileNode,
-        Kind::Identity,
-        Kind::ParticipantIdentity,
-        Kind::VacationResponse,
+    pub const ALL: [ObjectType; 11] = [
+        ObjectType::Mailbox,
+        ObjectType::Email,
+        ObjectType::AddressBook,
+        ObjectType::ContactCard,
+        ObjectType::Calendar,
+        ObjectType::CalendarEvent,
+        ObjectType::SieveScript,
+        ObjectType::FileNode,
+        ObjectType::Identity,
+        ObjectType::ParticipantIdentity,
+        ObjectType::VacationResponse,
     ];
 
     /// Types in whose objects others lie.
-    pub const CONTAINERS: [Kind; 4] = [Kind::Mailbox, Kind::AddressBook, Kind::Calendar, Kind::FileNode];
+    pub const CONTAINERS: [ObjectType; 4] =
+        [ObjectType::Mailbox, ObjectType::AddressBook, ObjectType::Calendar, ObjectType::FileNode];
 
     /// JMAP's name of the type, e.g. `CalendarEvent`.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Mailbox => "Mailbox",
-            Kind::Email => "Email",
-            Kind::Identity => "Identity",
-            Kind::SieveScript => "SieveScript",
-            Kind::AddressBook => "AddressBook",
-            Kind::ContactCard => "ContactCard",
-            Kind::Calendar => "Calendar",
-            Kind::CalendarEvent => "CalendarEvent",
-            Kind::ParticipantIdentity => "ParticipantIdentity",
-            Kind::FileNode => "FileNode",
-            Kind::VacationResponse => "VacationResponse",
+            ObjectType::Mailbox => "Mailbox",
+            ObjectType::Email => "Email",
+            ObjectType::Identity => "Identity",
+            ObjectType::SieveScript => "SieveScript",
+            ObjectType::AddressBook => "AddressBook",
+            ObjectType::ContactCard => "ContactCard",
+            ObjectType::Calendar => "Calendar",
+            ObjectType::CalendarEvent => "CalendarEvent",
+            ObjectType::ParticipantIdentity => "ParticipantIdentity",
+            ObjectType::FileNode => "FileNode",
+            ObjectType::VacationResponse => "VacationResponse",
         }
     }
 
     /// The lower-case token of the command line and of reports, e.g. `calendarevent`.
     pub fn token(self) -> &'static str {
         match self {
-            Kind::Mailbox => "mailbox",
-            Kind::Email => "email",
-            Kind::Identity => "identity",
-            Kind::SieveScript => "sievescript",
-            Kind::AddressBook => "addressbook",
-            Kind::ContactCard => "contactcard",
-            Kind::Calendar => "calendar",
-            Kind::CalendarEvent => "calendarevent",
-            Kind::ParticipantIdentity => "participantidentity",
-            Kind::FileNode => "filenode",
-            Kind::VacationResponse => "vacationresponse",
+            ObjectType::Mailbox => "mailbox",
+            ObjectType::Email => "email",
+            ObjectType::Identity => "identity",
+            ObjectType::SieveScript => "sievescript",
+            ObjectType::AddressBook => "addressbook",
+            ObjectType::ContactCard => "contactcard",
+            ObjectType::Calendar => "calendar",
+            ObjectType::CalendarEvent => "calendarevent",
+            ObjectType::ParticipantIdentity => "participantidentity",
+            ObjectType::FileNode => "filenode",
+            ObjectType::VacationResponse => "vacationresponse",
         }
     }
 
     /// The type of the containers that objects of this type lie in.
-    pub fn container(self) -> Kind {
+    pub fn container(self) -> ObjectType {
         match self {
-            Kind::CalendarEvent => Kind::Calendar,
-            Kind::ContactCard => Kind::AddressBook,
-            Kind::FileNode => Kind::FileNode,
-            _ => Kind::Mailbox,
+            ObjectType::CalendarEvent => ObjectType::Calendar,
+            ObjectType::ContactCard => ObjectType::AddressBook,
+            ObjectType::FileNode => ObjectType::FileNode,
+            _ => ObjectType::Mailbox,
         }
     }
 
     /// The type with this token, whatever the case of its letters.
-    pub fn from_token(token: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.token().eq_ignore_ascii_case(token.trim()))
+    pub fn from_token(token: &str) -> Option<ObjectType> {
+        ObjectType::ALL.into_iter().find(|kind| kind.token().eq_ignore_ascii_case(token.trim()))
     }
 }
 
@@ -148,8 +149,8 @@ pub struct SourceIdent {
 /// A container as a source sees it: a mailbox, a calendar, an address book or a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
-    /// [`Kind::Mailbox`], [`Kind::Calendar`], [`Kind::AddressBook`] or a directory as [`Kind::FileNode`].
-    pub kind: Kind,
+    /// [`ObjectType::Mailbox`], [`ObjectType::Calendar`], [`ObjectType::AddressBook`] or a directory as [`ObjectType::FileNode`].
+    pub kind: ObjectType,
     /// Its identity within the source and type.
     pub key: String,
     /// The key of the container that it lies in. Containers are listed parents first.
@@ -188,11 +189,11 @@ pub struct Details {
 
 impl Details {
     /// JMAP's names of what only JMAP tells of the containers of a type.
-    pub fn of(kind: Kind) -> &'static [&'static str] {
+    pub fn of(kind: ObjectType) -> &'static [&'static str] {
         match kind {
-            Kind::Mailbox => &["sortOrder", "isSubscribed", "role"],
-            Kind::AddressBook => &["description", "sortOrder", "isDefault", "isSubscribed"],
-            Kind::Calendar => &[
+            ObjectType::Mailbox => &["sortOrder", "isSubscribed", "role"],
+            ObjectType::AddressBook => &["description", "sortOrder", "isDefault", "isSubscribed"],
+            ObjectType::Calendar => &[
                 "description",
                 "color",
                 "sortOrder",
@@ -211,7 +212,7 @@ impl Details {
 
 impl Container {
     /// A subscribed container without role, colour and description.
-    pub fn new(kind: Kind, key: impl Into<String>, parent: Option<String>, name: impl Into<String>) -> Container {
+    pub fn new(kind: ObjectType, key: impl Into<String>, parent: Option<String>, name: impl Into<String>) -> Container {
         Container {
             kind,
             key: key.into(),
@@ -230,11 +231,11 @@ impl Container {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Picks {
     /// Types of which all is meant.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: BTreeSet<ObjectType>,
     /// Single objects.
-    pub rows: BTreeSet<(Kind, Id)>,
+    pub rows: BTreeSet<(ObjectType, Id)>,
     /// Containers with all that lies in them and below them. The mailbox 0 stands for emails in no mailbox.
-    pub whole: BTreeSet<(Kind, Id)>,
+    pub whole: BTreeSet<(ObjectType, Id)>,
 }
 
 /// Stands among the keywords of a file that is a program (`executable` of draft-ietf-jmap-filenode).
@@ -247,7 +248,7 @@ pub const EXECUTABLE: &str = "executable";
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attrs {
     /// The type of the containers.
-    pub of: Kind,
+    pub of: ObjectType,
     /// JMAP keywords (`$seen`, `work`), sorted, without duplicates. Of files [`EXECUTABLE`] or nothing; else empty.
     pub keywords: Vec<String>,
     /// Keys of the containers that the item lies in, sorted.
@@ -256,7 +257,7 @@ pub struct Attrs {
 
 impl Attrs {
     /// Those of an item without keywords and containers, whose containers are of the type `of`.
-    pub fn none(of: Kind) -> Attrs {
+    pub fn none(of: ObjectType) -> Attrs {
         Attrs { of, keywords: Vec::new(), parents: Vec::new() }
     }
 }
@@ -389,7 +390,7 @@ pub struct Node {
 /// Something that a source found but does not hand over as an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Omission {
-    pub kind: Kind,
+    pub kind: ObjectType,
     /// Why, in few words that serve as a heading of the report (`deleted flag`, `unreadable`).
     pub reason: String,
     /// Where: file, mbox offset, UID.

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
-use vandelay::error::Kind;
+use vandelay::error::ErrorKind;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -278,32 +278,41 @@ fn the_tour_is_as_written() {
 #[test]
 fn exit_codes_are_those_of_the_table() {
     let all = [
-        Kind::Usage,
-        Kind::Connection,
-        Kind::Account,
-        Kind::SourceChanged,
-        Kind::Partial,
-        Kind::Declined,
-        Kind::Storage,
-        Kind::Damaged,
-        Kind::Guard,
-        Kind::NoArchive,
-        Kind::Locked,
-        Kind::Credentials,
-        Kind::Interrupted,
-        Kind::NotFound,
-        Kind::NotADirectory,
-        Kind::IsADirectory,
-        Kind::Unreadable,
-        Kind::Forgotten,
+        ErrorKind::Usage,
+        ErrorKind::Connection,
+        ErrorKind::Account,
+        ErrorKind::SourceChanged,
+        ErrorKind::Partial,
+        ErrorKind::Declined,
+        ErrorKind::Storage,
+        ErrorKind::Damaged,
+        ErrorKind::Guard,
+        ErrorKind::NoArchive,
+        ErrorKind::Locked,
+        ErrorKind::Credentials,
+        ErrorKind::Interrupted,
+        ErrorKind::NotFound,
+        ErrorKind::NotADirectory,
+        ErrorKind::IsADirectory,
+        ErrorKind::Unreadable,
+        ErrorKind::Forgotten,
     ];
     // A new kind must be added above: this match does not compile without it.
     for kind in all {
         match kind {
-            Kind::Usage | Kind::Connection | Kind::Account | Kind::SourceChanged | Kind::Partial => {}
-            Kind::Declined | Kind::Storage | Kind::Damaged | Kind::Guard | Kind::NoArchive | Kind::Locked => {}
-            Kind::Credentials | Kind::Interrupted | Kind::NotFound | Kind::NotADirectory => {}
-            Kind::IsADirectory | Kind::Unreadable | Kind::Forgotten => {}
+            ErrorKind::Usage
+            | ErrorKind::Connection
+            | ErrorKind::Account
+            | ErrorKind::SourceChanged
+            | ErrorKind::Partial => {}
+            ErrorKind::Declined
+            | ErrorKind::Storage
+            | ErrorKind::Damaged
+            | ErrorKind::Guard
+            | ErrorKind::NoArchive
+            | ErrorKind::Locked => {}
+            ErrorKind::Credentials | ErrorKind::Interrupted | ErrorKind::NotFound | ErrorKind::NotADirectory => {}
+            ErrorKind::IsADirectory | ErrorKind::Unreadable | ErrorKind::Forgotten => {}
         }
     }
     let text = document("README.md");

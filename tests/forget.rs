@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use vandelay::archive::{At, Depth, Moment, Reader, Writer, verify};
-use vandelay::error::{Error, Kind as Fault};
+use vandelay::error::{Error, ErrorKind};
 use vandelay::extract;
-use vandelay::model::Kind;
+use vandelay::model::ObjectType;
 use vandelay::tree::{Node, Options, Sort, Stat, Tree, walk};
 
 fn text(path: &Path) -> &str {
@@ -174,7 +174,7 @@ fn right_or_forgotten<T: PartialEq + std::fmt::Debug>(answer: Result<T, Error>, 
             0
         }
         Err(error) => {
-            assert_eq!(error.kind, Fault::Forgotten, "{what}: {error}");
+            assert_eq!(error.kind, ErrorKind::Forgotten, "{what}: {error}");
             1
         }
     }
@@ -188,7 +188,7 @@ fn compare(tree: &Tree, before: &BTreeMap<String, (Node, Answers)>, place: &str,
         // What is the same in every snapshot does not know which one it is of: below `.snapshots` it is just gone.
         let has_state = !["Text", "Attachment", "AttachmentFolder"].contains(&format!("{:?}", node.what).as_str());
         let told = |error: Error| match error.kind {
-            Fault::NotFound if !has_state && place == ".snapshots" => Error::new(Fault::Forgotten, "gone"),
+            ErrorKind::NotFound if !has_state && place == ".snapshots" => Error::new(ErrorKind::Forgotten, "gone"),
             _ => error,
         };
         // Dates may be those of the next snapshot.
@@ -202,7 +202,11 @@ fn compare(tree: &Tree, before: &BTreeMap<String, (Node, Answers)>, place: &str,
             }
             // A name that was not there then is not there now, unless nothing can be said any more.
             let error = tree.lookup(*node, "no such name").expect_err("no such name");
-            assert!(matches!(error.kind, Fault::NotFound | Fault::Forgotten), "{}: {error}", what("no such name"));
+            assert!(
+                matches!(error.kind, ErrorKind::NotFound | ErrorKind::Forgotten),
+                "{}: {error}",
+                what("no such name")
+            );
         }
         if let Some(bytes) = &answers.bytes {
             let read = |offset: usize| match answers.stat.sort {
@@ -247,7 +251,7 @@ fn a_tree_says_that_its_snapshot_is_gone() {
                 let gone = compare(tree, &before, place, &format!("log {with_log}, {place}, {name}"));
                 assert!(gone > 0, "log {with_log}, {place}, {name}: something cannot be known any more");
                 let again = Tree::open(Arc::new(Reader::open(&archive).expect("an archive")), at(2));
-                assert!(again.is_err_and(|error| error.kind == Fault::Usage), "it cannot be opened any more");
+                assert!(again.is_err_and(|error| error.kind == ErrorKind::Usage), "it cannot be opened any more");
             }
         }
     }
@@ -360,7 +364,7 @@ fn what_reads_a_snapshot_that_goes_ends_with_all_of_it_or_an_error() {
                                 0
                             }
                             Err(error) => {
-                                assert_eq!(error.kind, Fault::Forgotten, "{what}: {error}");
+                                assert_eq!(error.kind, ErrorKind::Forgotten, "{what}: {error}");
                                 1
                             }
                         }
@@ -370,11 +374,11 @@ fn what_reads_a_snapshot_that_goes_ends_with_all_of_it_or_an_error() {
                 *forgotten.entry(work).or_insert(0) += ended;
                 // What asks afterwards is told, whatever was seen before.
                 if steps > *step {
-                    for kind in Kind::ALL {
+                    for kind in ObjectType::ALL {
                         let error = reader.each_record(kind, two, |_| {}).expect_err("it is gone");
-                        assert_eq!(error.kind, Fault::Forgotten, "{what}: {kind:?}: {error}");
+                        assert_eq!(error.kind, ErrorKind::Forgotten, "{what}: {kind:?}: {error}");
                     }
-                    assert_eq!(tree.require().expect_err("it is gone").kind, Fault::Forgotten);
+                    assert_eq!(tree.require().expect_err("it is gone").kind, ErrorKind::Forgotten);
                     if work == "diff" {
                         sound(&archive, &what);
                     }
@@ -552,7 +556,7 @@ fn verify_beside_writers_finds_nothing() {
             });
             match verdict {
                 Ok(verdict) => assert_eq!(verdict.findings, [], "{work:?} at {point}"),
-                Err(error) => assert_eq!(error.kind, Fault::Locked, "{work:?} at {point}: {error}"),
+                Err(error) => assert_eq!(error.kind, ErrorKind::Locked, "{work:?} at {point}: {error}"),
             }
             drop(reader);
             sound(&archive, "afterwards");

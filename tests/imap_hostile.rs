@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
-use vandelay::error::{self, Kind};
+use vandelay::error::{self, ErrorKind};
 use vandelay::model::Body;
 use vandelay::protocol::imap::{Result, Security, *};
 use vandelay::protocol::net::{Endpoint, Service};
@@ -332,7 +332,7 @@ async fn starttls_forgets_what_was_said_in_clear() {
     let (stream, _) = fake("* OK hello\r\n", |tag, _| format!("* CAPABILITY IMAP4rev1\r\n{tag} OK\r\n").into());
     let client = Client::connect(stream, clear()).await.unwrap();
     let error = client.starttls(async |_| panic!("no upgrade")).await.map(|_| ()).expect_err("stripped");
-    assert_eq!((error.fault, error::Error::from(error).kind), (Fault::Unsafe, Kind::Connection));
+    assert_eq!((error.fault, error::Error::from(error).kind), (Fault::Unsafe, ErrorKind::Connection));
     let (stream, _) = fake(greeting, |tag, _| format!("{tag} BAD no\r\n").into());
     let client = Client::connect(stream, clear()).await.unwrap();
     let error = client.starttls(async |_| panic!("no upgrade")).await.map(|_| ()).expect_err("refused");

@@ -48,7 +48,7 @@ impl Place {
     }
 
     fn states(&self) -> Vec<String> {
-        vandelay::model::Kind::ALL
+        vandelay::model::ObjectType::ALL
             .map(|kind| format!("{} {}", kind.name(), self.server.state("A1", kind.name())))
             .to_vec()
     }

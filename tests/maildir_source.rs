@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use common::corpora::corpora;
 use tempfile::TempDir;
-use vandelay::error::{Kind, Result};
+use vandelay::error::{ErrorKind, Result};
 use vandelay::model::{Body, Entry, ItemData, Outcome};
 use vandelay::source::filter::Filter;
 use vandelay::source::maildir::{Layout, Maildir, MaildirOptions};
@@ -192,7 +192,7 @@ fn nested_directories() {
     assert_eq!(omitted(&mut fs), [("left out by --layout".to_owned(), "Archive/.2023".to_owned(), Outcome::Skipped)]);
     let mut plus = forced(Layout::MaildirPlusPlus).unwrap();
     assert!(keys(&mut plus).is_empty());
-    assert_eq!(plus.why_empty().unwrap().kind, Kind::Usage);
+    assert_eq!(plus.why_empty().unwrap().kind, ErrorKind::Usage);
     assert!(omitted(&mut plus).iter().all(|(reason, ..)| reason == "left out by --layout"));
 }
 
@@ -470,7 +470,7 @@ fn no_maildir() {
             source.why_empty().unwrap()
         };
         let error = Maildir::open(path, options()).map_or_else(|error| error, why);
-        assert_eq!(error.kind, Kind::Usage, "{error}");
+        assert_eq!(error.kind, ErrorKind::Usage, "{error}");
         format!("{error} ({})", error.hint_text().unwrap_or_default())
     };
     assert!(usage(&tree.path().join("missing")).contains("no directory"));
@@ -709,7 +709,7 @@ fn unreadable() {
     for key in ["Broken", "Gone", "Elsewhere"] {
         let scope = scope(&mut source, key);
         let error = source.list(&scope, "").unwrap_err();
-        assert_eq!(error.kind, Kind::Storage, "{error}");
+        assert_eq!(error.kind, ErrorKind::Storage, "{error}");
         assert!(error.to_string().contains(key), "{error}");
     }
     assert!(list(&mut source, "INBOX").entries.is_empty());
@@ -749,7 +749,7 @@ fn a_maildir_of_which_nothing_is_left_is_an_error() {
     assert!(source.scopes().is_err());
     fs::create_dir(tree.path().join("Mail")).unwrap();
     assert!(source.scopes().unwrap().0.is_empty());
-    assert_eq!(source.why_empty().unwrap().kind, Kind::Usage);
+    assert_eq!(source.why_empty().unwrap().kind, ErrorKind::Usage);
 }
 
 #[test]

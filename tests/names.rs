@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use vandelay::archive::{Moment, Reader};
-use vandelay::model::Kind;
+use vandelay::model::ObjectType;
 
 /// Messages of the Maildir that an import is stopped in.
 const MESSAGES: u32 = 2_000;
@@ -35,7 +35,7 @@ fn heard(maildir: &Path, archive: &Path) -> Command {
 fn count(archive: &Path) -> i64 {
     let mut count = 0;
     let reader = Reader::open(archive).expect("an archive");
-    reader.each_record(Kind::Email, Moment::Current, |_| count += 1).expect("its messages");
+    reader.each_record(ObjectType::Email, Moment::Current, |_| count += 1).expect("its messages");
     count
 }
 

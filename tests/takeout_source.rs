@@ -10,9 +10,9 @@ use std::process::Command;
 
 use common::corpora::{Corpus, corpora};
 use common::has;
-use vandelay::error::Kind as ErrorKind;
+use vandelay::error::ErrorKind;
 use vandelay::format::mbox::{Identity, Scanner};
-use vandelay::model::{Body, Container, Digest, Entry, Item, ItemData, Kind, Outcome};
+use vandelay::model::{Body, Container, Digest, Entry, Item, ItemData, ObjectType, Outcome};
 use vandelay::source::takeout::{FILES, Takeout, TakeoutOptions};
 use vandelay::source::{Listing, Scope, Source};
 
@@ -54,10 +54,10 @@ fn check(scope: &Scope, listing: &Listing, items: &[Item]) {
         assert!(keys.insert(&entry.key) && entry.key == item.key);
         assert!(entry.attrs.parents.is_sorted() && entry.attrs.keywords.is_sorted());
         assert!(entry.attrs.parents.iter().all(|parent| known.contains(parent)), "{:?}", entry.attrs);
-        if scope.kind != Kind::FileNode {
+        if scope.kind != ObjectType::FileNode {
             assert!(!entry.attrs.parents.is_empty());
         }
-        if scope.kind == Kind::Email {
+        if scope.kind == ObjectType::Email {
             let mut identity = Identity::default();
             identity.write_all(&bytes(item)).unwrap();
             assert_eq!(Digest(identity.finish()).hex(), *entry.key);
@@ -225,11 +225,11 @@ fn against_python(full: bool) -> Compared {
 #[test]
 fn corpora_as_exports() {
     for (name, kind, at_least) in [
-        ("mail-mbox", Kind::Email, 23),
-        ("mail-takeout-fixtures", Kind::Email, 5),
-        ("calendars", Kind::CalendarEvent, 700),
-        ("calendars-templated", Kind::CalendarEvent, 3),
-        ("contacts", Kind::ContactCard, 60),
+        ("mail-mbox", ObjectType::Email, 23),
+        ("mail-takeout-fixtures", ObjectType::Email, 5),
+        ("calendars", ObjectType::CalendarEvent, 700),
+        ("calendars-templated", ObjectType::CalendarEvent, 3),
+        ("contacts", ObjectType::ContactCard, 60),
     ] {
         for corpus in corpora(name) {
             let mut source = open(&corpus.root);
@@ -367,14 +367,14 @@ fn a_folder_of_everything() {
     assert_eq!(
         scopes,
         [
-            ("Mail/Alle E-Mails.MBOX", Kind::Email),
-            ("Mail/empty.mbox", Kind::Email),
-            ("Mail/sub/broken.mbox", Kind::Email),
-            ("all.vcf", Kind::ContactCard),
-            ("broken.ics", Kind::CalendarEvent),
-            ("home.ics", Kind::CalendarEvent),
-            ("utf16.vcf", Kind::ContactCard),
-            (FILES, Kind::FileNode),
+            ("Mail/Alle E-Mails.MBOX", ObjectType::Email),
+            ("Mail/empty.mbox", ObjectType::Email),
+            ("Mail/sub/broken.mbox", ObjectType::Email),
+            ("all.vcf", ObjectType::ContactCard),
+            ("broken.ics", ObjectType::CalendarEvent),
+            ("home.ics", ObjectType::CalendarEvent),
+            ("utf16.vcf", ObjectType::ContactCard),
+            (FILES, ObjectType::FileNode),
         ]
     );
 
@@ -412,7 +412,7 @@ fn a_folder_of_everything() {
     assert!(all[1].1.omissions.is_empty() && all[1].1.containers.is_empty());
     assert_eq!(all[2].1.omissions[0].reason, "not an mbox");
     assert_eq!(all[2].1.omissions[0].position, "Mail/sub/broken.mbox (kept as files/Mail/sub/broken.mbox)");
-    assert_eq!(all[3].1.containers, [Container::new(Kind::AddressBook, "Imported", None, "Imported")]);
+    assert_eq!(all[3].1.containers, [Container::new(ObjectType::AddressBook, "Imported", None, "Imported")]);
     assert!(matches!(all[3].2[1].body, Body::Part { .. }));
     assert_eq!(all[4].1.omissions[0].reason, "not a calendar");
     assert_eq!(&*all[5].1.entries[0].key, "Event:e");

@@ -1,6 +1,6 @@
 //! The bytes of an archive: content-addressed by BLAKE3, stored once, in chunks where SQLite's values end.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, ToSql, params};
 use std::fs::File;
@@ -313,7 +313,7 @@ pub fn is_sound(conn: &Connection, blob: &Blob) -> rusqlite::Result<bool> {
 /// The error of a blob whose bytes are not what was stored.
 pub fn damaged(blob: &Blob) -> Error {
     Error::new(
-        Kind::Damaged,
+        ErrorKind::Damaged,
         format!("blob {} is damaged: its bytes do not match BLAKE3 {}", blob.id, blob.digest.hex()),
     )
     .hint("'vandelay verify' names everything that it belongs to; take it from another copy of the archive")

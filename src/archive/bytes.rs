@@ -3,7 +3,7 @@
 use super::blob::{self, Blob};
 use super::connect::explain;
 use super::read::{Pooled, Reader, TRIES, lock};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, params};
 use self_cell::self_cell;
@@ -66,7 +66,7 @@ impl Reader {
     pub fn blob(&self, id: Id) -> Result<Blob> {
         self.with(|conn| blob::find(conn, id))?.ok_or_else(|| {
             Error::new(
-                Fault::Damaged,
+                ErrorKind::Damaged,
                 format!("archive {} has no blob {id}, though something refers to it", self.path.display()),
             )
         })
@@ -76,7 +76,7 @@ impl Reader {
     pub fn whole(&self, blob: &Blob) -> Result<Vec<u8>> {
         match self.with(|conn| blob::read(conn, blob, 0, blob.size)) {
             Ok(bytes) if Digest::of(&bytes) == blob.digest => Ok(bytes),
-            Err(error) if error.kind != Fault::Damaged => Err(error),
+            Err(error) if error.kind != ErrorKind::Damaged => Err(error),
             _ => Err(blob::damaged(blob)),
         }
     }
@@ -103,7 +103,7 @@ impl Reader {
     ///
     /// The bytes of a row never change, so they are found whichever snapshot the row belongs to.
     ///
-    /// Errors: [`Fault::Damaged`] if there is no such row, or the bytes are not what was stored.
+    /// Errors: [`ErrorKind::Damaged`] if there is no such row, or the bytes are not what was stored.
     pub fn email_bytes(&self, row: Id, limit: u64) -> Result<EmailBytes> {
         self.refuse_two_emails(row)?;
         let found = self.with(|conn| match find_email(conn, row, SELECT_MAX)? {
@@ -154,7 +154,7 @@ impl Reader {
         match self.with(|conn| conn.prepare_cached(sql)?.query_row([row], |row| row.get::<_, bool>(0)))? {
             false => Ok(()),
             true => Err(Error::new(
-                Fault::Unreadable,
+                ErrorKind::Unreadable,
                 format!("archive {}: vandelay 1.x gave the number {row} to two emails", self.path.display()),
             )
             .hint("the next import parts them")),
@@ -162,7 +162,7 @@ impl Reader {
     }
 
     fn no_bytes(&self, row: Id) -> Error {
-        Error::new(Fault::Damaged, format!("archive {} has no bytes of email {row}", self.path.display()))
+        Error::new(ErrorKind::Damaged, format!("archive {} has no bytes of email {row}", self.path.display()))
     }
 }
 

@@ -4,7 +4,7 @@ use super::blob::{self, NewBlob, PutError};
 use super::schema::Table;
 use super::write::Writer;
 use crate::error::{Error, Result};
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params};
 
@@ -22,7 +22,7 @@ impl Writer {
     }
 
     /// Adds a row and gives its id, which no row of the type ever had.
-    pub fn insert(&mut self, kind: Kind, fields: Fields<'_>, blob: Option<Id>) -> Result<Id> {
+    pub fn insert(&mut self, kind: ObjectType, fields: Fields<'_>, blob: Option<Id>) -> Result<Id> {
         let table = Table::of(kind);
         let id = self.next_id(kind)?;
         let mut names = String::from("id");
@@ -48,7 +48,7 @@ impl Writer {
     }
 
     /// Changes some columns of a row; its former self goes to the history. Gives false if nothing differs.
-    pub fn update(&mut self, kind: Kind, id: Id, fields: Fields<'_>, blob: Option<Id>) -> Result<bool> {
+    pub fn update(&mut self, kind: ObjectType, id: Id, fields: Fields<'_>, blob: Option<Id>) -> Result<bool> {
         let table = Table::of(kind);
         let values: Vec<(&str, Value)> = with_blob(fields, blob).collect();
         let compare: Vec<String> = values.iter().map(|(name, _)| format!("{name} IS ?")).collect();
@@ -75,7 +75,7 @@ impl Writer {
     }
 
     /// Removes a row from the current state; it stays in the history.
-    pub fn remove(&mut self, kind: Kind, id: Id) -> Result<()> {
+    pub fn remove(&mut self, kind: ObjectType, id: Id) -> Result<()> {
         self.keep_former(kind, id)?;
         self.drop_digest(kind, id)?;
         self.execute("DELETE FROM originals WHERE kind = ?1 AND id = ?2", params![kind.name(), id])?;
@@ -87,12 +87,12 @@ impl Writer {
 
     /// Copies the row as it stands into the history, unless this run made it: nobody saw that state. Whoever changes
     /// something beside the row's columns calls it first.
-    pub fn keep(&mut self, kind: Kind, id: Id) -> Result<()> {
+    pub fn keep(&mut self, kind: ObjectType, id: Id) -> Result<()> {
         self.keep_former(kind, id)?;
         self.digest(kind, id)
     }
 
-    fn keep_former(&mut self, kind: Kind, id: Id) -> Result<()> {
+    fn keep_former(&mut self, kind: ObjectType, id: Id) -> Result<()> {
         let Some(run) = self.run else { return Ok(()) };
         let table = Table::of(kind);
         let blob = if table.has_blob { "t.blob_id" } else { "NULL" };
@@ -115,7 +115,7 @@ impl Writer {
     }
 
     /// Keeps the source's own bytes of an event or a card: a blob, or ranges of one as JSON `[[start,end],…]`.
-    pub fn set_original(&mut self, kind: Kind, id: Id, blob: Id, ranges: Option<&str>) -> Result<()> {
+    pub fn set_original(&mut self, kind: ObjectType, id: Id, blob: Id, ranges: Option<&str>) -> Result<()> {
         self.execute(
             "INSERT OR REPLACE INTO originals (kind, id, blob_id, ranges) VALUES (?1, ?2, ?3, ?4)",
             params![kind.name(), id, blob, ranges],
@@ -123,7 +123,7 @@ impl Writer {
         self.digest(kind, id)
     }
 
-    fn next_id(&mut self, kind: Kind) -> Result<Id> {
+    fn next_id(&mut self, kind: ObjectType) -> Result<Id> {
         let next = match self.next_ids.get(&kind) {
             Some(next) => *next,
             None => {

@@ -3,8 +3,8 @@
 use super::connect;
 use super::digest::{Digested, Totals};
 use super::write::{Changes, State, Writer};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::Kind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ObjectType;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use std::collections::BTreeMap;
@@ -152,8 +152,11 @@ impl Writer {
             false => "it was removed or renamed",
         };
         self.give_up(is_ours);
-        Err(Error::new(Fault::Storage, format!("archive {}: {what} while it was being written", self.path().display()))
-            .hint("nothing more was written; see which program did that, then run the command again"))
+        Err(Error::new(
+            ErrorKind::Storage,
+            format!("archive {}: {what} while it was being written", self.path().display()),
+        )
+        .hint("nothing more was written; see which program did that, then run the command again"))
     }
 
     /// Writes nothing more. What was committed is folded into the file, wherever it is now, unless another program has
@@ -206,7 +209,7 @@ impl Writer {
     // --- the end -------------------------------------------------------------------------------------------------
 
     /// Leaves everything as the last commit had it, and folds the log into the file.
-    pub fn close(mut self) -> Result<BTreeMap<Kind, Changes>> {
+    pub fn close(mut self) -> Result<BTreeMap<ObjectType, Changes>> {
         self.rollback();
         if self.can_write() {
             self.fold_log()?;
@@ -220,7 +223,7 @@ impl Writer {
     pub(super) fn prove(&mut self, run: i64, state: State, report: &str) -> Result<()> {
         self.fold_log()?;
         self.check_files()?;
-        let kinds: Vec<Kind> = self.changes.keys().copied().collect();
+        let kinds: Vec<ObjectType> = self.changes.keys().copied().collect();
         let here = Standing::of(&self.conn, run, &kinds).map_err(|error| self.explain(error))?;
         let look = connect::Fingerprint::take(self.path())
             .map_err(|error| Error::io(format!("cannot open archive {}", self.path().display()), error))?;
@@ -233,7 +236,7 @@ impl Writer {
         if here != there || there.snapshot != Some((state.name().to_owned(), Some(report.to_owned()))) {
             self.batch.is_lost = true;
             return Err(Error::new(
-                Fault::Storage,
+                ErrorKind::Storage,
                 format!("archive {} does not hold what this run wrote to it", self.path().display()),
             )
             .hint("another program changed the file meanwhile; run 'vandelay verify', then the command again"));
@@ -246,7 +249,7 @@ impl Writer {
     /// Errors if rows are not as they were written: another program has changed or removed some meanwhile.
     fn refuse_changed_rows(&self) -> Result<()> {
         let mut changed = 0;
-        for kind in Kind::ALL {
+        for kind in ObjectType::ALL {
             let digested = Digested::content(kind);
             let rows =
                 digested.differing(&self.conn).and_then(|rows| Ok(rows.len() + digested.gone(&self.conn)?.len()));
@@ -259,7 +262,7 @@ impl Writer {
             "archive {}: another program changed or removed {changed} rows while it was being written",
             self.path().display()
         );
-        Err(Error::new(Fault::Storage, what)
+        Err(Error::new(ErrorKind::Storage, what)
             .hint("'vandelay verify' names them; run the command again: what is missing is fetched once more"))
     }
 }
@@ -274,11 +277,11 @@ struct Standing {
 }
 
 impl Standing {
-    fn of(conn: &Connection, run: i64, kinds: &[Kind]) -> rusqlite::Result<Standing> {
+    fn of(conn: &Connection, run: i64, kinds: &[ObjectType]) -> rusqlite::Result<Standing> {
         let snapshot = conn
             .query_row("SELECT state, report FROM snapshots WHERE id = ?1", [run], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let count = |kind: &Kind| {
+        let count = |kind: &ObjectType| {
             let sql = format!("SELECT count(*), max(id) FROM {}", super::schema::Table::of(*kind).name);
             conn.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
         };

@@ -10,7 +10,7 @@ use super::make::folder_of;
 use super::read::Reader;
 use super::verify::{Depth, verify};
 use super::write::Writer;
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -52,7 +52,7 @@ impl Writer {
 
     /// Gives free pages back to the file system.
     ///
-    /// Errors: [`Fault::Storage`] if there is no room for the copy; [`Fault::Damaged`] if the copy is not what it should be.
+    /// Errors: [`ErrorKind::Storage`] if there is no room for the copy; [`ErrorKind::Damaged`] if the copy is not what it should be.
     /// The archive then stays as it is.
     pub fn compact(&mut self) -> Result<()> {
         let compaction = self.compaction()?;
@@ -62,7 +62,9 @@ impl Writer {
                 self.path().display(),
                 compaction.needed
             );
-            return Err(Error::new(Fault::Storage, what).hint("free some space on that file system, then run it again"));
+            return Err(
+                Error::new(ErrorKind::Storage, what).hint("free some space on that file system, then run it again")
+            );
         }
         let prefix = format!(".{}.compact-", self.path().file_name().unwrap_or_default().to_string_lossy());
         self.remove_leftovers(&prefix);
@@ -82,7 +84,7 @@ impl Writer {
                 .map_err(|error| Error::io(format!("cannot compact archive {}", self.path().display()), error))?;
         }
         let what = format!("cannot compact archive {}: another program keeps writing to it", self.path().display());
-        Err(Error::new(Fault::Locked, what).hint("try again when it has finished; the archive is as it was"))
+        Err(Error::new(ErrorKind::Locked, what).hint("try again when it has finished; the archive is as it was"))
     }
 
     /// Removes copies of this archive that killed runs left. No other run makes one while we have the lock.
@@ -122,7 +124,7 @@ impl Writer {
             finding.place,
             finding.what
         );
-        Err(Error::new(Fault::Damaged, what)
+        Err(Error::new(ErrorKind::Damaged, what)
             .hint("check the disk; 'vandelay verify' names what is damaged in the archive"))
     }
 

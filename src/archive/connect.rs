@@ -8,7 +8,7 @@
 use super::digest;
 use super::file::{self, ArchiveFile, FileId};
 use super::schema::{APPLICATION_ID, FORMAT_VERSION, TABLES};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
@@ -186,7 +186,7 @@ pub fn open_writer(path: &Path) -> Result<Connection> {
 
 /// Looks at nothing but the header of a file.
 ///
-/// Errors: [`Kind::NoArchive`] if it is no SQLite database; [`Kind::Usage`] if a newer program wrote it.
+/// Errors: [`ErrorKind::NoArchive`] if it is no SQLite database; [`ErrorKind::Usage`] if a newer program wrote it.
 pub fn check_header(path: &Path, file: &ArchiveFile) -> Result<()> {
     let mut header = [0; 100];
     if file.read_start(&mut header).is_err() || !header.starts_with(b"SQLite format 3\0") {
@@ -197,7 +197,7 @@ pub fn check_header(path: &Path, file: &ArchiveFile) -> Result<()> {
     match application {
         // The header lags behind the log, so an archive just made may still show zeros here.
         0 | APPLICATION_ID if version > FORMAT_VERSION => Err(Error::new(
-            Kind::Usage,
+            ErrorKind::Usage,
             format!("archive {} has format {version}, made by a newer version of vandelay; this one knows format {FORMAT_VERSION}", path.display()),
         )
         .hint("use the newer program; the file was not changed")),
@@ -212,7 +212,7 @@ pub fn is_archive(path: &Path) -> bool {
 }
 
 fn not_an_archive(path: &Path) -> Error {
-    Error::new(Kind::NoArchive, format!("{} is not a vandelay archive", path.display()))
+    Error::new(ErrorKind::NoArchive, format!("{} is not a vandelay archive", path.display()))
         .hint("an archive is a SQLite file made by 'vandelay import'")
 }
 
@@ -271,7 +271,7 @@ pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static s
         let is_virtual = words.get(1).is_some_and(|word| word == "VIRTUAL");
         if !matches!(kind.as_str(), "table" | "index") || is_virtual {
             return Err(Error::new(
-                Kind::NoArchive,
+                ErrorKind::NoArchive,
                 format!(
                     "archive {} is refused: its schema holds a {} ({name:?}), which no archive has",
                     path.display(),
@@ -290,7 +290,7 @@ pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static s
             .map_err(|error| explain(path, error))?;
         if columns.iter().any(|(_, hidden)| *hidden != 0) {
             return Err(Error::new(
-                Kind::NoArchive,
+                ErrorKind::NoArchive,
                 format!(
                     "archive {} is refused: table {table} has generated columns, which no archive has",
                     path.display()
@@ -336,7 +336,8 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
         && let Some(SnapshotGone(snapshot)) = inner.downcast_ref()
     {
         let what = format!("snapshot {snapshot} of archive {name} was forgotten while it was being read");
-        return Error::new(Kind::Forgotten, what).hint("'vandelay snapshots' lists those there are; take another one");
+        return Error::new(ErrorKind::Forgotten, what)
+            .hint("'vandelay snapshots' lists those there are; take another one");
     }
     // SQLite reports a log or its index that cannot grow as any other failure to write.
     let is_full = || free_bytes(path).is_some_and(|free| free < 64 << 10);
@@ -346,12 +347,12 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
     };
     let (kind, what, hint) = match code {
         Some(Code::DatabaseBusy | Code::DatabaseLocked) => (
-            Kind::Locked,
+            ErrorKind::Locked,
             format!("archive {name} is in use by another program"),
             Some("wait until it has finished, then try again (Vandelay 1.x lets nobody in while it works)".to_owned()),
         ),
         Some(Code::DiskFull) => (
-            Kind::Storage,
+            ErrorKind::Storage,
             format!("no space left on the file system of archive {name}"),
             Some(format!(
                 "free some space, then run the command again: it goes on where it stopped{}",
@@ -359,23 +360,23 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
             )),
         ),
         Some(Code::DatabaseCorrupt) => (
-            Kind::Damaged,
+            ErrorKind::Damaged,
             format!("archive {name} is damaged"),
             Some("run 'vandelay verify' on it, and keep your other copies".to_owned()),
         ),
-        Some(Code::NotADatabase) => (Kind::NoArchive, format!("{name} is not a vandelay archive"), None),
+        Some(Code::NotADatabase) => (ErrorKind::NoArchive, format!("{name} is not a vandelay archive"), None),
         Some(Code::OperationInterrupted) => (
-            Kind::Damaged,
+            ErrorKind::Damaged,
             format!("archive {name} is damaged: a table in it has no end"),
             Some("use another copy".to_owned()),
         ),
         Some(Code::ReadOnly) => (
-            Kind::Storage,
+            ErrorKind::Storage,
             format!("archive {name} cannot be written"),
             Some("check the permissions of the file and its directory".to_owned()),
         ),
         _ if needs_shared_memory(&error) => (
-            Kind::Storage,
+            ErrorKind::Storage,
             format!("archive {name} cannot be written where it lies: its file system lets programs share no memory"),
             Some(
                 "a write-ahead log needs that, and network and FUSE file systems may lack it (sshfs -o direct_io, NFS, SMB): \
@@ -384,11 +385,11 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
             ),
         ),
         Some(Code::SystemIoFailure) => (
-            Kind::Storage,
+            ErrorKind::Storage,
             format!("cannot read or write archive {name}"),
             Some("the disk or its file system failed: 'dmesg' may say more; run 'vandelay verify' afterwards".to_owned()),
         ),
-        _ => (Kind::Storage, format!("cannot read or write archive {name}"), None),
+        _ => (ErrorKind::Storage, format!("cannot read or write archive {name}"), None),
     };
     let error = Error::new(kind, what).because(error);
     match hint {

@@ -4,13 +4,13 @@ use super::blob;
 use super::schema::Table;
 use super::write::Writer;
 use crate::error::Result;
-use crate::model::{Digest, Id, Kind, SourceIdent};
+use crate::model::{Digest, Id, ObjectType, SourceIdent};
 use rusqlite::params;
 use std::collections::HashMap;
 
 impl Writer {
     /// Rows of a type that no source of ours has handed over: they came from 1.x.
-    fn is_orphan(&self, kind: Kind, id: Id) -> Result<bool> {
+    fn is_orphan(&self, kind: ObjectType, id: Id) -> Result<bool> {
         Ok(self.origins_of(kind, id)?.is_empty())
     }
 
@@ -19,7 +19,7 @@ impl Writer {
     pub fn adoptable_email(&self, blob: Id, mailboxes: &[Id]) -> Result<Option<Id>> {
         let mut found = None;
         for row in self.emails_with_blob(blob)? {
-            if self.is_orphan(Kind::Email, row.id)? {
+            if self.is_orphan(ObjectType::Email, row.id)? {
                 if mailboxes.iter().any(|mailbox| row.mailboxes.contains(mailbox)) {
                     return Ok(Some(row.id));
                 }
@@ -41,24 +41,24 @@ impl Writer {
 
     /// Rows that 1.x imported from the run's source and that this source does not name any more: emails, scripts, and
     /// of JMAP everything that is no container.
-    pub fn left_by_1x(&self, ident: &SourceIdent) -> Result<Vec<(Kind, Id)>> {
+    pub fn left_by_1x(&self, ident: &SourceIdent) -> Result<Vec<(ObjectType, Id)>> {
         let table = format!("sync_id_{}", ident.kind);
         if !self.has_table(&table)? {
             return Ok(Vec::new());
         }
-        const OF_JMAP: [Kind; 7] = [
-            Kind::Email,
-            Kind::ContactCard,
-            Kind::CalendarEvent,
-            Kind::SieveScript,
-            Kind::FileNode,
-            Kind::Identity,
-            Kind::ParticipantIdentity,
+        const OF_JMAP: [ObjectType; 7] = [
+            ObjectType::Email,
+            ObjectType::ContactCard,
+            ObjectType::CalendarEvent,
+            ObjectType::SieveScript,
+            ObjectType::FileNode,
+            ObjectType::Identity,
+            ObjectType::ParticipantIdentity,
         ];
-        let kinds: &[Kind] = match ident.kind {
-            "managesieve" => &[Kind::SieveScript],
+        let kinds: &[ObjectType] = match ident.kind {
+            "managesieve" => &[ObjectType::SieveScript],
             "jmap" => &OF_JMAP,
-            _ => &[Kind::Email],
+            _ => &[ObjectType::Email],
         };
         let mut left = Vec::new();
         for kind in kinds {
@@ -67,7 +67,7 @@ impl Writer {
                 "managesieve" => "?3 = ?3",
                 _ => "lower(t.type_name) = ?3",
             };
-            let is_file = if *kind == Kind::FileNode { "AND e.node_type <> 'directory'" } else { "" };
+            let is_file = if *kind == ObjectType::FileNode { "AND e.node_type <> 'directory'" } else { "" };
             let sql = format!(
                 "SELECT DISTINCT t.local_id FROM {table} t JOIN {} e ON e.id = t.local_id
                  WHERE t.source_id = ?1 AND {condition} {is_file}
@@ -87,7 +87,7 @@ impl Writer {
     }
 
     /// The row that 1.x made of an object of the run's JMAP source, if no source of ours knows it yet.
-    pub fn jmap_row_of_1x(&self, kind: Kind, jmap_id: &str) -> Result<Option<Id>> {
+    pub fn jmap_row_of_1x(&self, kind: ObjectType, jmap_id: &str) -> Result<Option<Id>> {
         if !self.has_table("sync_id_jmap")? {
             return Ok(None);
         }
@@ -101,13 +101,13 @@ impl Writer {
     }
 
     /// True if a row of a type says that it is the default one, other than `own`.
-    pub fn has_other_default(&self, kind: Kind, own: Option<Id>) -> Result<bool> {
+    pub fn has_other_default(&self, kind: ObjectType, own: Option<Id>) -> Result<bool> {
         let sql = format!("SELECT 1 FROM {} WHERE is_default = 1 AND id IS NOT ?1 LIMIT 1", Table::of(kind).name);
         Ok(!self.rows(&sql, [own], |_| Ok(()))?.is_empty())
     }
 
     /// True if the run's source knows a row, in whatever scope.
-    pub fn source_knows(&self, kind: Kind, id: Id) -> Result<bool> {
+    pub fn source_knows(&self, kind: ObjectType, id: Id) -> Result<bool> {
         let sql = "SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = ?1 AND s.kind = ?2 AND s.source_id = ?3 LIMIT 1";
         Ok(!self.rows(sql, params![id, kind.name(), self.source], |_| Ok(()))?.is_empty())
     }
@@ -119,7 +119,7 @@ impl Writer {
 
     /// A file, link or directory of this name in this directory, or a mailbox of this name in this mailbox, other than
     /// `own`: two of them cannot be.
-    pub fn name_taken(&self, kind: Kind, parent: Option<Id>, name: &str, own: Option<Id>) -> Result<Option<Id>> {
+    pub fn name_taken(&self, kind: ObjectType, parent: Option<Id>, name: &str, own: Option<Id>) -> Result<Option<Id>> {
         let sql = format!(
             "SELECT id FROM {} WHERE name = ?1 AND parent_id IS ?2 AND id IS NOT ?3 ORDER BY id LIMIT 1",
             Table::of(kind).name
@@ -143,7 +143,7 @@ impl Writer {
     }
 
     /// The digest of an object's original bytes, if the archive has them.
-    pub fn original_digest(&self, kind: Kind, id: Id) -> Result<Option<Digest>> {
+    pub fn original_digest(&self, kind: ObjectType, id: Id) -> Result<Option<Digest>> {
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Id>(0)?, row.get::<_, Option<String>>(1)?));
         let found = self
             .rows("SELECT blob_id, ranges FROM originals WHERE kind = ?1 AND id = ?2", params![kind.name(), id], read)?
@@ -163,10 +163,10 @@ impl Writer {
     }
 
     /// A container of the current state with this name under this parent.
-    pub fn find_container(&self, kind: Kind, parent: Option<Id>, name: &str) -> Result<Option<Id>> {
+    pub fn find_container(&self, kind: ObjectType, parent: Option<Id>, name: &str) -> Result<Option<Id>> {
         // Mailboxes and directories of one name are one; calendars and address books are only if no source has them yet.
         let condition = match kind {
-            Kind::Mailbox | Kind::FileNode => "parent_id IS ?2",
+            ObjectType::Mailbox | ObjectType::FileNode => "parent_id IS ?2",
             _ => {
                 "?2 IS NULL AND NOT EXISTS (SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = t.id AND s.kind = ?3 AND s.key = '')"
             }
@@ -186,14 +186,14 @@ impl Writer {
     }
 
     /// True if nothing lies in a container and no source knows it.
-    pub fn container_is_free(&self, kind: Kind, id: Id) -> Result<bool> {
+    pub fn container_is_free(&self, kind: ObjectType, id: Id) -> Result<bool> {
         let known = "EXISTS (SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = ?1 AND s.kind = ?2 AND s.key = '')";
         let holds = match kind {
-            Kind::Mailbox => {
+            ObjectType::Mailbox => {
                 "EXISTS (SELECT 1 FROM mailboxes WHERE parent_id = ?1) OR EXISTS (SELECT 1 FROM email_index WHERE mailbox_id = ?1 AND last IS NULL)"
             }
-            Kind::FileNode => "EXISTS (SELECT 1 FROM file_nodes WHERE parent_id = ?1)",
-            Kind::Calendar => "EXISTS (SELECT 1 FROM calendar_events, json_each(calendar_ids) WHERE value = ?1)",
+            ObjectType::FileNode => "EXISTS (SELECT 1 FROM file_nodes WHERE parent_id = ?1)",
+            ObjectType::Calendar => "EXISTS (SELECT 1 FROM calendar_events, json_each(calendar_ids) WHERE value = ?1)",
             _ => "EXISTS (SELECT 1 FROM contact_cards, json_each(address_book_ids) WHERE value = ?1)",
         };
         let busy =

@@ -7,7 +7,7 @@
 use super::schema::{TABLES, Table};
 use super::write::Writer;
 use crate::error::Result;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -54,15 +54,15 @@ pub struct Digested {
 
 impl Digested {
     /// The rows of a content table.
-    pub fn content(kind: Kind) -> Digested {
+    pub fn content(kind: ObjectType) -> Digested {
         let table = Table::of(kind);
         let columns: Vec<String> = table.columns.iter().map(|column| format!("t.{}", column.name)).collect();
         let name = kind.name();
         let blob = if table.has_blob { "b.hash" } else { "NULL" };
         let join = if table.has_blob { "LEFT JOIN blobs b ON b.id = t.blob_id" } else { "" };
         let fields = match kind {
-            Kind::Mailbox | Kind::Calendar | Kind::AddressBook => table.fields_json("t."),
-            Kind::FileNode => {
+            ObjectType::Mailbox | ObjectType::Calendar | ObjectType::AddressBook => table.fields_json("t."),
+            ObjectType::FileNode => {
                 format!("CASE t.node_type WHEN 'directory' THEN {} END", table.fields_json("t."))
             }
             _ => "NULL".to_owned(),
@@ -225,16 +225,16 @@ pub const SEQUENCE: &str = "sqlite_sequence";
 
 /// What stays the same as long as a row is the same object, whatever else of it changes. Containers have none: their
 /// number is all that their items know, and their former columns are kept.
-fn identity(kind: Kind) -> &'static str {
+fn identity(kind: ObjectType) -> &'static str {
     match kind {
-        Kind::Email => "substr(b.hash, 1, 16)",
-        Kind::CalendarEvent => "row_digest(json_extract(t.data, '$.uid'))",
-        Kind::ContactCard => "row_digest(t.uid)",
-        Kind::SieveScript => "row_digest(t.name)",
-        Kind::FileNode => "CASE WHEN t.node_type <> 'directory' THEN row_digest(t.node_type, t.name) END",
-        Kind::Identity => "row_digest(t.email)",
-        Kind::ParticipantIdentity => "row_digest(t.calendar_address)",
-        Kind::Mailbox | Kind::AddressBook | Kind::Calendar | Kind::VacationResponse => "NULL",
+        ObjectType::Email => "substr(b.hash, 1, 16)",
+        ObjectType::CalendarEvent => "row_digest(json_extract(t.data, '$.uid'))",
+        ObjectType::ContactCard => "row_digest(t.uid)",
+        ObjectType::SieveScript => "row_digest(t.name)",
+        ObjectType::FileNode => "CASE WHEN t.node_type <> 'directory' THEN row_digest(t.node_type, t.name) END",
+        ObjectType::Identity => "row_digest(t.email)",
+        ObjectType::ParticipantIdentity => "row_digest(t.calendar_address)",
+        ObjectType::Mailbox | ObjectType::AddressBook | ObjectType::Calendar | ObjectType::VacationResponse => "NULL",
     }
 }
 
@@ -408,19 +408,19 @@ pub fn digest_row(conn: &Connection, name: &str, id: i64) -> rusqlite::Result<()
 
 impl Writer {
     /// Writes the digest of a content row, after the row and what stands beside it.
-    pub(super) fn digest(&mut self, kind: Kind, id: Id) -> Result<()> {
+    pub(super) fn digest(&mut self, kind: ObjectType, id: Id) -> Result<()> {
         let digested = self.digested.entry(kind).or_insert_with(|| Digested::content(kind));
         digested.write(&self.conn, Some(id)).map_err(|error| super::connect::explain(self.path(), error))
     }
 
     /// Writes the digest of a former state that was just added.
-    pub(super) fn digest_former(&mut self, kind: Kind, id: Id) -> Result<()> {
+    pub(super) fn digest_former(&mut self, kind: ObjectType, id: Id) -> Result<()> {
         let added = digest_added(&self.conn, kind.name(), id, &mut self.totals);
         added.map_err(|error| self.explain(error))
     }
 
     /// Drops the digest of a content row that leaves the current state.
-    pub(super) fn drop_digest(&mut self, kind: Kind, id: Id) -> Result<()> {
+    pub(super) fn drop_digest(&mut self, kind: ObjectType, id: Id) -> Result<()> {
         self.execute("DELETE FROM row_digests WHERE kind = ?1 AND id = ?2", params![kind.name(), id]).map(|_| ())
     }
 

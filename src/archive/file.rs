@@ -8,7 +8,7 @@
 //! The writer's lock is an open file description lock on the inode, on a byte that SQLite does not use. Two names of one
 //! archive (hard links, bind mounts) are therefore one lock, and the kernel drops it with the process.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::held;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -218,17 +218,17 @@ pub fn log_is_elsewhere(path: &Path, name: &Path) -> Error {
     let (path, name) = (path.display(), name.display());
     let what =
         format!("archive {path} has another name, {name}, and a writer that was killed left its log beside that");
-    Error::new(Kind::Storage, what)
+    Error::new(ErrorKind::Storage, what)
         .hint("use that name; the next import there folds the log in, and then both are the same again")
 }
 
 /// The file at a path that a user named as an archive.
 ///
-/// Errors: [`Kind::NoArchive`] if there is none, or it is no regular file.
+/// Errors: [`ErrorKind::NoArchive`] if there is none, or it is no regular file.
 pub fn open_named(path: &Path) -> Result<Arc<ArchiveFile>> {
     refuse_irregular(path)?;
     ArchiveFile::open(path).map_err(|error| {
-        let kind = if error.kind() == io::ErrorKind::NotFound { Kind::NoArchive } else { Kind::Storage };
+        let kind = if error.kind() == io::ErrorKind::NotFound { ErrorKind::NoArchive } else { ErrorKind::Storage };
         Error::new(kind, format!("cannot open archive {}", path.display())).because(error)
     })
 }
@@ -238,7 +238,7 @@ pub fn refuse_irregular(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(meta) if !meta.is_file() => {
             let what = if meta.is_dir() { "a directory" } else { "no regular file" };
-            Err(Error::new(Kind::NoArchive, format!("{} is {what}, and so no archive", path.display()))
+            Err(Error::new(ErrorKind::NoArchive, format!("{} is {what}, and so no archive", path.display()))
                 .hint("name the archive file, e.g. alice.sqlite"))
         }
         _ => Ok(()),
@@ -271,7 +271,7 @@ mod tests {
         for _ in 0..3 {
             let reader = super::super::Reader::open(&path).unwrap();
             assert!(super::super::is_archive(&path) && reader.snapshots().unwrap().is_empty());
-            assert!(super::super::Writer::open(&path, "second").is_err_and(|error| error.kind == Kind::Locked));
+            assert!(super::super::Writer::open(&path, "second").is_err_and(|error| error.kind == ErrorKind::Locked));
         }
         assert_eq!(posix_locks(&path), before);
         drop(writer);

@@ -6,7 +6,7 @@ use super::read::Reader;
 use super::rows::Record;
 use super::write::Writer;
 use crate::error::Result;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ pub fn diff(
     to: Moment,
     mut each: impl FnMut(Difference, Option<&Record>, Option<&Record>) -> Result<()>,
 ) -> Result<()> {
-    for kind in Kind::ALL {
+    for kind in ObjectType::ALL {
         // Only ids and first snapshots are held of the older side; a row that has the same `first` has not changed.
         let mut old: BTreeMap<Id, i64> = BTreeMap::new();
         reader.each_record(kind, from, |record| {

@@ -7,7 +7,7 @@ use super::digest;
 use super::write::Writer;
 use crate::error::Result;
 use crate::format::maildir::{self, Flags, Keywords};
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ impl Writer {
     /// Adds an email with its bytes.
     pub fn insert_email(&mut self, email: &EmailFields<'_>, blob: Id, size: u64) -> Result<Id> {
         let id = self.insert(
-            Kind::Email,
+            ObjectType::Email,
             &[
                 ("received_at", Value::Text(rfc3339(email.received))),
                 ("mailbox_ids", Value::Text(ids_json(email.mailbox_ids))),
@@ -59,7 +59,7 @@ impl Writer {
     pub fn update_email(&mut self, id: Id, mailbox_ids: &[Id], keywords: &str) -> Result<bool> {
         let Some((old_mailboxes, received, size)) = self.email_place(id)? else { return Ok(false) };
         let changed = self.update(
-            Kind::Email,
+            ObjectType::Email,
             id,
             &[("mailbox_ids", Value::Text(ids_json(mailbox_ids))), ("keywords", Value::Text(keywords.to_owned()))],
             None,
@@ -75,7 +75,7 @@ impl Writer {
     pub fn remove_email(&mut self, id: Id) -> Result<()> {
         if let Some((mailboxes, ..)) = self.email_place(id)? {
             self.unindex(id, &mailboxes)?;
-            self.remove(Kind::Email, id)?;
+            self.remove(ObjectType::Email, id)?;
         }
         Ok(())
     }

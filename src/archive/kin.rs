@@ -5,7 +5,7 @@ use super::ledger::KnownScope;
 use super::schema::Table;
 use super::write::Writer;
 use crate::error::Result;
-use crate::model::{Id, Kind, SourceIdent};
+use crate::model::{Id, ObjectType, SourceIdent};
 use rusqlite::{Connection, params};
 
 /// The scopes of all other sources of the same type, without those of containers.
@@ -25,7 +25,7 @@ const KIN: &str = "(SELECT id FROM sources WHERE kind = (SELECT kind FROM source
 
 impl Writer {
     /// True if a row came from the run's source or another one of its type.
-    pub fn is_of_kin(&self, kind: Kind, id: Id) -> Result<bool> {
+    pub fn is_of_kin(&self, kind: ObjectType, id: Id) -> Result<bool> {
         let sql = format!(
             "SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id
              WHERE s.source_id IN {KIN} AND o.local_id = ?2 AND s.kind = ?3 AND s.key <> '' LIMIT 1"
@@ -34,7 +34,7 @@ impl Writer {
     }
 
     /// The rows that the run's source and others of its type know under this key, in whatever scope.
-    pub fn kin_rows(&self, kind: Kind, key: &str) -> Result<Vec<Id>> {
+    pub fn kin_rows(&self, kind: ObjectType, key: &str) -> Result<Vec<Id>> {
         // Scopes are few, and each is asked by its primary key.
         let sql = format!(
             "SELECT DISTINCT o.local_id FROM scopes s CROSS JOIN origins o ON o.scope_id = s.id AND o.key = ?2
@@ -44,7 +44,7 @@ impl Writer {
     }
 
     /// A calendar or an address book of this name that another source of the type has, and the run's source has not.
-    pub fn kin_container(&self, kind: Kind, name: &str) -> Result<Option<Id>> {
+    pub fn kin_container(&self, kind: ObjectType, name: &str) -> Result<Option<Id>> {
         let sql = format!(
             "SELECT t.id FROM {} t WHERE t.name = ?2
                AND EXISTS (SELECT 1 FROM origins o JOIN scopes s ON s.id = o.scope_id

@@ -7,7 +7,7 @@ use super::moved;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::Result;
-use crate::model::{Digest, Id, Kind, KnownBy, SourceIdent};
+use crate::model::{Digest, Id, KnownBy, ObjectType, SourceIdent};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// A known item of a scope, as the last run left it.
@@ -49,7 +49,7 @@ pub trait Ledger {
     fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>>;
 
     /// What of a type the runs of the last days removed together.
-    fn losses(&self, kind: Kind) -> Result<Option<Losses>>;
+    fn losses(&self, kind: ObjectType) -> Result<Option<Losses>>;
 
     /// The sources of a kind, in the order in which they came.
     fn sources_of(&self, kind: &'static str) -> Result<Vec<SourceIdent>>;
@@ -58,7 +58,7 @@ pub trait Ledger {
     fn message_match(&self, id: Id) -> Result<Option<String>>;
 
     /// The uid of a card or an event.
-    fn uid(&self, kind: Kind, id: Id) -> Result<Option<String>>;
+    fn uid(&self, kind: ObjectType, id: Id) -> Result<Option<String>>;
 }
 
 impl Ledger for Writer {
@@ -82,7 +82,7 @@ impl Ledger for Writer {
         bytes_of(&self.conn, id).map_err(|error| self.explain(error))
     }
 
-    fn losses(&self, kind: Kind) -> Result<Option<Losses>> {
+    fn losses(&self, kind: ObjectType) -> Result<Option<Losses>> {
         losses(&self.conn, kind).map_err(|error| self.explain(error))
     }
 
@@ -94,7 +94,7 @@ impl Ledger for Writer {
         self.match_of(id)
     }
 
-    fn uid(&self, kind: Kind, id: Id) -> Result<Option<String>> {
+    fn uid(&self, kind: ObjectType, id: Id) -> Result<Option<String>> {
         self.uid_of(kind, id)
     }
 }
@@ -121,7 +121,7 @@ impl Ledger for Reader {
         self.with(|conn| bytes_of(conn, id))
     }
 
-    fn losses(&self, kind: Kind) -> Result<Option<Losses>> {
+    fn losses(&self, kind: ObjectType) -> Result<Option<Losses>> {
         if self.has_history() { self.with(|conn| losses(conn, kind)) } else { Ok(None) }
     }
 
@@ -133,7 +133,7 @@ impl Ledger for Reader {
         self.match_of(id)
     }
 
-    fn uid(&self, kind: Kind, id: Id) -> Result<Option<String>> {
+    fn uid(&self, kind: ObjectType, id: Id) -> Result<Option<String>> {
         self.uid_of(kind, id)
     }
 }
@@ -154,7 +154,7 @@ pub struct Origin {
 
 impl Reader {
     /// What the sources said last of the objects of a type: of no former state.
-    pub fn origins(&self, kind: Kind) -> Result<Vec<Origin>> {
+    pub fn origins(&self, kind: ObjectType) -> Result<Vec<Origin>> {
         if !self.has_history() {
             return Ok(Vec::new());
         }
@@ -202,7 +202,7 @@ impl Ledger for Blank {
         Ok(None)
     }
 
-    fn losses(&self, _: Kind) -> Result<Option<Losses>> {
+    fn losses(&self, _: ObjectType) -> Result<Option<Losses>> {
         Ok(None)
     }
 
@@ -214,7 +214,7 @@ impl Ledger for Blank {
         Ok(None)
     }
 
-    fn uid(&self, _: Kind, _: Id) -> Result<Option<String>> {
+    fn uid(&self, _: ObjectType, _: Id) -> Result<Option<String>> {
         Ok(None)
     }
 }
@@ -277,7 +277,7 @@ fn visit(conn: &Connection, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> rusq
 
 impl Writer {
     /// The row of a scope of the run's source, made where it is missing.
-    pub fn scope(&mut self, kind: Kind, key: &str) -> Result<i64> {
+    pub fn scope(&mut self, kind: ObjectType, key: &str) -> Result<i64> {
         if let Some(scope) = self.existing_scope(kind, key)? {
             return Ok(scope);
         }
@@ -291,7 +291,7 @@ impl Writer {
     }
 
     /// The row of a scope of the run's source, if there is one.
-    pub fn existing_scope(&self, kind: Kind, key: &str) -> Result<Option<i64>> {
+    pub fn existing_scope(&self, kind: ObjectType, key: &str) -> Result<Option<i64>> {
         Ok(self
             .rows(
                 "SELECT id FROM scopes WHERE (source_id, kind, key) = (?1, ?2, ?3)",
@@ -352,7 +352,7 @@ impl Writer {
     }
 
     /// All origins of a row: keywords and parents, each as JSON.
-    pub fn origins_of(&self, kind: Kind, id: Id) -> Result<Vec<(String, String)>> {
+    pub fn origins_of(&self, kind: ObjectType, id: Id) -> Result<Vec<(String, String)>> {
         self.rows(
             "SELECT o.keywords, o.parents FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = ?1 AND s.kind = ?2",
             params![id, kind.name()],

@@ -5,7 +5,7 @@
 
 use super::connect::beside;
 use super::file::{ArchiveFile, FileId};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File};
 use std::io::Read;
@@ -26,7 +26,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the archive at `path`, or says who holds it ([`Kind::Locked`]). `doing` is what we tell
+    /// Takes the lock of the archive at `path`, or says who holds it ([`ErrorKind::Locked`]). `doing` is what we tell
     /// others that we do.
     pub fn take(file: &Arc<ArchiveFile>, path: &Path, doing: &str) -> Result<Lock> {
         match file.try_lock() {
@@ -93,7 +93,7 @@ fn held(archive: &Path) -> Error {
     );
     let who = note.ok().and_then(|note| read_note(&File::from(note)));
     let who = who.unwrap_or_else(|| "another vandelay".to_owned());
-    Error::new(Kind::Locked, format!("archive {} is being written by {who}", archive.display()))
+    Error::new(ErrorKind::Locked, format!("archive {} is being written by {who}", archive.display()))
         .hint("wait until it has finished; if that process died the lock is already free")
 }
 

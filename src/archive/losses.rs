@@ -3,7 +3,7 @@
 use super::clock;
 use super::index::epoch;
 use super::schema::Table;
-use crate::model::Kind;
+use crate::model::ObjectType;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// How many days are looked at together.
@@ -24,7 +24,7 @@ pub struct Losses {
 
 /// The losses of a type since the oldest whole snapshot of the last [`DAYS`], or since a run that was allowed to remove
 /// everything. `None` without such a snapshot.
-pub fn losses(conn: &Connection, kind: Kind) -> rusqlite::Result<Option<Losses>> {
+pub fn losses(conn: &Connection, kind: ObjectType) -> rusqlite::Result<Option<Losses>> {
     let Some((since, ended)) = begin(conn)? else { return Ok(None) };
     let table = Table::of(kind).name;
     let shown = format!(

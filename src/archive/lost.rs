@@ -4,7 +4,7 @@
 use super::digest::{self, Digested};
 use super::index;
 use super::schema::TABLES;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use rusqlite::{Connection, params};
 
 /// Forgets items whose row is gone, so that the source is asked for them again; gives their number.
@@ -31,7 +31,7 @@ pub fn forget_items(conn: &Connection) -> rusqlite::Result<u64> {
         }
         lost += conn.execute(&format!("DELETE FROM origins WHERE {is_lost}"), [])? as u64;
         // A listing of changes would name neither them nor what lies in them.
-        let of = if Kind::CONTAINERS.contains(&table.kind) {
+        let of = if ObjectType::CONTAINERS.contains(&table.kind) {
             "source_id = (SELECT source_id FROM scopes WHERE id = ?1)"
         } else {
             "id = ?1"
@@ -82,7 +82,7 @@ pub fn settle_rows(conn: &Connection, run: i64) -> rusqlite::Result<()> {
             let sql = format!("DELETE FROM {beside} WHERE kind = ?1 AND id NOT IN (SELECT id FROM {name})");
             conn.execute(&sql, [kind])?;
         }
-        if table.kind == Kind::Email {
+        if table.kind == ObjectType::Email {
             let sql = "DELETE FROM email_index WHERE last IS NULL AND email_id NOT IN (SELECT id FROM emails) RETURNING mailbox_id";
             let touched = conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
             index::summarise(conn, run, &touched)?;

@@ -3,9 +3,9 @@
 use super::connect;
 use super::file::ArchiveFile;
 use super::write::Writer;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 pub fn real_path(path: &Path) -> Result<PathBuf> {
     match fs::canonicalize(path) {
         Ok(path) => Ok(path),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if let Ok(target) = fs::read_link(path) {
                 let what =
                     format!("archive {} is a link to {}, and there is no such file", path.display(), target.display());
-                return Err(Error::new(Kind::NoArchive, what)
+                return Err(Error::new(ErrorKind::NoArchive, what)
                     .hint("mount the disk that it is on; for a new archive name the file itself, or remove the link"));
             }
             let parent = fs::canonicalize(folder_of(path)).map_err(|error| {
@@ -27,7 +27,7 @@ pub fn real_path(path: &Path) -> Result<PathBuf> {
             })?;
             let name = path
                 .file_name()
-                .ok_or_else(|| Error::new(Kind::Usage, format!("{} is no file name", path.display())))?;
+                .ok_or_else(|| Error::new(ErrorKind::Usage, format!("{} is no file name", path.display())))?;
             Ok(parent.join(name))
         }
         Err(error) => Err(Error::io(format!("cannot open archive {}", path.display()), error)),
@@ -62,11 +62,11 @@ pub fn make(path: &Path) -> Result<bool> {
     }
     let named = match unnamed.persist_noclobber(path) {
         Ok(_) => Ok(()),
-        Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+        Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         // A file system that knows neither a rename that replaces nothing nor hard links. The name is taken first.
         Err(failed) => match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
             Ok(_) => failed.file.persist(path).map(drop).map_err(|failed| failed.error),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
             Err(error) => Err(error),
         },
     };
@@ -89,7 +89,7 @@ pub fn refuse_leftover_log(path: &Path) -> Result<()> {
         if fs::symlink_metadata(&log).is_ok_and(|meta| meta.len() > 0) {
             let what =
                 format!("there is no archive {}, but {} of a former one of that name", path.display(), log.display());
-            return Err(Error::new(Kind::Storage, what)
+            return Err(Error::new(ErrorKind::Storage, what)
                 .hint("bring the archive back beside it; for a new archive move that file away"));
         }
     }

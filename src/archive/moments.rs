@@ -7,7 +7,7 @@ use super::clock;
 use super::index::{epoch, rfc3339};
 use super::read::Reader;
 use super::write::{Writer, now};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use rusqlite::OptionalExtension;
 use std::collections::HashSet;
 use std::str::FromStr;
@@ -188,7 +188,8 @@ impl Reader {
 
     /// The moment that the user means, by a caller that has the snapshots already.
     pub fn resolve_among(&self, snapshots: &[Snapshot], at: At) -> Result<Moment> {
-        let missing = |what: String| Error::new(Fault::Usage, what).hint("'vandelay snapshots' lists those there are");
+        let missing =
+            |what: String| Error::new(ErrorKind::Usage, what).hint("'vandelay snapshots' lists those there are");
         match at {
             At::Latest if !self.has_index() => Ok(Moment::Current),
             At::Latest => {

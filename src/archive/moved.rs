@@ -4,7 +4,7 @@ use super::connect::explain;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::Result;
-use crate::model::{Id, Kind, SourceIdent};
+use crate::model::{Id, ObjectType, SourceIdent};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// The sources of this kind that an archive holds, in the order in which they came.
@@ -30,10 +30,10 @@ fn message_match(conn: &Connection, id: Id) -> rusqlite::Result<Option<String>> 
 }
 
 /// The uid of a card or an event.
-fn uid(conn: &Connection, kind: Kind, id: Id) -> rusqlite::Result<Option<String>> {
+fn uid(conn: &Connection, kind: ObjectType, id: Id) -> rusqlite::Result<Option<String>> {
     let sql = match kind {
-        Kind::ContactCard => "SELECT uid FROM contact_cards WHERE id = ?1",
-        Kind::CalendarEvent => "SELECT data ->> 'uid' FROM calendar_events WHERE id = ?1",
+        ObjectType::ContactCard => "SELECT uid FROM contact_cards WHERE id = ?1",
+        ObjectType::CalendarEvent => "SELECT data ->> 'uid' FROM calendar_events WHERE id = ?1",
         _ => return Ok(None),
     };
     Ok(conn.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?.flatten())
@@ -66,7 +66,7 @@ impl Writer {
     }
 
     /// See [`super::Ledger::uid`].
-    pub(super) fn uid_of(&self, kind: Kind, id: Id) -> Result<Option<String>> {
+    pub(super) fn uid_of(&self, kind: ObjectType, id: Id) -> Result<Option<String>> {
         uid(&self.conn, kind, id).map_err(|error| self.explain(error))
     }
 }
@@ -78,7 +78,7 @@ impl Reader {
     }
 
     /// See [`super::Ledger::uid`].
-    pub(super) fn uid_of(&self, kind: Kind, id: Id) -> Result<Option<String>> {
+    pub(super) fn uid_of(&self, kind: ObjectType, id: Id) -> Result<Option<String>> {
         self.once(|conn| uid(conn, kind, id)).map_err(|error| explain(self.path(), error))
     }
 }

@@ -7,7 +7,7 @@
 use super::blob::{self, Blob, BlobKey};
 use super::bytes::BlobReader;
 use super::read::{Reader, lock};
-use crate::error::{Kind as Fault, Result};
+use crate::error::{ErrorKind, Result};
 use crate::model::Digest;
 use lru::LruCache;
 use std::collections::HashSet;
@@ -79,7 +79,7 @@ impl BlobReader {
     /// all of them match the digest, those before it as soon as they are asked for in order: `out` then has them before
     /// they are hashed, which its reader need not wait for.
     ///
-    /// Errors: [`Fault::Damaged`]; `out` was not called then.
+    /// Errors: [`ErrorKind::Damaged`]; `out` was not called then.
     pub fn proved_at<T>(&mut self, offset: u64, length: usize, out: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let (reader, blob) = (Arc::clone(&self.reader), self.blob);
         let length = blob.size.saturating_sub(offset).min(length as u64);
@@ -95,7 +95,9 @@ impl BlobReader {
         };
         match self.hash_on(&mut hasher, offset, length, out) {
             // A page of the value is damaged: so is the blob, and only the blob.
-            Err(error) if error.kind == Fault::Damaged => Err(reader.proofs.note(&blob, false).err().unwrap_or(error)),
+            Err(error) if error.kind == ErrorKind::Damaged => {
+                Err(reader.proofs.note(&blob, false).err().unwrap_or(error))
+            }
             Ok(answer) if hasher.count() < blob.size => {
                 lock(&reader.proofs.half).put(blob.key(), hasher);
                 Ok(answer)
@@ -185,7 +187,7 @@ mod tests {
         for spoil in spoils {
             let (_dir, reader, _) = archive(spoil);
             let size = reader.blob(1).unwrap().size as usize;
-            let is_damaged = |at: usize| read(&reader, at, PART).is_err_and(|error| error.kind == Fault::Damaged);
+            let is_damaged = |at: usize| read(&reader, at, PART).is_err_and(|error| error.kind == ErrorKind::Damaged);
             assert!(parts()[..9].iter().all(|at| !is_damaged(*at)), "nothing is known yet");
             assert!(is_damaged(size - PART) && is_damaged(size - 1), "the last byte");
             assert!(is_damaged(0), "known from now on");

@@ -11,7 +11,7 @@ use super::moments::Moment;
 use super::pool::Pool;
 use super::proof::Proofs;
 use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -129,7 +129,7 @@ impl Reader {
         let (foreign, has_digests) = (has(FOREIGN_MARK)?, has("row_digests")?);
         if version > FORMAT_VERSION {
             return Err(Error::new(
-                Fault::Usage,
+                ErrorKind::Usage,
                 format!("archive {} was made by a newer version of vandelay (format {version})", self.path.display()),
             )
             .hint("use the newer program; the file was not changed"));
@@ -180,7 +180,7 @@ impl Reader {
 
     /// As [`Reader::with`], for questions about a moment.
     ///
-    /// Errors: [`Fault::Forgotten`] if its snapshot is not there any more; no answer is one of less than all.
+    /// Errors: [`ErrorKind::Forgotten`] if its snapshot is not there any more; no answer is one of less than all.
     pub(super) fn with_at<T>(&self, moment: Moment, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         for attempt in 0..TRIES {
             let pooled = self.pool.take(|| self.connect())?;
@@ -200,13 +200,13 @@ impl Reader {
     /// Gives an error its true reason: what looks like damage, or like a gap, may only be that the snapshot of this
     /// moment was forgotten.
     pub fn or_forgotten(&self, moment: Moment, error: Error) -> Error {
-        if error.kind == Fault::Forgotten {
+        if error.kind == ErrorKind::Forgotten {
             return error;
         }
-        self.require(moment).err().filter(|reason| reason.kind == Fault::Forgotten).unwrap_or(error)
+        self.require(moment).err().filter(|reason| reason.kind == ErrorKind::Forgotten).unwrap_or(error)
     }
 
-    /// Errors with [`Fault::Forgotten`] if the snapshot of a moment is not there any more.
+    /// Errors with [`ErrorKind::Forgotten`] if the snapshot of a moment is not there any more.
     pub fn require(&self, moment: Moment) -> Result<()> {
         self.with_at(moment, |_| Ok(()))
     }
@@ -237,7 +237,7 @@ impl Reader {
     }
 
     pub(super) fn restless(&self) -> Error {
-        Error::new(Fault::Locked, format!("archive {} is being changed all the time", self.path.display()))
+        Error::new(ErrorKind::Locked, format!("archive {} is being changed all the time", self.path.display()))
             .hint("try again when the import is done")
     }
 
@@ -264,7 +264,7 @@ impl Reader {
 
     /// A new connection, which its owner may keep.
     ///
-    /// Errors: [`Fault::Storage`] if another file is at the archive's path, or none.
+    /// Errors: [`ErrorKind::Storage`] if another file is at the archive's path, or none.
     pub(super) fn connect(&self) -> Result<Pooled> {
         self.connect_with(open_reader)
     }
@@ -275,7 +275,7 @@ impl Reader {
     ) -> Result<Pooled> {
         let replaced = || {
             let what = format!("archive {} was removed or replaced while it was in use", self.path.display());
-            Error::new(Fault::Storage, what).hint("open it again")
+            Error::new(ErrorKind::Storage, what).hint("open it again")
         };
         let fingerprint = self.trace().ok_or_else(replaced)?;
         self.refuse_log_elsewhere(&fingerprint)?;
@@ -306,7 +306,7 @@ impl Reader {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
         let what = format!("archive {} is being written under another name of the same file", self.path.display());
-        Err(Error::new(Fault::Locked, what).hint("wait until that has finished, or open it under that name"))
+        Err(Error::new(ErrorKind::Locked, what).hint("wait until that has finished, or open it under that name"))
     }
 
     // --- the account ---------------------------------------------------------------------------------------------

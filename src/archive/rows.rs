@@ -5,7 +5,7 @@ use super::moments::Moment;
 use super::read::Reader;
 use super::schema::Table;
 use crate::error::Result;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,7 +15,7 @@ const TEXT_MAX: u32 = 32 << 20;
 /// A row of a content table, as it was at some moment.
 #[derive(Debug, Clone)]
 pub struct Record {
-    pub kind: Kind,
+    pub kind: ObjectType,
     pub id: Id,
     /// The snapshot in which it got this state; 0 where nobody knows.
     pub first: i64,
@@ -78,7 +78,7 @@ impl Record {
 
 impl Reader {
     /// Every row of a type at a moment, in no order that means anything.
-    pub fn each_record(&self, kind: Kind, moment: Moment, mut each: impl FnMut(Record)) -> Result<()> {
+    pub fn each_record(&self, kind: ObjectType, moment: Moment, mut each: impl FnMut(Record)) -> Result<()> {
         // `with` may run its work twice; rows are handed on only after a sound pass.
         const PAGE: i64 = 5_000;
         let mut after = i64::MIN;
@@ -94,12 +94,12 @@ impl Reader {
     }
 
     /// One row of a type at a moment.
-    pub fn record(&self, kind: Kind, moment: Moment, id: Id) -> Result<Option<Record>> {
+    pub fn record(&self, kind: ObjectType, moment: Moment, id: Id) -> Result<Option<Record>> {
         Ok(self.with_at(moment, |conn| self.page(conn, kind, moment, Some(id), i64::MIN, 2))?.1.into_iter().next())
     }
 
     /// All rows of a type at a moment, by id.
-    pub fn records(&self, kind: Kind, moment: Moment) -> Result<Vec<Record>> {
+    pub fn records(&self, kind: ObjectType, moment: Moment) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         self.each_record(kind, moment, |record| records.push(record))?;
         records.sort_by_key(|record| record.id);
@@ -111,7 +111,7 @@ impl Reader {
     pub(super) fn page(
         &self,
         conn: &Connection,
-        kind: Kind,
+        kind: ObjectType,
         moment: Moment,
         only: Option<Id>,
         after: Id,
@@ -258,7 +258,7 @@ impl Reader {
     }
 
     /// The newest snapshot, `at` at most, in which an object of this type came, changed or went; 0 if nobody knows.
-    pub fn last_change(&self, kind: Kind, at: i64) -> Result<i64> {
+    pub fn last_change(&self, kind: ObjectType, at: i64) -> Result<i64> {
         if !self.has_history() {
             return Ok(0);
         }

@@ -3,7 +3,7 @@
 //! [`FORMAT.md`](self) describes every column. This file is the only one that names columns of content tables as a
 //! list; reading, history and comparison are generated from [`Table`].
 
-use crate::model::Kind;
+use crate::model::ObjectType;
 
 /// `PRAGMA application_id` of our archives: "VDLY". Archives of 1.x have 0.
 pub const APPLICATION_ID: i32 = 0x5644_4C59;
@@ -66,7 +66,7 @@ pub struct Column {
 
 /// A content table: its columns beside `id` and `blob_id`, in the order in which readers see them.
 pub struct Table {
-    pub kind: Kind,
+    pub kind: ObjectType,
     pub name: &'static str,
     pub columns: &'static [Column],
     pub has_blob: bool,
@@ -79,7 +79,7 @@ const fn column(name: &'static str, absent: &'static str) -> Column {
 /// The content tables: the ten of 1.x, and one of ours.
 pub const TABLES: [Table; 11] = [
     Table {
-        kind: Kind::Mailbox,
+        kind: ObjectType::Mailbox,
         name: "mailboxes",
         columns: &[
             column("name", "''"),
@@ -91,7 +91,7 @@ pub const TABLES: [Table; 11] = [
         has_blob: false,
     },
     Table {
-        kind: Kind::Email,
+        kind: ObjectType::Email,
         name: "emails",
         columns: &[
             column("received_at", "''"),
@@ -102,7 +102,7 @@ pub const TABLES: [Table; 11] = [
         has_blob: true,
     },
     Table {
-        kind: Kind::AddressBook,
+        kind: ObjectType::AddressBook,
         name: "address_books",
         columns: &[
             column("name", "''"),
@@ -114,13 +114,13 @@ pub const TABLES: [Table; 11] = [
         has_blob: false,
     },
     Table {
-        kind: Kind::ContactCard,
+        kind: ObjectType::ContactCard,
         name: "contact_cards",
         columns: &[column("uid", "''"), column("address_book_ids", "'[]'"), column("data", "'{}'")],
         has_blob: false,
     },
     Table {
-        kind: Kind::Calendar,
+        kind: ObjectType::Calendar,
         name: "calendars",
         columns: &[
             column("name", "''"),
@@ -138,7 +138,7 @@ pub const TABLES: [Table; 11] = [
         has_blob: false,
     },
     Table {
-        kind: Kind::CalendarEvent,
+        kind: ObjectType::CalendarEvent,
         name: "calendar_events",
         columns: &[
             column("calendar_ids", "'[]'"),
@@ -150,13 +150,13 @@ pub const TABLES: [Table; 11] = [
         has_blob: false,
     },
     Table {
-        kind: Kind::SieveScript,
+        kind: ObjectType::SieveScript,
         name: "sieve_scripts",
         columns: &[column("name", "NULL"), column("is_active", "0")],
         has_blob: true,
     },
     Table {
-        kind: Kind::FileNode,
+        kind: ObjectType::FileNode,
         name: "file_nodes",
         columns: &[
             column("parent_id", "NULL"),
@@ -172,7 +172,7 @@ pub const TABLES: [Table; 11] = [
         has_blob: true,
     },
     Table {
-        kind: Kind::Identity,
+        kind: ObjectType::Identity,
         name: "identities",
         columns: &[
             column("name", "''"),
@@ -185,13 +185,13 @@ pub const TABLES: [Table; 11] = [
         has_blob: false,
     },
     Table {
-        kind: Kind::ParticipantIdentity,
+        kind: ObjectType::ParticipantIdentity,
         name: "participant_identities",
         columns: &[column("name", "''"), column("calendar_address", "''"), column("is_default", "0")],
         has_blob: false,
     },
     Table {
-        kind: Kind::VacationResponse,
+        kind: ObjectType::VacationResponse,
         name: "vacation_responses",
         columns: &[
             column("is_enabled", "0"),
@@ -207,7 +207,7 @@ pub const TABLES: [Table; 11] = [
 
 impl Table {
     /// The content table of a type.
-    pub fn of(kind: Kind) -> &'static Table {
+    pub fn of(kind: ObjectType) -> &'static Table {
         match TABLES.iter().find(|table| table.kind == kind) {
             Some(table) => table,
             None => &TABLES[0],

@@ -7,7 +7,7 @@ use super::digest::{self, Digested};
 use super::index;
 use super::lost;
 use super::schema::TABLES;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Forgets what was known of items whose row is gone or is another object now, and makes the next listing of every scope
@@ -71,7 +71,10 @@ fn keep_copies(conn: &Connection, kind: &str, run: i64, digested: &Digested) -> 
 /// Gives former states of the object that had this number a number of their own. Containers keep theirs: it is what their
 /// items know of them, and they are no two things at one snapshot.
 fn renumber_history(conn: &Connection, kind: &str, table: &str, id: Id) -> rusqlite::Result<()> {
-    if [Kind::Mailbox, Kind::Calendar, Kind::AddressBook].iter().any(|container| container.name() == kind) {
+    if [ObjectType::Mailbox, ObjectType::Calendar, ObjectType::AddressBook]
+        .iter()
+        .any(|container| container.name() == kind)
+    {
         return Ok(());
     }
     let states = "kind = ?1 AND id = ?2 AND fields ->> 'node_type' IS NOT 'directory'";

@@ -16,7 +16,7 @@ use super::connect::{ReadConnection, explain};
 use super::moments::Moment;
 use super::read::Reader;
 use crate::error::Result;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use rusqlite::Connection;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct Finding {
     /// What is wrong with it.
     pub what: String,
     /// The objects that it affects, in the moment in which they show it.
-    pub affected: Vec<(Kind, Id, Moment)>,
+    pub affected: Vec<(ObjectType, Id, Moment)>,
 }
 
 /// What was looked at and what was found.
@@ -132,7 +132,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn find(&mut self, place: String, what: impl Into<String>, affected: Vec<(Kind, Id, Moment)>) {
+    fn find(&mut self, place: String, what: impl Into<String>, affected: Vec<(ObjectType, Id, Moment)>) {
         if self.verdict.findings.len() < FINDINGS_MAX {
             self.verdict.findings.push(Finding { place, what: what.into(), affected });
         } else {
@@ -144,7 +144,7 @@ impl<'a> Check<'a> {
         self.remark_on(place.to_owned(), what.to_owned(), Vec::new());
     }
 
-    fn remark_on(&mut self, place: String, what: String, affected: Vec<(Kind, Id, Moment)>) {
+    fn remark_on(&mut self, place: String, what: String, affected: Vec<(ObjectType, Id, Moment)>) {
         if self.verdict.remarks.len() < FINDINGS_MAX {
             self.verdict.remarks.push(Finding { place, what, affected });
         }
@@ -170,8 +170,8 @@ impl<'a> Check<'a> {
     }
 
     /// The object, at the first moment that shows a former state of it.
-    fn affected(&self, name: &str, id: Id, first: i64, last: i64) -> Vec<(Kind, Id, Moment)> {
-        let kind = Kind::from_token(name);
+    fn affected(&self, name: &str, id: Id, first: i64, last: i64) -> Vec<(ObjectType, Id, Moment)> {
+        let kind = ObjectType::from_token(name);
         kind.zip(self.shown_at(first, last)).map(|(kind, at)| (kind, id, Moment::Snapshot(at))).into_iter().collect()
     }
 }

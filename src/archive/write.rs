@@ -14,12 +14,12 @@ use super::lost;
 use super::make;
 use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL};
 use super::v1;
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Id, Kind, SourceIdent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Id, ObjectType, SourceIdent};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::ErrorKind;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,13 +64,13 @@ pub struct Writer {
     path: PathBuf,
     pub(super) run: Option<i64>,
     pub(super) source: i64,
-    pub(super) next_ids: HashMap<Kind, Id>,
-    pub(super) changes: BTreeMap<Kind, Changes>,
+    pub(super) next_ids: HashMap<ObjectType, Id>,
+    pub(super) changes: BTreeMap<ObjectType, Changes>,
     pub(super) touched_mailboxes: BTreeSet<Id>,
     pub(super) batch: Batch,
     /// There was no archive before.
     is_made: bool,
-    pub(super) digested: HashMap<Kind, Digested>,
+    pub(super) digested: HashMap<ObjectType, Digested>,
     /// Of former states that the open batch added.
     pub(super) totals: Totals,
     /// `None` for a file that no other program knows of yet.
@@ -90,7 +90,7 @@ impl Writer {
             file::refuse_irregular(&path)?;
             let file = match ArchiveFile::open(&path) {
                 Ok(file) => file,
-                Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     is_made |= make::make(&path)?;
                     continue;
                 }
@@ -150,7 +150,7 @@ impl Writer {
                 // Closing would fold the log into the file.
                 let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
                 return Err(Error::new(
-                    Fault::Usage,
+                    ErrorKind::Usage,
                     format!(
                         "archive {} was made by a newer version of vandelay (format {version})",
                         self.path.display()
@@ -168,7 +168,7 @@ impl Writer {
             .map_err(|error| self.explain(error))?;
         if mode != "wal" {
             return Err(Error::new(
-                Fault::Storage,
+                ErrorKind::Storage,
                 format!("archive {}: this file system cannot hold a write-ahead log", self.path.display()),
             ));
         }
@@ -225,7 +225,7 @@ impl Writer {
 
     /// Starts a run: a snapshot that is `running` until [`Writer::finish`]. A run that was killed before is ended now.
     ///
-    /// Errors: [`Fault::SourceChanged`] if the archive holds another source of this kind and `allow_change` is false.
+    /// Errors: [`ErrorKind::SourceChanged`] if the archive holds another source of this kind and `allow_change` is false.
     pub fn begin_run(&mut self, ident: &SourceIdent, allow_change: bool) -> Result<i64> {
         self.check_source(ident, allow_change)?;
         self.begin()?;
@@ -238,7 +238,7 @@ impl Writer {
             params![ident.kind, ident.session_url, ident.account_id, ident.account_name, ident.username],
         )?;
         self.source = self.source_id(ident)?.ok_or_else(|| {
-            Error::new(Fault::Storage, format!("archive {}: the source was not stored", self.path.display()))
+            Error::new(ErrorKind::Storage, format!("archive {}: the source was not stored", self.path.display()))
         })?;
         self.digest_own("sources", self.source)?;
         let program = format!("vandelay {}", env!("CARGO_PKG_VERSION"));
@@ -296,7 +296,7 @@ impl Writer {
             .map_err(|error| self.explain(error))?;
         match other {
             Some((url, account)) if !allow_change => Err(Error::new(
-                Fault::SourceChanged,
+                ErrorKind::SourceChanged,
                 format!(
                     "archive {} holds another {} source, {url} of {account}, and not {} of {}",
                     self.path.display(),
@@ -358,7 +358,7 @@ impl Writer {
     }
 
     /// Ends the run. `report` is its accounting as JSON.
-    pub fn finish(mut self, state: State, report: &str) -> Result<BTreeMap<Kind, Changes>> {
+    pub fn finish(mut self, state: State, report: &str) -> Result<BTreeMap<ObjectType, Changes>> {
         if let Some(run) = self.run {
             index::summarise(&self.conn, run, &self.touched_mailboxes).map_err(|error| self.explain(error))?;
             self.execute(
@@ -376,7 +376,7 @@ impl Writer {
     }
 
     /// What this run changed so far, per type.
-    pub fn changes(&self) -> &BTreeMap<Kind, Changes> {
+    pub fn changes(&self) -> &BTreeMap<ObjectType, Changes> {
         &self.changes
     }
 

@@ -1,7 +1,7 @@
 //! Flags of imports from a server: where it is, who the user is, and where the secret comes from.
 
 use super::ui::{Ui, interrupt_flag};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Account;
 use crate::protocol::jmap::{Settings, Which};
 use crate::protocol::net::{Connector, Endpoint, Service};
@@ -96,7 +96,7 @@ impl Network {
     /// The account that these flags describe. Finds the secret, so it may run a command or ask at the terminal.
     pub fn account(&self, service: Service, auth: &Auth, ui: &Ui) -> Result<Account> {
         if auth.auth_bearer.is_some() && auth.auth_user.is_none() {
-            return Err(Error::new(Fault::Usage, "--auth-bearer needs --auth-user here"));
+            return Err(Error::new(ErrorKind::Usage, "--auth-bearer needs --auth-user here"));
         }
         let mut endpoint = Endpoint::parse(&self.url, service)?;
         if self.allow_cleartext {
@@ -234,7 +234,7 @@ fn elsewhere(what: &str, variable: &str, prompt: &str, ui: &Ui) -> Result<Secret
     // Ctrl-C raises the flag and does not end the program, so the terminal gets its settings back.
     let _flag = interrupt_flag();
     let text = rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
-        std::io::ErrorKind::Interrupted => Error::new(Fault::Interrupted, "interrupted"),
+        std::io::ErrorKind::Interrupted => Error::new(ErrorKind::Interrupted, "interrupted"),
         _ => missing(format!("no {what} was typed: {error}")),
     })?;
     if text.is_empty() {
@@ -313,7 +313,7 @@ fn from_command(flag: &str, command: &str, patience: Duration) -> Result<Secret>
 }
 
 fn missing(what: String) -> Error {
-    Error::new(Fault::Credentials, what)
+    Error::new(ErrorKind::Credentials, what)
 }
 
 #[cfg(test)]
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(command("printf x").expect("a secret").expose(), "x");
         for (line, why) in [("exit 3", "exit status: 3"), ("true", "nothing"), ("printf '\\377'", "UTF-8")] {
             let error = command(line).err().expect(line);
-            assert!(error.kind == Fault::Credentials && error.to_string().contains(why), "{error}");
+            assert!(error.kind == ErrorKind::Credentials && error.to_string().contains(why), "{error}");
         }
         assert!(command("head -c 100000 /dev/zero").is_err());
     }

@@ -2,7 +2,7 @@
 
 use super::ui::{Ui, quoted};
 use crate::archive::{At, Difference, Moment, Reader, Record, diff};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tree::{Label, Options, Tree};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ impl Diff {
         let reader = Arc::new(Reader::open(&self.archive)?);
         if !reader.has_history() {
             return Err(Error::new(
-                Fault::Usage,
+                ErrorKind::Usage,
                 format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display()),
             )
             .hint("the next import into it makes the first"));

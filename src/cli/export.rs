@@ -4,11 +4,11 @@ use super::auth::{Auth, Network, WhichAccount};
 use super::ui::{Ui, bytes, interrupt_flag};
 use super::{Moment, tree_path};
 use crate::archive::{Reader, epoch};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::Kind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ObjectType;
+use crate::sink::Sink;
+use crate::sink::jmap::Jmap;
 use crate::sync::export::{self, Done, Options, Plan, Remark, Selection};
-use crate::target::Target;
-use crate::target::jmap::Jmap;
 use crate::tree::{self, Tree};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -56,7 +56,7 @@ struct Part {
     /// Export only these types, separated by commas: mailbox, email, identity, sievescript, addressbook, contactcard,
     /// calendar, calendarevent, participantidentity, filenode, vacationresponse
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::import::parse_kind)]
-    objects: Option<Vec<Kind>>,
+    objects: Option<Vec<ObjectType>>,
     /// Export only what stands at this path of the tree, e.g. 'mail/INBOX/**' (may be repeated)
     #[arg(long, value_name = "PATH")]
     path: Vec<OsString>,
@@ -126,13 +126,13 @@ fn partial(count: u64, refused: u64) -> Error {
             "the reasons stand above, and no other run changes them: mend what they name, or keep the archive for these"
         }
     };
-    Error::new(Fault::Partial, what).hint(hint)
+    Error::new(ErrorKind::Partial, what).hint(hint)
 }
 
 impl Export {
     pub fn run(self, ui: &Ui) -> Result<()> {
         if self.prune && !self.yes && !self.dry_run && !std::io::stdin().is_terminal() {
-            return Err(Error::new(Fault::Declined, "--prune removes objects, and there is no terminal to ask at")
+            return Err(Error::new(ErrorKind::Declined, "--prune removes objects, and there is no terminal to ask at")
                 .hint("add --yes if that is right; --dry-run says what would be removed"));
         }
         let reader = Arc::new(Reader::open(&self.archive)?);
@@ -159,7 +159,7 @@ impl Export {
         self.tell(&done, ui);
         if let Some(error) = done.lost.take() {
             return Err(match error.kind {
-                Fault::Forgotten => error,
+                ErrorKind::Forgotten => error,
                 _ => error.hint("run the same command again to go on: what is there already is not sent again"),
             });
         }
@@ -178,7 +178,7 @@ impl Export {
             if let Some(path) = paths.iter().find(|path| path.trim_start_matches('/').starts_with(".snapshots")) {
                 let rest = path.trim_start_matches('/').splitn(3, '/').nth(2).unwrap_or("mail/…");
                 let what = format!("{path}: a former state is chosen with --at, not with a path");
-                return Err(Error::new(Fault::Usage, what)
+                return Err(Error::new(ErrorKind::Usage, what)
                     .hint(format!("write --at SNAPSHOT --path '{rest}'; 'vandelay snapshots' lists them")));
             }
             Some(tree.select(paths.into_iter())?)
@@ -212,7 +212,7 @@ impl Export {
         if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
             return Ok(());
         }
-        Err(Error::new(Fault::Declined, "declined; nothing was changed"))
+        Err(Error::new(ErrorKind::Declined, "declined; nothing was changed"))
     }
 
     fn tell(&self, done: &Done, ui: &Ui) {

@@ -1,7 +1,7 @@
 //! Shell completions and man pages, made from the same definition as `--help`.
 
 use super::ui::Ui;
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use clap::{Args, Command};
 use std::path::PathBuf;
 
@@ -31,6 +31,6 @@ impl Man {
         let what = format!("cannot write man pages into {}", self.directory.display());
         std::fs::create_dir_all(&self.directory)
             .and_then(|()| clap_mangen::generate_to(command, &self.directory))
-            .map_err(|error| Error::new(Fault::Storage, what).because(error))
+            .map_err(|error| Error::new(ErrorKind::Storage, what).because(error))
     }
 }

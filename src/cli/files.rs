@@ -3,7 +3,7 @@
 use super::ui::{Ui, thousands};
 use super::{Moment, tree_path};
 use crate::archive::Reader;
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{self, Names, medium::Disk};
 use crate::tree::{Node, Options, Sort, Stat, Tree, walk};
 use clap::{Args, ValueEnum};
@@ -129,7 +129,7 @@ impl Cat {
             let path = tree_path(path)?;
             let node = tree.resolve(path)?;
             if tree.stat(node)?.sort == Sort::Directory {
-                return Err(Error::new(Fault::IsADirectory, format!("{path} is a directory"))
+                return Err(Error::new(ErrorKind::IsADirectory, format!("{path} is a directory"))
                     .hint("'vandelay ls' lists it, 'vandelay extract' copies it"));
             }
             let mut offset = 0;
@@ -192,7 +192,7 @@ impl Extract {
                 } else {
                     "each one is named above"
                 };
-                Err(Error::new(Fault::Partial, format!("{count} files were not extracted")).hint(hint))
+                Err(Error::new(ErrorKind::Partial, format!("{count} files were not extracted")).hint(hint))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::ui::{Ui, bytes, thousands};
 use crate::archive::{Policy, Reader, Span, Writer, epoch, rfc3339};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -112,14 +112,14 @@ impl Forget {
             within: self.keep_within,
         };
         if policy.is_empty() {
-            return Err(Error::new(Fault::Usage, "forget needs to be told what to keep")
+            return Err(Error::new(ErrorKind::Usage, "forget needs to be told what to keep")
                 .hint("e.g. --keep-daily 7 --keep-weekly 5 --keep-monthly 12"));
         }
         // Refuses what is no archive before anything is opened for writing, and serves the dry run.
         let reader = Reader::open(&self.archive)?;
         if !reader.has_history() {
             return Err(Error::new(
-                Fault::Usage,
+                ErrorKind::Usage,
                 format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display()),
             ));
         }

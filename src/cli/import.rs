@@ -3,8 +3,8 @@
 use super::auth::{Auth, Network, WhichAccount};
 use super::ui::{Ui, bytes, interrupt_flag};
 use crate::archive::{Blank, Reader, State, Writer};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::Kind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ObjectType;
 use crate::protocol::net::Service;
 use crate::source::filter::Filter;
 use crate::source::imap::{Imap, ImapOptions};
@@ -157,7 +157,7 @@ pub struct JmapArgs {
     /// Import only these types, separated by commas: mailbox, email, identity, sievescript, addressbook, contactcard,
     /// calendar, calendarevent, participantidentity, filenode, vacationresponse
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_kind)]
-    objects: Option<Vec<Kind>>,
+    objects: Option<Vec<ObjectType>>,
     /// Trust other servers that this one refers to with the login
     #[arg(long, help_heading = "Connection")]
     allow_other_origin: bool,
@@ -169,8 +169,8 @@ pub struct JmapArgs {
     network: Network,
 }
 
-pub(super) fn parse_kind(text: &str) -> Result<Kind, String> {
-    Kind::from_token(text).ok_or_else(|| format!("one of {}", Kind::ALL.map(Kind::token).join(", ")))
+pub(super) fn parse_kind(text: &str) -> Result<ObjectType, String> {
+    ObjectType::from_token(text).ok_or_else(|| format!("one of {}", ObjectType::ALL.map(ObjectType::token).join(", ")))
 }
 
 /// Flags of every import.
@@ -295,7 +295,7 @@ fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Opt
     let done = if dry_run {
         match Reader::open(archive) {
             Ok(reader) => import::dry_run(source, &reader, &options, &progress),
-            Err(error) if error.kind == Fault::NoArchive && !archive.exists() => {
+            Err(error) if error.kind == ErrorKind::NoArchive && !archive.exists() => {
                 import::dry_run(source, &Blank, &options, &progress)
             }
             Err(error) => Err(error),
@@ -311,7 +311,7 @@ fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Opt
         return Err(error.hint("what was imported so far is kept; run the same command again to go on"));
     }
     match done.state {
-        State::Interrupted => Err(Error::new(Fault::Interrupted, "interrupted; what was imported so far is kept")
+        State::Interrupted => Err(Error::new(ErrorKind::Interrupted, "interrupted; what was imported so far is kept")
             .hint("run the same command again to go on")),
         State::Partial => Err(partial(&done.report, dry_run)),
         State::Complete => Ok(()),
@@ -344,7 +344,7 @@ fn partial(report: &Report, dry_run: bool) -> Error {
             "each one is named above; run the same command again to retry those that failed",
         ),
     };
-    Error::new(Fault::Partial, what).hint(hint)
+    Error::new(ErrorKind::Partial, what).hint(hint)
 }
 
 fn objects(count: u64) -> String {

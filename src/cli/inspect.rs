@@ -3,8 +3,8 @@
 use super::Source;
 use super::ui::{Ui, bytes, thousands};
 use crate::archive::{Reader, Record, Statistics, epoch, rfc3339};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Id, Kind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Id, ObjectType};
 use clap::Args;
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,7 @@ pub struct Inspect {
     /// List the objects of this type: mailbox, email, identity, sievescript, addressbook, contactcard, calendar,
     /// calendarevent, participantidentity or filenode
     #[arg(value_name = "TYPE", value_parser = parse_kind)]
-    kind: Option<Kind>,
+    kind: Option<ObjectType>,
     /// List at most this many
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -24,8 +24,8 @@ pub struct Inspect {
     offset: u64,
 }
 
-fn parse_kind(text: &str) -> Result<Kind, String> {
-    Kind::from_token(text).ok_or_else(|| format!("one of {}", Kind::ALL.map(Kind::token).join(", ")))
+fn parse_kind(text: &str) -> Result<ObjectType, String> {
+    ObjectType::from_token(text).ok_or_else(|| format!("one of {}", ObjectType::ALL.map(ObjectType::token).join(", ")))
 }
 
 impl Inspect {
@@ -33,7 +33,7 @@ impl Inspect {
         let reader = Reader::open(&self.source.archive)?;
         match self.kind {
             None => self.summary(&reader, ui),
-            Some(kind @ (Kind::Mailbox | Kind::FileNode)) => self.tree(&reader, kind, ui),
+            Some(kind @ (ObjectType::Mailbox | ObjectType::FileNode)) => self.tree(&reader, kind, ui),
             Some(kind) => self.list(&reader, kind, ui),
         }
     }
@@ -41,7 +41,7 @@ impl Inspect {
     fn summary(&self, reader: &Reader, ui: &Ui) -> Result<()> {
         let moment = reader.resolve(self.source.at.at)?;
         let mut counts = Vec::new();
-        for kind in Kind::ALL {
+        for kind in ObjectType::ALL {
             let mut count = 0_u64;
             reader.each_record(kind, moment, |_| count += 1)?;
             counts.push((kind, count));
@@ -100,7 +100,7 @@ impl Inspect {
     }
 
     /// Mailboxes and files as an indented tree, as 1.x shows them.
-    fn tree(&self, reader: &Reader, kind: Kind, ui: &Ui) -> Result<()> {
+    fn tree(&self, reader: &Reader, kind: ObjectType, ui: &Ui) -> Result<()> {
         let moment = reader.resolve(self.source.at.at)?;
         let records = reader.records(kind, moment)?;
         if ui.json {
@@ -108,14 +108,14 @@ impl Inspect {
             return Ok(());
         }
         let mut messages: HashMap<Id, u64> = HashMap::new();
-        if kind == Kind::Mailbox {
-            reader.each_record(Kind::Email, moment, |record| {
+        if kind == ObjectType::Mailbox {
+            reader.each_record(ObjectType::Email, moment, |record| {
                 for mailbox in crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]")) {
                     *messages.entry(mailbox).or_default() += 1;
                 }
             })?;
         }
-        let title = if kind == Kind::Mailbox { "mailboxes" } else { "file nodes" };
+        let title = if kind == ObjectType::Mailbox { "mailboxes" } else { "file nodes" };
         ui.line(&format!("{title} ({})", records.len()));
         let known: HashSet<Id> = records.iter().map(|record| record.id).collect();
         let mut children: HashMap<Option<Id>, Vec<&Record>> = HashMap::new();
@@ -144,7 +144,7 @@ impl Inspect {
         Ok(())
     }
 
-    fn list(&self, reader: &Reader, kind: Kind, ui: &Ui) -> Result<()> {
+    fn list(&self, reader: &Reader, kind: ObjectType, ui: &Ui) -> Result<()> {
         let moment = reader.resolve(self.source.at.at)?;
         let mut ids = Vec::new();
         reader.each_record(kind, moment, |record| ids.push(record.id))?;
@@ -153,7 +153,7 @@ impl Inspect {
         for id in ids.into_iter().skip(self.offset as usize).take(usize::try_from(limit).unwrap_or(usize::MAX)) {
             let record = reader
                 .record(kind, moment, id)?
-                .ok_or_else(|| Error::new(Fault::Damaged, format!("{} {id} is gone", kind.name())))?;
+                .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("{} {id} is gone", kind.name())))?;
             if ui.json {
                 ui.object(&record.to_json());
             } else {
@@ -167,7 +167,7 @@ impl Inspect {
 fn remarks(record: &Record, messages: &HashMap<Id, u64>) -> String {
     let mut remarks: Vec<String> = record.text("role").map(|role| format!("role={role}")).into_iter().collect();
     match record.kind {
-        Kind::Mailbox => remarks.push(format!("{} msgs", messages.get(&record.id).copied().unwrap_or(0))),
+        ObjectType::Mailbox => remarks.push(format!("{} msgs", messages.get(&record.id).copied().unwrap_or(0))),
         _ => remarks.extend(record.text("node_type").map(str::to_owned)),
     }
     format!(" [{}]", remarks.join(", "))
@@ -177,7 +177,7 @@ fn remarks(record: &Record, messages: &HashMap<Id, u64>) -> String {
 fn line(record: &Record) -> String {
     let text = |column: &str| record.text(column).unwrap_or_default();
     match record.kind {
-        Kind::Email => {
+        ObjectType::Email => {
             format!(
                 "{} {} mailboxes={} keywords={} {}",
                 record.id,
@@ -187,8 +187,8 @@ fn line(record: &Record) -> String {
                 text("message_match")
             )
         }
-        Kind::ContactCard => format!("{} {} {}", record.id, text("uid"), title(text("data"), &["name", "full"])),
-        Kind::CalendarEvent => format!("{} {} {}", record.id, text("data_type"), title(text("data"), &["title"])),
+        ObjectType::ContactCard => format!("{} {} {}", record.id, text("uid"), title(text("data"), &["name", "full"])),
+        ObjectType::CalendarEvent => format!("{} {} {}", record.id, text("data_type"), title(text("data"), &["title"])),
         _ => format!("{} {}", record.id, record.to_json()),
     }
 }

@@ -15,7 +15,7 @@ mod ui;
 mod verify;
 
 use crate::archive::At;
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -125,7 +125,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             if error.use_stderr() && as_json {
                 let first =
                     error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                Ui::new(true, false, 0).exit_error(&Error::new(Fault::Usage, first));
+                Ui::new(true, false, 0).exit_error(&Error::new(ErrorKind::Usage, first));
             }
             // Vandelay 1.x ends with 1 on wrong usage, where clap would say 2.
             return ExitCode::from(u8::from(error.use_stderr()));
@@ -164,5 +164,5 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 /// A path of the tree as the user typed it.
 fn tree_path(path: &OsStr) -> Result<&str> {
     path.to_str()
-        .ok_or_else(|| Error::new(Fault::Usage, format!("{path:?} is no UTF-8, and no path of the tree is so")))
+        .ok_or_else(|| Error::new(ErrorKind::Usage, format!("{path:?} is no UTF-8, and no path of the tree is so")))
 }

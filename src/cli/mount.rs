@@ -3,7 +3,7 @@
 use super::mount_options::{self, MountOptions};
 use super::ui::Ui;
 use crate::archive::{At, Reader};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mount::mountpoint;
 use crate::mount::session::{self, serve};
 use crate::tree::forest::Forest;
@@ -126,7 +126,7 @@ impl Mount {
     fn moment(&self, options: &MountOptions) -> Result<At> {
         match (self.at, options.at) {
             (Some(flag), Some(option)) if flag != option => {
-                Err(Error::new(Fault::Usage, "--at and -o snapshot= name different snapshots")
+                Err(Error::new(ErrorKind::Usage, "--at and -o snapshot= name different snapshots")
                     .hint("leave one of them out"))
             }
             (flag, option) => Ok(flag.or(option).unwrap_or(At::Latest)),
@@ -138,7 +138,7 @@ impl Mount {
         let options = MountOptions::parse(&self.options)?;
         // Everything that can be wrong is looked at here, while there is a terminal to say so.
         let Some((directory, archives)) = self.paths() else {
-            return Err(Error::new(Fault::Usage, "no archive is named").hint("vandelay mount ARCHIVE DIRECTORY"));
+            return Err(Error::new(ErrorKind::Usage, "no archive is named").hint("vandelay mount ARCHIVE DIRECTORY"));
         };
         if options.remount {
             return remount(directory, ui);
@@ -237,7 +237,7 @@ fn remount(directory: &Path, ui: &Ui) -> Result<()> {
         .map_err(|error| Error::io(format!("cannot remount {}", directory.display()), error))?;
     if !mountpoint::mounted()?.iter().any(|mount| mount.directory == absolute) {
         return Err(Error::new(
-            Fault::Usage,
+            ErrorKind::Usage,
             format!("cannot remount {}: no archive is mounted there", directory.display()),
         )
         .hint("leave out 'remount' to mount it"));
@@ -262,7 +262,7 @@ fn open(archives: &[PathBuf], options: tree::Options) -> Result<(Forest, String)
             let mut absolute = Vec::new();
             for archive in archives {
                 absolute.push(std::fs::canonicalize(archive).map_err(|error| {
-                    Error::new(Fault::NoArchive, format!("cannot open archive {}", archive.display()))
+                    Error::new(ErrorKind::NoArchive, format!("cannot open archive {}", archive.display()))
                         .because(error)
                         .hint("the directory to mount at comes last, all archives before it")
                 })?);
@@ -338,7 +338,7 @@ impl Umount {
             // By its name first: one that is dead may not even say whether it is a link.
             let mount = find(&absolute).or_else(|| find(&std::fs::canonicalize(directory).ok()?));
             let Some(mount) = mount else {
-                return Err(Error::new(Fault::Usage, format!("no archive is mounted at {}", directory.display()))
+                return Err(Error::new(ErrorKind::Usage, format!("no archive is mounted at {}", directory.display()))
                     .hint("'vandelay mounts' lists what is mounted"));
             };
             if mount.answers() {

@@ -1,7 +1,7 @@
 //! `-o`: our mount options, those that mount(8) passes on and we need not know, and the shape of a mount helper.
 
 use crate::archive::At;
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mount::Ownership;
 use crate::mount::session::Access;
 use crate::tree::{Layout, Views};
@@ -136,7 +136,7 @@ impl MountOptions {
 
     fn set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
         let wrong = |why: &str| {
-            Error::new(Fault::Usage, format!("mount option {name}={}: {why}", value.unwrap_or_default()))
+            Error::new(ErrorKind::Usage, format!("mount option {name}={}: {why}", value.unwrap_or_default()))
                 .hint("'vandelay mount --help' lists the options")
         };
         let number = |radix: u32| {
@@ -145,7 +145,7 @@ impl MountOptions {
         };
         match (name, value) {
             ("rw", None) => {
-                return Err(Error::new(Fault::Usage, "an archive cannot be mounted for writing").hint(
+                return Err(Error::new(ErrorKind::Usage, "an archive cannot be mounted for writing").hint(
                     "say -o ro (mount(8) says rw unless it is told otherwise); to change a message, copy it out",
                 ));
             }
@@ -179,7 +179,7 @@ impl MountOptions {
                 return Err(wrong(&format!("it takes {values}")));
             }
             _ => {
-                return Err(Error::new(Fault::Usage, format!("unknown mount option {name:?}"))
+                return Err(Error::new(ErrorKind::Usage, format!("unknown mount option {name:?}"))
                     .hint("'vandelay mount --help' lists the options"));
             }
         }
@@ -315,7 +315,7 @@ mod tests {
             "snapshot=yesterday",
             "frobnicate",
         ] {
-            assert_eq!(parse(list).unwrap_err().kind, Fault::Usage, "{list}");
+            assert_eq!(parse(list).unwrap_err().kind, ErrorKind::Usage, "{list}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The only place that prints: results to stdout, everything else to stderr, nothing that could drive a terminal.
 
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::net::Log;
 use crate::sync::import::Progress;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -93,7 +93,7 @@ impl Ui {
 
     /// Asks on the terminal; the answer comes on the same line, and is empty at the end of the input.
     ///
-    /// Errors: [`Fault::Interrupted`] if the user interrupts instead. A read that a signal meets goes on, so it begins only
+    /// Errors: [`ErrorKind::Interrupted`] if the user interrupts instead. A read that a signal meets goes on, so it begins only
     /// once there is something to read.
     pub fn ask(&self, question: &str) -> Result<String> {
         let mut stderr = std::io::stderr().lock();
@@ -104,7 +104,7 @@ impl Ui {
         loop {
             if interrupted.load(Ordering::Relaxed) {
                 self.note("");
-                return Err(Error::new(Fault::Interrupted, "interrupted; nothing was changed"));
+                return Err(Error::new(ErrorKind::Interrupted, "interrupted; nothing was changed"));
             }
             match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&tick)) {
                 Ok(0) | Err(Errno::INTR) => {}

@@ -2,8 +2,8 @@
 
 use super::ui::{Ui, bytes, thousands};
 use crate::archive::{At, Depth, Moment, Reader, Verdict, verify};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Id, Kind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Id, ObjectType};
 use crate::tree::{Options, Tree};
 use clap::Args;
 use std::collections::{BTreeMap, HashMap};
@@ -77,7 +77,7 @@ impl Verify {
         if count == 0 {
             return Ok(());
         }
-        Err(Error::new(Fault::Damaged, format!("archive {} is damaged: {count} findings", self.archive.display()))
+        Err(Error::new(ErrorKind::Damaged, format!("archive {} is damaged: {count} findings", self.archive.display()))
             .hint("keep the file; take what is damaged from another copy, or import again into a new archive"))
     }
 
@@ -117,7 +117,7 @@ struct Paths {
 }
 
 impl Paths {
-    fn of(&mut self, kind: Kind, id: Id, moment: Moment) -> Vec<String> {
+    fn of(&mut self, kind: ObjectType, id: Id, moment: Moment) -> Vec<String> {
         let tree = self.trees.entry(moment).or_insert_with(|| {
             let at = match moment {
                 Moment::Current => At::Latest,

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::lines::{self, Prop};
 
 /// An object in JMAP's form.
@@ -28,7 +28,7 @@ const DEPTH_LIMIT: usize = 100;
 /// Reads the JSON of a `data` column.
 ///
 /// # Errors
-/// [`Kind::Unreadable`] for text above [`JSON_LIMIT`], no JSON, or JSON nested more than 128 levels deep.
+/// [`ErrorKind::Unreadable`] for text above [`JSON_LIMIT`], no JSON, or JSON nested more than 128 levels deep.
 pub fn read(text: &[u8]) -> Result<Value> {
     if text.len() > JSON_LIMIT {
         return Err(unreadable("the object is larger than 64 MiB"));
@@ -37,7 +37,7 @@ pub fn read(text: &[u8]) -> Result<Value> {
 }
 
 pub(crate) fn unreadable(what: &str) -> Error {
-    Error::new(Kind::Unreadable, what)
+    Error::new(ErrorKind::Unreadable, what)
 }
 
 /// Runs the converter library. It has no known panic within the bounds that are checked before, but it holds
@@ -106,7 +106,7 @@ pub(crate) fn inline_blobs(value: &mut Value, key: &str, blobs: &Blobs<'_>, room
                     return Err(unreadable("a blob reference is no integer"));
                 };
                 let Some(bytes) = blobs(id) else {
-                    return Err(Error::new(Kind::Damaged, format!("blob {id} is missing")));
+                    return Err(Error::new(ErrorKind::Damaged, format!("blob {id} is missing")));
                 };
                 *room = room
                     .checked_sub(bytes.len().saturating_mul(2))

@@ -159,9 +159,9 @@ fn stub(vcf: &[u8]) -> Value {
 /// URIs, and a card without a full name gets one from what else names it, because FN is mandatory.
 ///
 /// # Errors
-/// [`Kind::Unreadable`](crate::error::Kind::Unreadable) for what is no such object, for what is nested too deep, too
+/// [`ErrorKind::Unreadable`](crate::error::ErrorKind::Unreadable) for what is no such object, for what is nested too deep, too
 /// large or too rich to be converted in about a second, and for malformed blob references;
-/// [`Kind::Damaged`](crate::error::Kind::Damaged) if a blob is missing.
+/// [`ErrorKind::Damaged`](crate::error::ErrorKind::Damaged) if a blob is missing.
 pub fn to_vcf(data: &Value, uid: &str, blobs: &Blobs<'_>) -> Result<Vec<u8>> {
     check_shape(data, COST_LIMIT)?;
     if !matches!(data.get("@type").and_then(Value::as_str), Some("Card") | None) {

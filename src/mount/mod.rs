@@ -16,7 +16,7 @@ mod paging;
 pub mod session;
 pub mod stats;
 
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tree::forest::{Forest, Place, Spot};
 use crate::tree::{Child, Sort, Source, Stat, lock};
 use ahead::Ahead;
@@ -130,7 +130,10 @@ impl Shared {
 
     /// The errno of an error. Damage and failures of the medium are also logged, once a file.
     fn errno(&self, ino: u64, error: &Error) -> Errno {
-        if !matches!(error.kind, Fault::NotFound | Fault::NotADirectory | Fault::IsADirectory | Fault::Usage) {
+        if !matches!(
+            error.kind,
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::Usage
+        ) {
             self.log_once(ino, error);
         }
         self.requests.failures.add(1);
@@ -197,7 +200,7 @@ impl Shared {
 
     /// The child of a directory: its number and what it is.
     fn lookup(&self, parent: u64, name: &OsStr) -> Result<(u64, Stat)> {
-        let no_such = || Error::new(Fault::NotFound, "no such file");
+        let no_such = || Error::new(ErrorKind::NotFound, "no such file");
         let name = name.to_str().ok_or_else(no_such)?;
         let (ino, child) = match self.forest.place(parent)? {
             Place::Root => self.forest.root_lookup(name)?,
@@ -217,7 +220,7 @@ impl Shared {
     fn node<T>(&self, ino: INodeNo, ask: impl FnOnce(&Spot) -> Result<T>) -> Result<T, Errno> {
         let answer = match self.forest.place(ino.0) {
             Ok(Place::In(spot)) => ask(&spot),
-            Ok(Place::Root) => Err(Error::new(Fault::IsADirectory, "is a directory")),
+            Ok(Place::Root) => Err(Error::new(ErrorKind::IsADirectory, "is a directory")),
             Err(error) => Err(error),
         };
         answer.map_err(|error| self.errno(ino.0, &error))

@@ -1,6 +1,6 @@
 //! Where a tree may be mounted, what is mounted already, and how it is taken away.
 
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use rustix::mount::UnmountFlags;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ impl Mounted {
 
     /// Takes away one that does not answer: whoever waits for it gets ENOTCONN.
     ///
-    /// Errors: [`Fault::Storage`].
+    /// Errors: [`ErrorKind::Storage`].
     pub fn take_away(&self) -> Result<()> {
         // Whoever is not root may abort it through a file system that is mounted on most machines.
         let _ = fs::write(format!("/sys/fs/fuse/connections/{}/abort", self.connection), "1");
@@ -118,10 +118,10 @@ fn unescape(text: &str) -> String {
 /// Checks that a tree can be mounted at `directory`, and takes a dead mount of ours off it, saying so through `say`.
 /// Gives the real path. `archives` are the files and folders that will be shown.
 ///
-/// Errors: [`Fault::Usage`] if it is missing, no directory, not empty, in use, or has to do with the archive.
+/// Errors: [`ErrorKind::Usage`] if it is missing, no directory, not empty, in use, or has to do with the archive.
 pub fn prepare(directory: &Path, archives: &[PathBuf], say: &dyn Fn(&str)) -> Result<PathBuf> {
     let refuse = |why: String, hint: &str| {
-        Err(Error::new(Fault::Usage, format!("cannot mount at {}: {why}", directory.display())).hint(hint))
+        Err(Error::new(ErrorKind::Usage, format!("cannot mount at {}: {why}", directory.display())).hint(hint))
     };
     let absolute = without_links(directory)
         .map_err(|error| Error::io(format!("cannot mount at {}", directory.display()), error))?;
@@ -180,7 +180,7 @@ pub fn without_links(directory: &Path) -> std::io::Result<PathBuf> {
 
 /// Unmounts. `lazy`: at once for new users, and for those who are in it when they leave.
 ///
-/// Errors: [`Fault::Usage`] if nothing of ours is mounted there; [`Fault::Locked`] if it is in use, with who uses it.
+/// Errors: [`ErrorKind::Usage`] if nothing of ours is mounted there; [`ErrorKind::Locked`] if it is in use, with who uses it.
 pub fn unmount(directory: &Path, lazy: bool) -> Result<()> {
     unmount_with(directory, if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() })
 }
@@ -213,14 +213,14 @@ fn with_helper(directory: &Path, lazy: bool) -> Result<()> {
     if said.contains("busy") {
         Err(busy(directory))
     } else {
-        Err(Error::new(Fault::Storage, format!("cannot unmount {}: {}", directory.display(), said.trim())))
+        Err(Error::new(ErrorKind::Storage, format!("cannot unmount {}: {}", directory.display(), said.trim())))
     }
 }
 
 fn busy(directory: &Path) -> Error {
     let users = users(directory);
     let who = if users.is_empty() { String::new() } else { format!(" by {}", users.join(", ")) };
-    Error::new(Fault::Locked, format!("{} is in use{who}", directory.display())).hint(format!(
+    Error::new(ErrorKind::Locked, format!("{} is in use{who}", directory.display())).hint(format!(
         "close these programs, or detach it all the same: vandelay umount --lazy {}",
         directory.display()
     ))

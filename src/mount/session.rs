@@ -2,7 +2,7 @@
 
 use super::listing::Device;
 use super::{Adapter, Log, Ownership, ahead, follow, large, mountpoint};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tree::forest::{ARCHIVES_MAX, Forest};
 use fuser::{Config, MountOption, SessionACL};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -91,7 +91,7 @@ pub fn serve(forest: Forest, directory: &Path, options: &Options, log: Log, read
             }
             match mountpoint::unmount(&target, asked || signal == SIGHUP) {
                 Ok(()) => return,
-                Err(error) if error.kind == Fault::Locked => {
+                Err(error) if error.kind == ErrorKind::Locked => {
                     told(&format!("error: {error}"));
                     told("hint: close what uses it, or interrupt once more to detach it all the same");
                     asked = true;
@@ -175,7 +175,7 @@ fn explain(directory: &Path, error: std::io::Error) -> Error {
     // What fusermount3 said ends with its line.
     let error = std::io::Error::new(error.kind(), error.to_string().trim_end().to_owned());
     if !Path::new("/dev/fuse").exists() {
-        return Error::new(Fault::Storage, format!("{what}: this machine has no FUSE"))
+        return Error::new(ErrorKind::Storage, format!("{what}: this machine has no FUSE"))
             .hint("use 'vandelay ls', 'cat' and 'extract' instead, or install fuse3");
     }
     if std::fs::File::options().read(true).write(true).open("/dev/fuse").is_err() {

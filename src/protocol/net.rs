@@ -5,7 +5,7 @@
 
 use super::system::{is_unknown_host, plain, unknown_host};
 use super::tls::{Tls, TlsOptions};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use async_compression::tokio::bufread::DeflateDecoder;
 use async_compression::tokio::write::DeflateEncoder;
 use percent_encoding::percent_decode_str;
@@ -98,11 +98,11 @@ impl Endpoint {
     /// Reads the URL of a server. The security is that of the scheme, never [`Security::Clear`].
     ///
     /// A path of `/` is accepted; a user, a password, another path, a query and a fragment are errors of
-    /// [`Fault::Usage`].
+    /// [`ErrorKind::Usage`].
     pub fn parse(text: &str, service: Service) -> Result<Endpoint> {
         let [(plain, plain_port), (secure, secure_port)] = service.schemes();
         let wrong = |why: &str| {
-            Error::new(Fault::Usage, format!("{:?} is no address of a server: {why}", without_user(text)))
+            Error::new(ErrorKind::Usage, format!("{:?} is no address of a server: {why}", without_user(text)))
                 .hint(format!("write it like {secure}://mail.example.com or {plain}://mail.example.com:{plain_port}"))
         };
         let url = url::Url::parse(text.trim()).map_err(|error| match error {
@@ -266,14 +266,14 @@ impl Connector {
     pub async fn start_tls(&self, stream: Stream, already_read: &[u8]) -> Result<Stream> {
         if !already_read.is_empty() {
             return Err(Error::new(
-                Fault::Connection,
+                ErrorKind::Connection,
                 format!("{} went on in clear text after it agreed to encrypt", self.endpoint),
             )
             .hint("somebody between you and the server may be tampering; nothing secret was sent"));
         }
         match stream.layer {
             Layer::Plain(tcp) => self.handshake(tcp).await,
-            _ => Err(Error::new(Fault::Connection, format!("the line to {} is encrypted already", self.endpoint))),
+            _ => Err(Error::new(ErrorKind::Connection, format!("the line to {} is encrypted already", self.endpoint))),
         }
     }
 
@@ -297,18 +297,18 @@ impl Connector {
         match error.kind() {
             io::ErrorKind::TimedOut => {
                 let cause = io::Error::new(error.kind(), format!("no answer within {} s", self.timeout.as_secs()));
-                Error::new(Fault::Connection, format!("cannot {doing} {endpoint}"))
+                Error::new(ErrorKind::Connection, format!("cannot {doing} {endpoint}"))
                     .because(cause)
                     .hint("if the server is only slow, give it more time with --timeout SECONDS")
             }
-            io::ErrorKind::ConnectionRefused => Error::new(Fault::Connection, format!("cannot {doing} {endpoint}"))
+            io::ErrorKind::ConnectionRefused => Error::new(ErrorKind::Connection, format!("cannot {doing} {endpoint}"))
                 .because(error)
                 .hint("nobody listens there: check the host, the port and the scheme of the address"),
             io::ErrorKind::UnexpectedEof => {
                 let cause = io::Error::new(error.kind(), "the server closed the connection");
-                Error::new(Fault::Connection, format!("cannot {doing} {endpoint}")).because(cause)
+                Error::new(ErrorKind::Connection, format!("cannot {doing} {endpoint}")).because(cause)
             }
-            _ => Error::new(Fault::Connection, format!("cannot {doing} {endpoint}")).because(plain(error)),
+            _ => Error::new(ErrorKind::Connection, format!("cannot {doing} {endpoint}")).because(plain(error)),
         }
     }
 
@@ -534,7 +534,7 @@ mod tests {
             "imaps://a%00b",
             "imaps://a%FFb",
         ] {
-            assert_eq!(parse(url).expect_err(url).kind, Fault::Usage);
+            assert_eq!(parse(url).expect_err(url).kind, ErrorKind::Usage);
         }
         assert!(Endpoint::parse("imaps://a.b", Service::Sieve).is_err());
     }

@@ -7,7 +7,7 @@
 
 use super::net::{Connector, Endpoint, Security, Service};
 use super::retry::patiently;
-use crate::error::{Error, Kind as Fault};
+use crate::error::{Error, ErrorKind};
 use std::future::Future;
 use std::io;
 use std::time::Duration;
@@ -130,7 +130,7 @@ fn protocol(first: &[u8]) -> Option<Protocol> {
 /// The error for a port of another kind than the address says; `None` if it is of this kind, or nobody can tell.
 fn contradiction(endpoint: &Endpoint, service: Service, found: Found) -> Option<Error> {
     let is_implicit = endpoint.security == Security::Implicit;
-    let error = |what: String| Error::new(Fault::Connection, what);
+    let error = |what: String| Error::new(ErrorKind::Connection, what);
     let url = |service: Service, is_tls: bool| {
         let scheme = service.scheme(is_tls);
         format!("{scheme}://{endpoint}")

@@ -98,11 +98,11 @@ fn jitter() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
+    use crate::error::ErrorKind;
     use std::sync::{Arc, Mutex};
 
     fn transient() -> Error {
-        Error::new(Kind::Connection, "gone").because(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+        Error::new(ErrorKind::Connection, "gone").because(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(said.lock().expect("a lock").len(), 1);
         assert!(runtime.run(backoff.wait(transient(), None)).is_err(), "enough");
         backoff.reset();
-        let refused = Error::new(Kind::Credentials, "no");
+        let refused = Error::new(ErrorKind::Credentials, "no");
         assert!(runtime.run(backoff.wait(refused, None)).is_err(), "time does not heal this");
         backoff.since = Instant::now().checked_sub(Duration::from_secs(91)).expect("a time");
         assert!(runtime.run(backoff.wait(transient(), None)).is_err(), "no sign of the server for too long");

@@ -1,6 +1,6 @@
 //! The bridge from the sync world: runs one future to its end on this thread, and stops when the user wants.
 
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ impl Runtime {
 
     /// Runs `work` to its end, or until the user interrupts: then the future is dropped where it waits.
     pub fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let interrupted = || Error::new(Fault::Interrupted, "interrupted");
+        let interrupted = || Error::new(ErrorKind::Interrupted, "interrupted");
         let Some(inner) = &self.inner else { return Err(interrupted()) };
         inner.block_on(async {
             tokio::select! {

@@ -4,7 +4,7 @@
 
 use super::net::Endpoint;
 use super::{mask, said};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -106,7 +106,7 @@ impl Mechanism {
     ///
     /// When the server refuses the first one before the user was proved ([`Exchange::has_proved`]), the next may still work.
     /// What would show the secret on an unsafe line is left out; if that leaves nothing,
-    /// the error is of kind [`Fault::Connection`], as nothing is wrong with the credentials.
+    /// the error is of kind [`ErrorKind::Connection`], as nothing is wrong with the credentials.
     pub fn choose<'a>(
         offered: impl IntoIterator<Item = &'a str>,
         credentials: &Credentials,
@@ -136,13 +136,13 @@ impl Mechanism {
             Credentials::Bearer { .. } => "a token",
         };
         let offers = if names.is_empty() { "it offers no mechanism".to_owned() } else { format!("it offers {names}") };
-        Err(Error::new(Fault::Connection, format!("{endpoint} takes no login with {what}: {offers}")))
+        Err(Error::new(ErrorKind::Connection, format!("{endpoint} takes no login with {what}: {offers}")))
     }
 }
 
 /// The error for a line on which no secret may be sent.
 pub fn refuse_cleartext(endpoint: &Endpoint) -> Error {
-    Error::new(Fault::Connection, format!("the line to {endpoint} is not encrypted; nothing secret was sent"))
+    Error::new(ErrorKind::Connection, format!("the line to {endpoint} is not encrypted; nothing secret was sent"))
         .hint("use a URL with implicit TLS (imaps://, sieves://), or --allow-cleartext if the network can be trusted")
 }
 
@@ -214,7 +214,7 @@ impl Exchange {
             (Mechanism::ScramSha256 | Mechanism::Plain | Mechanism::Login, Credentials::Bearer { .. })
             | (Mechanism::XOAuth2 | Mechanism::OAuthBearer, Credentials::Basic { .. }) => {
                 return Err(Error::new(
-                    Fault::Usage,
+                    ErrorKind::Usage,
                     format!("{} does not go with these credentials", mechanism.name()),
                 ));
             }
@@ -293,11 +293,11 @@ impl Exchange {
 }
 
 fn unusable(what: &str) -> Error {
-    Error::new(Fault::Credentials, format!("the {what} has characters that cannot be sent"))
+    Error::new(ErrorKind::Credentials, format!("the {what} has characters that cannot be sent"))
 }
 
 fn violation(why: &str) -> Error {
-    Error::new(Fault::Connection, format!("the server breaks the rules of authentication: {why}"))
+    Error::new(ErrorKind::Connection, format!("the server breaks the rules of authentication: {why}"))
 }
 
 /// The `status` of an error report in JSON; nothing else of what the server says is worth showing.

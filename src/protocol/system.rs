@@ -1,6 +1,6 @@
 //! What the system says of a connection that failed, in words for the user.
 
-use crate::error::{Error, Kind as Fault};
+use crate::error::{Error, ErrorKind};
 use std::io;
 
 /// True if a resolver's words say that there is no such name, as the C libraries have them: asking again does not help.
@@ -20,7 +20,7 @@ pub(super) fn is_unknown_host(words: &str) -> bool {
 
 /// The error for a name that nobody has.
 pub(super) fn unknown_host(host: &str) -> Error {
-    Error::new(Fault::Connection, format!("there is no host named {host}")).hint("check the name in --url")
+    Error::new(ErrorKind::Connection, format!("there is no host named {host}")).hint("check the name in --url")
 }
 
 /// An error of the system without links to a library's documentation.

@@ -2,7 +2,7 @@
 
 use super::net::{Endpoint, Tcp};
 use super::said;
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use base64::Engine;
 use ring::digest::{SHA256, digest};
 use rustls::client::WebPkiServerVerifier;
@@ -73,7 +73,7 @@ impl Tls {
     pub(super) fn new(options: &TlsOptions) -> Result<Tls> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let cannot =
-            |error: &dyn std::fmt::Display| Error::new(Fault::Connection, format!("cannot set up TLS: {error}"));
+            |error: &dyn std::fmt::Display| Error::new(ErrorKind::Connection, format!("cannot set up TLS: {error}"));
         let rule = match (options.pin, options.allow_invalid_certs) {
             (Some(pin), _) => Rule::Pinned(pin),
             (None, true) => Rule::Anything,
@@ -134,7 +134,7 @@ impl Tls {
         match cause {
             rustls::Error::InvalidCertificate(reason) => {
                 let why = seen.words(reason, host);
-                let error = Error::new(Fault::Connection, format!("the certificate of {endpoint} is not accepted: {why}"));
+                let error = Error::new(ErrorKind::Connection, format!("the certificate of {endpoint} is not accepted: {why}"));
                 match seen.fingerprint {
                     Some(digest) if matches!(self.judge.rule, Rule::Trusted(..)) => error.hint(format!(
                         "nothing secret was sent. If you know that this is the right server: --pin-sha256 {}",
@@ -149,21 +149,21 @@ impl Tls {
             }
             rustls::Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)
             | rustls::Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity) => {
-                Error::new(Fault::Connection, format!("the TLS of {endpoint} is too old: at least TLS 1.2 is needed"))
+                Error::new(ErrorKind::Connection, format!("the TLS of {endpoint} is too old: at least TLS 1.2 is needed"))
                     .hint("nothing secret was sent; its server needs an update")
             }
             rustls::Error::PeerIncompatible(_) | rustls::Error::AlertReceived(AlertDescription::HandshakeFailure) => {
                 Error::new(
-                    Fault::Connection,
+                    ErrorKind::Connection,
                     format!("{endpoint} and this program have no secure kind of TLS in common; the server's is too old"),
                 )
                 .hint("nothing secret was sent; its server needs an update")
             }
             rustls::Error::InvalidMessage(_) => {
-                Error::new(Fault::Connection, format!("{endpoint} does not speak TLS on this port"))
+                Error::new(ErrorKind::Connection, format!("{endpoint} does not speak TLS on this port"))
                     .hint("check the port; for a server that begins in clear text the URL begins with imap:, sieve: or http:, without the s")
             }
-            other => Error::new(Fault::Connection, format!("no encrypted line to {endpoint}: {other}")),
+            other => Error::new(ErrorKind::Connection, format!("no encrypted line to {endpoint}: {other}")),
         }
     }
 }
@@ -179,7 +179,10 @@ fn roots() -> Result<(RootCertStore, HashSet<[u8; 32]>)> {
     if usable == 0 {
         if is_chosen {
             let why = found.errors.first().map_or_else(|| "it holds none".to_owned(), ToString::to_string);
-            return Err(Error::new(Fault::Usage, format!("no certificates in SSL_CERT_FILE or SSL_CERT_DIR: {why}")));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("no certificates in SSL_CERT_FILE or SSL_CERT_DIR: {why}"),
+            ));
         }
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }

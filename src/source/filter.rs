@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::said;
 
 /// A choice of folders by their decoded full names, `/` between the parts.
@@ -19,11 +19,11 @@ impl Filter {
     /// any case, and `.A.B` and `A.B` (Maildir++) mean `A/B` as well.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for an invalid expression, and for `folders` beside `include` or `exclude`.
+    /// [`ErrorKind::Usage`] for an invalid expression, and for `folders` beside `include` or `exclude`.
     pub fn new(include: &[String], exclude: &[String], folders: &[String]) -> Result<Filter> {
         let by_pattern = !include.is_empty() || !exclude.is_empty();
         if by_pattern && !folders.is_empty() {
-            return Err(Error::new(Kind::Usage, "--folder cannot stand beside --include or --exclude")
+            return Err(Error::new(ErrorKind::Usage, "--folder cannot stand beside --include or --exclude")
                 .hint("name all folders with --folder, or use expressions alone"));
         }
         Ok(Filter {
@@ -62,7 +62,7 @@ impl Filter {
     /// and the same for `--folder`, `--include` and `--exclude`.
     ///
     /// # Errors
-    /// [`Kind::Usage`]; the hint names the folders that there are.
+    /// [`ErrorKind::Usage`]; the hint names the folders that there are.
     pub fn check(&self, existing: &[&str], in_place: &str) -> Result<()> {
         if existing.is_empty() || existing.iter().any(|name| self.selects(name)) {
             return Ok(());
@@ -81,7 +81,7 @@ impl Filter {
         };
         let there: Vec<String> = existing.iter().take(12).map(|name| said(name.as_bytes())).collect();
         let more = if existing.len() > there.len() { ", …" } else { "" };
-        Error::new(Kind::Usage, what).hint(format!("there are: {}{more}", there.join(", ")))
+        Error::new(ErrorKind::Usage, what).hint(format!("there are: {}{more}", there.join(", ")))
     }
 }
 
@@ -100,7 +100,7 @@ fn compile(flag: &str, patterns: &[String]) -> Result<Vec<Regex>> {
             let text = error.to_string();
             let reason = text.lines().last().unwrap_or_default().trim();
             let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-            Error::new(Kind::Usage, format!("{flag} {pattern:?} is no regular expression: {reason}"))
+            Error::new(ErrorKind::Usage, format!("{flag} {pattern:?} is no regular expression: {reason}"))
                 .hint("a backslash before a character takes it literally; for a folder's exact name use --folder")
         })
     };
@@ -149,7 +149,7 @@ mod tests {
             (filter(&["Work"], &["."], &[]), "no folder here is left when those are left out that the flags leave out"),
         ] {
             let error = some.check(&existing, "here").unwrap_err();
-            assert_eq!((error.kind, error.to_string().as_str()), (Kind::Usage, said));
+            assert_eq!((error.kind, error.to_string().as_str()), (ErrorKind::Usage, said));
             assert_eq!(error.hint_text(), Some("there are: INBOX, Work"));
         }
         assert!(filter(&["Work"], &[], &[]).check(&existing, "here").is_ok());
@@ -159,8 +159,8 @@ mod tests {
     #[test]
     fn errors() {
         let error = Filter::new(&strings(&["a(b"]), &[], &[]).unwrap_err();
-        assert_eq!(error.kind, Kind::Usage);
+        assert_eq!(error.kind, ErrorKind::Usage);
         assert_eq!(error.to_string(), "--include \"a(b\" is no regular expression: unclosed group");
-        assert_eq!(Filter::new(&[], &strings(&["x"]), &strings(&["y"])).unwrap_err().kind, Kind::Usage);
+        assert_eq!(Filter::new(&[], &strings(&["x"]), &strings(&["y"])).unwrap_err().kind, ErrorKind::Usage);
     }
 }

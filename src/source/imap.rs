@@ -16,8 +16,8 @@ mod folders;
 mod look;
 mod rev;
 
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Attrs, Container, Entry, Kind, KnownBy, Omission, Outcome, SourceIdent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Attrs, Container, Entry, KnownBy, ObjectType, Omission, Outcome, SourceIdent};
 use crate::protocol::{Account, said};
 use crate::source::filter::Filter;
 use crate::source::roles;
@@ -104,7 +104,7 @@ impl Imap {
 
     fn folder(&self, key: &str) -> Result<&Folder> {
         let found = self.folders.iter().find(|folder| folder.key == key);
-        found.ok_or_else(|| Error::new(Fault::NotFound, format!("there is no mailbox {key:?}")))
+        found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no mailbox {key:?}")))
     }
 
     /// Asks for the state of the mailboxes that this run takes, and of no other. What is not told is found out when the
@@ -182,7 +182,7 @@ impl Imap {
                 let mut parents = entry.attrs.parents.clone();
                 parents.extend(hidden.iter().cloned());
                 parents.sort_unstable();
-                Arc::new(Attrs { of: Kind::Mailbox, keywords: entry.attrs.keywords.clone(), parents })
+                Arc::new(Attrs { of: ObjectType::Mailbox, keywords: entry.attrs.keywords.clone(), parents })
             });
             for label in &hidden {
                 add_label(&mut looked.listing.containers, label);
@@ -199,7 +199,7 @@ fn add_label(containers: &mut Vec<Container>, label: &str) {
         let key = &label[..end];
         if !containers.iter().any(|container| container.key == key) {
             let name = key.rsplit('/').next().unwrap_or(key);
-            let container = Container::new(Kind::Mailbox, key, parent.clone(), name);
+            let container = Container::new(ObjectType::Mailbox, key, parent.clone(), name);
             containers.push(Container { is_subscribed: false, ..container });
         }
         parent = Some(key.to_owned());
@@ -208,7 +208,7 @@ fn add_label(containers: &mut Vec<Container>, label: &str) {
 
 /// An answer that nobody gave: the thread that should have could not begin.
 fn no_answer() -> Error {
-    Error::new(Fault::Storage, "cannot set up the network")
+    Error::new(ErrorKind::Storage, "cannot set up the network")
 }
 
 impl Source for Imap {
@@ -238,7 +238,7 @@ impl Source for Imap {
         let (listed, namespaces, is_gmail) = answer.recv().map_err(|_| no_answer())??;
         if listed.is_empty() {
             return Err(Error::new(
-                Fault::Connection,
+                ErrorKind::Connection,
                 "the server lists no mailbox, not even INBOX; nothing was changed",
             )
             .hint("try again later; if it stays so, ask the administrator of the server"));
@@ -264,16 +264,16 @@ impl Source for Imap {
         }
         let selectable = self.folders.iter().filter(|folder| folder.is_selectable);
         let scopes = selectable
-            .map(|folder| Scope { key: folder.key.clone(), kind: Kind::Email, selected: folder.is_selected })
+            .map(|folder| Scope { key: folder.key.clone(), kind: ObjectType::Email, selected: folder.is_selected })
             .collect();
         Ok((scopes, folders::containers(&self.folders)))
     }
 
-    fn hides(&self, kind: Kind, key: &str) -> bool {
-        kind == Kind::Email && !self.options.filter.selects(key)
+    fn hides(&self, kind: ObjectType, key: &str) -> bool {
+        kind == ObjectType::Email && !self.options.filter.selects(key)
     }
 
-    fn names_containers(&self, _kind: Kind) -> bool {
+    fn names_containers(&self, _kind: ObjectType) -> bool {
         true
     }
 
@@ -303,7 +303,7 @@ impl Source for Imap {
         if let Some(why) = looked.absent {
             // What is known of it stays as it is: the list still has its name.
             let omission = Omission {
-                kind: Kind::Mailbox,
+                kind: ObjectType::Mailbox,
                 reason: "in the server's list, and not there when it is opened".to_owned(),
                 position: format!("{}: {why}", said(scope.key.as_bytes())),
                 outcome: Outcome::Skipped,

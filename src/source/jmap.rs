@@ -16,8 +16,8 @@ mod look;
 mod read;
 mod worker;
 
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Container, Entry, Kind, KnownBy, SourceIdent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Container, Entry, KnownBy, ObjectType, SourceIdent};
 use crate::protocol::jmap::{AccountInfo, Client, Settings, Which, capability as cap};
 use crate::protocol::said;
 use crate::protocol::sasl::Credentials;
@@ -29,15 +29,15 @@ use std::sync::atomic::AtomicBool;
 use worker::Worker;
 
 /// The types whose items are scopes, in the order in which they are imported.
-const SCOPES: [Kind; 8] = [
-    Kind::Email,
-    Kind::ContactCard,
-    Kind::CalendarEvent,
-    Kind::FileNode,
-    Kind::SieveScript,
-    Kind::Identity,
-    Kind::ParticipantIdentity,
-    Kind::VacationResponse,
+const SCOPES: [ObjectType; 8] = [
+    ObjectType::Email,
+    ObjectType::ContactCard,
+    ObjectType::CalendarEvent,
+    ObjectType::FileNode,
+    ObjectType::SieveScript,
+    ObjectType::Identity,
+    ObjectType::ParticipantIdentity,
+    ObjectType::VacationResponse,
 ];
 
 /// What the user decides.
@@ -45,7 +45,7 @@ const SCOPES: [Kind; 8] = [
 pub struct JmapOptions {
     pub which: Which,
     /// Only these types (`--objects`); what they lie in comes with them.
-    pub objects: Option<Vec<Kind>>,
+    pub objects: Option<Vec<ObjectType>>,
     /// The most downloads at a time.
     pub threads: usize,
 }
@@ -58,11 +58,11 @@ pub struct Jmap {
     account: AccountInfo,
     options: JmapOptions,
     /// Answers to the first request, by type.
-    looks: HashMap<Kind, Result<Look>>,
+    looks: HashMap<ObjectType, Result<Look>>,
     /// Containers that are wanted without anything in them.
     loose: Vec<Container>,
     /// Types whose containers were not named in this run.
-    unnamed: Vec<Kind>,
+    unnamed: Vec<ObjectType>,
     /// True as long as the server hands over several blobs at once.
     has_small: Arc<AtomicBool>,
 }
@@ -107,43 +107,43 @@ impl Jmap {
     }
 
     /// True if the account has this type at all.
-    fn has(&self, kind: Kind) -> bool {
+    fn has(&self, kind: ObjectType) -> bool {
         let capabilities = &self.account.capabilities;
         let has = |name: &str| capabilities.contains_key(name);
         match kind {
-            Kind::Mailbox | Kind::Email => has(cap::MAIL),
+            ObjectType::Mailbox | ObjectType::Email => has(cap::MAIL),
             // RFC 8621 section 1.3.2 says submission; 1.x asked wherever there is mail.
-            Kind::Identity => has(cap::SUBMISSION) || has(cap::MAIL),
-            Kind::VacationResponse => has(cap::VACATION),
-            Kind::SieveScript => has(cap::SIEVE),
-            Kind::AddressBook | Kind::ContactCard => has(cap::CONTACTS),
-            Kind::Calendar | Kind::CalendarEvent | Kind::ParticipantIdentity => has(cap::CALENDARS),
-            Kind::FileNode => has(cap::FILENODE),
+            ObjectType::Identity => has(cap::SUBMISSION) || has(cap::MAIL),
+            ObjectType::VacationResponse => has(cap::VACATION),
+            ObjectType::SieveScript => has(cap::SIEVE),
+            ObjectType::AddressBook | ObjectType::ContactCard => has(cap::CONTACTS),
+            ObjectType::Calendar | ObjectType::CalendarEvent | ObjectType::ParticipantIdentity => has(cap::CALENDARS),
+            ObjectType::FileNode => has(cap::FILENODE),
         }
     }
 
     /// True if the user wants it.
-    fn wants(&self, kind: Kind) -> bool {
+    fn wants(&self, kind: ObjectType) -> bool {
         self.options.objects.as_ref().is_none_or(|objects| objects.contains(&kind))
     }
 
     /// True if the containers of a type are to be named: wanted themselves, or for what lies in them.
-    fn wants_containers(&self, kind: Kind) -> bool {
+    fn wants_containers(&self, kind: ObjectType) -> bool {
         let inner = match kind {
-            Kind::Mailbox => Kind::Email,
-            Kind::AddressBook => Kind::ContactCard,
-            Kind::Calendar => Kind::CalendarEvent,
+            ObjectType::Mailbox => ObjectType::Email,
+            ObjectType::AddressBook => ObjectType::ContactCard,
+            ObjectType::Calendar => ObjectType::CalendarEvent,
             kind => kind,
         };
         self.has(kind) && (self.wants(kind) || self.wants(inner))
     }
 
     fn tell_missing(&self) {
-        let missing: Vec<&str> = Kind::ALL
+        let missing: Vec<&str> = ObjectType::ALL
             .into_iter()
             // 1.x has no vacation responses: nobody misses them.
-            .filter(|kind| self.wants(*kind) && !self.has(*kind) && *kind != Kind::VacationResponse)
-            .map(Kind::token)
+            .filter(|kind| self.wants(*kind) && !self.has(*kind) && *kind != ObjectType::VacationResponse)
+            .map(ObjectType::token)
             .collect();
         if !missing.is_empty() {
             let list = missing.join(", ");
@@ -152,12 +152,12 @@ impl Jmap {
     }
 
     /// The first request.
-    fn ask_all(&mut self, cursors: HashMap<Kind, String>) -> Result<()> {
+    fn ask_all(&mut self, cursors: HashMap<ObjectType, String>) -> Result<()> {
         let question = Question {
             client: self.client.clone(),
             account: self.account.id.clone(),
             items: self.items(),
-            containers: [Kind::Mailbox, Kind::AddressBook, Kind::Calendar]
+            containers: [ObjectType::Mailbox, ObjectType::AddressBook, ObjectType::Calendar]
                 .into_iter()
                 .filter(|kind| self.wants_containers(*kind))
                 .collect(),
@@ -170,12 +170,12 @@ impl Jmap {
     }
 
     /// The types whose items are wanted.
-    fn items(&self) -> Vec<Kind> {
+    fn items(&self) -> Vec<ObjectType> {
         SCOPES.into_iter().filter(|kind| self.has(*kind) && self.wants(*kind)).collect()
     }
 
     /// The first request; if it fails, that is the answer for all types.
-    fn begin(&mut self, cursors: HashMap<Kind, String>) {
+    fn begin(&mut self, cursors: HashMap<ObjectType, String>) {
         if let Err(error) = self.ask_all(cursors) {
             let mut items = self.items().into_iter();
             let first = items.next();
@@ -188,7 +188,7 @@ impl Jmap {
 }
 
 /// The key of a type's scope. No id of JMAP has a colon in it (RFC 8620 section 1.2), so none is the same.
-fn key(kind: Kind) -> String {
+fn key(kind: ObjectType) -> String {
     format!("jmap:{}", kind.name())
 }
 
@@ -216,17 +216,17 @@ impl Source for Jmap {
         Ok((scopes, std::mem::take(&mut self.loose)))
     }
 
-    fn hides(&self, kind: Kind, _key: &str) -> bool {
+    fn hides(&self, kind: ObjectType, _key: &str) -> bool {
         // A server that does not have a type any more says nothing about what it had of it.
         !self.has(kind) || !self.wants(kind)
     }
 
-    fn names_containers(&self, kind: Kind) -> bool {
+    fn names_containers(&self, kind: ObjectType) -> bool {
         self.wants_containers(kind) && !self.unnamed.contains(&kind)
     }
 
     fn announce(&mut self, scopes: &[(Scope, String)]) {
-        let cursors: HashMap<Kind, String> =
+        let cursors: HashMap<ObjectType, String> =
             scopes.iter().map(|(scope, cursor)| (scope.kind, cursor.clone())).collect();
         if !cursors.is_empty() {
             self.begin(cursors);
@@ -238,14 +238,14 @@ impl Source for Jmap {
             self.begin(HashMap::from([(scope.kind, cursor.to_owned())]));
         }
         let look = self.looks.remove(&scope.kind);
-        let look = look.unwrap_or_else(|| Err(Error::new(Fault::Connection, "the server was not asked")))?;
+        let look = look.unwrap_or_else(|| Err(Error::new(ErrorKind::Connection, "the server was not asked")))?;
         let (client, account, kind) = (self.client.clone(), self.account.id.clone(), scope.kind);
         let answer =
             self.worker.ask(move |runtime| runtime.run(async { look::list(&client, &account, kind, look).await }));
         let mut listing = answer??;
         listing.containers.append(&mut self.loose);
         // Directories come with the files; where nothing changed, neither was asked for.
-        if kind == Kind::FileNode && listing.unchanged {
+        if kind == ObjectType::FileNode && listing.unchanged {
             self.unnamed.push(kind);
         }
         Ok(listing)
@@ -270,7 +270,7 @@ impl Source for Jmap {
     }
 
     fn known_to_1x_by(&self, scope: &Scope) -> Option<KnownBy> {
-        (scope.kind == Kind::Email).then_some(KnownBy::JmapId)
+        (scope.kind == ObjectType::Email).then_some(KnownBy::JmapId)
     }
 
     fn content<'r>(&self, rev: &'r str) -> Option<&'r str> {

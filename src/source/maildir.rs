@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{FileName, escape, unescape};
 use crate::model::{self, Container, Digest, Entry, Omission, Outcome, SourceIdent};
 
@@ -63,12 +63,12 @@ impl Maildir {
     /// The Maildir at `path`. What is in it shows when its scopes are asked for.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if nothing is there.
+    /// [`ErrorKind::Usage`] if nothing is there.
     pub fn open(path: &Path, options: MaildirOptions) -> Result<Maildir> {
         let shown = path.display();
         let root = path.canonicalize().map_err(|cause| match cause.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
-                Error::new(Kind::Usage, format!("there is no directory {shown}"))
+                Error::new(ErrorKind::Usage, format!("there is no directory {shown}"))
             }
             _ => Error::io(format!("cannot open {shown}"), cause),
         })?;
@@ -84,8 +84,9 @@ impl Maildir {
     }
 
     fn folder(&self, scope: &Scope) -> Result<&tree::Folder> {
-        let missing =
-            || Error::new(Kind::NotFound, format!("there is no folder {:?} in {}", scope.key, self.ident.account_id));
+        let missing = || {
+            Error::new(ErrorKind::NotFound, format!("there is no folder {:?} in {}", scope.key, self.ident.account_id))
+        };
         self.tree.folders.iter().find(|folder| folder.container.key == scope.key).ok_or_else(missing)
     }
 
@@ -122,7 +123,7 @@ impl Source for Maildir {
             .filter(|folder| folder.holds != tree::Holds::Nothing)
             .map(|folder| Scope {
                 key: folder.container.key.clone(),
-                kind: model::Kind::Email,
+                kind: model::ObjectType::Email,
                 selected: self.options.filter.selects(&folder.container.key),
             })
             .collect();
@@ -145,7 +146,7 @@ impl Source for Maildir {
         let strays = strays.filter(|stray| self.options.filter.selects(&stray.key)).map(|stray| stray.omission);
         let names: Vec<&str> = self.tree.folders.iter().map(|folder| folder.container.key.as_str()).collect();
         let missing = self.options.filter.unmatched(&names).into_iter().map(|name| Omission {
-            kind: model::Kind::Mailbox,
+            kind: model::ObjectType::Mailbox,
             reason: "named with --folder, and not there".to_owned(),
             position: escape(name.as_bytes()),
             outcome: Outcome::Failed,
@@ -157,11 +158,11 @@ impl Source for Maildir {
         Some(tree::no_maildir(&self.root, &self.tree.strays))
     }
 
-    fn hides(&self, kind: model::Kind, key: &str) -> bool {
-        kind == model::Kind::Email && !self.options.filter.selects(key)
+    fn hides(&self, kind: model::ObjectType, key: &str) -> bool {
+        kind == model::ObjectType::Email && !self.options.filter.selects(key)
     }
 
-    fn names_containers(&self, _kind: model::Kind) -> bool {
+    fn names_containers(&self, _kind: model::ObjectType) -> bool {
         true
     }
 
@@ -169,7 +170,7 @@ impl Source for Maildir {
         let folder = self.folder(scope)?;
         if let tree::Holds::Unreadable(reason) = &folder.holds {
             return Err(Error::new(
-                Kind::Storage,
+                ErrorKind::Storage,
                 format!("cannot read {}: {reason}", self.root.join(&folder.dir).display()),
             )
             .hint("check the owner and the permissions, or leave the folder out with --exclude"));

@@ -4,8 +4,8 @@
 //! when the source is opened, so a server that cannot be reached ends the run with the archive untouched. A script that the server names and does not hand over is listed all the same, and fails when it is fetched: it is reported by
 //! its name, what the archive has of it stays, and the next run asks again.
 
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, Kind, Omission, Outcome, SourceIdent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, ObjectType, Omission, Outcome, SourceIdent};
 use crate::protocol::managesieve::{Fetched, Script, Session};
 use crate::protocol::runtime::Runtime;
 use crate::protocol::{Account, said};
@@ -75,7 +75,7 @@ impl ManageSieve {
             let key = readable(&name);
             if !seen.insert(key.clone()) {
                 self.twins.push(Omission {
-                    kind: Kind::SieveScript,
+                    kind: ObjectType::SieveScript,
                     reason: "listed twice".to_owned(),
                     position: said(&name),
                     outcome: Outcome::Duplicate,
@@ -92,7 +92,7 @@ impl ManageSieve {
                 Ok(Fetched::Gone) => continue,
                 Ok(Fetched::Refused(why)) => State::Failed(why),
                 // One script may be what the server breaks off at. If it lets us in again, the others may come.
-                Err(error) if error.kind == Fault::Connection && in_a_row < IN_A_ROW && self.is_well() => {
+                Err(error) if error.kind == ErrorKind::Connection && in_a_row < IN_A_ROW && self.is_well() => {
                     in_a_row += 1;
                     State::Failed(format!("the server breaks off when it is asked for this script: {error}"))
                 }
@@ -132,16 +132,16 @@ impl Source for ManageSieve {
         false
     }
 
-    fn hides(&self, _kind: Kind, _key: &str) -> bool {
+    fn hides(&self, _kind: ObjectType, _key: &str) -> bool {
         false
     }
 
-    fn names_containers(&self, _kind: Kind) -> bool {
+    fn names_containers(&self, _kind: ObjectType) -> bool {
         true
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
-        Ok((vec![Scope { key: SCOPE.to_owned(), kind: Kind::SieveScript, selected: true }], Vec::new()))
+        Ok((vec![Scope { key: SCOPE.to_owned(), kind: ObjectType::SieveScript, selected: true }], Vec::new()))
     }
 
     fn list(&mut self, _scope: &Scope, _cursor: &str) -> Result<Listing> {
@@ -153,7 +153,7 @@ impl Source for ManageSieve {
                 State::Failed(_) => "failed".into(),
             },
             locator: at.to_string().into(),
-            attrs: Arc::new(Attrs::none(Kind::SieveScript)),
+            attrs: Arc::new(Attrs::none(ObjectType::SieveScript)),
         };
         Ok(Listing {
             entries: self.scripts.iter().enumerate().map(entry).collect(),
@@ -167,7 +167,7 @@ impl Source for ManageSieve {
         let ManageSieve { runtime, session, scripts, .. } = self;
         Ok(Box::new(entries.into_iter().map(move |entry| {
             let failure = |vanished, error| Failure { key: entry.key.clone(), vanished, error };
-            let refused = |why: &str| failure(false, Error::new(Fault::Connection, why));
+            let refused = |why: &str| failure(false, Error::new(ErrorKind::Connection, why));
             let found = entry.locator.parse().ok().and_then(|at: usize| scripts.get_mut(at));
             let Some(found) = found else { return Err(refused("not listed")) };
             let bytes = match &mut found.state {
@@ -175,7 +175,7 @@ impl Source for ManageSieve {
                 State::Read(_, Some(bytes)) => std::mem::take(bytes),
                 State::Read(_, None) => match runtime.run(session.get_script(&found.name)) {
                     Ok(Fetched::Script(bytes)) => bytes,
-                    Ok(Fetched::Gone) => return Err(failure(true, Error::new(Fault::Connection, "gone"))),
+                    Ok(Fetched::Gone) => return Err(failure(true, Error::new(ErrorKind::Connection, "gone"))),
                     Ok(Fetched::Refused(why)) => return Err(refused(&why)),
                     Err(error) => return Err(failure(false, error)),
                 },

@@ -4,7 +4,7 @@
 //! runtime behind these calls. The children of this room import this file; this file imports none of them.
 
 use crate::error::{Error, Result};
-use crate::model::{Container, Digest, Entry, Item, Kind, KnownBy, Omission, SourceIdent};
+use crate::model::{Container, Digest, Entry, Item, KnownBy, ObjectType, Omission, SourceIdent};
 
 pub mod filter;
 pub mod imap;
@@ -24,7 +24,7 @@ pub struct Scope {
     /// Identity within the source, e.g. `INBOX/Lists` or `Mail/All mail.mbox`.
     pub key: String,
     /// The type of the items listed.
-    pub kind: Kind,
+    pub kind: ObjectType,
     /// False where a filter of this run hides the scope: it is not listed, and nothing of it is taken for deleted.
     pub selected: bool,
 }
@@ -134,10 +134,10 @@ pub trait Source: Send {
     }
 
     /// True if a filter of this run would hide this scope, were it still there: then it is not taken for gone.
-    fn hides(&self, kind: Kind, key: &str) -> bool;
+    fn hides(&self, kind: ObjectType, key: &str) -> bool;
 
     /// False where this run does not name the containers of a type: then none of them is taken for gone.
-    fn names_containers(&self, kind: Kind) -> bool;
+    fn names_containers(&self, kind: ObjectType) -> bool;
 
     /// What `list` will be asked for, in this order, each scope with its cursor. A source with several connections may
     /// begin with all of them.

@@ -10,8 +10,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::model::{Container, Entry, Kind, Omission, Outcome, SourceIdent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Container, Entry, ObjectType, Omission, Outcome, SourceIdent};
 use crate::source::{Items, Join, Listing, Scope, Source};
 
 mod gather;
@@ -100,11 +100,11 @@ impl Source for Takeout {
         true
     }
 
-    fn hides(&self, _kind: Kind, _key: &str) -> bool {
+    fn hides(&self, _kind: ObjectType, _key: &str) -> bool {
         false
     }
 
-    fn names_containers(&self, _kind: Kind) -> bool {
+    fn names_containers(&self, _kind: ObjectType) -> bool {
         true
     }
 
@@ -112,14 +112,14 @@ impl Source for Takeout {
         let scope = |key: &str, kind| Scope { key: key.to_owned(), kind, selected: true };
         let mut scopes: Vec<Scope> =
             self.export.files.iter().map(|file| scope(&file.key, file.format.kind())).collect();
-        scopes.extend(self.export.folders.iter().map(|folder| scope(&folder.key, Kind::Email)));
+        scopes.extend(self.export.folders.iter().map(|folder| scope(&folder.key, ObjectType::Email)));
         // Last, so that most of what it lists is known by then.
-        scopes.push(scope(FILES, Kind::FileNode));
+        scopes.push(scope(FILES, ObjectType::FileNode));
         Ok((scopes, Vec::new()))
     }
 
     fn list(&mut self, scope: &Scope, cursor: &str) -> Result<Listing> {
-        if scope.kind == Kind::FileNode {
+        if scope.kind == ObjectType::FileNode {
             return plain::list(&self.export, &mut self.plain, &mut self.spool, cursor);
         }
         if let Some(folder) = self.export.folder(&scope.key) {
@@ -137,7 +137,7 @@ impl Source for Takeout {
     }
 
     fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
-        if scope.kind == Kind::FileNode {
+        if scope.kind == ObjectType::FileNode {
             return Ok(plain::fetch(&self.export, &mut self.spool, entries));
         }
         if let Some(folder) = self.export.folder(&scope.key) {
@@ -161,11 +161,11 @@ impl Source for Takeout {
 
     fn position(&self, scope: &Scope, entry: &Entry) -> String {
         match (scope.kind, Locator::parse(&entry.locator)) {
-            (Kind::Email, Some(locator)) => match self.export.folder(&scope.key) {
+            (ObjectType::Email, Some(locator)) => match self.export.folder(&scope.key) {
                 Some(folder) => messages::position(folder, &locator),
                 None => format!("{}: offset {}", scope.key, locator.offset),
             },
-            (Kind::FileNode, _) => entry.key.to_string(),
+            (ObjectType::FileNode, _) => entry.key.to_string(),
             _ => format!("{}: {}", scope.key, entry.key),
         }
     }

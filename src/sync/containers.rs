@@ -4,7 +4,7 @@ use super::report::Report;
 use crate::archive::value::{NULL, Value, int, opt_text, text};
 use crate::archive::{Known, Ledger, Writer};
 use crate::error::Result;
-use crate::model::{Container, Details, Id, Kind, SourceIdent};
+use crate::model::{Container, Details, Id, ObjectType, SourceIdent};
 use crate::source::Join;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 const ALL: &str = "";
 
 /// Which row each container of a source is, by type and key.
-pub type Ids = HashMap<(Kind, String), Id>;
+pub type Ids = HashMap<(ObjectType, String), Id>;
 
 /// Stores the containers, parents first, and gives their rows. With [`Join::SameBytes`] one that another source of the
 /// type has under the same name is that one.
@@ -37,14 +37,14 @@ pub fn store(writer: &mut Writer, containers: &[Container], join: Join, report: 
 /// Counts what [`store`] would do, as far as the source is known: a row of that name that 1.x or another source brought counts
 /// as new.
 pub fn plan(ledger: &dyn Ledger, ident: &SourceIdent, containers: &[Container], report: &mut Report) -> Result<()> {
-    let mut known: HashMap<(Kind, String), String> = HashMap::new();
+    let mut known: HashMap<(ObjectType, String), String> = HashMap::new();
     for scope in ledger.known_scopes(ident)? {
-        let Some(kind) = Kind::from_token(&scope.kind).filter(|_| scope.key == ALL) else { continue };
+        let Some(kind) = ObjectType::from_token(&scope.kind).filter(|_| scope.key == ALL) else { continue };
         ledger.each_known(scope.row, &mut |item| {
             known.insert((kind, item.key.to_owned()), item.rev.to_owned());
         })?;
     }
-    let mut seen: HashSet<(Kind, &str)> = HashSet::new();
+    let mut seen: HashSet<(ObjectType, &str)> = HashSet::new();
     for container in containers.iter().filter(|container| seen.insert((container.kind, &container.key))) {
         let account = report.of(container.kind);
         account.found += 1;
@@ -68,10 +68,10 @@ fn give_up(writer: &mut Writer, container: &Container) -> Result<()> {
     };
     let known: serde_json::Value = serde_json::from_str(&known).unwrap_or_default();
     let role = known.get("role").or_else(|| known.get(2)).and_then(|role| role.as_str());
-    if container.kind == Kind::Mailbox && role.is_some() && role != container.role.as_deref() {
+    if container.kind == ObjectType::Mailbox && role.is_some() && role != container.role.as_deref() {
         writer.update(container.kind, id, &[("role", NULL)], None)?;
     }
-    let has_default = matches!(container.kind, Kind::Calendar | Kind::AddressBook);
+    let has_default = matches!(container.kind, ObjectType::Calendar | ObjectType::AddressBook);
     if has_default && !container.details.as_ref().is_some_and(|details| details.is_default) {
         writer.update(container.kind, id, &[("is_default", int(0))], None)?;
     }
@@ -82,7 +82,7 @@ fn give_up(writer: &mut Writer, container: &Container) -> Result<()> {
 /// another name, or gone; of two sources, the second one's gets a mark.
 pub(super) fn free_name(
     writer: &mut Writer,
-    kind: Kind,
+    kind: ObjectType,
     parent: Option<Id>,
     name: &str,
     own: Option<Id>,
@@ -121,23 +121,27 @@ fn store_one(
         None => row_of_other(writer, container, parent, join)?,
     };
     let role = match &container.role {
-        Some(role) if container.kind == Kind::Mailbox && writer.role_is_free(role, existing)? => Some(role.clone()),
+        Some(role) if container.kind == ObjectType::Mailbox && writer.role_is_free(role, existing)? => {
+            Some(role.clone())
+        }
         _ => None,
     };
     let name = match (&container.details, container.kind) {
-        (Some(_), Kind::Mailbox | Kind::FileNode) => {
+        (Some(_), ObjectType::Mailbox | ObjectType::FileNode) => {
             free_name(writer, container.kind, parent, &container.name, existing)?
         }
         _ => container.name.clone(),
     };
     let mut fields = vec![("name", text(name)), ("is_subscribed", int(i64::from(container.is_subscribed)))];
     match container.kind {
-        Kind::Mailbox => fields.extend([("parent_id", parent.map_or(NULL, int)), ("role", opt_text(role.as_deref()))]),
-        Kind::Calendar => fields.extend([
+        ObjectType::Mailbox => {
+            fields.extend([("parent_id", parent.map_or(NULL, int)), ("role", opt_text(role.as_deref()))])
+        }
+        ObjectType::Calendar => fields.extend([
             ("color", opt_text(container.color.as_deref())),
             ("description", opt_text(container.description.as_deref())),
         ]),
-        Kind::AddressBook => fields.push(("description", opt_text(container.description.as_deref()))),
+        ObjectType::AddressBook => fields.push(("description", opt_text(container.description.as_deref()))),
         _ => fields.extend([("parent_id", parent.map_or(NULL, int)), ("node_type", text("directory"))]),
     }
     if let Some(details) = &container.details {
@@ -154,7 +158,7 @@ fn store_one(
             id
         }
         None => {
-            if container.kind == Kind::FileNode && !fields.iter().any(|(name, _)| *name == "created") {
+            if container.kind == ObjectType::FileNode && !fields.iter().any(|(name, _)| *name == "created") {
                 fields.push(("created", text(crate::archive::now())));
             }
             account.stored.new += 1;
@@ -178,7 +182,7 @@ fn row_of_other(writer: &Writer, container: &Container, parent: Option<Id>, join
     match named {
         // It may be another one of this source, which has another name by now.
         Some(id) if container.details.is_some() && writer.source_knows(container.kind, id)? => Ok(None),
-        None if join == Join::SameBytes && matches!(container.kind, Kind::Calendar | Kind::AddressBook) => {
+        None if join == Join::SameBytes && matches!(container.kind, ObjectType::Calendar | ObjectType::AddressBook) => {
             writer.kin_container(container.kind, &container.name)
         }
         named => Ok(named),
@@ -193,22 +197,22 @@ fn add_details(
     existing: Option<Id>,
     fields: &mut Vec<(&'static str, Value)>,
 ) -> Result<()> {
-    if container.kind != Kind::FileNode {
+    if container.kind != ObjectType::FileNode {
         fields.push(("sort_order", int(details.sort_order)));
     }
-    if matches!(container.kind, Kind::Calendar | Kind::AddressBook) {
+    if matches!(container.kind, ObjectType::Calendar | ObjectType::AddressBook) {
         let is_default = details.is_default && !writer.has_other_default(container.kind, existing)?;
         fields.push(("is_default", int(i64::from(is_default))));
     }
     match container.kind {
-        Kind::Calendar => fields.extend([
+        ObjectType::Calendar => fields.extend([
             ("is_visible", int(i64::from(details.is_visible))),
             ("include_in_availability", text(&details.availability)),
             ("default_alerts_with_time", opt_text(details.alerts_with_time.as_deref())),
             ("default_alerts_without_time", opt_text(details.alerts_without_time.as_deref())),
             ("time_zone", opt_text(details.time_zone.as_deref())),
         ]),
-        Kind::FileNode => {
+        ObjectType::FileNode => {
             fields.push(("role", opt_text(container.role.as_deref())));
             fields.push(("modified", opt_text(details.modified.as_deref())));
             fields.extend(details.created.as_deref().map(|created| ("created", text(created))));
@@ -224,9 +228,9 @@ pub fn remove_gone(
     writer: &mut Writer,
     named: &Ids,
     hidden: &HashSet<String>,
-    is_looked_at: &dyn Fn(Kind) -> bool,
+    is_looked_at: &dyn Fn(ObjectType) -> bool,
 ) -> Result<()> {
-    for kind in Kind::CONTAINERS {
+    for kind in ObjectType::CONTAINERS {
         if !is_looked_at(kind) {
             continue;
         }
@@ -307,7 +311,7 @@ fn rev(container: &Container) -> String {
 const UNTOLD: &str = "untold";
 
 /// The properties that no other source than JMAP tells.
-fn only_of_jmap(kind: Kind) -> Vec<&'static str> {
+fn only_of_jmap(kind: ObjectType) -> Vec<&'static str> {
     let others = ["role", "color", "description", "isSubscribed", "created", "modified"];
     Details::of(kind).iter().copied().filter(|name| !others.contains(name)).collect()
 }

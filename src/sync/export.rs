@@ -39,9 +39,9 @@ pub use stock::Selection;
 
 use super::import::Progress;
 use crate::archive::{Moment, Reader};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::Kind;
-use crate::target::Target;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ObjectType;
+use crate::sink::Sink;
 use run::Run;
 use std::sync::Arc;
 
@@ -70,25 +70,25 @@ pub struct Done {
 
 /// The types in the order in which they are written: containers before what lies in them, and files after the events that
 /// may become some.
-pub const ORDER: [Kind; 11] = [
-    Kind::Mailbox,
-    Kind::AddressBook,
-    Kind::Calendar,
-    Kind::Identity,
-    Kind::SieveScript,
-    Kind::ParticipantIdentity,
-    Kind::Email,
-    Kind::ContactCard,
-    Kind::CalendarEvent,
-    Kind::FileNode,
-    Kind::VacationResponse,
+pub const ORDER: [ObjectType; 11] = [
+    ObjectType::Mailbox,
+    ObjectType::AddressBook,
+    ObjectType::Calendar,
+    ObjectType::Identity,
+    ObjectType::SieveScript,
+    ObjectType::ParticipantIdentity,
+    ObjectType::Email,
+    ObjectType::ContactCard,
+    ObjectType::CalendarEvent,
+    ObjectType::FileNode,
+    ObjectType::VacationResponse,
 ];
 
 /// Exports a moment of an archive. `agree` sees the plan before anything is done, and ends the run with its error.
 ///
 /// Errors: what keeps the run from beginning. One that ends it later is in [`Done`].
 pub fn export(
-    target: &mut dyn Target,
+    target: &mut dyn Sink,
     reader: &Arc<Reader>,
     moment: Moment,
     options: &Options,
@@ -111,7 +111,7 @@ pub fn export(
         lost = reader.require(moment).err();
     }
     let mut report = run.finish(lost.as_ref());
-    if let Some(error) = lost.as_ref().filter(|error| error.kind == Fault::Interrupted) {
+    if let Some(error) = lost.as_ref().filter(|error| error.kind == ErrorKind::Interrupted) {
         report.notes.push(format!("the run ended early: {error}"));
     }
     Ok(Done { plan, report, lost })

@@ -6,8 +6,8 @@ use super::plan::Touch;
 use super::recognise::Recognition;
 use super::report::Report;
 use super::store::{Fate, Place, Store};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Entry, Kind, Omission, Outcome};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Entry, ObjectType, Omission, Outcome};
 use crate::source::{Failure, Scope, Source};
 use std::collections::HashMap;
 
@@ -56,7 +56,7 @@ impl<'a, 's> PartFetch<'a, 's> {
         store: &'a mut Store<'s>,
         report: &'a mut Report,
     ) -> PartFetch<'a, 's> {
-        let is_email = place.scope.kind == Kind::Email;
+        let is_email = place.scope.kind == ObjectType::Email;
         let claimed = |entry: &Entry| source.size(entry).filter(|_| is_email)?.claimed;
         PartFetch {
             asked: part.iter().map(|entry| (entry.key.clone(), entry.clone())).collect(),
@@ -149,7 +149,7 @@ impl<'a, 's> PartFetch<'a, 's> {
         if let Some(remark) = remark {
             let position = format!("{}: {}", scope.key, entry.key);
             match scope.kind {
-                Kind::Email => self.report.no_good_mail(remark, position),
+                ObjectType::Email => self.report.no_good_mail(remark, position),
                 kind => self.report.remark(kind, "stored", remark, position),
             }
         }
@@ -172,7 +172,7 @@ impl<'a, 's> PartFetch<'a, 's> {
         }
         // Who interrupts a run interrupts the source's waiting as well.
         match end {
-            End::Lost(error) if error.kind == Fault::Interrupted => End::Interrupted,
+            End::Lost(error) if error.kind == ErrorKind::Interrupted => End::Interrupted,
             end => end,
         }
     }
@@ -192,7 +192,7 @@ pub fn touch_all(touches: &[Touch], scope: &Scope, row: i64, store: &mut Store<'
 }
 
 /// Counts what became of an item.
-pub fn count(report: &mut Report, kind: Kind, fate: Fate) {
+pub fn count(report: &mut Report, kind: ObjectType, fate: Fate) {
     let account = report.of(kind);
     match fate {
         Fate::New => account.stored.new += 1,

@@ -6,8 +6,8 @@ use super::plan::Gone;
 use super::report::Report;
 use super::survey::Survey;
 use crate::archive::{DAYS, Ledger, Losses};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Digest, Entry, Id, Kind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Digest, Entry, Id, ObjectType};
 use crate::source::{Size, Source};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const TOGETHER: f64 = 2.5;
 /// found nothing where something is known. Gives warnings.
 ///
 /// # Errors
-/// [`Fault::Guard`]; what [`Source::why_empty`] says, if nothing is known either.
+/// [`ErrorKind::Guard`]; what [`Source::why_empty`] says, if nothing is known either.
 pub fn guard(survey: &Survey, source: &dyn Source, ledger: &dyn Ledger, options: &Options) -> Result<Vec<String>> {
     let known: u64 = survey.known.values().sum();
     if survey.is_empty && known == 0 {
@@ -34,7 +34,7 @@ pub fn guard(survey: &Survey, source: &dyn Source, ledger: &dyn Ledger, options:
     let Some(share) = options.max_delete.filter(|share| *share < 1.0) else { return Ok(Vec::new()) };
     if let Some(why) = source.why_empty().filter(|_| survey.is_empty) {
         return Err(Error::new(
-            Fault::Guard,
+            ErrorKind::Guard,
             format!("{why}, and the archive knows {known} objects of it; nothing was changed"),
         )
         .hint("is the disk there, and the path right? if all of it is really gone, run again with --max-delete 100%"));
@@ -50,7 +50,7 @@ pub fn guard(survey: &Survey, source: &dyn Source, ledger: &dyn Ledger, options:
         }
         if is_too_much(all) {
             return Err(Error::new(
-                Fault::Guard,
+                ErrorKind::Guard,
                 format!(
                     "{all} of {known} known objects of type {} are gone at the source ({}); nothing was changed",
                     kind.token(),
@@ -67,7 +67,7 @@ pub fn guard(survey: &Survey, source: &dyn Source, ledger: &dyn Ledger, options:
 }
 
 /// Adds what this run would remove of a type to what the runs before it have.
-fn together(kind: Kind, now: u64, share: f64, ledger: &dyn Ledger) -> Result<Option<String>> {
+fn together(kind: ObjectType, now: u64, share: f64, ledger: &dyn Ledger) -> Result<Option<String>> {
     let Some(Losses { since, ended, had, gone }) = ledger.losses(kind)?.filter(|losses| losses.gone > 0) else {
         return Ok(None);
     };
@@ -77,7 +77,7 @@ fn together(kind: Kind, now: u64, share: f64, ledger: &dyn Ledger) -> Result<Opt
         kind.token()
     );
     if is_too_much(all as usize, had, (share * TOGETHER).min(1.0)) {
-        return Err(Error::new(Fault::Guard, format!("{what}; nothing was changed"))
+        return Err(Error::new(ErrorKind::Guard, format!("{what}; nothing was changed"))
             .hint("if that is right, run again with --max-delete 100%; what is gone is in the former snapshots"));
     }
     Ok(is_too_much(all as usize, had, share)
@@ -91,10 +91,10 @@ fn is_too_much(all: usize, known: u64, share: f64) -> bool {
 
 /// The types of which the source lacks more of what 1.x had imported than the user allows. That shows only once all that
 /// there is was stored and recognised: so the run is not stopped, but these objects stay, and the report says so.
-pub fn too_much_of_1x(report: &mut Report, left: &[(Kind, Id)], options: &Options) -> HashSet<Kind> {
+pub fn too_much_of_1x(report: &mut Report, left: &[(ObjectType, Id)], options: &Options) -> HashSet<ObjectType> {
     let mut kept = HashSet::new();
     let Some(share) = options.max_delete else { return kept };
-    for kind in Kind::ALL {
+    for kind in ObjectType::ALL {
         let all = left.iter().filter(|(other, _)| *other == kind).count();
         if all > 0 && is_too_much(all, all as u64 + report.of(kind).stored.total(), share) {
             let reason = format!(
@@ -114,8 +114,8 @@ fn rows_moved(survey: &Survey) -> HashSet<Id> {
 }
 
 /// How many objects of a type each scope lost, but for those that `moved`.
-fn losses<'s>(survey: &'s Survey, kind: Kind, moved: &HashSet<Id>) -> Vec<(usize, &'s str)> {
-    let is_email = kind == Kind::Email;
+fn losses<'s>(survey: &'s Survey, kind: ObjectType, moved: &HashSet<Id>) -> Vec<(usize, &'s str)> {
+    let is_email = kind == ObjectType::Email;
     let lost = |gone: &[Gone]| gone.iter().filter(|gone| !(is_email && moved.contains(&gone.local_id))).count();
     let listed = survey.works.iter().filter(|work| work.scope.kind == kind);
     let listed = listed.map(|work| (lost(&work.plan.gone), work.scope.key.as_str()));
@@ -136,7 +136,7 @@ fn where_gone(mut losses: Vec<(usize, &str)>) -> String {
 }
 
 /// How many of the other objects that are gone have turned up elsewhere, as far as their revisions tell.
-fn moved_by_revision(survey: &Survey, kind: Kind, moved: &HashSet<Id>) -> usize {
+fn moved_by_revision(survey: &Survey, kind: ObjectType, moved: &HashSet<Id>) -> usize {
     let mut gone: HashMap<&str, usize> = HashMap::new();
     let others = survey.gone_of(kind).filter(|(_, one)| !one.rev.is_empty() && !moved.contains(&one.local_id));
     others.for_each(|(_, one)| *gone.entry(&one.rev).or_default() += 1);
@@ -167,7 +167,7 @@ pub fn find_moved(
     for at in 0..survey.works.len() {
         let work = &survey.works[at];
         let is_known = |entry: &&Entry| source.size(entry).is_some();
-        if work.scope.kind != Kind::Email || !work.plan.fetch.iter().any(|entry| is_known(&entry)) {
+        if work.scope.kind != ObjectType::Email || !work.plan.fetch.iter().any(|entry| is_known(&entry)) {
             continue;
         }
         let lost = match &mut lost {
@@ -182,7 +182,7 @@ pub fn find_moved(
         }
         for part in suspects.chunks(AT_ONCE) {
             if progress.interrupted() {
-                return Err(Error::new(Fault::Interrupted, "interrupted before anything was written"));
+                return Err(Error::new(ErrorKind::Interrupted, "interrupted before anything was written"));
             }
             let digests = match source.digests(&work.scope, part.to_vec()) {
                 Ok(digests) => digests,
@@ -215,7 +215,7 @@ impl Lost {
     fn of(survey: &Survey, source: &dyn Source, ledger: &dyn Ledger) -> Result<Lost> {
         let mut lost = Lost { sizes: HashSet::new(), rows: HashMap::new() };
         let mut seen = HashSet::new();
-        for (scope, gone) in survey.gone_of(Kind::Email) {
+        for (scope, gone) in survey.gone_of(ObjectType::Email) {
             if let Some((size, digest)) = ledger.bytes_of_email(gone.local_id)?.filter(|_| seen.insert(gone.local_id)) {
                 // A compressed file has another size than the message in it, and keeps it under another name.
                 let (key, rev) = (gone.key.clone(), gone.rev.clone());
@@ -223,7 +223,7 @@ impl Lost {
                     key,
                     rev,
                     locator: "".into(),
-                    attrs: Arc::new(crate::model::Attrs::none(Kind::Email)),
+                    attrs: Arc::new(crate::model::Attrs::none(ObjectType::Email)),
                 });
                 lost.sizes.extend([size].into_iter().chain(listed.map(|size| size.listed)));
                 let row = LostRow { scope, key: gone.key.clone(), id: gone.local_id };
@@ -265,7 +265,7 @@ mod tests {
                 key: key.into(),
                 rev: "".into(),
                 locator: "".into(),
-                attrs: Arc::new(crate::model::Attrs::none(Kind::Email)),
+                attrs: Arc::new(crate::model::Attrs::none(ObjectType::Email)),
             };
             lost.take(&digest, &entry, Some(scope))
         };

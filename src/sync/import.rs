@@ -12,8 +12,8 @@ use super::report::Report;
 use super::store::{Dying, Store};
 use super::survey::{Survey, Work, survey};
 use crate::archive::{Ledger, State, Writer};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Entry, Kind, SourceIdent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Entry, ObjectType, SourceIdent};
 use crate::source::{Join, Source};
 use std::collections::{HashSet, VecDeque};
 
@@ -57,7 +57,7 @@ pub struct Done {
 
 /// True if after this error nothing more will come of a source, however often it is asked in this run.
 pub(super) fn is_final(error: &Error) -> bool {
-    error.is_transient() || matches!(error.kind, Fault::Credentials | Fault::Interrupted)
+    error.is_transient() || matches!(error.kind, ErrorKind::Credentials | ErrorKind::Interrupted)
 }
 
 /// Imports a source into an archive.
@@ -146,7 +146,7 @@ fn compare(
 
 /// Says what an import from another place means for a source whose objects are known wherever they lie.
 fn explain(error: Error, source: &dyn Source) -> Error {
-    if error.kind != Fault::SourceChanged || source.join() != Join::SameBytes {
+    if error.kind != ErrorKind::SourceChanged || source.join() != Join::SameBytes {
         return error;
     }
     error.hint("the same folder at another place goes on with --same-account; for another account use another archive; for another export of the same account add --allow-source-change: what is the same in both is stored once")
@@ -180,7 +180,7 @@ pub fn dry_run(
     for (kind, count) in gone {
         *report.removed.entry(kind.token()).or_default() += count as u64;
     }
-    if let Some(removed) = report.removed.get_mut(Kind::Email.token()) {
+    if let Some(removed) = report.removed.get_mut(ObjectType::Email.token()) {
         *removed = removed.saturating_sub(moved);
     }
     report.notices.extend(source.notices());
@@ -348,14 +348,15 @@ fn remove(writer: &mut Writer, survey: &mut Survey, ids: &Ids, source: &dyn Sour
             // be one of them.
             // A type of a JMAP account that was not listed as a whole has no state to go on from.
             let is_whole = |work: &&Work| ident.kind != "jmap" || !work.cursor.is_empty();
-            let listed: HashSet<Kind> = survey.works.iter().filter(is_whole).map(|work| work.scope.kind).collect();
+            let listed: HashSet<ObjectType> =
+                survey.works.iter().filter(is_whole).map(|work| work.scope.kind).collect();
             let left = store.writer.left_by_1x(ident)?;
             let kept = too_much_of_1x(&mut survey.report, &left, options);
             for (kind, id) in left {
                 match kind {
                     // A type that was not looked at, or of which too much would leave.
                     kind if !listed.contains(&kind) || kept.contains(&kind) => {}
-                    Kind::Email => store.writer.remove_email(id)?,
+                    ObjectType::Email => store.writer.remove_email(id)?,
                     _ => store.writer.remove(kind, id)?,
                 }
                 store.writer.change_done()?;

@@ -6,7 +6,7 @@ use super::store::{Fate, Place, Store};
 use crate::archive::value::{NULL, Value, int, opt_text, text};
 use crate::archive::{ids_json, now};
 use crate::error::Result;
-use crate::model::{Id, ItemData, Kind, Node};
+use crate::model::{Id, ItemData, Node, ObjectType};
 use std::collections::HashMap;
 
 impl Store<'_> {
@@ -28,7 +28,7 @@ impl Store<'_> {
             ("address_book_ids", text(ids_json(&parents))),
             ("data", text(data.to_string())),
         ];
-        self.row(Kind::ContactCard, place, adopted, fields, None)
+        self.row(ObjectType::ContactCard, place, adopted, fields, None)
     }
 
     /// An event.
@@ -39,7 +39,7 @@ impl Store<'_> {
         let data = self.with_blobs(data, blobs)?;
         let (_, parents) = self.attrs(place.attrs);
         let adopted = match self.writer.known(place.scope, place.key)? {
-            None => match self.writer.jmap_row_of_1x(Kind::CalendarEvent, place.key)? {
+            None => match self.writer.jmap_row_of_1x(ObjectType::CalendarEvent, place.key)? {
                 Some(id) => Some(id),
                 None => self.event_of_1x(&uid)?,
             },
@@ -52,7 +52,7 @@ impl Store<'_> {
             ("data", text(data.to_string())),
             ("data_type", text(data_type.name())),
         ];
-        self.row(Kind::CalendarEvent, place, adopted, fields, None)
+        self.row(ObjectType::CalendarEvent, place, adopted, fields, None)
     }
 
     /// A file or a link.
@@ -65,17 +65,17 @@ impl Store<'_> {
         let parent = parents.first().copied();
         let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
         let adopted = match known {
-            None => match self.writer.jmap_row_of_1x(Kind::FileNode, place.key)? {
+            None => match self.writer.jmap_row_of_1x(ObjectType::FileNode, place.key)? {
                 Some(id) => Some(id),
                 // What 1.x or nobody is known to have brought is this one.
-                None => match self.writer.name_taken(Kind::FileNode, parent, &node.name, None)? {
-                    Some(id) if self.writer.origins_of(Kind::FileNode, id)?.is_empty() => Some(id),
+                None => match self.writer.name_taken(ObjectType::FileNode, parent, &node.name, None)? {
+                    Some(id) if self.writer.origins_of(ObjectType::FileNode, id)?.is_empty() => Some(id),
                     _ => None,
                 },
             },
             Some(_) => None,
         };
-        let name = free_name(self.writer, Kind::FileNode, parent, &node.name, known.or(adopted))?;
+        let name = free_name(self.writer, ObjectType::FileNode, parent, &node.name, known.or(adopted))?;
         let target = node.target.as_ref().map(|target| serde_json::json!(target).to_string());
         let created = node.created.or_else(|| node.modified.clone());
         let mut fields = vec![
@@ -93,16 +93,16 @@ impl Store<'_> {
             None if known.is_none() && adopted.is_none() => fields.push(("created", text(now()))),
             None => {}
         }
-        self.row(Kind::FileNode, place, adopted, fields, blob)
+        self.row(ObjectType::FileNode, place, adopted, fields, blob)
     }
 
     /// What is nothing but its columns.
     pub(super) fn plain_object(&mut self, place: &Place<'_>, data: ItemData) -> Result<Fate> {
         let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
         let kind = match data {
-            ItemData::Identity { .. } => Kind::Identity,
-            ItemData::ParticipantIdentity { .. } => Kind::ParticipantIdentity,
-            _ => Kind::VacationResponse,
+            ItemData::Identity { .. } => ObjectType::Identity,
+            ItemData::ParticipantIdentity { .. } => ObjectType::ParticipantIdentity,
+            _ => ObjectType::VacationResponse,
         };
         let adopted = match known {
             None => self.writer.jmap_row_of_1x(kind, place.key)?,
@@ -141,7 +141,7 @@ impl Store<'_> {
     /// Writes the row that an item is known as, or was under 1.x; else a new one.
     fn row(
         &mut self,
-        kind: Kind,
+        kind: ObjectType,
         place: &Place<'_>,
         adopted: Option<Id>,
         fields: Vec<(&'static str, Value)>,

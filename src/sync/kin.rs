@@ -2,12 +2,12 @@
 
 use super::store::{Fate, Place, Store};
 use crate::error::Result;
-use crate::model::{Digest, Id, Kind};
+use crate::model::{Digest, Id, ObjectType};
 use crate::source::Join;
 
 impl Store<'_> {
     /// Makes an event or a card one with another that has the same key and bytes. `None` if there is none.
-    pub(super) fn join_object(&mut self, kind: Kind, place: &Place<'_>, digest: Digest) -> Result<Option<Fate>> {
+    pub(super) fn join_object(&mut self, kind: ObjectType, place: &Place<'_>, digest: Digest) -> Result<Option<Fate>> {
         if self.join != Join::SameBytes {
             return Ok(None);
         }
@@ -32,17 +32,17 @@ impl Store<'_> {
     pub(super) fn join_file(&mut self, place: &Place<'_>, other: Id, blob: Id) -> Result<Option<Fate>> {
         let is_one = self.join == Join::SameBytes
             && self.writer.known(place.scope, place.key)?.is_none()
-            && self.writer.is_of_kin(Kind::FileNode, other)?
+            && self.writer.is_of_kin(ObjectType::FileNode, other)?
             && self.writer.file_blob(other)? == Some(blob);
         if is_one {
-            self.join(Kind::FileNode, place, other)?;
+            self.join(ObjectType::FileNode, place, other)?;
         }
         Ok(is_one.then_some(Fate::Duplicate))
     }
 
     /// The row that is known at a place, unless something at another place is that row, too: then a change of one must
     /// not change the other.
-    pub(super) fn own_row(&self, kind: Kind, place: &Place<'_>) -> Result<Option<Id>> {
+    pub(super) fn own_row(&self, kind: ObjectType, place: &Place<'_>) -> Result<Option<Id>> {
         match self.writer.known(place.scope, place.key)? {
             Some((id, _)) if self.join != Join::SameBytes || self.writer.origins_of(kind, id)?.len() < 2 => {
                 Ok(Some(id))
@@ -51,7 +51,7 @@ impl Store<'_> {
         }
     }
 
-    fn join(&mut self, kind: Kind, place: &Place<'_>, id: Id) -> Result<()> {
+    fn join(&mut self, kind: ObjectType, place: &Place<'_>, id: Id) -> Result<()> {
         let (keywords, parents) = self.attrs(place.attrs);
         self.link(place, &keywords, &parents, id)?;
         self.settle(kind, id)

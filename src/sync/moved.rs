@@ -9,9 +9,9 @@ use super::import::Options;
 use super::recognise::message_ids_of;
 use super::survey::{Survey, Work};
 use crate::archive::Ledger;
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::mail;
-use crate::model::{Entry, Item, ItemData, Kind, SourceIdent};
+use crate::model::{Entry, Item, ItemData, ObjectType, SourceIdent};
 use crate::source::Source;
 
 /// The source of the archive that `ident` was before it moved; `None` if it did not, as far as anybody says.
@@ -61,12 +61,12 @@ fn is_twin(one: &SourceIdent, other: &SourceIdent) -> bool {
 
 /// Proves that what was listed is the account `former`.
 ///
-/// Errors: [`Fault::SourceChanged`], with what differs.
+/// Errors: [`ErrorKind::SourceChanged`], with what differs.
 pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, ledger: &dyn Ledger) -> Result<()> {
     let ident = source.ident().clone();
     let other = |why: String| {
         Error::new(
-            Fault::SourceChanged,
+            ErrorKind::SourceChanged,
             format!(
                 "the account at {} is not the one that the archive knows at {}: {why}",
                 ident.session_url, former.session_url
@@ -94,9 +94,11 @@ pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, led
     }
     for work in survey.works.iter().filter(|work| !work.plan.sample.is_empty()) {
         let differs = match work.scope.kind {
-            Kind::Email => other_message_id(work, source, ledger)?,
+            ObjectType::Email => other_message_id(work, source, ledger)?,
             // Of these the listing tells no more than the id.
-            Kind::ContactCard | Kind::CalendarEvent if ident.kind == "jmap" => other_uid(work, source, ledger)?,
+            ObjectType::ContactCard | ObjectType::CalendarEvent if ident.kind == "jmap" => {
+                other_uid(work, source, ledger)?
+            }
             _ => None,
         };
         if let Some(differs) = differs {

@@ -127,7 +127,7 @@ mod tests {
             key: key.into(),
             rev: rev.into(),
             locator: "".into(),
-            attrs: Arc::new(crate::model::Attrs::none(crate::model::Kind::Email)),
+            attrs: Arc::new(crate::model::Attrs::none(crate::model::ObjectType::Email)),
         }
     }
 

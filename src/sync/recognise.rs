@@ -12,7 +12,7 @@ use super::store::{Fate, Place, Store};
 use super::survey::{Contents, Survey, Work};
 use crate::error::Result;
 use crate::format::mail;
-use crate::model::{Entry, Id, Kind, Omission, Outcome};
+use crate::model::{Entry, Id, ObjectType, Omission, Outcome};
 use crate::source::{Scope, Source};
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ impl Recognition {
     /// Learns from a survey what is known and what is gone.
     pub fn new(survey: &mut Survey) -> Recognition {
         let mut gone: HashMap<Box<str>, Vec<Id>> = HashMap::new();
-        for (_, one) in survey.gone_of(Kind::Email).filter(|(_, one)| !one.rev.is_empty()) {
+        for (_, one) in survey.gone_of(ObjectType::Email).filter(|(_, one)| !one.rev.is_empty()) {
             gone.entry(one.rev.clone()).or_default().push(one.local_id);
         }
         Recognition { contents: std::mem::take(&mut survey.contents), gone }
@@ -43,7 +43,7 @@ impl Recognition {
         report: &mut Report,
         progress: &dyn Progress,
     ) -> Result<Vec<Entry>> {
-        let (Kind::Email, Some(scope)) = (work.scope.kind, work.row) else { return Ok(entries) };
+        let (ObjectType::Email, Some(scope)) = (work.scope.kind, work.row) else { return Ok(entries) };
         let mut unknown = Vec::new();
         let mut suspects = Vec::new();
         for entry in entries {
@@ -121,7 +121,7 @@ fn take_moved(
         return Ok(false);
     }
     store.writer.change_done()?;
-    count(report, Kind::Email, super::store::Fate::Changed);
+    count(report, ObjectType::Email, super::store::Fate::Changed);
     progress.item(0);
     Ok(true)
 }

@@ -1,7 +1,7 @@
 //! The accounting of a run: found = stored + duplicate + skipped + failed, for every type, always; a run that was stopped
 //! also says what it did not reach.
 
-use crate::model::{Kind, Omission, Outcome};
+use crate::model::{ObjectType, Omission, Outcome};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -58,7 +58,13 @@ pub struct Remark {
 pub const REMARKS_MAX: usize = 10_000;
 
 /// The types that are worth a backup alone; the others only hold them, or say how to treat them.
-const ITEMS: [Kind; 5] = [Kind::Email, Kind::ContactCard, Kind::CalendarEvent, Kind::SieveScript, Kind::FileNode];
+const ITEMS: [ObjectType; 5] = [
+    ObjectType::Email,
+    ObjectType::ContactCard,
+    ObjectType::CalendarEvent,
+    ObjectType::SieveScript,
+    ObjectType::FileNode,
+];
 
 /// The account of a run.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -97,7 +103,7 @@ pub struct Report {
 
 impl Report {
     /// The account of a type.
-    pub fn of(&mut self, kind: Kind) -> &mut Account {
+    pub fn of(&mut self, kind: ObjectType) -> &mut Account {
         self.types.entry(kind.token()).or_default()
     }
 
@@ -135,7 +141,7 @@ impl Report {
     }
 
     /// Counts known objects that the source does not name now, and that stay.
-    pub fn kept(&mut self, kind: Kind, count: u64) {
+    pub fn kept(&mut self, kind: ObjectType, count: u64) {
         if count > 0 {
             self.of(kind);
             *self.kept.entry(kind.token()).or_default() += count;
@@ -143,7 +149,7 @@ impl Report {
     }
 
     /// Says something about one item.
-    pub fn remark(&mut self, kind: Kind, outcome: &'static str, reason: String, position: String) {
+    pub fn remark(&mut self, kind: ObjectType, outcome: &'static str, reason: String, position: String) {
         if self.remarks.len() < REMARKS_MAX {
             self.remarks.push(Remark { kind: kind.token(), outcome, reason, position });
         } else {
@@ -154,7 +160,7 @@ impl Report {
     /// Says of a message that is stored as it is why it is no good mail.
     pub fn no_good_mail(&mut self, reason: String, position: String) {
         *self.no_good_mail.entry(reason.clone()).or_default() += 1;
-        self.remark(Kind::Email, "stored as it is", reason, position);
+        self.remark(ObjectType::Email, "stored as it is", reason, position);
     }
 
     /// True if everything found is stored, or was left out on purpose, and something is stored where something was found.
@@ -165,7 +171,7 @@ impl Report {
     /// How many items were found, if not one of them stands in the archive: of all types together, or of mail alone. Zero
     /// for a source that is empty. Containers are no items, and by-products do not count as found.
     pub fn stored_nothing_of(&self) -> u64 {
-        let nothing_of = |kinds: &[Kind]| {
+        let nothing_of = |kinds: &[ObjectType]| {
             let (mut found, mut kept) = (0, 0);
             for token in kinds.iter().map(|kind| kind.token()) {
                 let Some(account) = self.types.get(token) else { continue };
@@ -174,7 +180,7 @@ impl Report {
             }
             if kept > 0 { 0 } else { found }
         };
-        nothing_of(&ITEMS).max(nothing_of(&[Kind::Email]))
+        nothing_of(&ITEMS).max(nothing_of(&[ObjectType::Email]))
     }
 
     /// Objects that failed, of all types.
@@ -249,7 +255,7 @@ pub fn reasons(reasons: &BTreeMap<String, u64>) -> String {
 mod tests {
     use super::*;
 
-    fn omission(kind: Kind, outcome: Outcome) -> Omission {
+    fn omission(kind: ObjectType, outcome: Outcome) -> Omission {
         Omission { kind, reason: "why".to_owned(), position: "where".to_owned(), outcome }
     }
 
@@ -257,7 +263,7 @@ mod tests {
     #[test]
     fn a_run_is_complete_only_if_nothing_that_looks_like_an_object_is_missing() {
         use Outcome::{ByProduct, Duplicate, Failed, NotUnderstood, Skipped};
-        let (mail, file, event) = (Kind::Email, Kind::FileNode, Kind::CalendarEvent);
+        let (mail, file, event) = (ObjectType::Email, ObjectType::FileNode, ObjectType::CalendarEvent);
         for (stored, omitted, complete) in [
             (vec![], vec![], true),
             (vec![mail], vec![(mail, Skipped), (file, ByProduct), (mail, Duplicate)], true),
@@ -269,7 +275,7 @@ mod tests {
             (vec![], vec![(mail, Duplicate)], true),
             (vec![], vec![(file, ByProduct), (mail, ByProduct)], true),
             (vec![], vec![(file, ByProduct), (file, Skipped)], false),
-            (vec![Kind::Mailbox], vec![(mail, Skipped)], false),
+            (vec![ObjectType::Mailbox], vec![(mail, Skipped)], false),
             // Whatever else is stored: the mail is not.
             (vec![file, event], vec![(mail, Skipped)], false),
             (vec![mail], vec![(event, Skipped)], true),

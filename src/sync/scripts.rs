@@ -4,7 +4,7 @@ use super::pipeline::Bytes;
 use super::store::{Fate, Place, Store};
 use crate::archive::value::{int, text};
 use crate::error::Result;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 
 impl Store<'_> {
     /// Stores a script.
@@ -13,7 +13,7 @@ impl Store<'_> {
         if is_active {
             // The index of active scripts allows one: the former one has to make room first.
             for other in self.writer.active_scripts()? {
-                self.writer.update(Kind::SieveScript, other, &[("is_active", int(0))], None)?;
+                self.writer.update(ObjectType::SieveScript, other, &[("is_active", int(0))], None)?;
             }
         }
         let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
@@ -21,12 +21,12 @@ impl Store<'_> {
         let fields = [("name", text(name)), ("is_active", int(i64::from(is_active)))];
         let fate = match row {
             Some(id) => {
-                let differs = self.writer.update(Kind::SieveScript, id, &fields, Some(blob))?;
+                let differs = self.writer.update(ObjectType::SieveScript, id, &fields, Some(blob))?;
                 self.link(place, "[]", &[], id)?;
                 if differs { Fate::Changed } else { Fate::Unchanged }
             }
             None => {
-                let id = self.writer.insert(Kind::SieveScript, &fields, Some(blob))?;
+                let id = self.writer.insert(ObjectType::SieveScript, &fields, Some(blob))?;
                 self.link(place, "[]", &[], id)?;
                 Fate::New
             }
@@ -40,7 +40,7 @@ impl Store<'_> {
         let Some(taken) = self.writer.find_script(&name)?.filter(|taken| known != Some(*taken)) else {
             return Ok((name, known));
         };
-        if known.is_none() && self.writer.origins_of(Kind::SieveScript, taken)?.is_empty() {
+        if known.is_none() && self.writer.origins_of(ObjectType::SieveScript, taken)?.is_empty() {
             return Ok((name, Some(taken)));
         }
         Ok((format!("{name}~{}", place.scope), known))

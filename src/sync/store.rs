@@ -5,7 +5,7 @@ use super::pipeline::{Bytes, Content, Ready};
 use crate::archive::value::{NULL, Value, int, opt_text, text};
 use crate::archive::{EmailFields, Known, Writer, ids_json, now, parse_ids, parse_keywords, rfc3339};
 use crate::error::Result;
-use crate::model::{Attrs, Id, Kind};
+use crate::model::{Attrs, Id, ObjectType};
 use crate::source::Join;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl<'a> Store<'a> {
                 self.email(place, blob, is_new, size, received, &message_match)
             }
             Content::Event { uid, data, data_type, .. } => {
-                if let Some(fate) = self.join_object(Kind::CalendarEvent, place, ready.digest)? {
+                if let Some(fate) = self.join_object(ObjectType::CalendarEvent, place, ready.digest)? {
                     return Ok(fate);
                 }
                 let fields = |parents: &[Id]| {
@@ -73,28 +73,28 @@ impl<'a> Store<'a> {
                     None => self.event_of_1x(&uid)?,
                     Some(_) => None,
                 };
-                self.object(Kind::CalendarEvent, place, ready.bytes, adopted, fields)
+                self.object(ObjectType::CalendarEvent, place, ready.bytes, adopted, fields)
             }
             Content::Card { uid, data, .. } => {
-                if let Some(fate) = self.join_object(Kind::ContactCard, place, ready.digest)? {
+                if let Some(fate) = self.join_object(ObjectType::ContactCard, place, ready.digest)? {
                     return Ok(fate);
                 }
                 let (keywords, parents) = self.attrs(place.attrs);
-                let known = self.own_row(Kind::ContactCard, place)?;
+                let known = self.own_row(ObjectType::ContactCard, place)?;
                 let twin = self.writer.find_card(&uid)?.filter(|id| known != Some(*id));
                 if let Some(id) = twin
                     && self.writer.known(place.scope, place.key)?.is_none()
-                    && self.writer.original_digest(Kind::ContactCard, id)? == Some(ready.digest)
+                    && self.writer.original_digest(ObjectType::ContactCard, id)? == Some(ready.digest)
                 {
                     self.link(place, &keywords, &parents, id)?;
-                    self.settle(Kind::ContactCard, id)?;
+                    self.settle(ObjectType::ContactCard, id)?;
                     return Ok(Fate::Duplicate);
                 }
                 let (column, adopted) = self.card_column(place, uid, known.is_some(), twin)?;
                 let fields = |parents: &[Id]| {
                     vec![("uid", text(&column)), ("address_book_ids", text(ids_json(parents))), ("data", text(&data))]
                 };
-                self.object(Kind::ContactCard, place, ready.bytes, adopted, fields)
+                self.object(ObjectType::ContactCard, place, ready.bytes, adopted, fields)
             }
             Content::Script { name, is_active } => self.script(place, ready.bytes, name, is_active),
             Content::File { name, media_type, modified } => {
@@ -102,7 +102,7 @@ impl<'a> Store<'a> {
                 let (_, parents) = self.attrs(place.attrs);
                 let parent = parents.first().copied();
                 let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
-                let taken = self.writer.find_container(Kind::FileNode, parent, &name)?;
+                let taken = self.writer.find_container(ObjectType::FileNode, parent, &name)?;
                 if let Some(other) = taken
                     && let Some(fate) = self.join_file(place, other, blob)?
                 {
@@ -124,7 +124,7 @@ impl<'a> Store<'a> {
                 if self.writer.known(place.scope, place.key)?.is_none() {
                     fields.push(("created", text(modified.unwrap_or_else(now))));
                 }
-                self.plain(Kind::FileNode, place, &fields, blob)
+                self.plain(ObjectType::FileNode, place, &fields, blob)
             }
             Content::JsCard { uid, data, blobs } => self.js_card(place, uid, data, blobs),
             event @ Content::JsEvent { .. } => self.js_event(place, event),
@@ -143,7 +143,7 @@ impl<'a> Store<'a> {
     ) -> Result<(String, Option<Id>)> {
         // A card that 1.x stored and no source of ours knows yet is this one.
         let adopted = match twin {
-            Some(id) if !is_known && self.writer.origins_of(Kind::ContactCard, id)?.is_empty() => Some(id),
+            Some(id) if !is_known && self.writer.origins_of(ObjectType::ContactCard, id)?.is_empty() => Some(id),
             _ => None,
         };
         // The column is unique in the whole archive; the card's own bytes and data keep their uid.
@@ -155,10 +155,10 @@ impl<'a> Store<'a> {
     }
 
     /// Gives a known item other keywords or containers; its bytes stand.
-    pub fn touch(&mut self, kind: Kind, place: &Place<'_>, id: Id) -> Result<()> {
+    pub fn touch(&mut self, kind: ObjectType, place: &Place<'_>, id: Id) -> Result<()> {
         let (keywords, parents) = self.attrs(place.attrs);
         self.link(place, &keywords, &parents, id)?;
-        if kind == Kind::Email && self.join == Join::SameName {
+        if kind == ObjectType::Email && self.join == Join::SameName {
             let origins = self.writer.origins_of(kind, id)?;
             // Copies that were one message as long as they were equal part when one gets another flag.
             if origins.iter().any(|(other, _)| *other != keywords)
@@ -175,7 +175,7 @@ impl<'a> Store<'a> {
     }
 
     /// Takes an item out of its scope, and its row out of the current state if nothing else is that row.
-    pub fn gone(&mut self, kind: Kind, scope: i64, key: &str, id: Id) -> Result<()> {
+    pub fn gone(&mut self, kind: ObjectType, scope: i64, key: &str, id: Id) -> Result<()> {
         self.writer.unlink(scope, key)?;
         self.settle(kind, id)
     }
@@ -194,9 +194,9 @@ impl<'a> Store<'a> {
         if let Some((id, _)) = known
             && self.writer.email_blob(id)?.is_some_and(|(known_blob, _)| known_blob == blob)
         {
-            let before = self.writer.changes().get(&Kind::Email).copied();
-            self.touch(Kind::Email, place, id)?;
-            let after = self.writer.changes().get(&Kind::Email).copied();
+            let before = self.writer.changes().get(&ObjectType::Email).copied();
+            self.touch(ObjectType::Email, place, id)?;
+            let after = self.writer.changes().get(&ObjectType::Email).copied();
             return Ok(if before == after { Fate::Unchanged } else { Fate::Changed });
         }
         if !blob_is_new && known.is_none() {
@@ -210,7 +210,7 @@ impl<'a> Store<'a> {
                 }
                 let is_one = match self.join {
                     Join::Never | Join::SameContent => false,
-                    Join::SameBytes => self.writer.is_of_kin(Kind::Email, id)?,
+                    Join::SameBytes => self.writer.is_of_kin(ObjectType::Email, id)?,
                     Join::SameName => {
                         row.keywords == keywords
                             && row.received == received
@@ -220,7 +220,7 @@ impl<'a> Store<'a> {
                 };
                 if is_one {
                     self.link(place, &keywords, &parents, id)?;
-                    self.settle(Kind::Email, id)?;
+                    self.settle(ObjectType::Email, id)?;
                     return Ok(if self.join == Join::SameBytes { Fate::Duplicate } else { Fate::New });
                 }
             }
@@ -230,7 +230,7 @@ impl<'a> Store<'a> {
         self.link(place, &keywords, &parents, id)?;
         match known {
             Some((old, _)) => {
-                self.settle(Kind::Email, old)?;
+                self.settle(ObjectType::Email, old)?;
                 Ok(Fate::Changed)
             }
             None => Ok(Fate::New),
@@ -260,7 +260,7 @@ impl<'a> Store<'a> {
             }
         };
         self.link(place, &keywords, &parents, id)?;
-        self.settle(Kind::Email, id)?;
+        self.settle(ObjectType::Email, id)?;
         Ok(Some(if self.join == Join::SameBytes { Fate::Duplicate } else { Fate::New }))
     }
 
@@ -277,23 +277,23 @@ impl<'a> Store<'a> {
     /// Moves a row all of whose places are gone to a new one. False if it is not such a row.
     fn revive(&mut self, place: &Place<'_>, keywords: &str, parents: &[Id], id: Id) -> Result<bool> {
         let Some(gone) = self.dying.get(&id) else { return Ok(false) };
-        if self.writer.origins_of(Kind::Email, id)?.len() != gone.len() {
+        if self.writer.origins_of(ObjectType::Email, id)?.len() != gone.len() {
             return Ok(false);
         }
         for (scope, key) in self.dying.remove(&id).unwrap_or_default() {
             self.writer.unlink(scope, &key)?;
         }
         self.link(place, keywords, parents, id)?;
-        self.settle(Kind::Email, id)?;
+        self.settle(ObjectType::Email, id)?;
         Ok(true)
     }
 
     /// Takes a row that 1.x stored for ours.
     fn adopt_email(&mut self, place: &Place<'_>, keywords: &str, parents: &[Id], id: Id) -> Result<Fate> {
-        let before = self.writer.changes().get(&Kind::Email).copied();
+        let before = self.writer.changes().get(&ObjectType::Email).copied();
         self.link(place, keywords, parents, id)?;
-        self.settle(Kind::Email, id)?;
-        let after = self.writer.changes().get(&Kind::Email).copied();
+        self.settle(ObjectType::Email, id)?;
+        let after = self.writer.changes().get(&ObjectType::Email).copied();
         Ok(if before == after { Fate::Unchanged } else { Fate::Changed })
     }
 
@@ -308,7 +308,7 @@ impl<'a> Store<'a> {
     /// An event or a card: a row with JSON and the source's own bytes beside it.
     fn object(
         &mut self,
-        kind: Kind,
+        kind: ObjectType,
         place: &Place<'_>,
         bytes: Bytes,
         adopted: Option<Id>,
@@ -338,7 +338,13 @@ impl<'a> Store<'a> {
     }
 
     /// A file: a row with a blob.
-    fn plain(&mut self, kind: Kind, place: &Place<'_>, fields: &[(&'static str, Value)], blob: Id) -> Result<Fate> {
+    fn plain(
+        &mut self,
+        kind: ObjectType,
+        place: &Place<'_>,
+        fields: &[(&'static str, Value)],
+        blob: Id,
+    ) -> Result<Fate> {
         let (id, fate) = match self.writer.known(place.scope, place.key)? {
             Some((id, _)) => {
                 (id, if self.writer.update(kind, id, fields, Some(blob))? { Fate::Changed } else { Fate::Unchanged })
@@ -351,11 +357,11 @@ impl<'a> Store<'a> {
     }
 
     /// Makes a row say what its origins say together; a row without origins leaves the current state.
-    pub(super) fn settle(&mut self, kind: Kind, id: Id) -> Result<()> {
+    pub(super) fn settle(&mut self, kind: ObjectType, id: Id) -> Result<()> {
         let origins = self.writer.origins_of(kind, id)?;
         if origins.is_empty() {
             return match kind {
-                Kind::Email => self.writer.remove_email(id),
+                ObjectType::Email => self.writer.remove_email(id),
                 _ => self.writer.remove(kind, id),
             };
         }
@@ -363,20 +369,20 @@ impl<'a> Store<'a> {
         parents.sort_unstable();
         parents.dedup();
         match kind {
-            Kind::Email => {
+            ObjectType::Email => {
                 let mut keywords: Vec<String> =
                     origins.iter().flat_map(|(keywords, _)| parse_keywords(keywords)).collect();
                 keywords.sort_unstable();
                 keywords.dedup();
                 self.writer.update_email(id, &parents, &serde_json::json!(keywords).to_string())?;
             }
-            Kind::CalendarEvent => {
+            ObjectType::CalendarEvent => {
                 self.writer.update(kind, id, &[("calendar_ids", text(ids_json(&parents)))], None)?;
             }
-            Kind::ContactCard => {
+            ObjectType::ContactCard => {
                 self.writer.update(kind, id, &[("address_book_ids", text(ids_json(&parents)))], None)?;
             }
-            Kind::FileNode => {
+            ObjectType::FileNode => {
                 let parent = parents.first().copied();
                 let name = self.writer.node_name(id)?.unwrap_or_default();
                 let name = super::containers::free_name(self.writer, kind, parent, &name, Some(id))?;

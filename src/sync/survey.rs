@@ -7,8 +7,8 @@ use super::plan::{Comparison, Gone, Plan};
 use super::report::Report;
 use super::store::{Dying, attrs_of};
 use crate::archive::{KnownScope, Ledger, ids_json};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Container, Digest, Id, Kind, SourceIdent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Container, Digest, Id, ObjectType, SourceIdent};
 use crate::source::{Join, Scope, Source, UNKNOWN, Unnamed};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -25,7 +25,7 @@ pub struct Work {
 
 /// A scope that the source does not have any more.
 pub struct Vanished {
-    pub kind: Kind,
+    pub kind: ObjectType,
     /// The key that it had.
     pub key: String,
     pub row: i64,
@@ -55,7 +55,7 @@ pub struct Survey {
     /// Keys of scopes that could not be listed: what lies below one of them is not gone.
     failed: Vec<String>,
     /// How many objects of each type are known of what was listed, or is gone.
-    pub known: BTreeMap<Kind, u64>,
+    pub known: BTreeMap<ObjectType, u64>,
     /// Rows by what names their bytes ([`Source::content`]).
     pub contents: Contents,
     pub report: Report,
@@ -120,7 +120,8 @@ pub fn survey(
     };
     if source.join() == Join::SameBytes {
         let kin = ledger.kin_scopes(source.ident())?;
-        let mail = known.values().chain(&kin).filter(|scope| scope.kind == Kind::Email.name() && !scope.key.is_empty());
+        let mail =
+            known.values().chain(&kin).filter(|scope| scope.kind == ObjectType::Email.name() && !scope.key.is_empty());
         for scope in mail {
             survey.learn_contents(source, ledger, scope.row)?;
         }
@@ -157,7 +158,7 @@ pub fn survey(
         }
         named.insert(identity);
         if progress.interrupted() {
-            return Err(Error::new(Fault::Interrupted, "interrupted before anything was written"));
+            return Err(Error::new(ErrorKind::Interrupted, "interrupted before anything was written"));
         }
     }
     survey.tell_due(due);
@@ -172,7 +173,7 @@ pub fn survey(
 fn known_containers(ledger: &dyn Ledger, known: &HashMap<(String, String), KnownScope>) -> Result<Ids> {
     let mut ids = Ids::new();
     for ((kind, key), scope) in known {
-        if let Some(kind) = Kind::from_token(kind).filter(|_| key.is_empty()) {
+        if let Some(kind) = ObjectType::from_token(kind).filter(|_| key.is_empty()) {
             ledger.each_known(scope.row, &mut |item| {
                 ids.insert((kind, item.key.to_owned()), item.local_id);
             })?;
@@ -193,7 +194,7 @@ impl Survey {
     }
 
     /// A filter of this run hides a scope.
-    fn hide(&mut self, kind: Kind, key: &str) {
+    fn hide(&mut self, kind: ObjectType, key: &str) {
         self.hidden.insert(key.to_owned());
         *self.report.hidden.entry(kind.token()).or_default() += 1;
     }
@@ -219,7 +220,7 @@ impl Survey {
         absent.retain(|(identity, _)| !named.contains(*identity));
         absent.sort_unstable_by_key(|(identity, _)| *identity);
         for ((token, key), scope) in absent {
-            let Some(kind) = Kind::from_token(token) else { continue };
+            let Some(kind) = ObjectType::from_token(token) else { continue };
             let mut count = 0;
             ledger.each_known(scope.row, &mut |_| count += 1)?;
             *self.known.entry(kind).or_default() += count;
@@ -241,7 +242,7 @@ impl Survey {
     ) -> Result<()> {
         for (identity, scope) in known {
             let is_vanished = !identity.1.is_empty() && !named.contains(identity) && !self.is_below_failed(&identity.1);
-            let Some(kind) = Kind::from_token(&identity.0).filter(|_| is_vanished) else { continue };
+            let Some(kind) = ObjectType::from_token(&identity.0).filter(|_| is_vanished) else { continue };
             if source.hides(kind, &identity.1) {
                 self.hide(kind, &identity.1);
                 continue;
@@ -319,7 +320,7 @@ impl Survey {
         let mut plan = comparison.finish();
         if listing.unchanged {
             plan.unchanged = count;
-            if !source.names_containers(scope.kind) && Kind::CONTAINERS.contains(&scope.kind) {
+            if !source.names_containers(scope.kind) && ObjectType::CONTAINERS.contains(&scope.kind) {
                 // Its directories come with its files, and neither were listed.
                 let directories = ids.keys().filter(|(kind, _)| *kind == scope.kind).count() as u64;
                 let account = self.report.of(scope.kind);
@@ -354,7 +355,7 @@ impl Survey {
     }
 
     /// Known objects of a type that the source does not name any more, each with the row of its scope.
-    pub fn gone_of(&self, kind: Kind) -> impl Iterator<Item = (i64, &Gone)> {
+    pub fn gone_of(&self, kind: ObjectType) -> impl Iterator<Item = (i64, &Gone)> {
         let listed = self.works.iter().filter(move |work| work.scope.kind == kind);
         let listed = listed.filter_map(|work| Some((work.row?, &work.plan.gone)));
         let vanished = self.vanished.iter().filter(move |vanished| vanished.kind == kind);
@@ -377,7 +378,7 @@ impl Survey {
     /// The rows of messages that are gone, with all places that they are gone from.
     pub fn dying(&self) -> Dying {
         let mut dying = Dying::new();
-        for (row, gone) in self.gone_of(Kind::Email) {
+        for (row, gone) in self.gone_of(ObjectType::Email) {
             dying.entry(gone.local_id).or_default().push((row, gone.key.clone()));
         }
         dying

@@ -2,7 +2,7 @@
 
 use super::lock;
 use crate::archive::{Blob, BlobKey, BlobReader, EmailBytes, EmailReader, Reader};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Id;
 use lru::LruCache;
 use std::cell::RefCell;
@@ -194,7 +194,7 @@ impl Shop {
 
     /// Bytes from `offset` on, `length` of them or up to the end.
     ///
-    /// Errors: [`Fault::Damaged`] if a blob does not hash to what it should.
+    /// Errors: [`ErrorKind::Damaged`] if a blob does not hash to what it should.
     pub fn read(&self, content: &Content, offset: u64, length: usize) -> Result<Source> {
         let length = content.size().saturating_sub(offset).min(length as u64) as usize;
         if length == 0 {
@@ -217,7 +217,7 @@ impl Shop {
 
     /// Bytes of an email from `offset` on, `length` of them or up to the end: one question to the archive for most.
     ///
-    /// Errors: [`Fault::Damaged`] if they do not hash to what they should.
+    /// Errors: [`ErrorKind::Damaged`] if they do not hash to what they should.
     pub fn read_email(&self, row: Id, offset: u64, length: usize) -> Result<Source> {
         if let Some(bytes) = self.cut(Key::Email(row), offset, length) {
             return Ok(Source::Here(bytes));
@@ -302,7 +302,7 @@ impl Shop {
         if bytes.len() == length {
             Ok(bytes)
         } else {
-            Err(Error::new(Fault::Damaged, format!("blob {} is shorter than what refers to it", blob.id)))
+            Err(Error::new(ErrorKind::Damaged, format!("blob {} is shorter than what refers to it", blob.id)))
         }
     }
 

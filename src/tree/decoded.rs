@@ -11,9 +11,9 @@ use super::node::{Node, SNAPSHOT_MAX, What};
 use super::view::View;
 use super::{Child, DAMAGED_SIZE, Sort, Stat, Tree, lock, name, no_such};
 use crate::archive::{EmailBytes, Listed, parse_ids};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::text::{self, Attachment};
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use lru::LruCache;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -96,7 +96,7 @@ impl Tree {
     /// `.snapshots` they are the same files.
     fn links(&self, row: Id) -> Result<u32> {
         let root = Arc::clone(&self.now().root);
-        match root.reader.record(Kind::Email, root.moment, row)? {
+        match root.reader.record(ObjectType::Email, root.moment, row)? {
             Some(record) => Ok(parse_ids(record.text("mailbox_ids").unwrap_or("[]")).len().max(1) as u32),
             None => self.reader.mailboxes_of(row),
         }
@@ -207,7 +207,7 @@ impl Tree {
         }
         let mut place = 0;
         if listed.links > 1 {
-            let record = self.record(view, Kind::Email, row)?;
+            let record = self.record(view, ObjectType::Email, row)?;
             let mailboxes = parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
             place = mailboxes.iter().position(|id| *id == mailbox.row).unwrap_or(0);
         }
@@ -253,7 +253,7 @@ impl Tree {
         // A message whose bytes cannot be read is listed all the same; reading it says what is wrong.
         let subject: Arc<str> = match self.reader.email_head(row, HEAD) {
             Ok(head) => text::subject(&head).into(),
-            Err(error) if error.kind == Fault::Damaged => "(damaged)".into(),
+            Err(error) if error.kind == ErrorKind::Damaged => "(damaged)".into(),
             Err(error) => return Err(error),
         };
         lock(&self.decoded.subjects).put(row, Arc::clone(&subject));
@@ -279,7 +279,7 @@ impl Tree {
         }
         let size = match self.shop.made(Key::Text(row), || self.text(row)) {
             Ok(bytes) => bytes.len() as u64,
-            Err(error) if error.kind == Fault::Damaged => DAMAGED_SIZE,
+            Err(error) if error.kind == ErrorKind::Damaged => DAMAGED_SIZE,
             Err(error) => return Err(error),
         };
         lock(&self.decoded.sizes).insert(key, size as u32);
@@ -289,7 +289,7 @@ impl Tree {
     fn text(&self, row: Id) -> Result<Vec<u8>> {
         match self.message(row) {
             Ok(message) => Ok(text::text(&message).into_bytes()),
-            Err(error) if error.kind == Fault::Unreadable => Ok(format!("[{error}]\n").into_bytes()),
+            Err(error) if error.kind == ErrorKind::Unreadable => Ok(format!("[{error}]\n").into_bytes()),
             Err(error) => Err(error),
         }
     }
@@ -299,7 +299,7 @@ impl Tree {
         match self.reader.email_bytes(row, DECODE_MAX)? {
             EmailBytes::Whole(bytes) => Ok(bytes),
             EmailBytes::Large(blob) => Err(Error::new(
-                Fault::Unreadable,
+                ErrorKind::Unreadable,
                 format!("vandelay: this message of {} bytes is too large to decode; it is in mail/", blob.size),
             )),
         }
@@ -324,7 +324,7 @@ impl Tree {
             Err(error) => Err(error),
         };
         match count {
-            Err(error) if matches!(error.kind, Fault::Damaged | Fault::Unreadable) => Ok(0),
+            Err(error) if matches!(error.kind, ErrorKind::Damaged | ErrorKind::Unreadable) => Ok(0),
             count => count,
         }
     }

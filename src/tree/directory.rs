@@ -4,13 +4,13 @@ use super::node::{Node, What};
 use super::shelf::Item;
 use super::view::{FileKind, View};
 use super::{DAMAGED_SIZE, Layout, Sort, Stat, Tree, no_such};
-use crate::error::{Kind as Fault, Result};
-use crate::model::{Id, Kind};
+use crate::error::{ErrorKind, Result};
+use crate::model::{Id, ObjectType};
 
 /// The types that each directory of the root and each file of one kind is made of.
-const CALENDARS: [Kind; 2] = [Kind::Calendar, Kind::CalendarEvent];
-const CONTACTS: [Kind; 2] = [Kind::AddressBook, Kind::ContactCard];
-const IDENTITIES: [Kind; 2] = [Kind::Identity, Kind::ParticipantIdentity];
+const CALENDARS: [ObjectType; 2] = [ObjectType::Calendar, ObjectType::CalendarEvent];
+const CONTACTS: [ObjectType; 2] = [ObjectType::AddressBook, ObjectType::ContactCard];
+const IDENTITIES: [ObjectType; 2] = [ObjectType::Identity, ObjectType::ParticipantIdentity];
 
 /// What a file that is the only one of its kind in its place is made of: these types, or one row of one type.
 pub(super) fn version(view: &View, what: What, row: Id) -> Result<i64> {
@@ -18,12 +18,14 @@ pub(super) fn version(view: &View, what: What, row: Id) -> Result<i64> {
         What::Identities => view.version(&IDENTITIES),
         What::MergedCalendar => view.version(&CALENDARS),
         What::MergedBook => view.version(&CONTACTS),
-        What::ActiveScript => view.version(&[Kind::SieveScript]),
-        What::Subscriptions => view.version(&[Kind::Mailbox]),
+        What::ActiveScript => view.version(&[ObjectType::SieveScript]),
+        What::Subscriptions => view.version(&[ObjectType::Mailbox]),
         What::CalendarName | What::CalendarColor => {
-            Ok(view.collections(Kind::Calendar)?.get(row).map_or(0, |place| place.data.first))
+            Ok(view.collections(ObjectType::Calendar)?.get(row).map_or(0, |place| place.data.first))
         }
-        What::AddressBookName => Ok(view.collections(Kind::AddressBook)?.get(row).map_or(0, |place| place.data.first)),
+        What::AddressBookName => {
+            Ok(view.collections(ObjectType::AddressBook)?.get(row).map_or(0, |place| place.data.first))
+        }
         _ => Ok(0),
     }
 }
@@ -32,7 +34,7 @@ pub(super) fn version(view: &View, what: What, row: Id) -> Result<i64> {
 pub(super) fn holds(view: &View, node: Node) -> Result<bool> {
     let first = match node.what {
         What::Event | What::Card => {
-            let kind = if node.what == What::Event { Kind::Calendar } else { Kind::AddressBook };
+            let kind = if node.what == What::Event { ObjectType::Calendar } else { ObjectType::AddressBook };
             find_item(view, kind, node.row)?.map(|item| item.first)
         }
         What::Script => view.scripts()?.get(node.row).map(|script| script.first),
@@ -47,7 +49,7 @@ pub(super) fn holds(view: &View, node: Node) -> Result<bool> {
 }
 
 /// An item by its row alone.
-fn find_item(view: &View, kind: Kind, row: Id) -> Result<Option<Item>> {
+fn find_item(view: &View, kind: ObjectType, row: Id) -> Result<Option<Item>> {
     for collection in view.collections(kind)?.children(None) {
         if let Some(item) = view.shelf(kind, *collection)?.get(row) {
             return Ok(Some(item.clone()));
@@ -90,15 +92,23 @@ impl Tree {
             },
             What::Calendars | What::MergedCalendars => directory(
                 view.version_time(&CALENDARS)?,
-                if node.what == What::Calendars { view.collections(Kind::Calendar)?.children(None).len() } else { 0 },
+                if node.what == What::Calendars {
+                    view.collections(ObjectType::Calendar)?.children(None).len()
+                } else {
+                    0
+                },
             ),
             What::Contacts | What::MergedContacts => directory(
                 view.version_time(&CONTACTS)?,
-                if node.what == What::Contacts { view.collections(Kind::AddressBook)?.children(None).len() } else { 0 },
+                if node.what == What::Contacts {
+                    view.collections(ObjectType::AddressBook)?.children(None).len()
+                } else {
+                    0
+                },
             ),
-            What::Sieve => directory(view.version_time(&[Kind::SieveScript])?, 0),
+            What::Sieve => directory(view.version_time(&[ObjectType::SieveScript])?, 0),
             What::Merged => directory(view.version_time(&[CALENDARS, CONTACTS].concat())?, 2),
-            What::Files => directory(view.version_time(&[Kind::FileNode])?, self.subdirectories(view, None)?),
+            What::Files => directory(view.version_time(&[ObjectType::FileNode])?, self.subdirectories(view, None)?),
             What::Snapshots => directory(view.time, self.now().snapshots.len()),
             What::Mailbox => {
                 let folders = view.folders()?;
@@ -124,10 +134,10 @@ impl Tree {
                 directory(newest, 0)
             }
             What::Email => {
-                let record = self.record(view, Kind::Email, node.row)?;
+                let record = self.record(view, ObjectType::Email, node.row)?;
                 let size = match self.reader.email_blob(node.row) {
                     Ok(blob) => blob.size,
-                    Err(error) if error.kind == Fault::Damaged => DAMAGED_SIZE,
+                    Err(error) if error.kind == ErrorKind::Damaged => DAMAGED_SIZE,
                     Err(error) => return Err(error),
                 };
                 let links = crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]")).len().max(1);
@@ -135,7 +145,7 @@ impl Tree {
                 Stat { links: links as u32, ctime: view.ctime(record.first)?, ..file(size, received) }
             }
             What::Event | What::Card => {
-                let kind = if node.what == What::Event { Kind::Calendar } else { Kind::AddressBook };
+                let kind = if node.what == What::Event { ObjectType::Calendar } else { ObjectType::AddressBook };
                 let item = self.item(view, kind, node.row)?;
                 Stat { links: item.links, ctime: view.ctime(item.first)?, ..file(self.size(node)?, item.modified) }
             }
@@ -144,7 +154,7 @@ impl Tree {
                 Stat { ctime: view.ctime(script.first)?, ..file(self.size(node)?, script.modified) }
             }
             What::ActiveScript => {
-                let time = view.version_time(&[Kind::SieveScript])?;
+                let time = view.version_time(&[ObjectType::SieveScript])?;
                 Stat { sort: Sort::Link, ctime: time, ..file(self.read_link(node)?.len() as u64, time) }
             }
             What::FileNode => {
@@ -186,11 +196,11 @@ impl Tree {
     }
 
     /// An item by its row alone.
-    pub(super) fn item(&self, view: &View, kind: Kind, row: Id) -> Result<Item> {
+    pub(super) fn item(&self, view: &View, kind: ObjectType, row: Id) -> Result<Item> {
         find_item(view, kind, row)?.ok_or_else(no_such)
     }
 
-    pub(super) fn record(&self, view: &View, kind: Kind, row: Id) -> Result<crate::archive::Record> {
+    pub(super) fn record(&self, view: &View, kind: ObjectType, row: Id) -> Result<crate::archive::Record> {
         self.reader.record(kind, view.moment, row)?.ok_or_else(no_such)
     }
 
@@ -198,7 +208,7 @@ impl Tree {
     fn size(&self, node: Node) -> Result<u64> {
         match self.content(node) {
             Ok(content) => Ok(content.size()),
-            Err(error) if error.kind == Fault::Damaged => Ok(DAMAGED_SIZE),
+            Err(error) if error.kind == ErrorKind::Damaged => Ok(DAMAGED_SIZE),
             Err(error) => Err(error),
         }
     }
@@ -213,6 +223,6 @@ impl Tree {
     }
 }
 
-pub(super) fn collection_kind(what: What) -> Kind {
-    if what == What::Calendar { Kind::Calendar } else { Kind::AddressBook }
+pub(super) fn collection_kind(what: What) -> ObjectType {
+    if what == What::Calendar { ObjectType::Calendar } else { ObjectType::AddressBook }
 }

@@ -7,7 +7,7 @@ use super::node::{Node, What};
 use super::view::View;
 use super::{Child, Now, Sort, Tree, lock, name};
 use crate::archive::{At, Fingerprint, Listed, Moment};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Id;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
@@ -104,7 +104,7 @@ impl Tree {
         }
         .or_else(|error| match error.kind {
             // The former state was dropped already: all that can be said is that a listing may read otherwise.
-            Fault::Forgotten => Ok(Difference { listing: true, ..Difference::default() }),
+            ErrorKind::Forgotten => Ok(Difference { listing: true, ..Difference::default() }),
             _ => Err(error),
         })?;
         if self.options.has_plain_names() && directory.what != What::Cur {
@@ -209,5 +209,5 @@ impl Tree {
 }
 
 fn is_absence(error: &Error) -> bool {
-    matches!(error.kind, Fault::NotFound | Fault::NotADirectory)
+    matches!(error.kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

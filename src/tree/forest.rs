@@ -98,7 +98,7 @@ impl Forest {
 
     /// Archives, and folders of archives, each a directory of the root.
     ///
-    /// Errors: [`crate::error::Kind::NoArchive`] if one that is named is missing or is none; a folder may be empty.
+    /// Errors: [`crate::error::ErrorKind::NoArchive`] if one that is named is missing or is none; a folder may be empty.
     pub fn many(sources: &[PathBuf], options: Options) -> Result<Forest> {
         for source in sources.iter().filter(|source| !source.is_dir()) {
             Reader::open(source)?;

@@ -2,9 +2,9 @@
 
 use super::Tree;
 use crate::archive::Record;
-use crate::error::{Kind as Fault, Result};
+use crate::error::{ErrorKind, Result};
 use crate::format::text;
-use crate::model::Kind;
+use crate::model::ObjectType;
 
 /// How much of a message is read: the header of nearly all.
 const HEAD: u64 = 16 << 10;
@@ -24,18 +24,22 @@ impl Tree {
     pub fn label(&self, record: &Record) -> Result<Label> {
         let paths = match self.paths_of(record.kind, record.id) {
             // What is damaged around it must not hide that it differs.
-            Err(error) if matches!(error.kind, Fault::NotFound | Fault::Damaged) => Vec::new(),
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Damaged) => Vec::new(),
             paths => paths?,
         };
         let mut fields = match record.kind {
-            Kind::Email => self.message_fields(record)?,
-            Kind::ContactCard => card_fields(record),
-            Kind::CalendarEvent => event_fields(record),
-            Kind::Identity => of_columns(record, &["name", "email"]),
-            Kind::ParticipantIdentity => of_columns(record, &["name", "calendar_address"]),
-            Kind::VacationResponse => of_columns(record, &["subject"]),
+            ObjectType::Email => self.message_fields(record)?,
+            ObjectType::ContactCard => card_fields(record),
+            ObjectType::CalendarEvent => event_fields(record),
+            ObjectType::Identity => of_columns(record, &["name", "email"]),
+            ObjectType::ParticipantIdentity => of_columns(record, &["name", "calendar_address"]),
+            ObjectType::VacationResponse => of_columns(record, &["subject"]),
             // Their paths are their names.
-            Kind::Mailbox | Kind::Calendar | Kind::AddressBook | Kind::SieveScript | Kind::FileNode => Vec::new(),
+            ObjectType::Mailbox
+            | ObjectType::Calendar
+            | ObjectType::AddressBook
+            | ObjectType::SieveScript
+            | ObjectType::FileNode => Vec::new(),
         };
         fields.retain(|(_, value)| !value.is_empty());
         Ok(Label { paths, fields })
@@ -50,7 +54,7 @@ impl Tree {
                 let subject = if envelope.subject.is_empty() { "(no subject)".to_owned() } else { envelope.subject };
                 fields.extend([("from", envelope.from), ("subject", subject), ("message_id", envelope.message_id)]);
             }
-            Err(error) if error.kind == Fault::Damaged => fields.push(("subject", "(damaged)".to_owned())),
+            Err(error) if error.kind == ErrorKind::Damaged => fields.push(("subject", "(damaged)".to_owned())),
             Err(error) => return Err(error),
         }
         Ok(fields)

@@ -10,8 +10,8 @@ use super::node::{Node, What};
 use super::view::{FileData, FileKind, View};
 use super::{Child, DAMAGED_SIZE, Layout, Sort, Stat, Tree, no_such};
 use crate::archive::Listed;
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Id, Kind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Id, ObjectType};
 
 /// What is added to a row to make the cookie of its line; below it are the fixed lines.
 pub(super) const FIXED: u64 = 16;
@@ -22,14 +22,14 @@ const NAME_LENGTH: usize = 48;
 impl Tree {
     /// The child of a directory with this name.
     ///
-    /// Errors: [`Fault::NotFound`], [`Fault::NotADirectory`].
+    /// Errors: [`ErrorKind::NotFound`], [`ErrorKind::NotADirectory`].
     pub fn lookup(&self, parent: Node, name: &str) -> Result<Child> {
         let view = self.view(parent)?;
         let plain = self.options.has_plain_names().then(|| name::of_plain(name));
         let name = plain.as_deref().unwrap_or(name);
         let found = match self.lookup_in(&view, parent, name) {
             // Some systems spell names in NFD when they ask for them.
-            Err(error) if error.kind == Fault::NotFound => match name::normal(name) {
+            Err(error) if error.kind == ErrorKind::NotFound => match name::normal(name) {
                 Some(normal) => self.lookup_in(&view, parent, &normal),
                 None => Err(error),
             },
@@ -64,11 +64,12 @@ impl Tree {
                 view.folders()?.find(Some(parent.row), name).map(|place| directory(What::Mailbox, place.id))
             }
             What::Cur => self.find_message(view, parent, name)?,
-            What::Calendars => {
-                view.collections(Kind::Calendar)?.find(None, name).map(|place| directory(What::Calendar, place.id))
-            }
+            What::Calendars => view
+                .collections(ObjectType::Calendar)?
+                .find(None, name)
+                .map(|place| directory(What::Calendar, place.id)),
             What::Contacts => view
-                .collections(Kind::AddressBook)?
+                .collections(ObjectType::AddressBook)?
                 .find(None, name)
                 .map(|place| directory(What::AddressBook, place.id)),
             What::Calendar | What::AddressBook => {
@@ -77,12 +78,12 @@ impl Tree {
                 shelf.find(name).map(|item| child(what, item.id, item.first, Sort::File))
             }
             What::MergedCalendars => {
-                let all = view.collections(Kind::Calendar)?;
+                let all = view.collections(ObjectType::Calendar)?;
                 let place = name.strip_suffix(".ics").and_then(|stem| all.find(None, stem));
                 place.map(|place| self.made(view, parent, What::MergedCalendar, place.id, name)).transpose()?
             }
             What::MergedContacts => {
-                let all = view.collections(Kind::AddressBook)?;
+                let all = view.collections(ObjectType::AddressBook)?;
                 let place = name.strip_suffix(".vcf").and_then(|stem| all.find(None, stem));
                 place.map(|place| self.made(view, parent, What::MergedBook, place.id, name)).transpose()?
             }
@@ -102,7 +103,7 @@ impl Tree {
         match found {
             Some(child) => Ok(child),
             None if self.is_directory(view, parent)? => Err(no_such()),
-            None => Err(Error::new(Fault::NotADirectory, "not a directory")),
+            None => Err(Error::new(ErrorKind::NotADirectory, "not a directory")),
         }
     }
 
@@ -166,8 +167,8 @@ impl Tree {
             }
             What::Calendars | What::Contacts => {
                 let (kind, what) = match node.what {
-                    What::Calendars => (Kind::Calendar, What::Calendar),
-                    _ => (Kind::AddressBook, What::AddressBook),
+                    What::Calendars => (ObjectType::Calendar, What::Calendar),
+                    _ => (ObjectType::AddressBook, What::AddressBook),
                 };
                 let collections = view.collections(kind)?;
                 let places = rest(collections.children(None), from, limit).filter_map(|id| collections.get(*id));
@@ -175,8 +176,8 @@ impl Tree {
             }
             What::MergedCalendars | What::MergedContacts => {
                 let (kind, what, extension) = match node.what {
-                    What::MergedCalendars => (Kind::Calendar, What::MergedCalendar, ".ics"),
-                    _ => (Kind::AddressBook, What::MergedBook, ".vcf"),
+                    What::MergedCalendars => (ObjectType::Calendar, What::MergedCalendar, ".ics"),
+                    _ => (ObjectType::AddressBook, What::MergedBook, ".vcf"),
                 };
                 let collections = view.collections(kind)?;
                 for place in rest(collections.children(None), from, limit).filter_map(|id| collections.get(*id)) {
@@ -260,7 +261,8 @@ impl Tree {
             }
             What::Calendar => {
                 add("displayname", What::CalendarName, node.row, Sort::File)?;
-                if view.collections(Kind::Calendar)?.get(node.row).is_some_and(|place| place.data.color.is_some()) {
+                if view.collections(ObjectType::Calendar)?.get(node.row).is_some_and(|place| place.data.color.is_some())
+                {
                     add("color", What::CalendarColor, node.row, Sort::File)?;
                 }
             }

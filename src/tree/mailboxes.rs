@@ -7,7 +7,7 @@ use super::{DAMAGED_SIZE, lock};
 use crate::archive::{Listed, MailboxState, Moment, UNFILED, epoch, parse_ids, parse_keywords};
 use crate::error::Result;
 use crate::format::maildir::{Flags, Keywords};
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use lru::LruCache;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -88,7 +88,7 @@ impl View {
     pub fn folders(&self) -> Result<&Hierarchy<Folder>> {
         load(&self.mail.folders, || {
             let mut rows = Vec::new();
-            self.each(Kind::Mailbox, |record| {
+            self.each(ObjectType::Mailbox, |record| {
                 let name = record.text("name").unwrap_or_default().to_owned();
                 let folder = Folder {
                     role: record.text("role").map(str::to_owned),
@@ -235,15 +235,15 @@ impl View {
             let mut mailboxes: HashMap<Id, Vec<Listed>> = HashMap::new();
             let mut named: HashMap<Id, Vec<String>> = HashMap::new();
             let mut known = std::collections::HashSet::new();
-            self.reader.each_record(Kind::Mailbox, self.moment, |record| {
+            self.reader.each_record(ObjectType::Mailbox, self.moment, |record| {
                 known.insert(record.id);
             })?;
             let mut failed = None;
-            self.each(Kind::Email, |record| {
+            self.each(ObjectType::Email, |record| {
                 let size = match record.blob.map(|blob| self.reader.blob(blob)) {
                     Some(Ok(blob)) => blob.size,
                     // A missing blob is a file that cannot be read; `verify` names it.
-                    Some(Err(error)) if error.kind == crate::error::Kind::Damaged => DAMAGED_SIZE,
+                    Some(Err(error)) if error.kind == crate::error::ErrorKind::Damaged => DAMAGED_SIZE,
                     None => DAMAGED_SIZE,
                     Some(Err(error)) => {
                         failed = Some(error);

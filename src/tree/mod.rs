@@ -28,7 +28,7 @@ pub use views::Views;
 pub use crate::archive::Blob;
 pub(crate) use crate::archive::lock;
 use crate::archive::{At, Moment, Named, Reader, Snapshot, named};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use content::{Content, Shop};
 use lru::LruCache;
 use node::{SNAPSHOT_MAX, What};
@@ -147,7 +147,7 @@ const CONTENTS: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
 impl Tree {
     /// The tree of an archive at a moment.
     ///
-    /// Errors: [`Fault::Usage`] if there is no such snapshot.
+    /// Errors: [`ErrorKind::Usage`] if there is no such snapshot.
     pub fn open(reader: Arc<Reader>, options: Options) -> Result<Tree> {
         // Looked at first: what is written while we look is news for the first call of `follow`.
         let trace = reader.trace();
@@ -210,7 +210,7 @@ impl Tree {
                 continue;
             }
             let next = self.lookup(node, part).map_err(|error| match error.kind {
-                Fault::NotFound => Error::new(Fault::NotFound, format!("no {part:?} in the tree at {path:?}"))
+                ErrorKind::NotFound => Error::new(ErrorKind::NotFound, format!("no {part:?} in the tree at {path:?}"))
                     .hint("'vandelay ls' shows what there is"),
                 _ => error,
             })?;
@@ -259,10 +259,10 @@ impl Tree {
         // Parts of a message know no snapshot: one that none shows any more is gone, and not damaged.
         let is_of_message = matches!(node.what, What::Text | What::Attachment | What::AttachmentFolder);
         let is_gone = || is_of_message && matches!(self.reader.arrival(node.object()), Ok(None));
-        if error.kind == Fault::Damaged && is_gone() { no_such() } else { error }
+        if error.kind == ErrorKind::Damaged && is_gone() { no_such() } else { error }
     }
 
-    /// Errors with [`Fault::Forgotten`] if the snapshot at the root is not there any more.
+    /// Errors with [`ErrorKind::Forgotten`] if the snapshot at the root is not there any more.
     pub fn require(&self) -> Result<()> {
         self.reader.require(self.moment())
     }
@@ -310,9 +310,9 @@ impl Tree {
             }
             What::FileNode => match view.files()?.get(node.row).map(|place| &place.data.kind) {
                 Some(view::FileKind::Link(target)) => Ok(target.clone()),
-                _ => Err(Error::new(Fault::Usage, "not a link")),
+                _ => Err(Error::new(ErrorKind::Usage, "not a link")),
             },
-            _ => Err(Error::new(Fault::Usage, "not a link")),
+            _ => Err(Error::new(ErrorKind::Usage, "not a link")),
         }
     }
 
@@ -354,5 +354,5 @@ fn file_time(archive: &Path) -> i64 {
 }
 
 fn no_such() -> Error {
-    Error::new(Fault::NotFound, "no such file or directory in the archive")
+    Error::new(ErrorKind::NotFound, "no such file or directory in the archive")
 }

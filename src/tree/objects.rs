@@ -4,7 +4,7 @@ use super::Tree;
 use super::directory::collection_kind;
 use super::node::{Node, What};
 use crate::error::Result;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 
 impl Tree {
     /// What `-o xattr` shows of a node: the name in the account, and of messages digest, keywords and date.
@@ -23,7 +23,7 @@ impl Tree {
                 }
             }
             What::Event | What::Card => {
-                let kind = if node.what == What::Event { Kind::Calendar } else { Kind::AddressBook };
+                let kind = if node.what == What::Event { ObjectType::Calendar } else { ObjectType::AddressBook };
                 all.push(("user.vandelay.name", self.item(&view, kind, node.row)?.raw));
             }
             What::FileNode => {
@@ -37,7 +37,7 @@ impl Tree {
                 }
             }
             What::Email => {
-                let record = self.record(&view, Kind::Email, node.row)?;
+                let record = self.record(&view, ObjectType::Email, node.row)?;
                 all.push(("user.vandelay.keywords", record.text("keywords").unwrap_or("[]").to_owned()));
                 let received = crate::archive::epoch(record.text("received_at").unwrap_or_default());
                 all.push(("user.vandelay.received_at", crate::archive::rfc3339(received)));
@@ -57,31 +57,33 @@ impl Tree {
     /// A path of a node, for messages to people: where what it shows stands; none for what has no row of its own.
     pub fn path_of(&self, node: Node) -> Result<Option<String>> {
         let kind = match node.what {
-            What::Email | What::Text | What::Attachment | What::AttachmentFolder | What::FormerFolder => Kind::Email,
-            What::Mailbox | What::Cur | What::TextMailbox => Kind::Mailbox,
-            What::Event => Kind::CalendarEvent,
-            What::Card => Kind::ContactCard,
-            What::Calendar | What::MergedCalendar => Kind::Calendar,
-            What::AddressBook | What::MergedBook => Kind::AddressBook,
-            What::Script => Kind::SieveScript,
-            What::FileNode => Kind::FileNode,
+            What::Email | What::Text | What::Attachment | What::AttachmentFolder | What::FormerFolder => {
+                ObjectType::Email
+            }
+            What::Mailbox | What::Cur | What::TextMailbox => ObjectType::Mailbox,
+            What::Event => ObjectType::CalendarEvent,
+            What::Card => ObjectType::ContactCard,
+            What::Calendar | What::MergedCalendar => ObjectType::Calendar,
+            What::AddressBook | What::MergedBook => ObjectType::AddressBook,
+            What::Script => ObjectType::SieveScript,
+            What::FileNode => ObjectType::FileNode,
             _ => return Ok(None),
         };
         Ok(self.paths_of(kind, node.object())?.into_iter().next())
     }
 
     /// Where an object stands in the tree: none, one or several paths from the root.
-    pub fn paths_of(&self, kind: Kind, id: Id) -> Result<Vec<String>> {
+    pub fn paths_of(&self, kind: ObjectType, id: Id) -> Result<Vec<String>> {
         let view = self.view(Node::ROOT)?;
         let join = |base: &str, names: Vec<&str>| format!("{base}/{}", names.join("/"));
         Ok(match kind {
-            Kind::Mailbox => {
+            ObjectType::Mailbox => {
                 vec![join("mail", view.folders()?.path(id).iter().map(|place| place.name.as_str()).collect())]
             }
-            Kind::FileNode => {
+            ObjectType::FileNode => {
                 vec![join("files", view.files()?.path(id).iter().map(|place| place.name.as_str()).collect())]
             }
-            Kind::Email => {
+            ObjectType::Email => {
                 let record = self.record(&view, kind, id)?;
                 let mut mailboxes = crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
                 if mailboxes.is_empty() {
@@ -98,11 +100,11 @@ impl Tree {
                 }
                 paths
             }
-            Kind::CalendarEvent | Kind::ContactCard => {
-                let (collections, base) = if kind == Kind::CalendarEvent {
-                    (Kind::Calendar, "calendars")
+            ObjectType::CalendarEvent | ObjectType::ContactCard => {
+                let (collections, base) = if kind == ObjectType::CalendarEvent {
+                    (ObjectType::Calendar, "calendars")
                 } else {
-                    (Kind::AddressBook, "contacts")
+                    (ObjectType::AddressBook, "contacts")
                 };
                 let mut paths = Vec::new();
                 for collection in view.collections(collections)?.children(None) {
@@ -114,18 +116,18 @@ impl Tree {
                 }
                 paths
             }
-            Kind::Calendar => {
+            ObjectType::Calendar => {
                 view.collections(kind)?.get(id).map(|place| join("calendars", vec![&place.name])).into_iter().collect()
             }
-            Kind::AddressBook => {
+            ObjectType::AddressBook => {
                 view.collections(kind)?.get(id).map(|place| join("contacts", vec![&place.name])).into_iter().collect()
             }
-            Kind::SieveScript => {
+            ObjectType::SieveScript => {
                 view.scripts()?.get(id).map(|script| join("sieve", vec![&script.name])).into_iter().collect()
             }
-            Kind::Identity | Kind::ParticipantIdentity => vec!["identities.json".to_owned()],
+            ObjectType::Identity | ObjectType::ParticipantIdentity => vec!["identities.json".to_owned()],
             // No file shows it.
-            Kind::VacationResponse => Vec::new(),
+            ObjectType::VacationResponse => Vec::new(),
         })
     }
 }

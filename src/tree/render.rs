@@ -7,9 +7,9 @@ use super::node::{Node, What};
 use super::shelf::Item;
 use super::view::{FileKind, View};
 use crate::archive::{Blob, Record};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::{convert, ics, jscal, jscard};
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -20,15 +20,15 @@ const INLINE_MAX: u64 = 32 << 20;
 
 /// Where the bytes of a file are.
 ///
-/// Errors: [`Fault::IsADirectory`], and [`Fault::Damaged`] where the archive lacks what it refers to.
+/// Errors: [`ErrorKind::IsADirectory`], and [`ErrorKind::Damaged`] where the archive lacks what it refers to.
 pub fn content(view: &View, node: Node) -> Result<Content> {
     match node.what {
         What::Email => {
-            let record = view.reader.record(Kind::Email, view.moment, node.row)?.ok_or_else(no_such)?;
+            let record = view.reader.record(ObjectType::Email, view.moment, node.row)?.ok_or_else(no_such)?;
             blob_content(view, record.blob)
         }
         What::Event | What::Card => {
-            let kind = if node.what == What::Event { Kind::CalendarEvent } else { Kind::ContactCard };
+            let kind = if node.what == What::Event { ObjectType::CalendarEvent } else { ObjectType::ContactCard };
             let record = view.reader.record(kind, view.moment, node.row)?.ok_or_else(no_such)?;
             item_content(view, &record)
         }
@@ -39,7 +39,7 @@ pub fn content(view: &View, node: Node) -> Result<Content> {
         What::FileNode => match view.files()?.get(node.row).map(|place| &place.data.kind) {
             Some(FileKind::File(blob)) => blob_content(view, Some(*blob)),
             Some(FileKind::LinkText(target)) => Ok(memory(target.as_bytes())),
-            Some(FileKind::Link(_)) => Err(Error::new(Fault::Usage, "a link has no bytes")),
+            Some(FileKind::Link(_)) => Err(Error::new(ErrorKind::Usage, "a link has no bytes")),
             Some(FileKind::Directory) => Err(is_a_directory()),
             None => Err(no_such()),
         },
@@ -47,10 +47,10 @@ pub fn content(view: &View, node: Node) -> Result<Content> {
         What::FolderMark | What::NoIndex => Ok(memory(b"")),
         What::Subscriptions => subscriptions(view),
         What::Identities => identities(view),
-        What::CalendarName => collection_name(view, Kind::Calendar, node.row),
-        What::AddressBookName => collection_name(view, Kind::AddressBook, node.row),
+        What::CalendarName => collection_name(view, ObjectType::Calendar, node.row),
+        What::AddressBookName => collection_name(view, ObjectType::AddressBook, node.row),
         What::CalendarColor => {
-            let place = view.collections(Kind::Calendar)?.get(node.row).ok_or_else(no_such)?;
+            let place = view.collections(ObjectType::Calendar)?.get(node.row).ok_or_else(no_such)?;
             Ok(memory(place.data.color.as_deref().unwrap_or_default().as_bytes()))
         }
         What::MergedCalendar => merged_calendar(view, node.row),
@@ -60,7 +60,7 @@ pub fn content(view: &View, node: Node) -> Result<Content> {
 }
 
 fn is_a_directory() -> Error {
-    Error::new(Fault::IsADirectory, "is a directory")
+    Error::new(ErrorKind::IsADirectory, "is a directory")
 }
 
 fn memory(bytes: &[u8]) -> Content {
@@ -68,7 +68,7 @@ fn memory(bytes: &[u8]) -> Content {
 }
 
 fn blob_content(view: &View, blob: Option<Id>) -> Result<Content> {
-    let blob = blob.ok_or_else(|| Error::new(Fault::Damaged, "the archive holds no bytes of this object"))?;
+    let blob = blob.ok_or_else(|| Error::new(ErrorKind::Damaged, "the archive holds no bytes of this object"))?;
     Ok(Content::Blob(view.reader.blob(blob)?))
 }
 
@@ -81,7 +81,7 @@ fn item_content(view: &View, record: &Record) -> Result<Content> {
     let blobs = |id: i64| inline_blob(view, id);
     let converted = match (record.kind, &data) {
         (_, Err(_)) => None,
-        (Kind::CalendarEvent, Ok(data)) => jscal::to_ics(data, &blobs).ok(),
+        (ObjectType::CalendarEvent, Ok(data)) => jscal::to_ics(data, &blobs).ok(),
         (_, Ok(data)) => jscard::to_vcf(data, record.text("uid").unwrap_or_default(), &blobs).ok(),
     };
     // What cannot be said in the format is shown as the archive has it: nobody loses it for a converter's sake.
@@ -93,7 +93,10 @@ fn original_content(blob: Blob, ranges: Option<&str>) -> Result<Content> {
     let Some(ranges) = ranges else { return Ok(Content::Blob(blob)) };
     let ranges: Vec<(u64, u64)> = serde_json::from_str(ranges).unwrap_or_default();
     if ranges.iter().any(|(start, end)| start > end || *end > blob.size) {
-        return Err(Error::new(Fault::Damaged, format!("an item refers to bytes beyond the end of blob {}", blob.id)));
+        return Err(Error::new(
+            ErrorKind::Damaged,
+            format!("an item refers to bytes beyond the end of blob {}", blob.id),
+        ));
     }
     Ok(Content::Ranges(blob, ranges.into()))
 }
@@ -103,19 +106,19 @@ fn inline_blob(view: &View, id: i64) -> Option<Vec<u8>> {
     (blob.size <= INLINE_MAX).then(|| view.reader.whole(&blob).ok()).flatten()
 }
 
-fn collection_name(view: &View, kind: Kind, row: Id) -> Result<Content> {
+fn collection_name(view: &View, kind: ObjectType, row: Id) -> Result<Content> {
     let place = view.collections(kind)?.get(row).ok_or_else(no_such)?;
     Ok(memory(place.raw.as_bytes()))
 }
 
 /// One calendar with all items of a collection, their time zones once.
 fn merged_calendar(view: &View, row: Id) -> Result<Content> {
-    let name = view.collections(Kind::Calendar)?.get(row).ok_or_else(no_such)?.raw.clone();
+    let name = view.collections(ObjectType::Calendar)?.get(row).ok_or_else(no_such)?.raw.clone();
     let mut spool = Spool::new()?;
     let mut merger = ics::Merger::default();
     spool.write(&ics::merged_head(&name))?;
-    for item in &view.shelf(Kind::Calendar, row)?.items {
-        let Some(bytes) = item_bytes(view, Kind::CalendarEvent, item)? else { continue };
+    for item in &view.shelf(ObjectType::Calendar, row)?.items {
+        let Some(bytes) = item_bytes(view, ObjectType::CalendarEvent, item)? else { continue };
         for part in merger.parts(&bytes) {
             spool.write(&part)?;
         }
@@ -126,10 +129,10 @@ fn merged_calendar(view: &View, row: Id) -> Result<Content> {
 
 /// All cards of an address book, one after the other.
 fn merged_book(view: &View, row: Id) -> Result<Content> {
-    view.collections(Kind::AddressBook)?.get(row).ok_or_else(no_such)?;
+    view.collections(ObjectType::AddressBook)?.get(row).ok_or_else(no_such)?;
     let mut spool = Spool::new()?;
-    for item in &view.shelf(Kind::AddressBook, row)?.items {
-        let Some(bytes) = item_bytes(view, Kind::ContactCard, item)? else { continue };
+    for item in &view.shelf(ObjectType::AddressBook, row)?.items {
+        let Some(bytes) = item_bytes(view, ObjectType::ContactCard, item)? else { continue };
         spool.write(&bytes)?;
         if !bytes.ends_with(b"\n") {
             spool.write(b"\r\n")?;
@@ -139,7 +142,7 @@ fn merged_book(view: &View, row: Id) -> Result<Content> {
 }
 
 /// The bytes of one item; `None` for one that is damaged, which must not hide the others.
-fn item_bytes(view: &View, kind: Kind, item: &Item) -> Result<Option<Vec<u8>>> {
+fn item_bytes(view: &View, kind: ObjectType, item: &Item) -> Result<Option<Vec<u8>>> {
     let read = || -> Result<Vec<u8>> {
         let record = view.reader.record(kind, view.moment, item.id)?.ok_or_else(no_such)?;
         match item_content(view, &record)? {
@@ -158,7 +161,7 @@ fn item_bytes(view: &View, kind: Kind, item: &Item) -> Result<Option<Vec<u8>>> {
     };
     match read() {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if matches!(error.kind, Fault::Damaged | Fault::NotFound) => Ok(None),
+        Err(error) if matches!(error.kind, ErrorKind::Damaged | ErrorKind::NotFound) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -192,10 +195,10 @@ fn spool_error(error: std::io::Error) -> Error {
 
 /// Identities and participant identities as JSON.
 fn identities(view: &View) -> Result<Content> {
-    let list = |kind: Kind| -> Result<Vec<Value>> {
+    let list = |kind: ObjectType| -> Result<Vec<Value>> {
         Ok(view.reader.records(kind, view.moment)?.iter().map(Record::to_json).collect())
     };
-    let json = serde_json::json!({ "identities": list(Kind::Identity)?, "participantIdentities": list(Kind::ParticipantIdentity)? });
+    let json = serde_json::json!({ "identities": list(ObjectType::Identity)?, "participantIdentities": list(ObjectType::ParticipantIdentity)? });
     let mut text = serde_json::to_string_pretty(&json).unwrap_or_default();
     text.push('\n');
     Ok(memory(text.as_bytes()))

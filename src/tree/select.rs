@@ -2,8 +2,8 @@
 
 use super::node::What;
 use super::{Child, Node, Sort, Tree};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Kind, Picks};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ObjectType, Picks};
 
 /// How many lines of a directory are asked for at once.
 const PAGE: usize = 1_024;
@@ -12,19 +12,22 @@ impl Tree {
     /// The objects that stand at these paths. `*` and `?` stand for what is in one name, `**` for any number of names. A
     /// directory means all that is in it.
     ///
-    /// Errors: [`Fault::NotFound`] for a path at which there is nothing, [`Fault::Usage`] for one that means no object.
+    /// Errors: [`ErrorKind::NotFound`] for a path at which there is nothing, [`ErrorKind::Usage`] for one that means no object.
     pub fn select<'p>(&self, patterns: impl Iterator<Item = &'p str>) -> Result<Picks> {
         let mut picks = Picks::default();
         for pattern in patterns {
             match self.resolve(pattern) {
                 Ok(node) => self.pick(node, pattern, &mut picks)?,
-                Err(error) if error.kind == Fault::NotFound && pattern.contains(['*', '?']) => {
+                Err(error) if error.kind == ErrorKind::NotFound && pattern.contains(['*', '?']) => {
                     let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
                     let fixed = parts.iter().take_while(|part| !part.contains(['*', '?'])).count();
                     let start = self.resolve(&parts[..fixed].join("/"))?;
                     if !self.pick_matches(start, &parts[fixed..], pattern, &mut picks)? {
-                        return Err(Error::new(Fault::NotFound, format!("nothing in the tree is like {pattern:?}"))
-                            .hint("'vandelay ls' shows what there is"));
+                        return Err(Error::new(
+                            ErrorKind::NotFound,
+                            format!("nothing in the tree is like {pattern:?}"),
+                        )
+                        .hint("'vandelay ls' shows what there is"));
                     }
                 }
                 Err(error) => return Err(error),
@@ -62,46 +65,57 @@ impl Tree {
     fn pick(&self, node: Node, pattern: &str, picks: &mut Picks) -> Result<()> {
         let (whole, rows) = (&mut picks.whole, &mut picks.rows);
         match node.what {
-            What::Root => picks.kinds.extend(Kind::ALL),
-            What::Mail | What::TextMail | What::AttachmentMail => picks.kinds.extend([Kind::Mailbox, Kind::Email]),
+            What::Root => picks.kinds.extend(ObjectType::ALL),
+            What::Mail | What::TextMail | What::AttachmentMail => {
+                picks.kinds.extend([ObjectType::Mailbox, ObjectType::Email])
+            }
             What::Mailbox | What::Cur | What::TextMailbox | What::AttachmentMailbox => {
-                whole.insert((Kind::Mailbox, node.row));
+                whole.insert((ObjectType::Mailbox, node.row));
             }
             What::Email | What::Text | What::AttachmentFolder | What::FormerFolder | What::Attachment => {
-                rows.insert((Kind::Email, node.object()));
+                rows.insert((ObjectType::Email, node.object()));
             }
-            What::Calendars | What::MergedCalendars => picks.kinds.extend([Kind::Calendar, Kind::CalendarEvent]),
+            What::Calendars | What::MergedCalendars => {
+                picks.kinds.extend([ObjectType::Calendar, ObjectType::CalendarEvent])
+            }
             What::Calendar | What::CalendarName | What::CalendarColor | What::MergedCalendar => {
-                whole.insert((Kind::Calendar, node.row));
+                whole.insert((ObjectType::Calendar, node.row));
             }
             What::Event => {
-                rows.insert((Kind::CalendarEvent, node.row));
+                rows.insert((ObjectType::CalendarEvent, node.row));
             }
-            What::Contacts | What::MergedContacts => picks.kinds.extend([Kind::AddressBook, Kind::ContactCard]),
+            What::Contacts | What::MergedContacts => {
+                picks.kinds.extend([ObjectType::AddressBook, ObjectType::ContactCard])
+            }
             What::AddressBook | What::AddressBookName | What::MergedBook => {
-                whole.insert((Kind::AddressBook, node.row));
+                whole.insert((ObjectType::AddressBook, node.row));
             }
             What::Card => {
-                rows.insert((Kind::ContactCard, node.row));
+                rows.insert((ObjectType::ContactCard, node.row));
             }
             What::Merged => {
-                picks.kinds.extend([Kind::Calendar, Kind::CalendarEvent, Kind::AddressBook, Kind::ContactCard]);
+                picks.kinds.extend([
+                    ObjectType::Calendar,
+                    ObjectType::CalendarEvent,
+                    ObjectType::AddressBook,
+                    ObjectType::ContactCard,
+                ]);
             }
             What::Sieve | What::ActiveScript => {
-                picks.kinds.insert(Kind::SieveScript);
+                picks.kinds.insert(ObjectType::SieveScript);
             }
             What::Script => {
-                rows.insert((Kind::SieveScript, node.row));
+                rows.insert((ObjectType::SieveScript, node.row));
             }
             What::Files => {
-                picks.kinds.insert(Kind::FileNode);
+                picks.kinds.insert(ObjectType::FileNode);
             }
             What::FileNode => {
-                whole.insert((Kind::FileNode, node.row));
+                whole.insert((ObjectType::FileNode, node.row));
             }
-            What::Identities => picks.kinds.extend([Kind::Identity, Kind::ParticipantIdentity]),
+            What::Identities => picks.kinds.extend([ObjectType::Identity, ObjectType::ParticipantIdentity]),
             What::Snapshots => {
-                return Err(Error::new(Fault::Usage, format!("{pattern:?} is a snapshot"))
+                return Err(Error::new(ErrorKind::Usage, format!("{pattern:?} is a snapshot"))
                     .hint("--at says which snapshot is meant"));
             }
             // Lists of keywords and empty directories: part of a mailbox's looks.

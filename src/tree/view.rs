@@ -8,7 +8,7 @@ use super::node::ROW_MAX;
 use super::shelf::{Item, Shelf};
 use crate::archive::{Moment, Reader, Record, epoch, parse_ids};
 use crate::error::Result;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -60,7 +60,7 @@ pub struct View {
     /// When snapshots ended, of those that were asked for.
     times: Mutex<HashMap<i64, Option<i64>>>,
     /// The newest snapshot that changed something of a type.
-    versions: Mutex<HashMap<Kind, i64>>,
+    versions: Mutex<HashMap<ObjectType, i64>>,
 }
 
 impl View {
@@ -105,7 +105,7 @@ impl View {
     }
 
     /// The newest snapshot that changed something of one of these types; 0 where nobody knows.
-    pub fn version(&self, kinds: &[Kind]) -> Result<i64> {
+    pub fn version(&self, kinds: &[ObjectType]) -> Result<i64> {
         let Moment::Snapshot(at) = self.moment else { return Ok(0) };
         let mut newest = 0;
         for kind in kinds {
@@ -121,15 +121,15 @@ impl View {
     }
 
     /// When something of one of these types last changed, in seconds since 1970.
-    pub fn version_time(&self, kinds: &[Kind]) -> Result<i64> {
+    pub fn version_time(&self, kinds: &[ObjectType]) -> Result<i64> {
         self.ctime(self.version(kinds)?)
     }
 
     // --- collections ---------------------------------------------------------------------------------------------
 
-    /// The calendars ([`Kind::Calendar`]) or address books ([`Kind::AddressBook`]).
-    pub fn collections(&self, kind: Kind) -> Result<&Hierarchy<Collection>> {
-        let cell = if kind == Kind::Calendar { &self.calendars } else { &self.books };
+    /// The calendars ([`ObjectType::Calendar`]) or address books ([`ObjectType::AddressBook`]).
+    pub fn collections(&self, kind: ObjectType) -> Result<&Hierarchy<Collection>> {
+        let cell = if kind == ObjectType::Calendar { &self.calendars } else { &self.books };
         load(cell, || {
             let mut rows = Vec::new();
             self.each(kind, |record| {
@@ -149,17 +149,17 @@ impl View {
         })
     }
 
-    /// The items of a calendar ([`Kind::Calendar`]) or an address book ([`Kind::AddressBook`]).
-    pub fn shelf(&self, kind: Kind, collection: Id) -> Result<Arc<Shelf>> {
-        let cell = if kind == Kind::Calendar { &self.event_shelves } else { &self.card_shelves };
+    /// The items of a calendar ([`ObjectType::Calendar`]) or an address book ([`ObjectType::AddressBook`]).
+    pub fn shelf(&self, kind: ObjectType, collection: Id) -> Result<Arc<Shelf>> {
+        let cell = if kind == ObjectType::Calendar { &self.event_shelves } else { &self.card_shelves };
         Ok(load(cell, || self.shelves(kind))?.get(&collection).cloned().unwrap_or_default())
     }
 
     /// All collections of a type are arranged in one pass, since an item may lie in several.
-    fn shelves(&self, kind: Kind) -> Result<HashMap<Id, Arc<Shelf>>> {
+    fn shelves(&self, kind: ObjectType) -> Result<HashMap<Id, Arc<Shelf>>> {
         let (items, column, extension) = match kind {
-            Kind::Calendar => (Kind::CalendarEvent, "calendar_ids", ".ics"),
-            _ => (Kind::ContactCard, "address_book_ids", ".vcf"),
+            ObjectType::Calendar => (ObjectType::CalendarEvent, "calendar_ids", ".ics"),
+            _ => (ObjectType::ContactCard, "address_book_ids", ".vcf"),
         };
         let mut found: HashMap<Id, Vec<Item>> = HashMap::new();
         self.each(items, |record| {
@@ -192,7 +192,7 @@ impl View {
     pub fn scripts(&self) -> Result<&Shelf> {
         load(&self.scripts, || {
             let mut found = Vec::new();
-            self.each(Kind::SieveScript, |record| {
+            self.each(ObjectType::SieveScript, |record| {
                 let name = record
                     .text("name")
                     .filter(|name| !name.is_empty())
@@ -221,7 +221,7 @@ impl View {
         load(&self.files, || {
             let mut rows = Vec::new();
             let mut links = Vec::new();
-            self.each(Kind::FileNode, |record| {
+            self.each(ObjectType::FileNode, |record| {
                 let modified = record.text("modified").or(record.text("created")).map_or(0, epoch);
                 let modified = if modified == 0 { self.ctime(record.first).unwrap_or(self.time) } else { modified };
                 let kind = match (record.text("node_type"), record.blob) {
@@ -256,7 +256,7 @@ impl View {
     }
 
     /// All rows of a type that this tree can show.
-    pub(super) fn each(&self, kind: Kind, mut each: impl FnMut(Record)) -> Result<()> {
+    pub(super) fn each(&self, kind: ObjectType, mut each: impl FnMut(Record)) -> Result<()> {
         self.reader.each_record(kind, self.moment, |record| {
             if (1..=ROW_MAX).contains(&record.id) {
                 each(record);

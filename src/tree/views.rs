@@ -1,7 +1,7 @@
 //! Which directories a tree has in its root.
 
 use super::node::What;
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use std::str::FromStr;
 
 /// The root's entries, in the order in which they are listed.
@@ -43,13 +43,13 @@ impl FromStr for Views {
                 ENTRIES.iter().position(|(entry, _)| entry.trim_end_matches(".json") == name.trim_end_matches(".json"));
             let Some(at) = known else {
                 let all: Vec<&str> = ENTRIES.iter().map(|(entry, _)| entry.trim_end_matches(".json")).collect();
-                return Err(Error::new(Fault::Usage, format!("there is no view {name:?}"))
+                return Err(Error::new(ErrorKind::Usage, format!("there is no view {name:?}"))
                     .hint(format!("the views are {}", all.join(", "))));
             };
             views.0 |= 1 << at;
         }
         if views.0 == 0 {
-            return Err(Error::new(Fault::Usage, "no view is named").hint("for example views=mail,calendars"));
+            return Err(Error::new(ErrorKind::Usage, "no view is named").hint("for example views=mail,calendars"));
         }
         Ok(views)
     }

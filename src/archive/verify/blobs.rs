@@ -6,7 +6,7 @@ use crate::archive::connect::explain;
 use crate::archive::history::blobs_in_text;
 use crate::archive::moments::Moment;
 use crate::error::Result;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
@@ -138,15 +138,15 @@ impl Check<'_> {
     }
 
     /// The objects that show a blob, each at the first moment that does.
-    fn users_of(&self, blob: Id) -> rusqlite::Result<Vec<(Kind, Id, Moment)>> {
+    fn users_of(&self, blob: Id) -> rusqlite::Result<Vec<(ObjectType, Id, Moment)>> {
         let mut users = Vec::new();
         let mark = "'%@blob%' || ?1 || '%'";
         for (kind, sql) in [
-            (Kind::Email, "SELECT id FROM emails WHERE blob_id = ?1".to_owned()),
-            (Kind::SieveScript, "SELECT id FROM sieve_scripts WHERE blob_id = ?1".to_owned()),
-            (Kind::FileNode, "SELECT id FROM file_nodes WHERE blob_id = ?1".to_owned()),
-            (Kind::ContactCard, format!("SELECT id FROM contact_cards WHERE data LIKE {mark}")),
-            (Kind::CalendarEvent, format!("SELECT id FROM calendar_events WHERE data LIKE {mark}")),
+            (ObjectType::Email, "SELECT id FROM emails WHERE blob_id = ?1".to_owned()),
+            (ObjectType::SieveScript, "SELECT id FROM sieve_scripts WHERE blob_id = ?1".to_owned()),
+            (ObjectType::FileNode, "SELECT id FROM file_nodes WHERE blob_id = ?1".to_owned()),
+            (ObjectType::ContactCard, format!("SELECT id FROM contact_cards WHERE data LIKE {mark}")),
+            (ObjectType::CalendarEvent, format!("SELECT id FROM calendar_events WHERE data LIKE {mark}")),
         ] {
             let ids: Vec<Id> = self
                 .conn
@@ -161,7 +161,7 @@ impl Check<'_> {
         let mut originals = self.conn.prepare_cached("SELECT kind, id FROM originals WHERE blob_id = ?1")?;
         let mut rows = originals.query([blob])?;
         while let Some(row) = rows.next()? {
-            let kind = Kind::from_token(&row.get::<_, String>(0)?);
+            let kind = ObjectType::from_token(&row.get::<_, String>(0)?);
             users.extend(kind.map(|kind| Ok::<_, rusqlite::Error>((kind, row.get(1)?, Moment::Current))).transpose()?);
         }
         let sql = "SELECT kind, id, first, last FROM history WHERE blob_id = ?1 OR original_id = ?1";
@@ -191,7 +191,8 @@ impl Check<'_> {
                 row.get_ref(3)?.as_str().ok().and_then(|text| serde_json::from_str::<Vec<(u64, u64)>>(text).ok());
             if ranges.is_none_or(|ranges| ranges.is_empty() || ranges.iter().any(|(from, to)| from > to || *to > size))
             {
-                let affected = Kind::from_token(&name).map(|kind| (kind, id, Moment::Current)).into_iter().collect();
+                let affected =
+                    ObjectType::from_token(&name).map(|kind| (kind, id, Moment::Current)).into_iter().collect();
                 self.find(format!("original bytes of {name} {id}"), "their ranges do not lie in their blob", affected);
             }
         }

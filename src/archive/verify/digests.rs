@@ -5,7 +5,7 @@ use crate::archive::blob;
 use crate::archive::digest::{self, Digested};
 use crate::archive::moments::Moment;
 use crate::format::mail;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use rusqlite::OptionalExtension;
 
 /// How much of a message is looked at to recognise it (FORMAT.md, "message_match").
@@ -17,11 +17,11 @@ impl Check<'_> {
         let is_running: bool = self.conn.query_row(is_running, [], |row| row.get(0))?;
         for digested in Digested::all().filter(|digested| !is_running || digested.name != digest::ORIGINS) {
             self.connection.restart_budget();
-            let kind = Kind::from_token(digested.name);
+            let kind = ObjectType::from_token(digested.name);
             let affected = |id: Id| kind.map(|kind| (kind, id, Moment::Current)).into_iter().collect();
             for id in digested.differing(self.conn)? {
                 let place = format!("{} {id}", digested.name);
-                match kind == Some(Kind::Email) && self.is_only_match_wrong(id)? {
+                match kind == Some(ObjectType::Email) && self.is_only_match_wrong(id)? {
                     true => self.remark_on(
                         place,
                         "its message_match is not that of its header; the message itself is sound".to_owned(),
@@ -61,6 +61,11 @@ impl Check<'_> {
             self.conn.query_row("SELECT blob_id FROM emails WHERE id = ?1", [id], |row| row.get(0)).optional()?;
         let Some(blob) = blob.map(|blob| blob::find(self.conn, blob)).transpose()?.flatten() else { return Ok(false) };
         let head = blob::read(self.conn, &blob, 0, HEAD)?;
-        Digested::content(Kind::Email).holds_with(self.conn, id, "t.message_match", &mail::summary(&head).message_match)
+        Digested::content(ObjectType::Email).holds_with(
+            self.conn,
+            id,
+            "t.message_match",
+            &mail::summary(&head).message_match,
+        )
     }
 }

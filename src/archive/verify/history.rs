@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::archive::schema::Table;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use rusqlite::OptionalExtension;
 
 /// A state of an object, as the row of `history` says.
@@ -67,7 +67,7 @@ impl Check<'_> {
     fn former(&mut self, former: &Former, is_object: bool) {
         let Former { name, id, first, last } = former;
         let place = format!("history of {name} {id} from snapshot {first}");
-        if Kind::from_token(name).is_none_or(|kind| kind.name() != name) {
+        if ObjectType::from_token(name).is_none_or(|kind| kind.name() != name) {
             self.find(place, "is of an unknown type", Vec::new());
             return;
         }
@@ -95,7 +95,7 @@ impl Check<'_> {
 
     /// The newest former state, beside the row as it is now if there is one.
     fn last_state(&mut self, before: &Former) -> rusqlite::Result<()> {
-        let Some(kind) = Kind::from_token(&before.name) else { return Ok(()) };
+        let Some(kind) = ObjectType::from_token(&before.name) else { return Ok(()) };
         let sql = format!(
             "SELECT coalesce(s.first, 0) FROM {} t LEFT JOIN since s ON s.kind = ?1 AND s.id = t.id WHERE t.id = ?2",
             Table::of(kind).name
@@ -106,7 +106,7 @@ impl Check<'_> {
             .query_row(rusqlite::params![kind.name(), before.id], |row| row.get(0))
             .optional()?;
         // A container that 1.x removed, and whose number it gave to another one, is missing in between.
-        let may_be_another = Kind::CONTAINERS.contains(&kind);
+        let may_be_another = ObjectType::CONTAINERS.contains(&kind);
         if let Some(now) = now.filter(|now| !may_be_another || *now < before.last) {
             self.between(before, now);
         }

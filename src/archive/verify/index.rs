@@ -6,7 +6,7 @@
 use super::Check;
 use crate::archive::index::{self, UNFILED};
 use crate::archive::moments::Moment;
-use crate::model::{Digest, Id, Kind};
+use crate::model::{Digest, Id, ObjectType};
 use rusqlite::Row;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -150,7 +150,7 @@ impl Check<'_> {
         let place = format!("index of mailbox {mailbox}");
         for line in missing {
             let affected = match line.last {
-                None => vec![(Kind::Email, line.email, Moment::Current)],
+                None => vec![(ObjectType::Email, line.email, Moment::Current)],
                 Some(last) => self.affected("Email", line.email, line.first, last),
             };
             let what = match there.iter().find(|other| other.email == line.email && other.first == line.first) {

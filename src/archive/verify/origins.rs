@@ -4,7 +4,7 @@ use super::Check;
 use crate::archive::index::{parse_ids, parse_keywords};
 use crate::archive::moments::Moment;
 use crate::archive::schema::{TABLES, Table};
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use rusqlite::OptionalExtension;
 use std::collections::BTreeSet;
 
@@ -38,9 +38,9 @@ impl Check<'_> {
             self.find("origins".to_owned(), format!("{odd} of them are not text"), Vec::new());
         }
         for (kind, parents, keywords) in [
-            (Kind::Email, "mailbox_ids", "keywords"),
-            (Kind::CalendarEvent, "calendar_ids", "NULL"),
-            (Kind::ContactCard, "address_book_ids", "NULL"),
+            (ObjectType::Email, "mailbox_ids", "keywords"),
+            (ObjectType::CalendarEvent, "calendar_ids", "NULL"),
+            (ObjectType::ContactCard, "address_book_ids", "NULL"),
         ] {
             self.connection.restart_budget();
             self.membership(kind, parents, keywords)?;
@@ -68,7 +68,7 @@ impl Check<'_> {
     }
 
     /// A row lies in the containers, and has the keywords, of all items that are it.
-    fn membership(&mut self, kind: Kind, parents: &str, keywords: &str) -> rusqlite::Result<()> {
+    fn membership(&mut self, kind: ObjectType, parents: &str, keywords: &str) -> rusqlite::Result<()> {
         let row = format!("SELECT {parents}, {keywords} FROM {} WHERE id = ?1", Table::of(kind).name);
         let mut row = self.conn.prepare(&row)?;
         let mut items = self.conn.prepare(
@@ -96,7 +96,7 @@ impl Check<'_> {
         }
     }
 
-    fn compare_items(&mut self, kind: Kind, id: Id, together: &Together, row: Option<(String, Option<String>)>) {
+    fn compare_items(&mut self, kind: ObjectType, id: Id, together: &Together, row: Option<(String, Option<String>)>) {
         let Some((parents, keywords)) = row.filter(|_| !together.is_unknown) else { return };
         let parents: BTreeSet<Id> = parse_ids(&parents).into_iter().collect();
         let keywords: Option<BTreeSet<String>> = keywords.map(|text| parse_keywords(&text).into_iter().collect());

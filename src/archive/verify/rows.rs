@@ -3,41 +3,41 @@
 use super::Check;
 use crate::archive::moments::Moment;
 use crate::archive::rows::Record;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// How many rows are looked at together.
 const PAGE: i64 = 5_000;
 
 /// JSON columns of a type, with what they must be.
-const JSON: [(Kind, &str, char); 9] = [
-    (Kind::Email, "mailbox_ids", '['),
-    (Kind::Email, "keywords", '['),
-    (Kind::Email, "message_match", '{'),
-    (Kind::ContactCard, "address_book_ids", '['),
-    (Kind::ContactCard, "data", '{'),
-    (Kind::CalendarEvent, "calendar_ids", '['),
-    (Kind::CalendarEvent, "data", '{'),
-    (Kind::Identity, "reply_to", '['),
-    (Kind::Identity, "bcc", '['),
+const JSON: [(ObjectType, &str, char); 9] = [
+    (ObjectType::Email, "mailbox_ids", '['),
+    (ObjectType::Email, "keywords", '['),
+    (ObjectType::Email, "message_match", '{'),
+    (ObjectType::ContactCard, "address_book_ids", '['),
+    (ObjectType::ContactCard, "data", '{'),
+    (ObjectType::CalendarEvent, "calendar_ids", '['),
+    (ObjectType::CalendarEvent, "data", '{'),
+    (ObjectType::Identity, "reply_to", '['),
+    (ObjectType::Identity, "bcc", '['),
 ];
 
 /// Containers of all types: those that exist.
-type Containers = BTreeMap<Kind, HashSet<Id>>;
+type Containers = BTreeMap<ObjectType, HashSet<Id>>;
 
 impl Check<'_> {
     pub(super) fn rows(&mut self) -> rusqlite::Result<()> {
         let mut containers = Containers::new();
-        for kind in Kind::CONTAINERS {
+        for kind in ObjectType::CONTAINERS {
             let ids = containers.entry(kind).or_default();
             self.each_row(kind, |record| {
                 // A file below a file is one that no path leads to.
-                if kind != Kind::FileNode || record.text("node_type") == Some("directory") {
+                if kind != ObjectType::FileNode || record.text("node_type") == Some("directory") {
                     ids.insert(record.id);
                 }
             })?;
         }
-        for kind in Kind::ALL {
+        for kind in ObjectType::ALL {
             let mut findings = Vec::new();
             let mut parents: HashMap<Id, Id> = HashMap::new();
             let mut count = 0;
@@ -61,7 +61,7 @@ impl Check<'_> {
     }
 
     /// Every row of the current state of a type.
-    fn each_row(&self, kind: Kind, mut each: impl FnMut(Record)) -> rusqlite::Result<()> {
+    fn each_row(&self, kind: ObjectType, mut each: impl FnMut(Record)) -> rusqlite::Result<()> {
         let mut after = i64::MIN;
         loop {
             self.connection.restart_budget();
@@ -75,7 +75,7 @@ impl Check<'_> {
     }
 }
 
-fn check_record(record: &Record, ids: &BTreeMap<Kind, HashSet<Id>>, findings: &mut Vec<(Id, String)>) {
+fn check_record(record: &Record, ids: &BTreeMap<ObjectType, HashSet<Id>>, findings: &mut Vec<(Id, String)>) {
     let mut find = |what: String| findings.push((record.id, what));
     if record.id <= 0 {
         find("its id is not positive".to_owned());
@@ -93,9 +93,9 @@ fn check_record(record: &Record, ids: &BTreeMap<Kind, HashSet<Id>>, findings: &m
         }
     }
     let container = match record.kind {
-        Kind::Email => Some((Kind::Mailbox, "mailbox_ids")),
-        Kind::CalendarEvent => Some((Kind::Calendar, "calendar_ids")),
-        Kind::ContactCard => Some((Kind::AddressBook, "address_book_ids")),
+        ObjectType::Email => Some((ObjectType::Mailbox, "mailbox_ids")),
+        ObjectType::CalendarEvent => Some((ObjectType::Calendar, "calendar_ids")),
+        ObjectType::ContactCard => Some((ObjectType::AddressBook, "address_book_ids")),
         _ => None,
     };
     if let Some((kind, column)) = container {
@@ -108,15 +108,15 @@ fn check_record(record: &Record, ids: &BTreeMap<Kind, HashSet<Id>>, findings: &m
     if let Some(parent) = record.number("parent_id")
         && !ids.get(&record.kind).is_some_and(|known| known.contains(&parent))
     {
-        let what = if record.kind == Kind::FileNode { "which is no directory" } else { "which does not exist" };
+        let what = if record.kind == ObjectType::FileNode { "which is no directory" } else { "which does not exist" };
         find(format!("lies in {} {parent}, {what}", record.kind.name()));
     }
-    if record.kind == Kind::Email
+    if record.kind == ObjectType::Email
         && record.text("received_at").is_none_or(|text| text.parse::<jiff::Timestamp>().is_err())
     {
         find("its received_at is no date".to_owned());
     }
-    if matches!(record.kind, Kind::Email | Kind::SieveScript) && record.blob.is_none() {
+    if matches!(record.kind, ObjectType::Email | ObjectType::SieveScript) && record.blob.is_none() {
         find("has no bytes".to_owned());
     }
 }

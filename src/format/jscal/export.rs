@@ -24,9 +24,9 @@ const PRODID: &str = "PRODID:-//Vandelay//Vandelay 2//EN\r\n";
 /// they reach from the event's year to two years after the current one if it recurs without end.
 ///
 /// # Errors
-/// [`Kind::Unreadable`](crate::error::Kind::Unreadable) for what is no such object, for what is nested too deep, too
+/// [`ErrorKind::Unreadable`](crate::error::ErrorKind::Unreadable) for what is no such object, for what is nested too deep, too
 /// large or too rich to be converted in about a second, and for malformed blob references;
-/// [`Kind::Damaged`](crate::error::Kind::Damaged) if a blob is missing.
+/// [`ErrorKind::Damaged`](crate::error::ErrorKind::Damaged) if a blob is missing.
 pub fn to_ics(data: &Value, blobs: &Blobs<'_>) -> Result<Vec<u8>> {
     check_shape(data, COST_LIMIT)?;
     let Value::Object(map) = data else {

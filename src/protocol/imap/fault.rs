@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use super::reply::{Condition, Outcome};
-use crate::error::{self, Kind};
+use crate::error::{self, ErrorKind};
 use crate::protocol::mask;
 use crate::protocol::system::plain;
 
@@ -72,16 +72,21 @@ impl Error {
     /// An error of this class; `what` is one line without a final period. Those that are worth a retry want a reason.
     pub fn new(fault: Fault, what: impl Into<String>) -> Error {
         let (kind, hint) = match fault {
-            Fault::Retry { .. } => (Kind::Connection, Some("run the command again later: it goes on where it stopped")),
-            Fault::Lost => (Kind::Connection, Some("run the command again: it goes on where it stopped")),
-            Fault::Credentials { is_expired: true } => (Kind::Credentials, Some("renew the password or the token")),
-            Fault::Credentials { .. } => {
-                (Kind::Credentials, Some("check the user name and the password; many providers want an app password"))
+            Fault::Retry { .. } => {
+                (ErrorKind::Connection, Some("run the command again later: it goes on where it stopped"))
             }
-            Fault::Unsafe => (Kind::Connection, None),
-            Fault::Local => (Kind::Storage, None),
+            Fault::Lost => (ErrorKind::Connection, Some("run the command again: it goes on where it stopped")),
+            Fault::Credentials { is_expired: true } => {
+                (ErrorKind::Credentials, Some("renew the password or the token"))
+            }
+            Fault::Credentials { .. } => (
+                ErrorKind::Credentials,
+                Some("check the user name and the password; many providers want an app password"),
+            ),
+            Fault::Unsafe => (ErrorKind::Connection, None),
+            Fault::Local => (ErrorKind::Storage, None),
             Fault::Unwell | Fault::Forbidden | Fault::Gone | Fault::Refused | Fault::Unsupported | Fault::Protocol => {
-                (Kind::Connection, None)
+                (ErrorKind::Connection, None)
             }
         };
         let error = error::Error::new(kind, what);
@@ -157,8 +162,8 @@ impl From<error::Error> for Error {
     /// An error of the layers below (TLS, a SASL mechanism). Its kind says the class.
     fn from(error: error::Error) -> Error {
         let fault = match error.kind {
-            Kind::Credentials => Fault::Credentials { is_expired: false },
-            Kind::Storage => Fault::Local,
+            ErrorKind::Credentials => Fault::Credentials { is_expired: false },
+            ErrorKind::Storage => Fault::Local,
             _ if error.is_transient() => Fault::Lost,
             _ => Fault::Protocol,
         };

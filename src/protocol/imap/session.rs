@@ -310,7 +310,7 @@ impl Session {
             Some(error) if was_refused => {
                 let hint = error.hint_text().map(str::to_owned);
                 let what = format!("{} refused the login of {user}: {error}", connector.endpoint());
-                let fresh = error::Error::new(error::Kind::Credentials, what);
+                let fresh = error::Error::new(error::ErrorKind::Credentials, what);
                 hint.into_iter().fold(fresh, |error, hint| error.hint(hint)).into()
             }
             Some(error) => error,

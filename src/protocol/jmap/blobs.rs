@@ -4,7 +4,7 @@ use super::answer::shown;
 use super::client::Client;
 use super::fault::{Error, Result};
 use super::http::Ask;
-use crate::error::{self, Kind as Fault};
+use crate::error::{self, ErrorKind};
 use crate::model::Body;
 use crate::protocol::pace::Pace;
 use crate::protocol::said;
@@ -109,7 +109,7 @@ impl Client {
                     // Cut on the way by something in between: it may go through the next time.
                     let cause = io::Error::other(format!("it took {taken} of {size} bytes"));
                     let what = format!("{} did not take an upload", shown(&url));
-                    return Err(error::Error::new(Fault::Connection, what).because(cause).into());
+                    return Err(error::Error::new(ErrorKind::Connection, what).because(cause).into());
                 }
                 Ok(Uploaded { blob_id, size })
             })
@@ -156,7 +156,7 @@ impl Client {
         if announced.is_none() && size.is_some_and(|size| body.size < size) {
             let what = format!("cannot read from {}", shown(url));
             let cause = io::Error::new(io::ErrorKind::UnexpectedEof, format!("a blob ended after {} bytes", body.size));
-            return Err(error::Error::new(Fault::Connection, what).because(cause).into());
+            return Err(error::Error::new(ErrorKind::Connection, what).because(cause).into());
         }
         body.end().map_err(|error| Error::Line(error::Error::io("cannot read back a large blob", error)))
     }

@@ -6,8 +6,8 @@ use super::fault::{Error, Result};
 use super::http::{Ask, Http};
 use super::request::{Request, Responses};
 use super::session::{AccountInfo, Limits, Session};
-use crate::error::{self, Kind as Fault};
-use crate::model::Kind;
+use crate::error::{self, ErrorKind};
+use crate::model::ObjectType;
 use crate::protocol::net::Log;
 use crate::protocol::retry::Backoff;
 use crate::protocol::said;
@@ -78,14 +78,14 @@ struct Inner {
     requests: Semaphore,
     uploads: Semaphore,
     /// Properties that the server turned out not to know.
-    unknown_properties: Mutex<HashSet<(Kind, &'static str)>>,
+    unknown_properties: Mutex<HashSet<(ObjectType, &'static str)>>,
 }
 
 impl Client {
     /// Finds the session resource and reads it (RFC 8620 section 2.2).
     ///
-    /// Errors: [`Fault::Usage`] for a URL that is none, [`Fault::Credentials`] for a login that is refused,
-    /// [`Fault::Connection`] for everything else.
+    /// Errors: [`ErrorKind::Usage`] for a URL that is none, [`ErrorKind::Credentials`] for a login that is refused,
+    /// [`ErrorKind::Connection`] for everything else.
     pub async fn open(settings: Settings) -> Result<Client> {
         let home = parse(&settings.url)?;
         let http = Http::new(
@@ -101,7 +101,7 @@ impl Client {
         let session = discover(&http, &home).await?;
         if session.accounts.is_empty() {
             let what = format!("the session at {} has no accounts", shown(&session.url));
-            return Err(error::Error::new(Fault::Credentials, what)
+            return Err(error::Error::new(ErrorKind::Credentials, what)
                 .hint("a server may show that to whom it does not know; check the user and the password")
                 .into());
         }
@@ -142,7 +142,7 @@ impl Client {
         self.0.http.log(level, text);
     }
 
-    pub(super) fn unknown_properties(&self) -> MutexGuard<'_, HashSet<(Kind, &'static str)>> {
+    pub(super) fn unknown_properties(&self) -> MutexGuard<'_, HashSet<(ObjectType, &'static str)>> {
         self.0.unknown_properties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -202,7 +202,7 @@ impl Client {
             let Some(error) = responses.transient().filter(|_| !request.is_once()) else { return Ok(responses) };
             backoff.heard();
             let error =
-                error::Error::new(Fault::Connection, error.to_string()).because(io::Error::other("unavailable"));
+                error::Error::new(ErrorKind::Connection, error.to_string()).because(io::Error::other("unavailable"));
             // One method that stays unavailable is no reason to lose the others.
             if backoff.wait(error, None).await.is_err() {
                 return Ok(responses);
@@ -238,7 +238,7 @@ impl Client {
                     // Cut on the way by something in between: it may come whole the next time.
                     true => {
                         let what = format!("the answer of {} to {names} is cut off", shown(&url));
-                        error::Error::new(Fault::Connection, what).because(io::Error::other(error)).into()
+                        error::Error::new(ErrorKind::Connection, what).because(io::Error::other(error)).into()
                     }
                     false => Error::protocol(format!("its answer to {names} is no JSON: {error}")),
                 })?;
@@ -257,7 +257,7 @@ impl Client {
     /// Finds the account. One that is given by its id need not be in the session: an administrator may see more than is
     /// listed; then what the server can do counts as what the account can do.
     ///
-    /// Errors: [`Fault::Account`] if there is none, or more than one.
+    /// Errors: [`ErrorKind::Account`] if there is none, or more than one.
     pub async fn account(&self, which: &Which) -> Result<AccountInfo> {
         let session = self.session();
         match which {
@@ -279,8 +279,11 @@ impl Client {
                 let names: Vec<String> =
                     session.accounts.iter().take(12).map(|account| said(account.name.as_bytes())).collect();
                 let none = |why: &str| {
-                    error::Error::new(Fault::Account, format!("there is no account named {name:?} on the server{why}"))
-                        .hint(format!("the session lists: {}", names.join(", ")))
+                    error::Error::new(
+                        ErrorKind::Account,
+                        format!("there is no account named {name:?} on the server{why}"),
+                    )
+                    .hint(format!("the session lists: {}", names.join(", ")))
                 };
                 if !session.offers(PRINCIPALS) {
                     return Err(none(", and it cannot be asked for accounts that are not listed").into());
@@ -300,7 +303,7 @@ impl Client {
 
     /// Asks for something of an account that the session does not list.
     ///
-    /// Errors: [`Fault::Account`] if there is no such account.
+    /// Errors: [`ErrorKind::Account`] if there is no such account.
     async fn check_unlisted(&self, id: &str) -> Result<()> {
         let session = self.session();
         let methods = [(MAIL, "Mailbox/get"), (CONTACTS, "AddressBook/get"), (CALENDARS, "Calendar/get")];
@@ -314,7 +317,7 @@ impl Client {
                     session.accounts.iter().take(12).map(|account| said(account.id.as_bytes())).collect();
                 let what =
                     format!("there is no account with the id {:?} on the server: {}", said(id.as_bytes()), error.kind);
-                Err(error::Error::new(Fault::Account, what)
+                Err(error::Error::new(ErrorKind::Account, what)
                     .hint(format!("the session lists: {}", names.join(", ")))
                     .into())
             }
@@ -369,13 +372,13 @@ impl Client {
 }
 
 fn closed(_: tokio::sync::AcquireError) -> Error {
-    Error::Line(error::Error::new(Fault::Interrupted, "interrupted"))
+    Error::Line(error::Error::new(ErrorKind::Interrupted, "interrupted"))
 }
 
 /// Reads `--url`.
 fn parse(text: &str) -> Result<Url> {
     let wrong = |why: &str| {
-        error::Error::new(Fault::Usage, format!("--url is no address of a JMAP server: {why}"))
+        error::Error::new(ErrorKind::Usage, format!("--url is no address of a JMAP server: {why}"))
             .hint("write it like https://jmap.example.com or https://example.com/jmap/session")
     };
     let url = Url::parse(text.trim()).map_err(|error| match error {
@@ -410,7 +413,7 @@ async fn discover(http: &Http, home: &Url) -> Result<Session> {
         match session_at(http, &place).await {
             Ok(session) => return Ok(session),
             // Another place helps only where this one answers, and is none.
-            Err(Error::Line(error)) if error.is_transient() || error.kind != Fault::Connection => {
+            Err(Error::Line(error)) if error.is_transient() || error.kind != ErrorKind::Connection => {
                 return Err(error.into());
             }
             Err(error) => {
@@ -421,7 +424,7 @@ async fn discover(http: &Http, home: &Url) -> Result<Session> {
     }
     Err(match first {
         Some(Error::Line(error)) => error.into(),
-        _ => error::Error::new(Fault::Connection, format!("there is no JMAP session at {}", shown(home)))
+        _ => error::Error::new(ErrorKind::Connection, format!("there is no JMAP session at {}", shown(home)))
             .hint("--url is the address of the server, or of its session resource")
             .into(),
     })

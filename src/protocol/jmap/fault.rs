@@ -1,6 +1,6 @@
 //! What can go wrong: the line, or one method.
 
-use crate::error::{self, Kind as Fault};
+use crate::error::{self, ErrorKind};
 use crate::protocol::said;
 use serde_json::Value;
 use std::fmt;
@@ -76,7 +76,7 @@ impl Error {
     /// A server that does not keep to the standard. Trying again does not help.
     pub fn protocol(what: impl Into<String>) -> Error {
         Error::Line(error::Error::new(
-            Fault::Connection,
+            ErrorKind::Connection,
             format!("the server breaks the rules of JMAP: {}", what.into()),
         ))
     }
@@ -113,8 +113,8 @@ impl From<Error> for error::Error {
             Error::Line(error) => error,
             Error::Method(method) => {
                 let kind = match method.kind.as_str() {
-                    "accountNotFound" => Fault::Account,
-                    _ => Fault::Connection,
+                    "accountNotFound" => ErrorKind::Account,
+                    _ => ErrorKind::Connection,
                 };
                 error::Error::new(kind, format!("the server answers {method}"))
             }

@@ -3,7 +3,7 @@
 use super::answer::{below, location, not_found, retry_after, shown, too_large};
 use super::fault::{Error, Result};
 use super::pause::{LONG, Pauses};
-use crate::error::{self, Kind as Fault};
+use crate::error::{self, ErrorKind};
 use crate::protocol::net::Log;
 use crate::protocol::pace::{self, Pace};
 use crate::protocol::retry::{Backoff, patiently};
@@ -101,7 +101,7 @@ impl Http {
             .tcp_nodelay(true)
             .user_agent(concat!("vandelay/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| error::Error::new(Fault::Connection, format!("cannot set up the network: {error}")))?;
+            .map_err(|error| error::Error::new(ErrorKind::Connection, format!("cannot set up the network: {error}")))?;
         Ok(Http {
             client,
             tls,
@@ -153,10 +153,10 @@ impl Http {
                     "the server refers to {shown}, which is not encrypted, though its own address begins with https:; nothing secret was sent there"
                 );
                 let hint = "its administrator has to set its public address to https: (a proxy in front of it hides that from it); --allow-cleartext sends the login there all the same";
-                return Err(error::Error::new(Fault::Connection, what).hint(hint).into());
+                return Err(error::Error::new(ErrorKind::Connection, what).hint(hint).into());
             }
             let error = error::Error::new(
-                Fault::Connection,
+                ErrorKind::Connection,
                 format!("the line to {shown} would not be encrypted; nothing secret was sent"),
             );
             return Err(error.hint("use a URL with https:, or --allow-cleartext if the network can be trusted").into());
@@ -167,7 +167,7 @@ impl Http {
         let is_same_host = url.host() == self.home.host() && (url.scheme() == "https" || self.home.scheme() == "http");
         if !is_same_host && !self.allow_other_origin {
             let error = error::Error::new(
-                Fault::Connection,
+                ErrorKind::Connection,
                 format!("the server refers to another one, {shown}; nothing secret was sent to it"),
             );
             return Err(error
@@ -303,13 +303,13 @@ impl Http {
             Credentials::Basic { .. } => "user and password",
             Credentials::Bearer { .. } => "the token",
         };
-        error::Error::new(Fault::Credentials, format!("{} does not accept {what} (401)", shown(url)))
+        error::Error::new(ErrorKind::Credentials, format!("{} does not accept {what} (401)", shown(url)))
     }
 
     /// `Authorization`, and the token in it.
     fn authorization(&self) -> error::Result<(HeaderValue, Option<Secret>)> {
         let unusable = |what: &str| {
-            error::Error::new(Fault::Credentials, format!("the {what} has characters that cannot be sent"))
+            error::Error::new(ErrorKind::Credentials, format!("the {what} has characters that cannot be sent"))
         };
         let (text, token) = match &self.credentials {
             // RFC 7617 section 2: a user has no colon; both are UTF-8 (section 2.1).
@@ -396,7 +396,7 @@ impl Http {
 
     fn slow(&self, url: &Url, how: &str, why: String) -> Error {
         let cause = io::Error::new(io::ErrorKind::TimedOut, why);
-        let error = error::Error::new(Fault::Connection, format!("{} is {how}", shown(url))).because(cause);
+        let error = error::Error::new(ErrorKind::Connection, format!("{} is {how}", shown(url))).because(cause);
         error.hint("if the server is only slow, give it more time with --timeout SECONDS").into()
     }
 
@@ -413,19 +413,19 @@ impl Http {
                 _ => "check the port",
             };
             let what = format!("{} does not speak HTTP on this port", shown(url));
-            return error::Error::new(Fault::Connection, what).hint(hint).into();
+            return error::Error::new(ErrorKind::Connection, what).hint(hint).into();
         }
         // What cannot be inflated counts as a body that ends early: both are what a broken line looks like.
         if error.is_builder() {
             let why = said(below(&error).as_bytes());
-            return error::Error::new(Fault::Connection, format!("{what}: {why}")).into();
+            return error::Error::new(ErrorKind::Connection, format!("{what}: {why}")).into();
         }
         let cause = match error.is_timeout() {
             true => io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", self.timeout.as_secs())),
             false if is_unknown_host(&below(&error)) => return unknown_host(host).into(),
             false => plain(io::Error::other(below(&error))),
         };
-        error::Error::new(Fault::Connection, what).because(cause).into()
+        error::Error::new(ErrorKind::Connection, what).because(cause).into()
     }
 
     /// An answer with another status than success (RFC 8620 section 3.6.1, RFC 7807).
@@ -445,15 +445,15 @@ impl Http {
             }
         }
         let what = format!("{} answers to {}", shown(url), ask.what);
-        let line = |kind: Fault| error::Error::new(kind, format!("{what}: {why}"));
+        let line = |kind: ErrorKind| error::Error::new(kind, format!("{what}: {why}"));
         match status {
             // Undone: the server says that it did not even begin.
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                let error = error::Error::new(Fault::Connection, what).because(io::Error::other(why));
+                let error = error::Error::new(ErrorKind::Connection, what).because(io::Error::other(why));
                 Failed { error: error.into(), after, is_undone: true }
             }
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => {
-                let error = error::Error::new(Fault::Connection, what).because(io::Error::other(why));
+                let error = error::Error::new(ErrorKind::Connection, what).because(io::Error::other(why));
                 Failed { error: error.into(), after, is_undone: false }
             }
             StatusCode::PAYLOAD_TOO_LARGE => Failed::final_(Error::Method(too_large(ask.what, why))),
@@ -463,14 +463,14 @@ impl Http {
                     Failed::final_(Error::Method(too_large(ask.what, why)))
                 }
                 Some("maxConcurrentRequests" | "maxConcurrentUpload") => {
-                    let error = error::Error::new(Fault::Connection, what).because(io::Error::other(why));
+                    let error = error::Error::new(ErrorKind::Connection, what).because(io::Error::other(why));
                     Failed { error: error.into(), after, is_undone: true }
                 }
-                _ => Failed::final_(line(Fault::Connection).into()),
+                _ => Failed::final_(line(ErrorKind::Connection).into()),
             },
             StatusCode::UNAUTHORIZED => {
                 let error = error::Error::new(
-                    Fault::Connection,
+                    ErrorKind::Connection,
                     format!(
                         "the server leads to {}, which wants credentials; nothing secret was sent to it",
                         shown(url)
@@ -480,9 +480,9 @@ impl Http {
                     "if both belong together, use --allow-other-origin, or the address of the other one as --url";
                 Failed::final_(error.hint(hint).into())
             }
-            StatusCode::FORBIDDEN if has_secret => Failed::final_(line(Fault::Credentials).into()),
+            StatusCode::FORBIDDEN if has_secret => Failed::final_(line(ErrorKind::Credentials).into()),
             StatusCode::NOT_FOUND | StatusCode::GONE => Failed::final_(Error::Method(not_found(ask.what, why))),
-            _ => Failed::final_(line(Fault::Connection).into()),
+            _ => Failed::final_(line(ErrorKind::Connection).into()),
         }
     }
 }

@@ -137,10 +137,10 @@ fn words(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind as Fault;
+    use crate::error::ErrorKind;
 
     fn fault() -> Error {
-        Error::new(Fault::Connection, "429")
+        Error::new(ErrorKind::Connection, "429")
     }
 
     #[test]

@@ -11,30 +11,32 @@ use super::get::Got;
 use super::methods::Object;
 use super::request::Request;
 use super::sound::Sound;
-use crate::model::{Details, Kind};
+use crate::model::{Details, ObjectType};
 use serde_json::json;
 
 /// The properties of a type whose objects have a fixed set of them. `None` for cards and events, which are open: they are
 /// asked for without names, and [`more`] beside that.
-fn fixed(kind: Kind) -> Option<Vec<&'static str>> {
+fn fixed(kind: ObjectType) -> Option<Vec<&'static str>> {
     let container = |own: &[&'static str]| Some([own, Details::of(kind), &["myRights"]].concat());
     let names: &[&'static str] = match kind {
         // RFC 8621 section 2; the counts are not of the archive.
-        Kind::Mailbox => return container(&["id", "name", "parentId"]),
+        ObjectType::Mailbox => return container(&["id", "name", "parentId"]),
         // RFC 9610 section 2, draft-ietf-jmap-calendars section 4.
-        Kind::AddressBook | Kind::Calendar => return container(&["id", "name"]),
+        ObjectType::AddressBook | ObjectType::Calendar => return container(&["id", "name"]),
         // RFC 8621 section 4.
-        Kind::Email => &["id", "blobId", "receivedAt", "mailboxIds", "keywords", "size"],
+        ObjectType::Email => &["id", "blobId", "receivedAt", "mailboxIds", "keywords", "size"],
         // RFC 8621 section 6.
-        Kind::Identity => &["id", "name", "email", "replyTo", "bcc", "textSignature", "htmlSignature", "mayDelete"],
+        ObjectType::Identity => {
+            &["id", "name", "email", "replyTo", "bcc", "textSignature", "htmlSignature", "mayDelete"]
+        }
         // RFC 8621 section 8.
-        Kind::VacationResponse => &["id", "isEnabled", "fromDate", "toDate", "subject", "textBody", "htmlBody"],
+        ObjectType::VacationResponse => &["id", "isEnabled", "fromDate", "toDate", "subject", "textBody", "htmlBody"],
         // RFC 9661 section 2.
-        Kind::SieveScript => &["id", "name", "isActive", "blobId"],
+        ObjectType::SieveScript => &["id", "name", "isActive", "blobId"],
         // draft-ietf-jmap-calendars section 3.
-        Kind::ParticipantIdentity => &["id", "name", "calendarAddress", "isDefault"],
+        ObjectType::ParticipantIdentity => &["id", "name", "calendarAddress", "isDefault"],
         // draft-ietf-jmap-filenode section 3.
-        Kind::FileNode => &[
+        ObjectType::FileNode => &[
             "id",
             "parentId",
             "nodeType",
@@ -50,17 +52,17 @@ fn fixed(kind: Kind) -> Option<Vec<&'static str>> {
             "role",
             "myRights",
         ],
-        Kind::ContactCard | Kind::CalendarEvent => return None,
+        ObjectType::ContactCard | ObjectType::CalendarEvent => return None,
     };
     Some(names.to_vec())
 }
 
 /// Properties of an open type that are only shown to those who name them.
-fn more(kind: Kind) -> &'static [&'static str] {
+fn more(kind: ObjectType) -> &'static [&'static str] {
     match kind {
         // draft-ietf-calext-jscontact-icalendar and its sibling: what JSContact and JSCalendar have no word for.
-        Kind::ContactCard => &["id", "vCard"],
-        Kind::CalendarEvent => &[
+        ObjectType::ContactCard => &["id", "vCard"],
+        ObjectType::CalendarEvent => &[
             "id",
             "isDraft",
             "useDefaultAlerts",
@@ -82,16 +84,18 @@ const ALWAYS: [&str; 9] = ["id", "name", "parentId", "blobId", "mailboxIds", "ke
 
 impl Client {
     /// The properties of a type to ask for by name; `None` for an open type.
-    pub fn properties(&self, kind: Kind) -> Option<Vec<&'static str>> {
+    pub fn properties(&self, kind: ObjectType) -> Option<Vec<&'static str>> {
         Some(self.known_names(kind, &fixed(kind)?))
     }
 
-    fn known_names(&self, kind: Kind, names: &[&'static str]) -> Vec<&'static str> {
+    fn known_names(&self, kind: ObjectType, names: &[&'static str]) -> Vec<&'static str> {
         let unknown = self.unknown_properties();
         let mut known: Vec<&'static str> =
             names.iter().copied().filter(|name| !unknown.contains(&(kind, *name))).collect();
         // What former versions of the draft have in its place.
-        if unknown.contains(&(Kind::ParticipantIdentity, "calendarAddress")) && kind == Kind::ParticipantIdentity {
+        if unknown.contains(&(ObjectType::ParticipantIdentity, "calendarAddress"))
+            && kind == ObjectType::ParticipantIdentity
+        {
             known.extend(["scheduleId", "sendTo"].iter().filter(|name| !unknown.contains(&(kind, **name))));
         }
         known
@@ -99,7 +103,7 @@ impl Client {
 
     /// Finds out which names the server does not know, after it refused a `/get` with all of them. False if that is not
     /// what it has against it.
-    pub async fn learn_properties(&self, account: &str, kind: Kind) -> Result<bool> {
+    pub async fn learn_properties(&self, account: &str, kind: ObjectType) -> Result<bool> {
         let names = fixed(kind).unwrap_or_else(|| more(kind).to_vec());
         let names: Vec<&'static str> = self.known_names(kind, &names);
         let method = format!("{}/get", kind.name());
@@ -129,7 +133,7 @@ impl Client {
 
     /// All objects of a type with all of their properties (`ids: null`). What the server cut off is asked for by its ids,
     /// where it can be asked for those. [`super::Error::is_too_much`] holds of the error where there are too many objects.
-    pub async fn get_all_whole(&self, account: &str, kind: Kind) -> Result<Got> {
+    pub async fn get_all_whole(&self, account: &str, kind: ObjectType) -> Result<Got> {
         loop {
             let names = self.properties(kind);
             match self.get_all(account, kind.name(), names.as_deref()).await {
@@ -147,7 +151,7 @@ impl Client {
 
     /// What `ids: null` brought, and what it did not: RFC 8620 section 5.1 has an error for more objects than
     /// `maxObjectsInGet`, and some servers hand over that many without a word.
-    pub async fn complete(&self, account: &str, kind: Kind, got: Got) -> Result<Got> {
+    pub async fn complete(&self, account: &str, kind: ObjectType, got: Got) -> Result<Got> {
         if got.list.len() < self.limits().max_objects_in_get {
             return Ok(got);
         }
@@ -159,13 +163,13 @@ impl Client {
     }
 
     /// All objects of a type, first their ids and then each by its id.
-    async fn get_named(&self, account: &str, kind: Kind) -> Result<Got> {
+    async fn get_named(&self, account: &str, kind: ObjectType) -> Result<Got> {
         let queried = self.query_all(account, kind.name(), &serde_json::Value::Null).await?;
         self.get_whole(account, kind, &queried.ids).await
     }
 
     /// These objects with all of their properties.
-    pub async fn get_whole(&self, account: &str, kind: Kind, ids: &[String]) -> Result<Got> {
+    pub async fn get_whole(&self, account: &str, kind: ObjectType, ids: &[String]) -> Result<Got> {
         let mut all = Got::default();
         self.get_whole_sound(account, kind, ids, |part| {
             all.add(part.got);
@@ -179,7 +183,7 @@ impl Client {
     pub async fn get_whole_sound(
         &self,
         account: &str,
-        kind: Kind,
+        kind: ObjectType,
         ids: &[String],
         mut sink: impl FnMut(Sound) -> bool,
     ) -> Result<()> {
@@ -212,7 +216,7 @@ impl Client {
     }
 
     /// Adds the properties that are only shown to those who name them.
-    async fn add_more(&self, account: &str, kind: Kind, got: &mut Got) -> Result<()> {
+    async fn add_more(&self, account: &str, kind: ObjectType, got: &mut Got) -> Result<()> {
         let ids: Vec<String> = got.list.iter().filter_map(id_of).map(str::to_owned).collect();
         let more = loop {
             let names = self.known_names(kind, more(kind));
@@ -246,9 +250,14 @@ fn id_of(object: &Object) -> Option<&str> {
 }
 
 /// True for types that have a `/query`: of these the server can be asked for the ids of all objects.
-pub fn has_query(kind: Kind) -> bool {
+pub fn has_query(kind: ObjectType) -> bool {
     matches!(
         kind,
-        Kind::Mailbox | Kind::Email | Kind::ContactCard | Kind::CalendarEvent | Kind::FileNode | Kind::SieveScript
+        ObjectType::Mailbox
+            | ObjectType::Email
+            | ObjectType::ContactCard
+            | ObjectType::CalendarEvent
+            | ObjectType::FileNode
+            | ObjectType::SieveScript
     )
 }

@@ -5,7 +5,7 @@ use super::client::Client;
 use super::fault::{Error, Result};
 use super::get::{Got, get_arguments};
 use super::request::Request;
-use crate::error::Kind as Fault;
+use crate::error::ErrorKind;
 use serde_json::{Value, json};
 
 /// After so many objects in a row over which the server broke down it is taken for lost.
@@ -22,7 +22,7 @@ impl Error {
     /// True if the line or the server broke down over a question: another one may have an answer.
     pub fn is_breakdown(&self) -> bool {
         match self {
-            Error::Line(error) => error.kind == Fault::Connection,
+            Error::Line(error) => error.kind == ErrorKind::Connection,
             Error::Method(error) => {
                 matches!(error.kind.as_str(), "serverFail" | "serverUnavailable" | "serverPartialFail")
             }

@@ -2,7 +2,7 @@
 
 use super::wire::{LINE_MAX, Token, Trouble, Wire, string};
 use super::{NAMES_MAX, SCRIPT_MAX, SCRIPTS_MAX};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::net::{Connector, Security, Service, Stream};
 use crate::protocol::probe;
 use crate::protocol::sasl::{Credentials, Exchange, Line, Mechanism};
@@ -68,7 +68,7 @@ pub struct Client {
 impl Client {
     /// Connects, encrypts the line as the endpoint wants it, and logs in.
     ///
-    /// A refused login is an error of kind [`Fault::Credentials`], everything else one of [`Fault::Connection`].
+    /// A refused login is an error of kind [`ErrorKind::Credentials`], everything else one of [`ErrorKind::Connection`].
     ///
     /// `is_known` says that the address has led to such a server before; else the port is looked at if none greets.
     pub async fn open(account: &Account, is_known: bool) -> Result<Client> {
@@ -186,7 +186,7 @@ impl Client {
             return match security {
                 Security::Clear => Ok(self),
                 _ => Err(Error::new(
-                    Fault::Connection,
+                    ErrorKind::Connection,
                     format!("{} does not offer to encrypt the line (STARTTLS)", self.connector.endpoint()),
                 )
                 .hint("nothing secret was sent. Somebody in between may have removed the offer; try a URL with sieves:// or, in a network that can be trusted, --allow-cleartext")),
@@ -246,7 +246,7 @@ impl Client {
             let mut exchange = match Exchange::new(mechanism, credentials, self.connector.endpoint()) {
                 Ok(exchange) => exchange,
                 // SCRAM takes less characters than PLAIN does.
-                Err(error) if error.kind == Fault::Credentials => {
+                Err(error) if error.kind == ErrorKind::Credentials => {
                     last = Some(error);
                     continue;
                 }
@@ -275,7 +275,7 @@ impl Client {
                         mechanism.name(),
                         status.text
                     );
-                    last = Some(Error::new(Fault::Credentials, what));
+                    last = Some(Error::new(ErrorKind::Credentials, what));
                     // What was refused once is not tried with another mechanism: some servers lock an account for that.
                     if exchange.has_proved() {
                         break;
@@ -390,7 +390,7 @@ impl Client {
         if let Some(referral) = self.referral(status) {
             return referral;
         }
-        let error = Error::new(Fault::Connection, format!("{endpoint} refused to {doing}"));
+        let error = Error::new(ErrorKind::Connection, format!("{endpoint} refused to {doing}"));
         if status.code == "TRYLATER" {
             return error.because(io::Error::new(io::ErrorKind::ResourceBusy, status.text.clone()));
         }
@@ -403,7 +403,7 @@ impl Client {
             return referral;
         }
         let what = format!("{} ended the connection", self.connector.endpoint());
-        let error = Error::new(Fault::Connection, what);
+        let error = Error::new(ErrorKind::Connection, what);
         match status.code.as_str() {
             // Another attempt would end in the same way.
             "AUTH-TOO-WEAK" | "ENCRYPT-NEEDED" | "TRANSITION-NEEDED" => error.because(status.text.clone()),
@@ -415,7 +415,7 @@ impl Client {
     fn referral(&self, status: &Status) -> Option<Error> {
         (status.code == "REFERRAL").then(|| {
             let other = said(status.argument.as_deref().unwrap_or_default());
-            Error::new(Fault::Connection, format!("{} refers to {other}", self.connector.endpoint()))
+            Error::new(ErrorKind::Connection, format!("{} refers to {other}", self.connector.endpoint()))
                 .hint("nothing secret was sent there. If you trust that server, name it with --url")
         })
     }
@@ -426,7 +426,7 @@ impl Client {
             Trouble::Violation(what) => self.violation(&what),
             Trouble::Slow(why) => {
                 let what = format!("gave up reading from {}", self.connector.endpoint());
-                Error::new(Fault::Connection, what)
+                Error::new(ErrorKind::Connection, what)
                     .because(io::Error::new(io::ErrorKind::TimedOut, why))
                     .hint("if the server is only slow, give it more time with --timeout SECONDS")
             }
@@ -436,7 +436,7 @@ impl Client {
 
     fn violation(&self, what: &str) -> Error {
         let endpoint = self.connector.endpoint();
-        Error::new(Fault::Connection, format!("{endpoint} does not keep to ManageSieve: {what}"))
+        Error::new(ErrorKind::Connection, format!("{endpoint} does not keep to ManageSieve: {what}"))
             .hint("check host and port; ManageSieve mostly is on port 4190")
     }
 }

@@ -4,7 +4,7 @@
 //! 2^32 keeps a core busy for an hour. The primitives are those of `ring`, which TLS brings along.
 
 use super::{Response, Secret, unusable, violation};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
@@ -36,7 +36,7 @@ impl Scram {
     pub(super) fn new(user: &str, password: &Secret) -> Result<Scram> {
         let mut random = [0; 24];
         rand::SecureRandom::fill(&rand::SystemRandom::new(), &mut random)
-            .map_err(|_| Error::new(Fault::Storage, "this machine gives no random numbers"))?;
+            .map_err(|_| Error::new(ErrorKind::Storage, "this machine gives no random numbers"))?;
         Scram::with_nonce(user, password, STANDARD.encode(random))
     }
 
@@ -127,7 +127,7 @@ impl Scram {
         let field = server_final.split(',').next().unwrap_or_default();
         if let Some(why) = field.strip_prefix("e=") {
             let why = super::said(why.as_bytes());
-            return Err(Error::new(Fault::Credentials, format!("the server refused the login: {why}")));
+            return Err(Error::new(ErrorKind::Credentials, format!("the server refused the login: {why}")));
         }
         let claimed = field.strip_prefix("v=").and_then(|claimed| STANDARD.decode(claimed).ok()).unwrap_or_default();
         // Whoever could measure this comparison would learn a signature of one exchange that is over.

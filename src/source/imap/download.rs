@@ -2,7 +2,7 @@
 
 use super::crew::Crew;
 use super::{look, rev};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Body, Entry, Item, ItemData};
 use crate::protocol::imap::{self, Arrival, Client, Items, Message, Pipeline, Session, UidSet, Wanted};
 use crate::protocol::net::Stream;
@@ -303,7 +303,7 @@ impl Worker {
 }
 
 fn failed(key: Box<str>, why: String) -> Failure {
-    Failure { key, vanished: false, error: Error::new(Fault::Connection, why) }
+    Failure { key, vanished: false, error: Error::new(ErrorKind::Connection, why) }
 }
 
 fn item(message: Message, waiting: Waiting, is_compared: bool) -> std::result::Result<Item, Failure> {

@@ -1,7 +1,7 @@
 //! The mailboxes of an account as scopes and containers: names, hierarchy, roles, and which of them a run takes.
 
 use super::ImapOptions;
-use crate::model::{Container, Kind};
+use crate::model::{Container, ObjectType};
 use crate::protocol::imap::{Folder as Listed, FolderStatus, Namespaces};
 use crate::source::roles::{self, Candidate};
 use std::collections::{HashMap, HashSet};
@@ -39,7 +39,7 @@ pub fn arrange(listed: Vec<Listed>, namespaces: &Namespaces, options: &ImapOptio
         let container = Container {
             role: role.map(str::to_owned),
             is_subscribed: folder.is_subscribed,
-            ..Container::new(Kind::Mailbox, key.clone(), parent, leaf)
+            ..Container::new(ObjectType::Mailbox, key.clone(), parent, leaf)
         };
         let is_selectable = folder.is_selectable();
         let is_selected = is_selectable && selects(options, &folder, role);
@@ -93,7 +93,7 @@ fn made_up_parents(parts: &[String], folders: &mut Vec<Folder>, keys: &mut Keys)
                 let name = parts.last().cloned().unwrap_or_default();
                 let container = Container {
                     is_subscribed: false,
-                    ..Container::new(Kind::Mailbox, key.clone(), parent, name.clone())
+                    ..Container::new(ObjectType::Mailbox, key.clone(), parent, name.clone())
                 };
                 folders.push(Folder {
                     raw: Vec::new(),

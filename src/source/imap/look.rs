@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use crate::error::Result;
-use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
+use crate::model::{Attrs, Entry, ObjectType, Omission, Outcome};
 use crate::protocol::imap::{self, Changes, Client, Fetched, Items, Known, Selected, Session, UidSet};
 use crate::protocol::net::Stream;
 use crate::protocol::said;
@@ -273,7 +273,7 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
         let position = || format!("{mailbox}: UID {uid}");
         let Some(keywords) = keywords(line.flags.as_deref().unwrap_or_default(), question.include_deleted) else {
             listing.omissions.push(Omission {
-                kind: Kind::Email,
+                kind: ObjectType::Email,
                 reason: "deleted flag".to_owned(),
                 position: position(),
                 outcome: Outcome::Skipped,
@@ -283,7 +283,7 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
         };
         let attrs = attrs.entry(keywords).or_insert_with_key(|keywords| {
             let parents = vec![question.key.clone()];
-            Arc::new(Attrs { of: Kind::Mailbox, keywords: keywords.clone(), parents })
+            Arc::new(Attrs { of: ObjectType::Mailbox, keywords: keywords.clone(), parents })
         });
         listing.entries.push(Entry {
             key: key(uid_validity, uid).into(),
@@ -299,7 +299,7 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
     if !seen.is_trusted {
         let missing = (seen.exists as usize).saturating_sub(counted);
         listing.omissions.push(Omission {
-            kind: Kind::Email,
+            kind: ObjectType::Email,
             reason: format!("the server named {counted} of {} messages", seen.exists),
             position: format!("{mailbox}: {missing} messages"),
             outcome: Outcome::Failed,

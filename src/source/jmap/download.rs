@@ -4,8 +4,8 @@
 
 use super::read::{self, Locator};
 use super::worker::Worker;
-use crate::error::{Error, Kind as Fault};
-use crate::model::{Blobs, Body, Entry, Item, ItemData, Kind};
+use crate::error::{Error, ErrorKind};
+use crate::model::{Blobs, Body, Entry, Item, ItemData, ObjectType};
 use crate::protocol::jmap::{self, Client, Got, SMALL_MAX, SMALL_SUM, Sound, both, in_order};
 use crate::source::Failure;
 use serde_json::{Map, Value};
@@ -27,7 +27,7 @@ type Done = Result<Item, Failure>;
 pub struct Order {
     pub client: Client,
     pub account: String,
-    pub kind: Kind,
+    pub kind: ObjectType,
     pub entries: Vec<Entry>,
     /// The most downloads at a time, if the server allows them.
     pub width: usize,
@@ -69,8 +69,8 @@ pub fn start(worker: &Worker, order: Order) -> Download {
 }
 
 /// True for types whose items come whole in the answer to a `/get`.
-fn is_whole(kind: Kind) -> bool {
-    matches!(kind, Kind::ContactCard | Kind::CalendarEvent)
+fn is_whole(kind: ObjectType) -> bool {
+    matches!(kind, ObjectType::ContactCard | ObjectType::CalendarEvent)
 }
 
 impl Order {
@@ -112,7 +112,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(entry: Entry, kind: Kind) -> Wanted {
+    fn new(entry: Entry, kind: ObjectType) -> Wanted {
         Wanted { locator: Locator::parse(&entry.locator, kind), key: entry.key }
     }
 
@@ -135,7 +135,7 @@ impl Wanted {
 struct Reading<'a> {
     client: &'a Client,
     account: &'a str,
-    kind: Kind,
+    kind: ObjectType,
     has_small: &'a AtomicBool,
     /// Items in a row over which the server broke down.
     in_a_row: &'a AtomicU32,
@@ -203,7 +203,10 @@ impl Reading<'_> {
         let Wanted { key, locator } = wanted;
         let failed = |error: Error| Failure { key: key.clone(), vanished: false, error };
         let Some(Locator { blob, size, data }) = locator else {
-            return Err(failed(Error::new(Fault::Connection, "the server describes it in a way that makes no sense")));
+            return Err(failed(Error::new(
+                ErrorKind::Connection,
+                "the server describes it in a way that makes no sense",
+            )));
         };
         let body = match (blob, known) {
             (None, _) => Body::Absent,
@@ -222,11 +225,11 @@ impl Reading<'_> {
             Body::File(file) => file.metadata().ok().map(|meta| meta.len()),
             Body::Part { .. } | Body::Absent => None,
         };
-        if let (Kind::Email, Some(size), Some(length)) = (self.kind, size, length)
+        if let (ObjectType::Email, Some(size), Some(length)) = (self.kind, size, length)
             && size != length
         {
             let what = format!("the server handed over {length} bytes of a message of {size}");
-            return Err(failed(Error::new(Fault::Connection, what)));
+            return Err(failed(Error::new(ErrorKind::Connection, what)));
         }
         Ok(Item { key, body, data })
     }
@@ -242,7 +245,7 @@ impl Reading<'_> {
         let before = self.in_a_row.fetch_add(1, Ordering::Relaxed);
         match before < IN_A_ROW && self.client.is_well().await {
             true => Error::new(
-                Fault::Connection,
+                ErrorKind::Connection,
                 format!("the server does not hand it over, and answers otherwise: {error}"),
             ),
             false => error,
@@ -288,7 +291,7 @@ impl Reading<'_> {
                     true => "the server breaks off when it is asked for it",
                     false => "the server did not hand it over",
                 };
-                let error = Error::new(Fault::Connection, why);
+                let error = Error::new(ErrorKind::Connection, why);
                 done.push(Err(Failure { key: entry.key, vanished, error }));
                 continue;
             };
@@ -308,13 +311,13 @@ impl Reading<'_> {
             }
         }
         let data = match self.kind {
-            Kind::ContactCard => read::card(object, blobs),
+            ObjectType::ContactCard => read::card(object, blobs),
             _ => read::event(object, blobs),
         };
         match data {
             Some(data) => Ok(Item { key, body: Body::Absent, data }),
             None => {
-                let error = Error::new(Fault::Connection, "it has no uid");
+                let error = Error::new(ErrorKind::Connection, "it has no uid");
                 Err(Failure { key, vanished: false, error })
             }
         }
@@ -339,16 +342,16 @@ fn each(entries: Vec<Entry>, error: Error) -> Vec<Done> {
 }
 
 /// For the types that come whole with the listing.
-pub(super) fn is_small(kind: Kind) -> bool {
-    matches!(kind, Kind::Identity | Kind::ParticipantIdentity | Kind::VacationResponse)
+pub(super) fn is_small(kind: ObjectType) -> bool {
+    matches!(kind, ObjectType::Identity | ObjectType::ParticipantIdentity | ObjectType::VacationResponse)
 }
 
 /// An item that has no bytes.
-pub(super) fn small(kind: Kind, object: &Map<String, Value>) -> Option<ItemData> {
+pub(super) fn small(kind: ObjectType, object: &Map<String, Value>) -> Option<ItemData> {
     match kind {
-        Kind::Identity => Some(read::identity(object)),
-        Kind::ParticipantIdentity => Some(read::participant(object)),
-        Kind::VacationResponse => Some(read::vacation(object)),
+        ObjectType::Identity => Some(read::identity(object)),
+        ObjectType::ParticipantIdentity => Some(read::participant(object)),
+        ObjectType::VacationResponse => Some(read::vacation(object)),
         _ => None,
     }
 }

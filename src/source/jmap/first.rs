@@ -3,7 +3,7 @@
 use super::download::is_small;
 use super::read;
 use crate::error::{Error, Result};
-use crate::model::{Container, Kind, Omission};
+use crate::model::{Container, ObjectType, Omission};
 use crate::protocol::jmap::{self, Client, Got, Request};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -13,11 +13,11 @@ pub struct Question {
     pub client: Client,
     pub account: String,
     /// Types whose items are wanted.
-    pub items: Vec<Kind>,
+    pub items: Vec<ObjectType>,
     /// Types whose containers are wanted.
-    pub containers: Vec<Kind>,
+    pub containers: Vec<ObjectType>,
     /// The state of each type at the end of the last run; empty or missing where there is none.
-    pub cursors: HashMap<Kind, String>,
+    pub cursors: HashMap<ObjectType, String>,
 }
 
 /// What the first request found out about a type.
@@ -41,23 +41,23 @@ pub enum What {
 }
 
 /// The container of a type's items that comes with the first request.
-pub fn container_of(kind: Kind) -> Option<Kind> {
-    matches!(kind, Kind::Email | Kind::ContactCard | Kind::CalendarEvent).then(|| kind.container())
+pub fn container_of(kind: ObjectType) -> Option<ObjectType> {
+    matches!(kind, ObjectType::Email | ObjectType::ContactCard | ObjectType::CalendarEvent).then(|| kind.container())
 }
 
 /// Types that come whole, every time.
-fn comes_whole(kind: Kind) -> bool {
-    is_small(kind) || kind == Kind::SieveScript
+fn comes_whole(kind: ObjectType) -> bool {
+    is_small(kind) || kind == ObjectType::SieveScript
 }
 
 /// Asks for everything small, and for the states or changes of everything large: one request, if the server takes so
 /// many calls at once.
 ///
 /// Also gives containers that come with none of the types whose items are wanted.
-pub async fn begin(question: Question) -> Result<(HashMap<Kind, Result<Look>>, Vec<Container>)> {
+pub async fn begin(question: Question) -> Result<(HashMap<ObjectType, Result<Look>>, Vec<Container>)> {
     let Question { client, account, items, containers, cursors } = question;
-    let mut calls: Vec<(Kind, &'static str, Value)> = Vec::new();
-    let all = |kind: Kind| {
+    let mut calls: Vec<(ObjectType, &'static str, Value)> = Vec::new();
+    let all = |kind: ObjectType| {
         let mut arguments = json!({ "accountId": account, "ids": null });
         if let Some(properties) = client.properties(kind) {
             arguments["properties"] = json!(properties);
@@ -76,7 +76,7 @@ pub async fn begin(question: Question) -> Result<(HashMap<Kind, Result<Look>>, V
             None => (*kind, "get", json!({ "accountId": account, "ids": [], "properties": ["id"] })),
         });
     }
-    let mut answers: HashMap<Kind, jmap::Result<Map<String, Value>>> = HashMap::new();
+    let mut answers: HashMap<ObjectType, jmap::Result<Map<String, Value>>> = HashMap::new();
     for part in calls.chunks(client.limits().max_calls_in_request) {
         let mut request = Request::new().hasty();
         let handles: Vec<_> = part
@@ -151,7 +151,7 @@ pub async fn begin(question: Question) -> Result<(HashMap<Kind, Result<Look>>, V
     Ok((looks, loose))
 }
 
-fn tell_unsupported(client: &Client, kind: Kind) {
+fn tell_unsupported(client: &Client, kind: ObjectType) {
     client.log(0, || format!("the server has nothing of the type {} for this account", kind.token()));
 }
 
@@ -159,7 +159,7 @@ fn tell_unsupported(client: &Client, kind: Kind) {
 async fn all_of(
     client: &Client,
     account: &str,
-    kind: Kind,
+    kind: ObjectType,
     answer: jmap::Result<Map<String, Value>>,
 ) -> jmap::Result<Got> {
     match answer {
@@ -170,7 +170,7 @@ async fn all_of(
     }
 }
 
-fn take<T>(answers: &mut HashMap<Kind, jmap::Result<T>>, kind: Kind) -> jmap::Result<T> {
+fn take<T>(answers: &mut HashMap<ObjectType, jmap::Result<T>>, kind: ObjectType) -> jmap::Result<T> {
     answers.remove(&kind).unwrap_or_else(|| Err(jmap::Error::protocol(format!("no answer to {}/get", kind.name()))))
 }
 
@@ -182,8 +182,8 @@ fn is_cut(error: &jmap::Error) -> bool {
 /// Asks each on its own, so that one that the server cannot bear leaves the others alone.
 async fn one_by_one(
     client: &Client,
-    calls: &[(Kind, &'static str, Value)],
-    answers: &mut HashMap<Kind, jmap::Result<Map<String, Value>>>,
+    calls: &[(ObjectType, &'static str, Value)],
+    answers: &mut HashMap<ObjectType, jmap::Result<Map<String, Value>>>,
 ) -> Result<()> {
     let mut has_answered = false;
     for (kind, verb, arguments) in calls {
@@ -193,7 +193,7 @@ async fn one_by_one(
         let answer = match client.call(&request).await {
             Ok(mut responses) => responses.take(call),
             // Cyrus 3.6 does that where there is no Sieve script, and so no vacation response either.
-            Err(error) if has_answered && is_cut(&error) && *kind == Kind::VacationResponse => {
+            Err(error) if has_answered && is_cut(&error) && *kind == ObjectType::VacationResponse => {
                 client.log(0, || format!("the server breaks off when it is asked for {method}: it is left out"));
                 let none = json!({ "type": "accountNotSupportedByMethod" });
                 Err(jmap::Error::Method(jmap::MethodError::of(&method, &none)))
@@ -212,7 +212,7 @@ async fn one_by_one(
 
 /// True if the account does not have the type, whatever its capabilities say (RFC 8620 section 3.6.2). A method that is
 /// unknown says so only where there was never an answer to it: `/changes` may be missing alone.
-fn is_unsupported(error: &jmap::Error, cursors: &HashMap<Kind, String>, kind: Kind) -> bool {
+fn is_unsupported(error: &jmap::Error, cursors: &HashMap<ObjectType, String>, kind: ObjectType) -> bool {
     let has_cursor = cursors.get(&kind).is_some_and(|cursor| !cursor.is_empty());
     error.is("accountNotSupportedByMethod") || (error.is("unknownMethod") && !has_cursor)
 }

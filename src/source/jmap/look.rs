@@ -3,7 +3,7 @@
 use super::first::{Look, What, container_of, forgets};
 use super::read;
 use crate::error::Result;
-use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
+use crate::model::{Attrs, Entry, ObjectType, Omission, Outcome};
 use crate::protocol::jmap::{Changes, Client, Got, Sound};
 use crate::protocol::said;
 use crate::source::{Listing, Unnamed};
@@ -12,10 +12,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Properties of cards and events that are listed; of all other types everything is, but for bytes.
-fn listed(kind: Kind) -> Option<&'static [&'static str]> {
+fn listed(kind: ObjectType) -> Option<&'static [&'static str]> {
     match kind {
-        Kind::ContactCard => Some(&["id", "addressBookIds"]),
-        Kind::CalendarEvent => Some(&["id", "calendarIds"]),
+        ObjectType::ContactCard => Some(&["id", "addressBookIds"]),
+        ObjectType::CalendarEvent => Some(&["id", "calendarIds"]),
         _ => None,
     }
 }
@@ -36,7 +36,7 @@ fn went_backwards(known: &str, answer: &Map<String, Value>) -> bool {
 }
 
 /// Lists a type.
-pub async fn list(client: &Client, account: &str, kind: Kind, look: Look) -> Result<Listing> {
+pub async fn list(client: &Client, account: &str, kind: ObjectType, look: Look) -> Result<Listing> {
     let Look { containers, omissions, what } = look;
     let asking = Asking { client, account, kind };
     let mut listing = match what {
@@ -60,7 +60,7 @@ pub async fn list(client: &Client, account: &str, kind: Kind, look: Look) -> Res
             } else {
                 match client.changes_after(account, kind.name(), first).await {
                     // A file that moved says nothing of the directories above it.
-                    Ok(changes) if kind == Kind::FileNode => asking.everything(changes.new_state).await?,
+                    Ok(changes) if kind == ObjectType::FileNode => asking.everything(changes.new_state).await?,
                     Ok(changes) => asking.changed(changes).await?,
                     Err(error) if forgets(&error) => {
                         client.log(1, || format!("{error}; listing everything"));
@@ -81,7 +81,7 @@ pub async fn list(client: &Client, account: &str, kind: Kind, look: Look) -> Res
 struct Asking<'a> {
     client: &'a Client,
     account: &'a str,
-    kind: Kind,
+    kind: ObjectType,
 }
 
 impl Asking<'_> {
@@ -178,7 +178,7 @@ impl Asking<'_> {
                 if !asked.remove(id) {
                     continue;
                 }
-                if self.kind == Kind::FileNode && read::is_directory(&object) {
+                if self.kind == ObjectType::FileNode && read::is_directory(&object) {
                     directories.push(object);
                     continue;
                 }
@@ -207,9 +207,9 @@ impl Asking<'_> {
         }
         found.missing = asked.into_iter().map(str::to_owned).collect();
         found.missing.sort_unstable();
-        if self.kind == Kind::FileNode {
+        if self.kind == ObjectType::FileNode {
             let got = Got { list: directories, ..Got::default() };
-            let (containers, omissions) = read::containers(Kind::FileNode, got);
+            let (containers, omissions) = read::containers(ObjectType::FileNode, got);
             found.listing.containers = containers;
             found.listing.omissions.extend(omissions);
         }

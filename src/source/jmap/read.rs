@@ -4,7 +4,8 @@
 use super::download::{is_small, small};
 use crate::format::jmap::{participant_address, see_objects};
 use crate::model::{
-    Attrs, Blobs, Container, Details, Digest, EXECUTABLE, Entry, EventType, ItemData, Kind, Node, Omission, Outcome,
+    Attrs, Blobs, Container, Details, Digest, EXECUTABLE, Entry, EventType, ItemData, Node, ObjectType, Omission,
+    Outcome,
 };
 use crate::protocol::jmap::Got;
 use crate::protocol::said;
@@ -46,11 +47,11 @@ fn digest(value: &Value) -> String {
 }
 
 /// An entry of a listing. `state` is the one under which a card or an event was listed: it may have changed at any other.
-pub fn entry(kind: Kind, object: &Object, state: &str) -> Option<Entry> {
+pub fn entry(kind: ObjectType, object: &Object, state: &str) -> Option<Entry> {
     let id = text(object, "id").filter(|id| !id.is_empty())?;
     let mut attrs = Attrs::none(kind.container());
     let (rev, locator) = match kind {
-        Kind::Email => {
+        ObjectType::Email => {
             let blob = text(object, "blobId").filter(|blob| !blob.is_empty())?;
             attrs.keywords = ids(object, "keywords");
             attrs.parents = ids(object, "mailboxIds");
@@ -59,20 +60,20 @@ pub fn entry(kind: Kind, object: &Object, state: &str) -> Option<Entry> {
             let size = object.get("size").and_then(Value::as_u64);
             (format!("B{blob}.{date}"), json!({ "blobId": blob, "size": size, "date": received }).to_string())
         }
-        Kind::ContactCard => {
+        ObjectType::ContactCard => {
             attrs.parents = ids(object, "addressBookIds");
             (format!("S{state}"), String::new())
         }
-        Kind::CalendarEvent => {
+        ObjectType::CalendarEvent => {
             attrs.parents = ids(object, "calendarIds");
             (format!("S{state}"), String::new())
         }
-        Kind::SieveScript => {
+        ObjectType::SieveScript => {
             let known: Object = pick(object, &["name", "isActive", "blobId"]);
             text(object, "blobId")?;
             (digest(&json!([known["name"], known["isActive"], known["blobId"]])), Value::Object(known).to_string())
         }
-        Kind::FileNode => {
+        ObjectType::FileNode => {
             let names = ["nodeType", "blobId", "target", "name", "type", "created", "modified", "isSubscribed", "role"];
             let mut known = pick(object, &names);
             let rev = digest(&Value::Object(known.clone()));
@@ -118,21 +119,21 @@ pub struct Locator {
 
 impl Locator {
     /// Reads the locator of an entry.
-    pub fn parse(locator: &str, kind: Kind) -> Option<Locator> {
+    pub fn parse(locator: &str, kind: ObjectType) -> Option<Locator> {
         let Value::Object(object) = serde_json::from_str(locator).ok()? else { return None };
         let blob = text(&object, "blobId");
         let size = object.get("size").and_then(Value::as_u64);
         let data = match kind {
-            Kind::Email => {
+            ObjectType::Email => {
                 // A date that cannot be read is that of the header, else none: 1970, as 1.x has it.
                 ItemData::Email { received: object.get("date").and_then(Value::as_i64), fallback: 0 }
             }
             // Its name may be null (RFC 9661 section 2): then the id of its blob is as good as any.
-            Kind::SieveScript => ItemData::Script {
+            ObjectType::SieveScript => ItemData::Script {
                 name: text(&object, "name").or_else(|| blob.clone())?,
                 is_active: flag(&object, "isActive", false),
             },
-            Kind::FileNode => {
+            ObjectType::FileNode => {
                 let target: Option<Vec<String>> = match object.get("target") {
                     Some(Value::Array(parts)) => {
                         Some(parts.iter().filter_map(Value::as_str).map(str::to_owned).collect())
@@ -181,7 +182,7 @@ pub fn is_directory(object: &Object) -> bool {
 }
 
 /// Containers of a type, parents first. What lies in itself or in something that is not there lies at the top.
-pub fn containers(kind: Kind, got: Got) -> (Vec<Container>, Vec<Omission>) {
+pub fn containers(kind: ObjectType, got: Got) -> (Vec<Container>, Vec<Omission>) {
     let mut omissions = Vec::new();
     let mut omit = |id: &str, reason: &str, outcome: Outcome| {
         omissions.push(Omission {
@@ -243,7 +244,7 @@ pub fn containers(kind: Kind, got: Got) -> (Vec<Container>, Vec<Omission>) {
     (order.into_iter().map(|(_, container)| container).collect(), omissions)
 }
 
-fn container(kind: Kind, object: &Object) -> Option<Container> {
+fn container(kind: ObjectType, object: &Object) -> Option<Container> {
     let id = text(object, "id").filter(|id| !id.is_empty())?;
     let name = text(object, "name").unwrap_or_default();
     let json_of = |name: &str| object.get(name).filter(|value| value.is_object()).map(Value::to_string);
@@ -362,7 +363,7 @@ mod tests {
             [("c", Some("b")), ("b", Some("a")), ("a", None), ("x", Some("y")), ("y", Some("x")), ("z", Some("?"))];
         let list = list.map(|(id, parent)| object(json!({ "id": id, "name": id.to_uppercase(), "parentId": parent })));
         let got = Got { list: list.to_vec(), ..Got::default() };
-        let (found, omissions) = containers(Kind::Mailbox, got);
+        let (found, omissions) = containers(ObjectType::Mailbox, got);
         let at = |key: &str| found.iter().position(|one| one.key == key).expect("named");
         assert_eq!((found.len(), omissions.len()), (6, 2));
         assert!(at("a") < at("b") && at("b") < at("c") && at("x") < at("y"));
@@ -397,14 +398,14 @@ mod tests {
             "id": "M1", "blobId": "G1", "receivedAt": "2026-01-02T03:04:05Z", "size": 7,
             "mailboxIds": { "b": true, "a": true }, "keywords": { "$seen": true },
         }));
-        let one = entry(Kind::Email, &email, "").expect("an entry");
+        let one = entry(ObjectType::Email, &email, "").expect("an entry");
         assert_eq!(
             (&*one.rev, one.attrs.parents.as_slice()),
             ("BG1.1767323045", ["a".to_owned(), "b".to_owned()].as_slice())
         );
-        let found = Locator::parse(&one.locator, Kind::Email).expect("a locator");
+        let found = Locator::parse(&one.locator, ObjectType::Email).expect("a locator");
         assert_eq!((found.blob.as_deref(), found.size), (Some("G1"), Some(7)));
         assert!(matches!(found.data, ItemData::Email { received: Some(1_767_323_045), .. }));
-        assert!(entry(Kind::Email, &object(json!({ "id": "M1" })), "").is_none());
+        assert!(entry(ObjectType::Email, &object(json!({ "id": "M1" })), "").is_none());
     }
 }

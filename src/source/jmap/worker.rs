@@ -1,6 +1,6 @@
 //! The thread that speaks with the server. The connections of a client live in one runtime, so all of them are its.
 
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::runtime::Runtime;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -42,7 +42,7 @@ impl Worker {
         self.submit(move |runtime| {
             let _ = sender.send(job(runtime));
         });
-        receiver.recv().map_err(|_| Error::new(Fault::Connection, "the thread for the network has ended"))
+        receiver.recv().map_err(|_| Error::new(ErrorKind::Connection, "the thread for the network has ended"))
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::FileName;
 use crate::model::{Body, Digest, Entry, Item, ItemData};
 use crate::source::Failure;
@@ -205,7 +205,7 @@ impl<'a> Fetch<'a> {
         match trouble {
             Trouble::Io(cause) => Error::io("cannot be read", cause),
             Trouble::Spool(cause) => Error::io(format!("cannot be unpacked into {}", self.spool.display()), cause),
-            Trouble::TooLarge(reason) => Error::new(Kind::Storage, format!("compressed, and {reason}"))
+            Trouble::TooLarge(reason) => Error::new(ErrorKind::Storage, format!("compressed, and {reason}"))
                 .hint("if this is a real message, unpack the file in its place and run the command again"),
         }
     }

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use crate::error::{Error, Result};
 use crate::format::maildir::{FileName, Flags, Keywords, escape, unescape};
 use crate::model::Digest;
-use crate::model::{Attrs, Entry, Kind, Omission, Outcome};
+use crate::model::{Attrs, Entry, ObjectType, Omission, Outcome};
 use crate::source::links;
 use crate::source::{Listing, Unnamed};
 
@@ -384,7 +384,7 @@ impl<'a> Scan<'a> {
         let (kept, other) = (file_shown(&known.key, &known.locator), file_shown(&known.key, &locator));
         let first = locator < known.locator;
         let position = self.folder.shown(if first { &kept } else { &other });
-        self.omissions.push(Omission { kind: Kind::Email, reason: reason.to_owned(), position, outcome });
+        self.omissions.push(Omission { kind: ObjectType::Email, reason: reason.to_owned(), position, outcome });
         if first {
             let attrs = self.attrs_of(FileName::parse(name).flags());
             let slot = &mut self.entries[at];
@@ -420,21 +420,21 @@ impl<'a> Scan<'a> {
     fn attrs_of(&mut self, flags: Flags) -> Arc<Attrs> {
         let make = || {
             let parents = vec![self.folder.container.key.clone()];
-            Arc::new(Attrs { of: Kind::Mailbox, keywords: flags.keywords(self.table), parents })
+            Arc::new(Attrs { of: ObjectType::Mailbox, keywords: flags.keywords(self.table), parents })
         };
         self.attrs.entry(flags).or_insert_with(make).clone()
     }
 
     fn omit(&mut self, directory: &str, name: &[u8], reason: &str, outcome: Outcome) {
-        self.omit_as(Kind::Email, directory, name, reason, outcome);
+        self.omit_as(ObjectType::Email, directory, name, reason, outcome);
     }
 
     /// Something that is no mail.
     fn omit_file(&mut self, directory: &str, name: &[u8], reason: &str) {
-        self.omit_as(Kind::FileNode, directory, name, reason, Outcome::ByProduct);
+        self.omit_as(ObjectType::FileNode, directory, name, reason, Outcome::ByProduct);
     }
 
-    fn omit_as(&mut self, kind: Kind, directory: &str, name: &[u8], reason: &str, outcome: Outcome) {
+    fn omit_as(&mut self, kind: ObjectType, directory: &str, name: &[u8], reason: &str, outcome: Outcome) {
         let position = self.folder.shown(&format!("{directory}/{}", escape(name)));
         self.omissions.push(Omission { kind, reason: reason.to_owned(), position, outcome });
     }

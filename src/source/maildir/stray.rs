@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::format::looks::{self, Looks};
 use crate::held;
-use crate::model::{Kind, Omission, Outcome};
+use crate::model::{ObjectType, Omission, Outcome};
 
 use super::unpack::Packing;
 
@@ -202,7 +202,7 @@ impl Strays<'_> {
                 continue;
             }
             if is_by_product(name) {
-                self.add(name, Kind::FileNode, Outcome::ByProduct, "left by programs");
+                self.add(name, ObjectType::FileNode, Outcome::ByProduct, "left by programs");
                 continue;
             }
             let is_number = name.iter().all(u8::is_ascii_digit);
@@ -227,20 +227,20 @@ impl Strays<'_> {
         if numbered > 0 {
             let shown = self.shown.strip_suffix('/').unwrap_or(".").to_owned();
             let messages = if numbered == 1 { "1 message".to_owned() } else { format!("{numbered} messages") };
-            self.push(b"", Kind::Mailbox, Outcome::NotUnderstood, MH, format!("{shown} ({messages})"));
+            self.push(b"", ObjectType::Mailbox, Outcome::NotUnderstood, MH, format!("{shown} ({messages})"));
         }
         if left > 0 {
             let position = format!("{} ({left} files)", self.shown);
-            self.push(b"", Kind::FileNode, Outcome::Skipped, "too many files to look at each", position);
+            self.push(b"", ObjectType::FileNode, Outcome::Skipped, "too many files to look at each", position);
         }
     }
 
-    fn add(&mut self, name: &[u8], kind: Kind, outcome: Outcome, reason: &str) {
+    fn add(&mut self, name: &[u8], kind: ObjectType, outcome: Outcome, reason: &str) {
         let position = format!("{}{}", self.shown, super::escape(name));
         self.push(name, kind, outcome, reason, position);
     }
 
-    fn push(&mut self, name: &[u8], kind: Kind, outcome: Outcome, reason: &str, position: String) {
+    fn push(&mut self, name: &[u8], kind: ObjectType, outcome: Outcome, reason: &str, position: String) {
         let key = format!("{}{}", self.key, super::escape(name));
         let key = key.trim_end_matches('/').to_owned();
         let omission = Omission { kind, reason: reason.to_owned(), position, outcome };
@@ -252,16 +252,16 @@ impl Strays<'_> {
 const IN_USE: &str = "the archive itself";
 
 /// What a file is that lies outside of every mailbox. In an MH folder the names are numbers.
-fn judge(path: &Path, is_number: bool) -> (Kind, Outcome, String) {
-    let unknown = |reason: &str| (Kind::Email, Outcome::NotUnderstood, reason.to_owned());
+fn judge(path: &Path, is_number: bool) -> (ObjectType, Outcome, String) {
+    let unknown = |reason: &str| (ObjectType::Email, Outcome::NotUnderstood, reason.to_owned());
     let lower = path.as_os_str().as_bytes().to_ascii_lowercase();
     let is_named_like_mail = MAIL_NAMES.iter().any(|end| lower.ends_with(end));
     let skipped = |reason: &str| match is_named_like_mail {
         true => unknown(NAMED_LIKE_MAIL),
-        false => (Kind::FileNode, Outcome::Skipped, reason.to_owned()),
+        false => (ObjectType::FileNode, Outcome::Skipped, reason.to_owned()),
     };
     if held::is_held(path) {
-        return (Kind::FileNode, Outcome::ByProduct, IN_USE.to_owned());
+        return (ObjectType::FileNode, Outcome::ByProduct, IN_USE.to_owned());
     }
     let head = match head_of(path) {
         Ok(Some(head)) => head,
@@ -279,7 +279,7 @@ fn judge(path: &Path, is_number: bool) -> (Kind, Outcome, String) {
             Some((Looks::Message, inner)) if Looks::is_surely_message(&inner) => unknown(PACKED_MESSAGE),
             _ => skipped(what),
         },
-        Looks::Empty => (Kind::FileNode, Outcome::ByProduct, "empty".to_owned()),
+        Looks::Empty => (ObjectType::FileNode, Outcome::ByProduct, "empty".to_owned()),
         Looks::Message | Looks::Text | Looks::Binary => skipped("not mail"),
     }
 }

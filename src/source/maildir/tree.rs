@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{Part, split_dotted};
 use crate::model::{self, Container, Omission, Outcome};
 use crate::source::links;
@@ -95,7 +95,7 @@ pub(super) fn find(root: &Path, options: &MaildirOptions) -> Result<Tree> {
 
 /// The error for a directory without a mailbox, with a guess at what it is.
 pub(super) fn no_maildir(root: &Path, strays: &[Stray]) -> Error {
-    let error = Error::new(Kind::Usage, format!("{} holds no Maildir", root.display()));
+    let error = Error::new(ErrorKind::Usage, format!("{} holds no Maildir", root.display()));
     let has = |name: &str| root.join(name).exists();
     let is_box = root.file_name().is_some_and(|name| name == "cur" || name == "new");
     if has("dbox-Mails") || has("mailboxes") || has("dovecot.map.index") || has("storage/dovecot.map.index") {
@@ -255,7 +255,8 @@ impl Walk<'_> {
             "without mail" | "cannot be read" => format!("a directory beside the mail, {what}"),
             _ => what.to_owned(),
         };
-        let omission = Omission { kind: model::Kind::Mailbox, reason, position: super::shown(&visit.dir), outcome };
+        let omission =
+            Omission { kind: model::ObjectType::Mailbox, reason, position: super::shown(&visit.dir), outcome };
         // It is no folder: a filter goes by its own name, as it is shown.
         let name = visit.dir.file_name().map(|name| super::escape(name.as_bytes())).unwrap_or_default();
         let key = visit.base.iter().map(String::as_str).chain([name.as_str()]).collect::<Vec<_>>().join("/");
@@ -357,7 +358,7 @@ impl Found {
         match &self.holds {
             Holds::Unreadable(reason) => {
                 let path = root.join(&self.dir);
-                Some(Error::new(Kind::Storage, format!("cannot read {}: {reason}", path.display())))
+                Some(Error::new(ErrorKind::Storage, format!("cannot read {}: {reason}", path.display())))
             }
             _ => None,
         }
@@ -445,7 +446,7 @@ fn folders(walk: Walk<'_>, subscriptions: &Subscriptions, by_names: bool) -> Vec
         let last = key.rsplit('/').next().unwrap_or(&key);
         let name = names.get(&key).map_or(last, String::as_str).to_owned();
         let is_subscribed = found.holds != Holds::Nothing && subscriptions.contain(&found.plain, found.dotted);
-        let container = Container { is_subscribed, ..Container::new(model::Kind::Mailbox, key, parent, name) };
+        let container = Container { is_subscribed, ..Container::new(model::ObjectType::Mailbox, key, parent, name) };
         folders.push(Folder { container, dir: found.dir, holds: found.holds });
     }
     let real: Vec<usize> = (0..folders.len()).filter(|&at| folders[at].holds != Holds::Nothing).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::spool::Stretch;
 use crate::format::mbox::Status;
 use crate::format::{labels, maildir};
-use crate::model::{Attrs, Container, Digest, Entry, Kind, Omission, Outcome};
+use crate::model::{Attrs, Container, Digest, Entry, ObjectType, Omission, Outcome};
 
 /// The mailbox of messages without label in a file without name.
 pub(super) const IMPORTED: &str = "Imported";
@@ -114,8 +114,11 @@ impl Gatherer {
         }
         let labels = labels::parse(&fields, self.options.automap);
         let keywords: BTreeSet<String> = labels.keywords.into_iter().chain(status.keywords).collect();
-        let attrs =
-            Arc::new(Attrs { of: Kind::Mailbox, keywords: keywords.into_iter().collect(), parents: labels.mailboxes });
+        let attrs = Arc::new(Attrs {
+            of: ObjectType::Mailbox,
+            keywords: keywords.into_iter().collect(),
+            parents: labels.mailboxes,
+        });
         if self.known.len() >= KNOWN_LABELS {
             self.known.clear();
         }
@@ -144,7 +147,7 @@ impl Gatherer {
 
     /// Notes a message that is left out.
     pub(super) fn omit(&mut self, reason: &str, position: String, outcome: Outcome) {
-        self.omissions.push(Omission { kind: Kind::Email, reason: reason.to_owned(), position, outcome });
+        self.omissions.push(Omission { kind: ObjectType::Email, reason: reason.to_owned(), position, outcome });
     }
 
     /// The entries, those without a label in the mailbox `unlabelled`; the mailboxes that they lie in and those above
@@ -159,7 +162,7 @@ impl Gatherer {
                 Some(attrs) => attrs.clone(),
                 None => {
                     let parents = vec![mailbox.clone()];
-                    let attrs = Arc::new(Attrs { of: Kind::Mailbox, keywords: keywords.clone(), parents });
+                    let attrs = Arc::new(Attrs { of: ObjectType::Mailbox, keywords: keywords.clone(), parents });
                     filed.insert(keywords.clone(), attrs.clone());
                     attrs
                 }
@@ -203,7 +206,7 @@ fn containers(entries: &[Entry], automap: bool) -> Vec<Container> {
     let container = |path: &str| {
         let parent = labels::parent(path);
         let name = parent.map_or(path, |parent| &path[parent.len() + 1..]);
-        let mut container = Container::new(Kind::Mailbox, path, parent.map(str::to_owned), name);
+        let mut container = Container::new(ObjectType::Mailbox, path, parent.map(str::to_owned), name);
         container.role = labels::role(path).filter(|_| automap).map(str::to_owned);
         container
     };

@@ -8,7 +8,7 @@ use crate::format::fields::fields;
 use crate::format::looks::{self, Looks};
 use crate::format::mail;
 use crate::format::mbox::separator_date;
-use crate::model::{Kind, Outcome};
+use crate::model::{ObjectType, Outcome};
 
 /// How much of a file is looked at.
 pub(super) const HEAD: usize = looks::HEAD;
@@ -38,11 +38,11 @@ impl Format {
     ];
 
     /// The type of the objects within.
-    pub(super) fn kind(self) -> Kind {
+    pub(super) fn kind(self) -> ObjectType {
         match self {
-            Format::Mbox | Format::Message | Format::AppleMessage => Kind::Email,
-            Format::Calendar => Kind::CalendarEvent,
-            Format::Cards => Kind::ContactCard,
+            Format::Mbox | Format::Message | Format::AppleMessage => ObjectType::Email,
+            Format::Calendar => ObjectType::CalendarEvent,
+            Format::Cards => ObjectType::ContactCard,
         }
     }
 

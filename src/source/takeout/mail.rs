@@ -10,7 +10,7 @@ use super::spool::Spool;
 use super::walk::{ExportFile, Stamp};
 use crate::error::Result;
 use crate::format::mbox::{self, Message, Scanner};
-use crate::model::{Entry, Item, ItemData, Kind, Omission, Outcome};
+use crate::model::{Entry, Item, ItemData, ObjectType, Omission, Outcome};
 use crate::source::{Failure, Items, Listing, Unnamed};
 
 /// Lists the messages of an mbox.
@@ -36,7 +36,7 @@ pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, c
     } else if !leading.is_empty() {
         settled = false;
         omissions.push(Omission {
-            kind: Kind::Email,
+            kind: ObjectType::Email,
             reason: "text before the first message".to_owned(),
             position: format!("{}: offset {}", file.key, leading.start),
             outcome: Outcome::NotUnderstood,

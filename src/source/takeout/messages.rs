@@ -7,7 +7,7 @@ use super::gather::{Gatherer, Locator, MailOptions};
 use super::kinds::Format;
 use super::spool::Spool;
 use super::walk::{MessageFile, MessageFolder, Stamp};
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::{emlx, mail, mbox};
 use crate::model::{Digest, Entry, Item, ItemData, Outcome};
 use crate::source::{Failure, Items, Listing, Unnamed};

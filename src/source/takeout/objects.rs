@@ -7,10 +7,10 @@ use super::Listed;
 use super::kinds::Format;
 use super::spool::read_whole;
 use super::walk::{ExportFile, Stamp};
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::object::{Note, NoteKind};
 use crate::format::{ics, vcf};
-use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, Kind, Omission, Outcome};
+use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, ObjectType, Omission, Outcome};
 use crate::source::{Failure, Items, Listing};
 
 /// The key and name of the one address book.
@@ -128,7 +128,7 @@ fn split(file: &ExportFile, bytes: &[u8]) -> Parts {
             ranges: vec![card.range],
         };
         return Parts {
-            container: Container::new(Kind::AddressBook, IMPORTED, None, IMPORTED),
+            container: Container::new(ObjectType::AddressBook, IMPORTED, None, IMPORTED),
             pieces: split.items.into_iter().map(piece).collect(),
             notes: split.notes,
         };
@@ -136,7 +136,7 @@ fn split(file: &ExportFile, bytes: &[u8]) -> Parts {
     let split = ics::split(bytes);
     let named = split.name.filter(|name| !name.trim().is_empty());
     let name = named.unwrap_or_else(|| if file.stem.is_empty() { IMPORTED.to_owned() } else { file.stem.clone() });
-    let mut container = Container::new(Kind::Calendar, &*file.key, None, name);
+    let mut container = Container::new(ObjectType::Calendar, &*file.key, None, name);
     container.color = split.color;
     container.description = split.description;
     let piece = |item: ics::Item| Piece {

@@ -8,7 +8,7 @@ use super::spool::{Spool, Stretch};
 use super::walk::{Export, ExportFile, Stamp};
 use super::{mail, objects};
 use crate::error::Result;
-use crate::model::{Attrs, Container, Digest, Entry, Item, ItemData, Kind, Omission, Outcome};
+use crate::model::{Attrs, Container, Digest, Entry, Item, ItemData, ObjectType, Omission, Outcome};
 use crate::source::{Failure, Items, Listing};
 
 /// The line of the report on a file that is kept as a plain one.
@@ -57,7 +57,7 @@ pub(super) fn list(
             Err(error) => {
                 settled = false;
                 listing.omissions.push(Omission {
-                    kind: Kind::FileNode,
+                    kind: ObjectType::FileNode,
                     reason: "unreadable".to_owned(),
                     position: error.to_string(),
                     outcome: Outcome::Failed,
@@ -112,7 +112,7 @@ fn entry(file: &ExportFile, spool: &mut Spool) -> Result<Entry> {
         key: file.key.as_str().into(),
         rev: digest.hex().into(),
         locator: "".into(),
-        attrs: Arc::new(Attrs { parents, ..Attrs::none(Kind::FileNode) }),
+        attrs: Arc::new(Attrs { parents, ..Attrs::none(ObjectType::FileNode) }),
     })
 }
 
@@ -121,7 +121,7 @@ fn folder(key: &str) -> Container {
         Some((parent, name)) => (Some(parent.to_owned()), name),
         None => (None, key),
     };
-    Container::new(Kind::FileNode, key, parent, name)
+    Container::new(ObjectType::FileNode, key, parent, name)
 }
 
 /// A cursor over all files: any of them may become a plain one or cease to be one. Empty where something could not be

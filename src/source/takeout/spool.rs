@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read, Seek, Write};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::mbox::{self, Identity, Unquoter};
 use crate::model::{Body, Digest};
 

@@ -8,10 +8,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::kinds::{self, Fate, Format, Neighbours};
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::mbox::Scanner;
 use crate::held;
-use crate::model::{Kind, Omission, Outcome};
+use crate::model::{ObjectType, Omission, Outcome};
 use crate::source::links;
 
 /// Folders are not entered deeper: no export is, and a path has an end.
@@ -156,10 +156,10 @@ impl Walk {
     fn enter(&mut self, folder: &Path, metadata: &Metadata, key: &str, depth: usize) {
         if !self.entered.insert((metadata.dev(), metadata.ino())) {
             let reason = "folder that is read under another name";
-            return self.aside(Kind::FileNode, key.to_owned(), reason, Outcome::ByProduct);
+            return self.aside(ObjectType::FileNode, key.to_owned(), reason, Outcome::ByProduct);
         }
         if depth > MAX_DEPTH {
-            return self.aside(Kind::FileNode, key.to_owned(), "too deep", Outcome::Failed);
+            return self.aside(ObjectType::FileNode, key.to_owned(), "too deep", Outcome::Failed);
         }
         let mut entries = match fs::read_dir(folder) {
             Ok(entries) => {
@@ -191,7 +191,7 @@ impl Walk {
                     if error.kind() == io::ErrorKind::NotFound
                         && Format::of(entry.file_name().as_bytes()).is_none() =>
                 {
-                    self.aside(Kind::FileNode, key, "link to nowhere", Outcome::Skipped);
+                    self.aside(ObjectType::FileNode, key, "link to nowhere", Outcome::Skipped);
                 }
                 Err(error) => self.failed(key, &error),
             }
@@ -209,7 +209,7 @@ impl Walk {
                 true => Outcome::NotUnderstood,
                 false => Outcome::ByProduct,
             };
-            self.aside(Kind::Email, key.to_owned(), "Maildir: import it with vandelay import maildir", outcome);
+            self.aside(ObjectType::Email, key.to_owned(), "Maildir: import it with vandelay import maildir", outcome);
         }
         is_maildir
     }
@@ -227,10 +227,10 @@ impl Walk {
     fn file(&mut self, path: &Path, metadata: &Metadata, key: String, neighbours: &Neighbours) {
         let name = path.file_name().unwrap_or_default().as_bytes();
         if !metadata.is_file() {
-            return self.aside(Kind::FileNode, key, "not a regular file", Outcome::Skipped);
+            return self.aside(ObjectType::FileNode, key, "not a regular file", Outcome::Skipped);
         }
         if held::is_held(path) {
-            return self.aside(Kind::FileNode, key, "the archive itself", Outcome::ByProduct);
+            return self.aside(ObjectType::FileNode, key, "the archive itself", Outcome::ByProduct);
         }
         let fate = match kinds::by_name(name, metadata.len(), neighbours) {
             Some(fate) => fate,
@@ -242,7 +242,7 @@ impl Walk {
         match fate {
             Fate::Import(format) => self.import(path, name, key, format),
             Fate::Aside(reason, outcome) => {
-                let kind = if outcome == Outcome::NotUnderstood { Kind::Email } else { Kind::FileNode };
+                let kind = if outcome == Outcome::NotUnderstood { ObjectType::Email } else { ObjectType::FileNode };
                 self.aside(kind, key, &reason, outcome);
             }
         }
@@ -269,14 +269,14 @@ impl Walk {
         self.export.files.push(ExportFile { key, path: path.to_owned(), stem, mailbox, format });
     }
 
-    fn aside(&mut self, kind: Kind, key: String, reason: &str, outcome: Outcome) {
+    fn aside(&mut self, kind: ObjectType, key: String, reason: &str, outcome: Outcome) {
         let position = if key.is_empty() { ".".to_owned() } else { key };
         self.export.aside.push(Omission { kind, reason: reason.to_owned(), position, outcome });
     }
 
     fn failed(&mut self, key: String, error: &io::Error) {
         let place = if key.is_empty() { "." } else { &key };
-        self.aside(Kind::FileNode, format!("{place}: {error}"), "unreadable", Outcome::Failed);
+        self.aside(ObjectType::FileNode, format!("{place}: {error}"), "unreadable", Outcome::Failed);
     }
 
     fn finish(self) -> Export {

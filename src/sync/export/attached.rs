@@ -6,7 +6,7 @@
 use super::matching::DIGEST;
 use crate::format::jmap::{each_object, see_objects};
 use crate::model::{Digest, Id};
-use crate::target::{BLOB, Object};
+use crate::sink::{BLOB, Object};
 use base64::Engine;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};

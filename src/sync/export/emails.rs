@@ -2,7 +2,7 @@
 
 use crate::format::mail::normal_id;
 use crate::model::{Digest, Id};
-use crate::target::{RemoteEmail, RemoteKey};
+use crate::sink::{RemoteEmail, RemoteKey};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 use super::Selection;
 use super::objects::container;
 use crate::archive::{Depth, Moment, Reader, Snapshot, verify};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::Kind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::ObjectType;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The share of the blobs that is hashed before anything is removed; structure and references are checked in full.
@@ -15,25 +15,25 @@ const SAMPLE: f64 = 0.05;
 pub fn check(reader: &Reader, moment: Moment, selection: &Selection) -> Result<()> {
     if selection.is_part() {
         return Err(Error::new(
-            Fault::Usage,
+            ErrorKind::Usage,
             "--prune does not go with --path, --since, --until and --into: what they leave out would be removed",
         ));
     }
     let Moment::Snapshot(at) = moment else {
         return Err(Error::new(
-            Fault::Guard,
+            ErrorKind::Guard,
             "nothing is removed: the archive does not say whether its last import was complete",
         )
         .hint("import once more with this version, or leave --prune out"));
     };
     if let Some(one) = newest(reader, at)?.iter().find(|one| one.state != "complete") {
         let what = format!("nothing is removed: snapshot {} is {}, not complete", one.id, one.state);
-        return Err(Error::new(Fault::Guard, what).hint("import once more, or leave --prune out"));
+        return Err(Error::new(ErrorKind::Guard, what).hint("import once more, or leave --prune out"));
     }
     let verdict = verify(reader, Depth { sample: SAMPLE, max_duration: None, seed: at as u64 }, |_, _| {})?;
     if let Some(finding) = verdict.findings.first() {
         return Err(Error::new(
-            Fault::Damaged,
+            ErrorKind::Damaged,
             format!("nothing is removed: the archive is damaged ({}: {})", finding.place, finding.what),
         )
         .hint("'vandelay verify' names all damage; leave --prune out to export what is sound"));
@@ -42,16 +42,16 @@ pub fn check(reader: &Reader, moment: Moment, selection: &Selection) -> Result<(
 }
 
 /// Errors if a filter of the newest import of some source hid anything of these types, or of what lies in them.
-pub fn check_filters(reader: &Reader, moment: Moment, kinds: &BTreeSet<Kind>) -> Result<()> {
+pub fn check_filters(reader: &Reader, moment: Moment, kinds: &BTreeSet<ObjectType>) -> Result<()> {
     let Moment::Snapshot(at) = moment else { return Ok(()) };
     for one in newest(reader, at)? {
         let report = reader.report(one.id)?;
         let Some(hidden) = report.as_ref().and_then(|report| report.get("hidden")?.as_object()) else {
             let what = format!("nothing is removed: snapshot {} does not say whether a filter hid something", one.id);
-            return Err(Error::new(Fault::Guard, what).hint("import once more, or leave --prune out"));
+            return Err(Error::new(ErrorKind::Guard, what).hint("import once more, or leave --prune out"));
         };
         for (token, count) in hidden {
-            let Some(kind) = Kind::from_token(token) else { continue };
+            let Some(kind) = ObjectType::from_token(token) else { continue };
             let holder = container(kind).map(|(_, holder)| holder);
             if !kinds.contains(&kind) && holder.is_none_or(|holder| !kinds.contains(&holder)) {
                 continue;
@@ -60,7 +60,7 @@ pub fn check_filters(reader: &Reader, moment: Moment, kinds: &BTreeSet<Kind>) ->
                 "nothing is removed: the import of snapshot {} hid a part of the type {token} with a filter ({count} folders or lists)",
                 one.id
             );
-            return Err(Error::new(Fault::Guard, what)
+            return Err(Error::new(ErrorKind::Guard, what)
                 .hint("import once more without a filter, leave the type out with --objects, or leave --prune out"));
         }
     }

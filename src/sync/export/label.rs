@@ -1,7 +1,7 @@
 //! What objects are called in plans and reports: as people know them.
 
 use super::matching::text;
-use crate::target::Object;
+use crate::sink::Object;
 use serde_json::Value;
 
 /// An event or a task: its title and its day.

@@ -6,8 +6,8 @@ use super::run::{Patience, Run};
 use super::supply::Bytes;
 use crate::error::Result;
 use crate::format::jmap;
-use crate::model::Kind;
-use crate::target::{BLOB, Change, Object, Outcome, RemoteEmail};
+use crate::model::ObjectType;
+use crate::sink::{BLOB, Change, Object, Outcome, RemoteEmail};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -73,7 +73,7 @@ impl Run<'_> {
 
     /// What a message is called in reports: its Message-ID, else its row.
     fn label(&self, message: &Message) -> String {
-        let record = self.supply.reader.record(Kind::Email, self.supply.moment, message.row).ok().flatten();
+        let record = self.supply.reader.record(ObjectType::Email, self.supply.moment, message.row).ok().flatten();
         let json = record.as_ref().and_then(|record| record.text("message_match")).unwrap_or("{}");
         let value: Value = serde_json::from_str(json).unwrap_or_default();
         let id = value.get("m").and_then(|ids| ids.get(0)).and_then(Value::as_str);
@@ -84,7 +84,7 @@ impl Run<'_> {
     }
 
     fn mailbox_name(&self, row: crate::model::Id) -> Option<String> {
-        let work = self.works.get(&Kind::Mailbox)?;
+        let work = self.works.get(&ObjectType::Mailbox)?;
         work.wanted.iter().find(|one| one.id == row).map(|one| one.label.clone())
     }
 
@@ -92,7 +92,7 @@ impl Run<'_> {
         if self.stock.messages.is_empty() {
             return;
         }
-        let step = plan.of(Kind::Email);
+        let step = plan.of(ObjectType::Email);
         for (at, message) in self.stock.messages.iter().enumerate() {
             match self.mail.pairing.found[at] {
                 None => step.create(|| self.label(message)),
@@ -108,7 +108,7 @@ impl Run<'_> {
         for (at, message) in self.stock.messages.iter().enumerate() {
             let found = self.mail.pairing.found[at].map(|place| &self.mail.remotes[place]);
             let differs = found.is_some_and(|remote| self.email_patch(message, remote).is_some());
-            let account = self.report.types.entry(Kind::Email.token()).or_default();
+            let account = self.report.types.entry(ObjectType::Email.token()).or_default();
             match found {
                 None => account.created += 1,
                 Some(_) if differs => account.updated += 1,
@@ -118,7 +118,7 @@ impl Run<'_> {
     }
 
     fn mailbox_ids(&self, message: &Message) -> Object {
-        let ids = message.mailboxes.iter().filter_map(|row| self.id_of(Kind::Mailbox, *row));
+        let ids = message.mailboxes.iter().filter_map(|row| self.id_of(ObjectType::Mailbox, *row));
         ids.map(|id| (id.clone(), json!(true))).collect()
     }
 
@@ -131,7 +131,7 @@ impl Run<'_> {
         let mut mailboxes: BTreeSet<String> = message
             .mailboxes
             .iter()
-            .map(|row| self.id_of(Kind::Mailbox, *row).cloned().unwrap_or_else(|| format!("new-{row}")))
+            .map(|row| self.id_of(ObjectType::Mailbox, *row).cloned().unwrap_or_else(|| format!("new-{row}")))
             .collect();
         if into {
             // Into a new place as well, and not out of the old ones.
@@ -228,14 +228,14 @@ impl Run<'_> {
                 .mailboxes
                 .iter()
                 .filter_map(|row| {
-                    let row = if lost.contains(&(Kind::Mailbox, *row)) { crate::archive::UNFILED } else { *row };
-                    Some((ids.get(&(Kind::Mailbox, row))?.clone(), json!(true)))
+                    let row = if lost.contains(&(ObjectType::Mailbox, *row)) { crate::archive::UNFILED } else { *row };
+                    Some((ids.get(&(ObjectType::Mailbox, row))?.clone(), json!(true)))
                 })
                 .collect();
             (*at, Change::Create(import(message, mailboxes)))
         });
         let mut outcomes = Vec::new();
-        let written = target.write(Kind::Email, &mut changes, batch, supply, &mut |at, outcome| {
+        let written = target.write(ObjectType::Email, &mut changes, batch, supply, &mut |at, outcome| {
             progress.item(messages[at].size);
             outcomes.push((at, outcome));
         });
@@ -281,7 +281,7 @@ impl Run<'_> {
                     let reason = reasons.get(&at).cloned().unwrap_or_default();
                     let label = self.label(&self.stock.messages[at]);
                     let remark = format!("the target says that it is its email {id}: {reason}");
-                    self.report.remark(Kind::Email, "matched", remark, label);
+                    self.report.remark(ObjectType::Email, "matched", remark, label);
                     open.remove(&at);
                     self.match_email(at);
                 }
@@ -299,7 +299,7 @@ impl Run<'_> {
         self.mail.ended[at] = true;
         let message = &self.stock.messages[at];
         self.report.bytes += message.size;
-        self.report.of(Kind::Email).created += 1;
+        self.report.of(ObjectType::Email).created += 1;
         let message = &self.stock.messages[at];
         let dropped: Vec<&str> =
             message.keywords.iter().map(String::as_str).filter(|it| jmap::keyword(it).is_none()).collect();
@@ -313,27 +313,27 @@ impl Run<'_> {
             if !words.is_empty() {
                 let remark = format!("{what} {}, which JMAP does not allow", words.join(" "));
                 let label = self.label(&self.stock.messages[at]);
-                self.report.remark(Kind::Email, "created", remark, label);
+                self.report.remark(ObjectType::Email, "created", remark, label);
             }
         }
     }
 
     fn match_email(&mut self, at: usize) {
         self.mail.ended[at] = true;
-        self.report.of(Kind::Email).matched += 1;
+        self.report.of(ObjectType::Email).matched += 1;
     }
 
     fn fail_email(&mut self, at: usize, reason: &str) {
         self.mail.ended[at] = true;
         let label = self.label(&self.stock.messages[at]);
-        self.report.fail(Kind::Email, 1, reason, label);
+        self.report.fail(ObjectType::Email, 1, reason, label);
     }
 
     /// A message that the target does not take, and will not the next time.
     fn refuse_email(&mut self, at: usize, reason: &str) {
         self.mail.ended[at] = true;
         let label = self.label(&self.stock.messages[at]);
-        self.report.refuse(Kind::Email, reason, label);
+        self.report.refuse(ObjectType::Email, reason, label);
     }
 
     /// Says how many messages are at the account, but not where the archive has them: in the trash, perhaps.
@@ -344,7 +344,7 @@ impl Run<'_> {
         let found = self.stock.messages.iter().zip(&self.mail.pairing.found);
         let found = found.filter_map(|(message, place)| Some((message, &self.mail.remotes[(*place)?])));
         let is_elsewhere = |(message, remote): &(&Message, &RemoteEmail)| {
-            let mut ids = message.mailboxes.iter().filter_map(|row| self.id_of(Kind::Mailbox, *row));
+            let mut ids = message.mailboxes.iter().filter_map(|row| self.id_of(ObjectType::Mailbox, *row));
             !ids.any(|id| remote.mailboxes.contains(id))
         };
         let elsewhere: Vec<&Message> = found.filter(is_elsewhere).map(|(message, _)| message).collect();
@@ -376,7 +376,7 @@ impl Run<'_> {
             let mut changes = open.clone().into_iter().map(|(at, (id, patch))| (at, Change::Update(id, patch)));
             let mut outcomes = Vec::new();
             let written =
-                self.target.write(Kind::Email, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
+                self.target.write(ObjectType::Email, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
                     outcomes.push((at, outcome));
                 });
             for (at, outcome) in outcomes {
@@ -384,7 +384,7 @@ impl Run<'_> {
                     Outcome::Done(..) => {
                         open.remove(&at);
                         self.mail.ended[at] = true;
-                        self.report.of(Kind::Email).updated += 1;
+                        self.report.of(ObjectType::Email).updated += 1;
                     }
                     Outcome::Unknown(reason) => drop(reasons.insert(at, reason)),
                     Outcome::Exists(_, reason) | Outcome::Refused(reason) => {

@@ -2,8 +2,8 @@
 
 use super::objects::{Wanted, collection_name, event_key, identity_key, participant_key};
 use crate::format::jmap::{folded, participant_address};
-use crate::model::{Id, Kind};
-use crate::target::Object;
+use crate::model::{Id, ObjectType};
+use crate::sink::Object;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
@@ -18,26 +18,26 @@ pub fn text<'o>(object: &'o Object, name: &str) -> &'o str {
 /// For each wanted object the place of the target's object that it is. `is_equal` tells of a wanted object and a place
 /// whether nothing would have to change there: asked for only where several have the same key.
 pub fn pair(
-    kind: Kind,
+    kind: ObjectType,
     wanted: &[Wanted],
     remotes: &[Object],
     is_equal: &dyn Fn(&Wanted, &Object) -> bool,
 ) -> Vec<Option<usize>> {
     match kind {
-        Kind::Mailbox | Kind::FileNode => tree(kind, wanted, remotes),
-        Kind::SieveScript => scripts(wanted, remotes),
+        ObjectType::Mailbox | ObjectType::FileNode => tree(kind, wanted, remotes),
+        ObjectType::SieveScript => scripts(wanted, remotes),
         _ => flat(kind, wanted, remotes, is_equal),
     }
 }
 
 /// What an object of the target is recognised by.
-pub fn remote_key(kind: Kind, remote: &Object) -> String {
+pub fn remote_key(kind: ObjectType, remote: &Object) -> String {
     match kind {
-        Kind::AddressBook | Kind::Calendar => folded(&collection_name(text(remote, "name"))),
-        Kind::Identity => identity_key(text(remote, "name"), text(remote, "email")),
-        Kind::ParticipantIdentity => participant_key(participant_address(remote).unwrap_or_default()),
-        Kind::CalendarEvent => event_key(text(remote, "uid"), remote.get("recurrenceId").and_then(Value::as_str)),
-        Kind::VacationResponse => text(remote, "id").to_owned(),
+        ObjectType::AddressBook | ObjectType::Calendar => folded(&collection_name(text(remote, "name"))),
+        ObjectType::Identity => identity_key(text(remote, "name"), text(remote, "email")),
+        ObjectType::ParticipantIdentity => participant_key(participant_address(remote).unwrap_or_default()),
+        ObjectType::CalendarEvent => event_key(text(remote, "uid"), remote.get("recurrenceId").and_then(Value::as_str)),
+        ObjectType::VacationResponse => text(remote, "id").to_owned(),
         _ => text(remote, "uid").to_owned(),
     }
 }
@@ -48,7 +48,7 @@ type Rule<'r> = &'r dyn Fn(&Wanted, &Object) -> bool;
 /// By key, each object of the target once. Where several have one key, first those that were one when they were imported,
 /// then those that are equal.
 fn flat(
-    kind: Kind,
+    kind: ObjectType,
     wanted: &[Wanted],
     remotes: &[Object],
     is_equal: &dyn Fn(&Wanted, &Object) -> bool,
@@ -112,7 +112,7 @@ fn scripts(wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
 
 /// Mailboxes and files: by role, else by name in the parent that is matched already, from the top down. Of names that
 /// only differ in case each has its own, as long as the target has both.
-fn tree(kind: Kind, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
+fn tree(kind: ObjectType, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
     let mut found: Vec<Option<usize>> = vec![None; wanted.len()];
     let mut used = HashSet::new();
     let mut roles: HashMap<&str, usize> = HashMap::new();
@@ -172,7 +172,7 @@ fn tree(kind: Kind, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>>
         }
         // Two rows of an old archive may be one mailbox: JMAP has no siblings of one name (RFC 8621 section 2).
         let mut named: HashMap<(Option<Id>, &str), usize> = HashMap::new();
-        for at in level.iter().copied().filter(|_| kind == Kind::Mailbox) {
+        for at in level.iter().copied().filter(|_| kind == ObjectType::Mailbox) {
             let name = (wanted[at].parent, wanted[at].label.as_str());
             match (found[at], named.get(&name)) {
                 (Some(place), _) => drop(named.insert(name, place)),
@@ -266,25 +266,28 @@ mod tests {
             remote("e", Some("x"), "old", None),
         ];
         assert_eq!(
-            pair(Kind::Mailbox, &ours, &theirs, &|_, _| true),
+            pair(ObjectType::Mailbox, &ours, &theirs, &|_, _| true),
             [Some(0), Some(1), Some(2), Some(3), None, None, None]
         );
-        assert_eq!(pair(Kind::Mailbox, &ours[2..], &theirs[..3], &|_, _| true), [Some(2), None, None, None, None]);
+        assert_eq!(
+            pair(ObjectType::Mailbox, &ours[2..], &theirs[..3], &|_, _| true),
+            [Some(2), None, None, None, None]
+        );
     }
 
     #[test]
     fn names_that_differ_in_case_have_their_own() {
         let ours = [wanted(1, None, "Work", None), wanted(2, None, "work", None)];
         let theirs = [remote("a", None, "work", None), remote("b", None, "Work", None)];
-        assert_eq!(pair(Kind::Mailbox, &ours, &theirs, &|_, _| true), [Some(1), Some(0)]);
+        assert_eq!(pair(ObjectType::Mailbox, &ours, &theirs, &|_, _| true), [Some(1), Some(0)]);
     }
 
     #[test]
     fn twins_are_one_mailbox() {
         let ours = [wanted(1, None, "Twin", None), wanted(2, None, "Twin", None), wanted(3, Some(2), "x", None)];
         let theirs = [remote("a", None, "Twin", None), remote("b", Some("a"), "x", None)];
-        assert_eq!(pair(Kind::Mailbox, &ours, &theirs, &|_, _| true), [Some(0), Some(0), Some(1)]);
-        assert_eq!(pair(Kind::FileNode, &ours, &theirs, &|_, _| true), [Some(0), None, None]);
+        assert_eq!(pair(ObjectType::Mailbox, &ours, &theirs, &|_, _| true), [Some(0), Some(0), Some(1)]);
+        assert_eq!(pair(ObjectType::FileNode, &ours, &theirs, &|_, _| true), [Some(0), None, None]);
     }
 
     #[test]
@@ -299,14 +302,14 @@ mod tests {
         cut(&mut ours);
         assert_eq!(ours.each_ref().map(|one| one.parent), [None, Some(1), None, Some(2), None]);
         assert_eq!(levels(&ours).concat().len(), 5);
-        assert_eq!(pair(Kind::FileNode, &ours, &[remote("x", None, "c", None)], &|_, _| true)[2], Some(0));
+        assert_eq!(pair(ObjectType::FileNode, &ours, &[remote("x", None, "c", None)], &|_, _| true)[2], Some(0));
     }
 
     #[test]
     fn collections_by_folded_name_once_each() {
         let ours = [wanted(1, None, "Personal", None), wanted(2, None, "personal ", None)];
         let theirs = [remote("a", None, "PERSONAL", None)];
-        assert_eq!(pair(Kind::Calendar, &ours, &theirs, &|_, _| true), [Some(0), None]);
+        assert_eq!(pair(ObjectType::Calendar, &ours, &theirs, &|_, _| true), [Some(0), None]);
     }
 
     #[test]
@@ -316,6 +319,6 @@ mod tests {
             json!({ "id": name, "name": name, DIGEST: digest }).as_object().cloned().expect("an object")
         });
         let ours = [script("renamed", "2"), script("main", "9"), script("new", "8")];
-        assert_eq!(pair(Kind::SieveScript, &ours, &theirs, &|_, _| true), [Some(1), Some(0), None]);
+        assert_eq!(pair(ObjectType::SieveScript, &ours, &theirs, &|_, _| true), [Some(1), Some(0), None]);
     }
 }

@@ -4,8 +4,8 @@
 use super::label;
 use crate::archive::Record;
 use crate::format::jmap::{color, folded, media_type, name, time_zone, utc};
-use crate::model::{Id, Kind};
-use crate::target::{BLOB, Object, Rules};
+use crate::model::{Id, ObjectType};
+use crate::sink::{BLOB, Object, Rules};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -405,11 +405,11 @@ fn dates(data: &mut Object) {
 }
 
 /// The property that says which containers an object lies in, and their type.
-pub fn container(kind: Kind) -> Option<(&'static str, Kind)> {
+pub fn container(kind: ObjectType) -> Option<(&'static str, ObjectType)> {
     let property = match kind {
-        Kind::Email => "mailboxIds",
-        Kind::CalendarEvent => "calendarIds",
-        Kind::ContactCard => "addressBookIds",
+        ObjectType::Email => "mailboxIds",
+        ObjectType::CalendarEvent => "calendarIds",
+        ObjectType::ContactCard => "addressBookIds",
         _ => return None,
     };
     Some((property, kind.container()))

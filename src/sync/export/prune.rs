@@ -3,8 +3,8 @@
 use super::matching::{remote_key, text};
 use super::run::Work;
 use crate::format::jmap::participant_address;
-use crate::model::Kind;
-use crate::target::Object;
+use crate::model::ObjectType;
+use crate::sink::Object;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,12 +12,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// what holds something with a role or something that stays (`holders`, by id, hold such), what is a default or the active
 /// script, what the server does not let go or makes itself, and what has the uid of something that the archive has.
 /// `addresses` are the user's own.
-pub fn candidates(kind: Kind, work: &Work, holders: &HashSet<&str>, addresses: &[String]) -> Vec<Vec<usize>> {
+pub fn candidates(kind: ObjectType, work: &Work, holders: &HashSet<&str>, addresses: &[String]) -> Vec<Vec<usize>> {
     let Work { remotes, found, wanted, .. } = work;
     let used: HashSet<usize> = found.iter().flatten().copied().collect();
     let keys: HashSet<&str> = match kind {
         // The archive has what it stands for; another one of a key is no reason to remove this one.
-        Kind::ContactCard | Kind::CalendarEvent | Kind::Identity | Kind::ParticipantIdentity => {
+        ObjectType::ContactCard
+        | ObjectType::CalendarEvent
+        | ObjectType::Identity
+        | ObjectType::ParticipantIdentity => {
             wanted.iter().flat_map(|one| [Some(one.key.as_str()), one.marked.as_deref()]).flatten().collect()
         }
         _ => HashSet::new(),
@@ -49,35 +52,35 @@ pub fn candidates(kind: Kind, work: &Work, holders: &HashSet<&str>, addresses: &
 }
 
 /// True for what is never removed, whatever the archive holds.
-pub fn is_kept(kind: Kind, remote: &Object, addresses: &[String]) -> bool {
+pub fn is_kept(kind: ObjectType, remote: &Object, addresses: &[String]) -> bool {
     is_protected(kind, remote) || is_own(kind, remote, addresses)
 }
 
 /// True for what a server makes itself: the identities of the user's own addresses, and the script that a vacation response
 /// is stored as.
-fn is_own(kind: Kind, remote: &Object, addresses: &[String]) -> bool {
+fn is_own(kind: ObjectType, remote: &Object, addresses: &[String]) -> bool {
     let is_mine = |address: &str| {
         let address = address.to_lowercase();
         addresses.iter().any(|own| address.strip_prefix("mailto:").unwrap_or(&address) == own)
     };
     match kind {
-        Kind::Identity => is_mine(text(remote, "email")),
-        Kind::ParticipantIdentity => participant_address(remote).is_some_and(is_mine),
-        Kind::SieveScript => text(remote, "name").eq_ignore_ascii_case("vacation"),
+        ObjectType::Identity => is_mine(text(remote, "email")),
+        ObjectType::ParticipantIdentity => participant_address(remote).is_some_and(is_mine),
+        ObjectType::SieveScript => text(remote, "name").eq_ignore_ascii_case("vacation"),
         _ => false,
     }
 }
 
-fn is_protected(kind: Kind, remote: &Object) -> bool {
+fn is_protected(kind: ObjectType, remote: &Object) -> bool {
     let flag = |name: &str| remote.get(name).and_then(Value::as_bool);
     let may_not =
         remote.get("myRights").and_then(|rights| rights.get("mayDelete")).and_then(Value::as_bool) == Some(false);
-    let has_role = matches!(kind, Kind::Mailbox | Kind::FileNode) && !text(remote, "role").is_empty();
+    let has_role = matches!(kind, ObjectType::Mailbox | ObjectType::FileNode) && !text(remote, "role").is_empty();
     may_not
         || has_role
         || flag("mayDelete") == Some(false)
         || flag("isDefault") == Some(true)
-        || (kind == Kind::SieveScript && flag("isActive") == Some(true))
+        || (kind == ObjectType::SieveScript && flag("isActive") == Some(true))
 }
 
 #[cfg(test)]
@@ -107,17 +110,17 @@ mod tests {
             ..Work::default()
         };
         let of = |found: &[Option<usize>], holders: &HashSet<&str>| {
-            candidates(Kind::Mailbox, &work(&remotes, found), holders, &[])
+            candidates(ObjectType::Mailbox, &work(&remotes, found), holders, &[])
         };
         assert_eq!(of(&[], &none), [[2, 7], [1, 6]]);
         assert_eq!(of(&[], &HashSet::from(["c"])), [[7], [6]]);
         assert_eq!(of(&[None, Some(7)], &none), [[2], [1]]);
         let object = |value: Value| value.as_object().cloned().expect("an object");
         let books = [json!({"id": "a", "isDefault": true}), json!({"id": "b", "isDefault": false})].map(object);
-        assert_eq!(candidates(Kind::AddressBook, &work(&books, &[]), &none, &[]), [[1]]);
+        assert_eq!(candidates(ObjectType::AddressBook, &work(&books, &[]), &none, &[]), [[1]]);
         let scripts = [json!({"id": "a", "isActive": true}), json!({"id": "b", "name": "Vacation"})].map(object);
-        assert!(candidates(Kind::SieveScript, &work(&scripts, &[]), &none, &[]).is_empty());
+        assert!(candidates(ObjectType::SieveScript, &work(&scripts, &[]), &none, &[]).is_empty());
         let mine = [json!({"id": "a", "email": "Me@x"}), json!({"id": "b", "email": "you@x"})].map(object);
-        assert_eq!(candidates(Kind::Identity, &work(&mine, &[]), &none, &["me@x".to_owned()]), [[1]]);
+        assert_eq!(candidates(ObjectType::Identity, &work(&mine, &[]), &none, &["me@x".to_owned()]), [[1]]);
     }
 }

@@ -7,8 +7,8 @@ use super::run::{Fate, Patience, Run};
 use super::stock::counts;
 use super::{ORDER, Report, prune};
 use crate::error::{Error, Result};
-use crate::model::Kind;
-use crate::target::{Change, Object, Outcome, RemoteKey};
+use crate::model::ObjectType;
+use crate::sink::{Change, Object, Outcome, RemoteKey};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -25,10 +25,14 @@ fn path(remote: &Object, places: &HashMap<&str, &Object>) -> String {
 
 /// True for a refusal with which a server keeps what it made itself: a default calendar, an identity, a script that its
 /// vacation response is.
-fn is_their_own(kind: Kind, reason: &str) -> bool {
+fn is_their_own(kind: ObjectType, reason: &str) -> bool {
     let is_such = matches!(
         kind,
-        Kind::Calendar | Kind::AddressBook | Kind::Identity | Kind::ParticipantIdentity | Kind::SieveScript
+        ObjectType::Calendar
+            | ObjectType::AddressBook
+            | ObjectType::Identity
+            | ObjectType::ParticipantIdentity
+            | ObjectType::SieveScript
     );
     is_such && reason.split([' ', ':']).next() == Some("forbidden")
 }
@@ -36,10 +40,10 @@ fn is_their_own(kind: Kind, reason: &str) -> bool {
 impl Run<'_> {
     /// Makes the archive's default the account's, where it has none; and the archive's active script the active one, where
     /// none is or the user wants it.
-    pub(super) fn choose(&mut self, kind: Kind) -> Result<()> {
+    pub(super) fn choose(&mut self, kind: ObjectType) -> Result<()> {
         let flag = match kind {
-            Kind::AddressBook | Kind::Calendar | Kind::ParticipantIdentity => "isDefault",
-            Kind::SieveScript => "isActive",
+            ObjectType::AddressBook | ObjectType::Calendar | ObjectType::ParticipantIdentity => "isDefault",
+            ObjectType::SieveScript => "isActive",
             _ => return Ok(()),
         };
         let Some(work) = self.works.get(&kind) else { return Ok(()) };
@@ -51,7 +55,7 @@ impl Run<'_> {
         let theirs = work.remotes.iter().find(is_on).map(|remote| text(remote, "id").to_owned());
         let chosen = work.wanted.iter().find(|one| one.is_chosen);
         let ours = chosen.and_then(|one| self.ids.get(&(kind, one.id))).cloned();
-        let replaces = self.options.update && kind == Kind::SieveScript;
+        let replaces = self.options.update && kind == ObjectType::SieveScript;
         let is_whole = self.options.selection.picks.is_none();
         let wish = match (&theirs, &ours) {
             (None, Some(ours)) => Some(Some(ours.clone())),
@@ -74,13 +78,13 @@ impl Run<'_> {
     }
 
     /// What the archive does not hold, in steps: id and what it is.
-    pub(super) fn gone(&self, kind: Kind) -> Vec<Vec<(String, String)>> {
-        if kind == Kind::Email {
+    pub(super) fn gone(&self, kind: ObjectType) -> Vec<Vec<(String, String)>> {
+        if kind == ObjectType::Email {
             if !self.mail.is_complete {
                 return Vec::new();
             }
             let places = self.mail.pairing.foreign(&self.stock.messages, &self.mail.remotes);
-            let mailboxes = self.works.get(&Kind::Mailbox).map(|work| work.remotes.iter());
+            let mailboxes = self.works.get(&ObjectType::Mailbox).map(|work| work.remotes.iter());
             let mailboxes: HashMap<&str, &str> =
                 mailboxes.into_iter().flatten().map(|remote| (text(remote, "id"), text(remote, "name"))).collect();
             let gone = places.into_iter().map(|place| {
@@ -98,15 +102,15 @@ impl Run<'_> {
             return vec![gone.collect()];
         }
         let Some(work) = self.works.get(&kind).filter(|work| work.is_complete) else { return Vec::new() };
-        let holders = if kind == Kind::Mailbox { self.holders() } else { HashSet::new() };
+        let holders = if kind == ObjectType::Mailbox { self.holders() } else { HashSet::new() };
         let steps = prune::candidates(kind, work, &holders, &self.target.addresses());
         let places: HashMap<&str, &Object> = work.remotes.iter().map(|remote| (text(remote, "id"), remote)).collect();
         let name = |place: usize| {
             let remote = &work.remotes[place];
             let names = ["email", "calendarAddress"].into_iter().map(|name| text(remote, name));
             let first = match kind {
-                Kind::CalendarEvent => label::event(remote),
-                Kind::ContactCard => label::card(remote),
+                ObjectType::CalendarEvent => label::event(remote),
+                ObjectType::ContactCard => label::card(remote),
                 _ => path(remote, &places),
             };
             let names = std::iter::once(first).chain(names.map(str::to_owned));
@@ -119,7 +123,7 @@ impl Run<'_> {
 
     /// The mailboxes in which emails lie that stay there. An email that is changed lies where the archive wants it.
     fn holders(&self) -> HashSet<&str> {
-        let gone: HashSet<usize> = match self.prunable.contains(&Kind::Email) && self.mail.is_complete {
+        let gone: HashSet<usize> = match self.prunable.contains(&ObjectType::Email) && self.mail.is_complete {
             true => self.mail.pairing.foreign(&self.stock.messages, &self.mail.remotes).into_iter().collect(),
             false => HashSet::new(),
         };
@@ -142,7 +146,7 @@ impl Run<'_> {
                 continue;
             }
             self.progress.step(&format!("removing {}", kind.token()));
-            if kind == Kind::Mailbox {
+            if kind == ObjectType::Mailbox {
                 self.tell_holders();
             }
             for step in self.gone(kind) {
@@ -154,8 +158,8 @@ impl Run<'_> {
 
     /// True if something failed without which it is not known what is too much: of this type, of what lies in it, or of what
     /// it lies in. What the target refuses for good blocks nothing: no other run would fare better.
-    fn is_blocked(&mut self, kind: Kind) -> bool {
-        let is_near = |other: &Kind| {
+    fn is_blocked(&mut self, kind: ObjectType) -> bool {
+        let is_near = |other: &ObjectType| {
             *other == kind
                 || container(kind).is_some_and(|(_, holder)| holder == *other)
                 || container(*other).is_some_and(|(_, holder)| holder == kind)
@@ -171,9 +175,9 @@ impl Run<'_> {
 
     /// Says which mailboxes stay only because of what lies in them.
     fn tell_holders(&mut self) {
-        let Some(work) = self.works.get(&Kind::Mailbox) else { return };
+        let Some(work) = self.works.get(&ObjectType::Mailbox) else { return };
         let all = |holders: &HashSet<&str>| -> usize {
-            prune::candidates(Kind::Mailbox, work, holders, &[]).iter().map(Vec::len).sum()
+            prune::candidates(ObjectType::Mailbox, work, holders, &[]).iter().map(Vec::len).sum()
         };
         let count = all(&HashSet::new()) - all(&self.holders());
         if count > 0 {
@@ -182,7 +186,7 @@ impl Run<'_> {
         }
     }
 
-    fn remove_step(&mut self, kind: Kind, step: Vec<(String, String)>) -> Result<()> {
+    fn remove_step(&mut self, kind: ObjectType, step: Vec<(String, String)>) -> Result<()> {
         // What this run made of the target's own since it was looked at is the archive's now.
         let ours: HashSet<&String> = self.ids.iter().filter(|((of, _), _)| *of == kind).map(|(_, id)| id).collect();
         let step: Vec<(String, String)> = step.into_iter().filter(|(id, _)| !ours.contains(id)).collect();
@@ -225,7 +229,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn not_removed(&mut self, kind: Kind, reason: &str, label: &str) {
+    fn not_removed(&mut self, kind: ObjectType, reason: &str, label: &str) {
         let heading = reason.split(": ").next().unwrap_or_default().to_owned();
         *self.report.of(kind).not_removed.entry(heading).or_default() += 1;
         self.report.remark(kind, "not removed", reason.to_owned(), label.to_owned());
@@ -245,7 +249,7 @@ impl Run<'_> {
             }
             let count = self.mail.ended.iter().filter(|ended| !**ended).count() as u64;
             if count > 0 {
-                *self.report.of(Kind::Email).skipped.entry(reason.to_owned()).or_default() += count;
+                *self.report.of(ObjectType::Email).skipped.entry(reason.to_owned()).or_default() += count;
             }
         }
         self.report

@@ -1,7 +1,7 @@
 //! The accounting of an export: found = created + updated + matched + skipped + failed, for every type, always; and the
 //! plan, which is the same before anything is done.
 
-use crate::model::Kind;
+use crate::model::ObjectType;
 use crate::sync::report::{REMARKS_MAX, Remark, reasons, sum};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -58,31 +58,31 @@ pub struct Report {
 
 impl Report {
     /// The account of a type.
-    pub fn of(&mut self, kind: Kind) -> &mut Account {
+    pub fn of(&mut self, kind: ObjectType) -> &mut Account {
         self.types.entry(kind.token()).or_default()
     }
 
     /// Leaves out rows that were counted as found.
-    pub fn skip(&mut self, kind: Kind, rows: u64, reason: &str, position: String) {
+    pub fn skip(&mut self, kind: ObjectType, rows: u64, reason: &str, position: String) {
         *self.of(kind).skipped.entry(reason.to_owned()).or_default() += rows;
         self.remark(kind, "skipped", reason.to_owned(), position);
     }
 
     /// Rows that were counted as found and could not be exported. The heading is what stands before the first colon.
-    pub fn fail(&mut self, kind: Kind, rows: u64, reason: &str, position: String) {
+    pub fn fail(&mut self, kind: ObjectType, rows: u64, reason: &str, position: String) {
         let heading = reason.split(": ").next().unwrap_or_default().to_owned();
         *self.of(kind).failed.entry(heading).or_default() += rows;
         self.remark(kind, "failed", reason.to_owned(), position);
     }
 
     /// One object that was counted as found and that the target refuses: no other run would fare better.
-    pub fn refuse(&mut self, kind: Kind, reason: &str, position: String) {
+    pub fn refuse(&mut self, kind: ObjectType, reason: &str, position: String) {
         self.of(kind).refused += 1;
         self.fail(kind, 1, reason, position);
     }
 
     /// Objects of a type that failed and may not fail the next time.
-    pub fn open(&self, kind: Kind) -> u64 {
+    pub fn open(&self, kind: ObjectType) -> u64 {
         self.types.get(kind.token()).map_or(0, |account| sum(&account.failed) - account.refused)
     }
 
@@ -92,7 +92,7 @@ impl Report {
     }
 
     /// Says something about one object.
-    pub fn remark(&mut self, kind: Kind, outcome: &'static str, reason: String, position: String) {
+    pub fn remark(&mut self, kind: ObjectType, outcome: &'static str, reason: String, position: String) {
         if self.remarks.len() < REMARKS_MAX {
             self.remarks.push(Remark { kind: kind.token(), outcome, reason, position });
         } else {
@@ -167,7 +167,7 @@ pub struct Plan {
 
 impl Plan {
     /// The step of a type.
-    pub fn of(&mut self, kind: Kind) -> &mut Step {
+    pub fn of(&mut self, kind: ObjectType) -> &mut Step {
         self.types.entry(kind.token()).or_default()
     }
 

@@ -8,10 +8,10 @@ use super::stock::{self, Stock, counts};
 use super::supply::Bytes;
 use super::{ORDER, Options, attached, update};
 use crate::archive::{Moment, Reader, UNFILED};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Id, Kind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Id, ObjectType};
+use crate::sink::{BLOB, Detail, Object, RemoteEmail, Sink};
 use crate::sync::import::Progress;
-use crate::target::{BLOB, Detail, Object, RemoteEmail, Target};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -61,18 +61,18 @@ pub(super) struct Mail {
 
 /// A run.
 pub(super) struct Run<'a> {
-    pub target: &'a mut dyn Target,
+    pub target: &'a mut dyn Sink,
     pub options: &'a Options,
     pub progress: &'a dyn Progress,
     pub supply: Bytes,
     pub stock: Stock,
-    pub works: BTreeMap<Kind, Work>,
+    pub works: BTreeMap<ObjectType, Work>,
     pub mail: Mail,
     /// Ids at the target by row.
-    pub ids: HashMap<(Kind, Id), String>,
+    pub ids: HashMap<(ObjectType, Id), String>,
     pub report: Report,
     /// Types of which something is to be removed, if anything is.
-    pub prunable: BTreeSet<Kind>,
+    pub prunable: BTreeSet<ObjectType>,
 }
 
 /// How long something is tried that does not get better.
@@ -102,7 +102,7 @@ impl Patience {
         let mut waited = Duration::ZERO;
         while waited < self.pause {
             if progress.interrupted() {
-                return Err(Error::new(Fault::Interrupted, "interrupted"));
+                return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
             }
             let part = Duration::from_millis(50);
             std::thread::sleep(part);
@@ -115,7 +115,7 @@ impl Patience {
 
 impl<'a> Run<'a> {
     pub(super) fn new(
-        target: &'a mut dyn Target,
+        target: &'a mut dyn Sink,
         reader: &Arc<Reader>,
         moment: Moment,
         options: &'a Options,
@@ -123,10 +123,12 @@ impl<'a> Run<'a> {
     ) -> Result<Run<'a>> {
         let mut report = Report::default();
         // What the target calls a participant's address shows in what it has.
-        if options.selection.has(Kind::ParticipantIdentity) && target.lacks(Kind::ParticipantIdentity).is_none() {
-            target.objects(Kind::ParticipantIdentity, Detail::Keys)?;
+        if options.selection.has(ObjectType::ParticipantIdentity)
+            && target.lacks(ObjectType::ParticipantIdentity).is_none()
+        {
+            target.objects(ObjectType::ParticipantIdentity, Detail::Keys)?;
         }
-        let has_files = target.lacks(Kind::FileNode).is_none();
+        let has_files = target.lacks(ObjectType::FileNode).is_none();
         progress.step("reading the archive");
         let rules = target.rules();
         let stock = stock::read(reader, moment, &options.selection, &rules, has_files, &mut report)?;
@@ -152,7 +154,7 @@ impl<'a> Run<'a> {
         let mut homeless = Vec::new();
         for kind in ORDER {
             let rows = match kind {
-                Kind::Email => self.stock.messages.len(),
+                ObjectType::Email => self.stock.messages.len(),
                 _ => self.stock.objects.get(&kind).map_or(0, Vec::len),
             };
             if rows == 0 {
@@ -163,7 +165,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             self.progress.step(&format!("looking at {} of the account", kind.token()));
-            if kind == Kind::Email {
+            if kind == ObjectType::Email {
                 self.look_at_mail()?;
             } else {
                 let wanted = self.stock.objects.remove(&kind).unwrap_or_default();
@@ -188,7 +190,7 @@ impl<'a> Run<'a> {
             // Only a type that the archive itself has something of: what stands in for something else says nothing.
             let has_own = match self.works.get(&kind) {
                 Some(work) => work.wanted.iter().any(|one| one.id > 0),
-                None => kind == Kind::Email,
+                None => kind == ObjectType::Email,
             };
             if self.options.prune && self.options.selection.has(kind) && has_own {
                 self.prunable.insert(kind);
@@ -202,7 +204,9 @@ impl<'a> Run<'a> {
 
     /// What lies in no container at the account either needs none that is made for it.
     fn leave_unfiled(&mut self) {
-        for (items, holder) in [(Kind::CalendarEvent, Kind::Calendar), (Kind::ContactCard, Kind::AddressBook)] {
+        for (items, holder) in
+            [(ObjectType::CalendarEvent, ObjectType::Calendar), (ObjectType::ContactCard, ObjectType::AddressBook)]
+        {
             let Some(work) = self.works.get(&items) else { continue };
             let is_unfiled = |row: &Id| *row == UNFILED || self.stock.lost.contains(&(holder, *row));
             let needs = (0..work.wanted.len()).any(|at| {
@@ -224,8 +228,8 @@ impl<'a> Run<'a> {
     /// Several rows may have one uid (from several sources), and an account has one object of it (RFC 9610 section 3,
     /// draft-ietf-jmap-calendars section 5.1). Where the account has no more of them, further rows give theirs their
     /// containers.
-    fn join(&mut self, kind: Kind) {
-        if !matches!(kind, Kind::CalendarEvent | Kind::ContactCard) {
+    fn join(&mut self, kind: ObjectType) {
+        if !matches!(kind, ObjectType::CalendarEvent | ObjectType::ContactCard) {
             return;
         }
         let Some(work) = self.works.get_mut(&kind) else { return };
@@ -265,10 +269,10 @@ impl<'a> Run<'a> {
     }
 
     /// The account cannot have any of a type. Gives those that may be files.
-    fn leave_out(&mut self, kind: Kind, why: &str) -> Vec<Wanted> {
+    fn leave_out(&mut self, kind: ObjectType, why: &str) -> Vec<Wanted> {
         let wanted = self.stock.objects.remove(&kind).unwrap_or_default();
         let rows = match kind {
-            Kind::Email => std::mem::take(&mut self.stock.messages).len(),
+            ObjectType::Email => std::mem::take(&mut self.stock.messages).len(),
             _ => wanted.iter().filter(|one| counts(one.id) && !one.waits).count(),
         };
         self.report.notes.push(format!("{rows} of type {} are left out: {why}", kind.token()));
@@ -277,10 +281,10 @@ impl<'a> Run<'a> {
     }
 
     /// Reads what the target has of a type, and finds what is still wanted in it.
-    pub(super) fn look_at(&mut self, kind: Kind) -> Result<()> {
+    pub(super) fn look_at(&mut self, kind: ObjectType) -> Result<()> {
         let detail = if self.options.update { Detail::All } else { Detail::Keys };
         let (mut remotes, is_complete) = self.target.objects(kind, detail)?;
-        if kind == Kind::SieveScript {
+        if kind == ObjectType::SieveScript {
             let blobs: Vec<String> = remotes.iter().map(|remote| text(remote, "blobId").to_owned()).collect();
             for (remote, digest) in remotes.iter_mut().zip(self.target.digests(&blobs)?) {
                 remote.insert(DIGEST.to_owned(), json!(digest.map(|digest| digest.hex())));
@@ -289,7 +293,7 @@ impl<'a> Run<'a> {
         let Some(work) = self.works.get_mut(&kind) else { return Ok(()) };
         let is_equal = |one: &Wanted, remote: &Object| update::patch(kind, &one.object, remote, false).is_none();
         work.found = pair(kind, &work.wanted, &remotes, &is_equal);
-        if self.options.update && matches!(kind, Kind::ContactCard | Kind::CalendarEvent) {
+        if self.options.update && matches!(kind, ObjectType::ContactCard | ObjectType::CalendarEvent) {
             let found: Vec<usize> = work.found.iter().flatten().copied().collect();
             let mut blobs = BTreeSet::new();
             found.iter().for_each(|place| attached::blob_ids(&remotes[*place], &mut blobs));
@@ -309,15 +313,15 @@ impl<'a> Run<'a> {
     }
 
     /// The id of a container.
-    pub(super) fn id_of(&self, kind: Kind, row: Id) -> Option<&String> {
+    pub(super) fn id_of(&self, kind: ObjectType, row: Id) -> Option<&String> {
         let row = if self.stock.lost.contains(&(kind, row)) { crate::archive::UNFILED } else { row };
         self.ids.get(&(kind, row))
     }
 
     /// An object with its references; `None` as long as what it refers to is not there.
-    pub(super) fn whole(&self, kind: Kind, one: &Wanted) -> Option<Object> {
+    pub(super) fn whole(&self, kind: ObjectType, one: &Wanted) -> Option<Object> {
         let mut object = one.object.clone();
-        if matches!(kind, Kind::Mailbox | Kind::FileNode) {
+        if matches!(kind, ObjectType::Mailbox | ObjectType::FileNode) {
             let parent = match one.parent.filter(|parent| self.has(kind, *parent)) {
                 Some(parent) => Value::String(self.ids.get(&(kind, parent))?.clone()),
                 None => Value::Null,
@@ -336,7 +340,7 @@ impl<'a> Run<'a> {
     }
 
     /// What an object is called in a plan: of mailboxes and files with those that it lies in.
-    fn path(&self, kind: Kind, one: &Wanted) -> String {
+    fn path(&self, kind: ObjectType, one: &Wanted) -> String {
         /// No tree that people made is deeper.
         const DEPTH: usize = 50;
         let Some(work) = self.works.get(&kind) else { return one.label.clone() };
@@ -347,7 +351,7 @@ impl<'a> Run<'a> {
         names.join("/")
     }
 
-    fn has(&self, kind: Kind, row: Id) -> bool {
+    fn has(&self, kind: ObjectType, row: Id) -> bool {
         self.works.get(&kind).is_some_and(|work| work.rows.contains_key(&row))
     }
 
@@ -357,7 +361,7 @@ impl<'a> Run<'a> {
     pub(super) fn plan(&mut self) -> Plan {
         let mut plan = Plan::default();
         for kind in ORDER {
-            if kind == Kind::Email {
+            if kind == ObjectType::Email {
                 self.plan_mail(&mut plan);
             } else if let Some(work) = self.works.get(&kind) {
                 let step = plan.of(kind);
@@ -399,10 +403,10 @@ impl<'a> Run<'a> {
     }
 
     /// What is to be changed at a matched object, as far as the user wants any of it changed.
-    pub(super) fn patch(&self, kind: Kind, at: usize) -> Option<Object> {
+    pub(super) fn patch(&self, kind: ObjectType, at: usize) -> Option<Object> {
         let work = self.works.get(&kind)?;
         let remote = &work.remotes[work.found[at]?];
-        if self.options.update || (kind == Kind::VacationResponse && is_blank_vacation(remote)) {
+        if self.options.update || (kind == ObjectType::VacationResponse && is_blank_vacation(remote)) {
             return self.difference(kind, at);
         }
         let (property, _) = container(kind).filter(|_| self.options.selection.into.is_some())?;
@@ -412,17 +416,17 @@ impl<'a> Run<'a> {
     }
 
     /// The patch that makes a matched object what the archive says.
-    fn difference(&self, kind: Kind, at: usize) -> Option<Object> {
+    fn difference(&self, kind: ObjectType, at: usize) -> Option<Object> {
         let work = self.works.get(&kind)?;
         self.difference_to(kind, at, &work.remotes[work.found[at]?])
     }
 
     /// True if nothing would have to change at an object of the target for it to be this wanted one.
-    pub(super) fn is_equal(&self, kind: Kind, at: usize, remote: &Object) -> bool {
+    pub(super) fn is_equal(&self, kind: ObjectType, at: usize, remote: &Object) -> bool {
         self.difference_to(kind, at, remote).is_none()
     }
 
-    fn difference_to(&self, kind: Kind, at: usize, remote: &Object) -> Option<Object> {
+    fn difference_to(&self, kind: ObjectType, at: usize, remote: &Object) -> Option<Object> {
         let one = &self.works.get(&kind)?.wanted[at];
         let mut wanted = one.object.clone();
         wanted.retain(|name, _| !one.unknown.contains(name));
@@ -445,8 +449,8 @@ impl<'a> Run<'a> {
             wanted.insert(property.to_owned(), Value::Object(ids));
         }
         let other_bytes = match kind {
-            Kind::SieveScript => one.key != text(remote, DIGEST),
-            Kind::FileNode => self.is_other_file(one, remote),
+            ObjectType::SieveScript => one.key != text(remote, DIGEST),
+            ObjectType::FileNode => self.is_other_file(one, remote),
             _ => false,
         };
         update::patch(kind, &wanted, remote, other_bytes)
@@ -455,7 +459,7 @@ impl<'a> Run<'a> {
     /// True if a file at the target has other bytes, as far as its size and its date tell.
     fn is_other_file(&self, one: &Wanted, remote: &Object) -> bool {
         let Some(blob) = one.object.get(BLOB).and_then(Value::as_i64) else { return false };
-        let size = crate::target::Supply::size(&self.supply, blob).ok();
+        let size = crate::sink::Supply::size(&self.supply, blob).ok();
         let has_date = one.object.contains_key("modified");
         // What the target does not tell is no difference.
         let theirs = remote.get("size").and_then(Value::as_u64);
@@ -468,7 +472,7 @@ impl<'a> Run<'a> {
     /// Does what was planned.
     pub(super) fn apply(&mut self) -> Result<()> {
         for kind in ORDER {
-            if kind == Kind::Email {
+            if kind == ObjectType::Email {
                 self.apply_mail()?;
                 continue;
             }

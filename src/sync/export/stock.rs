@@ -10,10 +10,10 @@ use crate::archive::{Moment, Origin, Reader, Record, UNFILED, epoch, parse_ids, 
 use crate::error::{Error, Result};
 use crate::format::jmap::{folded, name};
 use crate::format::mail::HEAD_MAX;
-use crate::model::{EXECUTABLE, Id, Kind, Picks};
+use crate::model::{EXECUTABLE, Id, ObjectType, Picks};
+use crate::sink::{BLOB, Object, Rules};
 use crate::sync::containers;
 use crate::sync::store::card_mark;
-use crate::target::{BLOB, Object, Rules};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     /// `--objects`
-    pub kinds: Option<BTreeSet<Kind>>,
+    pub kinds: Option<BTreeSet<ObjectType>>,
     /// `--path`
     pub picks: Option<Picks>,
     /// `--since`, in seconds since 1970
@@ -41,7 +41,7 @@ pub(super) const TASK_FILES: Id = -1_000_000_000_000;
 
 impl Selection {
     /// True if objects of this type may be meant.
-    pub fn has(&self, kind: Kind) -> bool {
+    pub fn has(&self, kind: ObjectType) -> bool {
         self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
     }
 
@@ -50,9 +50,9 @@ impl Selection {
         self.picks.is_some() || self.since.is_some() || self.until.is_some() || self.into.is_some()
     }
 
-    fn picks(&self, kind: Kind, id: Id, containers: &[Id]) -> bool {
+    fn picks(&self, kind: ObjectType, id: Id, containers: &[Id]) -> bool {
         let Some(picks) = &self.picks else { return true };
-        let in_whole = |kind: Kind, id: Id| picks.whole.contains(&(kind, id));
+        let in_whole = |kind: ObjectType, id: Id| picks.whole.contains(&(kind, id));
         let lies_in = container(kind).is_some_and(|(_, holder)| {
             containers.iter().any(|id| in_whole(holder, *id)) || (containers.is_empty() && in_whole(holder, UNFILED))
         });
@@ -67,10 +67,10 @@ impl Selection {
 /// What is to be exported.
 #[derive(Default)]
 pub struct Stock {
-    pub objects: BTreeMap<Kind, Vec<Wanted>>,
+    pub objects: BTreeMap<ObjectType, Vec<Wanted>>,
     pub messages: Vec<Message>,
     /// Containers that something names and that are not there: like none at all.
-    pub lost: BTreeSet<(Kind, Id)>,
+    pub lost: BTreeSet<(ObjectType, Id)>,
 }
 
 /// Reads what is selected.
@@ -90,7 +90,7 @@ pub fn read(
     reading.emails()?;
     let tasks = reading.items(has_files)?;
     reading.plain()?;
-    for kind in [Kind::Mailbox, Kind::AddressBook, Kind::Calendar] {
+    for kind in [ObjectType::Mailbox, ObjectType::AddressBook, ObjectType::Calendar] {
         reading.containers(kind)?;
     }
     reading.files(tasks)?;
@@ -108,7 +108,7 @@ pub fn counts(id: Id) -> bool {
 
 /// Adds to picked mailboxes and directories those that lie in them.
 fn below(reader: &Reader, moment: Moment, picks: &mut Picks) -> Result<()> {
-    for kind in [Kind::Mailbox, Kind::FileNode] {
+    for kind in [ObjectType::Mailbox, ObjectType::FileNode] {
         let mut children: HashMap<Id, Vec<Id>> = HashMap::new();
         reader.each_record(kind, moment, |record| {
             if let Some(parent) = record.number("parent_id") {
@@ -136,20 +136,20 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn each(&self, kind: Kind, mut each: impl FnMut(Record)) -> Result<()> {
+    fn each(&self, kind: ObjectType, mut each: impl FnMut(Record)) -> Result<()> {
         self.reader.each_record(kind, self.moment, &mut each)
     }
 
     fn emails(&mut self) -> Result<()> {
-        if !self.selection.has(Kind::Email) {
+        if !self.selection.has(ObjectType::Email) {
             return Ok(());
         }
         let mut collector = Collector::default();
         let (mut found, mut bad, mut error) = (0, Vec::new(), None);
-        self.each(Kind::Email, |record| {
+        self.each(ObjectType::Email, |record| {
             let mailboxes = parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
             let received: Option<jiff::Timestamp> = record.text("received_at").and_then(|text| text.parse().ok());
-            let is_meant = self.selection.picks(Kind::Email, record.id, &mailboxes)
+            let is_meant = self.selection.picks(ObjectType::Email, record.id, &mailboxes)
                 && self.selection.is_in_time(received.map_or(0, |time| time.as_second()));
             if !is_meant || error.is_some() {
                 return;
@@ -157,7 +157,7 @@ impl Reading<'_> {
             found += 1;
             let blob = match record.blob.map(|blob| self.reader.blob(blob)) {
                 Some(Ok(blob)) => blob,
-                Some(Err(cause)) if cause.kind != crate::error::Kind::Damaged => {
+                Some(Err(cause)) if cause.kind != crate::error::ErrorKind::Damaged => {
                     error = Some(cause);
                     return;
                 }
@@ -188,15 +188,15 @@ impl Reading<'_> {
         if let Some(error) = error {
             return Err(error);
         }
-        self.report.of(Kind::Email).found += found;
+        self.report.of(ObjectType::Email).found += found;
         for row in bad {
-            self.report.fail(Kind::Email, 1, "its bytes are missing in the archive", format!("email {row}"));
+            self.report.fail(ObjectType::Email, 1, "its bytes are missing in the archive", format!("email {row}"));
         }
         for message in &collector.messages {
             let more = u64::from(message.rows - 1);
             if more > 0 {
                 let reason = "the same message as another row".to_owned();
-                *self.report.of(Kind::Email).skipped.entry(reason).or_default() += more;
+                *self.report.of(ObjectType::Email).skipped.entry(reason).or_default() += more;
             }
         }
         self.stock.messages = collector.messages;
@@ -206,7 +206,9 @@ impl Reading<'_> {
     /// Events and cards. Gives those that may have to be files, with their calendars.
     fn items(&mut self, has_files: bool) -> Result<Vec<Task>> {
         let mut tasks = Vec::new();
-        for (kind, column) in [(Kind::CalendarEvent, "calendar_ids"), (Kind::ContactCard, "address_book_ids")] {
+        for (kind, column) in
+            [(ObjectType::CalendarEvent, "calendar_ids"), (ObjectType::ContactCard, "address_book_ids")]
+        {
             if !self.selection.has(kind) {
                 continue;
             }
@@ -221,7 +223,7 @@ impl Reading<'_> {
                 }
                 let calendar = containers[0];
                 let made = match kind {
-                    Kind::ContactCard => objects::card(&record, containers),
+                    ObjectType::ContactCard => objects::card(&record, containers),
                     _ => objects::event(&record, containers),
                 };
                 let Some(mut made) = made else {
@@ -229,7 +231,7 @@ impl Reading<'_> {
                 };
                 let data_type = record.text("data_type").unwrap_or("Event");
                 match data_type {
-                    _ if kind == Kind::ContactCard => wanted.push(made),
+                    _ if kind == ObjectType::ContactCard => wanted.push(made),
                     "Event" | "Task" | "Note" => {
                         if has_files && tasks::may_be_a_file(&made) {
                             let uid = objects::text_of(&made.object, "uid").unwrap_or_default().to_owned();
@@ -250,8 +252,8 @@ impl Reading<'_> {
     }
 
     /// An event counts from its start on; a series that began earlier may go on.
-    fn is_event_in_time(&self, kind: Kind, record: &Record) -> bool {
-        if kind != Kind::CalendarEvent || (self.selection.since.is_none() && self.selection.until.is_none()) {
+    fn is_event_in_time(&self, kind: ObjectType, record: &Record) -> bool {
+        if kind != ObjectType::CalendarEvent || (self.selection.since.is_none() && self.selection.until.is_none()) {
             return true;
         }
         let data: Value = serde_json::from_str(record.text("data").unwrap_or("{}")).unwrap_or_default();
@@ -264,7 +266,12 @@ impl Reading<'_> {
 
     /// Identities, participant identities and scripts.
     fn plain(&mut self) -> Result<()> {
-        for kind in [Kind::Identity, Kind::ParticipantIdentity, Kind::SieveScript, Kind::VacationResponse] {
+        for kind in [
+            ObjectType::Identity,
+            ObjectType::ParticipantIdentity,
+            ObjectType::SieveScript,
+            ObjectType::VacationResponse,
+        ] {
             if !self.selection.has(kind) {
                 continue;
             }
@@ -275,12 +282,12 @@ impl Reading<'_> {
                     return;
                 }
                 match kind {
-                    Kind::Identity => wanted.push(objects::identity(&record)),
-                    Kind::VacationResponse => wanted.push(objects::vacation(&record)),
-                    Kind::ParticipantIdentity => wanted.push(objects::participant(&record, self.rules)),
+                    ObjectType::Identity => wanted.push(objects::identity(&record)),
+                    ObjectType::VacationResponse => wanted.push(objects::vacation(&record)),
+                    ObjectType::ParticipantIdentity => wanted.push(objects::participant(&record, self.rules)),
                     _ => match record.blob.map(|blob| self.reader.blob(blob)) {
                         Some(Ok(blob)) => wanted.push(objects::script(&record, blob.digest.hex(), self.rules)),
-                        Some(Err(cause)) if cause.kind != crate::error::Kind::Damaged => error = Some(cause),
+                        Some(Err(cause)) if cause.kind != crate::error::ErrorKind::Damaged => error = Some(cause),
                         _ => bad.push(record.text("name").unwrap_or_default().to_owned()),
                     },
                 }
@@ -292,7 +299,7 @@ impl Reading<'_> {
                 self.report.of(kind).found += 1;
                 self.report.fail(kind, 1, "its bytes are missing in the archive", label);
             }
-            if kind == Kind::VacationResponse && wanted.len() > 1 {
+            if kind == ObjectType::VacationResponse && wanted.len() > 1 {
                 // One of each source; an account has one.
                 let more = wanted.split_off(1);
                 self.report.of(kind).found += more.len() as u64;
@@ -304,11 +311,14 @@ impl Reading<'_> {
     }
 
     /// Mailboxes, calendars or address books: all of them, or those that something needs.
-    fn containers(&mut self, kind: Kind) -> Result<()> {
+    fn containers(&mut self, kind: ObjectType) -> Result<()> {
         let mut needed: BTreeSet<Id> = match kind {
-            Kind::Mailbox => self.stock.messages.iter().flat_map(|message| message.mailboxes.iter().copied()).collect(),
+            ObjectType::Mailbox => {
+                self.stock.messages.iter().flat_map(|message| message.mailboxes.iter().copied()).collect()
+            }
             _ => {
-                let items = if kind == Kind::Calendar { Kind::CalendarEvent } else { Kind::ContactCard };
+                let items =
+                    if kind == ObjectType::Calendar { ObjectType::CalendarEvent } else { ObjectType::ContactCard };
                 let items = self.stock.objects.get(&items).into_iter().flatten();
                 items.flat_map(|item| item.containers.iter().copied()).collect()
             }
@@ -321,13 +331,13 @@ impl Reading<'_> {
                 needed.insert(record.id);
             }
             let wanted = match kind {
-                Kind::Mailbox => objects::mailbox(&record, self.rules),
-                Kind::Calendar => objects::calendar(&record),
+                ObjectType::Mailbox => objects::mailbox(&record, self.rules),
+                ObjectType::Calendar => objects::calendar(&record),
                 _ => objects::address_book(&record),
             };
             all.insert(record.id, wanted);
         })?;
-        if kind == Kind::Mailbox && all.values().all(|one| one.role.as_deref() != Some("inbox")) {
+        if kind == ObjectType::Mailbox && all.values().all(|one| one.role.as_deref() != Some("inbox")) {
             // The inbox is one though no source called it so.
             let is_inbox = |one: &&mut Wanted| one.parent.is_none() && one.key == "inbox";
             if let Some(inbox) = all.values_mut().find(is_inbox) {
@@ -341,8 +351,8 @@ impl Reading<'_> {
         let mut wanted: Vec<Wanted> = needed.iter().filter_map(|id| all.remove(id)).collect();
         if is_unfiled {
             let label = match kind {
-                Kind::Mailbox => "(no mailbox)",
-                Kind::Calendar => "(no calendar)",
+                ObjectType::Mailbox => "(no mailbox)",
+                ObjectType::Calendar => "(no calendar)",
                 _ => "(no address book)",
             };
             wanted.push(made(UNFILED, None, label));
@@ -354,7 +364,7 @@ impl Reading<'_> {
                 one.role = None;
                 one.is_chosen = false;
                 match kind {
-                    Kind::Mailbox => one.parent = one.parent.or(Some(INTO)),
+                    ObjectType::Mailbox => one.parent = one.parent.or(Some(INTO)),
                     // These have no parents.
                     _ => {
                         let label = name(&format!("{} ({into})", one.label), 255, into);
@@ -364,7 +374,7 @@ impl Reading<'_> {
                     }
                 }
             }
-            if kind == Kind::Mailbox {
+            if kind == ObjectType::Mailbox {
                 wanted.insert(0, made(INTO, None, &name(into, self.rules.mailbox_name, "Restored")));
             }
         }
@@ -389,12 +399,12 @@ impl Reading<'_> {
         let mut all: BTreeMap<Id, Wanted> = BTreeMap::new();
         let mut needed = BTreeSet::new();
         let is_dated = self.selection.since.is_some() || self.selection.until.is_some();
-        if self.selection.has(Kind::FileNode) {
-            self.each(Kind::FileNode, |record| {
+        if self.selection.has(ObjectType::FileNode) {
+            self.each(ObjectType::FileNode, |record| {
                 let modified = record.text("modified").or(record.text("created")).map_or(0, epoch);
                 let is_directory = record.text("node_type") == Some("directory");
                 let is_in_time = if is_directory { !is_dated } else { self.selection.is_in_time(modified) };
-                if self.selection.picks(Kind::FileNode, record.id, &[]) && is_in_time {
+                if self.selection.picks(ObjectType::FileNode, record.id, &[]) && is_in_time {
                     needed.insert(record.id);
                 }
                 all.insert(record.id, objects::file(&record, self.rules));
@@ -404,7 +414,7 @@ impl Reading<'_> {
         let mut wanted: Vec<Wanted> = needed.iter().filter_map(|id| all.remove(id)).collect();
         if !tasks.is_empty() {
             let mut names: HashMap<Id, String> = HashMap::new();
-            self.each(Kind::Calendar, |record| {
+            self.each(ObjectType::Calendar, |record| {
                 names.insert(record.id, record.text("name").unwrap_or_default().to_owned());
             })?;
             wanted.extend(tasks::files(tasks, &names, self.rules));
@@ -423,16 +433,16 @@ impl Reading<'_> {
         let (wanted, empty): (Vec<Wanted>, Vec<Wanted>) =
             wanted.into_iter().partition(|one| one.object.get(BLOB).is_none_or(|blob| !blob.is_null()));
         for one in empty {
-            self.report.of(Kind::FileNode).found += 1;
-            self.report.fail(Kind::FileNode, 1, "its bytes are missing in the archive", one.label);
+            self.report.of(ObjectType::FileNode).found += 1;
+            self.report.fail(ObjectType::FileNode, 1, "its bytes are missing in the archive", one.label);
         }
-        self.stock.objects.insert(Kind::FileNode, wanted);
+        self.stock.objects.insert(ObjectType::FileNode, wanted);
         Ok(())
     }
 }
 
 /// Says of each object what its sources said of it last, beside what its row holds.
-fn add_origins(reader: &Reader, objects: &mut BTreeMap<Kind, Vec<Wanted>>) -> Result<()> {
+fn add_origins(reader: &Reader, objects: &mut BTreeMap<ObjectType, Vec<Wanted>>) -> Result<()> {
     for (kind, wanted) in objects.iter_mut().filter(|(_, wanted)| !wanted.is_empty()) {
         let mut origins: HashMap<Id, Vec<Origin>> = HashMap::new();
         for origin in reader.origins(*kind)? {
@@ -440,14 +450,14 @@ fn add_origins(reader: &Reader, objects: &mut BTreeMap<Kind, Vec<Wanted>>) -> Re
         }
         for one in wanted.iter_mut().filter(|one| one.id > 0) {
             let origins = origins.remove(&one.id).unwrap_or_default();
-            if matches!(kind, Kind::Calendar | Kind::AddressBook | Kind::Mailbox) {
+            if matches!(kind, ObjectType::Calendar | ObjectType::AddressBook | ObjectType::Mailbox) {
                 let revs: Vec<String> = origins.iter().map(|origin| origin.rev.clone()).collect();
                 one.unknown.extend(containers::untold(&revs));
             }
-            if *kind == Kind::ContactCard {
+            if *kind == ObjectType::ContactCard {
                 unmark(one, &origins);
             }
-            if *kind == Kind::FileNode
+            if *kind == ObjectType::FileNode
                 && origins.iter().any(|origin| parse_keywords(&origin.keywords).iter().any(|it| it == EXECUTABLE))
             {
                 one.object.insert(EXECUTABLE.to_owned(), json!(true));

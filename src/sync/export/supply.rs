@@ -1,10 +1,10 @@
 //! The bytes of an archive for whoever uploads them.
 
 use crate::archive::{Blob, Moment, Reader};
-use crate::error::{Error, Kind as Fault, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::jscal::to_ics;
-use crate::model::{Id, Kind};
-use crate::target::{Content, Supply};
+use crate::model::{Id, ObjectType};
+use crate::sink::{Content, Supply};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -59,8 +59,8 @@ impl Bytes {
 
     /// The bytes of an event's source, or what can be made of its JSON.
     fn calendar_file(&self, row: Id) -> Result<Vec<u8>> {
-        let record = self.reader.record(Kind::CalendarEvent, self.moment, row)?;
-        let record = record.ok_or_else(|| Error::new(Fault::Damaged, format!("there is no event {row}")))?;
+        let record = self.reader.record(ObjectType::CalendarEvent, self.moment, row)?;
+        let record = record.ok_or_else(|| Error::new(ErrorKind::Damaged, format!("there is no event {row}")))?;
         if let Some((blob, ranges)) = &record.original {
             let whole = self.reader.whole(&self.reader.blob(*blob)?)?;
             let Some(ranges) = ranges else { return Ok(whole) };

@@ -4,8 +4,8 @@
 use super::objects::{self, Wanted};
 use super::run::{Fate, Run};
 use super::stock::{TASK_FILES, TASKS, counts, made};
-use crate::model::{Id, Kind};
-use crate::target::{BLOB, Rules};
+use crate::model::{Id, ObjectType};
+use crate::sink::{BLOB, Rules};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 
@@ -58,7 +58,8 @@ pub fn files(tasks: Vec<Task>, names: &HashMap<Id, String>, rules: &Rules) -> Ve
 impl Run<'_> {
     /// What an earlier run had to keep as a file is that file, unless the account has it as what it is by now.
     pub(super) fn find_files_of_events(&mut self) {
-        let (Some(events), Some(files)) = (self.works.get(&Kind::CalendarEvent), self.works.get(&Kind::FileNode))
+        let (Some(events), Some(files)) =
+            (self.works.get(&ObjectType::CalendarEvent), self.works.get(&ObjectType::FileNode))
         else {
             return;
         };
@@ -75,15 +76,15 @@ impl Run<'_> {
 
     /// An event that the account does not take is kept as a file. False if it cannot be.
     pub(super) fn becomes_a_file(&mut self, at: usize) -> bool {
-        if !self.works.contains_key(&Kind::FileNode) {
+        if !self.works.contains_key(&ObjectType::FileNode) {
             return false;
         }
-        let Some(work) = self.works.get_mut(&Kind::CalendarEvent) else { return false };
+        let Some(work) = self.works.get_mut(&ObjectType::CalendarEvent) else { return false };
         let one = &work.wanted[at];
         let Some(file) = one.as_file else { return false };
         let reason = format!("{}, kept as a file", what(one));
         work.fates[at] = Fate::Ended;
-        *self.report.of(Kind::CalendarEvent).skipped.entry(reason).or_default() += 1;
+        *self.report.of(ObjectType::CalendarEvent).skipped.entry(reason).or_default() += 1;
         self.want_file(file);
         true
     }
@@ -97,14 +98,14 @@ impl Run<'_> {
 
     /// Wants a file after all, and the directories that it lies in.
     fn want_file(&mut self, file: Id) {
-        let Some(work) = self.works.get_mut(&Kind::FileNode) else { return };
+        let Some(work) = self.works.get_mut(&ObjectType::FileNode) else { return };
         let mut next = Some(file);
         while let Some(at) = next.and_then(|id| work.rows.get(&id).copied()) {
             if work.fates[at] != Fate::Waiting {
                 break;
             }
             work.fates[at] = Fate::Pending;
-            self.report.of(Kind::FileNode).found += u64::from(counts(work.wanted[at].id));
+            self.report.of(ObjectType::FileNode).found += u64::from(counts(work.wanted[at].id));
             next = work.wanted[at].parent;
         }
     }
@@ -112,14 +113,14 @@ impl Run<'_> {
     /// An event that the account takes neither as what it is nor as a file is left out, if it is of a sort that it need not
     /// take. False for an event like all others.
     pub(super) fn has_no_place(&mut self, at: usize) -> bool {
-        let Some(work) = self.works.get_mut(&Kind::CalendarEvent) else { return false };
+        let Some(work) = self.works.get_mut(&ObjectType::CalendarEvent) else { return false };
         let one = &work.wanted[at];
         if !may_be_a_file(one) {
             return false;
         }
         let (reason, label) = (format!("{}: the account does not take it", what(one)), one.label.clone());
         work.fates[at] = Fate::Ended;
-        self.report.skip(Kind::CalendarEvent, 1, &reason, label);
+        self.report.skip(ObjectType::CalendarEvent, 1, &reason, label);
         true
     }
 }

@@ -4,8 +4,8 @@ use super::attached::{agree, without_notes};
 use super::matching::text;
 use super::objects::{collection_name, without_nonsense};
 use crate::format::jmap::{color, time_zone, utc};
-use crate::model::Kind;
-use crate::target::{BLOB, Object};
+use crate::model::ObjectType;
+use crate::sink::{BLOB, Object};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use unicode_normalization::UnicodeNormalization;
@@ -122,28 +122,28 @@ fn normal_overrides(overrides: &Object) -> Value {
 
 /// The patch that makes `remote` what `wanted` is, references to other objects included. `None` if it is so already.
 /// `has_other_bytes` says whether the bytes beside the object differ.
-pub fn patch(kind: Kind, wanted: &Object, remote: &Object, has_other_bytes: bool) -> Option<Object> {
+pub fn patch(kind: ObjectType, wanted: &Object, remote: &Object, has_other_bytes: bool) -> Option<Object> {
     let patch = match kind {
-        Kind::ContactCard | Kind::CalendarEvent => open_patch(kind, wanted, remote),
+        ObjectType::ContactCard | ObjectType::CalendarEvent => open_patch(kind, wanted, remote),
         _ => fixed_patch(kind, wanted, remote, has_other_bytes),
     };
     // The name of an address may say something only beside it (draft-ietf-jmap-calendars section 3): all or nothing.
-    if kind == Kind::ParticipantIdentity && !patch.is_empty() {
+    if kind == ObjectType::ParticipantIdentity && !patch.is_empty() {
         return Some(wanted.clone());
     }
     (!patch.is_empty()).then_some(patch)
 }
 
-fn fixed_patch(kind: Kind, wanted: &Object, remote: &Object, has_other_bytes: bool) -> Object {
+fn fixed_patch(kind: ObjectType, wanted: &Object, remote: &Object, has_other_bytes: bool) -> Object {
     let mut patch = Object::new();
     for (name, value) in wanted {
         let is_fixed = match kind {
-            Kind::Identity => name == "email",
-            Kind::FileNode => matches!(name.as_str(), "nodeType" | "created"),
+            ObjectType::Identity => name == "email",
+            ObjectType::FileNode => matches!(name.as_str(), "nodeType" | "created"),
             // Nobody renames the inbox.
-            Kind::Mailbox => name == "name" && text(remote, "role") == "inbox",
+            ObjectType::Mailbox => name == "name" && text(remote, "role") == "inbox",
             // A server that has none of the draft's names does not know what is meant.
-            Kind::ParticipantIdentity => matches!(name.as_str(), "calendarAddress" | "scheduleId" | "sendTo"),
+            ObjectType::ParticipantIdentity => matches!(name.as_str(), "calendarAddress" | "scheduleId" | "sendTo"),
             _ => false,
         };
         if name == BLOB {
@@ -165,26 +165,26 @@ fn fixed_patch(kind: Kind, wanted: &Object, remote: &Object, has_other_bytes: bo
 }
 
 /// A value of a target as an object of ours would have it: what we say in other words is no difference.
-fn in_our_words(kind: Kind, name: &str, theirs: &Value) -> Value {
+fn in_our_words(kind: ObjectType, name: &str, theirs: &Value) -> Value {
     let text = theirs.as_str();
     let ours = match (kind, name) {
-        (Kind::Calendar | Kind::AddressBook, "name") => text.map(|text| json!(collection_name(text))),
-        (Kind::Calendar, "color") => Some(json!(text.and_then(color))),
-        (Kind::Calendar, "timeZone") => Some(json!(text.and_then(time_zone))),
-        (Kind::Calendar, "includeInAvailability") if theirs.is_null() => Some(json!("all")),
-        (Kind::FileNode, "target") => text.map(|text| json!(text.split('/').collect::<Vec<_>>())),
-        (Kind::FileNode, "created" | "modified") | (Kind::VacationResponse, "fromDate" | "toDate") => {
+        (ObjectType::Calendar | ObjectType::AddressBook, "name") => text.map(|text| json!(collection_name(text))),
+        (ObjectType::Calendar, "color") => Some(json!(text.and_then(color))),
+        (ObjectType::Calendar, "timeZone") => Some(json!(text.and_then(time_zone))),
+        (ObjectType::Calendar, "includeInAvailability") if theirs.is_null() => Some(json!("all")),
+        (ObjectType::FileNode, "target") => text.map(|text| json!(text.split('/').collect::<Vec<_>>())),
+        (ObjectType::FileNode, "created" | "modified") | (ObjectType::VacationResponse, "fromDate" | "toDate") => {
             text.and_then(utc).map(|date| json!(date))
         }
-        (Kind::Identity, "textSignature" | "htmlSignature" | "name") if theirs.is_null() => Some(json!("")),
+        (ObjectType::Identity, "textSignature" | "htmlSignature" | "name") if theirs.is_null() => Some(json!("")),
         _ => None,
     };
     ours.unwrap_or_else(|| theirs.clone())
 }
 
-fn open_patch(kind: Kind, wanted: &Object, remote: &Object) -> Object {
+fn open_patch(kind: ObjectType, wanted: &Object, remote: &Object) -> Object {
     let mut remote = remote.clone();
-    if kind == Kind::CalendarEvent {
+    if kind == ObjectType::CalendarEvent {
         without_nonsense(&mut remote);
     }
     let remote = &remote;
@@ -235,7 +235,7 @@ mod tests {
         value.as_object().cloned().expect("an object")
     }
 
-    fn patched(kind: Kind, ours: Value, theirs: Value) -> Option<Value> {
+    fn patched(kind: ObjectType, ours: Value, theirs: Value) -> Option<Value> {
         patch(kind, &object(ours), &object(theirs), false).map(Value::Object)
     }
 
@@ -246,11 +246,11 @@ mod tests {
         let theirs = json!({"id": "e", "@type": "Event", "uid": "a", "title": "x", "updated": "2026-01-01T00:00:00Z",
             "status": "confirmed", "description": "", "isOrigin": true, "timeZone": null,
             "alerts": {"1": {"@type": "Alert", "trigger": {"@type": "OffsetTrigger", "offset": "-PT5M"}, "action": null}}});
-        assert_eq!(patched(Kind::CalendarEvent, ours, theirs), None);
+        assert_eq!(patched(ObjectType::CalendarEvent, ours, theirs), None);
         let ours = json!({"media": {"a": {"kind": "photo", "@blob": 3, "mediaType": "image/png"}}});
         let theirs =
             json!({"media": {"a": {"@type": "Media", "kind": "photo", "blobId": "b", "mediaType": "image/png"}}});
-        assert_eq!(patched(Kind::ContactCard, ours, theirs), None);
+        assert_eq!(patched(ObjectType::ContactCard, ours, theirs), None);
     }
 
     #[test]
@@ -265,14 +265,14 @@ mod tests {
                 "2026-01-16T10:00:00": {"excluded": true, "updated": "2026-01-01T00:00:00Z"}},
             "organizerCalendarAddress": "mailto:a@b",
             "participants": {"p": {"email": "a@b", "roles": {"owner": true}, "participationStatus": "needs-action"}}});
-        assert_eq!(patched(Kind::CalendarEvent, ours.clone(), theirs.clone()), None);
+        assert_eq!(patched(ObjectType::CalendarEvent, ours.clone(), theirs.clone()), None);
         let mut other = theirs;
         other["recurrenceRule"]["interval"] = json!(2);
         let wanted = json!({"recurrenceRule": null, "recurrenceRules": ours["recurrenceRules"]});
-        assert_eq!(patched(Kind::CalendarEvent, ours, other), Some(wanted));
+        assert_eq!(patched(ObjectType::CalendarEvent, ours, other), Some(wanted));
         let ours = json!({"name": "A", "calendarAddress": "mailto:a@b"});
         let theirs = json!({"id": "q", "name": "B", "calendarAddress": "mailto:a@b", "isDefault": true});
-        assert_eq!(patched(Kind::ParticipantIdentity, ours.clone(), theirs), Some(ours));
+        assert_eq!(patched(ObjectType::ParticipantIdentity, ours.clone(), theirs), Some(ours));
     }
 
     #[test]
@@ -280,11 +280,11 @@ mod tests {
         let ours = json!({"uid": "a", "title": "new", "calendarIds": {"c": true}});
         let theirs = json!({"uid": "a", "title": "old", "color": "red", "calendarIds": {"d": true}});
         let wanted = json!({"title": "new", "color": null, "calendarIds": {"c": true}});
-        assert_eq!(patched(Kind::CalendarEvent, ours, theirs), Some(wanted));
+        assert_eq!(patched(ObjectType::CalendarEvent, ours, theirs), Some(wanted));
         let inbox = json!({"name": "INBOX", "sortOrder": 3});
         let theirs = json!({"id": "i", "name": "Inbox", "role": "inbox", "sortOrder": 1});
-        assert_eq!(patched(Kind::Mailbox, inbox, theirs), Some(json!({"sortOrder": 3})));
-        let file = patch(Kind::FileNode, &object(json!({"@blob": 1, "nodeType": "file"})), &Object::new(), true);
+        assert_eq!(patched(ObjectType::Mailbox, inbox, theirs), Some(json!({"sortOrder": 3})));
+        let file = patch(ObjectType::FileNode, &object(json!({"@blob": 1, "nodeType": "file"})), &Object::new(), true);
         assert_eq!(file.map(Value::Object), Some(json!({"@blob": 1})));
     }
 }

@@ -6,28 +6,35 @@ use super::report::Report;
 use super::run::{Fate, Patience, Run};
 use super::stock::counts;
 use crate::error::Result;
-use crate::model::Kind;
-use crate::target::{BLOB, Change, Detail, Object, Outcome};
+use crate::model::ObjectType;
+use crate::sink::{BLOB, Change, Detail, Object, Outcome};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// True for types of which an account may have two objects that are the same to us; names in a parent are unique.
-fn may_be_twice(kind: Kind) -> bool {
-    !matches!(kind, Kind::Mailbox | Kind::FileNode | Kind::SieveScript | Kind::VacationResponse | Kind::Email)
+fn may_be_twice(kind: ObjectType) -> bool {
+    !matches!(
+        kind,
+        ObjectType::Mailbox
+            | ObjectType::FileNode
+            | ObjectType::SieveScript
+            | ObjectType::VacationResponse
+            | ObjectType::Email
+    )
 }
 
 /// The type of what lies in a container, and the property that says so.
-fn items_of(kind: Kind) -> Option<(Kind, &'static str)> {
+fn items_of(kind: ObjectType) -> Option<(ObjectType, &'static str)> {
     match kind {
-        Kind::Calendar => Some((Kind::CalendarEvent, "calendarIds")),
-        Kind::AddressBook => Some((Kind::ContactCard, "addressBookIds")),
+        ObjectType::Calendar => Some((ObjectType::CalendarEvent, "calendarIds")),
+        ObjectType::AddressBook => Some((ObjectType::ContactCard, "addressBookIds")),
         _ => None,
     }
 }
 
 impl Run<'_> {
     /// Creates what is missing, level by level.
-    pub(super) fn create(&mut self, kind: Kind) -> Result<()> {
+    pub(super) fn create(&mut self, kind: ObjectType) -> Result<()> {
         let mut patience = Patience::new(self.options.max_retries);
         let (mut has_doubts, mut existing) = (false, BTreeSet::new());
         let mut tried: BTreeSet<usize> = BTreeSet::new();
@@ -90,7 +97,7 @@ impl Run<'_> {
     /// Removes what came twice: once in a way that nobody saw (an answer was lost, an earlier run was killed), and once more.
     /// It was not there when this run began, is equal to something that this run created, to the last property, and nothing
     /// lies in it. What a server or the user made meanwhile is something else.
-    fn remove_twins(&mut self, kind: Kind) -> Result<()> {
+    fn remove_twins(&mut self, kind: ObjectType) -> Result<()> {
         self.target.rest(kind)?;
         let (remotes, _) = self.target.objects(kind, Detail::All)?;
         let addresses = self.target.addresses();
@@ -143,7 +150,7 @@ impl Run<'_> {
     }
 
     /// What can be created now, and has not been.
-    fn ready(&self, kind: Kind) -> Vec<(usize, Object)> {
+    fn ready(&self, kind: ObjectType) -> Vec<(usize, Object)> {
         let Some(work) = self.works.get(&kind) else { return Vec::new() };
         for level in levels(&work.wanted) {
             let ready = level.into_iter().filter(|at| work.fates[*at] == Fate::Pending);
@@ -156,7 +163,7 @@ impl Run<'_> {
     }
 
     /// An object with the role that nothing at the target has.
-    fn new_object(&self, kind: Kind, at: usize) -> Option<Object> {
+    fn new_object(&self, kind: ObjectType, at: usize) -> Option<Object> {
         let work = self.works.get(&kind)?;
         let one = &work.wanted[at];
         let mut object = self.whole(kind, one)?;
@@ -168,7 +175,7 @@ impl Run<'_> {
     }
 
     /// Takes what the target has as what is wanted.
-    fn take_matches(&mut self, kind: Kind, tried: &BTreeSet<usize>) {
+    fn take_matches(&mut self, kind: ObjectType, tried: &BTreeSet<usize>) {
         let Some(work) = self.works.get_mut(&kind) else { return };
         for at in 0..work.wanted.len() {
             if work.fates[at] == Fate::Pending && work.found[at].is_some() {
@@ -182,7 +189,7 @@ impl Run<'_> {
     }
 
     /// Notes what became of a creation. Gives the reason if it is still open.
-    fn created(&mut self, kind: Kind, at: usize, outcome: Outcome) -> Option<String> {
+    fn created(&mut self, kind: ObjectType, at: usize, outcome: Outcome) -> Option<String> {
         let work = self.works.get_mut(&kind)?;
         let (row, label) = (work.wanted[at].id, work.wanted[at].label.clone());
         match outcome {
@@ -199,7 +206,7 @@ impl Run<'_> {
                 None
             }
             // Another container with that name: what lies in ours goes into that one.
-            Outcome::Exists(Some(id), _) if matches!(kind, Kind::Mailbox | Kind::FileNode) => {
+            Outcome::Exists(Some(id), _) if matches!(kind, ObjectType::Mailbox | ObjectType::FileNode) => {
                 work.fates[at] = Fate::Ended;
                 self.ids.insert((kind, row), id);
                 if counts(row) {
@@ -209,8 +216,8 @@ impl Run<'_> {
             }
             Outcome::Exists(_, reason) | Outcome::Unknown(reason) => Some(reason),
             Outcome::Refused(_) if self.is_sibling(kind, at) => None,
-            Outcome::Refused(_) if kind == Kind::CalendarEvent && self.becomes_a_file(at) => None,
-            Outcome::Refused(_) if kind == Kind::CalendarEvent && self.has_no_place(at) => None,
+            Outcome::Refused(_) if kind == ObjectType::CalendarEvent && self.becomes_a_file(at) => None,
+            Outcome::Refused(_) if kind == ObjectType::CalendarEvent && self.has_no_place(at) => None,
             Outcome::Refused(reason) => {
                 self.end(kind, at, &reason, Report::refuse);
                 None
@@ -223,8 +230,8 @@ impl Run<'_> {
     }
 
     /// A server that folds names refuses a second one that only differs in case: then both are one.
-    fn is_sibling(&mut self, kind: Kind, at: usize) -> bool {
-        if kind != Kind::Mailbox {
+    fn is_sibling(&mut self, kind: ObjectType, at: usize) -> bool {
+        if kind != ObjectType::Mailbox {
             return false;
         }
         let Some(work) = self.works.get_mut(&kind) else { return false };
@@ -246,17 +253,17 @@ impl Run<'_> {
         true
     }
 
-    fn fail(&mut self, kind: Kind, at: usize, reason: &str) {
+    fn fail(&mut self, kind: ObjectType, at: usize, reason: &str) {
         self.end(kind, at, reason, |report, kind, reason, label| report.fail(kind, 1, reason, label));
     }
 
     /// An object whose end is none that was wished for.
-    fn end(&mut self, kind: Kind, at: usize, reason: &str, tell: impl Fn(&mut Report, Kind, &str, String)) {
+    fn end(&mut self, kind: ObjectType, at: usize, reason: &str, tell: impl Fn(&mut Report, ObjectType, &str, String)) {
         let Some(work) = self.works.get_mut(&kind) else { return };
         work.fates[at] = Fate::Ended;
         let one = &work.wanted[at];
         let size = one.object.get(BLOB).and_then(Value::as_i64);
-        let size = size.and_then(|blob| crate::target::Supply::size(&self.supply, blob).ok());
+        let size = size.and_then(|blob| crate::sink::Supply::size(&self.supply, blob).ok());
         let label = size.map_or_else(|| one.label.clone(), |size| format!("{} ({size} bytes)", one.label));
         match counts(one.id) {
             true => tell(&mut self.report, kind, reason, label),
@@ -266,7 +273,7 @@ impl Run<'_> {
     }
 
     /// What could not be created because of something else.
-    fn give_up(&mut self, kind: Kind, reasons: &BTreeMap<usize, String>) {
+    fn give_up(&mut self, kind: ObjectType, reasons: &BTreeMap<usize, String>) {
         let Some(work) = self.works.get(&kind) else { return };
         let left: Vec<usize> = (0..work.wanted.len()).filter(|at| work.fates[*at] == Fate::Pending).collect();
         for at in left {
@@ -276,7 +283,7 @@ impl Run<'_> {
     }
 
     /// Brings what is there to the archive's state.
-    pub(super) fn change(&mut self, kind: Kind) -> Result<()> {
+    pub(super) fn change(&mut self, kind: ObjectType) -> Result<()> {
         let Some(work) = self.works.get(&kind) else { return Ok(()) };
         let matched: Vec<usize> = (0..work.wanted.len()).filter(|at| work.fates[*at] == Fate::Matched).collect();
         let mut open: BTreeMap<usize, (String, Object)> = BTreeMap::new();
@@ -325,7 +332,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn matched(&mut self, kind: Kind, at: usize) {
+    fn matched(&mut self, kind: ObjectType, at: usize) {
         let Some(work) = self.works.get_mut(&kind) else { return };
         work.fates[at] = Fate::Ended;
         let one = &work.wanted[at];
@@ -333,7 +340,7 @@ impl Run<'_> {
             return;
         }
         let remote = work.found[at].map(|place| &work.remotes[place]);
-        if kind == Kind::SieveScript && remote.is_some_and(|remote| text(remote, DIGEST) != one.key) {
+        if kind == ObjectType::SieveScript && remote.is_some_and(|remote| text(remote, DIGEST) != one.key) {
             let label = one.label.clone();
             let reason = "the account has another script with this name (--update replaces it)";
             return self.report.skip(kind, 1, reason, label);
@@ -341,7 +348,7 @@ impl Run<'_> {
         self.report.of(kind).matched += 1;
     }
 
-    fn updated(&mut self, kind: Kind, at: usize, remark: Option<String>) {
+    fn updated(&mut self, kind: ObjectType, at: usize, remark: Option<String>) {
         let Some(work) = self.works.get_mut(&kind) else { return };
         work.fates[at] = Fate::Ended;
         let (row, label) = (work.wanted[at].id, work.wanted[at].label.clone());

@@ -2,9 +2,9 @@
 
 use super::Jmap;
 use crate::error;
-use crate::model::{Body, Digest, Kind};
+use crate::model::{Body, Digest, ObjectType};
 use crate::protocol::jmap::{Client, Error, Got, Result, in_order};
-use crate::target::{Detail, Object, RemoteEmail, RemoteKey};
+use crate::sink::{Detail, Object, RemoteEmail, RemoteKey};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -44,16 +44,19 @@ impl Seen {
 
 impl Jmap {
     /// All objects of a type, and whether the server named all of them.
-    pub(super) async fn objects_of(&self, kind: Kind, detail: Detail) -> Result<(Vec<Object>, bool)> {
+    pub(super) async fn objects_of(&self, kind: ObjectType, detail: Detail) -> Result<(Vec<Object>, bool)> {
         let name = kind.name();
-        if !matches!(kind, Kind::ContactCard | Kind::CalendarEvent | Kind::FileNode | Kind::Email) {
+        if !matches!(
+            kind,
+            ObjectType::ContactCard | ObjectType::CalendarEvent | ObjectType::FileNode | ObjectType::Email
+        ) {
             let got = self.client.get_all_whole(&self.account.id, kind).await?;
             self.states.looked(kind, &got.state);
             return Ok((got.list, !got.may_be_cut));
         }
         let keys: Option<&[&str]> = match (kind, detail) {
-            (Kind::ContactCard, Detail::Keys) => Some(&["id", "uid", "addressBookIds", "name"]),
-            (Kind::CalendarEvent, Detail::Keys) => {
+            (ObjectType::ContactCard, Detail::Keys) => Some(&["id", "uid", "addressBookIds", "name"]),
+            (ObjectType::CalendarEvent, Detail::Keys) => {
                 Some(&["id", "uid", "recurrenceId", "calendarIds", "title", "start"])
             }
             _ => None,
@@ -149,7 +152,7 @@ impl Jmap {
 async fn digest(client: &Client, account: &str, blob: &str) -> Result<Option<Digest>> {
     let body = match client.download(account, blob, None).await {
         Ok(body) => body,
-        Err(Error::Line(error)) if error.is_transient() || error.kind != error::Kind::Connection => {
+        Err(Error::Line(error)) if error.is_transient() || error.kind != error::ErrorKind::Connection => {
             return Err(error.into());
         }
         Err(_) => return Ok(None),

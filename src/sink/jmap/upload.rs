@@ -5,7 +5,7 @@ use super::{Jmap, reason};
 use crate::error::Error as Failure;
 use crate::model::Id;
 use crate::protocol::jmap::{Content, Error, Inline, SMALL_MAX, capability, in_order};
-use crate::target::{Outcome, Supply};
+use crate::sink::{Outcome, Supply};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;

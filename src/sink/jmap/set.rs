@@ -5,9 +5,9 @@ use super::upload::Uploads;
 use super::{Jmap, reason, refused, tell_in_order};
 use crate::error::{Error as Failure, Result};
 use crate::format::convert::inline_blobs;
-use crate::model::{Id, Kind};
+use crate::model::{Id, ObjectType};
 use crate::protocol::jmap::{Content, Error, MethodError, SetRequest};
-use crate::target::{BLOB, Change, Object, Outcome, Supply};
+use crate::sink::{BLOB, Change, Object, Outcome, Supply};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,14 +57,14 @@ struct Piece {
 impl Jmap {
     pub(super) async fn write_all(
         &self,
-        kind: Kind,
+        kind: ObjectType,
         changes: &mut dyn Iterator<Item = (usize, Change)>,
         batch: usize,
         supply: &dyn Supply,
         told: &mut dyn FnMut(usize, Outcome),
     ) -> Result<()> {
         let mut changes = changes.peekable();
-        if kind == Kind::Email && matches!(changes.peek(), Some((_, Change::Create(_)))) {
+        if kind == ObjectType::Email && matches!(changes.peek(), Some((_, Change::Create(_)))) {
             return self.import_all(&mut changes, batch, supply, told).await;
         }
         let limits = self.client.limits();
@@ -90,7 +90,7 @@ impl Jmap {
 
     async fn write_some(
         &self,
-        kind: Kind,
+        kind: ObjectType,
         mut pieces: Vec<Piece>,
         supply: &dyn Supply,
         is_broken: &std::cell::Cell<bool>,
@@ -105,7 +105,7 @@ impl Jmap {
     /// Sends a batch. Gives those that are worth another try.
     async fn write_once(
         &self,
-        kind: Kind,
+        kind: ObjectType,
         pieces: Vec<Piece>,
         supply: &dyn Supply,
         is_broken: &std::cell::Cell<bool>,
@@ -182,7 +182,7 @@ impl Jmap {
     }
 
     /// Uploads what a batch refers to.
-    async fn uploads_of(&self, kind: Kind, pieces: &[Piece], supply: &dyn Supply) -> Result<Uploads, Failure> {
+    async fn uploads_of(&self, kind: ObjectType, pieces: &[Piece], supply: &dyn Supply) -> Result<Uploads, Failure> {
         let mut wanted: BTreeMap<String, BTreeSet<Id>> = BTreeMap::new();
         for piece in pieces.iter().filter(|piece| !piece.is_inline) {
             if let Change::Create(object) | Change::Update(_, object) = &piece.change {
@@ -202,11 +202,15 @@ impl Jmap {
 
     /// `onSuccessSetIsDefault` (RFC 9610 section 2.3, draft-ietf-jmap-calendars section 4.3) or `onSuccessActivateScript`
     /// (RFC 9661 section 2.4).
-    pub(super) async fn choose_one(&self, kind: Kind, id: Option<&str>) -> Result<std::result::Result<(), String>> {
+    pub(super) async fn choose_one(
+        &self,
+        kind: ObjectType,
+        id: Option<&str>,
+    ) -> Result<std::result::Result<(), String>> {
         let mut request = SetRequest::default();
         let (name, value) = match (kind, id) {
-            (Kind::SieveScript, Some(id)) => ("onSuccessActivateScript", json!(id)),
-            (Kind::SieveScript, None) => ("onSuccessDeactivateScript", json!(true)),
+            (ObjectType::SieveScript, Some(id)) => ("onSuccessActivateScript", json!(id)),
+            (ObjectType::SieveScript, None) => ("onSuccessDeactivateScript", json!(true)),
             (_, Some(id)) => ("onSuccessSetIsDefault", json!(id)),
             (_, None) => return Ok(Ok(())),
         };
@@ -214,7 +218,7 @@ impl Jmap {
         match self.set_cautiously(kind, request).await.1 {
             Ok(()) => Ok(Ok(())),
             Err(Error::Method(error)) => Ok(Err(reason(&error))),
-            Err(Error::Line(error)) if error.kind == crate::error::Kind::Connection => Ok(Err(error.to_string())),
+            Err(Error::Line(error)) if error.kind == crate::error::ErrorKind::Connection => Ok(Err(error.to_string())),
             Err(Error::Line(error)) => Err(error),
         }
     }
@@ -271,17 +275,17 @@ fn size_of(change: &Change) -> usize {
 
 /// True for a place in an object in which JMAP has `blobId`: at the top of files and scripts, in the media of a card (RFC
 /// 9610 section 3), in the links of an event (draft-ietf-jmap-calendars section 5).
-fn takes_blob(kind: Kind, path: &[&str]) -> bool {
+fn takes_blob(kind: ObjectType, path: &[&str]) -> bool {
     match kind {
-        Kind::ContactCard => matches!(path, ["media", _]),
-        Kind::CalendarEvent => matches!(path, [.., "links", _]),
+        ObjectType::ContactCard => matches!(path, ["media", _]),
+        ObjectType::CalendarEvent => matches!(path, [.., "links", _]),
         _ => path.is_empty(),
     }
 }
 
 /// Visits the blobs that are to be uploaded, with their media types.
-fn visit_blobs(kind: Kind, object: &Value, visit: &mut dyn FnMut(Id, &str)) {
-    fn walk(kind: Kind, value: &Value, path: &mut Vec<String>, visit: &mut dyn FnMut(Id, &str)) {
+fn visit_blobs(kind: ObjectType, object: &Value, visit: &mut dyn FnMut(Id, &str)) {
+    fn walk(kind: ObjectType, value: &Value, path: &mut Vec<String>, visit: &mut dyn FnMut(Id, &str)) {
         match value {
             Value::Object(map) => {
                 let place: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -306,14 +310,14 @@ fn visit_blobs(kind: Kind, object: &Value, visit: &mut dyn FnMut(Id, &str)) {
 
 /// The object with `blobId` in the place of what was uploaded, and `data:` URIs in the place of other bytes.
 fn with_blobs(
-    kind: Kind,
+    kind: ObjectType,
     object: &Object,
     is_inline: bool,
     uploads: &Uploads,
     supply: &dyn Supply,
 ) -> std::result::Result<Object, Outcome> {
     fn walk(
-        kind: Kind,
+        kind: ObjectType,
         value: &mut Value,
         path: &mut Vec<String>,
         uploads: &Uploads,
@@ -344,7 +348,7 @@ fn with_blobs(
     if !is_inline {
         walk(kind, &mut value, &mut Vec::new(), uploads)?;
     }
-    let key = if kind == Kind::ContactCard { "uri" } else { "href" };
+    let key = if kind == ObjectType::ContactCard { "uri" } else { "href" };
     let bytes = |blob: i64| read(supply, blob);
     inline_blobs(&mut value, key, &bytes, &mut (16 << 20)).map_err(|error| Outcome::Refused(error.to_string()))?;
     match value {

@@ -5,7 +5,7 @@ use super::{Jmap, reason, refused, tell_in_order};
 use crate::error::Result;
 use crate::model::Id;
 use crate::protocol::jmap::{Content, Error, Inline, MethodError, SMALL_SUM};
-use crate::target::{BLOB, Change, Object, Outcome, Supply};
+use crate::sink::{BLOB, Change, Object, Outcome, Supply};
 use serde_json::Value;
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashSet};

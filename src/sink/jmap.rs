@@ -10,9 +10,9 @@ mod state;
 mod survey;
 mod upload;
 
-use super::{Change, Detail, Object, Outcome, RemoteEmail, Rules, Supply, Target};
-use crate::error::{Error, Kind as Fault, Result};
-use crate::model::{Digest, Kind};
+use super::{Change, Detail, Object, Outcome, RemoteEmail, Rules, Sink, Supply};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Digest, ObjectType};
 use crate::protocol::jmap::{self, AccountInfo, Client, Inline, MethodError, Settings, Which, capability};
 use crate::protocol::runtime::Runtime;
 use serde_json::Value;
@@ -28,7 +28,7 @@ pub struct Jmap {
     caution: caution::Caution,
     states: state::States,
     /// Types that cannot be read, whatever the capabilities say, and why.
-    without: HashMap<Kind, String>,
+    without: HashMap<ObjectType, String>,
     /// How it takes small blobs in the request that needs them.
     inline: Option<Inline>,
     /// True once one message was sent so.
@@ -44,7 +44,7 @@ pub struct Jmap {
 impl Jmap {
     /// Logs in and finds the account: the one that is named, or else the one that the user's mail is in.
     ///
-    /// Errors: [`Fault::Account`] if there is no such account, or it may only be read; those of [`Client::open`].
+    /// Errors: [`ErrorKind::Account`] if there is no such account, or it may only be read; those of [`Client::open`].
     pub fn open(settings: Settings, which: Option<&Which>) -> Result<Jmap> {
         let runtime = Runtime::new(settings.stop.clone())?;
         let (client, account) = runtime.run(async {
@@ -56,7 +56,7 @@ impl Jmap {
             Ok((client, account))
         })?;
         if account.is_read_only {
-            return Err(Error::new(Fault::Account, format!("the account {:?} may only be read", account.name)));
+            return Err(Error::new(ErrorKind::Account, format!("the account {:?} may only be read", account.name)));
         }
         let inline = client.inline(&account);
         Ok(Jmap {
@@ -93,23 +93,23 @@ fn only(client: &Client) -> Result<AccountInfo> {
         (Some(account), _) | (None, [account]) => Ok(account.clone()),
         _ => {
             let names: Vec<&str> = session.accounts.iter().take(12).map(|account| account.name.as_str()).collect();
-            Err(Error::new(Fault::Account, "the server has several accounts")
+            Err(Error::new(ErrorKind::Account, "the server has several accounts")
                 .hint(format!("name one with --account-name: {}", names.join(", "))))
         }
     }
 }
 
 /// The capability that a type belongs to.
-fn capability_of(kind: Kind) -> &'static str {
+fn capability_of(kind: ObjectType) -> &'static str {
     match kind {
-        Kind::Mailbox | Kind::Email => capability::MAIL,
+        ObjectType::Mailbox | ObjectType::Email => capability::MAIL,
         // RFC 8621 section 6.
-        Kind::Identity => capability::SUBMISSION,
-        Kind::VacationResponse => capability::VACATION,
-        Kind::SieveScript => capability::SIEVE,
-        Kind::AddressBook | Kind::ContactCard => capability::CONTACTS,
-        Kind::Calendar | Kind::CalendarEvent | Kind::ParticipantIdentity => capability::CALENDARS,
-        Kind::FileNode => capability::FILENODE,
+        ObjectType::Identity => capability::SUBMISSION,
+        ObjectType::VacationResponse => capability::VACATION,
+        ObjectType::SieveScript => capability::SIEVE,
+        ObjectType::AddressBook | ObjectType::ContactCard => capability::CONTACTS,
+        ObjectType::Calendar | ObjectType::CalendarEvent | ObjectType::ParticipantIdentity => capability::CALENDARS,
+        ObjectType::FileNode => capability::FILENODE,
     }
 }
 
@@ -155,7 +155,7 @@ impl Jmap {
         match error {
             jmap::Error::Line(error) if self.client.has_given_up() => Err(error),
             // Whether it was the line or an answer that nobody can read: the server may have done it.
-            jmap::Error::Line(error) if error.kind == Fault::Connection => Ok(Outcome::Unknown(error.to_string())),
+            jmap::Error::Line(error) if error.kind == ErrorKind::Connection => Ok(Outcome::Unknown(error.to_string())),
             jmap::Error::Line(error) => Err(error),
             jmap::Error::Method(error) if is_open(&error, count) => Ok(Outcome::Unknown(reason(&error))),
             jmap::Error::Method(error) => Ok(Outcome::Refused(reason(&error))),
@@ -163,7 +163,7 @@ impl Jmap {
     }
 }
 
-impl Target for Jmap {
+impl Sink for Jmap {
     fn name(&self) -> String {
         if self.account.name.is_empty() { self.account.id.clone() } else { self.account.name.clone() }
     }
@@ -174,11 +174,11 @@ impl Target for Jmap {
         names.filter(|name| name.contains('@')).map(str::to_lowercase).collect()
     }
 
-    fn lacks(&self, kind: Kind) -> Option<String> {
+    fn lacks(&self, kind: ObjectType) -> Option<String> {
         let capability = capability_of(kind);
         // Cyrus has identities in accounts that it names no capability for: what the server offers counts then.
         let has = self.account.capabilities.contains_key(capability)
-            || (kind == Kind::Identity && self.client.session().offers(capability));
+            || (kind == ObjectType::Identity && self.client.session().offers(capability));
         if let Some(why) = self.without.get(&kind) {
             return Some(why.clone());
         }
@@ -209,13 +209,15 @@ impl Target for Jmap {
         self.client.expect(objects);
     }
 
-    fn objects(&mut self, kind: Kind, detail: Detail) -> Result<(Vec<Object>, bool)> {
+    fn objects(&mut self, kind: ObjectType, detail: Detail) -> Result<(Vec<Object>, bool)> {
         let found = self.runtime.run(async {
             match self.objects_of(kind, detail).await {
                 // RFC 8620 section 3.6.2: a server may have a capability without all of its types.
                 Err(error) if error.is("unknownMethod") || error.is("accountNotSupportedByMethod") => Ok(None),
                 // Cyrus 3.6 closes the line where there is no Sieve script, and so no vacation response either.
-                Err(error) if kind == Kind::VacationResponse && error.is_breakdown() && self.client.is_well().await => {
+                Err(error)
+                    if kind == ObjectType::VacationResponse && error.is_breakdown() && self.client.is_well().await =>
+                {
                     Ok(None)
                 }
                 found => Ok(Some(found?)),
@@ -229,7 +231,7 @@ impl Target for Jmap {
             let why = format!("the server names {} of them at once, and cannot be asked for others", found.0.len());
             self.without.insert(kind, why);
         }
-        if kind == Kind::ParticipantIdentity
+        if kind == ObjectType::ParticipantIdentity
             && found.0.iter().any(|object| object.contains_key("scheduleId") || object.contains_key("sendTo"))
         {
             self.calendar_address = "scheduleId";
@@ -237,11 +239,11 @@ impl Target for Jmap {
         Ok(found)
     }
 
-    fn has_strangers(&mut self, kind: Kind) -> Result<bool> {
+    fn has_strangers(&mut self, kind: ObjectType) -> Result<bool> {
         self.runtime.run(async { Ok(self.came_from_elsewhere(kind).await?) })
     }
 
-    fn rest(&mut self, kind: Kind) -> Result<()> {
+    fn rest(&mut self, kind: ObjectType) -> Result<()> {
         self.runtime.run(async { Ok(self.wait_until_it_rests(kind).await?) })
     }
 
@@ -264,7 +266,7 @@ impl Target for Jmap {
 
     fn write(
         &mut self,
-        kind: Kind,
+        kind: ObjectType,
         changes: &mut dyn Iterator<Item = (usize, Change)>,
         batch: usize,
         supply: &dyn Supply,
@@ -278,7 +280,7 @@ impl Target for Jmap {
         this.runtime.run(async { this.write_all(kind, changes, batch, supply, &mut tell).await })
     }
 
-    fn choose(&mut self, kind: Kind, id: Option<&str>) -> Result<std::result::Result<(), String>> {
+    fn choose(&mut self, kind: ObjectType, id: Option<&str>) -> Result<std::result::Result<(), String>> {
         self.runtime.run(async { self.choose_one(kind, id).await })
     }
 }

@@ -1,6 +1,6 @@
 //! How to write an account: look at what is there, then create, change and destroy, with one outcome for each object.
 //!
-//! A [`Target`] knows nothing of archives. It is sync and object safe; one that speaks to a server hides its runtime
+//! A [`Sink`] knows nothing of archives. It is sync and object safe; one that speaks to a server hides its runtime
 //! behind these calls. Objects are those of JMAP, which are the archive's own nouns: so there is nothing to translate
 //! between the two, and everything that has to be decided (what matches what, what is missing, what is too much) is
 //! decided outside, where no server is needed to test it.
@@ -8,7 +8,7 @@
 pub mod jmap;
 
 use crate::error::Result;
-use crate::model::{Digest, Id, Kind};
+use crate::model::{Digest, Id, ObjectType};
 use serde_json::{Map, Value};
 
 pub use crate::protocol::jmap::Content;
@@ -107,7 +107,7 @@ pub enum Detail {
 }
 
 /// An account that can be looked at and written to.
-pub trait Target: Send {
+pub trait Sink: Send {
     /// The account, for messages.
     fn name(&self) -> String;
 
@@ -115,7 +115,7 @@ pub trait Target: Send {
     fn addresses(&self) -> Vec<String>;
 
     /// Why no object of a type can be written; `None` if it can.
-    fn lacks(&self, kind: Kind) -> Option<String>;
+    fn lacks(&self, kind: ObjectType) -> Option<String>;
 
     /// What it says of names and numbers.
     fn rules(&self) -> Rules;
@@ -124,13 +124,13 @@ pub trait Target: Send {
     fn expect(&mut self, objects: u64);
 
     /// All objects of a type but emails. The flag says whether the target named all of them.
-    fn objects(&mut self, kind: Kind, detail: Detail) -> Result<(Vec<Object>, bool)>;
+    fn objects(&mut self, kind: ObjectType, detail: Detail) -> Result<(Vec<Object>, bool)>;
 
     /// True if objects of a type came since they were looked at first, and not from this run; or if that cannot be told.
-    fn has_strangers(&mut self, kind: Kind) -> Result<bool>;
+    fn has_strangers(&mut self, kind: ObjectType) -> Result<bool>;
 
     /// Waits until the target does not work on objects of a type any more, as far as that shows.
-    fn rest(&mut self, kind: Kind) -> Result<()>;
+    fn rest(&mut self, kind: ObjectType) -> Result<()>;
 
     /// All emails. The second look of a run costs only what changed. The flag says whether the target named all of them.
     fn emails(&mut self) -> Result<(Vec<RemoteEmail>, bool)>;
@@ -147,7 +147,7 @@ pub trait Target: Send {
     /// Errors: the target is lost, or the user wants the run to end. Outcomes that are known then were told.
     fn write(
         &mut self,
-        kind: Kind,
+        kind: ObjectType,
         changes: &mut dyn Iterator<Item = (usize, Change)>,
         batch: usize,
         supply: &dyn Supply,
@@ -155,5 +155,5 @@ pub trait Target: Send {
     ) -> Result<()>;
 
     /// Makes an object the default of its type, or a script the active one (`None`: no script).
-    fn choose(&mut self, kind: Kind, id: Option<&str>) -> Result<std::result::Result<(), String>>;
+    fn choose(&mut self, kind: ObjectType, id: Option<&str>) -> Result<std::result::Result<(), String>>;
 }

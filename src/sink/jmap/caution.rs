@@ -6,7 +6,7 @@
 
 use super::Jmap;
 use crate::protocol::jmap::{Error, Inline, MethodError, Queue, Result, SetResult};
-use crate::target::Object;
+use crate::sink::Object;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

@@ -6,9 +6,9 @@
 //! looked at before anything is sent. (For messages [`super::caution`] does the same.)
 
 use super::Jmap;
-use crate::model::Kind;
+use crate::model::ObjectType;
 use crate::protocol::jmap::{Error, MethodError, Result, SetRequest, SetResult};
-use crate::target::Object;
+use crate::sink::Object;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,7 @@ const LOOKS: usize = 40;
 
 /// What is known of the types of an account that are no messages.
 #[derive(Debug, Default)]
-pub(super) struct States(Mutex<HashMap<Kind, Known>>);
+pub(super) struct States(Mutex<HashMap<ObjectType, Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -38,12 +38,12 @@ struct Known {
 }
 
 impl States {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Kind, Known>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectType, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All objects of a type are looked at, as of this state.
-    pub(super) fn looked(&self, kind: Kind, state: &str) {
+    pub(super) fn looked(&self, kind: ObjectType, state: &str) {
         if state.is_empty() {
             return;
         }
@@ -53,17 +53,17 @@ impl States {
         known.now = (!has_none).then(|| state.to_owned());
     }
 
-    fn now(&self, kind: Kind) -> Option<String> {
+    fn now(&self, kind: ObjectType) -> Option<String> {
         self.lock().get(&kind)?.now.clone()
     }
 
-    fn set(&self, kind: Kind, state: Option<String>) {
+    fn set(&self, kind: ObjectType, state: Option<String>) {
         if let Some(known) = self.lock().get_mut(&kind) {
             known.now = state;
         }
     }
 
-    fn note(&self, kind: Kind, result: &SetResult) {
+    fn note(&self, kind: ObjectType, result: &SetResult) {
         let mut states = self.lock();
         let Some(known) = states.get_mut(&kind) else { return };
         let ids = result.created.values().filter_map(|created| created.get("id")?.as_str());
@@ -77,7 +77,7 @@ impl States {
 impl Jmap {
     /// A `/set`. What it creates it creates only if nothing like it may have come in another way; the error is
     /// `stateMismatch` otherwise, and the account has to be looked at.
-    pub(super) async fn set_cautiously(&self, kind: Kind, request: SetRequest) -> (SetResult, Result<()>) {
+    pub(super) async fn set_cautiously(&self, kind: ObjectType, request: SetRequest) -> (SetResult, Result<()>) {
         let account = &self.account.id;
         for _ in 0..ATTEMPTS {
             let state = self.states.now(kind).filter(|_| !request.create.is_empty());
@@ -104,7 +104,7 @@ impl Jmap {
     }
 
     /// True if something like one of these came since a state.
-    async fn meets_its_like(&self, kind: Kind, state: &str, create: &[(String, Value)]) -> Result<bool> {
+    async fn meets_its_like(&self, kind: ObjectType, state: &str, create: &[(String, Value)]) -> Result<bool> {
         let changes = self.client.changes(&self.account.id, kind.name(), state).await?;
         let came: Vec<String> = changes.created.into_iter().collect();
         let properties = key_properties(kind);
@@ -116,7 +116,7 @@ impl Jmap {
     }
 
     /// True if something of a type came since it was looked at first, and not from this run; or if that is not known.
-    pub(super) async fn came_from_elsewhere(&self, kind: Kind) -> Result<bool> {
+    pub(super) async fn came_from_elsewhere(&self, kind: ObjectType) -> Result<bool> {
         let (first, made) = match self.states.lock().get(&kind) {
             Some(known) => (known.first.clone(), known.made.clone()),
             None => return Ok(true),
@@ -129,7 +129,7 @@ impl Jmap {
     }
 
     /// Waits until nothing happens to a type any more.
-    pub(super) async fn wait_until_it_rests(&self, kind: Kind) -> Result<()> {
+    pub(super) async fn wait_until_it_rests(&self, kind: ObjectType) -> Result<()> {
         let account = &self.account.id;
         let mut before = self.client.state(account, kind.name()).await?;
         for _ in 0..LOOKS {
@@ -145,24 +145,24 @@ impl Jmap {
     }
 }
 
-fn mismatch(kind: Kind) -> Error {
+fn mismatch(kind: ObjectType) -> Error {
     let method = format!("{}/set", kind.name());
     Error::Method(MethodError::of(&method, &json!({ "type": "stateMismatch" })))
 }
 
 /// What an object is told from others by.
-fn key_properties(kind: Kind) -> &'static [&'static str] {
+fn key_properties(kind: ObjectType) -> &'static [&'static str] {
     match kind {
-        Kind::ContactCard => &["id", "uid"],
-        Kind::CalendarEvent => &["id", "uid", "recurrenceId"],
-        Kind::Mailbox | Kind::FileNode => &["id", "name", "parentId"],
-        Kind::Identity => &["id", "name", "email"],
-        Kind::ParticipantIdentity => &["id", "calendarAddress"],
+        ObjectType::ContactCard => &["id", "uid"],
+        ObjectType::CalendarEvent => &["id", "uid", "recurrenceId"],
+        ObjectType::Mailbox | ObjectType::FileNode => &["id", "name", "parentId"],
+        ObjectType::Identity => &["id", "name", "email"],
+        ObjectType::ParticipantIdentity => &["id", "calendarAddress"],
         _ => &["id", "name"],
     }
 }
 
-fn key(kind: Kind, object: &Object) -> String {
+fn key(kind: ObjectType, object: &Object) -> String {
     let values =
         key_properties(kind)[1..].iter().map(|name| object.get(*name).and_then(Value::as_str).unwrap_or_default());
     values.collect::<Vec<_>>().join("\u{1f}").to_lowercase()
