@@ -11,9 +11,8 @@ use std::time::Instant;
 
 use tokio::net::TcpStream;
 use vandelay::model::Body;
-use vandelay::protocol::imap::{
-    Arrival, Client, Error, Fault, Items, Options, Pipeline, Result, Security, UidSet, Wanted,
-};
+use vandelay::net::endpoint::Security;
+use vandelay::protocol::imap::{Arrival, Client, Error, Fault, Items, Options, Pipeline, Result, UidSet, Wanted};
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -181,3 +181,8 @@ impl std::error::Error for Error {
         self.cause.as_deref().map(|cause| cause as _)
     }
 }
+
+/// True if after this error nothing more will come of a source, however often it is asked in this run.
+pub(super) fn is_final(error: &Error) -> bool {
+    error.is_transient() || matches!(error.kind, ErrorKind::Credentials | ErrorKind::Interrupted)
+}

@@ -44,8 +44,8 @@
 //! - [`source::Source`] is the one seam for whatever an account lives on: scopes, a listing without bytes, bytes on
 //!   demand. It is sync and object safe.
 //! - [`sink::Sink`] is the seam for whatever an account is restored to. It speaks JMAP's objects, which are the
-//!   archive's nouns, so nothing is translated twice; what matches what is decided in [`sync::export`], without a server.
-//! - [`sync::plan::Comparison`] is the one comparison: known items against a listing, pure.
+//!   archive's nouns, so nothing is translated twice; what matches what is decided in [`crate::export`], without a server.
+//! - [`crate::import::diff::Comparison`] is the one comparison: known items against a listing, pure.
 //! - [`archive::Writer`] is the one writer. Content tables hold the current state, as Vandelay 1.x reads them; whoever
 //!   changes a row leaves its former self in the history.
 //! - [`archive::Reader`] answers for an [`archive::Moment`], from any thread, and leaves no trace beside the file.
@@ -71,13 +71,17 @@
 pub mod archive;
 pub mod cli;
 pub mod error;
+pub mod export;
 pub mod extract;
 pub mod format;
 mod held;
+pub mod import;
 pub mod model;
 pub mod mount;
+pub mod net;
+pub mod progress;
 pub mod protocol;
+pub mod report;
 pub mod sink;
 pub mod source;
-pub mod sync;
 pub mod tree;

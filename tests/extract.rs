@@ -11,7 +11,7 @@ use std::sync::Arc;
 use vandelay::archive::Reader;
 use vandelay::extract::medium::{Disk, Medium};
 use vandelay::extract::{Extracted, Names, extract};
-use vandelay::tree::{Options, Sort, Tree, walk};
+use vandelay::tree::{Sort, Tree, TreeOptions, walk};
 
 /// A file system with the rules of a USB stick and of an encrypted home: no `:` and its kin, 143 bytes a name, capital and
 /// small letters the same, no links. Those who write to it meet the error codes of real ones.
@@ -78,7 +78,7 @@ fn account(at: &Path) -> PathBuf {
 }
 
 fn tree(archive: &Path) -> Tree {
-    Tree::open(Arc::new(Reader::open(archive).unwrap()), Options::default()).unwrap()
+    Tree::open(Arc::new(Reader::open(archive).unwrap()), TreeOptions::default()).unwrap()
 }
 
 /// The bytes of all files below a node, by path, and how many directories there are.
@@ -214,11 +214,11 @@ fn a_tree_for_file_systems_without_colon_has_no_name_that_they_refuse() {
     let dir = tempfile::tempdir().unwrap();
     let archive = account(dir.path());
     for info_separator in [';', '!'] {
-        let options = Options { info_separator, snapshots_visible: true, ..Options::default() };
+        let options = TreeOptions { info_separator, snapshots_visible: true, ..TreeOptions::default() };
         let plain = Tree::open(Arc::new(Reader::open(&archive).unwrap()), options).unwrap();
         let exact = Tree::open(
             Arc::new(Reader::open(&archive).unwrap()),
-            Options { snapshots_visible: true, ..Options::default() },
+            TreeOptions { snapshots_visible: true, ..TreeOptions::default() },
         )
         .unwrap();
         let (found, directories) = shown(&plain, "");

@@ -18,7 +18,7 @@ use vandelay::archive::{At, Depth, Moment, Reader, Writer, verify};
 use vandelay::error::{Error, ErrorKind};
 use vandelay::extract;
 use vandelay::model::ObjectType;
-use vandelay::tree::{Node, Options, Sort, Stat, Tree, walk};
+use vandelay::tree::{Node, Sort, Stat, Tree, TreeOptions, walk};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
@@ -115,11 +115,11 @@ impl Account {
     }
 }
 
-fn at(snapshot: i64) -> Options {
-    Options { at: At::Id(snapshot), ..Options::default() }
+fn at(snapshot: i64) -> TreeOptions {
+    TreeOptions { at: At::Id(snapshot), ..TreeOptions::default() }
 }
 
-fn open(archive: &Path, options: Options) -> Tree {
+fn open(archive: &Path, options: TreeOptions) -> Tree {
     Tree::open(Arc::new(Reader::open(archive).expect("an archive")), options).expect("a tree")
 }
 
@@ -230,8 +230,9 @@ fn a_tree_says_that_its_snapshot_is_gone() {
     for with_log in [false, true] {
         for place in ["root", ".snapshots"] {
             let (archive, _holder) = account.archive(with_log);
-            let options =
-                || if place == "root" { at(2) } else { Options { snapshots_visible: true, ..Options::default() } };
+            let options = || {
+                if place == "root" { at(2) } else { TreeOptions { snapshots_visible: true, ..TreeOptions::default() } }
+            };
             let [warm, cold, half] = [(); 3].map(|()| open(&archive, options()));
             let start = |tree: &Tree| match place {
                 "root" => Node::ROOT,
@@ -265,7 +266,7 @@ fn the_neighbours_of_a_forgotten_snapshot_stay_what_they_are() {
         for with_log in [false, true] {
             let (archive, _holder) = account.archive(with_log);
             let kept: Vec<i64> = (1..=5).filter(|snapshot| !drop.contains(snapshot)).collect();
-            let visible = Options { snapshots_visible: true, ..Options::default() };
+            let visible = TreeOptions { snapshots_visible: true, ..TreeOptions::default() };
             let [warm, cold] = [(); 2].map(|()| open(&archive, visible));
             let named = |tree: &Tree| list(tree, tree.resolve(".snapshots").expect(".snapshots")).expect("a listing");
             let starts: Vec<(String, Node)> = named(&warm);
@@ -755,7 +756,7 @@ fn a_look_into_one_of_many_snapshots_costs_the_same() {
         };
         (0..5).map(|_| measure()).fold(f64::MAX, f64::min)
     };
-    let visible = Options { snapshots_visible: true, ..Options::default() };
+    let visible = TreeOptions { snapshots_visible: true, ..TreeOptions::default() };
     let look = |tree: &Tree, number: usize| {
         let names = tree.children(tree.resolve(".snapshots").expect(".snapshots"), 0, 10_000).expect("a listing");
         let folder = tree.lookup(names[number].node, "mail").expect("mail").node;

@@ -12,10 +12,11 @@ use common::dovecot::{Dovecot, PASSWORD};
 use common::imap::Imap;
 use tokio::net::TcpStream;
 use vandelay::model::{Body, Digest};
-use vandelay::protocol::imap::{Security, *};
-use vandelay::protocol::net::{Connector, Endpoint, Service};
-use vandelay::protocol::sasl::{Credentials, Exchange, Mechanism, Secret};
-use vandelay::protocol::tls::TlsOptions;
+use vandelay::net::connector::Connector;
+use vandelay::net::endpoint::{Endpoint, Security, Service};
+use vandelay::net::sasl::{Credentials, Exchange, Mechanism, Secret};
+use vandelay::net::tls::TlsOptions;
+use vandelay::protocol::imap::*;
 
 /// Dovecot, so that it has what Cyrus has.
 const SETTINGS: &str = "mail_max_userip_connections = 100
@@ -386,9 +387,9 @@ async fn tls_from_the_first_byte_or_later() {
         let endpoint = Endpoint::parse(&url, Service::Imap).expect("a URL");
         let connector = Connector::new(endpoint, &tls, Duration::from_secs(60)).expect("a connector");
         let stream = connector.connect().await.expect("the server answers");
-        let security = if stream.is_encrypted() { Security::Tls } else { Security::MustUpgrade };
+        let security = if stream.is_encrypted() { Security::Implicit } else { Security::StartTls };
         let mut client = Client::connect(stream, Options::new(security)).await.expect("a greeting");
-        if security == Security::MustUpgrade {
+        if security == Security::StartTls {
             let error = client.login("carol", PASSWORD).await.expect_err("not in clear");
             assert_eq!(error.fault, Fault::Unsafe);
             client = client.starttls(async |stream| connector.start_tls(stream, &[]).await).await.expect("TLS");

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use vandelay::error::{self, ErrorKind};
 use vandelay::model::Body;
-use vandelay::protocol::imap::{Result, Security, *};
-use vandelay::protocol::net::{Endpoint, Service};
-use vandelay::protocol::sasl::{Credentials, Exchange, Mechanism, Secret};
+use vandelay::net::endpoint::{Endpoint, Security, Service};
+use vandelay::net::sasl::{Credentials, Exchange, Mechanism, Secret};
+use vandelay::protocol::imap::{Result, *};
 
 /// What the client sent, line by line.
 type Transcript = Arc<Mutex<Vec<String>>>;
@@ -43,7 +43,7 @@ fn fake(greeting: &str, mut answer: impl FnMut(&str, &str) -> Vec<u8> + Send + '
 }
 
 fn options() -> Options {
-    Options { timeout: Duration::from_secs(5), ..Options::new(Security::Tls) }
+    Options { timeout: Duration::from_secs(5), ..Options::new(Security::Implicit) }
 }
 
 const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 LITERAL+ ENABLE CONDSTORE QRESYNC SASL-IR] hello\r\n";
@@ -286,7 +286,7 @@ async fn a_download_that_is_given_up_disturbs_nobody() {
 
 #[tokio::test]
 async fn preauth_in_clear_is_refused_before_any_command() {
-    for security in [Security::MustUpgrade, Security::Clear] {
+    for security in [Security::StartTls, Security::Clear] {
         let (stream, heard) =
             fake("* PREAUTH [CAPABILITY IMAP4rev1] welcome\r\n", |tag, _| format!("{tag} OK\r\n").into());
         let error = Client::connect(stream, Options::new(security)).await.map(|_| ()).expect_err("refused");
@@ -307,7 +307,7 @@ async fn preauth_in_clear_is_refused_before_any_command() {
 
 #[tokio::test]
 async fn starttls_forgets_what_was_said_in_clear() {
-    let clear = || Options { security: Security::MustUpgrade, ..options() };
+    let clear = || Options { security: Security::StartTls, ..options() };
     let greeting = "* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] hello\r\n";
     // Nothing secret before TLS.
     let (stream, heard) = fake(greeting, |tag, _| format!("{tag} OK\r\n").into());

@@ -4,7 +4,7 @@ use libfuzzer_sys::fuzz_target;
 use std::io::Write;
 use std::sync::Arc;
 use vandelay::archive::{Depth, Reader, verify};
-use vandelay::tree::{Node, Options, Tree, walk};
+use vandelay::tree::{Node, TreeOptions, Tree, walk};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(reader) = Reader::open(file.path()) else { return };
     let reader = Arc::new(reader);
     let _ = verify(&reader, Depth { sample: 1.0, max_duration: None, seed: 0 }, |_, _| {});
-    if let Ok(tree) = Tree::open(reader, Options::default()) {
+    if let Ok(tree) = Tree::open(reader, TreeOptions::default()) {
         let mut seen = 0;
         let _ = walk::walk(&tree, Node::ROOT, |step| {
             seen += 1;

@@ -2,11 +2,12 @@
 
 use super::ui::{Ui, interrupt_flag};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::Account;
+use crate::net::account::Account;
+use crate::net::connector::Connector;
+use crate::net::endpoint::{Endpoint, Service};
+use crate::net::sasl::{Credentials, Secret, Tokens};
+use crate::net::tls::{Pin, TlsOptions};
 use crate::protocol::jmap::{Settings, Which};
-use crate::protocol::net::{Connector, Endpoint, Service};
-use crate::protocol::sasl::{Credentials, Secret, Tokens};
-use crate::protocol::tls::{Pin, TlsOptions};
 use clap::Args;
 use std::fs::File;
 use std::io::{IsTerminal, Read};

@@ -3,7 +3,7 @@
 use super::ui::{Ui, quoted};
 use crate::archive::{At, Difference, Moment, Reader, Record, diff};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tree::{Label, Options, Tree};
+use crate::tree::{Label, Tree, TreeOptions};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -92,7 +92,7 @@ fn tree(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
         Moment::Current => At::Latest,
         Moment::Snapshot(snapshot) => At::Id(snapshot),
     };
-    Tree::open(Arc::clone(reader), Options { at, ..Options::default() })
+    Tree::open(Arc::clone(reader), TreeOptions { at, ..TreeOptions::default() })
 }
 
 /// An object that differs.

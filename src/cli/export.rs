@@ -5,10 +5,10 @@ use super::ui::{Ui, bytes, interrupt_flag};
 use super::{Moment, tree_path};
 use crate::archive::{Reader, epoch};
 use crate::error::{Error, ErrorKind, Result};
+use crate::export::{self, Done, ExportOptions, Plan, Remark, Selection};
 use crate::model::ObjectType;
 use crate::sink::Sink;
 use crate::sink::jmap::Jmap;
-use crate::sync::export::{self, Done, Options, Plan, Remark, Selection};
 use crate::tree::{self, Tree};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -141,7 +141,7 @@ impl Export {
         if self.prune {
             export::check_prune(&reader, moment, &selection)?;
         }
-        let options = Options {
+        let options = ExportOptions {
             selection,
             update: self.update,
             prune: self.prune,
@@ -173,7 +173,8 @@ impl Export {
         let picks = if self.part.path.is_empty() {
             None
         } else {
-            let tree = Tree::open(Arc::clone(reader), tree::Options { at: self.at.at, ..tree::Options::default() })?;
+            let tree =
+                Tree::open(Arc::clone(reader), tree::TreeOptions { at: self.at.at, ..tree::TreeOptions::default() })?;
             let paths: Vec<&str> = self.part.path.iter().map(|path| tree_path(path)).collect::<Result<_>>()?;
             if let Some(path) = paths.iter().find(|path| path.trim_start_matches('/').starts_with(".snapshots")) {
                 let rest = path.trim_start_matches('/').splitn(3, '/').nth(2).unwrap_or("mail/…");

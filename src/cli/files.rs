@@ -4,8 +4,9 @@ use super::ui::{Ui, thousands};
 use super::{Moment, tree_path};
 use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
-use crate::extract::{self, Names, medium::Disk};
-use crate::tree::{Node, Options, Sort, Stat, Tree, walk};
+use crate::extract::medium::Disk;
+use crate::extract::{self, Names};
+use crate::tree::{Node, Sort, Stat, Tree, TreeOptions, walk};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ enum NamesArg {
 
 /// The tree of an archive at a moment.
 fn open(archive: &Path, at: &Moment) -> Result<Tree> {
-    Tree::open(Arc::new(Reader::open(archive)?), Options { at: at.at, ..Options::default() })
+    Tree::open(Arc::new(Reader::open(archive)?), TreeOptions { at: at.at, ..TreeOptions::default() })
 }
 
 impl Ls {

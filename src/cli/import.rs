@@ -4,17 +4,18 @@ use super::auth::{Auth, Network, WhichAccount};
 use super::ui::{Ui, bytes, interrupt_flag};
 use crate::archive::{Blank, Reader, State, Writer};
 use crate::error::{Error, ErrorKind, Result};
+use crate::import::report::Report;
+use crate::import::{self, Done, ImportOptions};
 use crate::model::ObjectType;
-use crate::protocol::net::Service;
+use crate::net::endpoint::Service;
+use crate::report::{reasons, sum};
+use crate::source;
 use crate::source::filter::Filter;
 use crate::source::imap::{Imap, ImapOptions};
 use crate::source::jmap::{Jmap, JmapOptions};
 use crate::source::maildir::{Layout, Maildir, MaildirOptions};
 use crate::source::managesieve::ManageSieve;
 use crate::source::takeout::{Takeout, TakeoutOptions};
-use crate::source::{self};
-use crate::sync::import::{self, Done, Options};
-use crate::sync::report::{Report, reasons, sum};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -219,9 +220,9 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 
 impl Common {
     /// What the user decided, and whether it is a dry run.
-    fn options(&self) -> (Options, bool) {
+    fn options(&self) -> (ImportOptions, bool) {
         let Common { allow_source_change, same_account, full, dry_run, max_delete } = *self;
-        (Options { allow_source_change, same_account, full, max_delete: Some(max_delete) }, dry_run)
+        (ImportOptions { allow_source_change, same_account, full, max_delete: Some(max_delete) }, dry_run)
     }
 }
 
@@ -290,7 +291,12 @@ fn spool(archive: &Path) -> PathBuf {
     archive.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
-fn run(source: &mut dyn source::Source, archive: &Path, (options, dry_run): (Options, bool), ui: &Ui) -> Result<()> {
+fn run(
+    source: &mut dyn source::Source,
+    archive: &Path,
+    (options, dry_run): (ImportOptions, bool),
+    ui: &Ui,
+) -> Result<()> {
     let progress = ui.progress(interrupt_flag());
     let done = if dry_run {
         match Reader::open(archive) {

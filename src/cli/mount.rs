@@ -150,7 +150,7 @@ impl Mount {
         if options.shuts_out_its_owner() && !stays {
             ui.warn("the user of uid= cannot look into the mount without -o allow_other");
         }
-        let tree_options = tree::Options {
+        let tree_options = tree::TreeOptions {
             at,
             layout: options.layout,
             snapshots_visible: options.snapshots_visible,
@@ -251,7 +251,7 @@ fn remount(directory: &Path, ui: &Ui) -> Result<()> {
 }
 
 /// The archives to be mounted, and what to call them. Several are opened when somebody looks into them.
-fn open(archives: &[PathBuf], options: tree::Options) -> Result<(Forest, String)> {
+fn open(archives: &[PathBuf], options: tree::TreeOptions) -> Result<(Forest, String)> {
     match archives {
         [archive] if !archive.is_dir() => {
             let reader = Arc::new(Reader::open(archive)?);

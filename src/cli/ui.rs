@@ -1,8 +1,8 @@
 //! The only place that prints: results to stdout, everything else to stderr, nothing that could drive a terminal.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::net::Log;
-use crate::sync::import::Progress;
+use crate::net::log::Log;
+use crate::progress::Progress;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;

@@ -4,7 +4,7 @@ use super::ui::{Ui, bytes, thousands};
 use crate::archive::{At, Depth, Moment, Reader, Verdict, verify};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};
-use crate::tree::{Options, Tree};
+use crate::tree::{Tree, TreeOptions};
 use clap::Args;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -123,7 +123,7 @@ impl Paths {
                 Moment::Current => At::Latest,
                 Moment::Snapshot(snapshot) => At::Id(snapshot),
             };
-            Tree::open(Arc::clone(&self.reader), Options { at, ..Options::default() }).ok()
+            Tree::open(Arc::clone(&self.reader), TreeOptions { at, ..TreeOptions::default() }).ok()
         });
         let paths = tree.as_ref().and_then(|tree| tree.paths_of(kind, id).ok()).unwrap_or_default();
         match moment {

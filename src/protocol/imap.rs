@@ -50,7 +50,7 @@ mod wire;
 
 pub use bodies::{Arrival, Bodies, Message, Pipeline, Wanted};
 pub use capability::Capabilities;
-pub use client::{Client, Options, Security};
+pub use client::{Client, Options};
 pub use date::InternalDate;
 pub use fault::{Error, Fault, Result, printable};
 pub use fetch::{Changes, Items, Listing};

@@ -1,5 +1,5 @@
 //! JMAP (RFC 8620): one server, asked over HTTP. Everything is async; a source or a target drives it through
-//! [`super::runtime::Runtime`].
+//! [`crate::net::runtime::Runtime`].
 //!
 //! ```text
 //!   client     an account's session, calls, retries        request    method calls in one batch, result references

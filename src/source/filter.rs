@@ -1,9 +1,8 @@
 //! Which folders a run takes: `--include`, `--exclude` and `--folder`.
 
-use regex::Regex;
-
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::said;
+use crate::net::sanitize::said;
+use regex::Regex;
 
 /// A choice of folders by their decoded full names, `/` between the parts.
 #[derive(Debug, Clone, Default)]

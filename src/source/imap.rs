@@ -16,12 +16,12 @@ mod folders;
 mod look;
 mod rev;
 
+use super::filter::Filter;
+use super::{Items, Join, Listing, Scope, Source, roles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Attrs, Container, Entry, KnownBy, ObjectType, Omission, Outcome, SourceIdent};
-use crate::protocol::{Account, said};
-use crate::source::filter::Filter;
-use crate::source::roles;
-use crate::source::{Items, Join, Listing, Scope, Source};
+use crate::net::account::Account;
+use crate::net::sanitize::said;
 use crew::{Crew, Recipe};
 use cursor::Cursor;
 use download::{Download, Order};

@@ -16,12 +16,12 @@ mod look;
 mod read;
 mod worker;
 
+use super::{Items, Join, Listing, Scope, Source, UNKNOWN};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Container, Entry, KnownBy, ObjectType, SourceIdent};
+use crate::net::sanitize::said;
+use crate::net::sasl::Credentials;
 use crate::protocol::jmap::{AccountInfo, Client, Settings, Which, capability as cap};
-use crate::protocol::said;
-use crate::protocol::sasl::Credentials;
-use crate::source::{Items, Join, Listing, Scope, Source, UNKNOWN};
 use first::{Look, Question};
 use std::collections::HashMap;
 use std::sync::Arc;

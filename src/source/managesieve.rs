@@ -4,12 +4,13 @@
 //! when the source is opened, so a server that cannot be reached ends the run with the archive untouched. A script that the server names and does not hand over is listed all the same, and fails when it is fetched: it is reported by
 //! its name, what the archive has of it stays, and the next run asks again.
 
+use super::{Failure, Items, Join, Listing, Scope, Source, Unnamed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, ObjectType, Omission, Outcome, SourceIdent};
+use crate::net::account::Account;
+use crate::net::runtime::Runtime;
+use crate::net::sanitize::said;
 use crate::protocol::managesieve::{Fetched, Script, Session};
-use crate::protocol::runtime::Runtime;
-use crate::protocol::{Account, said};
-use crate::source::{Failure, Items, Join, Listing, Scope, Source, Unnamed};
 use std::collections::HashSet;
 use std::sync::Arc;
 

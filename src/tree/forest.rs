@@ -5,7 +5,7 @@
 //! its directory.
 
 use super::node::INO_BITS;
-use super::{Child, Counters, Node, Options, Sort, Stat, Tree, file_time, lock, name, no_such};
+use super::{Child, Counters, Node, Sort, Stat, Tree, TreeOptions, file_time, lock, name, no_such};
 use crate::archive::Reader;
 use crate::error::Result;
 use crate::model::Digest;
@@ -21,7 +21,7 @@ const ROOT: u64 = 1;
 
 /// Several trees, or one.
 pub struct Forest {
-    options: Options,
+    options: TreeOptions,
     /// The files and folders that were named; empty where there is one tree.
     sources: Vec<PathBuf>,
     slots: Mutex<BTreeMap<u64, Slot>>,
@@ -88,7 +88,7 @@ impl Forest {
         };
         let slots = Mutex::new(BTreeMap::from([(0, slot)]));
         Forest {
-            options: Options::default(),
+            options: TreeOptions::default(),
             sources: Vec::new(),
             slots,
             left_out: Mutex::default(),
@@ -99,7 +99,7 @@ impl Forest {
     /// Archives, and folders of archives, each a directory of the root.
     ///
     /// Errors: [`crate::error::ErrorKind::NoArchive`] if one that is named is missing or is none; a folder may be empty.
-    pub fn many(sources: &[PathBuf], options: Options) -> Result<Forest> {
+    pub fn many(sources: &[PathBuf], options: TreeOptions) -> Result<Forest> {
         for source in sources.iter().filter(|source| !source.is_dir()) {
             Reader::open(source)?;
         }

@@ -49,7 +49,7 @@ pub enum Layout {
 
 /// How a tree is shown.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct TreeOptions {
     pub at: At,
     pub layout: Layout,
     /// List `.snapshots` in the root.
@@ -63,16 +63,16 @@ pub struct Options {
     pub views: Views,
 }
 
-impl Options {
+impl TreeOptions {
     /// True if names are to be such as file systems without colon take.
     fn has_plain_names(&self) -> bool {
         self.info_separator != ':'
     }
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
+impl Default for TreeOptions {
+    fn default() -> TreeOptions {
+        TreeOptions {
             at: At::Latest,
             layout: Layout::Nested,
             snapshots_visible: false,
@@ -119,7 +119,7 @@ pub struct Child {
 /// An archive as a tree of files.
 pub struct Tree {
     reader: Arc<Reader>,
-    options: Options,
+    options: TreeOptions,
     now: RwLock<Arc<Now>>,
     views: Mutex<LruCache<i64, Arc<View>>>,
     shop: Shop,
@@ -148,7 +148,7 @@ impl Tree {
     /// The tree of an archive at a moment.
     ///
     /// Errors: [`ErrorKind::Usage`] if there is no such snapshot.
-    pub fn open(reader: Arc<Reader>, options: Options) -> Result<Tree> {
+    pub fn open(reader: Arc<Reader>, options: TreeOptions) -> Result<Tree> {
         // Looked at first: what is written while we look is news for the first call of `follow`.
         let trace = reader.trace();
         let now = Now::take(&reader, options.at)?;

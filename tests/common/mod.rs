@@ -250,9 +250,9 @@ fn blob_hash(conn: &rusqlite::Connection, blob: i64) -> String {
 
 /// All files of a tree with their bytes, by path; directories end with `/` and have none. Links are their targets.
 pub fn tree(archive: &Path, at: &str) -> BTreeMap<String, Vec<u8>> {
-    use vandelay::tree::{Options, Sort, Tree, walk};
+    use vandelay::tree::{Sort, Tree, TreeOptions, walk};
     let reader = Arc::new(vandelay::archive::Reader::open(archive).expect("an archive"));
-    let options = Options { at: at.parse().expect("a moment"), ..Options::default() };
+    let options = TreeOptions { at: at.parse().expect("a moment"), ..TreeOptions::default() };
     let tree = Tree::open(reader, options).expect("a tree");
     let mut found = BTreeMap::new();
     walk::walk(&tree, tree.resolve("").expect("a root"), |step| {

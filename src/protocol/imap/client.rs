@@ -1,35 +1,25 @@
 //! The heart of the client: commands in flight, and what a server says without being asked.
 
-use std::collections::VecDeque;
-use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use super::capability::Capabilities;
 use super::command::{Command, Part};
 use super::fault::{Error, Fault, Purpose, Result, printable};
 use super::reply::{Condition, Data, Outcome, Reply};
 use super::tree::{Assembler, Limits};
 use super::wire::{self, Transport, Wire};
-use crate::protocol::net::Log;
+pub(crate) use crate::net::endpoint::Security;
+use crate::net::log::Log;
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// The most notices that are kept until somebody asks for them.
 const MOST_NOTICES: usize = 20;
 
-/// How safe the way to the server is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Security {
-    /// TLS from the first byte on, or after STARTTLS.
-    Tls,
-    /// In clear, and STARTTLS has to come before anything secret is sent.
-    MustUpgrade,
-    /// In clear, and the user allowed that.
-    Clear,
-}
-
 /// How a client behaves.
 #[derive(Clone)]
 pub struct Options {
+    /// [`Security::Implicit`] also once STARTTLS succeeded: the line is encrypted.
     pub security: Security,
     /// How long the server may stay silent while something is asked of it.
     pub timeout: Duration,
@@ -122,7 +112,7 @@ impl<S: Transport> Client<S> {
         };
         client.wire.doing = "waiting for the greeting".to_owned();
         match client.event(wire::Bodies::Discard).await? {
-            Event::Said(said) if said.outcome == Outcome::PreAuth && client.security != Security::Tls => {
+            Event::Said(said) if said.outcome == Outcome::PreAuth && client.security != Security::Implicit => {
                 Err(Error::new(Fault::Unsafe, "the server calls this unencrypted connection authenticated (PREAUTH)")
                     .hint("use an imaps:// address"))
             }

@@ -3,14 +3,12 @@
 //! Servers say it with response codes (RFC 5530, RFC 9051 section 7.1), with words of their own, or not at all.
 //! [`Condition::fault`] knows those of the large providers.
 
-use std::fmt;
-use std::io;
-use std::time::Duration;
-
 use super::reply::{Condition, Outcome};
 use crate::error::{self, ErrorKind};
-use crate::protocol::mask;
-use crate::protocol::system::plain;
+use crate::net::mask;
+use crate::net::system::plain;
+use std::time::Duration;
+use std::{fmt, io};
 
 /// What functions of this client return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,16 +1,16 @@
 //! From the greeting to an account: STARTTLS, authentication, and what is agreed on behind it.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use zeroize::Zeroizing;
-
-use super::client::{Client, Event, Security};
+use super::client::{Client, Event};
 use super::command::Command;
 use super::fault::{Error, Fault, Purpose, Result};
 use super::reply::{Data, Namespaces, Outcome};
 use super::wire::{self, Transport};
 use crate::error;
-use crate::protocol::sasl::Exchange;
+use crate::net::endpoint::Security;
+use crate::net::sasl::Exchange;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 /// Events in one attempt to log in: no mechanism takes a tenth of that.
 const MOST_ROUNDS: usize = 100;
@@ -46,7 +46,7 @@ impl<S: Transport> Client<S> {
         }
         self.capabilities = None;
         self.wire.put(upgrade(stream).await?);
-        self.security = Security::Tls;
+        self.security = Security::Implicit;
         Ok(self)
     }
 
@@ -154,7 +154,7 @@ impl<S: Transport> Client<S> {
     }
 
     fn check_safety(&self) -> Result<()> {
-        if self.security == Security::MustUpgrade {
+        if self.security == Security::StartTls {
             return Err(Error::new(Fault::Unsafe, "no password is sent over a connection without TLS")
                 .hint("use an imaps:// address, or STARTTLS"));
         }

@@ -7,7 +7,7 @@ use super::reply::{Condition, Data, Fetched, Outcome, decode_name, is_object_id}
 use super::set::UidSet;
 use super::wire::Transport;
 use crate::format::mutf7;
-use crate::protocol::said;
+use crate::net::sanitize::said;
 
 /// The most ranges of vanished UIDs that are taken.
 const MOST_RANGES: usize = 1 << 20;

@@ -1,15 +1,17 @@
 //! What a source needs of an IMAP server, whatever becomes of the connections: connects when it is asked something,
 //! logs in, and goes on with a new connection where an old one broke.
 
-use super::client::{Client, Options, Security};
+use super::client::{Client, Options};
 use super::fault::{Error, Fault};
 use super::select::Selected;
 use crate::error::{self, Result};
-use crate::protocol::net::{self, Service, Stream};
-use crate::protocol::probe;
-use crate::protocol::retry::Backoff;
-use crate::protocol::sasl::{Credentials, Exchange, Line, Mechanism};
-use crate::protocol::{Account, said};
+use crate::net::account::Account;
+use crate::net::endpoint::{Security, Service};
+use crate::net::probe;
+use crate::net::retry::Backoff;
+use crate::net::sanitize::said;
+use crate::net::sasl::{Credentials, Exchange, Line, Mechanism};
+use crate::net::stream::Stream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -225,11 +227,7 @@ impl Session {
     async fn open(&mut self) -> super::Result<Client<Stream>> {
         self.opened = None;
         let connector = self.account.connector.clone();
-        let security = match connector.endpoint().security {
-            net::Security::Implicit => Security::Tls,
-            net::Security::StartTls => Security::MustUpgrade,
-            net::Security::Clear => Security::Clear,
-        };
+        let security = connector.endpoint().security;
         let options = Options {
             timeout: connector.timeout(),
             spool: self.spool.clone(),
@@ -244,8 +242,8 @@ impl Session {
             false => probe::watch(&connector, Service::Imap, greeted).await?,
         };
         let may_upgrade = match security {
-            Security::Tls => false,
-            Security::MustUpgrade => true,
+            Security::Implicit => false,
+            Security::StartTls => true,
             Security::Clear => client.capabilities().await?.has("STARTTLS"),
         };
         if may_upgrade {

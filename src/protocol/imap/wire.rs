@@ -3,6 +3,10 @@
 //! Whoever waits for input sends the pending output meanwhile, so that a server that reads no more commands before its
 //! answers are taken (its socket is full) and this client never wait for each other.
 
+use super::fault::{Error, Fault, Result};
+use super::tree::{Assembler, Limits};
+use crate::model::Body;
+use crate::net::pace::{self, Pace};
 use std::future::poll_fn;
 use std::io::{self, Seek, Write};
 use std::ops::Range;
@@ -10,14 +14,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use zeroize::Zeroize;
-
-use super::fault::{Error, Fault, Result};
-use super::tree::{Assembler, Limits};
-use crate::model::Body;
-use crate::protocol::pace::{self, Pace};
 
 /// What a client can speak over: TCP, TLS, a pipe.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}

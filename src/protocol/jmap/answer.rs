@@ -1,6 +1,6 @@
 //! What stands in the head of an answer of HTTP, and in an error of the layers below.
 
-use crate::protocol::said;
+use crate::net::sanitize::said;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use std::time::Duration;
 use url::Url;

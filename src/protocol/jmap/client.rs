@@ -1,18 +1,21 @@
 //! A server with a session: batches of method calls, and which account is meant.
 
 use super::answer::shown;
-use super::capability::{CALENDARS, CONTACTS, CORE, FILENODE, MAIL, PRINCIPALS, SIEVE};
 use super::fault::{Error, Result};
 use super::http::{Ask, Http};
 use super::request::{Request, Responses};
 use super::session::{AccountInfo, Limits, Session};
+use super::{
+    capability::CALENDARS, capability::CONTACTS, capability::CORE, capability::FILENODE, capability::MAIL,
+    capability::PRINCIPALS, capability::SIEVE,
+};
 use crate::error::{self, ErrorKind};
 use crate::model::ObjectType;
-use crate::protocol::net::Log;
-use crate::protocol::retry::Backoff;
-use crate::protocol::said;
-use crate::protocol::sasl::Credentials;
-use crate::protocol::tls::TlsOptions;
+use crate::net::log::Log;
+use crate::net::retry::Backoff;
+use crate::net::sanitize::said;
+use crate::net::sasl::Credentials;
+use crate::net::tls::TlsOptions;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -52,7 +55,7 @@ pub struct Settings {
     /// Where blobs go that are too large for memory; the system's folder for such where it is `None`.
     pub spool: Option<PathBuf>,
     pub log: Option<Log>,
-    /// True once the user wants the run to end: for the [`crate::protocol::runtime::Runtime`] that drives the client.
+    /// True once the user wants the run to end: for the [`crate::net::runtime::Runtime`] that drives the client.
     pub stop: Arc<AtomicBool>,
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong: the line, or one method.
 
 use crate::error::{self, ErrorKind};
-use crate::protocol::said;
+use crate::net::sanitize::said;
 use serde_json::Value;
 use std::fmt;
 

@@ -73,7 +73,7 @@ enum Slot<F: Future> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::runtime::Runtime;
+    use crate::net::runtime::Runtime;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;

@@ -87,7 +87,7 @@ impl Client {
             has_broken |= is_breakdown;
             match part.as_slice() {
                 [only] if is_breakdown => {
-                    self.log(1, || format!("{method} of {}: {error}", super::super::said(only.as_bytes())));
+                    self.log(1, || format!("{method} of {}: {error}", crate::net::sanitize::said(only.as_bytes())));
                     sound.broken.push(only.clone());
                     in_a_row += 1;
                 }

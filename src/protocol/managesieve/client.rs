@@ -3,10 +3,13 @@
 use super::wire::{LINE_MAX, Token, Trouble, Wire, string};
 use super::{NAMES_MAX, SCRIPT_MAX, SCRIPTS_MAX};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::net::{Connector, Security, Service, Stream};
-use crate::protocol::probe;
-use crate::protocol::sasl::{Credentials, Exchange, Line, Mechanism};
-use crate::protocol::{Account, said};
+use crate::net::account::Account;
+use crate::net::connector::Connector;
+use crate::net::endpoint::{Security, Service};
+use crate::net::probe;
+use crate::net::sanitize::said;
+use crate::net::sasl::{Credentials, Exchange, Line, Mechanism};
+use crate::net::stream::Stream;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::io;

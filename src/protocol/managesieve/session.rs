@@ -2,8 +2,8 @@
 
 use super::client::{Client, Fetched, Script};
 use crate::error::Result;
-use crate::protocol::Account;
-use crate::protocol::retry::Backoff;
+use crate::net::account::Account;
+use crate::net::retry::Backoff;
 
 /// An account on a server. Connects when it is asked something, and again when a connection broke.
 pub struct Session {

@@ -1,6 +1,6 @@
 //! What goes over the line (RFC 5804 section 4): lines of atoms, quoted strings, literals and parentheses.
 
-use crate::protocol::pace::{self, Pace};
+use crate::net::pace::{self, Pace};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 

@@ -1,9 +1,9 @@
 //! A few threads, each with a connection of its own, that do what has to be asked of the server.
 
 use crate::error::Result;
-use crate::protocol::Account;
+use crate::net::account::Account;
+use crate::net::runtime::Runtime;
 use crate::protocol::imap::{Session, Shared};
-use crate::protocol::runtime::Runtime;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};

@@ -3,9 +3,9 @@
 use super::cursor::Cursor;
 use crate::error::Result;
 use crate::model::{Attrs, Entry, ObjectType, Omission, Outcome};
+use crate::net::sanitize::said;
+use crate::net::stream::Stream;
 use crate::protocol::imap::{self, Changes, Client, Fetched, Items, Known, Selected, Session, UidSet};
-use crate::protocol::net::Stream;
-use crate::protocol::said;
 use crate::source::{Listing, Unnamed};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

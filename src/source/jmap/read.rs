@@ -7,8 +7,8 @@ use crate::model::{
     Attrs, Blobs, Container, Details, Digest, EXECUTABLE, Entry, EventType, ItemData, Node, ObjectType, Omission,
     Outcome,
 };
+use crate::net::sanitize::said;
 use crate::protocol::jmap::Got;
-use crate::protocol::said;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The thread that speaks with the server. The connections of a client live in one runtime, so all of them are its.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::runtime::Runtime;
+use crate::net::runtime::Runtime;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Sender, channel};

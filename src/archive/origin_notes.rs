@@ -1,0 +1,60 @@
+//! What is noted of an object with its origin (FORMAT.md, `origins`): the revision of a container, which names what its source
+//! did not tell, and the mark of a card whose uid another card has.
+
+use crate::model::{Container, Details, Digest, ObjectType};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// Text that changes when a container does: its properties, and the names of those that the source did not tell.
+pub fn container_rev(container: &Container) -> String {
+    let mut rev = json!({
+        "name": container.name,
+        "parent": container.parent,
+        "role": container.role,
+        "isSubscribed": container.is_subscribed,
+        "color": container.color,
+        "description": container.description,
+    });
+    match &container.details {
+        Some(details) => {
+            let Details { untold, sort_order, is_default, is_visible, availability, .. } = &**details;
+            let Details { alerts_with_time, alerts_without_time, time_zone, created, modified, .. } = &**details;
+            rev["details"] = json!([sort_order, is_default, is_visible, availability, time_zone, created, modified]);
+            rev["alerts"] = json!([alerts_with_time, alerts_without_time]);
+            rev[UNTOLD] = json!(untold);
+        }
+        None => rev[UNTOLD] = json!(only_of_jmap(container.kind)),
+    }
+    rev.to_string()
+}
+
+/// The names of the properties that a source did not tell.
+const UNTOLD: &str = "untold";
+
+/// The properties that no other source than JMAP tells.
+fn only_of_jmap(kind: ObjectType) -> Vec<&'static str> {
+    let others = ["role", "color", "description", "isSubscribed", "created", "modified"];
+    Details::of(kind).iter().copied().filter(|name| !others.contains(name)).collect()
+}
+
+/// What an import that did not ask by name cannot have known: servers were seen to leave it out, and it was stored as the
+/// default then.
+const DOUBTFUL: [&str; 4] = ["isVisible", "includeInAvailability", "defaultAlertsWithTime", "defaultAlertsWithoutTime"];
+
+/// The properties of a container that are unknown: none of its sources, each with the [`super::Known::rev`] that it gave, told
+/// them. Of what a former version imported, or 1.x, some are doubtful.
+pub fn untold(revs: &[String]) -> BTreeSet<String> {
+    let doubtful = || DOUBTFUL.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+    let told_by = |rev: &String| {
+        let rev: serde_json::Value = serde_json::from_str(rev).unwrap_or_default();
+        let names = rev.get(UNTOLD).and_then(|names| names.as_array());
+        let names = names.map(|names| names.iter().filter_map(|name| name.as_str()).map(str::to_owned).collect());
+        names.unwrap_or_else(doubtful)
+    };
+    revs.iter().map(told_by).reduce(|one, other| &one & &other).unwrap_or_else(doubtful)
+}
+
+/// What tells a card from another one with its uid: of what it is at its source.
+pub fn card_mark(scope: i64, key: &str) -> String {
+    Digest::of(format!("{scope}\u{1f}{key}").as_bytes()).hex()[..8].to_owned()
+}

@@ -1,0 +1,43 @@
+//! The flow of an export: look at the target, compare, then create, update and remove.
+//!
+//! Nothing is remembered between runs. Each object is recognised at the target by what it is (a name in its parent, a uid,
+//! a Message-ID), so a second run finds everything there and sends nothing. Within a run the same holds: where the answer
+//! to a request is lost, the target is looked at again and what is still missing is sent; so nothing is sent twice
+//! because nobody knew, and the order of things in a run needs no log.
+//!
+//! ```text
+//!   flow      look, plan, agree, write                       run                the state of a run and its plan
+//!   select    rows of the archive as objects of JMAP         match_mail, match_objects   which object of the target each is
+//!   update    what differs                                   prune              what the archive does not hold
+//!   write     everything but messages                        mail               messages
+//!   remove    defaults, and what goes                        guard              when nothing may be removed
+//!   bytes     bytes of the archive for uploads               attached           bytes inside of cards and events
+//!   retry     how often something is tried again             report             plan and accounting
+//!   tasks     events that are files where nothing else takes them               label   what objects are called
+//! ```
+
+mod attached;
+mod bytes;
+mod flow;
+mod guard;
+mod label;
+mod mail;
+mod match_mail;
+mod match_objects;
+mod objects;
+mod options;
+mod prune;
+mod remove;
+mod report;
+mod retry;
+mod run;
+mod select;
+mod tasks;
+mod update;
+mod write;
+
+pub use crate::report::Remark;
+pub use flow::{Done, export};
+pub use guard::check as check_prune;
+pub use options::{ExportOptions, Selection};
+pub use report::{Account, Plan, Report, Step};

@@ -1,0 +1,59 @@
+//! Decisions of the user about an export.
+
+use super::objects::container;
+use crate::archive::UNFILED;
+use crate::model::{Id, ObjectType, Picks};
+use std::collections::BTreeSet;
+/// What the user decides about a run.
+#[derive(Debug, Clone, Default)]
+pub struct ExportOptions {
+    pub selection: Selection,
+    /// Bring what is there already to the archive's state.
+    pub update: bool,
+    /// Remove what the archive does not hold.
+    pub prune: bool,
+    /// Look and plan only.
+    pub dry_run: bool,
+    /// How often something is tried again without anything getting better.
+    pub max_retries: u32,
+}
+
+/// Which part of the archive is meant.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// `--objects`
+    pub kinds: Option<BTreeSet<ObjectType>>,
+    /// `--path`
+    pub picks: Option<Picks>,
+    /// `--since`, in seconds since 1970
+    pub since: Option<i64>,
+    /// `--until`
+    pub until: Option<i64>,
+    /// `--into`
+    pub into: Option<String>,
+}
+
+impl Selection {
+    /// True if objects of this type may be meant.
+    pub fn has(&self, kind: ObjectType) -> bool {
+        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
+    }
+
+    /// True if not all of the types that are meant is meant.
+    pub fn is_part(&self) -> bool {
+        self.picks.is_some() || self.since.is_some() || self.until.is_some() || self.into.is_some()
+    }
+
+    pub(crate) fn picks(&self, kind: ObjectType, id: Id, containers: &[Id]) -> bool {
+        let Some(picks) = &self.picks else { return true };
+        let in_whole = |kind: ObjectType, id: Id| picks.whole.contains(&(kind, id));
+        let lies_in = container(kind).is_some_and(|(_, holder)| {
+            containers.iter().any(|id| in_whole(holder, *id)) || (containers.is_empty() && in_whole(holder, UNFILED))
+        });
+        picks.kinds.contains(&kind) || picks.rows.contains(&(kind, id)) || in_whole(kind, id) || lies_in
+    }
+
+    pub(crate) fn is_in_time(&self, seconds: i64) -> bool {
+        self.since.is_none_or(|since| seconds >= since) && self.until.is_none_or(|until| seconds < until)
+    }
+}

@@ -1,0 +1,259 @@
+//! The end of a run: defaults, what is removed, and what was not reached.
+
+use super::match_objects::text;
+use super::objects::container;
+use super::report::Report;
+use super::retry::Patience;
+use super::run::ORDER;
+use super::run::{Fate, Run};
+use super::select::counts;
+use super::{label, prune};
+use crate::error::{Error, Result};
+use crate::model::ObjectType;
+use crate::sink::{Change, Object, Outcome, RemoteKey};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// The name of an object with those that it lies in.
+fn path(remote: &Object, places: &HashMap<&str, &Object>) -> String {
+    /// Nobody has deeper trees, but a server may say so.
+    const DEPTH: usize = 50;
+    let parent = |remote: &&Object| places.get(text(remote, "parentId")).copied();
+    let mut names: Vec<&str> =
+        std::iter::successors(Some(remote), parent).take(DEPTH).map(|remote| text(remote, "name")).collect();
+    names.reverse();
+    names.join("/")
+}
+
+/// True for a refusal with which a server keeps what it made itself: a default calendar, an identity, a script that its
+/// vacation response is.
+fn is_their_own(kind: ObjectType, reason: &str) -> bool {
+    let is_such = matches!(
+        kind,
+        ObjectType::Calendar
+            | ObjectType::AddressBook
+            | ObjectType::Identity
+            | ObjectType::ParticipantIdentity
+            | ObjectType::SieveScript
+    );
+    is_such && reason.split([' ', ':']).next() == Some("forbidden")
+}
+
+impl Run<'_> {
+    /// Makes the archive's default the account's, where it has none; and the archive's active script the active one, where
+    /// none is or the user wants it.
+    pub(super) fn choose(&mut self, kind: ObjectType) -> Result<()> {
+        let flag = match kind {
+            ObjectType::AddressBook | ObjectType::Calendar | ObjectType::ParticipantIdentity => "isDefault",
+            ObjectType::SieveScript => "isActive",
+            _ => return Ok(()),
+        };
+        let Some(work) = self.works.get(&kind) else { return Ok(()) };
+        if work.remotes.iter().all(|remote| !remote.contains_key(flag)) && !work.remotes.is_empty() {
+            // It does not tell which one it is, and so not whether it is right.
+            return Ok(());
+        }
+        let is_on = |remote: &&Object| remote.get(flag).and_then(Value::as_bool) == Some(true);
+        let theirs = work.remotes.iter().find(is_on).map(|remote| text(remote, "id").to_owned());
+        let chosen = work.wanted.iter().find(|one| one.is_chosen);
+        let ours = chosen.and_then(|one| self.ids.get(&(kind, one.id))).cloned();
+        let replaces = self.options.update && kind == ObjectType::SieveScript;
+        let is_whole = self.options.selection.picks.is_none();
+        let wish = match (&theirs, &ours) {
+            (None, Some(ours)) => Some(Some(ours.clone())),
+            (Some(theirs), Some(ours)) if replaces && theirs != ours => Some(Some(ours.clone())),
+            // The archive has it, and not as the active one.
+            (Some(theirs), None) if replaces && is_whole && chosen.is_none() => {
+                self.ids.iter().any(|((of, _), id)| *of == kind && id == theirs).then_some(None)
+            }
+            _ => None,
+        };
+        let Some(wish) = wish else { return Ok(()) };
+        let label = chosen.map_or_else(|| "no script".to_owned(), |one| one.label.clone());
+        for _ in 0..3 {
+            match self.target.choose(kind, wish.as_deref())? {
+                Ok(()) => return Ok(()),
+                Err(reason) => self.report.remark(kind, "not chosen", reason, label.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the archive does not hold, in steps: id and what it is.
+    pub(super) fn gone(&self, kind: ObjectType) -> Vec<Vec<(String, String)>> {
+        if kind == ObjectType::Email {
+            if !self.mail.is_complete {
+                return Vec::new();
+            }
+            let places = self.mail.pairing.foreign(&self.stock.messages, &self.mail.remotes);
+            let mailboxes = self.works.get(&ObjectType::Mailbox).map(|work| work.remotes.iter());
+            let mailboxes: HashMap<&str, &str> =
+                mailboxes.into_iter().flatten().map(|remote| (text(remote, "id"), text(remote, "name"))).collect();
+            let gone = places.into_iter().map(|place| {
+                let remote = &self.mail.remotes[place];
+                let name = match &remote.key {
+                    RemoteKey::Ids(ids) => ids.iter().map(|id| format!("<{id}>")).collect::<Vec<_>>().join(" "),
+                    RemoteKey::Nothing => "without Message-ID".to_owned(),
+                };
+                let date = crate::archive::rfc3339(remote.received);
+                let folders = remote.mailboxes.iter().filter_map(|id| mailboxes.get(id.as_str()).copied());
+                let folders = folders.collect::<Vec<_>>().join(", ");
+                let place = if folders.is_empty() { String::new() } else { format!(" in {folders}") };
+                (remote.id.clone(), format!("{name}{place} of {date} ({} bytes, id {})", remote.size, remote.id))
+            });
+            return vec![gone.collect()];
+        }
+        let Some(work) = self.works.get(&kind).filter(|work| work.is_complete) else { return Vec::new() };
+        let holders = if kind == ObjectType::Mailbox { self.holders() } else { HashSet::new() };
+        let steps = prune::candidates(kind, work, &holders, &self.target.addresses());
+        let places: HashMap<&str, &Object> = work.remotes.iter().map(|remote| (text(remote, "id"), remote)).collect();
+        let name = |place: usize| {
+            let remote = &work.remotes[place];
+            let names = ["email", "calendarAddress"].into_iter().map(|name| text(remote, name));
+            let first = match kind {
+                ObjectType::CalendarEvent => label::event(remote),
+                ObjectType::ContactCard => label::card(remote),
+                _ => path(remote, &places),
+            };
+            let names = std::iter::once(first).chain(names.map(str::to_owned));
+            let id = text(remote, "id").to_owned();
+            let label = format!("{} (id {id})", names.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" "));
+            (id, label)
+        };
+        steps.into_iter().map(|step| step.into_iter().map(name).collect()).collect()
+    }
+
+    /// The mailboxes in which emails lie that stay there. An email that is changed lies where the archive wants it.
+    fn holders(&self) -> HashSet<&str> {
+        let gone: HashSet<usize> = match self.prunable.contains(&ObjectType::Email) && self.mail.is_complete {
+            true => self.mail.pairing.foreign(&self.stock.messages, &self.mail.remotes).into_iter().collect(),
+            false => HashSet::new(),
+        };
+        // With --update all that is matched lies in mailboxes of the archive, which stay anyway.
+        let moved: HashSet<usize> = match self.options.update {
+            true => self.mail.pairing.found.iter().flatten().copied().collect(),
+            false => HashSet::new(),
+        };
+        let stay = (0..self.mail.remotes.len()).filter(|place| !gone.contains(place) && !moved.contains(place));
+        stay.flat_map(|place| self.mail.remotes[place].mailboxes.iter().map(String::as_str)).collect()
+    }
+
+    /// Removes what the archive does not hold: what lies in containers before these.
+    pub(super) fn remove(&mut self) -> Result<()> {
+        if !self.options.prune {
+            return Ok(());
+        }
+        for kind in ORDER.into_iter().rev() {
+            if !self.prunable.contains(&kind) || self.is_blocked(kind) {
+                continue;
+            }
+            self.progress.step(&format!("removing {}", kind.token()));
+            if kind == ObjectType::Mailbox {
+                self.tell_holders();
+            }
+            for step in self.gone(kind) {
+                self.remove_step(kind, step)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True if something failed without which it is not known what is too much: of this type, of what lies in it, or of what
+    /// it lies in. What the target refuses for good blocks nothing: no other run would fare better.
+    fn is_blocked(&mut self, kind: ObjectType) -> bool {
+        let is_near = |other: &ObjectType| {
+            *other == kind
+                || container(kind).is_some_and(|(_, holder)| holder == *other)
+                || container(*other).is_some_and(|(_, holder)| holder == kind)
+        };
+        let open = ORDER.into_iter().filter(is_near).find(|other| self.report.open(*other) > 0);
+        let Some(open) = open.filter(|_| !self.gone(kind).concat().is_empty()) else { return open.is_some() };
+        let (count, token, of) = (self.report.open(open), kind.token(), open.token());
+        self.report.notes.push(format!(
+            "nothing of the type {token} was removed, since {count} objects of the type {of} failed; run the same command again"
+        ));
+        true
+    }
+
+    /// Says which mailboxes stay only because of what lies in them.
+    fn tell_holders(&mut self) {
+        let Some(work) = self.works.get(&ObjectType::Mailbox) else { return };
+        let all = |holders: &HashSet<&str>| -> usize {
+            prune::candidates(ObjectType::Mailbox, work, holders, &[]).iter().map(Vec::len).sum()
+        };
+        let count = all(&HashSet::new()) - all(&self.holders());
+        if count > 0 {
+            let what = "mailboxes that the archive does not hold stay, since messages that stay lie in them";
+            self.report.notes.push(format!("{count} {what}; --update takes out those that the archive has elsewhere"));
+        }
+    }
+
+    fn remove_step(&mut self, kind: ObjectType, step: Vec<(String, String)>) -> Result<()> {
+        // What this run made of the target's own since it was looked at is the archive's now.
+        let ours: HashSet<&String> = self.ids.iter().filter(|((of, _), _)| *of == kind).map(|(_, id)| id).collect();
+        let step: Vec<(String, String)> = step.into_iter().filter(|(id, _)| !ours.contains(id)).collect();
+        let mut open: BTreeMap<usize, ()> = (0..step.len()).map(|at| (at, ())).collect();
+        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
+        let mut patience = Patience::new(self.options.max_retries);
+        while !open.is_empty() {
+            let before = open.len();
+            let mut changes = open.clone().into_keys().map(|at| (at, Change::Destroy(step[at].0.clone())));
+            let mut outcomes = Vec::new();
+            let written = self.target.write(kind, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
+                outcomes.push((at, outcome));
+            });
+            for (at, outcome) in outcomes {
+                match outcome {
+                    Outcome::Done(..) => {
+                        open.remove(&at);
+                        self.report.of(kind).removed += 1;
+                    }
+                    Outcome::Unknown(reason) => drop(reasons.insert(at, reason)),
+                    Outcome::Refused(reason) if is_their_own(kind, &reason) => {
+                        open.remove(&at);
+                        self.report.of(kind).kept_by_account += 1;
+                        self.report.remark(kind, "kept", reason, step[at].1.clone());
+                    }
+                    Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Full(reason) => {
+                        open.remove(&at);
+                        self.not_removed(kind, &reason, &step[at].1);
+                    }
+                }
+            }
+            written?;
+            if !open.is_empty() && !patience.again(open.len() < before, self.progress)? {
+                for at in std::mem::take(&mut open).into_keys() {
+                    let reason = reasons.get(&at).cloned().unwrap_or_else(|| "the target did not answer".to_owned());
+                    self.not_removed(kind, &reason, &step[at].1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn not_removed(&mut self, kind: ObjectType, reason: &str, label: &str) {
+        let heading = reason.split(": ").next().unwrap_or_default().to_owned();
+        *self.report.of(kind).not_removed.entry(heading).or_default() += 1;
+        self.report.remark(kind, "not removed", reason.to_owned(), label.to_owned());
+    }
+
+    /// The report. What the run did not get to is named as such.
+    pub(super) fn finish(mut self, lost: Option<&Error>) -> Report {
+        if lost.is_some() {
+            let reason = "not reached before the run ended";
+            for (kind, work) in &self.works {
+                let left = work.fates.iter().zip(&work.wanted);
+                let left = left.filter(|(fate, one)| matches!(fate, Fate::Pending | Fate::Matched) && counts(one.id));
+                let count = left.count() as u64;
+                if count > 0 {
+                    *self.report.of(*kind).skipped.entry(reason.to_owned()).or_default() += count;
+                }
+            }
+            let count = self.mail.ended.iter().filter(|ended| !**ended).count() as u64;
+            if count > 0 {
+                *self.report.of(ObjectType::Email).skipped.entry(reason.to_owned()).or_default() += count;
+            }
+        }
+        self.report
+    }
+}

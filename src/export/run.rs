@@ -1,0 +1,463 @@
+//! The state of a run: what the target has, what is wanted, and what will be done about it.
+
+use super::bytes::Bytes;
+use super::match_mail::Pairing;
+use super::match_objects::{DIGEST, pair, text};
+use super::objects::{Wanted, container, is_blank_vacation};
+use super::options::ExportOptions;
+use super::report::{Plan, Report};
+use super::select::{self, Stock, counts};
+use super::{attached, update};
+use crate::archive::{Moment, Reader, UNFILED};
+use crate::error::Result;
+use crate::model::{Id, ObjectType};
+use crate::progress::Progress;
+use crate::sink::{BLOB, Detail, Object, RemoteEmail, Sink};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// What became of a wanted object so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    Pending,
+    /// It is wanted only once something else turns out not to be possible.
+    Waiting,
+    Matched,
+    Created,
+    /// It is counted already.
+    Ended,
+}
+
+/// One type.
+#[derive(Default)]
+pub(super) struct Work {
+    pub wanted: Vec<Wanted>,
+    /// The place of each row among the wanted.
+    pub rows: HashMap<Id, usize>,
+    pub fates: Vec<Fate>,
+    pub remotes: Vec<Object>,
+    /// Ids of all that the target had when the run began.
+    pub before: HashSet<String>,
+    /// By wanted object: the place of what it is at the target.
+    pub found: Vec<Option<usize>>,
+    /// The target named all that it has.
+    pub is_complete: bool,
+}
+
+/// The messages.
+#[derive(Default)]
+pub(super) struct Mail {
+    pub remotes: Vec<RemoteEmail>,
+    pub pairing: Pairing,
+    pub ended: Vec<bool>,
+    /// Ids that messages of this run got, as far as they were found by looking.
+    pub sent: HashSet<String>,
+    pub is_complete: bool,
+}
+
+/// A run.
+pub(super) struct Run<'a> {
+    pub target: &'a mut dyn Sink,
+    pub options: &'a ExportOptions,
+    pub progress: &'a dyn Progress,
+    pub supply: Bytes,
+    pub stock: Stock,
+    pub works: BTreeMap<ObjectType, Work>,
+    pub mail: Mail,
+    /// Ids at the target by row.
+    pub ids: HashMap<(ObjectType, Id), String>,
+    pub report: Report,
+    /// Types of which something is to be removed, if anything is.
+    pub prunable: BTreeSet<ObjectType>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        target: &'a mut dyn Sink,
+        reader: &Arc<Reader>,
+        moment: Moment,
+        options: &'a ExportOptions,
+        progress: &'a dyn Progress,
+    ) -> Result<Run<'a>> {
+        let mut report = Report::default();
+        // What the target calls a participant's address shows in what it has.
+        if options.selection.has(ObjectType::ParticipantIdentity)
+            && target.lacks(ObjectType::ParticipantIdentity).is_none()
+        {
+            target.objects(ObjectType::ParticipantIdentity, Detail::Keys)?;
+        }
+        let has_files = target.lacks(ObjectType::FileNode).is_none();
+        progress.step("reading the archive");
+        let rules = target.rules();
+        let stock = select::read(reader, moment, &options.selection, &rules, has_files, &mut report)?;
+        let supply = Bytes { reader: Arc::clone(reader), moment };
+        Ok(Run {
+            target,
+            options,
+            progress,
+            supply,
+            stock,
+            works: BTreeMap::new(),
+            mail: Mail::default(),
+            ids: HashMap::new(),
+            report,
+            prunable: BTreeSet::new(),
+        })
+    }
+
+    // --- looking -------------------------------------------------------------------------------------------------
+
+    /// Looks at all types that the archive has something for.
+    pub(super) fn look(&mut self) -> Result<()> {
+        let mut homeless = Vec::new();
+        for kind in ORDER {
+            let rows = match kind {
+                ObjectType::Email => self.stock.messages.len(),
+                _ => self.stock.objects.get(&kind).map_or(0, Vec::len),
+            };
+            if rows == 0 {
+                continue;
+            }
+            if let Some(why) = self.target.lacks(kind) {
+                homeless.extend(self.leave_out(kind, &why));
+                continue;
+            }
+            self.progress.step(&format!("looking at {} of the account", kind.token()));
+            if kind == ObjectType::Email {
+                self.look_at_mail()?;
+            } else {
+                let wanted = self.stock.objects.remove(&kind).unwrap_or_default();
+                let fate = |one: &Wanted| if one.waits { Fate::Waiting } else { Fate::Pending };
+                let fates = wanted.iter().map(fate).collect();
+                let rows = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
+                self.works.insert(kind, Work { wanted, rows, fates, ..Work::default() });
+                self.look_at(kind)?;
+                // It may turn out only now.
+                if let Some(why) = self.target.lacks(kind)
+                    && let Some(work) = self.works.remove(&kind)
+                {
+                    self.stock.objects.insert(kind, work.wanted);
+                    homeless.extend(self.leave_out(kind, &why));
+                    continue;
+                }
+                if let Some(work) = self.works.get_mut(&kind) {
+                    work.before = work.remotes.iter().map(|remote| text(remote, "id").to_owned()).collect();
+                }
+                self.join(kind);
+            }
+            // Only a type that the archive itself has something of: what stands in for something else says nothing.
+            let has_own = match self.works.get(&kind) {
+                Some(work) => work.wanted.iter().any(|one| one.id > 0),
+                None => kind == ObjectType::Email,
+            };
+            if self.options.prune && self.options.selection.has(kind) && has_own {
+                self.prunable.insert(kind);
+            }
+        }
+        self.all_become_files(&homeless);
+        self.find_files_of_events();
+        self.leave_unfiled();
+        Ok(())
+    }
+
+    /// What lies in no container at the account either needs none that is made for it.
+    fn leave_unfiled(&mut self) {
+        for (items, holder) in
+            [(ObjectType::CalendarEvent, ObjectType::Calendar), (ObjectType::ContactCard, ObjectType::AddressBook)]
+        {
+            let Some(work) = self.works.get(&items) else { continue };
+            let is_unfiled = |row: &Id| *row == UNFILED || self.stock.lost.contains(&(holder, *row));
+            let needs = (0..work.wanted.len()).any(|at| {
+                work.fates[at] == Fate::Pending
+                    && work.found[at].is_none()
+                    && work.wanted[at].containers.iter().any(is_unfiled)
+            });
+            if needs {
+                continue;
+            }
+            if let Some(work) = self.works.get_mut(&holder)
+                && let Some(at) = work.rows.get(&UNFILED).copied()
+            {
+                work.fates[at] = Fate::Waiting;
+            }
+        }
+    }
+
+    /// Several rows may have one uid (from several sources), and an account has one object of it (RFC 9610 section 3,
+    /// draft-ietf-jmap-calendars section 5.1). Where the account has no more of them, further rows give theirs their
+    /// containers.
+    fn join(&mut self, kind: ObjectType) {
+        if !matches!(kind, ObjectType::CalendarEvent | ObjectType::ContactCard) {
+            return;
+        }
+        let Some(work) = self.works.get_mut(&kind) else { return };
+        let mut first: HashMap<String, usize> = HashMap::new();
+        let order = (0..work.wanted.len()).filter(|at| work.found[*at].is_some());
+        let order: Vec<usize> = order.chain((0..work.wanted.len()).filter(|at| work.found[*at].is_none())).collect();
+        for at in order {
+            let key = work.wanted[at].key.clone();
+            let Some(&other) = first.get(&key).filter(|_| work.found[at].is_none()) else {
+                first.entry(key).or_insert(at);
+                continue;
+            };
+            let is_same = work.wanted[at].object == work.wanted[other].object;
+            let one = &mut work.wanted[at];
+            // Two cards of one uid that say different things: both are worth something.
+            if let Some(marked) = one.marked.clone().filter(|_| !is_same) {
+                one.object.insert("uid".to_owned(), json!(marked));
+                one.key = marked;
+                work.found[at] = work.remotes.iter().position(|remote| text(remote, "uid") == one.key);
+                if let Some(place) = work.found[at] {
+                    self.ids.insert((kind, one.id), text(&work.remotes[place], "id").to_owned());
+                }
+                continue;
+            }
+            one.is_joined = true;
+            work.fates[at] = Fate::Ended;
+            let (containers, label) = (std::mem::take(&mut one.containers), one.label.clone());
+            let into = &mut work.wanted[other].containers;
+            into.extend(containers);
+            into.sort_unstable();
+            into.dedup();
+            match is_same {
+                true => self.report.skip(kind, 1, "the same object as another row", label),
+                false => self.report.refuse(kind, "another object has its uid, and an account has one", label),
+            }
+        }
+    }
+
+    /// The account cannot have any of a type. Gives those that may be files.
+    fn leave_out(&mut self, kind: ObjectType, why: &str) -> Vec<Wanted> {
+        let wanted = self.stock.objects.remove(&kind).unwrap_or_default();
+        let rows = match kind {
+            ObjectType::Email => std::mem::take(&mut self.stock.messages).len(),
+            _ => wanted.iter().filter(|one| counts(one.id) && !one.waits).count(),
+        };
+        self.report.notes.push(format!("{rows} of type {} are left out: {why}", kind.token()));
+        *self.report.of(kind).skipped.entry("the account has no such type".to_owned()).or_default() += rows as u64;
+        wanted
+    }
+
+    /// Reads what the target has of a type, and finds what is still wanted in it.
+    pub(super) fn look_at(&mut self, kind: ObjectType) -> Result<()> {
+        let detail = if self.options.update { Detail::All } else { Detail::Keys };
+        let (mut remotes, is_complete) = self.target.objects(kind, detail)?;
+        if kind == ObjectType::SieveScript {
+            let blobs: Vec<String> = remotes.iter().map(|remote| text(remote, "blobId").to_owned()).collect();
+            for (remote, digest) in remotes.iter_mut().zip(self.target.digests(&blobs)?) {
+                remote.insert(DIGEST.to_owned(), json!(digest.map(|digest| digest.hex())));
+            }
+        }
+        let Some(work) = self.works.get_mut(&kind) else { return Ok(()) };
+        let is_equal = |one: &Wanted, remote: &Object| update::patch(kind, &one.object, remote, false).is_none();
+        work.found = pair(kind, &work.wanted, &remotes, &is_equal);
+        if self.options.update && matches!(kind, ObjectType::ContactCard | ObjectType::CalendarEvent) {
+            let found: Vec<usize> = work.found.iter().flatten().copied().collect();
+            let mut blobs = BTreeSet::new();
+            found.iter().for_each(|place| attached::blob_ids(&remotes[*place], &mut blobs));
+            let blobs: Vec<String> = blobs.into_iter().collect();
+            let digests = self.target.digests(&blobs)?;
+            let digests = blobs.into_iter().zip(digests).filter_map(|(id, digest)| Some((id, digest?))).collect();
+            found.iter().for_each(|place| attached::note_theirs(&mut remotes[*place], &digests));
+        }
+        work.remotes = remotes;
+        work.is_complete = is_complete;
+        for (at, found) in work.found.iter().enumerate() {
+            if let Some(place) = found {
+                self.ids.insert((kind, work.wanted[at].id), text(&work.remotes[*place], "id").to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// The id of a container.
+    pub(super) fn id_of(&self, kind: ObjectType, row: Id) -> Option<&String> {
+        let row = if self.stock.lost.contains(&(kind, row)) { crate::archive::UNFILED } else { row };
+        self.ids.get(&(kind, row))
+    }
+
+    /// An object with its references; `None` as long as what it refers to is not there.
+    pub(super) fn whole(&self, kind: ObjectType, one: &Wanted) -> Option<Object> {
+        let mut object = one.object.clone();
+        if matches!(kind, ObjectType::Mailbox | ObjectType::FileNode) {
+            let parent = match one.parent.filter(|parent| self.has(kind, *parent)) {
+                Some(parent) => Value::String(self.ids.get(&(kind, parent))?.clone()),
+                None => Value::Null,
+            };
+            object.insert("parentId".to_owned(), parent);
+        }
+        if let Some((property, holder)) = container(kind) {
+            let ids = one.containers.iter().filter_map(|row| self.id_of(holder, *row));
+            let ids: Object = ids.map(|id| (id.clone(), json!(true))).collect();
+            if ids.is_empty() {
+                return None;
+            }
+            object.insert(property.to_owned(), Value::Object(ids));
+        }
+        Some(object)
+    }
+
+    /// What an object is called in a plan: of mailboxes and files with those that it lies in.
+    fn path(&self, kind: ObjectType, one: &Wanted) -> String {
+        /// No tree that people made is deeper.
+        const DEPTH: usize = 50;
+        let Some(work) = self.works.get(&kind) else { return one.label.clone() };
+        let parent = |one: &&Wanted| work.rows.get(&one.parent?).map(|at| &work.wanted[*at]);
+        let mut names: Vec<&str> =
+            std::iter::successors(Some(one), parent).take(DEPTH).map(|one| one.label.as_str()).collect();
+        names.reverse();
+        names.join("/")
+    }
+
+    fn has(&self, kind: ObjectType, row: Id) -> bool {
+        self.works.get(&kind).is_some_and(|work| work.rows.contains_key(&row))
+    }
+
+    // --- planning ------------------------------------------------------------------------------------------------
+
+    /// What will be done.
+    pub(super) fn plan(&mut self) -> Plan {
+        let mut plan = Plan::default();
+        for kind in ORDER {
+            if kind == ObjectType::Email {
+                self.plan_mail(&mut plan);
+            } else if let Some(work) = self.works.get(&kind) {
+                let step = plan.of(kind);
+                let open = |at: &usize| matches!(work.fates[*at], Fate::Pending | Fate::Matched);
+                for at in (0..work.wanted.len()).filter(open) {
+                    let one = &work.wanted[at];
+                    match work.found[at] {
+                        None => step.create(|| self.path(kind, one)),
+                        Some(_) if self.patch(kind, at).is_some() => step.update(|| self.path(kind, one)),
+                        Some(_) => step.keep += 1,
+                    }
+                }
+            }
+            if self.prunable.contains(&kind) {
+                for (_, label) in self.gone(kind).concat() {
+                    plan.of(kind).remove(|| label);
+                }
+            }
+        }
+        plan
+    }
+
+    /// The report of a run that only plans.
+    pub(super) fn planned(mut self) -> Report {
+        for (kind, work) in &self.works {
+            let open = |at: &usize| matches!(work.fates[*at], Fate::Pending | Fate::Matched);
+            for at in (0..work.wanted.len()).filter(open).filter(|at| counts(work.wanted[*at].id)) {
+                let differs = self.patch(*kind, at).is_some();
+                let account = self.report.types.entry(kind.token()).or_default();
+                match work.found[at] {
+                    None => account.created += 1,
+                    Some(_) if differs => account.updated += 1,
+                    Some(_) => account.matched += 1,
+                }
+            }
+        }
+        self.planned_mail();
+        std::mem::take(&mut self.report)
+    }
+
+    /// What is to be changed at a matched object, as far as the user wants any of it changed.
+    pub(super) fn patch(&self, kind: ObjectType, at: usize) -> Option<Object> {
+        let work = self.works.get(&kind)?;
+        let remote = &work.remotes[work.found[at]?];
+        if self.options.update || (kind == ObjectType::VacationResponse && is_blank_vacation(remote)) {
+            return self.difference(kind, at);
+        }
+        let (property, _) = container(kind).filter(|_| self.options.selection.into.is_some())?;
+        let mut patch = self.difference(kind, at)?;
+        patch.retain(|name, _| name == property);
+        (!patch.is_empty()).then_some(patch)
+    }
+
+    /// The patch that makes a matched object what the archive says.
+    fn difference(&self, kind: ObjectType, at: usize) -> Option<Object> {
+        let work = self.works.get(&kind)?;
+        self.difference_to(kind, at, &work.remotes[work.found[at]?])
+    }
+
+    /// True if nothing would have to change at an object of the target for it to be this wanted one.
+    pub(super) fn is_equal(&self, kind: ObjectType, at: usize, remote: &Object) -> bool {
+        self.difference_to(kind, at, remote).is_none()
+    }
+
+    fn difference_to(&self, kind: ObjectType, at: usize, remote: &Object) -> Option<Object> {
+        let one = &self.works.get(&kind)?.wanted[at];
+        let mut wanted = one.object.clone();
+        wanted.retain(|name, _| !one.unknown.contains(name));
+        if !one.raw.is_empty() && text(remote, "name") == one.raw {
+            // It has the very name that the archive has, though another server might not take it.
+            wanted.insert("name".to_owned(), json!(one.raw));
+        }
+        attached::note_ours(&mut wanted, &|blob| Some(self.supply.reader.blob(blob).ok()?.digest));
+        let is_unfiled = |row: &Id| *row == UNFILED || self.stock.lost.contains(&(kind.container(), *row));
+        if let Some((property, holder)) = container(kind).filter(|_| !one.containers.iter().all(is_unfiled)) {
+            let ids = one.containers.iter().map(|row| {
+                // One that is still to be made has no id, and so differs from all that there are.
+                self.id_of(holder, *row).cloned().unwrap_or_else(|| format!("new-{row}"))
+            });
+            let mut ids: Object = ids.map(|id| (id, json!(true))).collect();
+            if self.options.selection.into.is_some() {
+                // Into a new place as well, and not out of the old ones.
+                ids.extend(remote.get(property).and_then(Value::as_object).cloned().unwrap_or_default());
+            }
+            wanted.insert(property.to_owned(), Value::Object(ids));
+        }
+        let other_bytes = match kind {
+            ObjectType::SieveScript => one.key != text(remote, DIGEST),
+            ObjectType::FileNode => self.is_other_file(one, remote),
+            _ => false,
+        };
+        update::patch(kind, &wanted, remote, other_bytes)
+    }
+
+    /// True if a file at the target has other bytes, as far as its size and its date tell.
+    fn is_other_file(&self, one: &Wanted, remote: &Object) -> bool {
+        let Some(blob) = one.object.get(BLOB).and_then(Value::as_i64) else { return false };
+        let size = crate::sink::Supply::size(&self.supply, blob).ok();
+        let has_date = one.object.contains_key("modified");
+        // What the target does not tell is no difference.
+        let theirs = remote.get("size").and_then(Value::as_u64);
+        let is_other_date = || remote.contains_key("modified") && one.object.get("modified") != remote.get("modified");
+        theirs.is_some_and(|theirs| Some(theirs) != size) || (has_date && is_other_date())
+    }
+
+    // --- applying ------------------------------------------------------------------------------------------------
+
+    /// Does what was planned.
+    pub(super) fn apply(&mut self) -> Result<()> {
+        for kind in ORDER {
+            if kind == ObjectType::Email {
+                self.apply_mail()?;
+                continue;
+            }
+            if self.works.contains_key(&kind) {
+                self.progress.step(&format!("writing {}", kind.token()));
+                self.create(kind)?;
+                self.change(kind)?;
+                self.choose(kind)?;
+            }
+        }
+        self.remove()
+    }
+}
+
+/// The types in the order in which they are written: containers before what lies in them, and files after the events that
+/// may become some.
+pub const ORDER: [ObjectType; 11] = [
+    ObjectType::Mailbox,
+    ObjectType::AddressBook,
+    ObjectType::Calendar,
+    ObjectType::Identity,
+    ObjectType::SieveScript,
+    ObjectType::ParticipantIdentity,
+    ObjectType::Email,
+    ObjectType::ContactCard,
+    ObjectType::CalendarEvent,
+    ObjectType::FileNode,
+    ObjectType::VacationResponse,
+];

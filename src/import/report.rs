@@ -1,0 +1,295 @@
+//! The accounting of a run: found = stored + duplicate + skipped + failed, for every type, always; a run that was stopped
+//! also says what it did not reach.
+
+use crate::model::{ObjectType, Omission, Outcome};
+use crate::report::{REMARKS_MAX, Remark, reasons, sum};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What is stored of the items found: all of it stands in the archive now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Stored {
+    pub new: u64,
+    pub changed: u64,
+    pub unchanged: u64,
+}
+
+impl Stored {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.new + self.changed + self.unchanged
+    }
+}
+
+/// The account of one type.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// Counted where items are met, and not summed up from the rest: so the two can be compared.
+    pub found: u64,
+    pub stored: Stored,
+    pub duplicate: u64,
+    /// By reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// By reason.
+    pub failed: BTreeMap<String, u64>,
+    /// Items that a run that ended before its end did not come to.
+    pub not_reached: u64,
+}
+
+impl Account {
+    /// True if every item found has one fate.
+    pub fn balances(&self) -> bool {
+        let left_out = self.duplicate + sum(&self.skipped) + sum(&self.failed) + self.not_reached;
+        self.found == self.stored.total() + left_out
+    }
+}
+
+/// The types that are worth a backup alone; the others only hold them, or say how to treat them.
+const ITEMS: [ObjectType; 5] = [
+    ObjectType::Email,
+    ObjectType::ContactCard,
+    ObjectType::CalendarEvent,
+    ObjectType::SieveScript,
+    ObjectType::FileNode,
+];
+
+/// The account of a run.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// By token of the type.
+    pub types: BTreeMap<&'static str, Account>,
+    /// Rows that left the current state, by token of the type. They stay in the history.
+    pub removed: BTreeMap<&'static str, u64>,
+    /// Known objects that the source does not name now and that stay, by token of the type: it only adds, or it could not
+    /// tell whether they are gone.
+    pub kept: BTreeMap<&'static str, u64>,
+    /// Items that are not stored, each with its position.
+    pub remarks: Vec<Remark>,
+    /// How many more there were.
+    pub remarks_left_out: u64,
+    /// Scopes that could not be listed at all, with the reason. Nothing of them was changed.
+    pub scopes_failed: Vec<String>,
+    /// Scopes that a filter of this run hid, by token of the type.
+    pub hidden: BTreeMap<&'static str, u64>,
+    /// Bytes of the items stored anew.
+    pub bytes: u64,
+    /// The share of the objects of a type that the run was allowed to remove.
+    pub max_delete: Option<f64>,
+    /// What the run did as a whole, and why.
+    pub notes: Vec<String>,
+    /// What the user has to know of it: told with `--quiet`, too.
+    pub notices: Vec<String>,
+    /// What looks like mail, or like another object, and is not understood: counted as skipped, too.
+    pub not_understood: u64,
+    /// Messages that are stored as they are and are no good mail, by the reason: compressed, encrypted, cut, without a
+    /// header. Counted as stored, too.
+    pub no_good_mail: BTreeMap<String, u64>,
+    /// What was found and has nothing in it to import, by token of the type: counted as skipped, too.
+    pub by_products: BTreeMap<&'static str, u64>,
+}
+
+impl Report {
+    /// The account of a type.
+    pub fn of(&mut self, kind: ObjectType) -> &mut Account {
+        self.types.entry(kind.token()).or_default()
+    }
+
+    /// Counts something that a source found and left out.
+    pub fn omitted(&mut self, omission: Omission) {
+        let account = self.of(omission.kind);
+        account.found += 1;
+        self.not_stored(omission);
+    }
+
+    /// Gives an item that was counted as found its fate: not stored.
+    pub fn not_stored(&mut self, omission: Omission) {
+        let account = self.types.entry(omission.kind.token()).or_default();
+        let outcome = match omission.outcome {
+            Outcome::Duplicate => {
+                account.duplicate += 1;
+                "duplicate"
+            }
+            outcome @ (Outcome::Skipped | Outcome::ByProduct | Outcome::NotUnderstood) => {
+                *account.skipped.entry(omission.reason.clone()).or_default() += 1;
+                *self.by_products.entry(omission.kind.token()).or_default() += u64::from(outcome == Outcome::ByProduct);
+                self.not_understood += u64::from(outcome == Outcome::NotUnderstood);
+                match outcome {
+                    Outcome::ByProduct => "by-product",
+                    Outcome::NotUnderstood => "not understood",
+                    _ => "skipped",
+                }
+            }
+            Outcome::Failed => {
+                *account.failed.entry(omission.reason.clone()).or_default() += 1;
+                "failed"
+            }
+        };
+        self.remark(omission.kind, outcome, omission.reason, omission.position);
+    }
+
+    /// Counts known objects that the source does not name now, and that stay.
+    pub fn kept(&mut self, kind: ObjectType, count: u64) {
+        if count > 0 {
+            self.of(kind);
+            *self.kept.entry(kind.token()).or_default() += count;
+        }
+    }
+
+    /// Says something about one item.
+    pub fn remark(&mut self, kind: ObjectType, outcome: &'static str, reason: String, position: String) {
+        if self.remarks.len() < REMARKS_MAX {
+            self.remarks.push(Remark { kind: kind.token(), outcome, reason, position });
+        } else {
+            self.remarks_left_out += 1;
+        }
+    }
+
+    /// Says of a message that is stored as it is why it is no good mail.
+    pub fn no_good_mail(&mut self, reason: String, position: String) {
+        *self.no_good_mail.entry(reason.clone()).or_default() += 1;
+        self.remark(ObjectType::Email, "stored as it is", reason, position);
+    }
+
+    /// True if everything found is stored, or was left out on purpose, and something is stored where something was found.
+    pub fn is_complete(&self) -> bool {
+        self.failed() == 0 && self.not_understood == 0 && self.stored_nothing_of() == 0
+    }
+
+    /// How many items were found, if not one of them stands in the archive: of all types together, or of mail alone. Zero
+    /// for a source that is empty. Containers are no items, and by-products do not count as found.
+    pub fn stored_nothing_of(&self) -> u64 {
+        let nothing_of = |kinds: &[ObjectType]| {
+            let (mut found, mut kept) = (0, 0);
+            for token in kinds.iter().map(|kind| kind.token()) {
+                let Some(account) = self.types.get(token) else { continue };
+                kept += account.stored.total() + account.duplicate;
+                found += account.found.saturating_sub(self.by_products.get(token).copied().unwrap_or_default());
+            }
+            if kept > 0 { 0 } else { found }
+        };
+        nothing_of(&ITEMS).max(nothing_of(&[ObjectType::Email]))
+    }
+
+    /// Objects that failed, of all types.
+    pub fn failed(&self) -> u64 {
+        self.types.values().map(|account| sum(&account.failed)).sum::<u64>() + self.scopes_failed.len() as u64
+    }
+
+    /// The part that is kept with the snapshot: the numbers.
+    pub fn summary_json(&self) -> String {
+        let brief = serde_json::json!({
+            "types": self.types,
+            "removed": self.removed,
+            "kept": self.kept,
+            "scopes_failed": self.scopes_failed.len(),
+            "hidden": self.hidden,
+            "not_understood": self.not_understood,
+            "no_good_mail": self.no_good_mail,
+            "max_delete": self.max_delete,
+        });
+        brief.to_string()
+    }
+}
+
+/// One line per type: `email: found 12 = stored 9 (new 3, changed 1, unchanged 5) + duplicate 1 + skipped 2 (deleted flag 2) + failed 0`,
+/// with ` + not reached 7` behind it if the run was stopped.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (token, account) in &self.types {
+            let stored = account.stored;
+            write!(
+                f,
+                "{token}: found {} = stored {} (new {}, changed {}, unchanged {}) + duplicate {} + skipped {}{} + failed {}{}",
+                account.found,
+                stored.total(),
+                stored.new,
+                stored.changed,
+                stored.unchanged,
+                account.duplicate,
+                sum(&account.skipped),
+                reasons(&account.skipped),
+                sum(&account.failed),
+                reasons(&account.failed),
+            )?;
+            if account.not_reached > 0 {
+                write!(f, " + not reached {}", account.not_reached)?;
+            }
+            if let Some(removed) = self.removed.get(token).filter(|removed| **removed > 0) {
+                write!(f, "; removed {removed} (kept in the history)")?;
+            }
+            if let Some(kept) = self.kept.get(token) {
+                write!(f, "; kept {kept} that the source does not name now")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// What became of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    New,
+    Changed,
+    Unchanged,
+    /// It is one with an object that is stored already.
+    Duplicate,
+}
+
+/// Counts what became of an item.
+pub fn count(report: &mut Report, kind: ObjectType, fate: Fate) {
+    let account = report.of(kind);
+    match fate {
+        Fate::New => account.stored.new += 1,
+        Fate::Changed => account.stored.changed += 1,
+        Fate::Unchanged => account.stored.unchanged += 1,
+        Fate::Duplicate => account.duplicate += 1,
+    }
+}
+
+/// Why an object that stands in the archive already is not stored once more.
+pub const SAME_ELSEWHERE: &str = "the same in another file";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn omission(kind: ObjectType, outcome: Outcome) -> Omission {
+        Omission { kind, reason: "why".to_owned(), position: "where".to_owned(), outcome }
+    }
+
+    /// Which fates let a run end as complete; in all of them found is the sum of the rest.
+    #[test]
+    fn a_run_is_complete_only_if_nothing_that_looks_like_an_object_is_missing() {
+        use Outcome::{ByProduct, Duplicate, Failed, NotUnderstood, Skipped};
+        let (mail, file, event) = (ObjectType::Email, ObjectType::FileNode, ObjectType::CalendarEvent);
+        for (stored, omitted, complete) in [
+            (vec![], vec![], true),
+            (vec![mail], vec![(mail, Skipped), (file, ByProduct), (mail, Duplicate)], true),
+            (vec![mail], vec![(mail, NotUnderstood)], false),
+            (vec![mail], vec![(file, NotUnderstood)], false),
+            (vec![mail], vec![(mail, Failed)], false),
+            // Found, and nothing stored.
+            (vec![], vec![(mail, Skipped)], false),
+            (vec![], vec![(mail, Duplicate)], true),
+            (vec![], vec![(file, ByProduct), (mail, ByProduct)], true),
+            (vec![], vec![(file, ByProduct), (file, Skipped)], false),
+            (vec![ObjectType::Mailbox], vec![(mail, Skipped)], false),
+            // Whatever else is stored: the mail is not.
+            (vec![file, event], vec![(mail, Skipped)], false),
+            (vec![mail], vec![(event, Skipped)], true),
+        ] {
+            let mut report = Report::default();
+            for kind in &stored {
+                report.of(*kind).found += 1;
+                report.of(*kind).stored.new += 1;
+            }
+            for (kind, outcome) in &omitted {
+                report.omitted(omission(*kind, *outcome));
+            }
+            assert_eq!(report.is_complete(), complete, "{stored:?} {omitted:?}");
+            assert!(report.types.values().all(Account::balances), "{report}");
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Looking before anything is written: what a source names, compared with what is known of it.
+
+use super::containers::Ids;
+use super::diff::{Comparison, Gone, Plan};
+use super::full_listing::{self, Start, Trust};
+use super::options::ImportOptions;
+use super::report::Report;
+use super::store::{Dying, attrs_of};
+use crate::archive::{KnownScope, Ledger, ids_json};
+use crate::error::{Error, ErrorKind, Result, is_final};
+use crate::model::{Container, Digest, Id, ObjectType, SourceIdent};
+use crate::progress::Progress;
+use crate::source::{Join, Scope, Source, UNKNOWN, Unnamed};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A scope and what is to be done in it.
+pub struct Work {
+    pub scope: Scope,
+    pub plan: Plan,
+    pub cursor: String,
+    /// The scope's row, once it has one.
+    pub row: Option<i64>,
+    /// New items, by key, that have the bytes of a message that is gone, each with the row of that one.
+    pub moved: HashMap<Box<str>, Id>,
+}
+
+/// A scope that the source does not have any more.
+pub struct Vanished {
+    pub kind: ObjectType,
+    /// The key that it had.
+    pub key: String,
+    pub row: i64,
+    pub items: Vec<Gone>,
+}
+
+/// Sources whose listings name changes since a cursor, and may be wrong about them.
+const TELLS_CHANGES: [&str; 2] = ["imap", "jmap"];
+
+/// Other sources that have containers of several types.
+const MIXES_TYPES: [&str; 1] = ["takeout"];
+
+/// What is known of a scope before it is listed.
+struct Known<'a> {
+    scope: Option<&'a KnownScope>,
+    source: &'a SourceIdent,
+    start: Start,
+}
+
+/// Everything that the source named, compared with what is known.
+pub struct Survey {
+    pub works: Vec<Work>,
+    pub vanished: Vec<Vanished>,
+    containers: Vec<Container>,
+    /// Keys of scopes that a filter hides.
+    pub hidden: HashSet<String>,
+    /// Keys of scopes that could not be listed: what lies below one of them is not gone.
+    failed: Vec<String>,
+    /// How many objects of each type are known of what was listed, or is gone.
+    pub known: BTreeMap<ObjectType, u64>,
+    /// Rows by what names their bytes ([`Source::content`]).
+    pub contents: Contents,
+    pub report: Report,
+    /// The source named no scope at all.
+    pub is_empty: bool,
+}
+
+/// Rows by the digest of what names their bytes: of a fixed size, however many messages and however long their names.
+#[derive(Default)]
+pub struct Contents(HashMap<[u8; 16], Id>);
+
+impl Contents {
+    /// Remembers that the bytes of this name stand in a row.
+    pub fn insert(&mut self, content: &str, id: Id) {
+        self.0.insert(Self::key(content), id);
+    }
+
+    /// The row with the bytes of this name.
+    pub fn get(&self, content: &str) -> Option<Id> {
+        self.0.get(&Self::key(content)).copied()
+    }
+
+    fn key(content: &str) -> [u8; 16] {
+        let mut key = [0; 16];
+        key.copy_from_slice(&Digest::of(content.as_bytes()).0[..16]);
+        key
+    }
+}
+
+/// Lists all of a source.
+///
+/// Errors: what [`Source::scopes`] fails with, and an interruption. A scope that cannot be listed is in the report.
+///
+/// `known_as` is the source that it is known as: its own, or the one that it was before it moved, and then everything is
+/// listed in full.
+pub fn survey(
+    source: &mut dyn Source,
+    ledger: &dyn Ledger,
+    known_as: &SourceIdent,
+    options: &ImportOptions,
+    progress: &dyn Progress,
+) -> Result<Survey> {
+    progress.step("looking around");
+    let (scopes, containers) = source.scopes()?;
+    let omissions = source.omissions();
+    let known: HashMap<(String, String), KnownScope> = ledger
+        .known_scopes(known_as)?
+        .into_iter()
+        .map(|scope| ((scope.kind.clone(), scope.key.clone()), scope))
+        .collect();
+    let ids = known_containers(ledger, &known)?;
+    let mut survey = Survey {
+        works: Vec::new(),
+        vanished: Vec::new(),
+        containers,
+        hidden: HashSet::new(),
+        failed: Vec::new(),
+        known: BTreeMap::new(),
+        contents: Contents::default(),
+        report: Report::default(),
+        is_empty: false,
+    };
+    if source.join() == Join::SameBytes {
+        let kin = ledger.kin_scopes(source.ident())?;
+        let mail =
+            known.values().chain(&kin).filter(|scope| scope.kind == ObjectType::Email.name() && !scope.key.is_empty());
+        for scope in mail {
+            survey.learn_contents(source, ledger, scope.row)?;
+        }
+    }
+    omissions.into_iter().for_each(|omission| survey.report.omitted(omission));
+    survey.is_empty = scopes.is_empty();
+    let is_full = options.full || known_as != source.ident();
+    let kind_of_cursor = match known_as.kind {
+        kind if TELLS_CHANGES.contains(&kind) => Trust::Days,
+        kind if MIXES_TYPES.contains(&kind) => Trust::Mark,
+        _ => Trust::Own,
+    };
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let start_of = |scope: &Scope| {
+        let identity = (scope.kind.name().to_owned(), scope.key.clone());
+        let stored = known.get(&identity).map_or("", |known| known.cursor.as_str());
+        full_listing::start(stored, today, is_full, kind_of_cursor)
+    };
+    let announced: Vec<(Scope, String)> =
+        scopes.iter().filter(|scope| scope.selected).map(|scope| (scope.clone(), start_of(scope).cursor)).collect();
+    source.announce(&announced);
+    drop(announced);
+    let mut due = 0;
+    let mut named: HashSet<(String, String)> = HashSet::new();
+    for scope in scopes {
+        let identity = (scope.kind.name().to_owned(), scope.key.clone());
+        if scope.selected {
+            let start = start_of(&scope);
+            due += u64::from(start.is_due);
+            let known = Known { scope: known.get(&identity), source: known_as, start };
+            survey.list(source, ledger, scope, known, &ids, progress)?;
+        } else {
+            survey.hide(scope.kind, &scope.key);
+        }
+        named.insert(identity);
+        if progress.interrupted() {
+            return Err(Error::new(ErrorKind::Interrupted, "interrupted before anything was written"));
+        }
+    }
+    survey.tell_due(due);
+    match source.is_additive() {
+        true => survey.keep_absent(ledger, &known, &named)?,
+        false => survey.find_vanished(source, ledger, &known, &named)?,
+    }
+    Ok(survey)
+}
+
+/// The rows of all containers that were imported from this source before.
+fn known_containers(ledger: &dyn Ledger, known: &HashMap<(String, String), KnownScope>) -> Result<Ids> {
+    let mut ids = Ids::new();
+    for ((kind, key), scope) in known {
+        if let Some(kind) = ObjectType::from_token(kind).filter(|_| key.is_empty()) {
+            ledger.each_known(scope.row, &mut |item| {
+                ids.insert((kind, item.key.to_owned()), item.local_id);
+            })?;
+        }
+    }
+    Ok(ids)
+}
+
+impl Survey {
+    /// Says that so many scopes were listed in full because it was time.
+    fn tell_due(&mut self, due: u64) {
+        if due > 0 {
+            let (all, days) = (self.works.len() + self.failed.len(), full_listing::DAYS);
+            self.report.notes.push(format!(
+                "{due} of {all} listed in full, as every {days} days, to find what the server does not tell"
+            ));
+        }
+    }
+
+    /// A filter of this run hides a scope.
+    fn hide(&mut self, kind: ObjectType, key: &str) {
+        self.hidden.insert(key.to_owned());
+        *self.report.hidden.entry(kind.token()).or_default() += 1;
+    }
+
+    /// Learns what bytes the messages of a scope have, whether this run lists it or not.
+    fn learn_contents(&mut self, source: &dyn Source, ledger: &dyn Ledger, scope: i64) -> Result<()> {
+        ledger.each_known(scope, &mut |item| {
+            if let Some(content) = source.content(item.rev) {
+                self.contents.insert(content, item.local_id);
+            }
+        })
+    }
+
+    /// Counts and names what an additive source had in scopes that are not there now: a part of an export on a disk that is
+    /// not mounted is not there, and not deleted.
+    fn keep_absent(
+        &mut self,
+        ledger: &dyn Ledger,
+        known: &HashMap<(String, String), KnownScope>,
+        named: &HashSet<(String, String)>,
+    ) -> Result<()> {
+        let mut absent: Vec<_> = known.iter().filter(|(identity, _)| !identity.1.is_empty()).collect();
+        absent.retain(|(identity, _)| !named.contains(*identity));
+        absent.sort_unstable_by_key(|(identity, _)| *identity);
+        for ((token, key), scope) in absent {
+            let Some(kind) = ObjectType::from_token(token) else { continue };
+            let mut count = 0;
+            ledger.each_known(scope.row, &mut |_| count += 1)?;
+            *self.known.entry(kind).or_default() += count;
+            if count > 0 {
+                self.report.kept(kind, count);
+                self.report.remark(kind, "kept", "not there today".to_owned(), key.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds known scopes that the source does not name any more, with all that is known of them.
+    fn find_vanished(
+        &mut self,
+        source: &dyn Source,
+        ledger: &dyn Ledger,
+        known: &HashMap<(String, String), KnownScope>,
+        named: &HashSet<(String, String)>,
+    ) -> Result<()> {
+        for (identity, scope) in known {
+            let is_vanished = !identity.1.is_empty() && !named.contains(identity) && !self.is_below_failed(&identity.1);
+            let Some(kind) = ObjectType::from_token(&identity.0).filter(|_| is_vanished) else { continue };
+            if source.hides(kind, &identity.1) {
+                self.hide(kind, &identity.1);
+                continue;
+            }
+            let mut items = Vec::new();
+            ledger.each_known(scope.row, &mut |item| {
+                if let Some(content) = source.content(item.rev) {
+                    self.contents.insert(content, item.local_id);
+                }
+                items.push(Gone { key: item.key.into(), rev: item.rev.into(), local_id: item.local_id });
+            })?;
+            *self.known.entry(kind).or_default() += items.len() as u64;
+            self.vanished.push(Vanished { kind, key: identity.1.clone(), row: scope.row, items });
+        }
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        source: &mut dyn Source,
+        ledger: &dyn Ledger,
+        scope: Scope,
+        Known { scope: known, source: known_as, start }: Known<'_>,
+        ids: &Ids,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let name = source.name(&scope);
+        progress.step(&format!("listing {name}"));
+        let listing = match source.list(&scope, &start.cursor) {
+            Ok(listing) => listing,
+            // Nothing was written yet, and no other scope would fare better.
+            Err(error) if is_final(&error) => return Err(error),
+            Err(error) => {
+                self.report.remark(scope.kind, "failed", format!("not listed: {error}"), name.clone());
+                self.report.scopes_failed.push(format!("{name}: {error}"));
+                self.failed.push(scope.key);
+                return Ok(());
+            }
+        };
+        let row = known.map(|known| known.row);
+        let mut count = 0;
+        let is_same = |known: &str, listed: &str| source.is_same(known, listed);
+        let unnamed = if source.is_additive() { Unnamed::Kept } else { listing.unnamed };
+        let mut comparison = Comparison::new(listing.entries, unnamed, &is_same);
+        let (mut wanted, mut misplaced): (HashMap<*const crate::model::Attrs, (String, String)>, u64) =
+            Default::default();
+        if let Some(row) = row {
+            ledger.each_known(row, &mut |item| {
+                count += 1;
+                if let Some(content) = source.content(item.rev) {
+                    self.contents.insert(content, item.local_id);
+                }
+                if !listing.unchanged {
+                    comparison.known(item.key, item.rev, item.local_id, |entry| {
+                        let (keywords, parents) =
+                            wanted.entry(std::sync::Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
+                                let (keywords, parents) = attrs_of(ids, &entry.attrs);
+                                let complete = parents.len() == entry.attrs.parents.len();
+                                (keywords, if complete { ids_json(&parents) } else { String::new() })
+                            });
+                        misplaced += u64::from(start.heals && parents != item.parents);
+                        keywords == item.keywords && parents == item.parents
+                    });
+                }
+            })?;
+        }
+        if row.is_none()
+            && let Some(known_by) = source.known_to_1x_by(&scope)
+        {
+            for (key, id) in ledger.known_to_1x(known_as, &known_by)? {
+                count += 1;
+                comparison.known(&key, UNKNOWN, id, |_| false);
+            }
+        }
+        let mut plan = comparison.finish();
+        if listing.unchanged {
+            plan.unchanged = count;
+            if !source.names_containers(scope.kind) && ObjectType::CONTAINERS.contains(&scope.kind) {
+                // Its directories come with its files, and neither were listed.
+                let directories = ids.keys().filter(|(kind, _)| *kind == scope.kind).count() as u64;
+                let account = self.report.of(scope.kind);
+                account.found += directories;
+                account.stored.unchanged += directories;
+            }
+        }
+        *self.known.entry(scope.kind).or_default() += count;
+        self.report.kept(scope.kind, plan.kept);
+        if misplaced > 0 {
+            let (token, what) =
+                (scope.kind.token(), "lay in a wrong place in the archive, where an earlier version had put them");
+            self.report.notices.push(format!("{misplaced} objects of the type {token} {what}: corrected"));
+        }
+        let account = self.report.of(scope.kind);
+        account.found += plan.unchanged + plan.fetch.len() as u64 + plan.touch.len() as u64;
+        account.stored.unchanged += plan.unchanged;
+        listing.omissions.into_iter().for_each(|omission| self.report.omitted(omission));
+        self.containers.extend(listing.containers);
+        self.works.push(Work { scope, plan, cursor: start.stored(listing.cursor), row, moved: HashMap::new() });
+        Ok(())
+    }
+
+    /// How many objects are known of what was listed, and how many of them were found again where they were.
+    pub fn recognised(&self) -> (u64, u64) {
+        let known = self.known.values().sum();
+        (known, self.works.iter().map(|work| work.plan.recognised).sum())
+    }
+
+    fn is_below_failed(&self, key: &str) -> bool {
+        self.failed.iter().any(|failed| key.strip_prefix(failed.as_str()).is_some_and(|rest| rest.starts_with('/')))
+    }
+
+    /// Known objects of a type that the source does not name any more, each with the row of its scope.
+    pub fn gone_of(&self, kind: ObjectType) -> impl Iterator<Item = (i64, &Gone)> {
+        let listed = self.works.iter().filter(move |work| work.scope.kind == kind);
+        let listed = listed.filter_map(|work| Some((work.row?, &work.plan.gone)));
+        let vanished = self.vanished.iter().filter(move |vanished| vanished.kind == kind);
+        let vanished = vanished.map(|vanished| (vanished.row, &vanished.items));
+        listed.chain(vanished).flat_map(|(row, items)| items.iter().map(move |gone| (row, gone)))
+    }
+
+    /// All containers but those that only a filtered-out scope would fill.
+    pub fn wanted_containers(&self) -> Vec<Container> {
+        let mut wanted: HashSet<&str> = HashSet::new();
+        for container in self.containers.iter().rev() {
+            if !self.hidden.contains(&container.key) || wanted.contains(container.key.as_str()) {
+                wanted.insert(&container.key);
+                wanted.extend(container.parent.as_deref());
+            }
+        }
+        self.containers.iter().filter(|container| wanted.contains(container.key.as_str())).cloned().collect()
+    }
+
+    /// The rows of messages that are gone, with all places that they are gone from.
+    pub fn dying(&self) -> Dying {
+        let mut dying = Dying::new();
+        for (row, gone) in self.gone_of(ObjectType::Email) {
+            dying.entry(gone.local_id).or_default().push((row, gone.key.clone()));
+        }
+        dying
+    }
+}

@@ -1,0 +1,16 @@
+//! An account on a server, and how to deal with it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+/// An account on a server, and how to deal with it: what a source is opened with.
+#[derive(Clone)]
+pub struct Account {
+    pub connector: crate::net::connector::Connector,
+    pub credentials: crate::net::sasl::Credentials,
+    /// `--allow-cleartext`
+    pub allow_cleartext: bool,
+    /// How often one question is asked again after a failure that time heals (`--max-retries`).
+    pub max_retries: u32,
+    /// True once the user wants the run to end.
+    pub stop: Arc<AtomicBool>,
+}

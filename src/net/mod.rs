@@ -1,0 +1,19 @@
+//! What every client of a server needs: connections, TLS, logins, HTTP, pauses and retries, and the text of strangers.
+//!
+//! Nothing that a server sends can make this room allocate without limit, wait without end, or show a secret. The clients
+//! in [`crate::protocol`] stand on it; it knows none of them. `tokio`, `rustls` and `reqwest` are names of these two rooms.
+
+pub mod account;
+pub mod connector;
+pub mod endpoint;
+pub mod log;
+pub mod mask;
+pub mod pace;
+pub mod probe;
+pub mod retry;
+pub mod runtime;
+pub mod sanitize;
+pub mod sasl;
+pub mod stream;
+pub(crate) mod system;
+pub mod tls;
