@@ -787,7 +787,9 @@ fn the_errors_of_the_pages_are_those_of_the_program() {
             match entry.path() {
                 path if path.is_dir() => read(&path, text),
                 path if path.extension().is_some_and(|extension| extension == "rs") => {
-                    text.push_str(&fs::read_to_string(path).expect("a source"));
+                    let source = fs::read_to_string(path).expect("a source");
+                    let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+                    code.for_each(|line| text.push_str(&format!("{line}\n")));
                 }
                 _ => {}
             }
