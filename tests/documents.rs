@@ -1,8 +1,9 @@
 //! The documents say what is true: their examples are run, their tables compared with the program, their command lines
-//! parsed. `UPDATE_GOLDEN=1` rewrites the golden help text.
+//! parsed. [`PAGES`] lists them. `UPDATE_GOLDEN=1` rewrites the golden help text.
 
 mod common;
 
+use clap::Parser;
 use common::{Mounted, ok, vandelay};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,6 +11,61 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use vandelay::error::ErrorKind;
+
+/// A page for users.
+struct Page {
+    path: &'static str,
+    /// The commands that a table of flags speaks of whose head names none.
+    commands: &'static [&'static str],
+}
+
+const fn page(path: &'static str, commands: &'static [&'static str]) -> Page {
+    Page { path, commands }
+}
+
+const IMPORTS: &[&str] = &["import maildir", "import takeout", "import imap", "import jmap", "import managesieve"];
+
+const SERVERS: &[&str] = &["import imap", "import jmap", "import managesieve", "export"];
+
+/// README.md is run beside `examples`, every other page beside what [`SAMPLE`] holds.
+const PAGES: &[Page] = &[
+    page("README.md", &[]),
+    page("docs/benchmarks.md", &[]),
+    page("docs/compatibility.md", &[]),
+    page("docs/exit-codes.md", &[]),
+    page("docs/export.md", &["export"]),
+    page("docs/history.md", &[]),
+    page("docs/imap.md", &["import imap"]),
+    page("docs/import.md", IMPORTS),
+    page("docs/jmap.md", &["import jmap"]),
+    page("docs/json.md", &[]),
+    page("docs/limits.md", &[]),
+    page("docs/login.md", SERVERS),
+    page("docs/maildir.md", &["import maildir"]),
+    page("docs/managesieve.md", &["import managesieve"]),
+    page("docs/mount.md", &["mount"]),
+    page("docs/nightly.md", &[]),
+    page("docs/restore.md", &[]),
+    page("docs/safety.md", &[]),
+    page("docs/takeout.md", &["import takeout"]),
+    page("docs/troubleshooting.md", &[]),
+    page("docs/verify.md", &["verify"]),
+];
+
+const EXIT_CODES: &str = "docs/exit-codes.md";
+
+const MOUNT_OPTIONS: &str = "docs/mount.md";
+
+const JSON: &str = "docs/json.md";
+
+const ERRORS: &str = "docs/troubleshooting.md";
+
+/// The other documents.
+const REFERENCE: [&str; 3] = ["CHANGELOG.md", "src/archive/FORMAT.md", "src/tree/LAYOUT.md"];
+
+fn all_documents() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|page| page.path).chain(REFERENCE)
+}
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -254,25 +310,65 @@ fn the_maildirpp_layout_is_as_written() {
 }
 
 #[test]
-fn the_tour_is_as_written() {
-    if !Path::new("/dev/fuse").exists() {
-        return common::skip("there is no /dev/fuse");
-    }
+fn every_page_is_listed() {
+    let there = fs::read_dir(root().join("docs")).expect("docs").flatten().map(|entry| entry.path());
+    let there = there.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let there = there.map(|path| format!("docs/{}", path.file_name().expect("a name").to_string_lossy()));
+    let there: BTreeSet<String> = there.chain(["README.md".to_owned()]).collect();
+    assert_eq!(there, PAGES.iter().map(|page| page.path.to_owned()).collect());
+}
+
+/// A directory like the one that a page's reader is in. Its name in what programs say is `/home/alice`.
+fn home(page: &Page) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
-    copy(&root().join("examples"), &directory.path().join("examples"));
-    let text = document("README.md");
-    let mut count = 0;
-    let mut wrong = String::new();
-    for example in blocks(&text).iter().filter(|block| block.language == "console").flat_map(examples) {
-        let said = shell(&example.command, directory.path());
-        if said != example.output {
-            wrong.push_str(&format!("README.md, line {}: {}\n{said}", example.line, example.command));
-        }
-        count += 1;
+    if page.path == "README.md" {
+        copy(&root().join("examples"), &directory.path().join("examples"));
+        return directory;
     }
-    let _ = vandelay().arg("umount").arg("--lazy").arg(directory.path().join("mnt")).output();
+    for name in ["Maildir", "Takeout"] {
+        copy(&SAMPLE.directory.join(name), &directory.path().join(name));
+    }
+    fs::copy(&SAMPLE.archive, directory.path().join("alice.sqlite")).expect("an archive");
+    directory
+}
+
+/// Unmounts what a page's examples left below a directory.
+fn unmount_below(directory: &Path) {
+    let table = fs::read_to_string("/proc/self/mounts").expect("mounts");
+    let places = table.lines().filter_map(|line| line.split(' ').nth(1));
+    for place in places.filter(|place| Path::new(place).starts_with(directory)) {
+        let _ = vandelay().args(["umount", "--lazy", place]).output();
+    }
+}
+
+#[test]
+fn every_page_is_as_written() {
+    let (mut count, mut wrong) = (0, String::new());
+    for page in PAGES {
+        let text = document(page.path);
+        let blocks = blocks(&text);
+        let examples: Vec<Example> =
+            blocks.iter().filter(|block| block.language == "console").flat_map(examples).collect();
+        let mounts = examples.iter().any(|example| example.command.contains("vandelay mount "));
+        if examples.is_empty() || (mounts && !Path::new("/dev/fuse").exists()) {
+            if mounts {
+                common::skip(&format!("{} mounts, and there is no /dev/fuse", page.path));
+            }
+            continue;
+        }
+        let directory = home(page);
+        let name = directory.path().display().to_string();
+        for example in examples {
+            let said = shell(&example.command, directory.path()).replace(&name, "/home/alice");
+            if said != example.output {
+                wrong.push_str(&format!("{}, line {}: {}\n{said}", page.path, example.line, example.command));
+            }
+            count += 1;
+        }
+        unmount_below(directory.path());
+    }
     assert!(wrong.is_empty(), "{wrong}");
-    assert!(count >= 12, "{count} examples");
+    assert!(count >= 50, "{count} examples");
 }
 
 #[test]
@@ -315,10 +411,9 @@ fn exit_codes_are_those_of_the_table() {
             ErrorKind::IsADirectory | ErrorKind::Unreadable | ErrorKind::Forgotten => {}
         }
     }
-    let text = document("README.md");
-    let section = text.split("## Exit codes").nth(1).expect("the section").split("\n## ").next().unwrap_or_default();
+    let text = document(EXIT_CODES);
     let mut written: BTreeMap<String, u8> = BTreeMap::new();
-    for row in section.lines().filter(|line| line.starts_with("| ")) {
+    for row in text.lines().filter(|line| line.starts_with("| ")) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         if let Ok(code) = cells[1].parse() {
             assert!(written.insert(cells[2].to_owned(), code).is_none(), "{row}: twice");
@@ -395,20 +490,10 @@ fn man_pages_are_up_to_date() {
     }
 }
 
-/// Every command line of a document that begins with `vandelay`: in blocks, and between backquotes.
-fn command_lines(text: &str) -> Vec<String> {
+/// Every command line of a document that begins with `vandelay` and stands between backquotes: often with words like
+/// ARCHIVE in it.
+fn quoted_command_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
-    for block in blocks(text).iter().filter(|block| ["console", "sh", "ini"].contains(&block.language.as_str())) {
-        for line in block.text.lines() {
-            for part in line.split("&&") {
-                if let Some(at) = part.find("vandelay ") {
-                    let is_command =
-                        part[..at].chars().all(|c| "$ \t*/0123456789".contains(c)) || part[..at].ends_with('=');
-                    lines.extend(is_command.then(|| part[at..].to_owned()));
-                }
-            }
-        }
-    }
     let mut is_code = false;
     for line in text.lines() {
         is_code ^= line.starts_with("```");
@@ -419,21 +504,132 @@ fn command_lines(text: &str) -> Vec<String> {
     lines
 }
 
+/// The commands of a line of a shell, each with its words, quotes taken away. What is behind `>` counts as one, too.
+fn shell_commands(line: &str) -> Vec<Vec<String>> {
+    let (mut commands, mut words, mut word): (Vec<Vec<String>>, Vec<String>, Option<String>) = Default::default();
+    let mut quote = None;
+    let mut characters = line.chars();
+    while let Some(c) = characters.next() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (Some(_), _) => word.get_or_insert_default().push(c),
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '\\') => word.get_or_insert_default().extend(characters.next()),
+            (None, '#') if word.is_none() => break,
+            (None, ' ' | '\t') => words.extend(word.take()),
+            (None, '|' | '&' | ';' | '(' | ')' | '<' | '>') => {
+                // The 2 of `2>` is no word of the command.
+                let is_number = word.as_deref().is_some_and(|word| word.chars().all(|c| c.is_ascii_digit()));
+                words.extend(word.take().filter(|_| !(c == '>' && is_number)));
+                commands.push(std::mem::take(&mut words));
+            }
+            (None, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    commands.push(words);
+    commands
+}
+
+/// The words of a command if it runs `vandelay`, whatever its folder, behind a prompt, the times of cron, `NAME=value` or
+/// the `ExecStart=` of systemd.
+fn vandelay_words(words: Vec<String>) -> Option<Vec<String>> {
+    let is_program = |word: &str| word.rsplit(['/', '=']).next() == Some("vandelay");
+    let is_before = |word: &String| {
+        word.chars().all(|c| "$*/,-0123456789".contains(c)) || (word.contains('=') && !is_program(word))
+    };
+    let mut words: Vec<String> = words.into_iter().skip_while(is_before).collect();
+    let first = words.first_mut().filter(|first| is_program(first))?;
+    *first = "vandelay".to_owned();
+    Some(words)
+}
+
+/// Every command line in the blocks of a document, with the line that it stands in.
+fn block_command_lines(text: &str) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    let is_run = |block: &&Block| ["console", "sh", "ini", "text"].contains(&block.language.as_str());
+    for block in blocks(text).iter().filter(is_run) {
+        for (at, line) in block.text.lines().enumerate() {
+            let is_output = block.language == "console" && !line.starts_with("$ ");
+            let commands = if is_output { Vec::new() } else { shell_commands(line) };
+            found.extend(commands.into_iter().filter_map(vandelay_words).map(|words| (block.line + at + 1, words)));
+        }
+    }
+    found
+}
+
+#[test]
+fn command_lines_are_found() {
+    let lines = |text: &str| -> Vec<String> {
+        let found = block_command_lines(&format!("```sh\n{text}\n```\n"));
+        found.into_iter().map(|(_, words)| words.join("|")).collect()
+    };
+    assert_eq!(
+        lines("17 3 * * *  ~/.cargo/bin/vandelay -q ls 'a b' && vandelay mounts"),
+        ["vandelay|-q|ls|a b", "vandelay|mounts"]
+    );
+    assert_eq!(lines("ExecStart=%h/bin/vandelay mounts # always"), ["vandelay|mounts"]);
+    assert_eq!(lines("A=b vandelay cat a x 2> y | grep vandelay"), ["vandelay|cat|a|x"]);
+    assert_eq!(lines("systemctl start vandelay.timer; cp vandelay x"), [] as [&str; 0]);
+}
+
 #[test]
 fn every_command_line_can_be_typed() {
-    let documents = ["README.md", "CHANGELOG.md", "docs/limits.md", "src/archive/FORMAT.md", "src/tree/LAYOUT.md"];
-    let mut count = 0;
-    for path in documents {
-        for line in command_lines(&document(path)) {
+    let (mut in_blocks, mut in_text) = (0, 0);
+    for path in all_documents() {
+        let text = document(path);
+        for (line, words) in block_command_lines(&text) {
+            in_blocks += 1;
+            if let Err(error) = vandelay::cli::Cli::try_parse_from(&words) {
+                assert!(!error.use_stderr(), "{path}, line {line}: {}\n{error}", words.join(" "));
+            }
+            check_mount_options(path, &words);
+        }
+        for line in quoted_command_lines(&text) {
             // What the holder of a lock is called is no command line.
             if line.contains("(pid") || line.starts_with("vandelay 2.") {
                 continue;
             }
-            count += 1;
+            in_text += 1;
             check_command_line(path, &line);
         }
     }
-    assert!(count >= 40, "{count} command lines");
+    assert!(in_blocks >= 80 && in_text >= 40, "{in_blocks} command lines in blocks, {in_text} in text");
+}
+
+/// The options of a mount, which are not read with the command line: a mount that is not made must take them.
+fn check_mount_options(path: &str, words: &[String]) {
+    if !words.iter().any(|word| word == "mount") {
+        return;
+    }
+    for options in words.iter().skip_while(|word| *word != "-o").skip(1).step_by(2).take(1) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut mount = vandelay();
+        mount.args(["mount", "--fake", "--quiet", "-o", options]).arg(&SAMPLE.archive).arg(directory.path());
+        let output = mount.output().expect("the program starts");
+        assert!(output.status.success(), "{path}: -o {options}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn every_line_of_fstab_can_be_mounted() {
+    let mut count = 0;
+    for path in all_documents() {
+        let text = document(path);
+        for block in blocks(&text).iter().filter(|block| block.language == "text") {
+            let lines = block.text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            for fields in lines.filter(|fields| fields.len() == 6 && fields[2] == "vandelay") {
+                let words = ["mount", "-o", fields[3]].map(str::to_owned);
+                check_mount_options(path, &words);
+                assert!(fields[3].split(',').any(|option| option == "ro"), "{path}: {}", fields[3]);
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 2, "{count} lines");
 }
 
 fn check_command_line(path: &str, line: &str) {
@@ -476,25 +672,161 @@ fn check_command_line(path: &str, line: &str) {
     }
 }
 
-#[test]
-fn links_between_documents_lead_somewhere() {
-    for path in ["README.md", "CHANGELOG.md", "docs/limits.md", "docs/benchmarks.md"] {
-        let text = document(path);
-        for part in text.split("](").skip(1) {
-            let target = part.split([')', '#']).next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") {
-                continue;
-            }
-            let base = root().join(path);
-            let file = base.parent().expect("a directory").join(target);
-            assert!(file.exists(), "{path} links to {target}");
+/// The names that the headings of a document have in links, as GitHub makes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut anchors = BTreeSet::new();
+    let mut is_code = false;
+    for line in text.lines() {
+        is_code ^= line.starts_with("```");
+        let heading = line.trim_start_matches('#');
+        if is_code || heading.len() == line.len() || !heading.starts_with(' ') {
+            continue;
         }
+        let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        anchors.insert(kept.collect::<String>().to_lowercase().replace(' ', "-"));
     }
+    anchors
 }
 
 #[test]
-fn every_mount_option_of_the_readme_is_taken() {
-    let text = document("README.md");
+fn links_between_documents_lead_somewhere() {
+    let mut count = 0;
+    for path in all_documents() {
+        let text = document(path);
+        for part in text.split("](").skip(1) {
+            let link = part.split(')').next().unwrap_or_default();
+            if link.contains("://") {
+                continue;
+            }
+            let (target, anchor) = link.split_once('#').map_or((link, None), |(target, anchor)| (target, Some(anchor)));
+            let file = match target {
+                "" => root().join(path),
+                _ => root().join(path).parent().expect("a directory").join(target),
+            };
+            assert!(file.exists(), "{path} links to {target}");
+            if let Some(anchor) = anchor {
+                let there = anchors(&fs::read_to_string(&file).expect("text"));
+                assert!(there.contains(anchor), "{path} links to #{anchor} in {}: {there:?}", file.display());
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 100, "{count} links");
+}
+
+/// A table: the cells of its head, and those of each row.
+struct Rows {
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+fn tables(text: &str) -> Vec<Rows> {
+    let cells = |line: &str| -> Vec<String> {
+        let line = line.replace("\\|", "\u{0}");
+        line.trim_matches('|').split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect()
+    };
+    let mut tables: Vec<Rows> = Vec::new();
+    let mut is_inside = false;
+    for line in text.lines() {
+        match (line.starts_with('|'), is_inside) {
+            (true, false) => tables.push(Rows { head: cells(line), rows: Vec::new() }),
+            (true, true) if !line.starts_with("|---") => {
+                tables.last_mut().expect("a table").rows.push(cells(line));
+            }
+            _ => {}
+        }
+        is_inside = line.starts_with('|');
+    }
+    tables
+}
+
+/// The commands that can be typed, but for hidden ones.
+fn leaves() -> Vec<String> {
+    let is_leaf = |(words, help): &(&Vec<String>, &String)| {
+        !words.is_empty() && **words != ["man"] && !help.contains("\nCommands:\n")
+    };
+    HELP.iter().filter(is_leaf).map(|(words, _)| words.join(" ")).collect()
+}
+
+/// The names of the flags in a command's help.
+fn flags_of(command: &str) -> BTreeSet<String> {
+    let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
+    let help = HELP.get(&words).unwrap_or_else(|| panic!("no command {command}"));
+    let heads = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let names = heads.flat_map(|line| line.split("  ").next().unwrap_or_default().split([',', ' ']));
+    names.map(|name| name.trim_end_matches("...").to_owned()).filter(|name| name.starts_with('-')).collect()
+}
+
+#[test]
+fn every_flag_stands_in_a_table_and_no_other() {
+    let mut written: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for page in PAGES {
+        for table in tables(&document(page.path)).iter().filter(|table| table.head[0].starts_with("flag")) {
+            let head = &table.head[0];
+            let commands: Vec<String> = match (quoted(head), head.as_str()) {
+                (named, _) if !named.is_empty() => named.into_iter().map(str::to_owned).collect(),
+                (_, "flag of every command") => leaves(),
+                _ => page.commands.iter().map(|command| (*command).to_owned()).collect(),
+            };
+            assert!(!commands.is_empty(), "{}: the table '{head}' names no command", page.path);
+            for row in &table.rows {
+                let flags: Vec<&str> = quoted(&row[0]).into_iter().filter_map(|code| code.split(' ').next()).collect();
+                assert!(flags.iter().all(|flag| flag.starts_with('-')) && !flags.is_empty(), "{}: {row:?}", page.path);
+                for (command, flag) in
+                    commands.iter().flat_map(|command| flags.iter().map(move |flag| (command, *flag)))
+                {
+                    assert!(flags_of(command).contains(flag), "{}: '{command}' has no {flag}", page.path);
+                    written.entry(command.clone()).or_default().insert(flag.to_owned());
+                }
+            }
+        }
+    }
+    for command in leaves() {
+        let missing: Vec<String> = flags_of(&command).difference(&written[&command]).cloned().collect();
+        assert!(missing.is_empty(), "no page has a table with {missing:?} of '{command}'");
+    }
+}
+
+/// Of an error that a page quotes, three words (or all, if it has fewer) stand one after the other in the sources, or in
+/// what a page shows as the program's output.
+#[test]
+fn the_errors_of_the_pages_are_those_of_the_program() {
+    fn read(directory: &Path, text: &mut String) {
+        for entry in fs::read_dir(directory).expect("sources").flatten() {
+            match entry.path() {
+                path if path.is_dir() => read(&path, text),
+                path if path.extension().is_some_and(|extension| extension == "rs") => {
+                    let source = fs::read_to_string(path).expect("a source");
+                    let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+                    code.for_each(|line| text.push_str(&format!("{line}\n")));
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut sources = String::new();
+    read(&root().join("src"), &mut sources);
+    for page in PAGES {
+        let text = document(page.path);
+        let shown = blocks(&text).into_iter().filter(|block| block.language == "console").map(|block| block.text);
+        sources.extend(shown);
+    }
+    let text = document(ERRORS);
+    let mut count = 0;
+    for error in
+        text.lines().filter_map(|line| line.strip_prefix("> error: ").filter(|line| !line.contains("os error")))
+    {
+        let words: Vec<&str> = error.split(' ').collect();
+        let is_there = |part: &[&str]| sources.contains(&part.join(" "));
+        assert!(words.windows(3.min(words.len())).any(is_there), "{ERRORS}: no error has these words: {error}");
+        count += 1;
+    }
+    assert!(count >= 20, "{count} errors");
+}
+
+#[test]
+fn every_mount_option_of_the_page_is_taken() {
+    let text = document(MOUNT_OPTIONS);
     let rows = text.split("| option | what |").nth(1).expect("the table");
     let help = &HELP[&vec!["mount".to_owned()]];
     let options: Vec<&str> = rows
@@ -508,4 +840,85 @@ fn every_mount_option_of_the_readme_is_taken() {
         let name = option.split('=').next().unwrap_or_default();
         assert!(help.contains(name), "{option}");
     }
+}
+
+/// What a command prints with `--json`, in a directory.
+fn objects(command: &str, directory: &Path) -> Vec<serde_json::Value> {
+    let text = shell(&format!("vandelay --json {command} 2> /dev/null"), directory);
+    let objects: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{command}: {line}"))).collect();
+    assert!(!objects.is_empty(), "{command}");
+    objects
+}
+
+fn keys<'v>(objects: impl IntoIterator<Item = &'v serde_json::Value>) -> BTreeSet<String> {
+    objects.into_iter().flat_map(|object| object.as_object().expect("an object").keys().cloned()).collect()
+}
+
+/// The fields in the tables below a heading of the page about JSON whose head begins so.
+fn written_fields(heading: &str, head: &str) -> BTreeSet<String> {
+    let text = document(JSON);
+    let section = text.split(&format!("\n## {heading}\n")).nth(1).unwrap_or_else(|| panic!("no section {heading}"));
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let tables = tables(section);
+    let rows = tables.iter().filter(|table| table.head[0] == head).flat_map(|table| &table.rows);
+    rows.flat_map(|row| quoted(&row[0])).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_fields_of_json_are_those_of_the_page() {
+    let page = PAGES.iter().find(|page| page.path == JSON).expect("the page");
+    let home = home(page);
+    let at = home.path();
+    shell("mkdir export; cp Takeout/Mail/Receipts.mbox export/Inbox; echo '!BDN' > export/archive.pst", at);
+    let is_error = |object: &serde_json::Value| object["message_type"] == "exit_error";
+    let commands = [
+        ("Import", "import takeout export new.sqlite"),
+        ("Inspect", "inspect alice.sqlite"),
+        ("Snapshots", "snapshots alice.sqlite"),
+        ("Diff", "diff alice.sqlite 1"),
+        ("Forget", "forget --dry-run --keep-last 2 alice.sqlite"),
+        ("Verify", "verify alice.sqlite"),
+        ("Ls", "ls alice.sqlite"),
+        ("Extract", "extract --into restored alice.sqlite mail"),
+    ];
+    for (heading, command) in commands {
+        let mut fields = written_fields(heading, "field");
+        fields.extend(written_fields(heading, "field of a finding"));
+        let there = keys(objects(command, at).iter().filter(|object| !is_error(object)));
+        let unknown: Vec<&String> = there.difference(&fields).collect();
+        assert!(unknown.is_empty(), "{JSON} does not name {unknown:?} of '{command}'");
+        let mut missing = fields.difference(&there).cloned().collect::<Vec<_>>();
+        // Of types that the sample account has nothing of.
+        missing.retain(|name| heading != "Diff" || !["email", "calendar_address"].contains(&name.as_str()));
+        assert!(missing.is_empty(), "'{command}' prints no {missing:?}");
+    }
+    let import = &objects("import takeout --dry-run export other.sqlite", at)[0];
+    assert_eq!(written_fields("Import", "field of `types`"), keys([&import["types"]["email"]]));
+    assert_eq!(written_fields("Import", "field of `remarks`"), keys([&import["remarks"][0]]));
+    assert_eq!(written_fields("Errors", "field"), keys(&objects("ls alice.sqlite nothing", at)));
+    if let Some(mount) = Mounted::new(&at.join("alice.sqlite"), &at.join("mnt"), &["--quiet"]) {
+        assert_eq!(written_fields("Mounts", "field"), keys(&objects("mounts", at)), "{}", mount.at.display());
+    }
+}
+
+/// There is no server here: what an export says is known from what it is made of.
+#[test]
+fn the_fields_of_an_export_are_those_of_the_page() {
+    let text = document(JSON);
+    let section = text.split("\n## Export\n").nth(1).expect("the section");
+    let row = |name: &str| {
+        let start = format!("| `{name}` |");
+        let row = section.lines().find(|line| line.starts_with(&start)).expect("a row");
+        quoted(row).into_iter().skip(1).map(str::to_owned).collect::<BTreeSet<String>>()
+    };
+    let account = serde_json::to_value(vandelay::sync::export::Account::default()).expect("JSON");
+    assert_eq!(row("types"), keys([&account]));
+    let step = serde_json::to_value(vandelay::sync::export::Step::default()).expect("JSON");
+    assert_eq!(row("plan"), keys([&step]));
+    let source = document("src/cli/export.rs");
+    let summary = source.split("\"message_type\": \"summary\"").nth(1).expect("the summary").split("}));").next();
+    let names = summary.unwrap_or_default().lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next());
+    let names: BTreeSet<String> = names.chain(["message_type"]).map(str::to_owned).collect();
+    assert_eq!(written_fields("Export", "field"), names);
 }
