@@ -1,4 +1,4 @@
-//! The mount as mail, calendar and backup programs read it: G1-G7 of the acceptance list, with the real ones.
+//! The mount as mail, calendar and backup programs read it: the real ones.
 
 use crate::common::account::{Account, below, both, contents, done, is_mounted, messages, sh, text, wait};
 use crate::common::corpora::{corpora, small};
@@ -74,10 +74,10 @@ fn remount(account: &Account, mount: Mounted) -> Mounted {
     account.mount(&[]).expect("it could be mounted before")
 }
 
-// --- G1 ----------------------------------------------------------------------------------------------------------
+// --- neomutt -----------------------------------------------------------------------------------------------------
 
 #[test]
-fn g1_neomutt_opens_every_folder() {
+fn neomutt_opens_every_folder() {
     if !has("neomutt") || !has("script") {
         return;
     }
@@ -124,10 +124,10 @@ fn g1_neomutt_opens_every_folder() {
     }
 }
 
-// --- G2 ----------------------------------------------------------------------------------------------------------
+// --- notmuch -----------------------------------------------------------------------------------------------------
 
 #[test]
-fn g2_notmuch_finds_what_is_new_and_only_that() {
+fn notmuch_finds_what_is_new_and_only_that() {
     if !has("notmuch") {
         return;
     }
@@ -177,10 +177,10 @@ fn g2_notmuch_finds_what_is_new_and_only_that() {
     drop(mount);
 }
 
-// --- G3 ----------------------------------------------------------------------------------------------------------
+// --- mu ----------------------------------------------------------------------------------------------------------
 
 #[test]
-fn g3_mu_indexes_everything_once() {
+fn mu_indexes_everything_once() {
     if !has("mu") {
         return;
     }
@@ -216,10 +216,10 @@ fn g3_mu_indexes_everything_once() {
     drop(mount);
 }
 
-// --- G4 ----------------------------------------------------------------------------------------------------------
+// --- mblaze and Dovecot ------------------------------------------------------------------------------------------
 
 #[test]
-fn g4_mblaze_lists_every_message() {
+fn mblaze_lists_every_message() {
     if !has("mlist") || !has("mscan") {
         return;
     }
@@ -262,7 +262,7 @@ fn as_nobody(program: &str, home: &Path) -> Command {
 }
 
 #[test]
-fn g4_dovecot_serves_the_tree() {
+fn dovecot_serves_the_tree() {
     if !has("dovecot") || !has("setpriv") {
         return;
     }
@@ -347,7 +347,7 @@ fn g4_dovecot_serves_the_tree() {
     }
 }
 
-// --- G5 ----------------------------------------------------------------------------------------------------------
+// --- calendars ---------------------------------------------------------------------------------------------------
 
 fn calendar_account() -> Account {
     let account = Account::empty();
@@ -385,7 +385,7 @@ fn calendar_account() -> Account {
 }
 
 #[test]
-fn g5_khal_shows_the_events() {
+fn khal_shows_the_events() {
     if !has("khal") {
         return;
     }
@@ -429,7 +429,7 @@ fn g5_khal_shows_the_events() {
 }
 
 #[test]
-fn g5_vdirsyncer_has_nothing_to_do_after_a_remount() {
+fn vdirsyncer_has_nothing_to_do_after_a_remount() {
     if !has("vdirsyncer") {
         return;
     }
@@ -479,7 +479,7 @@ fn g5_vdirsyncer_has_nothing_to_do_after_a_remount() {
 }
 
 #[test]
-fn g5_what_vdirsyncer_goes_by_stays_when_something_else_changes() {
+fn what_vdirsyncer_goes_by_stays_when_something_else_changes() {
     let account = calendar_account();
     let Some(mut mount) = account.mount(&[]) else { return };
     let marks = |mount: &Mounted| -> BTreeMap<PathBuf, (u64, i64)> {
@@ -499,10 +499,10 @@ fn g5_what_vdirsyncer_goes_by_stays_when_something_else_changes() {
     assert_eq!(marks(&mount), before);
 }
 
-// --- G6 ----------------------------------------------------------------------------------------------------------
+// --- Sieve -------------------------------------------------------------------------------------------------------
 
 #[test]
-fn g6_scripts_compile() {
+fn scripts_compile() {
     if !has("sievec") || !has("sieve-test") || !has("setpriv") {
         return;
     }
@@ -560,7 +560,7 @@ fn g6_scripts_compile() {
     assert!(said.contains("store message in folder: Archive"), "{said}");
 }
 
-// --- G7 ----------------------------------------------------------------------------------------------------------
+// --- copies and searches -----------------------------------------------------------------------------------------
 
 /// A message in a folder: the folder's path, the date it was received at, its keywords, the hash of its bytes.
 type Filed = (String, String, Vec<String>, String);
@@ -614,7 +614,7 @@ fn mail_of(archive: &Path) -> (BTreeSet<String>, BTreeSet<Filed>) {
 }
 
 #[test]
-fn g7_every_copy_is_a_backup() {
+fn every_copy_is_a_backup() {
     let account = mail_account();
     let Some(mount) = account.mount(&[]) else { return };
     let expected = mail_of(&account.archive());
@@ -689,7 +689,7 @@ fn real_mail(account: &Account) -> (usize, usize) {
 }
 
 #[test]
-fn g7_grep_sees_the_account_once() {
+fn grep_sees_the_account_once() {
     let account = mail_account();
     let Some(mount) = account.mount(&["-o", "views=mail,calendars,contacts,sieve,files"]) else { return };
     let lines = |directory: &Path| {

@@ -136,7 +136,7 @@ impl Figures {
 }
 
 #[test]
-fn calendars() {
+fn every_calendar_of_the_corpora_is_split_and_converted() {
     let start = Instant::now();
     for corpus in ["calendars", "calendars-templated"].into_iter().flat_map(corpora) {
         let mut figures = Figures::default();
@@ -194,7 +194,7 @@ fn calendars() {
 }
 
 #[test]
-fn contacts() {
+fn every_card_of_the_corpora_is_split_and_converted() {
     for corpus in corpora("contacts") {
         contacts_of(&corpus);
     }

@@ -47,9 +47,9 @@ fn count(archive: &Path, sql: &str) -> i64 {
     conn.query_row(sql, [], |row| row.get(0)).expect("a number")
 }
 
-// --- A1, A2 -----------------------------------------------------------------------------------------------------------
+// --- kills ------------------------------------------------------------------------------------------------------------
 
-/// A1: killed at any instant, an archive verifies, and the next run makes it what an uninterrupted one would have.
+/// Killed at any instant, an archive verifies, and the next run makes it what an uninterrupted one would have.
 #[test]
 fn a_killed_import_leaves_a_sound_archive_and_the_next_one_converges() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -95,7 +95,7 @@ fn a_killed_import_leaves_a_sound_archive_and_the_next_one_converges() {
     }
 }
 
-/// A2: what was read and not yet committed when it was killed is at most a batch and what waits for the writer.
+/// What was read and not yet committed when it was killed is at most a batch and what waits for the writer.
 #[test]
 fn at_most_one_batch_is_read_again_after_a_kill() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -132,7 +132,7 @@ fn at_most_one_batch_is_read_again_after_a_kill() {
     eprintln!("at most {most} messages were read again");
 }
 
-/// A1: the instants at which the file exists and holds nothing yet.
+/// The instants at which the file exists and holds nothing yet.
 #[test]
 fn an_archive_that_was_killed_while_it_was_made_is_made_by_the_next_run() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -152,9 +152,9 @@ fn an_archive_that_was_killed_while_it_was_made_is_made_by_the_next_run() {
     }
 }
 
-// --- A4, A5 -----------------------------------------------------------------------------------------------------------
+// --- writes that fail -------------------------------------------------------------------------------------------------
 
-/// A4: a full disk stops the import with 7 and its reason; nothing is lost, and it goes on when there is room.
+/// A full disk stops the import with 7 and its reason; nothing is lost, and it goes on when there is room.
 #[test]
 fn a_full_disk_stops_an_import_and_loses_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -182,7 +182,7 @@ fn a_full_disk_stops_an_import_and_loses_nothing() {
     }
 }
 
-/// A4: with a full disk an archive that was complete stays as it is.
+/// With a full disk an archive that was complete stays as it is.
 #[test]
 fn a_full_disk_does_not_hurt_what_is_complete() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -206,7 +206,7 @@ fn a_full_disk_does_not_hurt_what_is_complete() {
     assert!(tree(&archive, "1") == before);
 }
 
-/// A5: a file that may not grow makes writes fail at every size.
+/// A file that may not grow makes writes fail at every size.
 #[test]
 fn a_file_size_limit_never_passes_for_success() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -266,7 +266,7 @@ fn faulty() -> Option<&'static Path> {
         .map(|(_, library)| library.as_path())
 }
 
-/// A5: the Nth write or sync fails, for many N: never success, never a corrupt archive, and the next run converges.
+/// The Nth write or sync fails, for many N: never success, never a corrupt archive, and the next run converges.
 #[test]
 fn a_failing_write_never_passes_for_success() {
     let Some(library) = faulty() else { return };
@@ -311,9 +311,9 @@ fn a_failing_write_never_passes_for_success() {
     assert!(failed > 20, "only {failed} runs met a fault");
 }
 
-// --- A6, A7 -----------------------------------------------------------------------------------------------------------
+// --- damage -----------------------------------------------------------------------------------------------------------
 
-/// A6: a flipped byte is found, named by path, and served to nobody; everything else is.
+/// A flipped byte is found, named by path, and served to nobody; everything else is.
 #[test]
 fn flipped_bytes_are_named_and_never_served() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -372,7 +372,7 @@ fn flipped_bytes_are_named_and_never_served() {
     }
 }
 
-/// A7: a cut file, a missing log, the log of another archive: a clear error or a consistent state, never a panic.
+/// A cut file, a missing log, the log of another archive: a clear error or a consistent state, never a panic.
 #[test]
 fn truncated_archives_and_wrong_logs_do_not_confuse() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -444,9 +444,9 @@ fn truncated_archives_and_wrong_logs_do_not_confuse() {
     }
 }
 
-// --- A8, A14 ----------------------------------------------------------------------------------------------------------
+// --- one writer, one owner --------------------------------------------------------------------------------------------
 
-/// A8, A14: the second of two imports learns who is at work; a holder that died needs nothing; all files are private.
+/// The second of two imports learns who is at work; a holder that died needs nothing; all files are private.
 #[test]
 fn one_writer_at_a_time_and_only_its_owner_reads() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -479,7 +479,7 @@ fn one_writer_at_a_time_and_only_its_owner_reads() {
     assert!(!dir.path().join("a.sqlite.lock").exists(), "the lock goes with its holder");
 }
 
-/// A14: also where the umask would let everybody read, and where there was an archive before.
+/// Also where the umask would let everybody read, and where there was an archive before.
 #[test]
 fn an_archive_is_private_under_any_umask() {
     for mask in [0o022, 0o000, 0o077] {
@@ -499,9 +499,9 @@ fn an_archive_is_private_under_any_umask() {
     }
 }
 
-// --- A10 --------------------------------------------------------------------------------------------------------------
+// --- read-only media --------------------------------------------------------------------------------------------------
 
-/// A10: on a medium that cannot be written every reader works, with and without a log left over, and leaves no trace.
+/// On a medium that cannot be written every reader works, with and without a log left over, and leaves no trace.
 #[test]
 fn readers_work_on_read_only_media_and_leave_no_trace() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -556,7 +556,7 @@ fn readers_work_on_read_only_media_and_leave_no_trace() {
     assert_eq!(listing(&disk.at), before, "nothing was made or changed");
 }
 
-// --- A12 --------------------------------------------------------------------------------------------------------------
+// --- huge messages ----------------------------------------------------------------------------------------------------
 
 /// Runs the program and gives its exit code, the most memory it held in bytes, and the digest of what it printed.
 fn measured(arguments: &[&str]) -> (Option<i32>, u64, String) {
@@ -587,13 +587,13 @@ fn large_message(size: u64) {
     assert!(memory < MEMORY, "verify held {} MiB", memory >> 20);
 }
 
-/// A12: beyond what one value of SQLite holds. 2 GiB and more only with VANDELAY_SOAK: it takes minutes.
+/// Beyond what one value of SQLite holds. 2 GiB and more only with VANDELAY_SOAK: it takes minutes.
 #[test]
 fn a_huge_message_goes_in_and_comes_back_in_little_memory() {
     large_message(if soak() { 2_200_000_000 } else { 1_000_000_500 });
 }
 
-/// A12: the same from an mbox, as Takeout gives it.
+/// The same from an mbox, as Takeout gives it.
 #[test]
 fn a_huge_message_of_an_mbox_goes_in_and_comes_back_in_little_memory() {
     let size: u64 = if soak() { 1_200_000_000 } else { 300_000_000 };
@@ -625,9 +625,9 @@ fn a_huge_message_of_an_mbox_goes_in_and_comes_back_in_little_memory() {
     assert!(memory < 256 << 20, "cat held {} MiB", memory >> 20);
 }
 
-// --- A13, A14, B ------------------------------------------------------------------------------------------------------
+// --- imports again, and odd input -------------------------------------------------------------------------------------
 
-/// A13: nothing new, nothing stored, no row different. And runs that find nothing new cost next to nothing.
+/// Nothing new, nothing stored, no row different. And runs that find nothing new cost next to nothing.
 #[test]
 fn the_same_import_again_changes_nothing_and_costs_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -651,7 +651,7 @@ fn the_same_import_again_changes_nothing_and_costs_nothing() {
     sound(&archive, "after many runs");
 }
 
-/// B3: a filter narrows what is looked at and never removes what it hides.
+/// A filter narrows what is looked at and never removes what it hides.
 #[test]
 fn filters_never_remove_anything() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -736,7 +736,7 @@ fn odd_messages() -> Vec<Vec<u8>> {
     ]
 }
 
-/// B10, B13: odd messages are stored byte for byte, and every one is accounted for.
+/// Odd messages are stored byte for byte, and every one is accounted for.
 #[test]
 fn odd_messages_come_back_byte_for_byte() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -774,7 +774,7 @@ fn odd_messages_come_back_byte_for_byte() {
     }
 }
 
-/// B10, B14, B15: whatever lies in a Takeout folder is accounted for; source bytes of events and cards come back.
+/// Whatever lies in a Takeout folder is accounted for; source bytes of events and cards come back.
 #[test]
 fn odd_takeouts_are_accounted_for() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -844,7 +844,7 @@ fn odd_takeouts_are_accounted_for() {
     holds("mail/", "\n\nFrom here\n>From there");
 }
 
-/// B17: a dry run changes nothing: not the archive, not its directory, and it makes no archive.
+/// A dry run changes nothing: not the archive, not its directory, and it makes no archive.
 #[test]
 fn a_dry_run_leaves_no_trace() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -877,9 +877,9 @@ fn a_dry_run_leaves_no_trace() {
     assert_eq!(listing(&place), before, "also beside an archive of 1.x");
 }
 
-// --- I ----------------------------------------------------------------------------------------------------------------
+// --- exit codes and interrupts ----------------------------------------------------------------------------------------
 
-/// I1, I2: every code that can be reached from disk, and JSON that ends in a summary or an error.
+/// Every code that can be reached from disk, and JSON that ends in a summary or an error.
 #[test]
 fn exit_codes_are_those_of_the_table() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -936,7 +936,7 @@ fn exit_codes_are_those_of_the_table() {
     assert_eq!(output.status.code(), Some(8));
 }
 
-/// I1: SIGINT ends with 130, keeps what was imported, and the next run goes on.
+/// SIGINT ends with 130, keeps what was imported, and the next run goes on.
 #[test]
 fn an_interrupted_import_ends_with_130_and_goes_on() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -972,7 +972,7 @@ fn an_interrupted_import_ends_with_130_and_goes_on() {
     assert_eq!(count(&archive, "SELECT count(*) FROM emails"), 3_000);
 }
 
-/// D4: escape sequences of a message reach no terminal.
+/// Escape sequences of a message reach no terminal.
 #[test]
 fn escape_sequences_are_not_printed() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -217,7 +217,7 @@ fn some_succeed(codes: &BTreeMap<i32, u64>, what: &str) {
 // --- the operations -----------------------------------------------------------------------------------------------------
 
 #[test]
-fn import() {
+fn an_import_beside_a_foreign_writer_is_whole_or_fails() {
     let Some(bench) = Bench::new() else { return };
     let mail = maildir(&bench.mail, 300, 2_000);
     let expected = files(&mail);
@@ -293,7 +293,7 @@ fn forget_compact_loses_nothing() {
 }
 
 #[test]
-fn extract() {
+fn an_extract_beside_a_foreign_writer_is_whole_or_fails() {
     let Some(bench) = Bench::new() else { return };
     let expected = files(&bench.mail);
     let mut codes = BTreeMap::new();
@@ -317,7 +317,7 @@ fn extract() {
 }
 
 #[test]
-fn export() {
+fn an_export_beside_a_foreign_writer_is_whole_or_fails() {
     let Some(bench) = Bench::new() else { return };
     let expected = files(&bench.mail);
     let mut codes = BTreeMap::new();
@@ -372,7 +372,7 @@ fn read_all(at: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, std::io::Error> {
 }
 
 #[test]
-fn mount() {
+fn a_mount_beside_a_foreign_writer_shows_all_or_says_so() {
     let Some(bench) = Bench::new() else { return };
     if !Path::new("/dev/fuse").exists() {
         return skip("there is no /dev/fuse");

@@ -82,7 +82,7 @@ fn rich(dir: &Path) -> PathBuf {
     archive
 }
 
-/// E1: bytes changed at random, in the whole file, in its header, and in the text of its schema.
+/// Bytes changed at random, in the whole file, in its header, and in the text of its schema.
 #[test]
 fn mutated_archives_confuse_nobody() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -117,7 +117,7 @@ fn mutated_archives_confuse_nobody() {
     }
 }
 
-/// E2: a schema that holds more than tables and indexes is refused by readers and writers alike.
+/// A schema that holds more than tables and indexes is refused by readers and writers alike.
 #[test]
 fn schemas_that_could_act_are_refused() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -172,7 +172,7 @@ fn twisted(dir: &Path, change: impl FnOnce(&Connection)) -> PathBuf {
     archive
 }
 
-/// E3, D5: links lead nowhere outside, names are safe, in the tree and when it is copied out.
+/// Links lead nowhere outside, names are safe, in the tree and when it is copied out.
 #[test]
 fn links_and_names_do_not_leave_the_tree() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -271,7 +271,7 @@ fn links_and_names_do_not_leave_the_tree() {
     }
 }
 
-/// E4: cycles, depth and equal names stay bounded.
+/// Cycles, depth and equal names stay bounded.
 #[test]
 fn cycles_depth_and_equal_names_are_bounded() {
     let (depth, twins) = if soak() { (100_000, 1_000_000) } else { (3_000, 20_000) };
@@ -324,7 +324,7 @@ fn cycles_depth_and_equal_names_are_bounded() {
     }
 }
 
-/// E5, E6: numbers and JSON that lie are flagged by `verify`; listing works.
+/// Numbers and JSON that lie are flagged by `verify`; listing works.
 #[test]
 fn lying_rows_are_flagged_and_listing_works() {
     let long = if soak() { 100_000_000 } else { 40_000_000 };
@@ -471,7 +471,7 @@ fn lying_rows_are_flagged_and_listing_works() {
     }
 }
 
-/// E5: what stands in our own tables may lie too.
+/// What stands in our own tables may lie too.
 #[test]
 fn lying_rows_of_our_own_tables_are_survived() {
     for (what, sql) in [

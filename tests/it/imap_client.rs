@@ -339,7 +339,7 @@ async fn changes(place: &Place) {
 }
 
 #[tokio::test]
-async fn dovecot() {
+async fn dovecot_is_read_completely() {
     let Some(server) = Dovecot::start(SETTINGS) else { return };
     server.home("alice");
     let place = Place { port: server.imap, user: "alice" };
@@ -353,7 +353,7 @@ async fn dovecot() {
 }
 
 #[tokio::test]
-async fn cyrus() {
+async fn cyrus_is_read_completely() {
     let Some(server) = Cyrus::start() else { return };
     let place = Place { port: server.imap, user: "alice@example.org" };
     login_and_names(&place).await;

@@ -356,7 +356,7 @@ fn exchange(mechanism: Mechanism) -> Exchange {
 }
 
 #[tokio::test]
-async fn authentication() {
+async fn authentication_goes_on_only_as_its_mechanism_says() {
     // With the first message in the command, and new capabilities in the answer.
     let (stream, heard) = fake(GREETING, |tag, _| format!("{tag} OK [CAPABILITY IMAP4rev1 ID] in\r\n").into());
     let mut client = Client::connect(stream, options()).await.unwrap();

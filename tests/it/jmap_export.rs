@@ -686,7 +686,7 @@ fn update_brings_what_is_there_to_the_archives_state() {
 }
 
 #[test]
-fn parts_of_an_archive() {
+fn parts_of_an_archive_go_alone() {
     let bench = Bench::new(Options::default());
     for number in 0..12 {
         bench.deliver(["", ".Work", ".Work.Deep"][number as usize % 3], number, "S");
@@ -723,7 +723,7 @@ fn parts_of_an_archive() {
 }
 
 #[test]
-fn into_a_new_folder() {
+fn into_a_new_folder_goes_all_mail() {
     let from = Server::start(Options::default());
     fill(&from);
     let bench = Bench::new(Options::default());
@@ -773,7 +773,7 @@ fn what_is_refused_is_named_and_the_rest_goes_on() {
 }
 
 #[test]
-fn accounts_that_have_less() {
+fn accounts_that_have_less_get_what_they_can_hold() {
     let from = Server::start(Options::default());
     fill(&from);
     let bench =
@@ -795,7 +795,7 @@ fn accounts_that_have_less() {
 }
 
 #[test]
-fn tasks_notes_photos_and_odd_keywords() {
+fn tasks_notes_photos_and_odd_keywords_arrive() {
     let bench = Bench::new(Options { event_types: &["Event"], ..Options::default() });
     let takeout = bench.dir.path().join("Takeout");
     std::fs::create_dir(&takeout).expect("a directory");
@@ -898,7 +898,7 @@ fn an_interrupted_run_says_what_it_did() {
 }
 
 #[test]
-fn cyrus() {
+fn a_maildir_goes_to_cyrus() {
     let Some(cyrus) = common::cyrus::Cyrus::start() else { return };
     let bench = Bench::new(Options::default());
     for number in 0..300 {

@@ -319,7 +319,7 @@ fn a_server_that_is_lost_loses_nothing() {
 }
 
 #[test]
-fn who_may_hear_the_login() {
+fn only_the_server_hears_the_login() {
     for place in [Place::Relative, Place::Elsewhere] {
         // Another port of the same host: told, and trusted.
         let bench = Bench::new(Options { api_url: place, download_url: place, ..Options::default() });
@@ -355,7 +355,7 @@ fn who_may_hear_the_login() {
 }
 
 #[test]
-fn accounts_and_logins() {
+fn wrong_accounts_and_logins_are_told_apart() {
     let bench = Bench::new(Options::default());
     bench.fill();
     let run = |password: &str, arguments: &[&str]| {
@@ -498,7 +498,7 @@ fn the_archive_follows_the_account() {
 
 /// Mail of a real server: relative URLs of the session, its limits, its states.
 #[test]
-fn cyrus() {
+fn an_account_of_cyrus_is_imported() {
     let Some(cyrus) = Cyrus::start() else { return };
     let mut imap = Imap::login(cyrus.imap, "alice@example.org", "x");
     imap.ok("CREATE Work/Deep");

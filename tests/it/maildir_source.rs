@@ -117,7 +117,7 @@ fn keywords(listing: &Listing) -> BTreeMap<&str, Vec<&str>> {
 }
 
 #[test]
-fn maildir_plus_plus() {
+fn folders_of_maildir_plus_plus_are_found() {
     let tree = Tree::new();
     tree.mailbox("").mailbox(".Sent").mailbox(".Lists.rust.users").mailbox(".Entw&APw-rfe").mailbox(".INBOX.Sub");
     tree.put(".notmuch/xapian/file", "x");
@@ -157,7 +157,7 @@ fn maildir_plus_plus() {
 }
 
 #[test]
-fn identity() {
+fn the_identity_is_the_path_without_detours() {
     let tree = Tree::new();
     tree.mailbox("Mail & more");
     let source = Maildir::open(&tree.path().join("./Mail & more/../Mail & more"), options()).unwrap();
@@ -170,7 +170,7 @@ fn identity() {
 }
 
 #[test]
-fn nested_directories() {
+fn nested_directories_are_mailboxes() {
     let tree = Tree::new();
     tree.mailbox("Inbox").mailbox("Archive").mailbox("Archive/2024").mailbox("Lists/rust/users").mailbox("v1.0");
     tree.mailbox("INBOX/Deep/Deeper").mailbox("Archive/.2023");
@@ -460,7 +460,7 @@ fn a_link_opens_nothing_that_its_owner_may_not_read() {
 }
 
 #[test]
-fn no_maildir() {
+fn what_is_no_maildir_is_named() {
     let tree = Tree::new();
     let usage = |path: &Path| {
         let why = |mut source: Maildir| {
@@ -486,7 +486,7 @@ fn no_maildir() {
 }
 
 #[test]
-fn flags_and_keywords() {
+fn flags_and_keywords_are_read_from_names() {
     let tree = Tree::new();
     tree.mailbox("");
     tree.put("dovecot-keywords", "0 $Forwarded\n1 work\n");
@@ -526,7 +526,7 @@ fn flags_and_keywords() {
 }
 
 #[test]
-fn odd_files() {
+fn odd_files_are_named() {
     let tree = Tree::new();
     tree.mailbox("");
     tree.put("cur/.hidden", "x");
@@ -562,7 +562,7 @@ fn odd_files() {
 }
 
 #[test]
-fn one_message_twice() {
+fn one_message_under_two_names_is_taken_once() {
     let tree = Tree::new();
     tree.mailbox("");
     tree.put("cur/a:2,S", "same");
@@ -578,7 +578,7 @@ fn one_message_twice() {
 }
 
 #[test]
-fn subscriptions() {
+fn subscriptions_are_read_in_both_formats() {
     let tree = Tree::new();
     tree.mailbox("").mailbox(".Archive.2024").mailbox(".Archive.2023").mailbox(".Entw&APw-rfe").mailbox("nested/one");
     let subscribed = || -> Vec<String> {
@@ -595,7 +595,7 @@ fn subscriptions() {
 }
 
 #[test]
-fn filters_and_roles() {
+fn filters_select_mailboxes_and_their_parents() {
     let tree = Tree::new();
     tree.mailbox("").mailbox(".Sent").mailbox(".Lists.rust").mailbox(".Lists.go").mailbox(".Spam");
     let open = |filter: Result<Filter>| {
@@ -618,7 +618,7 @@ fn filters_and_roles() {
 }
 
 #[test]
-fn dates() {
+fn dates_come_from_names_or_files() {
     let tree = Tree::new();
     tree.mailbox("");
     for name in ["1600000000.a", "99999999999.future", "name", "0.zero"] {
@@ -637,7 +637,7 @@ fn dates() {
 }
 
 #[test]
-fn changed_renamed_vanished() {
+fn messages_that_change_their_name_meanwhile_are_found_again() {
     let tree = Tree::new();
     tree.mailbox("");
     tree.put("new/a", "a");
@@ -694,7 +694,7 @@ fn a_client_at_work_hides_no_message() {
 }
 
 #[test]
-fn unreadable() {
+fn what_cannot_be_read_is_an_error() {
     let tree = Tree::new();
     tree.mailbox("").mailbox(".Broken").mailbox(".Gone");
     fs::remove_dir(tree.path().join(".Broken/cur")).unwrap();

@@ -542,7 +542,7 @@ fn the_fake_can_be_imported_from() {
 }
 
 #[test]
-fn c6_a_wrong_certificate_sees_no_credential() {
+fn a_wrong_certificate_sees_no_credential() {
     for (flaw, why) in [
         (Flaw::WrongHost, "it is for other.example, not for the host localhost"),
         (Flaw::Expired, "it expired on 2020-01-01"),
@@ -565,7 +565,7 @@ fn c6_a_wrong_certificate_sees_no_credential() {
 
 /// TLS 1.0: its alert, and its answer.
 #[test]
-fn c6_tls_that_is_too_old() {
+fn tls_that_is_too_old_is_refused() {
     let hello = [&[0x16, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1][..], &[7; 32], &[0, 0, 0x2f, 0]].concat();
     for bytes in [vec![0x15, 3, 1, 0, 2, 2, 70], hello] {
         let hostile = Hostile::new(Flaw::None, vec![vec![Step::Say(bytes), Step::Silence]]);
@@ -579,7 +579,7 @@ fn c6_tls_that_is_too_old() {
 }
 
 #[test]
-fn c4_starttls() {
+fn nothing_said_before_starttls_counts() {
     // Something in clear text comes with the agreement: in one write, so it is read with it.
     let hostile = Hostile::new(
         Flaw::None,
@@ -683,7 +683,7 @@ fn referrals_are_not_followed() {
 
 /// Everything that is too much ends soon, and with an error.
 #[test]
-fn c2_c3_more_than_is_taken() {
+fn more_than_is_taken_ends_soon_with_an_error() {
     let list = "\"big\" ACTIVE\r\n\"small\"\r\nOK\r\n";
     let small = [Step::Hear("GETSCRIPT \"small\""), say("\"keep;\"\r\nOK\r\n"), Step::Silence];
     // A script of 9 EiB is refused by its name; the other one comes over a new connection.
@@ -736,7 +736,7 @@ fn c2_c3_more_than_is_taken() {
 
 /// The line is dead, at each place where the client waits.
 #[test]
-fn b16_silence_ends_with_the_timeout() {
+fn silence_ends_with_the_timeout() {
     let mut script = listed("\"a\"\r\nOK\r\n", &[Step::Hear("GETSCRIPT")]);
     script.retain(|step| !matches!(step, Step::Silence));
     for length in [0, 1, 3, 5] {
@@ -808,7 +808,7 @@ fn a_script_that_a_server_chokes_on() {
     assert!(!hostile.place.archive().exists());
 }
 
-/// Names and NOs as no server should give them (C1).
+/// Names and NOs as no server should give them.
 #[test]
 fn names_of_any_kind() {
     let names: [&[u8]; 8] =

@@ -25,7 +25,7 @@ fn converse(port: u16, commands: &[String]) {
 }
 
 #[test]
-fn scripts_of_cyrus() {
+fn scripts_of_cyrus_are_imported() {
     let Some(cyrus) = Cyrus::start() else { return };
     // The first login with IMAP makes the account.
     let imap = TcpStream::connect(("127.0.0.1", cyrus.imap)).expect("a connection");

@@ -1,4 +1,4 @@
-//! The mount as programs meet it: F1-F13 of the acceptance list, with the real program and the real kernel.
+//! The mount as programs meet it: the real program and the real kernel.
 
 use crate::common;
 use crate::common::account::{
@@ -60,10 +60,10 @@ fn state(directory: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64, i64, u32)> {
         .collect()
 }
 
-// --- F1 ----------------------------------------------------------------------------------------------------------
+// --- nothing can be changed --------------------------------------------------------------------------------------
 
 #[test]
-fn f1_every_change_is_refused() {
+fn every_change_is_refused() {
     let account = Account::new();
     let Some(mount) = account.mount(&["-o", "xattr,snapshots=visible"]) else { return };
     let line = mount_line(&mount.at).expect("mounted");
@@ -123,15 +123,15 @@ fn f1_every_change_is_refused() {
     assert_eq!(errno(call(remount)), Some(libc::EROFS), "an unnamed file");
 }
 
-// --- F2 ----------------------------------------------------------------------------------------------------------
+// --- reading leaves no trace -------------------------------------------------------------------------------------
 
 #[test]
-fn f2_reading_everything_leaves_the_archive_alone() {
+fn reading_everything_leaves_the_archive_alone() {
     let account = Account::new();
     let store = account.path().join("store");
     let before = state(&store);
     assert_eq!(before.len(), 1, "an archive at rest is one file: {:?}", before.keys());
-    assert!(before.values().all(|(_, _, _, mode)| mode & 0o777 == 0o600), "A14");
+    assert!(before.values().all(|(_, _, _, mode)| mode & 0o777 == 0o600), "only the owner reads an archive");
     {
         let Some(mount) = account.mount(&["-o", "snapshots=visible"]) else { return };
         let walk = |at: &Path| {
@@ -145,7 +145,7 @@ fn f2_reading_everything_leaves_the_archive_alone() {
 }
 
 #[test]
-fn a10_a_read_only_medium_is_enough() {
+fn a_read_only_medium_is_enough() {
     let account = Account::new();
     // A live archive with a log and no index beside it is the harder case; make one as a crash leaves it.
     let archive = account.archive();
@@ -186,10 +186,10 @@ impl Drop for BindMount {
     }
 }
 
-// --- F3 ----------------------------------------------------------------------------------------------------------
+// --- what files hold ---------------------------------------------------------------------------------------------
 
 #[test]
-fn f3_files_are_what_was_imported() {
+fn files_are_what_was_imported() {
     let account = Account::new();
     let Some(mount) = account.mount(&[]) else { return };
     for (source, folder) in FOLDERS {
@@ -220,7 +220,7 @@ fn f3_files_are_what_was_imported() {
 }
 
 #[test]
-fn f3_every_way_of_reading_gives_the_same_bytes() {
+fn every_way_of_reading_gives_the_same_bytes() {
     let account = Account::empty();
     let mut numbers = Numbers(7);
     let mut body = |size: usize| -> Vec<u8> {
@@ -268,7 +268,7 @@ fn f3_every_way_of_reading_gives_the_same_bytes() {
 
 /// The entries of a directory by name.
 #[test]
-fn f3_messages_read_in_a_row_are_what_each_is_alone() {
+fn messages_read_in_a_row_are_what_each_is_alone() {
     let account = Account::empty();
     common::maildir(&account.maildir(), 400, 3_000);
     account.import();
@@ -349,7 +349,7 @@ impl Numbers {
     }
 }
 
-// --- F5 ----------------------------------------------------------------------------------------------------------
+// --- listings ----------------------------------------------------------------------------------------------------
 
 /// What getdents64 gives of an entry: its name, inode, type and where the listing goes on behind it.
 type Line = (Vec<u8>, u64, u8, i64);
@@ -384,7 +384,7 @@ fn all_lines(path: &Path, room: usize) -> Vec<Line> {
 }
 
 #[test]
-fn f5_listings_can_be_taken_up_anywhere() {
+fn listings_can_be_taken_up_anywhere() {
     let account = Account::new();
     for number in 100..700 {
         deliver(
@@ -440,7 +440,7 @@ fn f5_listings_can_be_taken_up_anywhere() {
     assert_eq!(seen.iter().map(|line| &line.0).collect::<BTreeSet<_>>().len(), 602);
 }
 
-// --- F6 ----------------------------------------------------------------------------------------------------------
+// --- what stays the same -----------------------------------------------------------------------------------------
 
 /// What clients remember of a file: they take any change for a new one.
 fn memory(mount: &Path) -> BTreeMap<PathBuf, (u64, i64, u64, u64)> {
@@ -448,7 +448,7 @@ fn memory(mount: &Path) -> BTreeMap<PathBuf, (u64, i64, u64, u64)> {
 }
 
 #[test]
-fn f6_a_remount_changes_nothing() {
+fn a_remount_changes_nothing() {
     let account = Account::new();
     let options = ["-o", "snapshots=visible"];
     let shown = || account.mount(&options).map(|mount| memory(&mount.at));
@@ -492,7 +492,7 @@ fn f6_a_remount_changes_nothing() {
 }
 
 #[test]
-fn f6_directories_count_their_subdirectories() {
+fn directories_count_their_subdirectories() {
     let account = Account::new();
     for options in ["snapshots=visible", "layout=maildir++"] {
         let Some(mount) = account.mount(&["-o", options]) else { return };
@@ -517,7 +517,7 @@ fn f6_directories_count_their_subdirectories() {
 }
 
 #[test]
-fn f6_a_message_in_two_mailboxes_is_one_file() {
+fn a_message_in_two_mailboxes_is_one_file() {
     let account = Account::empty();
     let mbox = account.path().join("All mail.mbox");
     fs::write(&mbox, "From 1@xxx Mon Jan 01 00:00:00 +0000 2024\nX-Gmail-Labels: Inbox,Work\nSubject: x\nMessage-ID: <1@x>\n\nbody\n").unwrap();
@@ -575,10 +575,10 @@ fn attachments_of_what_is_gone_are_in_the_snapshots() {
     assert!(mount.at.join("attachments/L17").join(name).join("many.pdf").exists(), "the root has all");
 }
 
-// --- F7 ----------------------------------------------------------------------------------------------------------
+// --- mounting and unmounting -------------------------------------------------------------------------------------
 
 #[test]
-fn f7_mounts_says_what_is_mounted_and_since_when() {
+fn mounts_says_what_is_mounted_and_since_when() {
     let account = Account::new();
     if !Path::new("/dev/fuse").exists() {
         return skip("there is no /dev/fuse");
@@ -614,7 +614,7 @@ fn f7_mounts_says_what_is_mounted_and_since_when() {
 }
 
 #[test]
-fn f7_an_interrupt_unmounts() {
+fn an_interrupt_unmounts() {
     let account = Account::new();
     for signal in [libc::SIGINT, libc::SIGTERM] {
         let Some(mut mount) = account.mount_in_foreground(&[]) else { return };
@@ -629,7 +629,7 @@ fn f7_an_interrupt_unmounts() {
 }
 
 #[test]
-fn f7_who_uses_the_mount_is_named() {
+fn who_uses_the_mount_is_named() {
     let account = Account::new();
     let Some(mut mount) = account.mount_in_foreground(&[]) else { return };
     let user = |directory: &str| {
@@ -659,7 +659,7 @@ fn f7_who_uses_the_mount_is_named() {
 }
 
 #[test]
-fn f7_a_second_interrupt_detaches() {
+fn a_second_interrupt_detaches() {
     let account = Account::new();
     let Some(mut mount) = account.mount_in_foreground(&[]) else { return };
     let user = Guarded(Command::new("sleep").arg("60").current_dir(&mount.at).spawn().expect("sleep"));
@@ -672,7 +672,7 @@ fn f7_a_second_interrupt_detaches() {
 }
 
 #[test]
-fn f7_a_detached_mount_leaves_its_successor_alone() {
+fn a_detached_mount_leaves_its_successor_alone() {
     let account = Account::new();
     for ends in [0, libc::SIGTERM] {
         let Some(mut old) = account.mount_in_foreground(&[]) else { return };
@@ -691,7 +691,7 @@ fn f7_a_detached_mount_leaves_its_successor_alone() {
 }
 
 #[test]
-fn f7_a_killed_mount_is_never_empty_and_the_next_one_repairs_it() {
+fn a_killed_mount_is_never_empty_and_the_next_one_repairs_it() {
     let account = Account::new();
     // The dead one may also be named by a path with a link in it.
     let linked = account.path().join("linked");
@@ -726,7 +726,7 @@ fn f7_a_killed_mount_is_never_empty_and_the_next_one_repairs_it() {
 }
 
 #[test]
-fn f7_who_reads_when_a_mount_is_killed_is_let_go() {
+fn who_reads_when_a_mount_is_killed_is_let_go() {
     let account = Account::new();
     for number in 100..3_000 {
         let mut bytes = message(number);
@@ -756,10 +756,10 @@ fn f7_who_reads_when_a_mount_is_killed_is_let_go() {
     }
 }
 
-// --- F8 ----------------------------------------------------------------------------------------------------------
+// --- mountpoints -------------------------------------------------------------------------------------------------
 
 #[test]
-fn f8_wrong_mountpoints_are_refused_before_the_archive_is_opened() {
+fn wrong_mountpoints_are_refused_before_the_archive_is_opened() {
     let account = Account::new();
     let full = account.path().join("full");
     fs::create_dir_all(full.join("child")).unwrap();
@@ -795,10 +795,10 @@ fn f8_wrong_mountpoints_are_refused_before_the_archive_is_opened() {
     assert!(said.contains("mounted there already"), "{said}");
 }
 
-// --- F9 ----------------------------------------------------------------------------------------------------------
+// --- mount(8) and systemd ----------------------------------------------------------------------------------------
 
 #[test]
-fn f9_the_program_is_a_mount_helper() {
+fn the_program_is_a_mount_helper() {
     let account = Account::new();
     let fstab = "ro,noauto,user,nosuid,nodev,nofail,_netdev,x-systemd.automount,x-systemd.idle-timeout=5min";
     for name in ["mount.vandelay", "mount.fuse.vandelay", "vandelayfs"] {
@@ -824,7 +824,7 @@ fn f9_the_program_is_a_mount_helper() {
 }
 
 #[test]
-fn f9_mount_8_finds_the_helper() {
+fn mount_8_finds_the_helper() {
     if !has("unshare") {
         return;
     }
@@ -854,7 +854,7 @@ fn f9_mount_8_finds_the_helper() {
 }
 
 #[test]
-fn f9_systemd_and_scripts_know_when_it_is_there() {
+fn systemd_and_scripts_know_when_it_is_there() {
     let account = Account::new();
     account.import();
     if !Path::new("/dev/fuse").exists() {
@@ -880,7 +880,7 @@ fn f9_systemd_and_scripts_know_when_it_is_there() {
     assert!(stats.contains(&format!("({read} bytes)")) && stats.contains("peak memory: "), "{stats}");
 }
 
-// --- F10 ---------------------------------------------------------------------------------------------------------
+// --- other users -------------------------------------------------------------------------------------------------
 
 /// Runs a shell command as somebody who is nobody.
 fn as_nobody(script: &str, argument: &Path) -> std::process::Output {
@@ -892,7 +892,7 @@ fn as_nobody(script: &str, argument: &Path) -> std::process::Output {
 }
 
 #[test]
-fn f10_others_see_what_they_may() {
+fn others_see_what_they_may() {
     if !has("setpriv") {
         return;
     }
@@ -933,7 +933,7 @@ fn f10_others_see_what_they_may() {
 }
 
 #[test]
-fn f10_who_is_not_root_can_mount() {
+fn who_is_not_root_can_mount() {
     if !has("setpriv") || !has("fusermount3") {
         return;
     }
@@ -957,10 +957,10 @@ fn f10_who_is_not_root_can_mount() {
     assert_eq!(output.split_whitespace().collect::<Vec<_>>(), ["30", "65534", "1", "0"]);
 }
 
-// --- F11 ---------------------------------------------------------------------------------------------------------
+// --- another archive in its place --------------------------------------------------------------------------------
 
 #[test]
-fn f11_another_archive_in_its_place_is_never_mixed_in() {
+fn another_archive_in_its_place_is_never_mixed_in() {
     let account = Account::empty();
     let other = Account::empty();
     for number in 100..160 {
@@ -1034,10 +1034,10 @@ fn a_remount_leaves_what_is_there() {
     assert!(!is_mounted(&at));
 }
 
-// --- F12 ---------------------------------------------------------------------------------------------------------
+// --- signals -----------------------------------------------------------------------------------------------------
 
 #[test]
-fn f12_signals_disturb_nobody() {
+fn signals_disturb_nobody() {
     let account = Account::empty();
     let mut large = message(1);
     large.resize(48 << 20, b'x');
@@ -1086,10 +1086,10 @@ fn f12_signals_disturb_nobody() {
     });
 }
 
-// --- F13 ---------------------------------------------------------------------------------------------------------
+// --- names -------------------------------------------------------------------------------------------------------
 
 #[test]
-fn f13_every_name_can_be_opened_as_listed() {
+fn every_name_can_be_opened_as_listed() {
     let account = Account::empty();
     let long = "ä".repeat(200);
     let longer = format!("{long}ö");
@@ -1192,7 +1192,7 @@ fn extended_attributes_say_what_names_cannot() {
 // --- damage, and imports meanwhile -------------------------------------------------------------------------------
 
 #[test]
-fn a6_a_damaged_file_is_an_error_and_the_others_are_not() {
+fn a_damaged_file_is_an_error_and_the_others_are_not() {
     let account = Account::new();
     let mut large = message(1);
     large.resize(6 << 20, b'x');
@@ -1269,7 +1269,7 @@ fn the_log_file_may_be_named_from_where_one_stands() {
 }
 
 #[test]
-fn a9_imports_and_mounts_do_not_wait_for_each_other() {
+fn imports_and_mounts_do_not_wait_for_each_other() {
     let account = Account::new();
     // Pinned, so that nothing may change in it at any time; tests/it/follow.rs looks at mounts that follow.
     let Some(mount) = account.mount(&["-o", "snapshot=1"]) else { return };

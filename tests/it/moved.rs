@@ -35,7 +35,7 @@ fn sources(archive: &Path) -> u32 {
 }
 
 #[test]
-fn a_directory_that_was_moved_or_copied() {
+fn a_directory_that_was_moved_or_copied_is_known_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
     let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
@@ -81,7 +81,7 @@ fn a_directory_that_was_moved_or_copied() {
 }
 
 #[test]
-fn sieve_scripts_at_another_address() {
+fn sieve_scripts_at_another_address_are_known_again() {
     let Some(dovecot) = Dovecot::start("") else { return };
     let folder = dovecot.home("alice").join("sieve");
     std::fs::create_dir(&folder).expect("a folder");
@@ -110,7 +110,7 @@ fn sieve_scripts_at_another_address() {
 }
 
 #[test]
-fn a_jmap_account_at_another_address() {
+fn a_jmap_account_at_another_address_is_known_again() {
     let options =
         Options { accounts: vec![AccountOptions::new("A1"), AccountOptions::new("A2")], ..Options::default() };
     let server = Server::start(options);

@@ -77,7 +77,7 @@ fn the_checks_of_this_test_see_what_they_should() {
 }
 
 #[test]
-fn imap() {
+fn no_imap_server_makes_us_show_a_secret() {
     for (mechanism, secret) in [
         ("AUTH=PLAIN", PASSWORD),
         ("AUTH=LOGIN", PASSWORD),
@@ -183,7 +183,7 @@ fn greetings_and_what_a_mechanism_says() {
 }
 
 #[test]
-fn managesieve() {
+fn no_managesieve_server_makes_us_show_a_secret() {
     let authority = Authority::new();
     let certificate = authority.certificate(Flaw::None);
     for (mechanism, secret) in [
@@ -226,7 +226,7 @@ fn managesieve() {
 }
 
 #[test]
-fn jmap() {
+fn no_jmap_server_makes_us_show_a_secret() {
     for secret in [PASSWORD, TOKEN] {
         for form in forms(secret) {
             let auth = match secret {

@@ -470,26 +470,26 @@ fn every_promise(name: &'static str, bed: &mut dyn Bed) {
 }
 
 #[test]
-fn maildir() {
+fn maildir_keeps_every_promise() {
     every_promise("maildir", &mut OnDisk::new("maildir"));
 }
 
 #[test]
-fn takeout() {
+fn takeout_keeps_every_promise() {
     every_promise("takeout", &mut OnDisk::new("takeout"));
 }
 
 #[test]
-fn imap() {
+fn imap_keeps_every_promise() {
     every_promise("imap", &mut OverImap { server: FakeImap::start(USUAL, Vec::new()) });
 }
 
 #[test]
-fn managesieve() {
+fn managesieve_keeps_every_promise() {
     every_promise("managesieve", &mut OverSieve::new());
 }
 
 #[test]
-fn jmap() {
+fn jmap_keeps_every_promise() {
     every_promise("jmap", &mut OverJmap::new());
 }

@@ -129,7 +129,7 @@ for path in sys.stdin.buffer.read().split(b"\0")[:-1]:
     String::from_utf8(output.stdout).unwrap().lines().map(|line| line.split_whitespace().map(span).collect()).collect()
 }
 
-/// B15. Every mbox of the corpora, message by message.
+/// Every mbox of the corpora, message by message.
 #[test]
 fn messages_are_those_that_python_finds() {
     if !has("python3") {
@@ -221,7 +221,7 @@ fn against_python(full: bool) -> Compared {
 
 /// The corpora as exports: all items are handed over, all bytes are accounted for.
 #[test]
-fn corpora_as_exports() {
+fn every_item_of_the_corpora_is_handed_over() {
     for (name, kind, at_least) in [
         ("mail-mbox", Kind::Email, 23),
         ("mail-takeout-fixtures", Kind::Email, 5),
@@ -535,7 +535,7 @@ fn nothing_to_import_is_a_usage_error() {
 }
 
 #[test]
-fn odd_names() {
+fn odd_names_of_files_are_mailboxes() {
     use std::os::unix::ffi::OsStrExt;
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("Größe 100% #1");

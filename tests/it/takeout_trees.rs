@@ -90,7 +90,7 @@ fn left_out(summary: &serde_json::Value) -> Vec<(String, String)> {
 }
 
 #[test]
-fn trees_of_mail_programs() {
+fn trees_of_mail_programs_are_read() {
     let box_of = |names: &[&str]| mbox(DATED, &names.iter().map(|name| message(name, "")).collect::<Vec<_>>());
     let emlx = |name: &str, flags: u32| {
         let message = message(name, "");
@@ -208,7 +208,7 @@ fn trees_of_mail_programs() {
 
 /// Whatever a file is called: the user named it, and its content counts.
 #[test]
-fn a_single_file() {
+fn a_single_file_is_read_whatever_its_name() {
     for (name, bytes) in [
         ("mbox", mbox(DATED, &[message("one", "")])),
         ("one.patch", mbox(DATED, &[message("one", "")])),
@@ -272,7 +272,7 @@ fn a_run_that_stores_nothing_of_what_it_found_fails() {
 
 /// When a message came: the separator says so, unless it is of the kind that says when the file was written.
 #[test]
-fn dates_of_arrival() {
+fn dates_of_arrival_come_from_separators_or_headers() {
     let received = "Received: from a by b; Tue, 6 Jan 2015 09:00:00 +0000\nReceived: from c by a; Mon, 5 Jan 2015 11:00:00 +0000\n";
     for (separator, fields, date) in [
         (DATED, received, "2015-01-05T10:00:00Z"),

@@ -191,7 +191,7 @@ fn emails_stay_in_a_mailbox() {
 }
 
 #[test]
-fn identities_and_vacation() {
+fn identities_and_the_vacation_response_are_checked() {
     let server = Server::start(Options { may_send_from: Some(vec!["example.org".to_owned()]), ..Options::telling() });
     let id =
         create(&server, "Identity", json!({"email": "*@example.org", "replyTo": [{"name": null, "email": "x@y"}]}));
