@@ -92,8 +92,8 @@ impl Bench {
         }
     }
 
-    fn portrait(&self) -> Vec<String> {
-        self.to.portrait("A1")
+    fn snapshot(&self) -> Vec<String> {
+        self.to.snapshot("A1")
     }
 }
 
@@ -140,8 +140,8 @@ fn a_whole_account_goes_to_an_empty_one_and_is_the_same_there() {
     assert_eq!((dry["plan"]["email"]["create"].as_u64(), bench.count("Email")), (Some(34), 0));
     let summary = bench.export(&[]);
     assert_eq!(summary["types"]["email"]["created"], 34, "{summary}");
-    let theirs = from.portrait("A1");
-    assert_eq!(bench.portrait(), theirs);
+    let theirs = from.snapshot("A1");
+    assert_eq!(bench.snapshot(), theirs);
     bench.export_again(&[]);
     bench.export_again(&["--update"]);
     bench.export_again(&["--update", "--prune", "--yes"]);
@@ -220,7 +220,7 @@ fn other_types_arrive_once_too_and_the_account_is_the_same() {
             bench.to.fault(At::Call(method), When::Nth(1), fault);
             let (summary, said) = bench.export_as(&[], 0);
             assert!(bench.to.faults_happened() > 0);
-            assert_eq!(bench.portrait(), from.portrait("A1"), "{method}: {summary} {said}");
+            assert_eq!(bench.snapshot(), from.snapshot("A1"), "{method}: {summary} {said}");
         }
     }
 }
@@ -260,7 +260,7 @@ fn narrow_limits_are_kept() {
         bench.import_from(&from);
         bench.export(&[]);
         if !reassigns {
-            assert_eq!(bench.portrait(), from.portrait("A1"));
+            assert_eq!(bench.snapshot(), from.snapshot("A1"));
         }
         bench.export_again(&[]);
         bench.export_again(&["--update"]);
@@ -495,7 +495,7 @@ fn prune_asks_at_a_terminal() {
     for number in 0..2 {
         bench.to.seed_email("A1", &message(900 + number), &[&foreign], &[], "2026-01-01T00:00:00Z");
     }
-    let full = bench.portrait();
+    let full = bench.snapshot();
     let question = "Remove 3 objects from the account A1@example.org? [y/N] ";
     let ask = |extra: &[&str], answer: &str| {
         let mut command = vandelay();
@@ -511,7 +511,7 @@ fn prune_asks_at_a_terminal() {
             extra.contains(&"--quiet") || (shown.contains("<900@example.org>") && shown.contains("Foreign")),
             "{shown}"
         );
-        assert_eq!(bench.portrait(), full, "before the answer");
+        assert_eq!(bench.snapshot(), full, "before the answer");
         match answer {
             "^C" => terminal.interrupt(),
             answer => terminal.types(answer),
@@ -519,11 +519,11 @@ fn prune_asks_at_a_terminal() {
         terminal.end()
     };
     assert_eq!(ask(&[], "^C").0, Some(130));
-    assert_eq!(bench.portrait(), full);
+    assert_eq!(bench.snapshot(), full);
     for answer in ["\n", "n\n", "no\n", "yesterday\n", "y y\n", "j\n", "\x04"] {
         let (code, shown) = ask(&[], answer);
         assert!(code == Some(6) && shown.contains("nothing was changed"), "{answer:?} {code:?}: {shown}");
-        assert_eq!(bench.portrait(), full, "{answer:?}");
+        assert_eq!(bench.snapshot(), full, "{answer:?}");
     }
     assert_eq!(ask(&["--quiet"], "no\n").0, Some(6));
     // Without a terminal nobody is asked, not even who would answer.
@@ -533,7 +533,7 @@ fn prune_asks_at_a_terminal() {
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(typed.is_ok() && output.status.code() == Some(6) && said.contains("--yes"), "{said}");
-    assert_eq!(bench.portrait(), full);
+    assert_eq!(bench.snapshot(), full);
     for answer in ["y\n", "yes\n", " YES \n"] {
         let (code, shown) = ask(&[], answer);
         assert_eq!((code, bench.count("Email"), bench.count("Mailbox")), (Some(0), 3, 1), "{answer:?}: {shown}");
@@ -681,7 +681,7 @@ fn update_brings_what_is_there_to_the_archives_state() {
     to.remove("A1", "Mailbox", &other);
     let leave =
         |lines: Vec<String>| lines.into_iter().map(|line| line.replace("\"sequence\":1,", "")).collect::<Vec<_>>();
-    assert_eq!(leave(bench.portrait()), leave(from.portrait("A1")));
+    assert_eq!(leave(bench.snapshot()), leave(from.snapshot("A1")));
     bench.export_again(&["--update"]);
 }
 

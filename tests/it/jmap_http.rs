@@ -203,7 +203,7 @@ fn calls_and_uploads_of_an_export_do_not_go_where_they_are_led() {
         maildir.to_str().expect("UTF-8"),
         bench.archive().to_str().expect("UTF-8"),
     ]);
-    let before = bench.server.portrait("A1");
+    let before = bench.server.snapshot("A1");
     for (endpoint, status) in
         [(Endpoint::Session, 302), (Endpoint::Api, 302), (Endpoint::Api, 307), (Endpoint::Upload, 307)]
     {
@@ -211,7 +211,7 @@ fn calls_and_uploads_of_an_export_do_not_go_where_they_are_led() {
         let output = bench.command("export", &["--max-retries", "0"]).output().expect("the program starts");
         let (_, said) = judge(&output, 2);
         assert!(said.contains("it redirects ") || said.contains("refers to another one"), "{said}");
-        assert_eq!(bench.server.portrait("A1"), before);
+        assert_eq!(bench.server.snapshot("A1"), before);
         bench.server.reset_faults();
     }
     assert!(other.seen().is_empty(), "{:?}", other.seen());
@@ -294,7 +294,7 @@ fn tls_with_a_certificate_that_can_be_trusted() {
     let mut export = command(&to, "export");
     export.env("SSL_CERT_FILE", bench.authority.file(bench.dir.path())).arg(bench.archive());
     judge(&export.output().expect("the program starts"), 0);
-    assert_eq!(to.portrait("A1"), bench.server.portrait("A1"));
+    assert_eq!(to.snapshot("A1"), bench.server.snapshot("A1"));
     // Cut in the middle: TLS says nothing at its end then.
     let bench = Bench::with_tls(without_small_blobs(), Flaw::None);
     bench.server.fault(At::Endpoint(Endpoint::Download), When::Nth(4), Fault::CutInBody(50));

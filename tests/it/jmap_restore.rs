@@ -61,7 +61,7 @@ impl Place {
 
 /// Both servers hold the same.
 fn same(one: &Server, other: &Server, what: &str) {
-    let (mut one, mut other) = (one.portrait("A1"), other.portrait("A1"));
+    let (mut one, mut other) = (one.snapshot("A1"), other.snapshot("A1"));
     let both: Vec<String> = one.iter().filter(|line| other.contains(line)).cloned().collect();
     one.retain(|line| !both.contains(line));
     other.retain(|line| !both.contains(line));

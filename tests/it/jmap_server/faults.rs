@@ -228,7 +228,7 @@ fn one_blob_can_be_bad() {
 }
 
 #[test]
-fn a_portrait_does_not_depend_on_the_server() {
+fn a_snapshot_does_not_depend_on_the_server() {
     let fill = |server: &Server, noise: usize| {
         for number in 0..noise {
             let id = server.seed("A1", "Mailbox", json!({"name": number.to_string()}));
@@ -242,12 +242,12 @@ fn a_portrait_does_not_depend_on_the_server() {
     let (one, other) = (server(), Server::start(Options { fractions: true, ..Options::telling() }));
     fill(&one, 0);
     fill(&other, 3);
-    assert_eq!(one.portrait("A1"), other.portrait("A1"));
-    let line = one.portrait("A1").into_iter().find(|line| line.starts_with("Email")).expect("an email");
+    assert_eq!(one.snapshot("A1"), other.snapshot("A1"));
+    let line = one.snapshot("A1").into_iter().find(|line| line.starts_with("Email")).expect("an email");
     assert!(line.contains(r#"["Top","Top/Low"]"#) && line.contains("$seen"), "{line}");
     let (id, _) = other.objects("A1", "Email").pop_first().expect("an email");
     other.change("A1", "Email", &id, |email| email["keywords"] = json!({}));
-    assert_ne!(one.portrait("A1"), other.portrait("A1"));
+    assert_ne!(one.snapshot("A1"), other.snapshot("A1"));
 }
 
 #[test]

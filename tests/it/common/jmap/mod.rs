@@ -28,7 +28,6 @@ mod ijson;
 mod line;
 mod mailboxes;
 mod options;
-mod portrait;
 mod query;
 mod record;
 mod rules;
@@ -38,6 +37,7 @@ mod session;
 mod set;
 mod shape;
 mod small;
+mod snapshot;
 mod store;
 mod tables;
 
@@ -274,8 +274,8 @@ impl Server {
     }
 
     /// The account as sorted lines of text without ids and times of the server: equal if two accounts hold the same.
-    pub fn portrait(&self, account: &str) -> Vec<String> {
-        self.account(account, |account| portrait::portrait(account))
+    pub fn snapshot(&self, account: &str) -> Vec<String> {
+        self.account(account, |account| snapshot::snapshot(account))
     }
 
     /// The state string of a type.
