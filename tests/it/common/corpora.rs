@@ -29,7 +29,8 @@ pub struct Corpus {
     pub root: PathBuf,
     /// Every file below `root`, sorted.
     pub paths: Vec<PathBuf>,
-    unpacked: Option<tempfile::TempDir>,
+    /// Removes the full one when it is dropped.
+    _unpacked: Option<tempfile::TempDir>,
 }
 
 impl Corpus {
@@ -38,7 +39,7 @@ impl Corpus {
         files_below(&root, &mut paths);
         paths.sort();
         assert!(paths.len() >= at_least, "{}: {} of at least {at_least} files", root.display(), paths.len());
-        Corpus { name, full: unpacked.is_some(), root, paths, unpacked }
+        Corpus { name, full: unpacked.is_some(), root, paths, _unpacked: unpacked }
     }
 
     /// Every file by its path below [`Corpus::root`].

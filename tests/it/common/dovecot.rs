@@ -15,13 +15,12 @@ pub struct Dovecot {
     // Before the directory: it has to end first.
     daemon: Daemon,
     dir: tempfile::TempDir,
-    /// Implicit TLS; the certificate is signed by `authority`.
+    /// Implicit TLS; the certificate is signed by the one of [`Dovecot::authority_file`].
     pub imaps: u16,
     pub sieves: u16,
     /// Clear text, with STARTTLS.
     pub imap: u16,
     pub sieve: u16,
-    pub authority: Authority,
     pub certificate: Certificate,
 }
 
@@ -49,12 +48,7 @@ impl Dovecot {
         command.arg("-F").arg("-c").arg(&config);
         let ports = if settings.contains("ssl = no") { vec![imap, sieve] } else { vec![imap, imaps, sieve, sieves] };
         let daemon = Daemon::start(command, &ports, &at.join("output"));
-        Some(Dovecot { daemon, imap, imaps, sieve, sieves, authority, certificate, dir })
-    }
-
-    /// The directory of everything: configuration, log, homes.
-    pub fn path(&self) -> &Path {
-        self.dir.path()
+        Some(Dovecot { daemon, imap, imaps, sieve, sieves, certificate, dir })
     }
 
     /// The certificate of the authority, for SSL_CERT_FILE.

@@ -1,5 +1,4 @@
 //! What the tests share: running the program, temporary Maildirs, and the rule that a skipped test fails in CI.
-#![allow(dead_code)]
 
 pub mod account;
 pub mod corpora;

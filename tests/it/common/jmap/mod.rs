@@ -42,7 +42,6 @@ mod store;
 mod tables;
 
 // Not every test needs all of them.
-#[allow(unused_imports)]
 pub use self::{
     faults::{At, Fault, When},
     options::*,
@@ -347,12 +346,7 @@ impl Server {
         self.seen().into_iter().filter(|seen| seen.is_elsewhere && seen.authorization.is_some()).collect()
     }
 
-    /// What clients did that no client may do.
-    pub fn violations(&self) -> Vec<String> {
-        self.shared.state().record.violations.clone()
-    }
-
-    /// The same, and forgives it.
+    /// What clients did that no client may do, which is forgiven.
     pub fn take_violations(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.state().record.violations)
     }
