@@ -261,6 +261,45 @@ fn as_nobody(program: &str, home: &Path) -> Command {
     command
 }
 
+/// Dovecot looks for the names of keywords among its control files, so whoever puts those elsewhere copies them.
+fn give_keywords(account: &Account, mail: &Path) {
+    for name in mailboxes(mail).keys() {
+        let names = mail.join(name).join("dovecot-keywords");
+        let control = account.path().join("dovecot/control").join(name);
+        if names.exists() {
+            fs::create_dir_all(&control).unwrap();
+            fs::set_permissions(&control, fs::Permissions::from_mode(0o777)).unwrap();
+            fs::write(control.join("dovecot-keywords"), fs::read(names).unwrap()).unwrap();
+        }
+    }
+}
+
+/// What Dovecot answers to these commands, and what it says besides.
+fn imap_session(account: &Account, config: &Path, commands: &str) -> String {
+    let mut child = as_nobody("/usr/lib/dovecot/imap", &account.path().join("dovecot/home"))
+        .arg("-c")
+        .arg(config)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+    both(&child.wait_with_output().unwrap())
+}
+
+/// The size of a message on the wire, where lines end with CRLF, whatever it was stored with.
+fn wire_size(path: &Path) -> usize {
+    let bytes = fs::read(path).unwrap();
+    let bare = (0..bytes.len()).filter(|at| bytes[*at] == b'\n' && (*at == 0 || bytes[at - 1] != b'\r')).count();
+    bytes.len() + bare
+}
+
+/// The number that stands behind a word in an answer to FETCH.
+fn number(line: &str, word: &str) -> usize {
+    line.split_once(&format!("{word} ")).unwrap().1.split([' ', ')']).next().unwrap().parse().unwrap()
+}
+
 #[test]
 fn dovecot_serves_the_tree() {
     if !has("dovecot") || !has("setpriv") {
@@ -270,28 +309,8 @@ fn dovecot_serves_the_tree() {
     let Some(mount) = account.mount(&["-o", "allow_other,umask=022"]) else { return };
     let config = dovecot(&account, &mount.at);
     let mail = mount.at.join("mail");
-    // Dovecot looks for the names of keywords among its control files, so whoever puts those elsewhere copies them.
-    for name in mailboxes(&mail).keys() {
-        let names = mail.join(name).join("dovecot-keywords");
-        let control = account.path().join("dovecot/control").join(name);
-        if names.exists() {
-            fs::create_dir_all(&control).unwrap();
-            fs::set_permissions(&control, fs::Permissions::from_mode(0o777)).unwrap();
-            fs::write(control.join("dovecot-keywords"), fs::read(names).unwrap()).unwrap();
-        }
-    }
-    let session = |commands: &str| -> String {
-        let mut child = as_nobody("/usr/lib/dovecot/imap", &account.path().join("dovecot/home"))
-            .arg("-c")
-            .arg(&config)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
-        both(&child.wait_with_output().unwrap())
-    };
+    give_keywords(&account, &mail);
+    let session = |commands: &str| imap_session(&account, &config, commands);
     for (name, files) in mailboxes(&mail).into_iter().filter(|(_, files)| !files.is_empty()) {
         // As the wire spells it: modified UTF-7.
         let wire_name = name.replace('ü', "&APw-");
@@ -300,18 +319,8 @@ fn dovecot_serves_the_tree() {
         let said = session(&commands);
         let lines: Vec<&str> = said.lines().filter(|line| line.contains(" FETCH (")).collect();
         assert_eq!(lines.len(), files.len(), "{name}: {said}");
-        // The wire form of a message ends its lines with CRLF, whatever it was stored with.
-        let wire = |path: &Path| {
-            let bytes = fs::read(path).unwrap();
-            let bare =
-                (0..bytes.len()).filter(|at| bytes[*at] == b'\n' && (*at == 0 || bytes[at - 1] != b'\r')).count();
-            bytes.len() + bare
-        };
         let mut expected: Vec<usize> =
-            files.iter().map(|file| wire(&mail.join(&name).join("cur").join(file))).collect();
-        let number = |line: &str, word: &str| -> usize {
-            line.split_once(&format!("{word} ")).unwrap().1.split([' ', ')']).next().unwrap().parse().unwrap()
-        };
+            files.iter().map(|file| wire_size(&mail.join(&name).join("cur").join(file))).collect();
         let mut sizes: Vec<usize> = lines.iter().map(|line| number(line, "RFC822.SIZE")).collect();
         sizes.sort_unstable();
         expected.sort_unstable();

@@ -79,15 +79,32 @@ fn calendar(at: &Path, events: &[(&str, &str)]) {
     fs::write(at.join("Home.ics"), text).unwrap();
 }
 
-#[test]
-fn what_a_mount_shows_after_an_import_is_what_a_new_mount_shows() {
+/// An account of a Maildir and a Takeout folder, that folder, and its mount.
+fn followed() -> Option<(Account, PathBuf, Mounted)> {
     let account = Account::new();
     account.import();
     let takeout = account.path().join("Takeout");
     calendar(&takeout, &EVENTS[..2]);
     import(&account, "takeout", &takeout);
-    let Some(mount) = account.mount(&["-o", "snapshots=visible"]) else { return };
+    let mount = account.mount(&["-o", "snapshots=visible"])?;
     seen(&mount.at);
+    Some((account, takeout, mount))
+}
+
+/// What happens to a source, and its import.
+type Step<'a> = (&'a str, Box<dyn Fn() + 'a>);
+
+/// After each of these steps the mount shows what a new one shows.
+fn follows(account: &Account, mount: &Mounted, steps: Vec<Step<'_>>) {
+    for (name, step) in steps {
+        step();
+        catches_up(account, mount, name);
+    }
+}
+
+#[test]
+fn what_a_mount_shows_after_mail_changed_is_what_a_new_mount_shows() {
+    let Some((account, _, mount)) = followed() else { return };
     let maildir = account.maildir();
     let cur = |folder: &str| -> Vec<PathBuf> {
         let mut all: Vec<PathBuf> =
@@ -99,7 +116,6 @@ fn what_a_mount_shows_after_an_import_is_what_a_new_mount_shows() {
         let name = path.file_name().unwrap().to_str().unwrap();
         fs::rename(path, path.with_file_name(format!("{}:2,{flags}", name.split(':').next().unwrap()))).unwrap();
     };
-    type Step<'a> = (&'a str, Box<dyn Fn() + 'a>);
     let steps: Vec<Step<'_>> = vec![
         ("nothing changed", Box::new(|| account.import())),
         (
@@ -159,6 +175,18 @@ fn what_a_mount_shows_after_an_import_is_what_a_new_mount_shows() {
                 account.import();
             }),
         ),
+    ];
+    follows(&account, &mount, steps);
+    ok(&["forget", text(&account.archive()), "--keep-last", "3"]);
+    let kept = || names(&mount.at.join(".snapshots"));
+    wait(|| kept().len() == 3, || format!("{:?}", kept()));
+    assert!(!seen(&mount.at).is_empty(), "everything can still be read");
+}
+
+#[test]
+fn what_a_mount_shows_after_calendars_changed_is_what_a_new_mount_shows() {
+    let Some((account, takeout, mount)) = followed() else { return };
+    let steps: Vec<Step<'_>> = vec![
         (
             "an event came and one changed",
             Box::new(|| {
@@ -176,13 +204,7 @@ fn what_a_mount_shows_after_an_import_is_what_a_new_mount_shows() {
             }),
         ),
     ];
-    for (name, step) in steps {
-        step();
-        catches_up(&account, &mount, name);
-    }
-    ok(&["forget", text(&account.archive()), "--keep-last", "3"]);
-    let kept = || names(&mount.at.join(".snapshots"));
-    wait(|| kept().len() == 3, || format!("{:?}", kept()));
+    follows(&account, &mount, steps);
     assert!(!seen(&mount.at).is_empty(), "everything can still be read");
 }
 

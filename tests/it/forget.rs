@@ -291,6 +291,48 @@ fn the_neighbours_of_a_forgotten_snapshot_stay_what_they_are() {
     }
 }
 
+/// Walks a tree and calls `tick` at each step: everything is met, which gives 0, or the snapshot is gone, which gives 1.
+fn walked_or_forgotten(tree: &Tree, whole: &BTreeMap<String, Vec<u8>>, tick: &mut dyn FnMut(), what: &str) -> u32 {
+    let mut names = BTreeSet::new();
+    let walked = walk::walk(tree, Node::ROOT, |one| {
+        tick();
+        names.insert(match one.child.sort {
+            Sort::Directory => format!("{}/", one.path),
+            _ => one.path.to_owned(),
+        });
+        Ok(true)
+    });
+    let expected: BTreeSet<String> = whole.keys().cloned().collect();
+    right_or_forgotten(walked.map(|()| names), &expected, what)
+}
+
+/// The same for an extract, whose files have the right bytes.
+fn extracted_or_forgotten(
+    tree: &Tree,
+    into: &Path,
+    whole: &BTreeMap<String, Vec<u8>>,
+    tick: &mut dyn FnMut(),
+    what: &str,
+) -> u32 {
+    let _ = fs::remove_dir_all(into);
+    match extract::extract(tree, "", into, extract::Names::Auto, &extract::medium::Disk, |_| tick()) {
+        Ok(done) => {
+            assert_eq!(done.failed, [], "{what}");
+            for (path, bytes) in whole {
+                let is_decoded = path.starts_with("text/") || path.starts_with("attachments/");
+                if !is_decoded && !path.ends_with('/') && !into.join(path).is_symlink() {
+                    assert!(fs::read(into.join(path)).expect(path) == *bytes, "{what}: {path}");
+                }
+            }
+            0
+        }
+        Err(error) => {
+            assert_eq!(error.kind, Fault::Forgotten, "{what}: {error}");
+            1
+        }
+    }
+}
+
 /// A walk, an extract, a diff and a reading of rows, each with the snapshot forgotten at its Nth step: all of it, or the
 /// error.
 #[test]
@@ -327,42 +369,8 @@ fn what_reads_a_snapshot_that_goes_ends_with_all_of_it_or_an_error() {
                     steps += 1;
                 };
                 let ended = match work {
-                    "walk" => {
-                        let mut names = BTreeSet::new();
-                        let walked = walk::walk(&tree, Node::ROOT, |one| {
-                            tick();
-                            names.insert(match one.child.sort {
-                                Sort::Directory => format!("{}/", one.path),
-                                _ => one.path.to_owned(),
-                            });
-                            Ok(true)
-                        });
-                        let expected: BTreeSet<String> = whole.keys().cloned().collect();
-                        right_or_forgotten(walked.map(|()| names), &expected, &what)
-                    }
-                    "extract" => {
-                        let _ = fs::remove_dir_all(&into);
-                        let done =
-                            extract::extract(&tree, "", &into, extract::Names::Auto, &extract::medium::Disk, |_| {
-                                tick()
-                            });
-                        match done {
-                            Ok(done) => {
-                                assert_eq!(done.failed, [], "{what}");
-                                for (path, bytes) in &whole {
-                                    let is_decoded = path.starts_with("text/") || path.starts_with("attachments/");
-                                    if !is_decoded && !path.ends_with('/') && !into.join(path).is_symlink() {
-                                        assert!(fs::read(into.join(path)).expect(path) == *bytes, "{what}: {path}");
-                                    }
-                                }
-                                0
-                            }
-                            Err(error) => {
-                                assert_eq!(error.kind, Fault::Forgotten, "{what}: {error}");
-                                1
-                            }
-                        }
-                    }
+                    "walk" => walked_or_forgotten(&tree, &whole, &mut tick, &what),
+                    "extract" => extracted_or_forgotten(&tree, &into, &whole, &mut tick, &what),
                     _ => right_or_forgotten(differing(&reader, &mut tick), &difference, &what),
                 };
                 *forgotten.entry(work).or_insert(0) += ended;

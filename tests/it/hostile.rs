@@ -172,30 +172,9 @@ fn twisted(dir: &Path, change: impl FnOnce(&Connection)) -> PathBuf {
     archive
 }
 
-/// Links lead nowhere outside, names are safe, in the tree and when it is copied out.
-#[test]
-fn links_and_names_do_not_leave_the_tree() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let names = [
-        "../../etc/passwd",
-        "/etc/shadow",
-        "..",
-        ".",
-        "",
-        "a\u{0}b",
-        "-rf",
-        "line\nbreak",
-        "\u{202e}txt.exe",
-        "con",
-        "a/b",
-        &"x".repeat(4_000),
-        "\u{1b}[31m",
-        "trailing. ",
-        "cur",
-        "Caf\u{e9}",
-        "Cafe\u{301}",
-    ];
-    let archive = twisted(dir.path(), |conn| {
+/// An archive with links that lead out of it, and with these names wherever something has a name.
+fn full_of_links_and(names: &[&str], dir: &Path) -> PathBuf {
+    twisted(dir, |conn| {
         for (number, target) in [
             "[\"..\",\"..\",\"..\",\"etc\",\"shadow\"]",
             "[\"\",\"etc\",\"shadow\"]",
@@ -211,7 +190,7 @@ fn links_and_names_do_not_leave_the_tree() {
         {
             conn.execute("INSERT INTO file_nodes (parent_id, node_type, target, name, created) VALUES (1, 'symlink', ?1, ?2, '')", params![target, format!("out{number}")]).expect("a link");
         }
-        for name in &names {
+        for name in names {
             conn.execute("INSERT INTO mailboxes (name) VALUES (?1)", [name]).expect("a mailbox");
             conn.execute("INSERT OR IGNORE INTO sieve_scripts (name, blob_id) VALUES (?1, 8)", [name])
                 .expect("a script");
@@ -224,7 +203,51 @@ fn links_and_names_do_not_leave_the_tree() {
             )
             .expect("a directory");
         }
-    });
+    })
+}
+
+/// A copy that follows all links has nothing that lies outside of the tree.
+fn copies_nothing_from_outside(from: &Path, copy: &Path) {
+    let shadow = fs::read("/etc/shadow").unwrap_or_default();
+    // Links that dangle make cp complain; what counts is what it copied.
+    std::process::Command::new("cp").args(["-rL"]).arg(from).arg(copy).output().expect("cp runs");
+    let mut stack = vec![copy.to_owned()];
+    while let Some(at) = stack.pop() {
+        for entry in fs::read_dir(at).expect("a directory").map(|entry| entry.expect("an entry")) {
+            if entry.file_type().expect("a type").is_dir() {
+                stack.push(entry.path());
+            } else if !shadow.is_empty() {
+                assert!(fs::read(entry.path()).expect("a file") != shadow, "{} leads out", entry.path().display());
+            }
+        }
+    }
+}
+
+/// Links lead nowhere outside, names are safe, in the tree and when it is copied out.
+#[test]
+fn links_and_names_do_not_leave_the_tree() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let long = "x".repeat(4_000);
+    let names = [
+        "../../etc/passwd",
+        "/etc/shadow",
+        "..",
+        ".",
+        "",
+        "a\u{0}b",
+        "-rf",
+        "line\nbreak",
+        "\u{202e}txt.exe",
+        "con",
+        "a/b",
+        &long,
+        "\u{1b}[31m",
+        "trailing. ",
+        "cur",
+        "Caf\u{e9}",
+        "Cafe\u{301}",
+    ];
+    let archive = full_of_links_and(&names, dir.path());
     survive(&archive, "names");
     let shown = tree(&archive, "latest");
     for path in shown.keys() {
@@ -256,19 +279,7 @@ fn links_and_names_do_not_leave_the_tree() {
         .map(|entry| entry.expect("an entry").file_name())
         .collect();
     assert_eq!(outside, ["inner"], "nothing is written outside");
-    let shadow = fs::read("/etc/shadow").unwrap_or_default();
-    // Links that dangle make cp complain; what counts is what it copied.
-    std::process::Command::new("cp").args(["-rL"]).arg(&into).arg(dir.path().join("copy")).output().expect("cp runs");
-    let mut stack = vec![dir.path().join("copy")];
-    while let Some(at) = stack.pop() {
-        for entry in fs::read_dir(at).expect("a directory").map(|entry| entry.expect("an entry")) {
-            if entry.file_type().expect("a type").is_dir() {
-                stack.push(entry.path());
-            } else if !shadow.is_empty() {
-                assert!(fs::read(entry.path()).expect("a file") != shadow, "{} leads out", entry.path().display());
-            }
-        }
-    }
+    copies_nothing_from_outside(&into, &dir.path().join("copy"));
 }
 
 /// Cycles, depth and equal names stay bounded.
@@ -324,102 +335,88 @@ fn cycles_depth_and_equal_names_are_bounded() {
     }
 }
 
-/// Numbers and JSON that lie are flagged by `verify`; listing works.
+/// A change that is nothing but SQL.
+fn sql(text: &'static str) -> Change {
+    Box::new(move |conn| conn.execute_batch(text).expect(text))
+}
+
+/// `verify` flags each of these changes, and everything else is listed.
+fn are_flagged(cases: Vec<(&str, Change)>) {
+    for (what, change) in cases {
+        let dir = tempfile::tempdir().expect("a directory");
+        let archive = twisted(dir.path(), change);
+        let code = survive(&archive, what);
+        assert_eq!(code, Some(8), "{what}: verify flags it");
+        let listed = bounded(&["ls", "-R", text(&archive)], Duration::from_secs(30), what);
+        assert_eq!(listed.status.code(), Some(0), "{what}: listing works: {}", String::from_utf8_lossy(&listed.stderr));
+        let others = String::from_utf8_lossy(&listed.stdout).lines().filter(|path| path.contains(".vandelay,")).count();
+        assert!(others >= 5, "{what}: the other messages are there, {others}");
+    }
+}
+
 #[test]
-fn lying_rows_are_flagged_and_listing_works() {
-    let long = if soak() { 100_000_000 } else { 40_000_000 };
-    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
-    let cases: Vec<(&str, Change)> = vec![
-        (
-            "wrong hash",
-            Box::new(|conn| {
-                conn.execute("UPDATE blobs SET hash = zeroblob(32) WHERE id = 2", []).expect("a hash");
-            }),
-        ),
-        (
-            "short hash",
-            Box::new(|conn| {
-                conn.execute("UPDATE blobs SET hash = x'00' WHERE id = 2", []).expect("a hash");
-            }),
-        ),
-        (
-            "text for a hash",
-            Box::new(|conn| {
-                conn.execute("UPDATE blobs SET hash = 'text' WHERE id = 2", []).expect("a hash");
-            }),
-        ),
-        (
-            "text for bytes",
-            Box::new(|conn| {
-                conn.execute("UPDATE blobs SET data = 'text' WHERE id = 2", []).expect("bytes");
-            }),
-        ),
-        (
-            "a number for bytes",
-            Box::new(|conn| {
-                conn.execute("UPDATE blobs SET data = 12 WHERE id = 2", []).expect("bytes");
-            }),
-        ),
-        (
-            "no such blob",
-            Box::new(|conn| {
-                conn.execute("UPDATE emails SET blob_id = 9999 WHERE id = 2", []).expect("a blob");
-            }),
-        ),
-        (
-            "negative blob",
-            Box::new(|conn| {
-                conn.execute("UPDATE emails SET blob_id = -9223372036854775808 WHERE id = 2", []).expect("a blob");
-            }),
-        ),
-        (
-            "text for a blob",
-            Box::new(|conn| {
-                conn.execute("UPDATE emails SET blob_id = 'one' WHERE id = 2", []).expect("a blob");
-            }),
-        ),
+fn lying_blobs_are_flagged_and_listing_works() {
+    are_flagged(vec![
+        ("wrong hash", sql("UPDATE blobs SET hash = zeroblob(32) WHERE id = 2")),
+        ("short hash", sql("UPDATE blobs SET hash = x'00' WHERE id = 2")),
+        ("text for a hash", sql("UPDATE blobs SET hash = 'text' WHERE id = 2")),
+        ("text for bytes", sql("UPDATE blobs SET data = 'text' WHERE id = 2")),
+        ("a number for bytes", sql("UPDATE blobs SET data = 12 WHERE id = 2")),
+        ("no such blob", sql("UPDATE emails SET blob_id = 9999 WHERE id = 2")),
+        ("negative blob", sql("UPDATE emails SET blob_id = -9223372036854775808 WHERE id = 2")),
+        ("text for a blob", sql("UPDATE emails SET blob_id = 'one' WHERE id = 2")),
+    ]);
+}
+
+/// Numbers, texts and dates that are none.
+#[test]
+fn lying_numbers_and_texts_are_flagged_and_listing_works() {
+    are_flagged(vec![
         (
             "negative ids",
-            Box::new(|conn| {
-                conn.execute_batch("UPDATE emails SET id = -5 WHERE id = 2; UPDATE mailboxes SET id = -9223372036854775808 WHERE id = 4; UPDATE emails SET id = -9223372036854775808 WHERE id = 3; UPDATE file_nodes SET id = -1 WHERE id = 2").expect("ids");
-            }),
+            sql(
+                "UPDATE emails SET id = -5 WHERE id = 2; UPDATE mailboxes SET id = -9223372036854775808 WHERE id = 4; UPDATE emails SET id = -9223372036854775808 WHERE id = 3; UPDATE file_nodes SET id = -1 WHERE id = 2",
+            ),
         ),
         (
             "huge ids",
-            Box::new(|conn| {
-                conn.execute_batch("UPDATE emails SET id = 9223372036854775807 WHERE id = 2; UPDATE mailboxes SET id = 9223372036854775807 WHERE id = 5; UPDATE calendar_events SET id = 9223372036854775807 WHERE id = 1").expect("ids");
-            }),
+            sql(
+                "UPDATE emails SET id = 9223372036854775807 WHERE id = 2; UPDATE mailboxes SET id = 9223372036854775807 WHERE id = 5; UPDATE calendar_events SET id = 9223372036854775807 WHERE id = 1",
+            ),
         ),
         (
             "odd mailbox ids",
-            Box::new(|conn| {
-                conn.execute("UPDATE emails SET mailbox_ids = '[-1, 0, 9223372036854775807, 1e300, \"1\", null, [], {}]' WHERE id = 2", []).expect("ids");
-            }),
+            sql(
+                "UPDATE emails SET mailbox_ids = '[-1, 0, 9223372036854775807, 1e300, \"1\", null, [], {}]' WHERE id = 2",
+            ),
         ),
-        (
-            "bytes for JSON",
-            Box::new(|conn| {
-                conn.execute("UPDATE emails SET mailbox_ids = x'ff00', keywords = 12 WHERE id = 2", []).expect("JSON");
-            }),
-        ),
+        ("bytes for JSON", sql("UPDATE emails SET mailbox_ids = x'ff00', keywords = 12 WHERE id = 2")),
         (
             "bytes for text",
-            Box::new(|conn| {
-                conn.execute_batch("UPDATE mailboxes SET name = x'ff' WHERE id = 4; UPDATE emails SET received_at = x'ff' WHERE id = 2; UPDATE file_nodes SET name = 1.5 WHERE id = 2").expect("text");
-            }),
+            sql(
+                "UPDATE mailboxes SET name = x'ff' WHERE id = 4; UPDATE emails SET received_at = x'ff' WHERE id = 2; UPDATE file_nodes SET name = 1.5 WHERE id = 2",
+            ),
         ),
         (
             "broken UTF-8",
-            Box::new(|conn| {
-                conn.execute_batch("UPDATE emails SET received_at = CAST(x'32ff80' AS TEXT) WHERE id = 2; UPDATE mailboxes SET name = CAST(x'ff80' AS TEXT) WHERE id = 4").expect("text");
-            }),
+            sql(
+                "UPDATE emails SET received_at = CAST(x'32ff80' AS TEXT) WHERE id = 2; UPDATE mailboxes SET name = CAST(x'ff80' AS TEXT) WHERE id = 4",
+            ),
         ),
         (
             "odd dates",
-            Box::new(|conn| {
-                conn.execute_batch("UPDATE emails SET received_at = '9999999999-99-99T99:99:99Z' WHERE id = 1; UPDATE emails SET received_at = '-009999-01-01T00:00:00Z' WHERE id = 2; UPDATE emails SET received_at = '' WHERE id = 3").expect("dates");
-            }),
+            sql(
+                "UPDATE emails SET received_at = '9999999999-99-99T99:99:99Z' WHERE id = 1; UPDATE emails SET received_at = '-009999-01-01T00:00:00Z' WHERE id = 2; UPDATE emails SET received_at = '' WHERE id = 3",
+            ),
         ),
+    ]);
+}
+
+#[test]
+fn lying_json_is_flagged_and_listing_works() {
+    let long = if soak() { 100_000_000 } else { 40_000_000 };
+    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
+    are_flagged(vec![
         (
             "long JSON",
             Box::new(move |conn| {
@@ -454,21 +451,11 @@ fn lying_rows_are_flagged_and_listing_works() {
         ),
         (
             "blobs in blobs",
-            Box::new(|conn| {
-                conn.execute_batch("UPDATE contact_cards SET data = '{\"@blob\":-1,\"media\":{\"a\":{\"@blob\":9223372036854775807},\"b\":{\"@blob\":\"x\"},\"c\":{\"@blob\":1e99}}}'").expect("JSON");
-            }),
+            sql(
+                "UPDATE contact_cards SET data = '{\"@blob\":-1,\"media\":{\"a\":{\"@blob\":9223372036854775807},\"b\":{\"@blob\":\"x\"},\"c\":{\"@blob\":1e99}}}'",
+            ),
         ),
-    ];
-    for (what, change) in cases {
-        let dir = tempfile::tempdir().expect("a directory");
-        let archive = twisted(dir.path(), change);
-        let code = survive(&archive, what);
-        assert_eq!(code, Some(8), "{what}: verify flags it");
-        let listed = bounded(&["ls", "-R", text(&archive)], Duration::from_secs(30), what);
-        assert_eq!(listed.status.code(), Some(0), "{what}: listing works: {}", String::from_utf8_lossy(&listed.stderr));
-        let others = String::from_utf8_lossy(&listed.stdout).lines().filter(|path| path.contains(".vandelay,")).count();
-        assert!(others >= 5, "{what}: the other messages are there, {others}");
-    }
+    ]);
 }
 
 /// What stands in our own tables may lie too.

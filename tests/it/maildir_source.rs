@@ -267,9 +267,11 @@ fn folders_with_the_names_of_a_mailboxs_directories() {
     assert_eq!(read(&mut source, "Work/cur")["c"], Ok(HELLO.to_vec()));
 }
 
-/// Everything beside mailboxes is named, with what it is; what looks like mail is told from what does not.
-#[test]
-fn what_lies_beside_mailboxes_is_named() {
+/// What lies beside a mailbox: its place, how the reason begins, and the outcome.
+type Beside = (String, &'static str, Outcome);
+
+/// Three mailboxes with all kinds of things beside them.
+fn cluttered() -> (Tree, Vec<Beside>) {
     use Outcome::{ByProduct, NotUnderstood, Skipped};
     let mbox = b"From a@b Mon Jan  5 10:00:00 2015\nFrom: a@b\nSubject: x\n\nbody\n";
     let mail = b"From: a@b\nTo: c@d\nSubject: x\n\nbody\n";
@@ -280,8 +282,8 @@ fn what_lies_beside_mailboxes_is_named() {
     };
     let tree = Tree::new();
     tree.mailbox("").mailbox(".Sent").mailbox("Lists/rust");
-    let mut expected: Vec<(String, &str, Outcome)> = Vec::new();
-    let mut put = |file: &str, bytes: &[u8], reason: &'static str, outcome| {
+    let mut expected: Vec<Beside> = Vec::new();
+    let mut put = |file: &str, bytes: &[u8], reason, outcome| {
         tree.put(file, bytes);
         expected.push((file.to_owned(), reason, outcome));
     };
@@ -335,6 +337,13 @@ fn what_lies_beside_mailboxes_is_named() {
     symlink("user@host.123", tree.path().join("lock")).unwrap();
     expected.push(("lock".to_owned(), "a link that leads nowhere", Skipped));
     expected.sort();
+    (tree, expected)
+}
+
+/// Everything beside mailboxes is named, with what it is; what looks like mail is told from what does not.
+#[test]
+fn what_lies_beside_mailboxes_is_named() {
+    let (tree, expected) = cluttered();
     let found = omitted(&mut tree.open());
     let shown: Vec<_> = found.iter().map(|(reason, position, outcome)| (position, reason, outcome)).collect();
     assert_eq!(found.len(), expected.len(), "{shown:#?}");
@@ -344,6 +353,11 @@ fn what_lies_beside_mailboxes_is_named() {
     }
     // What names no directory is no folder; the other link could be one that is not mounted.
     assert!(tree.keys().contains(&"lost.eml".to_owned()) && tree.keys().contains(&"cache".to_owned()));
+}
+
+#[test]
+fn filters_leave_out_what_lies_in_their_places() {
+    let (tree, _) = cluttered();
     // A filter that leaves a place out leaves out what is in it.
     let only = Filter::new(&["^Sent".to_owned()], &[], &[]).unwrap();
     let mut source = Maildir::open(tree.path(), MaildirOptions { filter: only, ..options() }).unwrap();

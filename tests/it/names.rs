@@ -64,6 +64,34 @@ fn sound(archive: &Path, what: &str) {
 
 // --- the archive goes ---------------------------------------------------------------------------------------------------
 
+/// What happens to the archive `a.sqlite` in a place; gives where the file is afterwards, if it is anywhere.
+fn meets(fate: &str, place: &Path, other: &Path, moved: &Path) -> std::io::Result<Option<PathBuf>> {
+    let archive = place.join("a.sqlite");
+    let log = place.join("a.sqlite-wal");
+    match fate {
+        "removed" => fs::remove_file(&archive).map(|()| None),
+        "replaced" => {
+            fs::copy(other, place.join("new")).and_then(|_| fs::rename(place.join("new"), &archive)).map(|()| None)
+        }
+        "replaced by a folder" => fs::rename(&archive, place.join("b.sqlite"))
+            .and_then(|()| fs::create_dir(&archive))
+            .map(|()| Some(place.join("b.sqlite"))),
+        "renamed" => fs::rename(&archive, place.join("b.sqlite")).map(|()| Some(place.join("b.sqlite"))),
+        "folder renamed" => fs::rename(place, moved).map(|()| Some(moved.join("a.sqlite"))),
+        "folder replaced" => fs::rename(place, moved)
+            .and_then(|()| fs::create_dir(place))
+            .and_then(|()| fs::copy(other, &archive))
+            .map(|_| Some(moved.join("a.sqlite"))),
+        "log replaced by its copy" => fs::copy(&log, place.join("new"))
+            .and_then(|_| fs::rename(place.join("new"), &log))
+            .map(|()| Some(archive.clone())),
+        "log removed" => fs::remove_file(&log).map(|()| Some(archive.clone())),
+        _ => fs::write(place.join("new"), b"")
+            .and_then(|()| fs::rename(place.join("new"), &log))
+            .map(|()| Some(archive.clone())),
+    }
+}
+
 /// An archive that is removed, replaced or renamed under an import ends it with an error. Nothing is made anew, what was
 /// committed is in the file wherever that is now, and the next import works.
 #[test]
@@ -88,36 +116,12 @@ fn an_archive_that_goes_ends_the_import() {
         let place = dir.path().join(fate);
         fs::create_dir(&place).expect("a directory");
         let archive = place.join("a.sqlite");
-        let log = place.join("a.sqlite-wal");
         let moved = dir.path().join("moved").join(fate);
         fs::create_dir_all(dir.path().join("moved")).expect("a directory");
         let held = Held::with(&archive, || heard(&mail, &archive));
         let committed = count(&archive);
         assert!(committed > 0 && committed < i64::from(MESSAGES), "{fate}: {committed}");
-        // Where the file is afterwards, if it is anywhere.
-        let file = match fate {
-            "removed" => fs::remove_file(&archive).map(|()| None),
-            "replaced" => {
-                fs::copy(&other, place.join("new")).and_then(|_| fs::rename(place.join("new"), &archive)).map(|()| None)
-            }
-            "replaced by a folder" => fs::rename(&archive, place.join("b.sqlite"))
-                .and_then(|()| fs::create_dir(&archive))
-                .map(|()| Some(place.join("b.sqlite"))),
-            "renamed" => fs::rename(&archive, place.join("b.sqlite")).map(|()| Some(place.join("b.sqlite"))),
-            "folder renamed" => fs::rename(&place, &moved).map(|()| Some(moved.join("a.sqlite"))),
-            "folder replaced" => fs::rename(&place, &moved)
-                .and_then(|()| fs::create_dir(&place))
-                .and_then(|()| fs::copy(&other, &archive))
-                .map(|_| Some(moved.join("a.sqlite"))),
-            "log replaced by its copy" => fs::copy(&log, place.join("new"))
-                .and_then(|_| fs::rename(place.join("new"), &log))
-                .map(|()| Some(archive.clone())),
-            "log removed" => fs::remove_file(&log).map(|()| Some(archive.clone())),
-            _ => fs::write(place.join("new"), b"")
-                .and_then(|()| fs::rename(place.join("new"), &log))
-                .map(|()| Some(archive.clone())),
-        }
-        .unwrap_or_else(|error| panic!("{fate}: {error}"));
+        let file = meets(fate, &place, &other, &moved).unwrap_or_else(|error| panic!("{fate}: {error}"));
         let output = held.go_on();
         says(&output, 7, fate, &["a.sqlite", "while it was being written"]);
         match fate {

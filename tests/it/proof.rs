@@ -519,37 +519,31 @@ fn what_can_be_made_from_a_sound_message_is_a_remark() {
     }
 }
 
-/// The digests as FORMAT.md describes them, computed here with SQL of its own.
-#[test]
-fn the_digests_are_those_of_the_format() {
-    let sample = Sample::new();
-    let conn = Connection::open(sample.archive()).expect("it opens");
-    add_row_digest(&conn);
+/// The types, their tables, and SQL for what is the identity of a row.
+const TABLES_AND_IDENTITIES: [(&str, &str, &str); 11] = [
+    ("Mailbox", "mailboxes", ""),
+    ("Email", "emails", "substr(b.hash, 1, 16)"),
+    ("Identity", "identities", "row_digest(t.email)"),
+    ("SieveScript", "sieve_scripts", "row_digest(t.name)"),
+    ("AddressBook", "address_books", ""),
+    ("ContactCard", "contact_cards", "row_digest(t.uid)"),
+    ("Calendar", "calendars", ""),
+    ("CalendarEvent", "calendar_events", "row_digest(t.data ->> 'uid')"),
+    ("ParticipantIdentity", "participant_identities", "row_digest(t.calendar_address)"),
+    ("FileNode", "file_nodes", "CASE t.node_type WHEN 'directory' THEN NULL ELSE row_digest(t.node_type, t.name) END"),
+    ("VacationResponse", "vacation_responses", ""),
+];
+
+/// A query for each digest of a row, as FORMAT.md describes them.
+fn digests_of_the_format(conn: &Connection) -> Vec<String> {
     let columns = |table: &str, but: &[&str]| -> Vec<String> {
-        let all = strings(&conn, &format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"));
+        let all = strings(conn, &format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"));
         all.into_iter().filter(|name| !but.contains(&name.as_str())).map(|name| format!("t.{name}")).collect()
     };
     let mut expected: Vec<String> = Vec::new();
-    let contents = [
-        ("Mailbox", "mailboxes", ""),
-        ("Email", "emails", "substr(b.hash, 1, 16)"),
-        ("Identity", "identities", "row_digest(t.email)"),
-        ("SieveScript", "sieve_scripts", "row_digest(t.name)"),
-        ("AddressBook", "address_books", ""),
-        ("ContactCard", "contact_cards", "row_digest(t.uid)"),
-        ("Calendar", "calendars", ""),
-        ("CalendarEvent", "calendar_events", "row_digest(t.data ->> 'uid')"),
-        ("ParticipantIdentity", "participant_identities", "row_digest(t.calendar_address)"),
-        (
-            "FileNode",
-            "file_nodes",
-            "CASE t.node_type WHEN 'directory' THEN NULL ELSE row_digest(t.node_type, t.name) END",
-        ),
-        ("VacationResponse", "vacation_responses", ""),
-    ];
-    for (kind, table, identity) in contents {
+    for (kind, table, identity) in TABLES_AND_IDENTITIES {
         let has_blob =
-            strings(&conn, &format!("SELECT name FROM pragma_table_info('{table}')")).contains(&"blob_id".to_owned());
+            strings(conn, &format!("SELECT name FROM pragma_table_info('{table}')")).contains(&"blob_id".to_owned());
         let (blob, join) = if has_blob { ("b.hash", "LEFT JOIN blobs b ON b.id = t.blob_id") } else { ("NULL", "") };
         let own = columns(table, &["id", "blob_id"]).join(", ");
         let identity = if identity.is_empty() { "NULL" } else { identity };
@@ -579,21 +573,37 @@ fn the_digests_are_those_of_the_format() {
         "SELECT 'sqlite_sequence', 1, row_digest('sqlite_sequence', count(*), min(seq)), NULL FROM sqlite_sequence WHERE name = 'snapshots'"
             .to_owned(),
     );
-    let sql = expected.join(" UNION ALL ");
+    expected
+}
+
+/// Computed here with SQL of its own.
+#[test]
+fn the_digests_of_rows_are_those_of_the_format() {
+    let sample = Sample::new();
+    let conn = Connection::open(sample.archive()).expect("it opens");
+    add_row_digest(&conn);
+    let sql = digests_of_the_format(&conn).join(" UNION ALL ");
     let stored = "SELECT kind, id, digest, identity FROM row_digests WHERE kind NOT IN ('history', 'last_ids')";
     let line = "SELECT kind || ' ' || id || ' ' || quote(digest) || ' ' || quote(identity) FROM (SELECT '' AS kind, 0 AS id, x'' AS digest, NULL AS identity WHERE 0 UNION ALL";
     let computed: BTreeSet<String> = strings(&conn, &format!("{line} {sql})")).into_iter().collect();
     let kept: BTreeSet<String> = strings(&conn, &format!("{line} {stored})")).into_iter().collect();
     assert_eq!(computed, kept);
     assert!(kept.len() > 50, "{}", kept.len());
-    for (kind, ..) in contents {
+    for (kind, ..) in TABLES_AND_IDENTITIES {
         assert!(kept.iter().any(|line| line.starts_with(kind)), "a {kind}");
     }
     // The place of a type in a list is no part of its digest; that of the row is.
     let computed = strings(&conn, "SELECT quote(row_digest('last_ids', kind, id)) FROM last_ids ORDER BY 1");
     let kept = strings(&conn, "SELECT quote(digest) FROM row_digests WHERE kind = 'last_ids' ORDER BY 1");
     assert!(computed == kept && !kept.is_empty());
-    // Former states: each its own, and what they add up to.
+}
+
+/// Former states: each has its own digest, and there is one of what they add up to.
+#[test]
+fn the_digests_of_former_states_are_those_of_the_format() {
+    let sample = Sample::new();
+    let conn = Connection::open(sample.archive()).expect("it opens");
+    add_row_digest(&conn);
     let mut statement = conn
         .prepare(
             "SELECT kind, digest, row_digest('history', kind, id, first, last, fields, (SELECT hash FROM blobs WHERE id = blob_id),

@@ -351,7 +351,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_folder_of_everything() {
+fn each_file_of_a_folder_is_a_scope() {
     let dir = folder();
     let mut source = open(dir.path());
     let root = dir.path().canonicalize().unwrap();
@@ -375,7 +375,13 @@ fn a_folder_of_everything() {
             (FILES, Kind::FileNode),
         ]
     );
+}
 
+#[test]
+fn an_mbox_of_a_folder_has_messages_and_labels() {
+    let dir = folder();
+    let mut source = open(dir.path());
+    let all = read_all(&mut source);
     let (mail, listing, items) = &all[0];
     assert_eq!(
         text(&items[0]),
@@ -406,7 +412,13 @@ fn a_folder_of_everything() {
     let at = listing.omissions[0].position.strip_prefix("Mail/Alle E-Mails.MBOX: offset ").unwrap();
     assert!(at.parse::<usize>().unwrap() > 200);
     assert_eq!(source.position(mail, &listing.entries[0]), format!("Mail/Alle E-Mails.MBOX: offset {}", TAKEOUT.len()));
+}
 
+#[test]
+fn what_else_is_in_a_folder_is_imported_or_named() {
+    let dir = folder();
+    let mut source = open(dir.path());
+    let all = read_all(&mut source);
     assert!(all[1].1.omissions.is_empty() && all[1].1.containers.is_empty());
     assert_eq!(all[2].1.omissions[0].reason, "not an mbox");
     assert_eq!(all[2].1.omissions[0].position, "Mail/sub/broken.mbox (kept as files/Mail/sub/broken.mbox)");

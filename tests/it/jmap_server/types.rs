@@ -91,10 +91,9 @@ fn containers_have_a_default_and_are_shared() {
 }
 
 #[test]
-fn events_are_events() {
+fn calendars_have_colors_zones_and_alerts() {
     let server = server();
-    let calendar =
-        create(&server, "Calendar", json!({"name": "Calendar", "color": "blue", "timeZone": "Europe/Berlin"}));
+    create(&server, "Calendar", json!({"name": "Calendar", "color": "blue", "timeZone": "Europe/Berlin"}));
     for (property, value) in
         [("color", json!("#12345g")), ("timeZone", json!("Mars/Phobos")), ("includeInAvailability", json!("some"))]
     {
@@ -112,11 +111,23 @@ fn events_are_events() {
     create(&server, "Calendar", json!({"name": "x", "defaultAlertsWithTime": alert("OffsetTrigger")}));
     let again = json!({"name": "y", "defaultAlertsWithoutTime": alert("OffsetTrigger")});
     assert_eq!(refused(&server, "Calendar", again), ("invalidProperties".to_owned(), Vec::new()));
-    let good = json!({"@type": "Event", "uid": "u1", "calendarIds": {&calendar: true}, "start": "2024-01-01T10:00:00",
+}
+
+/// A calendar, and an event that may lie in it.
+fn calendar_and_event(server: &Server) -> (String, Value) {
+    let calendar = create(server, "Calendar", json!({"name": "Calendar"}));
+    let event = json!({"@type": "Event", "uid": "u1", "calendarIds": {&calendar: true}, "start": "2024-01-01T10:00:00",
         "timeZone": "Etc/UTC", "duration": "PT1H30M", "title": "Lunch",
         "recurrenceRules": [{"@type": "RecurrenceRule", "frequency": "weekly"}],
         "recurrenceOverrides": {"2024-01-08T10:00:00": {"title": "Dinner"}}});
-    let id = create(&server, "CalendarEvent", good.clone());
+    (calendar, event)
+}
+
+#[test]
+fn events_are_events() {
+    let server = server();
+    let (_, good) = calendar_and_event(&server);
+    create(&server, "CalendarEvent", good.clone());
     assert_eq!(
         refused(&server, "CalendarEvent", good.clone()),
         ("invalidProperties".to_owned(), Vec::new()),
@@ -162,6 +173,13 @@ fn events_are_events() {
         }
         assert_eq!(refused(&server, "CalendarEvent", other), ("invalidProperties".to_owned(), Vec::new()));
     }
+}
+
+#[test]
+fn instances_of_an_event_have_one_uid() {
+    let server = server();
+    let (_, good) = calendar_and_event(&server);
+    create(&server, "CalendarEvent", good.clone());
     let mut instances = good.clone();
     for (count, recurrence) in ["2024-01-08T10:00:00", "2024-01-15T10:00:00"].iter().enumerate() {
         instances["uid"] = json!("many");
@@ -169,6 +187,13 @@ fn events_are_events() {
         create(&server, "CalendarEvent", instances.clone());
         assert_eq!(refused(&server, "CalendarEvent", instances.clone()).0, "invalidProperties", "{count}");
     }
+}
+
+#[test]
+fn events_are_counted_converted_and_destroyed() {
+    let server = server();
+    let (calendar, good) = calendar_and_event(&server);
+    let id = create(&server, "CalendarEvent", good);
     let answer = call(&server, "CalendarEvent/set", json!({"update": {&id: {"title": "Tea"}}}));
     assert_eq!(answer["updated"][&id]["sequence"], 1);
     assert!(server.object("A1", "CalendarEvent", &id).expect("an event")["updated"].is_string());
