@@ -36,7 +36,7 @@
 //! | [`mount`], [`extract`] | tree, error | `fuser` |
 //! | [`cli`] | everything | `clap`, `println!` |
 //!
-//! `tests/layers.rs` reads the sources and fails on any other arrow. `protocol` is the only async room: clients of the
+//! `tests/it/layers.rs` reads the sources and fails on any other arrow. `protocol` is the only async room: clients of the
 //! protocols that servers speak.
 //!
 //! # The central types

@@ -18,7 +18,7 @@ UNPACKED = REPO / "target" / "servers" / "cyrus"
 PARTS = ("config", "config/db", "spool", "sieve", "run", "db", "servers")
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# The same for tests/common/cyrus.rs. No TLS: what it costs is the same for every tool.
+# The same for tests/it/common/cyrus.rs. No TLS: what it costs is the same for every tool.
 TEMPLATES = REPO / "tests" / "common" / "cyrus"
 
 

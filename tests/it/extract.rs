@@ -1,0 +1,232 @@
+//! `extract` onto file systems that do not take every name.
+
+use crate::common::{deliver, message, ok};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vandelay::archive::Reader;
+use vandelay::extract::medium::{Disk, Medium};
+use vandelay::extract::{Extracted, Names, extract};
+use vandelay::tree::{Sort, Tree, TreeOptions, walk};
+
+/// A file system with the rules of a USB stick and of an encrypted home: no `:` and its kin, 143 bytes a name, capital and
+/// small letters the same, no links. Those who write to it meet the error codes of real ones.
+struct Stick;
+
+impl Stick {
+    fn check(&self, path: &Path) -> io::Result<()> {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.contains(['<', '>', ':', '"', '|', '?', '*', '\\']) || name.ends_with(['.', ' ']) {
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
+        }
+        if name.len() > 143 {
+            return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+        }
+        let is_same = |entry: &fs::DirEntry| entry.file_name().to_str().unwrap().to_lowercase() == name.to_lowercase();
+        if fs::read_dir(path.parent().unwrap())?.flatten().any(|entry| is_same(&entry)) {
+            return Err(io::Error::from_raw_os_error(libc::EEXIST));
+        }
+        Ok(())
+    }
+}
+
+impl Medium for Stick {
+    fn directory(&self, path: &Path) -> io::Result<()> {
+        self.check(path).and_then(|()| Disk.directory(path))
+    }
+
+    fn file(&self, path: &Path) -> io::Result<File> {
+        self.check(path).and_then(|()| Disk.file(path))
+    }
+
+    fn link(&self, _: &str, _: &Path) -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(libc::EPERM))
+    }
+
+    fn second_name(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(libc::EPERM))
+    }
+}
+
+/// An account with names that such a file system does not take.
+fn account(at: &Path) -> PathBuf {
+    let maildir = at.join("Maildir");
+    deliver(&maildir, "1500000000.M1.host:2,FS", &message(1));
+    deliver(&maildir, "1500000001.M2.host:2,RS", b"Subject: Re: what? \"A/B\" <now> | *all*\n\nx\n");
+    let long = format!("Subject: {}\n\nx\n", "a very long subject ".repeat(12));
+    deliver(&maildir, "1500000002.M3.host:2,S", long.as_bytes());
+    for (number, folder) in [(4, ".Work"), (5, ".work"), (6, ".aux"), (7, ".a: b?")] {
+        deliver(&maildir.join(folder), &format!("150000000{number}.M{number}.host:2,S"), &message(number));
+    }
+    let deep = maildir.join(format!(".{}.inner", "f".repeat(200)));
+    deliver(&deep, "1500000008.M8.host:2,S", &message(8));
+    deliver(&maildir.join(format!(".{}", "f".repeat(200))), "1500000009.M9.host:2,PS", &message(9));
+    let takeout = at.join("Takeout");
+    fs::create_dir(&takeout).unwrap();
+    let event = |uid: &str| format!("BEGIN:VEVENT\nUID:{uid}\nDTSTART:20240105T090000Z\nEND:VEVENT\n");
+    let events: String = ["urn:uuid:1", "Same", "same", "con"].map(event).concat();
+    fs::write(takeout.join("c.ics"), format!("BEGIN:VCALENDAR\n{events}END:VCALENDAR\n")).unwrap();
+    let archive = at.join("a.sqlite");
+    for (source, path) in [("maildir", &maildir), ("takeout", &takeout)] {
+        ok(&["import", source, path.to_str().unwrap(), archive.to_str().unwrap()]);
+    }
+    archive
+}
+
+fn tree(archive: &Path) -> Tree {
+    Tree::open(Arc::new(Reader::open(archive).unwrap()), TreeOptions::default()).unwrap()
+}
+
+/// The bytes of all files below a node, by path, and how many directories there are.
+fn shown(tree: &Tree, path: &str) -> (BTreeMap<String, Vec<u8>>, usize) {
+    let (mut files, mut directories) = (BTreeMap::new(), 0);
+    walk::walk(tree, tree.resolve(path).unwrap(), |step| {
+        if step.child.sort == Sort::Directory {
+            directories += 1;
+        } else {
+            files.insert(step.path.to_owned(), tree.read(step.child.node, 0, 1 << 20).unwrap().to_vec());
+        }
+        Ok(true)
+    })
+    .unwrap();
+    (files, directories)
+}
+
+/// The same of a directory on disk.
+fn written(at: &Path) -> (BTreeMap<String, Vec<u8>>, usize) {
+    let (mut files, mut directories, mut left) = (BTreeMap::new(), 0, vec![at.to_owned()]);
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                directories += 1;
+                left.push(entry.path());
+            } else {
+                let name = entry.path().strip_prefix(at).unwrap().to_str().unwrap().to_owned();
+                files.insert(name, fs::read(entry.path()).unwrap());
+            }
+        }
+    }
+    (files, directories)
+}
+
+fn bytes(files: &BTreeMap<String, Vec<u8>>) -> Vec<&Vec<u8>> {
+    let mut all: Vec<&Vec<u8>> = files.values().collect();
+    all.sort_unstable();
+    all
+}
+
+fn extracted(tree: &Tree, path: &str, into: &Path, names: Names, medium: &dyn Medium) -> Extracted {
+    extract(tree, path, into, names, medium, |_| {}).unwrap()
+}
+
+#[test]
+fn whatever_a_target_refuses_everything_else_is_extracted() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = account(dir.path());
+    let tree = tree(&archive);
+    for (at, (names, medium)) in
+        [(Names::Auto, &Stick as &dyn Medium), (Names::Portable, &Stick), (Names::Portable, &Disk)]
+            .into_iter()
+            .enumerate()
+    {
+        for path in ["mail", "text", "calendars"] {
+            let into = dir.path().join(format!("out-{at}"));
+            let done = extracted(&tree, path, &into, names, medium);
+            let (wanted, directories) = shown(&tree, path);
+            let (found, made) = written(&into.join(path));
+            assert_eq!((&done.failed, done.files), (&Vec::new(), wanted.len() as u64), "{names:?} {path}");
+            assert_eq!((bytes(&found), made), (bytes(&wanted), directories), "{names:?} {path}");
+            assert!(done.changed > 0);
+            // Each directory can be copied to a system that knows no capital letters.
+            let folded: BTreeSet<String> = found.keys().map(|name| name.to_lowercase()).collect();
+            assert_eq!(folded.len(), found.len());
+            for part in found.keys().flat_map(|name| name.split('/')) {
+                assert!(Stick.check(&dir.path().join(part)).is_ok(), "{part}");
+            }
+        }
+        // And back, with flags.
+        let back = dir.path().join(format!("back-{at}.sqlite"));
+        let maildir = dir.path().join(format!("out-{at}/mail"));
+        ok(&["import", "maildir", maildir.to_str().unwrap(), back.to_str().unwrap()]);
+        let flags = |archive: &Path| {
+            let all = ok(&["ls", "-R", archive.to_str().unwrap(), "mail"]);
+            let mut flags: Vec<String> =
+                all.lines().filter_map(|line| Some(line.split_once(":2,")?.1.to_owned())).collect();
+            flags.sort_unstable();
+            flags
+        };
+        assert_eq!(flags(&back), flags(&archive));
+    }
+}
+
+#[test]
+fn with_exact_names_each_refusal_is_named_and_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = tree(&account(dir.path()));
+    let done = extracted(&tree, "text", &dir.path().join("out"), Names::Exact, &Stick);
+    let (wanted, _) = shown(&tree, "text");
+    let (found, _) = written(&dir.path().join("out/text"));
+    assert_eq!(done.changed, 0);
+    assert!(!found.is_empty() && found.iter().all(|(name, bytes)| wanted.get(name) == Some(bytes)));
+    let named: BTreeSet<&str> = done.failed.iter().map(|(path, _)| path.as_str()).collect();
+    for path in wanted.keys().filter(|path| !found.contains_key(*path)) {
+        assert!(named.contains(path.as_str()), "{path} is neither there nor named");
+    }
+    // What was extracted already is left alone, and named.
+    let again = extracted(&tree, "text", &dir.path().join("out"), Names::Auto, &Disk);
+    assert_eq!(again.failed.len(), found.len(), "{:?}", again.failed);
+}
+
+#[test]
+fn on_a_disk_that_takes_all_names_nothing_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = account(dir.path());
+    let tree = tree(&archive);
+    let done = extracted(&tree, "", &dir.path().join("out"), Names::Auto, &Disk);
+    assert_eq!((done.changed, done.undated, &done.failed), (0, 0, &Vec::new()));
+    let (found, _) = written(&dir.path().join("out"));
+    let (mut wanted, _) = shown(&tree, "");
+    wanted.retain(|path, _| !path.starts_with("text/") && !path.starts_with("attachments/"));
+    assert_eq!(found, wanted);
+
+    let into = dir.path().join("cli");
+    let said = ok(&[
+        "extract",
+        "--json",
+        "--names",
+        "portable",
+        "--into",
+        into.to_str().unwrap(),
+        archive.to_str().unwrap(),
+        "mail/INBOX",
+    ]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["files"], &said["changed"], &said["failed"]), (&3.into(), &3.into(), &serde_json::json!([])));
+}
+
+/// A mount with another character before the flags is copied to such file systems with `cp`.
+#[test]
+fn a_tree_for_file_systems_without_colon_has_no_name_that_they_refuse() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = account(dir.path());
+    for info_separator in [';', '!'] {
+        let options = TreeOptions { info_separator, snapshots_visible: true, ..TreeOptions::default() };
+        let plain = Tree::open(Arc::new(Reader::open(&archive).unwrap()), options).unwrap();
+        let exact = Tree::open(
+            Arc::new(Reader::open(&archive).unwrap()),
+            TreeOptions { snapshots_visible: true, ..TreeOptions::default() },
+        )
+        .unwrap();
+        let (found, directories) = shown(&plain, "");
+        let (wanted, as_many) = shown(&exact, "");
+        assert_eq!((bytes(&found), directories), (bytes(&wanted), as_many));
+        for (path, bytes) in &found {
+            let node = plain.resolve(path).unwrap();
+            assert_eq!(&*plain.read(node, 0, 1 << 20).unwrap(), bytes.as_slice(), "{path}");
+            assert!(!path.contains(['<', '>', ':', '"', '|', '?', '*', '\\']), "{path}");
+            assert!(!path.split('/').any(|name| name == "con.ics" || name == "aux"), "{path}");
+        }
+    }
+}

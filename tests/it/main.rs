@@ -1,0 +1,43 @@
+//! The tests of the program and of the library as others use them, in one binary: what they share is compiled once.
+
+mod common;
+
+mod clients;
+mod compat;
+mod corpora_ics_vcf;
+mod corpora_text;
+mod documents;
+mod durability;
+mod extract;
+mod follow;
+mod foreign;
+mod forget;
+mod history;
+mod hostile;
+mod imap_against_mbsync;
+mod imap_client;
+mod imap_faults;
+mod imap_hostile;
+mod imap_import;
+mod imap_trouble;
+mod jmap_export;
+mod jmap_http;
+mod jmap_import;
+mod jmap_restore;
+mod jmap_server;
+mod layers;
+mod maildir_import;
+mod maildir_source;
+mod managesieve;
+mod managesieve_cyrus;
+mod model;
+mod mount;
+mod moved;
+mod names;
+mod proof;
+mod server_time;
+mod server_words;
+mod sources;
+mod takeout_adds;
+mod takeout_source;
+mod takeout_trees;
