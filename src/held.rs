@@ -4,12 +4,13 @@
 //! of a folder would do that to the archive, were it in that folder, and another program could then take the log of the
 //! running import away. So whoever opens files by what a folder lists asks here first.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 /// Device and inode: the same for all names of a file.
 pub type FileId = (u64, u64);
@@ -20,7 +21,7 @@ const BESIDE: [&[u8]; 3] = [b"-wal", b"-shm", b"-journal"];
 /// The files, each with how many hold it.
 fn held() -> MutexGuard<'static, HashMap<FileId, usize>> {
     static HELD: OnceLock<Mutex<HashMap<FileId, usize>>> = OnceLock::new();
-    HELD.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+    HELD.get_or_init(Mutex::default).lock()
 }
 
 /// Says that a file is in use until [`release`].

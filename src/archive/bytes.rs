@@ -2,12 +2,13 @@
 
 use super::blob::{self, Blob};
 use super::connect::explain;
-use super::read::{Pooled, Reader, TRIES, lock};
+use super::read::{Pooled, Reader, TRIES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
+use parking_lot::Mutex;
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, params};
 use self_cell::self_cell;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 self_cell!(
     /// A connection with an open value: reading on is cheap, opening it anew would walk the value from its start.
@@ -223,7 +224,7 @@ impl BlobReader {
                 Err(error) => return Err(error),
             };
             let result =
-                value.with_dependent(|_, blob| lock(blob).read_at_exact(&mut buffer[..wanted], offset as usize));
+                value.with_dependent(|_, blob| blob.lock().read_at_exact(&mut buffer[..wanted], offset as usize));
             if self.reader.is_current(&value.borrow_owner().fingerprint) {
                 result.map_err(|error| explain(&self.reader.path, error))?;
                 self.value = Some(value).filter(may_stay_open);
@@ -321,7 +322,7 @@ fn through(value: &OpenValue, row: Id, limit: u64) -> rusqlite::Result<Option<(B
         return Ok(Some((blob, None)));
     }
     value.with_dependent(|_, open| {
-        let mut open = lock(open);
+        let mut open = open.lock();
         open.reopen(blob.id)?;
         let mut bytes = vec![0; blob.size as usize];
         open.read_at_exact(&mut bytes, 0)?;

@@ -10,6 +10,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::held;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -18,7 +19,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -39,7 +40,7 @@ struct Descriptors {
 /// All archives that this process has open.
 fn open_files() -> MutexGuard<'static, HashMap<FileId, Descriptors>> {
     static OPEN: OnceLock<Mutex<HashMap<FileId, Descriptors>>> = OnceLock::new();
-    OPEN.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+    OPEN.get_or_init(Mutex::default).lock()
 }
 
 /// An archive's file, held open.

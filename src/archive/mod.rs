@@ -47,7 +47,6 @@ pub use losses::{DAYS, Losses};
 pub use moments::{At, Moment, Named, Snapshot, named};
 pub use origin_notes::{card_mark, container_rev, untold};
 pub use read::Reader;
-pub(crate) use read::lock;
 pub use rows::Record;
 pub use verify::{Depth, Finding, Verdict, verify};
 pub use write::{Changes, State, Writer, now};

@@ -4,9 +4,9 @@
 //! archive was removed or replaced, and which can open no other, goes on with those that it has: who finds none waits for
 //! one. Whoever keeps a connection opens one of his own.
 
-use super::read::{Pooled, lock};
+use super::read::Pooled;
 use crate::error::Result;
-use std::sync::{Condvar, Mutex, PoisonError};
+use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// How many idle connections are kept.
@@ -39,13 +39,13 @@ impl Pool {
         }
         let error = match connect() {
             Ok(pooled) => {
-                lock(&self.state).out += 1;
+                self.state.lock().out += 1;
                 return Ok(pooled);
             }
             Err(error) => error,
         };
         let end = Instant::now() + PATIENCE;
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         loop {
             if let Some(pooled) = state.idle.pop() {
                 state.out += 1;
@@ -55,12 +55,12 @@ impl Pool {
             if state.out == 0 || left.is_zero() {
                 return Err(error);
             }
-            (state, _) = self.returned.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            self.returned.wait_for(&mut state, left);
         }
     }
 
     fn idle(&self) -> Option<Pooled> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let pooled = state.idle.pop()?;
         state.out += 1;
         Some(pooled)
@@ -68,7 +68,7 @@ impl Pool {
 
     /// Takes a connection back that shows what the files hold.
     pub(super) fn give_back(&self, pooled: Pooled) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.out = state.out.saturating_sub(1);
         let more = if state.idle.len() < IDLE_MAX {
             state.idle.push(pooled);
@@ -84,7 +84,7 @@ impl Pool {
     /// Closes a connection that shows what the files held before.
     pub(super) fn close(&self, pooled: Pooled) {
         drop(pooled);
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.out = state.out.saturating_sub(1);
         drop(state);
         self.returned.notify_all();
@@ -92,11 +92,11 @@ impl Pool {
 
     /// True if an idle one is so.
     pub(super) fn any(&self, is_so: impl FnMut(&Pooled) -> bool) -> bool {
-        lock(&self.state).idle.iter().any(is_so)
+        self.state.lock().idle.iter().any(is_so)
     }
 
     /// Closes the idle ones that do not fit.
     pub(super) fn retain(&self, mut fits: impl FnMut(&Pooled) -> bool) {
-        lock(&self.state).idle.retain(|pooled| fits(pooled));
+        self.state.lock().idle.retain(|pooled| fits(pooled));
     }
 }

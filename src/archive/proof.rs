@@ -6,13 +6,14 @@
 
 use super::blob::{self, Blob, BlobKey};
 use super::bytes::BlobReader;
-use super::read::{Reader, lock};
+use super::read::Reader;
 use crate::error::{ErrorKind, Result};
 use crate::model::Digest;
 use lru::LruCache;
+use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// How many large blobs may be half read at a time; a reader of more has each proved before. A hasher takes 2 KiB.
 const HALF_READ: NonZeroUsize = NonZeroUsize::new(64).unwrap();
@@ -39,14 +40,15 @@ impl Default for Proofs {
 
 impl Proofs {
     fn verdict(&self, blob: &Blob) -> Option<bool> {
-        if lock(&self.sound).contains(&blob.key()) {
+        if self.sound.lock().contains(&blob.key()) {
             return Some(true);
         }
-        lock(&self.bad).contains(&blob.key()).then_some(false)
+        self.bad.lock().contains(&blob.key()).then_some(false)
     }
 
     fn note(&self, blob: &Blob, is_sound: bool) -> Result<()> {
-        lock(if is_sound { &self.sound } else { &self.bad }).insert(blob.key());
+        let verdicts = if is_sound { &self.sound } else { &self.bad };
+        verdicts.lock().insert(blob.key());
         if is_sound { Ok(()) } else { Err(blob::damaged(blob)) }
     }
 }
@@ -63,12 +65,12 @@ impl Reader {
 
     /// True if these are all bytes of the blob, as they were stored.
     pub(super) fn is_proved(&self, blob: &Blob, bytes: &[u8]) -> bool {
-        if lock(&self.proofs.sound).contains(&blob.key()) {
+        if self.proofs.sound.lock().contains(&blob.key()) {
             return true;
         }
         let is_sound = Digest::of(bytes) == blob.digest;
         if is_sound {
-            lock(&self.proofs.sound).insert(blob.key());
+            self.proofs.sound.lock().insert(blob.key());
         }
         is_sound
     }
@@ -87,7 +89,7 @@ impl BlobReader {
             Some(true) => return self.piece(offset, length as usize).map(out),
             Some(false) => return Err(blob::damaged(&blob)),
             // Taken out of there while it is used: `out` may wait for somebody, and holds up nobody.
-            None => lock(&reader.proofs.half).pop(&blob.key()).or_else(|| (offset == 0).then(blake3::Hasher::new)),
+            None => reader.proofs.half.lock().pop(&blob.key()).or_else(|| (offset == 0).then(blake3::Hasher::new)),
         };
         let Some(mut hasher) = hasher.filter(|hasher| offset <= hasher.count() + OVERTAKEN) else {
             reader.prove(&blob)?;
@@ -99,7 +101,7 @@ impl BlobReader {
                 Err(reader.proofs.note(&blob, false).err().unwrap_or(error))
             }
             Ok(answer) if hasher.count() < blob.size => {
-                lock(&reader.proofs.half).put(blob.key(), hasher);
+                reader.proofs.half.lock().put(blob.key(), hasher);
                 Ok(answer)
             }
             answer => answer,
@@ -202,7 +204,7 @@ mod tests {
     fn more_readers_than_are_remembered_all_get_their_bytes() {
         let (_dir, reader, bytes) = archive(|_| {});
         assert!(read(&reader, 0, PART).unwrap() == bytes[..PART]);
-        (2..100).for_each(|id| drop(lock(&reader.proofs.half).put((id, 0), blake3::Hasher::new())));
+        (2..100).for_each(|id| drop(reader.proofs.half.lock().put((id, 0), blake3::Hasher::new())));
         assert!(read(&reader, PART, PART).unwrap() == bytes[PART..2 * PART], "proved from end to end instead");
         assert_eq!(reader.proofs.verdict(&reader.blob(1).unwrap()), Some(true));
     }

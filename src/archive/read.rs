@@ -12,11 +12,12 @@ use super::pool::Pool;
 use super::proof::Proofs;
 use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
 use crate::error::{Error, ErrorKind, Result};
+use parking_lot::RwLock;
 use rusqlite::{Connection, OptionalExtension};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// How often a read is repeated when a writer comes in between.
 pub(super) const TRIES: usize = 50;
@@ -111,7 +112,7 @@ impl Reader {
         let pooled = self.checkout()?;
         let shape = self.look_at(&pooled);
         self.pool.give_back(pooled);
-        *self.shape.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(shape?);
+        *self.shape.write() = Arc::new(shape?);
         Ok(())
     }
 
@@ -140,7 +141,7 @@ impl Reader {
     }
 
     pub(super) fn shape(&self) -> Arc<Shape> {
-        Arc::clone(&self.shape.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.shape.read())
     }
 
     /// What the files of the archive look like now; it differs from an earlier answer if somebody wrote to it.
@@ -333,11 +334,6 @@ impl Reader {
             statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
         })
     }
-}
-
-/// A panic elsewhere does not make what a mutex guards here unsound.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

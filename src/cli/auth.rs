@@ -9,13 +9,14 @@ use crate::net::sasl::{Credentials, Secret, Tokens};
 use crate::net::tls::{Pin, TlsOptions};
 use crate::protocol::jmap::{Settings, Which};
 use clap::Args;
+use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -194,11 +195,11 @@ struct Renewable {
 
 impl Tokens for Renewable {
     fn token(&self) -> Result<Secret> {
-        Ok(self.current.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        Ok(self.current.lock().clone())
     }
 
     fn renew(&self, refused: &Secret) -> Result<bool> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         if current.expose() != refused.expose() {
             return Ok(true);
         }

@@ -5,8 +5,9 @@ use crate::error::Error;
 use crate::format::{jscal, jscard, mail};
 use crate::model::{Blobs, Body, Digest, EventType, ItemData, Node};
 use crate::source::{Failure, Items};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Bytes that may wait for the writer.
 const IN_FLIGHT: u64 = 12 << 20;
@@ -234,17 +235,14 @@ struct Gate {
 
 impl Gate {
     fn enter(&self, size: u64) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         let is_open = || self.opened.load(std::sync::atomic::Ordering::Acquire);
-        let mut waiting = self
-            .changed
-            .wait_while(waiting, |waiting| *waiting > 0 && *waiting + size > IN_FLIGHT && !is_open())
-            .unwrap_or_else(PoisonError::into_inner);
+        self.changed.wait_while(&mut waiting, |waiting| *waiting > 0 && *waiting + size > IN_FLIGHT && !is_open());
         *waiting += size;
     }
 
     fn leave(&self, size: u64) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) -= size;
+        *self.waiting.lock() -= size;
         self.changed.notify_all();
     }
 

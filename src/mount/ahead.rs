@@ -10,11 +10,11 @@
 //! threads of their own, as the kernel may let one wait until the same bytes, already asked for, are answered.
 
 use super::Shared;
+use crate::tree::ROW_BITS;
 use crate::tree::forest::Place;
-use crate::tree::{ROW_BITS, lock};
 use fuser::{INodeNo, Notifier};
+use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, PoisonError};
 
 /// How many threads do this. One alone takes longer for a message than `grep` does.
 pub const HELPERS: usize = 2;
@@ -117,7 +117,7 @@ impl Ahead {
     /// Their sizes have to be those that the kernel was told: only what has that size is put into its cache.
     pub fn listed(&self, directory: u64, is_start: bool, messages: &[(u64, u64)]) {
         let Some(common) = messages.first().map(|(ino, _)| ino >> ROW_BITS << ROW_BITS) else { return };
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let known = state.runs.iter().position(|run| run.directory == directory);
         let known = known.and_then(|at| state.runs.remove(at));
         let fresh = || Run { directory, common, rows: Vec::new(), next: 0, in_a_row: 0, from: 0, to: 0, bytes: 0 };
@@ -137,7 +137,7 @@ impl Ahead {
 
     /// Notes that somebody reads a file from its start.
     pub fn read(&self, ino: u64) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let known = state.runs.iter_mut().find_map(|run| Some((run.position(ino)?, run)));
         let Some((at, run)) = known else { return };
         run.read(at);
@@ -149,7 +149,7 @@ impl Ahead {
 
     /// The next message to be put into the cache, and its size. None when all is over.
     fn next(&self) -> Option<(u64, u64)> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         loop {
             if state.is_over {
                 return None;
@@ -157,13 +157,13 @@ impl Ahead {
             if let Some(message) = state.runs.iter_mut().find_map(Run::take) {
                 return Some(message);
             }
-            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.wake.wait(&mut state);
         }
     }
 
     /// Lets [`work`] end.
     pub fn stop(&self) {
-        lock(&self.state).is_over = true;
+        self.state.lock().is_over = true;
         self.wake.notify_all();
     }
 }
@@ -192,7 +192,7 @@ mod tests {
     /// What is read ahead after these reads.
     fn taken(ahead: &Ahead, reads: &[u64]) -> Vec<u64> {
         reads.iter().for_each(|ino| ahead.read(*ino));
-        let mut state = lock(&ahead.state);
+        let mut state = ahead.state.lock();
         std::iter::from_fn(|| state.runs.iter_mut().find_map(Run::take)).map(|(ino, _)| ino).collect()
     }
 
@@ -220,7 +220,7 @@ mod tests {
         ahead.listed(1, true, &messages(20..21));
         assert_eq!(taken(&ahead, &[5, 6, 7]), NONE, "not known any more");
         (2..100).for_each(|directory| ahead.listed(directory, true, &[(directory << 40, 10)]));
-        assert_eq!(lock(&ahead.state).runs.len(), RUNS);
+        assert_eq!(ahead.state.lock().runs.len(), RUNS);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use crate::tree::forest::Spot;
-use crate::tree::{Advance, Followed, Sort, lock};
+use crate::tree::{Advance, Followed, Sort};
 use fuser::{INodeNo, Notifier};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -71,7 +71,7 @@ impl Shared {
     /// Tells the kernel what does not hold any more of one tree. A name that it does not know costs one call.
     fn take_back(&self, spot: &Spot, advance: &Advance, notifier: &Notifier) {
         self.pages.forget();
-        let told: Vec<_> = lock(&self.told).iter().filter_map(|ino| Some((*ino, spot.node_of(*ino)?))).collect();
+        let told: Vec<_> = self.told.lock().iter().filter_map(|ino| Some((*ino, spot.node_of(*ino)?))).collect();
         for (directory, node) in told {
             let difference = match spot.tree.difference(advance, node) {
                 Ok(difference) => difference,

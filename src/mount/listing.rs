@@ -8,12 +8,12 @@
 //! directory with inodes. Of that `grep` then reads files.
 
 use super::{FOR_GOOD, Ownership};
-use crate::tree::{Sort, Stat, lock};
+use crate::tree::{Sort, Stat};
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::os::fd::AsFd;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How many readers are remembered.
@@ -46,7 +46,7 @@ impl Readers {
 
     /// True if the lines of this directory should have inodes for this process.
     pub fn is_wanted_by(&self, process: u32, directory: u64) -> bool {
-        let readers = lock(&self.0);
+        let readers = self.0.lock();
         let known = readers.iter().find(|reader| reader.process == process);
         let holds = |reader: &Reader| reader.wanted.is_some_and(|wanted| wanted.elapsed() < WANTS);
         known.is_some_and(|reader| holds(reader) || reader.trial == Some(directory))
@@ -62,7 +62,7 @@ impl Readers {
     }
 
     fn with<T>(&self, process: u32, change: impl FnOnce(&mut Reader) -> T) -> T {
-        let mut readers = lock(&self.0);
+        let mut readers = self.0.lock();
         let known = readers.iter().position(|reader| reader.process == process);
         let fresh = Reader { process, wanted: None, trial: None };
         let mut reader = known.and_then(|at| readers.remove(at)).unwrap_or(fresh);

@@ -18,7 +18,7 @@ pub mod stats;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::tree::forest::{Forest, Place, Spot};
-use crate::tree::{Child, Sort, Source, Stat, lock};
+use crate::tree::{Child, Sort, Source, Stat};
 use ahead::Ahead;
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
@@ -27,12 +27,13 @@ use fuser::{
 use large::{Desk, Job};
 use listing::{Device, FEW, Lines, Readers};
 use paging::Pages;
+use parking_lot::Mutex;
 use stats::{Requests, Summary};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is shown holds until it is taken back.
@@ -143,11 +144,11 @@ impl Shared {
     /// Logs what is wrong with a file. Its path is looked up once; a message has several numbers, and one path.
     fn log_once(&self, ino: u64, error: &Error) {
         let is_new = |logged: &mut HashSet<u64>| logged.len() < LOGGED && logged.insert(ino);
-        if !is_new(&mut lock(&self.failed)) {
+        if !is_new(&mut self.failed.lock()) {
             return;
         }
         let path = self.describe(ino);
-        if lock(&self.logged).insert(path.clone()) {
+        if self.logged.lock().insert(path.clone()) {
             let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
             (self.log)(&format!("error: {path}: {error}{hint}"));
         }
@@ -214,7 +215,7 @@ impl Shared {
     }
 
     fn told(&self, directory: u64) {
-        lock(&self.told).insert(directory);
+        self.told.lock().insert(directory);
     }
 
     fn node<T>(&self, ino: INodeNo, ask: impl FnOnce(&Spot) -> Result<T>) -> Result<T, Errno> {

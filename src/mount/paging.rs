@@ -3,10 +3,11 @@
 use super::Shared;
 use crate::error::{Error, Result};
 use crate::tree::forest::Place;
-use crate::tree::{Child, Sort, lock};
+use crate::tree::{Child, Sort};
 use fuser::Errno;
+use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// How many lines of a directory are asked for at once: a little more than the largest answer has room for, so that the next
 /// ones are there by the time that its reader has looked at them.
@@ -37,26 +38,26 @@ struct Rest {
 impl Pages {
     /// Forgets all of them: what was got does not hold any more.
     pub fn forget(&self) {
-        lock(&self.0).clear();
+        self.0.lock().clear();
     }
 
     /// What was left over when this directory was last listed up to this cookie.
     fn resume(&self, directory: u64, after: u64) -> Rest {
-        let mut listings = lock(&self.0);
+        let mut listings = self.0.lock();
         let known = listings.iter().position(|one| (one.directory, one.after) == (directory, after));
         let known = known.and_then(|at| listings.remove(at));
         drop(listings);
-        known.map_or_else(Rest::default, |listing| std::mem::take(&mut *lock(&listing.rest)))
+        known.map_or_else(Rest::default, |listing| std::mem::take(&mut *listing.rest.lock()))
     }
 
     fn keep(&self, directory: u64, after: u64, rest: Rest) {
-        let mut listings = lock(&self.0);
+        let mut listings = self.0.lock();
         listings.push_front(Listing { directory, after, rest: Arc::new(Mutex::new(rest)) });
         listings.truncate(LISTINGS);
     }
 
     fn newest_of(&self, directory: u64) -> Option<Arc<Mutex<Rest>>> {
-        lock(&self.0).iter().find(|one| one.directory == directory).map(|one| Arc::clone(&one.rest))
+        self.0.lock().iter().find(|one| one.directory == directory).map(|one| Arc::clone(&one.rest))
     }
 }
 
@@ -114,7 +115,7 @@ impl Shared {
     /// Gets the next lines of the directory that was just listed, while its reader looks at those that it has.
     pub(super) fn list_ahead(&self, directory: u64) {
         let Some(rest) = self.pages.newest_of(directory) else { return };
-        let mut rest = lock(&rest);
+        let mut rest = rest.lock();
         let Some(last) = rest.lines.back().map(|child| child.cookie).filter(|_| !rest.is_end) else { return };
         if rest.lines.len() < LINES
             && let Ok(place) = self.forest.place(directory)

@@ -12,10 +12,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use parking_lot::RwLock;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::LazyLock;
 use zeroize::Zeroizing;
 
 /// What stands in the place of a secret.
@@ -39,13 +40,13 @@ static MASK: LazyLock<RwLock<Mask>> =
 /// Remembers a secret for the rest of the run.
 pub fn remember(secret: &[u8]) {
     if secret.len() >= SHORTEST {
-        MASK.write().unwrap_or_else(PoisonError::into_inner).add(secret);
+        MASK.write().add(secret);
     }
 }
 
 /// A server's words with [`HIDDEN`] in the place of each secret.
 pub fn hide(said: &[u8]) -> Vec<u8> {
-    MASK.read().unwrap_or_else(PoisonError::into_inner).hide(said)
+    MASK.read().hide(said)
 }
 
 impl Mask {

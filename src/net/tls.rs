@@ -5,6 +5,7 @@ use super::sanitize::said;
 use super::stream::Tcp;
 use crate::error::{Error, ErrorKind, Result};
 use base64::Engine;
+use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -17,7 +18,7 @@ use rustls::{
 use std::collections::HashSet;
 use std::io;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -287,7 +288,7 @@ fn is_only_an_authority(error: &rustls::Error) -> bool {
 
 impl Judge {
     fn seen(&self) -> Seen {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen.lock().clone()
     }
 }
 
@@ -300,7 +301,7 @@ impl ServerCertVerifier for Judge {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen::of(end_entity);
+        *self.seen.lock() = Seen::of(end_entity);
         let matches = match &self.rule {
             Rule::Trusted(verifier, chosen) => {
                 let verdict = verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);

@@ -1,17 +1,17 @@
 //! The bytes of a file of the tree: where they stand, and a bounded memory of those that are costly to get again.
 
-use super::lock;
 use crate::archive::{Blob, BlobKey, BlobReader, EmailBytes, EmailReader, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Id;
 use lru::LruCache;
+use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::ops::{Deref, Range};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 /// Bytes are read, proved and kept whole up to this size, or half of what may be kept if that is less. What is larger is
 /// read and proved piece by piece.
@@ -249,7 +249,7 @@ impl Shop {
 
     /// All bytes of a file that has to be made, kept until others push them out.
     pub fn made(&self, key: Key, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Arc<Vec<u8>>> {
-        if let Some(whole) = lock(&self.kept).files.get(&key) {
+        if let Some(whole) = self.kept.lock().files.get(&key) {
             self.counters.kept.add(1);
             return Ok(Arc::clone(&whole.bytes));
         }
@@ -337,7 +337,7 @@ impl Shop {
 
     /// A part of what is kept. With its last byte a file is let go.
     fn cut(&self, key: Key, offset: u64, length: usize) -> Option<Bytes> {
-        let mut kept = lock(&self.kept);
+        let mut kept = self.kept.lock();
         let whole = kept.files.get_mut(&key)?;
         self.counters.kept.add(1);
         let bytes = Arc::clone(&whole.bytes);
@@ -364,7 +364,7 @@ impl Shop {
     }
 
     fn keep(&self, key: Key, bytes: &Arc<Vec<u8>>, served: u64) {
-        let mut kept = lock(&self.kept);
+        let mut kept = self.kept.lock();
         kept.bytes += bytes.len() as u64;
         if let Some(replaced) = kept.files.put(key, Whole { bytes: Arc::clone(bytes), served }) {
             kept.bytes -= replaced.bytes.len() as u64;

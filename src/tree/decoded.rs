@@ -9,15 +9,16 @@ use super::lines::{FIXED, cookie, first_row, rest};
 use super::mailboxes::Arrival;
 use super::node::{Node, SNAPSHOT_MAX, What};
 use super::view::View;
-use super::{Child, DAMAGED_SIZE, Sort, Stat, Tree, lock, name, no_such};
+use super::{Child, DAMAGED_SIZE, Sort, Stat, Tree, name, no_such};
 use crate::archive::{EmailBytes, Listed, parse_ids};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::text::{self, Attachment};
 use crate::model::{Id, ObjectType};
 use lru::LruCache;
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Messages stand behind the directories of a mailbox.
 const MESSAGES: u64 = 1 << 40;
@@ -188,7 +189,7 @@ impl Tree {
             links,
         };
         let (node, sort, stat) = if is_text(parent) {
-            let known = u32::try_from(row).ok().and_then(|row| lock(&self.decoded.sizes).get(&row).copied());
+            let known = u32::try_from(row).ok().and_then(|row| self.decoded.sizes.lock().get(&row).copied());
             let links = if parent.snapshot == 0 { listed.links } else { self.links(row)? };
             let stat = known.map(|size| stat(Sort::File, u64::from(size), links));
             (Node { what: What::Text, snapshot: 0, row }, Sort::File, stat)
@@ -247,7 +248,7 @@ impl Tree {
     }
 
     fn subject(&self, row: Id) -> Result<Arc<str>> {
-        if let Some(known) = lock(&self.decoded.subjects).get(&row) {
+        if let Some(known) = self.decoded.subjects.lock().get(&row) {
             return Ok(Arc::clone(known));
         }
         // A message whose bytes cannot be read is listed all the same; reading it says what is wrong.
@@ -256,7 +257,7 @@ impl Tree {
             Err(error) if error.kind == ErrorKind::Damaged => "(damaged)".into(),
             Err(error) => return Err(error),
         };
-        lock(&self.decoded.subjects).put(row, Arc::clone(&subject));
+        self.decoded.subjects.lock().put(row, Arc::clone(&subject));
         Ok(subject)
     }
 
@@ -274,7 +275,7 @@ impl Tree {
 
     fn text_size(&self, row: Id) -> Result<u64> {
         let key = u32::try_from(row).map_err(|_| no_such())?;
-        if let Some(size) = lock(&self.decoded.sizes).get(&key) {
+        if let Some(size) = self.decoded.sizes.lock().get(&key) {
             return Ok(u64::from(*size));
         }
         let size = match self.shop.made(Key::Text(row), || self.text(row)) {
@@ -282,7 +283,7 @@ impl Tree {
             Err(error) if error.kind == ErrorKind::Damaged => DAMAGED_SIZE,
             Err(error) => return Err(error),
         };
-        lock(&self.decoded.sizes).insert(key, size as u32);
+        self.decoded.sizes.lock().insert(key, size as u32);
         Ok(size)
     }
 
@@ -308,11 +309,11 @@ impl Tree {
     /// How many attachments a message has.
     fn count(&self, row: Id, size: u64) -> Result<usize> {
         let key = u32::try_from(row).map_err(|_| no_such())?;
-        if let Some(count) = lock(&self.decoded.counts).get(&key) {
+        if let Some(count) = self.decoded.counts.lock().get(&key) {
             return Ok(usize::from(*count));
         }
         let count = if size > DECODE_MAX { 0 } else { self.count_attachments(row, size)? };
-        lock(&self.decoded.counts).insert(key, count.min(usize::from(u16::MAX)) as u16);
+        self.decoded.counts.lock().insert(key, count.min(usize::from(u16::MAX)) as u16);
         Ok(count)
     }
 
@@ -339,14 +340,14 @@ impl Tree {
     }
 
     fn attached(&self, row: Id) -> Result<Arc<[Attachment]>> {
-        if let Some(known) = lock(&self.decoded.attached).get(&row) {
+        if let Some(known) = self.decoded.attached.lock().get(&row) {
             return Ok(Arc::clone(known));
         }
         let all: Arc<[Attachment]> = text::attachments(&self.message(row)?)
             .into_iter()
             .filter(|one| i64::from(one.part) <= SNAPSHOT_MAX)
             .collect();
-        lock(&self.decoded.attached).put(row, Arc::clone(&all));
+        self.decoded.attached.lock().put(row, Arc::clone(&all));
         Ok(all)
     }
 

@@ -5,12 +5,12 @@ use super::decoded::mailbox_lines;
 use super::mailboxes::Arrival;
 use super::node::{Node, What};
 use super::view::View;
-use super::{Child, Now, Sort, Tree, lock, name};
+use super::{Child, Now, Sort, Tree, name};
 use crate::archive::{At, Fingerprint, Listed, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Id;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// Of so many messages of a mailbox it is told that they lie in another number of mailboxes; each has to be decoded.
 const RELINKED: usize = 1_000;
@@ -58,7 +58,7 @@ impl Tree {
         if !matches!(self.options.at, At::Latest) {
             return Ok(Followed::Nothing);
         }
-        let mut watch = lock(&self.watch);
+        let mut watch = self.watch.lock();
         // Without snapshots nothing says that a writer is done but that it has stopped writing for a while.
         let is_settled = self.reader.has_index() || watch.last == Some(trace);
         watch.last = Some(trace);
@@ -78,7 +78,7 @@ impl Tree {
         // Without news at the root its view stays, and with it all that it has loaded.
         let root = if moved { Arc::clone(&new.root) } else { Arc::clone(&old.root) };
         let now = Arc::new(Now { root: Arc::clone(&root), snapshots: new.snapshots });
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = now;
+        *self.now.write() = now;
         let names = || old.snapshots.iter().map(|one| one.name.clone()).collect();
         let snapshots = (!same_snapshots).then(names);
         Ok(Followed::Moved(Advance { old: Arc::clone(&old.root), new: root, snapshots }))

@@ -5,13 +5,14 @@
 //! its directory.
 
 use super::node::INO_BITS;
-use super::{Child, Counters, Node, Sort, Stat, Tree, TreeOptions, file_time, lock, name, no_such};
+use super::{Child, Counters, Node, Sort, Stat, Tree, TreeOptions, file_time, name, no_such};
 use crate::archive::Reader;
 use crate::error::Result;
 use crate::model::Digest;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// How many archives one mount can show.
 pub const ARCHIVES_MAX: usize = (1 << (64 - INO_BITS)) - 1;
@@ -144,7 +145,7 @@ impl Forest {
                 None => left_out += 1,
             }
         }
-        *lock(&self.left_out) = left_out;
+        *self.left_out.lock() = left_out;
         let changed = came || !gone.is_empty();
         (gone, changed)
     }
@@ -156,7 +157,7 @@ impl Forest {
 
     /// How many archives there are beyond those that can be shown.
     pub fn left_out(&self) -> usize {
-        *lock(&self.left_out)
+        *self.left_out.lock()
     }
 
     /// The archives that there are now, each with the name of its directory.
@@ -184,7 +185,7 @@ impl Forest {
     }
 
     fn slots(&self) -> MutexGuard<'_, BTreeMap<u64, Slot>> {
-        lock(&self.slots)
+        self.slots.lock()
     }
 
     /// The tree of a slot, opened if nobody asked for it before.

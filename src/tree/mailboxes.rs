@@ -1,17 +1,18 @@
 //! The mail of a moment: which mailboxes there are, what lies in them, how old they are.
 
+use super::DAMAGED_SIZE;
 use super::hierarchy::Hierarchy;
 use super::name;
 use super::view::{View, load};
-use super::{DAMAGED_SIZE, lock};
 use crate::archive::{Listed, MailboxState, Moment, UNFILED, epoch, parse_ids, parse_keywords};
 use crate::error::Result;
 use crate::format::maildir::{Flags, Keywords};
 use crate::model::{Id, ObjectType};
 use lru::LruCache;
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 /// Of how many mailboxes the arrivals are kept.
 const ARRIVALS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
@@ -139,7 +140,7 @@ impl View {
 
     /// All messages of a mailbox by the minute of their arrival.
     pub fn arrivals(&self, mailbox: Id) -> Result<Arc<Vec<Arrival>>> {
-        if let Some(known) = lock(&self.mail.arrivals).get(&mailbox) {
+        if let Some(known) = self.mail.arrivals.lock().get(&mailbox) {
             return Ok(Arc::clone(known));
         }
         let mut arrivals = Vec::new();
@@ -154,7 +155,7 @@ impl View {
         arrivals.sort_unstable();
         arrivals.shrink_to_fit();
         let arrivals = Arc::new(arrivals);
-        lock(&self.mail.arrivals).put(mailbox, Arc::clone(&arrivals));
+        self.mail.arrivals.lock().put(mailbox, Arc::clone(&arrivals));
         Ok(arrivals)
     }
 

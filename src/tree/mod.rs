@@ -26,15 +26,15 @@ pub use node::{Node, ROW_BITS};
 pub use views::Views;
 
 pub use crate::archive::Blob;
-pub(crate) use crate::archive::lock;
 use crate::archive::{At, Moment, Named, Reader, Snapshot, named};
 use crate::error::{Error, ErrorKind, Result};
 use content::{Content, Shop};
 use lru::LruCache;
 use node::{SNAPSHOT_MAX, What};
+use parking_lot::{Mutex, RwLock};
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use view::View;
 
 /// How mailboxes are arranged below `mail/`.
@@ -180,7 +180,7 @@ impl Tree {
     }
 
     fn now(&self) -> Arc<Now> {
-        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.now.read())
     }
 
     /// The view that a node belongs to.
@@ -189,14 +189,14 @@ impl Tree {
         if !node.what.has_state() || node.snapshot == 0 || directory::holds(&now.root, node)? {
             return Ok(Arc::clone(&now.root));
         }
-        if let Some(view) = lock(&self.views).get(&node.snapshot) {
+        if let Some(view) = self.views.lock().get(&node.snapshot) {
             return Ok(Arc::clone(view));
         }
         // The snapshot in which a file became what it is may be forgotten; what it was then can still be read.
         let known = now.snapshots.iter().find(|snapshot| snapshot.id == node.snapshot);
         let time = known.map_or(now.root.time, |snapshot| snapshot.time);
         let view = Arc::new(View::new(Arc::clone(&self.reader), Moment::Snapshot(node.snapshot), time));
-        lock(&self.views).put(node.snapshot, Arc::clone(&view));
+        self.views.lock().put(node.snapshot, Arc::clone(&view));
         Ok(view)
     }
 
@@ -317,11 +317,11 @@ impl Tree {
     }
 
     fn content(&self, node: Node) -> Result<Arc<Content>> {
-        if let Some(content) = lock(&self.contents).get(&node) {
+        if let Some(content) = self.contents.lock().get(&node) {
             return Ok(Arc::clone(content));
         }
         let content = Arc::new(render::content(&*self.view(node)?, node)?);
-        lock(&self.contents).put(node, Arc::clone(&content));
+        self.contents.lock().put(node, Arc::clone(&content));
         Ok(content)
     }
 }

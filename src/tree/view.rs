@@ -1,7 +1,6 @@
 //! One moment of an account, arranged: which directories there are and what lies in them. Loaded when first asked for.
 
 use super::hierarchy::Hierarchy;
-use super::lock;
 use super::mailboxes::Mail;
 use super::name;
 use super::node::ROW_MAX;
@@ -9,8 +8,9 @@ use super::shelf::{Item, Shelf};
 use crate::archive::{Moment, Reader, Record, epoch, parse_ids};
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 /// As long as the extensions of the files in `merged/`.
 const MERGED: &str = ".ics";
@@ -89,11 +89,11 @@ impl View {
         if snapshot <= 0 {
             return Ok(None);
         }
-        if let Some(time) = lock(&self.times).get(&snapshot) {
+        if let Some(time) = self.times.lock().get(&snapshot) {
             return Ok(*time);
         }
         let time = self.reader.ended_from(snapshot)?;
-        lock(&self.times).insert(snapshot, time);
+        self.times.lock().insert(snapshot, time);
         Ok(time)
     }
 
@@ -109,12 +109,12 @@ impl View {
         let Moment::Snapshot(at) = self.moment else { return Ok(0) };
         let mut newest = 0;
         for kind in kinds {
-            let known = lock(&self.versions).get(kind).copied();
+            let known = self.versions.lock().get(kind).copied();
             let version = match known {
                 Some(version) => version,
                 None => self.reader.last_change(*kind, at)?,
             };
-            lock(&self.versions).insert(*kind, version);
+            self.versions.lock().insert(*kind, version);
             newest = newest.max(version);
         }
         Ok(newest)

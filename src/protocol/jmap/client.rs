@@ -16,14 +16,15 @@ use crate::net::retry::Backoff;
 use crate::net::sanitize::said;
 use crate::net::sasl::Credentials;
 use crate::net::tls::TlsOptions;
+use parking_lot::{Mutex, MutexGuard};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
@@ -146,7 +147,7 @@ impl Client {
     }
 
     pub(super) fn unknown_properties(&self) -> MutexGuard<'_, HashSet<(ObjectType, &'static str)>> {
-        self.0.unknown_properties.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.unknown_properties.lock()
     }
 
     /// Lets time pass, until the user wants the run to end.

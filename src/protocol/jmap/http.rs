@@ -12,12 +12,13 @@ use crate::net::sasl::{Credentials, Secret};
 use crate::net::system::{is_unknown_host, plain, unknown_host};
 use crate::net::tls::{Tls, TlsOptions};
 use base64::Engine;
+use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use url::{Origin, Url};
 use zeroize::Zeroizing;
@@ -174,7 +175,7 @@ impl Http {
                 .hint("if both belong together, use --allow-other-origin, or the address of the other one as --url")
                 .into());
         }
-        if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(url.origin()) {
+        if self.warned.lock().insert(url.origin()) {
             self.log(0, || format!("the server refers to {shown}, which gets the credentials, too"));
         }
         Ok(())

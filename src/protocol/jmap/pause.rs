@@ -2,8 +2,8 @@
 //! takes so many uploads an hour means all of them.
 
 use crate::error::Error;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Longer than this nobody waits: neither once, nor in a row without anything getting done.
@@ -33,7 +33,7 @@ struct State {
 
 impl Pauses {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// So many objects are to be sent from now on.

@@ -7,9 +7,9 @@
 use super::Jmap;
 use crate::protocol::jmap::{Error, Inline, MethodError, Queue, Result, SetResult};
 use crate::sink::Object;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 
 /// So often the account may change while one import waits for its turn.
 const ATTEMPTS: usize = 10;
@@ -36,8 +36,8 @@ impl Caution {
         *self.lock() = Known { state: state.map(str::to_owned), strangers: HashSet::new() };
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Known> {
+        self.known.lock()
     }
 
     fn known(&self) -> Known {

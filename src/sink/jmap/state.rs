@@ -9,9 +9,9 @@ use super::Jmap;
 use crate::model::ObjectType;
 use crate::protocol::jmap::{Error, MethodError, Result, SetRequest, SetResult};
 use crate::sink::Object;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// So often the account may change while one `/set` waits for its turn.
@@ -39,7 +39,7 @@ struct Known {
 
 impl States {
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectType, Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// All objects of a type are looked at, as of this state.
