@@ -11,7 +11,8 @@ use vandelay::error::Result;
 use vandelay::model::Body;
 use vandelay::source::Source;
 use vandelay::source::filter::Filter;
-use vandelay::source::maildir::{Layout, Maildir, MaildirOptions};
+use vandelay::source::maildir::Maildir;
+use vandelay::source::maildir::{Layout, MaildirOptions};
 
 fn main() {
     let mut numbers = std::env::args().skip(1).map(|text| text.parse::<usize>().expect("a number"));

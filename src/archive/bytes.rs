@@ -1,8 +1,9 @@
 //! Reading blobs: whole and proved, or piece by piece.
 
 use super::blob::{self, Blob};
-use super::connect::explain;
-use super::read::{Pooled, Reader, TRIES};
+use super::pool::Pooled;
+use super::read::{Reader, TRIES};
+use super::sql_error::explain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
 use parking_lot::Mutex;

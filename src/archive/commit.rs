@@ -31,25 +31,6 @@ const LOG_MAX: u64 = 48 << 20;
 /// How long the end of a run waits for readers to let go of the log.
 const FOLD_PATIENCE: Duration = Duration::from_millis(500);
 
-/// What stands in the batch that is open, and in the log.
-#[derive(Default)]
-pub struct Batch {
-    is_open: bool,
-    items: u64,
-    changes: u64,
-    bytes: u64,
-    /// Bytes of items in the log that were not copied into the file yet.
-    log_bytes: u64,
-    /// Device and inode of the log, and of its index.
-    log: Option<(u64, u64)>,
-    index: Option<(u64, u64)>,
-    /// The archive or its log went away while it was written. Nothing is written any more.
-    is_lost: bool,
-    /// `PRAGMA data_version`: another number when another program has written.
-    version: i64,
-    others_wrote: bool,
-}
-
 impl Writer {
     /// Counts an item towards the batch, and commits the batch when it is full.
     pub fn item_done(&mut self, bytes: u64) -> Result<()> {

@@ -56,7 +56,7 @@ impl Writer {
     /// The archive then stays as it is.
     pub fn compact(&mut self) -> Result<()> {
         let compaction = self.compaction()?;
-        if let Some(free) = connect::free_bytes(self.path()).filter(|free| *free < compaction.needed) {
+        if let Some(free) = super::file::free_bytes(self.path()).filter(|free| *free < compaction.needed) {
             let what = format!(
                 "cannot compact archive {}: that needs {} bytes beside it, and {free} are free",
                 self.path().display(),

@@ -5,8 +5,6 @@
 //! `verify` sees edits, and the next import sees which rows 1.x removed, changed or gave to other objects.
 
 use super::schema::{TABLES, Table};
-use super::write::Writer;
-use crate::error::Result;
 use crate::model::{Id, ObjectType};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
@@ -99,7 +97,7 @@ impl Digested {
     }
 
     /// Writes the digests of all rows, or of the one with this id.
-    fn write(&self, conn: &Connection, id: Option<Id>) -> rusqlite::Result<()> {
+    pub(crate) fn write(&self, conn: &Connection, id: Option<Id>) -> rusqlite::Result<()> {
         let sql = format!(
             "INSERT OR REPLACE INTO row_digests (kind, id, digest, identity, fields)
              SELECT '{}', {}, {}, {}, {} FROM {} WHERE {} = ?1 OR ?1 IS NULL",
@@ -319,7 +317,7 @@ pub fn digest_copy(conn: &Connection, kind: &str, id: Id) -> rusqlite::Result<()
 }
 
 /// Writes the digest of a former state that was just added.
-fn digest_added(conn: &Connection, kind: &str, id: Id, totals: &mut Totals) -> rusqlite::Result<()> {
+pub(super) fn digest_added(conn: &Connection, kind: &str, id: Id, totals: &mut Totals) -> rusqlite::Result<()> {
     let sql = format!(
         "UPDATE history AS h SET digest = {HISTORY} WHERE h.kind = ?1 AND h.id = ?2 AND h.digest IS NULL RETURNING digest"
     );
@@ -404,33 +402,4 @@ pub fn digest_row(conn: &Connection, name: &str, id: i64) -> rusqlite::Result<()
         Digested::own(table).write(conn, Some(id))?;
     }
     Ok(())
-}
-
-impl Writer {
-    /// Writes the digest of a content row, after the row and what stands beside it.
-    pub(super) fn digest(&mut self, kind: ObjectType, id: Id) -> Result<()> {
-        let digested = self.digested.entry(kind).or_insert_with(|| Digested::content(kind));
-        digested.write(&self.conn, Some(id)).map_err(|error| super::connect::explain(self.path(), error))
-    }
-
-    /// Writes the digest of a former state that was just added.
-    pub(super) fn digest_former(&mut self, kind: ObjectType, id: Id) -> Result<()> {
-        let added = digest_added(&self.conn, kind.name(), id, &mut self.totals);
-        added.map_err(|error| self.explain(error))
-    }
-
-    /// Drops the digest of a content row that leaves the current state.
-    pub(super) fn drop_digest(&mut self, kind: ObjectType, id: Id) -> Result<()> {
-        self.execute("DELETE FROM row_digests WHERE kind = ?1 AND id = ?2", params![kind.name(), id]).map(|_| ())
-    }
-
-    /// Writes the digest of one row of a table of ours.
-    pub(super) fn digest_own(&self, name: &str, id: i64) -> Result<()> {
-        digest_row(&self.conn, name, id).map_err(|error| self.explain(error))
-    }
-
-    /// Writes the digests of all rows of a table of ours.
-    pub(super) fn digest_all_of(&self, name: &str) -> Result<()> {
-        digest_table(&self.conn, name).map_err(|error| self.explain(error))
-    }
 }

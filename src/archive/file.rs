@@ -11,6 +11,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::held;
 use parking_lot::{Mutex, MutexGuard};
+use rustix::fs::{Mode, OFlags};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -20,8 +21,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-
-use rustix::fs::{Mode, OFlags};
 
 pub use crate::held::FileId;
 
@@ -244,6 +243,12 @@ pub fn refuse_irregular(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Bytes that we may still write to the file system of the archive.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    rustix::fs::statvfs(folder).ok().map(|stat| stat.f_bavail * stat.f_frsize)
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Snapshots among themselves: what differs between two, and which to drop (restic's names and meaning).
 
 use super::clock;
-use super::moments::Moment;
+use super::moment::Moment;
 use super::read::Reader;
 use super::rows::Record;
 use super::write::Writer;
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
-use jiff::{Timestamp, Zoned, tz::TimeZone};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How an object differs between two moments.

@@ -3,143 +3,22 @@
 //! It holds nothing that the content tables and the history do not say, but says it in the order in which a mailbox
 //! is listed, so that a folder of any snapshot is one range scan. Archives of 1.x lack it; readers then compute it.
 
+use super::columns::UNFILED;
+pub(crate) use super::columns::parse_ids;
+pub(crate) use super::columns::parse_keywords;
 use super::digest;
-use super::write::Writer;
-use crate::error::Result;
 use crate::format::maildir::{self, Flags, Keywords};
-use crate::model::{Id, ObjectType};
-use rusqlite::types::Value;
+use crate::model::Id;
+pub(crate) use crate::model::time::epoch;
+pub(crate) use crate::model::time::rfc3339;
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
 
-/// The mailbox of emails that lie in none.
-pub const UNFILED: Id = 0;
-
-/// What an email row says beside its bytes.
-pub struct EmailFields<'a> {
-    pub mailbox_ids: &'a [Id],
-    /// JSON array.
-    pub keywords: &'a str,
-    /// Seconds since 1970.
-    pub received: i64,
-    /// JSON object, FORMAT.md "message_match".
-    pub message_match: &'a str,
-}
-
-/// A row of `emails`.
-pub struct StoredEmail {
-    pub id: Id,
-    pub mailboxes: Vec<Id>,
-    /// JSON array.
-    pub keywords: String,
-    /// Seconds since 1970.
-    pub received: i64,
-    /// JSON object.
-    pub message_match: String,
-}
-
-impl Writer {
-    /// Adds an email with its bytes.
-    pub fn insert_email(&mut self, email: &EmailFields<'_>, blob: Id, size: u64) -> Result<Id> {
-        let id = self.insert(
-            ObjectType::Email,
-            &[
-                ("received_at", Value::Text(rfc3339(email.received))),
-                ("mailbox_ids", Value::Text(ids_json(email.mailbox_ids))),
-                ("keywords", Value::Text(email.keywords.to_owned())),
-                ("message_match", Value::Text(email.message_match.to_owned())),
-            ],
-            Some(blob),
-        )?;
-        self.index(id, email.mailbox_ids, email.keywords, email.received, size)?;
-        Ok(id)
-    }
-
-    /// Puts an email into other mailboxes or under other keywords.
-    pub fn update_email(&mut self, id: Id, mailbox_ids: &[Id], keywords: &str) -> Result<bool> {
-        let Some((old_mailboxes, received, size)) = self.email_place(id)? else { return Ok(false) };
-        let changed = self.update(
-            ObjectType::Email,
-            id,
-            &[("mailbox_ids", Value::Text(ids_json(mailbox_ids))), ("keywords", Value::Text(keywords.to_owned()))],
-            None,
-        )?;
-        if changed {
-            self.unindex(id, &old_mailboxes)?;
-            self.index(id, mailbox_ids, keywords, received, size)?;
-        }
-        Ok(changed)
-    }
-
-    /// Takes an email out of the current state.
-    pub fn remove_email(&mut self, id: Id) -> Result<()> {
-        if let Some((mailboxes, ..)) = self.email_place(id)? {
-            self.unindex(id, &mailboxes)?;
-            self.remove(ObjectType::Email, id)?;
-        }
-        Ok(())
-    }
-
-    /// The emails of the current state with these bytes.
-    pub fn emails_with_blob(&self, blob: Id) -> Result<Vec<StoredEmail>> {
-        self.stored_emails("blob_id", blob)
-    }
-
-    /// An email of the current state.
-    pub fn stored_email(&self, id: Id) -> Result<Option<StoredEmail>> {
-        Ok(self.stored_emails("id", id)?.pop())
-    }
-
-    fn stored_emails(&self, column: &str, value: Id) -> Result<Vec<StoredEmail>> {
-        let sql =
-            format!("SELECT id, mailbox_ids, keywords, received_at, message_match FROM emails WHERE {column} = ?1");
-        self.rows(&sql, [value], |row| {
-            Ok(StoredEmail {
-                id: row.get(0)?,
-                mailboxes: parse_ids(&row.get::<_, String>(1)?),
-                keywords: row.get(2)?,
-                received: epoch(&row.get::<_, String>(3)?),
-                message_match: row.get(4)?,
-            })
-        })
-    }
-
-    /// The bytes of an email: its blob and their number.
-    pub fn email_blob(&self, id: Id) -> Result<Option<(Id, u64)>> {
-        let row = self.rows("SELECT blob_id FROM emails WHERE id = ?1", [id], |row| row.get::<_, Id>(0))?.pop();
-        let Some(blob) = row else { return Ok(None) };
-        let found = super::blob::find(&self.conn, blob).map_err(|error| self.explain(error))?;
-        Ok(found.map(|found| (blob, found.size)))
-    }
-
-    fn email_place(&self, id: Id) -> Result<Option<(Vec<Id>, i64, u64)>> {
-        let found = self.rows("SELECT mailbox_ids, received_at, blob_id FROM emails WHERE id = ?1", [id], |row| {
-            Ok((parse_ids(&row.get::<_, String>(0)?), epoch(&row.get::<_, String>(1)?), row.get::<_, Id>(2)?))
-        })?;
-        let Some((mailboxes, received, blob)) = found.into_iter().next() else { return Ok(None) };
-        let size =
-            super::blob::find(&self.conn, blob).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
-        Ok(Some((mailboxes, received, size)))
-    }
-
-    fn index(&mut self, id: Id, mailboxes: &[Id], keywords: &str, received: i64, size: u64) -> Result<()> {
-        let run = self.run();
-        self.touched_mailboxes.extend(or_unfiled(mailboxes));
-        add(&self.conn, id, mailboxes, keywords, received, size, run).map_err(|error| self.explain(error))
-    }
-
-    fn unindex(&mut self, id: Id, mailboxes: &[Id]) -> Result<()> {
-        let run = self.run();
-        self.touched_mailboxes.extend(or_unfiled(mailboxes));
-        end(&self.conn, id, or_unfiled(mailboxes), run).map_err(|error| self.explain(error))
-    }
-}
-
-fn or_unfiled(mailboxes: &[Id]) -> impl Iterator<Item = Id> + '_ {
+pub(super) fn or_unfiled(mailboxes: &[Id]) -> impl Iterator<Item = Id> + '_ {
     mailboxes.iter().copied().chain(mailboxes.is_empty().then_some(UNFILED))
 }
 
-fn add(
+pub(super) fn add(
     conn: &Connection,
     email: Id,
     mailboxes: &[Id],
@@ -157,7 +36,7 @@ fn add(
     Ok(())
 }
 
-fn end(conn: &Connection, email: Id, mailboxes: impl Iterator<Item = Id>, run: i64) -> rusqlite::Result<()> {
+pub(super) fn end(conn: &Connection, email: Id, mailboxes: impl Iterator<Item = Id>, run: i64) -> rusqlite::Result<()> {
     for mailbox in mailboxes {
         conn.prepare_cached("DELETE FROM email_index WHERE mailbox_id = ?1 AND email_id = ?2 AND first = ?3")?
             .execute(params![mailbox, email, run])?;
@@ -261,36 +140,4 @@ pub fn summarise(conn: &Connection, run: i64, mailboxes: &BTreeSet<Id>) -> rusql
         digest::digest_row(conn, "mailbox_state", *mailbox)?;
     }
     Ok(())
-}
-
-/// The array of a `mailbox_ids` column. Whatever is no positive number is left out.
-pub fn parse_ids(json: &str) -> Vec<Id> {
-    let values: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
-    let mut ids: Vec<Id> = values.iter().filter_map(|value| value.as_i64()).filter(|id| *id > 0).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
-/// The array of a `keywords` column.
-pub fn parse_keywords(json: &str) -> Vec<String> {
-    serde_json::from_str(json).unwrap_or_default()
-}
-
-/// `[3,7]`
-pub fn ids_json(ids: &[Id]) -> String {
-    serde_json::to_string(ids).unwrap_or_else(|_| "[]".to_owned())
-}
-
-/// Seconds since 1970 as RFC 3339 in UTC. Years beyond 0000-9999 are cut there.
-pub fn rfc3339(seconds: i64) -> String {
-    let seconds = seconds.clamp(-62_167_219_200, 253_402_207_200);
-    jiff::Timestamp::from_second(seconds)
-        .map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-        .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
-}
-
-/// Seconds since 1970 of an RFC 3339 date-time with any offset; 0 where it is none.
-pub fn epoch(text: &str) -> i64 {
-    text.parse::<jiff::Timestamp>().map(|time| time.as_second()).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! Sources of one type beside each other: exports of one account from several directories. What is in two of them is one
 //! object.
 
-use super::ledger::KnownScope;
+use super::origin::KnownScope;
 use super::schema::Table;
 use super::write::Writer;
 use crate::error::Result;

@@ -1,35 +1,14 @@
 //! What an archive knows of a source: its scopes, and which item is which row. Readable without a lock.
 
-use super::connect::explain;
-use super::kin;
 use super::losses::{Losses, losses};
-use super::moved;
+use super::origin::{Known, KnownScope, Origin};
 use super::read::Reader;
+use super::sql_error::explain;
 use super::write::Writer;
+use super::{kin, moved};
 use crate::error::Result;
 use crate::model::{Digest, Id, KnownBy, ObjectType, SourceIdent};
 use rusqlite::{Connection, OptionalExtension, params};
-
-/// A known item of a scope, as the last run left it.
-pub struct Known<'a> {
-    pub key: &'a str,
-    pub rev: &'a str,
-    /// JSON array of keywords.
-    pub keywords: &'a str,
-    /// JSON array of local container ids.
-    pub parents: &'a str,
-    pub local_id: Id,
-}
-
-/// A known scope.
-#[derive(Debug, Clone)]
-pub struct KnownScope {
-    pub row: i64,
-    /// JMAP's name of the type.
-    pub kind: String,
-    pub key: String,
-    pub cursor: String,
-}
 
 /// Something that knows what was imported before.
 pub trait Ledger {
@@ -136,20 +115,6 @@ impl Ledger for Reader {
     fn uid(&self, kind: ObjectType, id: Id) -> Result<Option<String>> {
         self.uid_of(kind, id)
     }
-}
-
-/// What a source said of an object beside what its row holds.
-pub struct Origin {
-    pub id: Id,
-    /// The row of the scope that it is known in.
-    pub scope: i64,
-    /// Its id at the source.
-    pub key: String,
-    pub rev: String,
-    /// JSON array of keywords.
-    pub keywords: String,
-    /// The kind of the source, e.g. `jmap`.
-    pub source: String,
 }
 
 impl Reader {

@@ -1,6 +1,6 @@
 //! What stands in a mailbox, as the index lists it (FORMAT.md, `email_index`).
 
-use super::moments::Moment;
+use super::moment::Moment;
 use super::read::Reader;
 use crate::error::Result;
 use crate::model::Id;
@@ -96,7 +96,7 @@ impl Reader {
     pub fn changes_of_mailbox(&self, mailbox: Id, from: i64, to: i64) -> Result<(Vec<Listed>, Vec<Listed>)> {
         self.with_at(Moment::Snapshot(to), |conn| {
             // What was forgotten cannot be compared any more.
-            super::connect::require_snapshot(conn, from)?;
+            super::sql_error::require_snapshot(conn, from)?;
             let select = |which: &str| -> rusqlite::Result<Vec<Listed>> {
                 let mut statement = conn.prepare_cached(&format!(
                     "SELECT email_id, received, size, links, flags, first FROM email_index WHERE mailbox_id = ?1 AND {which}"

@@ -1,9 +1,9 @@
 //! What several runs removed together: what a snapshot of some days ago had, and what of it is gone.
 
 use super::clock;
-use super::index::epoch;
 use super::schema::Table;
 use crate::model::ObjectType;
+use crate::model::time::epoch;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// How many days are looked at together.

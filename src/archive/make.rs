@@ -1,7 +1,8 @@
 //! A new archive: which file a path means, and how an empty archive gets its name.
 
-use super::connect;
-use super::file::ArchiveFile;
+use super::connect::{self, check_header};
+use super::file::{self, ArchiveFile};
+use super::lock::Lock;
 use super::write::Writer;
 use crate::error::{Error, ErrorKind, Result};
 use std::fs::{self, File, OpenOptions};
@@ -37,6 +38,49 @@ pub fn real_path(path: &Path) -> Result<PathBuf> {
 /// The folder in which a file lies.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+impl Writer {
+    /// Opens the archive, making it where there is none, and takes its lock. `doing` is shown to others meanwhile.
+    ///
+    /// An archive of 1.x gets our tables beside its own; one that 1.x has written to since is brought up to date.
+    pub fn open(path: &Path, doing: &str) -> Result<Writer> {
+        let path = real_path(path)?;
+        let mut is_made = false;
+        loop {
+            file::refuse_irregular(&path)?;
+            let file = match ArchiveFile::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    is_made |= make(&path)?;
+                    continue;
+                }
+                Err(error) => return Err(Error::io(format!("cannot open archive {}", path.display()), error)),
+            };
+            let is_empty = file.stat().is_ok_and(|stat| stat.st_size == 0);
+            match is_empty {
+                true => refuse_leftover_log(&path)?,
+                false => check_header(&path, &file)?,
+            }
+            let lock = Lock::take(&file, &path, doing)?;
+            // Before we had the lock the file may have been removed (as unused, by a first import that failed), or another
+            // one may have taken its name.
+            if !file.is_at(&path) {
+                continue;
+            }
+            let conn = connect::open_writer(&path)?;
+            if file.is_at(&path) {
+                if let Some(name) = file.log_elsewhere(&path) {
+                    return Err(file::log_is_elsewhere(&path, &name));
+                }
+                file.note_name(&path);
+                let mut writer = Writer::on(conn, path, file, Some(lock));
+                writer.is_made = is_made;
+                writer.prepare(is_empty)?;
+                return Ok(writer);
+            }
+        }
+    }
 }
 
 /// Makes an empty archive, unless there is a file of that name by then. It gets its name when it is whole, so a killed

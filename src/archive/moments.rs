@@ -4,121 +4,12 @@
 //! snapshot alone: one that ended in the same second as another one before it has a fraction in its `ended`.
 
 use super::clock;
-use super::index::{epoch, rfc3339};
+use super::moment::{At, Moment, Snapshot};
 use super::read::Reader;
-use super::write::{Writer, now};
+use super::write::Writer;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::time::{epoch, now};
 use rusqlite::OptionalExtension;
-use std::collections::HashSet;
-use std::str::FromStr;
-
-/// What the user asked to see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
-    /// The newest snapshot that ended well.
-    Latest,
-    /// The snapshot with this number.
-    Id(i64),
-    /// The newest snapshot that had ended at this time, in seconds since 1970.
-    Time(i64),
-    /// The snapshot whose directory below `.snapshots` has this time for its name; else as `Time`.
-    Directory(i64),
-}
-
-impl FromStr for At {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<At, String> {
-        if text.eq_ignore_ascii_case("latest") {
-            return Ok(At::Latest);
-        }
-        if let Ok(id) = text.parse::<i64>() {
-            return if id > 0 { Ok(At::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
-        }
-        // As `.snapshots` spells it, without colons; with `~` and the number if another one ended in that second.
-        if let Some((time, id)) = text.split_once('~')
-            && let (Ok(At::Directory(_)), Ok(id)) = (time.parse(), id.parse::<i64>())
-        {
-            return if id > 0 { Ok(At::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
-        }
-        let spelt = text.split_once('T').map(|(day, time)| format!("{day}T{}", time.replace('-', ":")));
-        let time = text.parse::<jiff::Timestamp>().or_else(|error| match &spelt {
-            Some(spelt) if text.ends_with('Z') => spelt.parse(),
-            _ => Err(error),
-        });
-        // A day means all of it, in UTC.
-        let day = || text.parse::<jiff::civil::Date>().ok()?.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC).ok();
-        let is_directory = text.get(13..14) == Some("-") && text.ends_with('Z');
-        match (time, day()) {
-            (Ok(time), _) if is_directory => Ok(At::Directory(time.as_second())),
-            (Ok(time), _) => Ok(At::Time(time.as_second())),
-            (Err(_), Some(day)) if text.len() == 10 => Ok(At::Time(day.timestamp().as_second())),
-            _ => Err("neither 'latest', nor a snapshot's number, nor a day like 2026-11-21, nor a time like 2026-11-21T18:30:00Z".to_owned()),
-        }
-    }
-}
-
-/// A state of the archive that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Moment {
-    /// The content tables as they are (archives without history).
-    Current,
-    /// The snapshot with this number.
-    Snapshot(i64),
-}
-
-/// A line of `snapshots`.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    pub id: i64,
-    /// `maildir`, `imap`, …; `None` where the source is not known any more.
-    pub source_kind: Option<String>,
-    pub source_url: Option<String>,
-    pub account: Option<String>,
-    /// RFC 3339, UTC.
-    pub started: String,
-    pub ended: Option<String>,
-    /// `running`, `complete`, `partial` or `interrupted`.
-    pub state: String,
-    /// The end that counts, in seconds since 1970: another one than `ended` where the clock was wrong
-    /// (`clock.rs`).
-    pub counted: i64,
-}
-
-impl Snapshot {
-    /// True if its end does not fit between those of its neighbours.
-    pub fn has_wrong_clock(&self) -> bool {
-        self.ended.as_deref().is_some_and(|ended| epoch(ended) != self.counted)
-    }
-}
-
-/// A snapshot that has ended, as a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    pub id: i64,
-    /// `2026-11-30T06-00-00Z`, or `2026-11-30T06-00-00Z~12` for one that was not the first of its second.
-    pub name: String,
-    /// When it ended, in seconds since 1970.
-    pub time: i64,
-}
-
-/// The snapshots that have ended, with their names.
-pub fn named(snapshots: &[Snapshot]) -> Vec<Named> {
-    let mut taken: HashSet<i64> = HashSet::new();
-    let ended = snapshots.iter().filter(|snapshot| snapshot.state != "running");
-    ended
-        .filter_map(|snapshot| {
-            let ended = snapshot.ended.as_deref()?;
-            let time = epoch(ended);
-            // No colons: rsync and scp would take what stands before one for a host.
-            let name = rfc3339(time).replace(':', "-");
-            // Vandelay 2.0.0 wrote no fractions; of such snapshots the first that is left has the time alone.
-            let is_first = !ended.contains('.') && taken.insert(time);
-            let name = if is_first { name } else { format!("{name}~{}", snapshot.id) };
-            Some(Named { id: snapshot.id, name, time })
-        })
-        .collect()
-}
 
 impl Reader {
     /// All snapshots, oldest first. Empty for an archive of 1.x.
@@ -202,7 +93,7 @@ impl Reader {
                 None => Err(missing(format!("archive {} has no snapshot {id}", self.path.display()))),
             },
             At::Directory(time) => {
-                let named = super::moments::named(snapshots);
+                let named = super::moment::named(snapshots);
                 match named.iter().find(|one| one.time == time && !one.name.contains('~')) {
                     Some(one) => Ok(Moment::Snapshot(one.id)),
                     None => self.resolve_among(snapshots, At::Time(time)),
@@ -242,6 +133,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::named;
 
     fn snapshot(id: i64, ended: Option<&str>, state: &str) -> Snapshot {
         Snapshot {

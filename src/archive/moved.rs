@@ -1,7 +1,7 @@
 //! An account that is at another address now: the archive's row of its source gets the new one.
 
-use super::connect::explain;
 use super::read::Reader;
+use super::sql_error::explain;
 use super::write::Writer;
 use crate::error::Result;
 use crate::model::{Id, ObjectType, SourceIdent};

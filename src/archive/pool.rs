@@ -4,9 +4,13 @@
 //! archive was removed or replaced, and which can open no other, goes on with those that it has: who finds none waits for
 //! one. Whoever keeps a connection opens one of his own.
 
-use super::read::Pooled;
+use super::connect::{Fingerprint, ReadConnection};
+use super::moment::Moment;
+use super::sql_error::require_snapshot;
 use crate::error::Result;
 use parking_lot::{Condvar, Mutex};
+use rusqlite::Connection;
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 /// How many idle connections are kept.
@@ -100,3 +104,40 @@ impl Pool {
         self.state.lock().idle.retain(|pooled| fits(pooled));
     }
 }
+
+/// A connection and what it was opened on.
+pub(super) struct Pooled {
+    pub(super) conn: ReadConnection,
+    pub(super) fingerprint: Fingerprint,
+    /// Snapshots that are there, of a connection for which nothing changes.
+    pub(super) seen: RefCell<Vec<i64>>,
+}
+
+impl Pooled {
+    /// Runs `work` where the snapshot of a moment is there, and in the same transaction.
+    pub(crate) fn at<T>(
+        &self,
+        moment: Moment,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let conn = &self.conn.conn;
+        let Moment::Snapshot(snapshot) = moment else { return work(conn) };
+        if self.conn.is_immutable {
+            if !self.seen.borrow().contains(&snapshot) {
+                require_snapshot(conn, snapshot)?;
+                let mut seen = self.seen.borrow_mut();
+                seen.truncate(SEEN_MAX);
+                seen.insert(0, snapshot);
+            }
+            return work(conn);
+        }
+        let transaction = conn.unchecked_transaction()?;
+        require_snapshot(conn, snapshot)?;
+        let answer = work(conn)?;
+        transaction.finish()?;
+        Ok(answer)
+    }
+}
+
+/// How many snapshots a connection remembers to have seen.
+const SEEN_MAX: usize = 15;

@@ -3,14 +3,13 @@
 //! A [`Reader`] lends read-only connections to whoever asks, from any thread. It answers for a [`Moment`]: a snapshot,
 //! which never changes, or the current state where the archive has no history (1.x).
 
-use super::connect::{
-    Fingerprint, ReadConnection, Watch, check_header, check_schema, explain, open_reader, require_snapshot,
-};
+use super::connect::{Fingerprint, ReadConnection, Watch, check_header, check_schema, open_reader};
 use super::file::{self, ArchiveFile};
-use super::moments::Moment;
-use super::pool::Pool;
+use super::moment::Moment;
+use super::pool::{Pool, Pooled};
 use super::proof::Proofs;
 use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
+use super::sql_error::explain;
 use crate::error::{Error, ErrorKind, Result};
 use parking_lot::RwLock;
 use rusqlite::{Connection, OptionalExtension};
@@ -21,39 +20,6 @@ use std::sync::Arc;
 
 /// How often a read is repeated when a writer comes in between.
 pub(super) const TRIES: usize = 50;
-
-/// A connection and what it was opened on.
-pub(super) struct Pooled {
-    pub(super) conn: ReadConnection,
-    pub(super) fingerprint: Fingerprint,
-    /// Snapshots that are there, of a connection for which nothing changes.
-    seen: RefCell<Vec<i64>>,
-}
-
-impl Pooled {
-    /// Runs `work` where the snapshot of a moment is there, and in the same transaction.
-    fn at<T>(&self, moment: Moment, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        let conn = &self.conn.conn;
-        let Moment::Snapshot(snapshot) = moment else { return work(conn) };
-        if self.conn.is_immutable {
-            if !self.seen.borrow().contains(&snapshot) {
-                require_snapshot(conn, snapshot)?;
-                let mut seen = self.seen.borrow_mut();
-                seen.truncate(SEEN_MAX);
-                seen.insert(0, snapshot);
-            }
-            return work(conn);
-        }
-        let transaction = conn.unchecked_transaction()?;
-        require_snapshot(conn, snapshot)?;
-        let answer = work(conn)?;
-        transaction.finish()?;
-        Ok(answer)
-    }
-}
-
-/// How many snapshots a connection remembers to have seen.
-const SEEN_MAX: usize = 15;
 
 /// What the tables of an archive look like. A writer may give an archive of 1.x a history while it is being read.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! Rows of content tables, as they are and as they were: the current table and the history together.
 
 use super::digest::Digested;
-use super::moments::Moment;
+use super::moment::Moment;
 use super::read::Reader;
 use super::schema::Table;
 use crate::error::Result;
@@ -230,7 +230,8 @@ impl Reader {
         let then = "SELECT json_extract(fields, '$.received_at') FROM history WHERE kind = 'Email' AND id = ?1 LIMIT 1";
         for sql in [now, then].into_iter().take(if self.has_history() { 2 } else { 1 }) {
             let found = self.with(|conn| {
-                let read = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str().map(super::index::epoch).unwrap_or(0));
+                let read =
+                    |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str().map(crate::model::time::epoch).unwrap_or(0));
                 conn.prepare_cached(sql)?.query_row([email], read).optional()
             })?;
             if found.is_some() {
@@ -246,8 +247,9 @@ impl Reader {
         let then = "SELECT json_extract(fields, '$.mailbox_ids') FROM history WHERE kind = 'Email' AND id = ?1 ORDER BY last DESC LIMIT 1";
         for sql in [now, then].into_iter().take(if self.has_history() { 2 } else { 1 }) {
             let found = self.with(|conn| {
-                let read =
-                    |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str().map_or(0, |ids| super::parse_ids(ids).len()));
+                let read = |row: &rusqlite::Row<'_>| {
+                    Ok(row.get_ref(0)?.as_str().map_or(0, |ids| super::columns::parse_ids(ids).len()))
+                };
                 conn.prepare_cached(sql)?.query_row([email], read).optional()
             })?;
             if let Some(count) = found {

@@ -4,9 +4,8 @@
 //! that we never give twice it may give to another object. Digests tell ([`super::digest`]).
 
 use super::digest::{self, Digested};
-use super::index;
-use super::lost;
 use super::schema::TABLES;
+use super::{index, lost};
 use crate::model::{Id, ObjectType};
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -12,9 +12,10 @@ mod origins;
 mod rows;
 
 use super::blob::BlobKey;
-use super::connect::{ReadConnection, explain};
-use super::moments::Moment;
+use super::connect::ReadConnection;
+use super::moment::Moment;
 use super::read::Reader;
+use super::sql_error::explain;
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
 use rusqlite::Connection;

@@ -3,23 +3,21 @@
 //! Content tables hold the current state. Whoever changes or removes a row through [`Writer`] leaves its former self
 //! in `history`, so that every snapshot can be read for ever (FORMAT.md, "History").
 
+use super::batch::Batch;
 use super::checkpoint::Checkpointer;
-use super::commit::Batch;
-use super::connect::{self, check_header, check_schema, explain};
+use super::connect::check_schema;
 use super::digest::{self, Digested, Totals};
-use super::file::{self, ArchiveFile};
-use super::index;
+use super::file::ArchiveFile;
 use super::lock::Lock;
-use super::lost;
-use super::make;
 use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL};
-use super::v1;
+use super::sql_error::explain;
+use super::{index, lost, v1};
 use crate::error::{Error, ErrorKind, Result};
+pub(crate) use crate::model::time::now;
 use crate::model::{Id, ObjectType, SourceIdent};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,7 +67,7 @@ pub struct Writer {
     pub(super) touched_mailboxes: BTreeSet<Id>,
     pub(super) batch: Batch,
     /// There was no archive before.
-    is_made: bool,
+    pub(super) is_made: bool,
     pub(super) digested: HashMap<ObjectType, Digested>,
     /// Of former states that the open batch added.
     pub(super) totals: Totals,
@@ -80,47 +78,6 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens the archive, making it where there is none, and takes its lock. `doing` is shown to others meanwhile.
-    ///
-    /// An archive of 1.x gets our tables beside its own; one that 1.x has written to since is brought up to date.
-    pub fn open(path: &Path, doing: &str) -> Result<Writer> {
-        let path = make::real_path(path)?;
-        let mut is_made = false;
-        loop {
-            file::refuse_irregular(&path)?;
-            let file = match ArchiveFile::open(&path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    is_made |= make::make(&path)?;
-                    continue;
-                }
-                Err(error) => return Err(Error::io(format!("cannot open archive {}", path.display()), error)),
-            };
-            let is_empty = file.stat().is_ok_and(|stat| stat.st_size == 0);
-            match is_empty {
-                true => make::refuse_leftover_log(&path)?,
-                false => check_header(&path, &file)?,
-            }
-            let lock = Lock::take(&file, &path, doing)?;
-            // Before we had the lock the file may have been removed (as unused, by a first import that failed), or another
-            // one may have taken its name.
-            if !file.is_at(&path) {
-                continue;
-            }
-            let conn = connect::open_writer(&path)?;
-            if file.is_at(&path) {
-                if let Some(name) = file.log_elsewhere(&path) {
-                    return Err(file::log_is_elsewhere(&path, &name));
-                }
-                file.note_name(&path);
-                let mut writer = Writer::on(conn, path, file, Some(lock));
-                writer.is_made = is_made;
-                writer.prepare(is_empty)?;
-                return Ok(writer);
-            }
-        }
-    }
-
     pub(super) fn on(conn: Connection, path: PathBuf, file: Arc<ArchiveFile>, lock: Option<Lock>) -> Writer {
         Writer {
             checkpointer: Checkpointer::new(&path, Arc::clone(&file)),
@@ -434,9 +391,4 @@ impl Drop for Writer {
             self.rollback();
         }
     }
-}
-
-/// Now, as archives write it: RFC 3339 in UTC, to the second.
-pub fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::account::Account;
 use crate::net::connector::Connector;
 use crate::net::endpoint::{Endpoint, Service};
-use crate::net::sasl::{Credentials, Secret, Tokens};
+use crate::net::secret::{Credentials, Secret, Tokens};
 use crate::net::tls::{Pin, TlsOptions};
 use crate::protocol::jmap::{Settings, Which};
 use clap::Args;

@@ -32,10 +32,10 @@ pub struct Diff {
     /// The archive
     archive: PathBuf,
     /// The older snapshot: its number, a time like 2026-11-21T18:30:00Z, or 'latest'
-    #[arg(value_parser = super::parse_at)]
+    #[arg(value_parser = super::args::parse_at)]
     from: At,
     /// The newer snapshot
-    #[arg(value_parser = super::parse_at, default_value = "latest")]
+    #[arg(value_parser = super::args::parse_at, default_value = "latest")]
     to: At,
 }
 

@@ -1,14 +1,14 @@
 //! `vandelay export … ARCHIVE`.
 
+use super::args::{Moment, tree_path};
 use super::auth::{Auth, Network, WhichAccount};
 use super::ui::{Ui, bytes, interrupt_flag};
-use super::{Moment, tree_path};
 use crate::archive::{Reader, epoch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{self, Done, ExportOptions, Plan, Remark, Selection};
 use crate::model::ObjectType;
 use crate::sink::Sink;
-use crate::sink::jmap::Jmap;
+use crate::sink::jmap::account::Jmap;
 use crate::tree::{self, Tree};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;

@@ -1,7 +1,7 @@
 //! `vandelay ls`, `cat` and `extract`: the tree where there is no FUSE.
 
+use super::args::{Moment, tree_path};
 use super::ui::{Ui, thousands};
-use super::{Moment, tree_path};
 use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;

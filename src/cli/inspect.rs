@@ -1,6 +1,6 @@
 //! `vandelay inspect ARCHIVE [TYPE]`.
 
-use super::Source;
+use super::args::Source;
 use super::ui::{Ui, bytes, thousands};
 use crate::archive::{Reader, Record, Statistics, epoch, rfc3339};
 use crate::error::{Error, ErrorKind, Result};

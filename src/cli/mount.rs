@@ -48,7 +48,7 @@ pub struct Mount {
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
     /// Show this snapshot and stay there: its number, a time like 2026-11-21T18:30:00Z; 'latest' follows the archive
-    #[arg(long, value_name = "SNAPSHOT", value_parser = super::parse_at)]
+    #[arg(long, value_name = "SNAPSHOT", value_parser = super::args::parse_at)]
     at: Option<At>,
     /// Bytes kept of what was read, e.g. 64M
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]

@@ -2,7 +2,7 @@
 
 use crate::archive::At;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mount::Ownership;
+use crate::mount::attributes::Ownership;
 use crate::mount::session::Access;
 use crate::tree::{Layout, Views};
 use std::ffi::OsString;

@@ -1,10 +1,10 @@
 //! `vandelay mounts`: what is mounted where. The mount table knows directories; what is shown there is known from the
 //! command lines of the processes that serve them, as far as the system lets one read those.
 
+use super::commands::{Cli, Command};
 use super::mount::{Mount, STAYS};
 use super::mount_options;
 use super::ui::Ui;
-use super::{Cli, Command};
 use crate::archive::{At, rfc3339};
 use crate::error::Result;
 use crate::mount::mountpoint::{self, without_links};

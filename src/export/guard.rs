@@ -1,7 +1,7 @@
 //! When nothing of a target may be removed.
 
-use super::Selection;
 use super::objects::container;
+use super::options::Selection;
 use crate::archive::{Depth, Moment, Reader, Snapshot, verify};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ObjectType;

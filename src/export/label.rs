@@ -1,6 +1,6 @@
 //! What objects are called in plans and reports: as people know them.
 
-use super::match_objects::text;
+use crate::format::jmap::text;
 use crate::sink::Object;
 use serde_json::Value;
 

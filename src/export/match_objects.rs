@@ -1,7 +1,7 @@
 //! Which object of the target an object of the archive is: pure.
 
 use super::objects::{Wanted, collection_name, event_key, identity_key, participant_key};
-use crate::format::jmap::{folded, participant_address};
+use crate::format::jmap::{folded, participant_address, text};
 use crate::model::{Id, ObjectType};
 use crate::sink::Object;
 use serde_json::Value;
@@ -9,11 +9,6 @@ use std::collections::{HashMap, HashSet};
 
 /// The digest of a script's bytes, which a survey adds to what the target says.
 pub const DIGEST: &str = "@digest";
-
-/// A text property; empty where there is none.
-pub fn text<'o>(object: &'o Object, name: &str) -> &'o str {
-    object.get(name).and_then(Value::as_str).unwrap_or_default()
-}
 
 /// For each wanted object the place of the target's object that it is. `is_equal` tells of a wanted object and a place
 /// whether nothing would have to change there: asked for only where several have the same key.

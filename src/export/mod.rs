@@ -32,6 +32,8 @@ mod report;
 mod retry;
 mod run;
 mod select;
+mod synthetic;
+mod task_files;
 mod tasks;
 mod update;
 mod write;

@@ -1,8 +1,8 @@
 //! What of the target may be removed because the archive does not hold it: pure.
 
-use super::match_objects::{remote_key, text};
+use super::match_objects::remote_key;
 use super::run::Work;
-use crate::format::jmap::participant_address;
+use crate::format::jmap::{participant_address, text};
 use crate::model::ObjectType;
 use crate::sink::Object;
 use serde_json::Value;

@@ -1,14 +1,13 @@
 //! The end of a run: defaults, what is removed, and what was not reached.
 
-use super::match_objects::text;
 use super::objects::container;
 use super::report::Report;
 use super::retry::Patience;
-use super::run::ORDER;
-use super::run::{Fate, Run};
-use super::select::counts;
+use super::run::{Fate, ORDER, Run};
+use super::synthetic::counts;
 use super::{label, prune};
 use crate::error::{Error, Result};
+use crate::format::jmap::text;
 use crate::model::ObjectType;
 use crate::sink::{Change, Object, Outcome, RemoteKey};
 use serde_json::Value;

@@ -2,14 +2,16 @@
 
 use super::bytes::Bytes;
 use super::match_mail::Pairing;
-use super::match_objects::{DIGEST, pair, text};
+use super::match_objects::{DIGEST, pair};
 use super::objects::{Wanted, container, is_blank_vacation};
 use super::options::ExportOptions;
 use super::report::{Plan, Report};
-use super::select::{self, Stock, counts};
+use super::select::{self, Stock};
+use super::synthetic::counts;
 use super::{attached, update};
 use crate::archive::{Moment, Reader, UNFILED};
 use crate::error::Result;
+use crate::format::jmap::text;
 use crate::model::{Id, ObjectType};
 use crate::progress::Progress;
 use crate::sink::{BLOB, Detail, Object, RemoteEmail, Sink};

@@ -1,26 +1,21 @@
 //! What the archive has for the target: the rows that were selected, and the containers that they need.
 
+use super::label;
 use super::match_mail::{Collector, Key, Message};
 use super::match_objects::cut;
 use super::objects::{self, Wanted};
+use super::options::Selection;
 use super::report::Report;
 use super::tasks::{self, Task};
-use super::{Selection, label};
 use crate::archive::{Moment, Origin, Reader, Record, UNFILED, card_mark, epoch, parse_ids, parse_keywords, untold};
 use crate::error::{Error, Result};
+pub(crate) use crate::export::synthetic::{INTO, TASK_FILES, counts, made};
 use crate::format::jmap::{folded, name};
 use crate::format::mail::HEAD_MAX;
 use crate::model::{EXECUTABLE, Id, ObjectType, Picks};
-use crate::sink::{BLOB, Object, Rules};
+use crate::sink::{BLOB, Rules};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// The row of the container that `--into` makes.
-const INTO: Id = -1;
-/// The row of the directory for tasks and notes.
-pub(super) const TASKS: Id = -2;
-/// Rows of what lies in it: far below all others.
-pub(super) const TASK_FILES: Id = -1_000_000_000_000;
 
 /// What is to be exported.
 #[derive(Default)]
@@ -57,11 +52,6 @@ pub fn read(
         reading.report.of(*kind).found += wanted.iter().filter(|one| counts(one.id) && !one.waits).count() as u64;
     }
     Ok(reading.stock)
-}
-
-/// True for what the archive has, false for a container that only this export needs.
-pub fn counts(id: Id) -> bool {
-    id > 0 || id <= TASK_FILES
 }
 
 /// Adds to picked mailboxes and directories those that lie in them.
@@ -437,10 +427,4 @@ fn unmark(card: &mut Wanted, origins: &[Origin]) {
     let own = own.to_owned();
     card.marked = Some(std::mem::replace(&mut card.key, own));
     card.label = label::card(&card.object);
-}
-
-/// A container that only this export needs.
-pub(super) fn made(id: Id, parent: Option<Id>, label: &str) -> Wanted {
-    let object = Object::from_iter([("name".to_owned(), json!(label))]);
-    Wanted { id, parent, key: folded(label), label: label.to_owned(), object, ..Wanted::default() }
 }

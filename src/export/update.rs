@@ -1,9 +1,8 @@
 //! What has to change at the target so that an object is what the archive says: pure.
 
 use super::attached::{agree, without_notes};
-use super::match_objects::text;
 use super::objects::{collection_name, without_nonsense};
-use crate::format::jmap::{color, time_zone, utc};
+use crate::format::jmap::{color, text, time_zone, utc};
 use crate::model::ObjectType;
 use crate::sink::{BLOB, Object};
 use serde_json::{Value, json};

@@ -1,12 +1,13 @@
 //! Creating and changing everything but messages.
 
-use super::match_objects::{DIGEST, levels, remote_key, text};
+use super::match_objects::{DIGEST, levels, remote_key};
 use super::prune;
 use super::report::Report;
 use super::retry::Patience;
 use super::run::{Fate, Run};
-use super::select::counts;
+use super::synthetic::counts;
 use crate::error::Result;
+use crate::format::jmap::text;
 use crate::model::ObjectType;
 use crate::sink::{BLOB, Change, Detail, Object, Outcome};
 use serde_json::{Value, json};

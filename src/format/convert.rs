@@ -1,12 +1,10 @@
 //! What the conversions between the original formats and JMAP's JSON have in common: their outcome, the bounds that
 //! keep the converter library harmless, blobs, and the repair of the lines that it writes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use serde_json::{Map, Value};
-
+use super::lines::{self, Prop};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::lines::{self, Prop};
+use serde_json::{Map, Value};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// An object in JMAP's form.
 #[derive(Debug, Clone, PartialEq)]

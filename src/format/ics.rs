@@ -3,21 +3,21 @@
 //! An item is what RFC 4791 4.1 calls a calendar object resource: one event, task or journal entry with its changed
 //! instances, in a calendar of its own with the time zones that it names. Its bytes are stretches of the file.
 
+use super::lines;
+use super::object::{Distinct, Note, NoteKind, synthetic_uid};
+use crate::model::EventType;
+use memchr::memchr;
+use scan::{Calendar, Component, Scan, push_range};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
-use memchr::memchr;
-
-use crate::format::lines;
-use crate::format::object::{Distinct, Note, NoteKind, synthetic_uid};
-use crate::model::EventType;
-
+mod components;
 mod scan;
 mod zones;
-use scan::{Calendar, Component, Scan, push_range};
+pub(crate) use scan::zone_key;
 pub use zones::Merger;
-pub(crate) use zones::{rename_zones, with_zone, zone_key};
+pub(crate) use zones::{rename_zones, with_zone};
 
 /// One event, task or journal entry of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,35 +69,6 @@ pub fn split(bytes: &[u8]) -> Split {
     }
     scan.finish(bytes.len());
     assemble(bytes, scan)
-}
-
-/// A component of a calendar, whole lines with their line ends.
-pub struct ComponentBytes {
-    /// In capital letters, e.g. `VEVENT`.
-    pub name: String,
-    pub bytes: Vec<u8>,
-}
-
-/// The outermost components of the calendars in `bytes`, in their order, each ended by its END line and a line end:
-/// what can be put together into another calendar.
-pub fn components(bytes: &[u8]) -> Vec<ComponentBytes> {
-    let mut scan = Scan::default();
-    for line in lines::lines(bytes) {
-        scan.line(&line);
-    }
-    scan.finish(bytes.len());
-    let mut found = Vec::with_capacity(scan.components.len());
-    for component in scan.components {
-        let mut own = bytes.get(component.range).unwrap_or_default().to_vec();
-        if !own.ends_with(b"\n") && !own.ends_with(b"\r") {
-            own.extend(b"\r\n");
-        }
-        for _ in 0..component.unclosed {
-            own.extend(format!("END:{}\r\n", component.name).bytes());
-        }
-        found.push(ComponentBytes { name: component.name, bytes: own });
-    }
-    found
 }
 
 /// The first lines of a calendar that is put together of others' components, with its name (RFC 7986 5.1).

@@ -1,6 +1,7 @@
 //! Values as JMAP wants them: keywords, dates, names, colours, media types. Archives come from everywhere, and a server
 //! that is strict refuses an object for one of these.
 
+use crate::sink::Object;
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
@@ -115,6 +116,11 @@ pub fn see_objects<'v>(value: &'v Value, visit: &mut dyn FnMut(&'v Map<String, V
         Value::Array(list) => list.iter().for_each(|value| see_objects(value, visit)),
         _ => {}
     }
+}
+
+/// A text property; empty where there is none.
+pub fn text<'o>(object: &'o Object, name: &str) -> &'o str {
+    object.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,23 +1,20 @@
 //! iCalendar to JSCalendar (RFC 8984 and the conversion drafts behind calcard) and back, in the form that Vandelay 1.x
 //! keeps in `calendar_events.data`.
 
-use serde_json::{Map, Value, json};
-
+use super::convert::{Converted, binary_as_uri, guarded, sort_keys};
+use super::ics;
+use super::lines::{self, Prop};
+use crate::model::EventType;
 use calcard::icalendar::ICalendarComponentType;
 use calcard::jscalendar::import::ConversionOptions;
 use calcard::{Entry, Parser};
+use serde_json::{Map, Value, json};
+use zones::Zones;
 
 pub use export::to_ics;
 
-use crate::format::convert::{Converted, binary_as_uri, guarded, sort_keys};
-use crate::format::lines::{self, Prop};
-use crate::format::{ics, object};
-use crate::model::EventType;
-
 mod export;
 mod zones;
-
-use zones::Zones;
 
 /// Larger items (bytes) are not converted.
 const ITEM_LIMIT: usize = 32 << 20;
@@ -235,14 +232,6 @@ fn start(prop: &Prop<'_>, map: &mut Map<String, Value>) {
         _ if value.len() == 8 => map.insert("showWithoutTime".to_string(), json!(true)),
         _ => None,
     };
-}
-
-/// The uid of a JSON object, or one made of its text.
-fn uid_of(map: &Map<String, Value>) -> String {
-    map.get("uid").and_then(Value::as_str).and_then(object::clean_uid_text).unwrap_or_else(|| {
-        let text = serde_json::to_vec(map).unwrap_or_default();
-        object::synthetic_uid(&text)
-    })
 }
 
 #[cfg(test)]

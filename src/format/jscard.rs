@@ -1,18 +1,16 @@
 //! vCard to JSContact (RFC 9553, RFC 9555) and back, in the form that Vandelay 1.x keeps in `contact_cards.data`.
 
-use std::borrow::Cow;
-
+use super::convert::{
+    Blobs, Converted, JSON_LIMIT, binary_as_uri, check_shape, guarded, inline_blobs, repair, sort_keys, unreadable,
+};
+use super::lines::{self, Prop};
+use super::vcf;
+use crate::error::Result;
 use calcard::jscontact::JSContact;
 use calcard::vcard::VCardVersion;
 use calcard::{Entry, Parser};
 use serde_json::{Map, Value, json};
-
-use crate::error::Result;
-use crate::format::convert::{
-    Blobs, Converted, JSON_LIMIT, binary_as_uri, check_shape, guarded, inline_blobs, repair, sort_keys, unreadable,
-};
-use crate::format::lines::{self, Prop};
-use crate::format::vcf;
+use std::borrow::Cow;
 
 /// Larger cards (bytes) are not converted.
 const CARD_LIMIT: usize = 64 << 20;

@@ -6,6 +6,7 @@
 
 use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
+use names::Meaning;
 use unicode_normalization::UnicodeNormalization;
 
 mod names;
@@ -24,16 +25,6 @@ pub struct Labels {
     pub mailboxes: Vec<String>,
     /// JMAP keywords, sorted, without duplicates.
     pub keywords: Vec<String>,
-}
-
-/// What a system label means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    /// A mailbox with this canonical name.
-    Mailbox(&'static str),
-    Keyword(&'static str),
-    /// Unread, and the tabs of the inbox.
-    Nothing,
 }
 
 /// The values of all X-Gmail-Labels fields of a header block, each with its folding and without its name. Messages with

@@ -3,10 +3,9 @@
 //! Lines may end with CRLF, LF, CR or several CRs and LF, mixed at will. A line that begins with a blank continues
 //! the one before it. In vCard 2.1 and vCalendar 1.0 a quoted-printable value goes on behind a `=` at the line's end.
 
-use std::borrow::Cow;
-
 use mail_parser::decoders::charsets::map::charset_decoder;
 use memchr::{memchr, memchr2};
+use std::borrow::Cow;
 
 /// A byte order mark in UTF-8. It may stand before every object of a file that was put together from several.
 const BOM: &[u8] = b"\xEF\xBB\xBF";

@@ -1,8 +1,7 @@
 //! What an archive notes of a message beside its bytes: the key that recognises it elsewhere, and its date.
 
-use mail_parser::{HeaderName, HeaderValue, MessageParser};
-
 use super::looks::Looks;
+use mail_parser::{HeaderName, HeaderValue, MessageParser};
 
 /// How much of a message is looked at for its header, in bytes. What lies beyond has no part in the key.
 pub const HEAD_MAX: usize = 1 << 20;

@@ -16,8 +16,10 @@
 //! blank line that writers put before a separator. Nothing is held in memory but a window: a line or a message may be as
 //! long as the file.
 
+use line::{BYTE_ORDER_MARK, FROM, MAX_HEAD, before_mark, is_address, is_takeout_sender, resembles_separator};
 use std::io;
 use std::ops::Range;
+use window::{ASIDE, Window};
 
 mod date;
 mod identity;
@@ -29,18 +31,12 @@ mod window;
 pub use date::separator_date;
 pub use identity::Identity;
 pub use line::is_field;
-use line::{BYTE_ORDER_MARK, before_mark, is_address, is_takeout_sender, resembles_separator};
 pub use quote::Unquoter;
 pub use status::{Status, received, status};
-use window::{ASIDE, Window};
 pub use window::{ReadAt, copy};
 
-/// What every separator line begins with.
-const FROM: &[u8] = b"From ";
 /// A longer line is no separator: the longest address has 320 bytes.
 const MAX_SEPARATOR: usize = 1024;
-/// A longer header block is cut here: what lies behind it is still part of the message, but not searched for fields.
-const MAX_HEAD: u64 = 1 << 20;
 /// Of so many lines that look like separators and are none the place is kept.
 const MAX_DOUBTFUL: usize = 1000;
 /// How far back a run of `>` before `From ` is followed.

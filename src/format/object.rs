@@ -1,9 +1,9 @@
 //! What splitting a file of calendar objects or vCards has in common: notes, and uids that are distinct and stable.
 
-use std::collections::{HashMap, HashSet};
-
-use crate::format::lines;
+use super::lines;
 use crate::model::Digest;
+use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
 
 /// A uid longer than this (bytes) is cut, and a digest of the whole is put behind it. RFC 7986 5.3 asks for 255 at
 /// most; what is longer is damage or an attack, and uids end up in keys and file names.
@@ -119,6 +119,14 @@ impl Distinct {
             }
         }
     }
+}
+
+/// The uid of a JSON object, or one made of its text.
+pub(crate) fn uid_of(map: &Map<String, Value>) -> String {
+    map.get("uid").and_then(Value::as_str).and_then(clean_uid_text).unwrap_or_else(|| {
+        let text = serde_json::to_vec(map).unwrap_or_default();
+        synthetic_uid(&text)
+    })
 }
 
 #[cfg(test)]

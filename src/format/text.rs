@@ -28,41 +28,21 @@ mod files;
 mod flowed;
 mod header;
 mod html;
+pub(crate) mod limits;
 mod mime;
 mod page;
 mod params;
 mod transfer;
 mod uuencode;
 
-use std::borrow::Cow;
-
-use memchr::memchr;
-
 use super::mail::HEAD_MAX;
+use limits::Attachment;
+use memchr::memchr;
 use mime::{Entity, Kind, Part};
-
-/// How much text is shown of a message, in bytes.
-pub const TEXT_MAX: usize = 8 << 20;
-
-/// How much HTML is read of a part, in bytes: more than [`TEXT_MAX`], because pictures may be in it.
-pub const HTML_MAX: usize = 16 << 20;
+use std::borrow::Cow;
 
 /// How much is read of a message that is in UTF-16 as a whole.
 const UTF16_MAX: usize = 32 << 20;
-
-/// One attachment of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attachment {
-    /// The number of the part, as [`attachment`] takes it.
-    pub part: u32,
-    /// The file name as declared, decoded, on one line; else one that the media type suggests. It may hold anything
-    /// else: the caller makes it safe, and unique.
-    pub name: String,
-    /// `type/subtype` in lower case.
-    pub media_type: String,
-    /// The size of the decoded bytes.
-    pub size: u64,
-}
 
 /// The Subject of a message (RFC 5322 3.6.5), decoded (RFC 2047), on one line without control characters; empty if
 /// there is none. `head` are the first bytes of the message, at most [`HEAD_MAX`] of which are read.
@@ -174,6 +154,8 @@ fn normal(message: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::text::limits::HTML_MAX;
+    use crate::format::text::limits::TEXT_MAX;
     use proptest::prelude::*;
 
     /// The message of lines, with CRLF.

@@ -1,11 +1,10 @@
 //! Splits vCard files (2.1, RFC 2426, RFC 6350) into cards, byte for byte.
 
+use super::lines::{self, Line, Prop};
+use super::object::{Distinct, Note, NoteKind, clean_uid, synthetic_uid};
+use crate::model::Digest;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-
-use crate::format::lines::{self, Line, Prop};
-use crate::format::object::{Distinct, Note, NoteKind, clean_uid, synthetic_uid};
-use crate::model::Digest;
 
 /// One card of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

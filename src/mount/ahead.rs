@@ -9,10 +9,7 @@
 //! What is put there never has to be taken back: the bytes of a message of a snapshot never change. It is done by
 //! threads of their own, as the kernel may let one wait until the same bytes, already asked for, are answered.
 
-use super::Shared;
 use crate::tree::ROW_BITS;
-use crate::tree::forest::Place;
-use fuser::{INodeNo, Notifier};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 
@@ -34,7 +31,7 @@ const LEAD: usize = 16;
 
 /// How many bytes are read ahead, and of what size a message is left to the reader: the kernel reads ahead in each.
 const BYTES: u64 = 32 << 20;
-const LARGE: u64 = 1 << 20;
+pub(super) const LARGE: u64 = 1 << 20;
 
 /// Listings, and how far their readers are.
 #[derive(Debug, Default)]
@@ -148,7 +145,7 @@ impl Ahead {
     }
 
     /// The next message to be put into the cache, and its size. None when all is over.
-    fn next(&self) -> Option<(u64, u64)> {
+    pub(crate) fn next(&self) -> Option<(u64, u64)> {
         let mut state = self.state.lock();
         loop {
             if state.is_over {
@@ -165,18 +162,6 @@ impl Ahead {
     pub fn stop(&self) {
         self.state.lock().is_over = true;
         self.wake.notify_all();
-    }
-}
-
-/// Puts messages into the kernel's cache until [`Ahead::stop`].
-pub fn work(shared: &Shared, notifier: &Notifier) {
-    while let Some((ino, size)) = shared.ahead.next() {
-        // What goes wrong here is told to the reader, who will ask.
-        let Ok(Place::In(spot)) = shared.forest.place(ino) else { continue };
-        let Ok(Some(bytes)) = spot.tree.read_ahead(spot.node, LARGE) else { continue };
-        if bytes.len() as u64 == size && notifier.store(INodeNo(ino), 0, &bytes).is_ok() {
-            shared.requests.stored.add(1);
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Following the archives while they are mounted: what changed is taken back from the kernel, and nothing else.
 
-use super::Shared;
+use super::shared::Shared;
 use crate::tree::forest::Spot;
 use crate::tree::{Advance, Followed, Sort};
 use fuser::{INodeNo, Notifier};

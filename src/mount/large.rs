@@ -1,7 +1,7 @@
 //! Large files: each is read by one thread. A large value is found page by page from its start, and whoever stays at it
 //! goes on where it was; the threads that take requests get them in turn, and each would find its own way.
 
-use super::Shared;
+use super::shared::Shared;
 use crate::tree::Blob;
 use fuser::{INodeNo, ReplyData};
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -7,7 +7,7 @@
 //! known gets a few lines without; if it goes on without a question it may be either of the two, and gets the first
 //! directory with inodes. Of that `grep` then reads files.
 
-use super::{FOR_GOOD, Ownership};
+use super::attributes::{FOR_GOOD, Ownership};
 use crate::tree::{Sort, Stat};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -100,7 +100,7 @@ impl Lines {
                 buffer.extend_from_slice(&word.to_ne_bytes());
             }
             let mode = kind | u32::from(mode);
-            for word in [0, 0, 0, mode, stat.links, owner.uid, owner.gid, 0, super::BLOCK, 0] {
+            for word in [0, 0, 0, mode, stat.links, owner.uid, owner.gid, 0, super::attributes::BLOCK, 0] {
                 buffer.extend_from_slice(&word.to_ne_bytes());
             }
         }

@@ -1,65 +1,15 @@
 //! Directories page by page: what was got of one and did not fit into an answer, and what its reader will ask for next.
 
-use super::Shared;
+use super::pages::Rest;
+use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::tree::forest::Place;
 use crate::tree::{Child, Sort};
 use fuser::Errno;
-use parking_lot::Mutex;
-use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// How many lines of a directory are asked for at once: a little more than the largest answer has room for, so that the next
 /// ones are there by the time that its reader has looked at them.
 const LINES: usize = 768;
-
-/// How many listings that are under way are remembered.
-const LISTINGS: usize = 32;
-
-/// Listings under way, newest first.
-#[derive(Default)]
-pub(super) struct Pages(Mutex<VecDeque<Listing>>);
-
-struct Listing {
-    directory: u64,
-    /// The cookie up to which it was handed out.
-    after: u64,
-    rest: Arc<Mutex<Rest>>,
-}
-
-/// Lines that did not fit into the last answer, or that will be asked for next.
-#[derive(Default)]
-struct Rest {
-    lines: VecDeque<Child>,
-    /// No others follow.
-    is_end: bool,
-}
-
-impl Pages {
-    /// Forgets all of them: what was got does not hold any more.
-    pub fn forget(&self) {
-        self.0.lock().clear();
-    }
-
-    /// What was left over when this directory was last listed up to this cookie.
-    fn resume(&self, directory: u64, after: u64) -> Rest {
-        let mut listings = self.0.lock();
-        let known = listings.iter().position(|one| (one.directory, one.after) == (directory, after));
-        let known = known.and_then(|at| listings.remove(at));
-        drop(listings);
-        known.map_or_else(Rest::default, |listing| std::mem::take(&mut *listing.rest.lock()))
-    }
-
-    fn keep(&self, directory: u64, after: u64, rest: Rest) {
-        let mut listings = self.0.lock();
-        listings.push_front(Listing { directory, after, rest: Arc::new(Mutex::new(rest)) });
-        listings.truncate(LISTINGS);
-    }
-
-    fn newest_of(&self, directory: u64) -> Option<Arc<Mutex<Rest>>> {
-        self.0.lock().iter().find(|one| one.directory == directory).map(|one| Arc::clone(&one.rest))
-    }
-}
 
 impl Shared {
     /// Lines of a directory behind a cookie.

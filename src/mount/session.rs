@@ -1,7 +1,10 @@
 //! Serving a mount: from the system call to the signal that ends it.
 
+use super::adapter::Adapter;
+use super::attributes::Ownership;
 use super::listing::Device;
-use super::{Adapter, Log, Ownership, ahead, follow, large, mountpoint};
+use super::shared::Log;
+use super::{ahead, follow, large, mountpoint, prefetch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tree::forest::{ARCHIVES_MAX, Forest};
 use fuser::{Config, MountOption, SessionACL};
@@ -77,7 +80,7 @@ pub fn serve(forest: Forest, directory: &Path, options: &Options, log: Log, read
     let follower = std::thread::spawn(move || follow::follow(&followed, &notifier, &stopped));
     let helpers = [(); ahead::HELPERS].map(|()| {
         let (shared, notifier) = (Arc::clone(&shared), session.notifier());
-        std::thread::spawn(move || ahead::work(&shared, &notifier))
+        std::thread::spawn(move || prefetch::work(&shared, &notifier))
     });
     let told = Arc::clone(&say);
     let handle = signals.handle();

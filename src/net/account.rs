@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 #[derive(Clone)]
 pub struct Account {
     pub connector: crate::net::connector::Connector,
-    pub credentials: crate::net::sasl::Credentials,
+    pub credentials: super::secret::Credentials,
     /// `--allow-cleartext`
     pub allow_cleartext: bool,
     /// How often one question is asked again after a failure that time heals (`--max-retries`).

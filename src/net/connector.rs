@@ -3,8 +3,7 @@
 //! A [`Connector`] is made once per run and makes as many [`Stream`]s as are wanted. Every read and write on a stream
 //! ends after the idle timeout, so a dead line is noticed whatever protocol runs over it.
 
-use super::endpoint::Endpoint;
-use super::endpoint::Security;
+use super::endpoint::{Endpoint, Security};
 use super::log::Log;
 use super::stream::{Layer, Stream, Tcp};
 use super::system::{is_unknown_host, plain, unknown_host};

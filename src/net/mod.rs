@@ -14,6 +14,7 @@ pub mod retry;
 pub mod runtime;
 pub mod sanitize;
 pub mod sasl;
+pub mod secret;
 pub mod stream;
 pub(crate) mod system;
 pub mod tls;

@@ -1,5 +1,6 @@
 //! Text of strangers, fit for a message.
 
+use super::mask;
 /// What a server said, fit for a message: one line of bounded length, without control characters and without the secrets
 /// of this run. Whoever prints it still treats it as text from a stranger.
 pub fn said(bytes: &[u8]) -> String {
@@ -17,6 +18,27 @@ pub fn said(bytes: &[u8]) -> String {
         },
     );
     if line.chars().count() > MAX { line.chars().take(MAX).chain(['…']).collect() } else { line }
+}
+
+/// A server's text as one line for a terminal: control characters and those that turn the direction of writing are
+/// escaped, what is longer than 300 characters is cut, and the secrets of this run are left out.
+pub fn printable(text: &[u8]) -> String {
+    let shown = mask::hide(&text[..text.len().min(2000)]);
+    let text = String::from_utf8_lossy(&shown);
+    let mut out = String::new();
+    for (count, c) in text.trim().chars().enumerate() {
+        if count == 300 {
+            out.push('…');
+            break;
+        }
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || turns {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    if out.is_empty() { "no reason given".to_owned() } else { out }
 }
 
 #[cfg(test)]

@@ -3,62 +3,14 @@
 //! How challenges and responses are framed and encoded is for each protocol; here they are plain bytes.
 
 use super::endpoint::Endpoint;
-use super::mask;
 use super::sanitize::said;
+use super::secret::{Credentials, Response, Secret};
 use crate::error::{Error, ErrorKind, Result};
-use secrecy::{ExposeSecret, SecretString};
-use std::sync::Arc;
+use refusal::{unusable, violation};
 use zeroize::Zeroizing;
 
+mod refusal;
 mod scram;
-
-/// A password or token. It has no Debug and no Display, and its memory is overwritten when it goes.
-#[derive(Clone)]
-pub struct Secret(SecretString);
-
-impl Secret {
-    /// Takes a text into custody, and sees to it that no server's words show it ([`mask`]).
-    pub fn new(text: String) -> Secret {
-        mask::remember(text.as_bytes());
-        Secret(SecretString::from(text))
-    }
-
-    /// The text itself: for the wire, and for nothing else.
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-}
-
-/// Bytes of an exchange; they may hold a secret, so their memory is overwritten when they go.
-pub type Response = Zeroizing<Vec<u8>>;
-
-/// Where OAuth tokens come from; shared by all connections of a run.
-pub trait Tokens: Send + Sync {
-    /// The token to use now.
-    fn token(&self) -> Result<Secret>;
-
-    /// The server refused this token. Gets another one if there is a way (`--token-command`), and says whether
-    /// [`Tokens::token`] gives another one now; it does so too if another connection has renewed it already.
-    fn renew(&self, refused: &Secret) -> Result<bool>;
-}
-
-/// Who the user is, and what proves it.
-#[derive(Clone)]
-pub enum Credentials {
-    /// `--auth-basic`
-    Basic { user: String, password: Secret },
-    /// `--auth-bearer` with `--auth-user`
-    Bearer { user: String, tokens: Arc<dyn Tokens> },
-}
-
-impl Credentials {
-    /// The login name.
-    pub fn user(&self) -> &str {
-        match self {
-            Credentials::Basic { user, .. } | Credentials::Bearer { user, .. } => user,
-        }
-    }
-}
 
 /// How safe the line is on which something secret is to be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -293,14 +245,6 @@ impl Exchange {
     }
 }
 
-fn unusable(what: &str) -> Error {
-    Error::new(ErrorKind::Credentials, format!("the {what} has characters that cannot be sent"))
-}
-
-fn violation(why: &str) -> Error {
-    Error::new(ErrorKind::Connection, format!("the server breaks the rules of authentication: {why}"))
-}
-
 /// The `status` of an error report in JSON; nothing else of what the server says is worth showing.
 fn reason(challenge: &[u8]) -> String {
     /// Google's and Microsoft's have 100 bytes.
@@ -316,7 +260,9 @@ fn reason(challenge: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::secret::Tokens;
     use super::*;
+    use std::sync::Arc;
 
     fn basic() -> Credentials {
         Credentials::Basic { user: "tim".to_owned(), password: Secret::new("tanstaaftanstaaf".to_owned()) }

@@ -41,6 +41,7 @@ mod fault;
 mod fetch;
 mod folders;
 mod login;
+mod refusal;
 mod reply;
 mod select;
 mod session;
@@ -48,11 +49,12 @@ mod set;
 pub mod tree;
 mod wire;
 
+pub use crate::net::sanitize::printable;
 pub use bodies::{Arrival, Bodies, Message, Pipeline, Wanted};
 pub use capability::Capabilities;
 pub use client::{Client, Options};
 pub use date::InternalDate;
-pub use fault::{Error, Fault, Result, printable};
+pub use fault::{Error, Fault, Result};
 pub use fetch::{Changes, Items, Listing};
 pub use folders::Folder;
 #[doc(hidden)]

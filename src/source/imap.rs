@@ -14,9 +14,9 @@ mod cursor;
 mod download;
 mod folders;
 mod look;
+pub(crate) mod options;
 mod rev;
 
-use super::filter::Filter;
 use super::{Items, Join, Listing, Scope, Source, roles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Attrs, Container, Entry, KnownBy, ObjectType, Omission, Outcome, SourceIdent};
@@ -27,39 +27,10 @@ use cursor::Cursor;
 use download::{Download, Order};
 use folders::Folder;
 use look::{Looked, Question};
+pub use options::ImapOptions;
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-
-/// What the user decides.
-#[derive(Debug, Clone, Default)]
-pub struct ImapOptions {
-    /// Looks at whole names, with the server's delimiter.
-    pub filter: Filter,
-    /// Roles whose mailboxes are left out.
-    pub exclude_special: Vec<String>,
-    pub subscribed_only: bool,
-    /// Names give no roles; attributes still do.
-    pub noautomap: bool,
-    /// Messages marked as deleted are taken, with the keyword `$deleted`.
-    pub include_deleted: bool,
-    /// How many messages are asked for ahead.
-    pub fetch_batch: usize,
-    /// The most connections, 1 to 8.
-    pub connections: usize,
-    /// Ask for COMPRESS=DEFLATE.
-    pub compress: bool,
-    /// Where bodies go that are too large for memory.
-    pub spool: PathBuf,
-}
-
-impl ImapOptions {
-    /// True if every mailbox is taken.
-    fn takes_all(&self) -> bool {
-        self.filter.is_all() && self.exclude_special.is_empty() && !self.subscribed_only
-    }
-}
 
 /// An account on one server.
 pub struct Imap {

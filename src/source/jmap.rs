@@ -20,8 +20,9 @@ use super::{Items, Join, Listing, Scope, Source, UNKNOWN};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Container, Entry, KnownBy, ObjectType, SourceIdent};
 use crate::net::sanitize::said;
-use crate::net::sasl::Credentials;
-use crate::protocol::jmap::{AccountInfo, Client, Settings, Which, capability as cap};
+use crate::net::secret::Credentials;
+use crate::protocol::jmap::capability as cap;
+use crate::protocol::jmap::{AccountInfo, Client, Settings, Which};
 use first::{Look, Question};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,8 +55,8 @@ pub struct JmapOptions {
 pub struct Jmap {
     ident: SourceIdent,
     worker: Worker,
-    client: Client,
-    account: AccountInfo,
+    pub(crate) client: Client,
+    pub(crate) account: AccountInfo,
     options: JmapOptions,
     /// Answers to the first request, by type.
     looks: HashMap<ObjectType, Result<Look>>,

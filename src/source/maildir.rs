@@ -6,48 +6,21 @@
 //! `tree` finds the folders and `stray` says what lies beside them, `list` reads their directories, `fetch` reads files and
 //! `unpack` those that are compressed.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use super::{Items, Join, Listing, Scope, Size, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{FileName, escape, unescape};
 use crate::model::{self, Container, Digest, Entry, Omission, Outcome, SourceIdent};
-
-use super::filter::Filter;
-use super::{Items, Join, Listing, Scope, Size, Source};
+pub use options::{Layout, MaildirOptions};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 mod fetch;
 mod list;
+pub(crate) mod options;
 mod stray;
 mod subscriptions;
 mod tree;
 mod unpack;
-
-/// How the folders of a Maildir lie in the file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Layout {
-    /// All that is found: `.A.B` beside a mailbox, and nested directories.
-    #[default]
-    Auto,
-    /// The root is the inbox, its subdirectories `.A.B` are the other folders. Nothing else is looked at.
-    MaildirPlusPlus,
-    /// Directories `A/B`, each with its own `cur`. Names with a leading dot are not looked at.
-    Fs,
-}
-
-/// What to take from a Maildir, and how.
-#[derive(Debug, Clone)]
-pub struct MaildirOptions {
-    /// The folders to take, by their keys.
-    pub filter: Filter,
-    /// Gives no roles by name; the inbox keeps its own.
-    pub noautomap: bool,
-    /// Takes messages with the flag `T` too, with the keyword `$deleted`.
-    pub include_deleted: bool,
-    pub layout: Layout,
-    /// A directory for unnamed temporary files: messages above 16 MiB that are stored compressed.
-    pub spool: PathBuf,
-}
 
 /// A Maildir as a [`Source`].
 pub struct Maildir {
@@ -81,6 +54,10 @@ impl Maildir {
             username: String::new(),
         };
         Ok(Maildir { root, options, ident, tree: tree::Tree::default(), outside: AtomicU64::new(0) })
+    }
+
+    fn place(&self) -> fetch::Place<'_> {
+        fetch::Place { root: &self.root, spool: &self.options.spool, outside: &self.outside }
     }
 
     fn folder(&self, scope: &Scope) -> Result<&tree::Folder> {
@@ -182,7 +159,7 @@ impl Source for Maildir {
 
     fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
         let folder = self.folder(scope)?;
-        Ok(Box::new(fetch::Fetch::start(self, folder, entries)?))
+        Ok(Box::new(fetch::Fetch::start(self.place(), folder, entries)?))
     }
 
     fn size(&self, entry: &Entry) -> Option<Size> {
@@ -194,7 +171,7 @@ impl Source for Maildir {
     fn digests(&mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Vec<Option<Digest>>> {
         let folder = self.folder(scope)?;
         let before = self.outside.load(Ordering::Relaxed);
-        let digests = fetch::digests(fetch::Fetch::start(self, folder, entries)?);
+        let digests = fetch::digests(fetch::Fetch::start(self.place(), folder, entries)?);
         // What was only compared was not stored.
         self.outside.store(before, Ordering::Relaxed);
         Ok(digests)
@@ -236,15 +213,10 @@ fn file_url(path: &Path) -> String {
     url
 }
 
-/// A path for messages to the user: one line, whatever its bytes.
-fn shown(path: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt;
-    path.iter().map(|part| escape(part.as_bytes())).collect::<Vec<_>>().join("/")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::maildir::options::shown;
     use std::os::unix::ffi::OsStrExt;
 
     #[test]

@@ -5,28 +5,28 @@
 //! they are, `mail`, `messages` and `objects` read them. Everything that is seen is imported, or left out by name. A file that holds nothing of what its name promises is not dropped: it is an item of one more
 //! scope, [`FILES`], and kept as a plain file. Takeout is additive: what a later export leaves out stays.
 
+use super::{Items, Join, Listing, Scope, Source};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Container, Entry, ObjectType, Omission, Outcome, SourceIdent};
+use gather::{Locator, MailOptions};
+use kinds::Format;
+use listed::MESSAGE;
+use spool::Spool;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Container, Entry, ObjectType, Omission, Outcome, SourceIdent};
-use crate::source::{Items, Join, Listing, Scope, Source};
+use walk::Export;
 
 mod gather;
 mod kinds;
+mod listed;
 mod mail;
 mod messages;
 mod objects;
 mod plain;
 mod spool;
 mod walk;
-
-use gather::{Locator, MailOptions};
-use kinds::Format;
-use spool::Spool;
-use walk::Export;
 
 /// The key of the scope of plain files.
 pub const FILES: &str = "files";
@@ -187,26 +187,6 @@ fn nothing_in(root: &Path, aside: &[Omission]) -> Error {
         None => "mbox files of any name are read, .eml, .emlx, .ics and .vcf files, and folders of them".to_owned(),
     };
     Error::new(ErrorKind::Usage, what).hint(hint)
-}
-
-/// What the revision of a message begins with, before its digest: an object of another type is never one with it.
-const MESSAGE: char = 'm';
-
-/// The revision of the message with this digest.
-fn rev_of(digest: &str) -> String {
-    format!("{MESSAGE}{digest}")
-}
-
-/// What listing a file gave.
-struct Listed {
-    listing: Listing,
-    /// Why the file is kept as a plain one, if it is.
-    plain: Option<&'static str>,
-}
-
-/// An entry that no listing of this source made.
-fn no_locator(name: &str) -> Error {
-    Error::new(ErrorKind::Storage, format!("{name}: this entry is none of this source"))
 }
 
 /// The `file://` URL of an absolute path (RFC 8089), with the percent-encoding of the WHATWG URL standard.

@@ -5,10 +5,9 @@
 
 use super::directory::{collection_kind, version};
 use super::hierarchy::Place;
-use super::name;
 use super::node::{Node, What};
 use super::view::{FileData, FileKind, View};
-use super::{Child, DAMAGED_SIZE, Layout, Sort, Stat, Tree, no_such};
+use super::{Child, DAMAGED_SIZE, Layout, Sort, Stat, Tree, name, no_such};
 use crate::archive::Listed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};

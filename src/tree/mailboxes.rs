@@ -1,9 +1,8 @@
 //! The mail of a moment: which mailboxes there are, what lies in them, how old they are.
 
-use super::DAMAGED_SIZE;
 use super::hierarchy::Hierarchy;
-use super::name;
 use super::view::{View, load};
+use super::{DAMAGED_SIZE, name};
 use crate::archive::{Listed, MailboxState, Moment, UNFILED, epoch, parse_ids, parse_keywords};
 use crate::error::Result;
 use crate::format::maildir::{Flags, Keywords};

@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 use vandelay::model::{Body, Digest};
 use vandelay::net::connector::Connector;
 use vandelay::net::endpoint::{Endpoint, Security, Service};
-use vandelay::net::sasl::{Credentials, Exchange, Mechanism, Secret};
+use vandelay::net::sasl::{Exchange, Mechanism};
+use vandelay::net::secret::{Credentials, Secret};
 use vandelay::net::tls::TlsOptions;
 use vandelay::protocol::imap::*;
 

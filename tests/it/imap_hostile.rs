@@ -10,7 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexS
 use vandelay::error::{self, ErrorKind};
 use vandelay::model::Body;
 use vandelay::net::endpoint::{Endpoint, Security, Service};
-use vandelay::net::sasl::{Credentials, Exchange, Mechanism, Secret};
+use vandelay::net::sasl::{Exchange, Mechanism};
+use vandelay::net::secret::{Credentials, Secret};
 use vandelay::protocol::imap::{Result, *};
 
 /// What the client sent, line by line.

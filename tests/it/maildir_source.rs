@@ -12,7 +12,8 @@ use tempfile::TempDir;
 use vandelay::error::{ErrorKind, Result};
 use vandelay::model::{Body, Entry, ItemData, Outcome};
 use vandelay::source::filter::Filter;
-use vandelay::source::maildir::{Layout, Maildir, MaildirOptions};
+use vandelay::source::maildir::Maildir;
+use vandelay::source::maildir::{Layout, MaildirOptions};
 use vandelay::source::{Listing, Scope, Source, Unnamed};
 
 const HELLO: &[u8] = b"Subject: hello\n\nworld\n";

@@ -2,9 +2,9 @@
 
 use super::{Check, Depth};
 use crate::archive::blob::{self, Blob, BlobKey};
-use crate::archive::connect::explain;
 use crate::archive::history::blobs_in_text;
-use crate::archive::moments::Moment;
+use crate::archive::moment::Moment;
+use crate::archive::sql_error::explain;
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
 use std::collections::{BTreeSet, HashSet};

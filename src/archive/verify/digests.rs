@@ -3,7 +3,7 @@
 use super::Check;
 use crate::archive::blob;
 use crate::archive::digest::{self, Digested};
-use crate::archive::moments::Moment;
+use crate::archive::moment::Moment;
 use crate::format::mail;
 use crate::model::{Id, ObjectType};
 use rusqlite::OptionalExtension;

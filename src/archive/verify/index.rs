@@ -4,8 +4,9 @@
 //! detail.
 
 use super::Check;
-use crate::archive::index::{self, UNFILED};
-use crate::archive::moments::Moment;
+use crate::archive::columns::UNFILED;
+use crate::archive::index;
+use crate::archive::moment::Moment;
 use crate::model::{Digest, Id, ObjectType};
 use rusqlite::Row;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

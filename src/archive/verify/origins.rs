@@ -1,8 +1,8 @@
 //! What is known of the sources' items against the rows that they are.
 
 use super::Check;
-use crate::archive::index::{parse_ids, parse_keywords};
-use crate::archive::moments::Moment;
+use crate::archive::columns::{parse_ids, parse_keywords};
+use crate::archive::moment::Moment;
 use crate::archive::schema::{TABLES, Table};
 use crate::model::{Id, ObjectType};
 use rusqlite::OptionalExtension;

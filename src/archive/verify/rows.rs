@@ -1,7 +1,7 @@
 //! Every row of the current state by itself, and what it refers to.
 
 use super::Check;
-use crate::archive::moments::Moment;
+use crate::archive::moment::Moment;
 use crate::archive::rows::Record;
 use crate::model::{Id, ObjectType};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -99,7 +99,7 @@ fn check_record(record: &Record, ids: &BTreeMap<ObjectType, HashSet<Id>>, findin
         _ => None,
     };
     if let Some((kind, column)) = container {
-        for id in crate::archive::index::parse_ids(record.text(column).unwrap_or("[]")) {
+        for id in crate::archive::columns::parse_ids(record.text(column).unwrap_or("[]")) {
             if !ids.get(&kind).is_some_and(|known| known.contains(&id)) {
                 find(format!("lies in {} {id}, which does not exist", kind.name()));
             }

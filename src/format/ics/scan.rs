@@ -1,12 +1,10 @@
 //! The one pass over the lines of an iCalendar file: where its calendars and components lie, and what they name.
 
-use std::collections::BTreeSet;
-use std::ops::Range;
-
-use super::zones::zone_key;
 use crate::format::lines::{self, Line, Prop};
 use crate::format::object::{Note, NoteKind, clean_uid};
 use crate::model::EventType;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// A component right below a calendar.
 pub(super) struct Component {
@@ -263,4 +261,10 @@ pub(super) fn push_range(ranges: &mut Vec<Range<usize>>, next: Range<usize>) {
         _ if next.is_empty() => {}
         _ => ranges.push(next),
     }
+}
+
+/// A time zone's name such that a TZID property (escaped text) and a TZID parameter (quoted) meet.
+pub(crate) fn zone_key(name: &[u8]) -> Vec<u8> {
+    let name = name.trim_ascii();
+    name.iter().filter(|byte| !matches!(byte, b'\\' | b'"')).map(u8::to_ascii_lowercase).collect()
 }

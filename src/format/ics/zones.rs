@@ -1,11 +1,11 @@
 //! Time zones of calendars that are put together: one name means one zone in a file.
 
-use std::collections::{HashMap, HashSet};
-
-use super::{ComponentBytes, components};
+use super::components::{ComponentBytes, components};
+pub(crate) use crate::format::ics::scan::zone_key;
 use crate::format::lines::{self, Prop};
 use crate::format::zone::{Definition, iana};
 use crate::model::Digest;
+use std::collections::{HashMap, HashSet};
 
 /// Puts the components of several items together for one calendar. Definitions that say the same stand in it once; of
 /// two that say different things under one name the second gets another one, and so do the properties that refer to it.
@@ -105,12 +105,6 @@ fn zone_name(bytes: &[u8]) -> Option<String> {
         let prop = Prop::parse(&text).filter(|prop| prop.is("TZID"))?;
         Some(lines::unescape(lines::decode(prop.value).trim()).into_owned())
     })
-}
-
-/// A time zone's name such that a TZID property (escaped text) and a TZID parameter (quoted) meet.
-pub(crate) fn zone_key(name: &[u8]) -> Vec<u8> {
-    let name = name.trim_ascii();
-    name.iter().filter(|byte| !matches!(byte, b'\\' | b'"')).map(u8::to_ascii_lowercase).collect()
 }
 
 /// The same lines with other names of time zones, in definitions and where properties refer to them. The keys are those

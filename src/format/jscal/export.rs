@@ -1,14 +1,13 @@
 //! JSCalendar to iCalendar.
 
-use calcard::icalendar::ICalendarComponentType;
-use calcard::jscalendar::JSCalendar;
-use serde_json::{Map, Value, json};
-
-use super::uid_of;
 use super::zones::Outgoing;
 use crate::error::Result;
 use crate::format::convert::{Blobs, JSON_LIMIT, check_shape, guarded, inline_blobs, repair, unreadable};
 use crate::format::ics;
+use crate::format::object::uid_of;
+use calcard::icalendar::ICalendarComponentType;
+use calcard::jscalendar::JSCalendar;
+use serde_json::{Map, Value, json};
 
 /// See [`check_shape`]: about one second.
 const COST_LIMIT: u64 = 400_000_000;

@@ -2,13 +2,11 @@
 //! that it knows: the zone of the IANA database that a definition describes, or for a zone that is none of these a
 //! stand-in, in whose place its own name is put afterwards.
 
-use std::collections::{BTreeMap, HashMap};
-
-use serde_json::{Map, Value};
-
 use crate::format::ics::{rename_zones, with_zone, zone_key};
 use crate::format::lines::{self, Prop};
 use crate::format::zone::{self, Definition, Match, Use};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashMap};
 
 /// Properties of JSCalendar that name a zone (RFC 8984 4.2.5, 4.3.2, 4.7.1, and endTimeZone of its successor).
 const NAMING: [&str; 3] = ["timeZone", "endTimeZone", "recurrenceIdTimeZone"];

@@ -3,8 +3,6 @@
 //! Several names for one label of a language are those of the web page and of Takeout, which differ in number, gender
 //! or wording, or changed over the years.
 
-use super::Meaning;
-
 /// The names of the system labels in one language.
 struct Language {
     inbox: &'static [&'static str],
@@ -413,4 +411,14 @@ pub(super) fn check() {
     for word in CATEGORY.iter().chain(TABS) {
         assert_eq!(word.nfc().flat_map(char::to_lowercase).collect::<String>(), *word);
     }
+}
+
+/// What a system label means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// A mailbox with this canonical name.
+    Mailbox(&'static str),
+    Keyword(&'static str),
+    /// Unread, and the tabs of the inbox.
+    Nothing,
 }

@@ -1,9 +1,9 @@
 //! Which message is which: a digest that stays when a mail program changes flags or labels in the header.
 
+use super::line::MAX_HEAD;
+use super::status;
+use crate::format::fields::fields;
 use std::io::{self, Write};
-
-use super::super::fields::fields;
-use super::{MAX_HEAD, status};
 
 /// Computes the digest of a message without the fields that mail programs change: flags, labels, numbers. A message
 /// without such fields has the digest of its bytes. Write the message into it.

@@ -39,3 +39,9 @@ pub(super) fn is_takeout_sender(text: &[u8]) -> bool {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     digits > 0 && text[digits..].starts_with(b"@xxx ")
 }
+
+/// A longer header block is cut here: what lies behind it is still part of the message, but not searched for fields.
+pub(crate) const MAX_HEAD: u64 = 1 << 20;
+
+/// What every separator line begins with.
+pub(crate) const FROM: &[u8] = b"From ";

@@ -1,8 +1,7 @@
 //! Undoing mboxrd quoting: `^>+From ` loses one `>`.
 
+use super::line::FROM;
 use std::io::{self, Write};
-
-use super::FROM;
 
 const ANGLES: [u8; 64] = [b'>'; 64];
 

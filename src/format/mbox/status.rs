@@ -1,10 +1,9 @@
 //! What mail programs write into the header of a message when they have no other place for it: flags, keywords, and
 //! when it came.
 
+use crate::format::fields::fields;
+use crate::format::maildir::DELETED;
 use mail_parser::DateTime;
-
-use super::super::fields::fields;
-use super::super::maildir::DELETED;
 
 /// The longest keyword (RFC 8621 section 4.1.1).
 const MAX_KEYWORD: usize = 255;

@@ -1,11 +1,10 @@
 //! Reading a source of any size by stretches.
 
+use super::line::FROM;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-
-use super::FROM;
 
 /// Bytes read at once while looking for separators.
 pub(super) const WINDOW: usize = 256 << 10;

@@ -4,12 +4,11 @@
 //! browsers refuse, but that old Korean and Chinese mail is full of, are a few lines here. Where nothing is declared,
 //! or US-ASCII is and it is not true, valid UTF-8 is UTF-8, and for the rest `chardetng` guesses as Firefox does.
 
-use std::borrow::Cow;
-
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{CoderResult, EUC_KR, Encoding, GBK, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 use mail_parser::decoders::charsets::map::charset_decoder;
 use memchr::memchr;
+use std::borrow::Cow;
 
 /// How many bytes a guess looks at, from a little before the first that is no ASCII.
 const GUESS_MAX: usize = 16 << 10;

@@ -2,7 +2,6 @@
 //! accented letter.
 
 use std::borrow::Cow;
-
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// What a character becomes.

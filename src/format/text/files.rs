@@ -1,8 +1,9 @@
 //! The list of attachments, and names for those that have none.
 
+use super::limits::{Attachment, TEXT_MAX};
 use super::mime::{self, Kind, Part};
 use super::transfer::Encoding;
-use super::{Attachment, TEXT_MAX, uuencode};
+use super::uuencode;
 
 /// The attachments among the parts of a message.
 pub(super) fn list(bytes: &[u8], parts: &[Part]) -> Vec<Attachment> {

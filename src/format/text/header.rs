@@ -4,13 +4,11 @@
 //! takes quadratic time for a field of words without an end. Both matter here, hence this module: fields are split, and
 //! words decoded, in one pass.
 
-use std::borrow::Cow;
-
-use memchr::{memchr, memmem};
-
-use super::super::mail::HEAD_MAX;
 use super::transfer::{base64, hex_words};
 use super::{charset, clean};
+use crate::format::mail::HEAD_MAX;
+use memchr::{memchr, memmem};
+use std::borrow::Cow;
 
 /// The longest name of a charset that is looked at.
 const LABEL_MAX: usize = 64;

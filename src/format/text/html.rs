@@ -9,10 +9,9 @@
 //! for 16 MB of `&`; `mail_parser`'s `html_to_text` is fast and safe, but joins the words of neighbouring table cells
 //! and `div`s and knows no `alt`.
 
+use super::clean;
 use html5gum::emitters::callback::{Callback, CallbackEmitter, CallbackEvent};
 use html5gum::{Span, Tokenizer};
-
-use super::clean;
 
 /// How many levels of quoting are drawn.
 const QUOTES_MAX: usize = 8;

@@ -3,13 +3,11 @@
 //! One pass, without recursion: `memchr` jumps from one line that begins with `--` to the next, so that attachments
 //! cost next to nothing. (`mail_parser` decodes every part into memory while it parses.)
 
-use std::ops::Range;
-
-use memchr::memmem;
-
 use super::header::{self, Head};
 use super::transfer::Encoding;
 use super::{clean, params};
+use memchr::memmem;
+use std::ops::Range;
 
 /// How many parts a message may have. Digests of lists have hundreds.
 const PARTS_MAX: usize = 10_000;

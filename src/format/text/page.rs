@@ -1,11 +1,11 @@
 //! Puts the text file of a message together.
 
-use std::borrow::Cow;
-
 use super::header::{self, Field};
+use super::limits::{HTML_MAX, TEXT_MAX};
 use super::mime::{self, Kind, Part};
-use super::{HTML_MAX, TEXT_MAX, charset, clean, files, flowed, html, uuencode};
+use super::{charset, clean, files, flowed, html, uuencode};
 use crate::format::lines;
+use std::borrow::Cow;
 
 /// The first line of a message that is not taken apart.
 const COMPLEX: &str = "[vandelay: this message is too complex to decode; shown as it is]\n";

@@ -4,12 +4,10 @@
 //! `mail_parser` decodes each piece of a continued parameter by itself (in UTF-8 from the second on) and merges them in
 //! quadratic time. Here pieces are joined as bytes and decoded once.
 
-use std::borrow::Cow;
-
-use memchr::{memchr, memchr2, memchr3};
-
 use super::transfer::hex;
 use super::{charset, header};
+use memchr::{memchr, memchr2, memchr3};
+use std::borrow::Cow;
 
 /// How many parameters count. A name in a thousand pieces is an attack.
 const PARAMETERS_MAX: usize = 1000;

@@ -3,10 +3,9 @@
 //! Nothing fails here: characters that do not belong are left out, as every mail reader does. Base64 itself is decoded
 //! by `mail_parser`; counting is our own, because a length is asked for far more often than the bytes.
 
-use std::borrow::Cow;
-
 use mail_parser::decoders::base64::base64_decode;
 use memchr::memchr;
+use std::borrow::Cow;
 
 /// How the bytes of a part are wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,11 @@
 //! Files in the text of a message, as mail had them before MIME: uuencode (POSIX, "uuencode - encode a binary file").
 
-use std::borrow::Cow;
-use std::ops::Range;
-
-use memchr::memmem;
-
 use super::clean;
 use super::mime::{Kind, Part};
 use super::transfer::Encoding;
+use memchr::memmem;
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// So many files are looked for in one text.
 const FILES_MAX: usize = 1_000;

@@ -1,10 +1,9 @@
 //! Definitions as TimeZone objects of JSCalendar (RFC 8984 4.7.2) and back.
 
-use serde_json::{Map, Value, json};
-
-use super::{
+use super::definition::{
     Day, Definition, OBSERVANCES, Observance, Rule, WEEKDAYS, date_time, naive, offset_text, utc_offset, weekday,
 };
+use serde_json::{Map, Value, json};
 
 impl Definition {
     /// The TimeZone object; `name` is the TZID of iCalendar.

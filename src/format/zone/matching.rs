@@ -1,9 +1,8 @@
 //! Which zone of the IANA database says what a definition says, for the time that matters.
 
+use super::definition::{Changes, Definition, fixed, guess, iana, known, naive, offset_of};
 use calcard::common::timezone::Tz;
 use chrono::Datelike;
-
-use super::{Changes, Definition, guess, iana, known, naive, offset_of};
 
 /// For so many years a recurring event's zone has to be the same.
 const RECURS: i32 = 5;
@@ -126,7 +125,7 @@ impl Definition {
         let year = |seconds: Option<&i64>| seconds.map(|seconds| naive(*seconds).year());
         let (from, to) = (year(used.times.iter().min())?, year(used.times.iter().max())?);
         let to = if used.recurs { to.max(from.saturating_add(RECURS)) } else { to };
-        Some((self.changes(from, to), from, to.min(from.saturating_add(super::YEARS))))
+        Some((self.changes(from, to), from, to.min(from.saturating_add(super::definition::YEARS))))
     }
 }
 
@@ -169,18 +168,6 @@ fn same_rules(changes: &Changes, samples: &[(i64, i32)], is_same: impl Fn(chrono
     let best = FIRST.iter().filter_map(|name| iana(name));
     let all = chrono_tz::TZ_VARIANTS.iter().copied().filter(is_place);
     best.chain(all).find(|zone| is_same(*zone)).map(|zone| zone.name().to_owned())
-}
-
-/// The zone of a clock that is so far ahead of UTC for good, in whole hours.
-pub(crate) fn fixed(offset: i32) -> Option<String> {
-    match offset {
-        0 => Some("Etc/UTC".to_owned()),
-        // The signs of these names are those of POSIX.
-        _ if offset % 3600 == 0 && (-12..=14).contains(&(offset / 3600)) => {
-            Some(format!("Etc/GMT{}{}", if offset < 0 { '+' } else { '-' }, (offset / 3600).abs()))
-        }
-        _ => None,
-    }
 }
 
 fn letters(text: &str) -> String {

@@ -3,8 +3,9 @@
 //! Our own and not a crate's: those there are derive keys with any iteration count that a server names, and a count of
 //! 2^32 keeps a core busy for an hour. The primitives are those of `ring`, which TLS brings along.
 
-use super::{Response, Secret, unusable, violation};
+use super::refusal::{unusable, violation};
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::secret::{Response, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
@@ -115,7 +116,7 @@ impl Scram {
         self.state = State::AwaitsServerFinal { signature: hmac::sign(&server_key, whole.as_bytes()) };
         // With it and the rest of the exchange passwords can be tried.
         let proof = STANDARD.encode(proof);
-        super::mask::remember(proof.as_bytes());
+        crate::net::mask::remember(proof.as_bytes());
         Ok(Zeroizing::new(format!("{without_proof},p={proof}").into_bytes()))
     }
 
@@ -126,7 +127,7 @@ impl Scram {
         };
         let field = server_final.split(',').next().unwrap_or_default();
         if let Some(why) = field.strip_prefix("e=") {
-            let why = super::said(why.as_bytes());
+            let why = crate::net::sanitize::said(why.as_bytes());
             return Err(Error::new(ErrorKind::Credentials, format!("the server refused the login: {why}")));
         }
         let claimed = field.strip_prefix("v=").and_then(|claimed| STANDARD.decode(claimed).ok()).unwrap_or_default();

@@ -4,16 +4,16 @@
 //! enough bytes that a cut line costs little. Nothing is read before the caller asks for the next message: a slow
 //! caller slows the server down through the full socket, and no queue grows.
 
-use std::collections::{HashSet, VecDeque};
-
 use super::client::{Client, Event};
 use super::command::Command;
 use super::date::InternalDate;
-use super::fault::{Fault, Purpose, Result};
+use super::fault::{Fault, Result};
+use super::refusal::Purpose;
 use super::reply::{Condition, Data, Fetched, FetchedBody, Outcome};
 use super::set::{LONGEST, UidSet};
 use super::wire::{self, Transport};
 use crate::model::Body;
+use std::collections::{HashSet, VecDeque};
 
 /// How far to ask ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ struct Batch {
     /// UIDs that have not come yet, in ascending order.
     waiting: Vec<u32>,
     messages: usize,
-    bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// A download in progress. When it is dropped early, the next command reads and discards what is left of it.

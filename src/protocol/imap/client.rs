@@ -2,12 +2,14 @@
 
 use super::capability::Capabilities;
 use super::command::{Command, Part};
-use super::fault::{Error, Fault, Purpose, Result, printable};
+use super::fault::{Error, Fault, Result};
+use super::refusal::Purpose;
 use super::reply::{Condition, Data, Outcome, Reply};
 use super::tree::{Assembler, Limits};
 use super::wire::{self, Transport, Wire};
 pub(crate) use crate::net::endpoint::Security;
 use crate::net::log::Log;
+use crate::net::sanitize::printable;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;

@@ -76,7 +76,7 @@ impl Command {
         if text.starts_with("LOGIN") {
             return "LOGIN …".to_owned();
         }
-        super::fault::printable(text.as_bytes())
+        crate::net::sanitize::printable(text.as_bytes())
     }
 
     /// True if the server need not be asked in the midst of it: then it can be sent behind others.

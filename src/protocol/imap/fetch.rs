@@ -1,15 +1,15 @@
 //! Listing messages: UID FETCH of all that is not their bytes, item by item.
 
-use std::collections::VecDeque;
-
 use super::capability::Capabilities;
 use super::client::{Client, Event};
 use super::command::Command;
-use super::fault::{Purpose, Result};
+use super::fault::Result;
+use super::refusal::Purpose;
 use super::reply::{Data, Fetched, Outcome};
 use super::select::add_ranges;
 use super::set::{LONGEST, UidSet};
 use super::wire::{self, Transport};
+use std::collections::VecDeque;
 
 /// Commands that are sent ahead.
 const DEPTH: usize = 4;

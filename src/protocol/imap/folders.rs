@@ -1,12 +1,13 @@
 //! The mailboxes of an account: LIST with all that servers can tell at once, and what to do where they cannot.
 
-use std::collections::{HashMap, VecDeque};
-
 use super::client::{Client, Event};
 use super::command::Command;
-use super::fault::{Error, Fault, Purpose, Result, printable};
+use super::fault::{Error, Fault, Result};
+use super::refusal::Purpose;
 use super::reply::{Data, FolderStatus, Listed, Outcome, decode_name};
 use super::wire::{self, Transport};
+use crate::net::sanitize::printable;
+use std::collections::{HashMap, VecDeque};
 
 /// The most bytes of names and attributes of all mailboxes together.
 const MOST_BYTES: usize = 64 << 20;

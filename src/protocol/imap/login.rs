@@ -2,7 +2,8 @@
 
 use super::client::{Client, Event};
 use super::command::Command;
-use super::fault::{Error, Fault, Purpose, Result};
+use super::fault::{Error, Fault, Result};
+use super::refusal::Purpose;
 use super::reply::{Data, Namespaces, Outcome};
 use super::wire::{self, Transport};
 use crate::error;

@@ -10,7 +10,8 @@ use crate::net::endpoint::{Security, Service};
 use crate::net::probe;
 use crate::net::retry::Backoff;
 use crate::net::sanitize::said;
-use crate::net::sasl::{Credentials, Exchange, Line, Mechanism};
+use crate::net::sasl::{Exchange, Line, Mechanism};
+use crate::net::secret::Credentials;
 use crate::net::stream::Stream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ impl Session {
     /// another token heals. The question is asked from its start each time.
     pub async fn ask<T>(
         &mut self,
-        mut question: impl AsyncFnMut(&mut Client<Stream>) -> super::Result<T>,
+        mut question: impl AsyncFnMut(&mut Client<Stream>) -> super::fault::Result<T>,
     ) -> Result<T> {
         self.ask_with(async |session| {
             // The question may open another mailbox, and one that cannot be opened leaves none open (RFC 9051 section 6.3.2).
@@ -83,7 +84,7 @@ impl Session {
     pub async fn ask_in<T>(
         &mut self,
         raw: &[u8],
-        mut question: impl AsyncFnMut(&mut Client<Stream>, &Selected) -> super::Result<T>,
+        mut question: impl AsyncFnMut(&mut Client<Stream>, &Selected) -> super::fault::Result<T>,
     ) -> Result<T> {
         self.ask_with(async |session| {
             if session.opened.as_ref().is_none_or(|(open, _)| open != raw) {
@@ -112,7 +113,10 @@ impl Session {
         }
     }
 
-    async fn ask_with<T>(&mut self, mut question: impl AsyncFnMut(&mut Session) -> super::Result<T>) -> Result<T> {
+    async fn ask_with<T>(
+        &mut self,
+        mut question: impl AsyncFnMut(&mut Session) -> super::fault::Result<T>,
+    ) -> Result<T> {
         let (mut renewed, mut breakdowns) = (false, 0);
         let breakdowns_max = BREAKDOWNS.min(self.account.max_retries);
         self.backoff.heard();
@@ -183,7 +187,7 @@ impl Session {
     }
 
     /// The same after a question to a server that had let us in.
-    async fn lose_in_vain(&mut self, error: Error) -> super::Result<()> {
+    async fn lose_in_vain(&mut self, error: Error) -> super::fault::Result<()> {
         if self.client.as_ref().is_some_and(|client| client.received() > self.heard_before) {
             self.backoff.heard();
         }
@@ -216,7 +220,7 @@ impl Session {
     }
 
     /// The connection; made and logged in if there is none.
-    pub async fn client(&mut self) -> super::Result<&mut Client<Stream>> {
+    pub async fn client(&mut self) -> super::fault::Result<&mut Client<Stream>> {
         let client = match self.client.take() {
             Some(client) => client,
             None => self.open().await?,
@@ -224,7 +228,7 @@ impl Session {
         Ok(self.client.insert(client))
     }
 
-    async fn open(&mut self) -> super::Result<Client<Stream>> {
+    async fn open(&mut self) -> super::fault::Result<Client<Stream>> {
         self.opened = None;
         let connector = self.account.connector.clone();
         let security = connector.endpoint().security;
@@ -263,7 +267,7 @@ impl Session {
         Ok(client)
     }
 
-    async fn log_in(&self, client: &mut Client<Stream>) -> super::Result<()> {
+    async fn log_in(&self, client: &mut Client<Stream>) -> super::fault::Result<()> {
         let Account { connector, credentials, allow_cleartext, .. } = &self.account;
         let is_encrypted = client.security != Security::Clear;
         let line = Line { is_encrypted, allow_cleartext: *allow_cleartext };
@@ -317,7 +321,7 @@ impl Session {
     }
 
     /// One mechanism; a token that is refused is renewed once. Also tells whether the server got what proves the user.
-    async fn attempt(&self, client: &mut Client<Stream>, mechanism: Mechanism) -> (super::Result<()>, bool) {
+    async fn attempt(&self, client: &mut Client<Stream>, mechanism: Mechanism) -> (super::fault::Result<()>, bool) {
         let Account { connector, credentials, .. } = &self.account;
         let begin = || Exchange::new(mechanism, credentials, connector.endpoint());
         let mut exchange = match begin() {

@@ -1,20 +1,17 @@
 //! A server with a session: batches of method calls, and which account is meant.
 
 use super::answer::shown;
+use super::capability::{CALENDARS, CONTACTS, CORE, FILENODE, MAIL, PRINCIPALS, SIEVE};
 use super::fault::{Error, Result};
 use super::http::{Ask, Http};
 use super::request::{Request, Responses};
 use super::session::{AccountInfo, Limits, Session};
-use super::{
-    capability::CALENDARS, capability::CONTACTS, capability::CORE, capability::FILENODE, capability::MAIL,
-    capability::PRINCIPALS, capability::SIEVE,
-};
 use crate::error::{self, ErrorKind};
 use crate::model::ObjectType;
 use crate::net::log::Log;
 use crate::net::retry::Backoff;
 use crate::net::sanitize::said;
-use crate::net::sasl::Credentials;
+use crate::net::secret::Credentials;
 use crate::net::tls::TlsOptions;
 use parking_lot::{Mutex, MutexGuard};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
@@ -194,7 +191,7 @@ impl Client {
         let body = serde_json::to_vec(&request.body(|name| self.session().offers(name)))
             .map_err(|error| Error::protocol(error.to_string()))?;
         if body.len() > limits.max_size_request || request.len() > limits.max_calls_in_request {
-            return Err(Error::Method(super::MethodError::of(
+            return Err(Error::Method(super::fault::MethodError::of(
                 &request.names(),
                 &json!({ "type": "requestTooLarge", "description": format!("{} bytes, {} calls", body.len(), request.len()) }),
             )));

@@ -8,7 +8,7 @@ use crate::net::log::Log;
 use crate::net::pace::{self, Pace};
 use crate::net::retry::{Backoff, patiently};
 use crate::net::sanitize::said;
-use crate::net::sasl::{Credentials, Secret};
+use crate::net::secret::{Credentials, Secret};
 use crate::net::system::{is_unknown_host, plain, unknown_host};
 use crate::net::tls::{Tls, TlsOptions};
 use base64::Engine;

@@ -1,14 +1,15 @@
 //! One connection: greeting, STARTTLS, authentication, and the two commands that read.
 
+use super::limits::{NAMES_MAX, SCRIPT_MAX, SCRIPTS_MAX};
 use super::wire::{LINE_MAX, Token, Trouble, Wire, string};
-use super::{NAMES_MAX, SCRIPT_MAX, SCRIPTS_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::account::Account;
 use crate::net::connector::Connector;
 use crate::net::endpoint::{Security, Service};
 use crate::net::probe;
 use crate::net::sanitize::said;
-use crate::net::sasl::{Credentials, Exchange, Line, Mechanism};
+use crate::net::sasl::{Exchange, Line, Mechanism};
+use crate::net::secret::Credentials;
 use crate::net::stream::Stream;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -4,46 +4,15 @@
 //! and would be there twice. So each import names the state that is known (`ifInState`, RFC 8621 section 4.8), one import
 //! after the other; where the state is another one by now, what came meanwhile is looked at before anything is sent.
 
-use super::Jmap;
-use crate::protocol::jmap::{Error, Inline, MethodError, Queue, Result, SetResult};
+use super::account::Jmap;
+use super::mail_state::Known;
+use crate::protocol::jmap::{Error, Inline, MethodError, Result, SetResult};
 use crate::sink::Object;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
 /// So often the account may change while one import waits for its turn.
 const ATTEMPTS: usize = 10;
-
-/// What is known of the account.
-#[derive(Debug, Default)]
-pub(super) struct Caution {
-    known: Mutex<Known>,
-    /// Held by the import that is under way.
-    queue: Queue,
-}
-
-#[derive(Debug, Default, Clone)]
-struct Known {
-    /// The state of its emails; `None` if the server takes no `ifInState`, or says no state.
-    state: Option<String>,
-    /// The sizes of emails that came since the last look, and not from this run.
-    strangers: HashSet<u64>,
-}
-
-impl Caution {
-    /// All emails were looked at, as of this state.
-    pub(super) fn looked(&self, state: Option<&str>) {
-        *self.lock() = Known { state: state.map(str::to_owned), strangers: HashSet::new() };
-    }
-
-    fn lock(&self) -> parking_lot::MutexGuard<'_, Known> {
-        self.known.lock()
-    }
-
-    fn known(&self) -> Known {
-        self.lock().clone()
-    }
-}
 
 impl Jmap {
     /// `Email/import`, unless one of the messages may have come in another way. `blobs` are those that go with them by their

@@ -1,7 +1,8 @@
 //! Messages: many at a time into one `Email/import`, several of them under way at once.
 
+use super::account::Jmap;
+use super::outcome::{reason, refused, tell_in_order};
 use super::upload::blob_name;
-use super::{Jmap, reason, refused, tell_in_order};
 use crate::error::Result;
 use crate::model::Id;
 use crate::protocol::jmap::{Content, Error, Inline, MethodError, SMALL_SUM};

@@ -1,8 +1,9 @@
 //! Everything that is no message: `/set`, with the bytes that objects refer to, and a second try where a server takes an
 //! object but for some property.
 
+use super::account::Jmap;
+use super::outcome::{reason, refused, tell_in_order};
 use super::upload::Uploads;
-use super::{Jmap, reason, refused, tell_in_order};
 use crate::error::{Error as Failure, Result};
 use crate::format::convert::inline_blobs;
 use crate::model::{Id, ObjectType};

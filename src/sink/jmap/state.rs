@@ -5,13 +5,12 @@
 //! (`ifInState`, RFC 8620 section 5.3), one after the other; where the state is another one by now, what came meanwhile is
 //! looked at before anything is sent. (For messages [`super::caution`] does the same.)
 
-use super::Jmap;
+use super::account::Jmap;
 use crate::model::ObjectType;
 use crate::protocol::jmap::{Error, MethodError, Result, SetRequest, SetResult};
 use crate::sink::Object;
-use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// So often the account may change while one `/set` waits for its turn.
@@ -22,57 +21,6 @@ const REST: Duration = Duration::from_millis(250);
 
 /// So often it is looked at whether it rests.
 const LOOKS: usize = 40;
-
-/// What is known of the types of an account that are no messages.
-#[derive(Debug, Default)]
-pub(super) struct States(Mutex<HashMap<ObjectType, Known>>);
-
-#[derive(Debug, Default)]
-struct Known {
-    /// When it was looked at first.
-    first: String,
-    /// Now, as far as is known; `None` if the server takes no `ifInState`.
-    now: Option<String>,
-    /// What this run created.
-    made: HashSet<String>,
-}
-
-impl States {
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectType, Known>> {
-        self.0.lock()
-    }
-
-    /// All objects of a type are looked at, as of this state.
-    pub(super) fn looked(&self, kind: ObjectType, state: &str) {
-        if state.is_empty() {
-            return;
-        }
-        let mut states = self.lock();
-        let known = states.entry(kind).or_insert_with(|| Known { first: state.to_owned(), ..Known::default() });
-        let has_none = known.now.is_none() && known.first != state;
-        known.now = (!has_none).then(|| state.to_owned());
-    }
-
-    fn now(&self, kind: ObjectType) -> Option<String> {
-        self.lock().get(&kind)?.now.clone()
-    }
-
-    fn set(&self, kind: ObjectType, state: Option<String>) {
-        if let Some(known) = self.lock().get_mut(&kind) {
-            known.now = state;
-        }
-    }
-
-    fn note(&self, kind: ObjectType, result: &SetResult) {
-        let mut states = self.lock();
-        let Some(known) = states.get_mut(&kind) else { return };
-        let ids = result.created.values().filter_map(|created| created.get("id")?.as_str());
-        known.made.extend(ids.map(str::to_owned));
-        if known.now.is_some() && result.new_state.is_some() {
-            known.now.clone_from(&result.new_state);
-        }
-    }
-}
 
 impl Jmap {
     /// A `/set`. What it creates it creates only if nothing like it may have come in another way; the error is

@@ -1,12 +1,12 @@
 //! Looking at what the account has.
 
-use super::Jmap;
+use super::account::Jmap;
+use super::seen::Seen;
 use crate::error;
 use crate::model::{Body, Digest, ObjectType};
 use crate::protocol::jmap::{Client, Error, Got, Result, in_order};
 use crate::sink::{Detail, Object, RemoteEmail, RemoteKey};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::io::Read;
 
 /// What is asked of every email: what servers have in their caches, so that 100,000 are read in seconds.
@@ -24,23 +24,6 @@ const HEADERS: [(&str, &str); 5] = [
 
 /// A larger blob of the target is not read to be compared.
 const COMPARED_MAX: u64 = 256 << 20;
-
-/// The emails of the account as of a state.
-#[derive(Default)]
-pub(super) struct Seen {
-    state: Option<String>,
-    emails: BTreeMap<String, RemoteEmail>,
-}
-
-impl Seen {
-    pub(super) fn state(&self) -> Option<&str> {
-        self.state.as_deref()
-    }
-
-    pub(super) fn emails(&self) -> Vec<RemoteEmail> {
-        self.emails.values().cloned().collect()
-    }
-}
 
 impl Jmap {
     /// All objects of a type, and whether the server named all of them.

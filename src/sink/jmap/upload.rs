@@ -1,7 +1,8 @@
 //! Bytes on their way to the account: many small ones in one request where the server has RFC 9404, one by one and
 //! streamed otherwise.
 
-use super::{Jmap, reason};
+use super::account::Jmap;
+use super::outcome::reason;
 use crate::error::Error as Failure;
 use crate::model::Id;
 use crate::protocol::jmap::{Content, Error, Inline, SMALL_MAX, capability, in_order};

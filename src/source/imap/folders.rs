@@ -1,6 +1,6 @@
 //! The mailboxes of an account as scopes and containers: names, hierarchy, roles, and which of them a run takes.
 
-use super::ImapOptions;
+use super::options::ImapOptions;
 use crate::model::{Container, ObjectType};
 use crate::protocol::imap::{Folder as Listed, FolderStatus, Namespaces};
 use crate::source::roles::{self, Candidate};

@@ -5,7 +5,7 @@
 use super::read::{self, Locator};
 use super::worker::Worker;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Blobs, Body, Entry, Item, ItemData, ObjectType};
+use crate::model::{Blobs, Body, Entry, Item, ObjectType};
 use crate::protocol::jmap::{self, Client, Got, SMALL_MAX, SMALL_SUM, Sound, both, in_order};
 use crate::source::Failure;
 use serde_json::{Map, Value};
@@ -339,19 +339,4 @@ fn each(entries: Vec<Entry>, error: Error) -> Vec<Done> {
             Err(Failure { key: entry.key, vanished: false, error })
         })
         .collect()
-}
-
-/// For the types that come whole with the listing.
-pub(super) fn is_small(kind: ObjectType) -> bool {
-    matches!(kind, ObjectType::Identity | ObjectType::ParticipantIdentity | ObjectType::VacationResponse)
-}
-
-/// An item that has no bytes.
-pub(super) fn small(kind: ObjectType, object: &Map<String, Value>) -> Option<ItemData> {
-    match kind {
-        ObjectType::Identity => Some(read::identity(object)),
-        ObjectType::ParticipantIdentity => Some(read::participant(object)),
-        ObjectType::VacationResponse => Some(read::vacation(object)),
-        _ => None,
-    }
 }

@@ -1,7 +1,6 @@
 //! The first request: everything small, and the states or changes of everything large.
 
-use super::download::is_small;
-use super::read;
+use super::read::{self, is_small};
 use crate::error::{Error, Result};
 use crate::model::{Container, ObjectType, Omission};
 use crate::protocol::jmap::{self, Client, Got, Request};

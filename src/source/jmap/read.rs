@@ -1,7 +1,6 @@
 //! The server's objects in our words. A property that is missing or makes no sense has the default of its standard; an
 //! object that cannot be what it should be is `None`.
 
-use super::download::{is_small, small};
 use crate::format::jmap::{participant_address, see_objects};
 use crate::model::{
     Attrs, Blobs, Container, Details, Digest, EXECUTABLE, Entry, EventType, ItemData, Node, ObjectType, Omission,
@@ -346,6 +345,21 @@ pub fn vacation(object: &Object) -> ItemData {
         subject: text(object, "subject"),
         text_body: text(object, "textBody"),
         html_body: text(object, "htmlBody"),
+    }
+}
+
+/// For the types that come whole with the listing.
+pub(super) fn is_small(kind: ObjectType) -> bool {
+    matches!(kind, ObjectType::Identity | ObjectType::ParticipantIdentity | ObjectType::VacationResponse)
+}
+
+/// An item that has no bytes.
+pub(super) fn small(kind: ObjectType, object: &Map<String, Value>) -> Option<ItemData> {
+    match kind {
+        ObjectType::Identity => Some(identity(object)),
+        ObjectType::ParticipantIdentity => Some(participant(object)),
+        ObjectType::VacationResponse => Some(vacation(object)),
+        _ => None,
     }
 }
 

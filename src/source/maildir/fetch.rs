@@ -1,5 +1,15 @@
 //! Reading message files, one after the other, as the caller asks for them.
 
+use super::list::{BOXES, each_name, file_of, key_and_locator, open_boxes};
+use super::tree::Folder;
+use super::unpack::{self, IN_MEMORY, Trouble};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::maildir::FileName;
+use crate::model::{Body, Digest, Entry, Item, ItemData};
+use crate::source::Failure;
+use crate::source::links::may_follow;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -8,21 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
-use rustix::io::Errno;
-
-use crate::error::{Error, ErrorKind, Result};
-use crate::format::maildir::FileName;
-use crate::model::{Body, Digest, Entry, Item, ItemData};
-use crate::source::Failure;
-
-use super::list::{BOXES, each_name, file_of, key_and_locator, open_boxes};
-use super::tree::Folder;
-use super::{Maildir, unpack};
-use crate::source::links::may_follow;
-
-/// Bytes of a message that are kept in memory; a larger one stays in its file.
-pub(super) const IN_MEMORY: u64 = 16 << 20;
 /// A folder is searched for renamed files at most this often.
 const SEARCH_AGAIN: Duration = Duration::from_secs(1);
 
@@ -46,14 +41,24 @@ struct Moved {
     locators: HashMap<Box<str>, Box<str>>,
 }
 
+/// The Maildir that messages are read from.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub root: &'a Path,
+    /// Where large messages are unpacked.
+    pub spool: &'a Path,
+    /// How many messages were links to files outside of the Maildir.
+    pub outside: &'a AtomicU64,
+}
+
 impl<'a> Fetch<'a> {
     /// Begins reading `entries` in the directory `folder`.
     ///
     /// # Errors
     /// If `cur` or `new` cannot be opened. That they do not exist is none: then all messages have vanished.
-    pub fn start(maildir: &'a Maildir, folder: &Folder, entries: Vec<Entry>) -> Result<Fetch<'a>> {
-        let Maildir { root, options, outside, .. } = maildir;
-        let (folder, spool) = (root.join(&folder.dir), options.spool.as_path());
+    pub fn start(place: Place<'a>, folder: &Folder, entries: Vec<Entry>) -> Result<Fetch<'a>> {
+        let Place { root, spool, outside } = place;
+        let folder = root.join(&folder.dir);
         let boxes = open_boxes(&folder)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         Ok(Fetch { folder, spool, now, boxes, entries: entries.into_iter(), moved: None, outside, root })
@@ -232,14 +237,4 @@ pub(super) fn digests(fetch: Fetch<'_>) -> Vec<Option<Digest>> {
         Body::Part { .. } | Body::Absent => None,
     };
     fetch.map(|item| item.ok().and_then(|item| digest(item.body))).collect()
-}
-
-/// Why an item could not be read.
-pub(super) enum Trouble {
-    /// Its file could not be opened or read.
-    Io(io::Error),
-    /// The temporary file could not be written.
-    Spool(io::Error),
-    /// Unpacking it would never end; says what the limit was.
-    TooLarge(String),
 }

@@ -1,8 +1,15 @@
 //! Listing a folder: one look at every file name, one `fstatat` a message, nothing opened.
 
+use super::stray;
+use super::tree::{Folder, is_mailbox};
+use crate::error::{Error, Result};
+use crate::format::maildir::{FileName, Flags, Keywords, escape, unescape};
+use crate::model::{Attrs, Digest, Entry, ObjectType, Omission, Outcome};
+use crate::source::{Listing, Unnamed, links};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::io::Errno;
 use std::collections::HashMap;
-use std::ffi::CStr;
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::ops::Range;
@@ -11,19 +18,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
-use rustix::io::Errno;
-
-use crate::error::{Error, Result};
-use crate::format::maildir::{FileName, Flags, Keywords, escape, unescape};
-use crate::model::Digest;
-use crate::model::{Attrs, Entry, ObjectType, Omission, Outcome};
-use crate::source::links;
-use crate::source::{Listing, Unnamed};
-
-use super::stray;
-use super::tree::{Folder, is_mailbox};
 
 /// The two directories of a mailbox with messages, in the order in which they count.
 pub(super) const BOXES: [&str; 2] = ["cur", "new"];

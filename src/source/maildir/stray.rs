@@ -1,6 +1,10 @@
 //! What lies beside mailboxes: files that mail programs leave, and mail that is no Maildir. Each is named, with what it is
 //! and what to do.
 
+use super::unpack::Packing;
+use crate::format::looks::{self, Looks};
+use crate::held;
+use crate::model::{ObjectType, Omission, Outcome};
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs;
@@ -8,12 +12,6 @@ use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-
-use crate::format::looks::{self, Looks};
-use crate::held;
-use crate::model::{ObjectType, Omission, Outcome};
-
-use super::unpack::Packing;
 
 /// Files of one directory whose first bytes are read; of the others only the number is told.
 const FILES: usize = 1_000;
@@ -236,12 +234,12 @@ impl Strays<'_> {
     }
 
     fn add(&mut self, name: &[u8], kind: ObjectType, outcome: Outcome, reason: &str) {
-        let position = format!("{}{}", self.shown, super::escape(name));
+        let position = format!("{}{}", self.shown, crate::format::maildir::escape(name));
         self.push(name, kind, outcome, reason, position);
     }
 
     fn push(&mut self, name: &[u8], kind: ObjectType, outcome: Outcome, reason: &str, position: String) {
-        let key = format!("{}{}", self.key, super::escape(name));
+        let key = format!("{}{}", self.key, crate::format::maildir::escape(name));
         let key = key.trim_end_matches('/').to_owned();
         let omission = Omission { kind, reason: reason.to_owned(), position, outcome };
         self.found.push(Stray { key, omission });

@@ -1,12 +1,11 @@
 //! Which folders of a Maildir the user is subscribed to.
 
+use crate::error::{Error, Result};
+use crate::format::maildir::Part;
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
-
-use crate::error::{Error, Result};
-use crate::format::maildir::Part;
 
 /// More of a `subscriptions` file is not read.
 const LARGEST_SUBSCRIPTIONS: u64 = 4 << 20;

@@ -1,22 +1,18 @@
 //! Finding the folders of a Maildir: which directories are mailboxes, how they are named, what lies around them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::ffi::OsStr;
-use std::fs;
-use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
+use super::options::{Layout, MaildirOptions};
+use super::stray::{self, Stray, Strays};
+use super::subscriptions::Subscriptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{Part, split_dotted};
 use crate::model::{self, Container, Omission, Outcome};
-use crate::source::links;
-use crate::source::roles;
-
-use super::stray::{self, Stray, Strays};
-use super::subscriptions::Subscriptions;
-use super::{Layout, MaildirOptions};
+use crate::source::{links, roles};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// Directories nested deeper than this are not entered; the folder there fails.
 const DEEPEST: usize = 64;
@@ -45,7 +41,7 @@ impl Folder {
     pub fn shown(&self, file: &str) -> String {
         match self.dir.as_os_str().is_empty() {
             true => file.to_owned(),
-            false => format!("{}/{file}", super::shown(&self.dir)),
+            false => format!("{}/{file}", super::options::shown(&self.dir)),
         }
     }
 }
@@ -241,7 +237,7 @@ impl Walk<'_> {
         let with_slash = |text: &str| if text.is_empty() { String::new() } else { format!("{text}/") };
         let mut strays = Strays {
             path: &self.root.join(dir),
-            shown: with_slash(&super::shown(dir)),
+            shown: with_slash(&super::options::shown(dir)),
             key: with_slash(key.unwrap_or_default()),
             found: &mut self.strays,
             budget: &mut self.budget,
@@ -256,9 +252,10 @@ impl Walk<'_> {
             _ => what.to_owned(),
         };
         let omission =
-            Omission { kind: model::ObjectType::Mailbox, reason, position: super::shown(&visit.dir), outcome };
+            Omission { kind: model::ObjectType::Mailbox, reason, position: super::options::shown(&visit.dir), outcome };
         // It is no folder: a filter goes by its own name, as it is shown.
-        let name = visit.dir.file_name().map(|name| super::escape(name.as_bytes())).unwrap_or_default();
+        let name =
+            visit.dir.file_name().map(|name| crate::format::maildir::escape(name.as_bytes())).unwrap_or_default();
         let key = visit.base.iter().map(String::as_str).chain([name.as_str()]).collect::<Vec<_>>().join("/");
         self.strays.push(Stray { key, omission });
     }

@@ -1,13 +1,10 @@
 //! Compressed messages, as Dovecot's zlib plugin writes them: a whole file of gzip, bzip2, xz, zstd or LZ4 (in Dovecot's
 //! frames) under an ordinary name.
 
+use crate::model::Body;
 use std::io::{self, Read, Seek, Write};
 use std::ops::Range;
 use std::path::Path;
-
-use crate::model::Body;
-
-use super::fetch::{IN_MEMORY, Trouble};
 
 /// As many bytes of a file as [`Packing::of`] needs.
 pub(super) const HEAD: u64 = 16;
@@ -197,6 +194,19 @@ fn pour(mut from: impl Read, limits: Limits, spool: &Path) -> Result<Option<Body
     let Some(mut file) = spilled else { return Ok(Some(Body::Bytes(bytes))) };
     file.write_all(&bytes).and_then(|()| file.rewind()).map_err(Trouble::Spool)?;
     Ok(Some(Body::File(file)))
+}
+
+/// Bytes of a message that are kept in memory; a larger one stays in its file.
+pub(super) const IN_MEMORY: u64 = 16 << 20;
+
+/// Why an item could not be read.
+pub(super) enum Trouble {
+    /// Its file could not be opened or read.
+    Io(io::Error),
+    /// The temporary file could not be written.
+    Spool(io::Error),
+    /// Unpacking it would never end; says what the limit was.
+    TooLarge(String),
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! The messages of a scope on their way to a listing: which are one, which are left out, in which mailboxes they lie.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-
 use super::spool::Stretch;
 use crate::format::mbox::Status;
 use crate::format::{labels, maildir};
 use crate::model::{Attrs, Container, Digest, Entry, ObjectType, Omission, Outcome};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// The mailbox of messages without label in a file without name.
 pub(super) const IMPORTED: &str = "Imported";
@@ -142,7 +141,12 @@ impl Gatherer {
         }
         self.places.insert(digest, self.entries.len());
         let key = digest.hex();
-        self.entries.push(Entry { rev: super::rev_of(&key).into(), key: key.into(), locator: locator.text(), attrs });
+        self.entries.push(Entry {
+            rev: super::listed::rev_of(&key).into(),
+            key: key.into(),
+            locator: locator.text(),
+            attrs,
+        });
     }
 
     /// Notes a message that is left out.

@@ -1,14 +1,13 @@
 //! What a file is, by its name and its first bytes: something to import, a by-product of a mail program, something that
 //! looks like mail and is not understood, or none of that.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
-
 use crate::format::fields::fields;
 use crate::format::looks::{self, Looks};
 use crate::format::mail;
 use crate::format::mbox::separator_date;
 use crate::model::{ObjectType, Outcome};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// How much of a file is looked at.
 pub(super) const HEAD: usize = looks::HEAD;

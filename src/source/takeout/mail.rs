@@ -1,17 +1,16 @@
 //! mbox files of an export: their messages say in their headers which labels and flags they have.
 
-use std::fs::File;
-use std::ops::Range;
-
-use super::Listed;
 use super::gather::{Gatherer, Locator, MailOptions};
 use super::kinds;
+use super::listed::Listed;
 use super::spool::Spool;
 use super::walk::{ExportFile, Stamp};
 use crate::error::Result;
 use crate::format::mbox::{self, Message, Scanner};
 use crate::model::{Entry, Item, ItemData, ObjectType, Omission, Outcome};
 use crate::source::{Failure, Items, Listing, Unnamed};
+use std::fs::File;
+use std::ops::Range;
 
 /// Lists the messages of an mbox.
 pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, cursor: &str) -> Result<Listed> {
@@ -54,7 +53,7 @@ pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, c
 fn no_mbox(file: &ExportFile, handle: &File) -> Result<Omission> {
     let mut head = Vec::new();
     mbox::copy(handle, 0..kinds::HEAD as u64, &mut Vec::new(), &mut head).map_err(|error| file.failed(error))?;
-    let kept = super::plain::kept(file, "not an mbox");
+    let kept = super::listed::kept(file, "not an mbox");
     Ok(match kinds::wrapped(&head) {
         Some(reason) => Omission { reason, outcome: Outcome::NotUnderstood, ..kept },
         None => kept,
@@ -65,7 +64,7 @@ fn no_mbox(file: &ExportFile, handle: &File) -> Result<Omission> {
 pub(super) fn fetch<'a>(file: &'a ExportFile, spool: &'a mut Spool, entries: Vec<Entry>) -> Result<Items<'a>> {
     let (handle, stamp) = file.open()?;
     Ok(Box::new(entries.into_iter().map(move |entry| {
-        let locator = Locator::parse(&entry.locator).ok_or_else(|| super::no_locator(&file.key));
+        let locator = Locator::parse(&entry.locator).ok_or_else(|| super::listed::no_locator(&file.key));
         let body = locator.and_then(|locator| {
             let name = format!("{}: offset {}", file.key, locator.offset);
             let body = spool.body(&handle, &locator.stretch(), &entry.key, &name)?;

@@ -1,16 +1,15 @@
 //! Folders of files with one message each: .eml, MH, and Apple Mail's .emlx.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-
 use super::gather::{Gatherer, Locator, MailOptions};
 use super::kinds::Format;
 use super::spool::Spool;
 use super::walk::{MessageFile, MessageFolder, Stamp};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::{emlx, mail, mbox};
 use crate::model::{Digest, Entry, Item, ItemData, Outcome};
 use crate::source::{Failure, Items, Listing, Unnamed};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 
 /// What a file of one message says of it.
 struct Letter {
@@ -59,13 +58,14 @@ pub(super) fn list(folder: &MessageFolder, options: MailOptions, spool: &mut Spo
 /// Hands over messages of a folder.
 pub(super) fn fetch<'a>(folder: &'a MessageFolder, spool: &'a mut Spool, entries: Vec<Entry>) -> Items<'a> {
     Box::new(entries.into_iter().map(move |entry| {
-        let item = Locator::parse(&entry.locator).ok_or_else(|| super::no_locator(&folder.key)).and_then(|locator| {
-            let file = folder.file(&locator.file)?;
-            let (handle, stamp) = open(file)?;
-            let body = spool.body(&handle, &locator.stretch(), &entry.key, &file.key)?;
-            let data = ItemData::Email { received: locator.received, fallback: stamp.seconds() };
-            Ok(Item { key: entry.key.clone(), body, data })
-        });
+        let item =
+            Locator::parse(&entry.locator).ok_or_else(|| super::listed::no_locator(&folder.key)).and_then(|locator| {
+                let file = folder.file(&locator.file)?;
+                let (handle, stamp) = open(file)?;
+                let body = spool.body(&handle, &locator.stretch(), &entry.key, &file.key)?;
+                let data = ItemData::Email { received: locator.received, fallback: stamp.seconds() };
+                Ok(Item { key: entry.key.clone(), body, data })
+            });
         item.map_err(|error| Failure { key: entry.key, vanished: false, error })
     }))
 }
@@ -133,9 +133,4 @@ fn folder_cursor(folder: &MessageFolder, options: MailOptions) -> String {
         hasher.update(b"\0");
     }
     format!("{}:{}", options.cursor(), Digest(*hasher.finalize().as_bytes()).hex())
-}
-
-/// An error of a file that a listing named and that the folder has not.
-pub(super) fn no_file(folder: &MessageFolder, name: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("no file {name} in {}", folder.key))
 }

@@ -1,10 +1,7 @@
 //! Calendars and contacts of an export: .ics and .vcf files, split into their objects.
 
-use std::ops::Range;
-use std::sync::Arc;
-
-use super::Listed;
 use super::kinds::Format;
+use super::listed::Listed;
 use super::spool::read_whole;
 use super::walk::{ExportFile, Stamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +9,8 @@ use crate::format::object::{Note, NoteKind};
 use crate::format::{ics, vcf};
 use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, ObjectType, Omission, Outcome};
 use crate::source::{Failure, Items, Listing};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// The key and name of the one address book.
 const IMPORTED: &str = "Imported";
@@ -43,14 +42,14 @@ pub(super) fn list(file: &ExportFile, cursor: &str) -> Result<Listed> {
         return Ok(Listed { listing, plain: None });
     }
     if stamp.size > MAX_SPLIT {
-        listing.omissions.push(super::plain::kept(file, TOO_LARGE));
+        listing.omissions.push(super::listed::kept(file, TOO_LARGE));
         return Ok(Listed { listing, plain: Some(TOO_LARGE) });
     }
     let bytes = read_whole(&mut handle, MAX_SPLIT).map_err(|error| file.failed(error))?;
     let parts = split(file, &bytes);
     if parts.pieces.is_empty() {
         let reason = not_a(file.format);
-        listing.omissions.push(super::plain::kept(file, reason));
+        listing.omissions.push(super::listed::kept(file, reason));
         return Ok(Listed { listing, plain: Some(reason) });
     }
     listing.omissions = parts.notes.iter().filter_map(|note| omission(file, note)).collect();

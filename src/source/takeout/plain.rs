@@ -1,8 +1,5 @@
 //! Files of an export that hold nothing of what their names promise: kept as they are.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
 use super::kinds::Format;
 use super::spool::{Spool, Stretch};
 use super::walk::{Export, ExportFile, Stamp};
@@ -10,16 +7,8 @@ use super::{mail, objects};
 use crate::error::Result;
 use crate::model::{Attrs, Container, Digest, Entry, Item, ItemData, ObjectType, Omission, Outcome};
 use crate::source::{Failure, Items, Listing};
-
-/// The line of the report on a file that is kept as a plain one.
-pub(super) fn kept(file: &ExportFile, reason: &str) -> Omission {
-    Omission {
-        kind: file.format.kind(),
-        reason: reason.to_owned(),
-        position: format!("{} (kept as files/{})", file.key, file.key),
-        outcome: Outcome::Skipped,
-    }
-}
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Lists the plain files, and what of the export could not be read. `known` is what this run knows already.
 pub(super) fn list(

@@ -1,13 +1,12 @@
 //! Bytes on their way from an exported file to the archive: small ones in memory, large ones in a file without name.
 
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::mbox::{self, Identity, Unquoter};
+use crate::model::{Body, Digest};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::ops::Range;
 use std::path::PathBuf;
-
-use crate::error::{Error, ErrorKind, Result};
-use crate::format::mbox::{self, Identity, Unquoter};
-use crate::model::{Body, Digest};
 
 /// A body up to this many bytes is held in memory.
 const IN_MEMORY: u64 = 16 << 20;

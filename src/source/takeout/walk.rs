@@ -1,18 +1,17 @@
 //! Which files an export has.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
 use super::kinds::{self, Fate, Format, Neighbours};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::mbox::Scanner;
 use crate::held;
 use crate::model::{ObjectType, Omission, Outcome};
 use crate::source::links;
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// Folders are not entered deeper: no export is, and a path has an end.
 const MAX_DEPTH: usize = 64;
@@ -100,7 +99,7 @@ impl MessageFolder {
     /// The file of this name.
     pub(super) fn file(&self, name: &str) -> Result<&MessageFile> {
         let place = self.files.binary_search_by(|file| file.name.as_str().cmp(name));
-        place.ok().and_then(|place| self.files.get(place)).ok_or_else(|| super::messages::no_file(self, name))
+        place.ok().and_then(|place| self.files.get(place)).ok_or_else(|| self::no_file(self, name))
     }
 }
 
@@ -374,4 +373,9 @@ pub(super) fn readable(name: &[u8]) -> String {
         }
     }
     text
+}
+
+/// An error of a file that a listing named and that the folder has not.
+pub(super) fn no_file(folder: &MessageFolder, name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("no file {name} in {}", folder.key))
 }

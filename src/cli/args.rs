@@ -1,0 +1,34 @@
+//! Arguments that several commands take.
+
+use crate::archive::At;
+use crate::error::{Error, ErrorKind, Result};
+use clap::Args;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+/// The archive and the moment that a reading command looks at.
+#[derive(Args)]
+pub(crate) struct Source {
+    /// The archive
+    pub(crate) archive: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: Moment,
+}
+
+/// The moment that a reading command looks at.
+#[derive(Args)]
+pub(crate) struct Moment {
+    /// A snapshot's number, a time like 2026-11-21T18:30:00Z, or 'latest'
+    #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = parse_at)]
+    pub(crate) at: At,
+}
+
+pub(crate) fn parse_at(text: &str) -> Result<At, String> {
+    text.parse()
+}
+
+/// A path of the tree as the user typed it.
+pub(crate) fn tree_path(path: &OsStr) -> Result<&str> {
+    path.to_str()
+        .ok_or_else(|| Error::new(ErrorKind::Usage, format!("{path:?} is no UTF-8, and no path of the tree is so")))
+}

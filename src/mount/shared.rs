@@ -1,0 +1,154 @@
+//! What requests and the follower have in common.
+
+use super::ahead::Ahead;
+use super::attributes::{BLOCK, Ownership, time};
+use super::listing::{Device, Readers};
+use super::pages::Pages;
+use super::stats::{Requests, Summary};
+use crate::error::{Error, ErrorKind, Result};
+use crate::tree::forest::{Forest, Place, Spot};
+use crate::tree::{Sort, Stat};
+use fuser::{Errno, FileAttr, FileType, INodeNo};
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::sync::{Arc, OnceLock};
+
+/// Who is told what goes wrong, or what changed.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How many files are named in the log.
+const LOGGED: usize = 10_000;
+
+/// What requests and the follower have in common.
+pub struct Shared {
+    pub(crate) forest: Forest,
+    pub(crate) ownership: Ownership,
+    pub(crate) xattr: bool,
+    pub(crate) log: Log,
+    /// Numbers, and paths, of what was logged.
+    pub(super) failed: Mutex<HashSet<u64>>,
+    pub(super) logged: Mutex<HashSet<String>>,
+    /// Directories of which the kernel may remember something.
+    pub(crate) told: Mutex<HashSet<u64>>,
+    pub(super) pages: Pages,
+    pub(crate) readers: Readers,
+    pub(crate) ahead: Ahead,
+    /// Known once there is a mount.
+    pub(crate) device: OnceLock<Device>,
+    pub requests: Requests,
+}
+
+impl Shared {
+    /// Errors if the root cannot be listed.
+    pub fn check(&self) -> Result<()> {
+        let root = self.forest.place(INodeNo::ROOT.0)?;
+        self.lines(&root, 0).map(|_| ())
+    }
+
+    /// What was served so far. `peak` is the most memory that the process had, in KiB.
+    pub fn summary(&self, peak: Option<u64>) -> String {
+        let trees = self.forest.open_trees();
+        let open = trees.iter().map(|spot| spot.tree.counters());
+        let counters = open.chain([self.forest.retired()]).collect();
+        Summary { requests: &self.requests, counters, peak }.to_string()
+    }
+
+    /// The errno of an error. Damage and failures of the medium are also logged, once a file.
+    pub(crate) fn errno(&self, ino: u64, error: &Error) -> Errno {
+        if !matches!(
+            error.kind,
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::Usage
+        ) {
+            self.log_once(ino, error);
+        }
+        self.requests.failures.add(1);
+        Errno::from_i32(error.kind.errno())
+    }
+
+    /// Logs what is wrong with a file. Its path is looked up once; a message has several numbers, and one path.
+    fn log_once(&self, ino: u64, error: &Error) {
+        let is_new = |logged: &mut HashSet<u64>| logged.len() < LOGGED && logged.insert(ino);
+        if !is_new(&mut self.failed.lock()) {
+            return;
+        }
+        let path = self.describe(ino);
+        if self.logged.lock().insert(path.clone()) {
+            let hint = error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            (self.log)(&format!("error: {path}: {error}{hint}"));
+        }
+    }
+
+    /// The path of a file, for people.
+    pub(crate) fn describe(&self, ino: u64) -> String {
+        let path = match self.forest.place(ino) {
+            Ok(Place::In(spot)) => spot.tree.path_of(spot.node).ok().flatten(),
+            _ => None,
+        };
+        path.unwrap_or_else(|| format!("inode {ino}"))
+    }
+
+    pub(crate) fn attributes(&self, ino: u64, stat: &Stat) -> FileAttr {
+        let (kind, perm) = match stat.sort {
+            Sort::Directory => (FileType::Directory, self.ownership.directory_mode),
+            Sort::File => (FileType::RegularFile, self.ownership.file_mode),
+            Sort::Link => (FileType::Symlink, 0o777),
+        };
+        let mtime = time(stat.mtime);
+        FileAttr {
+            ino: INodeNo(ino),
+            size: stat.size,
+            blocks: stat.size.div_ceil(512),
+            atime: mtime,
+            mtime,
+            ctime: time(stat.ctime),
+            crtime: mtime,
+            kind,
+            perm,
+            nlink: stat.links,
+            uid: self.ownership.uid,
+            gid: self.ownership.gid,
+            rdev: 0,
+            blksize: BLOCK,
+            flags: 0,
+        }
+    }
+
+    pub(crate) fn stat(&self, ino: u64) -> Result<Stat> {
+        if let Some(stat) = self.forest.archive_stat(ino) {
+            return Ok(stat);
+        }
+        match self.forest.place(ino)? {
+            Place::Root => Ok(self.forest.root_stat()),
+            Place::In(spot) => spot.tree.stat(spot.node),
+        }
+    }
+
+    /// The child of a directory: its number and what it is.
+    pub(crate) fn lookup(&self, parent: u64, name: &OsStr) -> Result<(u64, Stat)> {
+        let no_such = || Error::new(ErrorKind::NotFound, "no such file");
+        let name = name.to_str().ok_or_else(no_such)?;
+        let (ino, child) = match self.forest.place(parent)? {
+            Place::Root => self.forest.root_lookup(name)?,
+            Place::In(spot) => {
+                let child = spot.tree.lookup(spot.node, name)?;
+                (spot.ino(child.node), child)
+            }
+        };
+        self.told(parent);
+        Ok((ino, child.stat.map_or_else(|| self.stat(ino), Ok)?))
+    }
+
+    pub(crate) fn told(&self, directory: u64) {
+        self.told.lock().insert(directory);
+    }
+
+    pub(crate) fn node<T>(&self, ino: INodeNo, ask: impl FnOnce(&Spot) -> Result<T>) -> Result<T, Errno> {
+        let answer = match self.forest.place(ino.0) {
+            Ok(Place::In(spot)) => ask(&spot),
+            Ok(Place::Root) => Err(Error::new(ErrorKind::IsADirectory, "is a directory")),
+            Err(error) => Err(error),
+        };
+        answer.map_err(|error| self.errno(ino.0, &error))
+    }
+}

@@ -1,0 +1,36 @@
+//! A file of an export as it was listed.
+
+use super::walk::ExportFile;
+use crate::error::{Error, ErrorKind};
+use crate::model::{Omission, Outcome};
+use crate::source::Listing;
+
+/// What listing a file gave.
+pub(crate) struct Listed {
+    pub(crate) listing: Listing,
+    /// Why the file is kept as a plain one, if it is.
+    pub(crate) plain: Option<&'static str>,
+}
+
+/// An entry that no listing of this source made.
+pub(crate) fn no_locator(name: &str) -> Error {
+    Error::new(ErrorKind::Storage, format!("{name}: this entry is none of this source"))
+}
+
+/// The revision of the message with this digest.
+pub(crate) fn rev_of(digest: &str) -> String {
+    format!("{MESSAGE}{digest}")
+}
+
+/// The line of the report on a file that is kept as a plain one.
+pub(super) fn kept(file: &ExportFile, reason: &str) -> Omission {
+    Omission {
+        kind: file.format.kind(),
+        reason: reason.to_owned(),
+        position: format!("{} (kept as files/{})", file.key, file.key),
+        outcome: Outcome::Skipped,
+    }
+}
+
+/// What the revision of a message begins with, before its digest: an object of another type is never one with it.
+pub(crate) const MESSAGE: char = 'm';
