@@ -7,37 +7,54 @@
 //!      lists cheaply, hands over                                    |
 //!      bytes on demand                                            tree
 //!                  |                                   one moment of the archive as files
-//!                sync                                               ^
+//!               import                                              ^
 //!      compares, fetches, stores,                                   |
 //!      accounts for everything                                      |
 //!                  +------------------> archive -------------------+
 //!                             rows, bytes, history: the only SQL
 //!                                         |
-//!                                sync (export) ---> target ---> an account on a server
+//!                                      export ------> sink ------> an account on a server
 //!                     matches, sends what is missing    looks, creates, changes, removes
 //! ```
 //!
-//! `format` stands beside all of them: pure codecs of the field's formats (mbox, Maildir names, iCalendar, vCard,
-//! mail headers, the text and the attachments of a message). `model` are the nouns, `error` is the one error type, `held`
-//! knows the files that may be opened in one place only. `cli` is what can be typed.
+//! [`protocol`] has a client for each protocol that servers speak; all of them stand on [`net`], which has connections,
+//! TLS, logins, retries and the text of strangers. [`mod@format`] stands beside all: pure codecs of the field's formats
+//! (mbox, Maildir names, iCalendar, vCard, mail headers, the text and the attachments of a message). [`model`] are the
+//! nouns, [`error`] is the one error type, [`progress`] and [`report`] are what both flows tell, `held` knows the files that
+//! may be opened in one place only. [`cli`] is what can be typed.
+//!
+//! # Where something new goes
+//!
+//! | to come | place |
+//! |---|---|
+//! | a source of another protocol (CalDAV, Microsoft Graph) | its client in `protocol`, what it lists in `source` |
+//! | a place to restore to (IMAP, CalDAV) | its client in `protocol`, a [`sink::Sink`] in `sink` |
+//! | a format to write (mbox, tar) | its codec in `format`, its files in `extract` |
+//! | another way to keep bytes (packed, compressed) | `archive`, behind `archive/blob` |
+//! | a configuration file, a command | `cli` |
 //!
 //! # Who may import whom
 //!
 //! | room | may import | words that live only here |
 //! |---|---|---|
-//! | [`error`], [`model`], `held` | nothing | |
+//! | [`error`], `held`, [`progress`] | nothing | |
+//! | [`model`] | error | |
+//! | [`report`] | model | |
 //! | [`mod@format`] | model, error | `mail_parser`, `calcard`, `html5gum`, `encoding_rs` |
+//! | [`net`] | error | `rustls`; with `protocol`: `tokio`, `reqwest` |
 //! | [`archive`] | format, model, error, held | `rusqlite` |
-//! | [`protocol`] | format, model, error | `tokio`, `rustls`, `reqwest` |
-//! | [`source`] | protocol, format, model, error, held | |
-//! | [`target`] | protocol, format, model, error | |
-//! | [`sync`] | source, target, archive, format, model, error | |
+//! | [`protocol`] | net, format, model, error | |
+//! | [`source`] | protocol, net, format, model, error, held | |
+//! | [`sink`] | protocol, net, format, model, error | |
+//! | [`import`] | source, archive, format, model, error, progress, report | |
+//! | [`export`] | sink, archive, format, model, error, progress, report | |
 //! | [`tree`] | archive, format, model, error | `lru` |
 //! | [`mount`], [`extract`] | tree, error | `fuser` |
 //! | [`cli`] | everything | `clap`, `println!` |
 //!
-//! `tests/it/layers.rs` reads the sources and fails on any other arrow. `protocol` is the only async room: clients of the
-//! protocols that servers speak.
+//! Within a room no file imports one that imports it, over however many others, and a parent file is either ground (types;
+//! it imports no child) or facade (it re-exports, and no child imports it). `tests/it/layers.rs` reads the sources and
+//! fails on any other arrow.
 //!
 //! # The central types
 //!

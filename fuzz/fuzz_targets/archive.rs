@@ -4,7 +4,9 @@ use libfuzzer_sys::fuzz_target;
 use std::io::Write;
 use std::sync::Arc;
 use vandelay::archive::{Depth, Reader, verify};
-use vandelay::tree::{Node, TreeOptions, Tree, walk};
+use vandelay::tree::Node;
+use vandelay::tree::{TreeOptions, Tree};
+use vandelay::tree::walk;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut file = tempfile::NamedTempFile::new().expect("a file");

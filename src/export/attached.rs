@@ -4,9 +4,9 @@
 //! their digests, which stand beside them for as long as objects are compared.
 
 use super::match_objects::DIGEST;
-use crate::format::jmap::{each_object, see_objects};
+use crate::format::jmap::{Object, each_object, see_objects};
 use crate::model::{Digest, Id};
-use crate::sink::{BLOB, Object};
+use crate::sink::BLOB;
 use base64::Engine;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};

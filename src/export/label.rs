@@ -1,7 +1,6 @@
 //! What objects are called in plans and reports: as people know them.
 
-use crate::format::jmap::text;
-use crate::sink::Object;
+use crate::format::jmap::{Object, text};
 use serde_json::Value;
 
 /// An event or a task: its title and its day.

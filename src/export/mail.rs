@@ -6,9 +6,9 @@ use super::report::Plan;
 use super::retry::Patience;
 use super::run::Run;
 use crate::error::Result;
-use crate::format::jmap;
+use crate::format::jmap::{self, Object};
 use crate::model::ObjectType;
-use crate::sink::{BLOB, Change, Object, Outcome, RemoteEmail};
+use crate::sink::{BLOB, Change, Outcome, RemoteEmail};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -1,9 +1,8 @@
 //! Which object of the target an object of the archive is: pure.
 
 use super::objects::{Wanted, collection_name, event_key, identity_key, participant_key};
-use crate::format::jmap::{folded, participant_address, text};
+use crate::format::jmap::{Object, folded, participant_address, text};
 use crate::model::{Id, ObjectType};
-use crate::sink::Object;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 

@@ -3,9 +3,9 @@
 
 use super::label;
 use crate::archive::Record;
-use crate::format::jmap::{color, folded, media_type, name, time_zone, utc};
+use crate::format::jmap::{Object, color, folded, media_type, name, time_zone, utc};
 use crate::model::{Id, ObjectType};
-use crate::sink::{BLOB, Object, Rules};
+use crate::sink::{BLOB, Rules};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -2,9 +2,8 @@
 
 use super::match_objects::remote_key;
 use super::run::Work;
-use crate::format::jmap::{participant_address, text};
+use crate::format::jmap::{Object, participant_address, text};
 use crate::model::ObjectType;
-use crate::sink::Object;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 

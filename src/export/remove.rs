@@ -7,9 +7,9 @@ use super::run::{Fate, ORDER, Run};
 use super::synthetic::counts;
 use super::{label, prune};
 use crate::error::{Error, Result};
-use crate::format::jmap::text;
+use crate::format::jmap::{Object, text};
 use crate::model::ObjectType;
-use crate::sink::{Change, Object, Outcome, RemoteKey};
+use crate::sink::{Change, Outcome, RemoteKey};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -1,9 +1,8 @@
 //! Rows that only an export has: what it makes itself, and how those are counted.
 
 use super::objects::Wanted;
-use crate::format::jmap::folded;
+use crate::format::jmap::{Object, folded};
 use crate::model::Id;
-use crate::sink::Object;
 use serde_json::json;
 
 /// A container that only this export needs.

@@ -2,9 +2,9 @@
 
 use super::attached::{agree, without_notes};
 use super::objects::{collection_name, without_nonsense};
-use crate::format::jmap::{color, text, time_zone, utc};
+use crate::format::jmap::{Object, color, text, time_zone, utc};
 use crate::model::ObjectType;
-use crate::sink::{BLOB, Object};
+use crate::sink::BLOB;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use unicode_normalization::UnicodeNormalization;

@@ -7,9 +7,9 @@ use super::retry::Patience;
 use super::run::{Fate, Run};
 use super::synthetic::counts;
 use crate::error::Result;
-use crate::format::jmap::text;
+use crate::format::jmap::{Object, text};
 use crate::model::ObjectType;
-use crate::sink::{BLOB, Change, Detail, Object, Outcome};
+use crate::sink::{BLOB, Change, Detail, Outcome};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -2,7 +2,8 @@
 //! named, and stops nothing else.
 
 use crate::error::{Error, Result};
-use crate::tree::{Child, Node, Sort, Stat, Tree, name, walk};
+use crate::tree::entry::{Child, Sort, Stat};
+use crate::tree::{Node, Tree, name, walk};
 use medium::{Medium, is_end, knows_no_links, may_be_the_name};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};

@@ -1,7 +1,6 @@
 //! Values as JMAP wants them: keywords, dates, names, colours, media types. Archives come from everywhere, and a server
 //! that is strict refuses an object for one of these.
 
-use crate::sink::Object;
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
@@ -122,6 +121,9 @@ pub fn see_objects<'v>(value: &'v Value, visit: &mut dyn FnMut(&'v Map<String, V
 pub fn text<'o>(object: &'o Object, name: &str) -> &'o str {
     object.get(name).and_then(Value::as_str).unwrap_or_default()
 }
+
+/// An object in JMAP's words.
+pub type Object = Map<String, Value>;
 
 #[cfg(test)]
 mod tests {

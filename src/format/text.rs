@@ -18,7 +18,7 @@
 //!
 //! # Bounds
 //!
-//! Whatever the message, time is linear in its size and memory beside it is bounded: [`TEXT_MAX`] of text, [`HTML_MAX`]
+//! Whatever the message, time is linear in its size and memory beside it is bounded: `TEXT_MAX` of text, `HTML_MAX`
 //! of HTML at a time, 10,000 parts, 100 levels, 1 MiB of each header. A message beyond these is shown as it is, with a
 //! line that says so. The same bytes give the same text, always.
 

@@ -1,6 +1,6 @@
 //! Bringing an archive to the state of a source: list, compare, fetch, store, and account for everything found.
 //!
-//! [`import`](run::import) is the only flow; it knows neither SQL nor where an account lives.
+//! [`import()`] is the only flow; it knows neither SQL nor where an account lives.
 
 pub(crate) mod containers;
 pub mod diff;

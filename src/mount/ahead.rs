@@ -158,7 +158,7 @@ impl Ahead {
         }
     }
 
-    /// Lets [`work`] end.
+    /// Lets `prefetch::work` end.
     pub fn stop(&self) {
         self.state.lock().is_over = true;
         self.wake.notify_all();

@@ -1,6 +1,6 @@
 //! Attributes of files as the kernel gets them.
 
-use crate::tree::Sort;
+use crate::tree::entry::Sort;
 use fuser::FileType;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -8,7 +8,7 @@
 //! directory with inodes. Of that `grep` then reads files.
 
 use super::attributes::{FOR_GOOD, Ownership};
-use crate::tree::{Sort, Stat};
+use crate::tree::entry::{Sort, Stat};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Trees as a file system: FUSE requests in, answers of [`Forest`] out. What is kept here is what the kernel was told, so
+//! Trees as a file system: FUSE requests in, answers of [`crate::tree::forest::Forest`] out. What is kept here is what the kernel was told, so
 //! that it can be told otherwise, and what its readers do, so that they need not ask so much.
 //!
 //! A question costs more than its answer: the reader sleeps, we are woken, and then the other way round. So what the
@@ -20,5 +20,3 @@ mod prefetch;
 pub mod session;
 mod shared;
 pub mod stats;
-
-use pages::Pages;

@@ -1,6 +1,6 @@
 //! Directories that are being read, a piece at a time.
 
-use crate::tree::Child;
+use crate::tree::entry::Child;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use super::shared::Shared;
 use crate::tree::forest::Place;
 use fuser::{INodeNo, Notifier};
 
-/// Puts messages into the kernel's cache until [`Ahead::stop`].
+/// Puts messages into the kernel's cache until [`super::ahead::Ahead::stop`].
 pub fn work(shared: &Shared, notifier: &Notifier) {
     while let Some((ino, size)) = shared.ahead.next() {
         // What goes wrong here is told to the reader, who will ask.

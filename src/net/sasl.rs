@@ -239,7 +239,7 @@ impl Exchange {
         self.refusal.as_deref()
     }
 
-    /// The token of this attempt, for [`Tokens::renew`] after a refusal.
+    /// The token of this attempt, for [`super::secret::Tokens::renew`] after a refusal.
     pub fn token(&self) -> Option<&Secret> {
         self.token.as_ref()
     }

@@ -1,7 +1,7 @@
 //! An account on a JMAP server.
 //!
 //! What changes something is sent once (the client does not repeat it); where the answer is lost, the outcome is
-//! [`Outcome::Unknown`] and whoever asked looks again. Uploads and questions may be repeated, and the client does so.
+//! [`super::Outcome::Unknown`] and whoever asked looks again. Uploads and questions may be repeated, and the client does so.
 
 pub(crate) mod account;
 mod caution;

@@ -8,13 +8,10 @@
 pub mod jmap;
 
 use crate::error::Result;
+use crate::format::jmap::Object;
 use crate::model::{Digest, Id, ObjectType};
-use serde_json::{Map, Value};
 
 pub use crate::protocol::jmap::Content;
-
-/// An object in JMAP's words.
-pub type Object = Map<String, Value>;
 
 /// What stands in an object of ours in the place of `blobId`: the number of bytes that a [`Supply`] has. At the top of
 /// an object or anywhere in it.

@@ -5,20 +5,18 @@
 //! looked at; what it came to is remembered as a number, and its bytes until somebody reads them.
 
 use super::content::{Bytes, Key};
-use super::lines::{FIXED, cookie, first_row, rest};
-use super::mailboxes::Arrival;
+use super::cookies::{FIXED, cookie, first_row, rest};
+use super::entry::{Child, DAMAGED_SIZE, Sort, Stat, no_such};
+use super::mail::Arrival;
+use super::name;
 use super::node::{Node, SNAPSHOT_MAX, What};
+use super::opened::Tree;
 use super::view::View;
-use super::{Child, DAMAGED_SIZE, Sort, Stat, Tree, name, no_such};
 use crate::archive::{EmailBytes, Listed, parse_ids};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::text;
 use crate::format::text::limits::Attachment;
 use crate::model::{Id, ObjectType};
-use lru::LruCache;
-use parking_lot::Mutex;
-use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// Messages stand behind the directories of a mailbox.
@@ -32,30 +30,6 @@ const DECODE_MAX: u64 = 64 << 20;
 
 /// Of this many messages of one minute all bear their row in their name, so that none has to be compared with all.
 const CROWD: usize = 64;
-
-/// How many subjects, and attachments of how many messages, are kept.
-const SUBJECTS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
-const ATTACHED: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-
-/// What is remembered of decoded messages.
-pub(super) struct Memory {
-    subjects: Mutex<LruCache<Id, Arc<str>>>,
-    attached: Mutex<LruCache<Id, Arc<[Attachment]>>>,
-    /// Sizes of text files, and numbers of attachments: 4 bytes a message each.
-    sizes: Mutex<HashMap<u32, u32>>,
-    counts: Mutex<HashMap<u32, u16>>,
-}
-
-impl Default for Memory {
-    fn default() -> Memory {
-        Memory {
-            subjects: Mutex::new(LruCache::new(SUBJECTS)),
-            attached: Mutex::new(LruCache::new(ATTACHED)),
-            sizes: Mutex::default(),
-            counts: Mutex::default(),
-        }
-    }
-}
 
 impl Tree {
     pub(super) fn stat_decoded(&self, view: &View, node: Node) -> Result<Stat> {

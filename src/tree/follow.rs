@@ -2,11 +2,13 @@
 //! can be told directory by directory, so that whoever remembers names and numbers forgets just those.
 
 use super::decoded::mailbox_lines;
-use super::mailboxes::Arrival;
+use super::entry::{Child, Sort};
+use super::mail::Arrival;
+use super::name;
 use super::node::{Node, What};
+use super::opened::{Now, Tree};
 use super::view::View;
-use super::{Child, Now, Sort, Tree, name};
-use crate::archive::{At, Fingerprint, Listed, Moment};
+use crate::archive::{At, Listed, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Id;
 use std::collections::{BTreeSet, HashMap};
@@ -14,13 +16,6 @@ use std::sync::Arc;
 
 /// Of so many messages of a mailbox it is told that they lie in another number of mailboxes; each has to be decoded.
 const RELINKED: usize = 1_000;
-
-/// What the files of the archive looked like: at the last look, and when the root last followed.
-#[derive(Debug, Default)]
-pub(super) struct Watch {
-    pub(super) last: Option<Fingerprint>,
-    pub(super) followed: Option<Fingerprint>,
-}
 
 /// A step of the root from one moment to a newer one.
 pub struct Advance {

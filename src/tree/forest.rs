@@ -4,8 +4,11 @@
 //! archive's name, so that numbers are the same at the next mount. An archive is opened when somebody first looks into
 //! its directory.
 
-use super::node::INO_BITS;
-use super::{Child, Counters, Node, Sort, Stat, Tree, TreeOptions, file_time, name, no_such};
+use super::content::Counters;
+use super::entry::{Child, Sort, Stat, file_time, no_such};
+use super::name;
+use super::node::{INO_BITS, Node};
+use super::opened::{Tree, TreeOptions};
 use crate::archive::Reader;
 use crate::error::Result;
 use crate::model::Digest;

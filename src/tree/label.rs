@@ -1,6 +1,6 @@
 //! What a person recognises an object by: where it stands in the tree, and what it says of itself.
 
-use super::Tree;
+use super::opened::Tree;
 use crate::archive::Record;
 use crate::error::{ErrorKind, Result};
 use crate::format::text;

@@ -3,17 +3,18 @@
 //! Lines have cookies that grow with the rows they stand for, so a listing in progress goes on where it was whatever
 //! comes or goes meanwhile.
 
-use super::directory::{collection_kind, version};
+use super::entry::{Child, DAMAGED_SIZE, Layout, Sort, Stat, no_such};
 use super::hierarchy::Place;
+use super::mailboxes::dotted;
+use super::name;
 use super::node::{Node, What};
+use super::opened::Tree;
+use super::versions::{collection_kind, version};
 use super::view::{FileData, FileKind, View};
-use super::{Child, DAMAGED_SIZE, Layout, Sort, Stat, Tree, name, no_such};
 use crate::archive::Listed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};
-
-/// What is added to a row to make the cookie of its line; below it are the fixed lines.
-pub(super) const FIXED: u64 = 16;
+pub(crate) use crate::tree::cookies::{cookie, first_row, rest};
 
 /// How long the name of a message is, for most.
 const NAME_LENGTH: usize = 48;
@@ -357,21 +358,6 @@ impl Tree {
     }
 }
 
-/// The cookie of a row's line.
-pub(super) fn cookie(row: Id) -> u64 {
-    FIXED + 1 + row as u64
-}
-
-/// The lowest row whose line stands behind the one with the cookie `after`.
-pub(super) fn first_row(after: u64) -> Id {
-    after.saturating_sub(FIXED) as Id
-}
-
-/// Those of the rows that stand at `from` or behind it.
-pub(super) fn rest(rows: &[Id], from: Id, limit: usize) -> impl Iterator<Item = &Id> {
-    rows[rows.partition_point(|row| *row < from)..].iter().take(limit)
-}
-
 /// A line whose file is looked at when somebody asks.
 pub(super) fn line(parent: Node, what: What, row: Id, first: i64, sort: Sort, name: String) -> Child {
     Child { name, node: parent.holding(what, row, first), cookie: cookie(row), stat: None, sort }
@@ -402,17 +388,6 @@ fn maildir_lines(view: &View, mailbox: Id, add: &mut impl FnMut(&str, What, Id, 
         add("dovecot-keywords", What::MailboxKeywords, mailbox, Sort::File)?;
     }
     Ok(())
-}
-
-/// `.A.B` for a mailbox in the Maildir++ layout, as Dovecot spells it.
-pub(super) fn dotted(view: &View, mailbox: Id) -> Option<String> {
-    use crate::format::maildir::{Spelling, join_dotted};
-    let folders = view.folders().ok()?;
-    let path = folders.path(mailbox);
-    let parts: Vec<&str> = path.iter().map(|place| place.name.as_str()).collect();
-    let name = (!parts.is_empty()).then(|| join_dotted(parts, Spelling::ModifiedUtf7))?;
-    // A path of many levels can be longer than a name may be.
-    if name.len() <= super::name::NAME_MAX { Some(name) } else { Some(format!("{}~{mailbox}", &name[..200])) }
 }
 
 fn sort_of(kind: &FileKind) -> Sort {

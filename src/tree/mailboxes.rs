@@ -1,87 +1,16 @@
 //! The mail of a moment: which mailboxes there are, what lies in them, how old they are.
 
+use super::entry::DAMAGED_SIZE;
 use super::hierarchy::Hierarchy;
+use super::name;
 use super::view::{View, load};
-use super::{DAMAGED_SIZE, name};
 use crate::archive::{Listed, MailboxState, Moment, UNFILED, epoch, parse_ids, parse_keywords};
 use crate::error::Result;
 use crate::format::maildir::{Flags, Keywords};
 use crate::model::{Id, ObjectType};
-use lru::LruCache;
-use parking_lot::Mutex;
+pub(crate) use crate::tree::mail::{Age, Arrival, Computed, Folder};
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
-use std::sync::{Arc, OnceLock};
-
-/// Of how many mailboxes the arrivals are kept.
-const ARRIVALS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
-
-/// What is known of the mail of a moment; loaded when first asked for.
-pub struct Mail {
-    folders: OnceLock<Hierarchy<Folder>>,
-    computed: OnceLock<Computed>,
-    ages: OnceLock<HashMap<Id, Age>>,
-    arrivals: Mutex<LruCache<Id, Arc<Vec<Arrival>>>>,
-}
-
-/// What a mailbox is beside its name.
-#[derive(Debug, Clone, Default)]
-pub struct Folder {
-    pub role: Option<String>,
-    pub is_subscribed: bool,
-    /// The snapshot in which it became what it is; 0 where nobody knows.
-    pub first: i64,
-}
-
-/// Messages by mailbox, computed from all emails where the archive has no index.
-struct Computed {
-    mailboxes: HashMap<Id, Vec<Listed>>,
-    keywords: HashMap<Id, Vec<String>>,
-}
-
-/// The times of a mailbox, in seconds since 1970.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Age {
-    /// Of what lies in it itself: its newest message, or the snapshot that changed it later.
-    pub own: i64,
-    /// Of that and of all mailboxes below it.
-    pub deep: i64,
-    /// When the archive last changed what lies in it.
-    pub changed: i64,
-}
-
-/// When a message came: what the names of `text/` and `attachments/` are found by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Arrival {
-    /// Minutes since 1970.
-    pub minute: i64,
-    pub email: Id,
-}
-
-impl Arrival {
-    /// That of a listed message.
-    pub fn of(listed: &Listed) -> Arrival {
-        Arrival { minute: listed.received.div_euclid(60), email: listed.email }
-    }
-
-    /// Those that came in this minute.
-    pub fn of_minute(arrivals: &[Arrival], minute: i64) -> &[Arrival] {
-        let from = arrivals.partition_point(|one| one.minute < minute);
-        let to = arrivals.partition_point(|one| one.minute <= minute);
-        &arrivals[from..to]
-    }
-}
-
-impl Default for Mail {
-    fn default() -> Mail {
-        Mail {
-            folders: OnceLock::new(),
-            computed: OnceLock::new(),
-            ages: OnceLock::new(),
-            arrivals: Mutex::new(LruCache::new(ARRIVALS)),
-        }
-    }
-}
+use std::sync::Arc;
 
 impl View {
     /// The mailboxes. Messages that lie in none have a mailbox of their own, [`UNFILED`].
@@ -292,4 +221,15 @@ fn not_reserved(name: String) -> String {
         "cur" | "new" | "tmp" | "dovecot-keywords" => format!("%{:02X}{}", name.as_bytes()[0], &name[1..]),
         _ => name,
     }
+}
+
+/// `.A.B` for a mailbox in the Maildir++ layout, as Dovecot spells it.
+pub(super) fn dotted(view: &View, mailbox: Id) -> Option<String> {
+    use crate::format::maildir::{Spelling, join_dotted};
+    let folders = view.folders().ok()?;
+    let path = folders.path(mailbox);
+    let parts: Vec<&str> = path.iter().map(|place| place.name.as_str()).collect();
+    let name = (!parts.is_empty()).then(|| join_dotted(parts, Spelling::ModifiedUtf7))?;
+    // A path of many levels can be longer than a name may be.
+    if name.len() <= super::name::NAME_MAX { Some(name) } else { Some(format!("{}~{mailbox}", &name[..200])) }
 }

@@ -1,8 +1,8 @@
 //! From nodes to objects and back: extended attributes, and the paths of an object.
 
-use super::Tree;
-use super::directory::collection_kind;
 use super::node::{Node, What};
+use super::opened::Tree;
+use super::versions::collection_kind;
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
 

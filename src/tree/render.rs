@@ -1,8 +1,8 @@
 //! What stands in each file of the tree. Bytes are served as they came; only what never had any is converted.
 
 use super::content::Content;
-use super::lines::dotted;
-use super::no_such;
+use super::entry::no_such;
+use super::mailboxes::dotted;
 use super::node::{Node, What};
 use super::shelf::Item;
 use super::view::{FileKind, View};

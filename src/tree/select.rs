@@ -1,7 +1,8 @@
 //! Which objects a path or a pattern means: `mail/INBOX/**`, `contacts/*/bob@example.org.vcf`, or a path as `ls` shows it.
 
-use super::node::What;
-use super::{Child, Node, Sort, Tree};
+use super::entry::{Child, Sort};
+use super::node::{Node, What};
+use super::opened::Tree;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectType, Picks};
 

@@ -1,7 +1,7 @@
 //! One moment of an account, arranged: which directories there are and what lies in them. Loaded when first asked for.
 
 use super::hierarchy::Hierarchy;
-use super::mailboxes::Mail;
+use super::mail::Mail;
 use super::name;
 use super::node::ROW_MAX;
 use super::shelf::{Item, Shelf};

@@ -1,6 +1,8 @@
 //! Depth first over a tree: what `extract`, `ls -R` and the search for an object's paths have in common.
 
-use super::{Child, Node, Sort, Tree};
+use super::entry::{Child, Sort};
+use super::node::Node;
+use super::opened::Tree;
 use crate::error::Result;
 
 /// How many lines of a directory are asked for at once.

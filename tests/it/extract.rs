@@ -9,7 +9,9 @@ use std::sync::Arc;
 use vandelay::archive::Reader;
 use vandelay::extract::medium::{Disk, Medium};
 use vandelay::extract::{Extracted, Names, extract};
-use vandelay::tree::{Sort, Tree, TreeOptions, walk};
+use vandelay::tree::Sort;
+use vandelay::tree::walk;
+use vandelay::tree::{Tree, TreeOptions};
 
 /// A file system with the rules of a USB stick and of an encrypted home: no `:` and its kin, 143 bytes a name, capital and
 /// small letters the same, no links. Those who write to it meet the error codes of real ones.

@@ -16,7 +16,10 @@ use vandelay::archive::{At, Depth, Moment, Reader, Writer, verify};
 use vandelay::error::{Error, ErrorKind};
 use vandelay::extract;
 use vandelay::model::ObjectType;
-use vandelay::tree::{Node, Sort, Stat, Tree, TreeOptions, walk};
+use vandelay::tree::Node;
+use vandelay::tree::walk;
+use vandelay::tree::{Sort, Stat};
+use vandelay::tree::{Tree, TreeOptions};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")

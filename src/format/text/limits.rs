@@ -9,7 +9,7 @@ pub const HTML_MAX: usize = 16 << 20;
 /// One attachment of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
-    /// The number of the part, as [`attachment`] takes it.
+    /// The number of the part, as [`super::attachment`] takes it.
     pub part: u32,
     /// The file name as declared, decoded, on one line; else one that the media type suggests. It may hold anything
     /// else: the caller makes it safe, and unique.

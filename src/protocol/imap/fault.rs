@@ -1,7 +1,7 @@
 //! What went wrong with a server, in the few classes that decide what to do next.
 //!
 //! Servers say it with response codes (RFC 5530, RFC 9051 section 7.1), with words of their own, or not at all.
-//! [`Condition::fault`] knows those of the large providers.
+//! `Condition::fault` knows those of the large providers.
 
 use crate::error::{self, ErrorKind};
 use crate::net::system::plain;

@@ -3,10 +3,11 @@
 use super::outcome::{capability_of, is_open, reason};
 use super::{mail_state, seen, states};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::jmap::Object;
 use crate::model::{Digest, ObjectType};
 use crate::net::runtime::Runtime;
 use crate::protocol::jmap::{self, AccountInfo, Client, Inline, Settings, Which, capability};
-use crate::sink::{Change, Detail, Object, Outcome, RemoteEmail, Rules, Sink, Supply};
+use crate::sink::{Change, Detail, Outcome, RemoteEmail, Rules, Sink, Supply};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;

@@ -6,8 +6,8 @@
 
 use super::account::Jmap;
 use super::mail_state::Known;
+use crate::format::jmap::Object;
 use crate::protocol::jmap::{Error, Inline, MethodError, Result, SetResult};
-use crate::sink::Object;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 

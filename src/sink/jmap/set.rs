@@ -6,9 +6,10 @@ use super::outcome::{reason, refused, tell_in_order};
 use super::upload::Uploads;
 use crate::error::{Error as Failure, Result};
 use crate::format::convert::inline_blobs;
+use crate::format::jmap::Object;
 use crate::model::{Id, ObjectType};
 use crate::protocol::jmap::{Content, Error, MethodError, SetRequest};
-use crate::sink::{BLOB, Change, Object, Outcome, Supply};
+use crate::sink::{BLOB, Change, Outcome, Supply};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,9 +6,9 @@
 //! looked at before anything is sent. (For messages [`super::caution`] does the same.)
 
 use super::account::Jmap;
+use crate::format::jmap::Object;
 use crate::model::ObjectType;
 use crate::protocol::jmap::{Error, MethodError, Result, SetRequest, SetResult};
-use crate::sink::Object;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;

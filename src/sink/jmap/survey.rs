@@ -3,9 +3,10 @@
 use super::account::Jmap;
 use super::seen::Seen;
 use crate::error;
+use crate::format::jmap::Object;
 use crate::model::{Body, Digest, ObjectType};
 use crate::protocol::jmap::{Client, Error, Got, Result, in_order};
-use crate::sink::{Detail, Object, RemoteEmail, RemoteKey};
+use crate::sink::{Detail, RemoteEmail, RemoteKey};
 use serde_json::Value;
 use std::io::Read;
 

@@ -264,7 +264,9 @@ fn blob_hash(conn: &rusqlite::Connection, blob: i64) -> String {
 
 /// All files of a tree with their bytes, by path; directories end with `/` and have none. Links are their targets.
 pub fn tree(archive: &Path, at: &str) -> BTreeMap<String, Vec<u8>> {
-    use vandelay::tree::{Sort, Tree, TreeOptions, walk};
+    use vandelay::tree::Sort;
+    use vandelay::tree::walk;
+    use vandelay::tree::{Tree, TreeOptions};
     let reader = Arc::new(vandelay::archive::Reader::open(archive).expect("an archive"));
     let options = TreeOptions { at: at.parse().expect("a moment"), ..TreeOptions::default() };
     let tree = Tree::open(reader, options).expect("a tree");
