@@ -180,7 +180,7 @@ fn starttls_clear_text_and_identity() {
     assert_eq!(row, ("managesieve".into(), origin, "alice".into(), "alice".into(), "alice".into()));
     // With TLS from the start it is the same account.
     let said = import(&place, &dovecot, &[], 0);
-    assert!(said.contains("is known again") && said.contains("unchanged 1"), "{said}");
+    assert!(said.contains("it is the same one") && said.contains("unchanged 1"), "{said}");
 
     // In clear, and nobody needs to trust the certificate that the server offers all the same.
     let place = Place::new();
@@ -197,7 +197,7 @@ fn a_server_without_tls() {
     let url = format!("sieve://127.0.0.1:{}", dovecot.sieve);
     let place = Place::new();
     let said = ends(place.command(&url, &[]), 2);
-    assert!(said.contains("does not offer to encrypt") && said.contains("--allow-cleartext"), "{said}");
+    assert!(said.contains("does not offer STARTTLS") && said.contains("--allow-cleartext"), "{said}");
     ends(place.command(&url, &["--allow-cleartext"]), 0);
     assert_eq!(place.names("latest"), ["sieve/active", "sieve/main.sieve"]);
 }
@@ -601,7 +601,7 @@ fn c4_starttls() {
     // The offer was removed on the way.
     let hostile = Hostile::new(Flaw::None, vec![vec![say(GREETING), Step::Silence]]);
     let said = hostile.run("sieve", &[], 2);
-    assert!(said.contains("does not offer to encrypt"), "{said}");
+    assert!(said.contains("does not offer STARTTLS"), "{said}");
     hostile.keeps_the_secret();
 
     // It is offered, and refused.

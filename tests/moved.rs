@@ -66,7 +66,7 @@ fn a_directory_that_was_moved_or_copied() {
             let said = import(&[kind, &text(&new)], &archive, 4);
             assert!(said.contains("--same-account"), "{said}");
             let said = import(&[kind, &text(&new), "--same-account"], &archive, 0);
-            assert!(said.contains("(new 0,") && said.contains("is known again"), "{said}");
+            assert!(said.contains("(new 0,") && said.contains("it is the same one"), "{said}");
             assert_eq!((dump(&archive), sources(&archive)), (before.clone(), 1), "{kind} {flags}");
             assert!(import(&[kind, &text(&new)], &archive, 0).contains("(new 0,"));
         }

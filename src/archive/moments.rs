@@ -53,7 +53,8 @@ impl FromStr for At {
             (Ok(time), _) if is_directory => Ok(At::Directory(time.as_second())),
             (Ok(time), _) => Ok(At::Time(time.as_second())),
             (Err(_), Some(day)) if text.len() == 10 => Ok(At::Time(day.timestamp().as_second())),
-            _ => Err("neither 'latest', nor a snapshot's number, nor a day like 2026-11-21, nor a time like 2026-11-21T18:30:00Z".to_owned()),
+            _ => Err("not a snapshot: use a number, a day (2026-11-21), a time (2026-11-21T18:30:00Z) or 'latest'"
+                .to_owned()),
         }
     }
 }
@@ -188,8 +189,7 @@ impl Reader {
 
     /// The moment that the user means, by a caller that has the snapshots already.
     pub fn resolve_among(&self, snapshots: &[Snapshot], at: At) -> Result<Moment> {
-        let missing =
-            |what: String| Error::new(ErrorKind::Usage, what).hint("'vandelay snapshots' lists those there are");
+        let missing = |what: String| Error::new(ErrorKind::Usage, what).hint("'vandelay snapshots' lists all");
         match at {
             At::Latest if !self.has_index() => Ok(Moment::Current),
             At::Latest => {
@@ -215,7 +215,7 @@ impl Reader {
                 .find(|snapshot| snapshot.counted <= time)
                 .map(|snapshot| Moment::Snapshot(snapshot.id))
                 .ok_or_else(|| {
-                    missing(format!("archive {} has no snapshot from before that time", self.path.display()))
+                    missing(format!("archive {} has no snapshot that had ended by then", self.path.display()))
                 }),
         }
     }
