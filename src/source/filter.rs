@@ -149,7 +149,7 @@ mod tests {
         ] {
             let error = some.check(&existing, "here").unwrap_err();
             assert_eq!((error.kind, error.to_string().as_str()), (ErrorKind::Usage, said));
-            assert_eq!(error.hint_text(), Some("there are: INBOX, Work"));
+            assert_eq!(error.hint_text(), Some("folders: INBOX, Work"));
         }
         assert!(filter(&["Work"], &[], &[]).check(&existing, "here").is_ok());
         assert!(filter(&["Wrok"], &[], &[]).check(&[], "here").is_ok());
