@@ -555,7 +555,7 @@ fn cyrus() {
     common::ok(&["verify", "--quiet", archive.to_str().expect("UTF-8")]);
     let (summary, said) = import_as(&[], 0);
     assert_eq!(stored(&summary, "email"), [0, 0, 39], "{said}");
-    assert!(said.contains("breaks off when it is asked for VacationResponse/get"), "{said}");
+    assert!(said.contains("closes the connection at VacationResponse/get"), "{said}");
 }
 
 #[test]

@@ -396,7 +396,7 @@ fn a_refusal_blocks_no_removal() {
     let mut command = command(&to, "export");
     command.args(["--prune", "--yes", "--max-retries", "1"]).arg(place.archive());
     let (_, said) = judge(&command.output().expect("the program starts"), 5);
-    assert!(said.contains("nothing of the type calendar was removed") && said.contains("calendarevent"), "{said}");
+    assert!(said.contains("nothing of type calendar was removed") && said.contains("calendarevent"), "{said}");
     assert!(to.object("A1", "Calendar", &foreign[0].1).is_some());
     assert!(to.object("A1", "AddressBook", &foreign[1].1).is_none());
 }

@@ -212,7 +212,7 @@ fn a_maildir_without_any_mailbox_removes_nothing() {
         fs::create_dir(place.mail()).unwrap();
         for flags in [&[][..], &["--dry-run"], &["--max-delete", "99"]] {
             let said = place.refused(flags, 9);
-            assert!(said.contains(&format!("knows {count} objects")), "{said}");
+            assert!(said.contains(&format!("has {count} objects")), "{said}");
             assert!(said.contains("hint: ") && said.contains("--max-delete 100%"), "{said}");
         }
         assert_eq!(place.rows("INBOX").len(), count as usize);

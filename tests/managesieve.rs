@@ -338,7 +338,7 @@ fn the_order_of_secrets() {
 
     let mut command = bare(&sieves(&dovecot), &["--auth-basic", "alice", "--auth-password", PASSWORD]);
     command.args(["--password-file", wrong]).arg(place.archive()).env("SSL_CERT_FILE", dovecot.authority_file());
-    assert!(ends(command, 0).contains("warning: a password on the command line"));
+    assert!(ends(command, 0).contains("warning: other users can see a password on the command line"));
     run(&["--password-file", file, "--password-command", "echo wrong"], &[("VANDELAY_PASSWORD", "wrong")], 0);
     run(&["--password-command", &print], &[("VANDELAY_PASSWORD", "wrong")], 0);
     run(&[], &[("VANDELAY_PASSWORD", PASSWORD), ("CREDENTIALS_DIRECTORY", "/nonexistent")], 0);
