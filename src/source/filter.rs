@@ -145,7 +145,7 @@ mod tests {
         for (some, said) in [
             (filter(&[], &[], &["Wrok"]), "there is no folder \"Wrok\" here"),
             (filter(&["^Wrok"], &[], &[]), "there is no folder that matches --include \"^Wrok\" here"),
-            (filter(&["Work"], &["."], &[]), "no folder here is left when those are left out that the flags leave out"),
+            (filter(&["Work"], &["."], &[]), "the flags leave out every folder here"),
         ] {
             let error = some.check(&existing, "here").unwrap_err();
             assert_eq!((error.kind, error.to_string().as_str()), (ErrorKind::Usage, said));
@@ -159,7 +159,7 @@ mod tests {
     fn errors() {
         let error = Filter::new(&strings(&["a(b"]), &[], &[]).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Usage);
-        assert_eq!(error.to_string(), "--include \"a(b\" is no regular expression: unclosed group");
+        assert_eq!(error.to_string(), "--include \"a(b\" is not a regular expression: unclosed group");
         assert_eq!(Filter::new(&[], &strings(&["x"]), &strings(&["y"])).unwrap_err().kind, ErrorKind::Usage);
     }
 }
