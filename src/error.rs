@@ -140,7 +140,7 @@ impl Error {
     pub fn io(what: impl Into<String>, cause: std::io::Error) -> Error {
         let hint = match cause.raw_os_error() {
             Some(libc::ENOSPC | libc::EDQUOT) => {
-                Some("free some space on that file system, then run the command again: it goes on where it stopped")
+                Some("free some space on that file system, then run the command again: it continues where it stopped")
             }
             Some(libc::EROFS) => Some("the file system is mounted read-only"),
             Some(libc::EACCES | libc::EPERM) => Some("check the owner and the permissions of that path"),

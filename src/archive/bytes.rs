@@ -159,7 +159,7 @@ impl Reader {
                 ErrorKind::Unreadable,
                 format!("archive {}: vandelay 1.x gave the number {row} to two emails", self.path.display()),
             )
-            .hint("the next import parts them")),
+            .hint("the next import corrects this")),
         }
     }
 

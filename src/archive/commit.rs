@@ -137,7 +137,7 @@ impl Writer {
             ErrorKind::Storage,
             format!("archive {}: {what} while it was being written", self.path().display()),
         )
-        .hint("nothing more was written; see which program did that, then run the command again"))
+        .hint("Vandelay stopped writing. Find the program that did this, then run the command again"))
     }
 
     /// Writes nothing more. What was committed is folded into the file, wherever it is now, unless another program has
@@ -218,7 +218,7 @@ impl Writer {
             self.batch.is_lost = true;
             return Err(Error::new(
                 ErrorKind::Storage,
-                format!("archive {} does not hold what this run wrote to it", self.path().display()),
+                format!("archive {} does not contain what this run wrote", self.path().display()),
             )
             .hint("another program changed the file meanwhile; run 'vandelay verify', then the command again"));
         }
@@ -244,7 +244,7 @@ impl Writer {
             self.path().display()
         );
         Err(Error::new(ErrorKind::Storage, what)
-            .hint("'vandelay verify' names them; run the command again: what is missing is fetched once more"))
+            .hint("'vandelay verify' names them; run the command again: what is missing is fetched again"))
     }
 }
 

@@ -337,7 +337,7 @@ mod tests {
         {
             let error = explained(code);
             assert!(
-                error.to_string().contains("share no memory") && error.hint_text().unwrap().contains("local disk"),
+                error.to_string().contains("no shared memory") && error.hint_text().unwrap().contains("local disk"),
                 "{error}"
             );
         }

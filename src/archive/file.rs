@@ -216,10 +216,9 @@ fn is_mount_point(path: &Path) -> bool {
 /// The error of opening a file whose log stands beside another of its names.
 pub fn log_is_elsewhere(path: &Path, name: &Path) -> Error {
     let (path, name) = (path.display(), name.display());
-    let what =
-        format!("archive {path} has another name, {name}, and a writer that was killed left its log beside that");
+    let what = format!("archive {path} has another name, {name}; an import that was killed left its log there");
     Error::new(ErrorKind::Storage, what)
-        .hint("use that name; the next import there folds the log in, and then both are the same again")
+        .hint(format!("open the archive as {name}; after the next import there both names work again"))
 }
 
 /// The file at a path that a user named as an archive.
@@ -237,8 +236,8 @@ pub fn open_named(path: &Path) -> Result<Arc<ArchiveFile>> {
 pub fn refuse_irregular(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(meta) if !meta.is_file() => {
-            let what = if meta.is_dir() { "a directory" } else { "no regular file" };
-            Err(Error::new(ErrorKind::NoArchive, format!("{} is {what}, and so no archive", path.display()))
+            let what = if meta.is_dir() { "a directory" } else { "a device, a pipe or a socket" };
+            Err(Error::new(ErrorKind::NoArchive, format!("{} is {what}, not an archive", path.display()))
                 .hint("name the archive file, e.g. alice.sqlite"))
         }
         _ => Ok(()),

@@ -93,8 +93,9 @@ fn held(archive: &Path) -> Error {
     );
     let who = note.ok().and_then(|note| read_note(&File::from(note)));
     let who = who.unwrap_or_else(|| "another vandelay".to_owned());
-    Error::new(ErrorKind::Locked, format!("archive {} is being written by {who}", archive.display()))
-        .hint("wait until it has finished; if that process died the lock is already free")
+    Error::new(ErrorKind::Locked, format!("archive {} is being written by {who}", archive.display())).hint(
+        "wait until it has finished, then run this again; the lock ends with that process, there is no file to remove",
+    )
 }
 
 /// The name of this machine.

@@ -20,8 +20,9 @@ pub fn real_path(path: &Path) -> Result<PathBuf> {
             if let Ok(target) = fs::read_link(path) {
                 let what =
                     format!("archive {} is a link to {}, and there is no such file", path.display(), target.display());
-                return Err(Error::new(ErrorKind::NoArchive, what)
-                    .hint("mount the disk that it is on; for a new archive name the file itself, or remove the link"));
+                return Err(Error::new(ErrorKind::NoArchive, what).hint(
+                    "mount the disk that the link leads to. For a new archive, name the file itself or remove the link",
+                ));
             }
             let parent = fs::canonicalize(folder_of(path)).map_err(|error| {
                 Error::io(format!("cannot make archive {}", path.display()), error).hint("make its directory first")
@@ -131,10 +132,13 @@ pub fn refuse_leftover_log(path: &Path) -> Result<()> {
     for suffix in ["-wal", "-journal"] {
         let log = connect::beside(path, suffix);
         if fs::symlink_metadata(&log).is_ok_and(|meta| meta.len() > 0) {
-            let what =
-                format!("there is no archive {}, but {} of a former one of that name", path.display(), log.display());
+            let what = format!(
+                "there is no archive {}, but the log {} of an older one of that name",
+                path.display(),
+                log.display()
+            );
             return Err(Error::new(ErrorKind::Storage, what)
-                .hint("bring the archive back beside it; for a new archive move that file away"));
+                .hint("put the archive back into this folder. For a new archive, move the old log away"));
         }
     }
     Ok(())

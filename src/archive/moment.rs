@@ -46,7 +46,8 @@ impl FromStr for At {
             (Ok(time), _) if is_directory => Ok(At::Directory(time.as_second())),
             (Ok(time), _) => Ok(At::Time(time.as_second())),
             (Err(_), Some(day)) if text.len() == 10 => Ok(At::Time(day.timestamp().as_second())),
-            _ => Err("neither 'latest', nor a snapshot's number, nor a day like 2026-11-21, nor a time like 2026-11-21T18:30:00Z".to_owned()),
+            _ => Err("not a snapshot: use a number, a day (2026-11-21), a time (2026-11-21T18:30:00Z) or 'latest'"
+                .to_owned()),
         }
     }
 }

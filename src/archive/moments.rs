@@ -79,8 +79,7 @@ impl Reader {
 
     /// The moment that the user means, by a caller that has the snapshots already.
     pub fn resolve_among(&self, snapshots: &[Snapshot], at: At) -> Result<Moment> {
-        let missing =
-            |what: String| Error::new(ErrorKind::Usage, what).hint("'vandelay snapshots' lists those there are");
+        let missing = |what: String| Error::new(ErrorKind::Usage, what).hint("'vandelay snapshots' lists all");
         match at {
             At::Latest if !self.has_index() => Ok(Moment::Current),
             At::Latest => {
@@ -106,7 +105,7 @@ impl Reader {
                 .find(|snapshot| snapshot.counted <= time)
                 .map(|snapshot| Moment::Snapshot(snapshot.id))
                 .ok_or_else(|| {
-                    missing(format!("archive {} has no snapshot from before that time", self.path.display()))
+                    missing(format!("archive {} has no snapshot that had ended by then", self.path.display()))
                 }),
         }
     }

@@ -204,8 +204,8 @@ impl Reader {
     }
 
     pub(super) fn restless(&self) -> Error {
-        Error::new(ErrorKind::Locked, format!("archive {} is being changed all the time", self.path.display()))
-            .hint("try again when the import is done")
+        Error::new(ErrorKind::Locked, format!("archive {} is being written too often to be read", self.path.display()))
+            .hint("try again after the import")
     }
 
     /// True if a connection opened at `then` shows what the files hold now, or if the archive is not at its path any

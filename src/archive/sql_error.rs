@@ -13,8 +13,7 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
         && let Some(SnapshotGone(snapshot)) = inner.downcast_ref()
     {
         let what = format!("snapshot {snapshot} of archive {name} was forgotten while it was being read");
-        return Error::new(ErrorKind::Forgotten, what)
-            .hint("'vandelay snapshots' lists those there are; take another one");
+        return Error::new(ErrorKind::Forgotten, what).hint("'vandelay snapshots' lists all; take another one");
     }
     // SQLite reports a log or its index that cannot grow as any other failure to write.
     let is_full = || free_bytes(path).is_some_and(|free| free < 64 << 10);
@@ -26,25 +25,25 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
         Some(Code::DatabaseBusy | Code::DatabaseLocked) => (
             ErrorKind::Locked,
             format!("archive {name} is in use by another program"),
-            Some("wait until it has finished, then try again (Vandelay 1.x lets nobody in while it works)".to_owned()),
+            Some("wait until it has finished, then try again (Vandelay 1.x locks the archive while it works)".to_owned()),
         ),
         Some(Code::DiskFull) => (
             ErrorKind::Storage,
             format!("no space left on the file system of archive {name}"),
             Some(format!(
-                "free some space, then run the command again: it goes on where it stopped{}",
+                "free some space, then run the command again: it continues where it stopped{}",
                 free_space(path)
             )),
         ),
         Some(Code::DatabaseCorrupt) => (
             ErrorKind::Damaged,
             format!("archive {name} is damaged"),
-            Some("run 'vandelay verify' on it, and keep your other copies".to_owned()),
+            Some("keep this file and your other copies; 'vandelay verify' says what is damaged".to_owned()),
         ),
         Some(Code::NotADatabase) => (ErrorKind::NoArchive, format!("{name} is not a vandelay archive"), None),
         Some(Code::OperationInterrupted) => (
             ErrorKind::Damaged,
-            format!("archive {name} is damaged: a table in it has no end"),
+            format!("archive {name} is damaged: a table refers to itself"),
             Some("use another copy".to_owned()),
         ),
         Some(Code::ReadOnly) => (
@@ -54,10 +53,10 @@ pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
         ),
         _ if needs_shared_memory(&error) => (
             ErrorKind::Storage,
-            format!("archive {name} cannot be written where it lies: its file system lets programs share no memory"),
+            format!("archive {name} cannot be written on this file system: it has no shared memory between programs"),
             Some(
-                "a write-ahead log needs that, and network and FUSE file systems may lack it (sshfs -o direct_io, NFS, SMB): \
-                 keep the archive on a local disk, and copy it there when the import is done; reading works there"
+                "SQLite needs that for its write-ahead log; network and FUSE file systems may lack it (sshfs -o direct_io, NFS, SMB). \
+                 Keep the archive on a local disk, and copy it here after the import. Reading works here"
                     .to_owned(),
             ),
         ),

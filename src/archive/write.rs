@@ -251,18 +251,23 @@ impl Writer {
             )
             .optional()
             .map_err(|error| self.explain(error))?;
+        // What is on disk has its path as its address and as its account.
+        let named = |url: &str, account: &str| match url.starts_with("file:") {
+            true => account.to_owned(),
+            false => format!("{url} of {account}"),
+        };
         match other {
             Some((url, account)) if !allow_change => Err(Error::new(
                 ErrorKind::SourceChanged,
                 format!(
-                    "archive {} holds another {} source, {url} of {account}, and not {} of {}",
+                    "archive {} backs up the {} source {}, not {}",
                     self.path.display(),
                     ident.kind,
-                    ident.session_url,
-                    ident.account_id
+                    named(&url, &account),
+                    named(&ident.session_url, &ident.account_id)
                 ),
             )
-            .hint("check the address and the user, or use another archive. If the same account has moved there, --same-account proves it and goes on; --allow-source-change imports it beside the other one, as a second copy of everything")),
+            .hint("check the address and the user. If the account has moved here, add --same-account; for another account use another archive; --allow-source-change imports a second copy of everything")),
             _ => Ok(()),
         }
     }
@@ -299,7 +304,7 @@ impl Writer {
         let newest = self.rows(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?.pop();
         let now = now();
         Ok(newest.filter(|(_, ended)| index::epoch(ended) > index::epoch(&now)).map(|(id, ended)| {
-            format!("the clock of this machine says {now}, but snapshot {id} ended at {ended}: one of them is wrong; snapshots keep the order of their numbers")
+            format!("this machine's clock says {now}, but snapshot {id} ended later, at {ended}. Check the clock; snapshots keep the order of their numbers")
         }))
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct Source {
 /// The moment that a reading command looks at.
 #[derive(Args)]
 pub(crate) struct Moment {
-    /// A snapshot's number, a time like 2026-11-21T18:30:00Z, or 'latest'
+    /// Read an older state: a snapshot's number, a day in UTC (2026-11-21), a time (2026-11-21T18:30:00Z), or 'latest'
     #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = parse_at)]
     pub(crate) at: At,
 }
@@ -30,5 +30,5 @@ pub(crate) fn parse_at(text: &str) -> Result<At, String> {
 /// A path of the tree as the user typed it.
 pub(crate) fn tree_path(path: &OsStr) -> Result<&str> {
     path.to_str()
-        .ok_or_else(|| Error::new(ErrorKind::Usage, format!("{path:?} is no UTF-8, and no path of the tree is so")))
+        .ok_or_else(|| Error::new(ErrorKind::Usage, format!("{path:?} is not UTF-8; all paths of the tree are")))
 }

@@ -1,6 +1,6 @@
 //! Flags of imports from a server: where it is, who the user is, and where the secret comes from.
 
-use super::ui::{Ui, interrupt_flag};
+use super::ui::{Ui, interrupt_flag, quoted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::account::Account;
 use crate::net::connector::Connector;
@@ -30,16 +30,16 @@ const SECRET_MAX: u64 = 64 << 10;
 #[derive(Args)]
 #[command(next_help_heading = "Login")]
 pub struct Auth {
-    /// Log in as this user, with a password
+    /// Log in with a password, as this user
     #[arg(long, value_name = "USER", required_unless_present = "auth_bearer", conflicts_with = "auth_bearer")]
     auth_basic: Option<String>,
-    /// The password; others can read it in the list of processes, so rather use one of the next two
+    /// The password. Other users can see it in the list of processes: better use --password-file or --password-command
     #[arg(long, value_name = "PASS", requires = "auth_basic", conflicts_with = "auth_bearer")]
     auth_password: Option<String>,
-    /// Read the password from this file (a newline at its end is not part of it)
+    /// Read the password from this file; a newline at its end is ignored
     #[arg(long, value_name = "FILE", requires = "auth_basic", conflicts_with = "auth_bearer")]
     password_file: Option<PathBuf>,
-    /// Run this command with sh; what it prints is the password
+    /// Run this command with sh and use its output as the password
     #[arg(long, value_name = "CMD", requires = "auth_basic", conflicts_with = "auth_bearer")]
     password_command: Option<String>,
     /// Log in with an OAuth 2.0 access token
@@ -48,7 +48,7 @@ pub struct Auth {
     /// The user that the token is for; IMAP and ManageSieve need it
     #[arg(long, value_name = "USER", requires = "auth_bearer", conflicts_with = "auth_basic")]
     auth_user: Option<String>,
-    /// Run this command with sh; what it prints is the token. It is run again when the token is refused
+    /// Run this command with sh and use its output as the token; it runs again if the server refuses the token
     #[arg(long, value_name = "CMD", requires = "auth_bearer", conflicts_with = "auth_basic")]
     token_command: Option<String>,
 }
@@ -57,26 +57,27 @@ pub struct Auth {
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Network {
-    /// The server
+    /// URL of the server, e.g. imaps://mail.example.com (imap), sieves://… (managesieve), https://… (jmap, export)
     #[arg(long)]
     url: String,
-    /// Take a server for gone that is silent for so long, or sends next to nothing. It is asked once more, so a step ends
-    /// after two and a half times as long at most
+    /// Give up after this many seconds without an answer, or with next to none; Vandelay asks once more, so a step takes
+    /// at most 2.5 times as long
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
-    /// Try so often again after a failure that may pass; waits that a JMAP server asks for do not count
+    /// Retry this many times after a temporary error, with growing pauses; waits that a JMAP server asks for do not count
     #[arg(long, value_name = "N", default_value_t = 5)]
     max_retries: u32,
-    /// Accept the certificate with this SHA-256 (64 hexadecimal digits) and no other, whoever signed it
+    /// Accept only the certificate with this SHA-256 (64 hexadecimal digits), whatever its signature; sha256//BASE64 pins
+    /// its key
     #[arg(long, value_name = "HEX")]
     pin_sha256: Option<Pin>,
-    /// Accept any certificate: whoever is in between can read everything, the password too
+    /// Accept any certificate. Unsafe: an attacker in between can read everything, the password too
     #[arg(long)]
     allow_invalid_certs: bool,
-    /// Log in even if the server does not encrypt the line
+    /// Log in even if the connection is not encrypted
     #[arg(long)]
     allow_cleartext: bool,
-    /// How many threads may work at once; 0 for as many as there are processors
+    /// Number of threads; 0 means one for each processor
     #[arg(short = 'j', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: u32,
 }
@@ -98,7 +99,7 @@ impl Network {
     /// The account that these flags describe. Finds the secret, so it may run a command or ask at the terminal.
     pub fn account(&self, service: Service, auth: &Auth, ui: &Ui) -> Result<Account> {
         if auth.auth_bearer.is_some() && auth.auth_user.is_none() {
-            return Err(Error::new(ErrorKind::Usage, "--auth-bearer needs --auth-user here"));
+            return Err(Error::new(ErrorKind::Usage, "IMAP and ManageSieve need --auth-user with --auth-bearer"));
         }
         let mut endpoint = Endpoint::parse(&self.url, service)?;
         if self.allow_cleartext {
@@ -138,10 +139,10 @@ impl Network {
 #[derive(Args)]
 #[command(next_help_heading = "Account")]
 pub struct WhichAccount {
-    /// The account with this name: that of the session, else of a principal
+    /// Use the account with this name (from the session, else of a principal)
     #[arg(long, value_name = "NAME", required_unless_present = "account_id", conflicts_with = "account_id")]
     account_name: Option<String>,
-    /// The account with this id
+    /// Use the account with this id
     #[arg(long, value_name = "ID")]
     account_id: Option<String>,
 }
@@ -162,7 +163,7 @@ impl Auth {
     fn credentials(&self, ui: &Ui) -> Result<Credentials> {
         if let Some(user) = &self.auth_basic {
             if self.auth_password.is_some() {
-                ui.warn("a password on the command line can be read by others in the list of processes; use --password-file or --password-command");
+                ui.warn("other users can see a password on the command line in the list of processes; use --password-file or --password-command");
             }
             let password = match (&self.auth_password, &self.password_file, &self.password_command) {
                 (Some(password), _, _) => Secret::new(password.clone()),
@@ -175,7 +176,7 @@ impl Auth {
         let user = self.auth_user.clone().unwrap_or_default();
         let given = self.auth_bearer.clone().flatten();
         if given.is_some() {
-            ui.warn("a token on the command line can be read by others in the list of processes; use --token-command or VANDELAY_TOKEN");
+            ui.warn("other users can see a token on the command line in the list of processes; use --token-command or VANDELAY_TOKEN");
         }
         let first = match (given, &self.token_command) {
             (Some(token), _) => Secret::new(token),
@@ -214,7 +215,7 @@ impl Tokens for Renewable {
 /// A secret that no flag leads to.
 fn elsewhere(what: &str, variable: &str, prompt: &str, ui: &Ui) -> Result<Secret> {
     if let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
-        let text = value.into_string().map_err(|_| missing(format!("{variable} is no UTF-8")))?;
+        let text = value.into_string().map_err(|_| missing(format!("{variable} is not UTF-8")))?;
         return Ok(Secret::new(text));
     }
     if let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") {
@@ -230,7 +231,7 @@ fn elsewhere(what: &str, variable: &str, prompt: &str, ui: &Ui) -> Result<Secret
             "token" => "--token-command",
             _ => "--password-file, --password-command",
         };
-        return Err(missing(format!("there is no {what}, and no terminal to ask for it"))
+        return Err(missing(format!("no {what} is given, and there is no terminal to ask for it"))
             .hint(format!("use {flags}, the variable {variable}, or systemd's LoadCredential=vandelay-{what}:PATH")));
     }
     // Ctrl-C raises the flag and does not end the program, so the terminal gets its settings back.
@@ -250,7 +251,11 @@ fn from_file(path: &Path, ui: &Ui) -> Result<Secret> {
     let file = File::open(path).map_err(cannot)?;
     let meta = file.metadata().map_err(cannot)?;
     if meta.is_file() && meta.permissions().mode() & 0o004 != 0 {
-        ui.warn(&format!("every user of this machine can read {}; chmod 600 helps", path.display()));
+        ui.warn(&format!(
+            "every user of this machine can read {}; run: chmod 600 {}",
+            path.display(),
+            quoted(&path.display().to_string())
+        ));
     }
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(SECRET_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
@@ -262,10 +267,12 @@ fn secret(origin: &str, bytes: &[u8]) -> Result<Secret> {
     let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     match std::str::from_utf8(text) {
-        _ if text.len() as u64 > SECRET_MAX => Err(missing(format!("{origin} gives too much to be a secret"))),
-        Ok("") => Err(missing(format!("{origin} gives nothing"))),
+        _ if text.len() as u64 > SECRET_MAX => {
+            Err(missing(format!("{origin} is too long for a password or token (more than 64 KiB)")))
+        }
+        Ok("") => Err(missing(format!("{origin} is empty"))),
         Ok(text) => Ok(Secret::new(text.to_owned())),
-        Err(_) => Err(missing(format!("{origin} gives something that is no UTF-8"))),
+        Err(_) => Err(missing(format!("{origin} is not UTF-8"))),
     }
 }
 
@@ -309,8 +316,8 @@ fn from_command(flag: &str, command: &str, patience: Duration) -> Result<Secret>
         return Err(missing(format!("{name} failed: {status}")).hint("run it in a terminal to see why"));
     }
     match read {
-        Ok(Ok(bytes)) => secret(&name, &bytes),
-        _ => Err(missing(format!("what {name} printed cannot be read"))),
+        Ok(Ok(bytes)) => secret(&format!("the output of {name}"), &bytes),
+        _ => Err(missing(format!("cannot read the output of {name}"))),
     }
 }
 
@@ -331,7 +338,7 @@ mod tests {
         assert_eq!(command("printf 'a b\\n'").expect("a secret").expose(), "a b");
         assert_eq!(command("printf ' a\\n\\n'").expect("a secret").expose(), " a\n");
         assert_eq!(command("printf x").expect("a secret").expose(), "x");
-        for (line, why) in [("exit 3", "exit status: 3"), ("true", "nothing"), ("printf '\\377'", "UTF-8")] {
+        for (line, why) in [("exit 3", "exit status: 3"), ("true", "empty"), ("printf '\\377'", "UTF-8")] {
             let error = command(line).err().expect(line);
             assert!(error.kind == ErrorKind::Credentials && error.to_string().contains(why), "{error}");
         }

@@ -32,7 +32,7 @@ pub(crate) struct Global {
     /// Print warnings and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
     pub(crate) quiet: bool,
-    /// Say more; repeat for even more
+    /// Print more; repeat it for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub(crate) verbose: u8,
 }
@@ -42,29 +42,29 @@ pub(crate) enum Command {
     /// Import an account into an archive; the same command again brings it up to date
     #[command(subcommand)]
     Import(Box<import::Source>),
-    /// Export an archive, or a part of it, into an account on a server (JMAP); what is there already is not sent again
+    /// Export an archive, or a part of it, into an account on a JMAP server; sends only what is missing
     Export(Box<export::Export>),
-    /// Show what an archive holds: counts per type, blobs, snapshots; or all objects of one type
+    /// Count the objects, blobs and snapshots of an archive, or list all objects of one type
     Inspect(inspect::Inspect),
     /// List the snapshots of an archive
     Snapshots(history::Snapshots),
-    /// Show what differs between two snapshots, each with its path, so that it can be restored
+    /// List what differs between two snapshots, with the path to restore it from
     Diff(diff::Diff),
-    /// Drop snapshots by age, and the bytes that nothing refers to any more
+    /// Drop old snapshots, and the bytes that no other snapshot needs
     Forget(history::Forget),
-    /// Prove that every byte and every reference of an archive is sound
+    /// Check an archive for damage
     Verify(verify::Verify),
     /// Mount an archive as a read-only directory
     Mount(mount::Mount),
     /// Unmount a directory that 'vandelay mount' mounted
     Umount(mount::Umount),
-    /// List what is mounted: where, which archives, at which snapshot, and since when
+    /// List the mounts: directory, archives, snapshot, start time
     Mounts,
-    /// List a directory of the tree without mounting it
+    /// List a directory of an archive, without mounting it
     Ls(files::Ls),
-    /// Write a file of the tree to standard output
+    /// Write files of an archive to standard output, without mounting it
     Cat(files::Cat),
-    /// Copy a part of the tree to disk
+    /// Copy files and folders of an archive to disk, without mounting it
     Extract(files::Extract),
     /// Print a completion script for a shell
     Completions(export_docs::Completions),

@@ -16,9 +16,9 @@ const SHOWN: usize = 120;
 const FIELDS: [&str; 9] = ["date", "start", "due", "from", "name", "email", "calendar_address", "title", "subject"];
 
 const EXPLANATION: &str = "\
-Each line: + added, ~ changed, - removed; the type and the number; the path in the tree, quoted
-for a shell where it has to be; of a message the date of arrival, sender, subject and Message-ID;
-of an event start and title; of a card the name. What was removed has its path at the older
+Each line: + added, ~ changed, - removed; the type and the number; the path (quoted for the shell
+if needed); of a message the date of arrival, sender, subject and Message-ID; of an event start
+and title; of a card the name. What was removed has its path at the older
 snapshot, all else at the newer one. To restore a message that was removed between 2 and 3:
 
   vandelay diff alice.sqlite 2 3
@@ -31,7 +31,7 @@ In a mount the same file is at .snapshots/TIME/PATH.";
 pub struct Diff {
     /// The archive
     archive: PathBuf,
-    /// The older snapshot: its number, a time like 2026-11-21T18:30:00Z, or 'latest'
+    /// The older snapshot: its number, a day in UTC (2026-11-21), a time (2026-11-21T18:30:00Z), or 'latest'
     #[arg(value_parser = super::args::parse_at)]
     from: At,
     /// The newer snapshot
@@ -45,9 +45,9 @@ impl Diff {
         if !reader.has_history() {
             return Err(Error::new(
                 ErrorKind::Usage,
-                format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display()),
+                format!("archive {} was made by vandelay 1.x and has no snapshots yet", self.archive.display()),
             )
-            .hint("the next import into it makes the first"));
+            .hint("the next import makes the first snapshot"));
         }
         let (from, to) = (reader.resolve(self.from)?, reader.resolve(self.to)?);
         let trees = (tree(&reader, from)?, tree(&reader, to)?);
@@ -82,7 +82,7 @@ impl Diff {
             && counts.values().any(|[_, _, removed]| *removed > 0)
         {
             let archive = quoted(&self.archive.display().to_string());
-            ui.info(&format!("what was removed can be read: vandelay cat --at {from} {archive} PATH"));
+            ui.info(&format!("to read what was removed: vandelay cat --at {from} {archive} PATH"));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::args::{Moment, tree_path};
 use super::auth::{Auth, Network, WhichAccount};
-use super::ui::{Ui, bytes, interrupt_flag};
+use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{Reader, epoch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{self, Done, ExportOptions, Plan, Remark, Selection};
@@ -24,16 +24,16 @@ pub struct Export {
     archive: PathBuf,
     #[command(flatten)]
     which: WhichAccount,
-    /// Bring what the account has already to the archive's state: flags, mailboxes, events, cards, names
+    /// Also update what is already in the account: flags, mailboxes, events, cards, names
     #[arg(long)]
     update: bool,
-    /// Remove what the archive does not hold, of every type that it has something of; asks first
+    /// Delete objects from the account that are not in the archive (only types that the archive has); asks first
     #[arg(long)]
     prune: bool,
-    /// Do not ask before something is removed
+    /// Delete without asking
     #[arg(long)]
     yes: bool,
-    /// Say what would be done and change nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub struct Export {
     auth: Auth,
     #[command(flatten)]
     network: Network,
-    /// Trust other servers that this one refers to with the login
+    /// Also send the login to other hosts that this server refers to
     #[arg(long, help_heading = "Connection")]
     allow_other_origin: bool,
 }
@@ -57,16 +57,16 @@ struct Part {
     /// calendar, calendarevent, participantidentity, filenode, vacationresponse
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::import::parse_kind)]
     objects: Option<Vec<ObjectType>>,
-    /// Export only what stands at this path of the tree, e.g. 'mail/INBOX/**' (may be repeated)
+    /// Export only what is at this path of the tree, e.g. 'mail/INBOX/**' (may be repeated)
     #[arg(long, value_name = "PATH")]
     path: Vec<OsString>,
     /// Put everything into a new folder with this name
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     into: Option<String>,
-    /// Only messages that came, events that begin and files that changed at this day or later
+    /// Only messages received, events starting and files changed on this day (UTC) or later
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     since: Option<i64>,
-    /// Only those of before this day
+    /// Only those before this day (UTC)
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     until: Option<i64>,
 }
@@ -112,18 +112,19 @@ fn named(positions: &[&str]) -> String {
 /// The error of a run that could not write everything. What was refused is refused the next time, too.
 fn partial(count: u64, refused: u64) -> Error {
     let what = match (count - refused.min(count), refused) {
-        (0, refused) => format!("the account refused {refused} objects; everything else is there"),
-        (failed, 0) => format!("{failed} objects could not be written; everything else is at the account"),
+        (0, refused) => format!("the account rejected {}; everything else is there", counted(refused, "object")),
+        (failed, 0) => format!("{} could not be written; everything else is in the account", counted(failed, "object")),
         (failed, refused) => {
             format!(
-                "{failed} objects could not be written, and the account refused {refused}; everything else is there"
+                "{} could not be written, and the account rejected {refused}; everything else is there",
+                counted(failed, "object")
             )
         }
     };
     let hint = match count > refused {
-        true => "the reasons stand above; run the same command again to retry what was not refused",
+        true => "the reasons are above; run the same command again to retry what the account did not reject",
         false => {
-            "the reasons stand above, and no other run changes them: mend what they name, or keep the archive for these"
+            "the reasons are above. Another run will not help: correct these objects, or keep the archive for them"
         }
     };
     Error::new(ErrorKind::Partial, what).hint(hint)
@@ -132,8 +133,8 @@ fn partial(count: u64, refused: u64) -> Error {
 impl Export {
     pub fn run(self, ui: &Ui) -> Result<()> {
         if self.prune && !self.yes && !self.dry_run && !std::io::stdin().is_terminal() {
-            return Err(Error::new(ErrorKind::Declined, "--prune removes objects, and there is no terminal to ask at")
-                .hint("add --yes if that is right; --dry-run says what would be removed"));
+            return Err(Error::new(ErrorKind::Declined, "--prune deletes objects, and there is no terminal to ask on")
+                .hint("look at the plan with --dry-run, then add --yes"));
         }
         let reader = Arc::new(Reader::open(&self.archive)?);
         let moment = reader.resolve(self.at.at)?;
@@ -160,7 +161,7 @@ impl Export {
         if let Some(error) = done.lost.take() {
             return Err(match error.kind {
                 ErrorKind::Forgotten => error,
-                _ => error.hint("run the same command again to go on: what is there already is not sent again"),
+                _ => error.hint("run the same command again to continue; nothing is sent twice"),
             });
         }
         match done.report.failed() {
@@ -178,7 +179,7 @@ impl Export {
             let paths: Vec<&str> = self.part.path.iter().map(|path| tree_path(path)).collect::<Result<_>>()?;
             if let Some(path) = paths.iter().find(|path| path.trim_start_matches('/').starts_with(".snapshots")) {
                 let rest = path.trim_start_matches('/').splitn(3, '/').nth(2).unwrap_or("mail/…");
-                let what = format!("{path}: a former state is chosen with --at, not with a path");
+                let what = format!("{path}: use --at, not a path, to choose an older state");
                 return Err(Error::new(ErrorKind::Usage, what)
                     .hint(format!("write --at SNAPSHOT --path '{rest}'; 'vandelay snapshots' lists them")));
             }
@@ -209,7 +210,7 @@ impl Export {
         if self.yes {
             return Ok(());
         }
-        let answer = ui.ask(&format!("Remove {count} objects from the account {account}? [y/N] "))?;
+        let answer = ui.ask(&format!("Delete {} from the account {account}? [y/N] ", counted(count, "object")))?;
         if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
             return Ok(());
         }
@@ -226,7 +227,7 @@ impl Export {
             }
         }
         if report.remarks_left_out > 0 {
-            ui.warn(&format!("{} more objects are not named here", report.remarks_left_out));
+            ui.warn(&format!("{} more not listed here", counted(report.remarks_left_out, "object")));
         }
         report.notes.iter().for_each(|note| ui.warn(note));
         if ui.json {

@@ -1,7 +1,7 @@
 //! `vandelay ls`, `cat` and `extract`: the tree where there is no FUSE.
 
 use super::args::{Moment, tree_path};
-use super::ui::{Ui, thousands};
+use super::ui::{Ui, counted, thousands};
 use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
@@ -23,10 +23,10 @@ pub struct Ls {
     /// What to list, e.g. mail/INBOX/cur
     #[arg(default_value = "")]
     paths: Vec<OsString>,
-    /// Sizes and dates too
+    /// Show type, links, size and date, too
     #[arg(short)]
     long: bool,
-    /// Everything below too
+    /// List everything below, too
     #[arg(short = 'R', long)]
     recursive: bool,
     #[command(flatten)]
@@ -51,11 +51,11 @@ pub struct Extract {
     /// What to copy, e.g. mail/INBOX; everything but text/ and attachments/ if left out
     #[arg(default_value = "")]
     paths: Vec<OsString>,
-    /// The directory to copy it into; made if it is missing
+    /// The directory to copy it into; created if it does not exist
     #[arg(short = 'C', long = "into", value_name = "DIR", default_value = ".")]
     into: PathBuf,
-    /// Names of files: those of the tree, and portable ones where the target refuses them; only those of the tree; or
-    /// portable ones, such as exFAT, NTFS, SMB and eCryptfs take
+    /// File names: auto = as in the tree, portable where the target refuses them; exact = as in the tree; portable =
+    /// valid on exFAT, NTFS, SMB and eCryptfs
     #[arg(long, value_enum, default_value = "auto", value_name = "WHICH")]
     names: NamesArg,
     #[command(flatten)]
@@ -173,17 +173,17 @@ impl Extract {
             } else {
                 if done.changed > 0 {
                     ui.info(&format!(
-                        "{} names are not those of the tree, so that the target takes them (-v shows each)",
-                        thousands(done.changed)
+                        "changed {} that the target does not allow (-v lists them)",
+                        counted(done.changed, "name")
                     ));
                 }
                 if done.undated > 0 {
                     ui.info(&format!(
-                        "{} files have another date: the target did not take theirs",
-                        thousands(done.undated)
+                        "{} with another date: the target refused the original one",
+                        counted(done.undated, "file")
                     ));
                 }
-                ui.info(&format!("{} files, {} bytes", thousands(done.files), thousands(done.bytes)));
+                ui.info(&format!("{}, {}", counted(done.files, "file"), counted(done.bytes, "byte")));
             }
         }
         match failed {
@@ -194,7 +194,8 @@ impl Extract {
                 } else {
                     "each one is named above"
                 };
-                Err(Error::new(ErrorKind::Partial, format!("{count} files were not extracted")).hint(hint))
+                Err(Error::new(ErrorKind::Partial, format!("could not extract {}", counted(count as u64, "file")))
+                    .hint(hint))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `vandelay snapshots` and `forget`.
 
-use super::ui::{Ui, bytes, thousands};
+use super::ui::{Ui, bytes, counted};
 use crate::archive::{Policy, Reader, Span, Writer, epoch, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use clap::Args;
@@ -23,25 +23,25 @@ pub struct Forget {
     /// Keep the last snapshot of each of the last N hours that have one
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
     keep_hourly: u32,
-    /// … of the last N days
+    /// Keep the last snapshot of each of the last N days that have one
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
     keep_daily: u32,
-    /// … of the last N weeks
+    /// Keep the last snapshot of each of the last N weeks that have one
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
     keep_weekly: u32,
-    /// … of the last N months
+    /// Keep the last snapshot of each of the last N months that have one
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
     keep_monthly: u32,
-    /// … of the last N years
+    /// Keep the last snapshot of each of the last N years that have one
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
     keep_yearly: u32,
-    /// Keep those not older than this, counted from the newest, e.g. 1y5m7d2h
+    /// Keep snapshots up to this much older than the newest one, e.g. 1y5m7d2h
     #[arg(long, value_name = "DURATION", help_heading = "What to keep")]
     keep_within: Option<Span>,
-    /// Say what would be done and change nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Give free space back to the file system: writes the whole archive anew
+    /// Shrink the file: write the whole archive again without free space
     #[arg(long)]
     compact: bool,
 }
@@ -112,7 +112,7 @@ impl Forget {
             within: self.keep_within,
         };
         if policy.is_empty() {
-            return Err(Error::new(ErrorKind::Usage, "forget needs to be told what to keep")
+            return Err(Error::new(ErrorKind::Usage, "say what to keep")
                 .hint("e.g. --keep-daily 7 --keep-weekly 5 --keep-monthly 12"));
         }
         // Refuses what is no archive before anything is opened for writing, and serves the dry run.
@@ -120,7 +120,7 @@ impl Forget {
         if !reader.has_history() {
             return Err(Error::new(
                 ErrorKind::Usage,
-                format!("archive {} is one of vandelay 1.x and has no snapshots", self.archive.display()),
+                format!("archive {} was made by vandelay 1.x and has no snapshots yet", self.archive.display()),
             ));
         }
         let snapshots = reader.snapshots()?;
@@ -154,7 +154,7 @@ impl Forget {
         if self.compact {
             let compaction = writer.compaction()?;
             ui.info(&format!(
-                "giving back {} of {}; that needs {} of free space beside the archive meanwhile",
+                "giving back {} of {}; this needs {} of free space in the folder of the archive",
                 bytes(compaction.before - compaction.after),
                 bytes(compaction.before),
                 bytes(compaction.needed)
@@ -187,13 +187,13 @@ impl Forget {
             None => ui.line("dry run: nothing was changed"),
             Some(forgotten) => {
                 ui.line(&format!(
-                    "removed {} former states and {} blobs ({})",
-                    thousands(forgotten.states),
-                    thousands(forgotten.blobs),
+                    "removed {} and {} ({})",
+                    counted(forgotten.states, "old state"),
+                    counted(forgotten.blobs, "blob"),
                     bytes(forgotten.bytes)
                 ));
                 if forgotten.bytes > 0 && !self.compact {
-                    ui.info("the space is used again by the next imports; --compact gives it back to the file system");
+                    ui.info("later imports use this space; --compact shrinks the file instead");
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! `vandelay import SOURCE … ARCHIVE`.
 
 use super::auth::{Auth, Network, WhichAccount};
-use super::ui::{Ui, bytes, interrupt_flag};
+use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{Blank, Reader, State, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::report::Report;
@@ -28,9 +28,9 @@ pub enum Source {
     Maildir(MaildirArgs),
     /// A Google Takeout folder, or any tree of mail, .ics and .vcf files: mbox, .eml, Thunderbird, Apple Mail, MH
     Takeout(TakeoutArgs),
-    /// The mail on a server (IMAP)
+    /// The mail of an account on an IMAP server
     Imap(ImapArgs),
-    /// A whole account on a server: mail, contacts, calendars, Sieve scripts, files (JMAP)
+    /// A whole account on a JMAP server: mail, contacts, calendars, Sieve scripts, files
     Jmap(JmapArgs),
     /// The Sieve scripts on a mail server (ManageSieve)
     #[command(name = "managesieve")]
@@ -41,14 +41,14 @@ pub enum Source {
 pub struct MaildirArgs {
     /// The Maildir
     maildir: PathBuf,
-    /// The archive; made if it is missing
+    /// The archive; created if it does not exist
     archive: PathBuf,
     #[command(flatten)]
     folders: FolderArgs,
     /// Import messages marked as deleted too, with the keyword $deleted
     #[arg(long)]
     include_deleted: bool,
-    /// How folders lie on disk
+    /// How the folders are stored: maildir++ (.A.B), fs (A/B), or auto to find out
     #[arg(long, value_enum, default_value = "auto", help_heading = "Folders")]
     layout: LayoutArg,
     #[command(flatten)]
@@ -69,9 +69,9 @@ enum LayoutArg {
 pub struct TakeoutArgs {
     /// The folder, or a single file of any name
     path: PathBuf,
-    /// The archive; made if it is missing
+    /// The archive; created if it does not exist
     archive: PathBuf,
-    /// Do not give labels like Sent or Trash a role
+    /// Give no roles to labels like Sent or Trash, and keep Gmail's own labels under their names
     #[arg(long)]
     noautomap: bool,
     /// Import messages marked as deleted too, with the keyword $deleted
@@ -85,7 +85,7 @@ pub struct TakeoutArgs {
 
 #[derive(Args)]
 pub struct ImapArgs {
-    /// The archive; made if it is missing
+    /// The archive; created if it does not exist
     archive: PathBuf,
     #[command(flatten)]
     folders: FolderArgs,
@@ -98,10 +98,10 @@ pub struct ImapArgs {
     /// Import messages marked as deleted too, with the keyword $deleted
     #[arg(long)]
     include_deleted: bool,
-    /// Ask for so many messages ahead; what a cut line can cost
+    /// Request this many messages at a time; after a disconnect at most this many are downloaded again
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=10_000), help_heading = "Connection")]
     fetch_batch: u64,
-    /// Use at most so many connections, 1 to 8; as many as there are processors unless said otherwise
+    /// Open at most this many connections, 1 to 8 (default: one for each processor)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=8), help_heading = "Connection")]
     imap_connections: Option<u64>,
     /// Ask the server to compress what it sends
@@ -141,7 +141,7 @@ impl FolderArgs {
 
 #[derive(Args)]
 pub struct ManageSieveArgs {
-    /// The archive; made if it is missing
+    /// The archive; created if it does not exist
     archive: PathBuf,
     #[command(flatten)]
     common: Common,
@@ -153,7 +153,7 @@ pub struct ManageSieveArgs {
 
 #[derive(Args)]
 pub struct JmapArgs {
-    /// The archive; made if it is missing
+    /// The archive; created if it does not exist
     archive: PathBuf,
     #[command(flatten)]
     which: WhichAccount,
@@ -161,7 +161,7 @@ pub struct JmapArgs {
     /// calendar, calendarevent, participantidentity, filenode, vacationresponse
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_kind)]
     objects: Option<Vec<ObjectType>>,
-    /// Trust other servers that this one refers to with the login
+    /// Also send the login to other hosts that this server refers to
     #[arg(long, help_heading = "Connection")]
     allow_other_origin: bool,
     #[command(flatten)]
@@ -179,20 +179,21 @@ pub(super) fn parse_kind(text: &str) -> Result<ObjectType, String> {
 /// Flags of every import.
 #[derive(Args)]
 struct Common {
-    /// Say what would be done and change nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Import although the archive holds another source of this kind
+    /// Import this source as well, although the archive holds another one of this kind: as a second copy, except for a
+    /// Takeout
     #[arg(long)]
     allow_source_change: bool,
-    /// The archive's account is at this address now: go on with it, if what is there proves that it is the same
+    /// The account has moved to this address or folder: continue with it if its content proves that it is the same account
     #[arg(long, conflicts_with = "allow_source_change")]
     same_account: bool,
-    /// List everything, and not only what the source says has changed
+    /// List everything, not only what the source reports as changed
     #[arg(long)]
     full: bool,
-    /// Stop, with nothing changed, before more than this share of the objects of a type (and more than 50) would leave
-    /// the current state; 100% for no limit
+    /// Stop and change nothing if more than this share of the objects of a type (and more than 50) would be removed from
+    /// the current state; 100% turns this guard off
     #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = parse_percent)]
     max_delete: f64,
 }
@@ -216,7 +217,7 @@ fn parse_percent(text: &str) -> Result<f64, String> {
     if (0.0..=100.0).contains(&number) {
         Ok(number / 100.0)
     } else {
-        Err("a percentage lies between 0 and 100".to_owned())
+        Err("the percentage must be between 0 and 100".to_owned())
     }
 }
 
@@ -316,11 +317,13 @@ fn run(
     let mut done = done?;
     tell(&done, archive, dry_run, ui);
     if let Some(error) = done.lost.take() {
-        return Err(error.hint("what was imported so far is kept; run the same command again to go on"));
+        return Err(error.hint("everything imported so far is kept; run the same command again to continue"));
     }
     match done.state {
-        State::Interrupted => Err(Error::new(ErrorKind::Interrupted, "interrupted; what was imported so far is kept")
-            .hint("run the same command again to go on")),
+        State::Interrupted => {
+            Err(Error::new(ErrorKind::Interrupted, "interrupted; everything imported so far is kept")
+                .hint("run the same command again to continue"))
+        }
         State::Partial => Err(partial(&done.report, dry_run)),
         State::Complete => Ok(()),
     }
@@ -335,20 +338,20 @@ fn partial(report: &Report, dry_run: bool) -> Error {
     };
     let (what, hint) = match (failed, strange) {
         (0, 0) => (
-            format!("nothing is stored of what was found: {}", objects(nothing_of)),
+            format!("found {}, but stored nothing", objects(nothing_of)),
             "each one is named above with the reason; messages marked as deleted are taken with --include-deleted",
         ),
         (0, _) => (
-            format!("{} not understood and left out", objects(strange)),
-            "each one is named above, with what it is and what to do",
+            format!("left out {} that could not be understood", objects(strange)),
+            "see the warnings above: each says what it is and what to do",
         ),
         (_, 0) if dry_run => (failures, "each one is named above"),
         (_, 0) => (
-            format!("{failures}; everything else is"),
+            format!("{failures}; everything else is imported"),
             "each one is named above; run the same command again to retry them",
         ),
         _ => (
-            format!("{failures}, and {} not understood and left out", objects(strange)),
+            format!("{failures}, and {} could not be understood", objects(strange)),
             "each one is named above; run the same command again to retry those that failed",
         ),
     };
@@ -356,7 +359,7 @@ fn partial(report: &Report, dry_run: bool) -> Error {
 }
 
 fn objects(count: u64) -> String {
-    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
+    counted(count, "object")
 }
 
 fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
@@ -376,14 +379,14 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
         ui.info(note);
     }
     if report.remarks_left_out > 0 {
-        ui.warn(&format!("{} more objects are not named here", report.remarks_left_out));
+        ui.warn(&format!("{} more not listed here", counted(report.remarks_left_out, "object")));
     }
     let no_good = sum(&report.no_good_mail);
     if no_good > 0 {
         let what = if no_good == 1 { "1 message is" } else { &format!("{no_good} messages are") };
-        ui.warn(&format!("{what} stored as found and no good mail{}", reasons(&report.no_good_mail)));
+        ui.warn(&format!("{what} not valid mail, and stored unchanged{}", reasons(&report.no_good_mail)));
         if report.no_good_mail.keys().any(|reason| reason.contains("mail_crypt")) {
-            ui.info("hint: Dovecot has the key of what it encrypted: import the account over IMAP");
+            ui.info("hint: Dovecot encrypted these messages (mail_crypt): import the account over IMAP instead");
         }
     }
     if ui.json {

@@ -13,7 +13,7 @@ pub struct Inspect {
     #[command(flatten)]
     source: Source,
     /// List the objects of this type: mailbox, email, identity, sievescript, addressbook, contactcard, calendar,
-    /// calendarevent, participantidentity or filenode
+    /// calendarevent, participantidentity, filenode or vacationresponse
     #[arg(value_name = "TYPE", value_parser = parse_kind)]
     kind: Option<ObjectType>,
     /// List at most this many
@@ -136,7 +136,7 @@ impl Inspect {
         }
         for record in records.iter().filter(|record| !shown.contains(&record.id)) {
             ui.line(&format!(
-                "  {} (lies in itself){}",
+                "  {} (is inside itself){}",
                 record.text("name").unwrap_or_default(),
                 remarks(record, &messages)
             ));

@@ -25,7 +25,7 @@ pub const STAYS: &str = "VANDELAY_MOUNT_STAYS";
 const EXAMPLES: &str = "\
 Examples:
   vandelay mount alice.sqlite /mnt/alice
-  vandelay mount -o snapshot=2026-11-21,views=mail,text alice.sqlite /mnt/last-week
+  vandelay mount -o snapshot=2026-11-21,views=mail+text alice.sqlite /mnt/last-week
   vandelay mount -o allow_other,uid=1000,umask=077 /srv/backup /mnt/all
   grep -ril invoice /mnt/alice/text";
 
@@ -35,8 +35,8 @@ const READY: &str = "ready";
 #[derive(Args)]
 #[command(override_usage = "vandelay mount [OPTIONS] <ARCHIVE>... <DIRECTORY>", after_help = EXAMPLES)]
 pub struct Mount {
-    /// The archive, and the directory to mount at: an empty one, not above the archive. Several archives, or a folder
-    /// of archives, are shown as one directory each
+    /// The archive, then an empty directory to mount on (not one that contains the archive). Several archives, or a
+    /// folder of archives, are shown as one directory each
     #[arg(required = true, num_args = 2.., value_names = ["ARCHIVE", "DIRECTORY"])]
     paths: Vec<PathBuf>,
     /// Stay in the foreground
@@ -47,10 +47,11 @@ pub struct Mount {
     /// mount(8) may pass on
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
-    /// Show this snapshot and stay there: its number, a time like 2026-11-21T18:30:00Z; 'latest' follows the archive
+    /// Show this snapshot and stay there: its number, a day in UTC (2026-11-21), or a time (2026-11-21T18:30:00Z);
+    /// 'latest' follows the archive
     #[arg(long, value_name = "SNAPSHOT", value_parser = super::args::parse_at)]
     at: Option<At>,
-    /// Bytes kept of what was read, e.g. 64M
+    /// Memory for what was read, e.g. 64M
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
     cache_size: u64,
     /// Bytes that the kernel reads ahead in one file (takes effect for root)
@@ -62,10 +63,10 @@ pub struct Mount {
     /// Look whether it could be mounted, and do not (mount(8) -f)
     #[arg(long, hide = true)]
     fake: bool,
-    /// Say on unmount what was served, kept and read
+    /// Print statistics when unmounted
     #[arg(long)]
     stats: bool,
-    /// Write errors that come up while mounted to this file; else they go to the system's log
+    /// Write errors of the mount to this file instead of the system log
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
 }
@@ -75,7 +76,7 @@ pub struct Umount {
     /// The directory
     #[arg(required = true)]
     directories: Vec<PathBuf>,
-    /// Take it away from new users at once, and from those in it when they leave
+    /// Detach now; programs that still use it keep their files open
     #[arg(short, long)]
     lazy: bool,
 }
@@ -148,7 +149,7 @@ impl Mount {
         let log_file = self.log_file.as_deref().map(open_log).transpose()?;
         let at = self.moment(&options)?;
         if options.shuts_out_its_owner() && !stays {
-            ui.warn("the user of uid= cannot look into the mount without -o allow_other");
+            ui.warn("the user of uid= cannot read the mount: add -o allow_other");
         }
         let tree_options = tree::TreeOptions {
             at,
@@ -240,10 +241,10 @@ fn remount(directory: &Path, ui: &Ui) -> Result<()> {
             ErrorKind::Usage,
             format!("cannot remount {}: no archive is mounted there", directory.display()),
         )
-        .hint("leave out 'remount' to mount it"));
+        .hint("remove 'remount' from the options to mount it"));
     }
     ui.info(&format!(
-        "{} stays mounted as it is; for other options: {}, then mount it anew",
+        "{} stays mounted, unchanged. To change options: {}, then mount it again",
         absolute.display(),
         umount(&absolute)
     ));

@@ -146,9 +146,8 @@ impl MountOptions {
         };
         match (name, value) {
             ("rw", None) => {
-                return Err(Error::new(ErrorKind::Usage, "an archive cannot be mounted for writing").hint(
-                    "say -o ro (mount(8) says rw unless it is told otherwise); to change a message, copy it out",
-                ));
+                return Err(Error::new(ErrorKind::Usage, "an archive cannot be mounted for writing")
+                    .hint("add ro to the options (mount(8) defaults to rw). To change a message, copy it out"));
             }
             ("at" | "snapshot", Some(text)) => self.at = Some(text.parse().map_err(|why: String| wrong(&why))?),
             ("snapshots", Some("visible")) => self.snapshots_visible = true,

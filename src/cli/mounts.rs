@@ -130,7 +130,7 @@ pub fn list(ui: &Ui) -> Result<()> {
         let what = match server {
             Some(server) => format!(": {}", server.describe()),
             None if answers => String::new(),
-            None => " (dead: vandelay umount takes it away)".to_owned(),
+            None => format!(" (its process has died; remove it: vandelay umount {})", super::ui::quoted(&directory)),
         };
         ui.row(&format!("{} on {directory}{what}", mount.source));
     }

@@ -264,6 +264,11 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// `1 object`, `1,234 objects`
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
 /// `12.3 MiB`
 pub fn bytes(number: u64) -> String {
     HumanBytes(number).to_string()

@@ -1,6 +1,6 @@
 //! `vandelay verify ARCHIVE`.
 
-use super::ui::{Ui, bytes, thousands};
+use super::ui::{Ui, bytes, counted, thousands};
 use crate::archive::{At, Depth, Moment, Reader, Verdict, verify};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};
@@ -15,10 +15,10 @@ use std::time::Duration;
 pub struct Verify {
     /// The archive
     archive: PathBuf,
-    /// Hash only this share of the blobs, another one each day, e.g. 5%
+    /// Hash only this share of the blobs, e.g. 5%; each day takes other ones
     #[arg(long, value_name = "PERCENT", default_value = "100%", value_parser = parse_share)]
     sample: f64,
-    /// Begin no more blobs after this time, e.g. 10m
+    /// Stop starting new blobs after this time, e.g. 10m
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_duration: Option<Duration>,
 }
@@ -28,7 +28,7 @@ fn parse_share(text: &str) -> Result<f64, String> {
     if number > 0.0 && number <= 100.0 {
         Ok(number / 100.0)
     } else {
-        Err("a share lies above 0% and is at most 100%".to_owned())
+        Err("the share must be above 0% and at most 100%".to_owned())
     }
 }
 
@@ -77,8 +77,9 @@ impl Verify {
         if count == 0 {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Damaged, format!("archive {} is damaged: {count} findings", self.archive.display()))
-            .hint("keep the file; take what is damaged from another copy, or import again into a new archive"))
+        let what = format!("archive {} is damaged: {}", self.archive.display(), counted(count, "finding"));
+        Err(Error::new(ErrorKind::Damaged, what)
+            .hint("keep this file; restore the damaged objects from another copy, or import again"))
     }
 
     fn tell(&self, ui: &Ui, verdict: &Verdict, headless: &BTreeMap<&'static str, u64>) {
@@ -92,11 +93,11 @@ impl Verify {
         }
         let extent = if verdict.is_full { "all" } else { "a part" };
         ui.info(&format!(
-            "{} objects, {} snapshots, {} of {} blobs hashed ({}, {extent}): {}",
-            thousands(verdict.objects),
-            thousands(verdict.snapshots),
+            "{}, {}, {} of {} hashed ({}, {extent}): {}",
+            counted(verdict.objects, "object"),
+            counted(verdict.snapshots, "snapshot"),
             thousands(verdict.blobs_hashed),
-            thousands(verdict.blobs),
+            counted(verdict.blobs, "blob"),
             bytes(verdict.bytes_hashed),
             if verdict.findings.is_empty() { "no damage found" } else { "DAMAGED" }
         ));

@@ -16,27 +16,27 @@ pub fn check(reader: &Reader, moment: Moment, selection: &Selection) -> Result<(
     if selection.is_part() {
         return Err(Error::new(
             ErrorKind::Usage,
-            "--prune does not go with --path, --since, --until and --into: what they leave out would be removed",
+            "--prune cannot be combined with --path, --since, --until or --into: it would delete what they leave out",
         ));
     }
     let Moment::Snapshot(at) = moment else {
         return Err(Error::new(
             ErrorKind::Guard,
-            "nothing is removed: the archive does not say whether its last import was complete",
+            "--prune is refused: the archive does not say whether its last import was complete",
         )
-        .hint("import once more with this version, or leave --prune out"));
+        .hint("import again with this version, or remove --prune"));
     };
     if let Some(one) = newest(reader, at)?.iter().find(|one| one.state != "complete") {
-        let what = format!("nothing is removed: snapshot {} is {}, not complete", one.id, one.state);
-        return Err(Error::new(ErrorKind::Guard, what).hint("import once more, or leave --prune out"));
+        let what = format!("--prune is refused: snapshot {} is {}, not complete", one.id, one.state);
+        return Err(Error::new(ErrorKind::Guard, what).hint("import again, or remove --prune"));
     }
     let verdict = verify(reader, Depth { sample: SAMPLE, max_duration: None, seed: at as u64 }, |_, _| {})?;
     if let Some(finding) = verdict.findings.first() {
         return Err(Error::new(
             ErrorKind::Damaged,
-            format!("nothing is removed: the archive is damaged ({}: {})", finding.place, finding.what),
+            format!("--prune is refused: the archive is damaged ({}: {})", finding.place, finding.what),
         )
-        .hint("'vandelay verify' names all damage; leave --prune out to export what is sound"));
+        .hint("'vandelay verify' lists all damage; remove --prune to export what is undamaged"));
     }
     Ok(())
 }
@@ -47,8 +47,8 @@ pub fn check_filters(reader: &Reader, moment: Moment, kinds: &BTreeSet<ObjectTyp
     for one in newest(reader, at)? {
         let report = reader.report(one.id)?;
         let Some(hidden) = report.as_ref().and_then(|report| report.get("hidden")?.as_object()) else {
-            let what = format!("nothing is removed: snapshot {} does not say whether a filter hid something", one.id);
-            return Err(Error::new(ErrorKind::Guard, what).hint("import once more, or leave --prune out"));
+            let what = format!("--prune is refused: snapshot {} does not say whether a filter hid something", one.id);
+            return Err(Error::new(ErrorKind::Guard, what).hint("import again, or remove --prune"));
         };
         for (token, count) in hidden {
             let Some(kind) = ObjectType::from_token(token) else { continue };
@@ -57,11 +57,11 @@ pub fn check_filters(reader: &Reader, moment: Moment, kinds: &BTreeSet<ObjectTyp
                 continue;
             }
             let what = format!(
-                "nothing is removed: the import of snapshot {} hid a part of the type {token} with a filter ({count} folders or lists)",
+                "--prune is refused: the import of snapshot {} hid a part of the type {token} with a filter ({count} folders or lists)",
                 one.id
             );
             return Err(Error::new(ErrorKind::Guard, what)
-                .hint("import once more without a filter, leave the type out with --objects, or leave --prune out"));
+                .hint("import again without a filter, leave the type out with --objects, or remove --prune"));
         }
     }
     Ok(())

@@ -169,7 +169,7 @@ impl Run<'_> {
         let Some(open) = open.filter(|_| !self.gone(kind).concat().is_empty()) else { return open.is_some() };
         let (count, token, of) = (self.report.open(open), kind.token(), open.token());
         self.report.notes.push(format!(
-            "nothing of the type {token} was removed, since {count} objects of the type {of} failed; run the same command again"
+            "nothing of type {token} was removed because {count} objects of type {of} failed; run the same command again"
         ));
         true
     }
@@ -182,8 +182,8 @@ impl Run<'_> {
         };
         let count = all(&HashSet::new()) - all(&self.holders());
         if count > 0 {
-            let what = "mailboxes that the archive does not hold stay, since messages that stay lie in them";
-            self.report.notes.push(format!("{count} {what}; --update takes out those that the archive has elsewhere"));
+            let what = "mailboxes are not in the archive and stay, because they hold messages that stay";
+            self.report.notes.push(format!("{count} {what}; --update moves out those that the archive has elsewhere"));
         }
     }
 

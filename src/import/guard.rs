@@ -41,9 +41,9 @@ pub fn guard(
     if let Some(why) = source.why_empty().filter(|_| survey.is_empty) {
         return Err(Error::new(
             ErrorKind::Guard,
-            format!("{why}, and the archive knows {known} objects of it; nothing was changed"),
+            format!("{why}, but the archive has {known} objects from it; nothing was changed"),
         )
-        .hint("is the disk there, and the path right? if all of it is really gone, run again with --max-delete 100%"));
+        .hint("check that the disk is mounted and the path is right. If everything is really deleted, run again with --max-delete 100%"));
     }
     let moved = rows_moved(survey);
     let mut warnings = Vec::new();
@@ -58,12 +58,12 @@ pub fn guard(
             return Err(Error::new(
                 ErrorKind::Guard,
                 format!(
-                    "{all} of {known} known objects of type {} are gone at the source ({}); nothing was changed",
+                    "{all} of {known} objects of type {} are missing at the source ({}); nothing was changed",
                     kind.token(),
                     where_gone(losses)
                 ),
             )
-            .hint("if that is right, run again with --max-delete 100%"));
+            .hint("check the source. If they were really deleted, run again with --max-delete 100%; older snapshots keep them"));
         }
         if all > 0 {
             warnings.extend(together(*kind, all as u64, share, ledger)?);
@@ -84,10 +84,10 @@ fn together(kind: ObjectType, now: u64, share: f64, ledger: &dyn Ledger) -> Resu
     );
     if is_too_much(all as usize, had, (share * TOGETHER).min(1.0)) {
         return Err(Error::new(ErrorKind::Guard, format!("{what}; nothing was changed"))
-            .hint("if that is right, run again with --max-delete 100%; what is gone is in the former snapshots"));
+            .hint("check the source. If they were really deleted, run again with --max-delete 100%; older snapshots keep them"));
     }
     Ok(is_too_much(all as usize, had, share)
-        .then(|| format!("{what}; a run of the next {DAYS} days stops if it is too much")))
+        .then(|| format!("{what}; imports in the next {DAYS} days stop if many more disappear")))
 }
 
 /// Whether more of what is known would leave than the user allows.
@@ -104,7 +104,7 @@ pub fn too_much_of_1x(report: &mut Report, left: &[(ObjectType, Id)], options: &
         let all = left.iter().filter(|(other, _)| *other == kind).count();
         if all > 0 && is_too_much(all, all as u64 + report.of(kind).stored.total(), share) {
             let reason = format!(
-                "{all} that 1.x imported are not at the source, and stay; if that is right, run again with --max-delete 100%"
+                "{all} objects that 1.x imported are not at the source; they are kept. If they were really deleted, run again with --max-delete 100%"
             );
             report.scopes_failed.push(format!("{}: {reason}", kind.token()));
             report.remark(kind, "failed", reason, "the archive".to_owned());

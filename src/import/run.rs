@@ -93,7 +93,7 @@ fn look(
     let mut survey = compare(source, &*writer, former.as_ref(), options, progress)?;
     if lost > 0 {
         survey.report.notices.push(format!(
-            "{lost} objects that were imported before are missing in the archive; those that the source still has are imported again"
+            "objects missing from the archive that were imported before: {lost}; those still at the source are imported again"
         ));
     }
     survey.report.notices.extend(writer.clock_note()?);
@@ -126,7 +126,7 @@ fn explain(error: Error, source: &dyn Source) -> Error {
     if error.kind != ErrorKind::SourceChanged || source.join() != Join::SameBytes {
         return error;
     }
-    error.hint("the same folder at another place goes on with --same-account; for another account use another archive; for another export of the same account add --allow-source-change: what is the same in both is stored once")
+    error.hint("if the folder has moved, add --same-account; for another account use another archive; for another export of the same account add --allow-source-change (equal objects are stored once)")
 }
 
 /// What an import would do, without writing anything.

@@ -68,20 +68,18 @@ pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, led
         Error::new(
             ErrorKind::SourceChanged,
             format!(
-                "the account at {} is not the one that the archive knows at {}: {why}",
+                "the account at {} is another account than the one at {}: {why}",
                 ident.session_url, former.session_url
             ),
         )
-        .hint("nothing was changed. Check the address and the user; --allow-source-change imports it beside the other one, as a second copy of everything")
+        .hint("nothing was changed. Check the address and the user; --allow-source-change imports a second copy of everything")
     };
     if ident.kind == "jmap" && ident.account_id != former.account_id {
         return Err(other(format!("its account id is {} and not {}", ident.account_id, former.account_id)));
     }
     let (known, found) = survey.recognised();
     if known == 0 && !is_twin(former, &ident) {
-        return Err(other(
-            "nothing that it had is left in the archive's current state, so nothing can prove it".to_owned(),
-        ));
+        return Err(other("the archive's current state has none of its objects, so it cannot be compared".to_owned()));
     }
     if found * 2 < known {
         let by = match ident.kind {
@@ -90,7 +88,7 @@ pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, led
             "jmap" => "under the same id, and with the same blob",
             _ => "with the same name and the same bytes",
         };
-        return Err(other(format!("of {known} objects {found} are there {by}")));
+        return Err(other(format!("only {found} of {known} objects are there {by}")));
     }
     for work in survey.works.iter().filter(|work| !work.plan.sample.is_empty()) {
         let differs = match work.scope.kind {
@@ -143,7 +141,7 @@ fn other_uid(work: &Work, source: &mut dyn Source, ledger: &dyn Ledger) -> Resul
 
 /// What the user is told of an account that moved.
 pub fn words(former: &SourceIdent, ident: &SourceIdent) -> String {
-    format!("the account of {} is at {} now, and is known again", former.session_url, ident.session_url)
+    format!("the account moved from {} to {}; it is the same one", former.session_url, ident.session_url)
 }
 
 #[cfg(test)]

@@ -189,7 +189,7 @@ impl Survey {
         if due > 0 {
             let (all, days) = (self.works.len() + self.failed.len(), full_listing::DAYS);
             self.report.notes.push(format!(
-                "{due} of {all} listed in full, as every {days} days, to find what the server does not tell"
+                "{due} of {all} folders or types listed in full (done every {days} days, because servers may miss changes)"
             ));
         }
     }

@@ -38,7 +38,7 @@ pub fn follow(shared: &Arc<Shared>, notifier: &Notifier, stop: &Receiver<()>) {
                 Ok(Followed::Nothing) => {}
                 Ok(Followed::Moved(advance)) => moved.push((spot, advance)),
                 Ok(Followed::Replaced) => complain(format!(
-                    "error: archive {} was removed or replaced: what is shown is the old one; mount it anew",
+                    "error: archive {} was removed or replaced; the mount still shows the old one: mount it again",
                     spot.tree.reader().path().display()
                 )),
                 Err(error) => complain(format!("error: cannot follow the archive: {error}")),

@@ -127,7 +127,7 @@ pub fn prepare(directory: &Path, archives: &[PathBuf], say: &dyn Fn(&str)) -> Re
         .map_err(|error| Error::io(format!("cannot mount at {}", directory.display()), error))?;
     if let Some(stale) = mounted()?.into_iter().find(|mount| mount.directory == absolute && !mount.answers()) {
         stale.take_away()?;
-        say(&format!("took away a dead mount of {} at {}", stale.source, stale.directory.display()));
+        say(&format!("removed a dead mount of {} at {}", stale.source, stale.directory.display()));
     }
     let real = match fs::canonicalize(directory) {
         Ok(real) => real,
@@ -154,11 +154,14 @@ pub fn prepare(directory: &Path, archives: &[PathBuf], say: &dyn Fn(&str)) -> Re
     for archive in archives {
         let archive = fs::canonicalize(archive).unwrap_or_else(|_| archive.clone());
         if archive.starts_with(&real) || (archive.is_dir() && real.starts_with(&archive)) {
-            let lies = if archive.is_dir() { "the folder" } else { "the archive" };
-            return refuse(
-                format!("{lies} {} lies in it, or it in that", archive.display()),
-                "choose a directory away from the archive",
-            );
+            let why = match archive.is_dir() {
+                true if real.starts_with(&archive) => {
+                    format!("it belongs to the folder of archives {}", archive.display())
+                }
+                true => format!("the folder {} is inside it", archive.display()),
+                false => format!("the archive {} is inside it", archive.display()),
+            };
+            return refuse(why, "choose an empty directory elsewhere");
         }
     }
     let mut entries =
@@ -220,10 +223,8 @@ fn with_helper(directory: &Path, lazy: bool) -> Result<()> {
 fn busy(directory: &Path) -> Error {
     let users = users(directory);
     let who = if users.is_empty() { String::new() } else { format!(" by {}", users.join(", ")) };
-    Error::new(ErrorKind::Locked, format!("{} is in use{who}", directory.display())).hint(format!(
-        "close these programs, or detach it all the same: vandelay umount --lazy {}",
-        directory.display()
-    ))
+    Error::new(ErrorKind::Locked, format!("{} is in use{who}", directory.display()))
+        .hint(format!("close these programs, or detach it anyway: vandelay umount --lazy {}", directory.display()))
 }
 
 /// Processes that have a file open below a directory or stand in it: `name (pid)`.

@@ -96,7 +96,7 @@ pub fn serve(forest: Forest, directory: &Path, options: &Options, log: Log, read
                 Ok(()) => return,
                 Err(error) if error.kind == ErrorKind::Locked => {
                     told(&format!("error: {error}"));
-                    told("hint: close what uses it, or interrupt once more to detach it all the same");
+                    told("hint: close the programs that use it, or press Ctrl-C once more to detach it anyway");
                     asked = true;
                 }
                 // Somebody else unmounted it: the session below ends by itself.
@@ -183,7 +183,7 @@ fn explain(directory: &Path, error: std::io::Error) -> Error {
     }
     if std::fs::File::options().read(true).write(true).open("/dev/fuse").is_err() {
         return Error::io(what, error)
-            .hint("you may not open /dev/fuse (on Debian everybody may: chmod 666 /dev/fuse); 'vandelay ls', 'cat' and 'extract' need no FUSE");
+            .hint("you are not allowed to open /dev/fuse: ask root (Debian's default is mode 666); 'vandelay ls', 'cat' and 'extract' need no FUSE");
     }
     match error.kind() {
         std::io::ErrorKind::NotFound => {

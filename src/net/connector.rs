@@ -88,11 +88,14 @@ impl Connector {
                 ErrorKind::Connection,
                 format!("{} went on in clear text after it agreed to encrypt", self.endpoint),
             )
-            .hint("somebody between you and the server may be tampering; nothing secret was sent"));
+            .hint("an attacker may be between you and the server; nothing secret was sent"));
         }
         match stream.layer {
             Layer::Plain(tcp) => self.handshake(tcp).await,
-            _ => Err(Error::new(ErrorKind::Connection, format!("the line to {} is encrypted already", self.endpoint))),
+            _ => Err(Error::new(
+                ErrorKind::Connection,
+                format!("the connection to {} is encrypted already", self.endpoint),
+            )),
         }
     }
 
@@ -102,9 +105,9 @@ impl Connector {
             Ok(Ok(stream)) => Ok(Stream { layer: Layer::Tls(Box::new(stream)) }),
             Ok(Err(error)) => Err(match self.tls.explain(&self.endpoint, &error) {
                 Some(explained) => explained,
-                None => self.broken("set up an encrypted line to", error),
+                None => self.broken("set up TLS with", error),
             }),
-            Err(_) => Err(self.broken("set up an encrypted line to", io::ErrorKind::TimedOut.into())),
+            Err(_) => Err(self.broken("set up TLS with", io::ErrorKind::TimedOut.into())),
         }
     }
 
@@ -118,11 +121,11 @@ impl Connector {
                 let cause = io::Error::new(error.kind(), format!("no answer within {} s", self.timeout.as_secs()));
                 Error::new(ErrorKind::Connection, format!("cannot {doing} {endpoint}"))
                     .because(cause)
-                    .hint("if the server is only slow, give it more time with --timeout SECONDS")
+                    .hint("if the server is only slow, raise --timeout")
             }
             io::ErrorKind::ConnectionRefused => Error::new(ErrorKind::Connection, format!("cannot {doing} {endpoint}"))
                 .because(error)
-                .hint("nobody listens there: check the host, the port and the scheme of the address"),
+                .hint("nothing accepts connections on this port: check host, port and scheme in --url"),
             io::ErrorKind::UnexpectedEof => {
                 let cause = io::Error::new(error.kind(), "the server closed the connection");
                 Error::new(ErrorKind::Connection, format!("cannot {doing} {endpoint}")).because(cause)

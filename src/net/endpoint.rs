@@ -85,7 +85,7 @@ impl Endpoint {
     pub fn parse(text: &str, service: Service) -> Result<Endpoint> {
         let [(plain, plain_port), (secure, secure_port)] = service.schemes();
         let wrong = |why: &str| {
-            Error::new(ErrorKind::Usage, format!("{:?} is no address of a server: {why}", without_user(text)))
+            Error::new(ErrorKind::Usage, format!("{:?} is not a valid --url: {why}", without_user(text)))
                 .hint(format!("write it like {secure}://mail.example.com or {plain}://mail.example.com:{plain_port}"))
         };
         let url = url::Url::parse(text.trim()).map_err(|error| match error {
@@ -98,7 +98,7 @@ impl Endpoint {
             scheme => return Err(wrong(&format!("{scheme}: is not {secure}: or {plain}:"))),
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("user and password do not belong into it")
+            return Err(wrong("it must not contain a user or password")
                 .hint("give the user with --auth-basic, and the password with --password-file or --password-command"));
         }
         if !matches!(url.path(), "" | "/") {
@@ -116,7 +116,7 @@ impl Endpoint {
         let host = match written.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(address) => address.to_owned(),
             None => {
-                let name = percent_decode_str(written).decode_utf8().map_err(|_| wrong("the host is no UTF-8"))?;
+                let name = percent_decode_str(written).decode_utf8().map_err(|_| wrong("the host is not UTF-8"))?;
                 let ascii = idna::domain_to_ascii(&name).map_err(|_| wrong("that can be no host"))?;
                 let name = ascii.strip_suffix('.').unwrap_or(&ascii);
                 let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');

@@ -144,7 +144,7 @@ fn contradiction(endpoint: &Endpoint, service: Service, found: Found) -> Option<
                 .hint(format!("use {}", url(service, true))),
         ),
         Some(Protocol::Wanted(there)) if there == service => {
-            let what = format!("{endpoint} does not speak TLS on this port: it begins {wanted} in clear text");
+            let what = format!("{endpoint} does not speak TLS on this port: it starts {wanted} without TLS");
             Some(error(what).hint(format!("use {}, which encrypts with STARTTLS", url(service, false))))
         }
         Some(Protocol::Wanted(there)) => {
@@ -161,7 +161,7 @@ fn contradiction(endpoint: &Endpoint, service: Service, found: Found) -> Option<
             Some(error(what).hint(format!("check the port: {wanted} has {}", service.ports())))
         }
         None if found.is_tls && !is_implicit => {
-            let what = format!("{endpoint} speaks TLS from the start, and no {wanted} before it");
+            let what = format!("{endpoint} expects TLS from the start");
             Some(error(what).hint(format!("if the port is right, use {}", url(service, true))))
         }
         None => None,

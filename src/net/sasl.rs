@@ -89,13 +89,13 @@ impl Mechanism {
             Credentials::Bearer { .. } => "a token",
         };
         let offers = if names.is_empty() { "it offers no mechanism".to_owned() } else { format!("it offers {names}") };
-        Err(Error::new(ErrorKind::Connection, format!("{endpoint} takes no login with {what}: {offers}")))
+        Err(Error::new(ErrorKind::Connection, format!("{endpoint} does not accept a login with {what}: {offers}")))
     }
 }
 
 /// The error for a line on which no secret may be sent.
 pub fn refuse_cleartext(endpoint: &Endpoint) -> Error {
-    Error::new(ErrorKind::Connection, format!("the line to {endpoint} is not encrypted; nothing secret was sent"))
+    Error::new(ErrorKind::Connection, format!("the connection to {endpoint} is not encrypted; nothing secret was sent"))
         .hint("use a URL with implicit TLS (imaps://, sieves://), or --allow-cleartext if the network can be trusted")
 }
 

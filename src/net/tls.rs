@@ -136,36 +136,41 @@ impl Tls {
         match cause {
             rustls::Error::InvalidCertificate(reason) => {
                 let why = seen.words(reason, host);
-                let error = Error::new(ErrorKind::Connection, format!("the certificate of {endpoint} is not accepted: {why}"));
+                let error =
+                    Error::new(ErrorKind::Connection, format!("the certificate of {endpoint} is not accepted: {why}"));
                 match seen.fingerprint {
                     Some(digest) if matches!(self.judge.rule, Rule::Trusted(..)) => error.hint(format!(
-                        "nothing secret was sent. If you know that this is the right server: --pin-sha256 {}",
+                        "nothing secret was sent. To trust exactly this certificate (compare it with the server's administrator first): --pin-sha256 {}",
                         hex(&digest)
                     )),
                     Some(digest) => error.hint(format!(
-                        "nothing secret was sent. If the server has a new certificate, ask who runs it whether its SHA-256 is {}",
+                        "nothing secret was sent. If the server has a new certificate, ask its administrator whether its SHA-256 is {}",
                         hex(&digest)
                     )),
                     None => error,
                 }
             }
             rustls::Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)
-            | rustls::Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity) => {
-                Error::new(ErrorKind::Connection, format!("the TLS of {endpoint} is too old: at least TLS 1.2 is needed"))
-                    .hint("nothing secret was sent; its server needs an update")
-            }
+            | rustls::Error::AlertReceived(
+                AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity,
+            ) => Error::new(
+                ErrorKind::Connection,
+                format!("the TLS of {endpoint} is too old: at least TLS 1.2 is needed"),
+            )
+            .hint("nothing secret was sent; its server needs an update"),
             rustls::Error::PeerIncompatible(_) | rustls::Error::AlertReceived(AlertDescription::HandshakeFailure) => {
                 Error::new(
                     ErrorKind::Connection,
-                    format!("{endpoint} and this program have no secure kind of TLS in common; the server's is too old"),
+                    format!("{endpoint} offers only outdated TLS settings that Vandelay refuses"),
                 )
                 .hint("nothing secret was sent; its server needs an update")
             }
             rustls::Error::InvalidMessage(_) => {
-                Error::new(ErrorKind::Connection, format!("{endpoint} does not speak TLS on this port"))
-                    .hint("check the port; for a server that begins in clear text the URL begins with imap:, sieve: or http:, without the s")
+                Error::new(ErrorKind::Connection, format!("{endpoint} does not speak TLS on this port")).hint(
+                    "check the port; if the server starts without TLS, use imap:, sieve: or http: (without the s)",
+                )
             }
-            other => Error::new(ErrorKind::Connection, format!("no encrypted line to {endpoint}: {other}")),
+            other => Error::new(ErrorKind::Connection, format!("TLS with {endpoint} failed: {other}")),
         }
     }
 }

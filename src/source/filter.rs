@@ -22,7 +22,7 @@ impl Filter {
     pub fn new(include: &[String], exclude: &[String], folders: &[String]) -> Result<Filter> {
         let by_pattern = !include.is_empty() || !exclude.is_empty();
         if by_pattern && !folders.is_empty() {
-            return Err(Error::new(ErrorKind::Usage, "--folder cannot stand beside --include or --exclude")
+            return Err(Error::new(ErrorKind::Usage, "--folder cannot be combined with --include or --exclude")
                 .hint("name all folders with --folder, or use expressions alone"));
         }
         Ok(Filter {
@@ -76,11 +76,11 @@ impl Filter {
             (None, Some(include)) if !existing.iter().any(|name| include.is_match(name)) => {
                 format!("there is no folder that matches --include {:?} {in_place}", include.as_str())
             }
-            _ => format!("no folder {in_place} is left when those are left out that the flags leave out"),
+            _ => format!("the flags leave out every folder {in_place}"),
         };
         let there: Vec<String> = existing.iter().take(12).map(|name| said(name.as_bytes())).collect();
         let more = if existing.len() > there.len() { ", …" } else { "" };
-        Error::new(ErrorKind::Usage, what).hint(format!("there are: {}{more}", there.join(", ")))
+        Error::new(ErrorKind::Usage, what).hint(format!("folders: {}{more}", there.join(", ")))
     }
 }
 
@@ -99,8 +99,8 @@ fn compile(flag: &str, patterns: &[String]) -> Result<Vec<Regex>> {
             let text = error.to_string();
             let reason = text.lines().last().unwrap_or_default().trim();
             let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-            Error::new(ErrorKind::Usage, format!("{flag} {pattern:?} is no regular expression: {reason}"))
-                .hint("a backslash before a character takes it literally; for a folder's exact name use --folder")
+            Error::new(ErrorKind::Usage, format!("{flag} {pattern:?} is not a regular expression: {reason}"))
+                .hint("put a backslash before a special character; for an exact name use --folder")
         })
     };
     patterns.iter().map(compile).collect()
@@ -145,11 +145,11 @@ mod tests {
         for (some, said) in [
             (filter(&[], &[], &["Wrok"]), "there is no folder \"Wrok\" here"),
             (filter(&["^Wrok"], &[], &[]), "there is no folder that matches --include \"^Wrok\" here"),
-            (filter(&["Work"], &["."], &[]), "no folder here is left when those are left out that the flags leave out"),
+            (filter(&["Work"], &["."], &[]), "the flags leave out every folder here"),
         ] {
             let error = some.check(&existing, "here").unwrap_err();
             assert_eq!((error.kind, error.to_string().as_str()), (ErrorKind::Usage, said));
-            assert_eq!(error.hint_text(), Some("there are: INBOX, Work"));
+            assert_eq!(error.hint_text(), Some("folders: INBOX, Work"));
         }
         assert!(filter(&["Work"], &[], &[]).check(&existing, "here").is_ok());
         assert!(filter(&["Wrok"], &[], &[]).check(&[], "here").is_ok());
@@ -159,7 +159,7 @@ mod tests {
     fn errors() {
         let error = Filter::new(&strings(&["a(b"]), &[], &[]).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Usage);
-        assert_eq!(error.to_string(), "--include \"a(b\" is no regular expression: unclosed group");
+        assert_eq!(error.to_string(), "--include \"a(b\" is not a regular expression: unclosed group");
         assert_eq!(Filter::new(&[], &strings(&["x"]), &strings(&["y"])).unwrap_err().kind, ErrorKind::Usage);
     }
 }

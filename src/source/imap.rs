@@ -212,7 +212,7 @@ impl Source for Imap {
                 ErrorKind::Connection,
                 "the server lists no mailbox, not even INBOX; nothing was changed",
             )
-            .hint("try again later; if it stays so, ask the administrator of the server"));
+            .hint("try again later, or ask the administrator of the server"));
         }
         self.is_gmail = is_gmail;
         self.folders = folders::arrange(listed, &namespaces, &self.options);
@@ -227,7 +227,7 @@ impl Source for Imap {
         };
         for name in self.options.exclude_special.iter().filter(|name| !is_role(name)) {
             self.account.connector.log(0, || {
-                format!("warning: --exclude-special {name}: there is no such role; there are all, archive, drafts, flagged, important, inbox, junk, sent and trash")
+                format!("warning: --exclude-special {name}: there is no such role; the roles are all, archive, drafts, flagged, important, inbox, junk, sent and trash")
             });
         }
         if !takes_all {
@@ -287,14 +287,14 @@ impl Source for Imap {
         if before.is_some_and(|before| before.uid_validity != looked.uid_validity) {
             let name = said(scope.key.as_bytes());
             self.account.connector.log(0, || {
-                format!("the server has numbered the messages of {name} anew (UIDVALIDITY): each one is compared with what is known")
+                format!("the server gave new numbers (UIDVALIDITY) to the messages of {name}: comparing them")
             });
         }
         if looked.uid_validity == 0 {
             let name = said(scope.key.as_bytes());
-            self.account
-                .connector
-                .log(0, || format!("the server gives {name} no UIDVALIDITY: it is compared as a whole each time"));
+            self.account.connector.log(0, || {
+                format!("the server gives no UIDVALIDITY for {name}: the whole folder is compared in each run")
+            });
         }
         self.validities.insert(scope.key.clone(), looked.uid_validity);
         Ok(looked.listing)

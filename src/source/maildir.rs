@@ -180,9 +180,9 @@ impl Source for Maildir {
     fn notices(&self) -> Vec<String> {
         match self.outside.load(Ordering::Relaxed) {
             0 => Vec::new(),
-            1 => vec!["1 message is a link that leads out of the Maildir; what it leads to is stored".to_owned()],
+            1 => vec!["1 message is a link to a file outside of the Maildir; that file is stored".to_owned()],
             count => {
-                vec![format!("{count} messages are links that lead out of the Maildir; what they lead to is stored")]
+                vec![format!("{count} messages are links to files outside of the Maildir; those files are stored")]
             }
         }
     }

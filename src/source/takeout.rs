@@ -58,10 +58,8 @@ impl Takeout {
     /// A usage error if nothing is there or nothing in it is an export.
     pub fn open(path: &Path, opts: TakeoutOptions) -> Result<Takeout> {
         let root = path.canonicalize().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::new(ErrorKind::Usage, format!("there is nothing at {}", path.display()))
-                    .hint("give a folder of exported files, or one such file")
-            }
+            std::io::ErrorKind::NotFound => Error::new(ErrorKind::Usage, format!("{} does not exist", path.display()))
+                .hint("name a folder of exported files, or one file"),
             _ => Error::io(format!("cannot open {}", path.display()), error),
         })?;
         let export = Export::scan(&root);

@@ -91,8 +91,10 @@ impl Tree {
                 continue;
             }
             let next = self.lookup(node, part).map_err(|error| match error.kind {
-                ErrorKind::NotFound => Error::new(ErrorKind::NotFound, format!("no {part:?} in the tree at {path:?}"))
-                    .hint("'vandelay ls' shows what there is"),
+                ErrorKind::NotFound => {
+                    Error::new(ErrorKind::NotFound, format!("not found: {path:?} (there is no {part:?})"))
+                        .hint("list a folder with: vandelay ls ARCHIVE FOLDER")
+                }
                 _ => error,
             })?;
             trail.push(node);

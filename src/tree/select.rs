@@ -24,11 +24,8 @@ impl Tree {
                     let fixed = parts.iter().take_while(|part| !part.contains(['*', '?'])).count();
                     let start = self.resolve(&parts[..fixed].join("/"))?;
                     if !self.pick_matches(start, &parts[fixed..], pattern, &mut picks)? {
-                        return Err(Error::new(
-                            ErrorKind::NotFound,
-                            format!("nothing in the tree is like {pattern:?}"),
-                        )
-                        .hint("'vandelay ls' shows what there is"));
+                        return Err(Error::new(ErrorKind::NotFound, format!("nothing matches {pattern:?}"))
+                            .hint("list a folder with: vandelay ls ARCHIVE FOLDER"));
                     }
                 }
                 Err(error) => return Err(error),

@@ -222,7 +222,10 @@ fn everything_is_listed_now_and_then_and_on_demand() {
     assert_eq!(aged, 1);
     drop(conn);
     let said = place.import(&[], 0);
-    assert!(said.contains("changed 1") && said.contains("1 of 2 listed in full, as every 30 days"), "{said}");
+    assert!(
+        said.contains("changed 1") && said.contains("1 of 2 folders or types listed in full (done every 30 days"),
+        "{said}"
+    );
     let said = place.import(&[], 0);
     assert!(!said.contains("listed in full"), "{said}");
 }
@@ -252,7 +255,7 @@ fn an_account_that_has_moved_is_known_again_when_that_is_proved() {
     assert!(said.contains("(new 1, changed 0, unchanged 70)"), "{said}");
     moved.said();
     let said = place.import_from(&url, &["--same-account"], 0);
-    assert!(said.contains("(new 1, changed 0, unchanged 70)") && said.contains("is known again"), "{said}");
+    assert!(said.contains("(new 1, changed 0, unchanged 70)") && said.contains("it is the same one"), "{said}");
     assert_eq!(moved.said().matches("BODY.PEEK[]").count(), 1, "only what is new is fetched");
     assert_eq!((place.count("INBOX"), place.sql::<u32>("SELECT count(*) FROM sources")), (61, 1));
     // From now on the address is the archive's, with the flag and without it; the old one is another source.
@@ -308,7 +311,7 @@ fn a_message_that_dovecot_breaks_off_at() {
     mode(0o600);
     let (code, said) = import("imap", dovecot.imap, &[]);
     let listed = ok(&["ls", archive.to_str().expect("UTF-8"), "mail/INBOX/cur"]);
-    assert!(matches!(code, Some(0 | 5)) && said.contains("is known again"), "{said}");
+    assert!(matches!(code, Some(0 | 5)) && said.contains("it is the same one"), "{said}");
     assert!((58..=60).contains(&listed.lines().count()), "{said}\n{listed}");
     let conn = rusqlite::Connection::open(&archive).expect("the archive opens");
     let sources: u32 = conn.query_row("SELECT count(*) FROM sources", [], |row| row.get(0)).expect("a number");

@@ -496,7 +496,7 @@ fn prune_asks_at_a_terminal() {
         bench.to.seed_email("A1", &message(900 + number), &[&foreign], &[], "2026-01-01T00:00:00Z");
     }
     let full = bench.snapshot();
-    let question = "Remove 3 objects from the account A1@example.org? [y/N] ";
+    let question = "Delete 3 objects from the account A1@example.org? [y/N] ";
     let ask = |extra: &[&str], answer: &str| {
         let mut command = vandelay();
         command.env("VANDELAY_PASSWORD", "secret").args(["export", "--allow-cleartext", "--account-id", "A1", "--url"]);

@@ -105,7 +105,7 @@ fn redirects_within_the_server_are_followed() {
     bench.server.reset_faults();
     bench.server.fault(At::Endpoint(Endpoint::Session), When::Nth(1), Fault::Redirect(302, Place::Elsewhere));
     let (_, said) = bench.import_as(&[], 0);
-    assert!(said.contains("gets the credentials, too"), "{said}");
+    assert!(said.contains("gets the login, too"), "{said}");
     bench.assert_equal();
     assert!(bench.server.seen().iter().filter(|seen| seen.endpoint == Endpoint::Api).all(|seen| seen.is_elsewhere));
 }
@@ -139,7 +139,7 @@ fn redirects_to_another_host_do_not_get_the_login() {
     let fault = || Fault::RedirectTo(307, as_other_host(other));
     bench.server.fault(At::Endpoint(Endpoint::Session), When::Always, fault());
     let (_, said) = bench.import_as(&["--allow-other-origin"], 0);
-    assert!(said.contains("gets the credentials, too"), "{said}");
+    assert!(said.contains("gets the login, too"), "{said}");
     assert!(other.seen().iter().any(|seen| seen.authorization.is_some()));
 }
 
@@ -210,7 +210,7 @@ fn calls_and_uploads_of_an_export_do_not_go_where_they_are_led() {
         bench.server.fault(At::Endpoint(endpoint), When::Always, Fault::RedirectTo(status, as_other_host(&other)));
         let output = bench.command("export", &["--max-retries", "0"]).output().expect("the program starts");
         let (_, said) = judge(&output, 2);
-        assert!(said.contains("it redirects ") || said.contains("refers to another one"), "{said}");
+        assert!(said.contains("it redirects ") || said.contains("points to another host"), "{said}");
         assert_eq!(bench.server.snapshot("A1"), before);
         bench.server.reset_faults();
     }
@@ -344,7 +344,7 @@ fn an_account_id_that_is_wrong_makes_no_archive() {
             bench.import();
         }
         let (_, said) = judge(&command.arg(bench.archive()).output().expect("the program starts"), 3);
-        assert!(said.contains("nobody") && said.contains("hint: the session lists: A1"), "{said}");
+        assert!(said.contains("nobody") && said.contains("hint: accounts of this user: A1"), "{said}");
         assert!(what == "export" || !bench.archive().exists());
         // Whoever asks for it cannot know.
         bench.server.take_violations();

@@ -152,8 +152,9 @@ fn expand(tree: &str) -> Vec<String> {
 /// All paths in the code of a file that begin with `crate`, `super`, `self` or one of its child modules.
 fn paths(code: &str) -> Vec<String> {
     let uses = regex::Regex::new(r"(?ms)^\s*(?:pub(?:\([^)]*\))? )?use ([^;]+);").expect("a pattern");
-    let mut found: Vec<String> =
-        uses.captures_iter(code).flat_map(|one| expand(&one[1].split_whitespace().collect::<String>())).collect();
+    let alias = regex::Regex::new(r"\s+as\s+\w+").expect("a pattern");
+    let plain = |tree: &str| alias.replace_all(tree, "").split_whitespace().collect::<String>();
+    let mut found: Vec<String> = uses.captures_iter(code).flat_map(|one| expand(&plain(&one[1]))).collect();
     let rest = uses.replace_all(code, "");
     let inline = regex::Regex::new(r"\b[a-z_][a-z0-9_]*(?:::\w+)+").expect("a pattern");
     let is_whole = |start: usize| !rest[..start].ends_with("::");
@@ -240,7 +241,7 @@ fn a_parent_is_ground_or_facade() {
 
 #[test]
 fn paths_and_circles_are_seen() {
-    let code = "use super::{a::B, c::{self, d::E}};\nfn f() { crate::g::h(); Self::i(); child::j() }\n";
+    let code = "use super::{a::B, c::{self as x, d::E}};\nfn f() { crate::g::h(); Self::i(); child::j() }\n";
     let mut found = paths(code);
     found.retain(|path| !path.starts_with("Self"));
     assert_eq!(found, ["super::a::B", "super::c::self", "super::c::d::E", "crate::g::h", "child::j"]);

@@ -180,7 +180,7 @@ fn the_guard_counts_what_is_really_gone() {
     }
     let before = fs::read(place.archive()).unwrap();
     let said = place.refused(&[], 9);
-    assert!(said.contains("80 of 200 known objects of type email are gone at the source (INBOX 80)"), "{said}");
+    assert!(said.contains("80 of 200 objects of type email are missing at the source (INBOX 80)"), "{said}");
     assert!(said.contains("hint: ") && said.contains("--max-delete 100%"), "{said}");
     assert_eq!(place.refused(&["--dry-run"], 9).lines().last(), said.lines().last());
     assert!(fs::read(place.archive()).unwrap() == before, "nothing was changed");
@@ -195,7 +195,7 @@ fn a_maildir_without_any_mailbox_removes_nothing() {
     let place = Place::new();
     fs::remove_dir_all(place.mail()).unwrap();
     fs::create_dir(place.mail()).unwrap();
-    assert!(place.refused(&[], 1).contains("holds no Maildir"));
+    assert!(place.refused(&[], 1).contains("is not a Maildir"));
     assert!(!Path::new(&place.archive()).exists());
 
     for count in [3, 80] {
@@ -210,7 +210,7 @@ fn a_maildir_without_any_mailbox_removes_nothing() {
         fs::create_dir(place.mail()).unwrap();
         for flags in [&[][..], &["--dry-run"], &["--max-delete", "99"]] {
             let said = place.refused(flags, 9);
-            assert!(said.contains(&format!("knows {count} objects")), "{said}");
+            assert!(said.contains(&format!("has {count} objects")), "{said}");
             assert!(said.contains("hint: ") && said.contains("--max-delete 100%"), "{said}");
         }
         assert_eq!(place.rows("INBOX").len(), count as usize);
@@ -282,7 +282,7 @@ fn a_message_without_a_header_is_not_reported_as_good_mail() {
     let said = String::from_utf8(quiet.stderr).unwrap();
     assert!(quiet.status.success() && quiet.stdout.is_empty());
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.starts_with("warning: 6 messages are stored as found and no good mail (binary 1, "), "{said}");
+    assert!(said.starts_with("warning: 6 messages are not valid mail, and stored unchanged (binary 1, "), "{said}");
 }
 
 /// What looks like mail and is not read makes the run end with 5, each time; the rest is stored, and by-products harm
@@ -328,7 +328,7 @@ fn links_that_lead_out_are_told() {
         assert!(output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    let warning = "warning: 3 messages are links that lead out of the Maildir; what they lead to is stored\n";
+    let warning = "warning: 3 messages are links to files outside of the Maildir; those files are stored\n";
     assert_eq!(said(&arguments), warning);
     assert_eq!(place.rows("INBOX").len(), 4);
     assert_eq!(said(&arguments), "", "nothing is new");

@@ -487,7 +487,7 @@ fn what_is_no_maildir_is_named() {
         format!("{error} ({})", error.hint_text().unwrap_or_default())
     };
     assert!(usage(&tree.path().join("missing")).contains("no directory"));
-    assert!(usage(tree.path()).contains("holds no Maildir"));
+    assert!(usage(tree.path()).contains("is not a Maildir"));
     let file = tree.put("mbox", "From a@b Mon Jan  1\nSubject: x\n\n");
     assert!(usage(&file).contains("mbox"));
     assert!(usage(tree.path()).contains("mbox is an mbox file"));
@@ -497,7 +497,7 @@ fn what_is_no_maildir_is_named() {
     tree.put("mdbox/mailboxes/INBOX/dbox-Mails/dovecot.index", "");
     assert!(usage(&tree.path().join("mdbox")).contains("dbox"));
     tree.mailbox("real");
-    assert!(usage(&tree.path().join("real/cur")).contains("not one of them"));
+    assert!(usage(&tree.path().join("real/cur")).contains("not cur or new itself"));
 }
 
 #[test]

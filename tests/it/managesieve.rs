@@ -178,7 +178,7 @@ fn starttls_clear_text_and_identity() {
     assert_eq!(row, ("managesieve".into(), origin, "alice".into(), "alice".into(), "alice".into()));
     // With TLS from the start it is the same account.
     let said = import(&place, &dovecot, &[], 0);
-    assert!(said.contains("is known again") && said.contains("unchanged 1"), "{said}");
+    assert!(said.contains("it is the same one") && said.contains("unchanged 1"), "{said}");
 
     // In clear, and nobody needs to trust the certificate that the server offers all the same.
     let place = Place::new();
@@ -195,7 +195,7 @@ fn a_server_without_tls() {
     let url = format!("sieve://127.0.0.1:{}", dovecot.sieve);
     let place = Place::new();
     let said = ends(place.command(&url, &[]), 2);
-    assert!(said.contains("does not offer to encrypt") && said.contains("--allow-cleartext"), "{said}");
+    assert!(said.contains("does not offer STARTTLS") && said.contains("--allow-cleartext"), "{said}");
     ends(place.command(&url, &["--allow-cleartext"]), 0);
     assert_eq!(place.names("latest"), ["sieve/active", "sieve/main.sieve"]);
 }
@@ -336,7 +336,7 @@ fn the_order_of_secrets() {
 
     let mut command = bare(&sieves(&dovecot), &["--auth-basic", "alice", "--auth-password", PASSWORD]);
     command.args(["--password-file", wrong]).arg(place.archive()).env("SSL_CERT_FILE", dovecot.authority_file());
-    assert!(ends(command, 0).contains("warning: a password on the command line"));
+    assert!(ends(command, 0).contains("warning: other users can see a password on the command line"));
     run(&["--password-file", file, "--password-command", "echo wrong"], &[("VANDELAY_PASSWORD", "wrong")], 0);
     run(&["--password-command", &print], &[("VANDELAY_PASSWORD", "wrong")], 0);
     run(&[], &[("VANDELAY_PASSWORD", PASSWORD), ("CREDENTIALS_DIRECTORY", "/nonexistent")], 0);
@@ -599,7 +599,7 @@ fn nothing_said_before_starttls_counts() {
     // The offer was removed on the way.
     let hostile = Hostile::new(Flaw::None, vec![vec![say(GREETING), Step::Silence]]);
     let said = hostile.run("sieve", &[], 2);
-    assert!(said.contains("does not offer to encrypt"), "{said}");
+    assert!(said.contains("does not offer STARTTLS"), "{said}");
     hostile.keeps_the_secret();
 
     // It is offered, and refused.

@@ -713,7 +713,7 @@ fn a_killed_mount_is_never_empty_and_the_next_one_repairs_it() {
 
         let output = run(&["mount", text(&account.archive()), text(&at)]);
         let said = both(&output);
-        assert!(output.status.success() && said.contains("took away a dead mount of vandelay:Maildir"), "{said}");
+        assert!(output.status.success() && said.contains("removed a dead mount of vandelay:Maildir"), "{said}");
         let _again = Mounted { at: at.clone() };
         assert!(a_message(&mount.at).exists());
     }

@@ -676,7 +676,7 @@ fn comes_back(pristine: &Path, tables: &[(&str, &str)], import: &dyn Fn(&Path) -
             let place = format!("{kind} {row}: ");
             assert!(findings.iter().any(|line| line.starts_with(&place)), "{table} {row}: {findings:?}");
             let said = import(&at);
-            assert!(said.contains("missing in the archive"), "{table} {row}: {said}");
+            assert!(said.contains("missing from the archive"), "{table} {row}: {said}");
             let now = without_numbers(&at);
             let missing: Vec<&String> =
                 expected.iter().filter(|file| !now.contains(file)).map(|(path, _)| path).collect();

@@ -446,7 +446,7 @@ fn every_promise(name: &'static str, bed: &mut dyn Bed) {
             // Whatever flag takes nothing: one error, which names what there is.
             for flags in [["--folder", "Nowhere"], ["--include", "^Nowhere$"], ["--exclude", "."]] {
                 let said = said(&flags);
-                assert!(said.contains("error: ") && said.contains("hint: there are: "), "{name}: {said}");
+                assert!(said.contains("error: ") && said.contains("hint: folders: "), "{name}: {said}");
             }
         }
         run.import("through a filter", &whole(), flags);

@@ -103,7 +103,7 @@ fn length(line: &[u8]) -> Option<usize> {
     let room = length.div_ceil(3) * 4;
     let data = line.get(1..).unwrap_or_default();
     let is_data = data.iter().all(|byte| value(*byte).is_some()) && data.len() <= room + 2;
-    (is_data && (length == 0 || !data.is_empty())).then_some(length)
+    is_data.then_some(length)
 }
 
 /// The six bits of a character.
@@ -190,6 +190,15 @@ mod tests {
             let shown = text(mail.as_bytes());
             prop_assert!(shown.contains("before\n\nafter\nbegin 644 broken\n") && shown.contains("  a b.bin ("), "{}", shown);
         }
+    }
+
+    #[test]
+    fn lines_of_zeros_may_have_lost_all_their_blanks() {
+        let mail = format!("Subject: x\n\nbegin 644 zeros\nM\nM\n{}`\nend\n", "#86)C\n");
+        let found = attachments(mail.as_bytes());
+        assert_eq!((found.len(), found[0].size), (1, 93));
+        let bytes = attachment(mail.as_bytes(), found[0].part).expect("a file");
+        assert_eq!((&bytes[..90], &bytes[90..]), (&[0; 90][..], &b"abc"[..]));
     }
 
     #[test]

@@ -115,15 +115,15 @@ impl<S: Transport> Client<S> {
         client.wire.doing = "waiting for the greeting".to_owned();
         match client.event(wire::Bodies::Discard).await? {
             Event::Said(said) if said.outcome == Outcome::PreAuth && client.security != Security::Implicit => {
-                Err(Error::new(Fault::Unsafe, "the server calls this unencrypted connection authenticated (PREAUTH)")
+                Err(Error::new(Fault::Unsafe, "the server says that this unencrypted connection is already logged in (PREAUTH), so STARTTLS is impossible")
                     .hint("use an imaps:// address"))
             }
             Event::Said(said) if matches!(said.outcome, Outcome::Ok | Outcome::PreAuth) => {
                 client.is_preauthenticated = said.outcome == Outcome::PreAuth;
                 Ok(client)
             }
-            _ => Err(Error::new(Fault::Protocol, "the server does not greet as an IMAP server does")
-                .hint("check the host and the port of the address")),
+            _ => Err(Error::new(Fault::Protocol, "this is not an IMAP server")
+                .hint("check host and port in --url")),
         }
     }
 

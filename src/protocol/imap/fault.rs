@@ -66,15 +66,17 @@ impl Error {
     pub fn new(fault: Fault, what: impl Into<String>) -> Error {
         let (kind, hint) = match fault {
             Fault::Retry { .. } => {
-                (ErrorKind::Connection, Some("run the command again later: it goes on where it stopped"))
+                (ErrorKind::Connection, Some("run the command again later: it continues where it stopped"))
             }
-            Fault::Lost => (ErrorKind::Connection, Some("run the command again: it goes on where it stopped")),
+            Fault::Lost => (ErrorKind::Connection, Some("run the command again: it continues where it stopped")),
             Fault::Credentials { is_expired: true } => {
                 (ErrorKind::Credentials, Some("renew the password or the token"))
             }
             Fault::Credentials { .. } => (
                 ErrorKind::Credentials,
-                Some("check the user name and the password; many providers want an app password"),
+                Some(
+                    "check user name and password. Gmail, iCloud, Yahoo and others want an app password: make one in your account's security settings",
+                ),
             ),
             Fault::Unsafe => (ErrorKind::Connection, None),
             Fault::Local => (ErrorKind::Storage, None),
@@ -108,11 +110,11 @@ impl Error {
     /// What the server breaks down over as often as it is asked, while it is well otherwise: no more the loss of the
     /// connection, but of this one thing.
     pub fn into_blame(self) -> Error {
-        Error::new(Fault::Unwell, format!("{} (each time; other questions are answered)", self.error))
+        Error::new(Fault::Unwell, format!("{} (each time; the server answers everything else)", self.error))
     }
 
     fn lost_because(what: &str) -> Error {
-        Error::new(Fault::Lost, "gave up the connection")
+        Error::new(Fault::Lost, "closed the connection")
             .because(io::Error::new(io::ErrorKind::InvalidData, what.to_owned()))
     }
 

@@ -42,8 +42,8 @@ impl<S: Transport> Client<S> {
         }
         let Some((stream, already_read)) = self.wire.take() else { return Err(self.unexpected("nothing")) };
         if !already_read.is_empty() {
-            return Err(Error::new(Fault::Unsafe, "the server sent something in clear behind its consent to TLS")
-                .hint("somebody on the way to the server may have put it there; nothing secret was sent"));
+            return Err(Error::new(Fault::Unsafe, "the server sent unencrypted data after it agreed to STARTTLS")
+                .hint("an attacker may have inserted it; nothing secret was sent"));
         }
         self.capabilities = None;
         self.wire.put(upgrade(stream).await?);
@@ -156,7 +156,7 @@ impl<S: Transport> Client<S> {
 
     fn check_safety(&self) -> Result<()> {
         if self.security == Security::StartTls {
-            return Err(Error::new(Fault::Unsafe, "no password is sent over a connection without TLS")
+            return Err(Error::new(Fault::Unsafe, "refusing to log in without TLS; nothing secret was sent")
                 .hint("use an imaps:// address, or STARTTLS"));
         }
         Ok(())

@@ -316,7 +316,7 @@ impl Session {
                 hint.into_iter().fold(fresh, |error, hint| error.hint(hint)).into()
             }
             Some(error) => error,
-            None => Error::new(Fault::Unsupported, format!("{} offers no way to log in", connector.endpoint())),
+            None => Error::new(Fault::Unsupported, format!("{} offers no login method", connector.endpoint())),
         })
     }
 

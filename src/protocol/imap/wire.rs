@@ -282,7 +282,7 @@ impl<S: Transport> Wire<S> {
 
     fn slow(&self, why: String) -> Error {
         Error::lost(&self.doing, io::Error::new(io::ErrorKind::TimedOut, why))
-            .hint("if the server is only slow, give it more time with --timeout SECONDS")
+            .hint("if the server is only slow, raise --timeout")
     }
 }
 

@@ -103,7 +103,7 @@ impl Client {
         if session.accounts.is_empty() {
             let what = format!("the session at {} has no accounts", shown(&session.url));
             return Err(error::Error::new(ErrorKind::Credentials, what)
-                .hint("a server may show that to whom it does not know; check the user and the password")
+                .hint("the server may not know this user: check user name and password")
                 .into());
         }
         if !session.offers(CORE) {
@@ -284,10 +284,10 @@ impl Client {
                         ErrorKind::Account,
                         format!("there is no account named {name:?} on the server{why}"),
                     )
-                    .hint(format!("the session lists: {}", names.join(", ")))
+                    .hint(format!("accounts of this user: {}", names.join(", ")))
                 };
                 if !session.offers(PRINCIPALS) {
-                    return Err(none(", and it cannot be asked for accounts that are not listed").into());
+                    return Err(none(", and the server cannot search for others").into());
                 }
                 match self.principal(name).await? {
                     found if found.len() > 1 => Err(none(": several principals have that name").into()),
@@ -319,7 +319,7 @@ impl Client {
                 let what =
                     format!("there is no account with the id {:?} on the server: {}", said(id.as_bytes()), error.kind);
                 Err(error::Error::new(ErrorKind::Account, what)
-                    .hint(format!("the session lists: {}", names.join(", ")))
+                    .hint(format!("accounts of this user: {}", names.join(", ")))
                     .into())
             }
             Err(Error::Line(error)) => Err(error.into()),
@@ -379,7 +379,7 @@ fn closed(_: tokio::sync::AcquireError) -> Error {
 /// Reads `--url`.
 fn parse(text: &str) -> Result<Url> {
     let wrong = |why: &str| {
-        error::Error::new(ErrorKind::Usage, format!("--url is no address of a JMAP server: {why}"))
+        error::Error::new(ErrorKind::Usage, format!("--url is not a valid JMAP address: {why}"))
             .hint("write it like https://jmap.example.com or https://example.com/jmap/session")
     };
     let url = Url::parse(text.trim()).map_err(|error| match error {

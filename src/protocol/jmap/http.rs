@@ -151,14 +151,14 @@ impl Http {
         if url.scheme() == "http" && !self.allow_cleartext {
             if self.home.scheme() == "https" {
                 let what = format!(
-                    "the server refers to {shown}, which is not encrypted, though its own address begins with https:; nothing secret was sent there"
+                    "the server refers to {shown}, which is not encrypted, although --url begins with https:; nothing secret was sent there"
                 );
-                let hint = "its administrator has to set its public address to https: (a proxy in front of it hides that from it); --allow-cleartext sends the login there all the same";
+                let hint = "ask the administrator to set the server's public address to https: (often a proxy setting); --allow-cleartext sends the login there anyway";
                 return Err(error::Error::new(ErrorKind::Connection, what).hint(hint).into());
             }
             let error = error::Error::new(
                 ErrorKind::Connection,
-                format!("the line to {shown} would not be encrypted; nothing secret was sent"),
+                format!("the connection to {shown} would not be encrypted; nothing secret was sent"),
             );
             return Err(error.hint("use a URL with https:, or --allow-cleartext if the network can be trusted").into());
         }
@@ -169,14 +169,14 @@ impl Http {
         if !is_same_host && !self.allow_other_origin {
             let error = error::Error::new(
                 ErrorKind::Connection,
-                format!("the server refers to another one, {shown}; nothing secret was sent to it"),
+                format!("the server points to another host, {shown}; nothing secret was sent there"),
             );
             return Err(error
-                .hint("if both belong together, use --allow-other-origin, or the address of the other one as --url")
+                .hint("if you trust that host with the login, add --allow-other-origin, or use it as --url")
                 .into());
         }
         if self.warned.lock().insert(url.origin()) {
-            self.log(0, || format!("the server refers to {shown}, which gets the credentials, too"));
+            self.log(0, || format!("the server points to {shown}, which gets the login, too"));
         }
         Ok(())
     }
@@ -398,7 +398,7 @@ impl Http {
     fn slow(&self, url: &Url, how: &str, why: String) -> Error {
         let cause = io::Error::new(io::ErrorKind::TimedOut, why);
         let error = error::Error::new(ErrorKind::Connection, format!("{} is {how}", shown(url))).because(cause);
-        error.hint("if the server is only slow, give it more time with --timeout SECONDS").into()
+        error.hint("if the server is only slow, raise --timeout").into()
     }
 
     /// A failed request in words.
@@ -473,12 +473,11 @@ impl Http {
                 let error = error::Error::new(
                     ErrorKind::Connection,
                     format!(
-                        "the server leads to {}, which wants credentials; nothing secret was sent to it",
+                        "the server redirects to {}, which wants a login; nothing secret was sent there",
                         shown(url)
                     ),
                 );
-                let hint =
-                    "if both belong together, use --allow-other-origin, or the address of the other one as --url";
+                let hint = "if you trust that host with the login, add --allow-other-origin, or use it as --url";
                 Failed::final_(error.hint(hint).into())
             }
             StatusCode::FORBIDDEN if has_secret => Failed::final_(line(ErrorKind::Credentials).into()),

@@ -191,16 +191,16 @@ impl Client {
                 Security::Clear => Ok(self),
                 _ => Err(Error::new(
                     ErrorKind::Connection,
-                    format!("{} does not offer to encrypt the line (STARTTLS)", self.connector.endpoint()),
+                    format!("{} does not offer STARTTLS", self.connector.endpoint()),
                 )
-                .hint("nothing secret was sent. Somebody in between may have removed the offer; try a URL with sieves:// or, in a network that can be trusted, --allow-cleartext")),
+                .hint("nothing secret was sent. Use sieves://, or --allow-cleartext in a network that you trust. (An attacker can hide the offer of STARTTLS)")),
             };
         }
         self.send(b"STARTTLS\r\n", "STARTTLS").await?;
         let status = self.response().await?;
         match status.outcome {
             Outcome::Ok => {}
-            Outcome::No => return Err(self.refused("encrypt the line", &status)),
+            Outcome::No => return Err(self.refused("start TLS", &status)),
             Outcome::Bye => return Err(self.bye(&status)),
         }
         let (stream, already_read) = self.wire.into_parts();
@@ -432,7 +432,7 @@ impl Client {
                 let what = format!("gave up reading from {}", self.connector.endpoint());
                 Error::new(ErrorKind::Connection, what)
                     .because(io::Error::new(io::ErrorKind::TimedOut, why))
-                    .hint("if the server is only slow, give it more time with --timeout SECONDS")
+                    .hint("if the server is only slow, raise --timeout")
             }
             Trouble::TooLarge(size) => self.violation(&format!("a string of {size} bytes")),
         }
@@ -441,7 +441,7 @@ impl Client {
     fn violation(&self, what: &str) -> Error {
         let endpoint = self.connector.endpoint();
         Error::new(ErrorKind::Connection, format!("{endpoint} does not keep to ManageSieve: {what}"))
-            .hint("check host and port; ManageSieve mostly is on port 4190")
+            .hint("check host and port; ManageSieve usually has port 4190")
     }
 }
 

@@ -150,7 +150,7 @@ impl Worker {
                 if is_other {
                     let name = said(imap::decode_name(&self.raw, false).as_bytes());
                     (self.log)(format!(
-                        "the server numbers the messages of {name} anew (UIDVALIDITY) while they are read; each one is compared with what was listed"
+                        "the server gave new numbers (UIDVALIDITY) to the messages of {name} while they were read: comparing them"
                     ));
                 }
                 while !self.waiting.is_empty() && !self.desk.is_closed() {

@@ -193,7 +193,7 @@ async fn one_by_one(
             Ok(mut responses) => responses.take(call),
             // Cyrus 3.6 does that where there is no Sieve script, and so no vacation response either.
             Err(error) if has_answered && is_cut(&error) && *kind == ObjectType::VacationResponse => {
-                client.log(0, || format!("the server breaks off when it is asked for {method}: it is left out"));
+                client.log(0, || format!("the server closes the connection at {method}; this type is left out"));
                 let none = json!({ "type": "accountNotSupportedByMethod" });
                 Err(jmap::Error::Method(jmap::MethodError::of(&method, &none)))
             }

@@ -91,7 +91,7 @@ pub(super) fn find(root: &Path, options: &MaildirOptions) -> Result<Tree> {
 
 /// The error for a directory without a mailbox, with a guess at what it is.
 pub(super) fn no_maildir(root: &Path, strays: &[Stray]) -> Error {
-    let error = Error::new(ErrorKind::Usage, format!("{} holds no Maildir", root.display()));
+    let error = Error::new(ErrorKind::Usage, format!("{} is not a Maildir", root.display()));
     let has = |name: &str| root.join(name).exists();
     let is_box = root.file_name().is_some_and(|name| name == "cur" || name == "new");
     if has("dbox-Mails") || has("mailboxes") || has("dovecot.map.index") || has("storage/dovecot.map.index") {
@@ -99,10 +99,10 @@ pub(super) fn no_maildir(root: &Path, strays: &[Stray]) -> Error {
             .hint("this is Dovecot's dbox format; make a Maildir of it: doveadm backup maildir:/path/to/Maildir");
     }
     if is_box {
-        return error.hint("give the directory that holds cur and new, not one of them");
+        return error.hint("name the directory that contains cur and new, not cur or new itself");
     }
     if !root.is_dir() {
-        return error.hint("for mbox files and single messages use \"vandelay import takeout\"");
+        return error.hint("to read mbox files and single messages, use \"vandelay import takeout\"");
     }
     match strays.iter().map(|stray| &stray.omission).find(|omission| omission.outcome == Outcome::NotUnderstood) {
         Some(mail) => error.hint(format!("{} is {}", mail.position, mail.reason)),
