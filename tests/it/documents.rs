@@ -589,7 +589,7 @@ fn every_command_line_can_be_typed() {
         }
         for line in quoted_command_lines(&text) {
             // What the holder of a lock is called is no command line.
-            if line.contains("(pid") || line.starts_with("vandelay 2.") {
+            if line.contains("(pid") || line.starts_with("vandelay 20") {
                 continue;
             }
             in_text += 1;
