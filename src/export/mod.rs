@@ -16,7 +16,7 @@
 //!   tasks     events that are files where nothing else takes them               label   what objects are called
 //! ```
 
-mod attached;
+mod blobs_inside;
 mod bytes;
 mod flow;
 mod guard;

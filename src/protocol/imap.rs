@@ -37,16 +37,16 @@ mod capability;
 mod client;
 mod command;
 mod date;
-mod fault;
+mod error;
 mod fetch;
 mod folders;
 mod login;
+pub mod parser;
 mod refusal;
-mod reply;
+mod response;
 mod select;
 mod session;
 mod set;
-pub mod tree;
 mod wire;
 
 pub use crate::net::sanitize::printable;
@@ -54,14 +54,16 @@ pub use bodies::{Arrival, Bodies, Message, Pipeline, Wanted};
 pub use capability::Capabilities;
 pub use client::{Client, Options};
 pub use date::InternalDate;
-pub use fault::{Error, Fault, Result};
+pub use error::{Error, Fault, Result};
 pub use fetch::{Changes, Items, Listing};
 pub use folders::Folder;
+pub use parser::Limits;
 #[doc(hidden)]
-pub use reply::read_any;
-pub use reply::{Condition, Fetched, FetchedBody, FolderStatus, Listed, Namespace, Namespaces, Outcome, decode_name};
+pub use response::read_any;
+pub use response::{
+    Condition, Fetched, FetchedBody, FolderStatus, Listed, Namespace, Namespaces, Outcome, decode_name,
+};
 pub use select::{Known, Selected};
 pub use session::{Session, Shared};
 pub use set::{LONGEST, UidSet};
-pub use tree::Limits;
 pub use wire::Transport;

@@ -551,7 +551,7 @@ fn an_emptied_maildir_does_not_remove_what_1x_imported() {
     }
     assert!(gone > 60, "{gone}");
     let said = common::fails(&["import", "maildir", text(&mail), text(&archive)], 5);
-    assert!(said.contains(&format!("{gone} that 1.x imported are not at the source")), "{said}");
+    assert!(said.contains(&format!("{gone} objects that 1.x imported are not at the source")), "{said}");
     assert!(said.contains("--max-delete 100%"), "{said}");
     assert_eq!(count(), 240);
     ok(&["import", "maildir", text(&mail), text(&archive), "--max-delete", "100%"]);
