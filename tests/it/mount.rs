@@ -709,7 +709,9 @@ fn a_killed_mount_is_never_empty_and_the_next_one_repairs_it() {
             Ok(lines) => assert_eq!(lines.len(), 30),
             Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ENOTCONN)),
         }
-        assert!(ok(&["mounts"]).lines().any(|line| line.contains(text(&mount.at)) && line.contains("dead")));
+        assert!(
+            ok(&["mounts"]).lines().any(|line| line.contains(text(&mount.at)) && line.contains("its process has died"))
+        );
 
         let output = run(&["mount", text(&account.archive()), text(&at)]);
         let said = both(&output);
@@ -749,7 +751,9 @@ fn who_reads_when_a_mount_is_killed_is_let_go() {
         mount.child.kill().unwrap();
         // Bytes may be on their way to the kernel just then, and it waits for them until it is told not to.
         std::thread::sleep(Duration::from_millis(200));
-        assert!(ok(&["mounts"]).lines().any(|line| line.contains(text(&mount.at)) && line.contains("dead")));
+        assert!(
+            ok(&["mounts"]).lines().any(|line| line.contains(text(&mount.at)) && line.contains("its process has died"))
+        );
         ok(&["umount", text(&mount.at)]);
         wait(|| grep.0.try_wait().unwrap().is_some(), || format!("grep waits, in round {round}"));
         mount.child.wait().unwrap();
