@@ -3,9 +3,9 @@
 //!
 //! A question costs more than its answer: the reader sleeps, we are woken, and then the other way round. So what the
 //! kernel need not ask twice is answered with ENOSYS (open, opendir, flush, access, and extended attributes unless asked
-//! for), and all that was said holds for good. [`listing`] tells all about a file with its name, to those who want it;
-//! [`ahead`] puts messages into the kernel's cache before they are asked for; [`large`] keeps one thread to a large file.
-//! When the archive goes on, [`follow`] takes back just what does not hold any more.
+//! for), and all that was said holds for good. [`readers`] tells all about a file with its name, to those who want it;
+//! [`prefetch_queue`] puts messages into the kernel's cache before they are asked for; [`large`] keeps one thread to a large file.
+//! When the archive goes on, [`invalidate`] takes back just what does not hold any more.
 
 mod adapter;
 pub(crate) mod attributes;

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   wire       bytes, lines, literals, the time limit        command     what is sent
-//!   tree       tokens of a response, and their limits        capability  what the server can do
-//!   reply      what they mean                                fault       what went wrong, in few classes
+//!   parser     tokens of a response, and their limits        capability  what the server can do
+//!   response   what they mean                                error       what went wrong, in few classes
 //!   client     commands in flight, what the server says unasked
 //!   login      from the greeting to an account               folders     LIST and its kin
 //!   select     EXAMINE and what changed since                fetch, bodies    messages
@@ -20,7 +20,7 @@
 //! out of the ordinary, a NUL in a literal. imap-proto reads more, and still refuses STATUS with MAILBOXID, ESEARCH,
 //! LIST with extended data, NAMESPACE, `{3+}`, `~{4}` and two spaces side by side. Both give up the whole response,
 //! with a message's body in it, for one item that they do not know, and both want it whole in memory before they begin,
-//! which a message of 1 GiB forbids. So [`tree`] splits any response into tokens, within limits, and `reply` takes
+//! which a message of 1 GiB forbids. So [`parser`] splits any response into tokens, within limits, and `response` takes
 //! from these what it understands.
 //!
 //! # What holds whatever a server does

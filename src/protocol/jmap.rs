@@ -5,7 +5,7 @@
 //!   client     an account's session, calls, retries        request    method calls in one batch, result references
 //!   session    the session resource, limits, accounts      methods    query, changes, set with their limits
 //!   blobs      upload and download                         parallel   several things at once, in order
-//!   small      many small blobs at a time                  fault      what can go wrong
+//!   blob_batch many small blobs at a time                  error      what can go wrong
 //!   http       origins, credentials, bodies, waits         sound      objects that the server breaks off at
 //!   properties what is asked for by name                   pause      waits that the server asks for
 //!   get        any number of objects
