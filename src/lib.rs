@@ -60,8 +60,8 @@
 //!
 //! - [`source::Source`] is the one seam for whatever an account lives on: scopes, a listing without bytes, bytes on
 //!   demand. It is sync and object safe.
-//! - [`sink::Sink`] is the seam for whatever an account is restored to. It speaks JMAP's objects, which are the
-//!   archive's nouns, so nothing is translated twice; what matches what is decided in [`crate::export`], without a server.
+//! - [`sink::Sink`] is the seam for whatever an account is restored to. It speaks JMAP's objects still, so a
+//!   sink that takes original bytes needs a wider seam; what matches what is decided in [`crate::export`], without a server.
 //! - [`crate::import::diff::Comparison`] is the one comparison: known items against a listing, pure.
 //! - [`archive::Writer`] is the one writer. Content tables hold the current state, as Vandelay 1.x reads them; whoever
 //!   changes a row leaves its former self in the history.
@@ -69,12 +69,12 @@
 //! - [`tree::Tree`] is the one projection, with four questions: `stat`, `lookup`, `children`, `read`. Inode numbers are
 //!   rows, so it has no table of them.
 //!
-//! # Where this house differs from the proposal that it was built from
+//! # Decisions, and why
 //!
-//! - *Content tables are the current state and a generic `history` table holds what was* (instead of a `version` table
-//!   for all): an archive stays one that 1.x can export, unchanged objects cost nothing per snapshot, and "as of
+//! - *Content tables are the current state and a generic `history` table holds what was*, and no `version` table
+//!   for all: an archive stays one that 1.x can export, unchanged objects cost nothing per snapshot, and "as of
 //!   snapshot N" is still only a comparison of numbers.
-//! - *`render` became `format`*, and lies below `source` too: splitting an .ics file into items is needed where it is
+//! - *`format` lies below `source` and `tree`*: splitting an .ics file into items is needed where it is
 //!   read, converting one where it is shown, and both are the same knowledge of a format.
 //! - *The whole source is listed before anything is written*: so a guard can stop a run with the archive untouched,
 //!   and a message that moved is seen as one that moved.

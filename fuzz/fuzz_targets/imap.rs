@@ -2,7 +2,7 @@
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use vandelay::model::Body;
-use vandelay::protocol::imap::tree::Assembler;
+use vandelay::protocol::imap::parser::Assembler;
 use vandelay::protocol::imap::{InternalDate, Limits, UidSet, decode_name, printable, read_any};
 
 fuzz_target!(|bytes: &[u8]| {

@@ -206,7 +206,7 @@ impl Writer {
         self.check_files()?;
         let kinds: Vec<ObjectType> = self.changes.keys().copied().collect();
         let here = Standing::of(&self.conn, run, &kinds).map_err(|error| self.explain(error))?;
-        let look = connect::Fingerprint::take(self.path())
+        let look = connect::FileStamp::take(self.path())
             .map_err(|error| Error::io(format!("cannot open archive {}", self.path().display()), error))?;
         let second = connect::open_reader(self.path(), &self.file, &look)?;
         let there = Standing::of(&second.conn, run, &kinds).map_err(|error| self.explain(error))?;

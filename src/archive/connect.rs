@@ -2,7 +2,7 @@
 //!
 //! Archives are in WAL mode, as 1.x leaves them. A plain read-only connection would then create `-wal` and `-shm`
 //! files, and fail where it may not. So a reader looks first ([`Mode`]): with no write-ahead log there is nothing but
-//! the file, and it is opened as immutable; whoever reads so compares a [`Fingerprint`] before and after, and asks again
+//! the file, and it is opened as immutable; whoever reads so compares a [`FileStamp`] before and after, and asks again
 //! if a writer came in between.
 
 use super::digest;
@@ -41,7 +41,7 @@ pub enum Mode {
 
 /// What changes when somebody writes to the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint {
+pub struct FileStamp {
     file: FileId,
     size: u64,
     modified: (i64, i64),
@@ -50,9 +50,9 @@ pub struct Fingerprint {
     mode: Mode,
 }
 
-impl Fingerprint {
+impl FileStamp {
     /// Looks at the archive and the files beside it.
-    pub fn take(path: &Path) -> std::io::Result<Fingerprint> {
+    pub fn take(path: &Path) -> std::io::Result<FileStamp> {
         let main = fs::metadata(path)?;
         let log = fs::metadata(beside(path, "-wal")).ok().map(|log| (log.ino(), log.len()));
         let mode = match log {
@@ -60,7 +60,7 @@ impl Fingerprint {
             Some(_) if beside(path, "-shm").exists() => Mode::Live,
             Some(_) => Mode::Private,
         };
-        Ok(Fingerprint {
+        Ok(FileStamp {
             file: (main.dev(), main.ino()),
             size: main.len(),
             modified: (main.mtime(), main.mtime_nsec()),
@@ -75,15 +75,15 @@ impl Fingerprint {
     }
 
     /// True if both were taken of the same file, whatever was written to it meanwhile.
-    pub fn same_file(&self, other: &Fingerprint) -> bool {
+    pub fn same_file(&self, other: &FileStamp) -> bool {
         self.file == other.file
     }
 
     /// True if a connection opened at `other` still shows what the files hold.
-    pub fn holds(&self, other: &Fingerprint) -> bool {
+    pub fn holds(&self, other: &FileStamp) -> bool {
         match self.mode {
             Mode::Live => {
-                let log = |of: &Fingerprint| of.log.map(|(inode, _)| inode);
+                let log = |of: &FileStamp| of.log.map(|(inode, _)| inode);
                 self.same_file(other) && other.mode == Mode::Live && log(self) == log(other)
             }
             _ => self == other,
@@ -110,7 +110,7 @@ impl Watch {
     }
 
     /// What the files look like now. Should another file have taken the archive's place, it says what the old one does.
-    pub fn look(&self) -> std::io::Result<Fingerprint> {
+    pub fn look(&self) -> std::io::Result<FileStamp> {
         let main = self.file.stat()?;
         let side = |name: &OsString| rustix::fs::statat(&self.folder, name, AtFlags::empty()).ok();
         let log = side(&self.log).map(|log| (log.st_ino, log.st_size as u64));
@@ -119,7 +119,7 @@ impl Watch {
             Some(_) if side(&self.index).is_some() => Mode::Live,
             Some(_) => Mode::Private,
         };
-        Ok(Fingerprint {
+        Ok(FileStamp {
             file: (main.st_dev, main.st_ino),
             size: main.st_size as u64,
             modified: (main.st_mtime, main.st_mtime_nsec as i64),
@@ -154,7 +154,7 @@ impl ReadConnection {
 }
 
 /// Opens the archive `file`, which stands at `path`, for reading in the mode of `fingerprint`.
-pub fn open_reader(path: &Path, file: &Arc<ArchiveFile>, fingerprint: &Fingerprint) -> Result<ReadConnection> {
+pub fn open_reader(path: &Path, file: &Arc<ArchiveFile>, fingerprint: &FileStamp) -> Result<ReadConnection> {
     let in_rollback_mode = journal_version(path, file)? == 1;
     let parameters = match fingerprint.mode {
         // A file in rollback mode needs no side files to be read, and its locks are wanted.

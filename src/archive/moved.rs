@@ -60,24 +60,24 @@ impl Writer {
         self.commit()
     }
 
-    /// See [`super::Ledger::message_match`].
+    /// See [`super::OriginIndex::message_match`].
     pub(super) fn match_of(&self, id: Id) -> Result<Option<String>> {
         message_match(&self.conn, id).map_err(|error| self.explain(error))
     }
 
-    /// See [`super::Ledger::uid`].
+    /// See [`super::OriginIndex::uid`].
     pub(super) fn uid_of(&self, kind: ObjectType, id: Id) -> Result<Option<String>> {
         uid(&self.conn, kind, id).map_err(|error| self.explain(error))
     }
 }
 
 impl Reader {
-    /// See [`super::Ledger::message_match`].
+    /// See [`super::OriginIndex::message_match`].
     pub(super) fn match_of(&self, id: Id) -> Result<Option<String>> {
         self.once(|conn| message_match(conn, id)).map_err(|error| explain(self.path(), error))
     }
 
-    /// See [`super::Ledger::uid`].
+    /// See [`super::OriginIndex::uid`].
     pub(super) fn uid_of(&self, kind: ObjectType, id: Id) -> Result<Option<String>> {
         self.once(|conn| uid(conn, kind, id)).map_err(|error| explain(self.path(), error))
     }

@@ -4,7 +4,7 @@
 //! archive was removed or replaced, and which can open no other, goes on with those that it has: who finds none waits for
 //! one. Whoever keeps a connection opens one of his own.
 
-use super::connect::{Fingerprint, ReadConnection};
+use super::connect::{FileStamp, ReadConnection};
 use super::moment::Moment;
 use super::sql_error::require_snapshot;
 use crate::error::Result;
@@ -108,7 +108,7 @@ impl Pool {
 /// A connection and what it was opened on.
 pub(super) struct Pooled {
     pub(super) conn: ReadConnection,
-    pub(super) fingerprint: Fingerprint,
+    pub(super) fingerprint: FileStamp,
     /// Snapshots that are there, of a connection for which nothing changes.
     pub(super) seen: RefCell<Vec<i64>>,
 }

@@ -15,19 +15,19 @@ use std::num::NonZeroUsize;
 const HALF_READ: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// What is known of the blobs of an archive.
-pub(super) struct Proofs {
+pub(super) struct VerifiedBlobs {
     pub(crate) sound: Mutex<HashSet<BlobKey>>,
     bad: Mutex<HashSet<BlobKey>>,
     pub(crate) half: Mutex<LruCache<BlobKey, blake3::Hasher>>,
 }
 
-impl Default for Proofs {
-    fn default() -> Proofs {
-        Proofs { sound: Mutex::default(), bad: Mutex::default(), half: Mutex::new(LruCache::new(HALF_READ)) }
+impl Default for VerifiedBlobs {
+    fn default() -> VerifiedBlobs {
+        VerifiedBlobs { sound: Mutex::default(), bad: Mutex::default(), half: Mutex::new(LruCache::new(HALF_READ)) }
     }
 }
 
-impl Proofs {
+impl VerifiedBlobs {
     pub(crate) fn verdict(&self, blob: &Blob) -> Option<bool> {
         if self.sound.lock().contains(&blob.key()) {
             return Some(true);

@@ -1,7 +1,7 @@
 //! A reader proves the bytes that it hands out.
 
 use super::blob::{self, Blob};
-use super::bytes::BlobReader;
+use super::blob_read::BlobReader;
 use super::read::Reader;
 use crate::error::{ErrorKind, Result};
 use crate::model::Digest;

@@ -3,11 +3,11 @@
 //! A [`Reader`] lends read-only connections to whoever asks, from any thread. It answers for a [`Moment`]: a snapshot,
 //! which never changes, or the current state where the archive has no history (1.x).
 
-use super::connect::{Fingerprint, ReadConnection, Watch, check_header, check_schema, open_reader};
+use super::connect::{FileStamp, ReadConnection, Watch, check_header, check_schema, open_reader};
 use super::file::{self, ArchiveFile};
 use super::moment::Moment;
 use super::pool::{Pool, Pooled};
-use super::proof::Proofs;
+use super::proof::VerifiedBlobs;
 use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
 use super::sql_error::explain;
 use crate::error::{Error, ErrorKind, Result};
@@ -42,9 +42,9 @@ pub struct Reader {
     pub(super) path: PathBuf,
     shape: RwLock<Arc<Shape>>,
     watch: Watch,
-    identity: Fingerprint,
+    identity: FileStamp,
     pool: Pool,
-    pub(super) proofs: Proofs,
+    pub(super) proofs: VerifiedBlobs,
     file: Arc<ArchiveFile>,
 }
 
@@ -64,7 +64,7 @@ impl Reader {
             watch,
             identity,
             pool: Pool::default(),
-            proofs: Proofs::default(),
+            proofs: VerifiedBlobs::default(),
             file,
         };
         reader.look_again()?;
@@ -112,8 +112,8 @@ impl Reader {
 
     /// What the files of the archive look like now; it differs from an earlier answer if somebody wrote to it.
     /// `None` if another file is at its path, or none.
-    pub fn trace(&self) -> Option<Fingerprint> {
-        Fingerprint::take(&self.path).ok().filter(|now| now.same_file(&self.identity))
+    pub fn trace(&self) -> Option<FileStamp> {
+        FileStamp::take(&self.path).ok().filter(|now| now.same_file(&self.identity))
     }
 
     /// The path of the archive, links resolved.
@@ -210,7 +210,7 @@ impl Reader {
 
     /// True if a connection opened at `then` shows what the files hold now, or if the archive is not at its path any
     /// more: then nobody writes to it.
-    pub(super) fn is_current(&self, then: &Fingerprint) -> bool {
+    pub(super) fn is_current(&self, then: &FileStamp) -> bool {
         self.watch.look().map_or(true, |now| now.holds(then)) || self.trace().is_none()
     }
 
@@ -238,7 +238,7 @@ impl Reader {
 
     fn connect_with(
         &self,
-        open: impl FnOnce(&Path, &Arc<ArchiveFile>, &Fingerprint) -> Result<ReadConnection>,
+        open: impl FnOnce(&Path, &Arc<ArchiveFile>, &FileStamp) -> Result<ReadConnection>,
     ) -> Result<Pooled> {
         let replaced = || {
             let what = format!("archive {} was removed or replaced while it was in use", self.path.display());
@@ -258,7 +258,7 @@ impl Reader {
 
     /// Errors while somebody writes to the file under another of its names: the log stands beside that one, and without
     /// it the file shows half of what was written.
-    fn refuse_log_elsewhere(&self, fingerprint: &Fingerprint) -> Result<()> {
+    fn refuse_log_elsewhere(&self, fingerprint: &FileStamp) -> Result<()> {
         if !fingerprint.has_no_log() || !self.file.has_other_names(&self.path) {
             return Ok(());
         }
@@ -267,7 +267,7 @@ impl Reader {
         }
         // A writer that has just taken the lock has no log yet.
         for _ in 0..20 {
-            if !self.file.is_locked() || Fingerprint::take(&self.path).is_ok_and(|now| !now.has_no_log()) {
+            if !self.file.is_locked() || FileStamp::take(&self.path).is_ok_and(|now| !now.has_no_log()) {
                 return Ok(());
             }
             std::thread::sleep(std::time::Duration::from_millis(10));

@@ -1,6 +1,7 @@
 //! The command line as a whole.
 
-use super::{diff, export, export_docs, files, history, import, inspect, mount, verify};
+use super::generate as export_docs;
+use super::{diff, export, files, history, import, inspect, mount, verify};
 use clap::{Args, Parser, Subcommand};
 
 /// Back up an account into one SQLite file with dated snapshots, look into it, and mount it as a read-only directory.

@@ -2,7 +2,7 @@
 
 use super::auth::{Auth, Network, WhichAccount};
 use super::ui::{Ui, bytes, counted, interrupt_flag};
-use crate::archive::{Blank, Reader, State, Writer};
+use crate::archive::{NoOrigins, Reader, State, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::report::Report;
 use crate::import::{self, Done, ImportOptions};
@@ -305,7 +305,7 @@ fn run(
         match Reader::open(archive) {
             Ok(reader) => import::dry_run(source, &reader, &options, &progress),
             Err(error) if error.kind == ErrorKind::NoArchive && !archive.exists() => {
-                import::dry_run(source, &Blank, &options, &progress)
+                import::dry_run(source, &NoOrigins, &options, &progress)
             }
             Err(error) => Err(error),
         }

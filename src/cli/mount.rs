@@ -6,7 +6,7 @@ use crate::archive::{At, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mount::mountpoint;
 use crate::mount::session::{self, serve};
-use crate::tree::forest::Forest;
+use crate::tree::archives::Archives;
 use crate::tree::{self, Tree};
 use clap::Args;
 use std::fs::OpenOptions;
@@ -252,12 +252,12 @@ fn remount(directory: &Path, ui: &Ui) -> Result<()> {
 }
 
 /// The archives to be mounted, and what to call them. Several are opened when somebody looks into them.
-fn open(archives: &[PathBuf], options: tree::TreeOptions) -> Result<(Forest, String)> {
+fn open(archives: &[PathBuf], options: tree::TreeOptions) -> Result<(Archives, String)> {
     match archives {
         [archive] if !archive.is_dir() => {
             let reader = Arc::new(Reader::open(archive)?);
             let account = reader.account()?;
-            Ok((Forest::one(Tree::open(reader, options)?), account))
+            Ok((Archives::one(Tree::open(reader, options)?), account))
         }
         _ => {
             let mut absolute = Vec::new();
@@ -270,7 +270,7 @@ fn open(archives: &[PathBuf], options: tree::TreeOptions) -> Result<(Forest, Str
             }
             let first = absolute.first().map(|first| first.display().to_string()).unwrap_or_default();
             let name = if let [folder] = &*absolute { folder.display().to_string() } else { format!("{first},…") };
-            Ok((Forest::many(&absolute, options)?, name))
+            Ok((Archives::many(&absolute, options)?, name))
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::archive::{Blob, Moment, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::jscal::to_ics;
 use crate::model::{Id, ObjectType};
-use crate::sink::{Content, Supply};
+use crate::sink::{BlobProvider, Content};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct Bytes {
     pub moment: Moment,
 }
 
-impl Supply for Bytes {
+impl BlobProvider for Bytes {
     fn open(&self, blob: Id) -> Result<Content> {
         self.content(blob).map_err(|error| self.reader.or_forgotten(self.moment, error))
     }

@@ -3,7 +3,7 @@
 use super::bytes::Bytes;
 use super::match_mail::{Message, Pairing};
 use super::report::Plan;
-use super::retry::Patience;
+use super::retry::RetryPolicy;
 use super::run::Run;
 use crate::error::Result;
 use crate::format::jmap::{self, Object};
@@ -174,7 +174,7 @@ impl Run<'_> {
                 open.insert(at, None);
             }
         }
-        let mut patience = Patience::new(self.options.max_retries);
+        let mut patience = RetryPolicy::new(self.options.max_retries);
         let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
         while !open.is_empty() {
             let before = open.len();
@@ -370,7 +370,7 @@ impl Run<'_> {
                 None => self.match_email(at),
             }
         }
-        let mut patience = Patience::new(self.options.max_retries);
+        let mut patience = RetryPolicy::new(self.options.max_retries);
         let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
         while !open.is_empty() {
             let before = open.len();

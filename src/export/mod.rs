@@ -11,12 +11,12 @@
 //!   update    what differs                                   prune              what the archive does not hold
 //!   write     everything but messages                        mail               messages
 //!   remove    defaults, and what goes                        guard              when nothing may be removed
-//!   bytes     bytes of the archive for uploads               attached           bytes inside of cards and events
+//!   bytes     bytes of the archive for uploads               blobs_inside       bytes inside of cards and events
 //!   retry     how often something is tried again             report             plan and accounting
 //!   tasks     events that are files where nothing else takes them               label   what objects are called
 //! ```
 
-mod attached;
+mod blobs_inside;
 mod bytes;
 mod flow;
 mod guard;

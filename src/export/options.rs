@@ -2,7 +2,7 @@
 
 use super::objects::container;
 use crate::archive::UNFILED;
-use crate::model::{Id, ObjectType, Picks};
+use crate::model::{Id, ObjectType, PathFilter};
 use std::collections::BTreeSet;
 /// What the user decides about a run.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ pub struct Selection {
     /// `--objects`
     pub kinds: Option<BTreeSet<ObjectType>>,
     /// `--path`
-    pub picks: Option<Picks>,
+    pub picks: Option<PathFilter>,
     /// `--since`, in seconds since 1970
     pub since: Option<i64>,
     /// `--until`

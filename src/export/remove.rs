@@ -2,7 +2,7 @@
 
 use super::objects::container;
 use super::report::Report;
-use super::retry::Patience;
+use super::retry::RetryPolicy;
 use super::run::{Fate, ORDER, Run};
 use super::synthetic::counts;
 use super::{label, prune};
@@ -193,7 +193,7 @@ impl Run<'_> {
         let step: Vec<(String, String)> = step.into_iter().filter(|(id, _)| !ours.contains(id)).collect();
         let mut open: BTreeMap<usize, ()> = (0..step.len()).map(|at| (at, ())).collect();
         let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
-        let mut patience = Patience::new(self.options.max_retries);
+        let mut patience = RetryPolicy::new(self.options.max_retries);
         while !open.is_empty() {
             let before = open.len();
             let mut changes = open.clone().into_keys().map(|at| (at, Change::Destroy(step[at].0.clone())));

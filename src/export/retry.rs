@@ -4,15 +4,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 use std::time::Duration;
 /// How long something is tried that does not get better.
-pub(super) struct Patience {
+pub(super) struct RetryPolicy {
     left: u32,
     pause: Duration,
     pub batch: usize,
 }
 
-impl Patience {
-    pub(super) fn new(retries: u32) -> Patience {
-        Patience { left: retries, pause: Duration::from_millis(250), batch: BATCH }
+impl RetryPolicy {
+    pub(super) fn new(retries: u32) -> RetryPolicy {
+        RetryPolicy { left: retries, pause: Duration::from_millis(250), batch: BATCH }
     }
 
     /// Waits before the next attempt; false if there were enough. As long as something gets done there is no end, and

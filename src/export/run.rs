@@ -1,14 +1,15 @@
 //! The state of a run: what the target has, what is wanted, and what will be done about it.
 
+use super::blobs_inside as attached;
 use super::bytes::Bytes;
 use super::match_mail::Pairing;
 use super::match_objects::{DIGEST, pair};
 use super::objects::{Wanted, container, is_blank_vacation};
 use super::options::ExportOptions;
 use super::report::{Plan, Report};
-use super::select::{self, Stock};
+use super::select::{self, ExportSet};
 use super::synthetic::counts;
-use super::{attached, update};
+use super::update;
 use crate::archive::{Moment, Reader, UNFILED};
 use crate::error::Result;
 use crate::format::jmap::{Object, text};
@@ -64,7 +65,7 @@ pub(super) struct Run<'a> {
     pub options: &'a ExportOptions,
     pub progress: &'a dyn Progress,
     pub supply: Bytes,
-    pub stock: Stock,
+    pub stock: ExportSet,
     pub works: BTreeMap<ObjectType, Work>,
     pub mail: Mail,
     /// Ids at the target by row.
@@ -420,7 +421,7 @@ impl<'a> Run<'a> {
     /// True if a file at the target has other bytes, as far as its size and its date tell.
     fn is_other_file(&self, one: &Wanted, remote: &Object) -> bool {
         let Some(blob) = one.object.get(BLOB).and_then(Value::as_i64) else { return false };
-        let size = crate::sink::Supply::size(&self.supply, blob).ok();
+        let size = crate::sink::BlobProvider::size(&self.supply, blob).ok();
         let has_date = one.object.contains_key("modified");
         // What the target does not tell is no difference.
         let theirs = remote.get("size").and_then(Value::as_u64);

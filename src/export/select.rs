@@ -12,14 +12,14 @@ use crate::error::{Error, Result};
 pub(crate) use crate::export::synthetic::{INTO, TASK_FILES, counts, made};
 use crate::format::jmap::{folded, name};
 use crate::format::mail::HEAD_MAX;
-use crate::model::{EXECUTABLE, Id, ObjectType, Picks};
+use crate::model::{EXECUTABLE, Id, ObjectType, PathFilter};
 use crate::sink::{BLOB, Rules};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What is to be exported.
 #[derive(Default)]
-pub struct Stock {
+pub struct ExportSet {
     pub objects: BTreeMap<ObjectType, Vec<Wanted>>,
     pub messages: Vec<Message>,
     /// Containers that something names and that are not there: like none at all.
@@ -34,12 +34,12 @@ pub fn read(
     rules: &Rules,
     has_files: bool,
     report: &mut Report,
-) -> Result<Stock> {
+) -> Result<ExportSet> {
     let mut picked = selection.clone();
     if let Some(picks) = &mut picked.picks {
         below(reader, moment, picks)?;
     }
-    let mut reading = Reading { reader, moment, selection: &picked, rules, report, stock: Stock::default() };
+    let mut reading = Reading { reader, moment, selection: &picked, rules, report, stock: ExportSet::default() };
     reading.emails()?;
     let tasks = reading.items(has_files)?;
     reading.plain()?;
@@ -55,7 +55,7 @@ pub fn read(
 }
 
 /// Adds to picked mailboxes and directories those that lie in them.
-fn below(reader: &Reader, moment: Moment, picks: &mut Picks) -> Result<()> {
+fn below(reader: &Reader, moment: Moment, picks: &mut PathFilter) -> Result<()> {
     for kind in [ObjectType::Mailbox, ObjectType::FileNode] {
         let mut children: HashMap<Id, Vec<Id>> = HashMap::new();
         reader.each_record(kind, moment, |record| {
@@ -80,7 +80,7 @@ struct Reading<'a> {
     selection: &'a Selection,
     rules: &'a Rules,
     report: &'a mut Report,
-    stock: Stock,
+    stock: ExportSet,
 }
 
 impl Reading<'_> {

@@ -1,6 +1,6 @@
 //! What has to change at the target so that an object is what the archive says: pure.
 
-use super::attached::{agree, without_notes};
+use super::blobs_inside::{agree, without_notes};
 use super::objects::{collection_name, without_nonsense};
 use crate::format::jmap::{Object, color, text, time_zone, utc};
 use crate::model::ObjectType;
@@ -205,7 +205,7 @@ fn open_patch(kind: ObjectType, wanted: &Object, remote: &Object) -> Object {
 }
 
 /// A value without what means the same said or unsaid: nulls, empty sets, defaults, `@type`, and where bytes stand: what they
-/// are is noted beside them ([`super::attached`]). Text is in the form NFC, as a server may store it.
+/// are is noted beside them ([`super::blobs_inside`]). Text is in the form NFC, as a server may store it.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

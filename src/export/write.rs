@@ -3,7 +3,7 @@
 use super::match_objects::{DIGEST, levels, remote_key};
 use super::prune;
 use super::report::Report;
-use super::retry::Patience;
+use super::retry::RetryPolicy;
 use super::run::{Fate, Run};
 use super::synthetic::counts;
 use crate::error::Result;
@@ -37,7 +37,7 @@ fn items_of(kind: ObjectType) -> Option<(ObjectType, &'static str)> {
 impl Run<'_> {
     /// Creates what is missing, level by level.
     pub(super) fn create(&mut self, kind: ObjectType) -> Result<()> {
-        let mut patience = Patience::new(self.options.max_retries);
+        let mut patience = RetryPolicy::new(self.options.max_retries);
         let (mut has_doubts, mut existing) = (false, BTreeSet::new());
         let mut tried: BTreeSet<usize> = BTreeSet::new();
         let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
@@ -265,7 +265,7 @@ impl Run<'_> {
         work.fates[at] = Fate::Ended;
         let one = &work.wanted[at];
         let size = one.object.get(BLOB).and_then(Value::as_i64);
-        let size = size.and_then(|blob| crate::sink::Supply::size(&self.supply, blob).ok());
+        let size = size.and_then(|blob| crate::sink::BlobProvider::size(&self.supply, blob).ok());
         let label = size.map_or_else(|| one.label.clone(), |size| format!("{} ({size} bytes)", one.label));
         match counts(one.id) {
             true => tell(&mut self.report, kind, reason, label),
@@ -297,7 +297,7 @@ impl Run<'_> {
                 None => self.matched(kind, *at),
             }
         }
-        let mut patience = Patience::new(self.options.max_retries);
+        let mut patience = RetryPolicy::new(self.options.max_retries);
         let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
         while !open.is_empty() {
             let before = open.len();

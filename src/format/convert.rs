@@ -1,7 +1,7 @@
 //! What the conversions between the original formats and JMAP's JSON have in common: their outcome, the bounds that
 //! keep the converter library harmless, blobs, and the repair of the lines that it writes.
 
-use super::lines::{self, Prop};
+use super::contentline::{self as lines, Prop};
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -3,8 +3,8 @@
 //! An item is what RFC 4791 4.1 calls a calendar object resource: one event, task or journal entry with its changed
 //! instances, in a calendar of its own with the time zones that it names. Its bytes are stretches of the file.
 
-use super::lines;
-use super::object::{Distinct, Note, NoteKind, synthetic_uid};
+use super::contentline as lines;
+use super::uid::{Distinct, Note, NoteKind, synthetic_uid};
 use crate::model::EventType;
 use memchr::memchr;
 use scan::{Calendar, Component, Scan, push_range};

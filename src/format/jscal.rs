@@ -1,9 +1,9 @@
 //! iCalendar to JSCalendar (RFC 8984 and the conversion drafts behind calcard) and back, in the form that Vandelay 1.x
 //! keeps in `calendar_events.data`.
 
+use super::contentline::{self as lines, Prop};
 use super::convert::{Converted, binary_as_uri, guarded, sort_keys};
 use super::ics;
-use super::lines::{self, Prop};
 use crate::model::EventType;
 use calcard::icalendar::ICalendarComponentType;
 use calcard::jscalendar::import::ConversionOptions;

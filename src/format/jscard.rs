@@ -1,9 +1,9 @@
 //! vCard to JSContact (RFC 9553, RFC 9555) and back, in the form that Vandelay 1.x keeps in `contact_cards.data`.
 
+use super::contentline::{self as lines, Prop};
 use super::convert::{
     Blobs, Converted, JSON_LIMIT, binary_as_uri, check_shape, guarded, inline_blobs, repair, sort_keys, unreadable,
 };
-use super::lines::{self, Prop};
 use super::vcf;
 use crate::error::Result;
 use calcard::jscontact::JSContact;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here panics, expands a recurrence or recurses without a bound, whatever the input.
 
+mod contentline;
 pub mod convert;
 pub mod emlx;
 pub mod fields;
@@ -10,14 +11,13 @@ pub mod jmap;
 pub mod jscal;
 pub mod jscard;
 pub mod labels;
-mod lines;
 pub mod looks;
 pub mod mail;
 pub mod maildir;
 pub mod mbox;
 pub mod mutf7;
-pub mod object;
 pub mod text;
+pub mod uid;
 pub mod vcf;
 mod zone;
 

@@ -1,7 +1,7 @@
 //! Splits vCard files (2.1, RFC 2426, RFC 6350) into cards, byte for byte.
 
-use super::lines::{self, Line, Prop};
-use super::object::{Distinct, Note, NoteKind, clean_uid, synthetic_uid};
+use super::contentline::{self as lines, Line, Prop};
+use super::uid::{Distinct, Note, NoteKind, clean_uid, synthetic_uid};
 use crate::model::Digest;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;

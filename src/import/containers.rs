@@ -2,10 +2,10 @@
 
 use super::report::Report;
 use crate::archive::value::{NULL, Value, int, opt_text, text};
-use crate::archive::{Known, Ledger, Writer, container_rev};
+use crate::archive::{Known, OriginIndex, Writer, container_rev};
 use crate::error::Result;
 use crate::model::{Container, Details, Id, ObjectType, SourceIdent};
-use crate::source::Join;
+use crate::source::DuplicateRule;
 use std::collections::{HashMap, HashSet};
 
 /// The key of the scope in which the containers of a type are known.
@@ -14,9 +14,9 @@ const ALL: &str = "";
 /// Which row each container of a source is, by type and key.
 pub type Ids = HashMap<(ObjectType, String), Id>;
 
-/// Stores the containers, parents first, and gives their rows. With [`Join::SameBytes`] one that another source of the
+/// Stores the containers, parents first, and gives their rows. With [`DuplicateRule::SameBytes`] one that another source of the
 /// type has under the same name is that one.
-pub fn store(writer: &mut Writer, containers: &[Container], join: Join, report: &mut Report) -> Result<Ids> {
+pub fn store(writer: &mut Writer, containers: &[Container], join: DuplicateRule, report: &mut Report) -> Result<Ids> {
     let mut ids = Ids::new();
     for container in containers {
         give_up(writer, container)?;
@@ -35,7 +35,12 @@ pub fn store(writer: &mut Writer, containers: &[Container], join: Join, report: 
 
 /// Counts what [`store`] would do, as far as the source is known: a row of that name that 1.x or another source brought counts
 /// as new.
-pub fn plan(ledger: &dyn Ledger, ident: &SourceIdent, containers: &[Container], report: &mut Report) -> Result<()> {
+pub fn plan(
+    ledger: &dyn OriginIndex,
+    ident: &SourceIdent,
+    containers: &[Container],
+    report: &mut Report,
+) -> Result<()> {
     let mut known: HashMap<(ObjectType, String), String> = HashMap::new();
     for scope in ledger.known_scopes(ident)? {
         let Some(kind) = ObjectType::from_token(&scope.kind).filter(|_| scope.key == ALL) else { continue };
@@ -102,7 +107,7 @@ fn store_one(
     writer: &mut Writer,
     container: &Container,
     parent: Option<Id>,
-    join: Join,
+    join: DuplicateRule,
     report: &mut Report,
 ) -> Result<Id> {
     let scope = writer.scope(container.kind, ALL)?;
@@ -171,7 +176,7 @@ fn store_one(
 }
 
 /// The row that a container is already, though this source did not know it: from 1.x, or from another source.
-fn row_of_other(writer: &Writer, container: &Container, parent: Option<Id>, join: Join) -> Result<Option<Id>> {
+fn row_of_other(writer: &Writer, container: &Container, parent: Option<Id>, join: DuplicateRule) -> Result<Option<Id>> {
     let of_1x = match container.details {
         Some(_) => writer.jmap_row_of_1x(container.kind, &container.key)?,
         None => None,
@@ -183,7 +188,9 @@ fn row_of_other(writer: &Writer, container: &Container, parent: Option<Id>, join
     match named {
         // It may be another one of this source, which has another name by now.
         Some(id) if container.details.is_some() && writer.source_knows(container.kind, id)? => Ok(None),
-        None if join == Join::SameBytes && matches!(container.kind, ObjectType::Calendar | ObjectType::AddressBook) => {
+        None if join == DuplicateRule::SameBytes
+            && matches!(container.kind, ObjectType::Calendar | ObjectType::AddressBook) =>
+        {
             writer.kin_container(container.kind, &container.name)
         }
         named => Ok(named),

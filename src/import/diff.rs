@@ -1,11 +1,11 @@
 //! What has to be done so that the archive holds what a listing names: pure comparison, nothing is read or written.
 
 use crate::model::{Entry, Id};
-use crate::source::Unnamed;
+use crate::source::UnlistedItems;
 use std::cmp::Ordering;
 
 /// A known item whose bytes stand, but whose keywords or containers changed.
-pub struct Touch {
+pub struct MetadataUpdate {
     pub entry: Entry,
     pub local_id: Id,
 }
@@ -24,7 +24,7 @@ pub struct Plan {
     pub fetch: Vec<Entry>,
     /// How many of these are known under another `rev`.
     pub refetched: u64,
-    pub touch: Vec<Touch>,
+    pub touch: Vec<MetadataUpdate>,
     pub gone: Vec<Gone>,
     /// Items that are as they were.
     pub unchanged: u64,
@@ -53,7 +53,7 @@ fn gist(rev: &str) -> &str {
 /// Compares the entries of a listing with known items that come in the order of their keys.
 pub struct Comparison<'s> {
     entries: std::iter::Peekable<std::vec::IntoIter<Entry>>,
-    unnamed: Unnamed,
+    unnamed: UnlistedItems,
     is_same: &'s dyn Fn(&str, &str) -> bool,
     plan: Plan,
 }
@@ -61,7 +61,11 @@ pub struct Comparison<'s> {
 impl<'s> Comparison<'s> {
     /// `unnamed` says what became of known items that no entry names, `is_same` whether a known and a listed revision
     /// mean the same bytes.
-    pub fn new(mut entries: Vec<Entry>, unnamed: Unnamed, is_same: &'s dyn Fn(&str, &str) -> bool) -> Comparison<'s> {
+    pub fn new(
+        mut entries: Vec<Entry>,
+        unnamed: UnlistedItems,
+        is_same: &'s dyn Fn(&str, &str) -> bool,
+    ) -> Comparison<'s> {
         entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Comparison { entries: entries.into_iter().peekable(), unnamed, is_same, plan: Plan::default() }
     }
@@ -88,7 +92,7 @@ impl<'s> Comparison<'s> {
             self.plan.refetched += 1;
             self.plan.fetch.push(entry);
         } else if *entry.rev != *rev || !same_attrs(&entry) {
-            self.plan.touch.push(Touch { entry, local_id });
+            self.plan.touch.push(MetadataUpdate { entry, local_id });
         } else {
             self.plan.unchanged += 1;
         }
@@ -96,12 +100,12 @@ impl<'s> Comparison<'s> {
 
     fn unnamed(&mut self, key: &str, rev: &str, local_id: Id) {
         let is_gone = match &self.unnamed {
-            Unnamed::Kept => {
+            UnlistedItems::Kept => {
                 self.plan.kept += 1;
                 return;
             }
-            Unnamed::Gone => true,
-            Unnamed::GoneIf(is_gone) => is_gone(key),
+            UnlistedItems::Gone => true,
+            UnlistedItems::GoneIf(is_gone) => is_gone(key),
         };
         if is_gone {
             self.plan.gone.push(Gone { key: key.into(), rev: rev.into(), local_id });
@@ -131,7 +135,7 @@ mod tests {
         }
     }
 
-    fn run(unnamed: Unnamed) -> Plan {
+    fn run(unnamed: UnlistedItems) -> Plan {
         let entries = vec![entry("d", "1"), entry("a", ""), entry("b", "2"), entry("c", "1")];
         let mut comparison = Comparison::new(entries, unnamed, &|a, b| a == b);
         for (key, rev, id) in [("a", "1", 1), ("aa", "1", 2), ("b", "1", 3), ("c", "1", 4), ("z", "1", 5)] {
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn every_entry_and_every_known_item_gets_one_fate() {
-        let plan = run(Unnamed::Gone);
+        let plan = run(UnlistedItems::Gone);
         assert_eq!(plan.fetch.iter().map(|entry| &*entry.key).collect::<Vec<_>>(), ["b", "d"]);
         assert_eq!(plan.touch.iter().map(|touch| (&*touch.entry.key, touch.local_id)).collect::<Vec<_>>(), [("c", 4)]);
         assert_eq!((gone(&plan), plan.unchanged), (vec![2, 5], 1));
@@ -154,13 +158,13 @@ mod tests {
 
     #[test]
     fn an_additive_source_loses_nothing() {
-        let plan = run(Unnamed::Kept);
+        let plan = run(UnlistedItems::Kept);
         assert_eq!((plan.gone.len(), plan.kept), (0, 2));
     }
 
     #[test]
     fn a_listing_of_changes_names_what_is_gone() {
-        let plan = run(Unnamed::GoneIf(Box::new(|key| key == "z")));
+        let plan = run(UnlistedItems::GoneIf(Box::new(|key| key == "z")));
         assert_eq!((gone(&plan), plan.unchanged), (vec![5], 2));
     }
 
@@ -181,7 +185,7 @@ mod tests {
     #[test]
     fn the_same_bytes_under_another_revision_are_touched() {
         let mut comparison =
-            Comparison::new(vec![entry("a", "1+")], Unnamed::Gone, &|known, listed| listed.starts_with(known));
+            Comparison::new(vec![entry("a", "1+")], UnlistedItems::Gone, &|known, listed| listed.starts_with(known));
         comparison.known("a", "1", 1, |_| true);
         let plan = comparison.finish();
         assert_eq!((plan.fetch.len(), plan.touch.len(), &*plan.touch[0].entry.rev), (0, 1, "1+"));

@@ -1,12 +1,12 @@
 //! Fetching a part of a scope: items come one after the other, and each gets one fate.
 
-use super::diff::Touch;
-use super::prepare::{self, Ready, Step};
+use super::diff::MetadataUpdate;
+use super::prepare::{self, Prepared, Step};
 use super::recognise::Recognition;
 use super::report::{Fate, Report, SAME_ELSEWHERE, count};
 use super::store::{Place, Store};
 use crate::error::{Error, ErrorKind, Result, is_final};
-use crate::model::{Entry, ObjectType, Omission, Outcome};
+use crate::model::{Entry, ObjectType, Outcome, SkippedItem};
 use crate::progress::Progress;
 use crate::source::{Failure, Scope, Source};
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ pub struct PartPlace<'a> {
     pub scope: &'a Scope,
     /// The scope's row.
     pub row: i64,
-    pub touches: Vec<Touch>,
+    pub touches: Vec<MetadataUpdate>,
 }
 
 /// The fetch of a part.
@@ -128,7 +128,7 @@ impl<'a, 's> PartFetch<'a, 's> {
     }
 
     /// Stores an item that came.
-    fn take(&mut self, ready: Ready, progress: &dyn Progress) -> Result<()> {
+    fn take(&mut self, ready: Prepared, progress: &dyn Progress) -> Result<()> {
         let Some(entry) = self.asked.remove(&ready.key) else { return Ok(()) };
         let (scope, size) = (self.place.scope, ready.size);
         let remark = ready.remark(self.claims.get(&entry.key).copied());
@@ -165,7 +165,7 @@ impl<'a, 's> PartFetch<'a, 's> {
         }
         for (entry, outcome, reason) in self.not_stored {
             let position = source.position(scope, &entry);
-            self.report.not_stored(Omission { kind: scope.kind, reason, position, outcome });
+            self.report.not_stored(SkippedItem { kind: scope.kind, reason, position, outcome });
         }
         // Who interrupts a run interrupts the source's waiting as well.
         match end {
@@ -176,7 +176,13 @@ impl<'a, 's> PartFetch<'a, 's> {
 }
 
 /// Gives known items of a scope other keywords or containers.
-pub fn touch_all(touches: &[Touch], scope: &Scope, row: i64, store: &mut Store<'_>, report: &mut Report) -> Result<()> {
+pub fn touch_all(
+    touches: &[MetadataUpdate],
+    scope: &Scope,
+    row: i64,
+    store: &mut Store<'_>,
+    report: &mut Report,
+) -> Result<()> {
     for touch in touches {
         let place = Place { scope: row, key: &touch.entry.key, rev: &touch.entry.rev, attrs: &touch.entry.attrs };
         let before = store.writer.changes().get(&scope.kind).copied();

@@ -5,7 +5,7 @@ use super::diff::Gone;
 use super::options::ImportOptions;
 use super::report::Report;
 use super::survey::Survey;
-use crate::archive::{DAYS, Ledger, Losses};
+use crate::archive::{DAYS, Losses, OriginIndex};
 use crate::error::{Error, ErrorKind, Result, is_final};
 use crate::model::{Digest, Entry, Id, ObjectType};
 use crate::progress::Progress;
@@ -30,7 +30,7 @@ const TOGETHER: f64 = 2.5;
 pub fn guard(
     survey: &Survey,
     source: &dyn Source,
-    ledger: &dyn Ledger,
+    ledger: &dyn OriginIndex,
     options: &ImportOptions,
 ) -> Result<Vec<String>> {
     let known: u64 = survey.known.values().sum();
@@ -73,7 +73,7 @@ pub fn guard(
 }
 
 /// Adds what this run would remove of a type to what the runs before it have.
-fn together(kind: ObjectType, now: u64, share: f64, ledger: &dyn Ledger) -> Result<Option<String>> {
+fn together(kind: ObjectType, now: u64, share: f64, ledger: &dyn OriginIndex) -> Result<Option<String>> {
     let Some(Losses { since, ended, had, gone }) = ledger.losses(kind)?.filter(|losses| losses.gone > 0) else {
         return Ok(None);
     };
@@ -166,7 +166,7 @@ fn moved_by_revision(survey: &Survey, kind: ObjectType, moved: &HashSet<Id>) -> 
 pub fn find_moved(
     survey: &mut Survey,
     source: &mut dyn Source,
-    ledger: &dyn Ledger,
+    ledger: &dyn OriginIndex,
     progress: &dyn Progress,
 ) -> Result<()> {
     let mut lost: Option<Lost> = None;
@@ -218,7 +218,7 @@ struct LostRow {
 }
 
 impl Lost {
-    fn of(survey: &Survey, source: &dyn Source, ledger: &dyn Ledger) -> Result<Lost> {
+    fn of(survey: &Survey, source: &dyn Source, ledger: &dyn OriginIndex) -> Result<Lost> {
         let mut lost = Lost { sizes: HashSet::new(), rows: HashMap::new() };
         let mut seen = HashSet::new();
         for (scope, gone) in survey.gone_of(ObjectType::Email) {

@@ -1,15 +1,15 @@
-//! What stands in the archive already, from another file or another export of the account ([`Join::SameBytes`]).
+//! What stands in the archive already, from another file or another export of the account ([`DuplicateRule::SameBytes`]).
 
 use super::report::Fate;
 use super::store::{Place, Store};
 use crate::error::Result;
 use crate::model::{Digest, Id, ObjectType};
-use crate::source::Join;
+use crate::source::DuplicateRule;
 
 impl Store<'_> {
     /// Makes an event or a card one with another that has the same key and bytes. `None` if there is none.
     pub(super) fn join_object(&mut self, kind: ObjectType, place: &Place<'_>, digest: Digest) -> Result<Option<Fate>> {
-        if self.join != Join::SameBytes {
+        if self.join != DuplicateRule::SameBytes {
             return Ok(None);
         }
         let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
@@ -31,7 +31,7 @@ impl Store<'_> {
 
     /// Makes a plain file one with another that has its name, its directory and its bytes. `None` if there is none.
     pub(super) fn join_file(&mut self, place: &Place<'_>, other: Id, blob: Id) -> Result<Option<Fate>> {
-        let is_one = self.join == Join::SameBytes
+        let is_one = self.join == DuplicateRule::SameBytes
             && self.writer.known(place.scope, place.key)?.is_none()
             && self.writer.is_of_kin(ObjectType::FileNode, other)?
             && self.writer.file_blob(other)? == Some(blob);
@@ -45,7 +45,7 @@ impl Store<'_> {
     /// not change the other.
     pub(super) fn own_row(&self, kind: ObjectType, place: &Place<'_>) -> Result<Option<Id>> {
         match self.writer.known(place.scope, place.key)? {
-            Some((id, _)) if self.join != Join::SameBytes || self.writer.origins_of(kind, id)?.len() < 2 => {
+            Some((id, _)) if self.join != DuplicateRule::SameBytes || self.writer.origins_of(kind, id)?.len() < 2 => {
                 Ok(Some(id))
             }
             _ => Ok(None),

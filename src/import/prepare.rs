@@ -16,7 +16,7 @@ const IN_FLIGHT: u64 = 12 << 20;
 const QUEUE: usize = 60;
 
 /// An item that only has to be written.
-pub struct Ready {
+pub struct Prepared {
     pub key: Box<str>,
     pub bytes: Bytes,
     pub size: u64,
@@ -25,7 +25,7 @@ pub struct Ready {
     pub content: Content,
 }
 
-impl Ready {
+impl Prepared {
     /// What is to be said of the item beside that it is stored. `claimed` is the size that its name says it has.
     pub fn remark(&self, claimed: Option<u64>) -> Option<String> {
         match &self.content {
@@ -103,12 +103,12 @@ pub type Media = Vec<(String, NewBlob)>;
 pub enum Step {
     /// The items are being fetched, and none has come yet: time for something else.
     Begun,
-    Item(Box<Result<Ready, Failure>>),
+    Item(Box<Result<Prepared, Failure>>),
 }
 
 /// Runs `items` on a thread of its own and hands each ready item to `each`, which says whether to go on.
 pub fn run(items: Items<'_>, mut each: impl FnMut(Step) -> bool) {
-    let gate = Gate::default();
+    let gate = ByteBudget::default();
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(QUEUE);
         let gate = &gate;
@@ -128,7 +128,7 @@ pub fn run(items: Items<'_>, mut each: impl FnMut(Step) -> bool) {
     });
 }
 
-fn drain(receiver: Receiver<Result<Ready, Failure>>, gate: &Gate, each: &mut impl FnMut(Step) -> bool) {
+fn drain(receiver: Receiver<Result<Prepared, Failure>>, gate: &ByteBudget, each: &mut impl FnMut(Step) -> bool) {
     if !each(Step::Begun) {
         return gate.open();
     }
@@ -144,7 +144,7 @@ fn drain(receiver: Receiver<Result<Ready, Failure>>, gate: &Gate, each: &mut imp
 }
 
 /// Hashes and reads what an archive row needs to know.
-fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
+fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Prepared, Error> {
     let spool = |error| Error::io("cannot read back spooled bytes", error);
     let (mut bytes, assembled) = match body {
         Body::Bytes(bytes) => match data {
@@ -208,7 +208,7 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Ready, Error> {
         | ItemData::ParticipantIdentity { .. }
         | ItemData::VacationResponse { .. }) => Content::Plain(data),
     };
-    Ok(Ready { key, bytes, size, digest, content })
+    Ok(Prepared { key, bytes, size, digest, content })
 }
 
 fn media(blobs: Blobs, size: &mut u64) -> std::io::Result<Media> {
@@ -227,13 +227,13 @@ fn media(blobs: Blobs, size: &mut u64) -> std::io::Result<Media> {
 
 /// Lets bytes in as long as not too many wait; one item alone always gets in.
 #[derive(Default)]
-struct Gate {
+struct ByteBudget {
     waiting: Mutex<u64>,
     changed: Condvar,
     opened: std::sync::atomic::AtomicBool,
 }
 
-impl Gate {
+impl ByteBudget {
     fn enter(&self, size: u64) {
         let mut waiting = self.waiting.lock();
         let is_open = || self.opened.load(std::sync::atomic::Ordering::Acquire);

@@ -10,7 +10,7 @@ use super::store::{Place, Store};
 use super::survey::{Contents, Survey, Work};
 use crate::error::Result;
 use crate::format::mail;
-use crate::model::{Entry, Id, ObjectType, Omission, Outcome};
+use crate::model::{Entry, Id, ObjectType, Outcome, SkippedItem};
 use crate::progress::Progress;
 use crate::source::{Scope, Source};
 use std::collections::HashMap;
@@ -139,7 +139,7 @@ fn take(scope: i64, entry: &Entry, row: Id, store: &mut Store<'_>, progress: &dy
 /// Counts what became of a message that needed no fetch.
 fn tell(fate: Fate, source: &dyn Source, scope: &Scope, entry: &Entry, report: &mut Report) {
     match fate {
-        Fate::Duplicate => report.not_stored(Omission {
+        Fate::Duplicate => report.not_stored(SkippedItem {
             kind: scope.kind,
             reason: SAME_ELSEWHERE.to_owned(),
             position: source.position(scope, entry),

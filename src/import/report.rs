@@ -1,7 +1,7 @@
 //! The accounting of a run: found = stored + duplicate + skipped + failed, for every type, always; a run that was stopped
 //! also says what it did not reach.
 
-use crate::model::{ObjectType, Omission, Outcome};
+use crate::model::{ObjectType, Outcome, SkippedItem};
 use crate::report::{REMARKS_MAX, Remark, reasons, sum};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -96,14 +96,14 @@ impl Report {
     }
 
     /// Counts something that a source found and left out.
-    pub fn omitted(&mut self, omission: Omission) {
+    pub fn omitted(&mut self, omission: SkippedItem) {
         let account = self.of(omission.kind);
         account.found += 1;
         self.not_stored(omission);
     }
 
     /// Gives an item that was counted as found its fate: not stored.
-    pub fn not_stored(&mut self, omission: Omission) {
+    pub fn not_stored(&mut self, omission: SkippedItem) {
         let account = self.types.entry(omission.kind.token()).or_default();
         let outcome = match omission.outcome {
             Outcome::Duplicate => {
@@ -255,8 +255,8 @@ pub const SAME_ELSEWHERE: &str = "the same in another file";
 mod tests {
     use super::*;
 
-    fn omission(kind: ObjectType, outcome: Outcome) -> Omission {
-        Omission { kind, reason: "why".to_owned(), position: "where".to_owned(), outcome }
+    fn omission(kind: ObjectType, outcome: Outcome) -> SkippedItem {
+        SkippedItem { kind, reason: "why".to_owned(), position: "where".to_owned(), outcome }
     }
 
     /// Which fates let a run end as complete; in all of them found is the sum of the rest.

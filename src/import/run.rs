@@ -10,13 +10,13 @@ use super::options::ImportOptions;
 use super::recognise::Recognition;
 use super::report::Report;
 use super::same_account;
-use super::store::{Dying, Store};
+use super::store::{PendingRemovals, Store};
 use super::survey::{Survey, Work, survey};
-use crate::archive::{Ledger, State, Writer};
+use crate::archive::{OriginIndex, State, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Entry, ObjectType, SourceIdent};
 use crate::progress::Progress;
-use crate::source::{Join, Source};
+use crate::source::{DuplicateRule, Source};
 use std::collections::{HashSet, VecDeque};
 
 /// How many items are asked for at once.
@@ -103,7 +103,7 @@ fn look(
 /// Lists the source and compares it with what is known of it, or of the source that it was before it moved.
 fn compare(
     source: &mut dyn Source,
-    ledger: &dyn Ledger,
+    ledger: &dyn OriginIndex,
     former: Option<&SourceIdent>,
     options: &ImportOptions,
     progress: &dyn Progress,
@@ -123,7 +123,7 @@ fn compare(
 
 /// Says what an import from another place means for a source whose objects are known wherever they lie.
 fn explain(error: Error, source: &dyn Source) -> Error {
-    if error.kind != ErrorKind::SourceChanged || source.join() != Join::SameBytes {
+    if error.kind != ErrorKind::SourceChanged || source.join() != DuplicateRule::SameBytes {
         return error;
     }
     error.hint("if the folder has moved, add --same-account; for another account use another archive; for another export of the same account add --allow-source-change (equal objects are stored once)")
@@ -132,7 +132,7 @@ fn explain(error: Error, source: &dyn Source) -> Error {
 /// What an import would do, without writing anything.
 pub fn dry_run(
     source: &mut dyn Source,
-    ledger: &dyn Ledger,
+    ledger: &dyn OriginIndex,
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<Done> {
@@ -309,7 +309,7 @@ fn remove(
     options: &ImportOptions,
 ) -> Result<()> {
     let (ident, additive) = (source.ident(), source.is_additive());
-    let mut store = Store::new(writer, ids, source.join(), Dying::new());
+    let mut store = Store::new(writer, ids, source.join(), PendingRemovals::new());
     for work in &survey.works {
         let Some(row) = work.row else { continue };
         for gone in &work.plan.gone {

@@ -8,7 +8,7 @@
 use super::options::ImportOptions;
 use super::recognise::message_ids_of;
 use super::survey::{Survey, Work};
-use crate::archive::Ledger;
+use crate::archive::OriginIndex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::mail;
 use crate::model::{Entry, Item, ItemData, ObjectType, SourceIdent};
@@ -19,7 +19,7 @@ use crate::source::Source;
 /// Without `--same-account` an address that differs only in whether TLS comes first (`imap:` and `imaps:` of one host and
 /// one user), or only in what stands behind the host (`https://host/` and `https://host/jmap/session`), is taken for the same
 /// account, if it can be proved.
-pub fn former(ident: &SourceIdent, ledger: &dyn Ledger, options: &ImportOptions) -> Result<Option<SourceIdent>> {
+pub fn former(ident: &SourceIdent, ledger: &dyn OriginIndex, options: &ImportOptions) -> Result<Option<SourceIdent>> {
     let sources = ledger.sources_of(ident.kind)?;
     let is_known = |one: &SourceIdent| one.session_url == ident.session_url && one.account_id == ident.account_id;
     if options.allow_source_change || sources.iter().any(is_known) {
@@ -62,7 +62,7 @@ fn is_twin(one: &SourceIdent, other: &SourceIdent) -> bool {
 /// Proves that what was listed is the account `former`.
 ///
 /// Errors: [`ErrorKind::SourceChanged`], with what differs.
-pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, ledger: &dyn Ledger) -> Result<()> {
+pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, ledger: &dyn OriginIndex) -> Result<()> {
     let ident = source.ident().clone();
     let other = |why: String| {
         Error::new(
@@ -107,7 +107,7 @@ pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, led
 }
 
 /// The first message of a sample that has another Message-ID than the one that is known under its name.
-fn other_message_id(work: &Work, source: &mut dyn Source, ledger: &dyn Ledger) -> Result<Option<String>> {
+fn other_message_id(work: &Work, source: &mut dyn Source, ledger: &dyn OriginIndex) -> Result<Option<String>> {
     let entries: Vec<Entry> = work.plan.sample.iter().map(|(entry, _)| entry.clone()).collect();
     let heads = source.message_ids(&work.scope, &entries)?;
     for ((entry, row), head) in work.plan.sample.iter().zip(heads) {
@@ -122,7 +122,7 @@ fn other_message_id(work: &Work, source: &mut dyn Source, ledger: &dyn Ledger) -
 }
 
 /// The first card or event of a sample that has another uid than the one that is known under its id.
-fn other_uid(work: &Work, source: &mut dyn Source, ledger: &dyn Ledger) -> Result<Option<String>> {
+fn other_uid(work: &Work, source: &mut dyn Source, ledger: &dyn OriginIndex) -> Result<Option<String>> {
     let kind = work.scope.kind;
     let entries: Vec<Entry> = work.plan.sample.iter().map(|(entry, _)| entry.clone()).collect();
     let items: Vec<Item> = source.fetch(&work.scope, entries)?.flatten().collect();

@@ -1,26 +1,26 @@
 //! Turning fetched items into rows: which row an item is, and what a row holds when several items are one.
 
 use super::containers::Ids;
-use super::prepare::{Bytes, Content, Ready};
+use super::prepare::{Bytes, Content, Prepared};
 use super::report::Fate;
 use crate::archive::value::{NULL, Value, int, opt_text, text};
 use crate::archive::{EmailFields, Known, Writer, card_mark, ids_json, now, parse_ids, parse_keywords, rfc3339};
 use crate::error::Result;
 use crate::model::{Attrs, Id, ObjectType};
-use crate::source::Join;
+use crate::source::DuplicateRule;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Known items that the source does not name any more, by row: scope row and key of each.
-pub type Dying = HashMap<Id, Vec<(i64, Box<str>)>>;
+pub type PendingRemovals = HashMap<Id, Vec<(i64, Box<str>)>>;
 
 /// Writes items of one run.
 pub struct Store<'a> {
     pub writer: &'a mut Writer,
     pub ids: &'a Ids,
-    pub join: Join,
+    pub join: DuplicateRule,
     /// A message that turns up elsewhere while its old place is gone was moved: it keeps its row.
-    pub dying: Dying,
+    pub dying: PendingRemovals,
     last_whole: Option<(Arc<Vec<u8>>, Id)>,
     json: HashMap<Arc<Attrs>, (String, Vec<Id>)>,
     /// Events that 1.x imported, by uid; read when the first event comes.
@@ -37,12 +37,12 @@ pub struct Place<'a> {
 
 impl<'a> Store<'a> {
     /// A store for one run.
-    pub fn new(writer: &'a mut Writer, ids: &'a Ids, join: Join, dying: Dying) -> Store<'a> {
+    pub fn new(writer: &'a mut Writer, ids: &'a Ids, join: DuplicateRule, dying: PendingRemovals) -> Store<'a> {
         Store { writer, ids, join, dying, last_whole: None, json: HashMap::new(), events_of_1x: None }
     }
 
     /// Stores an item.
-    pub fn item(&mut self, place: &Place<'_>, ready: Ready) -> Result<Fate> {
+    pub fn item(&mut self, place: &Place<'_>, ready: Prepared) -> Result<Fate> {
         let size = ready.size;
         match ready.content {
             Content::Email { received, message_match, .. } => {
@@ -149,7 +149,7 @@ impl<'a> Store<'a> {
     pub fn touch(&mut self, kind: ObjectType, place: &Place<'_>, id: Id) -> Result<()> {
         let (keywords, parents) = self.attrs(place.attrs);
         self.link(place, &keywords, &parents, id)?;
-        if kind == ObjectType::Email && self.join == Join::SameName {
+        if kind == ObjectType::Email && self.join == DuplicateRule::SameName {
             let origins = self.writer.origins_of(kind, id)?;
             // Copies that were one message as long as they were equal part when one gets another flag.
             if origins.iter().any(|(other, _)| *other != keywords)
@@ -200,9 +200,9 @@ impl<'a> Store<'a> {
                     return Ok(Fate::Changed);
                 }
                 let is_one = match self.join {
-                    Join::Never | Join::SameContent => false,
-                    Join::SameBytes => self.writer.is_of_kin(ObjectType::Email, id)?,
-                    Join::SameName => {
+                    DuplicateRule::Never | DuplicateRule::SameContent => false,
+                    DuplicateRule::SameBytes => self.writer.is_of_kin(ObjectType::Email, id)?,
+                    DuplicateRule::SameName => {
                         row.keywords == keywords
                             && row.received == received
                             && !parents.iter().any(|parent| row.mailboxes.contains(parent))
@@ -212,7 +212,7 @@ impl<'a> Store<'a> {
                 if is_one {
                     self.link(place, &keywords, &parents, id)?;
                     self.settle(ObjectType::Email, id)?;
-                    return Ok(if self.join == Join::SameBytes { Fate::Duplicate } else { Fate::New });
+                    return Ok(if self.join == DuplicateRule::SameBytes { Fate::Duplicate } else { Fate::New });
                 }
             }
         }
@@ -243,8 +243,8 @@ impl<'a> Store<'a> {
             return Ok(None);
         };
         let id = match self.join {
-            Join::SameContent | Join::SameBytes => id,
-            Join::Never | Join::SameName => {
+            DuplicateRule::SameContent | DuplicateRule::SameBytes => id,
+            DuplicateRule::Never | DuplicateRule::SameName => {
                 let (received, message_match) = (row.received, &row.message_match);
                 let fields = EmailFields { mailbox_ids: &parents, keywords: &keywords, received, message_match };
                 self.writer.insert_email(&fields, blob, size)?
@@ -252,7 +252,7 @@ impl<'a> Store<'a> {
         };
         self.link(place, &keywords, &parents, id)?;
         self.settle(ObjectType::Email, id)?;
-        Ok(Some(if self.join == Join::SameBytes { Fate::Duplicate } else { Fate::New }))
+        Ok(Some(if self.join == DuplicateRule::SameBytes { Fate::Duplicate } else { Fate::New }))
     }
 
     /// Stores a message that is the row `id` in a new place. False if something else was known at this place, or if not all

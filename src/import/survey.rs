@@ -5,12 +5,12 @@ use super::diff::{Comparison, Gone, Plan};
 use super::full_listing::{self, Start, Trust};
 use super::options::ImportOptions;
 use super::report::Report;
-use super::store::{Dying, attrs_of};
-use crate::archive::{KnownScope, Ledger, ids_json};
+use super::store::{PendingRemovals, attrs_of};
+use crate::archive::{KnownScope, OriginIndex, ids_json};
 use crate::error::{Error, ErrorKind, Result, is_final};
 use crate::model::{Container, Digest, Id, ObjectType, SourceIdent};
 use crate::progress::Progress;
-use crate::source::{Join, Scope, Source, UNKNOWN, Unnamed};
+use crate::source::{DuplicateRule, Scope, Source, UNKNOWN, UnlistedItems};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A scope and what is to be done in it.
@@ -94,7 +94,7 @@ impl Contents {
 /// listed in full.
 pub fn survey(
     source: &mut dyn Source,
-    ledger: &dyn Ledger,
+    ledger: &dyn OriginIndex,
     known_as: &SourceIdent,
     options: &ImportOptions,
     progress: &dyn Progress,
@@ -119,7 +119,7 @@ pub fn survey(
         report: Report::default(),
         is_empty: false,
     };
-    if source.join() == Join::SameBytes {
+    if source.join() == DuplicateRule::SameBytes {
         let kin = ledger.kin_scopes(source.ident())?;
         let mail =
             known.values().chain(&kin).filter(|scope| scope.kind == ObjectType::Email.name() && !scope.key.is_empty());
@@ -171,7 +171,7 @@ pub fn survey(
 }
 
 /// The rows of all containers that were imported from this source before.
-fn known_containers(ledger: &dyn Ledger, known: &HashMap<(String, String), KnownScope>) -> Result<Ids> {
+fn known_containers(ledger: &dyn OriginIndex, known: &HashMap<(String, String), KnownScope>) -> Result<Ids> {
     let mut ids = Ids::new();
     for ((kind, key), scope) in known {
         if let Some(kind) = ObjectType::from_token(kind).filter(|_| key.is_empty()) {
@@ -201,7 +201,7 @@ impl Survey {
     }
 
     /// Learns what bytes the messages of a scope have, whether this run lists it or not.
-    fn learn_contents(&mut self, source: &dyn Source, ledger: &dyn Ledger, scope: i64) -> Result<()> {
+    fn learn_contents(&mut self, source: &dyn Source, ledger: &dyn OriginIndex, scope: i64) -> Result<()> {
         ledger.each_known(scope, &mut |item| {
             if let Some(content) = source.content(item.rev) {
                 self.contents.insert(content, item.local_id);
@@ -213,7 +213,7 @@ impl Survey {
     /// not mounted is not there, and not deleted.
     fn keep_absent(
         &mut self,
-        ledger: &dyn Ledger,
+        ledger: &dyn OriginIndex,
         known: &HashMap<(String, String), KnownScope>,
         named: &HashSet<(String, String)>,
     ) -> Result<()> {
@@ -237,7 +237,7 @@ impl Survey {
     fn find_vanished(
         &mut self,
         source: &dyn Source,
-        ledger: &dyn Ledger,
+        ledger: &dyn OriginIndex,
         known: &HashMap<(String, String), KnownScope>,
         named: &HashSet<(String, String)>,
     ) -> Result<()> {
@@ -264,7 +264,7 @@ impl Survey {
     fn list(
         &mut self,
         source: &mut dyn Source,
-        ledger: &dyn Ledger,
+        ledger: &dyn OriginIndex,
         scope: Scope,
         Known { scope: known, source: known_as, start }: Known<'_>,
         ids: &Ids,
@@ -286,7 +286,7 @@ impl Survey {
         let row = known.map(|known| known.row);
         let mut count = 0;
         let is_same = |known: &str, listed: &str| source.is_same(known, listed);
-        let unnamed = if source.is_additive() { Unnamed::Kept } else { listing.unnamed };
+        let unnamed = if source.is_additive() { UnlistedItems::Kept } else { listing.unnamed };
         let mut comparison = Comparison::new(listing.entries, unnamed, &is_same);
         let (mut wanted, mut misplaced): (HashMap<*const crate::model::Attrs, (String, String)>, u64) =
             Default::default();
@@ -377,8 +377,8 @@ impl Survey {
     }
 
     /// The rows of messages that are gone, with all places that they are gone from.
-    pub fn dying(&self) -> Dying {
-        let mut dying = Dying::new();
+    pub fn dying(&self) -> PendingRemovals {
+        let mut dying = PendingRemovals::new();
         for (row, gone) in self.gone_of(ObjectType::Email) {
             dying.entry(gone.local_id).or_default().push((row, gone.key.clone()));
         }

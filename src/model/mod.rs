@@ -231,7 +231,7 @@ impl Container {
 
 /// A part of an account, by rows of its archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Picks {
+pub struct PathFilter {
     /// Types of which all is meant.
     pub kinds: BTreeSet<ObjectType>,
     /// Single objects.
@@ -391,7 +391,7 @@ pub struct Node {
 
 /// Something that a source found but does not hand over as an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Omission {
+pub struct SkippedItem {
     pub kind: ObjectType,
     /// Why, in few words that serve as a heading of the report (`deleted flag`, `unreadable`).
     pub reason: String,

@@ -1,15 +1,15 @@
 //! Requests of the kernel.
 
-use super::ahead::Ahead;
 use super::attributes::{FOR_GOOD, Ownership, file_type};
 use super::large::{Desk, Job};
-use super::listing::{FEW, Lines, Readers};
 use super::pages::Pages;
+use super::prefetch_queue::Ahead;
+use super::readers::{FEW, Lines, Readers};
 use super::shared::{Log, Shared};
 use super::stats::Requests;
 use crate::tree::Source;
+use crate::tree::archives::Archives;
 use crate::tree::entry::{Child, Sort, Stat};
-use crate::tree::forest::Forest;
 use fuser::{
     Errno, FileHandle, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags, ReplyAttr,
     ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry, ReplyStatfs, ReplyXattr, Request,
@@ -30,7 +30,7 @@ pub struct Adapter {
 
 impl Adapter {
     /// `log` is told of damaged files, once each. Each of the receivers wants a thread that does [`super::large::work`].
-    pub fn new(forest: Forest, ownership: Ownership, xattr: bool, log: Log) -> (Adapter, Vec<Receiver<Job>>) {
+    pub fn new(forest: Archives, ownership: Ownership, xattr: bool, log: Log) -> (Adapter, Vec<Receiver<Job>>) {
         let (desk, receivers) = Desk::new();
         let adapter = Adapter {
             desk,

@@ -3,8 +3,8 @@
 use super::pages::Rest;
 use super::shared::Shared;
 use crate::error::{Error, Result};
+use crate::tree::archives::Place;
 use crate::tree::entry::{Child, Sort};
-use crate::tree::forest::Place;
 use fuser::Errno;
 
 /// How many lines of a directory are asked for at once: a little more than the largest answer has room for, so that the next

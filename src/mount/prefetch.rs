@@ -1,11 +1,11 @@
 //! The threads that put messages into the kernel's cache before they are asked for.
 
-use super::ahead::LARGE;
+use super::prefetch_queue::LARGE;
 use super::shared::Shared;
-use crate::tree::forest::Place;
+use crate::tree::archives::Place;
 use fuser::{INodeNo, Notifier};
 
-/// Puts messages into the kernel's cache until [`super::ahead::Ahead::stop`].
+/// Puts messages into the kernel's cache until [`super::prefetch_queue::Ahead::stop`].
 pub fn work(shared: &Shared, notifier: &Notifier) {
     while let Some((ino, size)) = shared.ahead.next() {
         // What goes wrong here is told to the reader, who will ask.

@@ -2,11 +2,13 @@
 
 use super::adapter::Adapter;
 use super::attributes::Ownership;
-use super::listing::Device;
+use super::invalidate as follow;
+use super::prefetch_queue as ahead;
+use super::readers::Device;
 use super::shared::Log;
-use super::{ahead, follow, large, mountpoint, prefetch};
+use super::{large, mountpoint, prefetch};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tree::forest::{ARCHIVES_MAX, Forest};
+use crate::tree::archives::{ARCHIVES_MAX, Archives};
 use fuser::{Config, MountOption, SessionACL};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -45,7 +47,7 @@ pub struct Options {
 /// Mounts the trees, calls `ready` once they answer, and serves them until they are unmounted or a signal asks for it.
 ///
 /// SIGINT and SIGTERM unmount; while somebody uses the mount the first one only says who, and the second detaches it.
-pub fn serve(forest: Forest, directory: &Path, options: &Options, log: Log, ready: impl FnOnce()) -> Result<()> {
+pub fn serve(forest: Archives, directory: &Path, options: &Options, log: Log, ready: impl FnOnce()) -> Result<()> {
     keep_memory_flat();
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| Error::io("cannot wait for signals", error))?;

@@ -1,13 +1,13 @@
 //! What requests and the follower have in common.
 
-use super::ahead::Ahead;
 use super::attributes::{BLOCK, Ownership, time};
-use super::listing::{Device, Readers};
 use super::pages::Pages;
+use super::prefetch_queue::Ahead;
+use super::readers::{Device, Readers};
 use super::stats::{Requests, Summary};
 use crate::error::{Error, ErrorKind, Result};
+use crate::tree::archives::{Archives, Place, Spot};
 use crate::tree::entry::{Sort, Stat};
-use crate::tree::forest::{Forest, Place, Spot};
 use fuser::{Errno, FileAttr, FileType, INodeNo};
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -22,7 +22,7 @@ const LOGGED: usize = 10_000;
 
 /// What requests and the follower have in common.
 pub struct Shared {
-    pub(crate) forest: Forest,
+    pub(crate) forest: Archives,
     pub(crate) ownership: Ownership,
     pub(crate) xattr: bool,
     pub(crate) log: Log,

@@ -68,7 +68,7 @@ impl FromStr for Pin {
 /// TLS made ready once for all connections of a run.
 pub(crate) struct Tls {
     config: Arc<ClientConfig>,
-    judge: Arc<Judge>,
+    judge: Arc<CertVerifier>,
 }
 
 impl Tls {
@@ -85,7 +85,7 @@ impl Tls {
                 Rule::Trusted(verifier.build().map_err(|error| cannot(&error))?, chosen)
             }
         };
-        let judge = Arc::new(Judge { rule, provider: Arc::clone(&provider), seen: Mutex::default() });
+        let judge = Arc::new(CertVerifier { rule, provider: Arc::clone(&provider), seen: Mutex::default() });
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| cannot(&error))?
@@ -206,7 +206,7 @@ enum Rule {
 
 /// Decides on certificates, and remembers the last one for the message.
 #[derive(Debug)]
-struct Judge {
+struct CertVerifier {
     rule: Rule,
     provider: Arc<CryptoProvider>,
     seen: Mutex<Seen>,
@@ -291,13 +291,13 @@ fn is_only_an_authority(error: &rustls::Error) -> bool {
     other.0.downcast_ref::<webpki::Error>() == Some(&webpki::Error::CaUsedAsEndEntity)
 }
 
-impl Judge {
+impl CertVerifier {
     fn seen(&self) -> Seen {
         self.seen.lock().clone()
     }
 }
 
-impl ServerCertVerifier for Judge {
+impl ServerCertVerifier for CertVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   wire       bytes, lines, literals, the time limit        command     what is sent
-//!   tree       tokens of a response, and their limits        capability  what the server can do
-//!   reply      what they mean                                fault       what went wrong, in few classes
+//!   parser     tokens of a response, and their limits        capability  what the server can do
+//!   response   what they mean                                error       what went wrong, in few classes
 //!   client     commands in flight, what the server says unasked
 //!   login      from the greeting to an account               folders     LIST and its kin
 //!   select     EXAMINE and what changed since                fetch, bodies    messages
@@ -20,7 +20,7 @@
 //! out of the ordinary, a NUL in a literal. imap-proto reads more, and still refuses STATUS with MAILBOXID, ESEARCH,
 //! LIST with extended data, NAMESPACE, `{3+}`, `~{4}` and two spaces side by side. Both give up the whole response,
 //! with a message's body in it, for one item that they do not know, and both want it whole in memory before they begin,
-//! which a message of 1 GiB forbids. So [`tree`] splits any response into tokens, within limits, and `reply` takes
+//! which a message of 1 GiB forbids. So [`parser`] splits any response into tokens, within limits, and `response` takes
 //! from these what it understands.
 //!
 //! # What holds whatever a server does
@@ -37,16 +37,16 @@ mod capability;
 mod client;
 mod command;
 mod date;
-mod fault;
+mod error;
 mod fetch;
 mod folders;
 mod login;
+pub mod parser;
 mod refusal;
-mod reply;
+mod response;
 mod select;
 mod session;
 mod set;
-pub mod tree;
 mod wire;
 
 pub use crate::net::sanitize::printable;
@@ -54,14 +54,16 @@ pub use bodies::{Arrival, Bodies, Message, Pipeline, Wanted};
 pub use capability::Capabilities;
 pub use client::{Client, Options};
 pub use date::InternalDate;
-pub use fault::{Error, Fault, Result};
+pub use error::{Error, Fault, Result};
 pub use fetch::{Changes, Items, Listing};
 pub use folders::Folder;
+pub use parser::Limits;
 #[doc(hidden)]
-pub use reply::read_any;
-pub use reply::{Condition, Fetched, FetchedBody, FolderStatus, Listed, Namespace, Namespaces, Outcome, decode_name};
+pub use response::read_any;
+pub use response::{
+    Condition, Fetched, FetchedBody, FolderStatus, Listed, Namespace, Namespaces, Outcome, decode_name,
+};
 pub use select::{Known, Selected};
 pub use session::{Session, Shared};
 pub use set::{LONGEST, UidSet};
-pub use tree::Limits;
 pub use wire::Transport;

@@ -5,7 +5,7 @@
 //!   client     an account's session, calls, retries        request    method calls in one batch, result references
 //!   session    the session resource, limits, accounts      methods    query, changes, set with their limits
 //!   blobs      upload and download                         parallel   several things at once, in order
-//!   small      many small blobs at a time                  fault      what can go wrong
+//!   blob_batch many small blobs at a time                  error      what can go wrong
 //!   http       origins, credentials, bodies, waits         sound      objects that the server breaks off at
 //!   properties what is asked for by name                   pause      waits that the server asks for
 //!   get        any number of objects
@@ -15,10 +15,11 @@
 //! limits of the server on concurrency, and the waits that a server asks for.
 
 mod answer;
+mod blob_batch;
 mod blobs;
 pub mod capability;
 mod client;
-mod fault;
+mod error;
 mod get;
 mod http;
 mod methods;
@@ -27,17 +28,16 @@ mod pause;
 mod properties;
 mod request;
 mod session;
-mod small;
 mod sound;
 
+pub use blob_batch::{Inline, SMALL_MAX, SMALL_SUM};
 pub use blobs::{Content, ReadAt, Uploaded};
 pub use client::{Client, Settings, Which};
-pub use fault::{Error, MethodError, Result};
+pub use error::{Error, MethodError, Result};
 pub use get::Got;
 pub use methods::{Changes, Queried, SetRequest, SetResult};
 pub use parallel::{Queue, both, in_order};
 pub use properties::has_query;
 pub use request::{Handle, Request, Responses};
 pub use session::{AccountInfo, Limits, Session};
-pub use small::{Inline, SMALL_MAX, SMALL_SUM};
 pub use sound::Sound;

@@ -4,13 +4,13 @@
 //! [`super::Outcome::Unknown`] and whoever asked looks again. Uploads and questions may be repeated, and the client does so.
 
 pub(crate) mod account;
-mod caution;
 mod emails;
+mod guarded_import;
+mod guarded_set;
+mod list;
 mod mail_state;
 mod outcome;
 mod seen;
 mod set;
-mod state;
 mod states;
-mod survey;
 mod upload;

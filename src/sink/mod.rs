@@ -13,7 +13,7 @@ use crate::model::{Digest, Id, ObjectType};
 
 pub use crate::protocol::jmap::Content;
 
-/// What stands in an object of ours in the place of `blobId`: the number of bytes that a [`Supply`] has. At the top of
+/// What stands in an object of ours in the place of `blobId`: the number of bytes that a [`BlobProvider`] has. At the top of
 /// an object or anywhere in it.
 pub const BLOB: &str = "@blob";
 
@@ -42,7 +42,7 @@ pub enum RemoteKey {
 }
 
 /// Gives the bytes that objects refer to with [`BLOB`].
-pub trait Supply: Send + Sync {
+pub trait BlobProvider: Send + Sync {
     /// The bytes, proved. An error is the error of the objects that have them.
     fn open(&self, blob: Id) -> Result<Content>;
 
@@ -147,7 +147,7 @@ pub trait Sink: Send {
         kind: ObjectType,
         changes: &mut dyn Iterator<Item = (usize, Change)>,
         batch: usize,
-        supply: &dyn Supply,
+        supply: &dyn BlobProvider,
         told: &mut dyn FnMut(usize, Outcome),
     ) -> Result<()>;
 

@@ -9,25 +9,25 @@
 //! One LIST with STATUS tells which mailboxes changed; only these are opened. A message is known by UIDVALIDITY and UID;
 //! what a message is beyond that is in its revision, so a mailbox that was renamed or numbered anew costs no download.
 
-mod crew;
 mod cursor;
 mod download;
 mod folders;
 mod look;
 pub(crate) mod options;
+mod pool;
 mod rev;
 
-use super::{Items, Join, Listing, Scope, Source, roles};
+use super::{DuplicateRule, Items, Listing, Scope, Source, roles};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Attrs, Container, Entry, KnownBy, ObjectType, Omission, Outcome, SourceIdent};
+use crate::model::{Attrs, Container, Entry, KnownBy, ObjectType, Outcome, SkippedItem, SourceIdent};
 use crate::net::account::Account;
 use crate::net::sanitize::said;
-use crew::{Crew, Recipe};
 use cursor::Cursor;
 use download::{Download, Order};
 use folders::Folder;
 use look::{Looked, Question};
 pub use options::ImapOptions;
+use pool::{ConnectionConfig, Crew};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -53,7 +53,8 @@ impl Imap {
     /// An account. Nothing is asked of the server yet.
     pub fn new(account: Account, options: ImapOptions) -> Imap {
         let user = account.credentials.user().to_owned();
-        let recipe = Recipe { account: account.clone(), compress: options.compress, spool: options.spool.clone() };
+        let recipe =
+            ConnectionConfig { account: account.clone(), compress: options.compress, spool: options.spool.clone() };
         Imap {
             ident: SourceIdent {
                 kind: "imap",
@@ -187,8 +188,8 @@ impl Source for Imap {
         &self.ident
     }
 
-    fn join(&self) -> Join {
-        if self.is_gmail { Join::SameContent } else { Join::Never }
+    fn join(&self) -> DuplicateRule {
+        if self.is_gmail { DuplicateRule::SameContent } else { DuplicateRule::Never }
     }
 
     fn is_additive(&self) -> bool {
@@ -273,7 +274,7 @@ impl Source for Imap {
         let mut looked = answer.recv().map_err(|_| no_answer())??;
         if let Some(why) = looked.absent {
             // What is known of it stays as it is: the list still has its name.
-            let omission = Omission {
+            let omission = SkippedItem {
                 kind: ObjectType::Mailbox,
                 reason: "in the server's list, and not there when it is opened".to_owned(),
                 position: format!("{}: {why}", said(scope.key.as_bytes())),

@@ -16,7 +16,7 @@ mod look;
 mod read;
 mod worker;
 
-use super::{Items, Join, Listing, Scope, Source, UNKNOWN};
+use super::{DuplicateRule, Items, Listing, Scope, Source, UNKNOWN};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Container, Entry, KnownBy, ObjectType, SourceIdent};
 use crate::net::sanitize::said;
@@ -198,9 +198,9 @@ impl Source for Jmap {
         &self.ident
     }
 
-    fn join(&self) -> Join {
+    fn join(&self) -> DuplicateRule {
         // An email has all its mailboxes; no two of them are one.
-        Join::Never
+        DuplicateRule::Never
     }
 
     fn is_additive(&self) -> bool {

@@ -6,10 +6,10 @@
 //! `tree` finds the folders and `stray` says what lies beside them, `list` reads their directories, `fetch` reads files and
 //! `unpack` those that are compressed.
 
-use super::{Items, Join, Listing, Scope, Size, Source};
+use super::{DuplicateRule, Items, Listing, Scope, Size, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{FileName, escape, unescape};
-use crate::model::{self, Container, Digest, Entry, Omission, Outcome, SourceIdent};
+use crate::model::{self, Container, Digest, Entry, Outcome, SkippedItem, SourceIdent};
 pub use options::{Layout, MaildirOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,8 +82,8 @@ impl Source for Maildir {
     }
 
     /// A tree that was copied out of a mount has a message of two mailboxes twice, under one name.
-    fn join(&self) -> Join {
-        Join::SameName
+    fn join(&self) -> DuplicateRule {
+        DuplicateRule::SameName
     }
 
     fn is_additive(&self) -> bool {
@@ -118,11 +118,11 @@ impl Source for Maildir {
         Ok((scopes, containers))
     }
 
-    fn omissions(&mut self) -> Vec<Omission> {
+    fn omissions(&mut self) -> Vec<SkippedItem> {
         let strays = std::mem::take(&mut self.tree.strays).into_iter();
         let strays = strays.filter(|stray| self.options.filter.selects(&stray.key)).map(|stray| stray.omission);
         let names: Vec<&str> = self.tree.folders.iter().map(|folder| folder.container.key.as_str()).collect();
-        let missing = self.options.filter.unmatched(&names).into_iter().map(|name| Omission {
+        let missing = self.options.filter.unmatched(&names).into_iter().map(|name| SkippedItem {
             kind: model::ObjectType::Mailbox,
             reason: "named with --folder, and not there".to_owned(),
             position: escape(name.as_bytes()),

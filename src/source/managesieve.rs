@@ -4,9 +4,11 @@
 //! when the source is opened, so a server that cannot be reached ends the run with the archive untouched. A script that the server names and does not hand over is listed all the same, and fails when it is fetched: it is reported by
 //! its name, what the archive has of it stays, and the next run asks again.
 
-use super::{Failure, Items, Join, Listing, Scope, Source, Unnamed};
+use super::{DuplicateRule, Failure, Items, Listing, Scope, Source, UnlistedItems};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, ObjectType, Omission, Outcome, SourceIdent};
+use crate::model::{
+    Attrs, Body, Container, Digest, Entry, Item, ItemData, ObjectType, Outcome, SkippedItem, SourceIdent,
+};
 use crate::net::account::Account;
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
@@ -26,7 +28,7 @@ pub struct ManageSieve {
     runtime: Runtime,
     session: Session,
     scripts: Vec<Found>,
-    twins: Vec<Omission>,
+    twins: Vec<SkippedItem>,
 }
 
 /// A script as the listing found it.
@@ -75,7 +77,7 @@ impl ManageSieve {
         for Script { name, is_active } in listed {
             let key = readable(&name);
             if !seen.insert(key.clone()) {
-                self.twins.push(Omission {
+                self.twins.push(SkippedItem {
                     kind: ObjectType::SieveScript,
                     reason: "listed twice".to_owned(),
                     position: said(&name),
@@ -125,8 +127,8 @@ impl Source for ManageSieve {
         &self.ident
     }
 
-    fn join(&self) -> Join {
-        Join::Never
+    fn join(&self) -> DuplicateRule {
+        DuplicateRule::Never
     }
 
     fn is_additive(&self) -> bool {
@@ -159,7 +161,7 @@ impl Source for ManageSieve {
         Ok(Listing {
             entries: self.scripts.iter().enumerate().map(entry).collect(),
             omissions: self.twins.clone(),
-            unnamed: Unnamed::Gone,
+            unnamed: UnlistedItems::Gone,
             ..Listing::default()
         })
     }

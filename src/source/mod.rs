@@ -4,7 +4,7 @@
 //! runtime behind these calls. The children of this room import this file; this file imports none of them.
 
 use crate::error::{Error, Result};
-use crate::model::{Container, Digest, Entry, Item, KnownBy, ObjectType, Omission, SourceIdent};
+use crate::model::{Container, Digest, Entry, Item, KnownBy, ObjectType, SkippedItem, SourceIdent};
 
 pub mod filter;
 pub mod imap;
@@ -37,18 +37,18 @@ pub struct Listing {
     /// All items; or those that are new or changed, as `unnamed` says (or, when `unchanged`, none).
     pub entries: Vec<Entry>,
     /// What was found and is no entry: duplicates, skipped by flag, unreadable.
-    pub omissions: Vec<Omission>,
+    pub omissions: Vec<SkippedItem>,
     /// The scope is as it was when `cursor` was handed out: everything known of it still holds.
     pub unchanged: bool,
     /// What became of known items that are not named here.
-    pub unnamed: Unnamed,
+    pub unnamed: UnlistedItems,
     /// Handed back at the next run's `list`; stored only when everything of the scope was stored.
     pub cursor: String,
 }
 
 /// What became of known items that a listing does not name.
 #[derive(Default)]
-pub enum Unnamed {
+pub enum UnlistedItems {
     /// They are kept: the source only grows (Takeout), or it could not tell.
     #[default]
     Kept,
@@ -58,12 +58,12 @@ pub enum Unnamed {
     GoneIf(Box<dyn Fn(&str) -> bool + Send>),
 }
 
-impl std::fmt::Debug for Unnamed {
+impl std::fmt::Debug for UnlistedItems {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Unnamed::Kept => "Kept",
-            Unnamed::Gone => "Gone",
-            Unnamed::GoneIf(_) => "GoneIf",
+            UnlistedItems::Kept => "Kept",
+            UnlistedItems::Gone => "Gone",
+            UnlistedItems::GoneIf(_) => "GoneIf",
         })
     }
 }
@@ -91,7 +91,7 @@ pub struct Size {
 
 /// When two items of a source are one object with several containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Join {
+pub enum DuplicateRule {
     /// Each is its own.
     Never,
     /// What has the same bytes, or the same [`Source::content`], in whatever scope of a source of this type: an export of
@@ -113,7 +113,7 @@ pub trait Source: Send {
     fn ident(&self) -> &SourceIdent;
 
     /// Which items are one object.
-    fn join(&self) -> Join;
+    fn join(&self) -> DuplicateRule;
 
     /// True if what the source does not name any more is kept all the same, in a scope that it lists and with a scope that
     /// is not there, whatever a listing says ([`Listing::unnamed`]). False for a source that is mirrored.
@@ -124,7 +124,7 @@ pub trait Source: Send {
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)>;
 
     /// What `scopes` saw that lies in none of them and is not stored. Asked for once, after `scopes`.
-    fn omissions(&mut self) -> Vec<Omission> {
+    fn omissions(&mut self) -> Vec<SkippedItem> {
         Vec::new()
     }
 

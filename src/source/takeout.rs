@@ -5,9 +5,9 @@
 //! they are, `mail`, `messages` and `objects` read them. Everything that is seen is imported, or left out by name. A file that holds nothing of what its name promises is not dropped: it is an item of one more
 //! scope, [`FILES`], and kept as a plain file. Takeout is additive: what a later export leaves out stays.
 
-use super::{Items, Join, Listing, Scope, Source};
+use super::{DuplicateRule, Items, Listing, Scope, Source};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Container, Entry, ObjectType, Omission, Outcome, SourceIdent};
+use crate::model::{Container, Entry, ObjectType, Outcome, SkippedItem, SourceIdent};
 use gather::{Locator, MailOptions};
 use kinds::Format;
 use listed::MESSAGE;
@@ -89,8 +89,8 @@ impl Source for Takeout {
     }
 
     /// An export comes in several files and parts, and once more a month later: what is the same in them is one object.
-    fn join(&self) -> Join {
-        Join::SameBytes
+    fn join(&self) -> DuplicateRule {
+        DuplicateRule::SameBytes
     }
 
     /// An export may be a part of the account, and a part of it may lie elsewhere today.
@@ -170,7 +170,7 @@ impl Source for Takeout {
 }
 
 /// The error of an export with nothing to import in it: the hint names what there is, and what to do with it.
-fn nothing_in(root: &Path, aside: &[Omission]) -> Error {
+fn nothing_in(root: &Path, aside: &[SkippedItem]) -> Error {
     if let Some(failed) = aside.iter().find(|seen| seen.outcome == Outcome::Failed) {
         return Error::new(ErrorKind::Storage, format!("cannot read {}", failed.position));
     }

@@ -4,7 +4,7 @@
 //! its minute: of the messages that came in it only. Sizes are exact, so a message is decoded when its file is first
 //! looked at; what it came to is remembered as a number, and its bytes until somebody reads them.
 
-use super::content::{Bytes, Key};
+use super::cache::{Bytes, Key};
 use super::cookies::{FIXED, cookie, first_row, rest};
 use super::entry::{Child, DAMAGED_SIZE, Sort, Stat, no_such};
 use super::mail::Arrival;

@@ -1,25 +1,25 @@
 #![doc = include_str!("LAYOUT.md")]
 
-mod content;
+pub mod archives;
+mod attributes;
+mod cache;
+mod collection;
 mod cookies;
 mod decoded;
-mod directory;
 pub(crate) mod entry;
 mod follow;
-pub mod forest;
 mod hierarchy;
 mod label;
-mod lines;
+mod listing;
 mod mail;
 mod mailboxes;
 mod memory;
 pub mod name;
 mod node;
-mod objects;
 mod opened;
+mod paths;
 mod render;
 mod select;
-mod shelf;
 mod versions;
 mod view;
 mod views;
@@ -27,7 +27,7 @@ pub mod walk;
 mod watch;
 
 pub use crate::archive::Blob;
-pub use content::{Bytes, Count, Counters, Source};
+pub use cache::{Bytes, Count, Counters, Source};
 pub use entry::{Child, Layout, Sort, Stat};
 pub use follow::{Advance, Difference, Followed};
 pub use label::Label;

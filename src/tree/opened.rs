@@ -1,6 +1,6 @@
 //! The tree of an archive at a moment.
 
-use super::content::{Bytes, Content, Counters, Shop, Source};
+use super::cache::{Bytes, Content, ContentCache, Counters, Source};
 use super::entry::{Layout, file_time, no_such};
 use super::node::{Node, SNAPSHOT_MAX, What};
 use super::view::View;
@@ -19,7 +19,7 @@ pub struct Tree {
     pub(crate) options: TreeOptions,
     pub(crate) now: RwLock<Arc<Now>>,
     views: Mutex<LruCache<i64, Arc<View>>>,
-    pub(crate) shop: Shop,
+    pub(crate) shop: ContentCache,
     contents: Mutex<LruCache<Node, Arc<Content>>>,
     pub(super) decoded: memory::Memory,
     pub(super) watch: Mutex<watch::Watch>,
@@ -36,7 +36,7 @@ impl Tree {
         Ok(Tree {
             watch: Mutex::new(watch::Watch { last: trace, followed: trace }),
             now: RwLock::new(Arc::new(now)),
-            shop: Shop::new(Arc::clone(&reader), options.cache_size),
+            shop: ContentCache::new(Arc::clone(&reader), options.cache_size),
             reader,
             options,
             views: Mutex::new(LruCache::new(VIEWS)),

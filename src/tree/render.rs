@@ -1,10 +1,10 @@
 //! What stands in each file of the tree. Bytes are served as they came; only what never had any is converted.
 
-use super::content::Content;
+use super::cache::Content;
+use super::collection::Item;
 use super::entry::no_such;
 use super::mailboxes::dotted;
 use super::node::{Node, What};
-use super::shelf::Item;
 use super::view::{FileKind, View};
 use crate::archive::{Blob, Record};
 use crate::error::{Error, ErrorKind, Result};

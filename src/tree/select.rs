@@ -4,7 +4,7 @@ use super::entry::{Child, Sort};
 use super::node::{Node, What};
 use super::opened::Tree;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ObjectType, Picks};
+use crate::model::{ObjectType, PathFilter};
 
 /// How many lines of a directory are asked for at once.
 const PAGE: usize = 1_024;
@@ -14,8 +14,8 @@ impl Tree {
     /// directory means all that is in it.
     ///
     /// Errors: [`ErrorKind::NotFound`] for a path at which there is nothing, [`ErrorKind::Usage`] for one that means no object.
-    pub fn select<'p>(&self, patterns: impl Iterator<Item = &'p str>) -> Result<Picks> {
-        let mut picks = Picks::default();
+    pub fn select<'p>(&self, patterns: impl Iterator<Item = &'p str>) -> Result<PathFilter> {
+        let mut picks = PathFilter::default();
         for pattern in patterns {
             match self.resolve(pattern) {
                 Ok(node) => self.pick(node, pattern, &mut picks)?,
@@ -34,7 +34,7 @@ impl Tree {
         Ok(picks)
     }
 
-    fn pick_matches(&self, node: Node, parts: &[&str], pattern: &str, picks: &mut Picks) -> Result<bool> {
+    fn pick_matches(&self, node: Node, parts: &[&str], pattern: &str, picks: &mut PathFilter) -> Result<bool> {
         let Some((first, rest)) = parts.split_first() else {
             self.pick(node, pattern, picks)?;
             return Ok(true);
@@ -60,7 +60,7 @@ impl Tree {
         }
     }
 
-    fn pick(&self, node: Node, pattern: &str, picks: &mut Picks) -> Result<()> {
+    fn pick(&self, node: Node, pattern: &str, picks: &mut PathFilter) -> Result<()> {
         let (whole, rows) = (&mut picks.whole, &mut picks.rows);
         match node.what {
             What::Root => picks.kinds.extend(ObjectType::ALL),

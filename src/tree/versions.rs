@@ -1,7 +1,7 @@
 //! Since which snapshot what a node shows is as it is.
 
+use super::collection::Item;
 use super::node::{Node, What};
-use super::shelf::Item;
 use super::view::{FileKind, View};
 use crate::error::Result;
 use crate::model::{Id, ObjectType};

@@ -1,10 +1,10 @@
 //! One moment of an account, arranged: which directories there are and what lies in them. Loaded when first asked for.
 
+use super::collection::{Item, Shelf};
 use super::hierarchy::Hierarchy;
 use super::mail::Mail;
 use super::name;
 use super::node::ROW_MAX;
-use super::shelf::{Item, Shelf};
 use crate::archive::{Moment, Reader, Record, epoch, parse_ids};
 use crate::error::Result;
 use crate::model::{Id, ObjectType};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::common::corpora::{Corpus, corpora, small_sets};
 use proptest::prelude::*;
 use vandelay::format::convert::Converted;
-use vandelay::format::object::{Note, NoteKind};
+use vandelay::format::uid::{Note, NoteKind};
 use vandelay::format::{ics, jscal, jscard, vcf};
 
 /// Offsets of physical lines that begin a component of these names: an independent, naive look at the file.

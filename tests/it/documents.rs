@@ -46,6 +46,7 @@ const PAGES: &[Page] = &[
     page("docs/nightly.md", &[]),
     page("docs/restore.md", &[]),
     page("docs/safety.md", &[]),
+    page("docs/style.md", &[]),
     page("docs/takeout.md", &["import takeout"]),
     page("docs/troubleshooting.md", &[]),
     page("docs/verify.md", &["verify"]),

@@ -14,7 +14,7 @@ use vandelay::model::{Body, Entry, ItemData, Outcome};
 use vandelay::source::filter::Filter;
 use vandelay::source::maildir::Maildir;
 use vandelay::source::maildir::{Layout, MaildirOptions};
-use vandelay::source::{Listing, Scope, Source, Unnamed};
+use vandelay::source::{Listing, Scope, Source, UnlistedItems};
 
 const HELLO: &[u8] = b"Subject: hello\n\nworld\n";
 
@@ -144,7 +144,7 @@ fn folders_of_maildir_plus_plus_are_found() {
         ]
     );
     let listing = list(&mut source, "Lists/rust/users");
-    assert!(matches!(listing.unnamed, Unnamed::Gone) && !listing.unchanged && listing.cursor.is_empty());
+    assert!(matches!(listing.unnamed, UnlistedItems::Gone) && !listing.unchanged && listing.cursor.is_empty());
     assert_eq!(listing.entries[0].attrs.parents, ["Lists/rust/users"]);
     let around: Vec<&str> = listing.containers.iter().map(|container| container.key.as_str()).collect();
     assert_eq!(around, ["Lists", "Lists/rust", "Lists/rust/users"]);

@@ -30,7 +30,7 @@ fn read_all(source: &mut Takeout) -> Vec<(Scope, Listing, Vec<Item>)> {
         .into_iter()
         .map(|scope| {
             let listing = source.list(&scope, "").unwrap();
-            assert!(matches!(listing.unnamed, vandelay::source::Unnamed::Kept) && !listing.unchanged);
+            assert!(matches!(listing.unnamed, vandelay::source::UnlistedItems::Kept) && !listing.unchanged);
             let items: Vec<Item> =
                 source.fetch(&scope, listing.entries.clone()).unwrap().map(|item| item.unwrap()).collect();
             check(&scope, &listing, &items);

@@ -2,8 +2,8 @@
 
 use super::{Check, Depth};
 use crate::archive::blob::{self, Blob, BlobKey};
-use crate::archive::history::blobs_in_text;
 use crate::archive::moment::Moment;
+use crate::archive::snapshots::blobs_in_text;
 use crate::archive::sql_error::explain;
 use crate::error::Result;
 use crate::model::{Id, ObjectType};

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::archive::moment::Moment;
-use crate::archive::rows::Record;
+use crate::archive::rows_read::Record;
 use crate::model::{Id, ObjectType};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -1,7 +1,7 @@
 //! The components of a calendar, one by one.
 
 use super::scan::Scan;
-use crate::format::lines;
+use crate::format::contentline as lines;
 
 /// A component of a calendar, whole lines with their line ends.
 pub struct ComponentBytes {

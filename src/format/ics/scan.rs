@@ -1,7 +1,7 @@
 //! The one pass over the lines of an iCalendar file: where its calendars and components lie, and what they name.
 
-use crate::format::lines::{self, Line, Prop};
-use crate::format::object::{Note, NoteKind, clean_uid};
+use crate::format::contentline::{self as lines, Line, Prop};
+use crate::format::uid::{Note, NoteKind, clean_uid};
 use crate::model::EventType;
 use std::collections::BTreeSet;
 use std::ops::Range;

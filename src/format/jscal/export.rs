@@ -4,7 +4,7 @@ use super::zones::Outgoing;
 use crate::error::Result;
 use crate::format::convert::{Blobs, JSON_LIMIT, check_shape, guarded, inline_blobs, repair, unreadable};
 use crate::format::ics;
-use crate::format::object::uid_of;
+use crate::format::uid::uid_of;
 use calcard::icalendar::ICalendarComponentType;
 use calcard::jscalendar::JSCalendar;
 use serde_json::{Map, Value, json};

@@ -2,8 +2,8 @@
 //! that it knows: the zone of the IANA database that a definition describes, or for a zone that is none of these a
 //! stand-in, in whose place its own name is put afterwards.
 
+use crate::format::contentline::{self as lines, Prop};
 use crate::format::ics::{rename_zones, with_zone, zone_key};
-use crate::format::lines::{self, Prop};
 use crate::format::zone::{self, Definition, Match, Use};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};

@@ -4,7 +4,7 @@ use super::header::{self, Field};
 use super::limits::{HTML_MAX, TEXT_MAX};
 use super::mime::{self, Kind, Part};
 use super::{charset, clean, files, flowed, html, uuencode};
-use crate::format::lines;
+use crate::format::contentline as lines;
 use std::borrow::Cow;
 
 /// The first line of a message that is not taken apart.

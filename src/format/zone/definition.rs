@@ -1,7 +1,7 @@
 //! Time zones: what a VTIMEZONE (RFC 5545 3.6.5) or a TimeZone object (RFC 8984 4.7.2) says, and which zone of the IANA
 //! database says the same.
 
-use crate::format::lines::{self, Prop};
+use crate::format::contentline::{self as lines, Prop};
 use calcard::common::timezone::Tz;
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, Offset, TimeZone, Weekday};
 use std::collections::BTreeMap;

@@ -7,9 +7,9 @@
 use super::client::{Client, Event};
 use super::command::Command;
 use super::date::InternalDate;
-use super::fault::{Fault, Result};
+use super::error::{Fault, Result};
 use super::refusal::Purpose;
-use super::reply::{Condition, Data, Fetched, FetchedBody, Outcome};
+use super::response::{Condition, Data, Fetched, FetchedBody, Outcome};
 use super::set::{LONGEST, UidSet};
 use super::wire::{self, Transport};
 use crate::model::Body;

@@ -2,10 +2,10 @@
 
 use super::capability::Capabilities;
 use super::command::{Command, Part};
-use super::fault::{Error, Fault, Result};
+use super::error::{Error, Fault, Result};
+use super::parser::{Assembler, Limits};
 use super::refusal::Purpose;
-use super::reply::{Condition, Data, Outcome, Reply};
-use super::tree::{Assembler, Limits};
+use super::response::{Condition, Data, Outcome, Reply};
 use super::wire::{self, Transport, Wire};
 pub(crate) use crate::net::endpoint::Security;
 use crate::net::log::Log;

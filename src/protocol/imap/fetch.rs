@@ -3,9 +3,9 @@
 use super::capability::Capabilities;
 use super::client::{Client, Event};
 use super::command::Command;
-use super::fault::Result;
+use super::error::Result;
 use super::refusal::Purpose;
-use super::reply::{Data, Fetched, Outcome};
+use super::response::{Data, Fetched, Outcome};
 use super::select::add_ranges;
 use super::set::{LONGEST, UidSet};
 use super::wire::{self, Transport};

@@ -2,9 +2,9 @@
 
 use super::client::{Client, Event};
 use super::command::Command;
-use super::fault::{Error, Fault, Result};
+use super::error::{Error, Fault, Result};
 use super::refusal::Purpose;
-use super::reply::{Data, Namespaces, Outcome};
+use super::response::{Data, Namespaces, Outcome};
 use super::wire::{self, Transport};
 use crate::error;
 use crate::net::endpoint::Security;

@@ -1,7 +1,7 @@
 //! The class of a refusal: what a status response means for what was asked.
 
-use super::fault::{Error, Fault};
-use super::reply::{Condition, Outcome};
+use super::error::{Error, Fault};
+use super::response::{Condition, Outcome};
 use crate::net::sanitize::printable;
 use std::io;
 use std::time::Duration;

@@ -2,9 +2,9 @@
 
 use super::client::{Client, Event};
 use super::command::Command;
-use super::fault::{Error, Fault, Result};
+use super::error::{Error, Fault, Result};
 use super::refusal::Purpose;
-use super::reply::{Condition, Data, Fetched, Outcome, decode_name, is_object_id};
+use super::response::{Condition, Data, Fetched, Outcome, decode_name, is_object_id};
 use super::set::UidSet;
 use super::wire::Transport;
 use crate::format::mutf7;

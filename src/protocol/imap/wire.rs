@@ -3,8 +3,8 @@
 //! Whoever waits for input sends the pending output meanwhile, so that a server that reads no more commands before its
 //! answers are taken (its socket is full) and this client never wait for each other.
 
-use super::fault::{Error, Fault, Result};
-use super::tree::{Assembler, Limits};
+use super::error::{Error, Fault, Result};
+use super::parser::{Assembler, Limits};
 use crate::model::Body;
 use crate::net::pace::{self, Pace};
 use std::future::poll_fn;

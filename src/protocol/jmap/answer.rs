@@ -5,16 +5,16 @@ use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use std::time::Duration;
 use url::Url;
 
-fn method_error(what: &str, kind: &str, why: String) -> super::fault::MethodError {
+fn method_error(what: &str, kind: &str, why: String) -> super::error::MethodError {
     let (method, kind) = (what.to_owned(), kind.to_owned());
-    super::fault::MethodError { method, kind, description: Some(why), properties: Vec::new(), existing: None }
+    super::error::MethodError { method, kind, description: Some(why), properties: Vec::new(), existing: None }
 }
 
-pub(super) fn too_large(what: &str, why: String) -> super::fault::MethodError {
+pub(super) fn too_large(what: &str, why: String) -> super::error::MethodError {
     method_error(what, "requestTooLarge", why)
 }
 
-pub(super) fn not_found(what: &str, why: String) -> super::fault::MethodError {
+pub(super) fn not_found(what: &str, why: String) -> super::error::MethodError {
     method_error(what, "notFound", why)
 }
 

@@ -2,7 +2,7 @@
 
 use super::answer::shown;
 use super::client::Client;
-use super::fault::{Error, Result};
+use super::error::{Error, Result};
 use super::http::Ask;
 use crate::error::{self, ErrorKind};
 use crate::model::Body;
@@ -79,7 +79,7 @@ impl Client {
         if size > self.limits().max_size_upload {
             let description = format!("{size} bytes; the server takes {}", self.limits().max_size_upload);
             let error = serde_json::json!({ "type": "requestTooLarge", "description": description });
-            return Err(Error::Method(super::fault::MethodError::of("upload", &error)));
+            return Err(Error::Method(super::error::MethodError::of("upload", &error)));
         }
         let url = self.expand(&self.session().upload_url, "uploadUrl", &[("accountId", account)])?;
         let _permit = self.upload_permit().await?;

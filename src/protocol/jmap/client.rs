@@ -2,7 +2,7 @@
 
 use super::answer::shown;
 use super::capability::{CALENDARS, CONTACTS, CORE, FILENODE, MAIL, PRINCIPALS, SIEVE};
-use super::fault::{Error, Result};
+use super::error::{Error, Result};
 use super::http::{Ask, Http};
 use super::request::{Request, Responses};
 use super::session::{AccountInfo, Limits, Session};
@@ -191,7 +191,7 @@ impl Client {
         let body = serde_json::to_vec(&request.body(|name| self.session().offers(name)))
             .map_err(|error| Error::protocol(error.to_string()))?;
         if body.len() > limits.max_size_request || request.len() > limits.max_calls_in_request {
-            return Err(Error::Method(super::fault::MethodError::of(
+            return Err(Error::Method(super::error::MethodError::of(
                 &request.names(),
                 &json!({ "type": "requestTooLarge", "description": format!("{} bytes, {} calls", body.len(), request.len()) }),
             )));

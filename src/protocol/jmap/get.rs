@@ -1,7 +1,7 @@
 //! `/get` (RFC 8620 section 5.1) for any number of objects: cut into what the server hands over at once.
 
 use super::client::Client;
-use super::fault::Result;
+use super::error::Result;
 use super::methods::Object;
 use super::parallel::in_order;
 use serde_json::{Value, json};

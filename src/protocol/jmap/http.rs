@@ -1,7 +1,7 @@
 //! HTTP underneath: which servers may hear the credentials, how much of an answer is taken, and when to ask again.
 
 use super::answer::{below, location, not_found, retry_after, shown, too_large};
-use super::fault::{Error, Result};
+use super::error::{Error, Result};
 use super::pause::{LONG, Pauses};
 use crate::error::{self, ErrorKind};
 use crate::net::log::Log;

@@ -1,9 +1,9 @@
 //! The standard methods (RFC 8620 section 5) for any number of objects: cut into what the server takes at once.
 
+use super::blob_batch::Inline;
 use super::client::Client;
-use super::fault::{Error, MethodError, Result};
+use super::error::{Error, MethodError, Result};
 use super::request::Request;
-use super::small::Inline;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashSet};
 

@@ -6,7 +6,7 @@
 //! server has are tried one by one once a `/get` was refused, and those that it does not know are left out from then on.
 
 use super::client::Client;
-use super::fault::Result;
+use super::error::Result;
 use super::get::Got;
 use super::methods::Object;
 use super::request::Request;

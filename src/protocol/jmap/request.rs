@@ -1,7 +1,7 @@
 //! Method calls that go to the server together, and its answers.
 
 use super::capability as cap;
-use super::fault::{Error, MethodError, Result};
+use super::error::{Error, MethodError, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! The session resource (RFC 8620 section 2): where to ask what, for which accounts, within which limits.
 
 use super::capability::{CORE, MAIL};
-use super::fault::{Error, Result};
+use super::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use url::Url;

@@ -2,7 +2,7 @@
 //! with it.
 
 use super::client::Client;
-use super::fault::{Error, Result};
+use super::error::{Error, Result};
 use super::get::{Got, get_arguments};
 use super::request::Request;
 use crate::error::ErrorKind;

@@ -7,7 +7,7 @@ use crate::format::jmap::Object;
 use crate::model::{Digest, ObjectType};
 use crate::net::runtime::Runtime;
 use crate::protocol::jmap::{self, AccountInfo, Client, Inline, Settings, Which, capability};
-use crate::sink::{Change, Detail, Outcome, RemoteEmail, Rules, Sink, Supply};
+use crate::sink::{BlobProvider, Change, Detail, Outcome, RemoteEmail, Rules, Sink};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
@@ -198,7 +198,7 @@ impl Sink for Jmap {
         kind: ObjectType,
         changes: &mut dyn Iterator<Item = (usize, Change)>,
         batch: usize,
-        supply: &dyn Supply,
+        supply: &dyn BlobProvider,
         told: &mut dyn FnMut(usize, Outcome),
     ) -> Result<()> {
         let this = &*self;

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::format::jmap::Object;
 use crate::model::Id;
 use crate::protocol::jmap::{Content, Error, Inline, MethodError, SMALL_SUM};
-use crate::sink::{BLOB, Change, Outcome, Supply};
+use crate::sink::{BLOB, BlobProvider, Change, Outcome};
 use serde_json::Value;
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashSet};
@@ -33,7 +33,7 @@ impl Jmap {
         &self,
         changes: &mut dyn Iterator<Item = (usize, Change)>,
         batch: usize,
-        supply: &dyn Supply,
+        supply: &dyn BlobProvider,
         told: &mut dyn FnMut(usize, Outcome),
     ) -> Result<()> {
         let limits = self.client.limits();
@@ -58,7 +58,7 @@ impl Jmap {
     async fn import(
         &self,
         (mut batch, mut outcomes): Batch,
-        supply: &dyn Supply,
+        supply: &dyn BlobProvider,
         full: &Cell<u64>,
         is_broken: &Cell<bool>,
     ) -> Result<Vec<(usize, Outcome)>> {
@@ -94,7 +94,7 @@ impl Jmap {
     async fn import_once(
         &self,
         batch: Vec<Import>,
-        supply: &dyn Supply,
+        supply: &dyn BlobProvider,
         is_second: bool,
         full: &Cell<u64>,
         is_broken: &Cell<bool>,
@@ -189,7 +189,7 @@ impl Jmap {
 
     /// Takes small blobs out of those to upload, as objects to create in the request that imports them: what a server is
     /// told in one request it need not store twice.
-    fn take_small(&self, blobs: &mut BTreeSet<Id>, supply: &dyn Supply) -> Option<(Inline, Object)> {
+    fn take_small(&self, blobs: &mut BTreeSet<Id>, supply: &dyn BlobProvider) -> Option<(Inline, Object)> {
         let inline = self.inline.filter(|_| self.finds_inline.load(Ordering::Relaxed))?;
         let (largest, most) = (self.inline_max(), SMALL_SUM.min(self.client.limits().max_size_request as u64 / 2));
         let (mut objects, mut sum) = (Object::new(), 0);
@@ -217,7 +217,7 @@ fn does_not_fit(error: &MethodError) -> bool {
 }
 
 /// The sizes that messages may have at the server: some make CRLF of every end of a line.
-fn sizes(imports: &[Import], supply: &dyn Supply) -> HashSet<u64> {
+fn sizes(imports: &[Import], supply: &dyn BlobProvider) -> HashSet<u64> {
     let with_crlf = imports.iter().filter_map(|import| WithCrlf(supply).size(import.blob).ok());
     imports.iter().map(|import| import.size).chain(with_crlf).collect()
 }
@@ -232,9 +232,9 @@ struct Again {
 }
 
 /// The same bytes with CRLF at the end of every line.
-struct WithCrlf<'a>(&'a dyn Supply);
+struct WithCrlf<'a>(&'a dyn BlobProvider);
 
-impl Supply for WithCrlf<'_> {
+impl BlobProvider for WithCrlf<'_> {
     fn open(&self, blob: Id) -> Result<Content> {
         match self.0.open(blob)? {
             Content::Bytes(bytes) => Ok(Content::Bytes(with_crlf(&bytes).into())),
@@ -247,7 +247,7 @@ impl Supply for WithCrlf<'_> {
     }
 }
 
-fn has_bare_newlines(supply: &dyn Supply, blob: Id) -> bool {
+fn has_bare_newlines(supply: &dyn BlobProvider, blob: Id) -> bool {
     match supply.open(blob) {
         Ok(Content::Bytes(bytes)) => bare_newlines(&bytes).next().is_some(),
         _ => false,
@@ -287,7 +287,7 @@ type Batch = (Vec<Import>, Vec<(usize, Outcome)>);
 /// Messages that are not in a batch yet.
 struct Waiting<'a> {
     changes: &'a mut dyn Iterator<Item = (usize, Change)>,
-    supply: &'a dyn Supply,
+    supply: &'a dyn BlobProvider,
     held: Option<Import>,
 }
 

@@ -9,7 +9,7 @@ use crate::format::convert::inline_blobs;
 use crate::format::jmap::Object;
 use crate::model::{Id, ObjectType};
 use crate::protocol::jmap::{Content, Error, MethodError, SetRequest};
-use crate::sink::{BLOB, Change, Outcome, Supply};
+use crate::sink::{BLOB, BlobProvider, Change, Outcome};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +62,7 @@ impl Jmap {
         kind: ObjectType,
         changes: &mut dyn Iterator<Item = (usize, Change)>,
         batch: usize,
-        supply: &dyn Supply,
+        supply: &dyn BlobProvider,
         told: &mut dyn FnMut(usize, Outcome),
     ) -> Result<()> {
         let mut changes = changes.peekable();
@@ -94,7 +94,7 @@ impl Jmap {
         &self,
         kind: ObjectType,
         mut pieces: Vec<Piece>,
-        supply: &dyn Supply,
+        supply: &dyn BlobProvider,
         is_broken: &std::cell::Cell<bool>,
     ) -> Result<Vec<(usize, Outcome)>> {
         let mut outcomes = Vec::new();
@@ -109,7 +109,7 @@ impl Jmap {
         &self,
         kind: ObjectType,
         pieces: Vec<Piece>,
-        supply: &dyn Supply,
+        supply: &dyn BlobProvider,
         is_broken: &std::cell::Cell<bool>,
         outcomes: &mut Vec<(usize, Outcome)>,
     ) -> Result<Vec<Piece>> {
@@ -184,7 +184,12 @@ impl Jmap {
     }
 
     /// Uploads what a batch refers to.
-    async fn uploads_of(&self, kind: ObjectType, pieces: &[Piece], supply: &dyn Supply) -> Result<Uploads, Failure> {
+    async fn uploads_of(
+        &self,
+        kind: ObjectType,
+        pieces: &[Piece],
+        supply: &dyn BlobProvider,
+    ) -> Result<Uploads, Failure> {
         let mut wanted: BTreeMap<String, BTreeSet<Id>> = BTreeMap::new();
         for piece in pieces.iter().filter(|piece| !piece.is_inline) {
             if let Change::Create(object) | Change::Update(_, object) = &piece.change {
@@ -316,7 +321,7 @@ fn with_blobs(
     object: &Object,
     is_inline: bool,
     uploads: &Uploads,
-    supply: &dyn Supply,
+    supply: &dyn BlobProvider,
 ) -> std::result::Result<Object, Outcome> {
     fn walk(
         kind: ObjectType,
@@ -359,7 +364,7 @@ fn with_blobs(
     }
 }
 
-fn read(supply: &dyn Supply, blob: Id) -> Option<Vec<u8>> {
+fn read(supply: &dyn BlobProvider, blob: Id) -> Option<Vec<u8>> {
     match supply.open(blob).ok()? {
         Content::Bytes(bytes) => Some(bytes.to_vec()),
         Content::Read(source, size) => {

@@ -6,7 +6,7 @@ use super::outcome::reason;
 use crate::error::Error as Failure;
 use crate::model::Id;
 use crate::protocol::jmap::{Content, Error, Inline, SMALL_MAX, capability, in_order};
-use crate::sink::{Outcome, Supply};
+use crate::sink::{BlobProvider, Outcome};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
@@ -38,7 +38,7 @@ impl Jmap {
         &self,
         blobs: &BTreeSet<Id>,
         media_type: &str,
-        supply: &dyn Supply,
+        supply: &dyn BlobProvider,
         is_streamed: bool,
     ) -> Result<Uploads, Failure> {
         let mut uploads = Uploads::new();

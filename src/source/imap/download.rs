@@ -1,6 +1,6 @@
 //! Downloading messages of one mailbox over all connections, in no order, within a bounded amount of memory.
 
-use super::crew::Crew;
+use super::pool::Crew;
 use super::{look, rev};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Body, Entry, Item, ItemData};

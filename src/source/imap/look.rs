@@ -2,11 +2,11 @@
 
 use super::cursor::Cursor;
 use crate::error::Result;
-use crate::model::{Attrs, Entry, ObjectType, Omission, Outcome};
+use crate::model::{Attrs, Entry, ObjectType, Outcome, SkippedItem};
 use crate::net::sanitize::said;
 use crate::net::stream::Stream;
 use crate::protocol::imap::{self, Changes, Client, Fetched, Items, Known, Selected, Session, UidSet};
-use crate::source::{Listing, Unnamed};
+use crate::source::{Listing, UnlistedItems};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -272,7 +272,7 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
     for (uid, line) in seen.found.lines {
         let position = || format!("{mailbox}: UID {uid}");
         let Some(keywords) = keywords(line.flags.as_deref().unwrap_or_default(), question.include_deleted) else {
-            listing.omissions.push(Omission {
+            listing.omissions.push(SkippedItem {
                 kind: ObjectType::Email,
                 reason: "deleted flag".to_owned(),
                 position: position(),
@@ -298,7 +298,7 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
     }
     if !seen.is_trusted {
         let missing = (seen.exists as usize).saturating_sub(counted);
-        listing.omissions.push(Omission {
+        listing.omissions.push(SkippedItem {
             kind: ObjectType::Email,
             reason: format!("the server named {counted} of {} messages", seen.exists),
             position: format!("{mailbox}: {missing} messages"),
@@ -308,9 +308,9 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
     // What is marked as deleted is not among the entries: in a listing of changes that has to be said.
     let deleted: UidSet = deleted.into_iter().collect();
     listing.unnamed = match seen.gone {
-        _ if !seen.is_trusted => Unnamed::Kept,
-        None => Unnamed::Gone,
-        Some(gone) => Unnamed::GoneIf(Box::new(move |key| match uid_of(key, uid_validity) {
+        _ if !seen.is_trusted => UnlistedItems::Kept,
+        None => UnlistedItems::Gone,
+        Some(gone) => UnlistedItems::GoneIf(Box::new(move |key| match uid_of(key, uid_validity) {
             // A key of another UIDVALIDITY, which an earlier run left.
             None => true,
             Some(uid) => {

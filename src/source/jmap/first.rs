@@ -2,7 +2,7 @@
 
 use super::read::{self, is_small};
 use crate::error::{Error, Result};
-use crate::model::{Container, ObjectType, Omission};
+use crate::model::{Container, ObjectType, SkippedItem};
 use crate::protocol::jmap::{self, Client, Got, Request};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ pub struct Look {
     /// Containers of the items; handed over with the listing.
     pub containers: Vec<Container>,
     /// What did not make sense about them.
-    pub omissions: Vec<Omission>,
+    pub omissions: Vec<SkippedItem>,
     pub what: What,
 }
 

@@ -3,10 +3,10 @@
 use super::first::{Look, What, container_of, forgets};
 use super::read;
 use crate::error::Result;
-use crate::model::{Attrs, Entry, ObjectType, Omission, Outcome};
+use crate::model::{Attrs, Entry, ObjectType, Outcome, SkippedItem};
 use crate::net::sanitize::said;
 use crate::protocol::jmap::{Changes, Client, Got, Sound};
-use crate::source::{Listing, Unnamed};
+use crate::source::{Listing, UnlistedItems};
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -87,9 +87,9 @@ struct Asking<'a> {
 impl Asking<'_> {
     /// A type that came whole.
     fn small(self, got: Got) -> Result<Listing> {
-        let mut listing = Listing { unnamed: Unnamed::Gone, cursor: got.state, ..Listing::default() };
+        let mut listing = Listing { unnamed: UnlistedItems::Gone, cursor: got.state, ..Listing::default() };
         if got.may_be_cut {
-            listing.unnamed = Unnamed::Kept;
+            listing.unnamed = UnlistedItems::Kept;
             listing.omissions.push(self.failed_id("the server names no more at once, and there may be others", ""));
         }
         let mut seen = HashSet::new();
@@ -121,16 +121,16 @@ impl Asking<'_> {
         }
         let mut listing = listing.listing;
         listing.unnamed = match is_complete {
-            true => Unnamed::Gone,
+            true => UnlistedItems::Gone,
             // An absent one is not a deleted one.
-            false if queried.is_complete => Unnamed::GoneIf(Box::new(move |key| !kept.contains(key))),
-            false => Unnamed::Kept,
+            false if queried.is_complete => UnlistedItems::GoneIf(Box::new(move |key| !kept.contains(key))),
+            false => UnlistedItems::Kept,
         };
         if !queried.is_complete {
             let reason =
                 format!("the server named {} objects, and there are more, or others by now", queried.ids.len());
             let (kind, position) = (self.kind, self.kind.name().to_owned());
-            listing.omissions.push(Omission { kind, reason, position, outcome: Outcome::Failed });
+            listing.omissions.push(SkippedItem { kind, reason, position, outcome: Outcome::Failed });
         }
         listing.cursor = if is_complete { state } else { String::new() };
         Ok(listing)
@@ -143,7 +143,7 @@ impl Asking<'_> {
         let mut gone = changes.destroyed;
         for id in std::mem::take(&mut found.missing) {
             // Destroyed after the changes were told: the next ones will say so, if it is that.
-            found.listing.omissions.push(Omission {
+            found.listing.omissions.push(SkippedItem {
                 kind: self.kind,
                 reason: "vanished meanwhile".to_owned(),
                 position: self.position(&id),
@@ -157,7 +157,7 @@ impl Asking<'_> {
             found.listing.omissions.push(self.failed_id(BROKEN, &id));
         }
         let mut listing = found.listing;
-        listing.unnamed = Unnamed::GoneIf(Box::new(move |key| gone.contains(key)));
+        listing.unnamed = UnlistedItems::GoneIf(Box::new(move |key| gone.contains(key)));
         listing.cursor = if is_complete { changes.new_state } else { String::new() };
         Ok(listing)
     }
@@ -249,9 +249,9 @@ impl Asking<'_> {
         }
         if !strange.is_empty() {
             listing.cursor = String::new();
-            if matches!(listing.unnamed, Unnamed::Gone) {
+            if matches!(listing.unnamed, UnlistedItems::Gone) {
                 let kept: HashSet<Box<str>> = strange.into_iter().map(|entry| entry.key).collect();
-                listing.unnamed = Unnamed::GoneIf(Box::new(move |key| !kept.contains(key)));
+                listing.unnamed = UnlistedItems::GoneIf(Box::new(move |key| !kept.contains(key)));
             }
         }
         Ok(())
@@ -261,12 +261,12 @@ impl Asking<'_> {
         format!("{} {}", self.kind.name(), said(id.as_bytes()))
     }
 
-    fn failed_id(self, reason: &str, id: &str) -> Omission {
+    fn failed_id(self, reason: &str, id: &str) -> SkippedItem {
         let position = self.position(id);
-        Omission { kind: self.kind, reason: reason.to_owned(), position, outcome: Outcome::Failed }
+        SkippedItem { kind: self.kind, reason: reason.to_owned(), position, outcome: Outcome::Failed }
     }
 
-    fn failed(self, reason: &str, object: &Map<String, Value>) -> Omission {
+    fn failed(self, reason: &str, object: &Map<String, Value>) -> SkippedItem {
         self.failed_id(reason, object.get("id").and_then(Value::as_str).unwrap_or("without an id"))
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::format::jmap::{participant_address, see_objects};
 use crate::model::{
-    Attrs, Blobs, Container, Details, Digest, EXECUTABLE, Entry, EventType, ItemData, Node, ObjectType, Omission,
-    Outcome,
+    Attrs, Blobs, Container, Details, Digest, EXECUTABLE, Entry, EventType, ItemData, Node, ObjectType, Outcome,
+    SkippedItem,
 };
 use crate::net::sanitize::said;
 use crate::protocol::jmap::Got;
@@ -181,10 +181,10 @@ pub fn is_directory(object: &Object) -> bool {
 }
 
 /// Containers of a type, parents first. What lies in itself or in something that is not there lies at the top.
-pub fn containers(kind: ObjectType, got: Got) -> (Vec<Container>, Vec<Omission>) {
+pub fn containers(kind: ObjectType, got: Got) -> (Vec<Container>, Vec<SkippedItem>) {
     let mut omissions = Vec::new();
     let mut omit = |id: &str, reason: &str, outcome: Outcome| {
-        omissions.push(Omission {
+        omissions.push(SkippedItem {
             kind,
             reason: reason.to_owned(),
             position: format!("{} {}", kind.name(), said(id.as_bytes())),

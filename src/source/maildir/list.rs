@@ -4,8 +4,8 @@ use super::stray;
 use super::tree::{Folder, is_mailbox};
 use crate::error::{Error, Result};
 use crate::format::maildir::{FileName, Flags, Keywords, escape, unescape};
-use crate::model::{Attrs, Digest, Entry, ObjectType, Omission, Outcome};
-use crate::source::{Listing, Unnamed, links};
+use crate::model::{Attrs, Digest, Entry, ObjectType, Outcome, SkippedItem};
+use crate::source::{Listing, UnlistedItems, links};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -246,7 +246,7 @@ struct Scan<'a> {
     /// The place in `entries` by the hash of a key. Two keys with one hash are told apart by looking.
     places: HashMap<u64, usize>,
     hasher: RandomState,
-    omissions: Vec<Omission>,
+    omissions: Vec<SkippedItem>,
     /// How many more entries of directories among the messages may be looked at.
     searches: usize,
 }
@@ -378,7 +378,7 @@ impl<'a> Scan<'a> {
         let (kept, other) = (file_shown(&known.key, &known.locator), file_shown(&known.key, &locator));
         let first = locator < known.locator;
         let position = self.folder.shown(if first { &kept } else { &other });
-        self.omissions.push(Omission { kind: ObjectType::Email, reason: reason.to_owned(), position, outcome });
+        self.omissions.push(SkippedItem { kind: ObjectType::Email, reason: reason.to_owned(), position, outcome });
         if first {
             let attrs = self.attrs_of(FileName::parse(name).flags());
             let slot = &mut self.entries[at];
@@ -430,7 +430,7 @@ impl<'a> Scan<'a> {
 
     fn omit_as(&mut self, kind: ObjectType, directory: &str, name: &[u8], reason: &str, outcome: Outcome) {
         let position = self.folder.shown(&format!("{directory}/{}", escape(name)));
-        self.omissions.push(Omission { kind, reason: reason.to_owned(), position, outcome });
+        self.omissions.push(SkippedItem { kind, reason: reason.to_owned(), position, outcome });
     }
 
     fn finish(mut self) -> Listing {
@@ -439,7 +439,7 @@ impl<'a> Scan<'a> {
         Listing {
             entries: self.entries.into_iter().map(|(_, entry)| entry).collect(),
             omissions: self.omissions,
-            unnamed: Unnamed::Gone,
+            unnamed: UnlistedItems::Gone,
             ..Listing::default()
         }
     }

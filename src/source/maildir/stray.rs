@@ -4,7 +4,7 @@
 use super::unpack::Packing;
 use crate::format::looks::{self, Looks};
 use crate::held;
-use crate::model::{ObjectType, Omission, Outcome};
+use crate::model::{ObjectType, Outcome, SkippedItem};
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs;
@@ -38,7 +38,7 @@ const HIDDEN_MAIL: &str = "a hidden directory with mail in it: import it by itse
 pub(super) struct Stray {
     /// The name that a filter of folders goes by.
     pub key: String,
-    pub omission: Omission,
+    pub omission: SkippedItem,
 }
 
 /// Files that programs keep beside mail, and that hold none: whole names, beginnings, ends.
@@ -241,7 +241,7 @@ impl Strays<'_> {
     fn push(&mut self, name: &[u8], kind: ObjectType, outcome: Outcome, reason: &str, position: String) {
         let key = format!("{}{}", self.key, crate::format::maildir::escape(name));
         let key = key.trim_end_matches('/').to_owned();
-        let omission = Omission { kind, reason: reason.to_owned(), position, outcome };
+        let omission = SkippedItem { kind, reason: reason.to_owned(), position, outcome };
         self.found.push(Stray { key, omission });
     }
 }

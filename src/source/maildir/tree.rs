@@ -5,7 +5,7 @@ use super::stray::{self, Stray, Strays};
 use super::subscriptions::Subscriptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{Part, split_dotted};
-use crate::model::{self, Container, Omission, Outcome};
+use crate::model::{self, Container, Outcome, SkippedItem};
 use crate::source::{links, roles};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsStr;
@@ -251,8 +251,12 @@ impl Walk<'_> {
             "without mail" | "cannot be read" => format!("a directory beside the mail, {what}"),
             _ => what.to_owned(),
         };
-        let omission =
-            Omission { kind: model::ObjectType::Mailbox, reason, position: super::options::shown(&visit.dir), outcome };
+        let omission = SkippedItem {
+            kind: model::ObjectType::Mailbox,
+            reason,
+            position: super::options::shown(&visit.dir),
+            outcome,
+        };
         // It is no folder: a filter goes by its own name, as it is shown.
         let name =
             visit.dir.file_name().map(|name| crate::format::maildir::escape(name.as_bytes())).unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::spool::Stretch;
 use crate::format::mbox::Status;
 use crate::format::{labels, maildir};
-use crate::model::{Attrs, Container, Digest, Entry, ObjectType, Omission, Outcome};
+use crate::model::{Attrs, Container, Digest, Entry, ObjectType, Outcome, SkippedItem};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ pub(super) struct Gatherer {
     pub(super) entries: Vec<Entry>,
     /// Which entry has this digest.
     places: HashMap<Digest, usize>,
-    pub(super) omissions: Vec<Omission>,
+    pub(super) omissions: Vec<SkippedItem>,
 }
 
 impl Gatherer {
@@ -151,12 +151,12 @@ impl Gatherer {
 
     /// Notes a message that is left out.
     pub(super) fn omit(&mut self, reason: &str, position: String, outcome: Outcome) {
-        self.omissions.push(Omission { kind: ObjectType::Email, reason: reason.to_owned(), position, outcome });
+        self.omissions.push(SkippedItem { kind: ObjectType::Email, reason: reason.to_owned(), position, outcome });
     }
 
     /// The entries, those without a label in the mailbox `unlabelled`; the mailboxes that they lie in and those above
     /// them, parents first; and what is left out.
-    pub(super) fn finish(mut self, unlabelled: &str) -> (Vec<Entry>, Vec<Container>, Vec<Omission>) {
+    pub(super) fn finish(mut self, unlabelled: &str) -> (Vec<Entry>, Vec<Container>, Vec<SkippedItem>) {
         let automap = self.options.automap;
         let mailbox = labels::mailbox(unlabelled, automap).unwrap_or_else(|| IMPORTED.to_owned());
         let mut filed: HashMap<Vec<String>, Arc<Attrs>> = HashMap::new();

@@ -2,7 +2,7 @@
 
 use super::walk::ExportFile;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Omission, Outcome};
+use crate::model::{Outcome, SkippedItem};
 use crate::source::Listing;
 
 /// What listing a file gave.
@@ -23,8 +23,8 @@ pub(crate) fn rev_of(digest: &str) -> String {
 }
 
 /// The line of the report on a file that is kept as a plain one.
-pub(super) fn kept(file: &ExportFile, reason: &str) -> Omission {
-    Omission {
+pub(super) fn kept(file: &ExportFile, reason: &str) -> SkippedItem {
+    SkippedItem {
         kind: file.format.kind(),
         reason: reason.to_owned(),
         position: format!("{} (kept as files/{})", file.key, file.key),

@@ -7,8 +7,8 @@ use super::spool::Spool;
 use super::walk::{ExportFile, Stamp};
 use crate::error::Result;
 use crate::format::mbox::{self, Message, Scanner};
-use crate::model::{Entry, Item, ItemData, ObjectType, Omission, Outcome};
-use crate::source::{Failure, Items, Listing, Unnamed};
+use crate::model::{Entry, Item, ItemData, ObjectType, Outcome, SkippedItem};
+use crate::source::{Failure, Items, Listing, UnlistedItems};
 use std::fs::File;
 use std::ops::Range;
 
@@ -34,7 +34,7 @@ pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, c
         omissions.push(no_mbox(file, &handle)?);
     } else if !leading.is_empty() {
         settled = false;
-        omissions.push(Omission {
+        omissions.push(SkippedItem {
             kind: ObjectType::Email,
             reason: "text before the first message".to_owned(),
             position: format!("{}: offset {}", file.key, leading.start),
@@ -44,18 +44,18 @@ pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, c
     settled &= !entries.is_empty() || omissions.is_empty();
     let cursor = if settled { now } else { String::new() };
     Ok(Listed {
-        listing: Listing { containers, entries, omissions, unchanged: false, unnamed: Unnamed::Kept, cursor },
+        listing: Listing { containers, entries, omissions, unchanged: false, unnamed: UnlistedItems::Kept, cursor },
         plain,
     })
 }
 
 /// The line of the report on a file without a message. One that is packed or encrypted may well have some.
-fn no_mbox(file: &ExportFile, handle: &File) -> Result<Omission> {
+fn no_mbox(file: &ExportFile, handle: &File) -> Result<SkippedItem> {
     let mut head = Vec::new();
     mbox::copy(handle, 0..kinds::HEAD as u64, &mut Vec::new(), &mut head).map_err(|error| file.failed(error))?;
     let kept = super::listed::kept(file, "not an mbox");
     Ok(match kinds::wrapped(&head) {
-        Some(reason) => Omission { reason, outcome: Outcome::NotUnderstood, ..kept },
+        Some(reason) => SkippedItem { reason, outcome: Outcome::NotUnderstood, ..kept },
         None => kept,
     })
 }

@@ -7,7 +7,7 @@ use super::walk::{MessageFile, MessageFolder, Stamp};
 use crate::error::{Error, Result};
 use crate::format::{emlx, mail, mbox};
 use crate::model::{Digest, Entry, Item, ItemData, Outcome};
-use crate::source::{Failure, Items, Listing, Unnamed};
+use crate::source::{Failure, Items, Listing, UnlistedItems};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -52,7 +52,7 @@ pub(super) fn list(folder: &MessageFolder, options: MailOptions, spool: &mut Spo
     let (entries, containers, omissions) = gatherer.finish(&folder.mailbox);
     settled &= !entries.is_empty() || omissions.is_empty();
     let cursor = if settled { now } else { String::new() };
-    Ok(Listing { containers, entries, omissions, unchanged: false, unnamed: Unnamed::Kept, cursor })
+    Ok(Listing { containers, entries, omissions, unchanged: false, unnamed: UnlistedItems::Kept, cursor })
 }
 
 /// Hands over messages of a folder.

@@ -5,9 +5,9 @@ use super::listed::Listed;
 use super::spool::read_whole;
 use super::walk::{ExportFile, Stamp};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::object::{Note, NoteKind};
+use crate::format::uid::{Note, NoteKind};
 use crate::format::{ics, vcf};
-use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, ObjectType, Omission, Outcome};
+use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, ObjectType, Outcome, SkippedItem};
 use crate::source::{Failure, Items, Listing};
 use std::ops::Range;
 use std::sync::Arc;
@@ -147,13 +147,13 @@ fn split(file: &ExportFile, bytes: &[u8]) -> Parts {
 }
 
 /// A remark on a file as a line of the report, where it is about something that is not stored.
-fn omission(file: &ExportFile, note: &Note) -> Option<Omission> {
+fn omission(file: &ExportFile, note: &Note) -> Option<SkippedItem> {
     let outcome = match note.kind {
         NoteKind::Duplicate => Outcome::Duplicate,
         kind if kind.loses_bytes() => Outcome::Skipped,
         _ => return None,
     };
-    Some(Omission {
+    Some(SkippedItem {
         kind: file.format.kind(),
         reason: note.kind.reason().to_owned(),
         position: format!("{}: offset {}: {}", file.key, note.offset, note.what),

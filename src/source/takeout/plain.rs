@@ -5,7 +5,7 @@ use super::spool::{Spool, Stretch};
 use super::walk::{Export, ExportFile, Stamp};
 use super::{mail, objects};
 use crate::error::Result;
-use crate::model::{Attrs, Container, Digest, Entry, Item, ItemData, ObjectType, Omission, Outcome};
+use crate::model::{Attrs, Container, Digest, Entry, Item, ItemData, ObjectType, Outcome, SkippedItem};
 use crate::source::{Failure, Items, Listing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(super) fn list(
             Ok(entry) => listing.entries.push(entry),
             Err(error) => {
                 settled = false;
-                listing.omissions.push(Omission {
+                listing.omissions.push(SkippedItem {
                     kind: ObjectType::FileNode,
                     reason: "unreadable".to_owned(),
                     position: error.to_string(),

@@ -4,7 +4,7 @@ use super::kinds::{self, Fate, Format, Neighbours};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::mbox::Scanner;
 use crate::held;
-use crate::model::{ObjectType, Omission, Outcome};
+use crate::model::{ObjectType, Outcome, SkippedItem};
 use crate::source::links;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, Metadata};
@@ -109,7 +109,7 @@ pub(super) struct Export {
     pub(super) files: Vec<ExportFile>,
     pub(super) folders: Vec<MessageFolder>,
     /// Everything else that was seen, and what could not be looked into.
-    pub(super) aside: Vec<Omission>,
+    pub(super) aside: Vec<SkippedItem>,
 }
 
 impl Export {
@@ -270,7 +270,7 @@ impl Walk {
 
     fn aside(&mut self, kind: ObjectType, key: String, reason: &str, outcome: Outcome) {
         let position = if key.is_empty() { ".".to_owned() } else { key };
-        self.export.aside.push(Omission { kind, reason: reason.to_owned(), position, outcome });
+        self.export.aside.push(SkippedItem { kind, reason: reason.to_owned(), position, outcome });
     }
 
     fn failed(&mut self, key: String, error: &io::Error) {

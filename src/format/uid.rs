@@ -1,6 +1,6 @@
 //! What splitting a file of calendar objects or vCards has in common: notes, and uids that are distinct and stable.
 
-use super::lines;
+use super::contentline as lines;
 use crate::model::Digest;
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};

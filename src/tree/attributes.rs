@@ -1,9 +1,9 @@
 //! What every node is: `stat`, and which view of the archive a node belongs to.
 
+use super::collection::Item;
 use super::entry::{DAMAGED_SIZE, Layout, Sort, Stat, no_such};
 use super::node::{Node, What};
 use super::opened::Tree;
-use super::shelf::Item;
 use super::view::{FileKind, View};
 use crate::error::{ErrorKind, Result};
 use crate::model::{Id, ObjectType};

@@ -4,7 +4,7 @@
 //! archive's name, so that numbers are the same at the next mount. An archive is opened when somebody first looks into
 //! its directory.
 
-use super::content::Counters;
+use super::cache::Counters;
 use super::entry::{Child, Sort, Stat, file_time, no_such};
 use super::name;
 use super::node::{INO_BITS, Node};
@@ -24,7 +24,7 @@ pub const ARCHIVES_MAX: usize = (1 << (64 - INO_BITS)) - 1;
 const ROOT: u64 = 1;
 
 /// Several trees, or one.
-pub struct Forest {
+pub struct Archives {
     options: TreeOptions,
     /// The files and folders that were named; empty where there is one tree.
     sources: Vec<PathBuf>,
@@ -81,9 +81,9 @@ impl Spot {
     }
 }
 
-impl Forest {
+impl Archives {
     /// A single archive, whose tree is the root.
-    pub fn one(tree: Tree) -> Forest {
+    pub fn one(tree: Tree) -> Archives {
         let slot = Slot {
             name: String::new(),
             path: tree.reader().path().to_owned(),
@@ -91,7 +91,7 @@ impl Forest {
             tree: Some(Arc::new(tree)),
         };
         let slots = Mutex::new(BTreeMap::from([(0, slot)]));
-        Forest {
+        Archives {
             options: TreeOptions::default(),
             sources: Vec::new(),
             slots,
@@ -103,11 +103,11 @@ impl Forest {
     /// Archives, and folders of archives, each a directory of the root.
     ///
     /// Errors: [`crate::error::ErrorKind::NoArchive`] if one that is named is missing or is none; a folder may be empty.
-    pub fn many(sources: &[PathBuf], options: TreeOptions) -> Result<Forest> {
+    pub fn many(sources: &[PathBuf], options: TreeOptions) -> Result<Archives> {
         for source in sources.iter().filter(|source| !source.is_dir()) {
             Reader::open(source)?;
         }
-        let forest = Forest {
+        let forest = Archives {
             options,
             sources: sources.to_vec(),
             slots: Mutex::default(),

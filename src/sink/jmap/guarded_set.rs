@@ -3,7 +3,7 @@
 //! A server may still work on what a run had sent that was killed a moment ago, or whose line was lost. That was not there
 //! when this run looked, and would be there twice. So each `/set` that creates something names the state that is known
 //! (`ifInState`, RFC 8620 section 5.3), one after the other; where the state is another one by now, what came meanwhile is
-//! looked at before anything is sent. (For messages [`super::caution`] does the same.)
+//! looked at before anything is sent. (For messages [`super::guarded_import`] does the same.)
 
 use super::account::Jmap;
 use crate::format::jmap::Object;

@@ -104,7 +104,7 @@ impl Counters {
 ///
 /// The kernel keeps what it was given, so nobody asks for a byte twice in a hurry. What is kept here are files of
 /// several requests, until their last byte is handed out, and files that cost much to make.
-pub struct Shop {
+pub struct ContentCache {
     reader: Arc<Reader>,
     limit: u64,
     kept: Mutex<Files>,
@@ -185,11 +185,11 @@ struct Whole {
     served: u64,
 }
 
-impl Shop {
+impl ContentCache {
     /// A reader of contents that keeps at most `limit` bytes.
-    pub fn new(reader: Arc<Reader>, limit: u64) -> Shop {
+    pub fn new(reader: Arc<Reader>, limit: u64) -> ContentCache {
         let kept = Mutex::new(Files { bytes: 0, files: LruCache::unbounded() });
-        Shop { reader, limit, kept, is_open: Arc::default(), counters: Counters::default() }
+        ContentCache { reader, limit, kept, is_open: Arc::default(), counters: Counters::default() }
     }
 
     /// Bytes from `offset` on, `length` of them or up to the end.

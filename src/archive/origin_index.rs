@@ -1,17 +1,18 @@
 //! What an archive knows of a source: its scopes, and which item is which row. Readable without a lock.
 
 use super::losses::{Losses, losses};
+use super::moved;
 use super::origin::{Known, KnownScope, Origin};
 use super::read::Reader;
+use super::same_account as kin;
 use super::sql_error::explain;
 use super::write::Writer;
-use super::{kin, moved};
 use crate::error::Result;
 use crate::model::{Digest, Id, KnownBy, ObjectType, SourceIdent};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Something that knows what was imported before.
-pub trait Ledger {
+pub trait OriginIndex {
     /// All scopes of a source.
     fn known_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>>;
 
@@ -40,7 +41,7 @@ pub trait Ledger {
     fn uid(&self, kind: ObjectType, id: Id) -> Result<Option<String>>;
 }
 
-impl Ledger for Writer {
+impl OriginIndex for Writer {
     fn known_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>> {
         scopes(&self.conn, ident).map_err(|error| self.explain(error))
     }
@@ -78,7 +79,7 @@ impl Ledger for Writer {
     }
 }
 
-impl Ledger for Reader {
+impl OriginIndex for Reader {
     fn known_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>> {
         if self.has_history() { self.with(|conn| scopes(conn, ident)) } else { Ok(Vec::new()) }
     }
@@ -144,9 +145,9 @@ impl Reader {
 }
 
 /// No archive yet: nothing is known.
-pub struct Blank;
+pub struct NoOrigins;
 
-impl Ledger for Blank {
+impl OriginIndex for NoOrigins {
     fn known_scopes(&self, _: &SourceIdent) -> Result<Vec<KnownScope>> {
         Ok(Vec::new())
     }

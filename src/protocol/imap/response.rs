@@ -3,8 +3,8 @@
 //! Reading is total: what makes no sense is left out, and its place stays empty.
 
 use super::date::InternalDate;
+use super::parser::{Node, Nodes, Tree};
 use super::set::UidSet;
-use super::tree::{Node, Nodes, Tree};
 use crate::format::mutf7;
 use crate::model::Body;
 

@@ -9,7 +9,7 @@
 //! the tokens mean is decided by whoever asks for them, and an answer that lacks what was asked counts as missing.
 //! Only what would cost memory is refused.
 
-use super::fault::{Error, Fault, Result};
+use super::error::{Error, Fault, Result};
 use crate::model::Body;
 
 /// What one response may cost. The defaults hold for every server seen so far with room to spare.
@@ -559,7 +559,7 @@ mod tests {
         fn nearly_responses_are_read(sent in "(\\*|V1|\\+) ?(1 FETCH|OK|LIST|) ?([\\[\\]() \"\\\\a{}0-3]|BODY\\[|\\{2\\}\r\n|NIL){0,30}") {
             if let Some(mut assembler) = assemble(format!("{sent}\r\n0123456789\r\n").as_bytes(), Limits::default()) {
                 show(assembler.tree().nodes());
-                super::super::reply::read_any(assembler.tree());
+                crate::protocol::imap::response::read_any(assembler.tree());
             }
         }
 

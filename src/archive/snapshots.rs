@@ -3,7 +3,7 @@
 use super::clock;
 use super::moment::Moment;
 use super::read::Reader;
-use super::rows::Record;
+use super::rows_read::Record;
 use super::write::Writer;
 use crate::error::Result;
 use crate::model::{Id, ObjectType};

@@ -1,8 +1,8 @@
 //! Following the archives while they are mounted: what changed is taken back from the kernel, and nothing else.
 
 use super::shared::Shared;
+use crate::tree::archives::Spot;
 use crate::tree::entry::Sort;
-use crate::tree::forest::Spot;
 use crate::tree::{Advance, Followed};
 use fuser::{INodeNo, Notifier};
 use std::collections::HashSet;

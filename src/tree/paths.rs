@@ -45,7 +45,7 @@ impl Tree {
             _ => {}
         }
         if let Ok(content) = self.content(node)
-            && let super::content::Content::Blob(blob) = &*content
+            && let super::cache::Content::Blob(blob) = &*content
         {
             all.push(("user.vandelay.blake3", blob.digest.hex()));
         }

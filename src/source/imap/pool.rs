@@ -16,7 +16,7 @@ type Job = Box<dyn FnOnce(&Runtime, &mut Session) + Send>;
 
 /// How each connection is made.
 #[derive(Clone)]
-pub struct Recipe {
+pub struct ConnectionConfig {
     pub account: Account,
     pub compress: bool,
     /// Where bodies go that are too large for memory.
@@ -25,7 +25,7 @@ pub struct Recipe {
 
 /// The threads. A new one begins, and connects, only when a job waits and nobody is free.
 pub struct Crew {
-    recipe: Recipe,
+    recipe: ConnectionConfig,
     size: usize,
     queue: Arc<Queue>,
     shared: Arc<Shared>,
@@ -69,7 +69,7 @@ impl Queue {
 
 impl Crew {
     /// At most `size` connections.
-    pub fn new(recipe: Recipe, size: usize) -> Crew {
+    pub fn new(recipe: ConnectionConfig, size: usize) -> Crew {
         Crew { recipe, size: size.max(1), queue: Arc::default(), shared: Arc::default(), threads: Vec::new() }
     }
 
@@ -106,7 +106,7 @@ impl Crew {
     }
 }
 
-fn work(recipe: Recipe, queue: &Queue, shared: Arc<Shared>) {
+fn work(recipe: ConnectionConfig, queue: &Queue, shared: Arc<Shared>) {
     let runtime: Result<Runtime> = Runtime::new(Arc::clone(&recipe.account.stop));
     // Without a runtime a job is dropped, and with it the sender that its asker waits for.
     let Ok(runtime) = runtime else {

@@ -3,7 +3,7 @@
 
 use super::capability::{BLOB, BLOB_CYRUS};
 use super::client::Client;
-use super::fault::{Error, Result};
+use super::error::{Error, Result};
 use super::request::Request;
 use super::session::AccountInfo;
 use base64::Engine;
