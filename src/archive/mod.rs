@@ -28,6 +28,7 @@ mod origin_index;
 mod origin_notes;
 mod pool;
 mod proof;
+mod properties;
 mod prove;
 mod read;
 mod rows_read;
