@@ -60,8 +60,9 @@
 //!
 //! - [`source::Source`] is the one seam for whatever an account lives on: scopes, a listing without bytes, bytes on
 //!   demand. It is sync and object safe.
-//! - [`sink::Sink`] is the seam for whatever an account is restored to. It speaks JMAP's objects still, so a
-//!   sink that takes original bytes needs a wider seam; what matches what is decided in [`crate::export`], without a server.
+//! - [`sink::Sink`] is its twin for whatever an account is restored to: it is shown items of the model, makes drafts of them
+//!   in the form of the target (objects of JMAP, the source's own bytes, one copy of a message in each mailbox), and writes
+//!   them; what matches what is decided in [`crate::export`], without a server.
 //! - [`crate::import::diff::Comparison`] is the one comparison: known items against a listing, pure.
 //! - [`archive::Writer`] is the one writer. Content tables hold the current state, as Vandelay 1.x reads them; whoever
 //!   changes a row leaves its former self in the history.

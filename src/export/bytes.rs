@@ -1,41 +1,52 @@
-//! The bytes of an archive for whoever uploads them.
+//! The bytes of an archive, for a sink.
 
 use crate::archive::{Blob, Moment, Reader};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::convert::read;
 use crate::format::jscal::to_ics;
-use crate::model::{Id, ObjectType};
-use crate::sink::{BlobProvider, Content};
+use crate::format::jscard::to_vcf;
+use crate::model::objects::Properties;
+use crate::model::{Digest, Id, ObjectType};
+use crate::sink::{BlobProvider, BlobRef, Content};
 use std::io::Write;
 use std::sync::Arc;
 
 /// Larger blobs wait in files while they are sent.
 const WHOLE_MAX: u64 = 4 << 20;
 
-/// Reads blobs of an archive. A negative number is the row of a task or a note, as an iCalendar file.
+/// Reads blobs of an archive.
 pub struct Bytes {
     pub reader: Arc<Reader>,
     pub moment: Moment,
 }
 
 impl BlobProvider for Bytes {
-    fn open(&self, blob: Id) -> Result<Content> {
-        self.content(blob).map_err(|error| self.reader.or_forgotten(self.moment, error))
+    fn open(&self, blob: BlobRef) -> Result<Content> {
+        let content = match blob {
+            BlobRef::Blob(id) => self.content(id),
+            BlobRef::Original(kind, row) => self.original(kind, row).map(|bytes| Content::Bytes(bytes.into())),
+        };
+        content.map_err(|error| self.reader.or_forgotten(self.moment, error))
     }
 
-    fn size(&self, blob: Id) -> Result<u64> {
+    fn size(&self, blob: BlobRef) -> Result<u64> {
         let size = match blob {
-            ..0 => self.calendar_file(-blob).map(|file| file.len() as u64),
-            _ => self.reader.blob(blob).map(|blob| blob.size),
+            BlobRef::Blob(id) => self.reader.blob(id).map(|blob| blob.size),
+            BlobRef::Original(kind, row) => self.original(kind, row).map(|bytes| bytes.len() as u64),
         };
         size.map_err(|error| self.reader.or_forgotten(self.moment, error))
+    }
+
+    fn digest(&self, blob: BlobRef) -> Option<Digest> {
+        match blob {
+            BlobRef::Blob(id) => Some(self.reader.blob(id).ok()?.digest),
+            BlobRef::Original(..) => None,
+        }
     }
 }
 
 impl Bytes {
     fn content(&self, blob: Id) -> Result<Content> {
-        if blob < 0 {
-            return Ok(Content::Bytes(self.calendar_file(-blob)?.into()));
-        }
         let blob = self.reader.blob(blob)?;
         if blob.size <= WHOLE_MAX {
             return Ok(Content::Bytes(self.reader.whole(&blob)?.into()));
@@ -57,10 +68,12 @@ impl Bytes {
         Ok(Content::Read(Arc::new(file), blob.size))
     }
 
-    /// The bytes of an event's source, or what can be made of its JSON.
-    fn calendar_file(&self, row: Id) -> Result<Vec<u8>> {
-        let record = self.reader.record(ObjectType::CalendarEvent, self.moment, row)?;
-        let record = record.ok_or_else(|| Error::new(ErrorKind::Damaged, format!("there is no event {row}")))?;
+    /// The bytes of the source of an event or a card, or what can be made of its JSON.
+    fn original(&self, kind: ObjectType, row: Id) -> Result<Vec<u8>> {
+        let record = self.reader.record(kind, self.moment, row)?;
+        let record = record.ok_or_else(|| {
+            Error::new(ErrorKind::Damaged, format!("there is no object {row} of the type {}", kind.token()))
+        })?;
         if let Some((blob, ranges)) = &record.original {
             let whole = self.reader.whole(&self.reader.blob(*blob)?)?;
             let Some(ranges) = ranges else { return Ok(whole) };
@@ -68,8 +81,12 @@ impl Bytes {
             let parts = ranges.iter().map(|(start, end)| whole.get(*start..*end).unwrap_or_default());
             return Ok(parts.collect::<Vec<_>>().concat());
         }
-        let data = crate::format::convert::read(record.text("data").unwrap_or("{}").as_bytes())?;
-        to_ics(&data, &|blob| self.reader.whole(&self.reader.blob(blob).ok()?).ok())
+        let bytes_of = |blob: Id| self.reader.whole(&self.reader.blob(blob).ok()?).ok();
+        match record.properties() {
+            Properties::ContactCard(card) => to_vcf(&read(card.data.as_bytes())?, &card.uid, &bytes_of),
+            Properties::CalendarEvent(event) => to_ics(&read(event.data.as_bytes())?, &bytes_of),
+            _ => Err(Error::new(ErrorKind::Damaged, format!("an object of the type {} has no original", kind.token()))),
+        }
     }
 
     /// The size of a blob with every line ended with CRLF.

@@ -1,6 +1,5 @@
 //! When nothing of a target may be removed.
 
-use super::objects::container;
 use super::options::Selection;
 use crate::archive::{Depth, Moment, Reader, Snapshot, verify};
 use crate::error::{Error, ErrorKind, Result};
@@ -52,8 +51,7 @@ pub fn check_filters(reader: &Reader, moment: Moment, kinds: &BTreeSet<ObjectTyp
         };
         for (token, count) in hidden {
             let Some(kind) = ObjectType::from_token(token) else { continue };
-            let holder = container(kind).map(|(_, holder)| holder);
-            if !kinds.contains(&kind) && holder.is_none_or(|holder| !kinds.contains(&holder)) {
+            if !kinds.contains(&kind) && kind.holder().is_none_or(|holder| !kinds.contains(&holder)) {
                 continue;
             }
             let what = format!(

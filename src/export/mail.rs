@@ -1,33 +1,15 @@
 //! The conversation with the target about messages.
 
 use super::bytes::Bytes;
-use super::match_mail::{Message, Pairing};
+use super::match_mail::{MailboxIds, Message, Pairing};
 use super::report::Plan;
-use super::retry::RetryPolicy;
+use super::retry::{Attempt, Changes, Reasons, Rest, Task, reason_of, settle};
 use super::run::Run;
+use crate::archive::UNFILED;
 use crate::error::Result;
-use crate::format::jmap::{self, Object};
-use crate::model::ObjectType;
-use crate::sink::{BLOB, Change, Outcome, RemoteEmail};
-use serde_json::{Value, json};
+use crate::model::{Id, ObjectType};
+use crate::sink::{Change, EmailUpdate, Filing, NewEmail, Outcome, RemoteEmail};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-
-/// Keywords that JMAP allows, as a set (RFC 8621 section 4.1.1).
-fn keywords(message: &Message) -> Object {
-    message.keywords.iter().filter_map(|keyword| Some((jmap::keyword(keyword)?, json!(true)))).collect()
-}
-
-/// A message as `Email/import` wants it (RFC 8621 section 4.8).
-fn import(message: &Message, mailboxes: Object) -> Object {
-    let mut object = Object::new();
-    object.insert(BLOB.to_owned(), json!(message.blob));
-    object.insert("mailboxIds".to_owned(), Value::Object(mailboxes));
-    object.insert("keywords".to_owned(), Value::Object(keywords(message)));
-    if let Some(date) = message.received.and_then(|time| jmap::utc(&time.to_string())) {
-        object.insert("receivedAt".to_owned(), json!(date));
-    }
-    object
-}
 
 /// Gives the size of a message with every line ended with CRLF; 0 where it cannot be read.
 fn with_crlf(supply: &Bytes) -> impl FnMut(&Message) -> u64 {
@@ -38,7 +20,7 @@ impl Run<'_> {
     /// Looks at all emails of the target and finds the messages in them.
     pub(super) fn look_at_mail(&mut self) -> Result<()> {
         let (remotes, is_complete) = self.target.emails()?;
-        let pairing = self.pair(&self.stock.messages, &remotes)?;
+        let pairing = self.pair(&self.stock.messages, &remotes);
         self.mail.ended = vec![false; self.stock.messages.len()];
         self.mail.pairing = self.with_headers(pairing, &remotes)?;
         self.mail.remotes = remotes;
@@ -46,8 +28,21 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn pair(&self, messages: &[Message], remotes: &[RemoteEmail]) -> Result<Pairing> {
-        Ok(Pairing::new(messages, remotes, &mut with_crlf(&self.supply)))
+    fn pair(&self, messages: &[Message], remotes: &[RemoteEmail]) -> Pairing {
+        let ids = self.ids.iter().filter(|((kind, _), _)| *kind == ObjectType::Mailbox);
+        let mut ids: MailboxIds = ids.map(|((_, row), id)| (*row, id.clone())).collect();
+        if let Some(id) = ids.get(&UNFILED).cloned() {
+            let lost = self.stock.lost.iter().filter(|(kind, _)| *kind == ObjectType::Mailbox);
+            ids.extend(lost.map(|(_, row)| (*row, id.clone())));
+        }
+        let mailboxes = (self.target.filing() == Filing::Copies).then_some(ids);
+        Pairing::new(messages, remotes, mailboxes, &mut with_crlf(&self.supply))
+    }
+
+    /// Ids of the emails that are messages of the archive.
+    fn known_emails(&self) -> HashSet<String> {
+        let found = self.mail.pairing.found.iter().flatten().map(|place| self.mail.remotes[*place].id.clone());
+        found.chain(self.mail.sent.iter().cloned()).collect()
     }
 
     fn with_headers(&mut self, mut pairing: Pairing, remotes: &[RemoteEmail]) -> Result<Pairing> {
@@ -75,18 +70,18 @@ impl Run<'_> {
     /// What a message is called in reports: its Message-ID, else its row.
     fn label(&self, message: &Message) -> String {
         let record = self.supply.reader.record(ObjectType::Email, self.supply.moment, message.row).ok().flatten();
-        let json = record.as_ref().and_then(|record| record.text("message_match")).unwrap_or("{}");
-        let value: Value = serde_json::from_str(json).unwrap_or_default();
-        let id = value.get("m").and_then(|ids| ids.get(0)).and_then(Value::as_str);
+        let value: serde_json::Value =
+            record.and_then(|record| serde_json::from_str(&record.email().message_match).ok()).unwrap_or_default();
+        let id = value.get("m").and_then(|ids| ids.get(0)).and_then(|id| id.as_str());
         let name = id.map_or_else(|| format!("email {} without Message-ID", message.row), |id| format!("<{id}>"));
         let places: Vec<String> = message.mailboxes.iter().filter_map(|row| self.mailbox_name(*row)).collect();
         let date = message.received.map(|time| crate::archive::rfc3339(time.as_second())).unwrap_or_default();
         format!("{name} in {} of {date} ({} bytes)", places.join(", "), message.size)
     }
 
-    fn mailbox_name(&self, row: crate::model::Id) -> Option<String> {
+    fn mailbox_name(&self, row: Id) -> Option<String> {
         let work = self.works.get(&ObjectType::Mailbox)?;
-        work.wanted.iter().find(|one| one.id == row).map(|one| one.label.clone())
+        work.wanted.iter().find(|one| one.id == row).map(|one| one.draft.label.clone())
     }
 
     pub(super) fn plan_mail(&self, plan: &mut Plan) {
@@ -97,7 +92,7 @@ impl Run<'_> {
         for (at, message) in self.stock.messages.iter().enumerate() {
             match self.mail.pairing.found[at] {
                 None => step.create(|| self.label(message)),
-                Some(place) if self.email_patch(message, &self.mail.remotes[place]).is_some() => {
+                Some(place) if self.email_update(message, &self.mail.remotes[place]).is_some() => {
                     step.update(|| self.label(message));
                 }
                 Some(_) => step.keep += 1,
@@ -108,7 +103,7 @@ impl Run<'_> {
     pub(super) fn planned_mail(&mut self) {
         for (at, message) in self.stock.messages.iter().enumerate() {
             let found = self.mail.pairing.found[at].map(|place| &self.mail.remotes[place]);
-            let differs = found.is_some_and(|remote| self.email_patch(message, remote).is_some());
+            let differs = found.is_some_and(|remote| self.email_update(message, remote).is_some());
             let account = self.report.types.entry(ObjectType::Email.token()).or_default();
             match found {
                 None => account.created += 1,
@@ -118,13 +113,20 @@ impl Run<'_> {
         }
     }
 
-    fn mailbox_ids(&self, message: &Message) -> Object {
-        let ids = message.mailboxes.iter().filter_map(|row| self.id_of(ObjectType::Mailbox, *row));
-        ids.map(|id| (id.clone(), json!(true))).collect()
+    /// Ids of the mailboxes that there are of those that a message lies in, sorted.
+    fn mailbox_ids(&self, message: &Message) -> Vec<String> {
+        let ids = message.mailboxes.iter().filter_map(|row| self.id_of(ObjectType::Mailbox, *row)).cloned();
+        ids.collect::<BTreeSet<String>>().into_iter().collect()
+    }
+
+    /// Keywords that the target takes, sorted.
+    fn keywords(&self, message: &Message) -> Vec<String> {
+        let taken = message.keywords.iter().filter_map(|keyword| self.target.keyword(keyword));
+        taken.collect::<BTreeSet<String>>().into_iter().collect()
     }
 
     /// What has to change at an email. `None` if nothing has to.
-    fn email_patch(&self, message: &Message, remote: &RemoteEmail) -> Option<Object> {
+    fn email_update(&self, message: &Message, remote: &RemoteEmail) -> Option<EmailUpdate> {
         let (update, into) = (self.options.update, self.options.selection.into.is_some());
         if !update && !into {
             return None;
@@ -138,18 +140,17 @@ impl Run<'_> {
             // Into a new place as well, and not out of the old ones.
             mailboxes.extend(remote.mailboxes.iter().cloned());
         }
-        let mut patch = Object::new();
+        let mut change = EmailUpdate::default();
         if !mailboxes.iter().eq(remote.mailboxes.iter()) {
-            let set: Object = mailboxes.into_iter().map(|id| (id, json!(true))).collect();
-            patch.insert("mailboxIds".to_owned(), Value::Object(set));
+            change.mailboxes = Some(mailboxes.into_iter().collect());
         }
-        let keywords = keywords(message);
-        let is_same = keywords.len() == remote.keywords.len()
-            && remote.keywords.iter().all(|keyword| keywords.contains_key(&keyword.to_ascii_lowercase()));
+        let keywords = self.keywords(message);
+        let theirs: BTreeSet<String> = remote.keywords.iter().map(|keyword| keyword.to_ascii_lowercase()).collect();
+        let is_same = keywords.len() == remote.keywords.len() && keywords.iter().eq(theirs.iter());
         if update && !is_same {
-            patch.insert("keywords".to_owned(), Value::Object(keywords));
+            change.keywords = Some(keywords);
         }
-        (!patch.is_empty()).then_some(patch)
+        (change != EmailUpdate::default()).then_some(change)
     }
 
     /// Sends what is missing, and changes what is there.
@@ -166,7 +167,7 @@ impl Run<'_> {
     }
 
     fn send(&mut self, missing: Vec<usize>) -> Result<()> {
-        let mut open: BTreeMap<usize, Option<String>> = BTreeMap::new();
+        let mut open = BTreeMap::new();
         for at in missing {
             if self.mailbox_ids(&self.stock.messages[at]).is_empty() {
                 self.fail_email(at, "none of its mailboxes could be made");
@@ -174,125 +175,7 @@ impl Run<'_> {
                 open.insert(at, None);
             }
         }
-        let mut patience = RetryPolicy::new(self.options.max_retries);
-        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
-        while !open.is_empty() {
-            let before = open.len();
-            let places: Vec<usize> = open.keys().copied().collect();
-            self.target.expect(places.len() as u64);
-            let (told, written) = self.send_once(&places, patience.batch);
-            for (at, outcome) in told {
-                match outcome {
-                    Outcome::Done(..) => {
-                        open.remove(&at);
-                        self.end_email(at);
-                    }
-                    Outcome::Refused(reason) => {
-                        open.remove(&at);
-                        self.refuse_email(at, &reason);
-                    }
-                    Outcome::Full(reason) => {
-                        open.remove(&at);
-                        self.fail_email(at, &reason);
-                    }
-                    Outcome::Exists(id, reason) => {
-                        open.insert(at, Some(id.unwrap_or_default()));
-                        reasons.insert(at, reason);
-                    }
-                    Outcome::Unknown(reason) => drop(reasons.insert(at, reason)),
-                }
-            }
-            written?;
-            if open.is_empty() {
-                break;
-            }
-            // What is open may have arrived: the target says so.
-            self.recognise(&mut open, &reasons)?;
-            if !open.is_empty() && !patience.again(open.len() < before, self.progress)? {
-                for at in std::mem::take(&mut open).into_keys() {
-                    let reason = reasons.get(&at).cloned().unwrap_or_else(|| "the target did not answer".to_owned());
-                    self.fail_email(at, &reason);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn send_once(&mut self, places: &[usize], batch: usize) -> (Vec<(usize, Outcome)>, Result<()>) {
-        // Each object is made when its turn comes: all of them at once would be large.
-        let Run { target, stock, ids, supply, progress, .. } = self;
-        let messages = &stock.messages;
-        let lost = &stock.lost;
-        let mut changes = places.iter().map(|at| {
-            let message = &messages[*at];
-            let mailboxes: Object = message
-                .mailboxes
-                .iter()
-                .filter_map(|row| {
-                    let row = if lost.contains(&(ObjectType::Mailbox, *row)) { crate::archive::UNFILED } else { *row };
-                    Some((ids.get(&(ObjectType::Mailbox, row))?.clone(), json!(true)))
-                })
-                .collect();
-            (*at, Change::Create(import(message, mailboxes)))
-        });
-        let mut outcomes = Vec::new();
-        let written = target.write(ObjectType::Email, &mut changes, batch, supply, &mut |at, outcome| {
-            progress.item(messages[at].size);
-            outcomes.push((at, outcome));
-        });
-        (outcomes, written)
-    }
-
-    /// Finds open messages at the target after all.
-    fn recognise(
-        &mut self,
-        open: &mut BTreeMap<usize, Option<String>>,
-        reasons: &BTreeMap<usize, String>,
-    ) -> Result<()> {
-        let known: HashSet<String> = self
-            .mail
-            .pairing
-            .found
-            .iter()
-            .flatten()
-            .map(|place| self.mail.remotes[*place].id.clone())
-            .chain(self.mail.sent.iter().cloned())
-            .collect();
-        let (remotes, is_complete) = self.target.emails()?;
-        let remotes: Vec<RemoteEmail> = remotes.into_iter().filter(|remote| !known.contains(&remote.id)).collect();
-        let places: Vec<usize> = open.keys().copied().collect();
-        let messages: Vec<Message> = places.iter().map(|at| self.stock.messages[*at].clone()).collect();
-        let mut pairing = self.pair(&messages, &remotes)?;
-        let doubtful = pairing.doubtful(&messages, &remotes, &mut with_crlf(&self.supply));
-        let headers = self.headers(&doubtful, &remotes)?;
-        pairing.with_headers(&messages, &remotes, &headers, &mut with_crlf(&self.supply));
-        for (index, at) in places.into_iter().enumerate() {
-            let named = open.get(&at).cloned().flatten();
-            let found = pairing.found[index].map(|place| remotes[place].id.clone());
-            let is_named = named.as_deref().filter(|id| !id.is_empty());
-            let is_named = is_named.filter(|id| known.contains(*id) || remotes.iter().any(|remote| remote.id == **id));
-            match (found, is_named) {
-                (Some(id), _) => {
-                    self.mail.sent.insert(id);
-                    open.remove(&at);
-                    // What nobody said exists already is what we sent.
-                    if named.is_none() { self.end_email(at) } else { self.match_email(at) }
-                }
-                (None, Some(id)) => {
-                    let reason = reasons.get(&at).cloned().unwrap_or_default();
-                    let label = self.label(&self.stock.messages[at]);
-                    let remark = format!("the target says that it is its email {id}: {reason}");
-                    self.report.remark(ObjectType::Email, "matched", remark, label);
-                    open.remove(&at);
-                    self.match_email(at);
-                }
-                (None, None) => {
-                    open.insert(at, None);
-                }
-            }
-        }
-        self.mail.is_complete &= is_complete;
-        Ok(())
+        settle(self, &mut Sending { open })
     }
 
     /// A message that was sent.
@@ -301,18 +184,18 @@ impl Run<'_> {
         let message = &self.stock.messages[at];
         self.report.bytes += message.size;
         self.report.of(ObjectType::Email).created += 1;
-        let message = &self.stock.messages[at];
-        let dropped: Vec<&str> =
-            message.keywords.iter().map(String::as_str).filter(|it| jmap::keyword(it).is_none()).collect();
-        let changed: Vec<&str> = message
-            .keywords
-            .iter()
-            .map(String::as_str)
-            .filter(|it| jmap::keyword(it).is_some_and(|legal| legal != it.to_lowercase()))
-            .collect();
+        let all = message.keywords.iter().map(|keyword| (keyword.as_str(), self.target.keyword(keyword)));
+        let (mut dropped, mut changed) = (Vec::new(), Vec::new());
+        for (keyword, taken) in all {
+            match taken {
+                None => dropped.push(keyword),
+                Some(taken) if taken != keyword.to_lowercase() => changed.push(keyword),
+                Some(_) => {}
+            }
+        }
         for (words, what) in [(dropped, "without the keywords"), (changed, "with other letters in the keywords")] {
             if !words.is_empty() {
-                let remark = format!("{what} {}, which JMAP does not allow", words.join(" "));
+                let remark = format!("{what} {}, which the account does not take", words.join(" "));
                 let label = self.label(&self.stock.messages[at]);
                 self.report.remark(ObjectType::Email, "created", remark, label);
             }
@@ -361,51 +244,126 @@ impl Run<'_> {
     /// Keywords and mailboxes of what is there.
     fn change_emails(&mut self) -> Result<()> {
         self.tell_elsewhere();
-        let mut open: BTreeMap<usize, (String, Object)> = BTreeMap::new();
+        let mut open = BTreeMap::new();
         for at in 0..self.stock.messages.len() {
             let Some(place) = self.mail.pairing.found[at] else { continue };
             let remote = &self.mail.remotes[place];
-            match self.email_patch(&self.stock.messages[at], remote) {
-                Some(patch) => drop(open.insert(at, (remote.id.clone(), patch))),
+            match self.email_update(&self.stock.messages[at], remote) {
+                Some(update) => drop(open.insert(at, Change::UpdateEmail(remote.id.clone(), update))),
                 None => self.match_email(at),
             }
         }
-        let mut patience = RetryPolicy::new(self.options.max_retries);
-        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
-        while !open.is_empty() {
-            let before = open.len();
-            let mut changes = open.clone().into_iter().map(|(at, (id, patch))| (at, Change::Update(id, patch)));
-            let mut outcomes = Vec::new();
-            let written =
-                self.target.write(ObjectType::Email, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
-                    outcomes.push((at, outcome));
-                });
-            for (at, outcome) in outcomes {
-                match outcome {
-                    Outcome::Done(..) => {
-                        open.remove(&at);
-                        self.mail.ended[at] = true;
-                        self.report.of(ObjectType::Email).updated += 1;
-                    }
-                    Outcome::Unknown(reason) => drop(reasons.insert(at, reason)),
-                    Outcome::Exists(_, reason) | Outcome::Refused(reason) => {
-                        open.remove(&at);
-                        self.refuse_email(at, &reason);
-                    }
-                    Outcome::Full(reason) => {
-                        open.remove(&at);
-                        self.fail_email(at, &reason);
-                    }
-                }
+        let ended = |run: &mut Run<'_>, at: usize, outcome: Outcome| match outcome {
+            Outcome::Done(..) => {
+                run.mail.ended[at] = true;
+                run.report.of(ObjectType::Email).updated += 1;
             }
-            written?;
-            if !open.is_empty() && !patience.again(open.len() < before, self.progress)? {
-                for at in std::mem::take(&mut open).into_keys() {
-                    let reason = reasons.get(&at).cloned().unwrap_or_else(|| "the target did not answer".to_owned());
-                    self.fail_email(at, &reason);
-                }
+            Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Kept(reason) => {
+                run.refuse_email(at, &reason);
             }
+            Outcome::Full(reason) | Outcome::Unknown(reason) => run.fail_email(at, &reason),
+        };
+        settle(self, &mut Changes { kind: ObjectType::Email, open, ended: &ended })
+    }
+}
+
+/// Messages on their way: by place, with the id under which the target says that it has one.
+struct Sending {
+    open: BTreeMap<usize, Option<String>>,
+}
+
+impl Task for Sending {
+    fn attempt(&mut self, run: &mut Run<'_>, batch: usize) -> Attempt {
+        let Run { target, stock, ids, supply, progress, .. } = run;
+        target.expect(self.open.len() as u64);
+        // Each is made when its turn comes: all of them at once would be large.
+        let keyword = |at: &usize| {
+            let taken = stock.messages[*at].keywords.iter().filter_map(|keyword| target.keyword(keyword));
+            (*at, taken.collect::<BTreeSet<String>>().into_iter().collect::<Vec<String>>())
+        };
+        let keywords: BTreeMap<usize, Vec<String>> = self.open.keys().map(keyword).collect();
+        let mut changes = keywords.into_iter().map(|(at, keywords)| {
+            let message = &stock.messages[at];
+            let id = |row: &Id| {
+                let row = if stock.lost.contains(&(ObjectType::Mailbox, *row)) { UNFILED } else { *row };
+                ids.get(&(ObjectType::Mailbox, row)).cloned()
+            };
+            let mailboxes: BTreeSet<String> = message.mailboxes.iter().filter_map(id).collect();
+            let mailboxes = mailboxes.into_iter().collect();
+            let email = NewEmail { blob: message.blob, mailboxes, keywords, received: message.received };
+            (at, Change::CreateEmail(email))
+        });
+        let mut outcomes = Vec::new();
+        let ended = target.write(ObjectType::Email, &mut changes, batch, supply, &mut |at, outcome| {
+            progress.item(stock.messages[at].size);
+            outcomes.push((at, outcome));
+        });
+        (outcomes, ended)
+    }
+
+    fn note(&mut self, run: &mut Run<'_>, at: usize, outcome: Outcome) -> Option<String> {
+        match outcome {
+            Outcome::Done(..) => run.end_email(at),
+            Outcome::Refused(reason) | Outcome::Kept(reason) => run.refuse_email(at, &reason),
+            Outcome::Full(reason) => run.fail_email(at, &reason),
+            Outcome::Exists(id, reason) => {
+                self.open.insert(at, Some(id.unwrap_or_default()));
+                return Some(reason);
+            }
+            Outcome::Unknown(reason) => return Some(reason),
         }
-        Ok(())
+        self.open.remove(&at);
+        None
+    }
+
+    fn rest(&self, _: &Run<'_>) -> Rest {
+        if self.open.is_empty() { Rest::Nothing } else { Rest::Open }
+    }
+
+    /// Open messages may have arrived: the target says so.
+    fn look_again(&mut self, run: &mut Run<'_>, reasons: &Reasons) -> Result<bool> {
+        let before = self.open.len();
+        let known: HashSet<String> = run.known_emails();
+        let (remotes, is_complete) = run.target.emails()?;
+        let remotes: Vec<RemoteEmail> = remotes.into_iter().filter(|remote| !known.contains(&remote.id)).collect();
+        let places: Vec<usize> = self.open.keys().copied().collect();
+        let messages: Vec<Message> = places.iter().map(|at| run.stock.messages[*at].clone()).collect();
+        let mut pairing = run.pair(&messages, &remotes);
+        let doubtful = pairing.doubtful(&messages, &remotes, &mut with_crlf(&run.supply));
+        let headers = run.headers(&doubtful, &remotes)?;
+        pairing.with_headers(&messages, &remotes, &headers, &mut with_crlf(&run.supply));
+        for (index, at) in places.into_iter().enumerate() {
+            let named = self.open.get(&at).cloned().flatten();
+            let found = pairing.found[index].map(|place| remotes[place].id.clone());
+            let is_named = named.as_deref().filter(|id| !id.is_empty());
+            let is_named = is_named.filter(|id| known.contains(*id) || remotes.iter().any(|remote| remote.id == **id));
+            match (found, is_named) {
+                (Some(id), _) => {
+                    run.mail.sent.insert(id);
+                    // What the target did not call its own is what we sent.
+                    if named.is_none() { run.end_email(at) } else { run.match_email(at) }
+                }
+                (None, Some(id)) => {
+                    let reason = reasons.get(&at).cloned().unwrap_or_default();
+                    let label = run.label(&run.stock.messages[at]);
+                    let remark = format!("the target says that it is its email {id}: {reason}");
+                    run.report.remark(ObjectType::Email, "matched", remark, label);
+                    run.match_email(at);
+                }
+                (None, None) => {
+                    self.open.insert(at, None);
+                    continue;
+                }
+            }
+            self.open.remove(&at);
+        }
+        run.mail.is_complete &= is_complete;
+        Ok(self.open.len() < before)
+    }
+
+    fn give_up(&mut self, run: &mut Run<'_>, reasons: &Reasons) {
+        for at in std::mem::take(&mut self.open).into_keys() {
+            run.fail_email(at, &reason_of(reasons, at));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::format::mail::normal_id;
 use crate::model::{Digest, Id};
-use crate::sink::{RemoteEmail, RemoteKey};
+use crate::sink::{Filing, RemoteEmail, RemoteKey};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -62,19 +62,42 @@ pub struct Message {
 }
 
 /// Collects rows to messages. What a hundred thousand rows have in common stands in memory once.
-#[derive(Default)]
 pub struct Collector {
     pub messages: Vec<Message>,
-    places: HashMap<(Key, Id), usize>,
+    filing: Filing,
+    places: HashMap<(Key, Id, Option<Id>), usize>,
     mailboxes: HashSet<Arc<[Id]>>,
     keywords: HashSet<Arc<[String]>>,
 }
 
 impl Collector {
-    /// Adds a row.
-    pub fn add(&mut self, mut message: Message) {
-        let Some(place) = self.places.get(&(message.key, message.blob)) else {
-            self.places.insert((message.key, message.blob), self.messages.len());
+    /// A collector for a target that keeps messages so.
+    pub fn new(filing: Filing) -> Collector {
+        Collector {
+            messages: Vec::new(),
+            filing,
+            places: HashMap::new(),
+            mailboxes: HashSet::new(),
+            keywords: HashSet::new(),
+        }
+    }
+
+    /// Adds a row: as one message, or as one copy for each of its mailboxes.
+    pub fn add(&mut self, message: Message) {
+        match self.filing {
+            Filing::Once => self.add_one(message, None),
+            Filing::Copies => {
+                for mailbox in message.mailboxes.iter().copied() {
+                    self.add_one(Message { mailboxes: [mailbox].into(), ..message.clone() }, Some(mailbox));
+                }
+            }
+        }
+    }
+
+    fn add_one(&mut self, mut message: Message, mailbox: Option<Id>) {
+        let identity = (message.key, message.blob, mailbox);
+        let Some(place) = self.places.get(&identity) else {
+            self.places.insert(identity, self.messages.len());
             message.mailboxes = shared(&mut self.mailboxes, message.mailboxes);
             message.keywords = shared(&mut self.keywords, message.keywords);
             self.messages.push(message);
@@ -106,6 +129,9 @@ fn shared<T: std::hash::Hash + Eq>(known: &mut HashSet<Arc<[T]>>, list: Arc<[T]>
     }
 }
 
+/// Says whether a message may be an email of a size.
+type SizeRule<'r> = dyn FnMut(&Message, u64) -> bool + 'r;
+
 /// Which email of the target each message is.
 #[derive(Debug, Default, Clone)]
 pub struct Pairing {
@@ -114,17 +140,28 @@ pub struct Pairing {
     used: HashSet<usize>,
     /// Keys of the emails, as far as they are known.
     keys: Vec<Option<Key>>,
+    /// The target's ids of mailboxes by row, where it keeps [`Filing::Copies`]: a copy is only one in its own mailbox.
+    mailboxes: Option<MailboxIds>,
 }
+
+/// The target's ids of mailboxes by row.
+pub type MailboxIds = HashMap<Id, String>;
 
 impl Pairing {
     /// Pairs by the Message-IDs that the target reads. `other_size` gives the size of a message with every line ended
     /// with CRLF, which is what some servers make of it.
-    pub fn new(messages: &[Message], remotes: &[RemoteEmail], other_size: &mut dyn FnMut(&Message) -> u64) -> Pairing {
+    pub fn new(
+        messages: &[Message],
+        remotes: &[RemoteEmail],
+        mailboxes: Option<MailboxIds>,
+        other_size: &mut dyn FnMut(&Message) -> u64,
+    ) -> Pairing {
         let keys = remotes.iter().map(|remote| match &remote.key {
             RemoteKey::Ids(ids) => Key::of_ids(ids.iter().map(String::as_str)),
             RemoteKey::Nothing => None,
         });
-        let mut pairing = Pairing { found: vec![None; messages.len()], used: HashSet::new(), keys: keys.collect() };
+        let found = vec![None; messages.len()];
+        let mut pairing = Pairing { found, used: HashSet::new(), keys: keys.collect(), mailboxes };
         pairing.by_key(messages, remotes, other_size);
         pairing
     }
@@ -188,11 +225,19 @@ impl Pairing {
         for (at, message) in messages.iter().enumerate().filter(|(_, message)| !message.has_id) {
             let received = message.received.map_or(0, |time| time.as_second());
             if self.found[at].is_none()
-                && let Some(place) = places.get_mut(&(message.size, received)).and_then(Vec::pop)
+                && let Some(places) = places.get_mut(&(message.size, received))
+                && let Some(which) = places.iter().rposition(|place| self.is_its_place(message, &remotes[*place]))
             {
+                let place = places.remove(which);
                 self.take(at, place);
             }
         }
+    }
+
+    /// False for a copy in another mailbox than the message's.
+    fn is_its_place(&self, message: &Message, remote: &RemoteEmail) -> bool {
+        let Some(ids) = &self.mailboxes else { return true };
+        message.mailboxes.iter().any(|row| ids.get(row).is_some_and(|id| remote.mailboxes.contains(id)))
     }
 
     /// Pairs one message with an email that the target says it is.
@@ -218,32 +263,49 @@ impl Pairing {
         }
         for (key, mut ours) in ours {
             let Some(mut theirs) = places.remove(&key) else { continue };
-            self.same(&mut ours, &mut theirs, |at, place| messages[at].size == remotes[place].size);
+            let mut same = |ours: &mut Vec<usize>, theirs: &mut Vec<usize>, is_same: &mut SizeRule<'_>| {
+                self.same(ours, theirs, &mut |pairing, at, place| {
+                    let (message, remote) = (&messages[at], &remotes[place]);
+                    pairing.is_its_place(message, remote) && is_same(message, remote.size)
+                });
+            };
+            same(&mut ours, &mut theirs, &mut |message, size| message.size == size);
             if ours.len() > 1 || (theirs.len() > 1 && !ours.is_empty()) {
-                self.same(&mut ours, &mut theirs, |at, place| other_size(&messages[at]) == remotes[place].size);
+                same(&mut ours, &mut theirs, &mut |message, size| other_size(message) == size);
             }
-            self.same(&mut ours, &mut theirs, |_, _| true);
+            same(&mut ours, &mut theirs, &mut |_, _| true);
         }
     }
 
-    fn same(&mut self, ours: &mut Vec<usize>, theirs: &mut Vec<usize>, mut is_same: impl FnMut(usize, usize) -> bool) {
+    fn same(
+        &mut self,
+        ours: &mut Vec<usize>,
+        theirs: &mut Vec<usize>,
+        is_same: &mut dyn FnMut(&Pairing, usize, usize) -> bool,
+    ) {
         ours.retain(|at| {
-            let Some(which) = theirs.iter().position(|place| is_same(*at, *place)) else { return true };
+            let Some(which) = theirs.iter().position(|place| is_same(self, *at, *place)) else { return true };
             let place = theirs.remove(which);
             self.take(*at, place);
             false
         });
     }
 
-    /// The emails that the archive does not hold: none of its messages has their key.
+    /// The emails that the archive does not hold: none of its messages has their key, in the same mailbox where the target
+    /// keeps copies.
     pub fn foreign(&self, messages: &[Message], remotes: &[RemoteEmail]) -> Vec<usize> {
-        let known: HashSet<Key> = messages.iter().map(|message| message.key).collect();
-        let is_foreign =
-            |place: &usize| !self.used.contains(place) && self.keys[*place].is_some_and(|key| !known.contains(&key));
+        let mut known: HashMap<Key, Vec<&Message>> = HashMap::new();
+        messages.iter().for_each(|message| known.entry(message.key).or_default().push(message));
+        let is_known = |key: &Key, remote: &RemoteEmail| {
+            known.get(key).is_some_and(|messages| messages.iter().any(|message| self.is_its_place(message, remote)))
+        };
+        let is_foreign = |place: &usize| {
+            !self.used.contains(place) && self.keys[*place].is_some_and(|key| !is_known(&key, &remotes[*place]))
+        };
         (0..remotes.len()).filter(is_foreign).collect()
     }
 
-    /// The emails whose key nobody knows yet.
+    /// The emails whose key is not known.
     pub fn unknown(&self) -> Vec<usize> {
         (0..self.keys.len()).filter(|place| !self.used.contains(place) && self.keys[*place].is_none()).collect()
     }
@@ -284,12 +346,12 @@ mod tests {
     }
 
     fn pair(messages: &[Message], remotes: &[RemoteEmail]) -> Vec<Option<usize>> {
-        Pairing::new(messages, remotes, &mut |message| message.size + 7).found
+        Pairing::new(messages, remotes, None, &mut |message| message.size + 7).found
     }
 
     #[test]
     fn rows_with_one_key_and_the_same_bytes_are_one_message() {
-        let mut collector = Collector::default();
+        let mut collector = Collector::new(Filing::Once);
         collector.add(message(r#""a@b""#, 1, 9, &[3], &["$seen"]));
         collector.add(message(r#""a@b""#, 1, 9, &[2], &["work"]));
         collector.add(message(r#""a@b""#, 2, 10, &[2], &[]));
@@ -304,7 +366,7 @@ mod tests {
             let ours = [message(r#""a""#, 1, size, &[], &[])];
             let theirs = [remote("x", "", size), remote("y", "", 2)];
             let mut other_size = |message: &Message| message.size.saturating_mul(2);
-            let pairing = Pairing::new(&ours, &theirs, &mut other_size);
+            let pairing = Pairing::new(&ours, &theirs, None, &mut other_size);
             assert_eq!(pairing.doubtful(&ours, &theirs, &mut other_size), [0, 1]);
         }
     }
@@ -328,7 +390,7 @@ mod tests {
         let plain = Message { key, has_id, ..message("", 2, 30, &[], &[]) };
         let ours = [several, plain];
         let theirs = [remote("x", "b", 10), remote("y", "", 30), remote("z", "q", 77)];
-        let mut pairing = Pairing::new(&ours, &theirs, &mut |_| 0);
+        let mut pairing = Pairing::new(&ours, &theirs, None, &mut |_| 0);
         assert_eq!(pairing.found, [None, None]);
         assert_eq!(pairing.doubtful(&ours, &theirs, &mut |message| message.size), [0, 1]);
         let headers = [(0, &b"Message-ID: <a>\r\nMessage-ID: <B>\r\n\r\n"[..]), (1, b"From: x@y\r\n\r\n")];

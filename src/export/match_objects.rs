@@ -1,62 +1,41 @@
 //! Which object of the target an object of the archive is: pure.
 
-use super::objects::{Wanted, collection_name, event_key, identity_key, participant_key};
-use crate::format::jmap::{Object, folded, participant_address, text};
+use super::wanted::Wanted;
 use crate::model::{Id, ObjectType};
-use serde_json::Value;
+use crate::sink::Remote;
 use std::collections::{HashMap, HashSet};
-
-/// The digest of a script's bytes, which a survey adds to what the target says.
-pub const DIGEST: &str = "@digest";
 
 /// For each wanted object the place of the target's object that it is. `is_equal` tells of a wanted object and a place
 /// whether nothing would have to change there: asked for only where several have the same key.
 pub fn pair(
     kind: ObjectType,
     wanted: &[Wanted],
-    remotes: &[Object],
-    is_equal: &dyn Fn(&Wanted, &Object) -> bool,
+    remotes: &[Remote],
+    is_equal: &dyn Fn(&Wanted, &Remote) -> bool,
 ) -> Vec<Option<usize>> {
     match kind {
         ObjectType::Mailbox | ObjectType::FileNode => tree(kind, wanted, remotes),
         ObjectType::SieveScript => scripts(wanted, remotes),
-        _ => flat(kind, wanted, remotes, is_equal),
-    }
-}
-
-/// What an object of the target is recognised by.
-pub fn remote_key(kind: ObjectType, remote: &Object) -> String {
-    match kind {
-        ObjectType::AddressBook | ObjectType::Calendar => folded(&collection_name(text(remote, "name"))),
-        ObjectType::Identity => identity_key(text(remote, "name"), text(remote, "email")),
-        ObjectType::ParticipantIdentity => participant_key(participant_address(remote).unwrap_or_default()),
-        ObjectType::CalendarEvent => event_key(text(remote, "uid"), remote.get("recurrenceId").and_then(Value::as_str)),
-        ObjectType::VacationResponse => text(remote, "id").to_owned(),
-        _ => text(remote, "uid").to_owned(),
+        _ => flat(wanted, remotes, is_equal),
     }
 }
 
 /// Says whether an object of the archive and one of the target are the same.
-type Rule<'r> = &'r dyn Fn(&Wanted, &Object) -> bool;
+type Rule<'r> = &'r dyn Fn(&Wanted, &Remote) -> bool;
 
 /// By key, each object of the target once. Where several have one key, first those that were one when they were imported,
 /// then those that are equal.
-fn flat(
-    kind: ObjectType,
-    wanted: &[Wanted],
-    remotes: &[Object],
-    is_equal: &dyn Fn(&Wanted, &Object) -> bool,
-) -> Vec<Option<usize>> {
-    let mut theirs: HashMap<String, Vec<usize>> = HashMap::new();
+fn flat(wanted: &[Wanted], remotes: &[Remote], is_equal: &dyn Fn(&Wanted, &Remote) -> bool) -> Vec<Option<usize>> {
+    let mut theirs: HashMap<&str, Vec<usize>> = HashMap::new();
     for (place, remote) in remotes.iter().enumerate() {
-        theirs.entry(remote_key(kind, remote)).or_default().push(place);
+        theirs.entry(&remote.key).or_default().push(place);
     }
     let mut ours: HashMap<&str, Vec<usize>> = HashMap::new();
     for (at, one) in wanted.iter().enumerate().filter(|(_, one)| !one.is_joined) {
-        ours.entry(&one.key).or_default().push(at);
+        ours.entry(&one.draft.key).or_default().push(at);
     }
-    let had_id = |one: &Wanted, remote: &Object| one.ids.iter().any(|id| id == text(remote, "id"));
-    let any = |_: &Wanted, _: &Object| true;
+    let had_id = |one: &Wanted, remote: &Remote| one.ids.iter().any(|id| *id == remote.id);
+    let any = |_: &Wanted, _: &Remote| true;
     let rules: [Rule<'_>; 3] = [&had_id, is_equal, &any];
     let mut found = vec![None; wanted.len()];
     for (key, ours) in ours {
@@ -75,7 +54,7 @@ fn assign(
     places: &[usize],
     rules: &[Rule<'_>],
     wanted: &[Wanted],
-    remotes: &[Object],
+    remotes: &[Remote],
 ) {
     let mut used: HashSet<usize> = HashSet::new();
     for rule in rules {
@@ -92,11 +71,11 @@ fn assign(
 }
 
 /// Scripts: by content, preferably under their name; the others by name.
-fn scripts(wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
+fn scripts(wanted: &[Wanted], remotes: &[Remote]) -> Vec<Option<usize>> {
     let mut found = vec![None; wanted.len()];
-    let same_name = |one: &Wanted, remote: &Object| one.label == text(remote, "name");
-    let same_bytes = |one: &Wanted, remote: &Object| one.key == text(remote, DIGEST);
-    let same_both = |one: &Wanted, remote: &Object| same_name(one, remote) && same_bytes(one, remote);
+    let same_name = |one: &Wanted, remote: &Remote| one.draft.label == remote.name;
+    let same_bytes = |one: &Wanted, remote: &Remote| one.draft.key == remote.key;
+    let same_both = |one: &Wanted, remote: &Remote| same_name(one, remote) && same_bytes(one, remote);
     let rules: [Rule<'_>; 3] = [&same_both, &same_bytes, &same_name];
     let ours: Vec<usize> = (0..wanted.len()).collect();
     let places: Vec<usize> = (0..remotes.len()).collect();
@@ -106,31 +85,29 @@ fn scripts(wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
 
 /// Mailboxes and files: by role, else by name in the parent that is matched already, from the top down. Of names that
 /// only differ in case each has its own, as long as the target has both.
-fn tree(kind: ObjectType, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<usize>> {
+fn tree(kind: ObjectType, wanted: &[Wanted], remotes: &[Remote]) -> Vec<Option<usize>> {
     let mut found: Vec<Option<usize>> = vec![None; wanted.len()];
     let mut used = HashSet::new();
     let mut roles: HashMap<&str, usize> = HashMap::new();
     let mut children: HashMap<Option<&str>, Vec<usize>> = HashMap::new();
     for (at, remote) in remotes.iter().enumerate() {
-        if let Some(role) = remote.get("role").and_then(Value::as_str) {
+        if let Some(role) = &remote.role {
             roles.insert(role, at);
         }
-        children.entry(remote.get("parentId").and_then(Value::as_str)).or_default().push(at);
+        children.entry(remote.parent.as_deref()).or_default().push(at);
     }
     // What was this one when it was imported, and has its name and its role still; then any with its role.
-    let by_id: HashMap<&str, usize> = remotes.iter().enumerate().map(|(at, remote)| (text(remote, "id"), at)).collect();
-    for (at, one) in wanted.iter().enumerate().filter(|(_, one)| one.role.is_some()) {
+    let by_id: HashMap<&str, usize> = remotes.iter().enumerate().map(|(at, remote)| (remote.id.as_str(), at)).collect();
+    for (at, one) in wanted.iter().enumerate().filter(|(_, one)| one.draft.role.is_some()) {
         let had = one.ids.iter().filter_map(|id| by_id.get(id.as_str()).copied());
-        let is_same = |place: &usize| {
-            one.role.as_deref() == Some(text(&remotes[*place], "role")) && text(&remotes[*place], "name") == one.raw
-        };
+        let is_same = |place: &usize| one.draft.role == remotes[*place].role && remotes[*place].name == one.draft.raw;
         if let Some(place) = had.filter(is_same).find(|place| used.insert(*place)) {
             found[at] = Some(place);
         }
     }
     for (at, one) in wanted.iter().enumerate() {
         if found[at].is_none()
-            && let Some(place) = one.role.as_deref().and_then(|role| roles.get(role))
+            && let Some(place) = one.draft.role.as_deref().and_then(|role| roles.get(role))
             && used.insert(*place)
         {
             found[at] = Some(*place);
@@ -144,17 +121,17 @@ fn tree(kind: ObjectType, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<u
                 let parent = match one.parent.and_then(|parent| places.get(&parent)) {
                     // Nothing can lie in what is not there.
                     Some(parent) => match found[*parent] {
-                        Some(place) => Some(text(&remotes[place], "id")),
+                        Some(place) => Some(remotes[place].id.as_str()),
                         None => continue,
                     },
                     None => None,
                 };
                 let siblings = children.get(&parent).map(Vec::as_slice).unwrap_or_default();
                 let is_same = |place: &&usize| {
-                    let name = text(&remotes[**place], "name");
+                    let (remote, draft) = (&remotes[**place], &one.draft);
                     let is_same = match exactly {
-                        true => name == one.label || name == one.raw,
-                        false => folded(name) == one.key,
+                        true => remote.name == draft.label || remote.name == draft.raw,
+                        false => remote.key == draft.key,
                     };
                     is_same && !used.contains(*place)
                 };
@@ -167,7 +144,7 @@ fn tree(kind: ObjectType, wanted: &[Wanted], remotes: &[Object]) -> Vec<Option<u
         // Two rows of an old archive may be one mailbox: JMAP has no siblings of one name (RFC 8621 section 2).
         let mut named: HashMap<(Option<Id>, &str), usize> = HashMap::new();
         for at in level.iter().copied().filter(|_| kind == ObjectType::Mailbox) {
-            let name = (wanted[at].parent, wanted[at].label.as_str());
+            let name = (wanted[at].parent, wanted[at].draft.label.as_str());
             match (found[at], named.get(&name)) {
                 (Some(place), _) => drop(named.insert(name, place)),
                 (None, Some(place)) => found[at] = Some(*place),
@@ -224,21 +201,27 @@ pub fn levels(wanted: &[Wanted]) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::sink::Draft;
 
     fn wanted(id: Id, parent: Option<Id>, name: &str, role: Option<&str>) -> Wanted {
-        Wanted {
-            id,
-            parent,
-            key: folded(name),
+        let draft = Draft {
+            key: name.trim().to_lowercase(),
             label: name.to_owned(),
             role: role.map(str::to_owned),
-            ..Wanted::default()
-        }
+            ..Draft::default()
+        };
+        Wanted { id, parent, draft, ..Wanted::default() }
     }
 
-    fn remote(id: &str, parent: Option<&str>, name: &str, role: Option<&str>) -> Object {
-        json!({ "id": id, "parentId": parent, "name": name, "role": role }).as_object().cloned().expect("an object")
+    fn remote(id: &str, parent: Option<&str>, name: &str, role: Option<&str>) -> Remote {
+        Remote {
+            id: id.to_owned(),
+            key: name.trim().to_lowercase(),
+            parent: parent.map(str::to_owned),
+            name: name.to_owned(),
+            role: role.map(str::to_owned),
+            ..Remote::default()
+        }
     }
 
     #[test]
@@ -308,10 +291,13 @@ mod tests {
 
     #[test]
     fn scripts_by_content_then_by_name() {
-        let script = |name: &str, digest: &str| Wanted { key: digest.to_owned(), ..wanted(1, None, name, None) };
-        let theirs = [("main", "1"), ("copy", "2"), ("other", "3")].map(|(name, digest)| {
-            json!({ "id": name, "name": name, DIGEST: digest }).as_object().cloned().expect("an object")
-        });
+        let script = |name: &str, digest: &str| {
+            let mut script = wanted(1, None, name, None);
+            script.draft.key = digest.to_owned();
+            script
+        };
+        let theirs = [("main", "1"), ("copy", "2"), ("other", "3")]
+            .map(|(name, digest)| Remote { key: digest.to_owned(), ..remote(name, None, name, None) });
         let ours = [script("renamed", "2"), script("main", "9"), script("new", "8")];
         assert_eq!(pair(ObjectType::SieveScript, &ours, &theirs, &|_, _| true), [Some(1), Some(0), None]);
     }

@@ -7,24 +7,20 @@
 //!
 //! ```text
 //!   flow      look, plan, agree, write                       run                the state of a run and its plan
-//!   select    rows of the archive as objects of JMAP         match_mail, match_objects   which object of the target each is
-//!   update    what differs                                   prune              what the archive does not hold
+//!   select    what is wanted of the archive (wanted)         match_mail, match_objects   which object of the target each is
+//!   retry     writing until each object has an outcome       prune              what the archive does not hold
 //!   write     everything but messages                        mail               messages
 //!   remove    defaults, and what goes                        guard              when nothing may be removed
-//!   bytes     bytes of the archive for uploads               blobs_inside       bytes inside of cards and events
-//!   retry     how often something is tried again             report             plan and accounting
-//!   tasks     events that are files where nothing else takes them               label   what objects are called
+//!   bytes     bytes of the archive for uploads               report             plan and accounting
+//!   tasks     events that are files where nothing else takes them
 //! ```
 
-mod blobs_inside;
 mod bytes;
 mod flow;
 mod guard;
-mod label;
 mod mail;
 mod match_mail;
 mod match_objects;
-mod objects;
 mod options;
 mod prune;
 mod remove;
@@ -35,7 +31,7 @@ mod select;
 mod synthetic;
 mod task_files;
 mod tasks;
-mod update;
+mod wanted;
 mod write;
 
 pub use crate::report::Remark;

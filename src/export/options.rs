@@ -1,9 +1,9 @@
 //! Decisions of the user about an export.
 
-use super::objects::container;
 use crate::archive::UNFILED;
 use crate::model::{Id, ObjectType, PathFilter};
 use std::collections::BTreeSet;
+
 /// What the user decides about a run.
 #[derive(Debug, Clone, Default)]
 pub struct ExportOptions {
@@ -47,7 +47,7 @@ impl Selection {
     pub(crate) fn picks(&self, kind: ObjectType, id: Id, containers: &[Id]) -> bool {
         let Some(picks) = &self.picks else { return true };
         let in_whole = |kind: ObjectType, id: Id| picks.whole.contains(&(kind, id));
-        let lies_in = container(kind).is_some_and(|(_, holder)| {
+        let lies_in = kind.holder().is_some_and(|holder| {
             containers.iter().any(|id| in_whole(holder, *id)) || (containers.is_empty() && in_whole(holder, UNFILED))
         });
         picks.kinds.contains(&kind) || picks.rows.contains(&(kind, id)) || in_whole(kind, id) || lies_in

@@ -1,60 +1,45 @@
 //! The end of a run: defaults, what is removed, and what was not reached.
 
-use super::objects::container;
+use super::prune;
 use super::report::Report;
-use super::retry::RetryPolicy;
+use super::retry::{Changes, settle};
 use super::run::{Fate, ORDER, Run};
 use super::synthetic::counts;
-use super::{label, prune};
 use crate::error::{Error, Result};
-use crate::format::jmap::{Object, text};
 use crate::model::ObjectType;
-use crate::sink::{Change, Outcome, RemoteKey};
-use serde_json::Value;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::sink::{Change, Outcome, Remote, RemoteKey};
+use std::collections::{HashMap, HashSet};
 
 /// The name of an object with those that it lies in.
-fn path(remote: &Object, places: &HashMap<&str, &Object>) -> String {
-    /// Nobody has deeper trees, but a server may say so.
+fn path(remote: &Remote, places: &HashMap<&str, &Remote>) -> String {
+    /// People have no deeper trees, but a server may say so.
     const DEPTH: usize = 50;
-    let parent = |remote: &&Object| places.get(text(remote, "parentId")).copied();
+    let parent = |remote: &&Remote| places.get(remote.parent.as_deref()?).copied();
     let mut names: Vec<&str> =
-        std::iter::successors(Some(remote), parent).take(DEPTH).map(|remote| text(remote, "name")).collect();
+        std::iter::successors(Some(remote), parent).take(DEPTH).map(|remote| remote.name.as_str()).collect();
     names.reverse();
     names.join("/")
-}
-
-/// True for a refusal with which a server keeps what it made itself: a default calendar, an identity, a script that its
-/// vacation response is.
-fn is_their_own(kind: ObjectType, reason: &str) -> bool {
-    let is_such = matches!(
-        kind,
-        ObjectType::Calendar
-            | ObjectType::AddressBook
-            | ObjectType::Identity
-            | ObjectType::ParticipantIdentity
-            | ObjectType::SieveScript
-    );
-    is_such && reason.split([' ', ':']).next() == Some("forbidden")
 }
 
 impl Run<'_> {
     /// Makes the archive's default the account's, where it has none; and the archive's active script the active one, where
     /// none is or the user wants it.
     pub(super) fn choose(&mut self, kind: ObjectType) -> Result<()> {
-        let flag = match kind {
-            ObjectType::AddressBook | ObjectType::Calendar | ObjectType::ParticipantIdentity => "isDefault",
-            ObjectType::SieveScript => "isActive",
-            _ => return Ok(()),
-        };
+        let has_choice = matches!(
+            kind,
+            ObjectType::AddressBook | ObjectType::Calendar | ObjectType::ParticipantIdentity | ObjectType::SieveScript
+        );
+        if !has_choice {
+            return Ok(());
+        }
         let Some(work) = self.works.get(&kind) else { return Ok(()) };
-        if work.remotes.iter().all(|remote| !remote.contains_key(flag)) && !work.remotes.is_empty() {
+        if work.remotes.iter().all(|remote| remote.is_chosen.is_none()) && !work.remotes.is_empty() {
             // It does not tell which one it is, and so not whether it is right.
             return Ok(());
         }
-        let is_on = |remote: &&Object| remote.get(flag).and_then(Value::as_bool) == Some(true);
-        let theirs = work.remotes.iter().find(is_on).map(|remote| text(remote, "id").to_owned());
-        let chosen = work.wanted.iter().find(|one| one.is_chosen);
+        let is_on = |remote: &&Remote| remote.is_chosen == Some(true);
+        let theirs = work.remotes.iter().find(is_on).map(|remote| remote.id.clone());
+        let chosen = work.wanted.iter().find(|one| one.draft.is_chosen);
         let ours = chosen.and_then(|one| self.ids.get(&(kind, one.id))).cloned();
         let replaces = self.options.update && kind == ObjectType::SieveScript;
         let is_whole = self.options.selection.picks.is_none();
@@ -68,7 +53,7 @@ impl Run<'_> {
             _ => None,
         };
         let Some(wish) = wish else { return Ok(()) };
-        let label = chosen.map_or_else(|| "no script".to_owned(), |one| one.label.clone());
+        let label = chosen.map_or_else(|| "no script".to_owned(), |one| one.draft.label.clone());
         for _ in 0..3 {
             match self.target.choose(kind, wish.as_deref())? {
                 Ok(()) => return Ok(()),
@@ -87,7 +72,7 @@ impl Run<'_> {
             let places = self.mail.pairing.foreign(&self.stock.messages, &self.mail.remotes);
             let mailboxes = self.works.get(&ObjectType::Mailbox).map(|work| work.remotes.iter());
             let mailboxes: HashMap<&str, &str> =
-                mailboxes.into_iter().flatten().map(|remote| (text(remote, "id"), text(remote, "name"))).collect();
+                mailboxes.into_iter().flatten().map(|remote| (remote.id.as_str(), remote.name.as_str())).collect();
             let gone = places.into_iter().map(|place| {
                 let remote = &self.mail.remotes[place];
                 let name = match &remote.key {
@@ -104,20 +89,15 @@ impl Run<'_> {
         }
         let Some(work) = self.works.get(&kind).filter(|work| work.is_complete) else { return Vec::new() };
         let holders = if kind == ObjectType::Mailbox { self.holders() } else { HashSet::new() };
-        let steps = prune::candidates(kind, work, &holders, &self.target.addresses());
-        let places: HashMap<&str, &Object> = work.remotes.iter().map(|remote| (text(remote, "id"), remote)).collect();
+        let steps = prune::candidates(kind, work, &holders);
+        let places: HashMap<&str, &Remote> = work.remotes.iter().map(|remote| (remote.id.as_str(), remote)).collect();
         let name = |place: usize| {
             let remote = &work.remotes[place];
-            let names = ["email", "calendarAddress"].into_iter().map(|name| text(remote, name));
-            let first = match kind {
-                ObjectType::CalendarEvent => label::event(remote),
-                ObjectType::ContactCard => label::card(remote),
-                _ => path(remote, &places),
+            let label = match kind {
+                ObjectType::Mailbox | ObjectType::FileNode => path(remote, &places),
+                _ => remote.label.clone(),
             };
-            let names = std::iter::once(first).chain(names.map(str::to_owned));
-            let id = text(remote, "id").to_owned();
-            let label = format!("{} (id {id})", names.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" "));
-            (id, label)
+            (remote.id.clone(), format!("{label} (id {})", remote.id))
         };
         steps.into_iter().map(|step| step.into_iter().map(name).collect()).collect()
     }
@@ -160,11 +140,8 @@ impl Run<'_> {
     /// True if something failed without which it is not known what is too much: of this type, of what lies in it, or of what
     /// it lies in. What the target refuses for good blocks nothing: no other run would fare better.
     fn is_blocked(&mut self, kind: ObjectType) -> bool {
-        let is_near = |other: &ObjectType| {
-            *other == kind
-                || container(kind).is_some_and(|(_, holder)| holder == *other)
-                || container(*other).is_some_and(|(_, holder)| holder == kind)
-        };
+        let is_near =
+            |other: &ObjectType| *other == kind || kind.holder() == Some(*other) || other.holder() == Some(kind);
         let open = ORDER.into_iter().filter(is_near).find(|other| self.report.open(*other) > 0);
         let Some(open) = open.filter(|_| !self.gone(kind).concat().is_empty()) else { return open.is_some() };
         let (count, token, of) = (self.report.open(open), kind.token(), open.token());
@@ -178,7 +155,7 @@ impl Run<'_> {
     fn tell_holders(&mut self) {
         let Some(work) = self.works.get(&ObjectType::Mailbox) else { return };
         let all = |holders: &HashSet<&str>| -> usize {
-            prune::candidates(ObjectType::Mailbox, work, holders, &[]).iter().map(Vec::len).sum()
+            prune::candidates(ObjectType::Mailbox, work, holders).iter().map(Vec::len).sum()
         };
         let count = all(&HashSet::new()) - all(&self.holders());
         if count > 0 {
@@ -191,43 +168,19 @@ impl Run<'_> {
         // What this run made of the target's own since it was looked at is the archive's now.
         let ours: HashSet<&String> = self.ids.iter().filter(|((of, _), _)| *of == kind).map(|(_, id)| id).collect();
         let step: Vec<(String, String)> = step.into_iter().filter(|(id, _)| !ours.contains(id)).collect();
-        let mut open: BTreeMap<usize, ()> = (0..step.len()).map(|at| (at, ())).collect();
-        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
-        let mut patience = RetryPolicy::new(self.options.max_retries);
-        while !open.is_empty() {
-            let before = open.len();
-            let mut changes = open.clone().into_keys().map(|at| (at, Change::Destroy(step[at].0.clone())));
-            let mut outcomes = Vec::new();
-            let written = self.target.write(kind, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
-                outcomes.push((at, outcome));
-            });
-            for (at, outcome) in outcomes {
-                match outcome {
-                    Outcome::Done(..) => {
-                        open.remove(&at);
-                        self.report.of(kind).removed += 1;
-                    }
-                    Outcome::Unknown(reason) => drop(reasons.insert(at, reason)),
-                    Outcome::Refused(reason) if is_their_own(kind, &reason) => {
-                        open.remove(&at);
-                        self.report.of(kind).kept_by_account += 1;
-                        self.report.remark(kind, "kept", reason, step[at].1.clone());
-                    }
-                    Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Full(reason) => {
-                        open.remove(&at);
-                        self.not_removed(kind, &reason, &step[at].1);
-                    }
-                }
+        let open = step.iter().enumerate().map(|(at, (id, _))| (at, Change::Destroy(id.clone()))).collect();
+        let ended = |run: &mut Run<'_>, at: usize, outcome: Outcome| match outcome {
+            Outcome::Done(..) => run.report.of(kind).removed += 1,
+            Outcome::Kept(reason) => {
+                run.report.of(kind).kept_by_account += 1;
+                run.report.remark(kind, "kept", reason, step[at].1.clone());
             }
-            written?;
-            if !open.is_empty() && !patience.again(open.len() < before, self.progress)? {
-                for at in std::mem::take(&mut open).into_keys() {
-                    let reason = reasons.get(&at).cloned().unwrap_or_else(|| "the target did not answer".to_owned());
-                    self.not_removed(kind, &reason, &step[at].1);
-                }
-            }
-        }
-        Ok(())
+            Outcome::Exists(_, reason)
+            | Outcome::Refused(reason)
+            | Outcome::Full(reason)
+            | Outcome::Unknown(reason) => run.not_removed(kind, &reason, &step[at].1),
+        };
+        settle(self, &mut Changes { kind, open, ended: &ended })
     }
 
     fn not_removed(&mut self, kind: ObjectType, reason: &str, label: &str) {

@@ -1,22 +1,18 @@
 //! The state of a run: what the target has, what is wanted, and what will be done about it.
 
-use super::blobs_inside as attached;
 use super::bytes::Bytes;
 use super::match_mail::Pairing;
-use super::match_objects::{DIGEST, pair};
-use super::objects::{Wanted, container, is_blank_vacation};
+use super::match_objects::pair;
 use super::options::ExportOptions;
 use super::report::{Plan, Report};
 use super::select::{self, ExportSet};
 use super::synthetic::counts;
-use super::update;
+use super::wanted::Wanted;
 use crate::archive::{Moment, Reader, UNFILED};
 use crate::error::Result;
-use crate::format::jmap::{Object, text};
 use crate::model::{Id, ObjectType};
 use crate::progress::Progress;
-use crate::sink::{BLOB, Detail, RemoteEmail, Sink};
-use serde_json::{Value, json};
+use crate::sink::{Change, Detail, Location, Outcome, Patch, Remote, RemoteEmail, Sink};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -39,7 +35,7 @@ pub(super) struct Work {
     /// The place of each row among the wanted.
     pub rows: HashMap<Id, usize>,
     pub fates: Vec<Fate>,
-    pub remotes: Vec<Object>,
+    pub remotes: Vec<Remote>,
     /// Ids of all that the target had when the run began.
     pub before: HashSet<String>,
     /// By wanted object: the place of what it is at the target.
@@ -84,16 +80,9 @@ impl<'a> Run<'a> {
         progress: &'a dyn Progress,
     ) -> Result<Run<'a>> {
         let mut report = Report::default();
-        // What the target calls a participant's address shows in what it has.
-        if options.selection.has(ObjectType::ParticipantIdentity)
-            && target.lacks(ObjectType::ParticipantIdentity).is_none()
-        {
-            target.objects(ObjectType::ParticipantIdentity, Detail::Keys)?;
-        }
-        let has_files = target.lacks(ObjectType::FileNode).is_none();
+        target.prepare(&ObjectType::ALL.into_iter().filter(|kind| options.selection.has(*kind)).collect::<Vec<_>>())?;
         progress.step("reading the archive");
-        let rules = target.rules();
-        let stock = select::read(reader, moment, &options.selection, &rules, has_files, &mut report)?;
+        let stock = select::read(reader, moment, &options.selection, target, &mut report)?;
         let supply = Bytes { reader: Arc::clone(reader), moment };
         Ok(Run {
             target,
@@ -107,6 +96,20 @@ impl<'a> Run<'a> {
             report,
             prunable: BTreeSet::new(),
         })
+    }
+
+    /// Writes once, and gives what is known of each object then.
+    pub(super) fn write(
+        &mut self,
+        kind: ObjectType,
+        changes: &mut dyn Iterator<Item = (usize, Change)>,
+        batch: usize,
+    ) -> (Vec<(usize, Outcome)>, Result<()>) {
+        let mut outcomes = Vec::new();
+        let ended = self.target.write(kind, changes, batch, &self.supply, &mut |at, outcome| {
+            outcomes.push((at, outcome));
+        });
+        (outcomes, ended)
     }
 
     // --- looking -------------------------------------------------------------------------------------------------
@@ -145,7 +148,7 @@ impl<'a> Run<'a> {
                     continue;
                 }
                 if let Some(work) = self.works.get_mut(&kind) {
-                    work.before = work.remotes.iter().map(|remote| text(remote, "id").to_owned()).collect();
+                    work.before = work.remotes.iter().map(|remote| remote.id.clone()).collect();
                 }
                 self.join(kind);
             }
@@ -199,26 +202,25 @@ impl<'a> Run<'a> {
         let order = (0..work.wanted.len()).filter(|at| work.found[*at].is_some());
         let order: Vec<usize> = order.chain((0..work.wanted.len()).filter(|at| work.found[*at].is_none())).collect();
         for at in order {
-            let key = work.wanted[at].key.clone();
+            let key = work.wanted[at].draft.key.clone();
             let Some(&other) = first.get(&key).filter(|_| work.found[at].is_none()) else {
                 first.entry(key).or_insert(at);
                 continue;
             };
-            let is_same = work.wanted[at].object == work.wanted[other].object;
+            let is_same = work.wanted[at].draft.body == work.wanted[other].draft.body;
             let one = &mut work.wanted[at];
             // Two cards of one uid that say different things: both are worth something.
             if let Some(marked) = one.marked.clone().filter(|_| !is_same) {
-                one.object.insert("uid".to_owned(), json!(marked));
-                one.key = marked;
-                work.found[at] = work.remotes.iter().position(|remote| text(remote, "uid") == one.key);
+                one.draft = *marked;
+                work.found[at] = work.remotes.iter().position(|remote| remote.key == one.draft.key);
                 if let Some(place) = work.found[at] {
-                    self.ids.insert((kind, one.id), text(&work.remotes[place], "id").to_owned());
+                    self.ids.insert((kind, one.id), work.remotes[place].id.clone());
                 }
                 continue;
             }
             one.is_joined = true;
             work.fates[at] = Fate::Ended;
-            let (containers, label) = (std::mem::take(&mut one.containers), one.label.clone());
+            let (containers, label) = (std::mem::take(&mut one.containers), one.draft.label.clone());
             let into = &mut work.wanted[other].containers;
             into.extend(containers);
             into.sort_unstable();
@@ -246,29 +248,20 @@ impl<'a> Run<'a> {
     pub(super) fn look_at(&mut self, kind: ObjectType) -> Result<()> {
         let detail = if self.options.update { Detail::All } else { Detail::Keys };
         let (mut remotes, is_complete) = self.target.objects(kind, detail)?;
-        if kind == ObjectType::SieveScript {
-            let blobs: Vec<String> = remotes.iter().map(|remote| text(remote, "blobId").to_owned()).collect();
-            for (remote, digest) in remotes.iter_mut().zip(self.target.digests(&blobs)?) {
-                remote.insert(DIGEST.to_owned(), json!(digest.map(|digest| digest.hex())));
-            }
-        }
         let Some(work) = self.works.get_mut(&kind) else { return Ok(()) };
-        let is_equal = |one: &Wanted, remote: &Object| update::patch(kind, &one.object, remote, false).is_none();
+        let (target, supply) = (&*self.target, &self.supply);
+        let is_equal =
+            |one: &Wanted, remote: &Remote| target.difference(kind, &one.draft, None, remote, supply).is_empty();
         work.found = pair(kind, &work.wanted, &remotes, &is_equal);
         if self.options.update && matches!(kind, ObjectType::ContactCard | ObjectType::CalendarEvent) {
             let found: Vec<usize> = work.found.iter().flatten().copied().collect();
-            let mut blobs = BTreeSet::new();
-            found.iter().for_each(|place| attached::blob_ids(&remotes[*place], &mut blobs));
-            let blobs: Vec<String> = blobs.into_iter().collect();
-            let digests = self.target.digests(&blobs)?;
-            let digests = blobs.into_iter().zip(digests).filter_map(|(id, digest)| Some((id, digest?))).collect();
-            found.iter().for_each(|place| attached::note_theirs(&mut remotes[*place], &digests));
+            self.target.look_inside(&mut remotes, &found)?;
         }
         work.remotes = remotes;
         work.is_complete = is_complete;
         for (at, found) in work.found.iter().enumerate() {
             if let Some(place) = found {
-                self.ids.insert((kind, work.wanted[at].id), text(&work.remotes[*place], "id").to_owned());
+                self.ids.insert((kind, work.wanted[at].id), work.remotes[*place].id.clone());
             }
         }
         Ok(())
@@ -280,35 +273,31 @@ impl<'a> Run<'a> {
         self.ids.get(&(kind, row))
     }
 
-    /// An object with its references; `None` as long as what it refers to is not there.
-    pub(super) fn whole(&self, kind: ObjectType, one: &Wanted) -> Option<Object> {
-        let mut object = one.object.clone();
-        if matches!(kind, ObjectType::Mailbox | ObjectType::FileNode) {
-            let parent = match one.parent.filter(|parent| self.has(kind, *parent)) {
-                Some(parent) => Value::String(self.ids.get(&(kind, parent))?.clone()),
-                None => Value::Null,
-            };
-            object.insert("parentId".to_owned(), parent);
+    /// Where an object goes; `None` as long as what it lies in is not there.
+    pub(super) fn location(&self, kind: ObjectType, one: &Wanted) -> Option<Location> {
+        let mut location = Location::default();
+        if let Some(parent) = one.parent.filter(|parent| self.has(kind, *parent)) {
+            location.parent = Some(self.ids.get(&(kind, parent))?.clone());
         }
-        if let Some((property, holder)) = container(kind) {
-            let ids = one.containers.iter().filter_map(|row| self.id_of(holder, *row));
-            let ids: Object = ids.map(|id| (id.clone(), json!(true))).collect();
+        if let Some(holder) = kind.holder() {
+            let ids: BTreeSet<String> =
+                one.containers.iter().filter_map(|row| self.id_of(holder, *row)).cloned().collect();
             if ids.is_empty() {
                 return None;
             }
-            object.insert(property.to_owned(), Value::Object(ids));
+            location.containers = ids.into_iter().collect();
         }
-        Some(object)
+        Some(location)
     }
 
     /// What an object is called in a plan: of mailboxes and files with those that it lies in.
     fn path(&self, kind: ObjectType, one: &Wanted) -> String {
         /// No tree that people made is deeper.
         const DEPTH: usize = 50;
-        let Some(work) = self.works.get(&kind) else { return one.label.clone() };
+        let Some(work) = self.works.get(&kind) else { return one.draft.label.clone() };
         let parent = |one: &&Wanted| work.rows.get(&one.parent?).map(|at| &work.wanted[*at]);
         let mut names: Vec<&str> =
-            std::iter::successors(Some(one), parent).take(DEPTH).map(|one| one.label.as_str()).collect();
+            std::iter::successors(Some(one), parent).take(DEPTH).map(|one| one.draft.label.as_str()).collect();
         names.reverse();
         names.join("/")
     }
@@ -365,68 +354,41 @@ impl<'a> Run<'a> {
     }
 
     /// What is to be changed at a matched object, as far as the user wants any of it changed.
-    pub(super) fn patch(&self, kind: ObjectType, at: usize) -> Option<Object> {
+    pub(super) fn patch(&self, kind: ObjectType, at: usize) -> Option<Patch> {
         let work = self.works.get(&kind)?;
         let remote = &work.remotes[work.found[at]?];
-        if self.options.update || (kind == ObjectType::VacationResponse && is_blank_vacation(remote)) {
-            return self.difference(kind, at);
+        let is_moved = kind.holder().is_some() && self.options.selection.into.is_some();
+        let mut patch = match self.options.update || remote.is_blank || is_moved {
+            true => self.difference(kind, at, remote)?,
+            false => return None,
+        };
+        if !self.options.update && !remote.is_blank {
+            patch.body.clear();
         }
-        let (property, _) = container(kind).filter(|_| self.options.selection.into.is_some())?;
-        let mut patch = self.difference(kind, at)?;
-        patch.retain(|name, _| name == property);
         (!patch.is_empty()).then_some(patch)
     }
 
-    /// The patch that makes a matched object what the archive says.
-    fn difference(&self, kind: ObjectType, at: usize) -> Option<Object> {
-        let work = self.works.get(&kind)?;
-        self.difference_to(kind, at, &work.remotes[work.found[at]?])
-    }
-
     /// True if nothing would have to change at an object of the target for it to be this wanted one.
-    pub(super) fn is_equal(&self, kind: ObjectType, at: usize, remote: &Object) -> bool {
-        self.difference_to(kind, at, remote).is_none()
+    pub(super) fn is_equal(&self, kind: ObjectType, at: usize, remote: &Remote) -> bool {
+        self.difference(kind, at, remote).is_none_or(|patch| patch.is_empty())
     }
 
-    fn difference_to(&self, kind: ObjectType, at: usize, remote: &Object) -> Option<Object> {
+    /// What makes an object of the target what the archive says.
+    fn difference(&self, kind: ObjectType, at: usize, remote: &Remote) -> Option<Patch> {
         let one = &self.works.get(&kind)?.wanted[at];
-        let mut wanted = one.object.clone();
-        wanted.retain(|name, _| !one.unknown.contains(name));
-        if !one.raw.is_empty() && text(remote, "name") == one.raw {
-            // It has the very name that the archive has, though another server might not take it.
-            wanted.insert("name".to_owned(), json!(one.raw));
-        }
-        attached::note_ours(&mut wanted, &|blob| Some(self.supply.reader.blob(blob).ok()?.digest));
         let is_unfiled = |row: &Id| *row == UNFILED || self.stock.lost.contains(&(kind.container(), *row));
-        if let Some((property, holder)) = container(kind).filter(|_| !one.containers.iter().all(is_unfiled)) {
-            let ids = one.containers.iter().map(|row| {
-                // One that is still to be made has no id, and so differs from all that there are.
-                self.id_of(holder, *row).cloned().unwrap_or_else(|| format!("new-{row}"))
-            });
-            let mut ids: Object = ids.map(|id| (id, json!(true))).collect();
+        let holder = kind.holder().filter(|_| !one.containers.iter().all(is_unfiled));
+        let containers = holder.map(|holder| {
+            // One that is still to be made has no id, and so differs from all that there are.
+            let id = |row: &Id| self.id_of(holder, *row).cloned().unwrap_or_else(|| format!("new-{row}"));
+            let mut ids: Vec<String> = one.containers.iter().map(id).collect();
             if self.options.selection.into.is_some() {
                 // Into a new place as well, and not out of the old ones.
-                ids.extend(remote.get(property).and_then(Value::as_object).cloned().unwrap_or_default());
+                ids.extend(remote.containers.iter().cloned());
             }
-            wanted.insert(property.to_owned(), Value::Object(ids));
-        }
-        let other_bytes = match kind {
-            ObjectType::SieveScript => one.key != text(remote, DIGEST),
-            ObjectType::FileNode => self.is_other_file(one, remote),
-            _ => false,
-        };
-        update::patch(kind, &wanted, remote, other_bytes)
-    }
-
-    /// True if a file at the target has other bytes, as far as its size and its date tell.
-    fn is_other_file(&self, one: &Wanted, remote: &Object) -> bool {
-        let Some(blob) = one.object.get(BLOB).and_then(Value::as_i64) else { return false };
-        let size = crate::sink::BlobProvider::size(&self.supply, blob).ok();
-        let has_date = one.object.contains_key("modified");
-        // What the target does not tell is no difference.
-        let theirs = remote.get("size").and_then(Value::as_u64);
-        let is_other_date = || remote.contains_key("modified") && one.object.get("modified") != remote.get("modified");
-        theirs.is_some_and(|theirs| Some(theirs) != size) || (has_date && is_other_date())
+            ids
+        });
+        Some(self.target.difference(kind, &one.draft, containers, remote, &self.supply))
     }
 
     // --- applying ------------------------------------------------------------------------------------------------

@@ -1,20 +1,19 @@
 //! What the archive has for the target: the rows that were selected, and the containers that they need.
 
-use super::label;
 use super::match_mail::{Collector, Key, Message};
 use super::match_objects::cut;
-use super::objects::{self, Wanted};
 use super::options::Selection;
 use super::report::Report;
+use super::synthetic::{INTO, TASK_FILES, counts, made};
 use super::tasks::{self, Task};
-use crate::archive::{Moment, Origin, Reader, Record, UNFILED, card_mark, epoch, parse_ids, parse_keywords, untold};
-use crate::error::{Error, Result};
-pub(crate) use crate::export::synthetic::{INTO, TASK_FILES, counts, made};
-use crate::format::jmap::{folded, name};
+use super::wanted::Wanted;
+use crate::archive::{Moment, Origin, Reader, Record, UNFILED, card_mark, epoch, parse_keywords, untold};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::mail::HEAD_MAX;
+use crate::model::objects::{NodeType, Properties, Text};
 use crate::model::{EXECUTABLE, Id, ObjectType, PathFilter};
-use crate::sink::{BLOB, Rules};
-use serde_json::{Value, json};
+use crate::sink::{BlobRef, Item, NoDraft, Sink};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What is to be exported.
@@ -27,27 +26,25 @@ pub struct ExportSet {
 }
 
 /// Reads what is selected.
-pub fn read(
+pub(super) fn read(
     reader: &Reader,
     moment: Moment,
     selection: &Selection,
-    rules: &Rules,
-    has_files: bool,
+    target: &dyn Sink,
     report: &mut Report,
 ) -> Result<ExportSet> {
     let mut picked = selection.clone();
     if let Some(picks) = &mut picked.picks {
         below(reader, moment, picks)?;
     }
-    let mut reading = Reading { reader, moment, selection: &picked, rules, report, stock: ExportSet::default() };
+    let mut reading = Reading { reader, moment, selection: &picked, target, report, stock: ExportSet::default() };
     reading.emails()?;
-    let tasks = reading.items(has_files)?;
+    let tasks = reading.items()?;
     reading.plain()?;
     for kind in [ObjectType::Mailbox, ObjectType::AddressBook, ObjectType::Calendar] {
         reading.containers(kind)?;
     }
     reading.files(tasks)?;
-    add_origins(reader, &mut reading.stock.objects)?;
     for (kind, wanted) in &reading.stock.objects {
         reading.report.of(*kind).found += wanted.iter().filter(|one| counts(one.id) && !one.waits).count() as u64;
     }
@@ -59,7 +56,12 @@ fn below(reader: &Reader, moment: Moment, picks: &mut PathFilter) -> Result<()> 
     for kind in [ObjectType::Mailbox, ObjectType::FileNode] {
         let mut children: HashMap<Id, Vec<Id>> = HashMap::new();
         reader.each_record(kind, moment, |record| {
-            if let Some(parent) = record.number("parent_id") {
+            let parent = match record.properties() {
+                Properties::Mailbox(mailbox) => mailbox.parent,
+                Properties::FileNode(node) => node.parent,
+                _ => None,
+            };
+            if let Some(parent) = parent {
                 children.entry(parent).or_default().push(record.id);
             }
         })?;
@@ -78,7 +80,7 @@ struct Reading<'a> {
     reader: &'a Reader,
     moment: Moment,
     selection: &'a Selection,
-    rules: &'a Rules,
+    target: &'a dyn Sink,
     report: &'a mut Report,
     stock: ExportSet,
 }
@@ -92,11 +94,12 @@ impl Reading<'_> {
         if !self.selection.has(ObjectType::Email) {
             return Ok(());
         }
-        let mut collector = Collector::default();
+        let mut collector = Collector::new(self.target.filing());
         let (mut found, mut bad, mut error) = (0, Vec::new(), None);
         self.each(ObjectType::Email, |record| {
-            let mailboxes = parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
-            let received: Option<jiff::Timestamp> = record.text("received_at").and_then(|text| text.parse().ok());
+            let email = record.email();
+            let mailboxes = email.mailboxes;
+            let received: Option<jiff::Timestamp> = email.received_at.parse().ok();
             let is_meant = self.selection.picks(ObjectType::Email, record.id, &mailboxes)
                 && self.selection.is_in_time(received.map_or(0, |time| time.as_second()));
             if !is_meant || error.is_some() {
@@ -105,7 +108,7 @@ impl Reading<'_> {
             found += 1;
             let blob = match record.blob.map(|blob| self.reader.blob(blob)) {
                 Some(Ok(blob)) => blob,
-                Some(Err(cause)) if cause.kind != crate::error::ErrorKind::Damaged => {
+                Some(Err(cause)) if cause.kind != ErrorKind::Damaged => {
                     error = Some(cause);
                     return;
                 }
@@ -114,12 +117,12 @@ impl Reading<'_> {
                     return;
                 }
             };
-            let (key, has_id) = match Key::of_match(record.text("message_match").unwrap_or("{}")) {
+            let (key, has_id) = match Key::of_match(&email.message_match) {
                 Some(key) => key,
                 None => Key::of_header(&self.reader.email_head(record.id, HEAD_MAX as u64).unwrap_or_default()),
             };
             let mailboxes = if mailboxes.is_empty() { vec![UNFILED] } else { mailboxes };
-            let mut keywords = parse_keywords(record.text("keywords").unwrap_or("[]"));
+            let mut keywords = email.keywords;
             keywords.sort_unstable();
             collector.add(Message {
                 key,
@@ -151,60 +154,107 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// What the sources said of each object of a type.
+    fn origins(&self, kind: ObjectType) -> Result<HashMap<Id, Vec<Origin>>> {
+        let mut origins: HashMap<Id, Vec<Origin>> = HashMap::new();
+        for origin in self.reader.origins(kind)? {
+            origins.entry(origin.id).or_default().push(origin);
+        }
+        Ok(origins)
+    }
+
+    /// An object of the archive in the target's form.
+    fn wanted(&self, record: &Record, origins: &[Origin]) -> std::result::Result<Wanted, NoDraft> {
+        let mut item = Item {
+            row: record.id,
+            properties: record.properties(),
+            blob: blob_of(record),
+            digest: None,
+            untold: BTreeSet::new(),
+            is_executable: origins.iter().any(is_executable),
+        };
+        if matches!(record.kind, ObjectType::Calendar | ObjectType::AddressBook | ObjectType::Mailbox) {
+            let revs: Vec<String> = origins.iter().map(|origin| origin.rev.clone()).collect();
+            item.untold = untold(&revs);
+        }
+        if let (ObjectType::SieveScript, Some(blob)) = (record.kind, record.blob) {
+            item.digest = self.reader.blob(blob).ok().map(|blob| blob.digest);
+        }
+        let own_uid = match &item.properties {
+            Properties::ContactCard(card) => own_uid(&card.uid, origins).map(str::to_owned),
+            _ => None,
+        };
+        let mut marked = None;
+        if let (Some(own), Properties::ContactCard(_)) = (own_uid, &item.properties) {
+            marked = Some(Box::new(self.target.draft(&item)?));
+            if let Properties::ContactCard(card) = &mut item.properties {
+                card.uid = Text::Owned(own);
+            }
+        }
+        let kind_of_ids = self.target.source_kind();
+        let ids = origins.iter().filter(|origin| origin.source == kind_of_ids).map(|origin| origin.key.clone());
+        let parent = match &item.properties {
+            Properties::Mailbox(mailbox) => mailbox.parent,
+            Properties::FileNode(node) => node.parent,
+            _ => None,
+        };
+        let draft = self.target.draft(&item)?;
+        Ok(Wanted { id: record.id, parent, draft, ids: ids.collect(), marked, ..Wanted::default() })
+    }
+
     /// Events and cards. Gives those that may have to be files, with their calendars.
-    fn items(&mut self, has_files: bool) -> Result<Vec<Task>> {
+    fn items(&mut self) -> Result<Vec<Task>> {
         let mut tasks = Vec::new();
-        for (kind, column) in
-            [(ObjectType::CalendarEvent, "calendar_ids"), (ObjectType::ContactCard, "address_book_ids")]
-        {
+        let has_files = self.target.lacks(ObjectType::FileNode).is_none();
+        for kind in [ObjectType::CalendarEvent, ObjectType::ContactCard] {
             if !self.selection.has(kind) {
                 continue;
             }
-            let (mut wanted, mut unreadable, mut odd) = (Vec::new(), Vec::new(), Vec::new());
+            let origins = self.origins(kind)?;
+            let (mut wanted, mut unreadable, mut unplaced) = (Vec::new(), Vec::new(), Vec::new());
             self.each(kind, |record| {
-                let mut containers = parse_ids(record.text(column).unwrap_or("[]"));
-                if !self.selection.picks(kind, record.id, &containers) || !self.is_event_in_time(kind, &record) {
+                let (mut containers, event) = match record.properties() {
+                    Properties::CalendarEvent(event) => (event.calendars.clone(), Some(event)),
+                    Properties::ContactCard(card) => (card.address_books, None),
+                    _ => return,
+                };
+                let data = event.as_ref().map(|event| serde_json::from_str(&event.data).unwrap_or_default());
+                let is_in_time = data.as_ref().is_none_or(|data| self.is_event_in_time(data));
+                if !self.selection.picks(kind, record.id, &containers) || !is_in_time {
                     return;
                 }
                 if containers.is_empty() {
                     containers.push(UNFILED);
                 }
-                let calendar = containers[0];
-                let made = match kind {
-                    ObjectType::ContactCard => objects::card(&record, containers),
-                    _ => objects::event(&record, containers),
+                let mut one = match self.wanted(&record, origins_of(&origins, &record)) {
+                    Ok(one) => one,
+                    Err(NoDraft::Unreadable) => return unreadable.push(format!("{} {}", kind.token(), record.id)),
+                    Err(NoDraft::Unplaced { reason, label }) => return unplaced.push((reason, label)),
                 };
-                let Some(mut made) = made else {
-                    return unreadable.push(format!("{} {}", kind.token(), record.id));
-                };
-                let data_type = record.text("data_type").unwrap_or("Event");
-                match data_type {
-                    _ if kind == ObjectType::ContactCard => wanted.push(made),
-                    "Event" | "Task" | "Note" => {
-                        if has_files && tasks::may_be_a_file(&made) {
-                            let uid = objects::text_of(&made.object, "uid").unwrap_or_default().to_owned();
-                            made.as_file = Some(TASK_FILES - record.id);
-                            tasks.push(Task { row: record.id, uid, calendar });
-                        }
-                        wanted.push(made);
+                if let (Some(event), Some(data)) = (event, data) {
+                    one.sort = tasks::sort(&event.data_type, &data);
+                    if has_files && one.sort.is_some() {
+                        let uid = data.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned();
+                        one.as_file = Some(TASK_FILES - record.id);
+                        tasks.push(Task { row: record.id, uid, calendar: containers[0] });
                     }
-                    other => odd.push((format!("JMAP has no place for {}s", other.to_lowercase()), made.label)),
                 }
+                one.containers = containers;
+                wanted.push(one);
             })?;
-            self.report.of(kind).found += (unreadable.len() + odd.len()) as u64;
+            self.report.of(kind).found += (unreadable.len() + unplaced.len()) as u64;
             unreadable.into_iter().for_each(|label| self.report.fail(kind, 1, "its JSON cannot be read", label));
-            odd.into_iter().for_each(|(reason, label)| self.report.skip(kind, 1, &reason, label));
+            unplaced.into_iter().for_each(|(reason, label)| self.report.skip(kind, 1, &reason, label));
             self.stock.objects.insert(kind, wanted);
         }
         Ok(tasks)
     }
 
     /// An event counts from its start on; a series that began earlier may go on.
-    fn is_event_in_time(&self, kind: ObjectType, record: &Record) -> bool {
-        if kind != ObjectType::CalendarEvent || (self.selection.since.is_none() && self.selection.until.is_none()) {
+    fn is_event_in_time(&self, data: &Value) -> bool {
+        if self.selection.since.is_none() && self.selection.until.is_none() {
             return true;
         }
-        let data: Value = serde_json::from_str(record.text("data").unwrap_or("{}")).unwrap_or_default();
         let start = ["start", "due"].iter().find_map(|name| data.get(*name)?.as_str()).map(|start| format!("{start}Z"));
         let start = start.map_or(0, |start| epoch(&start));
         let recurs = ["recurrenceRule", "recurrenceRules", "recurrenceOverrides"].iter();
@@ -223,22 +273,21 @@ impl Reading<'_> {
             if !self.selection.has(kind) {
                 continue;
             }
+            let origins = self.origins(kind)?;
             let (mut wanted, mut bad) = (Vec::new(), Vec::new());
             let mut error: Option<Error> = None;
             self.each(kind, |record| {
                 if !self.selection.picks(kind, record.id, &[]) {
                     return;
                 }
-                match kind {
-                    ObjectType::Identity => wanted.push(objects::identity(&record)),
-                    ObjectType::VacationResponse => wanted.push(objects::vacation(&record)),
-                    ObjectType::ParticipantIdentity => wanted.push(objects::participant(&record, self.rules)),
-                    _ => match record.blob.map(|blob| self.reader.blob(blob)) {
-                        Some(Ok(blob)) => wanted.push(objects::script(&record, blob.digest.hex(), self.rules)),
-                        Some(Err(cause)) if cause.kind != crate::error::ErrorKind::Damaged => error = Some(cause),
-                        _ => bad.push(record.text("name").unwrap_or_default().to_owned()),
-                    },
+                if kind == ObjectType::SieveScript {
+                    match record.blob.map(|blob| self.reader.blob(blob)) {
+                        Some(Ok(_)) => {}
+                        Some(Err(cause)) if cause.kind != ErrorKind::Damaged => return error = Some(cause),
+                        _ => return bad.push(record.name().to_owned()),
+                    }
                 }
+                wanted.extend(self.wanted(&record, origins_of(&origins, &record)));
             })?;
             if let Some(error) = error {
                 return Err(error);
@@ -251,7 +300,7 @@ impl Reading<'_> {
                 // One of each source; an account has one.
                 let more = wanted.split_off(1);
                 self.report.of(kind).found += more.len() as u64;
-                more.into_iter().for_each(|one| self.report.skip(kind, 1, "an account has one", one.label));
+                more.into_iter().for_each(|one| self.report.skip(kind, 1, "an account has one", one.draft.label));
             }
             self.stock.objects.insert(kind, wanted);
         }
@@ -260,6 +309,7 @@ impl Reading<'_> {
 
     /// Mailboxes, calendars or address books: all of them, or those that something needs.
     fn containers(&mut self, kind: ObjectType) -> Result<()> {
+        let origins = self.origins(kind)?;
         let mut needed: BTreeSet<Id> = match kind {
             ObjectType::Mailbox => {
                 self.stock.messages.iter().flat_map(|message| message.mailboxes.iter().copied()).collect()
@@ -278,18 +328,13 @@ impl Reading<'_> {
             if is_meant && self.selection.picks(kind, record.id, &[]) {
                 needed.insert(record.id);
             }
-            let wanted = match kind {
-                ObjectType::Mailbox => objects::mailbox(&record, self.rules),
-                ObjectType::Calendar => objects::calendar(&record),
-                _ => objects::address_book(&record),
-            };
-            all.insert(record.id, wanted);
+            all.extend(self.wanted(&record, origins_of(&origins, &record)).map(|wanted| (record.id, wanted)));
         })?;
-        if kind == ObjectType::Mailbox && all.values().all(|one| one.role.as_deref() != Some("inbox")) {
+        if kind == ObjectType::Mailbox && all.values().all(|one| one.draft.role.as_deref() != Some("inbox")) {
             // The inbox is one though no source called it so.
-            let is_inbox = |one: &&mut Wanted| one.parent.is_none() && one.key == "inbox";
+            let is_inbox = |one: &&mut Wanted| one.parent.is_none() && one.draft.key == "inbox";
             if let Some(inbox) = all.values_mut().find(is_inbox) {
-                inbox.role = Some("inbox".to_owned());
+                inbox.draft.role = Some("inbox".to_owned());
             }
         }
         self.parents(&mut needed, &all);
@@ -303,27 +348,25 @@ impl Reading<'_> {
                 ObjectType::Calendar => "(no calendar)",
                 _ => "(no address book)",
             };
-            wanted.push(made(UNFILED, None, label));
+            wanted.push(made(UNFILED, None, self.target.container(kind, label)));
             self.stock.lost.extend(lost.into_iter().map(|id| (kind, id)));
         }
         cut(&mut wanted);
         if let Some(into) = self.selection.into.as_deref().filter(|_| !wanted.is_empty()) {
             for one in &mut wanted {
-                one.role = None;
-                one.is_chosen = false;
+                one.draft.role = None;
+                one.draft.is_chosen = false;
                 match kind {
                     ObjectType::Mailbox => one.parent = one.parent.or(Some(INTO)),
                     // These have no parents.
                     _ => {
-                        let label = name(&format!("{} ({into})", one.label), 255, into);
-                        one.key = folded(&label);
-                        one.object.insert("name".to_owned(), json!(label));
-                        one.label = label;
+                        let name = format!("{} ({into})", one.draft.label);
+                        one.draft.rename(self.target.container(kind, &name));
                     }
                 }
             }
             if kind == ObjectType::Mailbox {
-                wanted.insert(0, made(INTO, None, &name(into, self.rules.mailbox_name, "Restored")));
+                wanted.insert(0, made(INTO, None, self.target.container(kind, into)));
             }
         }
         self.stock.objects.insert(kind, wanted);
@@ -347,15 +390,21 @@ impl Reading<'_> {
         let mut all: BTreeMap<Id, Wanted> = BTreeMap::new();
         let mut needed = BTreeSet::new();
         let is_dated = self.selection.since.is_some() || self.selection.until.is_some();
+        let mut empty = BTreeSet::new();
         if self.selection.has(ObjectType::FileNode) {
+            let origins = self.origins(ObjectType::FileNode)?;
             self.each(ObjectType::FileNode, |record| {
-                let modified = record.text("modified").or(record.text("created")).map_or(0, epoch);
-                let is_directory = record.text("node_type") == Some("directory");
+                let node = record.file_node();
+                let modified = node.modified.as_deref().or(node.created.as_deref()).map_or(0, epoch);
+                let is_directory = node.node_type == NodeType::Directory;
                 let is_in_time = if is_directory { !is_dated } else { self.selection.is_in_time(modified) };
                 if self.selection.picks(ObjectType::FileNode, record.id, &[]) && is_in_time {
                     needed.insert(record.id);
                 }
-                all.insert(record.id, objects::file(&record, self.rules));
+                if node.node_type == NodeType::File && record.blob.is_none() {
+                    empty.insert(record.id);
+                }
+                all.extend(self.wanted(&record, origins_of(&origins, &record)).map(|wanted| (record.id, wanted)));
             })?;
         }
         self.parents(&mut needed, &all);
@@ -363,68 +412,48 @@ impl Reading<'_> {
         if !tasks.is_empty() {
             let mut names: HashMap<Id, String> = HashMap::new();
             self.each(ObjectType::Calendar, |record| {
-                names.insert(record.id, record.text("name").unwrap_or_default().to_owned());
+                names.insert(record.id, record.name().to_owned());
             })?;
-            wanted.extend(tasks::files(tasks, &names, self.rules));
+            wanted.extend(tasks::files(tasks, &names, self.target));
         }
         cut(&mut wanted);
         if let Some(into) = self.selection.into.as_deref().filter(|_| !wanted.is_empty()) {
             for one in &mut wanted {
-                one.role = None;
+                one.draft.role = None;
                 one.parent = one.parent.or(Some(INTO));
             }
-            let mut top = made(INTO, None, &objects::file_name(into, self.rules));
-            top.object.insert("nodeType".to_owned(), json!("directory"));
+            let mut top = made(INTO, None, self.target.container(ObjectType::FileNode, into));
             top.waits = wanted.iter().all(|one| one.waits);
             wanted.insert(0, top);
         }
-        let (wanted, empty): (Vec<Wanted>, Vec<Wanted>) =
-            wanted.into_iter().partition(|one| one.object.get(BLOB).is_none_or(|blob| !blob.is_null()));
+        let (empty, wanted): (Vec<Wanted>, Vec<Wanted>) = wanted.into_iter().partition(|one| empty.contains(&one.id));
         for one in empty {
             self.report.of(ObjectType::FileNode).found += 1;
-            self.report.fail(ObjectType::FileNode, 1, "its bytes are missing in the archive", one.label);
+            self.report.fail(ObjectType::FileNode, 1, "its bytes are missing in the archive", one.draft.label);
         }
         self.stock.objects.insert(ObjectType::FileNode, wanted);
         Ok(())
     }
 }
 
-/// Says of each object what its sources said of it last, beside what its row holds.
-fn add_origins(reader: &Reader, objects: &mut BTreeMap<ObjectType, Vec<Wanted>>) -> Result<()> {
-    for (kind, wanted) in objects.iter_mut().filter(|(_, wanted)| !wanted.is_empty()) {
-        let mut origins: HashMap<Id, Vec<Origin>> = HashMap::new();
-        for origin in reader.origins(*kind)? {
-            origins.entry(origin.id).or_default().push(origin);
-        }
-        for one in wanted.iter_mut().filter(|one| one.id > 0) {
-            let origins = origins.remove(&one.id).unwrap_or_default();
-            if matches!(kind, ObjectType::Calendar | ObjectType::AddressBook | ObjectType::Mailbox) {
-                let revs: Vec<String> = origins.iter().map(|origin| origin.rev.clone()).collect();
-                one.unknown.extend(untold(&revs));
-            }
-            if *kind == ObjectType::ContactCard {
-                unmark(one, &origins);
-            }
-            if *kind == ObjectType::FileNode
-                && origins.iter().any(|origin| parse_keywords(&origin.keywords).iter().any(|it| it == EXECUTABLE))
-            {
-                one.object.insert(EXECUTABLE.to_owned(), json!(true));
-            }
-            one.ids = origins.into_iter().filter(|origin| origin.source == "jmap").map(|origin| origin.key).collect();
-        }
-    }
-    Ok(())
+fn origins_of<'o>(origins: &'o HashMap<Id, Vec<Origin>>, record: &Record) -> &'o [Origin] {
+    origins.get(&record.id).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Gives a card its own uid back, if the archive marked it since another card had that (`~` and eight digits of what it is at
-/// its source). The mark stays known.
-fn unmark(card: &mut Wanted, origins: &[Origin]) {
-    let Some((own, mark)) = card.key.rsplit_once('~') else { return };
-    if !origins.iter().any(|origin| card_mark(origin.scope, &origin.key) == mark) {
-        return;
+/// The bytes of an object: its own, or those of its source.
+fn blob_of(record: &Record) -> Option<BlobRef> {
+    match record.kind {
+        ObjectType::CalendarEvent | ObjectType::ContactCard => Some(BlobRef::Original(record.kind, record.id)),
+        _ => record.blob.map(BlobRef::Blob),
     }
-    card.object.insert("uid".to_owned(), json!(own));
-    let own = own.to_owned();
-    card.marked = Some(std::mem::replace(&mut card.key, own));
-    card.label = label::card(&card.object);
+}
+
+fn is_executable(origin: &Origin) -> bool {
+    parse_keywords(&origin.keywords).iter().any(|keyword| keyword == EXECUTABLE)
+}
+
+/// A card's own uid, if the archive marked it since another card had that (`~` and eight digits of what it is at its source).
+fn own_uid<'u>(uid: &'u str, origins: &[Origin]) -> Option<&'u str> {
+    let (own, mark) = uid.rsplit_once('~')?;
+    origins.iter().any(|origin| card_mark(origin.scope, &origin.key) == mark).then_some(own)
 }

@@ -1,9 +1,8 @@
 //! Events that become files, and those that have no place.
 
-use super::objects::Wanted;
 use super::run::{Fate, Run};
 use super::synthetic::counts;
-use super::tasks::may_be_a_file;
+use super::wanted::Wanted;
 use crate::model::{Id, ObjectType};
 
 impl Run<'_> {
@@ -32,8 +31,8 @@ impl Run<'_> {
         }
         let Some(work) = self.works.get_mut(&ObjectType::CalendarEvent) else { return false };
         let one = &work.wanted[at];
-        let Some(file) = one.as_file else { return false };
-        let reason = format!("{}, kept as a file", super::tasks::what(one));
+        let (Some(file), Some(sort)) = (one.as_file, one.sort) else { return false };
+        let reason = format!("{sort}, kept as a file");
         work.fates[at] = Fate::Ended;
         *self.report.of(ObjectType::CalendarEvent).skipped.entry(reason).or_default() += 1;
         self.want_file(file);
@@ -66,10 +65,8 @@ impl Run<'_> {
     pub(super) fn has_no_place(&mut self, at: usize) -> bool {
         let Some(work) = self.works.get_mut(&ObjectType::CalendarEvent) else { return false };
         let one = &work.wanted[at];
-        if !may_be_a_file(one) {
-            return false;
-        }
-        let (reason, label) = (format!("{}: the account does not take it", super::tasks::what(one)), one.label.clone());
+        let Some(sort) = one.sort else { return false };
+        let (reason, label) = (format!("{sort}: the account does not take it"), one.draft.label.clone());
         work.fates[at] = Fate::Ended;
         self.report.skip(ObjectType::CalendarEvent, 1, &reason, label);
         true

@@ -1,12 +1,13 @@
 //! Tasks, notes and events without a start: the draft of calendars has events alone (draft-ietf-jmap-calendars section 5),
 //! and some servers take the others, too. So each goes to the account as what it is; where that is refused, as a file.
 
-use super::objects::{self, Wanted};
 use super::synthetic::{TASK_FILES, TASKS, made};
-use crate::model::Id;
-use crate::sink::{BLOB, Rules};
-use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
+use super::wanted::Wanted;
+use crate::model::objects::{FileNode, NodeType, Properties, Text};
+use crate::model::{Id, ObjectType};
+use crate::sink::{BlobRef, Item, Sink};
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
 
 /// An event that may have to be a file.
 pub struct Task {
@@ -15,41 +16,50 @@ pub struct Task {
     pub calendar: Id,
 }
 
-/// True for what a server may refuse for what it is.
-pub fn may_be_a_file(one: &Wanted) -> bool {
-    objects::text_of(&one.object, "@type") != Some("Event") || objects::text_of(&one.object, "start").is_none()
-}
-
-/// What it is called where it is left out, or kept as a file.
-pub(super) fn what(one: &Wanted) -> &'static str {
-    match objects::text_of(&one.object, "@type") {
-        Some("Task") => "a task",
-        Some("Note") => "a note",
-        _ => "an event without a start",
+/// What an event is called where a server may refuse it for what it is; `None` for an event like all others. `data` is its
+/// JSCalendar object.
+pub(super) fn sort(data_type: &str, data: &Value) -> Option<&'static str> {
+    match data_type {
+        "Task" => Some("a task"),
+        "Note" => Some("a note"),
+        "Event" if data.get("start").is_some_and(Value::is_string) => None,
+        _ => Some("an event without a start"),
     }
 }
 
 /// The files that stand for them, in a directory for each calendar; `names` are those of the calendars.
-pub fn files(tasks: Vec<Task>, names: &HashMap<Id, String>, rules: &Rules) -> Vec<Wanted> {
-    let node = |mut wanted: Wanted, kind: &str| {
-        wanted.object.insert("nodeType".to_owned(), json!(kind));
-        wanted.waits = true;
-        wanted
+pub(super) fn files(tasks: Vec<Task>, names: &HashMap<Id, String>, target: &dyn Sink) -> Vec<Wanted> {
+    let directory = |id: Id, parent: Option<Id>, name: &str| {
+        let draft = target.container(ObjectType::FileNode, name);
+        Wanted { waits: true, ..made(id, parent, draft) }
     };
-    let mut wanted = vec![node(made(TASKS, None, "Tasks and notes"), "directory")];
-    let mut calendars: BTreeMap<Id, ()> = BTreeMap::new();
+    let mut wanted = vec![directory(TASKS, None, "Tasks and notes")];
+    let mut calendars: BTreeSet<Id> = BTreeSet::new();
     for Task { row, uid, calendar } in tasks {
         let place = TASKS - 1 - calendar;
-        if calendars.insert(calendar, ()).is_none() {
+        if calendars.insert(calendar) {
             // A calendar without a name of its own is no reason to lose what lies in it.
-            let label = names.get(&calendar).map_or("(no calendar)", String::as_str);
-            wanted.push(node(made(place, Some(TASKS), &objects::file_name(label, rules)), "directory"));
+            let name = names.get(&calendar).map_or("(no calendar)", String::as_str);
+            wanted.push(directory(place, Some(TASKS), name));
         }
-        let name = objects::file_name(&format!("{uid}.ics"), rules);
-        let mut file = node(made(TASK_FILES - row, Some(place), &name), "file");
-        file.object.insert("type".to_owned(), json!("text/calendar"));
-        file.object.insert(BLOB.to_owned(), json!(-row));
-        wanted.push(file);
+        let node = FileNode {
+            name: Text::Owned(format!("{uid}.ics")),
+            node_type: NodeType::File,
+            media_type: Some(Text::Borrowed("text/calendar")),
+            is_subscribed: true,
+            ..FileNode::default()
+        };
+        let item = Item {
+            row: TASK_FILES - row,
+            properties: Properties::FileNode(node),
+            blob: Some(BlobRef::Original(ObjectType::CalendarEvent, row)),
+            digest: None,
+            untold: BTreeSet::from(["isSubscribed".to_owned()]),
+            is_executable: false,
+        };
+        if let Ok(draft) = target.draft(&item) {
+            wanted.push(Wanted { waits: true, ..made(TASK_FILES - row, Some(place), draft) });
+        }
     }
     wanted
 }

@@ -1,16 +1,13 @@
 //! Creating and changing everything but messages.
 
-use super::match_objects::{DIGEST, levels, remote_key};
-use super::prune;
+use super::match_objects::levels;
 use super::report::Report;
-use super::retry::RetryPolicy;
+use super::retry::{Attempt, Changes, Reasons, Rest, Task, reason_of, settle};
 use super::run::{Fate, Run};
 use super::synthetic::counts;
 use crate::error::Result;
-use crate::format::jmap::{Object, text};
 use crate::model::ObjectType;
-use crate::sink::{BLOB, Change, Detail, Outcome};
-use serde_json::{Value, json};
+use crate::sink::{BlobProvider, Change, Detail, Outcome, Remote};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// True for types of which an account may have two objects that are the same to us; names in a parent are unique.
@@ -25,75 +22,103 @@ fn may_be_twice(kind: ObjectType) -> bool {
     )
 }
 
-/// The type of what lies in a container, and the property that says so.
-fn items_of(kind: ObjectType) -> Option<(ObjectType, &'static str)> {
+/// The type of what lies in a container that is no mailbox.
+fn items_of(kind: ObjectType) -> Option<ObjectType> {
     match kind {
-        ObjectType::Calendar => Some((ObjectType::CalendarEvent, "calendarIds")),
-        ObjectType::AddressBook => Some((ObjectType::ContactCard, "addressBookIds")),
+        ObjectType::Calendar => Some(ObjectType::CalendarEvent),
+        ObjectType::AddressBook => Some(ObjectType::ContactCard),
         _ => None,
     }
 }
 
-impl Run<'_> {
-    /// Creates what is missing, level by level.
-    pub(super) fn create(&mut self, kind: ObjectType) -> Result<()> {
-        let mut patience = RetryPolicy::new(self.options.max_retries);
-        let (mut has_doubts, mut existing) = (false, BTreeSet::new());
-        let mut tried: BTreeSet<usize> = BTreeSet::new();
-        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
-        self.take_matches(kind, &tried);
-        loop {
-            let (mut is_better, mut is_open) = (false, false);
-            while !is_open {
-                let ready = self.ready(kind);
-                if ready.is_empty() {
-                    break;
-                }
-                tried.extend(ready.iter().map(|(at, _)| *at));
-                let mut open: BTreeSet<usize> = ready.iter().map(|(at, _)| *at).collect();
-                self.target.expect(open.len() as u64);
-                let mut changes = ready.into_iter().map(|(at, object)| (at, Change::Create(object)));
-                let mut outcomes = Vec::new();
-                let written =
-                    self.target.write(kind, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
-                        outcomes.push((at, outcome));
-                    });
-                for (at, outcome) in outcomes {
-                    let exists = matches!(outcome, Outcome::Exists(..));
-                    if let Some(reason) = self.created(kind, at, outcome) {
-                        reasons.insert(at, reason);
-                        existing.extend(exists.then_some(at));
-                    } else {
-                        open.remove(&at);
-                        is_better = true;
-                    }
-                }
-                written?;
-                is_open = !open.is_empty();
-            }
-            if !is_open {
-                break;
-            }
-            has_doubts = true;
-            if !patience.again(is_better, self.progress)? {
-                break;
-            }
-            self.target.rest(kind)?;
-            self.look_at(kind)?;
-            self.take_matches(kind, &tried);
-            for at in std::mem::take(&mut existing) {
-                // It has it, it says, and does not show it: a reserved name, or a place that is not ours to see.
-                if self.works.get(&kind).is_some_and(|work| work.fates[at] == Fate::Pending) {
-                    let reason = reasons.get(&at).cloned().unwrap_or_default();
-                    self.end(kind, at, &reason, Report::refuse);
-                }
+/// What is missing of a type, level by level: what lies in something comes after it.
+struct Creation {
+    kind: ObjectType,
+    /// What was written so far.
+    tried: BTreeSet<usize>,
+    /// Of it what has no outcome.
+    open: BTreeSet<usize>,
+    /// What the target says that it has.
+    existing: BTreeSet<usize>,
+    /// It had to be looked again: something may have come twice.
+    has_doubts: bool,
+}
+
+impl Task for Creation {
+    fn attempt(&mut self, run: &mut Run<'_>, batch: usize) -> Attempt {
+        let ready = run.ready(self.kind);
+        self.open = ready.iter().copied().collect();
+        self.tried.extend(&ready);
+        run.target.expect(ready.len() as u64);
+        let changes: Vec<(usize, Change)> =
+            ready.into_iter().filter_map(|at| Some((at, run.creation(self.kind, at)?))).collect();
+        run.write(self.kind, &mut changes.into_iter(), batch)
+    }
+
+    fn note(&mut self, run: &mut Run<'_>, at: usize, outcome: Outcome) -> Option<String> {
+        let exists = matches!(outcome, Outcome::Exists(..));
+        let reason = run.created(self.kind, at, outcome);
+        match reason {
+            Some(_) => self.existing.extend(exists.then_some(at)),
+            None => drop(self.open.remove(&at)),
+        }
+        reason
+    }
+
+    fn rest(&self, run: &Run<'_>) -> Rest {
+        match (self.open.is_empty(), run.ready(self.kind).is_empty()) {
+            (false, _) => Rest::Open,
+            (true, false) => Rest::More,
+            (true, true) => Rest::Nothing,
+        }
+    }
+
+    fn look_again(&mut self, run: &mut Run<'_>, reasons: &Reasons) -> Result<bool> {
+        let kind = self.kind;
+        self.has_doubts = true;
+        run.target.rest(kind)?;
+        run.look_at(kind)?;
+        run.take_matches(kind, &self.tried);
+        for at in std::mem::take(&mut self.existing) {
+            // It has it, it says, and does not show it: a reserved name, or a place that is not ours to see.
+            if run.is_pending(kind, at) {
+                run.end(kind, at, &reason_of(reasons, at), Report::refuse);
             }
         }
-        self.give_up(kind, &reasons);
+        let before = self.open.len();
+        self.open.retain(|at| run.is_pending(kind, *at));
+        Ok(self.open.len() < before)
+    }
+
+    fn give_up(&mut self, run: &mut Run<'_>, reasons: &Reasons) {
+        for at in std::mem::take(&mut self.open) {
+            run.fail(self.kind, at, &reason_of(reasons, at));
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Creates what is missing.
+    pub(super) fn create(&mut self, kind: ObjectType) -> Result<()> {
+        let mut creation = Creation {
+            kind,
+            tried: BTreeSet::new(),
+            open: BTreeSet::new(),
+            existing: BTreeSet::new(),
+            has_doubts: false,
+        };
+        self.take_matches(kind, &creation.tried);
+        settle(self, &mut creation)?;
+        self.give_up(kind);
+        let Creation { tried, has_doubts, .. } = creation;
         if !tried.is_empty() && may_be_twice(kind) && (has_doubts || self.target.has_strangers(kind)?) {
             self.remove_twins(kind)?;
         }
         Ok(())
+    }
+
+    fn is_pending(&self, kind: ObjectType, at: usize) -> bool {
+        self.works.get(&kind).is_some_and(|work| work.fates[at] == Fate::Pending)
     }
 
     /// Removes what came twice: once in a way that nobody saw (an answer was lost, an earlier run was killed), and once more.
@@ -102,41 +127,36 @@ impl Run<'_> {
     fn remove_twins(&mut self, kind: ObjectType) -> Result<()> {
         self.target.rest(kind)?;
         let (remotes, _) = self.target.objects(kind, Detail::All)?;
-        let addresses = self.target.addresses();
         let Some(work) = self.works.get(&kind) else { return Ok(()) };
         let created = (0..work.wanted.len()).filter(|at| work.fates[*at] == Fate::Created);
-        let created: HashMap<&str, usize> = created.map(|at| (work.wanted[at].key.as_str(), at)).collect();
+        let created: HashMap<&str, usize> = created.map(|at| (work.wanted[at].draft.key.as_str(), at)).collect();
         let ours: HashSet<&str> =
             self.ids.iter().filter(|((of, _), _)| *of == kind).map(|(_, id)| id.as_str()).collect();
-        let is_twin = |remote: &&Object| {
-            let id = text(remote, "id");
+        let is_twin = |remote: &&Remote| {
+            let id = remote.id.as_str();
             !work.before.contains(id)
                 && !ours.contains(id)
-                && !prune::is_kept(kind, remote, &addresses)
-                && created.get(remote_key(kind, remote).as_str()).is_some_and(|at| self.is_equal(kind, *at, remote))
+                && !remote.is_kept
+                && created.get(remote.key.as_str()).is_some_and(|at| self.is_equal(kind, *at, remote))
         };
-        let mut twins: Vec<String> =
-            remotes.iter().filter(is_twin).map(|remote| text(remote, "id").to_owned()).collect();
-        if let Some((items, property)) = items_of(kind).filter(|_| !twins.is_empty()) {
+        let mut twins: Vec<String> = remotes.iter().filter(is_twin).map(|remote| remote.id.clone()).collect();
+        if let Some(items) = items_of(kind).filter(|_| !twins.is_empty()) {
             let (items, is_complete) = self.target.objects(items, Detail::Keys)?;
-            let is_free =
-                |id: &String| items.iter().all(|item| item.get(property).is_none_or(|set| set.get(id).is_none()));
+            let is_free = |id: &String| items.iter().all(|item| !item.containers.contains(id));
             twins.retain(|id| is_complete && is_free(id));
         }
         if twins.is_empty() {
             return Ok(());
         }
         let mut changes = twins.iter().cloned().map(Change::Destroy).enumerate();
-        let mut outcomes = Vec::new();
-        let written = self.target.write(kind, &mut changes, twins.len(), &self.supply, &mut |at, outcome| {
-            outcomes.push((at, outcome));
-        });
+        let (outcomes, written) = self.write(kind, &mut changes, twins.len());
         let mut removed = 0;
         for (at, outcome) in outcomes {
             match outcome {
                 Outcome::Done(..) => removed += 1,
                 Outcome::Exists(_, reason)
                 | Outcome::Refused(reason)
+                | Outcome::Kept(reason)
                 | Outcome::Full(reason)
                 | Outcome::Unknown(reason) => {
                     self.report.remark(kind, "there twice", reason, format!("id {}", twins[at]));
@@ -152,11 +172,12 @@ impl Run<'_> {
     }
 
     /// What can be created now, and has not been.
-    fn ready(&self, kind: ObjectType) -> Vec<(usize, Object)> {
+    fn ready(&self, kind: ObjectType) -> Vec<usize> {
         let Some(work) = self.works.get(&kind) else { return Vec::new() };
         for level in levels(&work.wanted) {
-            let ready = level.into_iter().filter(|at| work.fates[*at] == Fate::Pending);
-            let ready: Vec<(usize, Object)> = ready.filter_map(|at| Some((at, self.new_object(kind, at)?))).collect();
+            let is_ready =
+                |at: &usize| work.fates[*at] == Fate::Pending && self.location(kind, &work.wanted[*at]).is_some();
+            let ready: Vec<usize> = level.into_iter().filter(is_ready).collect();
             if !ready.is_empty() {
                 return ready;
             }
@@ -164,16 +185,14 @@ impl Run<'_> {
         Vec::new()
     }
 
-    /// An object with the role that nothing at the target has.
-    fn new_object(&self, kind: ObjectType, at: usize) -> Option<Object> {
+    /// A new object, with the role that nothing at the target has.
+    fn creation(&self, kind: ObjectType, at: usize) -> Option<Change> {
         let work = self.works.get(&kind)?;
         let one = &work.wanted[at];
-        let mut object = self.whole(kind, one)?;
-        let is_free = |role: &str| work.remotes.iter().all(|remote| text(remote, "role") != role);
-        if let Some(role) = one.role.as_deref().filter(|role| is_free(role)) {
-            object.insert("role".to_owned(), json!(role));
-        }
-        Some(object)
+        let mut location = self.location(kind, one)?;
+        let is_free = |role: &&String| work.remotes.iter().all(|remote| remote.role.as_ref() != Some(*role));
+        location.role = one.draft.role.as_ref().filter(is_free).cloned();
+        Some(Change::Create(one.draft.body.clone(), one.draft.blob, location))
     }
 
     /// Takes what the target has as what is wanted.
@@ -193,7 +212,7 @@ impl Run<'_> {
     /// Notes what became of a creation. Gives the reason if it is still open.
     fn created(&mut self, kind: ObjectType, at: usize, outcome: Outcome) -> Option<String> {
         let work = self.works.get_mut(&kind)?;
-        let (row, label) = (work.wanted[at].id, work.wanted[at].label.clone());
+        let (row, label) = (work.wanted[at].id, work.wanted[at].draft.label.clone());
         match outcome {
             Outcome::Done(id, remark) => {
                 work.fates[at] = Fate::Created;
@@ -201,7 +220,7 @@ impl Run<'_> {
                 if counts(row) {
                     self.report.of(kind).created += 1;
                 }
-                if let Some(remark) = remark.or_else(|| self.works[&kind].wanted[at].remark.clone()) {
+                if let Some(remark) = remark.or_else(|| self.works[&kind].wanted[at].draft.remark.clone()) {
                     self.report.remark(kind, "created", remark, label);
                 }
                 self.progress.item(0);
@@ -220,7 +239,7 @@ impl Run<'_> {
             Outcome::Refused(_) if self.is_sibling(kind, at) => None,
             Outcome::Refused(_) if kind == ObjectType::CalendarEvent && self.becomes_a_file(at) => None,
             Outcome::Refused(_) if kind == ObjectType::CalendarEvent && self.has_no_place(at) => None,
-            Outcome::Refused(reason) => {
+            Outcome::Refused(reason) | Outcome::Kept(reason) => {
                 self.end(kind, at, &reason, Report::refuse);
                 None
             }
@@ -239,13 +258,11 @@ impl Run<'_> {
         let Some(work) = self.works.get_mut(&kind) else { return false };
         let one = &work.wanted[at];
         let parent = one.parent.and_then(|parent| self.ids.get(&(kind, parent)));
-        let remotes = work.remotes.iter().find(|remote| {
-            remote.get("parentId").and_then(Value::as_str) == parent.map(String::as_str)
-                && crate::format::jmap::folded(text(remote, "name")) == one.key
-        });
-        let ours = work.wanted.iter().filter(|other| other.parent == one.parent && other.key == one.key);
+        let is_same = |remote: &&Remote| remote.parent.as_ref() == parent && remote.key == one.draft.key;
+        let theirs = work.remotes.iter().find(is_same).map(|remote| remote.id.clone());
+        let ours = work.wanted.iter().filter(|other| other.parent == one.parent && other.draft.key == one.draft.key);
         let ours = ours.filter_map(|other| self.ids.get(&(kind, other.id))).next().cloned();
-        let Some(id) = remotes.map(|remote| text(remote, "id").to_owned()).or(ours) else { return false };
+        let Some(id) = theirs.or(ours) else { return false };
         let row = one.id;
         work.fates[at] = Fate::Ended;
         self.ids.insert((kind, row), id);
@@ -264,9 +281,9 @@ impl Run<'_> {
         let Some(work) = self.works.get_mut(&kind) else { return };
         work.fates[at] = Fate::Ended;
         let one = &work.wanted[at];
-        let size = one.object.get(BLOB).and_then(Value::as_i64);
-        let size = size.and_then(|blob| crate::sink::BlobProvider::size(&self.supply, blob).ok());
-        let label = size.map_or_else(|| one.label.clone(), |size| format!("{} ({size} bytes)", one.label));
+        let size = one.draft.blob.and_then(|blob| self.supply.size(blob).ok());
+        let label = &one.draft.label;
+        let label = size.map_or_else(|| label.clone(), |size| format!("{label} ({size} bytes)"));
         match counts(one.id) {
             true => tell(&mut self.report, kind, reason, label),
             // Its failure is that of all that should lie in it.
@@ -275,12 +292,11 @@ impl Run<'_> {
     }
 
     /// What could not be created because of something else.
-    fn give_up(&mut self, kind: ObjectType, reasons: &BTreeMap<usize, String>) {
+    fn give_up(&mut self, kind: ObjectType) {
         let Some(work) = self.works.get(&kind) else { return };
         let left: Vec<usize> = (0..work.wanted.len()).filter(|at| work.fates[*at] == Fate::Pending).collect();
         for at in left {
-            let reason = reasons.get(&at).map_or("what it lies in could not be made", String::as_str).to_owned();
-            self.fail(kind, at, &reason);
+            self.fail(kind, at, "what it lies in could not be made");
         }
     }
 
@@ -288,50 +304,23 @@ impl Run<'_> {
     pub(super) fn change(&mut self, kind: ObjectType) -> Result<()> {
         let Some(work) = self.works.get(&kind) else { return Ok(()) };
         let matched: Vec<usize> = (0..work.wanted.len()).filter(|at| work.fates[*at] == Fate::Matched).collect();
-        let mut open: BTreeMap<usize, (String, Object)> = BTreeMap::new();
-        for at in &matched {
+        let mut open = BTreeMap::new();
+        for at in matched {
             let work = &self.works[&kind];
-            let id = work.found[*at].map(|place| text(&work.remotes[place], "id").to_owned()).unwrap_or_default();
-            match self.patch(kind, *at) {
-                Some(patch) => drop(open.insert(*at, (id, patch))),
-                None => self.matched(kind, *at),
+            let id = work.found[at].map(|place| work.remotes[place].id.clone()).unwrap_or_default();
+            match self.patch(kind, at) {
+                Some(patch) => drop(open.insert(at, Change::Update(id, patch))),
+                None => self.matched(kind, at),
             }
         }
-        let mut patience = RetryPolicy::new(self.options.max_retries);
-        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
-        while !open.is_empty() {
-            let before = open.len();
-            let mut changes = open.clone().into_iter().map(|(at, (id, patch))| (at, Change::Update(id, patch)));
-            let mut outcomes = Vec::new();
-            let written = self.target.write(kind, &mut changes, patience.batch, &self.supply, &mut |at, outcome| {
-                outcomes.push((at, outcome));
-            });
-            for (at, outcome) in outcomes {
-                match outcome {
-                    Outcome::Done(_, remark) => {
-                        open.remove(&at);
-                        self.updated(kind, at, remark);
-                    }
-                    Outcome::Unknown(reason) => drop(reasons.insert(at, reason)),
-                    Outcome::Exists(_, reason) | Outcome::Refused(reason) => {
-                        open.remove(&at);
-                        self.end(kind, at, &reason, Report::refuse);
-                    }
-                    Outcome::Full(reason) => {
-                        open.remove(&at);
-                        self.fail(kind, at, &reason);
-                    }
-                }
+        let ended = |run: &mut Run<'_>, at: usize, outcome: Outcome| match outcome {
+            Outcome::Done(_, remark) => run.updated(kind, at, remark),
+            Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Kept(reason) => {
+                run.end(kind, at, &reason, Report::refuse);
             }
-            written?;
-            if !open.is_empty() && !patience.again(open.len() < before, self.progress)? {
-                for at in std::mem::take(&mut open).into_keys() {
-                    let reason = reasons.get(&at).cloned().unwrap_or_else(|| "the target did not answer".to_owned());
-                    self.fail(kind, at, &reason);
-                }
-            }
-        }
-        Ok(())
+            Outcome::Full(reason) | Outcome::Unknown(reason) => run.fail(kind, at, &reason),
+        };
+        settle(self, &mut Changes { kind, open, ended: &ended })
     }
 
     fn matched(&mut self, kind: ObjectType, at: usize) {
@@ -342,8 +331,8 @@ impl Run<'_> {
             return;
         }
         let remote = work.found[at].map(|place| &work.remotes[place]);
-        if kind == ObjectType::SieveScript && remote.is_some_and(|remote| text(remote, DIGEST) != one.key) {
-            let label = one.label.clone();
+        if kind == ObjectType::SieveScript && remote.is_some_and(|remote| remote.key != one.draft.key) {
+            let label = one.draft.label.clone();
             let reason = "the account has another script with this name (--update replaces it)";
             return self.report.skip(kind, 1, reason, label);
         }
@@ -353,7 +342,7 @@ impl Run<'_> {
     fn updated(&mut self, kind: ObjectType, at: usize, remark: Option<String>) {
         let Some(work) = self.works.get_mut(&kind) else { return };
         work.fates[at] = Fate::Ended;
-        let (row, label) = (work.wanted[at].id, work.wanted[at].label.clone());
+        let (row, label) = (work.wanted[at].id, work.wanted[at].draft.label.clone());
         if counts(row) {
             self.report.of(kind).updated += 1;
         }

@@ -8,6 +8,7 @@ pub mod emlx;
 pub mod fields;
 pub mod ics;
 pub mod jmap;
+
 pub mod jscal;
 pub mod jscard;
 pub mod labels;
@@ -17,6 +18,7 @@ pub mod maildir;
 pub mod mbox;
 pub mod mutf7;
 pub mod text;
+pub mod title;
 pub mod uid;
 pub mod vcf;
 mod zone;

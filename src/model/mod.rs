@@ -91,6 +91,12 @@ impl ObjectType {
         }
     }
 
+    /// The type of the containers of which an object of this type lies in one or several, and says so itself.
+    pub fn holder(self) -> Option<ObjectType> {
+        matches!(self, ObjectType::Email | ObjectType::CalendarEvent | ObjectType::ContactCard)
+            .then(|| self.container())
+    }
+
     /// The type with this token, whatever the case of its letters.
     pub fn from_token(token: &str) -> Option<ObjectType> {
         ObjectType::ALL.into_iter().find(|kind| kind.token().eq_ignore_ascii_case(token.trim()))

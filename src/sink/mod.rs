@@ -1,21 +1,162 @@
 //! How to write an account: look at what is there, then create, change and destroy, with one outcome for each object.
 //!
-//! A [`Sink`] knows nothing of archives. It is sync and object safe; one that speaks to a server hides its runtime
-//! behind these calls. Objects are those of JMAP, which are the archive's own nouns: so there is nothing to translate
-//! between the two, and everything that has to be decided (what matches what, what is missing, what is too much) is
-//! decided outside, where no server is needed to test it.
+//! Items of the model go out to a [`Sink`] as they come in from a [`crate::source::Source`]. A sink makes a [`Draft`] of
+//! each: what it will be recognised by at the target, and the object in the target's own form (an object of JMAP, the
+//! source's own bytes), which only the sink reads. What the target has comes as [`Remote`]s, in the same way. Everything
+//! that has to be decided (what matches what, what is missing, what is too much) is decided outside, in
+//! [`crate::export`], where no server is needed to test it.
+//!
+//! A sink is sync and object safe; one that speaks to a server hides its runtime behind these calls.
 
 pub mod jmap;
 
 use crate::error::Result;
 use crate::format::jmap::Object;
+use crate::model::objects::Properties;
 use crate::model::{Digest, Id, ObjectType};
+use std::collections::BTreeSet;
 
 pub use crate::protocol::jmap::Content;
 
-/// What stands in an object of ours in the place of `blobId`: the number of bytes that a [`BlobProvider`] has. At the top of
-/// an object or anywhere in it.
-pub const BLOB: &str = "@blob";
+/// An object of an archive, as a sink is shown it.
+#[derive(Debug, Clone)]
+pub struct Item<'r> {
+    /// Its row.
+    pub row: Id,
+    pub properties: Properties<'r>,
+    /// Its bytes: those of a script or a file; of a card or an event the source's own, where the archive has them.
+    pub blob: Option<BlobRef>,
+    /// What they are, of a script.
+    pub digest: Option<Digest>,
+    /// Properties that no source told, by JMAP's names: their values say nothing.
+    pub untold: BTreeSet<String>,
+    /// A file that is a program.
+    pub is_executable: bool,
+}
+
+/// Bytes that an archive has for a sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BlobRef {
+    /// A blob.
+    Blob(Id),
+    /// A card or an event by its row: the source's own bytes, else what is made of its JSON.
+    Original(ObjectType, Id),
+}
+
+/// Gives the bytes that objects refer to.
+pub trait BlobProvider: Send + Sync {
+    /// The bytes, proved. An error is the error of the objects that have them.
+    fn open(&self, blob: BlobRef) -> Result<Content>;
+
+    /// How many bytes there are, without reading them.
+    fn size(&self, blob: BlobRef) -> Result<u64>;
+
+    /// What they are, without reading them. `None` where the archive does not know.
+    fn digest(&self, blob: BlobRef) -> Option<Digest>;
+}
+
+/// An object of an archive in the form of the target.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    /// What it is recognised by among the objects of its type, beside the container that it lies in.
+    pub key: String,
+    /// What people know it by; of a container, a script and a file the name that the target lets it have.
+    pub label: String,
+    /// The name as the archive has it, of containers and files.
+    pub raw: String,
+    /// Its role, where the target knows such a role.
+    pub role: Option<String>,
+    /// The default of its type, or the active script.
+    pub is_chosen: bool,
+    /// What of the object the target does not take.
+    pub remark: Option<String>,
+    /// Bytes that go beside it.
+    pub blob: Option<BlobRef>,
+    /// The object in the target's form, without references to others. Only the sink reads it.
+    pub body: Object,
+    /// Properties of the body whose values say nothing: never a reason to change what a target has.
+    pub untold: BTreeSet<String>,
+}
+
+impl Draft {
+    /// Gives a container the name of another draft.
+    pub fn rename(&mut self, other: Draft) {
+        self.key = other.key;
+        self.label = other.label;
+        self.body.extend(other.body);
+    }
+}
+
+/// Why an object has no form that the target takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoDraft {
+    /// The archive's JSON of it cannot be read.
+    Unreadable,
+    /// The target has no place for what it is: why, and what people know it by.
+    Unplaced { reason: String, label: String },
+}
+
+/// Where an object lies, by ids of the target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Location {
+    /// The mailbox or directory around a mailbox, a directory or a file; `None` at the top.
+    pub parent: Option<String>,
+    /// The calendars of an event, the address books of a card.
+    pub containers: Vec<String>,
+    /// The role that a container gets.
+    pub role: Option<String>,
+}
+
+/// An object at the target that is no email.
+#[derive(Debug, Clone, Default)]
+pub struct Remote {
+    pub id: String,
+    /// What it is recognised by: equal to [`Draft::key`] of what is the same object.
+    pub key: String,
+    /// Its name, to the letter, of containers, scripts and files.
+    pub name: String,
+    /// What people know it by.
+    pub label: String,
+    pub role: Option<String>,
+    /// The id of the mailbox or directory that it lies in.
+    pub parent: Option<String>,
+    /// Ids of the containers that it lies in, sorted.
+    pub containers: Vec<String>,
+    /// The default of its type, or the active script; `None` where the target does not say.
+    pub is_chosen: Option<bool>,
+    /// It is never removed, whatever the archive holds: it has a role, it is the default, the target made it itself, or
+    /// does not let it go.
+    pub is_kept: bool,
+    /// There is always one, and the user has not written anything into it.
+    pub is_blank: bool,
+    /// The object in the target's form. Only the sink reads it.
+    pub body: Object,
+}
+
+/// What has to change at an object of the target.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Patch {
+    /// New values in the target's form. Only the sink reads it.
+    pub body: Object,
+    /// The containers that it has to lie in, where these are others.
+    pub containers: Option<Vec<String>>,
+}
+
+impl Patch {
+    /// True if nothing has to change.
+    pub fn is_empty(&self) -> bool {
+        self.body.is_empty() && self.containers.is_none()
+    }
+}
+
+/// How a target keeps a message that lies in several mailboxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filing {
+    /// As one email in all of them (JMAP).
+    Once,
+    /// As one copy in each of them (IMAP).
+    Copies,
+}
 
 /// An email as a listing of the target shows it: little, since there may be very many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,22 +182,32 @@ pub enum RemoteKey {
     Nothing,
 }
 
-/// Gives the bytes that objects refer to with [`BLOB`].
-pub trait BlobProvider: Send + Sync {
-    /// The bytes, proved. An error is the error of the objects that have them.
-    fn open(&self, blob: Id) -> Result<Content>;
+/// A message to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEmail {
+    pub blob: Id,
+    /// Ids of the mailboxes that it goes into: one where the target keeps [`Filing::Copies`].
+    pub mailboxes: Vec<String>,
+    /// Keywords that the target takes.
+    pub keywords: Vec<String>,
+    pub received: Option<jiff::Timestamp>,
+}
 
-    /// How many bytes there are, without reading them.
-    fn size(&self, blob: Id) -> Result<u64>;
+/// New places and keywords of an email; `None` where they stay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EmailUpdate {
+    pub mailboxes: Option<Vec<String>>,
+    pub keywords: Option<Vec<String>>,
 }
 
 /// Something to do.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// A new object.
-    Create(Object),
-    /// New values of properties; null takes one away. A name like `mailboxIds/m1` reaches into a property.
-    Update(String, Object),
+    /// A new object: its body, its bytes, and where it goes.
+    Create(Object, Option<BlobRef>, Location),
+    CreateEmail(NewEmail),
+    Update(String, Patch),
+    UpdateEmail(String, EmailUpdate),
     Destroy(String),
 }
 
@@ -69,29 +220,12 @@ pub enum Outcome {
     Exists(Option<String>, String),
     /// The target does not take it, and will not the next time.
     Refused(String),
+    /// The target keeps what it made itself: a default calendar, an identity of the login.
+    Kept(String),
     /// It cannot take any more: larger ones need not be tried.
     Full(String),
-    /// Nobody knows whether it was done: look again.
+    /// It is not known whether it was done: look again.
     Unknown(String),
-}
-
-/// What the target says of names and numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    /// Octets of a mailbox's name.
-    pub mailbox_name: usize,
-    /// Octets of a file's name.
-    pub file_name: usize,
-    /// Characters that no file's name may have.
-    pub file_characters: String,
-    /// Names that no file may have.
-    pub file_names: Vec<String>,
-    /// Octets of a script's name.
-    pub script_name: usize,
-    /// Bytes of a message, a script or a file.
-    pub upload: u64,
-    /// What the address of a ParticipantIdentity is called.
-    pub calendar_address: &'static str,
 }
 
 /// What is asked of all objects of a type.
@@ -108,20 +242,47 @@ pub trait Sink: Send {
     /// The account, for messages.
     fn name(&self) -> String;
 
-    /// The user's own addresses, in lower case, as far as the target says: what it calls the account and the login.
-    fn addresses(&self) -> Vec<String>;
+    /// The kind of source ([`crate::model::SourceIdent`]) that the same account is when it is imported: keys of its items
+    /// are ids here.
+    fn source_kind(&self) -> &'static str;
 
     /// Why no object of a type can be written; `None` if it can.
     fn lacks(&self, kind: ObjectType) -> Option<String>;
 
-    /// What it says of names and numbers.
-    fn rules(&self) -> Rules;
+    /// How a message that lies in several mailboxes is kept.
+    fn filing(&self) -> Filing;
+
+    /// Looks at what drafts of these types depend on.
+    fn prepare(&mut self, kinds: &[ObjectType]) -> Result<()>;
+
+    /// An object of an archive in the form of the target. Emails have none.
+    fn draft(&self, item: &Item<'_>) -> std::result::Result<Draft, NoDraft>;
+
+    /// A container of this name, which only the export needs.
+    fn container(&self, kind: ObjectType, name: &str) -> Draft;
+
+    /// What the target makes of a keyword of an email (in lower case); `None` if it takes no such keyword.
+    fn keyword(&self, keyword: &str) -> Option<String>;
 
     /// So many objects are to be written from now on: what the user is told of them while the target makes us wait.
     fn expect(&mut self, objects: u64);
 
     /// All objects of a type but emails. The flag says whether the target named all of them.
-    fn objects(&mut self, kind: ObjectType, detail: Detail) -> Result<(Vec<Object>, bool)>;
+    fn objects(&mut self, kind: ObjectType, detail: Detail) -> Result<(Vec<Remote>, bool)>;
+
+    /// Learns what bytes some objects hold, so that [`Sink::difference`] sees where these are others.
+    fn look_inside(&mut self, remotes: &mut [Remote], places: &[usize]) -> Result<()>;
+
+    /// What makes `theirs` what `ours` is: with everything that the target normalises taken for the same. `containers` are
+    /// those that it should lie in; `None` leaves it where it is.
+    fn difference(
+        &self,
+        kind: ObjectType,
+        ours: &Draft,
+        containers: Option<Vec<String>>,
+        theirs: &Remote,
+        supply: &dyn BlobProvider,
+    ) -> Patch;
 
     /// True if objects of a type came since they were looked at first, and not from this run; or if that cannot be told.
     fn has_strangers(&mut self, kind: ObjectType) -> Result<bool>;
@@ -134,9 +295,6 @@ pub trait Sink: Send {
 
     /// The header fields Message-ID, From, Subject, Date and To of these emails, each as a header block.
     fn headers(&mut self, emails: &[String]) -> Result<Vec<(String, Vec<u8>)>>;
-
-    /// The digests of these blobs of the target; `None` for one that cannot be read.
-    fn digests(&mut self, blobs: &[String]) -> Result<Vec<Option<Digest>>>;
 
     /// Does what is to be done, at most `batch` objects in one request, and says what became of each, in no order.
     /// What got no outcome when it ends was not tried.

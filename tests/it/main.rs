@@ -37,6 +37,7 @@ mod names;
 mod proof;
 mod server_time;
 mod server_words;
+mod sinks;
 mod sources;
 mod takeout_adds;
 mod takeout_source;

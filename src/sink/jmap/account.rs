@@ -1,15 +1,20 @@
 //! The account, and what is known of it in a run.
 
+use super::blobs_inside::{blob_ids, note_theirs};
 use super::outcome::{capability_of, is_open, reason};
-use super::{mail_state, seen, states};
+use super::remote::{is_servers_own, remote};
+use super::request::Request;
+use super::{compare, draft, mail_state, seen, states};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::jmap::Object;
-use crate::model::{Digest, ObjectType};
+use crate::format::jmap::text;
+use crate::model::ObjectType;
 use crate::net::runtime::Runtime;
 use crate::protocol::jmap::{self, AccountInfo, Client, Inline, Settings, Which, capability};
-use crate::sink::{BlobProvider, Change, Detail, Outcome, RemoteEmail, Rules, Sink};
+use crate::sink::{
+    BlobProvider, Change, Detail, Draft, Filing, Item, NoDraft, Outcome, Patch, Remote, RemoteEmail, Sink,
+};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 
 /// An account on a JMAP server (RFC 8620).
@@ -31,7 +36,7 @@ pub struct Jmap {
     /// False once the server showed that it does not know `Blob/upload` (RFC 9404), or if it keeps nothing.
     pub(crate) uploads_inline: AtomicBool,
     /// What the address of a ParticipantIdentity is called: the draft changed it.
-    calendar_address: &'static str,
+    pub(super) calendar_address: &'static str,
 }
 
 impl Jmap {
@@ -68,8 +73,15 @@ impl Jmap {
         })
     }
 
+    /// The user's own addresses, in lower case, as far as the server says: the names of the account and of the login.
+    fn addresses(&self) -> Vec<String> {
+        let session = self.client.session();
+        let names = [self.account.name.as_str(), session.username.as_str()].into_iter();
+        names.filter(|name| name.contains('@')).map(str::to_lowercase).collect()
+    }
+
     /// What the account says of a capability.
-    fn says(&self, capability: &str, name: &str) -> Option<&Value> {
+    pub(super) fn says(&self, capability: &str, name: &str) -> Option<&Value> {
         self.account.capabilities.get(capability)?.get(name).filter(|value| !value.is_null())
     }
 
@@ -97,10 +109,8 @@ impl Sink for Jmap {
         if self.account.name.is_empty() { self.account.id.clone() } else { self.account.name.clone() }
     }
 
-    fn addresses(&self) -> Vec<String> {
-        let session = self.client.session();
-        let names = [self.account.name.as_str(), session.username.as_str()].into_iter();
-        names.filter(|name| name.contains('@')).map(str::to_lowercase).collect()
+    fn source_kind(&self) -> &'static str {
+        "jmap"
     }
 
     fn lacks(&self, kind: ObjectType) -> Option<String> {
@@ -114,31 +124,36 @@ impl Sink for Jmap {
         (!has).then(|| format!("the account does not have {capability}"))
     }
 
-    fn rules(&self) -> Rules {
-        let octets = |capability: &str, name: &str, default: u64| {
-            self.number(capability, name).unwrap_or(default).clamp(1, 1 << 16) as usize
-        };
-        let texts = |name: &str| {
-            let list = self.says(capability::FILENODE, name).and_then(Value::as_array).into_iter().flatten();
-            list.filter_map(Value::as_str).map(str::to_lowercase).collect()
-        };
-        let characters = self.says(capability::FILENODE, "forbiddenNameChars").and_then(Value::as_str);
-        Rules {
-            mailbox_name: octets(capability::MAIL, "maxSizeMailboxName", 255),
-            file_name: octets(capability::FILENODE, "maxSizeFileNodeName", 255),
-            file_characters: characters.unwrap_or("/").to_owned(),
-            file_names: texts("forbiddenNodeNames"),
-            script_name: octets(capability::SIEVE, "maxSizeScriptName", 512),
-            upload: self.client.limits().max_size_upload,
-            calendar_address: self.calendar_address,
+    fn filing(&self) -> Filing {
+        Filing::Once
+    }
+
+    fn prepare(&mut self, kinds: &[ObjectType]) -> Result<()> {
+        // What the account calls a participant's address shows in what it has.
+        let kind = ObjectType::ParticipantIdentity;
+        if kinds.contains(&kind) && self.lacks(kind).is_none() {
+            self.objects(kind, Detail::Keys)?;
         }
+        Ok(())
+    }
+
+    fn draft(&self, item: &Item<'_>) -> std::result::Result<Draft, NoDraft> {
+        draft::draft(item, &self.rules())
+    }
+
+    fn container(&self, kind: ObjectType, name: &str) -> Draft {
+        draft::container(kind, name, &self.rules())
+    }
+
+    fn keyword(&self, keyword: &str) -> Option<String> {
+        crate::format::jmap::keyword(keyword)
     }
 
     fn expect(&mut self, objects: u64) {
         self.client.expect(objects);
     }
 
-    fn objects(&mut self, kind: ObjectType, detail: Detail) -> Result<(Vec<Object>, bool)> {
+    fn objects(&mut self, kind: ObjectType, detail: Detail) -> Result<(Vec<Remote>, bool)> {
         let found = self.runtime.run(async {
             match self.objects_of(kind, detail).await {
                 // RFC 8620 section 3.6.2: a server may have a capability without all of its types.
@@ -165,7 +180,39 @@ impl Sink for Jmap {
         {
             self.calendar_address = "scheduleId";
         }
-        Ok(found)
+        let (objects, is_complete) = found;
+        let digests = match kind {
+            ObjectType::SieveScript => {
+                let blobs: Vec<String> = objects.iter().map(|object| text(object, "blobId").to_owned()).collect();
+                self.runtime.run(async { Ok(self.digests_of(&blobs).await?) })?
+            }
+            _ => vec![None; objects.len()],
+        };
+        let addresses = self.addresses();
+        let remotes = objects.into_iter().zip(digests);
+        let remotes = remotes.map(|(object, digest)| remote(kind, object, digest, &addresses)).collect();
+        Ok((remotes, is_complete))
+    }
+
+    fn look_inside(&mut self, remotes: &mut [Remote], places: &[usize]) -> Result<()> {
+        let mut blobs = BTreeSet::new();
+        places.iter().for_each(|place| blob_ids(&remotes[*place].body, &mut blobs));
+        let blobs: Vec<String> = blobs.into_iter().collect();
+        let digests = self.runtime.run(async { Ok(self.digests_of(&blobs).await?) })?;
+        let digests = blobs.into_iter().zip(digests).filter_map(|(id, digest)| Some((id, digest?))).collect();
+        places.iter().for_each(|place| note_theirs(&mut remotes[*place].body, &digests));
+        Ok(())
+    }
+
+    fn difference(
+        &self,
+        kind: ObjectType,
+        ours: &Draft,
+        containers: Option<Vec<String>>,
+        theirs: &Remote,
+        supply: &dyn BlobProvider,
+    ) -> Patch {
+        compare::difference(kind, ours, containers, theirs, supply)
     }
 
     fn has_strangers(&mut self, kind: ObjectType) -> Result<bool> {
@@ -189,10 +236,6 @@ impl Sink for Jmap {
         self.runtime.run(async { Ok(self.headers_of(emails).await?) })
     }
 
-    fn digests(&mut self, blobs: &[String]) -> Result<Vec<Option<Digest>>> {
-        self.runtime.run(async { Ok(self.digests_of(blobs).await?) })
-    }
-
     fn write(
         &mut self,
         kind: ObjectType,
@@ -202,11 +245,16 @@ impl Sink for Jmap {
         told: &mut dyn FnMut(usize, Outcome),
     ) -> Result<()> {
         let this = &*self;
+        let mut requests = changes.map(|(at, change)| (at, Request::of(kind, change))).peekable();
+        let is_removal = matches!(requests.peek(), Some((_, Request::Destroy(_))));
         let mut tell = |at: usize, outcome: Outcome| {
             this.client.one_done();
-            told(at, outcome);
+            match outcome {
+                Outcome::Refused(why) if is_removal && is_servers_own(kind, &why) => told(at, Outcome::Kept(why)),
+                outcome => told(at, outcome),
+            }
         };
-        this.runtime.run(async { this.write_all(kind, changes, batch, supply, &mut tell).await })
+        this.runtime.run(async { this.write_all(kind, &mut requests, batch, supply, &mut tell).await })
     }
 
     fn choose(&mut self, kind: ObjectType, id: Option<&str>) -> Result<std::result::Result<(), String>> {

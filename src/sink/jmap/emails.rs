@@ -2,12 +2,13 @@
 
 use super::account::Jmap;
 use super::outcome::{reason, refused, tell_in_order};
+use super::request::{BLOB, Request, blob_of};
 use super::upload::blob_name;
 use crate::error::Result;
 use crate::format::jmap::Object;
-use crate::model::Id;
+use crate::model::{Digest, Id};
 use crate::protocol::jmap::{Content, Error, Inline, MethodError, SMALL_SUM};
-use crate::sink::{BLOB, BlobProvider, Change, Outcome};
+use crate::sink::{BlobProvider, BlobRef, Outcome};
 use serde_json::Value;
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashSet};
@@ -31,7 +32,7 @@ impl Jmap {
     /// Imports messages (RFC 8621 section 4.8).
     pub(super) async fn import_all(
         &self,
-        changes: &mut dyn Iterator<Item = (usize, Change)>,
+        changes: &mut dyn Iterator<Item = (usize, Request)>,
         batch: usize,
         supply: &dyn BlobProvider,
         told: &mut dyn FnMut(usize, Outcome),
@@ -194,8 +195,8 @@ impl Jmap {
         let (largest, most) = (self.inline_max(), SMALL_SUM.min(self.client.limits().max_size_request as u64 / 2));
         let (mut objects, mut sum) = (Object::new(), 0);
         blobs.retain(|blob| {
-            if supply.size(*blob).is_ok_and(|size| size <= largest && sum + size <= most)
-                && let Ok(Content::Bytes(bytes)) = supply.open(*blob)
+            if supply.size(blob_of(*blob)).is_ok_and(|size| size <= largest && sum + size <= most)
+                && let Ok(Content::Bytes(bytes)) = supply.open(blob_of(*blob))
             {
                 let (object, size) = inline.object(&bytes, MESSAGE);
                 sum += size as u64;
@@ -218,7 +219,7 @@ fn does_not_fit(error: &MethodError) -> bool {
 
 /// The sizes that messages may have at the server: some make CRLF of every end of a line.
 fn sizes(imports: &[Import], supply: &dyn BlobProvider) -> HashSet<u64> {
-    let with_crlf = imports.iter().filter_map(|import| WithCrlf(supply).size(import.blob).ok());
+    let with_crlf = imports.iter().filter_map(|import| WithCrlf(supply).size(blob_of(import.blob)).ok());
     imports.iter().map(|import| import.size).chain(with_crlf).collect()
 }
 
@@ -235,20 +236,24 @@ struct Again {
 struct WithCrlf<'a>(&'a dyn BlobProvider);
 
 impl BlobProvider for WithCrlf<'_> {
-    fn open(&self, blob: Id) -> Result<Content> {
+    fn open(&self, blob: BlobRef) -> Result<Content> {
         match self.0.open(blob)? {
             Content::Bytes(bytes) => Ok(Content::Bytes(with_crlf(&bytes).into())),
             content => Ok(content),
         }
     }
 
-    fn size(&self, blob: Id) -> Result<u64> {
+    fn size(&self, blob: BlobRef) -> Result<u64> {
         self.open(blob).map(|content| content.size())
+    }
+
+    fn digest(&self, _: BlobRef) -> Option<Digest> {
+        None
     }
 }
 
 fn has_bare_newlines(supply: &dyn BlobProvider, blob: Id) -> bool {
-    match supply.open(blob) {
+    match supply.open(blob_of(blob)) {
         Ok(Content::Bytes(bytes)) => bare_newlines(&bytes).next().is_some(),
         _ => false,
     }
@@ -286,7 +291,7 @@ type Batch = (Vec<Import>, Vec<(usize, Outcome)>);
 
 /// Messages that are not in a batch yet.
 struct Waiting<'a> {
-    changes: &'a mut dyn Iterator<Item = (usize, Change)>,
+    changes: &'a mut dyn Iterator<Item = (usize, Request)>,
     supply: &'a dyn BlobProvider,
     held: Option<Import>,
 }
@@ -319,13 +324,13 @@ impl Waiting<'_> {
 
     fn next(&mut self) -> Option<std::result::Result<Import, (usize, Outcome)>> {
         let (at, change) = self.changes.next()?;
-        let Change::Create(mut object) = change else {
+        let Request::Create(mut object) = change else {
             return Some(Err((at, Outcome::Refused("not a message".to_owned()))));
         };
         let Some(blob) = object.remove(BLOB).and_then(|blob| blob.as_i64()) else {
             return Some(Err((at, Outcome::Refused("it has no bytes".to_owned()))));
         };
-        Some(match self.supply.size(blob) {
+        Some(match self.supply.size(blob_of(blob)) {
             Ok(size) => Ok(Import { at, blob, object, size }),
             Err(error) => Err((at, Outcome::Refused(error.to_string()))),
         })

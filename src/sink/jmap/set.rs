@@ -3,13 +3,14 @@
 
 use super::account::Jmap;
 use super::outcome::{reason, refused, tell_in_order};
+use super::request::{BLOB, Request, blob_of};
 use super::upload::Uploads;
 use crate::error::{Error as Failure, Result};
 use crate::format::convert::inline_blobs;
 use crate::format::jmap::Object;
 use crate::model::{Id, ObjectType};
 use crate::protocol::jmap::{Content, Error, MethodError, SetRequest};
-use crate::sink::{BLOB, BlobProvider, Change, Outcome};
+use crate::sink::{BlobProvider, Outcome};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +47,7 @@ const NEEDED: [&str; 21] = [
 /// A change on its way.
 struct Piece {
     at: usize,
-    change: Change,
+    change: Request,
     /// What the server would not take of it.
     remark: Option<String>,
     /// Bytes stand in the object itself, and not beside it.
@@ -60,13 +61,13 @@ impl Jmap {
     pub(super) async fn write_all(
         &self,
         kind: ObjectType,
-        changes: &mut dyn Iterator<Item = (usize, Change)>,
+        changes: &mut dyn Iterator<Item = (usize, Request)>,
         batch: usize,
         supply: &dyn BlobProvider,
         told: &mut dyn FnMut(usize, Outcome),
     ) -> Result<()> {
         let mut changes = changes.peekable();
-        if kind == ObjectType::Email && matches!(changes.peek(), Some((_, Change::Create(_)))) {
+        if kind == ObjectType::Email && matches!(changes.peek(), Some((_, Request::Create(_)))) {
             return self.import_all(&mut changes, batch, supply, told).await;
         }
         let limits = self.client.limits();
@@ -74,7 +75,7 @@ impl Jmap {
         // What depends on each other (a mailbox and its parent, a name that becomes free) never stands in one call of
         // `write`, so its parts may go in parallel; but a server that is asked to remove things is asked in order.
         // So is one that is told which state it has to be in.
-        let is_in_order = matches!(changes.peek(), Some((_, Change::Destroy(_) | Change::Create(_))));
+        let is_in_order = matches!(changes.peek(), Some((_, Request::Destroy(_) | Request::Create(_))));
         let width = if is_in_order { 1 } else { limits.max_concurrent_requests.min(4) };
         let is_broken = std::cell::Cell::new(false);
         let batches = std::iter::from_fn(|| {
@@ -118,12 +119,12 @@ impl Jmap {
         let mut sent: BTreeMap<String, Piece> = BTreeMap::new();
         for piece in pieces {
             let name = match &piece.change {
-                Change::Create(_) => format!("k{}", piece.at),
-                Change::Update(id, _) | Change::Destroy(id) => id.clone(),
+                Request::Create(_) => format!("k{}", piece.at),
+                Request::Update(id, _) | Request::Destroy(id) => id.clone(),
             };
             let object = match &piece.change {
-                Change::Create(object) | Change::Update(_, object) => object,
-                Change::Destroy(_) => {
+                Request::Create(object) | Request::Update(_, object) => object,
+                Request::Destroy(_) => {
                     request.destroy.push(name.clone());
                     sent.insert(name, piece);
                     continue;
@@ -131,7 +132,7 @@ impl Jmap {
             };
             match with_blobs(kind, object, piece.is_inline, &uploads, supply) {
                 Ok(object) => match &piece.change {
-                    Change::Create(_) => request.create.push((name.clone(), Value::Object(object))),
+                    Request::Create(_) => request.create.push((name.clone(), Value::Object(object))),
                     _ => request.update.push((name.clone(), Value::Object(object))),
                 },
                 Err(outcome) => {
@@ -170,9 +171,9 @@ impl Jmap {
             let said = piece.refusal.get_or_insert_with(|| reason(error)).clone();
             let is_gone = error.kind == "notFound";
             match &piece.change {
-                Change::Destroy(id) if is_gone => outcomes.push((piece.at, Outcome::Done(id.clone(), None))),
+                Request::Destroy(id) if is_gone => outcomes.push((piece.at, Outcome::Done(id.clone(), None))),
                 // Somebody else removed it: then it is missing.
-                Change::Update(..) if is_gone => outcomes.push((piece.at, Outcome::Unknown(reason(error)))),
+                Request::Update(..) if is_gone => outcomes.push((piece.at, Outcome::Unknown(reason(error)))),
                 _ => match piece.attempts < 3 && piece.without(error) {
                     true => again.push(piece),
                     false => outcomes.push((piece.at, with_first(refused(error), &said))),
@@ -192,7 +193,7 @@ impl Jmap {
     ) -> Result<Uploads, Failure> {
         let mut wanted: BTreeMap<String, BTreeSet<Id>> = BTreeMap::new();
         for piece in pieces.iter().filter(|piece| !piece.is_inline) {
-            if let Change::Create(object) | Change::Update(_, object) = &piece.change {
+            if let Request::Create(object) | Request::Update(_, object) = &piece.change {
                 let object = Value::Object(object.clone());
                 visit_blobs(kind, &object, &mut |blob, media_type| {
                     wanted.entry(media_type.to_owned()).or_default().insert(blob);
@@ -235,7 +236,7 @@ impl Piece {
     /// Leaves out what the server refuses, if the object is worth something without it. False if nothing can be done.
     fn without(&mut self, error: &MethodError) -> bool {
         let is_lost = error.kind == "blobNotFound";
-        let (Change::Create(object) | Change::Update(_, object)) = &mut self.change else { return false };
+        let (Request::Create(object) | Request::Update(_, object)) = &mut self.change else { return false };
         if is_lost {
             return self.attempts == 1;
         }
@@ -271,12 +272,12 @@ fn with_first(outcome: Outcome, first: &str) -> Outcome {
     }
 }
 
-fn size_of(change: &Change) -> usize {
+fn size_of(change: &Request) -> usize {
     match change {
-        Change::Create(object) | Change::Update(_, object) => {
+        Request::Create(object) | Request::Update(_, object) => {
             serde_json::to_vec(object).map_or(0, |bytes| bytes.len()) + 64
         }
-        Change::Destroy(id) => id.len() + 8,
+        Request::Destroy(id) => id.len() + 8,
     }
 }
 
@@ -365,7 +366,7 @@ fn with_blobs(
 }
 
 fn read(supply: &dyn BlobProvider, blob: Id) -> Option<Vec<u8>> {
-    match supply.open(blob).ok()? {
+    match supply.open(blob_of(blob)).ok()? {
         Content::Bytes(bytes) => Some(bytes.to_vec()),
         Content::Read(source, size) => {
             let mut bytes = vec![0; usize::try_from(size).ok().filter(|size| *size <= 16 << 20)?];

@@ -3,6 +3,7 @@
 
 use super::account::Jmap;
 use super::outcome::reason;
+use super::request::blob_of;
 use crate::error::Error as Failure;
 use crate::model::Id;
 use crate::protocol::jmap::{Content, Error, Inline, SMALL_MAX, capability, in_order};
@@ -47,7 +48,7 @@ impl Jmap {
         let is_inline = !is_streamed && self.uploads_inline.load(Ordering::Relaxed);
         let inline_max = if is_inline { self.inline_max() } else { 0 };
         for blob in blobs {
-            match supply.open(*blob) {
+            match supply.open(blob_of(*blob)) {
                 // The user's archive is at fault, and only for what has these bytes.
                 Err(error) => {
                     uploads.insert(*blob, Err(Outcome::Refused(error.to_string())));
@@ -61,7 +62,7 @@ impl Jmap {
         }
         let left = self.upload_small(small, &mut uploads).await?;
         for blob in left {
-            match supply.open(blob) {
+            match supply.open(blob_of(blob)) {
                 Ok(content) => large.push((blob, content)),
                 Err(error) => {
                     uploads.insert(blob, Err(Outcome::Refused(error.to_string())));

@@ -1,10 +1,12 @@
 //! What has to change at the target so that an object is what the archive says: pure.
 
-use super::blobs_inside::{agree, without_notes};
-use super::objects::{collection_name, without_nonsense};
+use super::blobs_inside::{agree, note_ours, without_notes};
+use super::draft::{collection_name, without_nonsense};
+use super::remote::container_property;
+use super::request::{BLOB, blob_of, number_of};
 use crate::format::jmap::{Object, color, text, time_zone, utc};
 use crate::model::ObjectType;
-use crate::sink::BLOB;
+use crate::sink::{BlobProvider, Draft, Patch, Remote};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use unicode_normalization::UnicodeNormalization;
@@ -119,9 +121,55 @@ fn normal_overrides(overrides: &Object) -> Value {
     Value::Object(overrides.iter().map(|(day, one)| (day.clone(), normal_one(one))).collect())
 }
 
-/// The patch that makes `remote` what `wanted` is, references to other objects included. `None` if it is so already.
+/// What makes an object of the account what a draft is ([`crate::sink::Sink::difference`]).
+pub fn difference(
+    kind: ObjectType,
+    ours: &Draft,
+    containers: Option<Vec<String>>,
+    theirs: &Remote,
+    supply: &dyn BlobProvider,
+) -> Patch {
+    let mut wanted = ours.body.clone();
+    wanted.retain(|name, _| !ours.untold.contains(name));
+    if !ours.raw.is_empty() && theirs.name == ours.raw {
+        // It has the very name that the archive has, though another server might not take it.
+        wanted.insert("name".to_owned(), json!(ours.raw));
+    }
+    if let Some(blob) = ours.blob {
+        wanted.insert(BLOB.to_owned(), json!(number_of(blob)));
+    }
+    note_ours(&mut wanted, &|blob| supply.digest(blob_of(blob)));
+    let has_other_bytes = match kind {
+        ObjectType::SieveScript => ours.key != theirs.key,
+        ObjectType::FileNode => is_other_file(ours, &theirs.body, supply),
+        _ => false,
+    };
+    let mut body = patch(kind, &wanted, &theirs.body, has_other_bytes).unwrap_or_default();
+    let containers = containers.map(|mut ids| {
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    });
+    let containers = containers.filter(|ids| container_property(kind).is_some() && *ids != theirs.containers);
+    if let Some(property) = container_property(kind) {
+        body.shift_remove(property);
+    }
+    Patch { body, containers }
+}
+
+/// True if a file at the target has other bytes, as far as its size and its date tell.
+fn is_other_file(ours: &Draft, theirs: &Object, supply: &dyn BlobProvider) -> bool {
+    let Some(blob) = ours.blob else { return false };
+    let size = supply.size(blob).ok();
+    // What the target does not tell is no difference.
+    let other_size = theirs.get("size").and_then(Value::as_u64).is_some_and(|theirs| Some(theirs) != size);
+    let (date, other) = (ours.body.get("modified"), theirs.get("modified"));
+    other_size || (date.is_some() && theirs.contains_key("modified") && date != other)
+}
+
+/// The patch that makes `remote` what `wanted` is, but for references to other objects. `None` if it is so already.
 /// `has_other_bytes` says whether the bytes beside the object differ.
-pub fn patch(kind: ObjectType, wanted: &Object, remote: &Object, has_other_bytes: bool) -> Option<Object> {
+fn patch(kind: ObjectType, wanted: &Object, remote: &Object, has_other_bytes: bool) -> Option<Object> {
     let patch = match kind {
         ObjectType::ContactCard | ObjectType::CalendarEvent => open_patch(kind, wanted, remote),
         _ => fixed_patch(kind, wanted, remote, has_other_bytes),
@@ -190,7 +238,8 @@ fn open_patch(kind: ObjectType, wanted: &Object, remote: &Object) -> Object {
     let (ours, theirs) = (compared(wanted), compared(remote));
     let mut patch = Object::new();
     let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-    for name in names.into_iter().filter(|name| !SERVERS.contains(&name.as_str())) {
+    let is_compared = |name: &str| !SERVERS.contains(&name) && container_property(kind) != Some(name);
+    for name in names.into_iter().filter(|name| is_compared(name)) {
         let nothing = Compared { value: Value::Null, names: Vec::new() };
         let (one, other) = (ours.get(name).unwrap_or(&nothing), theirs.get(name).unwrap_or(&nothing));
         let is_same =
@@ -276,9 +325,9 @@ mod tests {
 
     #[test]
     fn what_differs_is_named() {
-        let ours = json!({"uid": "a", "title": "new", "calendarIds": {"c": true}});
+        let ours = json!({"uid": "a", "title": "new"});
         let theirs = json!({"uid": "a", "title": "old", "color": "red", "calendarIds": {"d": true}});
-        let wanted = json!({"title": "new", "color": null, "calendarIds": {"c": true}});
+        let wanted = json!({"title": "new", "color": null});
         assert_eq!(patched(ObjectType::CalendarEvent, ours, theirs), Some(wanted));
         let inbox = json!({"name": "INBOX", "sortOrder": 3});
         let theirs = json!({"id": "i", "name": "Inbox", "role": "inbox", "sortOrder": 1});

@@ -3,14 +3,16 @@
 //! An id of a blob says nothing about its bytes (RFC 8620 section 6.1: a server may give them others), so they are told by
 //! their digests, which stand beside them for as long as objects are compared.
 
-use super::match_objects::DIGEST;
+use super::request::BLOB;
 use crate::format::jmap::{Object, each_object, see_objects};
 use crate::model::{Digest, Id};
-use crate::sink::BLOB;
 use base64::Engine;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Stands beside bytes in an object: their digest, where it is known.
+pub const DIGEST: &str = "@digest";
 
 /// The blobs of the target that an object of it refers to.
 pub fn blob_ids(object: &Object, found: &mut BTreeSet<String>) {

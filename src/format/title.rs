@@ -1,6 +1,6 @@
 //! What objects are called in plans and reports: as people know them.
 
-use crate::format::jmap::{Object, text};
+use super::jmap::{Object, text};
 use serde_json::Value;
 
 /// An event or a task: its title and its day.
