@@ -41,7 +41,7 @@
 //! | [`model`] | error | |
 //! | [`report`] | model | |
 //! | [`mod@format`] | model, error | `mail_parser`, `calcard`, `html5gum`, `encoding_rs` |
-//! | [`net`] | error | `rustls`; with `protocol`: `tokio`, `reqwest` |
+//! | [`net`] | model, error | `rustls`; with `protocol`: `tokio`, `reqwest` |
 //! | [`archive`] | format, model, error, held | `rusqlite` |
 //! | [`protocol`] | net, format, model, error | |
 //! | [`source`] | protocol, net, format, model, error, held | |

@@ -1,6 +1,6 @@
 //! From any text to a file name: total, safe, stable and reversible (LAYOUT.md, "Names").
 
-use crate::model::Id;
+use crate::model::{Id, text};
 use std::collections::HashMap;
 use unicode_normalization::UnicodeNormalization;
 
@@ -38,9 +38,7 @@ pub fn normal(name: &str) -> Option<String> {
 }
 
 fn is_unsafe(character: char) -> bool {
-    character == '/'
-        || character.is_control()
-        || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}')
+    character == '/' || text::is_unsafe(character)
 }
 
 fn starts_with_hex(rest: &str) -> bool {

@@ -12,7 +12,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("progress", &[]),
     ("report", &["model"]),
     ("format", &["model", "error"]),
-    ("net", &["error"]),
+    ("net", &["model", "error"]),
     ("archive", &["format", "model", "error", "held"]),
     ("protocol", &["net", "format", "model", "error"]),
     ("source", &["protocol", "net", "format", "model", "error", "held"]),
