@@ -129,6 +129,18 @@ impl Endpoint {
         Ok(Endpoint { host, port, security, origin })
     }
 
+    /// The server of a URL of HTTP: with `http:` in clear, with `https:` in TLS. The path is not of the server.
+    pub fn of_http(url: &url::Url) -> Endpoint {
+        let written = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        Endpoint {
+            host: written.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port,
+            security: if url.scheme() == "https" { Security::Implicit } else { Security::Clear },
+            origin: format!("{}://{written}:{port}", url.scheme()),
+        }
+    }
+
     /// The same server with [`Security::Clear`] where the scheme allows it (`--allow-cleartext`); implicit TLS stays.
     pub fn allow_cleartext(mut self) -> Endpoint {
         if self.security == Security::StartTls {

@@ -37,7 +37,7 @@ const WORDS: [(&str, &[&str]); 16] = [
     ("fuser", &["mount"]),
     ("tokio", &["net", "protocol"]),
     ("rustls", &["net"]),
-    ("reqwest", &["net", "protocol"]),
+    ("reqwest", &["net"]),
     ("lru::", &["tree", "archive"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
