@@ -27,7 +27,7 @@
 //!
 //! | to come | place |
 //! |---|---|
-//! | a source of another protocol (CalDAV, Microsoft Graph) | its client in `protocol`, what it lists in `source` |
+//! | a source of another protocol (CalDAV, Microsoft Graph) | its client in `protocol`, over HTTP on [`net::http`]; what it lists in `source` |
 //! | a place to restore to (IMAP, CalDAV) | its client in `protocol`, a [`sink::Sink`] in `sink` |
 //! | a format to write (mbox, tar) | its codec in `format`, its files in `extract` |
 //! | another way to keep bytes (packed, compressed) | `archive`, behind `archive/blob` |

@@ -227,6 +227,19 @@ mod tests {
     }
 
     #[test]
+    fn servers_of_http() {
+        for (url, host, port, security, origin) in [
+            ("https://a.b/c?d", "a.b", 443, Security::Implicit, "https://a.b:443"),
+            ("http://a.b:8080", "a.b", 8080, Security::Clear, "http://a.b:8080"),
+            ("https://[::1]/", "::1", 443, Security::Implicit, "https://[::1]:443"),
+        ] {
+            let endpoint = Endpoint::of_http(&url::Url::parse(url).expect("a URL"));
+            let expected = Endpoint { host: host.to_owned(), port, security, origin: origin.to_owned() };
+            assert_eq!(endpoint, expected);
+        }
+    }
+
+    #[test]
     fn a_password_in_a_url_is_not_repeated() {
         for url in
             ["imaps://alice:hunter2@a.b", "imaps://hunter2@a.b", "imaps://alice:hunter2@a.b:x", "alice:hunter2@a.b"]

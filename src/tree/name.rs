@@ -9,9 +9,9 @@ pub const NAME_MAX: usize = 255;
 
 /// The file name of `raw` with `extension` (with its dot, or empty) behind it.
 ///
-/// NFC; `/`, control characters, bidirectional controls, a leading dot, dash or space and a trailing dot or space
-/// become `%XX` of their bytes, and so does a `%` that would be read as such. Names over 255 bytes are cut at a
-/// character and get a hash of the whole.
+/// NFC; `/`, unsafe characters ([`text::is_unsafe`]), a leading dot, dash or space and a trailing dot or space become
+/// `%XX` of their bytes, and so does a `%` that would be read as such. Names over 255 bytes are cut at a character and
+/// get a hash of the whole.
 pub fn safe(raw: &str, extension: &str) -> String {
     let normal: String = raw.nfc().collect();
     let mut name = String::with_capacity(normal.len());

@@ -50,7 +50,7 @@ impl Client {
             payload: Payload::Streamed(content),
             ..Ask::new(Method::Post, &url, &what)
         };
-        let uploaded = self.http().ask(&ask, async |mut answer: Answer<'_>| {
+        let uploaded = self.http().ask(&ask, async |mut answer| {
             let body = answer.body(UPLOADED_MAX).await?;
             let value: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
             let blob_id = value.get("blobId").and_then(Value::as_str).map(str::to_owned);
@@ -78,7 +78,7 @@ impl Client {
             repeat: Repeat::Hasty,
             ..Ask::new(Method::Get, &url, "a download")
         };
-        Ok(self.http().ask(&ask, async |answer: Answer<'_>| self.receive(answer, size).await).await?)
+        Ok(self.http().ask(&ask, async |answer| self.receive(answer, size).await).await?)
     }
 
     async fn receive(&self, mut answer: Answer<'_>, size: Option<u64>) -> Result<Body, Failure> {

@@ -8,7 +8,7 @@ use super::session::{AccountInfo, Limits, Session};
 use crate::error::{self, ErrorKind};
 use crate::model::ObjectType;
 use crate::net::account::Account;
-use crate::net::http::{self, Answer, Ask, Audience, Http, Method, Payload, Reach, shown};
+use crate::net::http::{self, Ask, Audience, Http, Method, Payload, Reach, shown};
 use crate::net::sanitize::said;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -197,7 +197,7 @@ impl Client {
             repeat: request.repeat(),
             ..Ask::new(Method::Post, &self.0.api, &names)
         };
-        let responses = self.http().ask(&ask, async |mut answer: Answer<'_>| {
+        let responses = self.http().ask(&ask, async |mut answer| {
             let Some(bytes) = answer.body(ANSWER_MAX).await? else {
                 return Ok(Err(Error::too_large(&names, ANSWER_MAX)));
             };
@@ -390,7 +390,7 @@ async fn discover(http: &Http, home: &Url) -> Result<Session> {
 
 async fn session_at(http: &Http, place: &Url) -> Result<Session> {
     let ask = Ask { fields: &[("Accept", "application/json")], ..Ask::new(Method::Get, place, "the session") };
-    let session = http.ask(&ask, async |mut answer: Answer<'_>| {
+    let session = http.ask(&ask, async |mut answer| {
         let server = answer.server();
         let body = answer.body(SESSION_MAX).await?;
         let body = body.ok_or_else(|| {
