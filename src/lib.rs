@@ -18,7 +18,7 @@
 //! ```
 //!
 //! [`protocol`] has a client for each protocol that servers speak; all of them stand on [`net`], which has connections,
-//! TLS, logins, retries and the text of strangers. [`mod@format`] stands beside all: pure codecs of the field's formats
+//! TLS, HTTP, logins, retries and the text of strangers. [`mod@format`] stands beside all: pure codecs of the field's formats
 //! (mbox, Maildir names, iCalendar, vCard, mail headers, the text and the attachments of a message). [`model`] are the
 //! nouns, [`error`] is the one error type, [`progress`] and [`report`] are what both flows tell, `held` knows the files that
 //! may be opened in one place only. [`cli`] is what can be typed.
@@ -27,7 +27,7 @@
 //!
 //! | to come | place |
 //! |---|---|
-//! | a source of another protocol (CalDAV, Microsoft Graph) | its client in `protocol`, what it lists in `source` |
+//! | a source of another protocol (CalDAV, Microsoft Graph) | its client in `protocol`, over HTTP on [`net::http`]; what it lists in `source` |
 //! | a place to restore to (IMAP, CalDAV) | its client in `protocol`, a [`sink::Sink`] in `sink` |
 //! | a format to write (mbox, tar) | its codec in `format`, its files in `extract` |
 //! | another way to keep bytes (packed, compressed) | `archive`, behind `archive/blob` |
@@ -41,7 +41,7 @@
 //! | [`model`] | error | |
 //! | [`report`] | model | |
 //! | [`mod@format`] | model, error | `mail_parser`, `calcard`, `html5gum`, `encoding_rs` |
-//! | [`net`] | error | `rustls`; with `protocol`: `tokio`, `reqwest` |
+//! | [`net`] | model, error | `rustls`, `reqwest`; with `protocol`: `tokio` |
 //! | [`archive`] | format, model, error, held | `rusqlite` |
 //! | [`protocol`] | net, format, model, error | |
 //! | [`source`] | protocol, net, format, model, error, held | |

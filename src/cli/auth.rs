@@ -7,7 +7,7 @@ use crate::net::connector::Connector;
 use crate::net::endpoint::{Endpoint, Service};
 use crate::net::secret::{Credentials, Secret, Tokens};
 use crate::net::tls::{Pin, TlsOptions};
-use crate::protocol::jmap::{Settings, Which};
+use crate::protocol::jmap::{self, Settings, Which};
 use clap::Args;
 use parking_lot::Mutex;
 use std::fs::File;
@@ -105,33 +105,33 @@ impl Network {
         if self.allow_cleartext {
             endpoint = endpoint.allow_cleartext();
         }
-        let options = TlsOptions { allow_invalid_certs: self.allow_invalid_certs, pin: self.pin_sha256 };
-        let connector = Connector::new(endpoint, &options, Duration::from_secs(self.timeout))?.with_log(ui.log());
+        self.account_at(Connector::new(endpoint, &self.tls(), self.timeout())?, auth, ui)
+    }
+
+    /// How to reach a JMAP server. Large blobs wait in `spool`. Finds the secret, as [`Network::account`] does.
+    pub fn jmap(&self, auth: &Auth, allow_other_origin: bool, spool: PathBuf, ui: &Ui) -> Result<Settings> {
+        let home = jmap::address(&self.url)?;
+        let connector = Connector::for_http(&home, &self.tls(), self.timeout())?;
+        let account = self.account_at(connector, auth, ui)?;
+        Ok(Settings { account, home, url: self.url.clone(), allow_other_origin, spool: Some(spool) })
+    }
+
+    fn account_at(&self, connector: Connector, auth: &Auth, ui: &Ui) -> Result<Account> {
         Ok(Account {
-            connector,
+            connector: connector.with_log(ui.log()),
             credentials: auth.credentials(ui)?,
             allow_cleartext: self.allow_cleartext,
             max_retries: self.max_retries,
             stop: interrupt_flag(),
         })
     }
-}
 
-impl Network {
-    /// How to reach a JMAP server. Large blobs wait in `spool`. Finds the secret, as [`Network::account`] does.
-    pub fn jmap(&self, auth: &Auth, allow_other_origin: bool, spool: PathBuf, ui: &Ui) -> Result<Settings> {
-        Ok(Settings {
-            url: self.url.clone(),
-            tls: TlsOptions { allow_invalid_certs: self.allow_invalid_certs, pin: self.pin_sha256 },
-            credentials: auth.credentials(ui)?,
-            timeout: Duration::from_secs(self.timeout),
-            max_retries: self.max_retries,
-            allow_cleartext: self.allow_cleartext,
-            allow_other_origin,
-            spool: Some(spool),
-            log: Some(ui.log()),
-            stop: interrupt_flag(),
-        })
+    fn tls(&self) -> TlsOptions {
+        TlsOptions { allow_invalid_certs: self.allow_invalid_certs, pin: self.pin_sha256 }
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The only place that prints: results to stdout, everything else to stderr, nothing that could drive a terminal.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::text::is_unsafe;
 use crate::net::log::Log;
 use crate::progress::Progress;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -165,26 +166,23 @@ pub fn quoted(word: &str) -> String {
     if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// What goes to a terminal: control characters and bidirectional controls are shown, not obeyed.
+/// What goes to a terminal: unsafe characters are shown, not obeyed.
 pub fn clean(text: &str) -> String {
-    let is_harmless = |c: char| {
-        !c.is_control() && !matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}')
-    };
-    if text.chars().all(|c| is_harmless(c) || c == '\n' || c == '\t') {
-        return text.to_owned();
-    }
-    text.chars()
-        .map(|c| if is_harmless(c) || c == '\n' || c == '\t' { c.to_string() } else { c.escape_default().to_string() })
-        .collect()
+    escaped(text, is_unsafe)
 }
 
 /// Control characters are shown, not obeyed; everything else stays.
 fn without_controls(text: &str) -> String {
-    let is_control = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if !text.chars().any(is_control) {
+    escaped(text, char::is_control)
+}
+
+/// A text with such characters escaped, but for line ends and tabs.
+fn escaped(text: &str, is_bad: impl Fn(char) -> bool) -> String {
+    let is_bad = |c: char| is_bad(c) && c != '\n' && c != '\t';
+    if !text.chars().any(is_bad) {
         return text.to_owned();
     }
-    text.chars().map(|c| if is_control(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars().map(|c| if is_bad(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// The progress display of an import.

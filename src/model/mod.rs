@@ -4,6 +4,7 @@
 //! [`ObjectType::Email`] in one or more mailboxes with a set of keywords.
 
 pub mod objects;
+pub mod text;
 pub(crate) mod time;
 
 use std::collections::BTreeSet;

@@ -1,12 +1,15 @@
 //! An account on a server, and how to deal with it.
 
+use super::connector::Connector;
+use super::secret::Credentials;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
 /// An account on a server, and how to deal with it: what a source is opened with.
 #[derive(Clone)]
 pub struct Account {
-    pub connector: crate::net::connector::Connector,
-    pub credentials: super::secret::Credentials,
+    pub connector: Connector,
+    pub credentials: Credentials,
     /// `--allow-cleartext`
     pub allow_cleartext: bool,
     /// How often one question is asked again after a failure that time heals (`--max-retries`).

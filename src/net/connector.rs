@@ -34,6 +34,13 @@ impl Connector {
         Ok(Connector { endpoint: Arc::new(endpoint), tls: Arc::new(tls), timeout, log: None })
     }
 
+    /// For a server that is spoken to over HTTP: [`super::http::Http`] makes its connections itself, with this TLS and this
+    /// timeout. A certificate counts even where `--url` begins with `http:`, as the server may refer to `https:`.
+    pub fn for_http(url: &url::Url, options: &TlsOptions, timeout: Duration) -> Result<Connector> {
+        let tls = Arc::new(Tls::new(options)?);
+        Ok(Connector { endpoint: Arc::new(Endpoint::of_http(url)), tls, timeout, log: None })
+    }
+
     /// Tells `log` what goes on.
     pub fn with_log(mut self, log: Log) -> Connector {
         self.log = Some(log);
@@ -60,6 +67,10 @@ impl Connector {
     /// The idle timeout.
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    pub(super) fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// Connects. With [`Security::Implicit`] the stream is encrypted already; else the protocol asks for STARTTLS and

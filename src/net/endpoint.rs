@@ -129,6 +129,18 @@ impl Endpoint {
         Ok(Endpoint { host, port, security, origin })
     }
 
+    /// The server of a URL of HTTP: with `http:` in clear, with `https:` in TLS. The path is not of the server.
+    pub fn of_http(url: &url::Url) -> Endpoint {
+        let written = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        Endpoint {
+            host: written.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port,
+            security: if url.scheme() == "https" { Security::Implicit } else { Security::Clear },
+            origin: format!("{}://{written}:{port}", url.scheme()),
+        }
+    }
+
     /// The same server with [`Security::Clear`] where the scheme allows it (`--allow-cleartext`); implicit TLS stays.
     pub fn allow_cleartext(mut self) -> Endpoint {
         if self.security == Security::StartTls {
@@ -212,6 +224,19 @@ mod tests {
             assert_eq!(parse(url).expect_err(url).kind, ErrorKind::Usage);
         }
         assert!(Endpoint::parse("imaps://a.b", Service::Sieve).is_err());
+    }
+
+    #[test]
+    fn servers_of_http() {
+        for (url, host, port, security, origin) in [
+            ("https://a.b/c?d", "a.b", 443, Security::Implicit, "https://a.b:443"),
+            ("http://a.b:8080", "a.b", 8080, Security::Clear, "http://a.b:8080"),
+            ("https://[::1]/", "::1", 443, Security::Implicit, "https://[::1]:443"),
+        ] {
+            let endpoint = Endpoint::of_http(&url::Url::parse(url).expect("a URL"));
+            let expected = Endpoint { host: host.to_owned(), port, security, origin: origin.to_owned() };
+            assert_eq!(endpoint, expected);
+        }
     }
 
     #[test]

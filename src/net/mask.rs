@@ -1,7 +1,7 @@
 //! Secrets stay off the screen: whatever a server says is shown without the secrets of this run in it.
 //!
 //! A server can say a password or a token again, in a refusal, a greeting, the name of a mailbox, the body of an HTTP
-//! answer. So [`super::sanitize::said`] and the IMAP client's `printable`, through which all words of servers go into messages and
+//! answer. So [`super::sanitize::said`] and [`super::sanitize::printable`], through which all words of servers go into messages and
 //! logs, take out what [`hide`] finds. A [`super::secret::Secret`] is remembered here when it is made: no caller can forget
 //! it, and a token that was renewed in the midst of a run is hidden like the first one.
 //!

@@ -1,13 +1,15 @@
 //! Text of strangers, fit for a message.
 
 use super::mask;
-/// What a server said, fit for a message: one line of bounded length, without control characters and without the secrets
-/// of this run. Whoever prints it still treats it as text from a stranger.
+use crate::model::text::is_unsafe;
+
+/// What a server said, fit for a message: one line of bounded length, with a space in the place of unsafe characters
+/// ([`is_unsafe`]), and without the secrets of this run. Whoever prints it still treats it as text from a stranger.
 pub fn said(bytes: &[u8]) -> String {
     const MAX: usize = 200;
-    let shown = crate::net::mask::hide(&bytes[..bytes.len().min(4 * MAX)]);
+    let shown = mask::hide(&bytes[..bytes.len().min(4 * MAX)]);
     let text = String::from_utf8_lossy(&shown);
-    let line: String = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).fold(
+    let line: String = text.split(|c: char| c.is_whitespace() || is_unsafe(c)).filter(|word| !word.is_empty()).fold(
         String::new(),
         |mut line, word| {
             if !line.is_empty() {
@@ -20,8 +22,8 @@ pub fn said(bytes: &[u8]) -> String {
     if line.chars().count() > MAX { line.chars().take(MAX).chain(['…']).collect() } else { line }
 }
 
-/// A server's text as one line for a terminal: control characters and those that turn the direction of writing are
-/// escaped, what is longer than 300 characters is cut, and the secrets of this run are left out.
+/// A server's text as one line for a terminal: unsafe characters ([`is_unsafe`]) are escaped, what is longer than 300
+/// characters is cut, and the secrets of this run are left out.
 pub fn printable(text: &[u8]) -> String {
     let shown = mask::hide(&text[..text.len().min(2000)]);
     let text = String::from_utf8_lossy(&shown);
@@ -31,8 +33,7 @@ pub fn printable(text: &[u8]) -> String {
             out.push('…');
             break;
         }
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || turns {
+        if is_unsafe(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -46,6 +47,7 @@ mod tests {
     #[test]
     fn what_servers_say_is_one_short_line() {
         assert_eq!(super::said(b"a\r\n\x1b[31mb\xff c"), "a [31mb\u{FFFD} c");
+        assert_eq!(super::said("a\u{202e}b\u{2028}\u{200f}c".as_bytes()), "a b c");
         assert_eq!(super::said(&[b'x'; 10_000]).chars().count(), 201);
         assert_eq!(super::said(b""), "");
     }

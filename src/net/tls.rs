@@ -66,13 +66,13 @@ impl FromStr for Pin {
 }
 
 /// TLS made ready once for all connections of a run.
-pub(crate) struct Tls {
+pub(super) struct Tls {
     config: Arc<ClientConfig>,
     judge: Arc<CertVerifier>,
 }
 
 impl Tls {
-    pub(crate) fn new(options: &TlsOptions) -> Result<Tls> {
+    pub(super) fn new(options: &TlsOptions) -> Result<Tls> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let cannot =
             |error: &dyn std::fmt::Display| Error::new(ErrorKind::Connection, format!("cannot set up TLS: {error}"));
@@ -101,7 +101,7 @@ impl Tls {
     }
 
     /// The same rules for a client that makes its connections itself.
-    pub(crate) fn config(&self) -> ClientConfig {
+    pub(super) fn config(&self) -> ClientConfig {
         ClientConfig::clone(&self.config)
     }
 
@@ -112,7 +112,7 @@ impl Tls {
     }
 
     /// The same for an error that was found somewhere below another one.
-    pub(crate) fn explain_below(
+    pub(super) fn explain_below(
         &self,
         endpoint: &str,
         host: &str,

@@ -49,7 +49,6 @@ mod session;
 mod set;
 mod wire;
 
-pub use crate::net::sanitize::printable;
 pub use bodies::{Arrival, Bodies, Message, Pipeline, Wanted};
 pub use capability::Capabilities;
 pub use client::{Client, Options};

@@ -16,7 +16,7 @@ use crate::model::objects::Properties;
 use crate::model::{Digest, Id, ObjectType};
 use std::collections::BTreeSet;
 
-pub use crate::protocol::jmap::Content;
+pub use crate::net::http::Content;
 
 /// An object of an archive, as a sink is shown it.
 #[derive(Debug, Clone)]

@@ -71,8 +71,8 @@ pub struct Jmap {
 impl Jmap {
     /// Logs in and finds the account.
     pub fn open(settings: Settings, options: JmapOptions) -> Result<Jmap> {
-        let worker = Worker::start(settings.stop.clone())?;
-        let username = match &settings.credentials {
+        let worker = Worker::start(settings.account.stop.clone())?;
+        let username = match &settings.account.credentials {
             Credentials::Basic { user, .. } => user.clone(),
             Credentials::Bearer { .. } => "(bearer)".to_owned(),
         };

@@ -16,6 +16,9 @@ use crate::protocol::managesieve::{Fetched, Script, Session};
 use std::collections::HashSet;
 use std::sync::Arc;
 
+/// Scripts in a row over which a server may break off before it is taken for lost.
+const IN_A_ROW: u32 = 8;
+
 /// The key of the only scope.
 const SCOPE: &str = "sieve";
 
@@ -110,9 +113,6 @@ impl ManageSieve {
         Ok(())
     }
 }
-
-/// Scripts in a row over which a server may break off before it is taken for lost.
-const IN_A_ROW: u32 = 8;
 
 /// A name as a key: itself, or if it is no UTF-8 something like it that no other name has.
 fn readable(name: &[u8]) -> String {

@@ -58,24 +58,6 @@ enum Rank {
     Name { is_part: bool, depth: usize, row: usize },
 }
 
-fn claim_by_name(path: &str) -> Option<(&'static str, Rank)> {
-    let path = fold(path);
-    let depth = path.matches('/').count();
-    let last = path.rsplit(['/', '.']).next().unwrap_or_default();
-    let row_of = |name: &str| NAMES.iter().position(|&(known, _)| known == name);
-    let (row, is_part) = row_of(&path).map(|row| (row, false)).or_else(|| row_of(last).map(|row| (row, true)))?;
-    Some((NAMES[row].1, Rank::Name { is_part, depth, row }))
-}
-
-/// One form for all spellings of a name: composed, in lower case, and Gmail's folder under one name.
-fn fold(path: &str) -> String {
-    let folded: String = path.nfc().flat_map(char::to_lowercase).nfc().collect();
-    match folded.strip_prefix("[google mail]/") {
-        Some(rest) => format!("[gmail]/{rest}"),
-        None => folded,
-    }
-}
-
 /// Names in folded form. The English ones (and `Brouillons`) are those of Vandelay 1.x in its order; then what the
 /// web mail and mail programs of other languages create. A name that means two things somewhere (`Lixo`, `Archivo`,
 /// `Важное`) is not here.
@@ -142,6 +124,24 @@ const NAMES: &[(&str, &str)] = &[
     ("垃圾郵件", "junk"), ("스팸", "junk"), ("스팸메일함", "junk"), ("[gmail]/すべてのメール", "all"),
     ("アーカイブ", "archive"),
 ];
+
+fn claim_by_name(path: &str) -> Option<(&'static str, Rank)> {
+    let path = fold(path);
+    let depth = path.matches('/').count();
+    let last = path.rsplit(['/', '.']).next().unwrap_or_default();
+    let row_of = |name: &str| NAMES.iter().position(|&(known, _)| known == name);
+    let (row, is_part) = row_of(&path).map(|row| (row, false)).or_else(|| row_of(last).map(|row| (row, true)))?;
+    Some((NAMES[row].1, Rank::Name { is_part, depth, row }))
+}
+
+/// One form for all spellings of a name: composed, in lower case, and Gmail's folder under one name.
+fn fold(path: &str) -> String {
+    let folded: String = path.nfc().flat_map(char::to_lowercase).nfc().collect();
+    match folded.strip_prefix("[google mail]/") {
+        Some(rest) => format!("[gmail]/{rest}"),
+        None => folded,
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! From any text to a file name: total, safe, stable and reversible (LAYOUT.md, "Names").
 
-use crate::model::Id;
+use crate::model::{Id, text};
 use std::collections::HashMap;
 use unicode_normalization::UnicodeNormalization;
 
@@ -9,9 +9,9 @@ pub const NAME_MAX: usize = 255;
 
 /// The file name of `raw` with `extension` (with its dot, or empty) behind it.
 ///
-/// NFC; `/`, control characters, bidirectional controls, a leading dot, dash or space and a trailing dot or space
-/// become `%XX` of their bytes, and so does a `%` that would be read as such. Names over 255 bytes are cut at a
-/// character and get a hash of the whole.
+/// NFC; `/`, unsafe characters ([`text::is_unsafe`]), a leading dot, dash or space and a trailing dot or space become
+/// `%XX` of their bytes, and so does a `%` that would be read as such. Names over 255 bytes are cut at a character and
+/// get a hash of the whole.
 pub fn safe(raw: &str, extension: &str) -> String {
     let normal: String = raw.nfc().collect();
     let mut name = String::with_capacity(normal.len());
@@ -38,9 +38,7 @@ pub fn normal(name: &str) -> Option<String> {
 }
 
 fn is_unsafe(character: char) -> bool {
-    character == '/'
-        || character.is_control()
-        || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}')
+    character == '/' || text::is_unsafe(character)
 }
 
 fn starts_with_hex(rest: &str) -> bool {

@@ -14,6 +14,7 @@ mod foreign;
 mod forget;
 mod history;
 mod hostile;
+mod http;
 mod imap_against_mbsync;
 mod imap_client;
 mod imap_faults;

@@ -6,6 +6,9 @@ use crate::net::sanitize::printable;
 use std::io;
 use std::time::Duration;
 
+/// The longest wait that a server's word is taken for. Longer ones are cut to it.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 /// What a command was for: the same refusal means different things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -21,9 +24,6 @@ fn suggested_wait(lower_case: &str) -> Option<Duration> {
     let is_seconds = behind[digits..].trim_start().starts_with("sec");
     Some(if is_seconds { Duration::from_secs(number) } else { Duration::from_millis(number) }.min(LONGEST_WAIT))
 }
-
-/// The longest wait that a server's word is taken for. Longer ones are cut to it.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 impl Condition {
     /// The class of a refusal (`NO`, `BAD`) or a goodbye (`BYE`).

@@ -1,27 +1,19 @@
 //! Bytes to and from the server (RFC 8620 section 6).
 
-use super::answer::shown;
 use super::client::Client;
-use super::error::{Error, Result};
-use super::http::Ask;
+use super::error::{Error, MethodError, Result, violation};
 use crate::error::{self, ErrorKind};
 use crate::model::Body;
-use crate::net::pace::Pace;
+use crate::net::http::{Answer, Ask, Content, Failure, Method, Payload, Repeat};
 use crate::net::sanitize::said;
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE};
-use reqwest::{Method, Response};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::FileExt;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use url::Url;
+
+/// The most bytes of an answer to an upload.
+const UPLOADED_MAX: usize = 1 << 20;
 
 /// Larger blobs go to a file.
 const IN_MEMORY: u64 = 4 << 20;
@@ -29,38 +21,8 @@ const IN_MEMORY: u64 = 4 << 20;
 /// A blob of unknown size may have so many bytes.
 const UNKNOWN_MAX: u64 = 16 << 30;
 
-/// How much of a body is read at once when it is sent.
-const PART: usize = 256 << 10;
-
-/// Something that bytes to upload are read from, as often as the line breaks.
-pub trait ReadAt: Send + Sync {
-    /// Reads some bytes from `offset` on, at least one unless it is the end.
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-}
-
-impl ReadAt for File {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
-    }
-}
-
-/// Bytes to upload.
-#[derive(Clone)]
-pub enum Content {
-    Bytes(Bytes),
-    /// So many bytes from the start of something.
-    Read(Arc<dyn ReadAt>, u64),
-}
-
-impl Content {
-    /// How many bytes there are.
-    pub fn size(&self) -> u64 {
-        match self {
-            Content::Bytes(bytes) => bytes.len() as u64,
-            Content::Read(_, size) => *size,
-        }
-    }
-}
+/// RFC 6570 section 3.2.2: everything but unreserved characters is encoded.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What the server made of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,41 +40,31 @@ impl Client {
         let size = content.size();
         if size > self.limits().max_size_upload {
             let description = format!("{size} bytes; the server takes {}", self.limits().max_size_upload);
-            let error = serde_json::json!({ "type": "requestTooLarge", "description": description });
-            return Err(Error::Method(super::error::MethodError::of("upload", &error)));
+            return Err(Error::Method(MethodError::described("upload", "requestTooLarge", description)));
         }
         let url = self.expand(&self.session().upload_url, "uploadUrl", &[("accountId", account)])?;
         let _permit = self.upload_permit().await?;
-        let sent = Arc::new(AtomicU64::new(0));
         let what = format!("an upload of {size} bytes");
         let ask = Ask {
-            method: Method::POST,
-            url: &url,
-            what: &what,
-            with: &|builder| {
-                let body = Sending { content: content.clone(), offset: 0, sent: Arc::clone(&sent) };
-                builder.header(CONTENT_TYPE, media_type).body(reqwest::Body::wrap(body))
-            },
-            sent: Some(Arc::clone(&sent)),
-            is_once: false,
-            is_hasty: false,
+            fields: &[("Content-Type", media_type)],
+            payload: Payload::Streamed(content),
+            ..Ask::new(Method::Post, &url, &what)
         };
-        self.http()
-            .ask(&ask, async |mut response: Response, url: Url| {
-                let body = self.http().body(&mut response, &url, 1 << 20).await?;
-                let value: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
-                let blob_id = value.get("blobId").and_then(Value::as_str).map(str::to_owned);
-                let blob_id = blob_id.ok_or_else(|| Error::protocol("its answer to an upload has no blobId"))?;
-                let taken = value.get("size").and_then(Value::as_u64).unwrap_or(size);
-                if taken != size {
-                    // Cut on the way by something in between: it may go through the next time.
-                    let cause = io::Error::other(format!("it took {taken} of {size} bytes"));
-                    let what = format!("{} did not take an upload", shown(&url));
-                    return Err(error::Error::new(ErrorKind::Connection, what).because(cause).into());
-                }
-                Ok(Uploaded { blob_id, size })
-            })
-            .await
+        let uploaded = self.http().ask(&ask, async |mut answer| {
+            let body = answer.body(UPLOADED_MAX).await?;
+            let value: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
+            let blob_id = value.get("blobId").and_then(Value::as_str).map(str::to_owned);
+            let blob_id = blob_id.ok_or_else(|| violation("its answer to an upload has no blobId"))?;
+            let taken = value.get("size").and_then(Value::as_u64).unwrap_or(size);
+            if taken != size {
+                // Cut on the way by something in between: it may go through the next time.
+                let cause = io::Error::other(format!("it took {taken} of {size} bytes"));
+                let what = format!("{} did not take an upload", answer.server());
+                return Err(error::Error::new(ErrorKind::Connection, what).because(cause).into());
+            }
+            Ok(Uploaded { blob_id, size })
+        });
+        Ok(uploaded.await?)
     }
 
     /// Downloads a blob (RFC 8620 section 6.2). `size` is what the server said of its size elsewhere, if it did.
@@ -121,43 +73,35 @@ impl Client {
         let url = self.expand(&self.session().download_url, "downloadUrl", &names)?;
         let _permit = self.request_permit().await?;
         let ask = Ask {
-            method: Method::GET,
-            url: &url,
-            what: "a download",
             // What a server would compress is small, and what is large is compressed already.
-            with: &|builder| builder.header(ACCEPT_ENCODING, "identity"),
-            sent: None,
-            is_once: false,
-            is_hasty: true,
+            fields: &[("Accept-Encoding", "identity")],
+            repeat: Repeat::Hasty,
+            ..Ask::new(Method::Get, &url, "a download")
         };
-        self.http().ask(&ask, async |response: Response, url: Url| self.receive(response, &url, size).await).await
+        Ok(self.http().ask(&ask, async |answer| self.receive(answer, size).await).await?)
     }
 
-    async fn receive(&self, mut response: Response, url: &Url, size: Option<u64>) -> Result<Body> {
-        let announced = response.content_length();
+    async fn receive(&self, mut answer: Answer<'_>, size: Option<u64>) -> Result<Body, Failure> {
+        let announced = answer.length();
         // A server may count otherwise, but not by much.
         let most = size.map_or(UNKNOWN_MAX, |size| size.saturating_mul(2).saturating_add(64 << 20));
         let mut body = Receiving { bytes: Vec::new(), file: None, size: 0 };
         if let Some(announced) = announced.filter(|announced| *announced <= IN_MEMORY) {
             body.bytes.reserve_exact(announced as usize);
         }
-        let mut pace = Pace::default();
-        while let Some(chunk) = self.http().chunk(&mut response, url, &mut pace).await? {
+        while let Some(chunk) = answer.chunk().await? {
             body.size += chunk.len() as u64;
             if body.size > most {
-                return Err(Error::protocol(format!("a blob has more than {most} bytes")));
+                return Err(violation(format!("a blob has more than {most} bytes")).into());
             }
-            body.add(&chunk, self).map_err(|error| {
-                Error::Line(error::Error::io("cannot keep a large blob in a file of its own", error))
-            })?;
+            body.add(&chunk, self)
+                .map_err(|error| error::Error::io("cannot keep a large blob in a file of its own", error))?;
         }
         // A body whose length nobody said may end where the line broke.
         if announced.is_none() && size.is_some_and(|size| body.size < size) {
-            let what = format!("cannot read from {}", shown(url));
-            let cause = io::Error::new(io::ErrorKind::UnexpectedEof, format!("a blob ended after {} bytes", body.size));
-            return Err(error::Error::new(ErrorKind::Connection, what).because(cause).into());
+            return Err(answer.cut(format!("a blob ended after {} bytes", body.size)));
         }
-        body.end().map_err(|error| Error::Line(error::Error::io("cannot read back a large blob", error)))
+        Ok(body.end().map_err(|error| error::Error::io("cannot read back a large blob", error))?)
     }
 
     /// A URL from a template (RFC 6570 level 1), relative to the session. Checked: the credentials may go there.
@@ -169,9 +113,6 @@ impl Client {
         Ok(url)
     }
 }
-
-/// RFC 6570 section 3.2.2: everything but unreserved characters is encoded.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 fn expand(template: &str, values: &[(&str, &str)]) -> String {
     let mut expanded = String::new();
@@ -222,50 +163,6 @@ impl Receiving {
             }
             None => Body::Bytes(self.bytes),
         })
-    }
-}
-
-/// A body on its way out.
-struct Sending {
-    content: Content,
-    offset: u64,
-    sent: Arc<AtomicU64>,
-}
-
-impl http_body::Body for Sending {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let this = self.get_mut();
-        let left = this.content.size().saturating_sub(this.offset);
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        let part = left.min(PART as u64) as usize;
-        let bytes = match &this.content {
-            Content::Bytes(bytes) => bytes.slice(this.offset as usize..this.offset as usize + part),
-            Content::Read(source, _) => {
-                let mut buffer = vec![0; part];
-                match source.read_at(&mut buffer, this.offset) {
-                    Ok(0) => return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
-                    Ok(count) => buffer.truncate(count),
-                    Err(error) => return Poll::Ready(Some(Err(error))),
-                }
-                Bytes::from(buffer)
-            }
-        };
-        this.offset += bytes.len() as u64;
-        this.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.offset >= self.content.size()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.content.size().saturating_sub(self.offset))
     }
 }
 

@@ -1,27 +1,21 @@
 //! A server with a session: batches of method calls, and which account is meant.
 
-use super::answer::shown;
 use super::capability::{CALENDARS, CONTACTS, CORE, FILENODE, MAIL, PRINCIPALS, SIEVE};
-use super::error::{Error, Result};
-use super::http::{Ask, Http};
+use super::error::{Error, MethodError, Result, violation};
+use super::problem;
 use super::request::{Request, Responses};
 use super::session::{AccountInfo, Limits, Session};
 use crate::error::{self, ErrorKind};
 use crate::model::ObjectType;
-use crate::net::log::Log;
-use crate::net::retry::Backoff;
+use crate::net::account::Account;
+use crate::net::http::{self, Ask, Audience, Http, Method, Payload, Reach, shown};
 use crate::net::sanitize::said;
-use crate::net::secret::Credentials;
-use crate::net::tls::TlsOptions;
-use parking_lot::{Mutex, MutexGuard};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
-use reqwest::{Method, Response};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
@@ -38,23 +32,16 @@ const VALUES_MAX: usize = 3_000_000;
 /// How to reach a server.
 #[derive(Clone)]
 pub struct Settings {
-    /// `--url`: a session resource, or a server that has one at `/.well-known/jmap`.
+    /// With a connector for the server of `home` ([`crate::net::connector::Connector::for_http`]).
+    pub account: Account,
+    /// `--url`, read: a session resource, or a server that has one at `/.well-known/jmap`.
+    pub home: Url,
+    /// `--url` as the user wrote it: what an archive knows the server by.
     pub url: String,
-    pub tls: TlsOptions,
-    pub credentials: Credentials,
-    /// How long the server may be silent.
-    pub timeout: Duration,
-    /// `--max-retries`
-    pub max_retries: u32,
-    /// `--allow-cleartext`
-    pub allow_cleartext: bool,
     /// `--allow-other-origin`
     pub allow_other_origin: bool,
     /// Where blobs go that are too large for memory; the system's folder for such where it is `None`.
     pub spool: Option<PathBuf>,
-    pub log: Option<Log>,
-    /// True once the user wants the run to end: for the [`crate::net::runtime::Runtime`] that drives the client.
-    pub stop: Arc<AtomicBool>,
 }
 
 /// Which account of the server.
@@ -75,7 +62,6 @@ struct Inner {
     session: Session,
     api: Url,
     spool: Option<PathBuf>,
-    max_retries: u32,
     requests: Semaphore,
     uploads: Semaphore,
     /// Properties that the server turned out not to know.
@@ -85,21 +71,12 @@ struct Inner {
 impl Client {
     /// Finds the session resource and reads it (RFC 8620 section 2.2).
     ///
-    /// Errors: [`ErrorKind::Usage`] for a URL that is none, [`ErrorKind::Credentials`] for a login that is refused,
-    /// [`ErrorKind::Connection`] for everything else.
+    /// Errors: [`ErrorKind::Credentials`] for a login that is refused, [`ErrorKind::Connection`] for everything else.
     pub async fn open(settings: Settings) -> Result<Client> {
-        let home = parse(&settings.url)?;
-        let http = Http::new(
-            home.clone(),
-            &settings.tls,
-            settings.credentials,
-            settings.timeout,
-            settings.max_retries,
-            settings.allow_cleartext,
-            settings.allow_other_origin,
-            settings.log,
-        )?;
-        let session = discover(&http, &home).await?;
+        let reach = if settings.allow_other_origin { Reach::Anybody } else { Reach::Host };
+        let audience = Audience::new(settings.home.clone(), reach);
+        let http = Http::new(settings.account, audience, problem::read)?;
+        let session = discover(&http, &settings.home).await?;
         if session.accounts.is_empty() {
             let what = format!("the session at {} has no accounts", shown(&session.url));
             return Err(error::Error::new(ErrorKind::Credentials, what)
@@ -120,7 +97,6 @@ impl Client {
             http,
             api,
             spool: settings.spool,
-            max_retries: settings.max_retries,
             requests: Semaphore::new(limits.max_concurrent_requests),
             uploads: Semaphore::new(limits.max_concurrent_upload),
             unknown_properties: Mutex::default(),
@@ -143,8 +119,9 @@ impl Client {
         self.0.http.log(level, text);
     }
 
-    pub(super) fn unknown_properties(&self) -> MutexGuard<'_, HashSet<(ObjectType, &'static str)>> {
-        self.0.unknown_properties.lock()
+    /// Properties that the server turned out not to know.
+    pub(super) fn unknown_properties(&self) -> &Mutex<HashSet<(ObjectType, &'static str)>> {
+        &self.0.unknown_properties
     }
 
     /// Lets time pass, until the user wants the run to end.
@@ -191,13 +168,11 @@ impl Client {
         let body = serde_json::to_vec(&request.body(|name| self.session().offers(name)))
             .map_err(|error| Error::protocol(error.to_string()))?;
         if body.len() > limits.max_size_request || request.len() > limits.max_calls_in_request {
-            return Err(Error::Method(super::error::MethodError::of(
-                &request.names(),
-                &json!({ "type": "requestTooLarge", "description": format!("{} bytes, {} calls", body.len(), request.len()) }),
-            )));
+            let size = format!("{} bytes, {} calls", body.len(), request.len());
+            return Err(Error::Method(MethodError::described(&request.names(), "requestTooLarge", size)));
         }
         let body = bytes::Bytes::from(body);
-        let mut backoff = Backoff::new(self.0.max_retries, self.http().timeout(), self.http().listener());
+        let mut backoff = self.http().backoff();
         loop {
             let responses = self.exchange(request, &body).await?;
             let Some(error) = responses.transient().filter(|_| !request.is_once()) else { return Ok(responses) };
@@ -214,38 +189,34 @@ impl Client {
     async fn exchange(&self, request: &Request, body: &bytes::Bytes) -> Result<Responses> {
         let _permit = self.request_permit().await?;
         let names = request.names();
+        let json = [("Content-Type", "application/json"), ("Accept", "application/json")];
+        let plain = [json[0], json[1], ("Accept-Encoding", "identity")];
         let ask = Ask {
-            method: Method::POST,
-            url: &self.0.api,
-            what: &names,
-            with: &|builder| {
-                let builder = if request.is_plain() { builder.header(ACCEPT_ENCODING, "identity") } else { builder };
-                builder.header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json").body(body.clone())
-            },
-            sent: None,
-            is_once: request.is_once(),
-            is_hasty: request.is_hasty(),
+            fields: if request.is_plain() { &plain } else { &json },
+            payload: Payload::Whole(body.clone()),
+            repeat: request.repeat(),
+            ..Ask::new(Method::Post, &self.0.api, &names)
         };
-        self.http()
-            .ask(&ask, async |mut response: Response, url| {
-                let answer = self.http().body(&mut response, &url, ANSWER_MAX).await?;
-                let Some(answer) = answer else { return Err(Error::too_large(&names, ANSWER_MAX)) };
-                let values = memchr::memchr3_iter(b',', b'[', b'{', &answer).count();
-                if values > VALUES_MAX {
-                    return Err(Error::protocol(format!("its answer to {names} has more than {VALUES_MAX} values")));
+        let responses = self.http().ask(&ask, async |mut answer| {
+            let Some(bytes) = answer.body(ANSWER_MAX).await? else {
+                return Ok(Err(Error::too_large(&names, ANSWER_MAX)));
+            };
+            let values = memchr::memchr3_iter(b',', b'[', b'{', &bytes).count();
+            if values > VALUES_MAX {
+                return Err(violation(format!("its answer to {names} has more than {VALUES_MAX} values")).into());
+            }
+            self.log(3, || format!("{names}: {} bytes sent, {} received", body.len(), bytes.len()));
+            let value = serde_json::from_slice(&bytes).map_err(|error| match error.is_eof() {
+                // Cut on the way by something in between: it may come whole the next time.
+                true => {
+                    let what = format!("the answer of {} to {names} is cut off", answer.server());
+                    error::Error::new(ErrorKind::Connection, what).because(io::Error::other(error))
                 }
-                self.log(3, || format!("{names}: {} bytes sent, {} received", body.len(), answer.len()));
-                let value = serde_json::from_slice(&answer).map_err(|error| match error.is_eof() {
-                    // Cut on the way by something in between: it may come whole the next time.
-                    true => {
-                        let what = format!("the answer of {} to {names} is cut off", shown(&url));
-                        error::Error::new(ErrorKind::Connection, what).because(io::Error::other(error)).into()
-                    }
-                    false => Error::protocol(format!("its answer to {names} is no JSON: {error}")),
-                })?;
-                Responses::read(request, value)
-            })
-            .await
+                false => violation(format!("its answer to {names} is no JSON: {error}")),
+            })?;
+            Ok(Responses::read(request, value))
+        });
+        responses.await?
     }
 
     /// One call on its own.
@@ -377,24 +348,10 @@ fn closed(_: tokio::sync::AcquireError) -> Error {
 }
 
 /// Reads `--url`.
-fn parse(text: &str) -> Result<Url> {
-    let wrong = |why: &str| {
-        error::Error::new(ErrorKind::Usage, format!("--url is not a valid JMAP address: {why}"))
-            .hint("write it like https://jmap.example.com or https://example.com/jmap/session")
-    };
-    let url = Url::parse(text.trim()).map_err(|error| match error {
-        url::ParseError::RelativeUrlWithoutBase => wrong("it lacks https://"),
-        error => wrong(&error.to_string()),
-    })?;
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(wrong(&format!("{}: is not https: or http:", url.scheme())).into());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("user and password do not belong into it")
-            .hint("give the user with --auth-basic, and the password with --password-file or --password-command")
-            .into());
-    }
-    Ok(url)
+///
+/// Errors: of [`ErrorKind::Usage`].
+pub fn address(text: &str) -> error::Result<Url> {
+    http::address(text, "JMAP", "https://jmap.example.com or https://example.com/jmap/session")
 }
 
 /// Looks for the session resource: at the URL itself, and at the place that RFC 8620 section 2.2 gives it.
@@ -432,24 +389,17 @@ async fn discover(http: &Http, home: &Url) -> Result<Session> {
 }
 
 async fn session_at(http: &Http, place: &Url) -> Result<Session> {
-    let ask = Ask {
-        method: Method::GET,
-        url: place,
-        what: "the session",
-        with: &|builder| builder.header(ACCEPT, "application/json"),
-        sent: None,
-        is_once: false,
-        is_hasty: false,
-    };
-    http.ask(&ask, async |mut response: Response, url: Url| {
-        let body = http.body(&mut response, &url, SESSION_MAX).await?;
+    let ask = Ask { fields: &[("Accept", "application/json")], ..Ask::new(Method::Get, place, "the session") };
+    let session = http.ask(&ask, async |mut answer| {
+        let server = answer.server();
+        let body = answer.body(SESSION_MAX).await?;
         let body = body.ok_or_else(|| {
-            Error::protocol(format!("{} has more than {} MiB, too many for a session", shown(&url), SESSION_MAX >> 20))
+            violation(format!("{server} has more than {} MiB, too many for a session", SESSION_MAX >> 20))
         })?;
-        match serde_json::from_slice::<Value>(&body) {
-            Ok(value) if Session::is_one(&value) => Session::read(url, value),
-            _ => Err(Error::protocol(format!("{} is no session resource", shown(&url)))),
-        }
-    })
-    .await
+        Ok(match serde_json::from_slice::<Value>(&body) {
+            Ok(value) if Session::is_one(&value) => Session::read(answer.url().clone(), value),
+            _ => Err(Error::protocol(format!("{server} is no session resource"))),
+        })
+    });
+    session.await?
 }

@@ -8,6 +8,9 @@ use std::fmt;
 /// What this client returns when it can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The type of the error of an answer that is larger than what this client takes.
+const TOO_LARGE: &str = "answerTooLarge";
+
 /// Why a question has no answer.
 #[derive(Debug)]
 pub enum Error {
@@ -47,6 +50,12 @@ impl MethodError {
         }
     }
 
+    /// An error that has no object.
+    pub(super) fn described(method: &str, kind: &str, description: String) -> MethodError {
+        let (method, kind) = (method.to_owned(), kind.to_owned());
+        MethodError { method, kind, description: Some(description), properties: Vec::new(), existing: None }
+    }
+
     /// True for what may succeed a little later: RFC 8620 section 3.6.2 says so of `serverUnavailable`, RFC 8621
     /// section 7.5 and others of `rateLimit`.
     pub fn is_transient(&self) -> bool {
@@ -75,22 +84,13 @@ impl Error {
 
     /// A server that does not keep to the standard. Trying again does not help.
     pub fn protocol(what: impl Into<String>) -> Error {
-        Error::Line(error::Error::new(
-            ErrorKind::Connection,
-            format!("the server breaks the rules of JMAP: {}", what.into()),
-        ))
+        Error::Line(violation(what))
     }
 
     /// An answer that is larger than what this client takes: asking for less helps.
     pub(super) fn too_large(what: &str, limit: usize) -> Error {
         let limit = limit >> 20;
-        Error::Method(MethodError {
-            method: what.to_owned(),
-            kind: TOO_LARGE.to_owned(),
-            description: Some(format!("the answer has more than {limit} MiB")),
-            properties: Vec::new(),
-            existing: None,
-        })
+        Error::Method(MethodError::described(what, TOO_LARGE, format!("the answer has more than {limit} MiB")))
     }
 
     /// True if the same question about fewer objects may be answered: RFC 8620 sections 5.1 and 5.3.
@@ -99,7 +99,10 @@ impl Error {
     }
 }
 
-const TOO_LARGE: &str = "answerTooLarge";
+/// As [`Error::protocol`], for an answer that is being read.
+pub(super) fn violation(what: impl Into<String>) -> error::Error {
+    error::Error::new(ErrorKind::Connection, format!("the server breaks the rules of JMAP: {}", what.into()))
+}
 
 impl From<error::Error> for Error {
     fn from(error: error::Error) -> Error {

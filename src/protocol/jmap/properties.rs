@@ -89,7 +89,7 @@ impl Client {
     }
 
     fn known_names(&self, kind: ObjectType, names: &[&'static str]) -> Vec<&'static str> {
-        let unknown = self.unknown_properties();
+        let unknown = self.unknown_properties().lock();
         let mut known: Vec<&'static str> =
             names.iter().copied().filter(|name| !unknown.contains(&(kind, *name))).collect();
         // What former versions of the draft have in its place.
@@ -127,7 +127,7 @@ impl Client {
             return Ok(false);
         }
         self.log(1, || format!("the server does not know these properties of {}: {}", kind.name(), unknown.join(", ")));
-        self.unknown_properties().extend(unknown.into_iter().map(|name| (kind, name)));
+        self.unknown_properties().lock().extend(unknown.into_iter().map(|name| (kind, name)));
         Ok(true)
     }
 

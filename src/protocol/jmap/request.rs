@@ -2,6 +2,7 @@
 
 use super::capability as cap;
 use super::error::{Error, MethodError, Result};
+use crate::net::http::Repeat;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -37,8 +38,13 @@ impl Request {
         Request { is_hasty: true, ..self }
     }
 
-    pub(super) fn is_hasty(&self) -> bool {
-        self.is_hasty
+    /// How often it is sent again after the line broke.
+    pub(super) fn repeat(&self) -> Repeat {
+        match (self.is_once, self.is_hasty) {
+            (true, _) => Repeat::Once,
+            (false, true) => Repeat::Hasty,
+            (false, false) => Repeat::Usual,
+        }
     }
 
     /// The same request, with an answer that is not to be compressed: what is large in it is bytes, and the server would

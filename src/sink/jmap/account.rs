@@ -44,7 +44,7 @@ impl Jmap {
     ///
     /// Errors: [`ErrorKind::Account`] if there is no such account, or it may only be read; those of [`Client::open`].
     pub fn open(settings: Settings, which: Option<&Which>) -> Result<Jmap> {
-        let runtime = Runtime::new(settings.stop.clone())?;
+        let runtime = Runtime::new(settings.account.stop.clone())?;
         let (client, account) = runtime.run(async {
             let client = Client::open(settings).await?;
             let account = match which {

@@ -58,7 +58,7 @@ impl Jmap {
                 }
                 _ => {
                     if result.new_state.is_some() {
-                        self.caution.lock().state = result.new_state.clone();
+                        self.caution.known.lock().state = result.new_state.clone();
                     }
                     return (result, done);
                 }
@@ -73,7 +73,7 @@ impl Jmap {
         let created: Vec<String> = changes.created.into_iter().collect();
         let got = self.client.get(&self.account.id, "Email", &created, Some(&["id", "size"])).await?;
         let sizes = got.list.iter().filter_map(|email| email.get("size").and_then(Value::as_u64));
-        let mut known = self.caution.lock();
+        let mut known = self.caution.known.lock();
         known.strangers.extend(sizes);
         known.state = Some(changes.new_state);
         Ok(())

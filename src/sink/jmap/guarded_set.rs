@@ -65,7 +65,7 @@ impl Jmap {
 
     /// True if something of a type came since it was looked at first, and not from this run; or if that is not known.
     pub(super) async fn came_from_elsewhere(&self, kind: ObjectType) -> Result<bool> {
-        let (first, made) = match self.states.lock().get(&kind) {
+        let (first, made) = match self.states.known.lock().get(&kind) {
             Some(known) => (known.first.clone(), known.made.clone()),
             None => return Ok(true),
         };

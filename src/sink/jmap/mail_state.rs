@@ -7,7 +7,7 @@ use std::collections::HashSet;
 /// What is known of the account.
 #[derive(Debug, Default)]
 pub(super) struct Caution {
-    known: Mutex<Known>,
+    pub(super) known: Mutex<Known>,
     /// Held by the import that is under way.
     pub(crate) queue: Queue,
 }
@@ -15,15 +15,11 @@ pub(super) struct Caution {
 impl Caution {
     /// All emails were looked at, as of this state.
     pub(super) fn looked(&self, state: Option<&str>) {
-        *self.lock() = Known { state: state.map(str::to_owned), strangers: HashSet::new() };
-    }
-
-    pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, Known> {
-        self.known.lock()
+        *self.known.lock() = Known { state: state.map(str::to_owned), strangers: HashSet::new() };
     }
 
     pub(crate) fn known(&self) -> Known {
-        self.lock().clone()
+        self.known.lock().clone()
     }
 }
 

@@ -2,41 +2,39 @@
 
 use crate::model::ObjectType;
 use crate::protocol::jmap::SetResult;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 
 /// What is known of the types of an account that are no messages.
 #[derive(Debug, Default)]
-pub(super) struct States(Mutex<HashMap<ObjectType, Known>>);
+pub(super) struct States {
+    pub(super) known: Mutex<HashMap<ObjectType, Known>>,
+}
 
 impl States {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<ObjectType, Known>> {
-        self.0.lock()
-    }
-
     /// All objects of a type are looked at, as of this state.
     pub(super) fn looked(&self, kind: ObjectType, state: &str) {
         if state.is_empty() {
             return;
         }
-        let mut states = self.lock();
+        let mut states = self.known.lock();
         let known = states.entry(kind).or_insert_with(|| Known { first: state.to_owned(), ..Known::default() });
         let has_none = known.now.is_none() && known.first != state;
         known.now = (!has_none).then(|| state.to_owned());
     }
 
     pub(crate) fn now(&self, kind: ObjectType) -> Option<String> {
-        self.lock().get(&kind)?.now.clone()
+        self.known.lock().get(&kind)?.now.clone()
     }
 
     pub(crate) fn set(&self, kind: ObjectType, state: Option<String>) {
-        if let Some(known) = self.lock().get_mut(&kind) {
+        if let Some(known) = self.known.lock().get_mut(&kind) {
             known.now = state;
         }
     }
 
     pub(crate) fn note(&self, kind: ObjectType, result: &SetResult) {
-        let mut states = self.lock();
+        let mut states = self.known.lock();
         let Some(known) = states.get_mut(&kind) else { return };
         let ids = result.created.values().filter_map(|created| created.get("id")?.as_str());
         known.made.extend(ids.map(str::to_owned));

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::net::account::Account;
 use crate::net::runtime::Runtime;
 use crate::protocol::imap::{Session, Shared};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,13 +46,9 @@ struct State {
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
     /// The next job, or `None` when there will be none.
     fn next(&self) -> Option<Job> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.is_closed {
                 return None;
@@ -81,7 +77,7 @@ impl Crew {
     /// Gives a job to whoever is free next.
     pub fn submit(&mut self, job: impl FnOnce(&Runtime, &mut Session) + Send + 'static) {
         let is_short = {
-            let mut state = self.queue.lock();
+            let mut state = self.queue.state.lock();
             state.jobs.push_back(Box::new(job));
             state.jobs.len() > state.idle
         };
@@ -128,7 +124,7 @@ fn work(recipe: ConnectionConfig, queue: &Queue, shared: Arc<Shared>) {
 impl Drop for Crew {
     /// Lets the threads say goodbye to the server.
     fn drop(&mut self) {
-        self.queue.lock().is_closed = true;
+        self.queue.state.lock().is_closed = true;
         self.queue.changed.notify_all();
         for thread in self.threads.drain(..) {
             let _ = thread.join();

@@ -49,33 +49,100 @@ fn comes_whole(kind: ObjectType) -> bool {
     is_small(kind) || kind == ObjectType::SieveScript
 }
 
+/// A call of the first request: its type, `get` or `changes`, and its arguments.
+type Call = (ObjectType, &'static str, Value);
+
+/// What the server answers about each type.
+type Answers<T> = HashMap<ObjectType, jmap::Result<T>>;
+
 /// Asks for everything small, and for the states or changes of everything large: one request, if the server takes so
 /// many calls at once.
 ///
 /// Also gives containers that come with none of the types whose items are wanted.
 pub async fn begin(question: Question) -> Result<(HashMap<ObjectType, Result<Look>>, Vec<Container>)> {
-    let Question { client, account, items, containers, cursors } = question;
-    let mut calls: Vec<(ObjectType, &'static str, Value)> = Vec::new();
-    let all = |kind: ObjectType| {
-        let mut arguments = json!({ "accountId": account, "ids": null });
-        if let Some(properties) = client.properties(kind) {
-            arguments["properties"] = json!(properties);
+    let calls = question.calls();
+    let mut answers = ask(&question.client, &calls).await?;
+    let mut whole = Answers::new();
+    for (kind, verb, _) in &calls {
+        if *verb == "get" && (question.containers.contains(kind) || comes_whole(*kind)) {
+            let answer = take(&mut answers, *kind);
+            whole.insert(*kind, all_of(&question.client, &question.account, *kind, answer).await);
         }
-        arguments
-    };
-    for kind in &containers {
-        calls.push((*kind, "get", all(*kind)));
     }
-    for kind in &items {
-        let cursor = cursors.get(kind).filter(|cursor| !cursor.is_empty());
-        calls.push(match cursor {
-            _ if comes_whole(*kind) => (*kind, "get", all(*kind)),
-            Some(cursor) => (*kind, "changes", client.changes_arguments(&account, cursor)),
+    let mut looks = HashMap::new();
+    for kind in &question.items {
+        looks.insert(*kind, question.look(*kind, &mut answers, &mut whole).await);
+    }
+    let mut loose = Vec::new();
+    for kind in question.containers {
+        if let Some(got) = whole.remove(&kind) {
+            loose.extend(read::containers(kind, got.map_err(Error::from)?).0);
+        }
+    }
+    Ok((looks, loose))
+}
+
+impl Question {
+    /// The state of a type at the end of the last run.
+    fn cursor(&self, kind: ObjectType) -> Option<&str> {
+        self.cursors.get(&kind).map(String::as_str).filter(|cursor| !cursor.is_empty())
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        let all = |kind: ObjectType| {
+            let mut arguments = json!({ "accountId": self.account, "ids": null });
+            if let Some(properties) = self.client.properties(kind) {
+                arguments["properties"] = json!(properties);
+            }
+            (kind, "get", arguments)
+        };
+        let of_items = self.items.iter().map(|kind| match self.cursor(*kind) {
+            _ if comes_whole(*kind) => all(*kind),
+            Some(cursor) => (*kind, "changes", self.client.changes_arguments(&self.account, cursor)),
             // No objects, but their state (RFC 8620 section 5.1).
-            None => (*kind, "get", json!({ "accountId": account, "ids": [], "properties": ["id"] })),
+            None => (*kind, "get", json!({ "accountId": self.account, "ids": [], "properties": ["id"] })),
         });
+        self.containers.iter().map(|kind| all(*kind)).chain(of_items).collect()
     }
-    let mut answers: HashMap<ObjectType, jmap::Result<Map<String, Value>>> = HashMap::new();
+
+    /// What the answers say of the items of a type, and of their containers.
+    async fn look(
+        &self,
+        kind: ObjectType,
+        answers: &mut Answers<Map<String, Value>>,
+        whole: &mut Answers<Got>,
+    ) -> Result<Look> {
+        let (containers, omissions) = match container_of(kind) {
+            Some(container) => read::containers(container, take(whole, container)?),
+            None => (Vec::new(), Vec::new()),
+        };
+        let is_whole = comes_whole(kind);
+        let what = match is_whole {
+            true => take(whole, kind).map(What::All),
+            false => take(answers, kind).map(|answer| match self.cursor(kind) {
+                Some(cursor) => What::Changes(answer, cursor.to_owned()),
+                None => What::Unknown(Got::from(answer).state),
+            }),
+        };
+        let what = match what {
+            Err(error) if is_unsupported(&error, self.cursor(kind)) => {
+                let name = kind.token();
+                self.client.log(0, || format!("the server has nothing of the type {name} for this account"));
+                What::Unsupported
+            }
+            Err(error) if !is_whole && forgets(&error) => {
+                self.client.log(1, || format!("{error}; listing everything"));
+                What::Unknown(self.client.state(&self.account, kind.name()).await?)
+            }
+            what => what?,
+        };
+        Ok(Look { containers, omissions, what })
+    }
+}
+
+/// Makes the calls, as many at once as the server takes.
+async fn ask(client: &Client, calls: &[Call]) -> Result<Answers<Map<String, Value>>> {
+    let mut answers = Answers::new();
     for part in calls.chunks(client.limits().max_calls_in_request) {
         let mut request = Request::new().hasty();
         let handles: Vec<_> = part
@@ -90,68 +157,12 @@ pub async fn begin(question: Question) -> Result<(HashMap<ObjectType, Result<Loo
             // Together they may be more than one answer can hold, or one of them is what the server breaks off at.
             Err(error) if !is_alone && (error.is_too_much() || is_cut(&error)) => {
                 client.log(1, || format!("{error}; asking one by one"));
-                one_by_one(&client, part, &mut answers).await?;
+                one_by_one(client, part, &mut answers).await?;
             }
             Err(error) => return Err(error.into()),
         }
     }
-    let mut whole = HashMap::new();
-    for (kind, verb, _) in &calls {
-        if *verb == "get" && (containers.contains(kind) || comes_whole(*kind)) {
-            let answer = take(&mut answers, *kind);
-            whole.insert(*kind, all_of(&client, &account, *kind, answer).await);
-        }
-    }
-    let mut looks = HashMap::new();
-    for kind in items {
-        let look = async {
-            let mut look = Look { containers: Vec::new(), omissions: Vec::new(), what: What::Unknown(String::new()) };
-            if let Some(container) = container_of(kind) {
-                let got = take(&mut whole, container)?;
-                (look.containers, look.omissions) = read::containers(container, got);
-            }
-            if comes_whole(kind) {
-                look.what = match take(&mut whole, kind) {
-                    Ok(got) => What::All(got),
-                    Err(error) if is_unsupported(&error, &cursors, kind) => {
-                        tell_unsupported(&client, kind);
-                        What::Unsupported
-                    }
-                    Err(error) => return Err(Error::from(error)),
-                };
-                return Ok(look);
-            }
-            look.what = match take(&mut answers, kind) {
-                Ok(answer) => match cursors.get(&kind).filter(|cursor| !cursor.is_empty()) {
-                    Some(cursor) => What::Changes(answer, cursor.clone()),
-                    None => What::Unknown(Got::from(answer).state),
-                },
-                Err(error) if is_unsupported(&error, &cursors, kind) => {
-                    tell_unsupported(&client, kind);
-                    What::Unsupported
-                }
-                Err(error) if forgets(&error) => {
-                    client.log(1, || format!("{error}; listing everything"));
-                    What::Unknown(client.state(&account, kind.name()).await?)
-                }
-                Err(error) => return Err(Error::from(error)),
-            };
-            Ok(look)
-        };
-        let look = look.await;
-        looks.insert(kind, look);
-    }
-    let mut loose = Vec::new();
-    for kind in containers {
-        if let Some(got) = whole.remove(&kind) {
-            loose.extend(read::containers(kind, got.map_err(Error::from)?).0);
-        }
-    }
-    Ok((looks, loose))
-}
-
-fn tell_unsupported(client: &Client, kind: ObjectType) {
-    client.log(0, || format!("the server has nothing of the type {} for this account", kind.token()));
+    Ok(answers)
 }
 
 /// All objects of a type, of which the first request brought this much.
@@ -169,7 +180,7 @@ async fn all_of(
     }
 }
 
-fn take<T>(answers: &mut HashMap<ObjectType, jmap::Result<T>>, kind: ObjectType) -> jmap::Result<T> {
+fn take<T>(answers: &mut Answers<T>, kind: ObjectType) -> jmap::Result<T> {
     answers.remove(&kind).unwrap_or_else(|| Err(jmap::Error::protocol(format!("no answer to {}/get", kind.name()))))
 }
 
@@ -179,11 +190,7 @@ fn is_cut(error: &jmap::Error) -> bool {
 }
 
 /// Asks each on its own, so that one that the server cannot bear leaves the others alone.
-async fn one_by_one(
-    client: &Client,
-    calls: &[(ObjectType, &'static str, Value)],
-    answers: &mut HashMap<ObjectType, jmap::Result<Map<String, Value>>>,
-) -> Result<()> {
+async fn one_by_one(client: &Client, calls: &[Call], answers: &mut Answers<Map<String, Value>>) -> Result<()> {
     let mut has_answered = false;
     for (kind, verb, arguments) in calls {
         let method = format!("{}/{verb}", kind.name());
@@ -211,9 +218,8 @@ async fn one_by_one(
 
 /// True if the account does not have the type, whatever its capabilities say (RFC 8620 section 3.6.2). A method that is
 /// unknown says so only where there was never an answer to it: `/changes` may be missing alone.
-fn is_unsupported(error: &jmap::Error, cursors: &HashMap<ObjectType, String>, kind: ObjectType) -> bool {
-    let has_cursor = cursors.get(&kind).is_some_and(|cursor| !cursor.is_empty());
-    error.is("accountNotSupportedByMethod") || (error.is("unknownMethod") && !has_cursor)
+fn is_unsupported(error: &jmap::Error, cursor: Option<&str>) -> bool {
+    error.is("accountNotSupportedByMethod") || (error.is("unknownMethod") && cursor.is_none())
 }
 
 /// True if the server cannot say what changed (RFC 8620 section 5.2), or does not know the method.

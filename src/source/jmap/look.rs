@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+/// Why an object is not listed over which the server broke down.
+const BROKEN: &str = "the server breaks off when it is asked for it";
+
 /// Properties of cards and events that are listed; of all other types everything is, but for bytes.
 fn listed(kind: ObjectType) -> Option<&'static [&'static str]> {
     match kind {
@@ -279,9 +282,6 @@ struct Found {
     /// Ids over which the server broke down.
     broken: Vec<String>,
 }
-
-/// Why an object is not listed over which the server broke down.
-const BROKEN: &str = "the server breaks off when it is asked for it";
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,9 @@ use std::io::{self, Read, Seek, Write};
 use std::ops::Range;
 use std::path::Path;
 
+/// Bytes of a message that are kept in memory; a larger one stays in its file.
+pub(super) const IN_MEMORY: u64 = 16 << 20;
+
 /// As many bytes of a file as [`Packing::of`] needs.
 pub(super) const HEAD: u64 = 16;
 
@@ -195,9 +198,6 @@ fn pour(mut from: impl Read, limits: Limits, spool: &Path) -> Result<Option<Body
     file.write_all(&bytes).and_then(|()| file.rewind()).map_err(Trouble::Spool)?;
     Ok(Some(Body::File(file)))
 }
-
-/// Bytes of a message that are kept in memory; a larger one stays in its file.
-pub(super) const IN_MEMORY: u64 = 16 << 20;
 
 /// Why an item could not be read.
 pub(super) enum Trouble {

@@ -9,6 +9,9 @@ use crate::model::{ObjectType, Outcome};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+/// The ending of what Proton Mail's export tool writes beside each message.
+const PROTON: &[u8] = b".metadata.json";
+
 /// How much of a file is looked at.
 pub(super) const HEAD: usize = looks::HEAD;
 
@@ -102,8 +105,6 @@ impl Neighbours {
     }
 }
 
-/// The ending of what Proton Mail's export tool writes beside each message.
-const PROTON: &[u8] = b".metadata.json";
 /// What to do with a packed or encrypted file.
 const UNPACK: &str = "unpack it, then import it";
 const OTHER: &str = "no mail, calendar or contacts";

@@ -5,6 +5,9 @@ use crate::error::{Error, ErrorKind};
 use crate::model::{Outcome, SkippedItem};
 use crate::source::Listing;
 
+/// What the revision of a message begins with, before its digest: an object of another type is never one with it.
+pub(crate) const MESSAGE: char = 'm';
+
 /// What listing a file gave.
 pub(crate) struct Listed {
     pub(crate) listing: Listing,
@@ -31,6 +34,3 @@ pub(super) fn kept(file: &ExportFile, reason: &str) -> SkippedItem {
         outcome: Outcome::Skipped,
     }
 }
-
-/// What the revision of a message begins with, before its digest: an object of another type is never one with it.
-pub(crate) const MESSAGE: char = 'm';

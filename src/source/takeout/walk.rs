@@ -13,6 +13,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// The directories of a Maildir.
+const MAILDIR: [&str; 3] = ["cur", "new", "tmp"];
+
+/// What the key of a folder of messages ends in.
+const MESSAGES: &str = "*.eml";
+
 /// Folders are not entered deeper: no export is, and a path has an end.
 const MAX_DEPTH: usize = 64;
 
@@ -303,11 +309,6 @@ impl Walk {
         export
     }
 }
-
-/// The directories of a Maildir.
-const MAILDIR: [&str; 3] = ["cur", "new", "tmp"];
-/// What the key of a folder of messages ends in.
-const MESSAGES: &str = "*.eml";
 
 /// The first bytes of a file.
 fn head(path: &Path) -> io::Result<Vec<u8>> {

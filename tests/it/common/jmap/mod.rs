@@ -23,7 +23,7 @@ mod faults;
 mod files;
 mod filter;
 mod get;
-mod http;
+pub mod http;
 mod ijson;
 mod line;
 mod mailboxes;

@@ -2,7 +2,7 @@
 //! takes so many uploads an hour means all of them.
 
 use crate::error::Error;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -32,10 +32,6 @@ struct State {
 }
 
 impl Pauses {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-
     /// So many objects are to be sent from now on.
     pub fn expect(&self, left: u64) {
         self.left.store(left, Ordering::Relaxed);
@@ -52,7 +48,7 @@ impl Pauses {
 
     /// Something was answered: what is waited for from now on is another wait.
     pub fn heard(&self) {
-        self.state().fruitless = None;
+        self.state.lock().fruitless = None;
     }
 
     /// True once the server wanted to be waited for longer than anybody does.
@@ -62,7 +58,7 @@ impl Pauses {
 
     /// Waits until the server wants to be asked.
     pub async fn wait(&self) {
-        let until = self.state().until;
+        let until = self.state.lock().until;
         if let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
             tokio::time::sleep(left).await;
         }
@@ -74,7 +70,7 @@ impl Pauses {
     /// Errors: it is more than anybody waits for; the text is a hint for that.
     pub fn announce(&self, wait: Duration, error: &Error) -> Result<Option<String>, String> {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let fruitless = now.duration_since(*state.fruitless.get_or_insert(now));
         if wait > DAY || fruitless + wait > DAY {
             self.has_given_up.store(true, Ordering::Relaxed);
@@ -167,7 +163,7 @@ mod tests {
     fn a_day_without_anything_done_is_the_end() {
         let pauses = Pauses::default();
         pauses.announce(Duration::from_secs(60), &fault()).expect("a wait");
-        pauses.state().fruitless = Instant::now().checked_sub(Duration::from_secs(86_390));
+        pauses.state.lock().fruitless = Instant::now().checked_sub(Duration::from_secs(86_390));
         assert!(pauses.announce(Duration::from_secs(60), &fault()).is_err());
         pauses.heard();
         assert!(pauses.announce(Duration::from_secs(60), &fault()).is_ok());

@@ -1,0 +1,65 @@
+//! What to send to a server.
+
+use super::payload::Payload;
+use url::Url;
+
+/// A method of HTTP (RFC 9110 section 9), WebDAV (RFC 4918) or its versions (RFC 3253).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Head,
+    Options,
+    Post,
+    Propfind,
+    Report,
+}
+
+impl Method {
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Options => "OPTIONS",
+            Method::Post => "POST",
+            Method::Propfind => "PROPFIND",
+            Method::Report => "REPORT",
+        }
+    }
+
+    /// True for a method that changes nothing (RFC 9110 section 9.2.1, RFC 4918 section 9.1, RFC 3253 section 3.6). Only such
+    /// a request goes where the server redirects it.
+    pub fn is_safe(self) -> bool {
+        self != Method::Post
+    }
+}
+
+/// How often a request is sent again after the line broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// As often as `--max-retries` says.
+    Usual,
+    /// Given up soon: perhaps the server cannot bear the request. One that asks to wait is waited for as ever.
+    Hasty,
+    /// Not where the server may have done it already.
+    Once,
+}
+
+/// What to send. Each attempt sends it anew.
+pub struct Ask<'a> {
+    pub method: Method,
+    pub url: &'a Url,
+    /// For logs and errors: what is asked for, or what is moved.
+    pub what: &'a str,
+    /// Names and values of fields; the login is none of them.
+    pub fields: &'a [(&'a str, &'a str)],
+    pub payload: Payload,
+    pub repeat: Repeat,
+}
+
+impl<'a> Ask<'a> {
+    /// A request without fields and without a body, which may be sent as often as the line breaks.
+    pub fn new(method: Method, url: &'a Url, what: &'a str) -> Ask<'a> {
+        Ask { method, url, what, fields: &[], payload: Payload::Empty, repeat: Repeat::Usual }
+    }
+}

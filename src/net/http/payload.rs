@@ -1,0 +1,105 @@
+//! Bytes that go with a request.
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+/// How much of a stream is read at once.
+const PART: usize = 256 << 10;
+
+/// Something that bytes are read from, as often as the line breaks.
+pub trait ReadAt: Send + Sync {
+    /// Reads some bytes from `offset` on, at least one unless it is the end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+}
+
+/// Bytes to send.
+#[derive(Clone)]
+pub enum Content {
+    Bytes(Bytes),
+    /// So many bytes from the start of something.
+    Read(Arc<dyn ReadAt>, u64),
+}
+
+impl Content {
+    /// How many bytes there are.
+    pub fn size(&self) -> u64 {
+        match self {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Read(_, size) => *size,
+        }
+    }
+}
+
+/// What goes with a request.
+#[derive(Clone)]
+pub enum Payload {
+    Empty,
+    /// A question: from its end on the server is waited for.
+    Whole(Bytes),
+    /// Something large: as long as the server takes more of it, it is not silent.
+    Streamed(Content),
+}
+
+/// A stream on its way out.
+pub(super) struct Sending {
+    content: Content,
+    offset: u64,
+    sent: Arc<AtomicU64>,
+}
+
+impl Sending {
+    /// `sent` counts the bytes that the line took.
+    pub(super) fn new(content: Content, sent: Arc<AtomicU64>) -> Sending {
+        Sending { content, offset: 0, sent }
+    }
+}
+
+impl http_body::Body for Sending {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        let left = this.content.size().saturating_sub(this.offset);
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        let part = left.min(PART as u64) as usize;
+        let bytes = match &this.content {
+            Content::Bytes(bytes) => bytes.slice(this.offset as usize..this.offset as usize + part),
+            Content::Read(source, _) => {
+                let mut buffer = vec![0; part];
+                match source.read_at(&mut buffer, this.offset) {
+                    Ok(0) => return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
+                    Ok(count) => buffer.truncate(count),
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                }
+                Bytes::from(buffer)
+            }
+        };
+        this.offset += bytes.len() as u64;
+        this.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.offset >= self.content.size()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.content.size().saturating_sub(self.offset))
+    }
+}
