@@ -8,16 +8,16 @@ use std::path::PathBuf;
 
 /// The archive and the moment that a reading command looks at.
 #[derive(Args)]
-pub(crate) struct Source {
+pub(crate) struct ArchiveAt {
     /// The archive
     pub(crate) archive: PathBuf,
     #[command(flatten)]
-    pub(crate) at: Moment,
+    pub(crate) moment: AtFlag,
 }
 
 /// The moment that a reading command looks at.
 #[derive(Args)]
-pub(crate) struct Moment {
+pub(crate) struct AtFlag {
     /// Read an older state: a snapshot's number, a day in UTC (2026-11-21), a time (2026-11-21T18:30:00Z), or 'latest'
     #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = parse_at)]
     pub(crate) at: At,

@@ -1,6 +1,6 @@
 //! `vandelay export … ARCHIVE`.
 
-use super::args::{Moment, tree_path};
+use super::args::{AtFlag, tree_path};
 use super::auth::{Auth, Network, WhichAccount};
 use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{Reader, epoch};
@@ -37,7 +37,7 @@ pub struct Export {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    at: Moment,
+    at: AtFlag,
     #[command(flatten)]
     part: Part,
     #[command(flatten)]

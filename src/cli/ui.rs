@@ -37,11 +37,19 @@ impl Ui {
         self.line(&text.replace(['\n', '\r', '\u{2028}', '\u{2029}'], " "));
     }
 
-    /// A line of the result. Ends the program quietly when nobody reads it any more.
+    /// A line of the result. Ends the program quietly when its reader has gone.
     pub fn line(&self, text: &str) {
+        self.raw(format!("{}\n", self.sanitized(text)).as_bytes());
+    }
+
+    /// A text as a line shows it, on one line: what a column is measured by.
+    pub fn shown(&self, text: &str) -> String {
+        self.sanitized(&text.replace(['\n', '\r', '\t', '\u{2028}', '\u{2029}'], " "))
+    }
+
+    fn sanitized(&self, text: &str) -> String {
         // What is piped may still end on a terminal; a script wants letters as they are.
-        let shown = if self.stdout_is_terminal { clean(text) } else { without_controls(text) };
-        self.raw(format!("{shown}\n").as_bytes());
+        if self.stdout_is_terminal { clean(text) } else { without_controls(text) }
     }
 
     /// A JSON object as a line of the result.

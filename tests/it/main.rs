@@ -35,6 +35,7 @@ mod mount;
 mod moved;
 mod names;
 mod proof;
+mod screens;
 mod server_time;
 mod server_words;
 mod sources;
