@@ -365,7 +365,7 @@ fn objects(count: u64) -> String {
 fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
     let report = &done.report;
     report.notices.iter().for_each(|notice| ui.warn(notice));
-    for remark in &report.remarks {
+    for remark in &report.accounts.remarks {
         let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, remark.position);
         // What was left out on purpose is counted below; its positions are for those who ask, and for --json.
         match remark.outcome {
@@ -378,8 +378,8 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
     for note in &report.notes {
         ui.info(note);
     }
-    if report.remarks_left_out > 0 {
-        ui.warn(&format!("{} more not listed here", counted(report.remarks_left_out, "object")));
+    if report.accounts.remarks_left_out > 0 {
+        ui.warn(&format!("{} more not listed here", counted(report.accounts.remarks_left_out, "object")));
     }
     let no_good = sum(&report.no_good_mail);
     if no_good > 0 {
@@ -390,13 +390,12 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
         }
     }
     if ui.json {
-        ui.object(&serde_json::json!({
+        let mut summary = serde_json::json!({
             "message_type": "summary",
             "archive": archive.display().to_string(),
             "dry_run": dry_run,
             "snapshot": done.snapshot,
             "state": done.state.name(),
-            "types": report.types,
             "removed": report.removed,
             "kept": report.kept,
             "bytes": report.bytes,
@@ -405,9 +404,9 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             "no_good_mail": report.no_good_mail,
             "notices": report.notices,
             "notes": report.notes,
-            "remarks": report.remarks,
-            "remarks_left_out": report.remarks_left_out,
-        }));
+        });
+        report.accounts.add_to(&mut summary);
+        ui.object(&summary);
     } else if !ui.quiet {
         ui.line(report.to_string().trim_end());
         match done.snapshot {
