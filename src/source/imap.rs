@@ -17,7 +17,7 @@ pub(crate) mod options;
 mod pool;
 mod rev;
 
-use super::{DuplicateRule, Items, Listing, Scope, Source, roles};
+use super::{Cursors, DuplicateRule, Items, Listing, Scope, Source, roles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Attrs, Container, Entry, KnownBy, ObjectType, Outcome, SkippedItem, SourceIdent};
 use crate::net::account::Account;
@@ -194,6 +194,26 @@ impl Source for Imap {
 
     fn is_additive(&self) -> bool {
         false
+    }
+
+    fn cursors(&self) -> Cursors {
+        Cursors::ServerState
+    }
+
+    fn is_whole(&self, _listing: &Listing) -> bool {
+        true
+    }
+
+    fn has_lasting_account_id(&self) -> bool {
+        false
+    }
+
+    fn lists_only_ids(&self, _kind: ObjectType) -> bool {
+        false
+    }
+
+    fn recognised_by(&self) -> &'static str {
+        "under the same UIDVALIDITY and UID, and with the same size"
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {

@@ -6,10 +6,10 @@
 //! `tree` finds the folders and `stray` says what lies beside them, `list` reads their directories, `fetch` reads files and
 //! `unpack` those that are compressed.
 
-use super::{DuplicateRule, Items, Listing, Scope, Size, Source};
+use super::{Cursors, DuplicateRule, Items, Listing, Scope, Size, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{FileName, escape, unescape};
-use crate::model::{self, Container, Digest, Entry, Outcome, SkippedItem, SourceIdent};
+use crate::model::{Container, Digest, Entry, ObjectType, Outcome, SkippedItem, SourceIdent};
 pub use options::{Layout, MaildirOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,6 +90,26 @@ impl Source for Maildir {
         false
     }
 
+    fn cursors(&self) -> Cursors {
+        Cursors::Stamp
+    }
+
+    fn is_whole(&self, _listing: &Listing) -> bool {
+        true
+    }
+
+    fn has_lasting_account_id(&self) -> bool {
+        false
+    }
+
+    fn lists_only_ids(&self, _kind: ObjectType) -> bool {
+        false
+    }
+
+    fn recognised_by(&self) -> &'static str {
+        "under the same file name, and with the same size"
+    }
+
     /// Looks at the tree again. Containers are those of selected folders and what they lie in.
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
         self.tree = tree::find(&self.root, &self.options)?;
@@ -100,7 +120,7 @@ impl Source for Maildir {
             .filter(|folder| folder.holds != tree::Holds::Nothing)
             .map(|folder| Scope {
                 key: folder.container.key.clone(),
-                kind: model::ObjectType::Email,
+                kind: ObjectType::Email,
                 selected: self.options.filter.selects(&folder.container.key),
             })
             .collect();
@@ -123,7 +143,7 @@ impl Source for Maildir {
         let strays = strays.filter(|stray| self.options.filter.selects(&stray.key)).map(|stray| stray.omission);
         let names: Vec<&str> = self.tree.folders.iter().map(|folder| folder.container.key.as_str()).collect();
         let missing = self.options.filter.unmatched(&names).into_iter().map(|name| SkippedItem {
-            kind: model::ObjectType::Mailbox,
+            kind: ObjectType::Mailbox,
             reason: "named with --folder, and not there".to_owned(),
             position: escape(name.as_bytes()),
             outcome: Outcome::Failed,
@@ -135,11 +155,11 @@ impl Source for Maildir {
         Some(tree::no_maildir(&self.root, &self.tree.strays))
     }
 
-    fn hides(&self, kind: model::ObjectType, key: &str) -> bool {
-        kind == model::ObjectType::Email && !self.options.filter.selects(key)
+    fn hides(&self, kind: ObjectType, key: &str) -> bool {
+        kind == ObjectType::Email && !self.options.filter.selects(key)
     }
 
-    fn names_containers(&self, _kind: model::ObjectType) -> bool {
+    fn names_containers(&self, _kind: ObjectType) -> bool {
         true
     }
 

@@ -104,6 +104,19 @@ pub enum DuplicateRule {
     SameName,
 }
 
+/// What the cursors of a source stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cursors {
+    /// A state of a server, which names what changed since and may be wrong about it: so each scope is listed in full every
+    /// few weeks.
+    ServerState,
+    /// A stamp of files whose containers are of several types. Earlier versions mixed those up, so a stamp of theirs counts
+    /// for nothing.
+    StampOfMixedTypes,
+    /// A stamp of files or a digest of all names: it is the same only while nothing changed.
+    Stamp,
+}
+
 /// An account that can be listed and read.
 ///
 /// A method has a default only if a source that does not write it loses nothing by that: at worst it reads more than it
@@ -118,6 +131,24 @@ pub trait Source: Send {
     /// True if what the source does not name any more is kept all the same, in a scope that it lists and with a scope that
     /// is not there, whatever a listing says ([`Listing::unnamed`]). False for a source that is mirrored.
     fn is_additive(&self) -> bool;
+
+    /// What a cursor stands for, and so how long it is trusted.
+    fn cursors(&self) -> Cursors;
+
+    /// True if a listing shows the whole scope: what it does not name, and no listing named before, is not there. Objects
+    /// of an archive of 1.x that a whole listing lacks leave the current state.
+    fn is_whole(&self, listing: &Listing) -> bool;
+
+    /// True if the account's id is the server's, and stays the same when the account gets another address: two ids are
+    /// two accounts.
+    fn has_lasting_account_id(&self) -> bool;
+
+    /// True if a listing tells no more than the ids of the items of this type. That two accounts are the same has then to
+    /// be proved by the uids of a sample.
+    fn lists_only_ids(&self, kind: ObjectType) -> bool;
+
+    /// By what the source recognises a message at another address, for messages to the user: `under the same id`.
+    fn recognised_by(&self) -> &'static str;
 
     /// Every scope that exists, selected or not, and the containers that exist even if nothing lies in them.
     /// A scope that is not named here is gone with all its items.

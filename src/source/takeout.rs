@@ -5,7 +5,7 @@
 //! they are, `mail`, `messages` and `objects` read them. Everything that is seen is imported, or left out by name. A file that holds nothing of what its name promises is not dropped: it is an item of one more
 //! scope, [`FILES`], and kept as a plain file. Takeout is additive: what a later export leaves out stays.
 
-use super::{DuplicateRule, Items, Listing, Scope, Source};
+use super::{Cursors, DuplicateRule, Items, Listing, Scope, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Container, Entry, ObjectType, Outcome, SkippedItem, SourceIdent};
 use gather::{Locator, MailOptions};
@@ -96,6 +96,26 @@ impl Source for Takeout {
     /// An export may be a part of the account, and a part of it may lie elsewhere today.
     fn is_additive(&self) -> bool {
         true
+    }
+
+    fn cursors(&self) -> Cursors {
+        Cursors::StampOfMixedTypes
+    }
+
+    fn is_whole(&self, _listing: &Listing) -> bool {
+        true
+    }
+
+    fn has_lasting_account_id(&self) -> bool {
+        false
+    }
+
+    fn lists_only_ids(&self, _kind: ObjectType) -> bool {
+        false
+    }
+
+    fn recognised_by(&self) -> &'static str {
+        "with the same name and the same bytes"
     }
 
     fn hides(&self, _kind: ObjectType, _key: &str) -> bool {
