@@ -32,3 +32,9 @@ pub(crate) fn tree_path(path: &OsStr) -> Result<&str> {
     path.to_str()
         .ok_or_else(|| Error::new(ErrorKind::Usage, format!("{path:?} is not UTF-8; all paths of the tree are")))
 }
+
+/// A percentage like `example`, as a share of 1; the sign may be missing. The caller checks the range.
+pub(crate) fn parse_percent(text: &str, example: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').trim().parse::<f64>();
+    number.map(|number| number / 100.0).map_err(|_| format!("not a percentage like {example}"))
+}
