@@ -6,6 +6,7 @@
 //! `tree` finds the folders and `stray` says what lies beside them, `list` reads their directories, `fetch` reads files and
 //! `unpack` those that are compressed.
 
+use super::file_url::file_url;
 use super::{Cursors, DuplicateRule, Items, Listing, Scope, Size, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{FileName, escape, unescape};
@@ -215,24 +216,6 @@ impl Source for Maildir {
     }
 }
 
-/// The `file:` URL of an absolute path (RFC 8089), escaped as the URL standard escapes a path segment, which is what
-/// Vandelay 1.x stores.
-fn file_url(path: &Path) -> String {
-    use std::fmt::Write;
-    use std::os::unix::ffi::OsStrExt;
-    let mut url = String::from("file://");
-    for &byte in path.as_os_str().as_bytes() {
-        let keep = byte == b'/' || (byte.is_ascii_graphic() && !b"\"#<>?`{}%\\".contains(&byte));
-        if keep {
-            url.push(char::from(byte));
-        } else {
-            // Writing into a string cannot fail.
-            let _ = write!(url, "%{byte:02X}");
-        }
-    }
-    url
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,9 +223,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     #[test]
-    fn urls() {
-        assert_eq!(file_url(Path::new("/home/a b/M%?é^~'")), "file:///home/a%20b/M%25%3F%C3%A9^~'");
-        assert_eq!(file_url(Path::new("/")), "file:///");
+    fn paths_are_shown_on_one_line() {
         let raw = Path::new(std::ffi::OsStr::from_bytes(b"a/caf\xe9\n"));
         assert_eq!(shown(raw), "a/caf%E9%0A");
     }

@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::model::{Container, Digest, Entry, Item, KnownBy, ObjectType, SkippedItem, SourceIdent};
 
+mod file_url;
 pub mod filter;
 pub mod imap;
 pub mod jmap;
@@ -15,7 +16,7 @@ pub mod managesieve;
 pub mod roles;
 pub mod takeout;
 
-/// The revision of what 1.x imported: nobody wrote it down, so the source takes it for whatever it lists.
+/// The revision of an item that 1.x imported: 1.x stores none, so the source takes it for the one that it lists.
 pub const UNKNOWN: &str = "?";
 
 /// A stretch of an account that is listed with one call: a Maildir folder, an mbox file, later an IMAP mailbox.
@@ -29,7 +30,7 @@ pub struct Scope {
     pub selected: bool,
 }
 
-/// What a source says of a scope.
+/// The listing of a scope.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// Containers that the entries name as parents, parents first.
@@ -40,13 +41,13 @@ pub struct Listing {
     pub omissions: Vec<SkippedItem>,
     /// The scope is as it was when `cursor` was handed out: everything known of it still holds.
     pub unchanged: bool,
-    /// What became of known items that are not named here.
+    /// The fate of known items that are not named here.
     pub unnamed: UnlistedItems,
     /// Handed back at the next run's `list`; stored only when everything of the scope was stored.
     pub cursor: String,
 }
 
-/// What became of known items that a listing does not name.
+/// The fate of known items that a listing does not name.
 #[derive(Default)]
 pub enum UnlistedItems {
     /// They are kept: the source only grows (Takeout), or it could not tell.
