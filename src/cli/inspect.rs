@@ -5,8 +5,9 @@ use super::diff::{add_label, field};
 use super::files::tree_at;
 use super::table::{Column, Table, WIDTH, fit, fit_end, padded};
 use super::ui::{Ui, bytes, thousands};
-use crate::archive::{At, Moment, Reader, Record, Statistics, epoch, parse_ids, rfc3339};
+use crate::archive::{At, Moment, Reader, Record, Statistics, epoch, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::objects::Properties;
 use crate::model::{Id, ObjectType};
 use crate::tree::{Label, Tree};
 use clap::Args;
@@ -156,28 +157,30 @@ fn containers(reader: &Reader, kind: ObjectType, moment: Moment, ui: &Ui) -> Res
     let mut messages: HashMap<Id, u64> = HashMap::new();
     if kind == ObjectType::Mailbox {
         reader.each_record(ObjectType::Email, moment, |record| {
-            for mailbox in parse_ids(record.text("mailbox_ids").unwrap_or("[]")) {
+            for mailbox in record.email().mailboxes {
                 *messages.entry(mailbox).or_default() += 1;
             }
         })?;
     }
     let table = Table::new(ui, if kind == ObjectType::Mailbox { &MAILBOXES } else { &FILES });
     let show = |record: &Record, before: &str| {
-        let (id, name) = (record.id.to_string(), record.text("name").unwrap_or_default());
-        let name = format!("{before}{name}");
-        let role = record.text("role").unwrap_or_default();
-        match kind {
-            ObjectType::Mailbox => {
-                let count = thousands(messages.get(&record.id).copied().unwrap_or(0));
-                table.row(&[&id, &name, role, &count]);
-            }
-            _ => table.row(&[&id, &name, record.text("node_type").unwrap_or_default(), role]),
+        let (id, name) = (record.id.to_string(), format!("{before}{}", record.name()));
+        if kind == ObjectType::Mailbox {
+            let count = thousands(messages.get(&record.id).copied().unwrap_or(0));
+            table.row(&[&id, &name, record.mailbox().role.as_deref().unwrap_or_default(), &count]);
+        } else {
+            let node = record.file_node();
+            table.row(&[&id, &name, node.node_type.name(), node.role.as_deref().unwrap_or_default()]);
         }
+    };
+    let parent = |record: &Record| match kind {
+        ObjectType::Mailbox => record.mailbox().parent,
+        _ => record.file_node().parent,
     };
     let known: HashSet<Id> = records.iter().map(|record| record.id).collect();
     let mut children: HashMap<Option<Id>, Vec<&Record>> = HashMap::new();
     for record in &records {
-        let parent = record.number("parent_id").filter(|parent| known.contains(parent) && *parent != record.id);
+        let parent = parent(record).filter(|parent| known.contains(parent) && *parent != record.id);
         children.entry(parent).or_default().push(record);
     }
     let mut shown = HashSet::new();
@@ -212,31 +215,31 @@ fn columns(kind: ObjectType) -> Vec<Column> {
     }
 }
 
-/// What a person wants to see of an object.
+/// Prints an object for people.
 fn show(table: &Table<'_, '_>, record: &Record, label: &Label) {
     let id = record.id.to_string();
-    let text = |column: &str| record.text(column).unwrap_or_default();
     let field = |name: &str| field(label, name).unwrap_or_default();
-    let if_set = |column: &str| if record.number(column).is_some_and(|flag| flag != 0) { "yes" } else { "" };
-    match record.kind {
-        ObjectType::Email => {
+    let yes = |is_so: bool| if is_so { "yes" } else { "" };
+    match record.properties() {
+        Properties::Email(_) => {
             table.row(&[&id, &minute(field("date")), name_of(field("from")), field("subject")]);
             if let Some((first, more)) = label.paths.split_first() {
                 let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
                 table.below(&format!("{first}{more}"));
             }
         }
-        ObjectType::ContactCard => table.row(&[&id, field("name"), text("uid")]),
-        ObjectType::CalendarEvent => {
+        Properties::ContactCard(card) => table.row(&[&id, field("name"), &card.uid]),
+        Properties::CalendarEvent(_) => {
             let start = field("start");
             table.row(&[&id, if start.is_empty() { field("due") } else { start }, field("title")]);
         }
-        ObjectType::Identity => table.row(&[&id, field("name"), field("email")]),
-        ObjectType::ParticipantIdentity => table.row(&[&id, field("name"), field("calendar_address")]),
-        ObjectType::VacationResponse => table.row(&[&id, if_set("is_enabled"), field("subject")]),
-        ObjectType::SieveScript => table.row(&[&id, if_set("is_active"), text("name")]),
-        ObjectType::AddressBook | ObjectType::Calendar => table.row(&[&id, if_set("is_default"), text("name")]),
-        ObjectType::Mailbox | ObjectType::FileNode => table.row(&[&id, text("name")]),
+        Properties::Identity(identity) => table.row(&[&id, &identity.name, &identity.email]),
+        Properties::ParticipantIdentity(identity) => table.row(&[&id, &identity.name, &identity.calendar_address]),
+        Properties::VacationResponse(response) => table.row(&[&id, yes(response.is_enabled), field("subject")]),
+        Properties::SieveScript(script) => table.row(&[&id, yes(script.is_active), &script.name]),
+        Properties::AddressBook(book) => table.row(&[&id, yes(book.is_default), &book.name]),
+        Properties::Calendar(calendar) => table.row(&[&id, yes(calendar.is_default), &calendar.name]),
+        Properties::Mailbox(_) | Properties::FileNode(_) => table.row(&[&id, record.name()]),
     }
 }
 
@@ -250,7 +253,7 @@ fn name_of(from: &str) -> &str {
     from.split_once(" <").map_or(from, |(name, _)| name)
 }
 
-/// The row of an object; of a message also what it says of itself, and its paths.
+/// The row of an object; of a message also its paths, sender and subject.
 fn to_json(record: &Record, tree: &Tree) -> Result<serde_json::Value> {
     let mut object = record.to_json();
     if record.kind == ObjectType::Email {
@@ -259,7 +262,7 @@ fn to_json(record: &Record, tree: &Tree) -> Result<serde_json::Value> {
     Ok(object)
 }
 
-/// What an object says of itself. One whose bytes cannot be told is listed all the same.
+/// The paths of an object, and its sender, title or name. An object that cannot be read is listed all the same.
 fn label(tree: &Tree, record: &Record) -> Result<Label> {
     match tree.label(record) {
         Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Damaged | ErrorKind::Unreadable) => {
