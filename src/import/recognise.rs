@@ -22,7 +22,7 @@ pub struct Storing<'s, 'w> {
     pub progress: &'s dyn Progress,
 }
 
-/// What a new message may be.
+/// The rows that a new message may turn out to be.
 pub struct Recognition {
     contents: Contents,
     /// Rows of messages that are gone, by revision.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What is stored of the items found: all of it stands in the archive now.
+/// The items found that stand in the archive now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Stored {
     pub new: u64,
@@ -72,16 +72,16 @@ pub struct Report {
     pub bytes: u64,
     /// The share of the objects of a type that the run was allowed to remove.
     pub max_delete: Option<f64>,
-    /// What the run did as a whole, and why.
+    /// Notes on the run as a whole.
     pub notes: Vec<String>,
-    /// What the user has to know of it: told with `--quiet`, too.
+    /// Warnings about the run as a whole, printed with `--quiet`, too.
     pub notices: Vec<String>,
-    /// What looks like mail, or like another object, and is not understood: counted as skipped, too.
+    /// Items that look like mail or another object, and are not understood. Counted as skipped, too.
     pub not_understood: u64,
     /// Messages that are stored as they are and are no good mail, by the reason: compressed, encrypted, cut, without a
     /// header. Counted as stored, too.
     pub no_good_mail: BTreeMap<String, u64>,
-    /// What was found and has nothing in it to import, by token of the type: counted as skipped, too.
+    /// Items found that hold nothing to import, by token of the type. Counted as skipped, too.
     pub by_products: BTreeMap<&'static str, u64>,
 }
 
@@ -217,7 +217,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// What became of an item.
+/// The outcome of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     New,

@@ -235,7 +235,7 @@ fn count_rest(survey: &mut Survey, parts: &VecDeque<Part>) {
     }
 }
 
-/// What is fetched at once: all new messages of a scope, or some of many. A scope without any has one empty part.
+/// The items of one fetch: all new messages of a scope, or some of many. A scope without any has one empty part.
 struct Part {
     /// The place of its scope in the survey.
     work: usize,

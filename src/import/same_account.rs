@@ -14,7 +14,8 @@ use crate::format::mail;
 use crate::model::{Entry, Item, ItemData, ObjectType, SourceIdent};
 use crate::source::Source;
 
-/// The source of the archive that `ident` was before it moved; `None` if it did not, as far as anybody says.
+/// The source of the archive that `ident` was before the account moved; `None` if the options and the address say
+/// nothing of a move.
 ///
 /// Without `--same-account` an address that differs only in whether TLS comes first (`imap:` and `imaps:` of one host and
 /// one user), or only in what stands behind the host (`https://host/` and `https://host/jmap/session`), is taken for the same
@@ -131,7 +132,7 @@ fn other_uid(work: &Work, source: &mut dyn Source, ledger: &dyn OriginIndex) -> 
     Ok(None)
 }
 
-/// What the user is told of an account that moved.
+/// The note of the report about an account that moved.
 pub fn words(former: &SourceIdent, ident: &SourceIdent) -> String {
     format!("the account moved from {} to {}; it is the same one", former.session_url, ident.session_url)
 }

@@ -36,7 +36,7 @@ pub struct Vanished {
     pub items: Vec<Gone>,
 }
 
-/// What a survey is made with.
+/// The parts of a survey that all scopes share.
 struct Context<'a> {
     ledger: &'a dyn OriginIndex,
     /// The source that the account is known as.
@@ -46,7 +46,7 @@ struct Context<'a> {
     progress: &'a dyn Progress,
 }
 
-/// What is known of a scope before it is listed.
+/// A scope as the archive knows it, before it is listed.
 struct KnownBefore<'a> {
     scope: Option<&'a KnownScope>,
     start: Start,
