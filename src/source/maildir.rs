@@ -57,8 +57,8 @@ impl Maildir {
         Ok(Maildir { root, options, ident, tree: tree::Tree::default(), outside: AtomicU64::new(0) })
     }
 
-    fn place(&self) -> fetch::Place<'_> {
-        fetch::Place { root: &self.root, spool: &self.options.spool, outside: &self.outside }
+    fn place(&self) -> fetch::MaildirPlace<'_> {
+        fetch::MaildirPlace { root: &self.root, spool: &self.options.spool, outside: &self.outside }
     }
 
     fn folder(&self, scope: &Scope) -> Result<&tree::Folder> {

@@ -7,8 +7,8 @@ use crate::protocol::jmap::{self, Client, Got, Request};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-/// What the first request asks for.
-pub struct Question {
+/// The types that the first request asks for.
+pub struct FirstRequest {
     pub client: Client,
     pub account: String,
     /// Types whose items are wanted.
@@ -19,11 +19,11 @@ pub struct Question {
     pub cursors: HashMap<ObjectType, String>,
 }
 
-/// What the first request found out about a type.
+/// The answer to the first request about a type.
 pub struct Look {
     /// Containers of the items; handed over with the listing.
     pub containers: Vec<Container>,
-    /// What did not make sense about them.
+    /// Containers that did not make sense.
     pub omissions: Vec<SkippedItem>,
     pub what: What,
 }
@@ -53,8 +53,8 @@ fn comes_whole(kind: ObjectType) -> bool {
 /// many calls at once.
 ///
 /// Also gives containers that come with none of the types whose items are wanted.
-pub async fn begin(question: Question) -> Result<(HashMap<ObjectType, Result<Look>>, Vec<Container>)> {
-    let Question { client, account, items, containers, cursors } = question;
+pub async fn begin(question: FirstRequest) -> Result<(HashMap<ObjectType, Result<Look>>, Vec<Container>)> {
+    let FirstRequest { client, account, items, containers, cursors } = question;
     let mut calls: Vec<(ObjectType, &'static str, Value)> = Vec::new();
     let all = |kind: ObjectType| {
         let mut arguments = json!({ "accountId": account, "ids": null });

@@ -48,7 +48,7 @@ impl ExportFile {
     }
 }
 
-/// What changes when somebody writes to a file.
+/// Changes when a program writes to the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) size: u64,
@@ -103,7 +103,7 @@ impl MessageFolder {
     }
 }
 
-/// What an export has, in the order of the keys.
+/// The files and folders of an export, in the order of their keys.
 #[derive(Default)]
 pub(super) struct Export {
     pub(super) files: Vec<ExportFile>,
@@ -306,7 +306,7 @@ impl Walk {
 
 /// The directories of a Maildir.
 const MAILDIR: [&str; 3] = ["cur", "new", "tmp"];
-/// What the key of a folder of messages ends in.
+/// The end of the key of a folder of messages.
 const MESSAGES: &str = "*.eml";
 
 /// The first bytes of a file.
