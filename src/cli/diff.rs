@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// How many characters of a sender or a subject stand in a line for people.
 const SHOWN: usize = 120;
 
-/// What is told of each object beside its path, in this order.
+/// Fields of an object in a line for people, behind its path, in this order.
 const FIELDS: [&str; 9] = ["date", "start", "due", "from", "name", "email", "calendar_address", "title", "subject"];
 
 const EXPLANATION: &str = "\
@@ -93,7 +93,7 @@ struct Change<'a> {
     difference: Difference,
     before: Option<&'a Record>,
     after: Option<&'a Record>,
-    /// What it is, or was.
+    /// The object as it is, or as it was if it is removed.
     record: &'a Record,
     then: Option<Label>,
     now: Option<Label>,
@@ -159,7 +159,7 @@ impl Change<'_> {
     }
 }
 
-/// Adds the paths of an object and what it says of itself to its JSON.
+/// Adds the paths of an object, and its sender, title or name, to its JSON.
 pub(super) fn add_label(object: &mut serde_json::Value, label: &Label) {
     object["path"] = label.paths.first().cloned().into();
     object["paths"] = label.paths.clone().into();

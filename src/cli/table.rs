@@ -7,7 +7,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// How many columns a line has.
 pub(super) const WIDTH: usize = 80;
 
-/// What is between two columns.
+/// Stands between two columns.
 const GAP: &str = "  ";
 
 /// A column of a list.

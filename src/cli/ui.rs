@@ -48,7 +48,7 @@ impl Ui {
     }
 
     fn sanitized(&self, text: &str) -> String {
-        // What is piped may still end on a terminal; a script wants letters as they are.
+        // Piped output may still end on a terminal, so controls are escaped there, too; a script wants letters as they are.
         if self.stdout_is_terminal { clean(text) } else { without_controls(text) }
     }
 
@@ -72,21 +72,21 @@ impl Ui {
         }
     }
 
-    /// Something worth knowing; not with `--quiet`.
+    /// A note; not with `--quiet`.
     pub fn info(&self, text: &str) {
         if !self.quiet {
             self.note(text);
         }
     }
 
-    /// Something for those who want to know more.
+    /// A detail, with `--verbose` only.
     pub fn detail(&self, text: &str) {
         if self.verbose > 0 {
             self.note(text);
         }
     }
 
-    /// For the connections of this run: what goes on, as far as `-v` asks for it.
+    /// The log of this run's connections, at the level of `-v`.
     pub fn log(&self) -> Log {
         let verbose = self.verbose;
         Log::new(verbose, move |text| {
@@ -94,7 +94,7 @@ impl Ui {
         })
     }
 
-    /// Something that should not be overlooked.
+    /// A warning, with `--quiet` too.
     pub fn warn(&self, text: &str) {
         self.note(&format!("warning: {text}"));
     }
@@ -120,7 +120,7 @@ impl Ui {
             }
         }
         let mut answer = String::new();
-        // What cannot be read is no answer.
+        // Input that cannot be read is no answer.
         let _ = stdin.lock().read_line(&mut answer);
         Ok(answer)
     }
