@@ -196,14 +196,15 @@ pub fn check_header(path: &Path, file: &ArchiveFile) -> Result<()> {
     let word = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let (version, application) = (word(60), word(68));
     match application {
-        // The header lags behind the log, so an archive just made may still show zeros here.
-        0 | APPLICATION_ID if version > FORMAT_VERSION => Err(Error::new(
+        APPLICATION_ID if version > FORMAT_VERSION => Err(Error::new(
             ErrorKind::Usage,
             format!("archive {} has format {version}, made by a newer version of vandelay; this one knows format {FORMAT_VERSION}", path.display()),
         )
         .hint("use the newer program; the file was not changed")),
+        0 if version > FORMAT_VERSION => Err(Error::new(ErrorKind::Usage, other_database(path)).hint(OTHER_DATABASE)),
+        // The header lags behind the log, so an archive just made may still show zeros here.
         0 | APPLICATION_ID => Ok(()),
-        _ => Err(not_an_archive(path)),
+        _ => Err(Error::new(ErrorKind::NoArchive, other_database(path)).hint(OTHER_DATABASE)),
     }
 }
 
@@ -216,6 +217,15 @@ fn not_an_archive(path: &Path) -> Error {
     Error::new(ErrorKind::NoArchive, format!("{} is not a vandelay archive", path.display()))
         .hint("an archive is a SQLite file made by 'vandelay import'")
 }
+
+/// What a SQLite database is called that has not the tables of an archive.
+fn other_database(path: &Path) -> String {
+    format!("{} is not a vandelay archive: it is a SQLite database of another kind", path.display())
+}
+
+/// The format of Vandelay 2.0 is not public, so it cannot be told from that of any other program.
+const OTHER_DATABASE: &str = "it may belong to another program, or be an archive of Vandelay 2.0 or later, which this program does not read. \
+     The file was not changed: read it with the program that made it, and choose another name for an archive of this one";
 
 /// 1 = rollback journal, 2 = write-ahead log (SQLite file format 1.3.3).
 fn journal_version(path: &Path, file: &ArchiveFile) -> Result<u8> {
@@ -256,6 +266,9 @@ fn bound_work(conn: &mut Connection, size: u64) -> rusqlite::Result<Arc<AtomicU6
     Ok(work)
 }
 
+/// Tables that every archive has, those of 1.x too.
+const REQUIRED: [&str; 4] = ["sources", "blobs", "emails", "mailboxes"];
+
 /// Checks that the schema holds nothing but tables and indexes, and that the tables an archive must have are there.
 /// Gives the columns of each content table that exist.
 pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static str, Vec<String>>> {
@@ -267,6 +280,10 @@ pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static s
         .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))
         .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
         .map_err(|error| explain(path, error))?;
+    let is_other = || Error::new(ErrorKind::NoArchive, other_database(path)).hint(OTHER_DATABASE);
+    if !objects.iter().any(|(_, name, _)| REQUIRED.contains(&name.as_str())) {
+        return Err(is_other());
+    }
     for (kind, name, sql) in &objects {
         let words: Vec<String> = sql.split_whitespace().take(2).map(str::to_ascii_uppercase).collect();
         let is_virtual = words.get(1).is_some_and(|word| word == "VIRTUAL");
@@ -300,10 +317,8 @@ pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static s
         }
         found.insert(table, columns.into_iter().map(|(name, _)| name).collect());
     }
-    for required in ["sources", "blobs", "emails", "mailboxes"] {
-        if found.get(required).is_none_or(Vec::is_empty) {
-            return Err(not_an_archive(path));
-        }
+    if REQUIRED.iter().any(|required| found.get(required).is_none_or(Vec::is_empty)) {
+        return Err(is_other());
     }
     Ok(found)
 }

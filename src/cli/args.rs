@@ -8,16 +8,16 @@ use std::path::PathBuf;
 
 /// The archive and the moment that a reading command looks at.
 #[derive(Args)]
-pub(crate) struct Source {
+pub(crate) struct ArchiveAt {
     /// The archive
     pub(crate) archive: PathBuf,
     #[command(flatten)]
-    pub(crate) at: Moment,
+    pub(crate) moment: AtFlag,
 }
 
 /// The moment that a reading command looks at.
 #[derive(Args)]
-pub(crate) struct Moment {
+pub(crate) struct AtFlag {
     /// Read an older state: a snapshot's number, a day in UTC (2026-11-21), a time (2026-11-21T18:30:00Z), or 'latest'
     #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = parse_at)]
     pub(crate) at: At,
@@ -31,4 +31,10 @@ pub(crate) fn parse_at(text: &str) -> Result<At, String> {
 pub(crate) fn tree_path(path: &OsStr) -> Result<&str> {
     path.to_str()
         .ok_or_else(|| Error::new(ErrorKind::Usage, format!("{path:?} is not UTF-8; all paths of the tree are")))
+}
+
+/// A percentage like `example`, as a share of 1; the sign may be missing. The caller checks the range.
+pub(crate) fn parse_percent(text: &str, example: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').trim().parse::<f64>();
+    number.map(|number| number / 100.0).map_err(|_| format!("not a percentage like {example}"))
 }

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// No password is longer; some tokens have ten thousand characters.
 const SECRET_MAX: u64 = 64 << 10;
 
-/// Who logs in, and with what.
+/// The user and the secret of the login.
 #[derive(Args)]
 #[command(next_help_heading = "Login")]
 pub struct Auth {
@@ -148,7 +148,7 @@ pub struct WhichAccount {
 }
 
 impl WhichAccount {
-    /// What the flags say.
+    /// The account that the flags choose.
     pub fn which(&self) -> Which {
         match (&self.account_id, &self.account_name) {
             (Some(id), _) => Which::Id(id.clone()),
@@ -262,7 +262,7 @@ fn from_file(path: &Path, ui: &Ui) -> Result<Secret> {
     secret(&path.display().to_string(), &bytes)
 }
 
-/// What a file or a command gave, without the newline at its end.
+/// The secret in the output of a file or a command, without the newline at its end.
 fn secret(origin: &str, bytes: &[u8]) -> Result<Secret> {
     let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let text = text.strip_suffix(b"\r").unwrap_or(text);

@@ -1,9 +1,10 @@
 //! `vandelay diff`: what differs between two snapshots, named so that a person finds the one thing, and can restore it.
 
+use super::files::tree_at;
 use super::ui::{Ui, quoted};
 use crate::archive::{At, Difference, Moment, Reader, Record, diff};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tree::{Label, Tree, TreeOptions};
+use crate::tree::Label;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 /// How many characters of a sender or a subject stand in a line for people.
 const SHOWN: usize = 120;
 
-/// What is told of each object beside its path, in this order.
+/// Fields of an object in a line for people, behind its path, in this order.
 const FIELDS: [&str; 9] = ["date", "start", "due", "from", "name", "email", "calendar_address", "title", "subject"];
 
 const EXPLANATION: &str = "\
@@ -50,7 +51,7 @@ impl Diff {
             .hint("the next import makes the first snapshot"));
         }
         let (from, to) = (reader.resolve(self.from)?, reader.resolve(self.to)?);
-        let trees = (tree(&reader, from)?, tree(&reader, to)?);
+        let trees = (tree_at(&reader, from)?, tree_at(&reader, to)?);
         let mut counts: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
         diff(&reader, from, to, |difference, before, after| {
             let Some(record) = after.or(before) else { return Ok(()) };
@@ -87,20 +88,12 @@ impl Diff {
     }
 }
 
-fn tree(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
-    let at = match moment {
-        Moment::Current => At::Latest,
-        Moment::Snapshot(snapshot) => At::Id(snapshot),
-    };
-    Tree::open(Arc::clone(reader), TreeOptions { at, ..TreeOptions::default() })
-}
-
 /// An object that differs.
 struct Change<'a> {
     difference: Difference,
     before: Option<&'a Record>,
     after: Option<&'a Record>,
-    /// What it is, or was.
+    /// The object as it is, or as it was if it is removed.
     record: &'a Record,
     then: Option<Label>,
     now: Option<Label>,
@@ -157,11 +150,7 @@ impl Change<'_> {
             "before": self.before.map(Record::to_json), "after": self.after.map(Record::to_json),
         });
         if let Some(label) = self.label() {
-            object["path"] = label.paths.first().cloned().into();
-            object["paths"] = label.paths.clone().into();
-            for (name, value) in &label.fields {
-                object[*name] = value.clone().into();
-            }
+            add_label(&mut object, label);
         }
         if let (Some(then), Some(_)) = (&self.then, &self.now) {
             object["paths_before"] = then.paths.clone().into();
@@ -170,7 +159,16 @@ impl Change<'_> {
     }
 }
 
-fn field<'l>(label: &'l Label, name: &str) -> Option<&'l str> {
+/// Adds the paths of an object, and its sender, title or name, to its JSON.
+pub(super) fn add_label(object: &mut serde_json::Value, label: &Label) {
+    object["path"] = label.paths.first().cloned().into();
+    object["paths"] = label.paths.clone().into();
+    for (name, value) in &label.fields {
+        object[*name] = value.clone().into();
+    }
+}
+
+pub(super) fn field<'l>(label: &'l Label, name: &str) -> Option<&'l str> {
     label.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
 }
 

@@ -1,6 +1,6 @@
 //! `vandelay export … ARCHIVE`.
 
-use super::args::{Moment, tree_path};
+use super::args::{AtFlag, tree_path};
 use super::auth::{Auth, Network, WhichAccount};
 use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{Reader, epoch};
@@ -37,7 +37,7 @@ pub struct Export {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    at: Moment,
+    at: AtFlag,
     #[command(flatten)]
     part: Part,
     #[command(flatten)]
@@ -219,29 +219,28 @@ impl Export {
 
     fn tell(&self, done: &Done, ui: &Ui) {
         let report = &done.report;
-        for (remark, positions) in by_kind(&report.remarks) {
+        for (remark, positions) in by_kind(&report.accounts.remarks) {
             let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, named(&positions));
             match remark.outcome {
                 "failed" | "not removed" | "there twice" => ui.warn(&text),
                 _ => ui.info(&text),
             }
         }
-        if report.remarks_left_out > 0 {
-            ui.warn(&format!("{} more not listed here", counted(report.remarks_left_out, "object")));
+        if report.accounts.remarks_left_out > 0 {
+            ui.warn(&format!("{} more not listed here", counted(report.accounts.remarks_left_out, "object")));
         }
         report.notes.iter().for_each(|note| ui.warn(note));
         if ui.json {
-            ui.object(&serde_json::json!({
+            let mut summary = serde_json::json!({
                 "message_type": "summary",
                 "archive": self.archive.display().to_string(),
                 "dry_run": self.dry_run,
-                "types": report.types,
                 "plan": done.plan.types,
                 "bytes": report.bytes,
                 "notes": report.notes,
-                "remarks": report.remarks,
-                "remarks_left_out": report.remarks_left_out,
-            }));
+            });
+            report.accounts.add_to(&mut summary);
+            ui.object(&summary);
         } else if !ui.quiet {
             ui.line(report.to_string().trim_end());
             match self.dry_run {

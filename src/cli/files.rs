@@ -1,8 +1,8 @@
 //! `vandelay ls`, `cat` and `extract`: the tree where there is no FUSE.
 
-use super::args::{Moment, tree_path};
+use super::args::{AtFlag, tree_path};
 use super::ui::{Ui, counted, thousands};
-use crate::archive::Reader;
+use crate::archive::{At, Moment, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Names};
@@ -30,7 +30,7 @@ pub struct Ls {
     #[arg(short = 'R', long)]
     recursive: bool,
     #[command(flatten)]
-    at: Moment,
+    at: AtFlag,
 }
 
 #[derive(Args)]
@@ -41,7 +41,7 @@ pub struct Cat {
     #[arg(required = true)]
     paths: Vec<OsString>,
     #[command(flatten)]
-    at: Moment,
+    at: AtFlag,
 }
 
 #[derive(Args)]
@@ -59,7 +59,7 @@ pub struct Extract {
     #[arg(long, value_enum, default_value = "auto", value_name = "WHICH")]
     names: NamesArg,
     #[command(flatten)]
-    at: Moment,
+    at: AtFlag,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -70,8 +70,17 @@ enum NamesArg {
 }
 
 /// The tree of an archive at a moment.
-fn open(archive: &Path, at: &Moment) -> Result<Tree> {
+fn open(archive: &Path, at: &AtFlag) -> Result<Tree> {
     Tree::open(Arc::new(Reader::open(archive)?), TreeOptions { at: at.at, ..TreeOptions::default() })
+}
+
+/// The tree of an opened archive at a moment, which no later import changes unless it is the current one.
+pub(super) fn tree_at(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
+    let at = match moment {
+        Moment::Current => At::Latest,
+        Moment::Snapshot(snapshot) => At::Id(snapshot),
+    };
+    Tree::open(Arc::clone(reader), TreeOptions { at, ..TreeOptions::default() })
 }
 
 impl Ls {

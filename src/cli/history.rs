@@ -1,11 +1,20 @@
 //! `vandelay snapshots` and `forget`.
 
+use super::table::{Column, Table, WIDTH, wrapped};
 use super::ui::{Ui, bytes, counted};
 use crate::archive::{Policy, Reader, Span, Writer, epoch, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+const COLUMNS: [Column; 5] = [
+    Column::number("ID", 4),
+    Column::text("ENDED", 20),
+    Column::text("STATE", 11),
+    Column::text("SOURCE", 11),
+    Column::rest("ACCOUNT, CHANGES BELOW"),
+];
 
 #[derive(Args)]
 pub struct Snapshots {
@@ -57,6 +66,7 @@ impl Snapshots {
                 "an archive of vandelay 1.x has no snapshots; the next import makes the first"
             });
         }
+        let mut table = None;
         for snapshot in snapshots {
             let report = reader.report(snapshot.id)?;
             if ui.json {
@@ -67,37 +77,42 @@ impl Snapshots {
                 }));
                 continue;
             }
-            let when = rfc3339(epoch(snapshot.ended.as_deref().unwrap_or(&snapshot.started)));
-            let kind = snapshot.source_kind.as_deref().unwrap_or("-");
-            let account = snapshot.account.as_deref().unwrap_or("");
-            ui.line(&format!(
-                "{:>5}  {when}  {:<11}  {kind:<9}  {account}  {}{}",
-                snapshot.id,
-                snapshot.state,
-                summary(report.as_ref()),
-                if snapshot.has_wrong_clock() { "  (the clock was wrong)" } else { "" }
-            ));
+            let table = table.get_or_insert_with(|| Table::new(ui, &COLUMNS));
+            table.row(&[
+                &snapshot.id.to_string(),
+                &rfc3339(epoch(snapshot.ended.as_deref().unwrap_or(&snapshot.started))),
+                &snapshot.state,
+                snapshot.source_kind.as_deref().unwrap_or("-"),
+                snapshot.account.as_deref().unwrap_or(""),
+            ]);
+            let mut changes = report.as_ref().map(changes).unwrap_or_default();
+            if snapshot.has_wrong_clock() {
+                changes.push("the clock was wrong".to_owned());
+            }
+            wrapped(&changes, ",", WIDTH - 6).iter().for_each(|line| table.below(line));
         }
         Ok(())
     }
 }
 
 /// `email +3 ~1 -2` for each type in which a run changed something.
-fn summary(report: Option<&serde_json::Value>) -> String {
-    let Some(report) = report.filter(|report| report["types"].is_object()) else { return String::new() };
+fn changes(report: &serde_json::Value) -> Vec<String> {
+    if !report["types"].is_object() {
+        return Vec::new();
+    }
     let tokens = |name: &str| report[name].as_object().into_iter().flat_map(|all| all.keys());
     let types: BTreeSet<&String> = tokens("types").chain(tokens("removed")).collect();
     let number = |value: &serde_json::Value| value.as_u64().unwrap_or(0);
-    let mut parts = Vec::new();
+    let mut changes = Vec::new();
     for token in types {
         let account = &report["types"][token];
         let (new, changed) = (number(&account["stored"]["new"]), number(&account["stored"]["changed"]));
         let removed = number(&report["removed"][token]);
         if new + changed + removed > 0 {
-            parts.push(format!("{token} +{new} ~{changed} -{removed}"));
+            changes.push(format!("{token} +{new} ~{changed} -{removed}"));
         }
     }
-    if parts.is_empty() { "nothing new".to_owned() } else { parts.join(", ") }
+    if changes.is_empty() { vec!["nothing new".to_owned()] } else { changes }
 }
 
 impl Forget {

@@ -1,5 +1,6 @@
 //! `vandelay import SOURCE … ARCHIVE`.
 
+use super::args::parse_percent;
 use super::auth::{Auth, Network, WhichAccount};
 use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{NoOrigins, Reader, State, Writer};
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 /// Where an account is read from.
 #[derive(Subcommand)]
-pub enum Source {
+pub enum ImportSource {
     /// A Maildir on disk: Maildir++ or one with nested folders
     Maildir(MaildirArgs),
     /// A Google Takeout folder, or any tree of mail, .ics and .vcf files: mbox, .eml, Thunderbird, Apple Mail, MH
@@ -194,7 +195,7 @@ struct Common {
     full: bool,
     /// Stop and change nothing if more than this share of the objects of a type (and more than 50) would be removed from
     /// the current state; 100% turns this guard off
-    #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = parse_percent)]
+    #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = parse_share)]
     max_delete: f64,
 }
 
@@ -212,13 +213,9 @@ struct Local {
     allow_invalid_certs: bool,
 }
 
-fn parse_percent(text: &str) -> Result<f64, String> {
-    let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| "not a percentage like 20%".to_owned())?;
-    if (0.0..=100.0).contains(&number) {
-        Ok(number / 100.0)
-    } else {
-        Err("the percentage must be between 0 and 100".to_owned())
-    }
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = parse_percent(text, "20%")?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("the percentage must be between 0 and 100".to_owned()) }
 }
 
 impl Common {
@@ -229,10 +226,10 @@ impl Common {
     }
 }
 
-impl Source {
+impl ImportSource {
     pub fn run(self, ui: &Ui) -> Result<()> {
         match self {
-            Source::Maildir(args) => {
+            ImportSource::Maildir(args) => {
                 let filter = args.folders.filter()?;
                 let layout = match args.layout {
                     LayoutArg::Auto => Layout::Auto,
@@ -249,7 +246,7 @@ impl Source {
                 };
                 run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(), ui)
             }
-            Source::Takeout(args) => {
+            ImportSource::Takeout(args) => {
                 let options = TakeoutOptions {
                     noautomap: args.noautomap,
                     include_deleted: args.include_deleted,
@@ -257,7 +254,7 @@ impl Source {
                 };
                 run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(), ui)
             }
-            Source::Imap(args) => {
+            ImportSource::Imap(args) => {
                 let options = ImapOptions {
                     filter: args.folders.filter()?,
                     exclude_special: args.exclude_special,
@@ -273,14 +270,14 @@ impl Source {
                 let common = args.common.options();
                 run(&mut Imap::new(account, options), &args.archive, common, ui)
             }
-            Source::Jmap(args) => {
+            ImportSource::Jmap(args) => {
                 let options =
                     JmapOptions { which: args.which.which(), objects: args.objects, threads: args.network.threads() };
                 let settings = args.network.jmap(&args.auth, args.allow_other_origin, spool(&args.archive), ui)?;
                 let common = args.common.options();
                 run(&mut Jmap::open(settings, options)?, &args.archive, common, ui)
             }
-            Source::ManageSieve(args) => {
+            ImportSource::ManageSieve(args) => {
                 let account = args.network.account(Service::Sieve, &args.auth, ui)?;
                 let options = args.common.options();
                 run(&mut ManageSieve::open(account)?, &args.archive, options, ui)
@@ -329,7 +326,7 @@ fn run(
     }
 }
 
-/// What is missing after a run that reached its end.
+/// The error of a run that reached its end without all objects.
 fn partial(report: &Report, dry_run: bool) -> Error {
     let (failed, strange, nothing_of) = (report.failed(), report.not_understood, report.stored_nothing_of());
     let failures = match dry_run {
@@ -365,9 +362,9 @@ fn objects(count: u64) -> String {
 fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
     let report = &done.report;
     report.notices.iter().for_each(|notice| ui.warn(notice));
-    for remark in &report.remarks {
+    for remark in &report.accounts.remarks {
         let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, remark.position);
-        // What was left out on purpose is counted below; its positions are for those who ask, and for --json.
+        // Items left out on purpose are counted below; their positions come with -v and --json.
         match remark.outcome {
             "failed" | "not understood" => ui.warn(&text),
             // A later export of an account is duplicates for the most part.
@@ -378,8 +375,8 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
     for note in &report.notes {
         ui.info(note);
     }
-    if report.remarks_left_out > 0 {
-        ui.warn(&format!("{} more not listed here", counted(report.remarks_left_out, "object")));
+    if report.accounts.remarks_left_out > 0 {
+        ui.warn(&format!("{} more not listed here", counted(report.accounts.remarks_left_out, "object")));
     }
     let no_good = sum(&report.no_good_mail);
     if no_good > 0 {
@@ -390,13 +387,12 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
         }
     }
     if ui.json {
-        ui.object(&serde_json::json!({
+        let mut summary = serde_json::json!({
             "message_type": "summary",
             "archive": archive.display().to_string(),
             "dry_run": dry_run,
             "snapshot": done.snapshot,
             "state": done.state.name(),
-            "types": report.types,
             "removed": report.removed,
             "kept": report.kept,
             "bytes": report.bytes,
@@ -405,9 +401,9 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
             "no_good_mail": report.no_good_mail,
             "notices": report.notices,
             "notes": report.notes,
-            "remarks": report.remarks,
-            "remarks_left_out": report.remarks_left_out,
-        }));
+        });
+        report.accounts.add_to(&mut summary);
+        ui.object(&summary);
     } else if !ui.quiet {
         ui.line(report.to_string().trim_end());
         match done.snapshot {

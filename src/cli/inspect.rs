@@ -1,17 +1,37 @@
 //! `vandelay inspect ARCHIVE [TYPE]`.
 
-use super::args::Source;
+use super::args::ArchiveAt;
+use super::diff::{add_label, field};
+use super::files::tree_at;
+use super::table::{Column, Table, WIDTH, fit, fit_end, padded};
 use super::ui::{Ui, bytes, thousands};
-use crate::archive::{Reader, Record, Statistics, epoch, rfc3339};
+use crate::archive::{At, Moment, Reader, Record, Statistics, epoch, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::objects::Properties;
 use crate::model::{Id, ObjectType};
+use crate::tree::{Label, Tree};
 use clap::Args;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// How wide the names of what is counted are.
+const NAMES: usize = 20;
+
+/// How wide the counts are.
+const COUNTS: usize = 12;
+
+/// The deepest level of a tree that is indented.
+const DEPTH_MAX: usize = 15;
+
+const MAILBOXES: [Column; 4] =
+    [Column::number("ID", 6), Column::text("NAME", 46), Column::text("ROLE", 12), Column::number("MESSAGES", 10)];
+const FILES: [Column; 4] =
+    [Column::number("ID", 6), Column::text("NAME", 46), Column::text("TYPE", 12), Column::rest("ROLE")];
 
 #[derive(Args)]
 pub struct Inspect {
     #[command(flatten)]
-    source: Source,
+    archive: ArchiveAt,
     /// List the objects of this type: mailbox, email, identity, sievescript, addressbook, contactcard, calendar,
     /// calendarevent, participantidentity, filenode or vacationresponse
     #[arg(value_name = "TYPE", value_parser = parse_kind)]
@@ -30,16 +50,41 @@ fn parse_kind(text: &str) -> Result<ObjectType, String> {
 
 impl Inspect {
     pub fn run(self, ui: &Ui) -> Result<()> {
-        let reader = Reader::open(&self.source.archive)?;
+        let reader = Arc::new(Reader::open(&self.archive.archive)?);
+        let moment = reader.resolve(self.archive.moment.at)?;
         match self.kind {
-            None => self.summary(&reader, ui),
-            Some(kind @ (ObjectType::Mailbox | ObjectType::FileNode)) => self.tree(&reader, kind, ui),
-            Some(kind) => self.list(&reader, kind, ui),
+            None => self.summary(&reader, moment, ui),
+            Some(kind @ (ObjectType::Mailbox | ObjectType::FileNode)) => containers(&reader, kind, moment, ui),
+            Some(kind) => self.list(&reader, kind, moment, ui),
         }
     }
 
-    fn summary(&self, reader: &Reader, ui: &Ui) -> Result<()> {
-        let moment = reader.resolve(self.source.at.at)?;
+    fn list(&self, reader: &Arc<Reader>, kind: ObjectType, moment: Moment, ui: &Ui) -> Result<()> {
+        let mut ids = Vec::new();
+        reader.each_record(kind, moment, |record| ids.push(record.id))?;
+        ids.sort_unstable();
+        let limit = self.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
+        let tree = tree_at(reader, moment)?;
+        let columns = columns(kind);
+        let mut table = None;
+        if ids.len() <= offset && !ui.json {
+            ui.info("no such objects");
+        }
+        for id in ids.into_iter().skip(offset).take(limit) {
+            let record = reader
+                .record(kind, moment, id)?
+                .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("{} {id} is gone", kind.name())))?;
+            if ui.json {
+                ui.object(&to_json(&record, &tree)?);
+            } else {
+                show(table.get_or_insert_with(|| Table::new(ui, &columns)), &record, &label(&tree, &record)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn summary(&self, reader: &Reader, moment: Moment, ui: &Ui) -> Result<()> {
         let mut counts = Vec::new();
         for kind in ObjectType::ALL {
             let mut count = 0_u64;
@@ -63,141 +108,166 @@ impl Inspect {
             }));
             return Ok(());
         }
-        ui.line(&format!("archive   {}", reader.path().display()));
+        let rest = WIDTH - NAMES - 2;
+        let said = |name: &str, text: &str| ui.line(&format!("{}  {text}", padded(name, NAMES)));
+        said("archive", &fit_end(&ui.shown(&reader.path().display().to_string()), rest));
         for (kind, url, account) in reader.sources()? {
-            ui.line(&format!("source    {kind} {url} ({account})"));
+            said("source", &fit(&ui.shown(&format!("{kind} {url} ({account})")), rest));
         }
+        if let (true, Moment::Snapshot(snapshot)) = (self.archive.moment.at != At::Latest, moment) {
+            said("objects", &format!("those of snapshot {snapshot}; all else is as it is now"));
+        }
+        let counted = |name: &str, count: &str, remark: &str| {
+            let line = format!("{} {count:>COUNTS$}  {remark}", padded(name, NAMES));
+            ui.line(fit(&ui.shown(&line), WIDTH).trim_end());
+        };
         for (kind, count) in counts {
-            ui.line(&format!("{:<20} {:>12}", kind.token(), thousands(count)));
+            counted(kind.token(), &thousands(count), "");
         }
         let Statistics { blobs, bytes: stored, largest, referenced, file } = statistics;
-        ui.line(&format!(
-            "{:<20} {:>12}  {} in all, largest {}",
-            "blobs",
-            thousands(blobs),
-            bytes(stored),
-            bytes(largest)
-        ));
+        counted("blobs", &thousands(blobs), &format!("{} in all, largest {}", bytes(stored), bytes(largest)));
         if referenced > stored && stored > 0 {
-            ui.line(&format!("{:<20} {:>12}  {} without deduplication", "", "", bytes(referenced)));
+            counted("", "", &format!("{} without deduplication", bytes(referenced)));
         }
-        ui.line(&format!("{:<20} {:>12}", "file", bytes(file)));
-        match snapshots.last() {
+        counted("file", &bytes(file), "");
+        let latest = match snapshots.last() {
             Some(last) => {
                 let when = rfc3339(epoch(last.ended.as_deref().unwrap_or(&last.started)));
-                ui.line(&format!(
-                    "{:<20} {:>12}  latest is {}, {} at {when}",
-                    "snapshots",
-                    snapshots.len(),
-                    last.id,
-                    last.state
-                ));
+                format!("latest is {}, {} at {when}", last.id, last.state)
             }
-            None if reader.has_history() => ui.line(&format!("{:<20} {:>12}", "snapshots", 0)),
-            None => ui.line(&format!("{:<20} {:>12}  (an archive of vandelay 1.x)", "snapshots", 0)),
-        }
+            None if reader.has_history() => String::new(),
+            None => "(an archive of vandelay 1.x)".to_owned(),
+        };
+        counted("snapshots", &thousands(snapshots.len() as u64), &latest);
         Ok(())
     }
+}
 
-    /// Mailboxes and files as an indented tree, as 1.x shows them.
-    fn tree(&self, reader: &Reader, kind: ObjectType, ui: &Ui) -> Result<()> {
-        let moment = reader.resolve(self.source.at.at)?;
-        let records = reader.records(kind, moment)?;
-        if ui.json {
-            records.iter().for_each(|record| ui.object(&record.to_json()));
-            return Ok(());
-        }
-        let mut messages: HashMap<Id, u64> = HashMap::new();
+/// Mailboxes and files as an indented tree, as 1.x shows them.
+fn containers(reader: &Reader, kind: ObjectType, moment: Moment, ui: &Ui) -> Result<()> {
+    let records = reader.records(kind, moment)?;
+    if ui.json {
+        records.iter().for_each(|record| ui.object(&record.to_json()));
+        return Ok(());
+    }
+    if records.is_empty() {
+        ui.info("no such objects");
+        return Ok(());
+    }
+    let mut messages: HashMap<Id, u64> = HashMap::new();
+    if kind == ObjectType::Mailbox {
+        reader.each_record(ObjectType::Email, moment, |record| {
+            for mailbox in record.email().mailboxes {
+                *messages.entry(mailbox).or_default() += 1;
+            }
+        })?;
+    }
+    let table = Table::new(ui, if kind == ObjectType::Mailbox { &MAILBOXES } else { &FILES });
+    let show = |record: &Record, before: &str| {
+        let (id, name) = (record.id.to_string(), format!("{before}{}", record.name()));
         if kind == ObjectType::Mailbox {
-            reader.each_record(ObjectType::Email, moment, |record| {
-                for mailbox in crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]")) {
-                    *messages.entry(mailbox).or_default() += 1;
-                }
-            })?;
+            let count = thousands(messages.get(&record.id).copied().unwrap_or(0));
+            table.row(&[&id, &name, record.mailbox().role.as_deref().unwrap_or_default(), &count]);
+        } else {
+            let node = record.file_node();
+            table.row(&[&id, &name, node.node_type.name(), node.role.as_deref().unwrap_or_default()]);
         }
-        let title = if kind == ObjectType::Mailbox { "mailboxes" } else { "file nodes" };
-        ui.line(&format!("{title} ({})", records.len()));
-        let known: HashSet<Id> = records.iter().map(|record| record.id).collect();
-        let mut children: HashMap<Option<Id>, Vec<&Record>> = HashMap::new();
-        for record in &records {
-            let parent = record.number("parent_id").filter(|parent| known.contains(parent) && *parent != record.id);
-            children.entry(parent).or_default().push(record);
-        }
-        let mut shown = HashSet::new();
-        let mut stack: Vec<(&Record, usize)> =
-            children.get(&None).into_iter().flatten().rev().map(|record| (*record, 0)).collect();
-        while let Some((record, depth)) = stack.pop() {
-            if !shown.insert(record.id) {
-                continue;
-            }
-            let name = record.text("name").unwrap_or_default();
-            ui.line(&format!("{}{name}{}", "  ".repeat(depth.min(64) + 1), remarks(record, &messages)));
-            stack.extend(children.get(&Some(record.id)).into_iter().flatten().rev().map(|child| (*child, depth + 1)));
-        }
-        for record in records.iter().filter(|record| !shown.contains(&record.id)) {
-            ui.line(&format!(
-                "  {} (is inside itself){}",
-                record.text("name").unwrap_or_default(),
-                remarks(record, &messages)
-            ));
-        }
-        Ok(())
+    };
+    let parent = |record: &Record| match kind {
+        ObjectType::Mailbox => record.mailbox().parent,
+        _ => record.file_node().parent,
+    };
+    let known: HashSet<Id> = records.iter().map(|record| record.id).collect();
+    let mut children: HashMap<Option<Id>, Vec<&Record>> = HashMap::new();
+    for record in &records {
+        let parent = parent(record).filter(|parent| known.contains(parent) && *parent != record.id);
+        children.entry(parent).or_default().push(record);
     }
-
-    fn list(&self, reader: &Reader, kind: ObjectType, ui: &Ui) -> Result<()> {
-        let moment = reader.resolve(self.source.at.at)?;
-        let mut ids = Vec::new();
-        reader.each_record(kind, moment, |record| ids.push(record.id))?;
-        ids.sort_unstable();
-        let limit = self.limit.unwrap_or(u64::MAX);
-        for id in ids.into_iter().skip(self.offset as usize).take(usize::try_from(limit).unwrap_or(usize::MAX)) {
-            let record = reader
-                .record(kind, moment, id)?
-                .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("{} {id} is gone", kind.name())))?;
-            if ui.json {
-                ui.object(&record.to_json());
-            } else {
-                ui.line(&line(&record));
-            }
+    let mut shown = HashSet::new();
+    let mut stack: Vec<(&Record, usize)> =
+        children.get(&None).into_iter().flatten().rev().map(|record| (*record, 0)).collect();
+    while let Some((record, depth)) = stack.pop() {
+        if !shown.insert(record.id) {
+            continue;
         }
-        Ok(())
+        show(record, &"  ".repeat(depth.min(DEPTH_MAX)));
+        stack.extend(children.get(&Some(record.id)).into_iter().flatten().rev().map(|child| (*child, depth + 1)));
     }
+    records.iter().filter(|record| !shown.contains(&record.id)).for_each(|record| show(record, "(is inside itself) "));
+    Ok(())
 }
 
-fn remarks(record: &Record, messages: &HashMap<Id, u64>) -> String {
-    let mut remarks: Vec<String> = record.text("role").map(|role| format!("role={role}")).into_iter().collect();
-    match record.kind {
-        ObjectType::Mailbox => remarks.push(format!("{} msgs", messages.get(&record.id).copied().unwrap_or(0))),
-        _ => remarks.extend(record.text("node_type").map(str::to_owned)),
-    }
-    format!(" [{}]", remarks.join(", "))
-}
-
-/// What a person wants to see of an object.
-fn line(record: &Record) -> String {
-    let text = |column: &str| record.text(column).unwrap_or_default();
-    match record.kind {
+/// The columns of a list of objects of this type.
+fn columns(kind: ObjectType) -> Vec<Column> {
+    let id = Column::number("ID", 6);
+    match kind {
         ObjectType::Email => {
-            format!(
-                "{} {} mailboxes={} keywords={} {}",
-                record.id,
-                text("received_at"),
-                text("mailbox_ids"),
-                text("keywords"),
-                text("message_match")
-            )
+            vec![id, Column::text("DATE (UTC)", 16), Column::text("FROM", 20), Column::rest("SUBJECT, PATH BELOW")]
         }
-        ObjectType::ContactCard => format!("{} {} {}", record.id, text("uid"), title(text("data"), &["name", "full"])),
-        ObjectType::CalendarEvent => format!("{} {} {}", record.id, text("data_type"), title(text("data"), &["title"])),
-        _ => format!("{} {}", record.id, record.to_json()),
+        ObjectType::ContactCard => vec![id, Column::text("NAME", 30), Column::rest("UID")],
+        ObjectType::CalendarEvent => vec![id, Column::text("START", 20), Column::rest("TITLE")],
+        ObjectType::Identity => vec![id, Column::text("NAME", 30), Column::rest("EMAIL")],
+        ObjectType::ParticipantIdentity => vec![id, Column::text("NAME", 30), Column::rest("ADDRESS")],
+        ObjectType::VacationResponse => vec![id, Column::text("ENABLED", 7), Column::rest("SUBJECT")],
+        ObjectType::SieveScript => vec![id, Column::text("ACTIVE", 7), Column::rest("NAME")],
+        ObjectType::AddressBook | ObjectType::Calendar => vec![id, Column::text("DEFAULT", 7), Column::rest("NAME")],
+        ObjectType::Mailbox | ObjectType::FileNode => vec![id, Column::rest("NAME")],
     }
 }
 
-fn title(data: &str, path: &[&str]) -> String {
-    let data: serde_json::Value = serde_json::from_str(data).unwrap_or_default();
-    let mut at = &data;
-    for key in path {
-        at = &at[*key];
+/// Prints an object for people.
+fn show(table: &Table<'_, '_>, record: &Record, label: &Label) {
+    let id = record.id.to_string();
+    let field = |name: &str| field(label, name).unwrap_or_default();
+    let yes = |is_so: bool| if is_so { "yes" } else { "" };
+    match record.properties() {
+        Properties::Email(_) => {
+            table.row(&[&id, &minute(field("date")), name_of(field("from")), field("subject")]);
+            if let Some((first, more)) = label.paths.split_first() {
+                let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
+                table.below(&format!("{first}{more}"));
+            }
+        }
+        Properties::ContactCard(card) => table.row(&[&id, field("name"), &card.uid]),
+        Properties::CalendarEvent(_) => {
+            let start = field("start");
+            table.row(&[&id, if start.is_empty() { field("due") } else { start }, field("title")]);
+        }
+        Properties::Identity(identity) => table.row(&[&id, &identity.name, &identity.email]),
+        Properties::ParticipantIdentity(identity) => table.row(&[&id, &identity.name, &identity.calendar_address]),
+        Properties::VacationResponse(response) => table.row(&[&id, yes(response.is_enabled), field("subject")]),
+        Properties::SieveScript(script) => table.row(&[&id, yes(script.is_active), &script.name]),
+        Properties::AddressBook(book) => table.row(&[&id, yes(book.is_default), &book.name]),
+        Properties::Calendar(calendar) => table.row(&[&id, yes(calendar.is_default), &calendar.name]),
+        Properties::Mailbox(_) | Properties::FileNode(_) => table.row(&[&id, record.name()]),
     }
-    at.as_str().unwrap_or_default().to_owned()
+}
+
+/// `2026-03-01 10:00` of a time in RFC 3339.
+fn minute(time: &str) -> String {
+    time.chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect()
+}
+
+/// The name in an address, or the address if it has none.
+fn name_of(from: &str) -> &str {
+    from.split_once(" <").map_or(from, |(name, _)| name)
+}
+
+/// The row of an object; of a message also its paths, sender and subject.
+fn to_json(record: &Record, tree: &Tree) -> Result<serde_json::Value> {
+    let mut object = record.to_json();
+    if record.kind == ObjectType::Email {
+        add_label(&mut object, &label(tree, record)?);
+    }
+    Ok(object)
+}
+
+/// The paths of an object, and its sender, title or name. An object that cannot be read is listed all the same.
+fn label(tree: &Tree, record: &Record) -> Result<Label> {
+    match tree.label(record) {
+        Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Damaged | ErrorKind::Unreadable) => {
+            Ok(Label { fields: vec![("subject", "(cannot be read)".to_owned())], ..Label::default() })
+        }
+        label => label,
+    }
 }

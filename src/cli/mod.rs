@@ -13,6 +13,7 @@ mod inspect;
 mod mount;
 mod mount_options;
 mod mounts;
+mod table;
 mod ui;
 mod verify;
 

@@ -119,7 +119,7 @@ impl Mount {
         self.paths.split_last()
     }
 
-    /// What is shown; [`At::Latest`] follows.
+    /// The snapshot to show; [`At::Latest`] follows.
     pub fn at(&self) -> Result<At> {
         self.moment(&MountOptions::parse(&self.options)?)
     }
@@ -197,7 +197,7 @@ impl Mount {
                     directory.display(),
                     umount(&directory)
                 ));
-                // systemd.service(5), Type=notify; nothing happens where nobody waits for it.
+                // systemd.service(5), Type=notify; without systemd it does nothing.
                 let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
             }
         };
@@ -251,7 +251,7 @@ fn remount(directory: &Path, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// The archives to be mounted, and what to call them. Several are opened when somebody looks into them.
+/// The archives to be mounted, and what to call them. Of several, each is opened when a program looks into it.
 fn open(archives: &[PathBuf], options: tree::TreeOptions) -> Result<(Archives, String)> {
     match archives {
         [archive] if !archive.is_dir() => {
@@ -280,7 +280,7 @@ fn umount(directory: &Path) -> String {
     format!("vandelay umount {}", super::ui::quoted(&directory.display().to_string()))
 }
 
-/// The log file's path, as it can be used from any directory; it is made here, while there is somebody to tell.
+/// The log file's path, as it can be used from any directory; it is made here, while errors still reach the user's terminal.
 fn open_log(path: &Path) -> Result<PathBuf> {
     let fail = |error| Error::io(format!("cannot write the log file {}", path.display()), error);
     let path = std::path::absolute(path).map_err(fail)?;

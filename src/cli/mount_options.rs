@@ -186,13 +186,13 @@ impl MountOptions {
         Ok(())
     }
 
-    /// True if an owner is named who cannot get in.
+    /// True if the options name an owner that FUSE keeps out.
     pub fn shuts_out_its_owner(&self) -> bool {
         let me = rustix::process::getuid().as_raw();
         self.access != Access::Others && self.uid.is_some_and(|uid| uid != me)
     }
 
-    /// Who owns what is mounted: the user who mounts, unless told otherwise.
+    /// The owner of the mounted files: the user who mounts, unless the options name another one.
     pub fn ownership(&self) -> Ownership {
         let mask = self.umask;
         Ownership {

@@ -38,11 +38,19 @@ impl Ui {
         self.line(&text.replace(['\n', '\r', '\u{2028}', '\u{2029}'], " "));
     }
 
-    /// A line of the result. Ends the program quietly when nobody reads it any more.
+    /// A line of the result. Ends the program quietly when its reader has gone.
     pub fn line(&self, text: &str) {
-        // What is piped may still end on a terminal; a script wants letters as they are.
-        let shown = if self.stdout_is_terminal { clean(text) } else { without_controls(text) };
-        self.raw(format!("{shown}\n").as_bytes());
+        self.raw(format!("{}\n", self.sanitized(text)).as_bytes());
+    }
+
+    /// A text as a line shows it, on one line: what a column is measured by.
+    pub fn shown(&self, text: &str) -> String {
+        self.sanitized(&text.replace(['\n', '\r', '\t', '\u{2028}', '\u{2029}'], " "))
+    }
+
+    fn sanitized(&self, text: &str) -> String {
+        // Piped output may still end on a terminal, so controls are escaped there, too; a script wants letters as they are.
+        if self.stdout_is_terminal { clean(text) } else { without_controls(text) }
     }
 
     /// A JSON object as a line of the result.
@@ -65,21 +73,21 @@ impl Ui {
         }
     }
 
-    /// Something worth knowing; not with `--quiet`.
+    /// A note; not with `--quiet`.
     pub fn info(&self, text: &str) {
         if !self.quiet {
             self.note(text);
         }
     }
 
-    /// Something for those who want to know more.
+    /// A detail, with `--verbose` only.
     pub fn detail(&self, text: &str) {
         if self.verbose > 0 {
             self.note(text);
         }
     }
 
-    /// For the connections of this run: what goes on, as far as `-v` asks for it.
+    /// The log of this run's connections, at the level of `-v`.
     pub fn log(&self) -> Log {
         let verbose = self.verbose;
         Log::new(verbose, move |text| {
@@ -87,7 +95,7 @@ impl Ui {
         })
     }
 
-    /// Something that should not be overlooked.
+    /// A warning, with `--quiet` too.
     pub fn warn(&self, text: &str) {
         self.note(&format!("warning: {text}"));
     }
@@ -113,7 +121,7 @@ impl Ui {
             }
         }
         let mut answer = String::new();
-        // What cannot be read is no answer.
+        // Input that cannot be read is no answer.
         let _ = stdin.lock().read_line(&mut answer);
         Ok(answer)
     }

@@ -1,5 +1,6 @@
 //! `vandelay verify ARCHIVE`.
 
+use super::args::parse_percent;
 use super::ui::{Ui, bytes, counted, thousands};
 use crate::archive::{At, Depth, Moment, Reader, Verdict, verify};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,12 +25,8 @@ pub struct Verify {
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {
-    let number: f64 = text.trim_end_matches('%').trim().parse().map_err(|_| "not a percentage like 5%".to_owned())?;
-    if number > 0.0 && number <= 100.0 {
-        Ok(number / 100.0)
-    } else {
-        Err("the share must be above 0% and at most 100%".to_owned())
-    }
+    let share = parse_percent(text, "5%")?;
+    if share > 0.0 && share <= 1.0 { Ok(share) } else { Err("the share must be above 0% and at most 100%".to_owned()) }
 }
 
 /// `90`, `90s`, `10m`, `2h`, `1d`

@@ -104,7 +104,7 @@ impl Run<'_> {
         for (at, message) in self.stock.messages.iter().enumerate() {
             let found = self.mail.pairing.found[at].map(|place| &self.mail.remotes[place]);
             let differs = found.is_some_and(|remote| self.email_update(message, remote).is_some());
-            let account = self.report.types.entry(ObjectType::Email.token()).or_default();
+            let account = self.report.of(ObjectType::Email);
             match found {
                 None => account.created += 1,
                 Some(_) if differs => account.updated += 1,

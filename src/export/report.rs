@@ -2,7 +2,7 @@
 //! plan, which is the same before anything is done.
 
 use crate::model::ObjectType;
-use crate::report::{REMARKS_MAX, Remark, reasons, sum};
+use crate::report::{Accounts, left_out, reasons, sum};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,14 +42,10 @@ impl Account {
 }
 
 /// The account of a run.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// By token of the type.
-    pub types: BTreeMap<&'static str, Account>,
-    /// Objects that did not get to the target as they are, each with its name.
-    pub remarks: Vec<Remark>,
-    /// How many more there were.
-    pub remarks_left_out: u64,
+    /// What became of the rows of each type, and remarks on objects that did not get to the target as they are.
+    pub accounts: Accounts<Account>,
     /// What is to be known of the run as a whole.
     pub notes: Vec<String>,
     /// Bytes of the messages sent.
@@ -59,7 +55,7 @@ pub struct Report {
 impl Report {
     /// The account of a type.
     pub fn of(&mut self, kind: ObjectType) -> &mut Account {
-        self.types.entry(kind.token()).or_default()
+        self.accounts.of(kind)
     }
 
     /// Leaves out rows that were counted as found.
@@ -83,26 +79,22 @@ impl Report {
 
     /// Objects of a type that failed and may not fail the next time.
     pub fn open(&self, kind: ObjectType) -> u64 {
-        self.types.get(kind.token()).map_or(0, |account| sum(&account.failed) - account.refused)
+        self.accounts.get(kind).map_or(0, |account| sum(&account.failed) - account.refused)
     }
 
     /// Objects of all types that the target does not take, however often it is asked.
     pub fn refused(&self) -> u64 {
-        self.types.values().map(|account| account.refused).sum()
+        self.accounts.types.values().map(|account| account.refused).sum()
     }
 
     /// Says something about one object.
     pub fn remark(&mut self, kind: ObjectType, outcome: &'static str, reason: String, position: String) {
-        if self.remarks.len() < REMARKS_MAX {
-            self.remarks.push(Remark { kind: kind.token(), outcome, reason, position });
-        } else {
-            self.remarks_left_out += 1;
-        }
+        self.accounts.remark(kind, outcome, reason, position);
     }
 
     /// Objects that failed, of all types.
     pub fn failed(&self) -> u64 {
-        self.types.values().map(|account| sum(&account.failed) + sum(&account.not_removed)).sum()
+        self.accounts.types.values().map(|account| sum(&account.failed) + sum(&account.not_removed)).sum()
     }
 
     /// True if all that was found is at the target, or was left out on purpose.
@@ -112,7 +104,7 @@ impl Report {
 
     /// True if every type balances.
     pub fn balances(&self) -> bool {
-        self.types.values().all(Account::balances)
+        self.accounts.types.values().all(Account::balances)
     }
 }
 
@@ -120,18 +112,15 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let has_part = |account: &Account| account.found > 0 || account.removed > 0 || !account.not_removed.is_empty();
-        for (token, account) in self.types.iter().filter(|(_, account)| has_part(account)) {
+        for (token, account) in self.accounts.types.iter().filter(|(_, account)| has_part(account)) {
             write!(
                 f,
-                "{token}: found {} = created {} + updated {} + matched {} + skipped {}{} + failed {}{}",
+                "{token}: found {} = created {} + updated {} + matched {}{}",
                 account.found,
                 account.created,
                 account.updated,
                 account.matched,
-                sum(&account.skipped),
-                reasons(&account.skipped),
-                sum(&account.failed),
-                reasons(&account.failed),
+                left_out(&account.skipped, &account.failed),
             )?;
             if account.removed > 0 {
                 write!(f, "; removed {}", account.removed)?;

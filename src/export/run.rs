@@ -341,7 +341,7 @@ impl<'a> Run<'a> {
             let open = |at: &usize| matches!(work.fates[*at], Fate::Pending | Fate::Matched);
             for at in (0..work.wanted.len()).filter(open).filter(|at| counts(work.wanted[*at].id)) {
                 let differs = self.patch(*kind, at).is_some();
-                let account = self.report.types.entry(kind.token()).or_default();
+                let account = self.report.of(*kind);
                 match work.found[at] {
                     None => account.created += 1,
                     Some(_) if differs => account.updated += 1,

@@ -21,7 +21,7 @@ pub(crate) use zones::{rename_zones, with_zone};
 
 /// One event, task or journal entry of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
+pub struct CalendarObject {
     /// Distinct within the file: the UID property, a name made of the bytes where there is none
     /// (`vandelay-` and 32 hexadecimal digits), with `#2`, `#3`, … where another item holds the uid already.
     pub uid: String,
@@ -34,7 +34,7 @@ pub struct Item {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Split {
     /// In the order of the file.
-    pub items: Vec<Item>,
+    pub items: Vec<CalendarObject>,
     /// Ascending by offset.
     pub notes: Vec<Note>,
     /// X-WR-CALNAME, or NAME (RFC 7986 5.1).
@@ -144,9 +144,9 @@ fn assemble(bytes: &[u8], scan: Scan) -> Split {
     let content = contents(&calendars, &components, &groups);
     let mut distinct = Distinct::new(groups.iter().map(|group| group.uid.as_str()));
     let mut too_large = HashSet::new();
-    let items: Vec<Item> = groups
+    let items: Vec<CalendarObject> = groups
         .iter()
-        .map(|group| Item {
+        .map(|group| CalendarObject {
             uid: distinct.give(&group.uid),
             data_type: group.data_type,
             ranges: match (&calendars[..], &groups[..]) {
@@ -457,8 +457,9 @@ fn leftovers(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::work;
 
-    fn bytes_of(file: &[u8], item: &Item) -> String {
+    fn bytes_of(file: &[u8], item: &CalendarObject) -> String {
         let part = |range: &Range<u64>| file[range.start as usize..range.end as usize].to_vec();
         String::from_utf8(item.ranges.iter().flat_map(part).collect()).unwrap()
     }
@@ -557,7 +558,7 @@ mod tests {
 
     #[test]
     fn time_and_ranges_are_linear() {
-        let start = crate::format::work::begin();
+        let start = work::begin();
         let many = |line: &dyn Fn(usize) -> String| (0..100_000).map(line).collect::<String>();
         let same = format!("BEGIN:VCALENDAR\r\n{}", many(&|i| event("a", &format!("SEQ:{i}\r\n"))));
         assert_eq!(split(same.as_bytes()).items.len(), 100_000);

@@ -237,6 +237,7 @@ fn start(prop: &Prop<'_>, map: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::work;
 
     fn event(body: &str) -> String {
         format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:u\r\nSUMMARY:a\\, b\r\n{body}END:VEVENT\r\nEND:VCALENDAR\r\n")
@@ -297,7 +298,7 @@ mod tests {
 
     #[test]
     fn hostile_items_take_no_long_time() {
-        let start = crate::format::work::begin();
+        let start = work::begin();
         let many = |line: &dyn Fn(usize) -> String, count: usize| (0..count).map(line).collect::<String>();
         let date = |i: usize| {
             let (year, month, day) = (1970 + i / 8064, 1 + (i / 672) % 12, 1 + (i / 24) % 28);
@@ -321,7 +322,7 @@ mod tests {
             "A;B=\"\r\n".repeat(10_000),
         ];
         for body in bodies {
-            let one = crate::format::work::begin();
+            let one = work::begin();
             let converted = to_js(&event(&body));
             assert_eq!(converted.data["uid"], "given");
             if let Ok(bytes) = to_ics(&converted.data, &|_| None) {

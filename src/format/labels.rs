@@ -4,6 +4,7 @@
 //! (`labels/names.rs`); they stand for the same thing whatever the language: `Posteingang` is the mailbox `Inbox`,
 //! `Markiert` the keyword `$flagged`. Everything else is a mailbox of the user, with `/` for the hierarchy.
 
+use super::fields;
 use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
 use names::Meaning;
@@ -30,7 +31,7 @@ pub struct Labels {
 /// The values of all X-Gmail-Labels fields of a header block, each with its folding and without its name. Messages with
 /// the same labels have the same bytes here.
 pub fn fields(head: &[u8]) -> Vec<&[u8]> {
-    super::fields::fields(head).filter(|field| field.is("X-Gmail-Labels")).map(|field| field.value).collect()
+    fields::fields(head).filter(|field| field.is("X-Gmail-Labels")).map(|field| field.value).collect()
 }
 
 /// What the labels in these values ([`fields`]) mean. With `automap` Gmail's own labels become mailboxes with their

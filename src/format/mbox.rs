@@ -44,12 +44,12 @@ const MAX_QUOTES: usize = 64;
 
 /// Where a message lies in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub struct MboxMessage {
     /// Offset of its first byte, behind the separator line.
     pub offset: u64,
     /// Its bytes as they stand in the file, `>From ` quoting included. Zero for an empty message.
     pub len: u64,
-    /// The bytes of its header block with the blank line that ends it, at most [`Message::len`] and 1 MiB.
+    /// The bytes of its header block with the blank line that ends it, at most [`MboxMessage::len`] and 1 MiB.
     pub head: u64,
     /// The date of the separator line in seconds since 1970 UTC. `None` behind `From - `: it would be the date on which
     /// a mail program wrote the message into the file.
@@ -70,7 +70,7 @@ pub struct Scanner<'a, S: ReadAt + ?Sized> {
     at: u64,
     /// Line breaks before `at`.
     breaks: u64,
-    state: State,
+    state: ScanState,
     leading: Range<u64>,
     /// The text of the first separator, where it has no date.
     undated: Option<Vec<u8>>,
@@ -80,11 +80,11 @@ pub struct Scanner<'a, S: ReadAt + ?Sized> {
     gmail: bool,
 }
 
-enum State {
+enum ScanState {
     /// Nothing is read yet.
     Start,
     /// A message begins here; its end is not known.
-    Open(Message),
+    Open(MboxMessage),
     Done,
 }
 
@@ -105,7 +105,7 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
             from: memchr::memmem::Finder::new(FROM),
             at: 0,
             breaks: 0,
-            state: State::Start,
+            state: ScanState::Start,
             leading: 0..0,
             undated: None,
             doubtful: Vec::new(),
@@ -116,14 +116,14 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
     }
 
     /// The next message, or `None` behind the last one. After an error nothing more comes.
-    pub fn next_message(&mut self) -> io::Result<Option<Message>> {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Start => match self.first()? {
+    pub fn next_message(&mut self) -> io::Result<Option<MboxMessage>> {
+        match std::mem::replace(&mut self.state, ScanState::Done) {
+            ScanState::Start => match self.first()? {
                 Some(message) => self.finish(message).map(Some),
                 None => Ok(None),
             },
-            State::Open(message) => self.finish(message).map(Some),
-            State::Done => Ok(None),
+            ScanState::Open(message) => self.finish(message).map(Some),
+            ScanState::Done => Ok(None),
         }
     }
 
@@ -151,7 +151,7 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
     }
 
     /// Finds the start of the first message.
-    fn first(&mut self) -> io::Result<Option<Message>> {
+    fn first(&mut self) -> io::Result<Option<MboxMessage>> {
         let start = self.skip_blank()?;
         self.leading = start..start;
         let line = self.window.probe(start, MAX_SEPARATOR)?.to_vec();
@@ -175,15 +175,15 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
     }
 
     /// Starts the message behind `separator`.
-    fn open(&mut self, separator: Separator) -> io::Result<Message> {
+    fn open(&mut self, separator: Separator) -> io::Result<MboxMessage> {
         self.pass(separator.offset)?;
         let line = self.breaks + 1;
         self.pass(separator.end)?;
-        Ok(Message { offset: separator.end, len: 0, head: 0, date: separator.date, line, quoted: false })
+        Ok(MboxMessage { offset: separator.end, len: 0, head: 0, date: separator.date, line, quoted: false })
     }
 
     /// Finds the end of `message` and opens the next one.
-    fn finish(&mut self, mut message: Message) -> io::Result<Message> {
+    fn finish(&mut self, mut message: MboxMessage) -> io::Result<MboxMessage> {
         let head = self.head(message.offset)?;
         self.gmail |= head.gmail;
         let trusted = match head.content_length {
@@ -200,7 +200,7 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
             {
                 let end = separator.offset;
                 let next = self.open(separator)?;
-                self.state = State::Open(next);
+                self.state = ScanState::Open(next);
                 break end;
             }
             self.pass(offset + FROM.len() as u64)?;
@@ -428,9 +428,9 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
 }
 
 impl<S: ReadAt + ?Sized> Iterator for Scanner<'_, S> {
-    type Item = io::Result<Message>;
+    type Item = io::Result<MboxMessage>;
 
-    fn next(&mut self) -> Option<io::Result<Message>> {
+    fn next(&mut self) -> Option<io::Result<MboxMessage>> {
         self.next_message().transpose()
     }
 }
@@ -469,7 +469,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn scan(text: &[u8]) -> (Vec<Message>, bool, Range<u64>) {
+    fn scan(text: &[u8]) -> (Vec<MboxMessage>, bool, Range<u64>) {
         let mut scanner = Scanner::new(text);
         let mut messages = Vec::new();
         while let Some(message) = scanner.next_message().unwrap() {
@@ -483,7 +483,7 @@ mod tests {
         messages.iter().map(|message| String::from_utf8(bytes(text.as_bytes(), message, mboxrd)).unwrap()).collect()
     }
 
-    fn bytes(text: &[u8], message: &Message, unquote: bool) -> Vec<u8> {
+    fn bytes(text: &[u8], message: &MboxMessage, unquote: bool) -> Vec<u8> {
         let mut bytes = Vec::new();
         let range = message.offset..message.offset + message.len;
         let mut piece = Vec::new();

@@ -183,6 +183,7 @@ fn name(bytes: &[u8], cards: Vec<Open>, notes: &mut Vec<Note>) -> Vec<Card> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::work;
 
     fn kinds(split: &Split) -> Vec<NoteKind> {
         split.notes.iter().map(|note| note.kind).collect()
@@ -222,7 +223,7 @@ mod tests {
 
     #[test]
     fn hostile_files() {
-        let start = crate::format::work::begin();
+        let start = work::begin();
         for line in [
             "BEGIN:VCARD\n",
             "END:VCARD\n",

@@ -30,9 +30,9 @@ pub struct PartPlace<'a> {
 /// The fetch of a part.
 pub struct PartFetch<'a, 's> {
     place: PartPlace<'a>,
-    /// What did not come yet, by key.
+    /// The entries whose items did not come yet, by key.
     asked: HashMap<Box<str>, Entry>,
-    /// What names the bytes of each ([`Source::content`]).
+    /// The name of the bytes of each ([`Source::content`]), by key.
     contents: HashMap<Box<str>, Box<str>>,
     /// Sizes that the names of messages claim: compared with what comes of them.
     claims: HashMap<Box<str>, u64>,
@@ -167,7 +167,7 @@ impl<'a, 's> PartFetch<'a, 's> {
             let position = source.position(scope, &entry);
             self.report.not_stored(SkippedItem { kind: scope.kind, reason, position, outcome });
         }
-        // Who interrupts a run interrupts the source's waiting as well.
+        // An interruption also ends what the source waits for, and comes back as its error.
         match end {
             End::Lost(error) if error.kind == ErrorKind::Interrupted => End::Interrupted,
             end => end,

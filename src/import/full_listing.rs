@@ -7,6 +7,7 @@
 //! A cursor without a day, or with `full:` in front, is that of a version that mixed up containers of two types with one id:
 //! everything is listed once more, and what is in a wrong place is put right.
 
+use crate::source::Cursors;
 use jiff::civil::Date;
 
 /// A listing of changes is trusted for so many days after a full one.
@@ -14,28 +15,17 @@ pub const DAYS: i64 = 30;
 
 const MARK: &str = "whole:";
 
-/// In front of the cursor of a source that counts no days, if it may have been listed by a version that mixed up containers.
+/// In front of a stamp of mixed types that no earlier version left.
 const OWN_MARK: &str = "own:";
-
-/// How a source's cursors are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
-    /// With the day of the last full listing, after which it is trusted for a while.
-    Days,
-    /// With a mark that says that no earlier version left it.
-    Mark,
-    /// As they are.
-    Own,
-}
 
 /// Where the listing of a scope begins.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
     /// What the source gets: empty for a full listing.
     pub cursor: String,
-    /// The day of the last full listing, once this one is done; `None` where nobody counts days.
+    /// The day of the last full listing, once this one is done; `None` for cursors that are no state of a server.
     full: Option<Date>,
-    trust: Trust,
+    cursors: Cursors,
     /// It is listed in full because the last full listing is too long ago, or its day is not known.
     pub is_due: bool,
     /// The last listing was of a version that may have put items into the wrong containers.
@@ -43,23 +33,23 @@ pub struct Start {
 }
 
 /// Decides how a scope is listed whose stored cursor is `stored`.
-pub fn start(stored: &str, today: Date, is_full: bool, trust: Trust) -> Start {
+pub fn start(stored: &str, today: Date, is_full: bool, cursors: Cursors) -> Start {
     let at = |cursor: &str, full: Option<Date>| Start {
         cursor: cursor.to_owned(),
         full,
-        trust,
+        cursors,
         is_due: false,
         heals: false,
     };
-    let day = (trust == Trust::Days).then_some(today);
-    match trust {
+    let day = (cursors == Cursors::ServerState).then_some(today);
+    match cursors {
         _ if stored.is_empty() => at("", day),
-        Trust::Own => at(if is_full { "" } else { stored }, None),
-        Trust::Mark => match stored.strip_prefix(OWN_MARK) {
+        Cursors::Stamp => at(if is_full { "" } else { stored }, None),
+        Cursors::StampOfMixedTypes => match stored.strip_prefix(OWN_MARK) {
             Some(cursor) => at(if is_full { "" } else { cursor }, None),
             None => Start { heals: true, ..at("", None) },
         },
-        Trust::Days => match read(stored) {
+        Cursors::ServerState => match read(stored) {
             _ if is_full => Start { heals: read(stored).is_none(), ..at("", day) },
             Some((day, cursor)) if is_fresh(day, today) => at(cursor, Some(day)),
             known => Start { is_due: true, heals: known.is_none(), ..at("", day) },
@@ -70,10 +60,10 @@ pub fn start(stored: &str, today: Date, is_full: bool, trust: Trust) -> Start {
 impl Start {
     /// What to store with the cursor that the listing gave.
     pub fn stored(&self, cursor: String) -> String {
-        match (self.trust, self.full) {
+        match (self.cursors, self.full) {
             _ if cursor.is_empty() => cursor,
-            (Trust::Days, Some(day)) => format!("{MARK}{day} {cursor}"),
-            (Trust::Mark, _) => format!("{OWN_MARK}{cursor}"),
+            (Cursors::ServerState, Some(day)) => format!("{MARK}{day} {cursor}"),
+            (Cursors::StampOfMixedTypes, _) => format!("{OWN_MARK}{cursor}"),
             _ => cursor,
         }
     }
@@ -98,7 +88,7 @@ mod tests {
     #[test]
     fn a_full_listing_is_due_after_thirty_days() {
         let today = date(2026, 11, 30);
-        let begin = |stored: &str| start(stored, today, false, Trust::Days);
+        let begin = |stored: &str| start(stored, today, false, Cursors::ServerState);
         let fresh = begin("whole:2026-11-01 7 30 9 12 -");
         assert_eq!((fresh.cursor.as_str(), fresh.is_due), ("7 30 9 12 -", false));
         assert_eq!(fresh.stored("7 31 10 13 -".to_owned()), "whole:2026-11-01 7 31 10 13 -");
@@ -116,13 +106,13 @@ mod tests {
         }
         let new = begin("");
         assert_eq!((new.is_due, new.stored(String::new())), (false, String::new()));
-        assert_eq!(start("whole:2026-11-29 c", today, true, Trust::Days).cursor, "");
+        assert_eq!(start("whole:2026-11-29 c", today, true, Cursors::ServerState).cursor, "");
         // A directory tells no changes: its cursor is its own.
-        let marked = |stored: &str| start(stored, today, false, Trust::Mark);
+        let marked = |stored: &str| start(stored, today, false, Cursors::StampOfMixedTypes);
         assert_eq!((marked("stamp").cursor.as_str(), marked("stamp").heals), ("", true));
         assert_eq!((marked("own:stamp").cursor.as_str(), marked("own:stamp").heals), ("stamp", false));
         assert_eq!(marked("stamp").stored("s".to_owned()), "own:s");
-        let own = start("stamp", today, false, Trust::Own);
+        let own = start("stamp", today, false, Cursors::Stamp);
         assert_eq!((own.cursor.as_str(), own.stored("stamp".to_owned()).as_str()), ("stamp", "stamp"));
     }
 }

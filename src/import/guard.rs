@@ -1,5 +1,5 @@
-//! What is gone, before anything is removed: how much of it got another place or another name, and whether the rest is more
-//! than the user allows.
+//! Looks at the objects that are gone before any is removed: how many got another place or another name, and whether the
+//! rest is more than the user allows.
 
 use super::diff::Gone;
 use super::options::ImportOptions;

@@ -1,6 +1,6 @@
 //! Decisions of the user about an import.
 
-/// What the user decides about a run.
+/// The user's decisions about a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ImportOptions {
     /// Import although the archive holds another source of this kind.

@@ -246,7 +246,7 @@ impl ByteBudget {
         self.changed.notify_all();
     }
 
-    /// Nobody takes anything out any more: let the other thread run into its closed channel.
+    /// The writer takes no more items: the other thread may go on, and finds its channel closed.
     fn open(&self) {
         self.opened.store(true, std::sync::atomic::Ordering::Release);
         drop(self.waiting.lock());

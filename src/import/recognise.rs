@@ -15,7 +15,14 @@ use crate::progress::Progress;
 use crate::source::{Scope, Source};
 use std::collections::HashMap;
 
-/// What a new message may be.
+/// Where what became of a message goes: the archive, the report, and the user's eyes.
+pub struct Storing<'s, 'w> {
+    pub store: &'s mut Store<'w>,
+    pub report: &'s mut Report,
+    pub progress: &'s dyn Progress,
+}
+
+/// The rows that a new message may turn out to be.
 pub struct Recognition {
     contents: Contents,
     /// Rows of messages that are gone, by revision.
@@ -38,24 +45,22 @@ impl Recognition {
         source: &mut dyn Source,
         work: &Work,
         entries: Vec<Entry>,
-        store: &mut Store<'_>,
-        report: &mut Report,
-        progress: &dyn Progress,
+        storing: &mut Storing<'_, '_>,
     ) -> Result<Vec<Entry>> {
         let (ObjectType::Email, Some(scope)) = (work.scope.kind, work.row) else { return Ok(entries) };
         let mut unknown = Vec::new();
         let mut suspects = Vec::new();
         for entry in entries {
             if let Some(row) = work.moved.get(&entry.key)
-                && take_moved(scope, &entry, *row, store, report, progress)?
+                && take_moved(scope, &entry, *row, storing)?
             {
                 continue;
             }
             let row = source.content(&entry.rev).and_then(|content| self.contents.get(content));
             if let Some(row) = row
-                && let Some(fate) = take(scope, &entry, row, store, progress)?
+                && let Some(fate) = take(scope, &entry, row, storing)?
             {
-                tell(fate, source, &work.scope, &entry, report);
+                tell(fate, source, &work.scope, &entry, storing.report);
                 continue;
             }
             if self.gone.contains_key(&entry.rev) { suspects.push(entry) } else { unknown.push(entry) }
@@ -67,15 +72,15 @@ impl Recognition {
         let heads = source.message_ids(&work.scope, &suspects).unwrap_or_default();
         for (entry, head) in suspects.into_iter().zip(heads.into_iter().chain(std::iter::repeat(None))) {
             let found = match head {
-                Some(head) => self.same_message(&entry.rev, &head, store)?,
+                Some(head) => self.same_message(&entry.rev, &head, storing.store)?,
                 None => None,
             };
             let fate = match found {
-                Some(row) => take(scope, &entry, row, store, progress)?,
+                Some(row) => take(scope, &entry, row, storing)?,
                 None => None,
             };
             match fate {
-                Some(fate) => tell(fate, source, &work.scope, &entry, report),
+                Some(fate) => tell(fate, source, &work.scope, &entry, storing.report),
                 None => unknown.push(entry),
             }
         }
@@ -107,31 +112,24 @@ impl Recognition {
 }
 
 /// Stores one message that is the row `row` in another place. False if that row is still somewhere else.
-fn take_moved(
-    scope: i64,
-    entry: &Entry,
-    row: Id,
-    store: &mut Store<'_>,
-    report: &mut Report,
-    progress: &dyn Progress,
-) -> Result<bool> {
+fn take_moved(scope: i64, entry: &Entry, row: Id, storing: &mut Storing<'_, '_>) -> Result<bool> {
     let place = Place { scope, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
-    if !store.moved_email(&place, row)? {
+    if !storing.store.moved_email(&place, row)? {
         return Ok(false);
     }
-    store.writer.change_done()?;
-    count(report, ObjectType::Email, super::report::Fate::Changed);
-    progress.item(0);
+    storing.store.writer.change_done()?;
+    count(storing.report, ObjectType::Email, Fate::Changed);
+    storing.progress.item(0);
     Ok(true)
 }
 
 /// Stores one message that is the row `row`, or has its bytes. `None` if that row has none any more.
-fn take(scope: i64, entry: &Entry, row: Id, store: &mut Store<'_>, progress: &dyn Progress) -> Result<Option<Fate>> {
+fn take(scope: i64, entry: &Entry, row: Id, storing: &mut Storing<'_, '_>) -> Result<Option<Fate>> {
     let place = Place { scope, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
-    let fate = store.known_email(&place, row)?;
+    let fate = storing.store.known_email(&place, row)?;
     if fate.is_some() {
-        store.writer.change_done()?;
-        progress.item(0);
+        storing.store.writer.change_done()?;
+        storing.progress.item(0);
     }
     Ok(fate)
 }

@@ -2,12 +2,12 @@
 //! also says what it did not reach.
 
 use crate::model::{ObjectType, Outcome, SkippedItem};
-use crate::report::{REMARKS_MAX, Remark, reasons, sum};
+use crate::report::{Accounts, left_out, sum};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What is stored of the items found: all of it stands in the archive now.
+/// The items found that stand in the archive now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Stored {
     pub new: u64,
@@ -40,8 +40,8 @@ pub struct Account {
 impl Account {
     /// True if every item found has one fate.
     pub fn balances(&self) -> bool {
-        let left_out = self.duplicate + sum(&self.skipped) + sum(&self.failed) + self.not_reached;
-        self.found == self.stored.total() + left_out
+        let not_stored = self.duplicate + sum(&self.skipped) + sum(&self.failed) + self.not_reached;
+        self.found == self.stored.total() + not_stored
     }
 }
 
@@ -55,19 +55,15 @@ const ITEMS: [ObjectType; 5] = [
 ];
 
 /// The account of a run.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// By token of the type.
-    pub types: BTreeMap<&'static str, Account>,
+    /// What became of the items of each type, and remarks on those that are not stored.
+    pub accounts: Accounts<Account>,
     /// Rows that left the current state, by token of the type. They stay in the history.
     pub removed: BTreeMap<&'static str, u64>,
     /// Known objects that the source does not name now and that stay, by token of the type: it only adds, or it could not
     /// tell whether they are gone.
     pub kept: BTreeMap<&'static str, u64>,
-    /// Items that are not stored, each with its position.
-    pub remarks: Vec<Remark>,
-    /// How many more there were.
-    pub remarks_left_out: u64,
     /// Scopes that could not be listed at all, with the reason. Nothing of them was changed.
     pub scopes_failed: Vec<String>,
     /// Scopes that a filter of this run hid, by token of the type.
@@ -76,23 +72,23 @@ pub struct Report {
     pub bytes: u64,
     /// The share of the objects of a type that the run was allowed to remove.
     pub max_delete: Option<f64>,
-    /// What the run did as a whole, and why.
+    /// Notes on the run as a whole.
     pub notes: Vec<String>,
-    /// What the user has to know of it: told with `--quiet`, too.
+    /// Warnings about the run as a whole, printed with `--quiet`, too.
     pub notices: Vec<String>,
-    /// What looks like mail, or like another object, and is not understood: counted as skipped, too.
+    /// Items that look like mail or another object, and are not understood. Counted as skipped, too.
     pub not_understood: u64,
     /// Messages that are stored as they are and are no good mail, by the reason: compressed, encrypted, cut, without a
     /// header. Counted as stored, too.
     pub no_good_mail: BTreeMap<String, u64>,
-    /// What was found and has nothing in it to import, by token of the type: counted as skipped, too.
+    /// Items found that hold nothing to import, by token of the type. Counted as skipped, too.
     pub by_products: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
     /// The account of a type.
     pub fn of(&mut self, kind: ObjectType) -> &mut Account {
-        self.types.entry(kind.token()).or_default()
+        self.accounts.of(kind)
     }
 
     /// Counts something that a source found and left out.
@@ -104,7 +100,7 @@ impl Report {
 
     /// Gives an item that was counted as found its fate: not stored.
     pub fn not_stored(&mut self, omission: SkippedItem) {
-        let account = self.types.entry(omission.kind.token()).or_default();
+        let account = self.accounts.of(omission.kind);
         let outcome = match omission.outcome {
             Outcome::Duplicate => {
                 account.duplicate += 1;
@@ -138,11 +134,7 @@ impl Report {
 
     /// Says something about one item.
     pub fn remark(&mut self, kind: ObjectType, outcome: &'static str, reason: String, position: String) {
-        if self.remarks.len() < REMARKS_MAX {
-            self.remarks.push(Remark { kind: kind.token(), outcome, reason, position });
-        } else {
-            self.remarks_left_out += 1;
-        }
+        self.accounts.remark(kind, outcome, reason, position);
     }
 
     /// Says of a message that is stored as it is why it is no good mail.
@@ -161,10 +153,11 @@ impl Report {
     pub fn stored_nothing_of(&self) -> u64 {
         let nothing_of = |kinds: &[ObjectType]| {
             let (mut found, mut kept) = (0, 0);
-            for token in kinds.iter().map(|kind| kind.token()) {
-                let Some(account) = self.types.get(token) else { continue };
+            for kind in kinds {
+                let Some(account) = self.accounts.get(*kind) else { continue };
                 kept += account.stored.total() + account.duplicate;
-                found += account.found.saturating_sub(self.by_products.get(token).copied().unwrap_or_default());
+                let by_products = self.by_products.get(kind.token()).copied().unwrap_or_default();
+                found += account.found.saturating_sub(by_products);
             }
             if kept > 0 { 0 } else { found }
         };
@@ -173,13 +166,13 @@ impl Report {
 
     /// Objects that failed, of all types.
     pub fn failed(&self) -> u64 {
-        self.types.values().map(|account| sum(&account.failed)).sum::<u64>() + self.scopes_failed.len() as u64
+        self.accounts.types.values().map(|account| sum(&account.failed)).sum::<u64>() + self.scopes_failed.len() as u64
     }
 
     /// The part that is kept with the snapshot: the numbers.
     pub fn summary_json(&self) -> String {
         let brief = serde_json::json!({
-            "types": self.types,
+            "types": self.accounts.types,
             "removed": self.removed,
             "kept": self.kept,
             "scopes_failed": self.scopes_failed.len(),
@@ -196,21 +189,18 @@ impl Report {
 /// with ` + not reached 7` behind it if the run was stopped.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (token, account) in &self.types {
+        for (token, account) in &self.accounts.types {
             let stored = account.stored;
             write!(
                 f,
-                "{token}: found {} = stored {} (new {}, changed {}, unchanged {}) + duplicate {} + skipped {}{} + failed {}{}",
+                "{token}: found {} = stored {} (new {}, changed {}, unchanged {}) + duplicate {}{}",
                 account.found,
                 stored.total(),
                 stored.new,
                 stored.changed,
                 stored.unchanged,
                 account.duplicate,
-                sum(&account.skipped),
-                reasons(&account.skipped),
-                sum(&account.failed),
-                reasons(&account.failed),
+                left_out(&account.skipped, &account.failed),
             )?;
             if account.not_reached > 0 {
                 write!(f, " + not reached {}", account.not_reached)?;
@@ -227,7 +217,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// What became of an item.
+/// The outcome of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     New,
@@ -289,7 +279,7 @@ mod tests {
                 report.omitted(omission(*kind, *outcome));
             }
             assert_eq!(report.is_complete(), complete, "{stored:?} {omitted:?}");
-            assert!(report.types.values().all(Account::balances), "{report}");
+            assert!(report.accounts.types.values().all(Account::balances), "{report}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::containers::{self, Ids};
 use super::fetch::{End, PartFetch, PartPlace, touch_all};
 use super::guard::{find_moved, guard, too_much_of_1x};
 use super::options::ImportOptions;
-use super::recognise::Recognition;
+use super::recognise::{Recognition, Storing};
 use super::report::Report;
 use super::same_account;
 use super::store::{PendingRemovals, Store};
@@ -189,11 +189,11 @@ fn apply(
         }
         // What only changed is written while the first messages are on their way.
         let touches = std::mem::take(&mut work.plan.touch);
-        let report = &mut survey.report;
-        part.prepare(source, work, &mut recognition, &mut store, report, progress)?;
+        let mut storing = Storing { store: &mut store, report: &mut survey.report, progress };
+        part.prepare(source, work, &mut recognition, &mut storing)?;
         let is_last = part.is_last;
         if part.entries.is_empty() {
-            touch_all(&touches, &work.scope, row, &mut store, report)?;
+            touch_all(&touches, &work.scope, row, &mut store, &mut survey.report)?;
         } else {
             progress.step(&format!("reading {}", source.name(&work.scope)));
             if !part.is_announced {
@@ -201,13 +201,14 @@ fn apply(
             }
             if let Some(next) = parts.front_mut().filter(|next| !next.shares_content(&part, source)) {
                 let work = &survey.works[next.work];
-                next.prepare(source, work, &mut recognition, &mut store, report, progress)?;
+                let mut storing = Storing { store: &mut store, report: &mut survey.report, progress };
+                next.prepare(source, work, &mut recognition, &mut storing)?;
                 source.prefetch(&work.scope, &next.entries);
                 next.is_announced = !next.entries.is_empty();
             }
             let work = &survey.works[part.work];
             let place = PartPlace { scope: &work.scope, row, touches };
-            let fetch = PartFetch::new(source, place, &part.entries, &mut recognition, &mut store, report);
+            let fetch = PartFetch::new(source, place, &part.entries, &mut recognition, &mut store, &mut survey.report);
             match fetch.run(source, part.entries, progress)? {
                 End::Complete => {}
                 end => {
@@ -234,7 +235,7 @@ fn count_rest(survey: &mut Survey, parts: &VecDeque<Part>) {
     }
 }
 
-/// What is fetched at once: all new messages of a scope, or some of many. A scope without any has one empty part.
+/// The items of one fetch: all new messages of a scope, or some of many. A scope without any has one empty part.
 struct Part {
     /// The place of its scope in the survey.
     work: usize,
@@ -288,13 +289,11 @@ impl Part {
         source: &mut dyn Source,
         work: &Work,
         recognition: &mut Recognition,
-        store: &mut Store<'_>,
-        report: &mut Report,
-        progress: &dyn Progress,
+        storing: &mut Storing<'_, '_>,
     ) -> Result<()> {
         if !std::mem::replace(&mut self.is_prepared, true) && !self.entries.is_empty() {
             let entries = std::mem::take(&mut self.entries);
-            self.entries = recognition.take_known(source, work, entries, store, report, progress)?;
+            self.entries = recognition.take_known(source, work, entries, storing)?;
         }
         Ok(())
     }
@@ -329,10 +328,8 @@ fn remove(
         if survey.hidden.is_empty() && survey.report.failed() == 0 && survey.report.not_understood == 0 {
             // What 1.x had imported and this source, looked at as a whole, does not name. What failed, or is not understood, may
             // be one of them.
-            // A type of a JMAP account that was not listed as a whole has no state to go on from.
-            let is_whole = |work: &&Work| ident.kind != "jmap" || !work.cursor.is_empty();
-            let listed: HashSet<ObjectType> =
-                survey.works.iter().filter(is_whole).map(|work| work.scope.kind).collect();
+            let whole = survey.works.iter().filter(|work| work.is_whole);
+            let listed: HashSet<ObjectType> = whole.map(|work| work.scope.kind).collect();
             let left = store.writer.left_by_1x(ident)?;
             let kept = too_much_of_1x(&mut survey.report, &left, options);
             for (kind, id) in left {

@@ -14,7 +14,8 @@ use crate::format::mail;
 use crate::model::{Entry, Item, ItemData, ObjectType, SourceIdent};
 use crate::source::Source;
 
-/// The source of the archive that `ident` was before it moved; `None` if it did not, as far as anybody says.
+/// The source of the archive that `ident` was before the account moved; `None` if the options and the address say
+/// nothing of a move.
 ///
 /// Without `--same-account` an address that differs only in whether TLS comes first (`imap:` and `imaps:` of one host and
 /// one user), or only in what stands behind the host (`https://host/` and `https://host/jmap/session`), is taken for the same
@@ -74,7 +75,7 @@ pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, led
         )
         .hint("nothing was changed. Check the address and the user; --allow-source-change imports a second copy of everything")
     };
-    if ident.kind == "jmap" && ident.account_id != former.account_id {
+    if source.has_lasting_account_id() && ident.account_id != former.account_id {
         return Err(other(format!("its account id is {} and not {}", ident.account_id, former.account_id)));
     }
     let (known, found) = survey.recognised();
@@ -82,21 +83,13 @@ pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, led
         return Err(other("the archive's current state has none of its objects, so it cannot be compared".to_owned()));
     }
     if found * 2 < known {
-        let by = match ident.kind {
-            "imap" => "under the same UIDVALIDITY and UID, and with the same size",
-            "maildir" => "under the same file name, and with the same size",
-            "jmap" => "under the same id, and with the same blob",
-            _ => "with the same name and the same bytes",
-        };
+        let by = source.recognised_by();
         return Err(other(format!("only {found} of {known} objects are there {by}")));
     }
     for work in survey.works.iter().filter(|work| !work.plan.sample.is_empty()) {
         let differs = match work.scope.kind {
             ObjectType::Email => other_message_id(work, source, ledger)?,
-            // Of these the listing tells no more than the id.
-            ObjectType::ContactCard | ObjectType::CalendarEvent if ident.kind == "jmap" => {
-                other_uid(work, source, ledger)?
-            }
+            kind if source.lists_only_ids(kind) => other_uid(work, source, ledger)?,
             _ => None,
         };
         if let Some(differs) = differs {
@@ -139,7 +132,7 @@ fn other_uid(work: &Work, source: &mut dyn Source, ledger: &dyn OriginIndex) -> 
     Ok(None)
 }
 
-/// What the user is told of an account that moved.
+/// The note of the report about an account that moved.
 pub fn words(former: &SourceIdent, ident: &SourceIdent) -> String {
     format!("the account moved from {} to {}; it is the same one", former.session_url, ident.session_url)
 }
@@ -151,7 +144,7 @@ mod tests {
     #[test]
     fn one_host_with_and_without_tls() {
         let ident = |url: &str| SourceIdent {
-            kind: "imap",
+            kind: "test",
             session_url: url.to_owned(),
             account_id: "alice".to_owned(),
             account_name: None,

@@ -2,16 +2,17 @@
 
 use super::containers::Ids;
 use super::diff::{Comparison, Gone, Plan};
-use super::full_listing::{self, Start, Trust};
+use super::full_listing::{self, Start};
 use super::options::ImportOptions;
 use super::report::Report;
 use super::store::{PendingRemovals, attrs_of};
 use crate::archive::{KnownScope, OriginIndex, ids_json};
 use crate::error::{Error, ErrorKind, Result, is_final};
-use crate::model::{Container, Digest, Id, ObjectType, SourceIdent};
+use crate::model::{Attrs, Container, Digest, Id, ObjectType, SourceIdent};
 use crate::progress::Progress;
-use crate::source::{DuplicateRule, Scope, Source, UNKNOWN, UnlistedItems};
+use crate::source::{DuplicateRule, Listing, Scope, Source, UNKNOWN, UnlistedItems};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 /// A scope and what is to be done in it.
 pub struct Work {
@@ -20,6 +21,8 @@ pub struct Work {
     pub cursor: String,
     /// The scope's row, once it has one.
     pub row: Option<i64>,
+    /// True if the listing showed the whole scope ([`Source::is_whole`]).
+    pub is_whole: bool,
     /// New items, by key, that have the bytes of a message that is gone, each with the row of that one.
     pub moved: HashMap<Box<str>, Id>,
 }
@@ -33,17 +36,29 @@ pub struct Vanished {
     pub items: Vec<Gone>,
 }
 
-/// Sources whose listings name changes since a cursor, and may be wrong about them.
-const TELLS_CHANGES: [&str; 2] = ["imap", "jmap"];
+/// The parts of a survey that all scopes share.
+struct Context<'a> {
+    ledger: &'a dyn OriginIndex,
+    /// The source that the account is known as.
+    known_as: &'a SourceIdent,
+    /// The rows of all containers that were imported from this source before.
+    ids: Ids,
+    progress: &'a dyn Progress,
+}
 
-/// Other sources that have containers of several types.
-const MIXES_TYPES: [&str; 1] = ["takeout"];
-
-/// What is known of a scope before it is listed.
-struct Known<'a> {
+/// A scope as the archive knows it, before it is listed.
+struct KnownBefore<'a> {
     scope: Option<&'a KnownScope>,
-    source: &'a SourceIdent,
     start: Start,
+}
+
+/// A listing beside what was known.
+struct Compared {
+    plan: Plan,
+    /// How many items were known.
+    known: u64,
+    /// How many of them are in other containers than the listing says, where an earlier version had put them.
+    misplaced: u64,
 }
 
 /// Everything that the source named, compared with what is known.
@@ -107,7 +122,7 @@ pub fn survey(
         .into_iter()
         .map(|scope| ((scope.kind.clone(), scope.key.clone()), scope))
         .collect();
-    let ids = known_containers(ledger, &known)?;
+    let context = Context { ledger, known_as, ids: known_containers(ledger, &known)?, progress };
     let mut survey = Survey {
         works: Vec::new(),
         vanished: Vec::new(),
@@ -130,16 +145,12 @@ pub fn survey(
     omissions.into_iter().for_each(|omission| survey.report.omitted(omission));
     survey.is_empty = scopes.is_empty();
     let is_full = options.full || known_as != source.ident();
-    let kind_of_cursor = match known_as.kind {
-        kind if TELLS_CHANGES.contains(&kind) => Trust::Days,
-        kind if MIXES_TYPES.contains(&kind) => Trust::Mark,
-        _ => Trust::Own,
-    };
+    let cursors = source.cursors();
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let start_of = |scope: &Scope| {
         let identity = (scope.kind.name().to_owned(), scope.key.clone());
         let stored = known.get(&identity).map_or("", |known| known.cursor.as_str());
-        full_listing::start(stored, today, is_full, kind_of_cursor)
+        full_listing::start(stored, today, is_full, cursors)
     };
     let announced: Vec<(Scope, String)> =
         scopes.iter().filter(|scope| scope.selected).map(|scope| (scope.clone(), start_of(scope).cursor)).collect();
@@ -152,8 +163,8 @@ pub fn survey(
         if scope.selected {
             let start = start_of(&scope);
             due += u64::from(start.is_due);
-            let known = Known { scope: known.get(&identity), source: known_as, start };
-            survey.list(source, ledger, scope, known, &ids, progress)?;
+            let known = KnownBefore { scope: known.get(&identity), start };
+            survey.list(source, &context, scope, known)?;
         } else {
             survey.hide(scope.kind, &scope.key);
         }
@@ -261,18 +272,19 @@ impl Survey {
         Ok(())
     }
 
+    /// Lists a scope, compares it with what is known, and counts it. A scope that cannot be listed is in the report.
+    ///
+    /// Errors: those that end the run, and those of the archive.
     fn list(
         &mut self,
         source: &mut dyn Source,
-        ledger: &dyn OriginIndex,
+        context: &Context<'_>,
         scope: Scope,
-        Known { scope: known, source: known_as, start }: Known<'_>,
-        ids: &Ids,
-        progress: &dyn Progress,
+        known: KnownBefore<'_>,
     ) -> Result<()> {
         let name = source.name(&scope);
-        progress.step(&format!("listing {name}"));
-        let listing = match source.list(&scope, &start.cursor) {
+        context.progress.step(&format!("listing {name}"));
+        let mut listing = match source.list(&scope, &known.start.cursor) {
             Ok(listing) => listing,
             // Nothing was written yet, and no other scope would fare better.
             Err(error) if is_final(&error) => return Err(error),
@@ -283,37 +295,64 @@ impl Survey {
                 return Ok(());
             }
         };
-        let row = known.map(|known| known.row);
-        let mut count = 0;
+        let is_whole = source.is_whole(&listing);
+        let compared = self.compare(source, context, &scope, &known, &mut listing)?;
+        if listing.unchanged && !source.names_containers(scope.kind) && ObjectType::CONTAINERS.contains(&scope.kind) {
+            // Its directories come with its files, and neither were listed.
+            let directories = context.ids.keys().filter(|(kind, _)| *kind == scope.kind).count() as u64;
+            let account = self.report.of(scope.kind);
+            account.found += directories;
+            account.stored.unchanged += directories;
+        }
+        self.count(scope.kind, &compared);
+        listing.omissions.into_iter().for_each(|omission| self.report.omitted(omission));
+        self.containers.extend(listing.containers);
+        let row = known.scope.map(|known| known.row);
+        let cursor = known.start.stored(listing.cursor);
+        self.works.push(Work { scope, plan: compared.plan, cursor, row, is_whole, moved: HashMap::new() });
+        Ok(())
+    }
+
+    /// Compares the entries of a listing, which it takes out of it, with what is known of the scope.
+    fn compare(
+        &mut self,
+        source: &dyn Source,
+        context: &Context<'_>,
+        scope: &Scope,
+        known: &KnownBefore<'_>,
+        listing: &mut Listing,
+    ) -> Result<Compared> {
+        let row = known.scope.map(|known| known.row);
+        let (mut count, mut misplaced) = (0, 0);
         let is_same = |known: &str, listed: &str| source.is_same(known, listed);
-        let unnamed = if source.is_additive() { UnlistedItems::Kept } else { listing.unnamed };
-        let mut comparison = Comparison::new(listing.entries, unnamed, &is_same);
-        let (mut wanted, mut misplaced): (HashMap<*const crate::model::Attrs, (String, String)>, u64) =
-            Default::default();
+        let unnamed = std::mem::take(&mut listing.unnamed);
+        let unnamed = if source.is_additive() { UnlistedItems::Kept } else { unnamed };
+        let mut comparison = Comparison::new(std::mem::take(&mut listing.entries), unnamed, &is_same);
+        // Many items share their attributes.
+        let mut wanted: HashMap<*const Attrs, (String, String)> = HashMap::new();
         if let Some(row) = row {
-            ledger.each_known(row, &mut |item| {
+            context.ledger.each_known(row, &mut |item| {
                 count += 1;
                 if let Some(content) = source.content(item.rev) {
                     self.contents.insert(content, item.local_id);
                 }
                 if !listing.unchanged {
                     comparison.known(item.key, item.rev, item.local_id, |entry| {
-                        let (keywords, parents) =
-                            wanted.entry(std::sync::Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
-                                let (keywords, parents) = attrs_of(ids, &entry.attrs);
-                                let complete = parents.len() == entry.attrs.parents.len();
-                                (keywords, if complete { ids_json(&parents) } else { String::new() })
-                            });
-                        misplaced += u64::from(start.heals && parents != item.parents);
+                        let (keywords, parents) = wanted.entry(Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
+                            let (keywords, parents) = attrs_of(&context.ids, &entry.attrs);
+                            let complete = parents.len() == entry.attrs.parents.len();
+                            (keywords, if complete { ids_json(&parents) } else { String::new() })
+                        });
+                        misplaced += u64::from(known.start.heals && parents != item.parents);
                         keywords == item.keywords && parents == item.parents
                     });
                 }
             })?;
         }
         if row.is_none()
-            && let Some(known_by) = source.known_to_1x_by(&scope)
+            && let Some(known_by) = source.known_to_1x_by(scope)
         {
-            for (key, id) in ledger.known_to_1x(known_as, &known_by)? {
+            for (key, id) in context.ledger.known_to_1x(context.known_as, &known_by)? {
                 count += 1;
                 comparison.known(&key, UNKNOWN, id, |_| false);
             }
@@ -321,28 +360,23 @@ impl Survey {
         let mut plan = comparison.finish();
         if listing.unchanged {
             plan.unchanged = count;
-            if !source.names_containers(scope.kind) && ObjectType::CONTAINERS.contains(&scope.kind) {
-                // Its directories come with its files, and neither were listed.
-                let directories = ids.keys().filter(|(kind, _)| *kind == scope.kind).count() as u64;
-                let account = self.report.of(scope.kind);
-                account.found += directories;
-                account.stored.unchanged += directories;
-            }
         }
-        *self.known.entry(scope.kind).or_default() += count;
-        self.report.kept(scope.kind, plan.kept);
-        if misplaced > 0 {
+        Ok(Compared { plan, known: count, misplaced })
+    }
+
+    /// Counts what a scope has of a type.
+    fn count(&mut self, kind: ObjectType, compared: &Compared) {
+        let Compared { plan, known, misplaced } = compared;
+        *self.known.entry(kind).or_default() += known;
+        self.report.kept(kind, plan.kept);
+        if *misplaced > 0 {
             let (token, what) =
-                (scope.kind.token(), "lay in a wrong place in the archive, where an earlier version had put them");
+                (kind.token(), "lay in a wrong place in the archive, where an earlier version had put them");
             self.report.notices.push(format!("{misplaced} objects of the type {token} {what}: corrected"));
         }
-        let account = self.report.of(scope.kind);
+        let account = self.report.of(kind);
         account.found += plan.unchanged + plan.fetch.len() as u64 + plan.touch.len() as u64;
         account.stored.unchanged += plan.unchanged;
-        listing.omissions.into_iter().for_each(|omission| self.report.omitted(omission));
-        self.containers.extend(listing.containers);
-        self.works.push(Work { scope, plan, cursor: start.stored(listing.cursor), row, moved: HashMap::new() });
-        Ok(())
     }
 
     /// How many objects are known of what was listed, and how many of them were found again where they were.

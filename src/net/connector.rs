@@ -47,14 +47,14 @@ impl Connector {
         self
     }
 
-    /// Says what goes on; the text is made only if somebody listens. Whoever calls it leaves secrets out.
+    /// Writes a line to the log; `text` is called only if the log has this level. The caller leaves secrets out.
     pub fn log(&self, level: u8, text: impl FnOnce() -> String) {
         if let Some(log) = &self.log {
             log.say(level, text);
         }
     }
 
-    /// Who is told what goes on.
+    /// The log of this connection.
     pub fn listener(&self) -> Option<Log> {
         self.log.clone()
     }
@@ -187,7 +187,7 @@ impl Connector {
                 None if attempts.is_empty() => return Err(self.broken("connect to", last)),
                 None => false,
             };
-            // With nobody left to try, wait for those under way.
+            // With no address left to try, wait for the attempts under way.
             let pause = if more { HEAD_START } else { self.timeout * 2 };
             match tokio::time::timeout(pause, attempts.join_next()).await {
                 Ok(Some(Ok(Ok(tcp)))) => return Ok(tcp),
@@ -338,7 +338,7 @@ mod tests {
             let error = near.read(&mut [0; 10]).await.expect_err("nothing comes");
             let error = connector.broken("read from", error);
             assert!(error.to_string().contains("no answer") && error.is_transient(), "{error}");
-            // Nobody takes what is written.
+            // The other end reads nothing.
             use tokio::io::AsyncWriteExt;
             let error = near.write_all(&vec![0; 64 << 20]).await.expect_err("nobody reads");
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -346,7 +346,7 @@ mod tests {
         });
     }
 
-    /// `localhost` is `::1` too, where nobody listens: the other address is tried.
+    /// `localhost` is `::1` too, where no server listens: the other address is tried.
     #[test]
     fn the_address_that_answers_counts() {
         run(async {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-/// Who wants to know what goes on: a level as of `-v` (1: retries, 2: connections and commands, 3: every response), and
-/// a line of text. A line never holds a secret.
+/// Takes lines about connections up to a level, that of `-v` (1: retries, 2: connections and commands, 3: every response).
+/// A line never holds a secret.
 #[derive(Clone)]
 pub struct Log {
     level: u8,
@@ -16,7 +16,7 @@ impl Log {
         Log { level, write: Arc::new(write) }
     }
 
-    /// Says what goes on; the text is made only if somebody wants it.
+    /// Writes a line; `text` is called only if the log has this level.
     pub fn say(&self, level: u8, text: impl FnOnce() -> String) {
         if level <= self.level {
             (self.write)(&text());

@@ -28,7 +28,7 @@ const PART: usize = 12;
 /// Shorter secrets are not hidden.
 const SHORTEST: usize = 4;
 
-/// What is looked for: hashes of parts in lower case, by their length.
+/// The secrets to hide: hashes of parts in lower case, by their length.
 struct Mask {
     hasher: RandomState,
     parts: BTreeMap<usize, HashSet<u64>>,

@@ -1,5 +1,5 @@
-//! What speaks on a port, where the protocol that was expected does not: so that the user is told which address fits,
-//! and not only that nothing came.
+//! Finds out which protocol a port speaks, where it is not the expected one: so the error names the address that fits, and
+//! does not only say that no answer came.
 //!
 //! A server of mail greets first, in clear or behind a TLS handshake; a client that waits for the greeting on the other
 //! kind of port waits in vain, because there the server waits for the client. So a second connection is made, on which
@@ -128,7 +128,7 @@ fn protocol(first: &[u8]) -> Option<Protocol> {
     }
 }
 
-/// The error for a port of another kind than the address says; `None` if it is of this kind, or nobody can tell.
+/// The error for a port of another kind than the address says; `None` if it is of this kind, or the answer does not tell.
 fn contradiction(endpoint: &Endpoint, service: Service, found: Found) -> Option<Error> {
     let is_implicit = endpoint.security == Security::Implicit;
     let error = |what: String| Error::new(ErrorKind::Connection, what);

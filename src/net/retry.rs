@@ -1,4 +1,4 @@
-//! Trying again: how long to wait before a connection is made anew, how often, and what the user is told meanwhile.
+//! Trying again: how long to wait before a connection is made anew, how often, and what the log says meanwhile.
 
 use super::log::Log;
 use crate::error::Error;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The longest wait that a server may ask for. Office 365 has been seen to ask for five minutes.
 pub const WAIT_MAX: Duration = Duration::from_secs(600);
 
-/// Whoever waits for longer than this is told for what.
+/// After this time the log says what the program waits for.
 const FIRST_WORD: Duration = Duration::from_millis(1500);
 
 /// The waits between attempts at one thing: half a second, doubled each time up to a minute, and a random part so that
@@ -29,7 +29,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// Gives up after so many retries (`--max-retries`), or when there was no sign of the server for longer than `timeout`
-    /// allows. `log` is told what is tried again.
+    /// allows. `log` gets a line for each retry.
     pub fn new(max_retries: u32, timeout: Duration, log: Option<Log>) -> Backoff {
         Backoff { max_retries, done: 0, timeout, since: Instant::now(), log }
     }
@@ -76,7 +76,7 @@ impl Backoff {
     }
 }
 
-/// Runs `work`; if it takes its time, the user is told once what is waited for.
+/// Runs `work`; if it takes longer than 1.5 seconds, the log says once what the program waits for.
 pub async fn patiently<T>(log: Option<&Log>, what: impl FnOnce() -> String, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
     if let Ok(done) = tokio::time::timeout(FIRST_WORD, &mut work).await {

@@ -1,4 +1,4 @@
-//! Secrets, and who logs in with them.
+//! Secrets, and the credentials that hold them.
 
 use super::mask;
 use crate::error::Result;
@@ -36,7 +36,7 @@ pub trait Tokens: Send + Sync {
     fn renew(&self, refused: &Secret) -> Result<bool>;
 }
 
-/// Who the user is, and what proves it.
+/// The user, and the secret that proves it.
 #[derive(Clone)]
 pub enum Credentials {
     /// `--auth-basic`

@@ -31,7 +31,7 @@ impl Stream {
 
     /// The same connection with DEFLATE in both directions (RFC 4978), for after the server agreed.
     ///
-    /// `already_read` are bytes that came after the agreement: they are compressed. Whoever writes must flush, or
+    /// `already_read` are bytes that came after the agreement: they are compressed. The writer must flush, or
     /// nothing goes out. How much comes out of few bytes is for the reader to bound, by its limits on lines and
     /// literals; no more than a buffer is ever inflated ahead of it.
     pub fn deflate(self, already_read: Vec<u8>) -> Stream {

@@ -18,7 +18,7 @@ pub(crate) fn is_unknown_host(words: &str) -> bool {
     .any(|known| words.contains(known))
 }
 
-/// The error for a name that nobody has.
+/// The error for a name that no host has.
 pub(crate) fn unknown_host(host: &str) -> Error {
     Error::new(ErrorKind::Connection, format!("there is no host named {host}")).hint("check the name in --url")
 }

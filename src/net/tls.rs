@@ -212,7 +212,7 @@ struct CertVerifier {
     seen: Mutex<Seen>,
 }
 
-/// What is remembered of a certificate.
+/// The facts about a certificate that an error message needs.
 #[derive(Debug, Clone, Default)]
 struct Seen {
     fingerprint: Option<[u8; 32]>,
@@ -312,7 +312,7 @@ impl ServerCertVerifier for CertVerifier {
                 let verdict = verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
                 return match verdict {
                     // A self-signed certificate that may sign others is an authority, and no server, to the letter of RFC
-                    // 5280 section 4.2.1.9. Whoever trusts this very one means the server.
+                    // 5280 section 4.2.1.9. A user who trusts this very certificate means the server.
                     Err(error) if is_only_an_authority(&error) && chosen.contains(&sha256(end_entity)) => {
                         webpki::EndEntityCert::try_from(end_entity)
                             .and_then(|parsed| parsed.verify_is_valid_for_subject_name(server_name))

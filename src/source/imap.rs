@@ -17,15 +17,15 @@ pub(crate) mod options;
 mod pool;
 mod rev;
 
-use super::{DuplicateRule, Items, Listing, Scope, Source, roles};
+use super::{Cursors, DuplicateRule, Items, Listing, Scope, Source, roles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Attrs, Container, Entry, KnownBy, ObjectType, Outcome, SkippedItem, SourceIdent};
 use crate::net::account::Account;
 use crate::net::sanitize::said;
 use cursor::Cursor;
-use download::{Download, Order};
+use download::{Download, FetchRequest};
 use folders::Folder;
-use look::{Looked, Question};
+use look::{ListRequest, ListResult};
 pub use options::ImapOptions;
 use pool::{ConnectionConfig, Crew};
 use std::collections::{HashMap, VecDeque};
@@ -44,7 +44,7 @@ pub struct Imap {
     folders: Vec<Folder>,
     is_gmail: bool,
     /// Listings that are under way, by key of the mailbox.
-    announced: HashMap<String, Receiver<Result<Looked>>>,
+    announced: HashMap<String, Receiver<Result<ListResult>>>,
     /// Under which UIDVALIDITY a mailbox was listed in this run.
     validities: HashMap<String, u32>,
 }
@@ -102,8 +102,8 @@ impl Imap {
         Ok(())
     }
 
-    fn question(&self, scope: &Scope, cursor: &str) -> Result<Question> {
-        Ok(Question {
+    fn question(&self, scope: &Scope, cursor: &str) -> Result<ListRequest> {
+        Ok(ListRequest {
             raw: self.folder(&scope.key)?.raw.clone(),
             key: scope.key.clone(),
             cursor: Cursor::parse(cursor, self.options.include_deleted),
@@ -118,14 +118,14 @@ impl Imap {
         cursor.zip(status).is_some_and(|(cursor, status)| cursor.is_current(status))
     }
 
-    fn submit(&mut self, question: Question) -> Receiver<Result<Looked>> {
+    fn submit(&mut self, question: ListRequest) -> Receiver<Result<ListResult>> {
         self.crew.ask(move |runtime, session| runtime.run(look::look(session, &question)))
     }
 
     /// Begins to download.
     fn download(&mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Download> {
         let connector = self.account.connector.clone();
-        let order = Order {
+        let order = FetchRequest {
             raw: self.folder(&scope.key)?.raw.clone(),
             uid_validity: self.validities.get(&scope.key).copied().unwrap_or_default(),
             entries,
@@ -136,7 +136,7 @@ impl Imap {
     }
 
     /// Labels that no mailbox shows (Gmail lets the user hide a label from IMAP): they become mailboxes all the same.
-    fn file_hidden_labels(&self, looked: &mut Looked) {
+    fn file_hidden_labels(&self, looked: &mut ListResult) {
         let is_shown = |label: &str| self.folders.iter().any(|folder| folder.name == label);
         let mut made: HashMap<(Vec<String>, Vec<String>), Arc<Attrs>> = HashMap::new();
         for entry in &mut looked.listing.entries {
@@ -178,7 +178,7 @@ fn add_label(containers: &mut Vec<Container>, label: &str) {
     }
 }
 
-/// An answer that nobody gave: the thread that should have could not begin.
+/// The error for a job without an answer: its thread could not begin.
 fn no_answer() -> Error {
     Error::new(ErrorKind::Storage, "cannot set up the network")
 }
@@ -194,6 +194,26 @@ impl Source for Imap {
 
     fn is_additive(&self) -> bool {
         false
+    }
+
+    fn cursors(&self) -> Cursors {
+        Cursors::ServerState
+    }
+
+    fn is_whole(&self, _listing: &Listing) -> bool {
+        true
+    }
+
+    fn has_lasting_account_id(&self) -> bool {
+        false
+    }
+
+    fn lists_only_ids(&self, _kind: ObjectType) -> bool {
+        false
+    }
+
+    fn recognised_by(&self) -> &'static str {
+        "under the same UIDVALIDITY and UID, and with the same size"
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
@@ -318,7 +338,7 @@ impl Source for Imap {
         if is_it && let Some((_, _, download)) = self.prefetched.pop_front() {
             return Ok(Box::new(download));
         }
-        // Whatever else is under way stands in the line before it, and nobody would take it.
+        // Downloads under way come before it on the connection, and their bytes would have no reader.
         self.prefetched.clear();
         Ok(Box::new(self.download(scope, entries)?))
     }
@@ -336,7 +356,7 @@ impl Source for Imap {
     }
 
     fn message_ids(&mut self, scope: &Scope, entries: &[Entry]) -> Result<Vec<Option<Vec<u8>>>> {
-        // The answer would wait behind downloads, and they for room that nobody makes meanwhile.
+        // The answer would wait behind downloads, and those for room in a queue that has no reader meanwhile.
         self.prefetched.clear();
         let raw = self.folder(&scope.key)?.raw.clone();
         let uid_validity = self.validities.get(&scope.key).copied().unwrap_or_default();

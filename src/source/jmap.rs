@@ -16,14 +16,14 @@ mod look;
 mod read;
 mod worker;
 
-use super::{DuplicateRule, Items, Listing, Scope, Source, UNKNOWN};
+use super::{Cursors, DuplicateRule, Items, Listing, Scope, Source, UNKNOWN};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Container, Entry, KnownBy, ObjectType, SourceIdent};
 use crate::net::sanitize::said;
 use crate::net::secret::Credentials;
 use crate::protocol::jmap::capability as cap;
 use crate::protocol::jmap::{AccountInfo, Client, Settings, Which};
-use first::{Look, Question};
+use first::{FirstRequest, Look};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -41,7 +41,7 @@ const SCOPES: [ObjectType; 8] = [
     ObjectType::VacationResponse,
 ];
 
-/// What the user decides.
+/// The user's decisions about an import over JMAP.
 #[derive(Debug, Clone)]
 pub struct JmapOptions {
     pub which: Which,
@@ -142,7 +142,7 @@ impl Jmap {
     fn tell_missing(&self) {
         let missing: Vec<&str> = ObjectType::ALL
             .into_iter()
-            // 1.x has no vacation responses: nobody misses them.
+            // 1.x has no vacation responses, so no archive of 1.x lacks them.
             .filter(|kind| self.wants(*kind) && !self.has(*kind) && *kind != ObjectType::VacationResponse)
             .map(ObjectType::token)
             .collect();
@@ -154,7 +154,7 @@ impl Jmap {
 
     /// The first request.
     fn ask_all(&mut self, cursors: HashMap<ObjectType, String>) -> Result<()> {
-        let question = Question {
+        let question = FirstRequest {
             client: self.client.clone(),
             account: self.account.id.clone(),
             items: self.items(),
@@ -207,6 +207,27 @@ impl Source for Jmap {
         false
     }
 
+    fn cursors(&self) -> Cursors {
+        Cursors::ServerState
+    }
+
+    /// A type that the server did not list as a whole has no state to go on from.
+    fn is_whole(&self, listing: &Listing) -> bool {
+        !listing.cursor.is_empty()
+    }
+
+    fn has_lasting_account_id(&self) -> bool {
+        true
+    }
+
+    fn lists_only_ids(&self, kind: ObjectType) -> bool {
+        matches!(kind, ObjectType::ContactCard | ObjectType::CalendarEvent)
+    }
+
+    fn recognised_by(&self) -> &'static str {
+        "under the same id, and with the same blob"
+    }
+
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
         let there = SCOPES.into_iter().filter(|kind| self.has(*kind));
         let scopes: Vec<Scope> = there.map(|kind| Scope { key: key(kind), kind, selected: self.wants(kind) }).collect();
@@ -253,7 +274,7 @@ impl Source for Jmap {
     }
 
     fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
-        let order = download::Order {
+        let order = download::DownloadRequest {
             client: self.client.clone(),
             account: self.account.id.clone(),
             kind: scope.kind,

@@ -1,7 +1,7 @@
 //! Links in folders that are imported.
 //!
-//! Everybody reads what the system lets them read. But root, who may read all, reads for the owner of a link only what is
-//! theirs: else a link in a user's folder would bring the files of others into the user's backup.
+//! A user reads what the system lets them read. But root, who may read all, follows a link only to files of the link's
+//! owner: else a link in a user's folder would bring the files of others into the user's backup.
 
 use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
 use std::io;

@@ -6,10 +6,11 @@
 //! `tree` finds the folders and `stray` says what lies beside them, `list` reads their directories, `fetch` reads files and
 //! `unpack` those that are compressed.
 
-use super::{DuplicateRule, Items, Listing, Scope, Size, Source};
+use super::file_url::file_url;
+use super::{Cursors, DuplicateRule, Items, Listing, Scope, Size, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{FileName, escape, unescape};
-use crate::model::{self, Container, Digest, Entry, Outcome, SkippedItem, SourceIdent};
+use crate::model::{Container, Digest, Entry, ObjectType, Outcome, SkippedItem, SourceIdent};
 pub use options::{Layout, MaildirOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,8 +57,8 @@ impl Maildir {
         Ok(Maildir { root, options, ident, tree: tree::Tree::default(), outside: AtomicU64::new(0) })
     }
 
-    fn place(&self) -> fetch::Place<'_> {
-        fetch::Place { root: &self.root, spool: &self.options.spool, outside: &self.outside }
+    fn place(&self) -> fetch::MaildirPlace<'_> {
+        fetch::MaildirPlace { root: &self.root, spool: &self.options.spool, outside: &self.outside }
     }
 
     fn folder(&self, scope: &Scope) -> Result<&tree::Folder> {
@@ -90,6 +91,26 @@ impl Source for Maildir {
         false
     }
 
+    fn cursors(&self) -> Cursors {
+        Cursors::Stamp
+    }
+
+    fn is_whole(&self, _listing: &Listing) -> bool {
+        true
+    }
+
+    fn has_lasting_account_id(&self) -> bool {
+        false
+    }
+
+    fn lists_only_ids(&self, _kind: ObjectType) -> bool {
+        false
+    }
+
+    fn recognised_by(&self) -> &'static str {
+        "under the same file name, and with the same size"
+    }
+
     /// Looks at the tree again. Containers are those of selected folders and what they lie in.
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
         self.tree = tree::find(&self.root, &self.options)?;
@@ -100,7 +121,7 @@ impl Source for Maildir {
             .filter(|folder| folder.holds != tree::Holds::Nothing)
             .map(|folder| Scope {
                 key: folder.container.key.clone(),
-                kind: model::ObjectType::Email,
+                kind: ObjectType::Email,
                 selected: self.options.filter.selects(&folder.container.key),
             })
             .collect();
@@ -123,7 +144,7 @@ impl Source for Maildir {
         let strays = strays.filter(|stray| self.options.filter.selects(&stray.key)).map(|stray| stray.omission);
         let names: Vec<&str> = self.tree.folders.iter().map(|folder| folder.container.key.as_str()).collect();
         let missing = self.options.filter.unmatched(&names).into_iter().map(|name| SkippedItem {
-            kind: model::ObjectType::Mailbox,
+            kind: ObjectType::Mailbox,
             reason: "named with --folder, and not there".to_owned(),
             position: escape(name.as_bytes()),
             outcome: Outcome::Failed,
@@ -135,11 +156,11 @@ impl Source for Maildir {
         Some(tree::no_maildir(&self.root, &self.tree.strays))
     }
 
-    fn hides(&self, kind: model::ObjectType, key: &str) -> bool {
-        kind == model::ObjectType::Email && !self.options.filter.selects(key)
+    fn hides(&self, kind: ObjectType, key: &str) -> bool {
+        kind == ObjectType::Email && !self.options.filter.selects(key)
     }
 
-    fn names_containers(&self, _kind: model::ObjectType) -> bool {
+    fn names_containers(&self, _kind: ObjectType) -> bool {
         true
     }
 
@@ -195,24 +216,6 @@ impl Source for Maildir {
     }
 }
 
-/// The `file:` URL of an absolute path (RFC 8089), escaped as the URL standard escapes a path segment, which is what
-/// Vandelay 1.x stores.
-fn file_url(path: &Path) -> String {
-    use std::fmt::Write;
-    use std::os::unix::ffi::OsStrExt;
-    let mut url = String::from("file://");
-    for &byte in path.as_os_str().as_bytes() {
-        let keep = byte == b'/' || (byte.is_ascii_graphic() && !b"\"#<>?`{}%\\".contains(&byte));
-        if keep {
-            url.push(char::from(byte));
-        } else {
-            // Writing into a string cannot fail.
-            let _ = write!(url, "%{byte:02X}");
-        }
-    }
-    url
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,9 +223,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     #[test]
-    fn urls() {
-        assert_eq!(file_url(Path::new("/home/a b/M%?é^~'")), "file:///home/a%20b/M%25%3F%C3%A9^~'");
-        assert_eq!(file_url(Path::new("/")), "file:///");
+    fn paths_are_shown_on_one_line() {
         let raw = Path::new(std::ffi::OsStr::from_bytes(b"a/caf\xe9\n"));
         assert_eq!(shown(raw), "a/caf%E9%0A");
     }

@@ -4,7 +4,7 @@
 //! when the source is opened, so a server that cannot be reached ends the run with the archive untouched. A script that the server names and does not hand over is listed all the same, and fails when it is fetched: it is reported by
 //! its name, what the archive has of it stays, and the next run asks again.
 
-use super::{DuplicateRule, Failure, Items, Listing, Scope, Source, UnlistedItems};
+use super::{Cursors, DuplicateRule, Failure, Items, Listing, Scope, Source, UnlistedItems};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Attrs, Body, Container, Digest, Entry, Item, ItemData, ObjectType, Outcome, SkippedItem, SourceIdent,
@@ -30,19 +30,19 @@ pub struct ManageSieve {
     ident: SourceIdent,
     runtime: Runtime,
     session: Session,
-    scripts: Vec<Found>,
+    scripts: Vec<ListedScript>,
     twins: Vec<SkippedItem>,
 }
 
 /// A script as the listing found it.
-struct Found {
+struct ListedScript {
     name: Vec<u8>,
     is_active: bool,
     key: String,
-    state: State,
+    state: ScriptState,
 }
 
-enum State {
+enum ScriptState {
     Read(Digest, Option<Vec<u8>>),
     Failed(String),
 }
@@ -93,22 +93,22 @@ impl ManageSieve {
                     let digest = Digest::of(&bytes);
                     let fits = kept + bytes.len() <= KEPT_MAX;
                     kept += if fits { bytes.len() } else { 0 };
-                    State::Read(digest, fits.then_some(bytes))
+                    ScriptState::Read(digest, fits.then_some(bytes))
                 }
                 Ok(Fetched::Gone) => continue,
-                Ok(Fetched::Refused(why)) => State::Failed(why),
+                Ok(Fetched::Refused(why)) => ScriptState::Failed(why),
                 // One script may be what the server breaks off at. If it lets us in again, the others may come.
                 Err(error) if error.kind == ErrorKind::Connection && in_a_row < IN_A_ROW && self.is_well() => {
                     in_a_row += 1;
-                    State::Failed(format!("the server breaks off when it is asked for this script: {error}"))
+                    ScriptState::Failed(format!("the server breaks off when it is asked for this script: {error}"))
                 }
                 Err(error) => return Err(error),
             };
-            in_a_row = if matches!(state, State::Failed(_)) { in_a_row } else { 0 };
+            in_a_row = if matches!(state, ScriptState::Failed(_)) { in_a_row } else { 0 };
             // There is at most one (section 2.8).
             let is_active = is_active && !has_active;
             has_active |= is_active;
-            self.scripts.push(Found { name, is_active, key, state });
+            self.scripts.push(ListedScript { name, is_active, key, state });
         }
         Ok(())
     }
@@ -135,6 +135,26 @@ impl Source for ManageSieve {
         false
     }
 
+    fn cursors(&self) -> Cursors {
+        Cursors::Stamp
+    }
+
+    fn is_whole(&self, _listing: &Listing) -> bool {
+        true
+    }
+
+    fn has_lasting_account_id(&self) -> bool {
+        false
+    }
+
+    fn lists_only_ids(&self, _kind: ObjectType) -> bool {
+        false
+    }
+
+    fn recognised_by(&self) -> &'static str {
+        "with the same name and the same bytes"
+    }
+
     fn hides(&self, _kind: ObjectType, _key: &str) -> bool {
         false
     }
@@ -148,12 +168,14 @@ impl Source for ManageSieve {
     }
 
     fn list(&mut self, _scope: &Scope, _cursor: &str) -> Result<Listing> {
-        let entry = |(at, found): (usize, &Found)| Entry {
+        let entry = |(at, found): (usize, &ListedScript)| Entry {
             key: found.key.as_str().into(),
             rev: match &found.state {
                 // Being active is no attribute of items in general, so it is a part of the revision.
-                State::Read(digest, _) => format!("{}{}", digest.hex(), if found.is_active { "+" } else { "" }).into(),
-                State::Failed(_) => "failed".into(),
+                ScriptState::Read(digest, _) => {
+                    format!("{}{}", digest.hex(), if found.is_active { "+" } else { "" }).into()
+                }
+                ScriptState::Failed(_) => "failed".into(),
             },
             locator: at.to_string().into(),
             attrs: Arc::new(Attrs::none(ObjectType::SieveScript)),
@@ -174,9 +196,9 @@ impl Source for ManageSieve {
             let found = entry.locator.parse().ok().and_then(|at: usize| scripts.get_mut(at));
             let Some(found) = found else { return Err(refused("not listed")) };
             let bytes = match &mut found.state {
-                State::Failed(why) => return Err(refused(why)),
-                State::Read(_, Some(bytes)) => std::mem::take(bytes),
-                State::Read(_, None) => match runtime.run(session.get_script(&found.name)) {
+                ScriptState::Failed(why) => return Err(refused(why)),
+                ScriptState::Read(_, Some(bytes)) => std::mem::take(bytes),
+                ScriptState::Read(_, None) => match runtime.run(session.get_script(&found.name)) {
                     Ok(Fetched::Script(bytes)) => bytes,
                     Ok(Fetched::Gone) => return Err(failure(true, Error::new(ErrorKind::Connection, "gone"))),
                     Ok(Fetched::Refused(why)) => return Err(refused(&why)),

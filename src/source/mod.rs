@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::model::{Container, Digest, Entry, Item, KnownBy, ObjectType, SkippedItem, SourceIdent};
 
+mod file_url;
 pub mod filter;
 pub mod imap;
 pub mod jmap;
@@ -15,7 +16,7 @@ pub mod managesieve;
 pub mod roles;
 pub mod takeout;
 
-/// The revision of what 1.x imported: nobody wrote it down, so the source takes it for whatever it lists.
+/// The revision of an item that 1.x imported: 1.x stores none, so the source takes it for the one that it lists.
 pub const UNKNOWN: &str = "?";
 
 /// A stretch of an account that is listed with one call: a Maildir folder, an mbox file, later an IMAP mailbox.
@@ -29,7 +30,7 @@ pub struct Scope {
     pub selected: bool,
 }
 
-/// What a source says of a scope.
+/// The listing of a scope.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// Containers that the entries name as parents, parents first.
@@ -40,13 +41,13 @@ pub struct Listing {
     pub omissions: Vec<SkippedItem>,
     /// The scope is as it was when `cursor` was handed out: everything known of it still holds.
     pub unchanged: bool,
-    /// What became of known items that are not named here.
+    /// The fate of known items that are not named here.
     pub unnamed: UnlistedItems,
     /// Handed back at the next run's `list`; stored only when everything of the scope was stored.
     pub cursor: String,
 }
 
-/// What became of known items that a listing does not name.
+/// The fate of known items that a listing does not name.
 #[derive(Default)]
 pub enum UnlistedItems {
     /// They are kept: the source only grows (Takeout), or it could not tell.
@@ -104,6 +105,19 @@ pub enum DuplicateRule {
     SameName,
 }
 
+/// What the cursors of a source stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cursors {
+    /// A state of a server, which names what changed since and may be wrong about it: so each scope is listed in full every
+    /// few weeks.
+    ServerState,
+    /// A stamp of files whose containers are of several types. Earlier versions mixed those up, so a stamp of theirs counts
+    /// for nothing.
+    StampOfMixedTypes,
+    /// A stamp of files or a digest of all names: it is the same only while nothing changed.
+    Stamp,
+}
+
 /// An account that can be listed and read.
 ///
 /// A method has a default only if a source that does not write it loses nothing by that: at worst it reads more than it
@@ -118,6 +132,24 @@ pub trait Source: Send {
     /// True if what the source does not name any more is kept all the same, in a scope that it lists and with a scope that
     /// is not there, whatever a listing says ([`Listing::unnamed`]). False for a source that is mirrored.
     fn is_additive(&self) -> bool;
+
+    /// What a cursor stands for, and so how long it is trusted.
+    fn cursors(&self) -> Cursors;
+
+    /// True if a listing shows the whole scope: what it does not name, and no listing named before, is not there. Objects
+    /// of an archive of 1.x that a whole listing lacks leave the current state.
+    fn is_whole(&self, listing: &Listing) -> bool;
+
+    /// True if the account's id is the server's, and stays the same when the account gets another address: two ids are
+    /// two accounts.
+    fn has_lasting_account_id(&self) -> bool;
+
+    /// True if a listing tells no more than the ids of the items of this type. That two accounts are the same has then to
+    /// be proved by the uids of a sample.
+    fn lists_only_ids(&self, kind: ObjectType) -> bool;
+
+    /// By what the source recognises a message at another address, for messages to the user: `under the same id`.
+    fn recognised_by(&self) -> &'static str;
 
     /// Every scope that exists, selected or not, and the containers that exist even if nothing lies in them.
     /// A scope that is not named here is gone with all its items.

@@ -5,7 +5,8 @@
 //! they are, `mail`, `messages` and `objects` read them. Everything that is seen is imported, or left out by name. A file that holds nothing of what its name promises is not dropped: it is an item of one more
 //! scope, [`FILES`], and kept as a plain file. Takeout is additive: what a later export leaves out stays.
 
-use super::{DuplicateRule, Items, Listing, Scope, Source};
+use super::file_url::file_url;
+use super::{Cursors, DuplicateRule, Items, Listing, Scope, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Container, Entry, ObjectType, Outcome, SkippedItem, SourceIdent};
 use gather::{Locator, MailOptions};
@@ -13,7 +14,6 @@ use kinds::Format;
 use listed::MESSAGE;
 use spool::Spool;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use walk::Export;
@@ -70,7 +70,7 @@ impl Takeout {
         Ok(Takeout {
             ident: SourceIdent {
                 kind: "takeout",
-                session_url: file_url(root.as_os_str()),
+                session_url: file_url(&root),
                 account_id: walk::readable(root.as_os_str().as_bytes()),
                 account_name: name,
                 username: String::new(),
@@ -96,6 +96,26 @@ impl Source for Takeout {
     /// An export may be a part of the account, and a part of it may lie elsewhere today.
     fn is_additive(&self) -> bool {
         true
+    }
+
+    fn cursors(&self) -> Cursors {
+        Cursors::StampOfMixedTypes
+    }
+
+    fn is_whole(&self, _listing: &Listing) -> bool {
+        true
+    }
+
+    fn has_lasting_account_id(&self) -> bool {
+        false
+    }
+
+    fn lists_only_ids(&self, _kind: ObjectType) -> bool {
+        false
+    }
+
+    fn recognised_by(&self) -> &'static str {
+        "with the same name and the same bytes"
     }
 
     fn hides(&self, _kind: ObjectType, _key: &str) -> bool {
@@ -185,19 +205,4 @@ fn nothing_in(root: &Path, aside: &[SkippedItem]) -> Error {
         None => "mbox files of any name are read, .eml, .emlx, .ics and .vcf files, and folders of them".to_owned(),
     };
     Error::new(ErrorKind::Usage, what).hint(hint)
-}
-
-/// The `file://` URL of an absolute path (RFC 8089), with the percent-encoding of the WHATWG URL standard.
-fn file_url(path: &OsStr) -> String {
-    let mut url = String::from("file://");
-    for &byte in path.as_bytes() {
-        match byte {
-            b'"' | b'#' | b'<' | b'>' | b'?' | b'`' | b'{' | b'}' | b'%' | b'\\' => {
-                url.push_str(&format!("%{byte:02X}"))
-            }
-            0x21..=0x7E => url.push(char::from(byte)),
-            _ => url.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    url
 }

@@ -604,3 +604,42 @@ fn what_1x_imported_is_adopted() {
     let (again, _) = import();
     assert_eq!(again["types"]["email"]["stored"]["unchanged"], 11);
 }
+
+/// The format of Vandelay 2.0 is not known here: whatever has other tables may be of it, and the error says so.
+#[test]
+fn a_database_of_another_kind_is_told_apart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mail = dir.path().join("Maildir");
+    deliver(&mail, "1700000000.a:2,S", &message(1));
+    for (name, sql, code) in [
+        (
+            "tables.sqlite",
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY); CREATE VIEW all_messages AS SELECT * FROM messages",
+            10,
+        ),
+        ("other.sqlite", "PRAGMA application_id = 7; CREATE TABLE messages (id)", 10),
+        ("versioned.sqlite", "PRAGMA user_version = 75; CREATE TABLE messages (id)", 1),
+    ] {
+        let archive = dir.path().join(name);
+        rusqlite::Connection::open(&archive).and_then(|conn| conn.execute_batch(sql)).expect("a database");
+        let before = fs::read(&archive).expect("a file");
+        for command in [
+            &["inspect", text(&archive)][..],
+            &["ls", text(&archive)],
+            &["snapshots", text(&archive)],
+            &["verify", text(&archive)],
+            &["import", "maildir", text(&mail), text(&archive)],
+        ] {
+            let said = fails(command, code);
+            assert!(
+                said.contains("is not a vandelay archive: it is a SQLite database of another kind"),
+                "{name} {command:?}: {said}"
+            );
+            assert!(
+                said.contains("Vandelay 2.0 or later, which this program does not read"),
+                "{name} {command:?}: {said}"
+            );
+        }
+        assert!(fs::read(&archive).expect("a file") == before, "{name}");
+    }
+}

@@ -36,6 +36,7 @@ mod mount;
 mod moved;
 mod names;
 mod proof;
+mod screens;
 mod server_time;
 mod server_words;
 mod sinks;

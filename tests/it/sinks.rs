@@ -239,7 +239,7 @@ fn run(target: &mut Folders, archive: &Path, options: ExportOptions) -> Report {
 }
 
 fn created(report: &Report) -> u64 {
-    report.types.values().map(|account| account.created).sum()
+    report.accounts.types.values().map(|account| account.created).sum()
 }
 
 /// A Maildir in which one message lies in two folders, an .ics and a .vcf file.

@@ -1,8 +1,8 @@
 //! Time zones of calendars that are put together: one name means one zone in a file.
 
 use super::components::{ComponentBytes, components};
+pub(crate) use super::scan::zone_key;
 use crate::format::contentline::{self as lines, Prop};
-pub(crate) use crate::format::ics::scan::zone_key;
 use crate::format::zone::{Definition, iana};
 use crate::model::Digest;
 use std::collections::{HashMap, HashSet};

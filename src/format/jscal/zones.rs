@@ -42,7 +42,7 @@ struct Named {
 impl Zones {
     /// Looks at the text of an item: a calendar with definitions and components.
     pub(super) fn of(text: &str) -> Zones {
-        let Found { definitions, named, has_utc } = look(text);
+        let ZonesNamed { definitions, named, has_utc } = look(text);
         let mut zones = Zones::default();
         for (key, Named { name, used }) in named {
             if used.times.is_empty() {
@@ -51,7 +51,7 @@ impl Zones {
             let shown = quoted(&name);
             let definition = definitions.get(&key);
             match zone_for(&name, definition.and_then(Option::as_ref), &used) {
-                Outcome::AsItIs(zone) => {
+                ItemZone::AsItIs(zone) => {
                     // The library drops times that the zone's clock skips or shows twice.
                     let odd = used.times.iter().find(|time| !zone::is_single(zone, **time));
                     let (Some(odd), Some(id)) = (odd, zone.name()) else { continue };
@@ -64,12 +64,12 @@ impl Zones {
                     let one = StandIn { name, id: id.into_owned(), definition: None };
                     zones.stand_in(text, key, one, zone::offset_of(zone, *odd));
                 }
-                Outcome::Other(id) => drop(zones.given.insert(key, id)),
-                Outcome::Near(id, why) => {
+                ItemZone::Other(id) => drop(zones.given.insert(key, id)),
+                ItemZone::Near(id, why) => {
                     zones.lost.push(format!("the time zone {shown} is kept as {id}, {why}"));
                     zones.given.insert(key, id);
                 }
-                Outcome::Custom(definition) => {
+                ItemZone::Custom(definition) => {
                     let offset = used.times.first().map_or(0, |time| definition.offset_at_local(*time));
                     let id = format!("/{}", name.trim_start_matches('/'));
                     let json = definition.to_json(&name);
@@ -80,7 +80,7 @@ impl Zones {
                     }
                     zones.stand_in(text, key, StandIn { name, id, definition: Some(json) }, offset);
                 }
-                Outcome::Unknown => {
+                ItemZone::Unknown => {
                     let why = match definition {
                         Some(_) => "its definition is not understood",
                         None => "it has no definition",
@@ -142,7 +142,7 @@ impl Zones {
     }
 }
 
-enum Outcome {
+enum ItemZone {
     AsItIs(calcard::common::timezone::Tz),
     Other(String),
     /// Not quite the same, and why.
@@ -152,28 +152,28 @@ enum Outcome {
 }
 
 /// The zone that an item means by a name.
-fn zone_for(name: &str, definition: Option<&Definition>, used: &Use) -> Outcome {
+fn zone_for(name: &str, definition: Option<&Definition>, used: &Use) -> ItemZone {
     let known = zone::known(name);
     // A name of the database is what most programs go by, however old the definition beside it.
     if let (Some(known), Some(_)) = (known, zone::iana(name)) {
-        return Outcome::AsItIs(known);
+        return ItemZone::AsItIs(known);
     }
     let noted = definition.and_then(|definition| definition.location.as_deref()).and_then(zone::known);
     match (known.or(noted), definition) {
-        (Some(known), None) => Outcome::AsItIs(known),
+        (Some(known), None) => ItemZone::AsItIs(known),
         (Some(zone), Some(definition)) if !definition.contradicts(zone, used) => match (known, zone.name()) {
-            (None, Some(name)) => Outcome::Other(name.into_owned()),
-            _ => Outcome::AsItIs(zone),
+            (None, Some(name)) => ItemZone::Other(name.into_owned()),
+            _ => ItemZone::AsItIs(zone),
         },
         (_, Some(definition)) => match definition.find(name, used) {
-            Some(Match::Same(zone)) => Outcome::Other(zone),
-            Some(Match::AtThoseTimes(zone)) => Outcome::Near(zone, "which is the same at these times only"),
+            Some(Match::Same(zone)) => ItemZone::Other(zone),
+            Some(Match::AtThoseTimes(zone)) => ItemZone::Near(zone, "which is the same at these times only"),
             Some(Match::ByName(zone)) => {
-                Outcome::Near(zone, "whose clock changes at other times than its definition says")
+                ItemZone::Near(zone, "whose clock changes at other times than its definition says")
             }
-            None => Outcome::Custom(definition.clone()),
+            None => ItemZone::Custom(definition.clone()),
         },
-        (None, None) => zone::guess(name).map_or(Outcome::Unknown, Outcome::Other),
+        (None, None) => zone::guess(name).map_or(ItemZone::Unknown, ItemZone::Other),
     }
 }
 
@@ -187,7 +187,7 @@ fn free_stand_in(offset: i32, text: &str, is_taken: impl Fn(&str) -> bool) -> Op
 }
 
 /// What the text of an item says of zones.
-struct Found {
+struct ZonesNamed {
     /// By the key of the name; `None` for what is not understood.
     definitions: HashMap<Vec<u8>, Option<Definition>>,
     named: BTreeMap<Vec<u8>, Named>,
@@ -199,7 +199,7 @@ struct Found {
 const TIMES: [&str; 6] = ["DTSTART", "DTEND", "DUE", "RECURRENCE-ID", "EXDATE", "RDATE"];
 
 /// The definitions of a text, and the zones that it names, each with what it is needed for.
-fn look(text: &str) -> Found {
+fn look(text: &str) -> ZonesNamed {
     let mut definitions = HashMap::new();
     let mut named: BTreeMap<Vec<u8>, Named> = BTreeMap::new();
     let (mut recurs, mut has_utc) = (false, false);
@@ -245,7 +245,7 @@ fn look(text: &str) -> Found {
         }
     }
     named.values_mut().for_each(|one| one.used.recurs = recurs);
-    Found { definitions, named, has_utc }
+    ZonesNamed { definitions, named, has_utc }
 }
 
 /// A name as a remark shows it.

@@ -10,12 +10,12 @@ const ANGLES: [u8; 64] = [b'>'; 64];
 /// Memory is constant: a run of `>` is counted, not kept.
 pub struct Unquoter<W: Write> {
     sink: W,
-    state: State,
+    state: LineState,
     written: u64,
 }
 
 #[derive(Clone, Copy)]
-enum State {
+enum LineState {
     /// At the start of a line.
     Line,
     /// Behind this many `>` at the start of a line and this many bytes of `From `.
@@ -27,12 +27,12 @@ enum State {
 impl<W: Write> Unquoter<W> {
     /// Passes on to `sink`, which is at the start of a line.
     pub fn new(sink: W) -> Unquoter<W> {
-        Unquoter { sink, state: State::Line, written: 0 }
+        Unquoter { sink, state: LineState::Line, written: 0 }
     }
 
     /// Passes on what was held back, and returns the sink and how many bytes it got.
     pub fn finish(mut self) -> io::Result<(W, u64)> {
-        if let State::Quote { angles, matched } = self.state {
+        if let LineState::Quote { angles, matched } = self.state {
             self.emit_quote(angles, matched)?;
         }
         Ok((self.sink, self.written))
@@ -58,12 +58,12 @@ impl<W: Write> Unquoter<W> {
         match memchr::memmem::find(bytes, b"\n>") {
             Some(found) => {
                 self.emit(&bytes[..=found])?;
-                self.state = State::Line;
+                self.state = LineState::Line;
                 Ok(found + 1)
             }
             None => {
                 self.emit(bytes)?;
-                self.state = if bytes.ends_with(b"\n") { State::Line } else { State::Text };
+                self.state = if bytes.ends_with(b"\n") { LineState::Line } else { LineState::Text };
                 Ok(bytes.len())
             }
         }
@@ -75,29 +75,29 @@ impl<W: Write> Write for Unquoter<W> {
         let mut rest = bytes;
         while let Some(&byte) = rest.first() {
             match self.state {
-                State::Line if byte == b'>' => {
-                    self.state = State::Quote { angles: 1, matched: 0 };
+                LineState::Line if byte == b'>' => {
+                    self.state = LineState::Quote { angles: 1, matched: 0 };
                     rest = &rest[1..];
                 }
-                State::Line | State::Text => {
+                LineState::Line | LineState::Text => {
                     let taken = self.text(rest)?;
                     rest = &rest[taken..];
                 }
-                State::Quote { angles, matched: 0 } if byte == b'>' => {
-                    self.state = State::Quote { angles: angles + 1, matched: 0 };
+                LineState::Quote { angles, matched: 0 } if byte == b'>' => {
+                    self.state = LineState::Quote { angles: angles + 1, matched: 0 };
                     rest = &rest[1..];
                 }
-                State::Quote { angles, matched } if FROM.get(matched) == Some(&byte) => {
+                LineState::Quote { angles, matched } if FROM.get(matched) == Some(&byte) => {
                     rest = &rest[1..];
-                    self.state = State::Quote { angles, matched: matched + 1 };
+                    self.state = LineState::Quote { angles, matched: matched + 1 };
                     if matched + 1 == FROM.len() {
                         self.emit_quote(angles - 1, FROM.len())?;
-                        self.state = State::Text;
+                        self.state = LineState::Text;
                     }
                 }
-                State::Quote { angles, matched } => {
+                LineState::Quote { angles, matched } => {
                     self.emit_quote(angles, matched)?;
-                    self.state = State::Text;
+                    self.state = LineState::Text;
                 }
             }
         }

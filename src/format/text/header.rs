@@ -221,6 +221,7 @@ fn encoded_word(value: &[u8], begin: usize) -> Option<(Word<'_>, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::work;
 
     fn decoded(value: &str) -> String {
         decode(value.as_bytes(), None)
@@ -285,7 +286,7 @@ mod tests {
 
     #[test]
     fn bombs_of_words_take_linear_time() {
-        let started = crate::format::work::begin();
+        let started = work::begin();
         for bomb in ["=?", "=?a?q?", "=?a?q?x", "=?utf-8?q?a?= ", "=?utf-8?b?YQ?==?", "=?a?q??", "????=", "=?a?q?=?="] {
             let value = bomb.repeat(HEAD_MAX / bomb.len());
             let length = decoded(&value).len();

@@ -317,6 +317,7 @@ impl Callback<(), ()> for &mut Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::work;
     use proptest::prelude::*;
 
     fn shown(html: &str) -> String {
@@ -388,7 +389,7 @@ mod tests {
 
     #[test]
     fn bombs_are_small_and_quick() {
-        let started = crate::format::work::begin();
+        let started = work::begin();
         for bomb in [
             "<",
             "<a",

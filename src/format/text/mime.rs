@@ -262,6 +262,7 @@ fn next_delimiter(bytes: &[u8], from: usize, open: &[Open], budget: &mut usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::work;
 
     /// Each part as `kind media [body]`, indented.
     fn outline(message: &str) -> String {
@@ -350,7 +351,7 @@ mod tests {
         assert!(parts(deep(DEPTH_MAX).as_bytes()).is_none());
         assert!(parts("Content-Type: message/rfc822\n\n".repeat(DEPTH_MAX).as_bytes()).is_none());
         // Many levels with many lines that look like boundaries.
-        let started = crate::format::work::begin();
+        let started = work::begin();
         let dashes = format!("{}\n\n{}", deep(DEPTH_MAX - 1), "--\n".repeat(5_000_000));
         assert!(parts(dashes.as_bytes()).is_none());
         let blanks = format!(

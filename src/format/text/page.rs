@@ -32,7 +32,7 @@ const SAMPLE_MAX: usize = 64 << 10;
 pub(super) fn render(bytes: &[u8], parts: &[Part]) -> String {
     let mut page = Page { out: String::new(), cut: false };
     if !parts.is_empty() {
-        Message { bytes, parts, encoded: 0 }.show(0, &mut page);
+        ShownMessage { bytes, parts, encoded: 0 }.show(0, &mut page);
     }
     page.finish(&files::lines(&files::list(bytes, parts)))
 }
@@ -100,13 +100,13 @@ enum Choice {
 }
 
 /// A message, or one that was encoded as a whole.
-struct Message<'a> {
+struct ShownMessage<'a> {
     bytes: &'a [u8],
     parts: &'a [Part],
     encoded: usize,
 }
 
-impl<'a> Message<'a> {
+impl<'a> ShownMessage<'a> {
     /// Shows the message that the part `index` is the top of: its header and what is below.
     fn show(&self, index: usize, page: &mut Page) {
         let Some(part) = self.parts.get(index) else { return };
@@ -167,7 +167,7 @@ impl<'a> Message<'a> {
         if let Some(parts) = parts {
             page.gap();
             page.put(RULE);
-            Message { bytes: &bytes, parts: &parts, encoded: self.encoded + 1 }.show(0, page);
+            ShownMessage { bytes: &bytes, parts: &parts, encoded: self.encoded + 1 }.show(0, page);
         }
     }
 

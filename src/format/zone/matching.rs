@@ -1,6 +1,6 @@
 //! Which zone of the IANA database says what a definition says, for the time that matters.
 
-use super::definition::{Changes, Definition, fixed, guess, iana, known, naive, offset_of};
+use super::definition::{Changes, Definition, YEARS, fixed, guess, iana, known, naive, offset_of};
 use calcard::common::timezone::Tz;
 use chrono::Datelike;
 
@@ -125,7 +125,7 @@ impl Definition {
         let year = |seconds: Option<&i64>| seconds.map(|seconds| naive(*seconds).year());
         let (from, to) = (year(used.times.iter().min())?, year(used.times.iter().max())?);
         let to = if used.recurs { to.max(from.saturating_add(RECURS)) } else { to };
-        Some((self.changes(from, to), from, to.min(from.saturating_add(super::definition::YEARS))))
+        Some((self.changes(from, to), from, to.min(from.saturating_add(YEARS))))
     }
 }
 

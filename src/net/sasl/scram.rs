@@ -131,7 +131,7 @@ impl Scram {
             return Err(Error::new(ErrorKind::Credentials, format!("the server refused the login: {why}")));
         }
         let claimed = field.strip_prefix("v=").and_then(|claimed| STANDARD.decode(claimed).ok()).unwrap_or_default();
-        // Whoever could measure this comparison would learn a signature of one exchange that is over.
+        // The time that this comparison takes tells no more than a signature of one exchange that is over.
         if claimed != signature.as_ref() {
             return Err(violation("it does not know the password: it may be another server"));
         }

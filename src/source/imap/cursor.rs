@@ -54,8 +54,8 @@ impl Cursor {
         format!("{uid_validity} {uid_next} {modseq} {messages} {}", if *with_deleted { "deleted" } else { "-" })
     }
 
-    /// True if STATUS proves that nothing has changed since. Without CONDSTORE nobody knows about flags, unless there
-    /// is no message that could have one.
+    /// True if STATUS proves that nothing has changed since. Without CONDSTORE the server tells nothing of flags, which
+    /// is enough only where no message could have one.
     pub fn is_current(&self, status: &FolderStatus) -> bool {
         let modseq = status.highest_modseq.unwrap_or_default();
         status.uid_validity == Some(self.uid_validity)

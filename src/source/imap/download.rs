@@ -30,11 +30,11 @@ const IN_A_ROW_OF_ALL: u32 = 64;
 /// A message over which it is silent counts as so many: each takes twice the time limit.
 const SILENCE: u32 = 4;
 
-/// What a worker hands over.
-type Parcel = Vec<std::result::Result<Item, Failure>>;
+/// Items that a worker hands over at once.
+type ItemBatch = Vec<std::result::Result<Item, Failure>>;
 
-/// Of what to download.
-pub struct Order {
+/// The messages to download.
+pub struct FetchRequest {
     /// The mailbox as the server spells it, and the UIDVALIDITY under which it was listed.
     pub raw: Vec<u8>,
     pub uid_validity: u32,
@@ -47,7 +47,7 @@ pub struct Order {
 
 /// Messages as they come.
 pub struct Download {
-    parcels: Receiver<Parcel>,
+    parcels: Receiver<ItemBatch>,
     open: std::vec::IntoIter<std::result::Result<Item, Failure>>,
 }
 
@@ -71,7 +71,7 @@ struct Waiting {
 }
 
 /// Begins to download. Dropping the iterator ends it.
-pub fn start(crew: &mut Crew, order: Order) -> Download {
+pub fn start(crew: &mut Crew, order: FetchRequest) -> Download {
     let mut entries = order.entries;
     let uid = |entry: &Entry| look::uid_in(&entry.key);
     entries.sort_unstable_by_key(uid);
@@ -101,7 +101,7 @@ pub fn start(crew: &mut Crew, order: Order) -> Download {
             uid_validity: order.uid_validity,
             waiting: share,
             pipeline,
-            desk: Desk { sender: sender.clone(), parcel: Vec::new(), bytes: 0, size: parcel },
+            desk: Outbox { sender: sender.clone(), parcel: Vec::new(), bytes: 0, size: parcel },
             log: Arc::clone(&order.log),
             suspects: VecDeque::new(),
             strikes: HashMap::new(),
@@ -119,13 +119,13 @@ struct Worker {
     uid_validity: u32,
     waiting: BTreeMap<u32, Waiting>,
     pipeline: Pipeline,
-    desk: Desk,
+    desk: Outbox,
     log: Arc<dyn Fn(String) + Send + Sync>,
     /// Messages to be asked for one by one: the server broke down over one of them.
     suspects: VecDeque<u32>,
     /// How often it broke down over a message that was the first of those that it was asked for.
     strikes: HashMap<u32, u32>,
-    /// What it was about to hand over when it broke down the last time.
+    /// The messages that the server was about to hand over when it broke down the last time.
     broken: Vec<u32>,
     /// Messages in a row over which it broke down.
     in_a_row: u32,
@@ -324,16 +324,16 @@ fn now() -> i64 {
 }
 
 /// Where a worker collects what it hands over.
-struct Desk {
-    sender: SyncSender<Parcel>,
-    parcel: Parcel,
+struct Outbox {
+    sender: SyncSender<ItemBatch>,
+    parcel: ItemBatch,
     bytes: u64,
     /// The most messages of a parcel.
     size: usize,
 }
 
-impl Desk {
-    /// False if nobody wants anything any more.
+impl Outbox {
+    /// False once the receiver is gone.
     fn put(&mut self, item: std::result::Result<Item, Failure>) -> bool {
         if let Ok(Item { body: Body::Bytes(bytes), .. }) = &item {
             self.bytes += bytes.len() as u64;

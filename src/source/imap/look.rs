@@ -10,9 +10,9 @@ use crate::source::{Listing, UnlistedItems};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// What is asked of a mailbox.
+/// The mailbox to list, and how.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct ListRequest {
     /// The mailbox as the server spells it, and its key.
     pub raw: Vec<u8>,
     pub key: String,
@@ -21,8 +21,8 @@ pub struct Question {
     pub include_deleted: bool,
 }
 
-/// What was found.
-pub struct Looked {
+/// The listing of a mailbox.
+pub struct ListResult {
     pub listing: Listing,
     /// The UIDVALIDITY under which the keys were made; 0 if the server gave none.
     pub uid_validity: u32,
@@ -33,7 +33,7 @@ pub struct Looked {
 }
 
 /// Lists a mailbox. After a connection that broke it begins again.
-pub async fn look(session: &mut Session, question: &Question) -> Result<Looked> {
+pub async fn look(session: &mut Session, question: &ListRequest) -> Result<ListResult> {
     let raw = question.raw.clone();
     let mut way = Way::default();
     let (looked, selected) = session
@@ -48,7 +48,7 @@ pub async fn look(session: &mut Session, question: &Question) -> Result<Looked> 
                 Err(error) if error.fault == imap::Fault::Gone && !way.is_open => {
                     let absent = Some(error.to_string());
                     let looked =
-                        Looked { listing: Listing::default(), uid_validity: 0, labels: BTreeMap::new(), absent };
+                        ListResult { listing: Listing::default(), uid_validity: 0, labels: BTreeMap::new(), absent };
                     Ok((looked, None))
                 }
                 done => done,
@@ -94,7 +94,7 @@ impl Way {
 
 /// Messages as they were named, by UID. The server may name one twice: what it said later counts.
 #[derive(Default)]
-struct Found {
+struct NamedMessages {
     lines: BTreeMap<u32, Line>,
     /// Lists of flags: few are distinct in an honest mailbox.
     flags: HashMap<Vec<String>, Arc<[String]>>,
@@ -102,7 +102,7 @@ struct Found {
     bytes: usize,
 }
 
-/// What is known of one message.
+/// A message as the server described it.
 #[derive(Default)]
 struct Line {
     flags: Option<Arc<[String]>>,
@@ -116,13 +116,13 @@ const FOUND_MAX: usize = 240 << 20;
 
 async fn attempt(
     client: &mut Client<Stream>,
-    question: &Question,
+    question: &ListRequest,
     way: &mut Way,
-) -> imap::Result<(Looked, Option<Selected>)> {
+) -> imap::Result<(ListResult, Option<Selected>)> {
     way.is_open = false;
     let known = question.cursor.filter(|cursor| cursor.modseq > 0);
     let known = known.map(|cursor| Known { uid_validity: cursor.uid_validity, modseq: cursor.modseq });
-    let mut changed = Found::default();
+    let mut changed = NamedMessages::default();
     let selected = client.examine(&question.raw, known, &mut |fetched| changed.add(fetched)).await?;
     changed.check()?;
     way.is_open = true;
@@ -145,9 +145,9 @@ async fn attempt(
     Ok((name(seen, question, uid_validity, next), Some(selected)))
 }
 
-/// What the server said of a mailbox.
+/// The messages of a mailbox as the server named them.
 struct Seen {
-    found: Found,
+    found: NamedMessages,
     /// Which known UIDs are gone. `None`: all that are not in `found`.
     gone: Option<Gone>,
     /// The server named as many messages as it says there are.
@@ -175,7 +175,7 @@ async fn changes(
     client: &mut Client<Stream>,
     selected: &Selected,
     cursor: Cursor,
-    mut changed: Found,
+    mut changed: NamedMessages,
     items: Items,
 ) -> imap::Result<Option<Seen>> {
     let old = UidSet::of_ranges(vec![(1, cursor.uid_next.saturating_sub(1))]);
@@ -193,7 +193,7 @@ async fn changes(
     let may_have_new = selected.uid_next.is_none_or(|next| next > cursor.uid_next);
     let new = match may_have_new {
         true => list(client, &UidSet::from(cursor.uid_next), items, None).await?,
-        false => Found::default(),
+        false => NamedMessages::default(),
     };
     let before = u64::from(cursor.messages) + new.lines.len() as u64;
     let exists = u64::from(client.exists());
@@ -216,8 +216,8 @@ async fn list(
     set: &UidSet,
     items: Items,
     changes: Option<Changes>,
-) -> imap::Result<Found> {
-    let mut found = Found::default();
+) -> imap::Result<NamedMessages> {
+    let mut found = NamedMessages::default();
     let mut listing = client.list(set, items, changes).await?;
     while let Some(fetched) = listing.next().await? {
         found.add(fetched);
@@ -226,8 +226,8 @@ async fn list(
     Ok(found)
 }
 
-impl Found {
-    /// Adds a line of the server; what is too much is left out, and [`Found::check`] tells.
+impl NamedMessages {
+    /// Adds a line of the server; what is too much is left out, and [`NamedMessages::check`] tells.
     fn add(&mut self, fetched: Fetched) {
         let Some(uid) = fetched.uid.filter(|_| self.bytes <= FOUND_MAX) else { return };
         let rev = super::rev::of(&fetched);
@@ -262,7 +262,7 @@ impl Found {
 }
 
 /// Turns what the server said into a listing.
-fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Cursor>) -> Looked {
+fn name(seen: Seen, question: &ListRequest, uid_validity: u32, cursor: Option<Cursor>) -> ListResult {
     let mut listing = Listing::default();
     let mut labels = BTreeMap::new();
     let mut deleted = Vec::new();
@@ -323,7 +323,7 @@ fn name(seen: Seen, question: &Question, uid_validity: u32, cursor: Option<Curso
         })),
     };
     listing.cursor = cursor.map(|cursor| cursor.text()).unwrap_or_default();
-    Looked { listing, uid_validity, labels, absent: None }
+    ListResult { listing, uid_validity, labels, absent: None }
 }
 
 /// The key of a message in its mailbox.

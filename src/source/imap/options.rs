@@ -3,7 +3,7 @@
 use crate::source::filter::Filter;
 use std::path::PathBuf;
 
-/// What the user decides.
+/// The user's decisions about an import over IMAP.
 #[derive(Debug, Clone, Default)]
 pub struct ImapOptions {
     /// Looks at whole names, with the server's delimiter.

@@ -23,7 +23,7 @@ pub struct ConnectionConfig {
     pub spool: PathBuf,
 }
 
-/// The threads. A new one begins, and connects, only when a job waits and nobody is free.
+/// The threads. A new one begins, and connects, only when a job waits and no thread is idle.
 pub struct Crew {
     recipe: ConnectionConfig,
     size: usize,
@@ -34,12 +34,12 @@ pub struct Crew {
 
 #[derive(Default)]
 struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueuedJobs>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct QueuedJobs {
     jobs: VecDeque<Job>,
     idle: usize,
     is_closed: bool,
@@ -74,7 +74,7 @@ impl Crew {
         self.size
     }
 
-    /// Gives a job to whoever is free next.
+    /// Gives a job to the thread that is idle next.
     pub fn submit(&mut self, job: impl FnOnce(&Runtime, &mut Session) + Send + 'static) {
         let is_short = {
             let mut state = self.queue.state.lock();
@@ -88,14 +88,14 @@ impl Crew {
         }
     }
 
-    /// A job with an answer; whoever wants it waits for it. No answer means that the crew could not begin to work.
+    /// Runs a job whose answer the receiver gets. No answer means that the thread could not set up the network.
     pub fn ask<T: Send + 'static>(
         &mut self,
         job: impl FnOnce(&Runtime, &mut Session) -> T + Send + 'static,
     ) -> Receiver<T> {
         let (sender, receiver) = channel();
         self.submit(move |runtime, session| {
-            // Nobody may be there any more who wants to know.
+            // The receiver may be gone.
             let _ = sender.send(job(runtime, session));
         });
         receiver

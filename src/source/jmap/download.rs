@@ -23,8 +23,8 @@ const OBJECTS: usize = 128;
 
 type Done = Result<Item, Failure>;
 
-/// What to read.
-pub struct Order {
+/// The items to download.
+pub struct DownloadRequest {
     pub client: Client,
     pub account: String,
     pub kind: ObjectType,
@@ -55,7 +55,7 @@ impl Iterator for Download {
 }
 
 /// Begins to read. Dropping the iterator ends it.
-pub fn start(worker: &Worker, order: Order) -> Download {
+pub fn start(worker: &Worker, order: DownloadRequest) -> Download {
     let is_grouped = is_whole(order.kind) || order.has_small.load(Ordering::Relaxed);
     let (sender, groups) = sync_channel(if is_grouped { GROUPS_UNDER_WAY } else { UNDER_WAY });
     worker.submit(move |runtime| {
@@ -73,9 +73,9 @@ fn is_whole(kind: ObjectType) -> bool {
     matches!(kind, ObjectType::ContactCard | ObjectType::CalendarEvent)
 }
 
-impl Order {
+impl DownloadRequest {
     async fn run(self, sender: &SyncSender<Vec<Done>>) {
-        let Order { client, account, kind, entries, width, has_small } = self;
+        let DownloadRequest { client, account, kind, entries, width, has_small } = self;
         let width = client.limits().max_concurrent_requests.min(width.max(4));
         let in_a_row = AtomicU32::new(0);
         let reading = Reading { client: &client, account: &account, kind, has_small: &has_small, in_a_row: &in_a_row };

@@ -7,8 +7,8 @@ use crate::protocol::jmap::{self, Client, Got, Request};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-/// What the first request asks for.
-pub struct Question {
+/// The types that the first request asks for.
+pub struct FirstRequest {
     pub client: Client,
     pub account: String,
     /// Types whose items are wanted.
@@ -19,11 +19,11 @@ pub struct Question {
     pub cursors: HashMap<ObjectType, String>,
 }
 
-/// What the first request found out about a type.
+/// The answer to the first request about a type.
 pub struct Look {
     /// Containers of the items; handed over with the listing.
     pub containers: Vec<Container>,
-    /// What did not make sense about them.
+    /// Containers that did not make sense.
     pub omissions: Vec<SkippedItem>,
     pub what: What,
 }
@@ -59,22 +59,22 @@ type Answers<T> = HashMap<ObjectType, jmap::Result<T>>;
 /// many calls at once.
 ///
 /// Also gives containers that come with none of the types whose items are wanted.
-pub async fn begin(question: Question) -> Result<(HashMap<ObjectType, Result<Look>>, Vec<Container>)> {
-    let calls = question.calls();
-    let mut answers = ask(&question.client, &calls).await?;
+pub async fn begin(request: FirstRequest) -> Result<(HashMap<ObjectType, Result<Look>>, Vec<Container>)> {
+    let calls = request.calls();
+    let mut answers = ask(&request.client, &calls).await?;
     let mut whole = Answers::new();
     for (kind, verb, _) in &calls {
-        if *verb == "get" && (question.containers.contains(kind) || comes_whole(*kind)) {
+        if *verb == "get" && (request.containers.contains(kind) || comes_whole(*kind)) {
             let answer = take(&mut answers, *kind);
-            whole.insert(*kind, all_of(&question.client, &question.account, *kind, answer).await);
+            whole.insert(*kind, all_of(&request.client, &request.account, *kind, answer).await);
         }
     }
     let mut looks = HashMap::new();
-    for kind in &question.items {
-        looks.insert(*kind, question.look(*kind, &mut answers, &mut whole).await);
+    for kind in &request.items {
+        looks.insert(*kind, request.look(*kind, &mut answers, &mut whole).await);
     }
     let mut loose = Vec::new();
-    for kind in question.containers {
+    for kind in request.containers {
         if let Some(got) = whole.remove(&kind) {
             loose.extend(read::containers(kind, got.map_err(Error::from)?).0);
         }
@@ -82,7 +82,7 @@ pub async fn begin(question: Question) -> Result<(HashMap<ObjectType, Result<Loo
     Ok((looks, loose))
 }
 
-impl Question {
+impl FirstRequest {
     /// The state of a type at the end of the last run.
     fn cursor(&self, kind: ObjectType) -> Option<&str> {
         self.cursors.get(&kind).map(String::as_str).filter(|cursor| !cursor.is_empty())

@@ -166,8 +166,8 @@ impl Asking<'_> {
     }
 
     /// The entries of these objects. `state` is what tells a card or an event from what it was before.
-    async fn objects(self, ids: &[String], state: &str) -> Result<Found> {
-        let mut found = Found::default();
+    async fn objects(self, ids: &[String], state: &str) -> Result<FoundEntries> {
+        let mut found = FoundEntries::default();
         let mut asked: HashSet<&str> = ids.iter().map(String::as_str).collect();
         let mut attrs: HashSet<Arc<Attrs>> = HashSet::new();
         let mut directories = Vec::new();
@@ -276,7 +276,7 @@ impl Asking<'_> {
 
 /// Entries, and ids that the server did not hand over.
 #[derive(Default)]
-struct Found {
+struct FoundEntries {
     listing: Listing,
     missing: Vec<String>,
     /// Ids over which the server broke down.

@@ -108,7 +108,7 @@ fn canonical(value: &Value) -> Value {
     }
 }
 
-/// What a listing noted about an item, for when it is read.
+/// The facts that a listing notes about an item, for when it is read.
 pub struct Locator {
     /// The blob with its bytes, if it has any.
     pub blob: Option<String>,
@@ -210,7 +210,7 @@ pub fn containers(kind: ObjectType, got: Got) -> (Vec<Container>, Vec<SkippedIte
         }
     }
     for at in 0..found.len() {
-        // Up to the top; whoever comes back to itself is cut off there.
+        // Up to the top; a mailbox that comes back to itself is cut off there.
         let mut seen = HashSet::from([at]);
         let mut next = found[at].parent.clone();
         while let Some(parent) = next {

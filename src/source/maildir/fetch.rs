@@ -1,10 +1,10 @@
 //! Reading message files, one after the other, as the caller asks for them.
 
-use super::list::{BOXES, each_name, file_of, key_and_locator, open_boxes};
+use super::list::{BOXES, each_name, file_of, key_and_locator, mtime, open_boxes};
 use super::tree::Folder;
 use super::unpack::{self, IN_MEMORY, Trouble};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::maildir::FileName;
+use crate::format::maildir::{FileName, unescape};
 use crate::model::{Body, Digest, Entry, Item, ItemData};
 use crate::source::Failure;
 use crate::source::links::may_follow;
@@ -43,7 +43,7 @@ struct Moved {
 
 /// The Maildir that messages are read from.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct MaildirPlace<'a> {
     pub root: &'a Path,
     /// Where large messages are unpacked.
     pub spool: &'a Path,
@@ -56,8 +56,8 @@ impl<'a> Fetch<'a> {
     ///
     /// # Errors
     /// If `cur` or `new` cannot be opened. That they do not exist is none: then all messages have vanished.
-    pub fn start(place: Place<'a>, folder: &Folder, entries: Vec<Entry>) -> Result<Fetch<'a>> {
-        let Place { root, spool, outside } = place;
+    pub fn start(place: MaildirPlace<'a>, folder: &Folder, entries: Vec<Entry>) -> Result<Fetch<'a>> {
+        let MaildirPlace { root, spool, outside } = place;
         let folder = root.join(&folder.dir);
         let boxes = open_boxes(&folder)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
@@ -172,10 +172,10 @@ impl<'a> Fetch<'a> {
         if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
             return Err(Trouble::Io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
         }
-        let raw = crate::format::maildir::unescape(key);
+        let raw = unescape(key);
         let name = FileName::parse(&raw);
         // A clock that is behind makes no date of a name one from the future, if the file itself is of that time.
-        let written = super::list::mtime(&stat).0;
+        let written = mtime(&stat).0;
         let data = ItemData::Email { received: name.received(self.now.max(written)), fallback: written };
         let length = u64::try_from(stat.st_size).unwrap_or_default();
         let mut bytes = Vec::with_capacity(length.min(IN_MEMORY) as usize + 1);

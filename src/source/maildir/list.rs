@@ -32,7 +32,7 @@ const CHUNK: usize = 256 << 10;
 const LARGEST_KEYWORDS: u64 = 64 << 10;
 /// The `rev` of a file that could not be looked at: fetching it says why, and it does not pass for deleted.
 const UNKNOWN_REV: &str = "?";
-/// What neither a file nor a directory is.
+/// The reason to skip a device, a socket or a pipe.
 const NO_FILE: &str = "not a regular file";
 
 /// Lists a folder. Entries come in the order of their inodes, in which a disk reads them fastest.
@@ -196,20 +196,20 @@ pub(super) fn mtime(stat: &Stat) -> (i64, i64) {
     (stat.st_mtime as i64, stat.st_mtime_nsec as i64)
 }
 
-/// What a name in a directory stands for.
-pub(super) enum Looked {
+/// The kind of file that a name in a directory stands for.
+pub(super) enum FileKind {
     File(Stat),
     Directory,
     /// A device, a pipe, a socket.
     Other,
 }
 
-impl Looked {
-    fn at(stat: Stat) -> Looked {
+impl FileKind {
+    fn at(stat: Stat) -> FileKind {
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Looked::File(stat),
-            FileType::Directory => Looked::Directory,
-            _ => Looked::Other,
+            FileType::RegularFile => FileKind::File(stat),
+            FileType::Directory => FileKind::Directory,
+            _ => FileKind::Other,
         }
     }
 }
@@ -219,14 +219,14 @@ impl Looked {
 /// # Errors
 /// [`Errno::NOENT`] if there is no such name, another one for a link that cannot be followed: what stands there is not
 /// gone.
-pub(super) fn look(directory: impl AsFd, name: &CStr) -> Result<Looked, Errno> {
+pub(super) fn look(directory: impl AsFd, name: &CStr) -> Result<FileKind, Errno> {
     let directory = directory.as_fd();
     let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
-        return Ok(Looked::at(stat));
+        return Ok(FileKind::at(stat));
     }
     match rustix::fs::statat(directory, name, AtFlags::empty()) {
-        Ok(target) if links::may_follow(&stat, &target) => Ok(Looked::at(target)),
+        Ok(target) if links::may_follow(&stat, &target) => Ok(FileKind::at(target)),
         Ok(_) => Err(Errno::PERM),
         Err(Errno::NOENT) => Err(Errno::NXIO),
         Err(error) => Err(error),
@@ -287,12 +287,12 @@ impl<'a> Scan<'a> {
             return self.omit(directory_name, bytes, "deleted flag", Outcome::Skipped);
         }
         let rev: Box<str> = match look(directory, name) {
-            Ok(Looked::File(stat)) => {
+            Ok(FileKind::File(stat)) => {
                 let (seconds, nanoseconds) = mtime(&stat);
                 format!("{}.{seconds}{nanoseconds:09}", stat.st_size).into()
             }
-            Ok(Looked::Directory) => return self.take_no_message(directory_name, bytes, FileType::Directory),
-            Ok(Looked::Other) => return self.omit(directory_name, bytes, NO_FILE, Outcome::Skipped),
+            Ok(FileKind::Directory) => return self.take_no_message(directory_name, bytes, FileType::Directory),
+            Ok(FileKind::Other) => return self.omit(directory_name, bytes, NO_FILE, Outcome::Skipped),
             // Renamed or removed: the directory's stamp has changed, and the folder will be read again.
             Err(Errno::NOENT) => return,
             Err(_) => UNKNOWN_REV.into(),

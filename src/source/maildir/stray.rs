@@ -3,6 +3,7 @@
 
 use super::unpack::Packing;
 use crate::format::looks::{self, Looks};
+use crate::format::maildir::escape;
 use crate::held;
 use crate::model::{ObjectType, Outcome, SkippedItem};
 use std::collections::VecDeque;
@@ -234,12 +235,12 @@ impl Strays<'_> {
     }
 
     fn add(&mut self, name: &[u8], kind: ObjectType, outcome: Outcome, reason: &str) {
-        let position = format!("{}{}", self.shown, crate::format::maildir::escape(name));
+        let position = format!("{}{}", self.shown, escape(name));
         self.push(name, kind, outcome, reason, position);
     }
 
     fn push(&mut self, name: &[u8], kind: ObjectType, outcome: Outcome, reason: &str, position: String) {
-        let key = format!("{}{}", self.key, crate::format::maildir::escape(name));
+        let key = format!("{}{}", self.key, escape(name));
         let key = key.trim_end_matches('/').to_owned();
         let omission = SkippedItem { kind, reason: reason.to_owned(), position, outcome };
         self.found.push(Stray { key, omission });

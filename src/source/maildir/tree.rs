@@ -1,10 +1,10 @@
 //! Finding the folders of a Maildir: which directories are mailboxes, how they are named, what lies around them.
 
-use super::options::{Layout, MaildirOptions};
+use super::options::{Layout, MaildirOptions, shown};
 use super::stray::{self, Stray, Strays};
 use super::subscriptions::Subscriptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::maildir::{Part, split_dotted};
+use crate::format::maildir::{Part, escape, split_dotted};
 use crate::model::{self, Container, Outcome, SkippedItem};
 use crate::source::{links, roles};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -41,21 +41,21 @@ impl Folder {
     pub fn shown(&self, file: &str) -> String {
         match self.dir.as_os_str().is_empty() {
             true => file.to_owned(),
-            false => format!("{}/{file}", super::options::shown(&self.dir)),
+            false => format!("{}/{file}", shown(&self.dir)),
         }
     }
 }
 
-/// What a walk found.
+/// The folders and other files that a walk found.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     /// All folders, parents first. Empty if there is no mailbox.
     pub folders: Vec<Folder>,
-    /// What lies outside of every mailbox.
+    /// Files outside of every mailbox.
     pub strays: Vec<Stray>,
 }
 
-/// What there is below `root`.
+/// Walks the tree below `root`.
 ///
 /// A directory that cannot be read becomes an unreadable folder; only the root itself makes this fail.
 pub(super) fn find(root: &Path, options: &MaildirOptions) -> Result<Tree> {
@@ -110,7 +110,7 @@ pub(super) fn no_maildir(root: &Path, strays: &[Stray]) -> Error {
     }
 }
 
-/// What the walk goes by for one directory.
+/// A directory that the walk comes to.
 struct Visit {
     dir: PathBuf,
     /// The key of the folder around it.
@@ -126,8 +126,8 @@ struct Visit {
     beside: Option<Vec<u8>>,
 }
 
-/// What stands under a key.
-struct Found {
+/// The folder under a key.
+struct FoundFolder {
     dir: PathBuf,
     dotted: bool,
     /// The key before a number told it from an equal one.
@@ -145,7 +145,7 @@ struct Walk<'a> {
     entered: HashSet<(u64, u64)>,
     /// The name to show of every key and every part of one.
     names: HashMap<String, String>,
-    found: HashMap<String, Found>,
+    found: HashMap<String, FoundFolder>,
     /// The key of each directory that was entered.
     keys: HashMap<PathBuf, String>,
     strays: Vec<Stray>,
@@ -237,7 +237,7 @@ impl Walk<'_> {
         let with_slash = |text: &str| if text.is_empty() { String::new() } else { format!("{text}/") };
         let mut strays = Strays {
             path: &self.root.join(dir),
-            shown: with_slash(&super::options::shown(dir)),
+            shown: with_slash(&shown(dir)),
             key: with_slash(key.unwrap_or_default()),
             found: &mut self.strays,
             budget: &mut self.budget,
@@ -251,15 +251,9 @@ impl Walk<'_> {
             "without mail" | "cannot be read" => format!("a directory beside the mail, {what}"),
             _ => what.to_owned(),
         };
-        let omission = SkippedItem {
-            kind: model::ObjectType::Mailbox,
-            reason,
-            position: super::options::shown(&visit.dir),
-            outcome,
-        };
+        let omission = SkippedItem { kind: model::ObjectType::Mailbox, reason, position: shown(&visit.dir), outcome };
         // It is no folder: a filter goes by its own name, as it is shown.
-        let name =
-            visit.dir.file_name().map(|name| crate::format::maildir::escape(name.as_bytes())).unwrap_or_default();
+        let name = visit.dir.file_name().map(|name| escape(name.as_bytes())).unwrap_or_default();
         let key = visit.base.iter().map(String::as_str).chain([name.as_str()]).collect::<Vec<_>>().join("/");
         self.strays.push(Stray { key, omission });
     }
@@ -298,7 +292,7 @@ impl Walk<'_> {
             let name = format!("{name} ({number})");
             self.names.insert(key.clone(), name);
         }
-        let found = Found { dir: dir.to_owned(), dotted, plain: plain.to_owned(), holds };
+        let found = FoundFolder { dir: dir.to_owned(), dotted, plain: plain.to_owned(), holds };
         self.found.insert(key.clone(), found);
         key
     }
@@ -354,7 +348,7 @@ fn sibling(name: &[u8]) -> Option<&[u8]> {
     of_kmail.or(of_thunderbird).filter(|name| !name.is_empty())
 }
 
-impl Found {
+impl FoundFolder {
     fn unreadable(&self, root: &Path) -> Option<Error> {
         match &self.holds {
             Holds::Unreadable(reason) => {
@@ -433,7 +427,8 @@ fn folders(walk: Walk<'_>, subscriptions: &Subscriptions, by_names: bool) -> Vec
         while let Some((parent, _)) = key.rsplit_once('/') {
             key = parent.to_owned();
             if !found.contains_key(&key) {
-                let nothing = Found { dir: PathBuf::new(), dotted: false, plain: key.clone(), holds: Holds::Nothing };
+                let nothing =
+                    FoundFolder { dir: PathBuf::new(), dotted: false, plain: key.clone(), holds: Holds::Nothing };
                 found.insert(key.clone(), nothing);
                 keys.push(key.clone());
             }

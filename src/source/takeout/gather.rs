@@ -1,5 +1,6 @@
 //! The messages of a scope on their way to a listing: which are one, which are left out, in which mailboxes they lie.
 
+use super::listed::rev_of;
 use super::spool::Stretch;
 use crate::format::mbox::Status;
 use crate::format::{labels, maildir};
@@ -141,12 +142,7 @@ impl Gatherer {
         }
         self.places.insert(digest, self.entries.len());
         let key = digest.hex();
-        self.entries.push(Entry {
-            rev: super::listed::rev_of(&key).into(),
-            key: key.into(),
-            locator: locator.text(),
-            attrs,
-        });
+        self.entries.push(Entry { rev: rev_of(&key).into(), key: key.into(), locator: locator.text(), attrs });
     }
 
     /// Notes a message that is left out.

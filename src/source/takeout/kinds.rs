@@ -67,7 +67,7 @@ impl Format {
     }
 }
 
-/// What becomes of a file.
+/// The fate of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
     Import(Format),

@@ -5,10 +5,10 @@ use crate::error::{Error, ErrorKind};
 use crate::model::{Outcome, SkippedItem};
 use crate::source::Listing;
 
-/// What the revision of a message begins with, before its digest: an object of another type is never one with it.
+/// Begins the revision of a message, before its digest: so no object of another type has the same one.
 pub(crate) const MESSAGE: char = 'm';
 
-/// What listing a file gave.
+/// The listing of a file.
 pub(crate) struct Listed {
     pub(crate) listing: Listing,
     /// Why the file is kept as a plain one, if it is.

@@ -2,11 +2,11 @@
 
 use super::gather::{Gatherer, Locator, MailOptions};
 use super::kinds;
-use super::listed::Listed;
+use super::listed::{Listed, kept, no_locator};
 use super::spool::Spool;
 use super::walk::{ExportFile, Stamp};
 use crate::error::Result;
-use crate::format::mbox::{self, Message, Scanner};
+use crate::format::mbox::{self, MboxMessage, Scanner};
 use crate::model::{Entry, Item, ItemData, ObjectType, Outcome, SkippedItem};
 use crate::source::{Failure, Items, Listing, UnlistedItems};
 use std::fs::File;
@@ -53,7 +53,7 @@ pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, c
 fn no_mbox(file: &ExportFile, handle: &File) -> Result<SkippedItem> {
     let mut head = Vec::new();
     mbox::copy(handle, 0..kinds::HEAD as u64, &mut Vec::new(), &mut head).map_err(|error| file.failed(error))?;
-    let kept = super::listed::kept(file, "not an mbox");
+    let kept = kept(file, "not an mbox");
     Ok(match kinds::wrapped(&head) {
         Some(reason) => SkippedItem { reason, outcome: Outcome::NotUnderstood, ..kept },
         None => kept,
@@ -64,7 +64,7 @@ fn no_mbox(file: &ExportFile, handle: &File) -> Result<SkippedItem> {
 pub(super) fn fetch<'a>(file: &'a ExportFile, spool: &'a mut Spool, entries: Vec<Entry>) -> Result<Items<'a>> {
     let (handle, stamp) = file.open()?;
     Ok(Box::new(entries.into_iter().map(move |entry| {
-        let locator = Locator::parse(&entry.locator).ok_or_else(|| super::listed::no_locator(&file.key));
+        let locator = Locator::parse(&entry.locator).ok_or_else(|| no_locator(&file.key));
         let body = locator.and_then(|locator| {
             let name = format!("{}: offset {}", file.key, locator.offset);
             let body = spool.body(&handle, &locator.stretch(), &entry.key, &name)?;
@@ -97,7 +97,7 @@ struct Reader<'a> {
     piece: Vec<u8>,
 }
 
-/// What is known of a file once all of it was read.
+/// The facts about a file once all of it was read.
 struct Scanned {
     /// The text before the first message.
     leading: Range<u64>,
@@ -141,7 +141,7 @@ impl Reader<'_> {
         Ok(Scanned { leading: scanner.leading(), has_messages, is_gmail: scanner.is_gmail() })
     }
 
-    fn add(&mut self, message: &Message, unquote: bool) -> Result<()> {
+    fn add(&mut self, message: &MboxMessage, unquote: bool) -> Result<()> {
         self.head.clear();
         let range = message.offset..message.offset + message.head;
         mbox::copy(self.handle, range, &mut self.piece, &mut self.head).map_err(|error| self.file.failed(error))?;

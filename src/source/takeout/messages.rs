@@ -2,6 +2,7 @@
 
 use super::gather::{Gatherer, Locator, MailOptions};
 use super::kinds::Format;
+use super::listed::no_locator;
 use super::spool::Spool;
 use super::walk::{MessageFile, MessageFolder, Stamp};
 use crate::error::{Error, Result};
@@ -58,14 +59,13 @@ pub(super) fn list(folder: &MessageFolder, options: MailOptions, spool: &mut Spo
 /// Hands over messages of a folder.
 pub(super) fn fetch<'a>(folder: &'a MessageFolder, spool: &'a mut Spool, entries: Vec<Entry>) -> Items<'a> {
     Box::new(entries.into_iter().map(move |entry| {
-        let item =
-            Locator::parse(&entry.locator).ok_or_else(|| super::listed::no_locator(&folder.key)).and_then(|locator| {
-                let file = folder.file(&locator.file)?;
-                let (handle, stamp) = open(file)?;
-                let body = spool.body(&handle, &locator.stretch(), &entry.key, &file.key)?;
-                let data = ItemData::Email { received: locator.received, fallback: stamp.seconds() };
-                Ok(Item { key: entry.key.clone(), body, data })
-            });
+        let item = Locator::parse(&entry.locator).ok_or_else(|| no_locator(&folder.key)).and_then(|locator| {
+            let file = folder.file(&locator.file)?;
+            let (handle, stamp) = open(file)?;
+            let body = spool.body(&handle, &locator.stretch(), &entry.key, &file.key)?;
+            let data = ItemData::Email { received: locator.received, fallback: stamp.seconds() };
+            Ok(Item { key: entry.key.clone(), body, data })
+        });
         item.map_err(|error| Failure { key: entry.key, vanished: false, error })
     }))
 }

@@ -1,7 +1,7 @@
 //! Calendars and contacts of an export: .ics and .vcf files, split into their objects.
 
 use super::kinds::Format;
-use super::listed::Listed;
+use super::listed::{Listed, kept};
 use super::spool::read_whole;
 use super::walk::{ExportFile, Stamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -21,12 +21,12 @@ const TOO_LARGE: &str = "larger than 256 MiB";
 /// A file in parts.
 struct Parts {
     container: Container,
-    pieces: Vec<Piece>,
+    objects: Vec<FileObject>,
     notes: Vec<Note>,
 }
 
 /// An object of a file.
-struct Piece {
+struct FileObject {
     key: String,
     data: ItemData,
     ranges: Vec<Range<u64>>,
@@ -42,14 +42,14 @@ pub(super) fn list(file: &ExportFile, cursor: &str) -> Result<Listed> {
         return Ok(Listed { listing, plain: None });
     }
     if stamp.size > MAX_SPLIT {
-        listing.omissions.push(super::listed::kept(file, TOO_LARGE));
+        listing.omissions.push(kept(file, TOO_LARGE));
         return Ok(Listed { listing, plain: Some(TOO_LARGE) });
     }
     let bytes = read_whole(&mut handle, MAX_SPLIT).map_err(|error| file.failed(error))?;
     let parts = split(file, &bytes);
-    if parts.pieces.is_empty() {
+    if parts.objects.is_empty() {
         let reason = not_a(file.format);
-        listing.omissions.push(super::listed::kept(file, reason));
+        listing.omissions.push(kept(file, reason));
         return Ok(Listed { listing, plain: Some(reason) });
     }
     listing.omissions = parts.notes.iter().filter_map(|note| omission(file, note)).collect();
@@ -57,12 +57,12 @@ pub(super) fn list(file: &ExportFile, cursor: &str) -> Result<Listed> {
     let attrs = Arc::new(Attrs { parents, ..Attrs::none(parts.container.kind) });
     listing.containers = vec![parts.container];
     listing.entries = parts
-        .pieces
+        .objects
         .iter()
         .enumerate()
-        .map(|(index, piece)| Entry {
-            key: piece.key.as_str().into(),
-            rev: digest(&bytes, &piece.ranges).hex().into(),
+        .map(|(index, object)| Entry {
+            key: object.key.as_str().into(),
+            rev: digest(&bytes, &object.ranges).hex().into(),
             locator: index.to_string().into(),
             attrs: attrs.clone(),
         })
@@ -77,13 +77,14 @@ pub(super) fn list(file: &ExportFile, cursor: &str) -> Result<Listed> {
 pub(super) fn fetch<'a>(file: &'a ExportFile, entries: Vec<Entry>) -> Result<Items<'a>> {
     let (mut handle, _) = file.open()?;
     let bytes = Arc::new(read_whole(&mut handle, MAX_SPLIT).map_err(|error| file.failed(error))?);
-    let mut pieces: Vec<Option<Piece>> = split(file, &bytes).pieces.into_iter().map(Some).collect();
+    let mut objects: Vec<Option<FileObject>> = split(file, &bytes).objects.into_iter().map(Some).collect();
     Ok(Box::new(entries.into_iter().map(move |entry| {
         let index = entry.locator.parse::<usize>().ok();
-        let piece = index.and_then(|index| pieces.get_mut(index)).and_then(Option::take);
-        let same = |piece: &Piece| *piece.key == *entry.key && *digest(&bytes, &piece.ranges).hex() == *entry.rev;
-        match piece.filter(same) {
-            Some(Piece { data, ranges, .. }) => {
+        let object = index.and_then(|index| objects.get_mut(index)).and_then(Option::take);
+        let same =
+            |object: &FileObject| *object.key == *entry.key && *digest(&bytes, &object.ranges).hex() == *entry.rev;
+        match object.filter(same) {
+            Some(FileObject { data, ranges, .. }) => {
                 let whole = matches!(&ranges[..], [one] if *one == (0..bytes.len() as u64));
                 let body = if whole {
                     Body::Bytes(bytes.as_ref().clone())
@@ -108,7 +109,7 @@ pub(super) fn is_plain(file: &ExportFile) -> Result<Option<&'static str>> {
         return Ok(Some(TOO_LARGE));
     }
     let bytes = read_whole(&mut handle, MAX_SPLIT).map_err(|error| file.failed(error))?;
-    Ok(split(file, &bytes).pieces.is_empty().then_some(not_a(file.format)))
+    Ok(split(file, &bytes).objects.is_empty().then_some(not_a(file.format)))
 }
 
 fn not_a(format: Format) -> &'static str {
@@ -121,14 +122,14 @@ fn not_a(format: Format) -> &'static str {
 fn split(file: &ExportFile, bytes: &[u8]) -> Parts {
     if file.format == Format::Cards {
         let split = vcf::split(bytes);
-        let piece = |card: vcf::Card| Piece {
+        let object = |card: vcf::Card| FileObject {
             key: card.uid.clone(),
             data: ItemData::Card { uid: card.uid },
             ranges: vec![card.range],
         };
         return Parts {
             container: Container::new(ObjectType::AddressBook, IMPORTED, None, IMPORTED),
-            pieces: split.items.into_iter().map(piece).collect(),
+            objects: split.items.into_iter().map(object).collect(),
             notes: split.notes,
         };
     }
@@ -138,12 +139,12 @@ fn split(file: &ExportFile, bytes: &[u8]) -> Parts {
     let mut container = Container::new(ObjectType::Calendar, &*file.key, None, name);
     container.color = split.color;
     container.description = split.description;
-    let piece = |item: ics::Item| Piece {
+    let object = |item: ics::CalendarObject| FileObject {
         key: format!("{}:{}", item.data_type.name(), item.uid),
         data: ItemData::Event { uid: item.uid, data_type: item.data_type },
         ranges: item.ranges,
     };
-    Parts { container, pieces: split.items.into_iter().map(piece).collect(), notes: split.notes }
+    Parts { container, objects: split.items.into_iter().map(object).collect(), notes: split.notes }
 }
 
 /// A remark on a file as a line of the report, where it is about something that is not stored.

@@ -54,7 +54,7 @@ impl ExportFile {
     }
 }
 
-/// What changes when somebody writes to a file.
+/// Changes when a program writes to the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) size: u64,
@@ -109,7 +109,7 @@ impl MessageFolder {
     }
 }
 
-/// What an export has, in the order of the keys.
+/// The files and folders of an export, in the order of their keys.
 #[derive(Default)]
 pub(super) struct Export {
     pub(super) files: Vec<ExportFile>,
