@@ -4,7 +4,9 @@
 //! has one in `row_digests`, written in the transaction that writes the row (FORMAT.md, "What proves a row"). With it
 //! `verify` sees edits, and the next import sees which rows 1.x removed, changed or gave to other objects.
 
+use super::query;
 use super::schema::{TABLES, Table};
+use super::v1::identity::identity;
 use crate::model::{Id, ObjectType};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
@@ -121,22 +123,18 @@ impl Digested {
         self.ids(conn, &condition)
     }
 
-    /// Ids of rows that are another object than the one that had the id, or that never had a digest.
-    pub fn other_objects(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
-        self.ids(conn, &format!("d.id IS NULL OR {}", self.is_other_object()))
-    }
-
     /// SQL that is true of a row with a digest `d` that is another object than the one that had its id.
     pub fn is_other_object(&self) -> String {
         format!("(d.identity IS NOT NULL AND d.identity IS NOT {})", self.identity)
     }
 
-    fn ids(&self, conn: &Connection, condition: &str) -> rusqlite::Result<Vec<Id>> {
+    /// Ids of rows `t` with digests `d` of which an SQL condition is true. Rows without a digest have NULL for `d`.
+    pub(super) fn ids(&self, conn: &Connection, condition: &str) -> rusqlite::Result<Vec<Id>> {
         let sql = format!(
             "SELECT {} FROM {} LEFT JOIN row_digests d ON d.kind = '{}' AND d.id = {} WHERE {condition} ORDER BY 1",
             self.id, self.from, self.name, self.id
         );
-        conn.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
+        query::column(conn, &sql, [])
     }
 
     /// True if the digest of a row is right with another value in the place of a column.
@@ -158,7 +156,7 @@ impl Digested {
             "SELECT id FROM row_digests WHERE kind = '{}' AND id NOT IN (SELECT {} FROM {}) ORDER BY id",
             self.name, self.id, self.from
         );
-        conn.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
+        query::column(conn, &sql, [])
     }
 }
 
@@ -221,21 +219,6 @@ pub const ORIGINS: &str = "origins";
 /// Which number the next snapshot gets.
 pub const SEQUENCE: &str = "sqlite_sequence";
 
-/// What stays the same as long as a row is the same object, whatever else of it changes. Containers have none: their
-/// number is all that their items know, and their former columns are kept.
-fn identity(kind: ObjectType) -> &'static str {
-    match kind {
-        ObjectType::Email => "substr(b.hash, 1, 16)",
-        ObjectType::CalendarEvent => "row_digest(json_extract(t.data, '$.uid'))",
-        ObjectType::ContactCard => "row_digest(t.uid)",
-        ObjectType::SieveScript => "row_digest(t.name)",
-        ObjectType::FileNode => "CASE WHEN t.node_type <> 'directory' THEN row_digest(t.node_type, t.name) END",
-        ObjectType::Identity => "row_digest(t.email)",
-        ObjectType::ParticipantIdentity => "row_digest(t.calendar_address)",
-        ObjectType::Mailbox | ObjectType::AddressBook | ObjectType::Calendar | ObjectType::VacationResponse => "NULL",
-    }
-}
-
 /// The digest of a row of `history AS h`.
 const HISTORY: &str = "row_digest('history', h.kind, h.id, h.first, h.last, h.fields,
     (SELECT hash FROM blobs WHERE id = h.blob_id), (SELECT hash FROM blobs WHERE id = h.original_id), h.ranges)";
@@ -243,7 +226,7 @@ const HISTORY: &str = "row_digest('history', h.kind, h.id, h.first, h.last, h.fi
 /// Rows of `history` whose digest is another one: type, id, first, last.
 pub fn differing_history(conn: &Connection) -> rusqlite::Result<Vec<(String, Id, i64, i64)>> {
     let sql = format!("SELECT h.kind, h.id, h.first, h.last FROM history h WHERE h.digest IS NOT {HISTORY}");
-    conn.prepare(&sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
+    query::rows(conn, &sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
 }
 
 /// What rows of `history` add up to, per type: their number, and the exclusive or of their digests. It tells when one of
@@ -272,11 +255,11 @@ impl Totals {
 
     /// Those that were noted.
     fn noted(conn: &Connection) -> rusqlite::Result<Totals> {
-        let mut statement = conn.prepare_cached("SELECT fields, digest FROM row_digests WHERE kind = 'history'")?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        let sql = "SELECT fields, digest FROM row_digests WHERE kind = 'history'";
         let mut totals = Totals::default();
-        for row in rows {
-            let (text, digest) = row?;
+        for (text, digest) in
+            query::rows(conn, sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?
+        {
             if let Some((kind, count)) = text.split_once(' ') {
                 totals.add(kind, &digest);
                 totals.0.entry(kind.to_owned()).or_default().0 = count.parse().unwrap_or(-1);
@@ -321,8 +304,8 @@ pub(super) fn digest_added(conn: &Connection, kind: &str, id: Id, totals: &mut T
     let sql = format!(
         "UPDATE history AS h SET digest = {HISTORY} WHERE h.kind = ?1 AND h.id = ?2 AND h.digest IS NULL RETURNING digest"
     );
-    for digest in conn.prepare_cached(&sql)?.query_map(params![kind, id], |row| row.get::<_, Vec<u8>>(0))? {
-        totals.add(kind, &digest?);
+    for digest in query::column::<Vec<u8>>(conn, &sql, params![kind, id])? {
+        totals.add(kind, &digest);
     }
     Ok(())
 }
@@ -337,9 +320,7 @@ pub fn strays(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut found = Vec::new();
     let mut look = |table: &str, condition: &str| -> rusqlite::Result<()> {
         let sql = format!("SELECT '{table}: ' || quote(kind) || ', ' || quote(id) FROM {table} WHERE {condition}");
-        for line in conn.prepare(&sql)?.query_map([], |row| row.get(0))? {
-            found.push(line?);
-        }
+        found.extend(query::column::<String>(conn, &sql, [])?);
         Ok(())
     };
     let names = |names: &mut dyn Iterator<Item = &str>| names.collect::<Vec<_>>().join("', '");

@@ -3,6 +3,7 @@
 
 use super::digest::{self, Digested};
 use super::index;
+use super::query;
 use super::schema::TABLES;
 use crate::model::{Id, ObjectType};
 use rusqlite::{Connection, params};
@@ -22,10 +23,8 @@ pub fn forget_items(conn: &Connection) -> rusqlite::Result<u64> {
             table.name,
             table.kind.name()
         );
-        let scopes: Vec<i64> = conn
-            .prepare(&format!("SELECT DISTINCT scope_id FROM origins WHERE {is_lost}"))?
-            .query_map([], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
+        let scopes: Vec<i64> =
+            query::column(conn, &format!("SELECT DISTINCT scope_id FROM origins WHERE {is_lost}"), [])?;
         if scopes.is_empty() {
             continue;
         }
@@ -84,8 +83,7 @@ pub fn settle_rows(conn: &Connection, run: i64) -> rusqlite::Result<()> {
         }
         if table.kind == ObjectType::Email {
             let sql = "DELETE FROM email_index WHERE last IS NULL AND email_id NOT IN (SELECT id FROM emails) RETURNING mailbox_id";
-            let touched = conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-            index::summarise(conn, run, &touched)?;
+            index::summarise(conn, run, &query::column(conn, sql, [])?.into_iter().collect())?;
         }
     }
     Ok(())

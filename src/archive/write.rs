@@ -1,7 +1,7 @@
 //! The one writer of an archive: runs, batches, and rows that never change without their old state being kept.
 //!
-//! Content tables hold the current state. Whoever changes or removes a row through [`Writer`] leaves its former self
-//! in `history`, so that every snapshot can be read for ever (FORMAT.md, "History").
+//! Content tables hold the current state. A [`Writer`] that changes or removes a row copies its former state into
+//! `history`, so that every snapshot can be read for ever (FORMAT.md, "History").
 
 use super::batch::Batch;
 use super::checkpoint::Checkpointer;
@@ -9,9 +9,9 @@ use super::connect::check_schema;
 use super::digest::{self, Digested, Totals};
 use super::file::ArchiveFile;
 use super::lock::Lock;
-use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL};
+use super::schema::{APPLICATION_ID, CONTENT_DDL, FORMAT_VERSION, OWN_DDL};
 use super::sql_error::explain;
-use super::{index, lost, v1};
+use super::{index, lost, query, v1};
 use crate::error::{Error, ErrorKind, Result};
 pub(crate) use crate::model::time::now;
 use crate::model::{Id, ObjectType, SourceIdent};
@@ -98,7 +98,7 @@ impl Writer {
     }
 
     pub(super) fn prepare(&mut self, is_new: bool) -> Result<()> {
-        // A database without any table is one whose maker was stopped.
+        // A database without any table is one whose writer was killed before it made them.
         if !is_new && self.ask::<bool>("SELECT EXISTS (SELECT 1 FROM sqlite_schema)")? {
             check_schema(&self.conn, &self.path)?;
             // The header may lag behind the log; now both are read.
@@ -140,21 +140,20 @@ impl Writer {
         if application != APPLICATION_ID || version == 0 {
             self.begin()?;
             self.run_sql(CONTENT_DDL)?;
-            if !self.ask::<bool>(
-                "SELECT EXISTS (SELECT 1 FROM pragma_table_info('calendar_events') WHERE name = 'data_type')",
-            )? {
-                self.run_sql("ALTER TABLE calendar_events ADD COLUMN data_type TEXT NOT NULL DEFAULT 'Event'")?;
-            }
+            v1::add_missing_columns(&self.conn).map_err(|error| self.explain(error))?;
             self.run_sql(OWN_DDL)?;
             index::rebuild(&self.conn, 0)
                 .and_then(|()| digest::digest_all(&self.conn))
+                .and_then(|()| v1::unmark(&self.conn))
                 .map_err(|error| self.explain(error))?;
-            self.run_sql(&format!("DROP INDEX IF EXISTS {FOREIGN_MARK}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT_VERSION};"))?;
+            self.run_sql(&format!(
+                "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT_VERSION};"
+            ))?;
             self.commit()?;
         } else if version < FORMAT_VERSION {
             self.upgrade()?;
         }
-        if self.has_foreign_mark()? {
+        if self.is_after_1x()? {
             // Before anything is compared: what 1.x removed is not known any more, so that it comes again.
             self.begin()?;
             v1::forget_origins(&self.conn).map_err(|error| self.explain(error))?;
@@ -176,8 +175,8 @@ impl Writer {
     }
 
     /// True if 1.x had the archive open since our last run.
-    fn has_foreign_mark(&self) -> Result<bool> {
-        self.ask(&format!("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{FOREIGN_MARK}')"))
+    fn is_after_1x(&self) -> Result<bool> {
+        v1::has_written(&self.conn).map_err(|error| self.explain(error))
     }
 
     /// Starts a run: a snapshot that is `running` until [`Writer::finish`]. A run that was killed before is ended now.
@@ -207,9 +206,10 @@ impl Writer {
         self.digest_own("snapshots", run)?;
         self.digest_own(digest::SEQUENCE, 1)?;
         self.run = Some(run);
-        if self.has_foreign_mark()? {
-            v1::take_over(&self.conn, run).map_err(|error| self.explain(error))?;
-            self.run_sql(&format!("DROP INDEX {FOREIGN_MARK}"))?;
+        if self.is_after_1x()? {
+            v1::take_over(&self.conn, run)
+                .and_then(|()| v1::unmark(&self.conn))
+                .map_err(|error| self.explain(error))?;
         } else {
             lost::settle_rows(&self.conn, run).map_err(|error| self.explain(error))?;
         }
@@ -238,7 +238,7 @@ impl Writer {
 
     /// Errors as [`Writer::begin_run`] does when this source may not be imported into this archive.
     pub fn check_source(&self, ident: &SourceIdent, allow_change: bool) -> Result<()> {
-        // One that was let in before needs no leave again.
+        // A source that was imported before needs no permission again.
         if self.source_id(ident)?.is_some() {
             return Ok(());
         }
@@ -312,7 +312,7 @@ impl Writer {
     pub fn forget_lost_items(&mut self) -> Result<u64> {
         self.begin()?;
         let lost = lost::forget_items(&self.conn).map_err(|error| self.explain(error))?;
-        if !self.has_foreign_mark()? {
+        if !self.is_after_1x()? {
             lost::mend_index(&self.conn).map_err(|error| self.explain(error))?;
         }
         self.commit()?;
@@ -380,10 +380,7 @@ impl Writer {
         parameters: impl rusqlite::Params,
         each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        self.conn
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_map(parameters, each)?.collect())
-            .map_err(|error| self.explain(error))
+        query::rows(&self.conn, sql, parameters, each).map_err(|error| self.explain(error))
     }
 }
 

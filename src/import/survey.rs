@@ -5,12 +5,12 @@ use super::diff::{Comparison, Gone, Plan};
 use super::full_listing::{self, Start, Trust};
 use super::options::ImportOptions;
 use super::report::Report;
-use super::store::{PendingRemovals, attrs_of};
-use crate::archive::{KnownScope, OriginIndex, ids_json};
+use super::store::{PendingRemovals, membership_of};
+use crate::archive::{KnownScope, Membership, OriginIndex};
 use crate::error::{Error, ErrorKind, Result, is_final};
-use crate::model::{Container, Digest, Id, ObjectType, SourceIdent};
+use crate::model::{Attrs, Container, Digest, Id, ObjectType, SourceIdent};
 use crate::progress::Progress;
-use crate::source::{DuplicateRule, Scope, Source, UNKNOWN, UnlistedItems};
+use crate::source::{DuplicateRule, Listing, Scope, Source, UNKNOWN, UnlistedItems};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A scope and what is to be done in it.
@@ -39,11 +39,22 @@ const TELLS_CHANGES: [&str; 2] = ["imap", "jmap"];
 /// Other sources that have containers of several types.
 const MIXES_TYPES: [&str; 1] = ["takeout"];
 
-/// What is known of a scope before it is listed.
-struct Known<'a> {
+/// What the archive has of a scope before it is listed.
+struct FormerScope<'a> {
     scope: Option<&'a KnownScope>,
     source: &'a SourceIdent,
+    /// The rows of all containers.
+    ids: &'a Ids,
     start: Start,
+}
+
+/// A listing of a scope compared with what is known of it.
+struct Compared {
+    plan: Plan,
+    /// How many items are known.
+    known: u64,
+    /// How many of them lie in other containers than the source says.
+    misplaced: u64,
 }
 
 /// Everything that the source named, compared with what is known.
@@ -152,8 +163,8 @@ pub fn survey(
         if scope.selected {
             let start = start_of(&scope);
             due += u64::from(start.is_due);
-            let known = Known { scope: known.get(&identity), source: known_as, start };
-            survey.list(source, ledger, scope, known, &ids, progress)?;
+            let former = FormerScope { scope: known.get(&identity), source: known_as, ids: &ids, start };
+            survey.list(source, ledger, scope, former, progress)?;
         } else {
             survey.hide(scope.kind, &scope.key);
         }
@@ -266,13 +277,12 @@ impl Survey {
         source: &mut dyn Source,
         ledger: &dyn OriginIndex,
         scope: Scope,
-        Known { scope: known, source: known_as, start }: Known<'_>,
-        ids: &Ids,
+        former: FormerScope<'_>,
         progress: &dyn Progress,
     ) -> Result<()> {
         let name = source.name(&scope);
         progress.step(&format!("listing {name}"));
-        let listing = match source.list(&scope, &start.cursor) {
+        let mut listing = match source.list(&scope, &former.start.cursor) {
             Ok(listing) => listing,
             // Nothing was written yet, and no other scope would fare better.
             Err(error) if is_final(&error) => return Err(error),
@@ -283,47 +293,13 @@ impl Survey {
                 return Ok(());
             }
         };
-        let row = known.map(|known| known.row);
-        let mut count = 0;
-        let is_same = |known: &str, listed: &str| source.is_same(known, listed);
-        let unnamed = if source.is_additive() { UnlistedItems::Kept } else { listing.unnamed };
-        let mut comparison = Comparison::new(listing.entries, unnamed, &is_same);
-        let (mut wanted, mut misplaced): (HashMap<*const crate::model::Attrs, (String, String)>, u64) =
-            Default::default();
-        if let Some(row) = row {
-            ledger.each_known(row, &mut |item| {
-                count += 1;
-                if let Some(content) = source.content(item.rev) {
-                    self.contents.insert(content, item.local_id);
-                }
-                if !listing.unchanged {
-                    comparison.known(item.key, item.rev, item.local_id, |entry| {
-                        let (keywords, parents) =
-                            wanted.entry(std::sync::Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
-                                let (keywords, parents) = attrs_of(ids, &entry.attrs);
-                                let complete = parents.len() == entry.attrs.parents.len();
-                                (keywords, if complete { ids_json(&parents) } else { String::new() })
-                            });
-                        misplaced += u64::from(start.heals && parents != item.parents);
-                        keywords == item.keywords && parents == item.parents
-                    });
-                }
-            })?;
-        }
-        if row.is_none()
-            && let Some(known_by) = source.known_to_1x_by(&scope)
-        {
-            for (key, id) in ledger.known_to_1x(known_as, &known_by)? {
-                count += 1;
-                comparison.known(&key, UNKNOWN, id, |_| false);
-            }
-        }
-        let mut plan = comparison.finish();
+        let Compared { mut plan, known: count, misplaced } =
+            self.compare(source, ledger, &scope, &former, &mut listing)?;
         if listing.unchanged {
             plan.unchanged = count;
             if !source.names_containers(scope.kind) && ObjectType::CONTAINERS.contains(&scope.kind) {
                 // Its directories come with its files, and neither were listed.
-                let directories = ids.keys().filter(|(kind, _)| *kind == scope.kind).count() as u64;
+                let directories = former.ids.keys().filter(|(kind, _)| *kind == scope.kind).count() as u64;
                 let account = self.report.of(scope.kind);
                 account.found += directories;
                 account.stored.unchanged += directories;
@@ -341,8 +317,52 @@ impl Survey {
         account.stored.unchanged += plan.unchanged;
         listing.omissions.into_iter().for_each(|omission| self.report.omitted(omission));
         self.containers.extend(listing.containers);
-        self.works.push(Work { scope, plan, cursor: start.stored(listing.cursor), row, moved: HashMap::new() });
+        let (row, cursor) = (former.scope.map(|known| known.row), former.start.stored(listing.cursor));
+        self.works.push(Work { scope, plan, cursor, row, moved: HashMap::new() });
         Ok(())
+    }
+
+    /// Compares the entries of a listing, which it takes, with what is known of the scope.
+    fn compare(
+        &mut self,
+        source: &dyn Source,
+        ledger: &dyn OriginIndex,
+        scope: &Scope,
+        former: &FormerScope<'_>,
+        listing: &mut Listing,
+    ) -> Result<Compared> {
+        let (mut count, mut misplaced) = (0, 0);
+        let is_same = |known: &str, listed: &str| source.is_same(known, listed);
+        let unnamed = std::mem::take(&mut listing.unnamed);
+        let unnamed = if source.is_additive() { UnlistedItems::Kept } else { unnamed };
+        let mut comparison = Comparison::new(std::mem::take(&mut listing.entries), unnamed, &is_same);
+        let mut wanted: HashMap<*const Attrs, Option<Membership>> = HashMap::new();
+        if let Some(known) = former.scope {
+            ledger.each_known(known.row, &mut |item| {
+                count += 1;
+                if let Some(content) = source.content(item.rev) {
+                    self.contents.insert(content, item.local_id);
+                }
+                if !listing.unchanged {
+                    comparison.known(item.key, item.rev, item.local_id, |entry| {
+                        let wanted = wanted.entry(std::sync::Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
+                            let wanted = membership_of(former.ids, &entry.attrs);
+                            // A container that has no row yet is none that the item was known to lie in.
+                            (wanted.containers().len() == entry.attrs.parents.len()).then_some(wanted)
+                        });
+                        let lies_there = wanted.as_ref().is_some_and(|wanted| item.lies_in(wanted));
+                        misplaced += u64::from(former.start.heals && !lies_there);
+                        wanted.as_ref().is_some_and(|wanted| item.has(wanted))
+                    });
+                }
+            })?;
+        } else if let Some(known_by) = source.known_to_1x_by(scope) {
+            for (key, id) in ledger.adoptable_messages(former.source, &known_by)? {
+                count += 1;
+                comparison.known(&key, UNKNOWN, id, |_| false);
+            }
+        }
+        Ok(Compared { plan: comparison.finish(), known: count, misplaced })
     }
 
     /// How many objects are known of what was listed, and how many of them were found again where they were.
