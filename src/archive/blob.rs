@@ -1,5 +1,6 @@
 //! The bytes of an archive: content-addressed by BLAKE3, stored once, in chunks where SQLite's values end.
 
+use super::query;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, ToSql, params};
@@ -34,7 +35,7 @@ impl NewBlob {
         NewBlob { digest: Digest::of(&bytes), size: bytes.len() as u64, bytes: NewBytes::Memory(bytes) }
     }
 
-    /// All bytes of a file, which nobody may change until they are stored.
+    /// All bytes of a file, which no program may change until they are stored.
     pub fn from_file(mut file: File) -> io::Result<NewBlob> {
         file.rewind()?;
         let mut hasher = blake3::Hasher::new();
@@ -266,9 +267,8 @@ pub fn stream<E: From<rusqlite::Error>>(
     mut each: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let rows: Vec<(&str, i64)> = if blob.chunked {
-        let mut statement = conn.prepare_cached("SELECT rowid FROM blob_chunks WHERE blob_id = ?1 ORDER BY seq")?;
-        let rows = statement.query_map([blob.id], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
-        rows.into_iter().map(|row| ("blob_chunks", row)).collect()
+        let sql = "SELECT rowid FROM blob_chunks WHERE blob_id = ?1 ORDER BY seq";
+        query::column::<i64>(conn, sql, [blob.id])?.into_iter().map(|row| ("blob_chunks", row)).collect()
     } else {
         vec![("blobs", blob.id)]
     };

@@ -2,11 +2,12 @@
 //!
 //! Archives are in WAL mode, as 1.x leaves them. A plain read-only connection would then create `-wal` and `-shm`
 //! files, and fail where it may not. So a reader looks first ([`Mode`]): with no write-ahead log there is nothing but
-//! the file, and it is opened as immutable; whoever reads so compares a [`FileStamp`] before and after, and asks again
-//! if a writer came in between.
+//! the file, and it is opened as immutable; such a reader compares a [`FileStamp`] before and after, and asks again if a
+//! writer came in between.
 
 use super::digest;
 use super::file::{self, ArchiveFile, FileId};
+use super::query;
 use super::schema::{APPLICATION_ID, FORMAT_VERSION, TABLES};
 pub(crate) use crate::archive::sql_error::explain;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How long is waited for another program that holds the archive.
+/// How long a connection waits for another program that holds the archive.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a reader has to open the file, as it is at this moment.
@@ -39,7 +40,7 @@ pub enum Mode {
     Private,
 }
 
-/// What changes when somebody writes to the archive.
+/// What changes of the files when a program writes to the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStamp {
     file: FileId,
@@ -74,7 +75,7 @@ impl FileStamp {
         self.mode == Mode::Quiet
     }
 
-    /// True if both were taken of the same file, whatever was written to it meanwhile.
+    /// True if both were taken of the same file, also if a program has written to it meanwhile.
     pub fn same_file(&self, other: &FileStamp) -> bool {
         self.file == other.file
     }
@@ -260,13 +261,10 @@ fn bound_work(conn: &mut Connection, size: u64) -> rusqlite::Result<Arc<AtomicU6
 /// Gives the columns of each content table that exist.
 pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static str, Vec<String>>> {
     let mut found: HashMap<&'static str, Vec<String>> = HashMap::new();
-    let mut statement = conn
-        .prepare("SELECT type, name, coalesce(sql, '') FROM sqlite_schema")
-        .map_err(|error| explain(path, error))?;
-    let objects = statement
-        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))
-        .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
-        .map_err(|error| explain(path, error))?;
+    let sql = "SELECT type, name, coalesce(sql, '') FROM sqlite_schema";
+    let objects: Vec<(String, String, String)> =
+        query::rows(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .map_err(|error| explain(path, error))?;
     for (kind, name, sql) in &objects {
         let words: Vec<String> = sql.split_whitespace().take(2).map(str::to_ascii_uppercase).collect();
         let is_virtual = words.get(1).is_some_and(|word| word == "VIRTUAL");
@@ -283,11 +281,8 @@ pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static s
         }
     }
     for table in TABLES.iter().map(|table| table.name).chain(["sources", "blobs"]) {
-        let mut statement =
-            conn.prepare("SELECT name, hidden FROM pragma_table_xinfo(?1)").map_err(|error| explain(path, error))?;
-        let columns = statement
-            .query_map([table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
-            .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+        let sql = "SELECT name, hidden FROM pragma_table_xinfo(?1)";
+        let columns: Vec<(String, i64)> = query::rows(conn, sql, [table], |row| Ok((row.get(0)?, row.get(1)?)))
             .map_err(|error| explain(path, error))?;
         if columns.iter().any(|(_, hidden)| *hidden != 0) {
             return Err(Error::new(

@@ -5,6 +5,7 @@
 
 use super::clock;
 use super::moment::{At, Moment, Snapshot};
+use super::query;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,11 +19,9 @@ impl Reader {
             return Ok(Vec::new());
         }
         let mut snapshots: Vec<Snapshot> = self.with(|conn| {
-            conn.prepare_cached(
-                "SELECT n.id, s.kind, s.session_url, coalesce(s.account_name, s.account_id), n.started, n.ended, n.state
-                 FROM snapshots n LEFT JOIN sources s ON s.id = n.source_id ORDER BY n.id",
-            )?
-            .query_map([], |row| {
+            let sql = "SELECT n.id, s.kind, s.session_url, coalesce(s.account_name, s.account_id), n.started, n.ended, n.state
+                       FROM snapshots n LEFT JOIN sources s ON s.id = n.source_id ORDER BY n.id";
+            query::rows(conn, sql, [], |row| {
                 Ok(Snapshot {
                     id: row.get(0)?,
                     source_kind: row.get(1)?,
@@ -33,8 +32,7 @@ impl Reader {
                     state: row.get(6)?,
                     counted: 0,
                 })
-            })?
-            .collect()
+            })
         })?;
         let ended: Vec<&mut Snapshot> = snapshots.iter_mut().filter(|snapshot| snapshot.ended.is_some()).collect();
         let ends: Vec<i64> =
