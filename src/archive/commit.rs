@@ -148,7 +148,7 @@ impl Writer {
         let _ = self.checkpointer.close();
         let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         let exists = self.file.stat().is_ok_and(|stat| stat.st_nlink > 0);
-        // Without its index a log stays for the next one, who makes the index anew.
+        // Without its index a log stays for the next writer, which makes the index anew.
         let has_index = !is_at_its_place || self.batch.index.is_none() || self.side_file("-shm") == self.batch.index;
         let folded = exists
             && has_index

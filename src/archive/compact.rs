@@ -134,7 +134,7 @@ impl Writer {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let from = Connection::open_with_flags(copy, flags)?;
         let backup = Backup::new(&from, &mut self.conn)?;
-        // A step of no pages takes the lock of the one who writes; from then on no other program can.
+        // A step of no pages takes the lock for writing; from then on no other program can take it.
         step(&backup, 0)?;
         if others.have_written()? {
             return Ok(false);

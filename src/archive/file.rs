@@ -71,7 +71,7 @@ impl ArchiveFile {
         Ok(Arc::new(file))
     }
 
-    /// A path that leads to this inode, whatever stands under its name now.
+    /// A path that leads to this inode, also if another file has its name now.
     fn reopen_path(&self) -> String {
         format!("/proc/self/fd/{}", self.handle.as_raw_fd())
     }
@@ -133,7 +133,7 @@ impl ArchiveFile {
         }
     }
 
-    /// True if a writer is at work, in whatever process and under whatever name of the file.
+    /// True if a writer is at work, in any process and under any name of the file.
     pub fn is_locked(&self) -> bool {
         let open = open_files();
         let Some(descriptors) = open.get(&self.id) else { return false };
@@ -184,7 +184,7 @@ impl Drop for ArchiveFile {
         if let Some(descriptors) = open.get_mut(&self.id) {
             descriptors.users -= 1;
             if descriptors.users == 0 {
-                // Closed while the table is held: nobody opens a connection to this inode meanwhile.
+                // Closed while the table is held: no thread opens a connection to this inode meanwhile.
                 open.remove(&self.id);
                 held::release(self.id);
             }

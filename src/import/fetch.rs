@@ -167,7 +167,7 @@ impl<'a, 's> PartFetch<'a, 's> {
             let position = source.position(scope, &entry);
             self.report.not_stored(SkippedItem { kind: scope.kind, reason, position, outcome });
         }
-        // Who interrupts a run interrupts the source's waiting as well.
+        // The user's interruption also ends what the source waits for, with an error.
         match end {
             End::Lost(error) if error.kind == ErrorKind::Interrupted => End::Interrupted,
             end => end,
