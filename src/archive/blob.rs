@@ -14,7 +14,7 @@ pub const VALUE_MAX: u64 = 999_999_000;
 /// The size of the pieces in `blob_chunks`.
 const CHUNK: u64 = 16 << 20;
 
-/// What stands in `blobs.data` of a chunked blob. It is text, so 1.x fails on it instead of exporting an empty file.
+/// The value of `blobs.data` of a chunked blob. It is text, so 1.x fails on it instead of exporting an empty file.
 const CHUNKED: &str = "vandelay: stored in blob_chunks";
 
 /// Bytes on their way into the archive, already hashed.
@@ -93,7 +93,7 @@ pub fn put(conn: &Connection, blob: NewBlob) -> Result<(Id, bool), PutError> {
         .query_row([blob.digest.0], |row| row.get(0))
         .optional()?;
     if let Some(id) = known {
-        // What is damaged is mended by the bytes at hand.
+        // A damaged blob is mended by the bytes at hand.
         if !find(conn, id)?.is_some_and(|stored| is_sound(conn, &stored).unwrap_or(false)) {
             conn.execute("DELETE FROM blob_chunks WHERE blob_id = ?1", [id]).or_else(no_table)?;
             conn.execute("DELETE FROM large_blobs WHERE blob_id = ?1", [id]).or_else(no_table)?;
@@ -178,7 +178,7 @@ fn copy(from: &mut File, to: &mut impl Write, size: u64) -> Result<(), PutError>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blob {
     pub id: Id,
-    /// What the bytes must hash to.
+    /// The digest that the bytes must have.
     pub digest: Digest,
     /// Their number.
     pub size: u64,
@@ -186,12 +186,12 @@ pub struct Blob {
     pub chunked: bool,
 }
 
-/// What tells a blob from all others that were or will be: a number is given again once its blob was forgotten, so a part
-/// of the digest stands beside it.
+/// Identifies a blob among all that were or will be in an archive: SQLite gives a number again once its blob was
+/// forgotten, so a part of the digest stands beside it.
 pub type BlobKey = (Id, u64);
 
 impl Blob {
-    /// What it is known by.
+    /// Its identity.
     pub fn key(&self) -> BlobKey {
         let [a, b, c, d, e, f, g, h, ..] = self.digest.0;
         (self.id, u64::from_ne_bytes([a, b, c, d, e, f, g, h]))

@@ -23,7 +23,7 @@ self_cell!(
 
 type OpenBlob<'conn> = Mutex<rusqlite::blob::Blob<'conn>>;
 
-/// What the blobs of an archive add up to.
+/// Number and bytes of the blobs of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Statistics {
     pub blobs: u64,
@@ -38,7 +38,7 @@ pub struct Statistics {
 }
 
 impl Reader {
-    /// What the blobs add up to.
+    /// Number and bytes of the blobs.
     pub fn statistics(&self) -> Result<Statistics> {
         let large = if self.has_history() { "(SELECT coalesce(sum(size), 0) FROM large_blobs)" } else { "0" };
         let sizes = self.with(|conn| {

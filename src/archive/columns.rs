@@ -2,7 +2,7 @@
 
 use crate::model::Id;
 
-/// The array of a `mailbox_ids` column. What is no positive number is left out.
+/// The array of a `mailbox_ids` column, sorted. Values that are no positive numbers are left out.
 pub fn parse_ids(json: &str) -> Vec<Id> {
     let values: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
     let mut ids: Vec<Id> = values.iter().filter_map(|value| value.as_i64()).filter(|id| *id > 0).collect();

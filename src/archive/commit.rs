@@ -140,8 +140,8 @@ impl Writer {
         .hint("Vandelay stopped writing. Find the program that did this, then run the command again"))
     }
 
-    /// Writes nothing more. What was committed is folded into the file, wherever it is now, unless another program has
-    /// begun a log of its own.
+    /// Writes nothing more. Folds the log into the file, also where that was moved to another path, unless another program
+    /// has begun a log of its own.
     fn give_up(&mut self, is_at_its_place: bool) {
         self.rollback();
         self.batch.is_lost = true;
@@ -248,7 +248,7 @@ impl Writer {
     }
 }
 
-/// What a connection sees of a run.
+/// A run as a connection sees it.
 #[derive(PartialEq, Eq)]
 struct Standing {
     /// State and report.

@@ -110,7 +110,7 @@ impl Watch {
         Ok(Watch { file, folder: open(folder)?, log: name("-wal"), index: name("-shm") })
     }
 
-    /// What the files look like now. Should another file have taken the archive's place, it says what the old one does.
+    /// What the files look like now: also of an archive whose place another file has taken.
     pub fn look(&self) -> std::io::Result<FileStamp> {
         let main = self.file.stat()?;
         let side = |name: &OsString| rustix::fs::statat(&self.folder, name, AtFlags::empty()).ok();
@@ -171,7 +171,7 @@ pub fn open_reader(path: &Path, file: &Arc<ArchiveFile>, fingerprint: &FileStamp
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(|error| explain(path, error))?;
         conn.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(|error| explain(path, error))?;
     }
-    // There may be dozens of connections. What is read again and again, the upper pages of a few trees, is less.
+    // There may be dozens of connections. The pages that are read again and again, the upper ones of a few trees, are fewer.
     conn.pragma_update(None, "cache_size", -1_024).map_err(|error| explain(path, error))?;
     let work = bound_work(&mut conn, fingerprint.size).map_err(|error| explain(path, error))?;
     let is_immutable = fingerprint.mode == Mode::Quiet && !in_rollback_mode;

@@ -39,14 +39,14 @@ pub fn add_function(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Rows that have digests: those of a content table, or of a table of ours.
 pub struct Digested {
-    /// What stands in `row_digests.kind`: JMAP's name of the type, or the name of the table.
+    /// The value of `row_digests.kind`: JMAP's name of the type, or the name of the table.
     pub name: &'static str,
     /// The tables, with what the digest covers beside the row.
     from: String,
-    /// What stands in `row_digests.id`.
+    /// SQL of the value of `row_digests.id`.
     id: String,
     digest: String,
-    /// What tells that it is still the same object.
+    /// SQL of the value that stays as long as the row is the same object ([`super::v1`]).
     identity: String,
     /// The row's columns as JSON, where there are few such rows and former snapshots need them.
     fields: String,
@@ -123,7 +123,7 @@ impl Digested {
         self.ids(conn, &condition)
     }
 
-    /// SQL that is true of a row with a digest `d` that is another object than the one that had its id.
+    /// SQL that is true of a row with a digest `d` if another object had its id when the digest was written.
     pub fn is_other_object(&self) -> String {
         format!("(d.identity IS NOT NULL AND d.identity IS NOT {})", self.identity)
     }
@@ -162,13 +162,13 @@ impl Digested {
 
 /// Rows of a table of ours that have digests.
 struct Own {
-    /// What stands in `row_digests.kind`: the name of the table.
+    /// The value of `row_digests.kind`: the name of the table.
     name: &'static str,
     /// The rows.
     from: &'static str,
-    /// What stands in `row_digests.id`, over the alias `t`.
+    /// SQL of the value of `row_digests.id`, over the alias `t`.
     id: &'static str,
-    /// What the digest covers, over the alias `t`.
+    /// SQL of the values that the digest covers, over the alias `t`.
     values: &'static str,
 }
 
@@ -179,8 +179,8 @@ const fn own(name: &'static str, from: &'static str, id: &'static str, values: &
 /// Tables of ours that have digests. The rest is proved by comparing it with what it is made from (`email_index`), or has
 /// a digest of its own (`history`), or only costs a second look at the source when it is wrong (`origins` of items).
 ///
-/// What is known of containers has one digest for all of a source: with one of them lost or changed the next import would
-/// give the items of one container to another.
+/// The origins of all containers of a source have one digest together: with one of them lost or changed the next import
+/// would give the items of one container to another.
 const OWN: [Own; 8] = [
     own("snapshots", "snapshots", "t.id", "t.id, t.source_id, t.started, t.ended, t.state, t.program, t.report"),
     own("sources", "sources", "t.id", "t.id, t.kind, t.session_url, t.account_id, t.account_name, t.username"),
@@ -213,7 +213,7 @@ const OWN: [Own; 8] = [
     ),
 ];
 
-/// What is known of the containers of a source. Written at the end of a run: it is not to be compared while one is on.
+/// The origins of the containers of a source. Their digest is written at the end of a run, and is not right during one.
 pub const ORIGINS: &str = "origins";
 
 /// Which number the next snapshot gets.
@@ -229,8 +229,7 @@ pub fn differing_history(conn: &Connection) -> rusqlite::Result<Vec<(String, Id,
     query::rows(conn, &sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
 }
 
-/// What rows of `history` add up to, per type: their number, and the exclusive or of their digests. It tells when one of
-/// them is missing.
+/// The number of rows of `history` per type, and the exclusive or of their digests. They show that a row is missing.
 #[derive(Default)]
 pub struct Totals(BTreeMap<String, (i64, [u8; LENGTH])>);
 
@@ -242,7 +241,7 @@ impl Totals {
         sum.iter_mut().zip(digest).for_each(|(sum, byte)| *sum ^= byte);
     }
 
-    /// Those of all rows that are there.
+    /// The totals of the rows of `history`.
     fn of(conn: &Connection) -> rusqlite::Result<Totals> {
         let mut totals = Totals::default();
         let mut statement = conn.prepare("SELECT kind, coalesce(digest, x'') FROM history")?;
@@ -253,7 +252,7 @@ impl Totals {
         Ok(totals)
     }
 
-    /// Those that were noted.
+    /// The totals as `row_digests` has them.
     fn noted(conn: &Connection) -> rusqlite::Result<Totals> {
         let sql = "SELECT fields, digest FROM row_digests WHERE kind = 'history'";
         let mut totals = Totals::default();
@@ -315,7 +314,7 @@ pub fn note_totals(conn: &Connection) -> rusqlite::Result<()> {
     Totals::of(conn)?.write(conn)
 }
 
-/// What stands in `row_digests` and `since` and `originals`, and is of no row: each as `table: type, id`.
+/// Lines of `row_digests`, `since` and `originals` that belong to no row: each as `table: type, id`.
 pub fn strays(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut found = Vec::new();
     let mut look = |table: &str, condition: &str| -> rusqlite::Result<()> {

@@ -81,7 +81,7 @@ impl ArchiveFile {
         std::fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
     }
 
-    /// What the file system says of the file.
+    /// Size, times and number of names of the file.
     pub fn stat(&self) -> io::Result<rustix::fs::Stat> {
         Ok(rustix::fs::fstat(&self.handle)?)
     }
@@ -192,7 +192,7 @@ impl Drop for ArchiveFile {
     }
 }
 
-/// Sets, drops or asks for the lock on [`LOCK_BYTE`]; gives the kind of lock that stands in the way.
+/// Sets, drops or asks for the lock on [`LOCK_BYTE`]. Gives the kind of another owner's lock that prevents it.
 fn lock_byte(file: &File, command: libc::c_int, kind: libc::c_int) -> io::Result<libc::c_short> {
     // SAFETY: all fields of the plain struct may be zero.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };

@@ -1,4 +1,4 @@
-//! Messages that have no header: what is stored as it was found and is no good mail.
+//! Counts messages that have no header: they are stored as they were found, and are no good mail.
 
 use super::query;
 use super::read::Reader;

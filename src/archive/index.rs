@@ -20,7 +20,7 @@ pub(super) fn or_unfiled(mailboxes: &[Id]) -> impl Iterator<Item = Id> + '_ {
     mailboxes.iter().copied().chain(mailboxes.is_empty().then_some(UNFILED))
 }
 
-/// What the index says of an email in each of its mailboxes.
+/// An email as the index lists it in each of its mailboxes.
 pub(super) struct Listing<'a> {
     pub(super) email: Id,
     pub(super) mailboxes: &'a [Id],

@@ -1,4 +1,4 @@
-//! What stands in a mailbox, as the index lists it (FORMAT.md, `email_index`).
+//! The messages of a mailbox, as the index lists them (FORMAT.md, `email_index`).
 
 use super::moment::Moment;
 use super::query;
@@ -26,7 +26,7 @@ pub struct Listed {
     pub first: i64,
 }
 
-/// What stands in a mailbox at the newest snapshot that changed it.
+/// A mailbox at the newest snapshot that changed it: how many messages, how many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MailboxState {
     pub emails: u64,
@@ -61,7 +61,7 @@ impl Reader {
         })
     }
 
-    /// What the index knows of a mailbox at a snapshot.
+    /// A mailbox at a snapshot: how many messages, how many bytes.
     pub fn mailbox_state(&self, mailbox: Id, at: i64) -> Result<MailboxState> {
         self.with_at(Moment::Snapshot(at), |conn| {
             let read = |row: &rusqlite::Row<'_>| {
@@ -89,11 +89,11 @@ impl Reader {
         })
     }
 
-    /// What changed in a mailbox between two snapshots: messages of `from` that are not the same at `to`, and messages of
+    /// The changes of a mailbox between two snapshots: messages of `from` that are not the same at `to`, and messages of
     /// `to` that were not the same at `from`. Only where [`Reader::has_index`].
     pub fn changes_of_mailbox(&self, mailbox: Id, from: i64, to: i64) -> Result<(Vec<Listed>, Vec<Listed>)> {
         self.with_at(Moment::Snapshot(to), |conn| {
-            // What was forgotten cannot be compared any more.
+            // A snapshot that was forgotten cannot be compared.
             super::sql_error::require_snapshot(conn, from)?;
             let select = |which: &str| {
                 let sql = format!(

@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What every note begins with.
+/// The first bytes of every note.
 const NOTE: &str = "vandelay ";
 
 /// No note is longer.

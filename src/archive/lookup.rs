@@ -1,4 +1,4 @@
-//! What a writer asks of the current state before it decides which row an object is.
+//! Questions to the current state: an import asks them to decide which row an object is.
 
 use super::blob;
 use super::schema::Table;

@@ -1,4 +1,4 @@
-//! What several runs removed together: what a snapshot of some days ago had, and what of it is gone.
+//! How much several runs removed together: how much a snapshot of some days ago had, and how much of it is gone.
 
 use super::clock;
 use super::query;
@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 /// How many days are looked at together.
 pub const DAYS: i64 = 7;
 
-/// What of a type has left the current state since a snapshot.
+/// How many objects of a type have left the current state since a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Losses {
     /// The snapshot.

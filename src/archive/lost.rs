@@ -1,5 +1,5 @@
-//! Rows that are gone, or lost their bytes, without our doing: by another program, by hand, or by damage. The next import
-//! drops what is left of them and asks the source for them again (FORMAT.md, "What proves a row").
+//! Rows that another program, a hand or damage has removed, or whose bytes are gone. The next import drops their digests,
+//! index lines and origins, and asks the source for the objects again (FORMAT.md, "What proves a row").
 
 use super::digest::{self, Digested};
 use super::index;
@@ -37,7 +37,7 @@ pub fn forget_items(conn: &Connection) -> rusqlite::Result<u64> {
         };
         for scope in scopes {
             conn.execute(&format!("UPDATE scopes SET cursor = '' WHERE {of}"), [scope])?;
-            // Containers inside of a lost one are compared with their rows, which name it as the one above them.
+            // Containers inside of a lost one are compared with their rows, which name the lost one as their parent.
             let sql = "UPDATE origins SET rev = '' WHERE scope_id = (SELECT id FROM scopes WHERE id = ?1 AND key = '')";
             conn.execute(sql, [scope])?;
         }

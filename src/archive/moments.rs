@@ -1,7 +1,7 @@
-//! Snapshots, what a user calls them, and their names: the time at which each ended, and what tells two of one second apart.
+//! Lists snapshots, finds the one that a user names, and ends runs so that each snapshot has a name of its own.
 //!
-//! A name has to stay what it is whichever other snapshots are forgotten, so it follows from what is stored of the
-//! snapshot alone: one that ended in the same second as another one before it has a fraction in its `ended`.
+//! A name must not change when other snapshots are forgotten, so it follows from the row of the snapshot alone: a run that
+//! ends in the same second as another one before it gets a fraction in its `ended`.
 
 use super::clock;
 use super::moment::{At, Moment, Snapshot};
@@ -164,7 +164,7 @@ mod tests {
                 assert!(names.contains(&name), "{name:?}");
             }
         }
-        // Those of 2.0.0 are told apart, too.
+        // The snapshots of Vandelay 2.0.0 have different names, too.
         let old = [
             snapshot(1, Some("2026-11-30T06:00:00Z"), "complete"),
             snapshot(2, Some("2026-11-30T06:00:00Z"), "complete"),

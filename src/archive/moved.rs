@@ -1,4 +1,4 @@
-//! An account that is at another address now: the archive's row of its source gets the new one.
+//! Gives the source of an account that has moved its new address, and reads the keys that prove that it is the same one.
 
 use super::query;
 use super::read::Reader;
@@ -23,7 +23,7 @@ pub(super) fn sources(conn: &Connection, kind: &'static str) -> rusqlite::Result
     })
 }
 
-/// What is remembered of a message to know it again (FORMAT.md, `emails.message_match`).
+/// The key that recognises a message elsewhere (FORMAT.md, `emails.message_match`).
 fn message_match(conn: &Connection, id: Id) -> rusqlite::Result<Option<MessageMatch>> {
     conn.prepare_cached("SELECT message_match FROM emails WHERE id = ?1")?
         .query_row([id], |row| Ok(MessageMatch::parse(row.get_ref(0)?.as_str()?)))

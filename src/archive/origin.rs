@@ -1,4 +1,4 @@
-//! What is known of an object's origin and of a scope (FORMAT.md, `origins` and `scopes`).
+//! The origins of objects, and the scopes of sources (FORMAT.md, `origins` and `scopes`).
 
 use super::columns::{ids_json, keywords_json, parse_ids, parse_keywords};
 use crate::model::Id;
@@ -16,18 +16,18 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// That of an item with these keywords in these containers, both sorted.
+    /// The membership of an item with these keywords in these containers, both sorted.
     pub fn new(keywords: Vec<String>, containers: Vec<Id>) -> Membership {
         let (noted_keywords, noted_containers) = (keywords_json(&keywords), ids_json(&containers));
         Membership { keywords, containers, noted_keywords, noted_containers }
     }
 
-    /// That of an item without keywords in no container.
+    /// The membership of an item without keywords in no container.
     pub fn none() -> Membership {
         Membership::new(Vec::new(), Vec::new())
     }
 
-    /// That of a known item. Keywords that are no JSON are not known: none.
+    /// The membership of a known item. Keywords that are no JSON are not known, and count as none.
     pub(super) fn noted(keywords: String, containers: String) -> Membership {
         Membership {
             keywords: parse_keywords(&keywords),
@@ -45,7 +45,7 @@ impl Membership {
         &self.containers
     }
 
-    /// True if both have the same keywords. Those that are not known are not the same as none.
+    /// True if both have the same keywords. Unknown keywords are not the same as none.
     pub fn has_keywords_of(&self, other: &Membership) -> bool {
         self.noted_keywords == other.noted_keywords
     }
@@ -85,16 +85,16 @@ pub struct KnownScope {
 }
 
 impl KnownScope {
-    /// That of a row with the columns `id, kind, key, cursor`.
+    /// The scope in a row with the columns `id, kind, key, cursor`.
     pub(super) fn of_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<KnownScope> {
         Ok(KnownScope { row: row.get(0)?, kind: row.get(1)?, key: row.get(2)?, cursor: row.get(3)? })
     }
 }
 
-/// What a source said of an object beside what its row holds.
+/// An object at its source.
 pub struct Origin {
     pub id: Id,
-    /// The row of the scope that it is known in.
+    /// The row of its scope.
     pub scope: i64,
     /// Its id at the source.
     pub key: String,

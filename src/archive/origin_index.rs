@@ -31,13 +31,13 @@ pub trait OriginIndex {
     /// The size and the digest of a message of the current state. `None` if there is no such row.
     fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>>;
 
-    /// What of a type the runs of the last days removed together.
+    /// How many objects of a type the runs of the last days removed together.
     fn losses(&self, kind: ObjectType) -> Result<Option<Losses>>;
 
     /// The sources of a kind, in the order in which they came.
     fn sources_of(&self, kind: &'static str) -> Result<Vec<SourceIdent>>;
 
-    /// What is remembered of a message to know it again (FORMAT.md, `emails.message_match`).
+    /// The key that recognises a message elsewhere (FORMAT.md, `emails.message_match`).
     fn message_match(&self, id: Id) -> Result<Option<MessageMatch>>;
 
     /// The uid of a card or an event.
@@ -122,7 +122,7 @@ impl OriginIndex for Reader {
 }
 
 impl Reader {
-    /// What the sources said last of the objects of a type: of no former state.
+    /// The origins of the objects of a type, as the last listing of each source left them.
     pub fn origins(&self, kind: ObjectType) -> Result<Vec<Origin>> {
         if !self.has_history() {
             return Ok(Vec::new());

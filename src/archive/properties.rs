@@ -53,7 +53,7 @@ impl Record {
         self.text("name").unwrap_or_default()
     }
 
-    /// Those of a mailbox.
+    /// The properties of a mailbox.
     pub fn mailbox(&self) -> Mailbox<'_> {
         Mailbox {
             name: self.required("name"),
@@ -64,7 +64,7 @@ impl Record {
         }
     }
 
-    /// Those of a message.
+    /// The properties of a message.
     pub fn email(&self) -> Email<'_> {
         Email {
             received_at: self.required("received_at"),
@@ -74,7 +74,7 @@ impl Record {
         }
     }
 
-    /// Those of an address book.
+    /// The properties of an address book.
     pub fn address_book(&self) -> AddressBook<'_> {
         AddressBook {
             name: self.required("name"),
@@ -85,7 +85,7 @@ impl Record {
         }
     }
 
-    /// Those of a contact card.
+    /// The properties of a contact card.
     pub fn contact_card(&self) -> ContactCard<'_> {
         ContactCard {
             uid: self.required("uid"),
@@ -94,7 +94,7 @@ impl Record {
         }
     }
 
-    /// Those of a calendar.
+    /// The properties of a calendar.
     pub fn calendar(&self) -> Calendar<'_> {
         Calendar {
             name: self.required("name"),
@@ -111,7 +111,7 @@ impl Record {
         }
     }
 
-    /// Those of an event.
+    /// The properties of an event.
     pub fn calendar_event(&self) -> CalendarEvent<'_> {
         CalendarEvent {
             calendars: parse_ids(self.text("calendar_ids").unwrap_or("[]")),
@@ -122,12 +122,12 @@ impl Record {
         }
     }
 
-    /// Those of a Sieve script.
+    /// The properties of a Sieve script.
     pub fn sieve_script(&self) -> SieveScript<'_> {
         SieveScript { name: self.required("name"), is_active: self.flag("is_active", false) }
     }
 
-    /// Those of a file, a directory or a link.
+    /// The properties of a file, a directory or a link.
     pub fn file_node(&self) -> FileNode<'_> {
         FileNode {
             name: self.required("name"),
@@ -146,7 +146,7 @@ impl Record {
         }
     }
 
-    /// Those of an identity.
+    /// The properties of an identity.
     pub fn identity(&self) -> Identity<'_> {
         Identity {
             name: self.required("name"),
@@ -158,7 +158,7 @@ impl Record {
         }
     }
 
-    /// Those of a participant identity.
+    /// The properties of a participant identity.
     pub fn participant_identity(&self) -> ParticipantIdentity<'_> {
         ParticipantIdentity {
             name: self.required("name"),
@@ -167,7 +167,7 @@ impl Record {
         }
     }
 
-    /// Those of a vacation response.
+    /// The properties of a vacation response.
     pub fn vacation_response(&self) -> VacationResponse<'_> {
         VacationResponse {
             is_enabled: self.flag("is_enabled", false),

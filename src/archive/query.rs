@@ -3,7 +3,7 @@
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Params, Row};
 
-/// What `each` makes of the rows of a query, in their order.
+/// The rows of a query in their order, each as `each` reads it.
 pub fn rows<T>(
     conn: &Connection,
     sql: &str,

@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// How often a read is repeated when a writer comes in between.
 pub(super) const TRIES: usize = 50;
 
-/// What the tables of an archive look like. A writer may give an archive of 1.x a history while it is being read.
+/// Which tables and columns an archive has. A writer may give an archive of 1.x a history while it is being read.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     pub(super) columns: HashMap<&'static str, Vec<String>>,
@@ -251,11 +251,11 @@ impl Reader {
         let fingerprint = self.trace().ok_or_else(replaced)?;
         self.refuse_log_elsewhere(&fingerprint)?;
         let conn = open(&self.path, &self.file, &fingerprint)?;
-        // SQLite opens a log with the first question only, by its name. What is wrong with it, the next one says.
+        // SQLite opens a log with the first question only, by its name. If that fails, the next question fails and says why.
         if !conn.is_immutable {
             let _ = conn.conn.query_row("PRAGMA schema_version", [], |_| Ok(()));
         }
-        // What was opened is the archive if it stood at its path before and stands there now.
+        // The file that was opened is the archive if the archive stood at its path before and stands there now.
         self.trace().ok_or_else(replaced)?;
         Ok(Pooled { conn, fingerprint, seen: RefCell::default() })
     }
@@ -325,7 +325,7 @@ mod tests {
             open_reader(path, file, fingerprint)
         });
         assert!(swapped.is_err(), "it would show the other one");
-        // What it has open goes on answering, also if several want it.
+        // The connections that it has go on answering, also if several threads want them.
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| (0..20).for_each(|_| drop(reader.sources().expect("an answer"))));

@@ -202,7 +202,7 @@ impl Reader {
                     values = from_fields(table, &copy);
                 }
             }
-            // What is no number refers to no blob; `verify` says so.
+            // A value that is no number refers to no blob; `verify` says so.
             let blob = row.get_ref(2)?.as_i64().ok();
             records.push(Record { kind: table.kind, id, first, blob, original, values });
         }

@@ -1,4 +1,4 @@
-//! Rows that never change without their old state being kept.
+//! Adds, changes and removes rows, and copies each former state into the history before.
 
 use super::blob::{self, NewBlob, PutError};
 use super::properties::Field;

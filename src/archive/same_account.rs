@@ -1,5 +1,5 @@
-//! Sources of one type beside each other: exports of one account from several directories. What is in two of them is one
-//! object.
+//! Several sources of one type in an archive: exports of one account from several directories. An object that lies in two
+//! of them is one row.
 
 use super::origin::KnownScope;
 use super::query;

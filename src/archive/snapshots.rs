@@ -106,7 +106,7 @@ impl std::str::FromStr for Span {
     }
 }
 
-/// What two times have in common that lie in one period.
+/// A number for the period (an hour, a day, …) that a time lies in.
 type Period = fn(&Zoned) -> (i64, i64);
 
 impl Policy {
@@ -187,7 +187,7 @@ fn day_number(time: &Zoned) -> i64 {
     i64::from(time.year()) * 366 + i64::from(time.day_of_year())
 }
 
-/// What `forget` took away.
+/// How much [`Writer::forget`] removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Forgotten {
     pub snapshots: u64,

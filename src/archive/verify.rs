@@ -1,8 +1,8 @@
 //! Proving an archive: every byte against its digest, and every row against its own digest or against the rows that say
 //! the same.
 //!
-//! All checks look at one state of the archive, while another program may write to it: a transaction where there is a log, else
-//! the file as it is, once more if it changed meanwhile.
+//! All checks look at one state of the archive, while another program may write to it: in a transaction where there is a
+//! log, else at the file as it is, once more if it changed meanwhile.
 
 mod blobs;
 mod digests;
@@ -37,21 +37,21 @@ pub struct Depth {
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What in the archive, e.g. `blob 12`.
+    /// A row or a table, e.g. `blob 12`.
     pub place: String,
-    /// What is wrong with it.
+    /// How it is wrong, as the rest of a sentence.
     pub what: String,
     /// The objects that it affects, in the moment in which they show it.
     pub affected: Vec<(ObjectType, Id, Moment)>,
 }
 
-/// What was looked at and what was found.
+/// The result of [`verify`]: how much was checked, and the findings.
 #[derive(Debug, Default)]
 pub struct Verdict {
     pub findings: Vec<Finding>,
     /// Findings beyond those listed.
     pub more: u64,
-    /// What is odd and costs nothing that the archive holds.
+    /// Findings that cost no object and no byte.
     pub remarks: Vec<Finding>,
     pub blobs: u64,
     pub blobs_hashed: u64,

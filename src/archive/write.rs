@@ -1,4 +1,4 @@
-//! The one writer of an archive: runs, batches, and rows that never change without their old state being kept.
+//! The one writer of an archive, and its runs.
 //!
 //! Content tables hold the current state. A [`Writer`] that changes or removes a row copies its former state into
 //! `history`, so that every snapshot can be read for ever (FORMAT.md, "History").
@@ -46,7 +46,7 @@ impl State {
     }
 }
 
-/// What a run changed of one type.
+/// How many objects of one type a run added, changed and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Changes {
     pub new: u64,
@@ -154,7 +154,7 @@ impl Writer {
             self.upgrade()?;
         }
         if self.is_after_1x()? {
-            // Before anything is compared: what 1.x removed is not known any more, so that it comes again.
+            // Before anything is compared: objects that 1.x removed are forgotten, so that they are imported again.
             self.begin()?;
             v1::forget_origins(&self.conn).map_err(|error| self.explain(error))?;
             self.commit()?;
@@ -251,7 +251,7 @@ impl Writer {
             )
             .optional()
             .map_err(|error| self.explain(error))?;
-        // What is on disk has its path as its address and as its account.
+        // A source on disk has its path as its address and as its account.
         let named = |url: &str, account: &str| match url.starts_with("file:") {
             true => account.to_owned(),
             false => format!("{url} of {account}"),
@@ -298,7 +298,7 @@ impl Writer {
             .map_err(|error| Error::io(format!("cannot remove the empty archive {}", self.path.display()), error))
     }
 
-    /// What to say if the clock goes before the end of the newest snapshot.
+    /// A warning if the clock is before the end of the newest snapshot.
     pub fn clock_note(&self) -> Result<Option<String>> {
         let newest = "SELECT id, ended FROM snapshots WHERE ended IS NOT NULL ORDER BY id DESC LIMIT 1";
         let newest = self.rows(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?.pop();
@@ -337,7 +337,7 @@ impl Writer {
         self.close()
     }
 
-    /// What this run changed so far, per type.
+    /// How many objects this run added, changed and removed so far, per type.
     pub fn changes(&self) -> &BTreeMap<ObjectType, Changes> {
         &self.changes
     }

@@ -1,4 +1,4 @@
-//! What tells, after 1.x has written to an archive, whether a number is still that of the same object.
+//! How to see, after 1.x has written to an archive, whether a number is still that of the same object.
 
 use crate::model::ObjectType;
 

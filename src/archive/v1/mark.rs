@@ -11,7 +11,7 @@ pub fn has_written(conn: &Connection) -> rusqlite::Result<bool> {
     conn.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)", [INDEX], |row| row.get(0))
 }
 
-/// Notes that what 1.x did is known.
+/// Removes the mark, once our tables are up to date again.
 pub fn unmark(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(&format!("DROP INDEX IF EXISTS {INDEX}"))
 }

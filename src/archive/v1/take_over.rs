@@ -6,8 +6,8 @@ use crate::archive::{index, lost};
 use crate::model::{Id, ObjectType};
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// Forgets what was known of items whose row is gone or is another object now, and makes the next listing of every scope
-/// a whole one: of the other items it is not known whether their rows still say what they say.
+/// Forgets items whose row is gone or is another object now, and makes the next listing of every scope a whole one: 1.x may
+/// have changed the rows of the other items.
 pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
     for table in &TABLES {
         let name = table.kind.name();
@@ -29,7 +29,7 @@ pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Rows that 1.x added count from `run` on, traces of rows that it removed go, former states of containers that it
-/// changed are kept, and the index is made anew. What else it overwrote cannot be brought back.
+/// changed are kept, and the index is made anew. Other columns that it overwrote cannot be brought back.
 pub fn take_over(conn: &Connection, run: i64) -> rusqlite::Result<()> {
     for table in &TABLES {
         let (name, kind) = (table.name, table.kind.name());
@@ -51,7 +51,7 @@ pub fn take_over(conn: &Connection, run: i64) -> rusqlite::Result<()> {
     digest::digest_all(conn)
 }
 
-/// Ids of rows that are another object than the one that had the id, or that never had a digest.
+/// Ids of rows that are another object than our last run wrote under the id, or that never had a digest.
 fn other_objects(conn: &Connection, digested: &Digested) -> rusqlite::Result<Vec<Id>> {
     digested.ids(conn, &format!("d.id IS NULL OR {}", digested.is_other_object()))
 }

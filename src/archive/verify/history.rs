@@ -79,7 +79,7 @@ impl Check<'_> {
         }
     }
 
-    /// What lies between a former state and the next one, which begins at `next`.
+    /// Finds an overlap or a gap between a former state and the next one, which begins at `next`.
     fn between(&mut self, before: &Former, next: i64) {
         let Former { name, id, last, .. } = before;
         let place = format!("history of {name} {id}");

@@ -1,4 +1,4 @@
-//! The index of mailboxes must say what the rows and their history say.
+//! Compares the index of mailboxes with the rows and their history.
 //!
 //! Both sides are added up per mailbox, so that memory does not grow with the mail; only what differs is looked at in
 //! detail.
@@ -32,7 +32,7 @@ impl IndexLine {
     }
 }
 
-/// What the lines of a mailbox add up to: those in the index less those expected.
+/// The sum over the lines of each mailbox: lines of the index less expected lines.
 type Sums = BTreeMap<Id, u128>;
 
 impl Check<'_> {
@@ -173,7 +173,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// What is noted of each mailbox must be what its lines add up to. A run that was killed notes it at the next one.
+    /// Compares `mailbox_state` with the lines of each mailbox. After a run that was killed the next run corrects it.
     fn states(&mut self) -> rusqlite::Result<()> {
         let sql = "SELECT m.mailbox_id FROM mailbox_state m LEFT JOIN email_index e ON e.mailbox_id = m.mailbox_id AND e.last IS NULL
                    WHERE NOT EXISTS (SELECT 1 FROM snapshots WHERE state = 'running') GROUP BY m.mailbox_id

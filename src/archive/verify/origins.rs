@@ -1,4 +1,4 @@
-//! What is known of the sources' items against the rows that they are.
+//! Compares the origins of objects with their rows.
 
 use super::Check;
 use crate::archive::columns::{parse_ids, parse_keywords};
@@ -9,7 +9,7 @@ use crate::model::{Id, ObjectType};
 use rusqlite::OptionalExtension;
 use std::collections::BTreeSet;
 
-/// What all items of a row say together.
+/// The containers and keywords of all items that are one row.
 #[derive(Default)]
 struct Together {
     parents: BTreeSet<Id>,
