@@ -1,11 +1,11 @@
 //! What an archive knows of a source: its scopes, and which item is which row. Readable without a lock.
 
+use super::kin;
 use super::losses::{Losses, losses};
 use super::moved;
 use super::origin::{KnownItem, KnownScope, Membership, Origin};
 use super::query;
 use super::read::Reader;
-use super::same_account as kin;
 use super::sql_error::explain;
 use super::v1;
 use super::write::Writer;

@@ -7,11 +7,11 @@ use super::connect::{FileStamp, ReadConnection, Watch, check_header, check_schem
 use super::file::{self, ArchiveFile};
 use super::moment::Moment;
 use super::pool::{Pool, Pooled};
-use super::proof::VerifiedBlobs;
 use super::query;
 use super::schema::{APPLICATION_ID, FORMAT_VERSION};
 use super::sql_error::explain;
 use super::v1;
+use super::verified_blobs::VerifiedBlobs;
 use crate::error::{Error, ErrorKind, Result};
 use parking_lot::RwLock;
 use rusqlite::{Connection, OptionalExtension};

@@ -11,7 +11,7 @@ use super::file::ArchiveFile;
 use super::lock::Lock;
 use super::schema::{APPLICATION_ID, CONTENT_DDL, FORMAT_VERSION, OWN_DDL};
 use super::sql_error::explain;
-use super::{index, lost, query, v1};
+use super::{index, lost_rows, query, v1};
 use crate::error::{Error, ErrorKind, Result};
 pub(crate) use crate::model::time::now;
 use crate::model::{Id, ObjectType, SourceIdent};
@@ -211,7 +211,7 @@ impl Writer {
                 .and_then(|()| v1::unmark(&self.conn))
                 .map_err(|error| self.explain(error))?;
         } else {
-            lost::settle_rows(&self.conn, run).map_err(|error| self.explain(error))?;
+            lost_rows::settle_rows(&self.conn, run).map_err(|error| self.explain(error))?;
         }
         self.commit()?;
         self.begin()?;
@@ -311,9 +311,9 @@ impl Writer {
     /// Forgets items whose row is lost, so that the source is asked for them again; gives their number.
     pub fn forget_lost_items(&mut self) -> Result<u64> {
         self.begin()?;
-        let lost = lost::forget_items(&self.conn).map_err(|error| self.explain(error))?;
+        let lost = lost_rows::forget_items(&self.conn).map_err(|error| self.explain(error))?;
         if !self.is_after_1x()? {
-            lost::mend_index(&self.conn).map_err(|error| self.explain(error))?;
+            lost_rows::mend_index(&self.conn).map_err(|error| self.explain(error))?;
         }
         self.commit()?;
         Ok(lost)

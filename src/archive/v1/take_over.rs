@@ -2,7 +2,7 @@
 
 use crate::archive::digest::{self, Digested};
 use crate::archive::schema::TABLES;
-use crate::archive::{index, lost};
+use crate::archive::{index, lost_rows};
 use crate::model::{Id, ObjectType};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -18,7 +18,7 @@ pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
             forget.execute(params![name, id])?;
         }
     }
-    lost::forget_items(conn)?;
+    lost_rows::forget_items(conn)?;
     // No list of keywords is empty text: every item will be compared with its row, which 1.x may have changed.
     conn.execute("UPDATE origins SET keywords = '' WHERE scope_id IN (SELECT id FROM scopes WHERE key <> '')", [])?;
     // No revision is empty text either: every container will be compared with its row.
@@ -59,12 +59,12 @@ fn other_objects(conn: &Connection, digested: &Digested) -> rusqlite::Result<Vec
 /// Puts the last known columns of containers that 1.x changed or removed into the history: former snapshots show them.
 fn keep_copies(conn: &Connection, kind: &str, run: i64, digested: &Digested) -> rusqlite::Result<()> {
     for id in digested.differing(conn)? {
-        if lost::keep_copy(conn, kind, id, run)? {
+        if lost_rows::keep_copy(conn, kind, id, run)? {
             conn.execute("INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)", params![kind, id, run])?;
         }
     }
     for id in digested.gone(conn)? {
-        lost::keep_copy(conn, kind, id, run)?;
+        lost_rows::keep_copy(conn, kind, id, run)?;
     }
     Ok(())
 }
