@@ -9,7 +9,7 @@ use super::digest;
 use super::file::{self, ArchiveFile, FileId};
 use super::query;
 use super::schema::{APPLICATION_ID, FORMAT_VERSION, TABLES};
-pub(crate) use crate::archive::sql_error::explain;
+use super::sql_error::explain;
 use crate::error::{Error, ErrorKind, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;

@@ -3,15 +3,12 @@
 //! It holds nothing that the content tables and the history do not say, but says it in the order in which a mailbox
 //! is listed, so that a folder of any snapshot is one range scan. Archives of 1.x lack it; readers then compute it.
 
-use super::columns::UNFILED;
-pub(crate) use super::columns::parse_ids;
-pub(crate) use super::columns::parse_keywords;
+use super::columns::{UNFILED, parse_ids, parse_keywords};
 use super::digest;
 use super::query;
 use crate::format::maildir::{self, Flags, Keywords};
 use crate::model::Id;
-pub(crate) use crate::model::time::epoch;
-pub(crate) use crate::model::time::rfc3339;
+use crate::model::time::epoch;
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! Snapshots, and the moment that a reader answers for: how a user names it, and what it is.
 
-use super::index::{epoch, rfc3339};
 use crate::error::Result;
+use crate::model::time::{epoch, rfc3339};
 use std::collections::HashSet;
 use std::str::FromStr;
 

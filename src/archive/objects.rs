@@ -88,3 +88,60 @@ impl Writer {
         self.update_row(kind, id, fields, None).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::{Moment, Reader, State};
+    use crate::model::SourceIdent;
+    use crate::model::objects::{Calendar, FileNode};
+
+    #[test]
+    fn a_row_keeps_what_its_source_did_not_tell() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.sqlite");
+        let mut writer = Writer::open(&path, "test").expect("an archive");
+        let ident = SourceIdent {
+            kind: "jmap",
+            session_url: "https://a.example".to_owned(),
+            account_id: "a".to_owned(),
+            account_name: None,
+            username: "a".to_owned(),
+        };
+        writer.begin_run(&ident, false).expect("a run");
+        let calendar = |color: Option<&'static str>| {
+            let (name, include_in_availability) = ("a".into(), "none".into());
+            Properties::Calendar(Calendar {
+                name,
+                color: color.map(Into::into),
+                include_in_availability,
+                ..Calendar::default()
+            })
+        };
+        let mut put =
+            |row, object: &Properties<'_>, untold: &[&str]| writer.put(row, object, untold, None).expect("a row");
+        let (id, written) = put(None, &calendar(Some("red")), &["isVisible", "includeInAvailability"]);
+        assert_eq!(written, Written::New);
+        assert_eq!(
+            put(Some(id), &calendar(None), &["color", "isVisible", "includeInAvailability"]).1,
+            Written::Unchanged
+        );
+        assert_eq!(put(Some(id), &calendar(None), &["isVisible", "includeInAvailability"]).1, Written::Changed);
+        let node = |created: Option<&'static str>| {
+            Properties::FileNode(FileNode { name: "a".into(), created: created.map(Into::into), ..FileNode::default() })
+        };
+        let (old, _) = put(None, &node(Some("2026-01-01T00:00:00Z")), &[]);
+        assert_eq!(put(Some(old), &node(None), &[]).1, Written::Unchanged);
+        writer.rename(ObjectType::FileNode, old, "b").expect("another name");
+        let (new, _) = writer.put(None, &node(None), &[], None).expect("a row");
+        writer.finish(State::Complete, "{}").expect("an end");
+        let reader = Reader::open(&path).expect("a reader");
+        let record = |kind, id| reader.record(kind, Moment::Current, id).expect("an answer").expect("a row");
+        let calendar = record(ObjectType::Calendar, id);
+        let calendar = calendar.calendar();
+        assert!(calendar.is_visible && calendar.color.is_none() && calendar.include_in_availability == "all");
+        let (old, new) = (record(ObjectType::FileNode, old), record(ObjectType::FileNode, new));
+        assert_eq!((old.name(), old.file_node().created.as_deref()), ("b", Some("2026-01-01T00:00:00Z")));
+        assert!(new.file_node().created.is_some_and(|created| created.starts_with("20")));
+    }
+}

@@ -104,3 +104,10 @@ pub struct Origin {
     /// The kind of the source, e.g. `jmap`.
     pub source: String,
 }
+
+impl Origin {
+    /// The keywords of the item, sorted.
+    pub fn keywords(&self) -> Vec<String> {
+        parse_keywords(&self.keywords)
+    }
+}

@@ -13,7 +13,7 @@ use super::schema::{APPLICATION_ID, CONTENT_DDL, FORMAT_VERSION, OWN_DDL};
 use super::sql_error::explain;
 use super::{index, lost_rows, query, v1};
 use crate::error::{Error, ErrorKind, Result};
-pub(crate) use crate::model::time::now;
+use crate::model::time::{epoch, now};
 use crate::model::{Id, ObjectType, SourceIdent};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -303,7 +303,7 @@ impl Writer {
         let newest = "SELECT id, ended FROM snapshots WHERE ended IS NOT NULL ORDER BY id DESC LIMIT 1";
         let newest = self.rows(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?.pop();
         let now = now();
-        Ok(newest.filter(|(_, ended)| index::epoch(ended) > index::epoch(&now)).map(|(id, ended)| {
+        Ok(newest.filter(|(_, ended)| epoch(ended) > epoch(&now)).map(|(id, ended)| {
             format!("this machine's clock says {now}, but snapshot {id} ended later, at {ended}. Check the clock; snapshots keep the order of their numbers")
         }))
     }

@@ -4,10 +4,11 @@
 //! detail.
 
 use super::Check;
-use crate::archive::columns::UNFILED;
+use crate::archive::columns::{UNFILED, parse_ids, parse_keywords};
 use crate::archive::index;
 use crate::archive::moment::Moment;
 use crate::archive::query;
+use crate::model::time::epoch;
 use crate::model::{Digest, Id, ObjectType};
 use rusqlite::Row;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -116,13 +117,13 @@ impl Check<'_> {
             let mut statement = self.conn.prepare(&sql)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                let mailboxes = index::parse_ids(&text(row, 3)?);
-                let own = index::parse_keywords(&text(row, 4)?);
+                let mailboxes = parse_ids(&text(row, 3)?);
+                let own = parse_keywords(&text(row, 4)?);
                 let line = IndexLine {
                     email: row.get(0)?,
                     first: row.get(1)?,
                     last: row.get(2)?,
-                    received: index::epoch(&text(row, 5)?),
+                    received: epoch(&text(row, 5)?),
                     size: row.get(6)?,
                     links: mailboxes.len().max(1) as i64,
                     flags: String::new(),
