@@ -1,6 +1,6 @@
-//! What a transaction has gathered so far.
+//! The counters of an open transaction, and of the log.
 
-/// What stands in the batch that is open, and in the log.
+/// Counts what the writer has put into the open batch and into the log.
 #[derive(Default)]
 pub struct Batch {
     pub(crate) is_open: bool,

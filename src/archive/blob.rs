@@ -1,5 +1,6 @@
 //! The bytes of an archive: content-addressed by BLAKE3, stored once, in chunks where SQLite's values end.
 
+use super::query;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, ToSql, params};
@@ -13,7 +14,7 @@ pub const VALUE_MAX: u64 = 999_999_000;
 /// The size of the pieces in `blob_chunks`.
 const CHUNK: u64 = 16 << 20;
 
-/// What stands in `blobs.data` of a chunked blob. It is text, so 1.x fails on it instead of exporting an empty file.
+/// The value of `blobs.data` of a chunked blob. It is text, so 1.x fails on it instead of exporting an empty file.
 const CHUNKED: &str = "vandelay: stored in blob_chunks";
 
 /// Bytes on their way into the archive, already hashed.
@@ -34,7 +35,7 @@ impl NewBlob {
         NewBlob { digest: Digest::of(&bytes), size: bytes.len() as u64, bytes: NewBytes::Memory(bytes) }
     }
 
-    /// All bytes of a file, which nobody may change until they are stored.
+    /// All bytes of a file, which no program may change until they are stored.
     pub fn from_file(mut file: File) -> io::Result<NewBlob> {
         file.rewind()?;
         let mut hasher = blake3::Hasher::new();
@@ -92,7 +93,7 @@ pub fn put(conn: &Connection, blob: NewBlob) -> Result<(Id, bool), PutError> {
         .query_row([blob.digest.0], |row| row.get(0))
         .optional()?;
     if let Some(id) = known {
-        // What is damaged is mended by the bytes at hand.
+        // A damaged blob is mended by the bytes at hand.
         if !find(conn, id)?.is_some_and(|stored| is_sound(conn, &stored).unwrap_or(false)) {
             conn.execute("DELETE FROM blob_chunks WHERE blob_id = ?1", [id]).or_else(no_table)?;
             conn.execute("DELETE FROM large_blobs WHERE blob_id = ?1", [id]).or_else(no_table)?;
@@ -177,7 +178,7 @@ fn copy(from: &mut File, to: &mut impl Write, size: u64) -> Result<(), PutError>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blob {
     pub id: Id,
-    /// What the bytes must hash to.
+    /// The digest that the bytes must have.
     pub digest: Digest,
     /// Their number.
     pub size: u64,
@@ -185,12 +186,12 @@ pub struct Blob {
     pub chunked: bool,
 }
 
-/// What tells a blob from all others that were or will be: a number is given again once its blob was forgotten, so a part
-/// of the digest stands beside it.
+/// Identifies a blob among all that were or will be in an archive: SQLite gives a number again once its blob was
+/// forgotten, so a part of the digest stands beside it.
 pub type BlobKey = (Id, u64);
 
 impl Blob {
-    /// What it is known by.
+    /// Its identity.
     pub fn key(&self) -> BlobKey {
         let [a, b, c, d, e, f, g, h, ..] = self.digest.0;
         (self.id, u64::from_ne_bytes([a, b, c, d, e, f, g, h]))
@@ -266,9 +267,8 @@ pub fn stream<E: From<rusqlite::Error>>(
     mut each: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let rows: Vec<(&str, i64)> = if blob.chunked {
-        let mut statement = conn.prepare_cached("SELECT rowid FROM blob_chunks WHERE blob_id = ?1 ORDER BY seq")?;
-        let rows = statement.query_map([blob.id], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
-        rows.into_iter().map(|row| ("blob_chunks", row)).collect()
+        let sql = "SELECT rowid FROM blob_chunks WHERE blob_id = ?1 ORDER BY seq";
+        query::column::<i64>(conn, sql, [blob.id])?.into_iter().map(|row| ("blob_chunks", row)).collect()
     } else {
         vec![("blobs", blob.id)]
     };

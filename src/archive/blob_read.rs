@@ -4,6 +4,7 @@ use super::blob::{self, Blob};
 use super::pool::Pooled;
 use super::read::{Reader, TRIES};
 use super::sql_error::explain;
+use super::v1;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
 use parking_lot::Mutex;
@@ -22,7 +23,7 @@ self_cell!(
 
 type OpenBlob<'conn> = Mutex<rusqlite::blob::Blob<'conn>>;
 
-/// What the blobs of an archive add up to.
+/// Number and bytes of the blobs of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Statistics {
     pub blobs: u64,
@@ -37,7 +38,7 @@ pub struct Statistics {
 }
 
 impl Reader {
-    /// What the blobs add up to.
+    /// Number and bytes of the blobs.
     pub fn statistics(&self) -> Result<Statistics> {
         let large = if self.has_history() { "(SELECT coalesce(sum(size), 0) FROM large_blobs)" } else { "0" };
         let sizes = self.with(|conn| {
@@ -145,15 +146,12 @@ impl Reader {
         found.map(|(blob, _)| blob).ok_or_else(|| self.no_bytes(row))
     }
 
-    /// Errors if 1.x gave the number of a former email to a new one: which of them is meant is not known before the next
-    /// import has parted them (FORMAT.md, "After 1.x").
+    /// Errors if 1.x gave the number of a former email to a new one (FORMAT.md, "After 1.x").
     fn refuse_two_emails(&self, row: Id) -> Result<()> {
         if !self.shape().is_after_1x() {
             return Ok(());
         }
-        let sql = "SELECT EXISTS (SELECT 1 FROM emails e JOIN history h ON h.kind = 'Email' AND h.id = e.id
-                   WHERE e.id = ?1 AND h.blob_id IS NOT e.blob_id)";
-        match self.with(|conn| conn.prepare_cached(sql)?.query_row([row], |row| row.get::<_, bool>(0)))? {
+        match self.with(|conn| v1::has_two_emails(conn, row))? {
             false => Ok(()),
             true => Err(Error::new(
                 ErrorKind::Unreadable,
@@ -235,7 +233,7 @@ impl BlobReader {
         Err(self.reader.restless())
     }
 
-    /// The same through a connection that others want, too.
+    /// The same through a connection of the pool.
     fn read_once(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let blob = self.blob;
         let bytes = self.reader.with(|conn| blob::read(conn, &blob, offset, buffer.len() as u64))?;
@@ -291,7 +289,7 @@ impl EmailReader {
         match self.value.take() {
             Some(_) if self.reader.shape().is_after_1x() => {}
             Some(value) => {
-                // Whatever goes wrong is left to the plain way, which asks again and knows what to say.
+                // After any error the plain way below asks again, and knows what to say.
                 if let Ok(Some(found)) = through(&value, row, limit)
                     && self.reader.is_current(&value.borrow_owner().fingerprint)
                 {
@@ -304,7 +302,7 @@ impl EmailReader {
         self.reader.email_bytes(row, limit)
     }
 
-    /// An open value for the next one. None while somebody writes.
+    /// An open value for the next email. `None` while a program writes to the archive.
     fn open(&self, row: Id) -> Option<OpenValue> {
         if !self.reader.is_quiet() {
             return None;

@@ -59,7 +59,7 @@ impl Checkpointer {
 
     fn connect(&self) -> Option<Connection> {
         let conn = connect::open_writer(&self.path).ok()?;
-        // Closing it leaves the log alone, whatever file it turns out to be: that is for the writer to do.
+        // Closing it leaves the log alone, also if another file has its name by now: the writer deals with that.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).ok()?;
         conn.pragma_update(None, "synchronous", 1).ok()?;
         self.file.is_at(&self.path).then_some(conn)

@@ -1,7 +1,7 @@
 //! The times of snapshots, where the clock was wrong.
 //!
-//! Snapshots are in the order of their numbers, whatever the clock said. A run made with a clock that was years ahead, or
-//! behind, must not be taken for the newest one, nor push others out.
+//! Snapshots are in the order of their numbers, also where the clock said otherwise. A run made with a clock that was years
+//! ahead, or behind, must not be taken for the newest one, and no other snapshot may be forgotten because of it.
 
 /// No snapshot is older: 2020-01-01. Clocks without a battery begin before, at 1970, 2000 or 2010.
 const FIRST: i64 = 1_577_836_800;
@@ -11,8 +11,8 @@ const AHEAD: i64 = 86_400;
 
 /// The time that counts for each end, in the order of the snapshots' numbers: never before that of the snapshot before.
 ///
-/// Believed as they are: the most ends that are in order, of those that a right clock can have said. One of the others
-/// counts as of the end before it, or after it where there is none before.
+/// Of the ends that a right clock can have said, the largest set that is in order counts as it is. Any other end counts as
+/// the one before it, or the one after it where there is none before.
 pub fn believed(ends: &[i64]) -> Vec<i64> {
     believed_at(ends, jiff::Timestamp::now().as_second())
 }

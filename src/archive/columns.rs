@@ -2,7 +2,7 @@
 
 use crate::model::Id;
 
-/// The array of a `mailbox_ids` column. Whatever is no positive number is left out.
+/// The array of a `mailbox_ids` column, sorted. Values that are no positive numbers are left out.
 pub fn parse_ids(json: &str) -> Vec<Id> {
     let values: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
     let mut ids: Vec<Id> = values.iter().filter_map(|value| value.as_i64()).filter(|id| *id > 0).collect();
@@ -14,6 +14,11 @@ pub fn parse_ids(json: &str) -> Vec<Id> {
 /// The array of a `keywords` column.
 pub fn parse_keywords(json: &str) -> Vec<String> {
     serde_json::from_str(json).unwrap_or_default()
+}
+
+/// `["$seen","work"]`
+pub fn keywords_json(keywords: &[String]) -> String {
+    serde_json::to_string(keywords).unwrap_or_else(|_| "[]".to_owned())
 }
 
 /// `[3,7]`

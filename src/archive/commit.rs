@@ -140,15 +140,15 @@ impl Writer {
         .hint("Vandelay stopped writing. Find the program that did this, then run the command again"))
     }
 
-    /// Writes nothing more. What was committed is folded into the file, wherever it is now, unless another program has
-    /// begun a log of its own.
+    /// Writes nothing more. Folds the log into the file, also where that was moved to another path, unless another program
+    /// has begun a log of its own.
     fn give_up(&mut self, is_at_its_place: bool) {
         self.rollback();
         self.batch.is_lost = true;
         let _ = self.checkpointer.close();
         let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         let exists = self.file.stat().is_ok_and(|stat| stat.st_nlink > 0);
-        // Without its index a log stays for the next one, who makes the index anew.
+        // Without its index a log stays for the next writer, which makes the index anew.
         let has_index = !is_at_its_place || self.batch.index.is_none() || self.side_file("-shm") == self.batch.index;
         let folded = exists
             && has_index
@@ -248,7 +248,7 @@ impl Writer {
     }
 }
 
-/// What a connection sees of a run.
+/// A run as a connection sees it.
 #[derive(PartialEq, Eq)]
 struct Standing {
     /// State and report.

@@ -29,7 +29,7 @@ const ATTEMPTS: u32 = 5;
 /// Room for SQLite's own pages beside those of the archive.
 const MARGIN: u64 = 4 << 20;
 
-/// What giving space back costs and brings.
+/// How much space [`Writer::compact`] gives back, and how much it needs for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compaction {
     /// Bytes of the archive now.
@@ -41,7 +41,7 @@ pub struct Compaction {
 }
 
 impl Writer {
-    /// What [`Writer::compact`] would do.
+    /// How much space [`Writer::compact`] would give back.
     pub fn compaction(&self) -> Result<Compaction> {
         let page: u64 = self.ask::<i64>("PRAGMA page_size")?.max(0) as u64;
         let pages: u64 = self.ask::<i64>("PRAGMA page_count")?.max(0) as u64;
@@ -134,7 +134,7 @@ impl Writer {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let from = Connection::open_with_flags(copy, flags)?;
         let backup = Backup::new(&from, &mut self.conn)?;
-        // A step of no pages takes the lock of the one who writes; from then on no other program can.
+        // A step of no pages takes the lock for writing; from then on no other program can take it.
         step(&backup, 0)?;
         if others.have_written()? {
             return Ok(false);

@@ -2,13 +2,14 @@
 //!
 //! Archives are in WAL mode, as 1.x leaves them. A plain read-only connection would then create `-wal` and `-shm`
 //! files, and fail where it may not. So a reader looks first ([`Mode`]): with no write-ahead log there is nothing but
-//! the file, and it is opened as immutable; whoever reads so compares a [`FileStamp`] before and after, and asks again
-//! if a writer came in between.
+//! the file, and it is opened as immutable; such a reader compares a [`FileStamp`] before and after, and asks again if a
+//! writer came in between.
 
 use super::digest;
 use super::file::{self, ArchiveFile, FileId};
+use super::query;
 use super::schema::{APPLICATION_ID, FORMAT_VERSION, TABLES};
-pub(crate) use crate::archive::sql_error::explain;
+use super::sql_error::explain;
 use crate::error::{Error, ErrorKind, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How long is waited for another program that holds the archive.
+/// How long a connection waits for another program that holds the archive.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a reader has to open the file, as it is at this moment.
@@ -39,7 +40,7 @@ pub enum Mode {
     Private,
 }
 
-/// What changes when somebody writes to the archive.
+/// What changes of the files when a program writes to the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStamp {
     file: FileId,
@@ -74,7 +75,7 @@ impl FileStamp {
         self.mode == Mode::Quiet
     }
 
-    /// True if both were taken of the same file, whatever was written to it meanwhile.
+    /// True if both were taken of the same file, also if a program has written to it meanwhile.
     pub fn same_file(&self, other: &FileStamp) -> bool {
         self.file == other.file
     }
@@ -109,7 +110,7 @@ impl Watch {
         Ok(Watch { file, folder: open(folder)?, log: name("-wal"), index: name("-shm") })
     }
 
-    /// What the files look like now. Should another file have taken the archive's place, it says what the old one does.
+    /// What the files look like now: also of an archive whose place another file has taken.
     pub fn look(&self) -> std::io::Result<FileStamp> {
         let main = self.file.stat()?;
         let side = |name: &OsString| rustix::fs::statat(&self.folder, name, AtFlags::empty()).ok();
@@ -170,7 +171,7 @@ pub fn open_reader(path: &Path, file: &Arc<ArchiveFile>, fingerprint: &FileStamp
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(|error| explain(path, error))?;
         conn.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(|error| explain(path, error))?;
     }
-    // There may be dozens of connections. What is read again and again, the upper pages of a few trees, is less.
+    // There may be dozens of connections. The pages that are read again and again, the upper ones of a few trees, are fewer.
     conn.pragma_update(None, "cache_size", -1_024).map_err(|error| explain(path, error))?;
     let work = bound_work(&mut conn, fingerprint.size).map_err(|error| explain(path, error))?;
     let is_immutable = fingerprint.mode == Mode::Quiet && !in_rollback_mode;
@@ -273,13 +274,10 @@ const REQUIRED: [&str; 4] = ["sources", "blobs", "emails", "mailboxes"];
 /// Gives the columns of each content table that exist.
 pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static str, Vec<String>>> {
     let mut found: HashMap<&'static str, Vec<String>> = HashMap::new();
-    let mut statement = conn
-        .prepare("SELECT type, name, coalesce(sql, '') FROM sqlite_schema")
-        .map_err(|error| explain(path, error))?;
-    let objects = statement
-        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))
-        .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
-        .map_err(|error| explain(path, error))?;
+    let sql = "SELECT type, name, coalesce(sql, '') FROM sqlite_schema";
+    let objects: Vec<(String, String, String)> =
+        query::rows(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .map_err(|error| explain(path, error))?;
     let is_other = || Error::new(ErrorKind::NoArchive, other_database(path)).hint(OTHER_DATABASE);
     if !objects.iter().any(|(_, name, _)| REQUIRED.contains(&name.as_str())) {
         return Err(is_other());
@@ -300,11 +298,8 @@ pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static s
         }
     }
     for table in TABLES.iter().map(|table| table.name).chain(["sources", "blobs"]) {
-        let mut statement =
-            conn.prepare("SELECT name, hidden FROM pragma_table_xinfo(?1)").map_err(|error| explain(path, error))?;
-        let columns = statement
-            .query_map([table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
-            .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+        let sql = "SELECT name, hidden FROM pragma_table_xinfo(?1)";
+        let columns: Vec<(String, i64)> = query::rows(conn, sql, [table], |row| Ok((row.get(0)?, row.get(1)?)))
             .map_err(|error| explain(path, error))?;
         if columns.iter().any(|(_, hidden)| *hidden != 0) {
             return Err(Error::new(

@@ -4,7 +4,9 @@
 //! has one in `row_digests`, written in the transaction that writes the row (FORMAT.md, "What proves a row"). With it
 //! `verify` sees edits, and the next import sees which rows 1.x removed, changed or gave to other objects.
 
+use super::query;
 use super::schema::{TABLES, Table};
+use super::v1::identity::identity;
 use crate::model::{Id, ObjectType};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
@@ -37,14 +39,14 @@ pub fn add_function(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Rows that have digests: those of a content table, or of a table of ours.
 pub struct Digested {
-    /// What stands in `row_digests.kind`: JMAP's name of the type, or the name of the table.
+    /// The value of `row_digests.kind`: JMAP's name of the type, or the name of the table.
     pub name: &'static str,
     /// The tables, with what the digest covers beside the row.
     from: String,
-    /// What stands in `row_digests.id`.
+    /// SQL of the value of `row_digests.id`.
     id: String,
     digest: String,
-    /// What tells that it is still the same object.
+    /// SQL of the value that stays as long as the row is the same object ([`super::v1`]).
     identity: String,
     /// The row's columns as JSON, where there are few such rows and former snapshots need them.
     fields: String,
@@ -121,22 +123,18 @@ impl Digested {
         self.ids(conn, &condition)
     }
 
-    /// Ids of rows that are another object than the one that had the id, or that never had a digest.
-    pub fn other_objects(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
-        self.ids(conn, &format!("d.id IS NULL OR {}", self.is_other_object()))
-    }
-
-    /// SQL that is true of a row with a digest `d` that is another object than the one that had its id.
+    /// SQL that is true of a row with a digest `d` if another object had its id when the digest was written.
     pub fn is_other_object(&self) -> String {
         format!("(d.identity IS NOT NULL AND d.identity IS NOT {})", self.identity)
     }
 
-    fn ids(&self, conn: &Connection, condition: &str) -> rusqlite::Result<Vec<Id>> {
+    /// Ids of rows `t` with digests `d` of which an SQL condition is true. Rows without a digest have NULL for `d`.
+    pub(super) fn ids(&self, conn: &Connection, condition: &str) -> rusqlite::Result<Vec<Id>> {
         let sql = format!(
             "SELECT {} FROM {} LEFT JOIN row_digests d ON d.kind = '{}' AND d.id = {} WHERE {condition} ORDER BY 1",
             self.id, self.from, self.name, self.id
         );
-        conn.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
+        query::column(conn, &sql, [])
     }
 
     /// True if the digest of a row is right with another value in the place of a column.
@@ -158,19 +156,19 @@ impl Digested {
             "SELECT id FROM row_digests WHERE kind = '{}' AND id NOT IN (SELECT {} FROM {}) ORDER BY id",
             self.name, self.id, self.from
         );
-        conn.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
+        query::column(conn, &sql, [])
     }
 }
 
 /// Rows of a table of ours that have digests.
 struct Own {
-    /// What stands in `row_digests.kind`: the name of the table.
+    /// The value of `row_digests.kind`: the name of the table.
     name: &'static str,
     /// The rows.
     from: &'static str,
-    /// What stands in `row_digests.id`, over the alias `t`.
+    /// SQL of the value of `row_digests.id`, over the alias `t`.
     id: &'static str,
-    /// What the digest covers, over the alias `t`.
+    /// SQL of the values that the digest covers, over the alias `t`.
     values: &'static str,
 }
 
@@ -181,8 +179,8 @@ const fn own(name: &'static str, from: &'static str, id: &'static str, values: &
 /// Tables of ours that have digests. The rest is proved by comparing it with what it is made from (`email_index`), or has
 /// a digest of its own (`history`), or only costs a second look at the source when it is wrong (`origins` of items).
 ///
-/// What is known of containers has one digest for all of a source: with one of them lost or changed the next import would
-/// give the items of one container to another.
+/// The origins of all containers of a source have one digest together: with one of them lost or changed the next import
+/// would give the items of one container to another.
 const OWN: [Own; 8] = [
     own("snapshots", "snapshots", "t.id", "t.id, t.source_id, t.started, t.ended, t.state, t.program, t.report"),
     own("sources", "sources", "t.id", "t.id, t.kind, t.session_url, t.account_id, t.account_name, t.username"),
@@ -215,26 +213,11 @@ const OWN: [Own; 8] = [
     ),
 ];
 
-/// What is known of the containers of a source. Written at the end of a run: it is not to be compared while one is on.
+/// The origins of the containers of a source. Their digest is written at the end of a run, and is not right during one.
 pub const ORIGINS: &str = "origins";
 
 /// Which number the next snapshot gets.
 pub const SEQUENCE: &str = "sqlite_sequence";
-
-/// What stays the same as long as a row is the same object, whatever else of it changes. Containers have none: their
-/// number is all that their items know, and their former columns are kept.
-fn identity(kind: ObjectType) -> &'static str {
-    match kind {
-        ObjectType::Email => "substr(b.hash, 1, 16)",
-        ObjectType::CalendarEvent => "row_digest(json_extract(t.data, '$.uid'))",
-        ObjectType::ContactCard => "row_digest(t.uid)",
-        ObjectType::SieveScript => "row_digest(t.name)",
-        ObjectType::FileNode => "CASE WHEN t.node_type <> 'directory' THEN row_digest(t.node_type, t.name) END",
-        ObjectType::Identity => "row_digest(t.email)",
-        ObjectType::ParticipantIdentity => "row_digest(t.calendar_address)",
-        ObjectType::Mailbox | ObjectType::AddressBook | ObjectType::Calendar | ObjectType::VacationResponse => "NULL",
-    }
-}
 
 /// The digest of a row of `history AS h`.
 const HISTORY: &str = "row_digest('history', h.kind, h.id, h.first, h.last, h.fields,
@@ -243,11 +226,10 @@ const HISTORY: &str = "row_digest('history', h.kind, h.id, h.first, h.last, h.fi
 /// Rows of `history` whose digest is another one: type, id, first, last.
 pub fn differing_history(conn: &Connection) -> rusqlite::Result<Vec<(String, Id, i64, i64)>> {
     let sql = format!("SELECT h.kind, h.id, h.first, h.last FROM history h WHERE h.digest IS NOT {HISTORY}");
-    conn.prepare(&sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
+    query::rows(conn, &sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
 }
 
-/// What rows of `history` add up to, per type: their number, and the exclusive or of their digests. It tells when one of
-/// them is missing.
+/// The number of rows of `history` per type, and the exclusive or of their digests. They show that a row is missing.
 #[derive(Default)]
 pub struct Totals(BTreeMap<String, (i64, [u8; LENGTH])>);
 
@@ -259,7 +241,7 @@ impl Totals {
         sum.iter_mut().zip(digest).for_each(|(sum, byte)| *sum ^= byte);
     }
 
-    /// Those of all rows that are there.
+    /// The totals of the rows of `history`.
     fn of(conn: &Connection) -> rusqlite::Result<Totals> {
         let mut totals = Totals::default();
         let mut statement = conn.prepare("SELECT kind, coalesce(digest, x'') FROM history")?;
@@ -270,13 +252,13 @@ impl Totals {
         Ok(totals)
     }
 
-    /// Those that were noted.
+    /// The totals as `row_digests` has them.
     fn noted(conn: &Connection) -> rusqlite::Result<Totals> {
-        let mut statement = conn.prepare_cached("SELECT fields, digest FROM row_digests WHERE kind = 'history'")?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        let sql = "SELECT fields, digest FROM row_digests WHERE kind = 'history'";
         let mut totals = Totals::default();
-        for row in rows {
-            let (text, digest) = row?;
+        for (text, digest) in
+            query::rows(conn, sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?
+        {
             if let Some((kind, count)) = text.split_once(' ') {
                 totals.add(kind, &digest);
                 totals.0.entry(kind.to_owned()).or_default().0 = count.parse().unwrap_or(-1);
@@ -321,8 +303,8 @@ pub(super) fn digest_added(conn: &Connection, kind: &str, id: Id, totals: &mut T
     let sql = format!(
         "UPDATE history AS h SET digest = {HISTORY} WHERE h.kind = ?1 AND h.id = ?2 AND h.digest IS NULL RETURNING digest"
     );
-    for digest in conn.prepare_cached(&sql)?.query_map(params![kind, id], |row| row.get::<_, Vec<u8>>(0))? {
-        totals.add(kind, &digest?);
+    for digest in query::column::<Vec<u8>>(conn, &sql, params![kind, id])? {
+        totals.add(kind, &digest);
     }
     Ok(())
 }
@@ -332,14 +314,12 @@ pub fn note_totals(conn: &Connection) -> rusqlite::Result<()> {
     Totals::of(conn)?.write(conn)
 }
 
-/// What stands in `row_digests` and `since` and `originals`, and is of no row: each as `table: type, id`.
+/// Lines of `row_digests`, `since` and `originals` that belong to no row: each as `table: type, id`.
 pub fn strays(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut found = Vec::new();
     let mut look = |table: &str, condition: &str| -> rusqlite::Result<()> {
         let sql = format!("SELECT '{table}: ' || quote(kind) || ', ' || quote(id) FROM {table} WHERE {condition}");
-        for line in conn.prepare(&sql)?.query_map([], |row| row.get(0))? {
-            found.push(line?);
-        }
+        found.extend(query::column::<String>(conn, &sql, [])?);
         Ok(())
     };
     let names = |names: &mut dyn Iterator<Item = &str>| names.collect::<Vec<_>>().join("', '");

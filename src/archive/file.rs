@@ -71,7 +71,7 @@ impl ArchiveFile {
         Ok(Arc::new(file))
     }
 
-    /// A path that leads to this inode, whatever stands under its name now.
+    /// A path that leads to this inode, also if another file has its name now.
     fn reopen_path(&self) -> String {
         format!("/proc/self/fd/{}", self.handle.as_raw_fd())
     }
@@ -81,7 +81,7 @@ impl ArchiveFile {
         std::fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
     }
 
-    /// What the file system says of the file.
+    /// Size, times and number of names of the file.
     pub fn stat(&self) -> io::Result<rustix::fs::Stat> {
         Ok(rustix::fs::fstat(&self.handle)?)
     }
@@ -133,7 +133,7 @@ impl ArchiveFile {
         }
     }
 
-    /// True if a writer is at work, in whatever process and under whatever name of the file.
+    /// True if a writer is at work, in any process and under any name of the file.
     pub fn is_locked(&self) -> bool {
         let open = open_files();
         let Some(descriptors) = open.get(&self.id) else { return false };
@@ -184,7 +184,7 @@ impl Drop for ArchiveFile {
         if let Some(descriptors) = open.get_mut(&self.id) {
             descriptors.users -= 1;
             if descriptors.users == 0 {
-                // Closed while the table is held: nobody opens a connection to this inode meanwhile.
+                // Closed while the table is held: no thread opens a connection to this inode meanwhile.
                 open.remove(&self.id);
                 held::release(self.id);
             }
@@ -192,7 +192,7 @@ impl Drop for ArchiveFile {
     }
 }
 
-/// Sets, drops or asks for the lock on [`LOCK_BYTE`]; gives the kind of lock that stands in the way.
+/// Sets, drops or asks for the lock on [`LOCK_BYTE`]. Gives the kind of another owner's lock that prevents it.
 fn lock_byte(file: &File, command: libc::c_int, kind: libc::c_int) -> io::Result<libc::c_short> {
     // SAFETY: all fields of the plain struct may be zero.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };

@@ -1,5 +1,6 @@
-//! Messages that have no header: what is stored as it was found and is no good mail.
+//! Counts messages that have no header: they are stored as they were found, and are no good mail.
 
+use super::query;
 use super::read::Reader;
 use crate::error::Result;
 use crate::format::{looks, mail};
@@ -24,9 +25,7 @@ impl Reader {
     /// The messages in whose header there is nothing that a key is made of. All others have one.
     fn emails_without_key(&self) -> Result<Vec<Id>> {
         self.with(|conn| {
-            let mut statement = conn.prepare_cached("SELECT id FROM emails WHERE message_match IN (?1, '{}')")?;
-            let rows = statement.query_map([mail::nothing()], |row| row.get(0))?;
-            rows.collect()
+            query::column(conn, "SELECT id FROM emails WHERE message_match IN (?1, '{}')", [mail::nothing()])
         })
     }
 }

@@ -3,39 +3,43 @@
 //! It holds nothing that the content tables and the history do not say, but says it in the order in which a mailbox
 //! is listed, so that a folder of any snapshot is one range scan. Archives of 1.x lack it; readers then compute it.
 
-use super::columns::UNFILED;
-pub(crate) use super::columns::parse_ids;
-pub(crate) use super::columns::parse_keywords;
+use super::columns::{UNFILED, parse_ids, parse_keywords};
 use super::digest;
+use super::query;
 use crate::format::maildir::{self, Flags, Keywords};
 use crate::model::Id;
-pub(crate) use crate::model::time::epoch;
-pub(crate) use crate::model::time::rfc3339;
+use crate::model::time::epoch;
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
 
+/// The mailboxes that the index lists an email in: [`UNFILED`] for one that lies in none.
 pub(super) fn or_unfiled(mailboxes: &[Id]) -> impl Iterator<Item = Id> + '_ {
     mailboxes.iter().copied().chain(mailboxes.is_empty().then_some(UNFILED))
 }
 
-pub(super) fn add(
-    conn: &Connection,
-    email: Id,
-    mailboxes: &[Id],
-    keywords: &str,
-    received: i64,
-    size: u64,
-    first: i64,
-) -> rusqlite::Result<()> {
-    let keywords = parse_keywords(keywords);
+/// An email as the index lists it in each of its mailboxes.
+pub(super) struct Listing<'a> {
+    pub(super) email: Id,
+    pub(super) mailboxes: &'a [Id],
+    pub(super) keywords: &'a [String],
+    /// Seconds since 1970.
+    pub(super) received: i64,
+    /// Bytes.
+    pub(super) size: u64,
+}
+
+/// Lists an email in its mailboxes, from snapshot `first` on.
+pub(super) fn add(conn: &Connection, listing: &Listing<'_>, first: i64) -> rusqlite::Result<()> {
+    let Listing { email, mailboxes, keywords, received, size } = *listing;
     for mailbox in or_unfiled(mailboxes) {
-        let flags = flags(conn, mailbox, &keywords)?;
+        let flags = flags(conn, mailbox, keywords)?;
         conn.prepare_cached("INSERT OR REPLACE INTO email_index (mailbox_id, email_id, first, last, received, size, links, flags) VALUES (?1, ?2, ?3, NULL, ?4, ?5, ?6, ?7)")?
             .execute(params![mailbox, email, first, received, size as i64, mailboxes.len().max(1) as i64, flags])?;
     }
     Ok(())
 }
 
+/// Ends the lines of an email in these mailboxes at snapshot `run`.
 pub(super) fn end(conn: &Connection, email: Id, mailboxes: impl Iterator<Item = Id>, run: i64) -> rusqlite::Result<()> {
     for mailbox in mailboxes {
         conn.prepare_cached("DELETE FROM email_index WHERE mailbox_id = ?1 AND email_id = ?2 AND first = ?3")?
@@ -54,10 +58,8 @@ fn flags(conn: &Connection, mailbox: Id, keywords: &[String]) -> rusqlite::Resul
     if own.is_empty() {
         return Ok(Flags::from_keywords(keywords.iter().map(String::as_str), &Keywords::default()).letters());
     }
-    let mut named: Vec<String> = conn
-        .prepare_cached("SELECT keyword FROM mailbox_keywords WHERE mailbox_id = ?1 ORDER BY letter")?
-        .query_map([mailbox], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+    let sql = "SELECT keyword FROM mailbox_keywords WHERE mailbox_id = ?1 ORDER BY letter";
+    let mut named: Vec<String> = query::column(conn, sql, [mailbox])?;
     for keyword in own {
         // Maildir has letters for 26 keywords a folder; the others are only in the row (and xattrs).
         if named.len() < 26 && !named.iter().any(|known| known.eq_ignore_ascii_case(keyword)) {
@@ -88,18 +90,16 @@ pub fn rebuild(conn: &Connection, run: i64) -> rusqlite::Result<()> {
     let mut rows = statement.query([])?;
     let mut mailboxes_seen = BTreeSet::new();
     while let Some(row) = rows.next()? {
-        let mailboxes = parse_ids(&row.get::<_, String>(1)?);
-        let size = super::blob::find(conn, row.get(4)?)?.map_or(0, |blob| blob.size);
+        let (mailboxes, keywords) = (parse_ids(&row.get::<_, String>(1)?), parse_keywords(&row.get::<_, String>(2)?));
         mailboxes_seen.extend(or_unfiled(&mailboxes));
-        add(
-            conn,
-            row.get(0)?,
-            &mailboxes,
-            &row.get::<_, String>(2)?,
-            epoch(&row.get::<_, String>(3)?),
-            size,
-            row.get(5)?,
-        )?;
+        let listing = Listing {
+            email: row.get(0)?,
+            mailboxes: &mailboxes,
+            keywords: &keywords,
+            received: epoch(&row.get::<_, String>(3)?),
+            size: super::blob::find(conn, row.get(4)?)?.map_or(0, |blob| blob.size),
+        };
+        add(conn, &listing, row.get(5)?)?;
     }
     summarise(conn, run, &mailboxes_seen)
 }

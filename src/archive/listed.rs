@@ -1,6 +1,7 @@
-//! What stands in a mailbox, as the index lists it (FORMAT.md, `email_index`).
+//! The messages of a mailbox, as the index lists them (FORMAT.md, `email_index`).
 
 use super::moment::Moment;
+use super::query;
 use super::read::Reader;
 use crate::error::Result;
 use crate::model::Id;
@@ -21,11 +22,11 @@ pub struct Listed {
     pub links: u32,
     /// Maildir flags, in order.
     pub flags: Box<str>,
-    /// The snapshot in which it became what it is; 0 where nobody knows.
+    /// The snapshot in which it became what it is; 0 where that is not known.
     pub first: i64,
 }
 
-/// What stands in a mailbox at the newest snapshot that changed it.
+/// A mailbox at the newest snapshot that changed it: how many messages, how many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MailboxState {
     pub emails: u64,
@@ -42,12 +43,9 @@ impl Reader {
     /// Messages of a mailbox with ids above `after`, at most `limit`, by id. Only where [`Reader::has_index`].
     pub fn list_mailbox(&self, mailbox: Id, at: i64, after: Id, limit: usize) -> Result<Vec<Listed>> {
         self.with_at(Moment::Snapshot(at), |conn| {
-            let mut statement = conn.prepare_cached(
-                "SELECT email_id, received, size, links, flags, first FROM email_index
-                 WHERE mailbox_id = ?1 AND email_id > ?2 AND first <= ?3 AND (last IS NULL OR last > ?3) ORDER BY email_id, first LIMIT ?4",
-            )?;
-            let rows = statement.query_map(params![mailbox, after, at, limit as i64], listed)?;
-            rows.collect()
+            let sql = "SELECT email_id, received, size, links, flags, first FROM email_index
+                       WHERE mailbox_id = ?1 AND email_id > ?2 AND first <= ?3 AND (last IS NULL OR last > ?3) ORDER BY email_id, first LIMIT ?4";
+            query::rows(conn, sql, params![mailbox, after, at, limit as i64], listed)
         })
     }
 
@@ -63,7 +61,7 @@ impl Reader {
         })
     }
 
-    /// What the index knows of a mailbox at a snapshot.
+    /// A mailbox at a snapshot: how many messages, how many bytes.
     pub fn mailbox_state(&self, mailbox: Id, at: i64) -> Result<MailboxState> {
         self.with_at(Moment::Snapshot(at), |conn| {
             let read = |row: &rusqlite::Row<'_>| {
@@ -91,17 +89,17 @@ impl Reader {
         })
     }
 
-    /// What changed in a mailbox between two snapshots: messages of `from` that are not the same at `to`, and messages of
+    /// The changes of a mailbox between two snapshots: messages of `from` that are not the same at `to`, and messages of
     /// `to` that were not the same at `from`. Only where [`Reader::has_index`].
     pub fn changes_of_mailbox(&self, mailbox: Id, from: i64, to: i64) -> Result<(Vec<Listed>, Vec<Listed>)> {
         self.with_at(Moment::Snapshot(to), |conn| {
-            // What was forgotten cannot be compared any more.
+            // A snapshot that was forgotten cannot be compared.
             super::sql_error::require_snapshot(conn, from)?;
-            let select = |which: &str| -> rusqlite::Result<Vec<Listed>> {
-                let mut statement = conn.prepare_cached(&format!(
+            let select = |which: &str| {
+                let sql = format!(
                     "SELECT email_id, received, size, links, flags, first FROM email_index WHERE mailbox_id = ?1 AND {which}"
-                ))?;
-                statement.query_map(params![mailbox, from, to], listed)?.collect()
+                );
+                query::rows(conn, &sql, params![mailbox, from, to], listed)
             };
             Ok((
                 select("first <= ?2 AND last > ?2 AND last <= ?3")?,
@@ -118,8 +116,8 @@ impl Reader {
     /// The keywords that have letters in a mailbox, by letter.
     pub fn mailbox_keywords(&self, mailbox: Id) -> Result<Vec<(u8, String)>> {
         self.with(|conn| {
-            let mut statement = conn.prepare_cached("SELECT letter, keyword FROM mailbox_keywords WHERE mailbox_id = ?1 AND letter BETWEEN 0 AND 25 ORDER BY letter")?;
-            statement.query_map([mailbox], |row| Ok((row.get::<_, i64>(0)? as u8, row.get(1)?)))?.collect()
+            let sql = "SELECT letter, keyword FROM mailbox_keywords WHERE mailbox_id = ?1 AND letter BETWEEN 0 AND 25 ORDER BY letter";
+            query::rows(conn, sql, [mailbox], |row| Ok((row.get::<_, i64>(0)? as u8, row.get(1)?)))
         })
     }
 }

@@ -1,7 +1,7 @@
-//! One writer at a time: the lock of an archive, with a note that says who holds it.
+//! One writer at a time: the lock of an archive, with a note that names the process that holds it.
 //!
 //! The lock itself is on the archive's file ([`ArchiveFile::try_lock`]). The note `ARCHIVE.lock` beside it only tells
-//! people who is writing: without it, or with one that somebody else left, the lock holds all the same.
+//! people which process is writing: without it, or with one that another program left, the lock holds all the same.
 
 use super::connect::beside;
 use super::file::{ArchiveFile, FileId};
@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What every note begins with.
+/// The first bytes of every note.
 const NOTE: &str = "vandelay ";
 
 /// No note is longer.
@@ -26,8 +26,9 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the archive at `path`, or says who holds it ([`ErrorKind::Locked`]). `doing` is what we tell
-    /// others that we do.
+    /// Takes the lock of the archive at `path`. The note shows `doing` to other programs.
+    ///
+    /// Errors: [`ErrorKind::Locked`], with the process that holds it.
     pub fn take(file: &Arc<ArchiveFile>, path: &Path, doing: &str) -> Result<Lock> {
         match file.try_lock() {
             Ok(true) => Ok(Lock { file: Arc::clone(file), note: leave_note(&beside(path, ".lock"), doing) }),

@@ -1,6 +1,7 @@
-//! What several runs removed together: what a snapshot of some days ago had, and what of it is gone.
+//! How much several runs removed together: how much a snapshot of some days ago had, and how much of it is gone.
 
 use super::clock;
+use super::query;
 use super::schema::Table;
 use crate::model::ObjectType;
 use crate::model::time::epoch;
@@ -9,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 /// How many days are looked at together.
 pub const DAYS: i64 = 7;
 
-/// What of a type has left the current state since a snapshot.
+/// How many objects of a type have left the current state since a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Losses {
     /// The snapshot.
@@ -41,12 +42,9 @@ pub fn losses(conn: &Connection, kind: ObjectType) -> rusqlite::Result<Option<Lo
 fn begin(conn: &Connection) -> rusqlite::Result<Option<(i64, String)>> {
     let allowed = "SELECT max(id) FROM snapshots WHERE report ->> '$.max_delete' >= 1";
     let allowed: Option<i64> = conn.query_row(allowed, [], |row| row.get(0)).optional()?.flatten();
-    let whole: Vec<(i64, String)> = conn
-        .prepare(
-            "SELECT id, ended FROM snapshots WHERE state IN ('complete', 'partial') AND ended IS NOT NULL ORDER BY id",
-        )?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+    let sql =
+        "SELECT id, ended FROM snapshots WHERE state IN ('complete', 'partial') AND ended IS NOT NULL ORDER BY id";
+    let whole: Vec<(i64, String)> = query::rows(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let ends = clock::believed(&whole.iter().map(|(_, ended)| epoch(ended)).collect::<Vec<_>>());
     let from = ends.last().map_or(0, |newest| newest - DAYS * 86_400);
     let counts = |((id, _), end): &(&(i64, String), &i64)| **end >= from && *id >= allowed.unwrap_or(0);

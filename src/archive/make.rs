@@ -42,7 +42,7 @@ pub fn folder_of(path: &Path) -> &Path {
 }
 
 impl Writer {
-    /// Opens the archive, making it where there is none, and takes its lock. `doing` is shown to others meanwhile.
+    /// Opens the archive, making it where there is none, and takes its lock. Other programs are shown `doing` meanwhile.
     ///
     /// An archive of 1.x gets our tables beside its own; one that 1.x has written to since is brought up to date.
     pub fn open(path: &Path, doing: &str) -> Result<Writer> {

@@ -1,11 +1,11 @@
-//! Snapshots, and the moment that a reader answers for.
+//! Snapshots, and the moment that a reader answers for: how a user names it, and what it is.
 
-use super::index::{epoch, rfc3339};
 use crate::error::Result;
+use crate::model::time::{epoch, rfc3339};
 use std::collections::HashSet;
 use std::str::FromStr;
 
-/// What the user asked to see.
+/// A snapshot as a user names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {
     /// The newest snapshot that ended well.

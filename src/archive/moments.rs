@@ -1,10 +1,11 @@
-//! Snapshots, what a user calls them, and their names: the time at which each ended, and what tells two of one second apart.
+//! Lists snapshots, finds the one that a user names, and ends runs so that each snapshot has a name of its own.
 //!
-//! A name has to stay what it is whichever other snapshots are forgotten, so it follows from what is stored of the
-//! snapshot alone: one that ended in the same second as another one before it has a fraction in its `ended`.
+//! A name must not change when other snapshots are forgotten, so it follows from the row of the snapshot alone: a run that
+//! ends in the same second as another one before it gets a fraction in its `ended`.
 
 use super::clock;
 use super::moment::{At, Moment, Snapshot};
+use super::query;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,11 +19,9 @@ impl Reader {
             return Ok(Vec::new());
         }
         let mut snapshots: Vec<Snapshot> = self.with(|conn| {
-            conn.prepare_cached(
-                "SELECT n.id, s.kind, s.session_url, coalesce(s.account_name, s.account_id), n.started, n.ended, n.state
-                 FROM snapshots n LEFT JOIN sources s ON s.id = n.source_id ORDER BY n.id",
-            )?
-            .query_map([], |row| {
+            let sql = "SELECT n.id, s.kind, s.session_url, coalesce(s.account_name, s.account_id), n.started, n.ended, n.state
+                       FROM snapshots n LEFT JOIN sources s ON s.id = n.source_id ORDER BY n.id";
+            query::rows(conn, sql, [], |row| {
                 Ok(Snapshot {
                     id: row.get(0)?,
                     source_kind: row.get(1)?,
@@ -33,8 +32,7 @@ impl Reader {
                     state: row.get(6)?,
                     counted: 0,
                 })
-            })?
-            .collect()
+            })
         })?;
         let ended: Vec<&mut Snapshot> = snapshots.iter_mut().filter(|snapshot| snapshot.ended.is_some()).collect();
         let ends: Vec<i64> =
@@ -166,7 +164,7 @@ mod tests {
                 assert!(names.contains(&name), "{name:?}");
             }
         }
-        // Those of 2.0.0 are told apart, too.
+        // The snapshots of Vandelay 2.0.0 have different names, too.
         let old = [
             snapshot(1, Some("2026-11-30T06:00:00Z"), "complete"),
             snapshot(2, Some("2026-11-30T06:00:00Z"), "complete"),

@@ -1,18 +1,18 @@
-//! An account that is at another address now: the archive's row of its source gets the new one.
+//! Gives the source of an account that has moved its new address, and reads the keys that prove that it is the same one.
 
+use super::query;
 use super::read::Reader;
 use super::sql_error::explain;
 use super::write::Writer;
 use crate::error::Result;
+use crate::format::mail::MessageMatch;
 use crate::model::{Id, ObjectType, SourceIdent};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// The sources of this kind that an archive holds, in the order in which they came.
 pub(super) fn sources(conn: &Connection, kind: &'static str) -> rusqlite::Result<Vec<SourceIdent>> {
-    conn.prepare_cached(
-        "SELECT session_url, account_id, account_name, username FROM sources WHERE kind = ?1 ORDER BY id",
-    )?
-    .query_map([kind], |row| {
+    let sql = "SELECT session_url, account_id, account_name, username FROM sources WHERE kind = ?1 ORDER BY id";
+    query::rows(conn, sql, [kind], |row| {
         Ok(SourceIdent {
             kind,
             session_url: row.get(0)?,
@@ -20,13 +20,14 @@ pub(super) fn sources(conn: &Connection, kind: &'static str) -> rusqlite::Result
             account_name: row.get(2)?,
             username: row.get(3)?,
         })
-    })?
-    .collect()
+    })
 }
 
-/// What is remembered of a message to know it again (FORMAT.md, `emails.message_match`).
-fn message_match(conn: &Connection, id: Id) -> rusqlite::Result<Option<String>> {
-    conn.prepare_cached("SELECT message_match FROM emails WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
+/// The key that recognises a message elsewhere (FORMAT.md, `emails.message_match`).
+fn message_match(conn: &Connection, id: Id) -> rusqlite::Result<Option<MessageMatch>> {
+    conn.prepare_cached("SELECT message_match FROM emails WHERE id = ?1")?
+        .query_row([id], |row| Ok(MessageMatch::parse(row.get_ref(0)?.as_str()?)))
+        .optional()
 }
 
 /// The uid of a card or an event.
@@ -61,7 +62,7 @@ impl Writer {
     }
 
     /// See [`super::OriginIndex::message_match`].
-    pub(super) fn match_of(&self, id: Id) -> Result<Option<String>> {
+    pub(super) fn match_of(&self, id: Id) -> Result<Option<MessageMatch>> {
         message_match(&self.conn, id).map_err(|error| self.explain(error))
     }
 
@@ -73,7 +74,7 @@ impl Writer {
 
 impl Reader {
     /// See [`super::OriginIndex::message_match`].
-    pub(super) fn match_of(&self, id: Id) -> Result<Option<String>> {
+    pub(super) fn match_of(&self, id: Id) -> Result<Option<MessageMatch>> {
         self.once(|conn| message_match(conn, id)).map_err(|error| explain(self.path(), error))
     }
 

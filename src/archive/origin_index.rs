@@ -1,17 +1,20 @@
 //! What an archive knows of a source: its scopes, and which item is which row. Readable without a lock.
 
+use super::kin;
 use super::losses::{Losses, losses};
 use super::moved;
-use super::origin::{Known, KnownScope, Origin};
+use super::origin::{KnownItem, KnownScope, Membership, Origin};
+use super::query;
 use super::read::Reader;
-use super::same_account as kin;
 use super::sql_error::explain;
+use super::v1;
 use super::write::Writer;
 use crate::error::Result;
+use crate::format::mail::MessageMatch;
 use crate::model::{Digest, Id, KnownBy, ObjectType, SourceIdent};
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// Something that knows what was imported before.
+/// Knows what was imported before: an archive that is open for writing or for reading, or none.
 pub trait OriginIndex {
     /// All scopes of a source.
     fn known_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>>;
@@ -20,22 +23,22 @@ pub trait OriginIndex {
     fn kin_scopes(&self, ident: &SourceIdent) -> Result<Vec<KnownScope>>;
 
     /// Everything known of a scope, in the order of the keys' bytes.
-    fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()>;
+    fn each_known(&self, scope: i64, each: &mut dyn FnMut(KnownItem<'_>)) -> Result<()>;
 
     /// The messages that 1.x imported and no source of ours knows yet: each with its key, in the order of the keys' bytes.
-    fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>>;
+    fn adoptable_messages(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>>;
 
     /// The size and the digest of a message of the current state. `None` if there is no such row.
     fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>>;
 
-    /// What of a type the runs of the last days removed together.
+    /// How many objects of a type the runs of the last days removed together.
     fn losses(&self, kind: ObjectType) -> Result<Option<Losses>>;
 
     /// The sources of a kind, in the order in which they came.
     fn sources_of(&self, kind: &'static str) -> Result<Vec<SourceIdent>>;
 
-    /// What is remembered of a message to know it again (FORMAT.md, `emails.message_match`).
-    fn message_match(&self, id: Id) -> Result<Option<String>>;
+    /// The key that recognises a message elsewhere (FORMAT.md, `emails.message_match`).
+    fn message_match(&self, id: Id) -> Result<Option<MessageMatch>>;
 
     /// The uid of a card or an event.
     fn uid(&self, kind: ObjectType, id: Id) -> Result<Option<String>>;
@@ -50,12 +53,12 @@ impl OriginIndex for Writer {
         kin::scopes(&self.conn, ident).map_err(|error| self.explain(error))
     }
 
-    fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()> {
+    fn each_known(&self, scope: i64, each: &mut dyn FnMut(KnownItem<'_>)) -> Result<()> {
         visit(&self.conn, scope, each).map_err(|error| self.explain(error))
     }
 
-    fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
-        of_1x(&self.conn, ident, by).map_err(|error| self.explain(error))
+    fn adoptable_messages(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
+        v1::adoptable_messages(&self.conn, ident, by).map_err(|error| self.explain(error))
     }
 
     fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>> {
@@ -70,7 +73,7 @@ impl OriginIndex for Writer {
         moved::sources(&self.conn, kind).map_err(|error| self.explain(error))
     }
 
-    fn message_match(&self, id: Id) -> Result<Option<String>> {
+    fn message_match(&self, id: Id) -> Result<Option<MessageMatch>> {
         self.match_of(id)
     }
 
@@ -88,13 +91,13 @@ impl OriginIndex for Reader {
         if self.has_history() { self.with(|conn| kin::scopes(conn, ident)) } else { Ok(Vec::new()) }
     }
 
-    fn each_known(&self, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> Result<()> {
+    fn each_known(&self, scope: i64, each: &mut dyn FnMut(KnownItem<'_>)) -> Result<()> {
         // A dry run is all that asks here, and it is content with what it saw first.
         self.once(|conn| visit(conn, scope, each)).map_err(|error| explain(self.path(), error))
     }
 
-    fn known_to_1x(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
-        self.with(|conn| of_1x(conn, ident, by))
+    fn adoptable_messages(&self, ident: &SourceIdent, by: &KnownBy) -> Result<Vec<(String, Id)>> {
+        self.with(|conn| v1::adoptable_messages(conn, ident, by))
     }
 
     fn bytes_of_email(&self, id: Id) -> Result<Option<(u64, Digest)>> {
@@ -109,7 +112,7 @@ impl OriginIndex for Reader {
         self.with(|conn| moved::sources(conn, kind))
     }
 
-    fn message_match(&self, id: Id) -> Result<Option<String>> {
+    fn message_match(&self, id: Id) -> Result<Option<MessageMatch>> {
         self.match_of(id)
     }
 
@@ -119,7 +122,7 @@ impl OriginIndex for Reader {
 }
 
 impl Reader {
-    /// What the sources said last of the objects of a type: of no former state.
+    /// The origins of the objects of a type, as the last listing of each source left them.
     pub fn origins(&self, kind: ObjectType) -> Result<Vec<Origin>> {
         if !self.has_history() {
             return Ok(Vec::new());
@@ -128,8 +131,7 @@ impl Reader {
             let sql =
                 "SELECT o.local_id, o.key, o.rev, o.keywords, s.kind, o.scope_id FROM origins o JOIN scopes c ON c.id = o.scope_id
                        JOIN sources s ON s.id = c.source_id WHERE c.kind = ?1";
-            let mut statement = conn.prepare_cached(sql)?;
-            let rows = statement.query_map([kind.name()], |row| {
+            query::rows(conn, sql, [kind.name()], |row| {
                 Ok(Origin {
                     id: row.get(0)?,
                     key: row.get(1)?,
@@ -138,8 +140,7 @@ impl Reader {
                     source: row.get(4)?,
                     scope: row.get(5)?,
                 })
-            })?;
-            rows.collect()
+            })
         })
     }
 }
@@ -156,11 +157,11 @@ impl OriginIndex for NoOrigins {
         Ok(Vec::new())
     }
 
-    fn each_known(&self, _: i64, _: &mut dyn FnMut(Known<'_>)) -> Result<()> {
+    fn each_known(&self, _: i64, _: &mut dyn FnMut(KnownItem<'_>)) -> Result<()> {
         Ok(())
     }
 
-    fn known_to_1x(&self, _: &SourceIdent, _: &KnownBy) -> Result<Vec<(String, Id)>> {
+    fn adoptable_messages(&self, _: &SourceIdent, _: &KnownBy) -> Result<Vec<(String, Id)>> {
         Ok(Vec::new())
     }
 
@@ -176,37 +177,13 @@ impl OriginIndex for NoOrigins {
         Ok(Vec::new())
     }
 
-    fn message_match(&self, _: Id) -> Result<Option<String>> {
+    fn message_match(&self, _: Id) -> Result<Option<MessageMatch>> {
         Ok(None)
     }
 
     fn uid(&self, _: ObjectType, _: Id) -> Result<Option<String>> {
         Ok(None)
     }
-}
-
-fn of_1x(conn: &Connection, ident: &SourceIdent, by: &KnownBy) -> rusqlite::Result<Vec<(String, Id)>> {
-    let (table, key, mailbox) = match by {
-        KnownBy::Uid { mailbox } => ("sync_id_imap", "t.uidvalidity || '.' || t.uid", Some(mailbox)),
-        KnownBy::JmapId => ("sync_id_jmap", "t.jmap_id", None),
-    };
-    let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN (?1, 'origins', 'scopes')";
-    if conn.query_row(tables, [table], |row| row.get::<_, i64>(0))? != 3 {
-        return Ok(Vec::new());
-    }
-    let folder = if mailbox.is_some() { "t.folder" } else { "NULL" };
-    let mut found: Vec<(String, Id)> = conn
-        .prepare_cached(&format!(
-            "SELECT {key}, t.local_id FROM {table} t JOIN sources s ON s.id = t.source_id JOIN emails e ON e.id = t.local_id
-             WHERE (s.kind, s.session_url, s.account_id) = (?1, ?2, ?3) AND lower(t.type_name) = 'email' AND {folder} IS ?4
-               AND NOT EXISTS (SELECT 1 FROM origins o JOIN scopes p ON p.id = o.scope_id WHERE o.local_id = t.local_id AND p.kind = 'Email')"
-        ))?
-        .query_map(params![ident.kind, ident.session_url, ident.account_id, mailbox], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    found.sort_unstable();
-    Ok(found)
 }
 
 fn bytes_of(conn: &Connection, id: Id) -> rusqlite::Result<Option<(u64, Digest)>> {
@@ -223,20 +200,17 @@ fn scopes(conn: &Connection, ident: &SourceIdent) -> rusqlite::Result<Vec<KnownS
             |row| row.get(0),
         )
         .optional()?;
-    conn.prepare_cached("SELECT id, kind, key, cursor FROM scopes WHERE source_id IS ?1 ORDER BY id")?
-        .query_map([source], |row| {
-            Ok(KnownScope { row: row.get(0)?, kind: row.get(1)?, key: row.get(2)?, cursor: row.get(3)? })
-        })?
-        .collect()
+    let sql = "SELECT id, kind, key, cursor FROM scopes WHERE source_id IS ?1 ORDER BY id";
+    query::rows(conn, sql, [source], KnownScope::of_row)
 }
 
-fn visit(conn: &Connection, scope: i64, each: &mut dyn FnMut(Known<'_>)) -> rusqlite::Result<()> {
+fn visit(conn: &Connection, scope: i64, each: &mut dyn FnMut(KnownItem<'_>)) -> rusqlite::Result<()> {
     let mut statement = conn
         .prepare_cached("SELECT key, rev, keywords, parents, local_id FROM origins WHERE scope_id = ?1 ORDER BY key")?;
     let mut rows = statement.query([scope])?;
     while let Some(row) = rows.next()? {
         let text = |at: usize| row.get_ref(at).and_then(|value| Ok(value.as_str()?));
-        each(Known { key: text(0)?, rev: text(1)?, keywords: text(2)?, parents: text(3)?, local_id: row.get(4)? });
+        each(KnownItem { key: text(0)?, rev: text(1)?, keywords: text(2)?, parents: text(3)?, local_id: row.get(4)? });
     }
     Ok(())
 }
@@ -295,12 +269,12 @@ impl Writer {
             .map_err(|error| self.explain(error))
     }
 
-    /// Says that the item `key` of a scope is the row `local_id`.
-    pub fn link(&mut self, scope: i64, known: &Known<'_>) -> Result<()> {
+    /// Notes that the item `key` of a scope is the row `id`.
+    pub fn link(&mut self, scope: i64, key: &str, rev: &str, membership: &Membership, id: Id) -> Result<()> {
         self.execute(
             "INSERT INTO origins (scope_id, key, rev, keywords, parents, local_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (scope_id, key) DO UPDATE SET rev = excluded.rev, keywords = excluded.keywords, parents = excluded.parents, local_id = excluded.local_id",
-            params![scope, known.key, known.rev, known.keywords, known.parents, known.local_id],
+            params![scope, key, rev, membership.noted_keywords, membership.noted_containers, id],
         )
         .map(|_| ())
     }
@@ -317,12 +291,12 @@ impl Writer {
             .is_empty())
     }
 
-    /// All origins of a row: keywords and parents, each as JSON.
-    pub fn origins_of(&self, kind: ObjectType, id: Id) -> Result<Vec<(String, String)>> {
+    /// The keywords and containers of all items that are a row.
+    pub fn origins_of(&self, kind: ObjectType, id: Id) -> Result<Vec<Membership>> {
         self.rows(
             "SELECT o.keywords, o.parents FROM origins o JOIN scopes s ON s.id = o.scope_id WHERE o.local_id = ?1 AND s.kind = ?2",
             params![id, kind.name()],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok(Membership::noted(row.get(0)?, row.get(1)?)),
         )
     }
 }

@@ -1,7 +1,7 @@
-//! What is noted of an object with its origin (FORMAT.md, `origins`): the revision of a container, which names what its source
-//! did not tell, and the mark of a card whose uid another card has.
+//! Texts in origins (FORMAT.md, `origins`): the revision of a container, which names the properties that its source did not
+//! tell, and the mark of a card whose uid another card has.
 
-use crate::model::{Container, Details, Digest, ObjectType};
+use crate::model::{Container, Details, Digest};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -15,34 +15,25 @@ pub fn container_rev(container: &Container) -> String {
         "color": container.color,
         "description": container.description,
     });
-    match &container.details {
-        Some(details) => {
-            let Details { untold, sort_order, is_default, is_visible, availability, .. } = &**details;
-            let Details { alerts_with_time, alerts_without_time, time_zone, created, modified, .. } = &**details;
-            rev["details"] = json!([sort_order, is_default, is_visible, availability, time_zone, created, modified]);
-            rev["alerts"] = json!([alerts_with_time, alerts_without_time]);
-            rev[UNTOLD] = json!(untold);
-        }
-        None => rev[UNTOLD] = json!(only_of_jmap(container.kind)),
+    if let Some(details) = &container.details {
+        let Details { sort_order, is_default, is_visible, availability, .. } = &**details;
+        let Details { alerts_with_time, alerts_without_time, time_zone, created, modified, .. } = &**details;
+        rev["details"] = json!([sort_order, is_default, is_visible, availability, time_zone, created, modified]);
+        rev["alerts"] = json!([alerts_with_time, alerts_without_time]);
     }
+    rev[UNTOLD] = json!(container.untold());
     rev.to_string()
 }
 
 /// The names of the properties that a source did not tell.
 const UNTOLD: &str = "untold";
 
-/// The properties that no other source than JMAP tells.
-fn only_of_jmap(kind: ObjectType) -> Vec<&'static str> {
-    let others = ["role", "color", "description", "isSubscribed", "created", "modified"];
-    Details::of(kind).iter().copied().filter(|name| !others.contains(name)).collect()
-}
-
-/// What an import that did not ask by name cannot have known: servers were seen to leave it out, and it was stored as the
-/// default then.
+/// Properties that an import cannot have known that did not ask for them by name: servers were seen to leave them out, and
+/// the import stored the defaults.
 const DOUBTFUL: [&str; 4] = ["isVisible", "includeInAvailability", "defaultAlertsWithTime", "defaultAlertsWithoutTime"];
 
-/// The properties of a container that are unknown: none of its sources, each with the [`super::Known::rev`] that it gave, told
-/// them. Of what a former version imported, or 1.x, some are doubtful.
+/// The properties of a container that are unknown because none of its sources told them. `revs` are the
+/// [`super::KnownItem::rev`] of each. Of a container that a former version or 1.x imported, some are doubtful.
 pub fn untold(revs: &[String]) -> BTreeSet<String> {
     let doubtful = || DOUBTFUL.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
     let told_by = |rev: &String| {
@@ -54,7 +45,7 @@ pub fn untold(revs: &[String]) -> BTreeSet<String> {
     revs.iter().map(told_by).reduce(|one, other| &one & &other).unwrap_or_else(doubtful)
 }
 
-/// What tells a card from another one with its uid: of what it is at its source.
+/// Eight digits that distinguish a card from another one with its uid. They follow from its place at the source.
 pub fn card_mark(scope: i64, key: &str) -> String {
     Digest::of(format!("{scope}\u{1f}{key}").as_bytes()).hex()[..8].to_owned()
 }

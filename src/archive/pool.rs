@@ -1,8 +1,8 @@
 //! The connections of a reader that questions take in turn.
 //!
-//! None is kept longer than a question takes, and one that shows what the files hold is given back. So a reader whose
-//! archive was removed or replaced, and which can open no other, goes on with those that it has: who finds none waits for
-//! one. Whoever keeps a connection opens one of his own.
+//! A question keeps its connection until it is answered, and gives it back if it still shows what the files hold. So a
+//! reader whose archive was removed or replaced, and which can open no other connection, goes on with those that it has: a
+//! question that finds none waits for one. A caller that keeps a connection opens one of its own.
 
 use super::connect::{FileStamp, ReadConnection};
 use super::moment::Moment;
@@ -22,12 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// See above.
 #[derive(Default)]
 pub(super) struct Pool {
-    state: Mutex<State>,
+    state: Mutex<Connections>,
     returned: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Connections {
     idle: Vec<Pooled>,
     /// How many are in use.
     out: usize,

@@ -42,7 +42,7 @@ impl BlobReader {
         let hasher = match reader.proofs.verdict(&blob) {
             Some(true) => return self.piece(offset, length as usize).map(out),
             Some(false) => return Err(blob::damaged(&blob)),
-            // Taken out of there while it is used: `out` may wait for somebody, and holds up nobody.
+            // Taken out of the table while it is used: `out` may wait, and no other thread waits with it.
             None => reader.proofs.half.lock().pop(&blob.key()).or_else(|| (offset == 0).then(blake3::Hasher::new)),
         };
         let Some(mut hasher) = hasher.filter(|hasher| offset <= hasher.count() + OVERTAKEN) else {

@@ -1,15 +1,17 @@
-//! Any number of readers of an archive, while somebody may be writing to it.
+//! Any number of readers of an archive, while a writer may be at work.
 //!
-//! A [`Reader`] lends read-only connections to whoever asks, from any thread. It answers for a [`Moment`]: a snapshot,
+//! A [`Reader`] lends read-only connections to all threads that ask. It answers for a [`Moment`]: a snapshot,
 //! which never changes, or the current state where the archive has no history (1.x).
 
 use super::connect::{FileStamp, ReadConnection, Watch, check_header, check_schema, open_reader};
 use super::file::{self, ArchiveFile};
 use super::moment::Moment;
 use super::pool::{Pool, Pooled};
-use super::proof::VerifiedBlobs;
-use super::schema::{APPLICATION_ID, FOREIGN_MARK, FORMAT_VERSION};
+use super::query;
+use super::schema::{APPLICATION_ID, FORMAT_VERSION};
 use super::sql_error::explain;
+use super::v1;
+use super::verified_blobs::VerifiedBlobs;
 use crate::error::{Error, ErrorKind, Result};
 use parking_lot::RwLock;
 use rusqlite::{Connection, OptionalExtension};
@@ -21,7 +23,7 @@ use std::sync::Arc;
 /// How often a read is repeated when a writer comes in between.
 pub(super) const TRIES: usize = 50;
 
-/// What the tables of an archive look like. A writer may give an archive of 1.x a history while it is being read.
+/// Which tables and columns an archive has. A writer may give an archive of 1.x a history while it is being read.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     pub(super) columns: HashMap<&'static str, Vec<String>>,
@@ -93,7 +95,8 @@ impl Reader {
             conn.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)", [name], |row| row.get(0))
                 .map_err(explain)
         };
-        let (foreign, has_digests) = (has(FOREIGN_MARK)?, has("row_digests")?);
+        let is_after_1x = v1::has_written(conn).map_err(explain)?;
+        let has_digests = has("row_digests")?;
         if version > FORMAT_VERSION {
             return Err(Error::new(
                 ErrorKind::Usage,
@@ -103,14 +106,14 @@ impl Reader {
         }
         let has_history = application == APPLICATION_ID && version > 0;
         let has_digests = has_history && has_digests;
-        Ok(Shape { columns, has_history, has_index: has_history && !foreign, has_digests })
+        Ok(Shape { columns, has_history, has_index: has_history && !is_after_1x, has_digests })
     }
 
     pub(super) fn shape(&self) -> Arc<Shape> {
         Arc::clone(&self.shape.read())
     }
 
-    /// What the files of the archive look like now; it differs from an earlier answer if somebody wrote to it.
+    /// What the files of the archive look like now; it differs from an earlier answer if a program has written to it.
     /// `None` if another file is at its path, or none.
     pub fn trace(&self) -> Option<FileStamp> {
         FileStamp::take(&self.path).ok().filter(|now| now.same_file(&self.identity))
@@ -140,7 +143,8 @@ impl Reader {
 
     /// Runs `work` on a connection that shows one committed state of the archive, and the newest.
     ///
-    /// Nobody looks before: an answer counts if the files afterwards are still those that the connection was opened on.
+    /// One look at the files is enough, and it comes last: an answer counts if they still are those that the connection was
+    /// opened on.
     pub(super) fn with<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         self.with_at(Moment::Current, work)
     }
@@ -179,9 +183,9 @@ impl Reader {
     }
 
     /// Runs `work` on one state of the archive, however long it takes: in a transaction where there is a log, else on
-    /// the file as it is. `None` if somebody changed the file meanwhile.
+    /// the file as it is. `None` if a program changed the file meanwhile.
     pub(super) fn pinned<T>(&self, work: impl FnOnce(&ReadConnection) -> Result<T>) -> Result<Option<T>> {
-        // Not one that others wait for.
+        // Not one of the pool, which other threads wait for.
         let pooled = self.connect()?;
         pooled.conn.restart_budget();
         let explain = |error| explain(&self.path, error);
@@ -194,7 +198,7 @@ impl Reader {
         if is_one_state { result.map(Some) } else { Ok(None) }
     }
 
-    /// Runs `work` once, whatever comes in between.
+    /// Runs `work` once, also if a writer comes in between.
     pub(super) fn once<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let pooled = self.checkout().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         pooled.conn.restart_budget();
@@ -209,7 +213,7 @@ impl Reader {
     }
 
     /// True if a connection opened at `then` shows what the files hold now, or if the archive is not at its path any
-    /// more: then nobody writes to it.
+    /// more: then no program writes to it.
     pub(super) fn is_current(&self, then: &FileStamp) -> bool {
         self.watch.look().map_or(true, |now| now.holds(then)) || self.trace().is_none()
     }
@@ -224,7 +228,7 @@ impl Reader {
         self.pool.take(|| self.connect())
     }
 
-    /// True if nobody writes to the archive, so that a value may stay open.
+    /// True if no program writes to the archive, so that a value may stay open.
     pub(super) fn is_quiet(&self) -> bool {
         self.pool.any(|pooled| pooled.conn.is_immutable && self.is_current(&pooled.fingerprint))
     }
@@ -247,17 +251,17 @@ impl Reader {
         let fingerprint = self.trace().ok_or_else(replaced)?;
         self.refuse_log_elsewhere(&fingerprint)?;
         let conn = open(&self.path, &self.file, &fingerprint)?;
-        // SQLite opens a log with the first question only, by its name. What is wrong with it, the next one says.
+        // SQLite opens a log with the first question only, by its name. If that fails, the next question fails and says why.
         if !conn.is_immutable {
             let _ = conn.conn.query_row("PRAGMA schema_version", [], |_| Ok(()));
         }
-        // What was opened is the archive if it stood at its path before and stands there now.
+        // The file that was opened is the archive if the archive stood at its path before and stands there now.
         self.trace().ok_or_else(replaced)?;
         Ok(Pooled { conn, fingerprint, seen: RefCell::default() })
     }
 
-    /// Errors while somebody writes to the file under another of its names: the log stands beside that one, and without
-    /// it the file shows half of what was written.
+    /// Errors while a program writes to the file under another of its names: the log stands beside that one, and without it
+    /// the file shows half of what the program wrote.
     fn refuse_log_elsewhere(&self, fingerprint: &FileStamp) -> Result<()> {
         if !fingerprint.has_no_log() || !self.file.has_other_names(&self.path) {
             return Ok(());
@@ -295,9 +299,8 @@ impl Reader {
     /// The sources of the account: kind, URL and account.
     pub fn sources(&self) -> Result<Vec<(String, String, String)>> {
         self.with(|conn| {
-            let mut statement =
-                conn.prepare("SELECT kind, session_url, coalesce(account_name, account_id) FROM sources ORDER BY id")?;
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+            let sql = "SELECT kind, session_url, coalesce(account_name, account_id) FROM sources ORDER BY id";
+            query::rows(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         })
     }
 }
@@ -322,7 +325,7 @@ mod tests {
             open_reader(path, file, fingerprint)
         });
         assert!(swapped.is_err(), "it would show the other one");
-        // What it has open goes on answering, also if several want it.
+        // The connections that it has go on answering, also if several threads want them.
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| (0..20).for_each(|_| drop(reader.sources().expect("an answer"))));

@@ -1,9 +1,9 @@
 //! Rows of content tables, as they are and as they were: the current table and the history together.
 
-use super::digest::Digested;
 use super::moment::Moment;
 use super::read::Reader;
 use super::schema::Table;
+use super::v1;
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
 use rusqlite::types::{Value, ValueRef};
@@ -17,7 +17,7 @@ const TEXT_MAX: u32 = 32 << 20;
 pub struct Record {
     pub kind: ObjectType,
     pub id: Id,
-    /// The snapshot in which it got this state; 0 where nobody knows.
+    /// The snapshot in which it got this state; 0 where that is not known.
     pub first: i64,
     pub blob: Option<Id>,
     /// The source's own bytes: a blob, and perhaps ranges of it as JSON.
@@ -76,16 +76,27 @@ impl Record {
     }
 }
 
+/// Which rows of a table to read.
+#[derive(Clone, Copy)]
+pub(super) enum Window {
+    One(Id),
+    /// Those with greater ids than `after`, at most `limit`.
+    After {
+        after: Id,
+        limit: i64,
+    },
+}
+
 impl Reader {
     /// Every row of a type at a moment, in no order that means anything.
     pub fn each_record(&self, kind: ObjectType, moment: Moment, mut each: impl FnMut(Record)) -> Result<()> {
-        // `with` may run its work twice; rows are handed on only after a sound pass.
+        // `with` may run its work twice; `each` gets rows only after a sound pass.
         const PAGE: i64 = 5_000;
         let mut after = i64::MIN;
         loop {
-            let page = self.with_at(moment, |conn| self.page(conn, kind, moment, None, after, PAGE))?;
-            let last = page.0;
-            page.1.into_iter().for_each(&mut each);
+            let window = Window::After { after, limit: PAGE };
+            let (last, records) = self.with_at(moment, |conn| self.page(conn, kind, moment, window))?;
+            records.into_iter().for_each(&mut each);
             match last {
                 Some(last) => after = last,
                 None => return Ok(()),
@@ -95,7 +106,7 @@ impl Reader {
 
     /// One row of a type at a moment.
     pub fn record(&self, kind: ObjectType, moment: Moment, id: Id) -> Result<Option<Record>> {
-        Ok(self.with_at(moment, |conn| self.page(conn, kind, moment, Some(id), i64::MIN, 2))?.1.into_iter().next())
+        Ok(self.with_at(moment, |conn| self.page(conn, kind, moment, Window::One(id)))?.1.into_iter().next())
     }
 
     /// All rows of a type at a moment, by id.
@@ -106,77 +117,35 @@ impl Reader {
         Ok(records)
     }
 
-    /// A page of rows with ids above `after`, from the content table and from the history together; and the id after
-    /// which the next page begins.
+    /// Rows of a window, from the content table and from the history together; and the id after which the next page begins.
     pub(super) fn page(
         &self,
         conn: &Connection,
         kind: ObjectType,
         moment: Moment,
-        only: Option<Id>,
-        after: Id,
-        limit: i64,
+        window: Window,
     ) -> rusqlite::Result<(Option<Id>, Vec<Record>)> {
         let table = Table::of(kind);
-        // Who asks for a snapshot has one already.
+        // A question about a snapshot runs in a transaction already.
         let transaction = conn.is_autocommit().then(|| conn.unchecked_transaction()).transpose()?;
         let mut records = Vec::new();
-        let mut last = None;
         let shape = self.shape();
-        let is_after_1x = shape.is_after_1x() && moment != Moment::Current;
-        let present = shape.columns.get(table.name).map(Vec::as_slice).unwrap_or_default();
-        if !present.is_empty() {
-            let sql = self.select(table, present, moment, only.is_some());
-            let mut statement = conn.prepare_cached(&sql)?;
-            let mut rows = match only {
-                Some(id) => statement.query(params![id])?,
-                None => statement.query(params![after, limit])?,
-            };
-            let mut count = 0;
-            let mut previous = after;
-            while let Some(row) = rows.next()? {
-                let id: Id = row.get(0)?;
-                // A damaged tree can give the same rows again and again.
-                if only.is_none() && id <= previous {
-                    return Err(rusqlite::Error::SqliteFailure(
-                        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
-                        Some("rows out of order".to_owned()),
-                    ));
-                }
-                previous = id;
-                count += 1;
-                let first: i64 = row.get(1)?;
-                if matches!(moment, Moment::Snapshot(at) if first > at) {
-                    continue;
-                }
-                let original = original(row, 3)?;
-                let mut values =
-                    (0..table.columns.len()).map(|at| tolerant(row, 5 + at)).collect::<rusqlite::Result<_>>()?;
-                if is_after_1x {
-                    let after_columns = 5 + table.columns.len();
-                    if !row.get::<_, bool>(after_columns)? {
-                        continue;
-                    }
-                    if let Some(copy) = row.get::<_, Option<String>>(after_columns + 1)? {
-                        values = from_fields(table, &copy);
-                    }
-                }
-                // What is no number refers to no blob; `verify` says so.
-                let blob = row.get_ref(2)?.as_i64().ok();
-                records.push(Record { kind, id, first, blob, original, values });
-            }
-            if count == limit && only.is_none() {
-                last = Some(previous);
-            }
-        }
+        let last = self.current(conn, table, moment, window, &mut records)?;
         if let Moment::Snapshot(at) = moment {
-            let (from, to) = match only {
-                Some(id) => (id - 1, id),
-                None => (after, last.unwrap_or(i64::MAX)),
+            let (only, range) = match window {
+                Window::One(id) => (Some(id), (id - 1, id)),
+                Window::After { after, .. } => (None, (after, last.unwrap_or(i64::MAX))),
             };
-            former(conn, table, at, (from, to), &mut records)?;
-            if is_after_1x && last.is_none() {
-                removed_by_1x(conn, table, at, only, &mut records)?;
+            former(conn, table, at, range, &mut records)?;
+            if shape.is_after_1x() && last.is_none() {
+                records.extend(v1::removed_containers(conn, table, at, only)?.into_iter().map(|removed| Record {
+                    kind,
+                    id: removed.id,
+                    first: removed.first,
+                    blob: None,
+                    original: None,
+                    values: from_fields(table, &removed.fields),
+                }));
             }
         }
         if let Some(transaction) = transaction {
@@ -185,8 +154,63 @@ impl Reader {
         Ok((last, records))
     }
 
+    /// The rows of a content table that a moment shows. Gives the last one's id if there may be more.
+    fn current(
+        &self,
+        conn: &Connection,
+        table: &Table,
+        moment: Moment,
+        window: Window,
+        records: &mut Vec<Record>,
+    ) -> rusqlite::Result<Option<Id>> {
+        let shape = self.shape();
+        let present = shape.columns.get(table.name).map(Vec::as_slice).unwrap_or_default();
+        if present.is_empty() {
+            return Ok(None);
+        }
+        let is_after_1x = shape.is_after_1x() && moment != Moment::Current;
+        let mut statement = conn.prepare_cached(&self.select(table, present, moment, window))?;
+        let (mut rows, mut previous, limit) = match window {
+            Window::One(id) => (statement.query(params![id])?, None, i64::MAX),
+            Window::After { after, limit } => (statement.query(params![after, limit])?, Some(after), limit),
+        };
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            let id: Id = row.get(0)?;
+            // A damaged tree can give the same rows again and again.
+            if previous.is_some_and(|previous| id <= previous) {
+                return Err(rusqlite::Error::SqliteFailure(
+                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+                    Some("rows out of order".to_owned()),
+                ));
+            }
+            previous = previous.map(|_| id);
+            count += 1;
+            let first: i64 = row.get(1)?;
+            if matches!(moment, Moment::Snapshot(at) if first > at) {
+                continue;
+            }
+            let original = original(row, 3)?;
+            let mut values =
+                (0..table.columns.len()).map(|at| tolerant(row, 5 + at)).collect::<rusqlite::Result<_>>()?;
+            if is_after_1x {
+                let after_columns = 5 + table.columns.len();
+                if !row.get::<_, bool>(after_columns)? {
+                    continue;
+                }
+                if let Some(copy) = row.get::<_, Option<String>>(after_columns + 1)? {
+                    values = from_fields(table, &copy);
+                }
+            }
+            // A value that is no number refers to no blob; `verify` says so.
+            let blob = row.get_ref(2)?.as_i64().ok();
+            records.push(Record { kind: table.kind, id, first, blob, original, values });
+        }
+        Ok(previous.filter(|_| count == limit))
+    }
+
     /// `SELECT id, first, blob, original blob, its ranges, columns…` with stand-ins for what an old archive lacks.
-    fn select(&self, table: &Table, present: &[String], moment: Moment, one: bool) -> String {
+    fn select(&self, table: &Table, present: &[String], moment: Moment, window: Window) -> String {
         let columns: Vec<String> = table
             .columns
             .iter()
@@ -212,9 +236,12 @@ impl Reader {
         } else {
             ("0", "NULL, NULL", String::new())
         };
-        let range = if one { "t.id = ?1" } else { "t.id > ?1 ORDER BY t.id LIMIT ?2" };
+        let range = match window {
+            Window::One(_) => "t.id = ?1",
+            Window::After { .. } => "t.id > ?1 ORDER BY t.id LIMIT ?2",
+        };
         let (known, known_joins) = match self.shape().is_after_1x() && moment != Moment::Current {
-            true => known_before_1x(table),
+            true => v1::known_before(table),
             false => Default::default(),
         };
         format!(
@@ -259,7 +286,7 @@ impl Reader {
         Ok(1)
     }
 
-    /// The newest snapshot, `at` at most, in which an object of this type came, changed or went; 0 if nobody knows.
+    /// The newest snapshot, `at` at most, in which an object of this type came, changed or went; 0 if that is not known.
     pub fn last_change(&self, kind: ObjectType, at: i64) -> Result<i64> {
         if !self.has_history() {
             return Ok(0);
@@ -303,42 +330,6 @@ fn former(
 /// The original bytes of a row: a blob, and perhaps ranges of it, in two columns.
 fn original(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<(Id, Option<String>)>> {
     row.get::<_, Option<Id>>(at)?.map(|blob| Ok((blob, row.get(at + 1)?))).transpose()
-}
-
-/// For former snapshots of an archive that 1.x wrote to since: whether a row is the object that we knew by its number, and
-/// what its columns were if they are kept (FORMAT.md, "After 1.x"). Columns and joins.
-fn known_before_1x(table: &Table) -> (String, String) {
-    let other = Digested::content(table.kind).is_other_object();
-    let blob = if table.has_blob { "LEFT JOIN blobs b ON b.id = t.blob_id" } else { "" };
-    (
-        format!(", d.id IS NOT NULL AND NOT {other}, d.fields"),
-        format!("LEFT JOIN row_digests d ON d.kind = '{}' AND d.id = t.id {blob}", table.kind.name()),
-    )
-}
-
-/// Containers that 1.x removed since our last run, and that a former snapshot shows.
-fn removed_by_1x(
-    conn: &Connection,
-    table: &Table,
-    at: i64,
-    only: Option<Id>,
-    records: &mut Vec<Record>,
-) -> rusqlite::Result<()> {
-    let sql = format!(
-        "SELECT d.id, coalesce(s.first, 0), d.fields FROM row_digests d
-         LEFT JOIN since s ON s.kind = d.kind AND s.id = d.id
-         WHERE d.kind = ?1 AND d.fields IS NOT NULL AND coalesce(s.first, 0) <= ?2 AND (d.id = ?3 OR ?3 IS NULL)
-           AND d.id NOT IN (SELECT id FROM {})",
-        table.name
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![table.kind.name(), at, only])?;
-    while let Some(row) = rows.next()? {
-        let values = from_fields(table, &row.get::<_, String>(2)?);
-        let (id, first) = (row.get(0)?, row.get(1)?);
-        records.push(Record { kind: table.kind, id, first, blob: None, original: None, values });
-    }
-    Ok(())
 }
 
 /// The columns of a row as `history.fields` holds them.

@@ -1,15 +1,13 @@
-//! Rows that never change without their old state being kept.
+//! Adds, changes and removes rows, and copies each former state into the history before.
 
 use super::blob::{self, NewBlob, PutError};
+use super::properties::Field;
 use super::schema::Table;
 use super::write::Writer;
 use crate::error::{Error, Result};
 use crate::model::{Id, ObjectType};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params};
-
-/// Column values of a content row, by name.
-pub type Fields<'a> = &'a [(&'static str, Value)];
 
 impl Writer {
     /// Stores bytes once. Gives the row of the blob, and whether it is new.
@@ -22,7 +20,7 @@ impl Writer {
     }
 
     /// Adds a row and gives its id, which no row of the type ever had.
-    pub fn insert(&mut self, kind: ObjectType, fields: Fields<'_>, blob: Option<Id>) -> Result<Id> {
+    pub(super) fn insert_row(&mut self, kind: ObjectType, fields: &[Field], blob: Option<Id>) -> Result<Id> {
         let table = Table::of(kind);
         let id = self.next_id(kind)?;
         let mut names = String::from("id");
@@ -48,7 +46,7 @@ impl Writer {
     }
 
     /// Changes some columns of a row; its former self goes to the history. Gives false if nothing differs.
-    pub fn update(&mut self, kind: ObjectType, id: Id, fields: Fields<'_>, blob: Option<Id>) -> Result<bool> {
+    pub(super) fn update_row(&mut self, kind: ObjectType, id: Id, fields: &[Field], blob: Option<Id>) -> Result<bool> {
         let table = Table::of(kind);
         let values: Vec<(&str, Value)> = with_blob(fields, blob).collect();
         let compare: Vec<String> = values.iter().map(|(name, _)| format!("{name} IS ?")).collect();
@@ -75,7 +73,7 @@ impl Writer {
     }
 
     /// Removes a row from the current state; it stays in the history.
-    pub fn remove(&mut self, kind: ObjectType, id: Id) -> Result<()> {
+    pub(super) fn remove_row(&mut self, kind: ObjectType, id: Id) -> Result<()> {
         self.keep_former(kind, id)?;
         self.drop_digest(kind, id)?;
         self.execute("DELETE FROM originals WHERE kind = ?1 AND id = ?2", params![kind.name(), id])?;
@@ -85,8 +83,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Copies the row as it stands into the history, unless this run made it: nobody saw that state. Whoever changes
-    /// something beside the row's columns calls it first.
+    /// Copies the row as it stands into the history, unless this run made it: no snapshot shows that state. Call it before
+    /// a change of what stands beside the row's columns.
     pub fn keep(&mut self, kind: ObjectType, id: Id) -> Result<()> {
         self.keep_former(kind, id)?;
         self.digest(kind, id)
@@ -144,6 +142,6 @@ impl Writer {
     }
 }
 
-fn with_blob(fields: Fields<'_>, blob: Option<Id>) -> impl Iterator<Item = (&'static str, Value)> {
+fn with_blob(fields: &[Field], blob: Option<Id>) -> impl Iterator<Item = Field> {
     fields.iter().cloned().chain(blob.map(|id| ("blob_id", Value::Integer(id))))
 }

@@ -11,11 +11,7 @@ pub const APPLICATION_ID: i32 = 0x5644_4C59;
 /// `PRAGMA user_version` of the format that this program writes. Archives of 1.x have 0.
 pub const FORMAT_VERSION: i32 = 2;
 
-/// Present only where Vandelay 1.x opened the archive: it makes this index, we never do and remove it. So it tells
-/// that the content tables may have changed without our history knowing (FORMAT.md, "After 1.x").
-pub const FOREIGN_MARK: &str = "blobs_hash_idx";
-
-/// The content tables, sync tables and indexes of 1.x, as 1.x makes them (but for [`FOREIGN_MARK`]).
+/// The content tables and indexes of 1.x, as 1.x makes them, but for the index that shows that it was there ([`super::v1`]).
 pub const CONTENT_DDL: &str = "
 CREATE TABLE IF NOT EXISTS sources (id INTEGER PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('jmap','imap','caldav','carddav','webdav','managesieve','maildir','exchange_ews','exchange_graph','takeout')), session_url TEXT NOT NULL, account_id TEXT NOT NULL, account_name TEXT, username TEXT NOT NULL, UNIQUE (kind, session_url, account_id));
 CREATE TABLE IF NOT EXISTS blobs (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
@@ -76,7 +72,7 @@ const fn column(name: &'static str, absent: &'static str) -> Column {
     Column { name, absent }
 }
 
-/// The content tables: the ten of 1.x, and one of ours.
+/// The content tables: the ten of 1.x, and `vacation_responses`, which 1.x does not have.
 pub const TABLES: [Table; 11] = [
     Table {
         kind: ObjectType::Mailbox,

@@ -106,7 +106,7 @@ impl std::str::FromStr for Span {
     }
 }
 
-/// What two times have in common that lie in one period.
+/// A number for the period (an hour, a day, …) that a time lies in.
 type Period = fn(&Zoned) -> (i64, i64);
 
 impl Policy {
@@ -156,7 +156,7 @@ impl Policy {
                 }
                 if last != Some(this) {
                     kept.entry(*id).or_default().push(name);
-                    // One of a wrong clock takes nobody's place: the next one of the period is kept beside it.
+                    // A snapshot of a wrong clock takes the place of no other: the next one of the period is kept, too.
                     if *is_believed {
                         last = Some(this);
                         left -= 1;
@@ -187,7 +187,7 @@ fn day_number(time: &Zoned) -> i64 {
     i64::from(time.year()) * 366 + i64::from(time.day_of_year())
 }
 
-/// What `forget` took away.
+/// How much [`Writer::forget`] removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Forgotten {
     pub snapshots: u64,
@@ -208,7 +208,7 @@ impl Writer {
             forgotten.snapshots += self.execute("DELETE FROM snapshots WHERE id = ?1", [id])? as u64;
             self.execute("DELETE FROM row_digests WHERE kind = 'snapshots' AND id = ?1", [id])?;
         }
-        // An id is not given again, also when nothing tells any more who had it.
+        // No other object gets a number that was given once, also when no row is left that had it.
         self.execute("INSERT OR REPLACE INTO last_ids (kind, id) SELECT kind, max(id) FROM (SELECT kind, id FROM last_ids UNION ALL SELECT kind, id FROM history) GROUP BY kind", [])?;
         self.digest_all_of("last_ids")?;
         // A state is shown by the snapshots from `first` up to `last` without it.

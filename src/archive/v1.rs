@@ -1,89 +1,19 @@
-//! What Vandelay 1.x did to the archive between our runs (FORMAT.md, "After 1.x").
+//! Vandelay 1.x: what it leaves in an archive, and what it did there between our runs (FORMAT.md, "After 1.x").
 //!
 //! 1.x keeps our tables and does not know them. It removes and changes rows, and numbers new ones `max(id) + 1`: a number
-//! that we never give twice it may give to another object. Digests tell ([`super::digest`]).
+//! that we never give twice it may give to another object. Digests tell ([`super::digest`]). What 1.x imported before is
+//! adopted: the first import of ours from the same source takes its rows, so that nothing is stored twice.
 
-use super::digest::{self, Digested};
-use super::schema::TABLES;
-use super::{index, lost};
-use crate::model::{Id, ObjectType};
-use rusqlite::{Connection, OptionalExtension, params};
+mod adopt;
+mod adoptable;
+pub(super) mod identity;
+mod mark;
+mod since;
+mod take_over;
+mod upgrade;
 
-/// Forgets what was known of items whose row is gone or is another object now, and makes the next listing of every scope
-/// a whole one: of the other items it is not known whether their rows still say what they say.
-pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
-    for table in &TABLES {
-        let name = table.kind.name();
-        let mut forget = conn.prepare(
-            "DELETE FROM origins WHERE local_id = ?2 AND scope_id IN (SELECT id FROM scopes WHERE kind = ?1)",
-        )?;
-        for id in Digested::content(table.kind).other_objects(conn)? {
-            forget.execute(params![name, id])?;
-        }
-    }
-    lost::forget_items(conn)?;
-    // No list of keywords is empty text: every item will be compared with its row, which 1.x may have changed.
-    conn.execute("UPDATE origins SET keywords = '' WHERE scope_id IN (SELECT id FROM scopes WHERE key <> '')", [])?;
-    // No revision is empty text either: every container will be compared with its row.
-    conn.execute("UPDATE origins SET rev = '' WHERE scope_id IN (SELECT id FROM scopes WHERE key = '')", [])?;
-    conn.execute("UPDATE scopes SET cursor = ''", [])?;
-    digest::digest_table(conn, digest::ORIGINS)?;
-    digest::digest_table(conn, "scopes")
-}
-
-/// Rows that 1.x added count from `run` on, traces of rows that it removed go, former states of containers that it
-/// changed are kept, and the index is made anew. What else it overwrote cannot be brought back.
-pub fn take_over(conn: &Connection, run: i64) -> rusqlite::Result<()> {
-    for table in &TABLES {
-        let (name, kind) = (table.name, table.kind.name());
-        let digested = Digested::content(table.kind);
-        keep_copies(conn, kind, run, &digested)?;
-        for id in digested.other_objects(conn)? {
-            conn.execute("DELETE FROM originals WHERE kind = ?1 AND id = ?2", params![kind, id])?;
-            conn.execute("INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)", params![kind, id, run])?;
-            renumber_history(conn, kind, name, id)?;
-        }
-        for beside in ["since", "originals"] {
-            let sql = format!("DELETE FROM {beside} WHERE kind = ?1 AND id NOT IN (SELECT id FROM {name})");
-            conn.execute(&sql, [kind])?;
-        }
-    }
-    // Rows of emails that went to the history keep their place in the index through a copy made from there.
-    index::rebuild(conn, run)?;
-    index::restore_history(conn, run)?;
-    digest::digest_all(conn)
-}
-
-/// Puts the last known columns of containers that 1.x changed or removed into the history: former snapshots show them.
-fn keep_copies(conn: &Connection, kind: &str, run: i64, digested: &Digested) -> rusqlite::Result<()> {
-    for id in digested.differing(conn)? {
-        if lost::keep_copy(conn, kind, id, run)? {
-            conn.execute("INSERT OR REPLACE INTO since (kind, id, first) VALUES (?1, ?2, ?3)", params![kind, id, run])?;
-        }
-    }
-    for id in digested.gone(conn)? {
-        lost::keep_copy(conn, kind, id, run)?;
-    }
-    Ok(())
-}
-
-/// Gives former states of the object that had this number a number of their own. Containers keep theirs: it is what their
-/// items know of them, and they are no two things at one snapshot.
-fn renumber_history(conn: &Connection, kind: &str, table: &str, id: Id) -> rusqlite::Result<()> {
-    if [ObjectType::Mailbox, ObjectType::Calendar, ObjectType::AddressBook]
-        .iter()
-        .any(|container| container.name() == kind)
-    {
-        return Ok(());
-    }
-    let states = "kind = ?1 AND id = ?2 AND fields ->> 'node_type' IS NOT 'directory'";
-    let next = format!(
-        "SELECT 1 + max((SELECT max(id) FROM history WHERE kind = ?1), (SELECT coalesce(max(id), 0) FROM {table}),
-             coalesce((SELECT id FROM last_ids WHERE kind = ?1), 0))
-         WHERE EXISTS (SELECT 1 FROM history WHERE {states})"
-    );
-    if let Some(next) = conn.query_row(&next, params![kind, id], |row| row.get::<_, Id>(0)).optional()? {
-        conn.execute(&format!("UPDATE history SET id = ?3 WHERE {states}"), params![kind, id, next])?;
-    }
-    Ok(())
-}
+pub use adoptable::adoptable_messages;
+pub use mark::{has_written, unmark};
+pub use since::{has_two_emails, known_before, removed_containers};
+pub use take_over::{forget_origins, take_over};
+pub use upgrade::add_missing_columns;

@@ -1,8 +1,8 @@
 //! Proving an archive: every byte against its digest, and every row against its own digest or against the rows that say
 //! the same.
 //!
-//! All checks look at one state of the archive, while others may write to it: a transaction where there is a log, else
-//! the file as it is, once more if it changed meanwhile.
+//! All checks look at one state of the archive, while another program may write to it: in a transaction where there is a
+//! log, else at the file as it is, once more if it changed meanwhile.
 
 mod blobs;
 mod digests;
@@ -14,6 +14,7 @@ mod rows;
 use super::blob::BlobKey;
 use super::connect::ReadConnection;
 use super::moment::Moment;
+use super::query;
 use super::read::Reader;
 use super::sql_error::explain;
 use crate::error::Result;
@@ -36,21 +37,21 @@ pub struct Depth {
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What in the archive, e.g. `blob 12`.
+    /// A row or a table, e.g. `blob 12`.
     pub place: String,
-    /// What is wrong with it.
+    /// How it is wrong, as the rest of a sentence.
     pub what: String,
     /// The objects that it affects, in the moment in which they show it.
     pub affected: Vec<(ObjectType, Id, Moment)>,
 }
 
-/// What was looked at and what was found.
+/// The result of [`verify`]: how much was checked, and the findings.
 #[derive(Debug, Default)]
 pub struct Verdict {
     pub findings: Vec<Finding>,
     /// Findings beyond those listed.
     pub more: u64,
-    /// What is odd and costs nothing that the archive holds.
+    /// Findings that cost no object and no byte.
     pub remarks: Vec<Finding>,
     pub blobs: u64,
     pub blobs_hashed: u64,
@@ -124,7 +125,7 @@ impl<'a> Check<'a> {
         self.blobs(depth, sound, progress)
     }
 
-    /// One check; that it cannot be made is a finding too, and keeps none of the others from being made.
+    /// Makes one check. If it fails, that is a finding, and the other checks are made all the same.
     fn step(&mut self, place: &str, check: impl FnOnce(&mut Self) -> rusqlite::Result<()>) {
         self.connection.restart_budget();
         if let Err(error) = check(self) {
@@ -153,11 +154,7 @@ impl<'a> Check<'a> {
 
     /// SQLite's own check of pages, cells and indexes.
     fn structure(&mut self) -> rusqlite::Result<()> {
-        let lines: Vec<String> = self
-            .conn
-            .prepare("PRAGMA integrity_check(100)")?
-            .query_map([], |row| row.get::<_, String>(0))?
-            .collect::<rusqlite::Result<_>>()?;
+        let lines = query::column::<String>(self.conn, "PRAGMA integrity_check(100)", [])?;
         for line in lines.into_iter().filter(|line| line != "ok") {
             self.find("database".to_owned(), line, Vec::new());
         }

@@ -1,7 +1,7 @@
-//! The one writer of an archive: runs, batches, and rows that never change without their old state being kept.
+//! The one writer of an archive, and its runs.
 //!
-//! Content tables hold the current state. Whoever changes or removes a row through [`Writer`] leaves its former self
-//! in `history`, so that every snapshot can be read for ever (FORMAT.md, "History").
+//! Content tables hold the current state. A [`Writer`] that changes or removes a row copies its former state into
+//! `history`, so that every snapshot can be read for ever (FORMAT.md, "History").
 
 use super::batch::Batch;
 use super::checkpoint::Checkpointer;
@@ -9,11 +9,11 @@ use super::connect::check_schema;
 use super::digest::{self, Digested, Totals};
 use super::file::ArchiveFile;
 use super::lock::Lock;
-use super::schema::{APPLICATION_ID, CONTENT_DDL, FOREIGN_MARK, FORMAT_VERSION, OWN_DDL};
+use super::schema::{APPLICATION_ID, CONTENT_DDL, FORMAT_VERSION, OWN_DDL};
 use super::sql_error::explain;
-use super::{index, lost, v1};
+use super::{index, lost_rows, query, v1};
 use crate::error::{Error, ErrorKind, Result};
-pub(crate) use crate::model::time::now;
+use crate::model::time::{epoch, now};
 use crate::model::{Id, ObjectType, SourceIdent};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -46,7 +46,7 @@ impl State {
     }
 }
 
-/// What a run changed of one type.
+/// How many objects of one type a run added, changed and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Changes {
     pub new: u64,
@@ -98,7 +98,7 @@ impl Writer {
     }
 
     pub(super) fn prepare(&mut self, is_new: bool) -> Result<()> {
-        // A database without any table is one whose maker was stopped.
+        // A database without any table is one whose writer was killed before it made them.
         if !is_new && self.ask::<bool>("SELECT EXISTS (SELECT 1 FROM sqlite_schema)")? {
             check_schema(&self.conn, &self.path)?;
             // The header may lag behind the log; now both are read.
@@ -140,22 +140,21 @@ impl Writer {
         if application != APPLICATION_ID || version == 0 {
             self.begin()?;
             self.run_sql(CONTENT_DDL)?;
-            if !self.ask::<bool>(
-                "SELECT EXISTS (SELECT 1 FROM pragma_table_info('calendar_events') WHERE name = 'data_type')",
-            )? {
-                self.run_sql("ALTER TABLE calendar_events ADD COLUMN data_type TEXT NOT NULL DEFAULT 'Event'")?;
-            }
+            v1::add_missing_columns(&self.conn).map_err(|error| self.explain(error))?;
             self.run_sql(OWN_DDL)?;
             index::rebuild(&self.conn, 0)
                 .and_then(|()| digest::digest_all(&self.conn))
+                .and_then(|()| v1::unmark(&self.conn))
                 .map_err(|error| self.explain(error))?;
-            self.run_sql(&format!("DROP INDEX IF EXISTS {FOREIGN_MARK}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT_VERSION};"))?;
+            self.run_sql(&format!(
+                "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT_VERSION};"
+            ))?;
             self.commit()?;
         } else if version < FORMAT_VERSION {
             self.upgrade()?;
         }
-        if self.has_foreign_mark()? {
-            // Before anything is compared: what 1.x removed is not known any more, so that it comes again.
+        if self.is_after_1x()? {
+            // Before anything is compared: objects that 1.x removed are forgotten, so that they are imported again.
             self.begin()?;
             v1::forget_origins(&self.conn).map_err(|error| self.explain(error))?;
             self.commit()?;
@@ -176,8 +175,8 @@ impl Writer {
     }
 
     /// True if 1.x had the archive open since our last run.
-    fn has_foreign_mark(&self) -> Result<bool> {
-        self.ask(&format!("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{FOREIGN_MARK}')"))
+    fn is_after_1x(&self) -> Result<bool> {
+        v1::has_written(&self.conn).map_err(|error| self.explain(error))
     }
 
     /// Starts a run: a snapshot that is `running` until [`Writer::finish`]. A run that was killed before is ended now.
@@ -207,11 +206,12 @@ impl Writer {
         self.digest_own("snapshots", run)?;
         self.digest_own(digest::SEQUENCE, 1)?;
         self.run = Some(run);
-        if self.has_foreign_mark()? {
-            v1::take_over(&self.conn, run).map_err(|error| self.explain(error))?;
-            self.run_sql(&format!("DROP INDEX {FOREIGN_MARK}"))?;
+        if self.is_after_1x()? {
+            v1::take_over(&self.conn, run)
+                .and_then(|()| v1::unmark(&self.conn))
+                .map_err(|error| self.explain(error))?;
         } else {
-            lost::settle_rows(&self.conn, run).map_err(|error| self.explain(error))?;
+            lost_rows::settle_rows(&self.conn, run).map_err(|error| self.explain(error))?;
         }
         self.commit()?;
         self.begin()?;
@@ -238,7 +238,7 @@ impl Writer {
 
     /// Errors as [`Writer::begin_run`] does when this source may not be imported into this archive.
     pub fn check_source(&self, ident: &SourceIdent, allow_change: bool) -> Result<()> {
-        // One that was let in before needs no leave again.
+        // A source that was imported before needs no permission again.
         if self.source_id(ident)?.is_some() {
             return Ok(());
         }
@@ -251,7 +251,7 @@ impl Writer {
             )
             .optional()
             .map_err(|error| self.explain(error))?;
-        // What is on disk has its path as its address and as its account.
+        // A source on disk has its path as its address and as its account.
         let named = |url: &str, account: &str| match url.starts_with("file:") {
             true => account.to_owned(),
             false => format!("{url} of {account}"),
@@ -298,12 +298,12 @@ impl Writer {
             .map_err(|error| Error::io(format!("cannot remove the empty archive {}", self.path.display()), error))
     }
 
-    /// What to say if the clock goes before the end of the newest snapshot.
+    /// A warning if the clock is before the end of the newest snapshot.
     pub fn clock_note(&self) -> Result<Option<String>> {
         let newest = "SELECT id, ended FROM snapshots WHERE ended IS NOT NULL ORDER BY id DESC LIMIT 1";
         let newest = self.rows(newest, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?.pop();
         let now = now();
-        Ok(newest.filter(|(_, ended)| index::epoch(ended) > index::epoch(&now)).map(|(id, ended)| {
+        Ok(newest.filter(|(_, ended)| epoch(ended) > epoch(&now)).map(|(id, ended)| {
             format!("this machine's clock says {now}, but snapshot {id} ended later, at {ended}. Check the clock; snapshots keep the order of their numbers")
         }))
     }
@@ -311,9 +311,9 @@ impl Writer {
     /// Forgets items whose row is lost, so that the source is asked for them again; gives their number.
     pub fn forget_lost_items(&mut self) -> Result<u64> {
         self.begin()?;
-        let lost = lost::forget_items(&self.conn).map_err(|error| self.explain(error))?;
-        if !self.has_foreign_mark()? {
-            lost::mend_index(&self.conn).map_err(|error| self.explain(error))?;
+        let lost = lost_rows::forget_items(&self.conn).map_err(|error| self.explain(error))?;
+        if !self.is_after_1x()? {
+            lost_rows::mend_index(&self.conn).map_err(|error| self.explain(error))?;
         }
         self.commit()?;
         Ok(lost)
@@ -337,7 +337,7 @@ impl Writer {
         self.close()
     }
 
-    /// What this run changed so far, per type.
+    /// How many objects this run added, changed and removed so far, per type.
     pub fn changes(&self) -> &BTreeMap<ObjectType, Changes> {
         &self.changes
     }
@@ -380,10 +380,7 @@ impl Writer {
         parameters: impl rusqlite::Params,
         each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        self.conn
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_map(parameters, each)?.collect())
-            .map_err(|error| self.explain(error))
+        query::rows(&self.conn, sql, parameters, each).map_err(|error| self.explain(error))
     }
 }
 

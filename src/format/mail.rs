@@ -34,6 +34,28 @@ impl Summary {
     }
 }
 
+/// What recognises a message elsewhere: the JSON object of `emails.message_match`, read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MessageMatch {
+    /// The Message-IDs as [`normal_id`] writes them, as the column has them.
+    pub message_ids: Vec<String>,
+    /// 64 hexadecimal digits over From, Subject, Date and To. `None` where 1.x noted none (`{}`).
+    pub fingerprint: Option<String>,
+}
+
+impl MessageMatch {
+    /// Reads the text of the column. What is no such object recognises nothing.
+    pub fn parse(column: &str) -> MessageMatch {
+        let json: serde_json::Value = serde_json::from_str(column).unwrap_or_default();
+        let ids = json.get("m").and_then(|ids| ids.as_array()).into_iter().flatten();
+        let fingerprint = json.get("f").and_then(|print| print.as_str()).filter(|print| print.len() == 64);
+        MessageMatch {
+            message_ids: ids.filter_map(|id| id.as_str().map(str::to_owned)).collect(),
+            fingerprint: fingerprint.map(str::to_owned),
+        }
+    }
+}
+
 /// The key of what has none of the fields that a key is made of.
 pub fn nothing() -> &'static str {
     static NOTHING: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| summary(b"").message_match);
@@ -121,6 +143,15 @@ mod tests {
         expected.update(b"x@example.org\x1fGr\xc3\xbcn\x1f1997-11-21T09:55:06-06:00\x1f");
         assert_eq!(json["f"], expected.finalize().to_hex().to_string());
         assert_eq!(summary.date, Some(880_127_706));
+        let read = MessageMatch::parse(&summary.message_match);
+        assert_eq!((read.message_ids, read.fingerprint.as_deref()), (vec!["a@b.c".to_owned()], json["f"].as_str()));
+    }
+
+    #[test]
+    fn a_column_that_says_nothing_recognises_nothing() {
+        for column in ["{}", "", "[1]", r#"{"m":"a@b","f":7}"#, r#"{"m":[7],"f":"abc"}"#] {
+            assert_eq!(MessageMatch::parse(column), MessageMatch::default(), "{column}");
+        }
     }
 
     #[test]

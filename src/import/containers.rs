@@ -1,9 +1,9 @@
 //! Mailboxes, calendars, address books and directories: made before what lies in them, removed after it.
 
 use super::report::Report;
-use crate::archive::value::{NULL, Value, int, opt_text, text};
-use crate::archive::{Known, OriginIndex, Writer, container_rev};
+use crate::archive::{Membership, OriginIndex, Writer, Written, container_rev};
 use crate::error::Result;
+use crate::model::objects::{AddressBook, Calendar, FileNode, Mailbox, NodeType, Properties};
 use crate::model::{Container, Details, Id, ObjectType, SourceIdent};
 use crate::source::DuplicateRule;
 use std::collections::{HashMap, HashSet};
@@ -75,11 +75,11 @@ fn give_up(writer: &mut Writer, container: &Container) -> Result<()> {
     let known: serde_json::Value = serde_json::from_str(&known).unwrap_or_default();
     let role = known.get("role").or_else(|| known.get(2)).and_then(|role| role.as_str());
     if container.kind == ObjectType::Mailbox && role.is_some() && role != container.role.as_deref() {
-        writer.update(container.kind, id, &[("role", NULL)], None)?;
+        writer.clear_role(id)?;
     }
     let has_default = matches!(container.kind, ObjectType::Calendar | ObjectType::AddressBook);
     if has_default && !container.details.as_ref().is_some_and(|details| details.is_default) {
-        writer.update(container.kind, id, &[("is_default", int(0))], None)?;
+        writer.clear_default(container.kind, id)?;
     }
     Ok(())
 }
@@ -95,7 +95,7 @@ pub(super) fn free_name(
 ) -> Result<String> {
     let Some(other) = writer.name_taken(kind, parent, name, own)? else { return Ok(name.to_owned()) };
     if writer.source_knows(kind, other)? {
-        writer.update(kind, other, &[("name", text(format!("{name}~{other}")))], None)?;
+        writer.rename(kind, other, &format!("{name}~{other}"))?;
         return Ok(name.to_owned());
     }
     // However often the name is asked for: the same mark each time.
@@ -121,67 +121,111 @@ fn store_one(
         account.stored.unchanged += 1;
         return Ok(*id);
     }
-    // A row of that name that nobody imported yet (from 1.x, from another source) becomes this container.
+    // A row of that name that this source does not know (from 1.x, from another source) becomes this container.
     let existing = match known {
         Some((id, _)) => Some(id),
         None => row_of_other(writer, container, parent, join)?,
     };
-    let role = match &container.role {
-        Some(role) if container.kind == ObjectType::Mailbox && writer.role_is_free(role, existing)? => {
-            Some(role.clone())
+    let object = properties(writer, container, parent, existing)?;
+    let (id, written) = writer.put(existing, &object, &untold(container), None)?;
+    match written {
+        Written::New => account.stored.new += 1,
+        Written::Changed => account.stored.changed += 1,
+        Written::Unchanged => account.stored.unchanged += 1,
+    }
+    writer.link(scope, &container.key, &rev, &Membership::none(), id)?;
+    Ok(id)
+}
+
+/// JMAP's names of what a source did not tell of a container.
+fn untold(container: &Container) -> Vec<&'static str> {
+    let mut untold = container.untold();
+    if container.kind == ObjectType::FileNode {
+        untold.extend(["target", "type"]);
+        if container.details.is_none() {
+            untold.extend(["role", "modified"]);
         }
-        _ => None,
-    };
-    let name = match (&container.details, container.kind) {
-        (Some(_), ObjectType::Mailbox | ObjectType::FileNode) => {
-            free_name(writer, container.kind, parent, &container.name, existing)?
+    }
+    untold
+}
+
+/// A container as its row will be. Two mailboxes of one role, and two defaults, cannot be.
+fn properties<'c>(
+    writer: &mut Writer,
+    container: &'c Container,
+    parent: Option<Id>,
+    existing: Option<Id>,
+) -> Result<Properties<'c>> {
+    let kind = container.kind;
+    let text = |text: &'c Option<String>| text.as_deref().map(Into::into);
+    let details = container.details.as_deref();
+    let name = match kind {
+        ObjectType::Mailbox | ObjectType::FileNode if details.is_some() => {
+            free_name(writer, kind, parent, &container.name, existing)?
         }
         _ => container.name.clone(),
-    };
-    let mut fields = vec![("name", text(name)), ("is_subscribed", int(i64::from(container.is_subscribed)))];
-    match container.kind {
+    }
+    .into();
+    let sort_order = details.map_or(0, |details| details.sort_order);
+    let is_subscribed = container.is_subscribed;
+    let is_default = matches!(kind, ObjectType::Calendar | ObjectType::AddressBook)
+        && details.is_some_and(|details| details.is_default)
+        && !writer.has_other_default(kind, existing)?;
+    Ok(match kind {
         ObjectType::Mailbox => {
-            fields.extend([("parent_id", parent.map_or(NULL, int)), ("role", opt_text(role.as_deref()))])
+            let is_free = match &container.role {
+                Some(role) => writer.role_is_free(role, existing)?,
+                None => false,
+            };
+            let role = if is_free { text(&container.role) } else { None };
+            Properties::Mailbox(Mailbox { name, parent, role, sort_order, is_subscribed })
         }
-        ObjectType::Calendar => fields.extend([
-            ("color", opt_text(container.color.as_deref())),
-            ("description", opt_text(container.description.as_deref())),
-        ]),
-        ObjectType::AddressBook => fields.push(("description", opt_text(container.description.as_deref()))),
-        _ => fields.extend([("parent_id", parent.map_or(NULL, int)), ("node_type", text("directory"))]),
+        ObjectType::AddressBook => {
+            let description = text(&container.description);
+            Properties::AddressBook(AddressBook { name, description, sort_order, is_default, is_subscribed })
+        }
+        ObjectType::Calendar => Properties::Calendar(Calendar {
+            name,
+            description: text(&container.description),
+            color: text(&container.color),
+            sort_order,
+            is_subscribed,
+            is_default,
+            ..details.map(details_of_calendar).unwrap_or_default()
+        }),
+        _ => Properties::FileNode(FileNode {
+            name,
+            parent,
+            node_type: NodeType::Directory,
+            is_subscribed,
+            role: text(&container.role),
+            created: details.and_then(|details| text(&details.created)),
+            modified: details.and_then(|details| text(&details.modified)),
+            ..FileNode::default()
+        }),
+    })
+}
+
+/// What only JMAP tells of a calendar, without its order and without whether it is the default one.
+fn details_of_calendar(details: &Details) -> Calendar<'_> {
+    let text = |text| Option::<&String>::map(text, |text| text.as_str().into());
+    Calendar {
+        is_visible: details.is_visible,
+        include_in_availability: details.availability.as_str().into(),
+        default_alerts_with_time: text(details.alerts_with_time.as_ref()),
+        default_alerts_without_time: text(details.alerts_without_time.as_ref()),
+        time_zone: text(details.time_zone.as_ref()),
+        ..Calendar::default()
     }
-    if let Some(details) = &container.details {
-        add_details(writer, container, details, existing, &mut fields)?;
-        // What was not told is unknown: the row keeps what it has.
-        fields.retain(|(column, _)| !details.untold.iter().any(|name| column_of(name) == *column));
-    }
-    let id = match existing {
-        Some(id) => {
-            match writer.update(container.kind, id, &fields, None)? {
-                true => account.stored.changed += 1,
-                false => account.stored.unchanged += 1,
-            }
-            id
-        }
-        None => {
-            if container.kind == ObjectType::FileNode && !fields.iter().any(|(name, _)| *name == "created") {
-                fields.push(("created", text(crate::archive::now())));
-            }
-            account.stored.new += 1;
-            writer.insert(container.kind, &fields, None)?
-        }
-    };
-    writer.link(scope, &Known { key: &container.key, rev: &rev, keywords: "[]", parents: "[]", local_id: id })?;
-    Ok(id)
 }
 
 /// The row that a container is already, though this source did not know it: from 1.x, or from another source.
 fn row_of_other(writer: &Writer, container: &Container, parent: Option<Id>, join: DuplicateRule) -> Result<Option<Id>> {
-    let of_1x = match container.details {
-        Some(_) => writer.jmap_row_of_1x(container.kind, &container.key)?,
+    let adoptable = match container.details {
+        Some(_) => writer.adoptable_by_jmap_id(container.kind, &container.key)?,
         None => None,
     };
-    let named = match of_1x {
+    let named = match adoptable {
         Some(id) => Some(id),
         None => writer.find_container(container.kind, parent, &container.name)?,
     };
@@ -195,39 +239,6 @@ fn row_of_other(writer: &Writer, container: &Container, parent: Option<Id>, join
         }
         named => Ok(named),
     }
-}
-
-/// Columns that only JMAP fills.
-fn add_details(
-    writer: &Writer,
-    container: &Container,
-    details: &Details,
-    existing: Option<Id>,
-    fields: &mut Vec<(&'static str, Value)>,
-) -> Result<()> {
-    if container.kind != ObjectType::FileNode {
-        fields.push(("sort_order", int(details.sort_order)));
-    }
-    if matches!(container.kind, ObjectType::Calendar | ObjectType::AddressBook) {
-        let is_default = details.is_default && !writer.has_other_default(container.kind, existing)?;
-        fields.push(("is_default", int(i64::from(is_default))));
-    }
-    match container.kind {
-        ObjectType::Calendar => fields.extend([
-            ("is_visible", int(i64::from(details.is_visible))),
-            ("include_in_availability", text(&details.availability)),
-            ("default_alerts_with_time", opt_text(details.alerts_with_time.as_deref())),
-            ("default_alerts_without_time", opt_text(details.alerts_without_time.as_deref())),
-            ("time_zone", opt_text(details.time_zone.as_deref())),
-        ]),
-        ObjectType::FileNode => {
-            fields.push(("role", opt_text(container.role.as_deref())));
-            fields.push(("modified", opt_text(details.modified.as_deref())));
-            fields.extend(details.created.as_deref().map(|created| ("created", text(created))));
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 /// Removes containers that the source does not name any more and in which nothing lies. `hidden` are keys that a
@@ -275,19 +286,4 @@ pub fn remove_gone(
         }
     }
     Ok(())
-}
-
-/// The column of a property of a container.
-fn column_of(property: &str) -> &str {
-    match property {
-        "sortOrder" => "sort_order",
-        "isSubscribed" => "is_subscribed",
-        "isVisible" => "is_visible",
-        "isDefault" => "is_default",
-        "includeInAvailability" => "include_in_availability",
-        "defaultAlertsWithTime" => "default_alerts_with_time",
-        "defaultAlertsWithoutTime" => "default_alerts_without_time",
-        "timeZone" => "time_zone",
-        same => same,
-    }
 }

@@ -1,7 +1,7 @@
 //! When a scope was listed in full the last time.
 //!
 //! A server that tells what changed may be wrong about it: one that was restored from an older copy says that nothing
-//! did. So each scope of a server is listed in full now and then, whatever its cursor says, and the day of the last full
+//! did. So each scope of a server is listed in full now and then, also where its cursor says that nothing changed, and the day of the last full
 //! listing stands in front of the cursor in the archive: `whole:2026-11-30 CURSOR`.
 //!
 //! A cursor without a day, or with `full:` in front, is that of a version that mixed up containers of two types with one id:

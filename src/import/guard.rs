@@ -97,7 +97,11 @@ fn is_too_much(all: usize, known: u64, share: f64) -> bool {
 
 /// The types of which the source lacks more of what 1.x had imported than the user allows. That shows only once all that
 /// there is was stored and recognised: so the run is not stopped, but these objects stay, and the report says so.
-pub fn too_much_of_1x(report: &mut Report, left: &[(ObjectType, Id)], options: &ImportOptions) -> HashSet<ObjectType> {
+pub fn too_many_never_adopted(
+    report: &mut Report,
+    left: &[(ObjectType, Id)],
+    options: &ImportOptions,
+) -> HashSet<ObjectType> {
     let mut kept = HashSet::new();
     let Some(share) = options.max_delete else { return kept };
     for kind in ObjectType::ALL {

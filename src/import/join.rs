@@ -12,7 +12,7 @@ impl Store<'_> {
         if self.join != DuplicateRule::SameBytes {
             return Ok(None);
         }
-        let known = self.writer.known(place.scope, place.key)?.map(|(id, _)| id);
+        let known = self.known(place)?;
         for id in self.writer.kin_rows(kind, place.key)? {
             if known == Some(id) || self.writer.original_digest(kind, id)? != Some(digest) {
                 continue;
@@ -32,7 +32,7 @@ impl Store<'_> {
     /// Makes a plain file one with another that has its name, its directory and its bytes. `None` if there is none.
     pub(super) fn join_file(&mut self, place: &Place<'_>, other: Id, blob: Id) -> Result<Option<Fate>> {
         let is_one = self.join == DuplicateRule::SameBytes
-            && self.writer.known(place.scope, place.key)?.is_none()
+            && self.known(place)?.is_none()
             && self.writer.is_of_kin(ObjectType::FileNode, other)?
             && self.writer.file_blob(other)? == Some(blob);
         if is_one {
@@ -44,8 +44,8 @@ impl Store<'_> {
     /// The row that is known at a place, unless something at another place is that row, too: then a change of one must
     /// not change the other.
     pub(super) fn own_row(&self, kind: ObjectType, place: &Place<'_>) -> Result<Option<Id>> {
-        match self.writer.known(place.scope, place.key)? {
-            Some((id, _)) if self.join != DuplicateRule::SameBytes || self.writer.origins_of(kind, id)?.len() < 2 => {
+        match self.known(place)? {
+            Some(id) if self.join != DuplicateRule::SameBytes || self.writer.origins_of(kind, id)?.len() < 2 => {
                 Ok(Some(id))
             }
             _ => Ok(None),
@@ -53,8 +53,8 @@ impl Store<'_> {
     }
 
     fn join(&mut self, kind: ObjectType, place: &Place<'_>, id: Id) -> Result<()> {
-        let (keywords, parents) = self.attrs(place.attrs);
-        self.link(place, &keywords, &parents, id)?;
+        let membership = self.membership(place.attrs);
+        self.link(place, &membership, id)?;
         self.settle(kind, id)
     }
 }

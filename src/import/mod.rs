@@ -4,12 +4,14 @@
 
 pub(crate) mod containers;
 pub mod diff;
+mod emails;
 mod fetch;
 mod full_listing;
 mod guard;
 mod join;
 mod objects;
 pub(crate) mod options;
+mod originals;
 pub mod prepare;
 mod recognise;
 pub mod report;

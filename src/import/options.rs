@@ -7,7 +7,7 @@ pub struct ImportOptions {
     pub allow_source_change: bool,
     /// The account is the archive's, at a new address: go on if that can be proved (`--same-account`).
     pub same_account: bool,
-    /// List everything, whatever the source says of changes (`--full`).
+    /// List everything, also where the source says that nothing changed (`--full`).
     pub full: bool,
     /// Stop before more than this share of the known objects of a type would be removed, and more than 50 of them.
     pub max_delete: Option<f64>,

@@ -3,7 +3,8 @@
 use crate::archive::NewBlob;
 use crate::error::Error;
 use crate::format::{jscal, jscard, mail};
-use crate::model::{Blobs, Body, Digest, EventType, ItemData, Node};
+use crate::model::objects::{CalendarEvent, Identity, ParticipantIdentity, Properties, VacationResponse};
+use crate::model::{Blobs, Body, Digest, ItemData, Node};
 use crate::source::{Failure, Items};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -60,8 +61,8 @@ pub enum Content {
     },
     Event {
         uid: String,
-        data: String,
-        data_type: EventType,
+        /// Without its calendars.
+        event: CalendarEvent<'static>,
         remark: Option<String>,
     },
     Card {
@@ -85,15 +86,14 @@ pub enum Content {
     },
     JsEvent {
         uid: String,
+        /// Without its calendars and its data.
+        event: CalendarEvent<'static>,
         data: serde_json::Value,
-        data_type: EventType,
-        is_draft: bool,
-        use_default_alerts: bool,
         blobs: Media,
     },
     Node(Box<Node>),
-    /// What has no bytes beside its columns.
-    Plain(ItemData),
+    /// What has no bytes beside its properties.
+    Plain(Box<Properties<'static>>),
 }
 
 /// Blobs that a JSON object refers to, by the `blobId` of the source.
@@ -175,11 +175,18 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Prepared, Error>
             (own.len() as u64, Digest::of(own))
         }
     };
-    let content = match data {
+    let content = content(&mut bytes, assembled.unwrap_or_default(), data, &mut size).map_err(spool)?;
+    Ok(Prepared { key, bytes, size, digest, content })
+}
+
+/// Reads what a row of this type needs to know. `assembled` are the bytes of an event or a card, or those of a part.
+fn content(bytes: &mut Bytes, assembled: Vec<u8>, data: ItemData, size: &mut u64) -> std::io::Result<Content> {
+    let plain = |object| Content::Plain(Box::new(object));
+    Ok(match data {
         ItemData::Email { received, fallback } => {
-            let head = match &mut bytes {
-                Bytes::Whole(blob) => blob.head(mail::HEAD_MAX).map_err(spool)?,
-                Bytes::Part { .. } | Bytes::Absent => assembled.unwrap_or_default(),
+            let head = match bytes {
+                Bytes::Whole(blob) => blob.head(mail::HEAD_MAX)?,
+                Bytes::Part { .. } | Bytes::Absent => assembled,
             };
             let summary = mail::summary(&head);
             let received = received.or(summary.date).unwrap_or(fallback);
@@ -187,28 +194,53 @@ fn prepare(key: Box<str>, body: Body, data: ItemData) -> Result<Prepared, Error>
             Content::Email { received, message_match: summary.message_match, headless }
         }
         ItemData::Event { uid, data_type } => {
-            let converted = jscal::to_jscalendar(&assembled.unwrap_or_default(), &uid, data_type);
-            Content::Event { uid, data: converted.data.to_string(), data_type, remark: converted.problem }
+            let converted = jscal::to_jscalendar(&assembled, &uid, data_type);
+            let (data, data_type) = (converted.data.to_string().into(), data_type.name().into());
+            let event = CalendarEvent { data, data_type, ..CalendarEvent::default() };
+            Content::Event { uid, event, remark: converted.problem }
         }
         ItemData::Card { uid } => {
-            let converted = jscard::to_jscontact(&assembled.unwrap_or_default());
+            let converted = jscard::to_jscontact(&assembled);
             Content::Card { uid, data: converted.data.to_string(), remark: converted.problem }
         }
         ItemData::Script { name, is_active } => Content::Script { name, is_active },
         ItemData::File { name, media_type, modified } => Content::File { name, media_type, modified },
-        ItemData::JsCard { uid, data, blobs } => {
-            Content::JsCard { uid, data, blobs: media(blobs, &mut size).map_err(spool)? }
-        }
+        ItemData::JsCard { uid, data, blobs } => Content::JsCard { uid, data, blobs: media(blobs, size)? },
         ItemData::JsEvent { uid, data, data_type, is_draft, use_default_alerts, blobs } => {
-            let blobs = media(blobs, &mut size).map_err(spool)?;
-            Content::JsEvent { uid, data, data_type, is_draft, use_default_alerts, blobs }
+            let blobs = media(blobs, size)?;
+            let data_type = data_type.name().into();
+            let event = CalendarEvent { is_draft, use_default_alerts, data_type, ..CalendarEvent::default() };
+            Content::JsEvent { uid, event, data, blobs }
         }
         ItemData::Node(node) => Content::Node(node),
-        data @ (ItemData::Identity { .. }
-        | ItemData::ParticipantIdentity { .. }
-        | ItemData::VacationResponse { .. }) => Content::Plain(data),
-    };
-    Ok(Prepared { key, bytes, size, digest, content })
+        ItemData::Identity { name, email, reply_to, bcc, text_signature, html_signature } => {
+            plain(Properties::Identity(Identity {
+                name: name.into(),
+                email: email.into(),
+                reply_to: reply_to.map(Into::into),
+                bcc: bcc.map(Into::into),
+                text_signature: text_signature.into(),
+                html_signature: html_signature.into(),
+            }))
+        }
+        ItemData::ParticipantIdentity { name, calendar_address, is_default } => {
+            plain(Properties::ParticipantIdentity(ParticipantIdentity {
+                name: name.into(),
+                calendar_address: calendar_address.into(),
+                is_default,
+            }))
+        }
+        ItemData::VacationResponse { is_enabled, from_date, to_date, subject, text_body, html_body } => {
+            plain(Properties::VacationResponse(VacationResponse {
+                is_enabled,
+                from_date: from_date.map(Into::into),
+                to_date: to_date.map(Into::into),
+                subject: subject.map(Into::into),
+                text_body: text_body.map(Into::into),
+                html_body: html_body.map(Into::into),
+            }))
+        }
+    })
 }
 
 fn media(blobs: Blobs, size: &mut u64) -> std::io::Result<Media> {

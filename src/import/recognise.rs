@@ -9,20 +9,20 @@ use super::report::{Fate, Report, SAME_ELSEWHERE, count};
 use super::store::{Place, Store};
 use super::survey::{Contents, Survey, Work};
 use crate::error::Result;
-use crate::format::mail;
+use crate::format::mail::{self, MessageMatch};
 use crate::model::{Entry, Id, ObjectType, Outcome, SkippedItem};
 use crate::progress::Progress;
 use crate::source::{Scope, Source};
 use std::collections::HashMap;
 
-/// Where what became of a message goes: the archive, the report, and the user's eyes.
-pub struct Storing<'s, 'w> {
-    pub store: &'s mut Store<'w>,
-    pub report: &'s mut Report,
-    pub progress: &'s dyn Progress,
+/// What a run writes into: the archive, the report, and what the user sees meanwhile.
+pub struct Run<'r, 's> {
+    pub store: &'r mut Store<'s>,
+    pub report: &'r mut Report,
+    pub progress: &'r dyn Progress,
 }
 
-/// The rows that a new message may turn out to be.
+/// What a new message may be.
 pub struct Recognition {
     contents: Contents,
     /// Rows of messages that are gone, by revision.
@@ -45,22 +45,22 @@ impl Recognition {
         source: &mut dyn Source,
         work: &Work,
         entries: Vec<Entry>,
-        storing: &mut Storing<'_, '_>,
+        run: &mut Run<'_, '_>,
     ) -> Result<Vec<Entry>> {
         let (ObjectType::Email, Some(scope)) = (work.scope.kind, work.row) else { return Ok(entries) };
         let mut unknown = Vec::new();
         let mut suspects = Vec::new();
         for entry in entries {
             if let Some(row) = work.moved.get(&entry.key)
-                && take_moved(scope, &entry, *row, storing)?
+                && run.take_moved(scope, &entry, *row)?
             {
                 continue;
             }
             let row = source.content(&entry.rev).and_then(|content| self.contents.get(content));
             if let Some(row) = row
-                && let Some(fate) = take(scope, &entry, row, storing)?
+                && let Some(fate) = run.take(scope, &entry, row)?
             {
-                tell(fate, source, &work.scope, &entry, storing.report);
+                run.count(fate, source, &work.scope, &entry);
                 continue;
             }
             if self.gone.contains_key(&entry.rev) { suspects.push(entry) } else { unknown.push(entry) }
@@ -72,15 +72,15 @@ impl Recognition {
         let heads = source.message_ids(&work.scope, &suspects).unwrap_or_default();
         for (entry, head) in suspects.into_iter().zip(heads.into_iter().chain(std::iter::repeat(None))) {
             let found = match head {
-                Some(head) => self.same_message(&entry.rev, &head, storing.store)?,
+                Some(head) => self.same_message(&entry.rev, &head, run.store)?,
                 None => None,
             };
             let fate = match found {
-                Some(row) => take(scope, &entry, row, storing)?,
+                Some(row) => run.take(scope, &entry, row)?,
                 None => None,
             };
             match fate {
-                Some(fate) => tell(fate, source, &work.scope, &entry, storing.report),
+                Some(fate) => run.count(fate, source, &work.scope, &entry),
                 None => unknown.push(entry),
             }
         }
@@ -99,11 +99,11 @@ impl Recognition {
 
     /// A row that is gone elsewhere, has this revision, and has exactly the Message-IDs of `head`, at least one.
     fn same_message(&mut self, rev: &str, head: &[u8], store: &Store<'_>) -> Result<Option<Id>> {
-        let wanted = message_ids_of(&mail::summary(head).message_match);
+        let wanted = MessageMatch::parse(&mail::summary(head).message_match).message_ids;
         let Some(rows) = self.gone.get_mut(rev).filter(|_| !wanted.is_empty()) else { return Ok(None) };
         for (at, row) in rows.iter().enumerate() {
             let stored = store.writer.stored_email(*row)?;
-            if stored.is_some_and(|stored| message_ids_of(&stored.message_match) == wanted) {
+            if stored.is_some_and(|stored| MessageMatch::parse(&stored.message_match).message_ids == wanted) {
                 return Ok(Some(rows.swap_remove(at)));
             }
         }
@@ -111,45 +111,40 @@ impl Recognition {
     }
 }
 
-/// Stores one message that is the row `row` in another place. False if that row is still somewhere else.
-fn take_moved(scope: i64, entry: &Entry, row: Id, storing: &mut Storing<'_, '_>) -> Result<bool> {
-    let place = Place { scope, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
-    if !storing.store.moved_email(&place, row)? {
-        return Ok(false);
+impl Run<'_, '_> {
+    /// Stores one message that is the row `row` in another place. False if that row is still somewhere else.
+    fn take_moved(&mut self, scope: i64, entry: &Entry, row: Id) -> Result<bool> {
+        let place = Place { scope, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
+        if !self.store.moved_email(&place, row)? {
+            return Ok(false);
+        }
+        self.store.writer.change_done()?;
+        count(self.report, ObjectType::Email, Fate::Changed);
+        self.progress.item(0);
+        Ok(true)
     }
-    storing.store.writer.change_done()?;
-    count(storing.report, ObjectType::Email, Fate::Changed);
-    storing.progress.item(0);
-    Ok(true)
-}
 
-/// Stores one message that is the row `row`, or has its bytes. `None` if that row has none any more.
-fn take(scope: i64, entry: &Entry, row: Id, storing: &mut Storing<'_, '_>) -> Result<Option<Fate>> {
-    let place = Place { scope, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
-    let fate = storing.store.known_email(&place, row)?;
-    if fate.is_some() {
-        storing.store.writer.change_done()?;
-        storing.progress.item(0);
+    /// Stores one message that is the row `row`, or has its bytes. `None` if that row has none any more.
+    fn take(&mut self, scope: i64, entry: &Entry, row: Id) -> Result<Option<Fate>> {
+        let place = Place { scope, key: &entry.key, rev: &entry.rev, attrs: &entry.attrs };
+        let fate = self.store.known_email(&place, row)?;
+        if fate.is_some() {
+            self.store.writer.change_done()?;
+            self.progress.item(0);
+        }
+        Ok(fate)
     }
-    Ok(fate)
-}
 
-/// Counts what became of a message that needed no fetch.
-fn tell(fate: Fate, source: &dyn Source, scope: &Scope, entry: &Entry, report: &mut Report) {
-    match fate {
-        Fate::Duplicate => report.not_stored(SkippedItem {
-            kind: scope.kind,
-            reason: SAME_ELSEWHERE.to_owned(),
-            position: source.position(scope, entry),
-            outcome: Outcome::Duplicate,
-        }),
-        fate => count(report, scope.kind, fate),
+    /// Counts what became of a message that needed no fetch.
+    fn count(&mut self, fate: Fate, source: &dyn Source, scope: &Scope, entry: &Entry) {
+        match fate {
+            Fate::Duplicate => self.report.not_stored(SkippedItem {
+                kind: scope.kind,
+                reason: SAME_ELSEWHERE.to_owned(),
+                position: source.position(scope, entry),
+                outcome: Outcome::Duplicate,
+            }),
+            fate => count(self.report, scope.kind, fate),
+        }
     }
-}
-
-/// The normalised Message-IDs in a `message_match` (FORMAT.md).
-pub(super) fn message_ids_of(message_match: &str) -> Vec<String> {
-    let json: serde_json::Value = serde_json::from_str(message_match).unwrap_or_default();
-    let ids = json.get("m").and_then(|ids| ids.as_array());
-    ids.into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect()
 }

@@ -1,6 +1,7 @@
 //! The accounting of a run: found = stored + duplicate + skipped + failed, for every type, always; a run that was stopped
 //! also says what it did not reach.
 
+use crate::archive::Written;
 use crate::model::{ObjectType, Outcome, SkippedItem};
 use crate::report::{Accounts, left_out, sum};
 use serde::Serialize;
@@ -227,6 +228,16 @@ pub enum Fate {
     Duplicate,
 }
 
+impl From<Written> for Fate {
+    fn from(written: Written) -> Fate {
+        match written {
+            Written::New => Fate::New,
+            Written::Changed => Fate::Changed,
+            Written::Unchanged => Fate::Unchanged,
+        }
+    }
+}
+
 /// Counts what became of an item.
 pub fn count(report: &mut Report, kind: ObjectType, fate: Fate) {
     let account = report.of(kind);
@@ -266,7 +277,7 @@ mod tests {
             (vec![], vec![(file, ByProduct), (mail, ByProduct)], true),
             (vec![], vec![(file, ByProduct), (file, Skipped)], false),
             (vec![ObjectType::Mailbox], vec![(mail, Skipped)], false),
-            // Whatever else is stored: the mail is not.
+            // Other things may be stored: the mail is not.
             (vec![file, event], vec![(mail, Skipped)], false),
             (vec![mail], vec![(event, Skipped)], true),
         ] {

@@ -5,9 +5,9 @@
 
 use super::containers::{self, Ids};
 use super::fetch::{End, PartFetch, PartPlace, touch_all};
-use super::guard::{find_moved, guard, too_much_of_1x};
+use super::guard::{find_moved, guard, too_many_never_adopted};
 use super::options::ImportOptions;
-use super::recognise::{Recognition, Storing};
+use super::recognise::{Recognition, Run};
 use super::report::Report;
 use super::same_account;
 use super::store::{PendingRemovals, Store};
@@ -189,8 +189,8 @@ fn apply(
         }
         // What only changed is written while the first messages are on their way.
         let touches = std::mem::take(&mut work.plan.touch);
-        let mut storing = Storing { store: &mut store, report: &mut survey.report, progress };
-        part.prepare(source, work, &mut recognition, &mut storing)?;
+        let mut run = Run { store: &mut store, report: &mut survey.report, progress };
+        part.prepare(source, work, &mut recognition, &mut run)?;
         let is_last = part.is_last;
         if part.entries.is_empty() {
             touch_all(&touches, &work.scope, row, &mut store, &mut survey.report)?;
@@ -201,8 +201,8 @@ fn apply(
             }
             if let Some(next) = parts.front_mut().filter(|next| !next.shares_content(&part, source)) {
                 let work = &survey.works[next.work];
-                let mut storing = Storing { store: &mut store, report: &mut survey.report, progress };
-                next.prepare(source, work, &mut recognition, &mut storing)?;
+                let mut run = Run { store: &mut store, report: &mut survey.report, progress };
+                next.prepare(source, work, &mut recognition, &mut run)?;
                 source.prefetch(&work.scope, &next.entries);
                 next.is_announced = !next.entries.is_empty();
             }
@@ -289,11 +289,11 @@ impl Part {
         source: &mut dyn Source,
         work: &Work,
         recognition: &mut Recognition,
-        storing: &mut Storing<'_, '_>,
+        run: &mut Run<'_, '_>,
     ) -> Result<()> {
         if !std::mem::replace(&mut self.is_prepared, true) && !self.entries.is_empty() {
             let entries = std::mem::take(&mut self.entries);
-            self.entries = recognition.take_known(source, work, entries, storing)?;
+            self.entries = recognition.take_known(source, work, entries, run)?;
         }
         Ok(())
     }
@@ -330,14 +330,13 @@ fn remove(
             // be one of them.
             let whole = survey.works.iter().filter(|work| work.is_whole);
             let listed: HashSet<ObjectType> = whole.map(|work| work.scope.kind).collect();
-            let left = store.writer.left_by_1x(ident)?;
-            let kept = too_much_of_1x(&mut survey.report, &left, options);
+            let left = store.writer.never_adopted(ident)?;
+            let kept = too_many_never_adopted(&mut survey.report, &left, options);
             for (kind, id) in left {
                 match kind {
                     // A type that was not looked at, or of which too much would leave.
                     kind if !listed.contains(&kind) || kept.contains(&kind) => {}
-                    ObjectType::Email => store.writer.remove_email(id)?,
-                    _ => store.writer.remove(kind, id)?,
+                    kind => store.writer.remove(kind, id)?,
                 }
                 store.writer.change_done()?;
             }

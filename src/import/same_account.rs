@@ -6,11 +6,10 @@
 //! run goes on like any other: nothing is stored twice.
 
 use super::options::ImportOptions;
-use super::recognise::message_ids_of;
 use super::survey::{Survey, Work};
 use crate::archive::OriginIndex;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::mail;
+use crate::format::mail::{self, MessageMatch};
 use crate::model::{Entry, Item, ItemData, ObjectType, SourceIdent};
 use crate::source::Source;
 
@@ -105,8 +104,8 @@ fn other_message_id(work: &Work, source: &mut dyn Source, ledger: &dyn OriginInd
     let heads = source.message_ids(&work.scope, &entries)?;
     for ((entry, row), head) in work.plan.sample.iter().zip(heads) {
         let Some(head) = head else { continue };
-        let here = message_ids_of(&mail::summary(&head).message_match);
-        let known = ledger.message_match(*row)?.map(|text| message_ids_of(&text)).unwrap_or_default();
+        let here = MessageMatch::parse(&mail::summary(&head).message_match).message_ids;
+        let known = ledger.message_match(*row)?.unwrap_or_default().message_ids;
         if here != known {
             return Ok(Some(format!("{} has another Message-ID", source.position(&work.scope, entry))));
         }

@@ -5,8 +5,8 @@ use super::diff::{Comparison, Gone, Plan};
 use super::full_listing::{self, Start};
 use super::options::ImportOptions;
 use super::report::Report;
-use super::store::{PendingRemovals, attrs_of};
-use crate::archive::{KnownScope, OriginIndex, ids_json};
+use super::store::{PendingRemovals, membership_of};
+use crate::archive::{KnownScope, Membership, OriginIndex};
 use crate::error::{Error, ErrorKind, Result, is_final};
 use crate::model::{Attrs, Container, Digest, Id, ObjectType, SourceIdent};
 use crate::progress::Progress;
@@ -329,7 +329,7 @@ impl Survey {
         let unnamed = if source.is_additive() { UnlistedItems::Kept } else { unnamed };
         let mut comparison = Comparison::new(std::mem::take(&mut listing.entries), unnamed, &is_same);
         // Many items share their attributes.
-        let mut wanted: HashMap<*const Attrs, (String, String)> = HashMap::new();
+        let mut wanted: HashMap<*const Attrs, Option<Membership>> = HashMap::new();
         if let Some(row) = row {
             context.ledger.each_known(row, &mut |item| {
                 count += 1;
@@ -338,21 +338,19 @@ impl Survey {
                 }
                 if !listing.unchanged {
                     comparison.known(item.key, item.rev, item.local_id, |entry| {
-                        let (keywords, parents) = wanted.entry(Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
-                            let (keywords, parents) = attrs_of(&context.ids, &entry.attrs);
-                            let complete = parents.len() == entry.attrs.parents.len();
-                            (keywords, if complete { ids_json(&parents) } else { String::new() })
+                        let wanted = wanted.entry(Arc::as_ptr(&entry.attrs)).or_insert_with(|| {
+                            let wanted = membership_of(&context.ids, &entry.attrs);
+                            // A container that has no row yet is none that the item was known to lie in.
+                            (wanted.containers().len() == entry.attrs.parents.len()).then_some(wanted)
                         });
-                        misplaced += u64::from(known.start.heals && parents != item.parents);
-                        keywords == item.keywords && parents == item.parents
+                        let lies_there = wanted.as_ref().is_some_and(|wanted| item.lies_in(wanted));
+                        misplaced += u64::from(known.start.heals && !lies_there);
+                        wanted.as_ref().is_some_and(|wanted| item.has(wanted))
                     });
                 }
             })?;
-        }
-        if row.is_none()
-            && let Some(known_by) = source.known_to_1x_by(scope)
-        {
-            for (key, id) in context.ledger.known_to_1x(context.known_as, &known_by)? {
+        } else if let Some(known_by) = source.known_to_1x_by(scope) {
+            for (key, id) in context.ledger.adoptable_messages(context.known_as, &known_by)? {
                 count += 1;
                 comparison.known(&key, UNKNOWN, id, |_| false);
             }

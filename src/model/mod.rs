@@ -221,6 +221,15 @@ impl Details {
 }
 
 impl Container {
+    /// JMAP's names of the properties that the source did not tell: a source other than JMAP has no words for some.
+    pub fn untold(&self) -> Vec<&'static str> {
+        const OF_ALL_SOURCES: [&str; 6] = ["role", "color", "description", "isSubscribed", "created", "modified"];
+        match &self.details {
+            Some(details) => details.untold.clone(),
+            None => Details::of(self.kind).iter().copied().filter(|name| !OF_ALL_SOURCES.contains(name)).collect(),
+        }
+    }
+
     /// A subscribed container without role, colour and description.
     pub fn new(kind: ObjectType, key: impl Into<String>, parent: Option<String>, name: impl Into<String>) -> Container {
         Container {

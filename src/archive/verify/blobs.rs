@@ -3,6 +3,7 @@
 use super::{Check, Depth};
 use crate::archive::blob::{self, Blob, BlobKey};
 use crate::archive::moment::Moment;
+use crate::archive::query;
 use crate::archive::snapshots::blobs_in_text;
 use crate::archive::sql_error::explain;
 use crate::error::Result;
@@ -65,7 +66,7 @@ impl Check<'_> {
 
     fn blob_ids(&self) -> rusqlite::Result<Vec<Id>> {
         self.connection.restart_budget();
-        self.conn.prepare("SELECT id FROM blobs ORDER BY id")?.query_map([], |row| row.get(0))?.collect()
+        query::column(self.conn, "SELECT id FROM blobs ORDER BY id", [])
     }
 
     fn blob(&mut self, id: Id, sound: &mut HashSet<BlobKey>) {
@@ -148,11 +149,7 @@ impl Check<'_> {
             (ObjectType::ContactCard, format!("SELECT id FROM contact_cards WHERE data LIKE {mark}")),
             (ObjectType::CalendarEvent, format!("SELECT id FROM calendar_events WHERE data LIKE {mark}")),
         ] {
-            let ids: Vec<Id> = self
-                .conn
-                .prepare_cached(&sql)?
-                .query_map([blob], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
+            let ids = query::column::<Id>(self.conn, &sql, [blob])?;
             users.extend(ids.into_iter().map(|id| (kind, id, Moment::Current)));
         }
         if !self.reader.has_history() {
@@ -211,8 +208,7 @@ impl Check<'_> {
              "its pieces are not as many bytes as it has"),
         ] {
             self.connection.restart_budget();
-            let ids: Vec<Id> = self.conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-            for id in ids {
+            for id in query::column::<Id>(self.conn, sql, [])? {
                 let affected = self.users_of(id)?;
                 self.find(format!("blob {id}"), what, affected);
             }

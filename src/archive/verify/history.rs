@@ -1,6 +1,7 @@
 //! Snapshots, and the former states of rows: each object has one state at a time, and none is missing in between.
 
 use super::Check;
+use crate::archive::query;
 use crate::archive::schema::Table;
 use crate::model::{Id, ObjectType};
 use rusqlite::OptionalExtension;
@@ -43,11 +44,9 @@ impl Check<'_> {
     }
 
     fn snapshot_rows(&mut self) -> rusqlite::Result<()> {
-        let rows: Vec<(i64, String, Option<String>)> = self
-            .conn
-            .prepare("SELECT id, state, ended FROM snapshots ORDER BY id")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-            .collect::<rusqlite::Result<_>>()?;
+        let sql = "SELECT id, state, ended FROM snapshots ORDER BY id";
+        let rows: Vec<(i64, String, Option<String>)> =
+            query::rows(self.conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         self.verdict.snapshots = rows.len() as u64;
         self.snapshots = rows.iter().map(|(id, ..)| *id).collect();
         for (id, state, ended) in rows {
@@ -80,7 +79,7 @@ impl Check<'_> {
         }
     }
 
-    /// What lies between a former state and the next one, which begins at `next`.
+    /// Finds an overlap or a gap between a former state and the next one, which begins at `next`.
     fn between(&mut self, before: &Former, next: i64) {
         let Former { name, id, last, .. } = before;
         let place = format!("history of {name} {id}");

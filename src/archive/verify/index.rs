@@ -1,19 +1,21 @@
-//! The index of mailboxes must say what the rows and their history say.
+//! Compares the index of mailboxes with the rows and their history.
 //!
 //! Both sides are added up per mailbox, so that memory does not grow with the mail; only what differs is looked at in
 //! detail.
 
 use super::Check;
-use crate::archive::columns::UNFILED;
+use crate::archive::columns::{UNFILED, parse_ids, parse_keywords};
 use crate::archive::index;
 use crate::archive::moment::Moment;
+use crate::archive::query;
+use crate::model::time::epoch;
 use crate::model::{Digest, Id, ObjectType};
 use rusqlite::Row;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A row of `email_index`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Line {
+struct IndexLine {
     email: Id,
     first: i64,
     last: Option<i64>,
@@ -23,7 +25,7 @@ struct Line {
     flags: String,
 }
 
-impl Line {
+impl IndexLine {
     /// A number that depends on all of the line: equal sums of them mean equal lines.
     fn weight(&self) -> u128 {
         let digest = Digest::of(format!("{self:?}").as_bytes());
@@ -31,7 +33,7 @@ impl Line {
     }
 }
 
-/// What the lines of a mailbox add up to: those in the index less those expected.
+/// The sum over the lines of each mailbox: lines of the index less expected lines.
 type Sums = BTreeMap<Id, u128>;
 
 impl Check<'_> {
@@ -71,7 +73,7 @@ impl Check<'_> {
     }
 
     /// The lines of the index, of all mailboxes or of those that `condition` selects.
-    fn each_line(&self, condition: &str, mut each: impl FnMut(Id, Line)) -> rusqlite::Result<()> {
+    fn each_line(&self, condition: &str, mut each: impl FnMut(Id, IndexLine)) -> rusqlite::Result<()> {
         self.connection.restart_budget();
         let sql = format!(
             "SELECT mailbox_id, email_id, first, last, received, size, links, flags FROM email_index {condition}"
@@ -81,7 +83,7 @@ impl Check<'_> {
         while let Some(row) = rows.next()? {
             each(
                 row.get(0)?,
-                Line {
+                IndexLine {
                     email: row.get(1)?,
                     first: row.get(2)?,
                     last: row.get(3)?,
@@ -99,7 +101,7 @@ impl Check<'_> {
     fn each_expected(
         &self,
         keywords: &HashMap<Id, Vec<String>>,
-        mut each: impl FnMut(Id, Line),
+        mut each: impl FnMut(Id, IndexLine),
     ) -> rusqlite::Result<()> {
         const SIZE: &str = "coalesce((SELECT size FROM large_blobs l WHERE l.blob_id = b.id), length(b.data), 0)";
         let current = format!(
@@ -115,13 +117,13 @@ impl Check<'_> {
             let mut statement = self.conn.prepare(&sql)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                let mailboxes = index::parse_ids(&text(row, 3)?);
-                let own = index::parse_keywords(&text(row, 4)?);
-                let line = Line {
+                let mailboxes = parse_ids(&text(row, 3)?);
+                let own = parse_keywords(&text(row, 4)?);
+                let line = IndexLine {
                     email: row.get(0)?,
                     first: row.get(1)?,
                     last: row.get(2)?,
-                    received: index::epoch(&text(row, 5)?),
+                    received: epoch(&text(row, 5)?),
                     size: row.get(6)?,
                     links: mailboxes.len().max(1) as i64,
                     flags: String::new(),
@@ -129,7 +131,7 @@ impl Check<'_> {
                 let unfiled = mailboxes.is_empty().then_some(UNFILED);
                 for mailbox in mailboxes.into_iter().chain(unfiled) {
                     let table = keywords.get(&mailbox).map(Vec::as_slice).unwrap_or_default();
-                    each(mailbox, Line { flags: index::letters(table, &own), ..line.clone() });
+                    each(mailbox, IndexLine { flags: index::letters(table, &own), ..line.clone() });
                 }
             }
         }
@@ -172,14 +174,12 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// What is noted of each mailbox must be what its lines add up to. A run that was killed notes it at the next one.
+    /// Compares `mailbox_state` with the lines of each mailbox. After a run that was killed the next run corrects it.
     fn states(&mut self) -> rusqlite::Result<()> {
         let sql = "SELECT m.mailbox_id FROM mailbox_state m LEFT JOIN email_index e ON e.mailbox_id = m.mailbox_id AND e.last IS NULL
                    WHERE NOT EXISTS (SELECT 1 FROM snapshots WHERE state = 'running') GROUP BY m.mailbox_id
                    HAVING m.emails <> count(e.email_id) OR m.bytes <> coalesce(sum(e.size), 0) OR m.newest <> coalesce(max(e.received), 0)";
-        let wrong: Vec<Id> =
-            self.conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        for mailbox in wrong {
+        for mailbox in query::column::<Id>(self.conn, sql, [])? {
             self.find(format!("state of mailbox {mailbox}"), "is not what lies in it", Vec::new());
         }
         Ok(())
@@ -190,7 +190,7 @@ fn text(row: &Row<'_>, at: usize) -> rusqlite::Result<String> {
     Ok(String::from_utf8_lossy(row.get_ref(at)?.as_bytes_or_null()?.unwrap_or_default()).into_owned())
 }
 
-fn differing(there: &Line, expected: &Line) -> Vec<&'static str> {
+fn differing(there: &IndexLine, expected: &IndexLine) -> Vec<&'static str> {
     let fields = [
         ("last", there.last != expected.last),
         ("date", there.received != expected.received),

@@ -1,14 +1,15 @@
-//! What is known of the sources' items against the rows that they are.
+//! Compares the origins of objects with their rows.
 
 use super::Check;
 use crate::archive::columns::{parse_ids, parse_keywords};
 use crate::archive::moment::Moment;
+use crate::archive::query;
 use crate::archive::schema::{TABLES, Table};
 use crate::model::{Id, ObjectType};
 use rusqlite::OptionalExtension;
 use std::collections::BTreeSet;
 
-/// What all items of a row say together.
+/// The containers and keywords of all items that are one row.
 #[derive(Default)]
 struct Together {
     parents: BTreeSet<Id>,
@@ -55,12 +56,7 @@ impl Check<'_> {
              WHERE s.kind = ?1 AND o.local_id NOT IN (SELECT id FROM {})",
             table.name
         );
-        let lost: Vec<Id> = self
-            .conn
-            .prepare(&sql)?
-            .query_map([table.kind.name()], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        for id in lost {
+        for id in query::column::<Id>(self.conn, &sql, [table.kind.name()])? {
             let place = format!("{} {id}", table.kind.name());
             self.find(place, "is gone, though it is known at the source; the next import fetches it again", Vec::new());
         }

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::archive::moment::Moment;
-use crate::archive::rows_read::Record;
+use crate::archive::rows_read::{Record, Window};
 use crate::model::{Id, ObjectType};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -65,7 +65,8 @@ impl Check<'_> {
         let mut after = i64::MIN;
         loop {
             self.connection.restart_budget();
-            let (last, records) = self.reader.page(self.conn, kind, Moment::Current, None, after, PAGE)?;
+            let (last, records) =
+                self.reader.page(self.conn, kind, Moment::Current, Window::After { after, limit: PAGE })?;
             records.into_iter().for_each(&mut each);
             match last {
                 Some(last) => after = last,

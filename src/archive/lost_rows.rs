@@ -1,8 +1,9 @@
-//! Rows that are gone, or lost their bytes, without our doing: by another program, by hand, or by damage. The next import
-//! drops what is left of them and asks the source for them again (FORMAT.md, "What proves a row").
+//! Rows that another program, a hand or damage has removed, or whose bytes are gone. The next import drops their digests,
+//! index lines and origins, and asks the source for the objects again (FORMAT.md, "What proves a row").
 
 use super::digest::{self, Digested};
 use super::index;
+use super::query;
 use super::schema::TABLES;
 use crate::model::{Id, ObjectType};
 use rusqlite::{Connection, params};
@@ -22,10 +23,8 @@ pub fn forget_items(conn: &Connection) -> rusqlite::Result<u64> {
             table.name,
             table.kind.name()
         );
-        let scopes: Vec<i64> = conn
-            .prepare(&format!("SELECT DISTINCT scope_id FROM origins WHERE {is_lost}"))?
-            .query_map([], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
+        let scopes: Vec<i64> =
+            query::column(conn, &format!("SELECT DISTINCT scope_id FROM origins WHERE {is_lost}"), [])?;
         if scopes.is_empty() {
             continue;
         }
@@ -38,7 +37,7 @@ pub fn forget_items(conn: &Connection) -> rusqlite::Result<u64> {
         };
         for scope in scopes {
             conn.execute(&format!("UPDATE scopes SET cursor = '' WHERE {of}"), [scope])?;
-            // Containers inside of a lost one are compared with their rows, which name it as the one above them.
+            // Containers inside of a lost one are compared with their rows, which name the lost one as their parent.
             let sql = "UPDATE origins SET rev = '' WHERE scope_id = (SELECT id FROM scopes WHERE id = ?1 AND key = '')";
             conn.execute(sql, [scope])?;
         }
@@ -84,8 +83,7 @@ pub fn settle_rows(conn: &Connection, run: i64) -> rusqlite::Result<()> {
         }
         if table.kind == ObjectType::Email {
             let sql = "DELETE FROM email_index WHERE last IS NULL AND email_id NOT IN (SELECT id FROM emails) RETURNING mailbox_id";
-            let touched = conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-            index::summarise(conn, run, &touched)?;
+            index::summarise(conn, run, &query::column(conn, sql, [])?.into_iter().collect())?;
         }
     }
     Ok(())

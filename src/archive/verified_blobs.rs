@@ -1,8 +1,8 @@
-//! What is known of the bytes of blobs: which are what was stored, which are not, and which are being read just now.
+//! Which blobs are sound, which are damaged, and which are half read.
 //!
-//! A large blob is proved while it is read: whoever reads it from its start gets each piece at once, and the last one
-//! only if all of them together match the digest. So nobody ends up with a whole copy of damaged bytes, and nobody waits
-//! until all were read to get the first. A reader who begins elsewhere has the blob proved from end to end before.
+//! A large blob is proved while it is read: a reader that begins at its start gets each piece at once, and the last one
+//! only if all of them together match the digest. So no reader ends up with a whole copy of damaged bytes, and none waits
+//! for the last byte to get the first. For a reader that begins elsewhere the blob is proved from end to end before.
 
 use super::blob::{self, Blob, BlobKey};
 use crate::error::Result;
@@ -14,7 +14,7 @@ use std::num::NonZeroUsize;
 /// How many large blobs may be half read at a time; a reader of more has each proved before. A hasher takes 2 KiB.
 const HALF_READ: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
-/// What is known of the blobs of an archive.
+/// The blobs of an archive whose bytes a reader has hashed, with the result.
 pub(super) struct VerifiedBlobs {
     pub(crate) sound: Mutex<HashSet<BlobKey>>,
     bad: Mutex<HashSet<BlobKey>>,

@@ -1,7 +1,8 @@
-//! Sources of one type beside each other: exports of one account from several directories. What is in two of them is one
-//! object.
+//! Several sources of one type in an archive: exports of one account from several directories. An object that lies in two
+//! of them is one row.
 
 use super::origin::KnownScope;
+use super::query;
 use super::schema::Table;
 use super::write::Writer;
 use crate::error::Result;
@@ -10,14 +11,9 @@ use rusqlite::{Connection, params};
 
 /// The scopes of all other sources of the same type, without those of containers.
 pub(super) fn scopes(conn: &Connection, ident: &SourceIdent) -> rusqlite::Result<Vec<KnownScope>> {
-    conn.prepare_cached(
-        "SELECT p.id, p.kind, p.key, p.cursor FROM scopes p JOIN sources s ON s.id = p.source_id
-         WHERE s.kind = ?1 AND (s.session_url, s.account_id) <> (?2, ?3) AND p.key <> '' ORDER BY p.id",
-    )?
-    .query_map(params![ident.kind, ident.session_url, ident.account_id], |row| {
-        Ok(KnownScope { row: row.get(0)?, kind: row.get(1)?, key: row.get(2)?, cursor: row.get(3)? })
-    })?
-    .collect()
+    let sql = "SELECT p.id, p.kind, p.key, p.cursor FROM scopes p JOIN sources s ON s.id = p.source_id
+               WHERE s.kind = ?1 AND (s.session_url, s.account_id) <> (?2, ?3) AND p.key <> '' ORDER BY p.id";
+    query::rows(conn, sql, params![ident.kind, ident.session_url, ident.account_id], KnownScope::of_row)
 }
 
 /// The sources of the type of the run's source, which is parameter 1.
@@ -33,7 +29,7 @@ impl Writer {
         Ok(!self.rows(&sql, params![self.source, id, kind.name()], |_| Ok(()))?.is_empty())
     }
 
-    /// The rows that the run's source and others of its type know under this key, in whatever scope.
+    /// The rows that the run's source and others of its type know under this key, in any scope.
     pub fn kin_rows(&self, kind: ObjectType, key: &str) -> Result<Vec<Id>> {
         // Scopes are few, and each is asked by its primary key.
         let sql = format!(
