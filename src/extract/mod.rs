@@ -2,8 +2,7 @@
 //! named, and stops nothing else.
 
 use crate::error::{Error, Result};
-use crate::tree::entry::{Child, Sort, Stat};
-use crate::tree::{Node, Tree, name, walk};
+use crate::tree::{Bytes, Child, FileType, Node, Stat, Tree, name, walk};
 use medium::{Medium, is_end, knows_no_links, may_be_the_name};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -69,7 +68,7 @@ pub fn extract(
         open: vec![Directory::at(into.to_owned())],
     };
     let name = path.rsplit('/').find(|part| !part.is_empty() && *part != ".");
-    if stat.sort != Sort::Directory {
+    if stat.file_type != FileType::Directory {
         let start = Item { node, stat, name: name.unwrap_or("file"), shown: path, depth: 0 };
         writer.file(&start, &mut each)?;
         return Ok(writer.done);
@@ -144,7 +143,7 @@ impl Writer<'_> {
         let depth = path.matches('/').count();
         if depth >= self.open.len() {
             self.fail(path, "the directory that it lies in could not be made");
-            return Ok(child.sort == Sort::Directory);
+            return Ok(child.file_type == FileType::Directory);
         }
         self.open.truncate(depth + 1);
         let stat = match child.stat.map_or_else(|| self.tree.stat(child.node), Ok) {
@@ -155,7 +154,7 @@ impl Writer<'_> {
             }
         };
         let item = Item { node: child.node, stat, name: &child.name, shown: path, depth };
-        if child.sort == Sort::Directory {
+        if child.file_type == FileType::Directory {
             // Also what cannot be made is walked over: everything in it is named.
             self.directory(&item, each)?;
             return Ok(true);
@@ -260,7 +259,7 @@ impl Writer<'_> {
     }
 
     fn file(&mut self, item: &Item<'_>, each: &mut dyn FnMut(&str)) -> Result<()> {
-        if item.stat.sort == Sort::Link {
+        if item.stat.file_type == FileType::Link {
             return self.link(item, each);
         }
         if self.second_name(item) {
@@ -320,7 +319,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn copy(&mut self, item: &Item<'_>, path: &Path, file: File, mut bytes: crate::tree::Bytes) -> Result<u64> {
+    fn copy(&mut self, item: &Item<'_>, path: &Path, file: File, mut bytes: Bytes) -> Result<u64> {
         let fail = |error| Error::io(format!("cannot write {}", path.display()), error);
         let mut out = BufWriter::new(file);
         let mut done = 0;

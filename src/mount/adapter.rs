@@ -1,15 +1,14 @@
 //! Requests of the kernel.
 
-use super::attributes::{FOR_GOOD, Ownership, file_type};
+use super::attributes::{FOR_GOOD, Ownership, fuse_type};
 use super::large::{Desk, Job};
 use super::pages::Pages;
 use super::prefetch_queue::Ahead;
 use super::readers::{FEW, Lines, Readers};
 use super::shared::{Log, Shared};
 use super::stats::Requests;
-use crate::tree::Source;
 use crate::tree::archives::Archives;
-use crate::tree::entry::{Child, Sort, Stat};
+use crate::tree::{Child, FileType, ReadResult, Stat};
 use fuser::{
     Errno, FileHandle, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags, ReplyAttr,
     ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry, ReplyStatfs, ReplyXattr, Request,
@@ -30,18 +29,18 @@ pub struct Adapter {
 
 impl Adapter {
     /// `log` is told of damaged files, once each. Each of the receivers wants a thread that does [`super::large::work`].
-    pub fn new(forest: Archives, ownership: Ownership, xattr: bool, log: Log) -> (Adapter, Vec<Receiver<Job>>) {
+    pub fn new(archives: Archives, ownership: Ownership, xattr: bool, log: Log) -> (Adapter, Vec<Receiver<Job>>) {
         let (desk, receivers) = Desk::new();
         let adapter = Adapter {
             desk,
             shared: Arc::new(Shared {
-                forest,
+                archives,
                 ownership,
                 xattr,
                 log,
                 failed: Mutex::default(),
                 logged: Mutex::default(),
-                told: Mutex::default(),
+                known_directories: Mutex::default(),
                 pages: Pages::default(),
                 readers: Readers::default(),
                 ahead: Ahead::default(),
@@ -77,7 +76,7 @@ impl Filesystem for Adapter {
         match self.shared.lookup(parent.0, name) {
             Ok((ino, stat)) => {
                 reply.entry(&FOR_GOOD, &self.shared.attributes(ino, &stat), Generation(0));
-                if stat.sort != Sort::Directory {
+                if stat.file_type != FileType::Directory {
                     self.shared.readers.wants(request.pid());
                 }
             }
@@ -134,17 +133,17 @@ impl Filesystem for Adapter {
         }
         let size = size as usize;
         match self.shared.node(ino, |spot| spot.tree.begin_read(spot.node, offset, size)) {
-            Ok(Source::Here(bytes)) => reply.data(&bytes),
-            Ok(Source::Large(blob)) => self.desk.leave(Job { ino, blob, offset, size, reply }),
+            Ok(ReadResult::Bytes(bytes)) => reply.data(&bytes),
+            Ok(ReadResult::Large(blob)) => self.desk.leave(Job { ino, blob, offset, size, reply }),
             Err(errno) => reply.error(errno),
         }
     }
 
     fn readdir(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
         self.shared.requests.readdirs.add(1);
-        let done = self
-            .shared
-            .list(ino.0, offset, |number, next, name, sort, _| reply.add(INodeNo(number), next, file_type(sort), name));
+        let done = self.shared.list(ino.0, offset, |number, next, name, file_type, _| {
+            reply.add(INodeNo(number), next, fuse_type(file_type), name)
+        });
         match done {
             Ok(()) => reply.ok(),
             Err(errno) => reply.error(errno),
@@ -159,7 +158,7 @@ impl Filesystem for Adapter {
         let mut bare = Lines::default();
         let mut count = 0;
         let mut messages = Vec::new();
-        let done = shared.list(ino.0, offset, |number, next, name, sort, child| {
+        let done = shared.list(ino.0, offset, |number, next, name, file_type, child| {
             if device.is_some() && offset == 0 && count == FEW && shared.readers.is_on_trial(process, ino.0) {
                 return true;
             }
@@ -168,20 +167,20 @@ impl Filesystem for Adapter {
                 Some(Child { stat: Some(stat), .. }) => Some(*stat),
                 Some(child) if child.node.is_costly() => None,
                 // Whoever only wants to see that the mount answers needs nothing of the archive yet.
-                Some(_) if device.is_some() && (sort != Sort::Directory || ino == INodeNo::ROOT) => None,
+                Some(_) if device.is_some() && (file_type != FileType::Directory || ino == INodeNo::ROOT) => None,
                 Some(_) => shared.stat(number).ok(),
                 None => None,
             };
             // A file that is costly to look at, or that cannot be, is a line that holds for no time: whoever wants to
             // know more than its name looks it up.
             let holds = if stat.is_some() { FOR_GOOD } else { Duration::ZERO };
-            let known = stat.unwrap_or(Stat { sort, size: 0, mtime: 0, ctime: 0, links: 1 });
+            let known = stat.unwrap_or(Stat { file_type, size: 0, mtime: 0, ctime: 0, links: 1 });
             let attributes = shared.attributes(number, &known);
             // Whether there is room for a line is known here only.
             let is_full = reply.add(INodeNo(number), next, name, &holds, &attributes, Generation(0));
             if !is_full && device.is_some() {
-                let stat = stat.as_ref().filter(|_| sort == Sort::Directory);
-                bare.add(number, next, name, sort, stat.map(|stat| (stat, &shared.ownership)));
+                let stat = stat.as_ref().filter(|_| file_type == FileType::Directory);
+                bare.add(number, next, name, file_type, stat.map(|stat| (stat, &shared.ownership)));
             } else if !is_full && child.is_some_and(|child| child.node.is_message()) {
                 messages.push((number, known.size));
             }
@@ -203,7 +202,7 @@ impl Filesystem for Adapter {
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        reply.statfs(self.shared.forest.bytes().div_ceil(4_096), 0, 0, 0, 0, 4_096, 255, 4_096);
+        reply.statfs(self.shared.archives.bytes().div_ceil(4_096), 0, 0, 0, 0, 4_096, 255, 4_096);
     }
 
     fn getxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {

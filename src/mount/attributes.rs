@@ -1,7 +1,6 @@
 //! Attributes of files as the kernel gets them.
 
-use crate::tree::entry::Sort;
-use fuser::FileType;
+use crate::tree::FileType;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Who owns the files, and who may do what with them.
@@ -29,10 +28,10 @@ pub(crate) fn time(seconds: i64) -> SystemTime {
     }
 }
 
-pub(crate) fn file_type(sort: Sort) -> FileType {
-    match sort {
-        Sort::Directory => FileType::Directory,
-        Sort::File => FileType::RegularFile,
-        Sort::Link => FileType::Symlink,
+pub(crate) fn fuse_type(file_type: FileType) -> fuser::FileType {
+    match file_type {
+        FileType::Directory => fuser::FileType::Directory,
+        FileType::File => fuser::FileType::RegularFile,
+        FileType::Link => fuser::FileType::Symlink,
     }
 }

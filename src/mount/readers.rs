@@ -8,7 +8,7 @@
 //! directory with inodes. Of that `grep` then reads files.
 
 use super::attributes::{FOR_GOOD, Ownership};
-use crate::tree::entry::{Sort, Stat};
+use crate::tree::{FileType, Stat};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -79,19 +79,19 @@ pub struct Lines(Vec<u8>);
 
 impl Lines {
     /// Adds a line; with an inode if its `stat` is given.
-    pub fn add(&mut self, ino: u64, next: u64, name: &str, sort: Sort, stat: Option<(&Stat, &Ownership)>) {
+    pub fn add(&mut self, ino: u64, next: u64, name: &str, file_type: FileType, stat: Option<(&Stat, &Ownership)>) {
         let buffer = &mut self.0;
-        let kind = match sort {
-            Sort::Directory => libc::S_IFDIR,
-            Sort::File => libc::S_IFREG,
-            Sort::Link => libc::S_IFLNK,
+        let kind = match file_type {
+            FileType::Directory => libc::S_IFDIR,
+            FileType::File => libc::S_IFREG,
+            FileType::Link => libc::S_IFLNK,
         };
         let start = buffer.len();
         if let Some((stat, owner)) = stat {
-            let mode = match sort {
-                Sort::Directory => owner.directory_mode,
-                Sort::File => owner.file_mode,
-                Sort::Link => 0o777,
+            let mode = match file_type {
+                FileType::Directory => owner.directory_mode,
+                FileType::File => owner.file_mode,
+                FileType::Link => 0o777,
             };
             let [mtime, ctime] = [stat.mtime as u64, stat.ctime as u64];
             let holds = FOR_GOOD.as_secs();
@@ -157,13 +157,13 @@ mod tests {
     #[test]
     fn lines_are_as_long_as_those_of_fuser() {
         let owner = Ownership { uid: 1, gid: 2, directory_mode: 0o500, file_mode: 0o400 };
-        let stat = Stat { sort: Sort::Directory, size: 0, mtime: 3, ctime: 4, links: 5 };
+        let stat = Stat { file_type: FileType::Directory, size: 0, mtime: 3, ctime: 4, links: 5 };
         let mut lines = Lines::default();
-        lines.add(9, 10, "a", Sort::File, None);
+        lines.add(9, 10, "a", FileType::File, None);
         assert_eq!(lines.0.len(), 128 + 24 + 8);
         assert_eq!(lines.0[..8], [0; 8], "no inode");
         assert_eq!(lines.0[128..144], [9_u64.to_ne_bytes(), 10_u64.to_ne_bytes()].concat());
-        lines.add(11, 12, "12345678", Sort::Directory, Some((&stat, &owner)));
+        lines.add(11, 12, "12345678", FileType::Directory, Some((&stat, &owner)));
         assert_eq!(lines.0.len(), 2 * (128 + 24 + 8));
         assert_eq!(lines.0[160..168], 11_u64.to_ne_bytes());
     }

@@ -47,15 +47,16 @@ pub struct Options {
 /// Mounts the trees, calls `ready` once they answer, and serves them until they are unmounted or a signal asks for it.
 ///
 /// SIGINT and SIGTERM unmount; while somebody uses the mount the first one only says who, and the second detaches it.
-pub fn serve(forest: Archives, directory: &Path, options: &Options, log: Log, ready: impl FnOnce()) -> Result<()> {
+pub fn serve(archives: Archives, directory: &Path, options: &Options, log: Log, ready: impl FnOnce()) -> Result<()> {
     keep_memory_flat();
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| Error::io("cannot wait for signals", error))?;
-    if forest.left_out() > 0 {
-        log(&format!("error: {} archives are not shown: one mount shows at most {ARCHIVES_MAX}", forest.left_out()));
+    let left_out = archives.left_out();
+    if left_out > 0 {
+        log(&format!("error: {left_out} archives are not shown: one mount shows at most {ARCHIVES_MAX}"));
     }
     let say = Arc::clone(&log);
-    let (adapter, large_files) = Adapter::new(forest, options.ownership, options.xattr, log);
+    let (adapter, large_files) = Adapter::new(archives, options.ownership, options.xattr, log);
     let shared = adapter.shared();
     // What cannot be listed should not be mounted.
     shared.check()?;

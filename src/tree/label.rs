@@ -1,4 +1,4 @@
-//! What a person recognises an object by: where it stands in the tree, and what it says of itself.
+//! What a person recognises an object by: its paths in the tree, and a few of its properties.
 
 use super::opened::Tree;
 use crate::archive::Record;
@@ -6,7 +6,7 @@ use crate::error::{ErrorKind, Result};
 use crate::format::text;
 use crate::model::ObjectType;
 
-/// How much of a message is read: the header of nearly all.
+/// How many bytes of a message are read: nearly every header fits.
 const HEAD: u64 = 16 << 10;
 
 /// An object as it is shown to people.
@@ -14,16 +14,16 @@ const HEAD: u64 = 16 << 10;
 pub struct Label {
     /// Where it stands, from the root: none, one or several.
     pub paths: Vec<String>,
-    /// What it says of itself, by name: `date`, `from`, `subject`, `message_id` of a message, `title` and `start` of an
+    /// A few properties, by name: `date`, `from`, `subject`, `message_id` of a message, `title` and `start` of an
     /// event, `name` of a card.
     pub fields: Vec<(&'static str, String)>,
 }
 
 impl Tree {
-    /// The label of an object at the root's moment. A few point queries, and of a message one of its first bytes.
+    /// The label of an object at the root's moment: a few point queries, one of them for the first bytes of a message.
     pub fn label(&self, record: &Record) -> Result<Label> {
         let paths = match self.paths_of(record.kind, record.id) {
-            // What is damaged around it must not hide that it differs.
+            // Damage elsewhere must not hide that this object differs.
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Damaged) => Vec::new(),
             paths => paths?,
         };

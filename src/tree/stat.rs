@@ -1,22 +1,11 @@
-//! Lines of directories, and what `stat` says.
+//! What `stat` says of a node.
 
-use super::node::Node;
 use crate::error::{Error, ErrorKind};
 use std::path::Path;
 
-/// How mailboxes are arranged below `mail/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Layout {
-    /// Directories in directories, as the user knows them.
-    #[default]
-    Nested,
-    /// Maildir++: `mail/` is the inbox, every other mailbox a `.A.B` in it.
-    MaildirPlusPlus,
-}
-
-/// The sort of a node.
+/// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sort {
+pub enum FileType {
     Directory,
     File,
     Link,
@@ -25,7 +14,7 @@ pub enum Sort {
 /// What `stat` says of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    pub sort: Sort,
+    pub file_type: FileType,
     /// Bytes; exact.
     pub size: u64,
     /// Seconds since 1970.
@@ -35,19 +24,7 @@ pub struct Stat {
     pub links: u32,
 }
 
-/// A line of a directory.
-#[derive(Debug, Clone)]
-pub struct Child {
-    pub name: String,
-    pub node: Node,
-    /// Where a listing goes on behind this line.
-    pub cookie: u64,
-    /// Known without asking again, for most files.
-    pub stat: Option<Stat>,
-    pub sort: Sort,
-}
-
-/// The size of what is too damaged to have one. Nobody reads an empty file, and so nobody would hear of it.
+/// The size of a file that is too damaged to have one. With 0 no program would read it, and so none would see the error.
 pub(crate) const DAMAGED_SIZE: u64 = 1;
 
 pub(crate) fn no_such() -> Error {
