@@ -154,12 +154,12 @@ impl Archives {
         (gone, changed)
     }
 
-    /// True if there is nothing to show.
+    /// True if there is no archive.
     pub fn is_empty(&self) -> bool {
         self.slots().is_empty()
     }
 
-    /// How many archives there are beyond those that can be shown.
+    /// The number of archives that one mount has no room for.
     pub fn left_out(&self) -> usize {
         *self.left_out.lock()
     }
@@ -218,7 +218,7 @@ impl Archives {
         open.map(|(slot, tree)| ArchiveNode { tree, node: Node::ROOT, slot }).collect()
     }
 
-    /// What a number stands for.
+    /// The node, or the directory of the archives, that an inode number stands for.
     pub fn locate(&self, ino: u64) -> Result<Location> {
         if ino == ROOT && !self.sources.is_empty() {
             return Ok(Location::Root);

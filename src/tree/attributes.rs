@@ -1,4 +1,4 @@
-//! What every node is: `stat`.
+//! The attributes of nodes: `stat`.
 
 use super::kinds::Children;
 use super::listing::{collections, items};
@@ -8,12 +8,12 @@ use super::rules::{Layout, Shown, Times};
 use super::stat::{DAMAGED_SIZE, FileType, Stat, no_such};
 use super::versions::{find_item, version};
 use super::view::{FileKind, View};
-use crate::archive::Record;
+use crate::archive::{Record, epoch};
 use crate::error::{ErrorKind, Result};
 use crate::model::{Id, ObjectType};
 
 impl Tree {
-    /// What a node is.
+    /// The attributes of a node.
     pub fn stat(&self, node: Node) -> Result<Stat> {
         let view = self.view(node)?;
         let stat = self.stat_in(&view, node).map_err(|error| self.or_forgotten(node, error))?;
@@ -91,7 +91,7 @@ impl Tree {
         Ok((2 + self.count_fixed_directories(view, node)? + directories) as u32)
     }
 
-    /// `stat` of a node that shows one object: sizes, links and times are those of its row.
+    /// `stat` of a node that shows one object: size, links and times come from its row.
     fn stat_object(&self, view: &View, node: Node) -> Result<Stat> {
         match node.descriptor().object {
             Shown::Object(ObjectType::Email) => self.stat_email(view, node.row),
@@ -113,9 +113,10 @@ impl Tree {
             Err(error) if error.kind == ErrorKind::Damaged => DAMAGED_SIZE,
             Err(error) => return Err(error),
         };
-        let links = crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]")).len().max(1) as u32;
-        let mtime = record.text("received_at").map_or(0, crate::archive::epoch);
-        Ok(Stat { file_type: FileType::File, size, mtime, ctime: view.ctime(record.first)?, links })
+        let email = record.email();
+        let links = email.mailboxes.len().max(1) as u32;
+        let (mtime, ctime) = (epoch(&email.received_at), view.ctime(record.first)?);
+        Ok(Stat { file_type: FileType::File, size, mtime, ctime, links })
     }
 
     fn stat_file_node(&self, view: &View, node: Node) -> Result<Stat> {

@@ -1,4 +1,4 @@
-//! The bytes of a file of the tree: where they stand, and a bounded memory of those that are costly to get again.
+//! The bytes of the tree's files: where they come from, and a bounded cache of those that are costly to read again.
 
 use crate::archive::{Blob, BlobKey, BlobReader, EmailBytes, EmailReader, Reader};
 use crate::error::{Error, ErrorKind, Result};
@@ -27,7 +27,7 @@ const FILES_MAX: usize = 32;
 const OPEN_MAX: usize = 4;
 const EMAILS_MAX: usize = 2;
 
-/// Where the bytes of a file stand.
+/// Where the bytes of a file are.
 #[derive(Debug, Clone)]
 pub enum Content {
     Blob(Blob),
@@ -55,7 +55,7 @@ impl Content {
 pub enum ContentKey {
     Blob(BlobKey),
     Email(Id),
-    /// What a reader sees of an email.
+    /// An email, decoded.
     Text(Id),
     /// A part of an email.
     Attachment(Id, u32),
@@ -165,7 +165,7 @@ impl From<Vec<u8>> for Bytes {
     }
 }
 
-/// What a read gives.
+/// The result of a read.
 pub enum ReadResult {
     Bytes(Bytes),
     /// The file is read piece by piece, in one thread: each thread would have to find its own way through it.
@@ -193,7 +193,7 @@ impl ContentCache {
 
     /// Bytes from `offset` on, `length` of them or up to the end.
     ///
-    /// Errors: [`ErrorKind::Damaged`] if a blob does not hash to what it should.
+    /// Errors: [`ErrorKind::Damaged`] if the hash of a blob is wrong.
     pub fn read(&self, content: &Content, offset: u64, length: usize) -> Result<ReadResult> {
         let length = content.size().saturating_sub(offset).min(length as u64) as usize;
         if length == 0 {
@@ -216,7 +216,7 @@ impl ContentCache {
 
     /// Bytes of an email from `offset` on, `length` of them or up to the end: one query of the archive for most.
     ///
-    /// Errors: [`ErrorKind::Damaged`] if they do not hash to what they should.
+    /// Errors: [`ErrorKind::Damaged`] if their hash is wrong.
     pub fn read_email(&self, row: Id, offset: u64, length: usize) -> Result<ReadResult> {
         if let Some(bytes) = self.cut(ContentKey::Email(row), offset, length) {
             return Ok(ReadResult::Bytes(bytes));

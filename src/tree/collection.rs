@@ -8,7 +8,7 @@ use std::collections::HashMap;
 #[derive(Debug, Clone)]
 pub struct CollectionItem {
     pub id: Id,
-    /// The snapshot in which it became what it is; 0 if that is unknown.
+    /// The snapshot that changed it last; 0 if that is unknown.
     pub first: i64,
     pub name: String,
     /// Its name in the account: a uid, a script's name.
@@ -17,7 +17,7 @@ pub struct CollectionItem {
     pub modified: i64,
     /// A script that is active.
     pub is_active: bool,
-    /// In how many collections it lies.
+    /// The number of collections that hold it.
     pub links: u32,
     /// Its own bytes, if the archive has them: a blob, and perhaps ranges of it as JSON.
     pub stored: Option<(Id, Option<String>)>,

@@ -1,4 +1,4 @@
-//! `text/` and `attachments/`: what a reader of the mail sees, as files.
+//! `text/` and `attachments/`: messages decoded, as files.
 //!
 //! The archive stores none of it. The name of a message is made of its date and subject, so a lookup compares it with
 //! the messages of that minute only. Sizes are exact, so the first `stat` of a file decodes the message; the size is then
@@ -15,7 +15,7 @@ use super::opened::Tree;
 use super::rules::ByteSource;
 use super::stat::{DAMAGED_SIZE, FileType, Stat, no_such};
 use super::view::View;
-use crate::archive::{EmailBytes, Listed, parse_ids};
+use crate::archive::{EmailBytes, Listed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::text;
 use crate::format::text::limits::Attachment;
@@ -31,7 +31,8 @@ const HEAD: u64 = 16 << 10;
 /// Messages beyond this size are not decoded; their bytes are in `mail/`.
 const DECODE_MAX: u64 = 64 << 20;
 
-/// Where more messages came in one minute, all have their row in their name, so that none has to be compared with all.
+/// If more messages came in one minute, all of them have their row in their name, so that no name has to be compared with
+/// all others.
 const COMPARED_MAX: usize = 64;
 
 impl Tree {
@@ -58,7 +59,7 @@ impl Tree {
     fn links(&self, row: Id) -> Result<u32> {
         let root = Arc::clone(&self.state().root);
         match root.reader.record(ObjectType::Email, root.moment, row)? {
-            Some(record) => Ok(parse_ids(record.text("mailbox_ids").unwrap_or("[]")).len().max(1) as u32),
+            Some(record) => Ok(record.email().mailboxes.len().max(1) as u32),
             None => self.reader.mailboxes_of(row),
         }
     }
@@ -122,7 +123,7 @@ impl Tree {
         Ok(())
     }
 
-    /// True for messages that a directory shows: `attachments/` has those with attachments.
+    /// True for messages that a directory shows: `attachments/` shows only messages with attachments.
     fn shows(&self, parent: Node, listed: &Listed) -> Result<bool> {
         Ok(is_text(parent) || self.count(listed.email, listed.size)? > 0)
     }
@@ -153,8 +154,7 @@ impl Tree {
         let mut nth = 0;
         if listed.links > 1 {
             let record = self.record(view, ObjectType::Email, row)?;
-            let mailboxes = parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
-            nth = mailboxes.iter().position(|id| *id == mailbox.row).unwrap_or(0);
+            nth = record.email().mailboxes.iter().position(|id| *id == mailbox.row).unwrap_or(0);
         }
         Ok(Node::snapshot_attachment_folder(mailbox.snapshot, nth, row))
     }
@@ -326,7 +326,7 @@ pub(super) fn mailbox_children(view: &View, parent: Node, from: Id, limit: usize
     Ok(inner.filter_map(|mailbox| mailbox_child(parent, mailbox.id, &mailbox.name)).collect())
 }
 
-/// The directory of a mailbox; in `attachments/` only of those whose row fits into the numbers of what is in it.
+/// The directory of a mailbox. `None` in `attachments/` if the row is too large for the inode numbers of its folders.
 fn mailbox_child(parent: Node, mailbox: Id, name: &str) -> Option<Child> {
     let Children::Decoded { mailbox: kind, message } = parent.descriptor().children else { return None };
     if message == NodeKind::AttachmentFolder && parent.snapshot == 0 && mailbox > SNAPSHOT_MAX {

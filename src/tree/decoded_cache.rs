@@ -1,4 +1,4 @@
-//! What is remembered of decoded messages.
+//! A cache of what the decoder found in messages.
 
 use crate::format::text::limits::Attachment;
 use crate::model::Id;
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// What is remembered of decoded messages.
+/// Subjects, attachments, sizes and counts of decoded messages.
 pub(super) struct DecodedCache {
     pub(crate) subjects: Mutex<LruCache<Id, Arc<str>>>,
     pub(crate) attached: Mutex<LruCache<Id, Arc<[Attachment]>>>,

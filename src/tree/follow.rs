@@ -28,16 +28,16 @@ pub struct Advance {
     snapshots: Option<Vec<String>>,
 }
 
-/// What [`Tree::follow`] found.
+/// The result of [`Tree::follow`].
 pub enum Followed {
     /// Nothing that changes the tree.
     Nothing,
-    /// Another file stands at the archive's path, or none: the tree goes on showing the old one.
+    /// Another file, or none, is at the archive's path: the tree goes on showing the old one.
     Replaced,
     Moved(Advance),
 }
 
-/// What an [`Advance`] changed in one directory.
+/// The changes of an [`Advance`] in one directory.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     /// Names that are gone, or that another node has now.
@@ -81,7 +81,7 @@ impl Tree {
         Ok(Followed::Moved(Advance { old: Arc::clone(&old.root), new: root, snapshots }))
     }
 
-    /// What an advance changed in a directory.
+    /// The changes of an advance in a directory.
     pub fn difference(&self, advance: &Advance, directory: Node) -> Result<Difference> {
         let (old, new) = (&*advance.old, &*advance.new);
         if directory.snapshot != 0 || directory.is_part_of_message() {

@@ -1,4 +1,4 @@
-//! Every kind of node that the tree has, and what is fixed of it: the one table of what LAYOUT.md describes.
+//! Every kind of node in the tree, and the rules for it: the one table behind LAYOUT.md.
 //!
 //! Lookup, listing, `stat`, paths, selection and inode numbers are read from it. A new directory or file of a fixed name
 //! is one entry of [`node_kinds`]. If it has bytes of its own, it needs one more [`ByteSource`] too, and the function for
@@ -8,16 +8,14 @@ use super::rules::{ByteSource, Condition, Layout, RowFrom, Shown, Times};
 use super::stat::FileType;
 use crate::model::ObjectType;
 
-/// What is fixed of all nodes of a kind.
+/// The rules for nodes of a kind.
 #[derive(Debug)]
 pub struct Descriptor {
-    /// Where a node of a fixed name stands; empty for what is named by its row.
+    /// The fixed names of such nodes, each with its directory; empty where the row gives the name.
     pub positions: &'static [Position],
-    /// `None`: the row says it.
+    /// `None`: it depends on the row.
     pub file_type: Option<FileType>,
-    /// What a directory holds beside nodes of fixed names.
     pub children: Children,
-    /// Where the bytes of a file come from.
     pub bytes: ByteSource,
     pub times: Times,
     pub object: Shown,
@@ -25,7 +23,7 @@ pub struct Descriptor {
     pub types: &'static [ObjectType],
 }
 
-/// Where a node of a fixed name stands.
+/// A fixed name in a directory.
 #[derive(Debug)]
 pub struct Position {
     pub parent: NodeKind,
@@ -36,10 +34,10 @@ pub struct Position {
     pub condition: Condition,
 }
 
-/// What a directory holds beside nodes of fixed names.
+/// The children of a directory, beside those of fixed names.
 #[derive(Debug, Clone, Copy)]
 pub enum Children {
-    /// Nothing. All files have this.
+    /// No others. All files have this.
     None,
     Snapshots,
     /// The mailboxes at the top, or in a mailbox.
@@ -69,7 +67,7 @@ pub enum Children {
 /// Declares [`NodeKind`] and its table: `name = number => descriptor`, in the order of listings.
 macro_rules! node_kinds {
     ($($(#[$doc:meta])* $kind:ident = $number:literal => $descriptor:expr;)*) => {
-        /// What a node of the tree is. Its number is a part of inode numbers, and never changes.
+        /// The kind of a node. Its number is a part of inode numbers, and never changes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum NodeKind { $($(#[$doc])* $kind = $number,)* }
@@ -351,7 +349,7 @@ const fn view(name: &'static str) -> Position {
     Position { condition: Condition::View, ..at(NodeKind::Root, name) }
 }
 
-/// What the inbox has in `mail/` in the layout Maildir++.
+/// A name of the inbox in `mail/`, in the layout Maildir++.
 const fn in_inbox(name: &'static str) -> Position {
     Position { row: RowFrom::Inbox, layout: Some(Layout::MaildirPlusPlus), ..at(NodeKind::Mail, name) }
 }

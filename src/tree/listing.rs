@@ -1,4 +1,4 @@
-//! What lies in a directory: `lookup` and `children`.
+//! The children of directories: `lookup` and `children`.
 //!
 //! Entries have cookies that grow with the rows they stand for, so a listing in progress goes on where it was whatever
 //! comes or goes meanwhile.
@@ -204,7 +204,7 @@ impl Tree {
         // A listing of a large mailbox is mostly this, and the machinery of formatting takes three times as long.
         let mut name = String::with_capacity(NAME_LENGTH);
         let mut digits = itoa::Buffer::new();
-        // The head of the name is the date of arrival; Maildir knows none before 1970.
+        // The name begins with the date of arrival; Maildir has none before 1970.
         name.push_str(digits.format(listed.received.max(0)));
         name.push('.');
         name.push_str(digits.format(listed.email));

@@ -1,4 +1,4 @@
-//! What a view remembers of its mailboxes.
+//! The mail of a moment, as a view caches it.
 
 use super::hierarchy::Hierarchy;
 use crate::archive::Listed;
@@ -30,12 +30,12 @@ impl Default for MailCache {
     }
 }
 
-/// What a mailbox is beside its name.
+/// The properties of a mailbox beside its name and its parent.
 #[derive(Debug, Clone, Default)]
 pub struct MailboxData {
     pub role: Option<String>,
     pub is_subscribed: bool,
-    /// The snapshot in which it became what it is; 0 if that is unknown.
+    /// The snapshot that changed it last; 0 if that is unknown.
     pub first: i64,
 }
 
@@ -52,7 +52,7 @@ pub struct MailboxTimes {
     pub own: i64,
     /// The newest of that and of the same of all mailboxes below it.
     pub deep: i64,
-    /// When the archive last changed what lies in it.
+    /// When the archive last changed something in it.
     pub changed: i64,
 }
 

@@ -7,10 +7,11 @@ use super::name;
 use super::node::ROW_MAX;
 use super::stat::DAMAGED_SIZE;
 use super::view::{View, load};
-use crate::archive::{Listed, MailboxState, Moment, UNFILED, epoch, parse_ids, parse_keywords};
+use crate::archive::{Listed, MailboxState, Moment, UNFILED, epoch};
 use crate::error::Result;
 use crate::format::maildir::{Flags, Keywords};
 use crate::model::{Id, ObjectType};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -20,13 +21,13 @@ impl View {
         load(&self.mail.mailboxes, || {
             let mut rows = Vec::new();
             self.each(ObjectType::Mailbox, |record| {
-                let name = record.text("name").unwrap_or_default().to_owned();
-                let mailbox = MailboxData {
-                    role: record.text("role").map(str::to_owned),
-                    is_subscribed: record.number("is_subscribed") != Some(0),
+                let mailbox = record.mailbox();
+                let data = MailboxData {
+                    role: mailbox.role.map(Cow::into_owned),
+                    is_subscribed: mailbox.is_subscribed,
                     first: record.first,
                 };
-                rows.push((record.id, record.number("parent_id"), name, mailbox));
+                rows.push((record.id, mailbox.parent, mailbox.name.into_owned(), data));
             })?;
             if self.holds_unfiled()? {
                 rows.push((UNFILED, None, "(no mailbox)".to_owned(), MailboxData::default()));
@@ -136,7 +137,7 @@ impl View {
         let mut all = HashMap::new();
         for mailbox in mailboxes.all() {
             let state = self.mailbox_state(mailbox.id)?;
-            // One that never held a message is as old as itself, not as the moment: nothing in it is new.
+            // A mailbox that never held a message is as old as its row, not as the moment: nothing in it is new.
             let changed = match self.changed(state.changed)? {
                 Some(time) => time,
                 None => self.changed(mailbox.data.first)?.unwrap_or(self.time),
@@ -196,8 +197,9 @@ impl View {
                         return;
                     }
                 };
-                let keywords = parse_keywords(record.text("keywords").unwrap_or("[]"));
-                let mut mailboxes: Vec<Id> = parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
+                let email = record.email();
+                let (keywords, mut mailboxes) = (email.keywords, email.mailboxes);
+                let received = epoch(&email.received_at);
                 mailboxes.retain(|mailbox| known.contains(mailbox));
                 if mailboxes.is_empty() {
                     mailboxes.push(UNFILED);
@@ -212,7 +214,6 @@ impl View {
                     }
                     let table = Keywords::assign(named.iter().map(String::as_str));
                     let flags = Flags::from_keywords(keywords.iter().map(String::as_str), &table).letters().into();
-                    let received = epoch(record.text("received_at").unwrap_or_default());
                     messages.entry(mailbox).or_default().push(Listed {
                         email: record.id,
                         received,
@@ -232,7 +233,7 @@ impl View {
     }
 }
 
-/// A mailbox in a mailbox cannot have the name of what lies beside it.
+/// A mailbox in a mailbox cannot be named like `cur` and its other neighbours.
 fn not_reserved(name: String) -> String {
     let mut reserved = NodeKind::Mailbox.fixed_children().filter(|child| child.position.layout.is_none());
     if !reserved.any(|child| child.position.name == name) {

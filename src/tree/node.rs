@@ -1,4 +1,4 @@
-//! Inode numbers: a node packed into 54 bits, so that no table of them is kept and none ever changes.
+//! Inode numbers: a node packed into 54 bits. So there is no table of numbers, and none ever changes.
 //!
 //! `kind: 6 bits | state: 18 bits | row: 30 bits`. Several trees side by side use the 10 bits above (`archives`).
 //!
@@ -61,7 +61,7 @@ impl Node {
         Some(Node { kind: NodeKind::SnapshotAttachmentFolder, snapshot, row: nth << ROW_BITS | row })
     }
 
-    /// What is fixed of nodes of this kind.
+    /// The rules for nodes of this kind.
     pub fn descriptor(self) -> &'static Descriptor {
         self.kind.descriptor()
     }
@@ -71,7 +71,7 @@ impl Node {
         self.row & ROW_MAX
     }
 
-    /// The row of the object that the node shows; `None` for what shows none, as the directories of the root.
+    /// The row of the object that the node shows; `None` if it shows none, as the directories of the root.
     pub fn shown_row(self) -> Option<Id> {
         self.kind.object_type().map(|_| self.object())
     }

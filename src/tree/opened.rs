@@ -54,7 +54,7 @@ impl Tree {
         &self.reader
     }
 
-    /// What was read so far.
+    /// How much was read so far.
     pub fn counters(&self) -> &Counters {
         &self.cache.counters
     }
@@ -77,7 +77,7 @@ impl Tree {
         if let Some(view) = self.views.lock().get(&node.snapshot) {
             return Ok(Arc::clone(view));
         }
-        // The snapshot in which a file became what it is may be forgotten; what it was then can still be read.
+        // The snapshot that changed a file last may be forgotten; its state can still be read.
         let known = state.snapshots.iter().find(|snapshot| snapshot.id == node.snapshot);
         let time = known.map_or(state.root.time, |snapshot| snapshot.time);
         let view = Arc::new(View::new(Arc::clone(&self.reader), Moment::Snapshot(node.snapshot), time));
@@ -220,7 +220,7 @@ pub struct TreeOptions {
     pub layout: Layout,
     /// List `.snapshots` in the root.
     pub snapshots_visible: bool,
-    /// Bytes kept of what was read.
+    /// How many bytes of files are cached.
     pub cache_size: u64,
     /// The character between a message's name and its flags: `:`, or `;` or `!` for file systems that refuse a colon. With
     /// those two, no other name holds a character that such file systems refuse.

@@ -8,20 +8,21 @@ use super::opened::Tree;
 use super::rules::Shown;
 use super::versions::find_item;
 use super::view::View;
+use crate::archive::{UNFILED, epoch, rfc3339};
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
 
 impl Tree {
-    /// What `-o xattr` shows of a node: the name in the account, and of messages digest, keywords and date.
+    /// The extended attributes of a node (`-o xattr`): the name in the account, and for messages digest, keywords and date.
     pub fn xattrs(&self, node: Node) -> Result<Vec<(&'static str, String)>> {
         let view = self.view(node)?;
         let mut all = Vec::new();
         match node.descriptor().object {
             Shown::Object(ObjectType::Email) => {
                 let record = self.record(&view, ObjectType::Email, node.row)?;
-                all.push(("user.vandelay.keywords", record.text("keywords").unwrap_or("[]").to_owned()));
-                let received = crate::archive::epoch(record.text("received_at").unwrap_or_default());
-                all.push(("user.vandelay.received_at", crate::archive::rfc3339(received)));
+                let email = record.email();
+                all.push(("user.vandelay.keywords", serde_json::json!(email.keywords).to_string()));
+                all.push(("user.vandelay.received_at", rfc3339(epoch(&email.received_at))));
             }
             Shown::Object(object) => {
                 let name = name_in_account(&view, object, node.row)?;
@@ -45,7 +46,7 @@ impl Tree {
         }
     }
 
-    /// Where an object stands in the tree: none, one or several paths from the root.
+    /// The paths of an object from the root: none, one or several.
     pub fn paths_of(&self, object: ObjectType, id: Id) -> Result<Vec<String>> {
         let view = self.view(Node::ROOT)?;
         Ok(match object {
@@ -70,9 +71,9 @@ impl Tree {
 
     fn paths_of_message(&self, view: &View, id: Id) -> Result<Vec<String>> {
         let record = self.record(view, ObjectType::Email, id)?;
-        let mut mailboxes = crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
+        let mut mailboxes = record.email().mailboxes;
         if mailboxes.is_empty() {
-            mailboxes.push(crate::archive::UNFILED);
+            mailboxes.push(UNFILED);
         }
         let mut paths = Vec::new();
         for mailbox in mailboxes {

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::{convert, ics, jscal, jscard};
 use crate::model::{Id, ObjectType};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
@@ -78,20 +79,27 @@ fn blob_content(view: &View, blob: Option<Id>) -> Result<Content> {
     Ok(Content::Blob(view.reader.blob(blob)?))
 }
 
-/// The source's own bytes, or what the object says in its field's format.
+/// The source's own bytes, or the object converted to iCalendar or vCard.
 fn item_content(view: &View, record: &Record) -> Result<Content> {
     if let Some((blob, ranges)) = &record.original {
         return original_content(view.reader.blob(*blob)?, ranges.as_deref());
     }
-    let data = convert::read(record.text("data").unwrap_or("{}").as_bytes());
+    let (text, uid) = match record.kind {
+        ObjectType::CalendarEvent => (record.calendar_event().data, Cow::default()),
+        _ => {
+            let card = record.contact_card();
+            (card.data, card.uid)
+        }
+    };
+    let data = convert::read(text.as_bytes());
     let blobs = |id: i64| inline_blob(view, id);
     let converted = match (record.kind, &data) {
         (_, Err(_)) => None,
         (ObjectType::CalendarEvent, Ok(data)) => jscal::to_ics(data, &blobs).ok(),
-        (_, Ok(data)) => jscard::to_vcf(data, record.text("uid").unwrap_or_default(), &blobs).ok(),
+        (_, Ok(data)) => jscard::to_vcf(data, &uid, &blobs).ok(),
     };
     // An object that the format has no words for is shown as the archive has it, so that no data is hidden.
-    let bytes = converted.unwrap_or_else(|| record.text("data").unwrap_or_default().as_bytes().to_vec());
+    let bytes = converted.unwrap_or_else(|| text.as_bytes().to_vec());
     Ok(Content::Memory(bytes.into()))
 }
 

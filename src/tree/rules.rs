@@ -1,4 +1,4 @@
-//! The columns of the table in [`super::kinds`]: each says by which rule a node gets one of its properties.
+//! The columns of the table in [`super::kinds`]: the rules by which nodes get their properties.
 
 use crate::model::ObjectType;
 
@@ -22,7 +22,7 @@ pub enum RowFrom {
     Number(i64),
 }
 
-/// When a node of a fixed name is there.
+/// When a directory has a child of a fixed name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     Always,
@@ -60,7 +60,7 @@ pub enum ByteSource {
 }
 
 impl ByteSource {
-    /// True for what has to be made before its size is known.
+    /// True for bytes that have to be made before their size is known.
     pub fn is_costly(self) -> bool {
         matches!(
             self,
@@ -73,7 +73,7 @@ impl ByteSource {
     }
 }
 
-/// Which mtime and ctime a node has, and with that, which snapshot it became what it is in.
+/// The mtime and ctime of a node, and with them the snapshot that changed it last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
     /// The time of the moment.
@@ -92,11 +92,11 @@ pub enum Times {
     MailboxChange,
     /// The last change of an object of [`Descriptor::types`].
     Types,
-    /// The last change of the calendar or address book, without what is in it.
+    /// The last change of the calendar or address book itself, without its items.
     Collection,
     /// The newest item of the calendar or address book.
     NewestItem,
-    /// What the object says of itself.
+    /// The dates of the object.
     Object,
     /// The arrival of the message, whose bytes never change: it is the same node in every snapshot.
     Message,
@@ -105,7 +105,7 @@ pub enum Times {
 /// Which object the row of a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
-    /// None: there is one such node, or it only belongs to the looks of a mailbox.
+    /// None: there is one such node, or it is a part of the layout of a mailbox.
     Nothing,
     Object(ObjectType),
     /// The object in another form, or a part of it.

@@ -12,10 +12,10 @@ use crate::model::{ObjectType, PathFilter};
 const PAGE: usize = 1_024;
 
 impl Tree {
-    /// The objects that stand at these paths. `*` and `?` stand for what is in one name, `**` for any number of names. A
-    /// directory means all that is in it.
+    /// The objects at these paths. `*` and `?` match within one name, `**` matches any number of names. A directory means
+    /// everything in it.
     ///
-    /// Errors: [`ErrorKind::NotFound`] for a path at which there is nothing, [`ErrorKind::Usage`] for one that means no object.
+    /// Errors: [`ErrorKind::NotFound`] for a path that does not exist, [`ErrorKind::Usage`] for a snapshot.
     pub fn select<'p>(&self, patterns: impl Iterator<Item = &'p str>) -> Result<PathFilter> {
         let mut picks = PathFilter::default();
         for pattern in patterns {
@@ -84,7 +84,7 @@ impl Tree {
 fn is_like(name: &str, pattern: &str) -> bool {
     let (name, pattern): (Vec<char>, Vec<char>) = (name.chars().collect(), pattern.chars().collect());
     let (mut at, mut of) = (0, 0);
-    // Where the last star stands, and which part of the name it has eaten so far.
+    // The place of the last star, and how much of the name it has matched so far.
     let mut star: Option<(usize, usize)> = None;
     while at < name.len() {
         match pattern.get(of) {
@@ -96,9 +96,9 @@ fn is_like(name: &str, pattern: &str) -> bool {
                 (at, of) = (at + 1, of + 1);
             }
             _ => match star {
-                Some((place, eaten)) => {
-                    star = Some((place, eaten + 1));
-                    (at, of) = (eaten + 1, place + 1);
+                Some((star_at, matched)) => {
+                    star = Some((star_at, matched + 1));
+                    (at, of) = (matched + 1, star_at + 1);
                 }
                 None => return false,
             },

@@ -1,4 +1,4 @@
-//! What `stat` says of a node.
+//! The attributes of a node.
 
 use crate::error::{Error, ErrorKind};
 use std::path::Path;
@@ -11,7 +11,7 @@ pub enum FileType {
     Link,
 }
 
-/// What `stat` says of a node.
+/// The attributes of a node, as `stat` gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     pub file_type: FileType,
@@ -19,7 +19,7 @@ pub struct Stat {
     pub size: u64,
     /// Seconds since 1970.
     pub mtime: i64,
-    /// When what the node shows last changed in the archive, in seconds since 1970.
+    /// The last change of the node's content in the archive, in seconds since 1970.
     pub ctime: i64,
     pub links: u32,
 }

@@ -1,4 +1,4 @@
-//! In which snapshot a file became what it is.
+//! The versions of files: the snapshot that changed a file last.
 
 use super::collection::CollectionItem;
 use super::kinds::NodeKind;
@@ -8,15 +8,15 @@ use super::view::{FileKind, View};
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
 
-/// The snapshot in which a file of a fixed name, or one that is made of many objects, became what it is; 0 if that is
-/// unknown, and for directories, which have no versions.
+/// The snapshot that last changed a file of a fixed name, or one that is made of many objects. 0 if it is unknown, and
+/// for directories, which have no versions.
 pub(super) fn version(view: &View, kind: NodeKind, row: Id) -> Result<i64> {
     let of = kind.descriptor();
     match (of.times, of.object) {
         _ if kind.is_directory() => Ok(0),
         (Times::Types, _) => view.version(of.types),
         (Times::Collection, Shown::PartOf(collection)) => {
-            Ok(view.collections(collection)?.get(row).map_or(0, |place| place.data.first))
+            Ok(view.collections(collection)?.get(row).map_or(0, |one| one.data.first))
         }
         _ => Ok(0),
     }

@@ -7,27 +7,29 @@ use super::mail::MailCache;
 use super::name;
 use super::node::ROW_MAX;
 use super::stat::FileType;
-use crate::archive::{Moment, Reader, Record, epoch, parse_ids};
+use crate::archive::{Moment, Reader, Record, epoch};
 use crate::error::Result;
+use crate::model::objects::NodeType;
 use crate::model::{Id, ObjectType};
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 /// As long as the extensions of the files in `merged/`.
 const MERGED: &str = ".ics";
 
-/// What a file node is beside its name.
+/// The properties of a file node beside its name and its parent.
 #[derive(Debug, Clone)]
 pub struct FileData {
     pub kind: FileKind,
-    /// The snapshot in which it became what it is; 0 if that is unknown.
+    /// The snapshot that changed it last; 0 if that is unknown.
     pub first: i64,
     /// Seconds since 1970.
     pub modified: i64,
 }
 
-/// What a file node is.
+/// The type of a file node, and where its bytes are.
 #[derive(Debug, Clone)]
 pub enum FileKind {
     Directory,
@@ -53,7 +55,7 @@ impl FileKind {
 #[derive(Debug, Clone)]
 pub struct CollectionData {
     pub color: Option<String>,
-    /// The snapshot in which it became what it is; 0 if that is unknown.
+    /// The snapshot that changed it last; 0 if that is unknown.
     pub first: i64,
 }
 
@@ -64,7 +66,7 @@ type ItemsByCollection = HashMap<Id, Arc<CollectionItems>>;
 pub struct View {
     pub reader: Arc<Reader>,
     pub moment: Moment,
-    /// The time of the moment, in seconds since 1970: the age of what has none of its own.
+    /// The time of the moment, in seconds since 1970: for nodes without a time of their own.
     pub time: i64,
     pub(super) mail: MailCache,
     files: OnceLock<Hierarchy<FileData>>,
@@ -113,9 +115,9 @@ impl View {
         Ok(time)
     }
 
-    /// The ctime of what became what it is in a snapshot. Programs that look at it again when it is newer (mu) must
-    /// not take every import for a change of everything; so what no snapshot changed, as an empty list of identities, is
-    /// as old as the oldest snapshot.
+    /// The ctime of a node that snapshot `first` changed last. Programs that read a file again when its ctime is newer (mu)
+    /// must not do so after every import; so a node that no snapshot changed, as an empty list of identities, is as old
+    /// as the oldest snapshot.
     pub fn ctime(&self, first: i64) -> Result<i64> {
         Ok(self.changed(first.max(1))?.unwrap_or(self.time))
     }
@@ -149,13 +151,11 @@ impl View {
         load(cell, || {
             let mut rows = Vec::new();
             self.each(kind, |record| {
-                let name = record.text("name").unwrap_or_default().to_owned();
-                rows.push((
-                    record.id,
-                    None,
-                    name,
-                    CollectionData { color: record.text("color").map(str::to_owned), first: record.first },
-                ));
+                let color = match kind {
+                    ObjectType::Calendar => record.calendar().color.map(Cow::into_owned),
+                    _ => None,
+                };
+                rows.push((record.id, None, record.name().to_owned(), CollectionData { color, first: record.first }));
             })?;
             // In `merged/` the name gets an extension.
             Ok(Hierarchy::new(rows, |raw| match name::safe(raw, "") {
@@ -177,20 +177,22 @@ impl View {
 
     /// Reads all collections in one pass, since an item may lie in several.
     fn items_by_collection(&self, object: ObjectType) -> Result<ItemsByCollection> {
-        let (column, extension) = match object {
-            ObjectType::CalendarEvent => ("calendar_ids", ".ics"),
-            _ => ("address_book_ids", ".vcf"),
-        };
+        let extension = if object == ObjectType::CalendarEvent { ".ics" } else { ".vcf" };
         let mut found: HashMap<Id, Vec<CollectionItem>> = HashMap::new();
         self.each(object, |record| {
-            let data: serde_json::Value = serde_json::from_str(record.text("data").unwrap_or("{}")).unwrap_or_default();
-            let uid = record
-                .text("uid")
-                .or_else(|| data.get("uid").and_then(|uid| uid.as_str()))
-                .unwrap_or_default()
-                .to_owned();
+            let (collections, data, uid) = match object {
+                ObjectType::CalendarEvent => {
+                    let event = record.calendar_event();
+                    (event.calendars, event.data, None)
+                }
+                _ => {
+                    let card = record.contact_card();
+                    (card.address_books, card.data, Some(card.uid.into_owned()))
+                }
+            };
+            let data: serde_json::Value = serde_json::from_str(&data).unwrap_or_default();
+            let uid = uid.unwrap_or_else(|| data["uid"].as_str().unwrap_or_default().to_owned());
             let time = ["updated", "created"].iter().find_map(|name| data.get(*name)?.as_str()).map_or(0, epoch);
-            let collections = parse_ids(record.text(column).unwrap_or("[]"));
             let item = CollectionItem {
                 id: record.id,
                 first: record.first,
@@ -216,11 +218,12 @@ impl View {
         load(&self.scripts, || {
             let mut found = Vec::new();
             self.each(ObjectType::SieveScript, |record| {
-                let name = record
-                    .text("name")
-                    .filter(|name| !name.is_empty())
-                    .map_or_else(|| format!("script {}", record.id), str::to_owned);
-                let is_active = record.number("is_active") == Some(1);
+                let script = record.sieve_script();
+                let is_active = script.is_active;
+                let name = match script.name.into_owned() {
+                    name if name.is_empty() => format!("script {}", record.id),
+                    name => name,
+                };
                 let stored = record.blob.map(|blob| (blob, None));
                 found.push(CollectionItem {
                     id: record.id,
@@ -245,24 +248,20 @@ impl View {
             let mut rows = Vec::new();
             let mut links = Vec::new();
             self.each(ObjectType::FileNode, |record| {
-                let modified = record.text("modified").or(record.text("created")).map_or(0, epoch);
+                let file = record.file_node();
+                let modified = file.modified.or(file.created).map_or(0, |time| epoch(&time));
                 let modified = if modified == 0 { self.ctime(record.first).unwrap_or(self.time) } else { modified };
-                let kind = match (record.text("node_type"), record.blob) {
-                    (Some("directory"), _) => FileKind::Directory,
-                    (Some("symlink"), _) => {
+                let kind = match (file.node_type, record.blob) {
+                    (NodeType::Directory, _) => FileKind::Directory,
+                    (NodeType::Symlink, _) => {
                         links.push(record.id);
-                        FileKind::LinkText(link_target(record.text("target")))
+                        FileKind::LinkText(link_target(file.target.as_deref()))
                     }
-                    (_, Some(blob)) => FileKind::File(blob),
-                    (_, None) => FileKind::LinkText(String::new()),
+                    (NodeType::File, Some(blob)) => FileKind::File(blob),
+                    (NodeType::File, None) => FileKind::LinkText(String::new()),
                 };
-                let name = record.text("name").unwrap_or_default().to_owned();
-                rows.push((
-                    record.id,
-                    record.number("parent_id"),
-                    name,
-                    FileData { kind, first: record.first, modified },
-                ));
+                let data = FileData { kind, first: record.first, modified };
+                rows.push((record.id, file.parent, file.name.into_owned(), data));
             })?;
             let mut files = Hierarchy::new(rows, |raw| name::safe(raw, ""));
             for id in links {
