@@ -60,7 +60,7 @@ impl Shared {
     fn rescan(&self, notifier: &Notifier) {
         let (gone, changed) = self.archives.rescan();
         for name in gone {
-            self.requests.taken_back.add(1);
+            self.requests.invalidated.add(1);
             let _ = notifier.inval_entry(INodeNo::ROOT, OsStr::new(&name));
         }
         if changed {
@@ -82,11 +82,11 @@ impl Shared {
                 }
             };
             for name in &difference.names {
-                self.requests.taken_back.add(1);
+                self.requests.invalidated.add(1);
                 let _ = notifier.inval_entry(INodeNo(directory), OsStr::new(name));
             }
             for node in &difference.nodes {
-                self.requests.taken_back.add(1);
+                self.requests.invalidated.add(1);
                 let is_file = root.tree.stat(*node).is_ok_and(|stat| stat.file_type != FileType::Directory);
                 // Offset 0 drops bytes and listings too, a negative one attributes only.
                 let offset = if is_file || (difference.listing && root.ino(*node) == directory) { 0 } else { -1 };

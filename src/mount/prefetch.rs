@@ -5,9 +5,9 @@ use super::shared::Shared;
 use crate::tree::archives::Location;
 use fuser::{INodeNo, Notifier};
 
-/// Puts messages into the kernel's cache until [`super::prefetch_queue::Ahead::stop`].
+/// Puts messages into the kernel's cache until [`super::prefetch_queue::PrefetchQueue::stop`].
 pub fn work(shared: &Shared, notifier: &Notifier) {
-    while let Some((ino, size)) = shared.ahead.next() {
+    while let Some((ino, size)) = shared.prefetch.next() {
         // An error is left to the reader, whose own request meets it again.
         let Ok(Location::Node(message)) = shared.archives.locate(ino) else { continue };
         let Ok(Some(bytes)) = message.tree.read_ahead(message.node, LARGE) else { continue };

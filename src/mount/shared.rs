@@ -1,8 +1,8 @@
-//! What requests and the follower have in common.
+//! The state of a mount, which all of its threads share.
 
 use super::attributes::{BLOCK, Ownership, fuse_type, time};
 use super::pages::Pages;
-use super::prefetch_queue::Ahead;
+use super::prefetch_queue::PrefetchQueue;
 use super::readers::{Device, Readers};
 use super::stats::{Requests, Summary};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,27 +14,27 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
 
-/// Who is told what goes wrong, or what changed.
+/// Writes a line to the log of the mount.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// How many files are named in the log.
+/// At most so many files are named in the log.
 const LOGGED: usize = 10_000;
 
-/// What requests and the follower have in common.
+/// The state of a mount, which all of its threads share.
 pub struct Shared {
     pub(crate) archives: Archives,
     pub(crate) ownership: Ownership,
     pub(crate) xattr: bool,
     pub(crate) log: Log,
-    /// Numbers, and paths, of what was logged.
+    /// Inode numbers, and paths, of the files in the log.
     pub(super) failed: Mutex<HashSet<u64>>,
     pub(super) logged: Mutex<HashSet<String>>,
     /// Directories of which the kernel may remember something.
     pub(crate) known_directories: Mutex<HashSet<u64>>,
     pub(super) pages: Pages,
     pub(crate) readers: Readers,
-    pub(crate) ahead: Ahead,
-    /// Known once there is a mount.
+    pub(crate) prefetch: PrefetchQueue,
+    /// Set once the mount is there.
     pub(crate) device: OnceLock<Device>,
     pub requests: Requests,
 }
@@ -46,7 +46,7 @@ impl Shared {
         self.children(&root, 0).map(|_| ())
     }
 
-    /// What was served so far. `peak` is the most memory that the process had, in KiB.
+    /// The numbers of [`Summary`] so far. `peak` is the most memory that the process had, in KiB.
     pub fn summary(&self, peak: Option<u64>) -> String {
         let trees = self.archives.open_trees();
         let open = trees.iter().map(|root| root.tree.counters());
@@ -66,7 +66,7 @@ impl Shared {
         Errno::from_i32(error.kind.errno())
     }
 
-    /// Logs what is wrong with a file. Its path is looked up once; a message has several numbers, and one path.
+    /// Logs an error about a file, once. A message has several inode numbers and one path, so both are remembered.
     fn log_once(&self, ino: u64, error: &Error) {
         let is_new = |logged: &mut HashSet<u64>| logged.len() < LOGGED && logged.insert(ino);
         if !is_new(&mut self.failed.lock()) {
@@ -124,7 +124,7 @@ impl Shared {
         }
     }
 
-    /// The child of a directory: its number and what it is.
+    /// The inode number and the attributes of the child of a directory.
     pub(crate) fn lookup(&self, parent: u64, name: &OsStr) -> Result<(u64, Stat)> {
         let no_such = || Error::new(ErrorKind::NotFound, "no such file");
         let name = name.to_str().ok_or_else(no_such)?;
