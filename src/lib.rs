@@ -30,6 +30,7 @@
 //! | a source of another protocol (CalDAV, Microsoft Graph) | its client in `protocol`, over HTTP on [`net::http`]; what it lists in `source` |
 //! | a place to restore to (IMAP, CalDAV) | its client in `protocol`, a [`sink::Sink`] in `sink` |
 //! | a format to write (mbox, tar) | its codec in `format`, its files in `extract` |
+//! | a directory or a file of the tree | the table in `tree/kinds.rs`, its bytes in `tree/render.rs` |
 //! | another way to keep bytes (packed, compressed) | `archive`, behind `archive/blob` |
 //! | a configuration file, a command | `cli` |
 //!

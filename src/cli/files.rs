@@ -6,8 +6,7 @@ use crate::archive::{At, Moment, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Names};
-use crate::tree::entry::{Sort, Stat};
-use crate::tree::{Node, Tree, TreeOptions, walk};
+use crate::tree::{FileType, Node, Stat, Tree, TreeOptions, walk};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -90,7 +89,7 @@ impl Ls {
             let path = tree_path(path)?;
             let node = tree.resolve(path)?;
             let stat = tree.stat(node)?;
-            if stat.sort != Sort::Directory {
+            if stat.file_type != FileType::Directory {
                 self.show(&tree, path, node, Some(stat), ui)?;
             } else if self.recursive {
                 walk::walk(&tree, node, |step| {
@@ -118,10 +117,10 @@ impl Ls {
             return Ok(());
         }
         let stat = stat.map_or_else(|| tree.stat(node), Ok)?;
-        let (letter, sort) = match stat.sort {
-            Sort::Directory => ('d', "directory"),
-            Sort::File => ('-', "file"),
-            Sort::Link => ('l', "link"),
+        let (letter, sort) = match stat.file_type {
+            FileType::Directory => ('d', "directory"),
+            FileType::File => ('-', "file"),
+            FileType::Link => ('l', "link"),
         };
         let date = crate::archive::rfc3339(stat.mtime);
         if ui.json {
@@ -139,7 +138,7 @@ impl Cat {
         for path in &self.paths {
             let path = tree_path(path)?;
             let node = tree.resolve(path)?;
-            if tree.stat(node)?.sort == Sort::Directory {
+            if tree.stat(node)?.file_type == FileType::Directory {
                 return Err(Error::new(ErrorKind::IsADirectory, format!("{path} is a directory"))
                     .hint("'vandelay ls' lists it, 'vandelay extract' copies it"));
             }

@@ -345,7 +345,7 @@ impl Umount {
             if mount.answers() {
                 mountpoint::unmount(&mount.directory, self.lazy)?;
             } else {
-                mount.take_away()?;
+                mount.force_unmount()?;
             }
             ui.detail(&format!("unmounted {}", mount.directory.display()));
             Ok(())

@@ -4,8 +4,7 @@ use crate::archive::At;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mount::attributes::Ownership;
 use crate::mount::session::Access;
-use crate::tree::Views;
-use crate::tree::entry::Layout;
+use crate::tree::{Layout, Views};
 use std::ffi::OsString;
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What is written to: a disk, whatever names its file system takes.
+//! The system calls of an extraction, so that tests can stand in for file systems that refuse names or links.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};

@@ -1,9 +1,8 @@
-//! Writing a part of the tree to disk: no file is overwritten, no link followed, dates kept. What the target refuses is
-//! named, and stops nothing else.
+//! Writing a part of the tree to disk: no file is overwritten, no link followed, dates kept. A name or a file that the
+//! target refuses is reported, and the rest is written.
 
 use crate::error::{Error, Result};
-use crate::tree::entry::{Child, Sort, Stat};
-use crate::tree::{Node, Tree, name, walk};
+use crate::tree::{Bytes, Child, FileType, Node, Stat, Tree, name, walk};
 use medium::{Medium, is_end, knows_no_links, may_be_the_name};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -14,21 +13,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub mod medium;
 
 /// How many bytes are copied at a time.
-const PIECE: usize = 1 << 20;
+const CHUNK: usize = 1 << 20;
 
 /// Which names files and directories get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Names {
-    /// Those of the tree; a portable one in the place of each that the target refuses.
+    /// The names of the tree, and a portable one in the place of each that the target refuses.
     #[default]
     Auto,
-    /// Those of the tree; what the target refuses is not extracted.
+    /// The names of the tree; files whose names the target refuses are not extracted.
     Exact,
-    /// Such as any file system takes.
+    /// Names that any file system takes.
     Portable,
 }
 
-/// What was written.
+/// The result of an extraction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extracted {
     pub files: u64,
@@ -45,7 +44,7 @@ pub struct Extracted {
 /// own name, a directory with all it holds, the root as the account's folders but for those that decode the mail.
 ///
 /// A file that exists already is left alone and counts as failed. Damaged files, and names that the target refuses, are
-/// named; the rest goes on. `each` hears each path, and each name that is another one.
+/// reported; the rest goes on. `each` gets each path, and a line for each changed name.
 ///
 /// Errors: [`crate::error::ErrorKind::Storage`] if the target is full or read-only.
 pub fn extract(
@@ -59,27 +58,27 @@ pub fn extract(
     let node = tree.resolve(path)?;
     let stat = tree.stat(node)?;
     fs::create_dir_all(into).map_err(|error| Error::io(format!("cannot make {}", into.display()), error))?;
-    let mut writer = Writer {
+    let mut writer = Extractor {
         tree,
         names,
         medium,
         links: HashMap::new(),
         done: Extracted::default(),
         times: Vec::new(),
-        open: vec![Directory::at(into.to_owned())],
+        open: vec![OpenDirectory::at(into.to_owned())],
     };
     let name = path.rsplit('/').find(|part| !part.is_empty() && *part != ".");
-    if stat.sort != Sort::Directory {
-        let start = Item { node, stat, name: name.unwrap_or("file"), shown: path, depth: 0 };
+    if stat.file_type != FileType::Directory {
+        let start = TreeEntry { node, stat, name: name.unwrap_or("file"), shown: path, depth: 0 };
         writer.file(&start, &mut each)?;
         return Ok(writer.done);
     }
     if let Some(name) = name {
-        let start = Item { node, stat, name, shown: path, depth: 0 };
+        let start = TreeEntry { node, stat, name, shown: path, depth: 0 };
         if !writer.directory(&start, &mut each)? {
             return Ok(writer.done);
         }
-        // What is walked over lies in that one.
+        // The walk is in that directory, and not in `into`.
         writer.open.remove(0);
     } else {
         writer.times.push((into.to_owned(), stat.mtime));
@@ -101,34 +100,34 @@ pub fn extract(
     Ok(writer.done)
 }
 
-struct Writer<'a> {
+struct Extractor<'a> {
     tree: &'a Tree,
     names: Names,
     medium: &'a dyn Medium,
-    /// Where a message that lies in several mailboxes was written first.
+    /// The path at which a message that lies in several mailboxes was written first.
     links: HashMap<Node, PathBuf>,
     done: Extracted,
     /// Directories, and the dates that they get in the end.
     times: Vec<(PathBuf, i64)>,
-    /// The directories on the way to where the walk is, by depth; at a depth that is not there nothing can be written.
-    open: Vec<Directory>,
+    /// The directories above the walk's place, by depth. Below a directory that could not be made, this is shorter.
+    open: Vec<OpenDirectory>,
 }
 
 /// A directory that is being filled.
-struct Directory {
+struct OpenDirectory {
     path: PathBuf,
-    /// Digests of names in it, as file systems see them that do not tell capital from small letters.
+    /// Hashes of the names in it, see [`folded`].
     taken: HashSet<u64>,
 }
 
-impl Directory {
-    fn at(path: PathBuf) -> Directory {
-        Directory { path, taken: HashSet::new() }
+impl OpenDirectory {
+    fn at(path: PathBuf) -> OpenDirectory {
+        OpenDirectory { path, taken: HashSet::new() }
     }
 }
 
-/// What is to be written.
-struct Item<'a> {
+/// An entry of the tree that is to be written.
+struct TreeEntry<'a> {
     node: Node,
     stat: Stat,
     name: &'a str,
@@ -138,13 +137,13 @@ struct Item<'a> {
     depth: usize,
 }
 
-impl Writer<'_> {
-    /// Writes what the walk came to; says whether to go into it.
+impl Extractor<'_> {
+    /// Writes an entry that the walk meets; true if the walk is to go into it.
     fn step(&mut self, path: &str, child: &Child, each: &mut dyn FnMut(&str)) -> Result<bool> {
         let depth = path.matches('/').count();
         if depth >= self.open.len() {
             self.fail(path, "the directory that it lies in could not be made");
-            return Ok(child.sort == Sort::Directory);
+            return Ok(child.file_type == FileType::Directory);
         }
         self.open.truncate(depth + 1);
         let stat = match child.stat.map_or_else(|| self.tree.stat(child.node), Ok) {
@@ -154,13 +153,13 @@ impl Writer<'_> {
                 return Ok(false);
             }
         };
-        let item = Item { node: child.node, stat, name: &child.name, shown: path, depth };
-        if child.sort == Sort::Directory {
-            // Also what cannot be made is walked over: everything in it is named.
-            self.directory(&item, each)?;
+        let entry = TreeEntry { node: child.node, stat, name: &child.name, shown: path, depth };
+        if child.file_type == FileType::Directory {
+            // The walk also goes into a directory that could not be made, so that everything in it is reported.
+            self.directory(&entry, each)?;
             return Ok(true);
         }
-        self.file(&item, each)?;
+        self.file(&entry, each)?;
         Ok(false)
     }
 
@@ -169,32 +168,32 @@ impl Writer<'_> {
     }
 
     /// The names that something may get, best first.
-    fn candidates(&self, item: &Item<'_>) -> Vec<String> {
-        let exact = item.name.to_owned();
+    fn candidates(&self, entry: &TreeEntry<'_>) -> Vec<String> {
+        let exact = entry.name.to_owned();
         if self.names == Names::Exact {
             return vec![exact];
         }
-        let portable = name::portable(item.name, item.node.is_message());
-        let marked = name::marked_portable(&portable, &format!("~{}", item.node.object()));
+        let portable = name::portable(entry.name, entry.node.is_message());
+        let marked = name::marked_portable(&portable, &format!("~{}", entry.node.object()));
         let mut names = if self.names == Names::Auto { vec![exact, portable, marked] } else { vec![portable, marked] };
         names.dedup();
         names
     }
 
-    /// Makes something under the first name that the target takes. Gives its path; `None` if there is none. `make` also
-    /// hears whether a file of this run has that name, but for capital letters.
-    fn place<T>(
+    /// Makes a file under the first name that the target takes, and gives its path; `None` if it takes no name. `make` also
+    /// gets whether a file of this run has that name, but for the case of letters.
+    fn create<T>(
         &mut self,
-        item: &Item<'_>,
+        entry: &TreeEntry<'_>,
         each: &mut dyn FnMut(&str),
         mut make: impl FnMut(&Path, bool) -> std::io::Result<T>,
     ) -> Result<Option<(PathBuf, T)>> {
-        let candidates = self.candidates(item);
-        let Some(directory) = self.open.get_mut(item.depth) else { return Ok(None) };
+        let candidates = self.candidates(entry);
+        let Some(directory) = self.open.get_mut(entry.depth) else { return Ok(None) };
         let mut failure = None;
         for name in candidates {
             // The names of messages have numbers, and are many.
-            let digest = (!item.node.is_message() && self.names != Names::Exact).then(|| folded(&name));
+            let digest = (!entry.node.is_message() && self.names != Names::Exact).then(|| folded(&name));
             let is_ours = digest.is_some_and(|digest| directory.taken.contains(&digest));
             if self.names == Names::Portable && is_ours {
                 continue;
@@ -203,9 +202,9 @@ impl Writer<'_> {
             match make(&path, is_ours) {
                 Ok(made) => {
                     directory.taken.extend(digest);
-                    if name != item.name {
+                    if name != entry.name {
                         self.done.changed += 1;
-                        each(&format!("{} is extracted as {name}", item.shown));
+                        each(&format!("{} is extracted as {name}", entry.shown));
                     }
                     return Ok(Some((path, made)));
                 }
@@ -224,15 +223,15 @@ impl Writer<'_> {
                 }
             }
         }
-        self.fail(item.shown, &failure.unwrap_or_else(|| "another file has its name".to_owned()));
+        self.fail(entry.shown, &failure.unwrap_or_else(|| "another file has its name".to_owned()));
         Ok(None)
     }
 
     /// Makes a directory and goes into it; false if it cannot be made.
-    fn directory(&mut self, item: &Item<'_>, each: &mut dyn FnMut(&str)) -> Result<bool> {
+    fn directory(&mut self, entry: &TreeEntry<'_>, each: &mut dyn FnMut(&str)) -> Result<bool> {
         let medium = self.medium;
-        let made = self.place(item, each, |path, is_ours| match medium.directory(path) {
-            // One that was there before is filled; a link in its place would lead elsewhere.
+        let made = self.create(entry, each, |path, is_ours| match medium.directory(path) {
+            // A directory that was there before is filled. A link in its place would lead elsewhere.
             Err(error)
                 if error.kind() == std::io::ErrorKind::AlreadyExists
                     && !is_ours
@@ -243,67 +242,67 @@ impl Writer<'_> {
             made => made,
         })?;
         let Some((path, ())) = made else { return Ok(false) };
-        self.times.push((path.clone(), item.stat.mtime));
-        self.open.push(Directory::at(path));
+        self.times.push((path.clone(), entry.stat.mtime));
+        self.open.push(OpenDirectory::at(path));
         Ok(true)
     }
 
     /// Gives a message that lies in several mailboxes, and was written, one more name; false if that cannot be.
-    fn second_name(&mut self, item: &Item<'_>) -> bool {
-        let Some(first) = self.links.get(&item.node).filter(|_| item.stat.links > 1) else { return false };
-        let Some(directory) = self.open.get(item.depth) else { return false };
-        let names = self.candidates(item);
+    fn second_name(&mut self, entry: &TreeEntry<'_>) -> bool {
+        let Some(first) = self.links.get(&entry.node).filter(|_| entry.stat.links > 1) else { return false };
+        let Some(directory) = self.open.get(entry.depth) else { return false };
+        let names = self.candidates(entry);
         let named = names.iter().find(|name| self.medium.second_name(first, &directory.path.join(name)).is_ok());
-        self.done.changed += u64::from(named.is_some_and(|name| name != item.name));
+        self.done.changed += u64::from(named.is_some_and(|name| name != entry.name));
         self.done.files += u64::from(named.is_some());
         named.is_some()
     }
 
-    fn file(&mut self, item: &Item<'_>, each: &mut dyn FnMut(&str)) -> Result<()> {
-        if item.stat.sort == Sort::Link {
-            return self.link(item, each);
+    fn file(&mut self, entry: &TreeEntry<'_>, each: &mut dyn FnMut(&str)) -> Result<()> {
+        if entry.stat.file_type == FileType::Link {
+            return self.link(entry, each);
         }
-        if self.second_name(item) {
+        if self.second_name(entry) {
             return Ok(());
         }
         let medium = self.medium;
-        // The first bytes are read before the file is made: what is damaged leaves no empty file behind.
-        let bytes = match self.tree.read(item.node, 0, PIECE) {
+        // The first bytes are read before the file is made, so that a damaged file leaves no empty one behind.
+        let bytes = match self.tree.read(entry.node, 0, CHUNK) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.fail(item.shown, &error.to_string());
+                self.fail(entry.shown, &error.to_string());
                 return Ok(());
             }
         };
-        let Some((path, file)) = self.place(item, each, |path, _| medium.file(path))? else { return Ok(()) };
-        match self.copy(item, &path, file, bytes) {
+        let Some((path, file)) = self.create(entry, each, |path, _| medium.file(path))? else { return Ok(()) };
+        match self.copy(entry, &path, file, bytes) {
             Ok(size) => {
                 self.done.files += 1;
                 self.done.bytes += size;
-                if item.stat.links > 1 {
-                    self.links.insert(item.node, path);
+                if entry.stat.links > 1 {
+                    self.links.insert(entry.node, path);
                 }
             }
             Err(error) => {
                 let _ = fs::remove_file(&path);
-                self.fail(item.shown, &error.to_string());
+                self.fail(entry.shown, &error.to_string());
             }
         }
         Ok(())
     }
 
     /// A link, or where there can be none a file with its target.
-    fn link(&mut self, item: &Item<'_>, each: &mut dyn FnMut(&str)) -> Result<()> {
-        let target = match self.tree.read_link(item.node) {
+    fn link(&mut self, entry: &TreeEntry<'_>, each: &mut dyn FnMut(&str)) -> Result<()> {
+        let target = match self.tree.read_link(entry.node) {
             Ok(target) => target,
             Err(error) => {
-                self.fail(item.shown, &error.to_string());
+                self.fail(entry.shown, &error.to_string());
                 return Ok(());
             }
         };
         let (medium, names) = (self.medium, self.names);
         let mut is_file = false;
-        let made = self.place(item, each, |path, _| match medium.link(&target, path) {
+        let made = self.create(entry, each, |path, _| match medium.link(&target, path) {
             Err(error) if names != Names::Exact && knows_no_links(&error) => {
                 is_file = true;
                 medium.file(path)?.write_all(target.as_bytes())
@@ -314,32 +313,32 @@ impl Writer<'_> {
             self.done.files += 1;
             if is_file {
                 self.done.changed += 1;
-                each(&format!("{} is extracted as a file with the target of the link", item.shown));
+                each(&format!("{} is extracted as a file with the target of the link", entry.shown));
             }
         }
         Ok(())
     }
 
-    fn copy(&mut self, item: &Item<'_>, path: &Path, file: File, mut bytes: crate::tree::Bytes) -> Result<u64> {
+    fn copy(&mut self, entry: &TreeEntry<'_>, path: &Path, file: File, mut bytes: Bytes) -> Result<u64> {
         let fail = |error| Error::io(format!("cannot write {}", path.display()), error);
         let mut out = BufWriter::new(file);
         let mut done = 0;
         loop {
             out.write_all(&bytes).map_err(fail)?;
             done += bytes.len() as u64;
-            if bytes.len() < PIECE {
+            if bytes.len() < CHUNK {
                 break;
             }
-            bytes = self.tree.read(item.node, done, PIECE)?;
+            bytes = self.tree.read(entry.node, done, CHUNK)?;
         }
         let file = out.into_inner().map_err(|error| fail(error.into_error()))?;
         // A date that cannot be kept is no reason to lose the file.
-        self.done.undated += u64::from(file.set_modified(time(item.stat.mtime)).is_err());
+        self.done.undated += u64::from(file.set_modified(time(entry.stat.mtime)).is_err());
         Ok(done)
     }
 }
 
-/// What stands for a name where capital and small letters are the same.
+/// The hash of a name on file systems that do not tell upper from lower case.
 fn folded(name: &str) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();

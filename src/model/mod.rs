@@ -3,6 +3,7 @@
 //! Names are JMAP's (RFC 8620, RFC 8621, RFC 9610, RFC 9661): a folder is a [`ObjectType::Mailbox`], a message an
 //! [`ObjectType::Email`] in one or more mailboxes with a set of keywords.
 
+pub mod hierarchy;
 pub mod objects;
 pub mod text;
 pub(crate) mod time;

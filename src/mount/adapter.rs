@@ -1,15 +1,14 @@
-//! Requests of the kernel.
+//! The requests of the kernel, as fuser hands them over.
 
-use super::attributes::{FOR_GOOD, Ownership, file_type};
-use super::large::{Desk, Job};
+use super::attributes::{FOR_GOOD, Ownership, fuse_type};
+use super::large::{LargeRead, LargeReads};
 use super::pages::Pages;
-use super::prefetch_queue::Ahead;
-use super::readers::{FEW, Lines, Readers};
+use super::prefetch_queue::PrefetchQueue;
+use super::readers::{FEW, RawEntries, Readers};
 use super::shared::{Log, Shared};
 use super::stats::Requests;
-use crate::tree::Source;
 use crate::tree::archives::Archives;
-use crate::tree::entry::{Child, Sort, Stat};
+use crate::tree::{Child, FileType, ReadResult, Stat};
 use fuser::{
     Errno, FileHandle, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags, ReplyAttr,
     ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEntry, ReplyStatfs, ReplyXattr, Request,
@@ -21,30 +20,30 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Trees, as fuser wants them.
+/// The file system, as fuser wants it.
 #[derive(Clone)]
 pub struct Adapter {
     shared: Arc<Shared>,
-    desk: Desk,
+    large_reads: LargeReads,
 }
 
 impl Adapter {
-    /// `log` is told of damaged files, once each. Each of the receivers wants a thread that does [`super::large::work`].
-    pub fn new(forest: Archives, ownership: Ownership, xattr: bool, log: Log) -> (Adapter, Vec<Receiver<Job>>) {
-        let (desk, receivers) = Desk::new();
+    /// `log` gets a line for each damaged file, once. Each of the receivers needs a thread that runs [`super::large::work`].
+    pub fn new(archives: Archives, ownership: Ownership, xattr: bool, log: Log) -> (Adapter, Vec<Receiver<LargeRead>>) {
+        let (large_reads, receivers) = LargeReads::new();
         let adapter = Adapter {
-            desk,
+            large_reads,
             shared: Arc::new(Shared {
-                forest,
+                archives,
                 ownership,
                 xattr,
                 log,
                 failed: Mutex::default(),
                 logged: Mutex::default(),
-                told: Mutex::default(),
+                known_directories: Mutex::default(),
                 pages: Pages::default(),
                 readers: Readers::default(),
-                ahead: Ahead::default(),
+                prefetch: PrefetchQueue::default(),
                 device: OnceLock::new(),
                 requests: Requests::default(),
             }),
@@ -52,7 +51,7 @@ impl Adapter {
         (adapter, receivers)
     }
 
-    /// What it has in common with whoever follows the archives.
+    /// The state that requests share with the threads that follow the archives and read ahead.
     pub fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
     }
@@ -66,7 +65,7 @@ impl Filesystem for Adapter {
             InitFlags::FUSE_NO_OPENDIR_SUPPORT,
             InitFlags::FUSE_PARALLEL_DIROPS,
         ] {
-            // An older kernel that lacks one only asks more often.
+            // An older kernel that lacks one only sends more requests.
             let _ = config.add_capabilities(wanted);
         }
         Ok(())
@@ -77,7 +76,7 @@ impl Filesystem for Adapter {
         match self.shared.lookup(parent.0, name) {
             Ok((ino, stat)) => {
                 reply.entry(&FOR_GOOD, &self.shared.attributes(ino, &stat), Generation(0));
-                if stat.sort != Sort::Directory {
+                if stat.file_type != FileType::Directory {
                     self.shared.readers.wants(request.pid());
                 }
             }
@@ -94,7 +93,7 @@ impl Filesystem for Adapter {
     }
 
     fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
-        match self.shared.node(ino, |spot| spot.tree.read_link(spot.node)) {
+        match self.shared.node(ino, |one| one.tree.read_link(one.node)) {
             Ok(target) => reply.data(target.as_bytes()),
             Err(errno) => reply.error(errno),
         }
@@ -130,21 +129,21 @@ impl Filesystem for Adapter {
         self.shared.requests.reads.add(1);
         if offset == 0 {
             self.shared.readers.wants(request.pid());
-            self.shared.ahead.read(ino.0);
+            self.shared.prefetch.read(ino.0);
         }
         let size = size as usize;
-        match self.shared.node(ino, |spot| spot.tree.begin_read(spot.node, offset, size)) {
-            Ok(Source::Here(bytes)) => reply.data(&bytes),
-            Ok(Source::Large(blob)) => self.desk.leave(Job { ino, blob, offset, size, reply }),
+        match self.shared.node(ino, |one| one.tree.begin_read(one.node, offset, size)) {
+            Ok(ReadResult::Bytes(bytes)) => reply.data(&bytes),
+            Ok(ReadResult::Large(blob)) => self.large_reads.send(LargeRead { ino, blob, offset, size, reply }),
             Err(errno) => reply.error(errno),
         }
     }
 
     fn readdir(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
         self.shared.requests.readdirs.add(1);
-        let done = self
-            .shared
-            .list(ino.0, offset, |number, next, name, sort, _| reply.add(INodeNo(number), next, file_type(sort), name));
+        let done = self.shared.list(ino.0, offset, |number, next, name, file_type, _| {
+            reply.add(INodeNo(number), next, fuse_type(file_type), name)
+        });
         match done {
             Ok(()) => reply.ok(),
             Err(errno) => reply.error(errno),
@@ -156,10 +155,10 @@ impl Filesystem for Adapter {
         let shared = &self.shared;
         let process = request.pid();
         let device = shared.device.get().filter(|_| !shared.readers.is_wanted_by(process, ino.0));
-        let mut bare = Lines::default();
+        let mut raw = RawEntries::default();
         let mut count = 0;
         let mut messages = Vec::new();
-        let done = shared.list(ino.0, offset, |number, next, name, sort, child| {
+        let done = shared.list(ino.0, offset, |number, next, name, file_type, child| {
             if device.is_some() && offset == 0 && count == FEW && shared.readers.is_on_trial(process, ino.0) {
                 return true;
             }
@@ -167,21 +166,21 @@ impl Filesystem for Adapter {
             let stat = match child {
                 Some(Child { stat: Some(stat), .. }) => Some(*stat),
                 Some(child) if child.node.is_costly() => None,
-                // Whoever only wants to see that the mount answers needs nothing of the archive yet.
-                Some(_) if device.is_some() && (sort != Sort::Directory || ino == INodeNo::ROOT) => None,
+                // A first `ls` of the root must not read the archive for each of its entries.
+                Some(_) if device.is_some() && (file_type != FileType::Directory || ino == INodeNo::ROOT) => None,
                 Some(_) => shared.stat(number).ok(),
                 None => None,
             };
-            // A file that is costly to look at, or that cannot be, is a line that holds for no time: whoever wants to
-            // know more than its name looks it up.
+            // The attributes of a file that is costly to make, or that cannot be read, are valid for no time: a process that
+            // needs more than its name looks it up.
             let holds = if stat.is_some() { FOR_GOOD } else { Duration::ZERO };
-            let known = stat.unwrap_or(Stat { sort, size: 0, mtime: 0, ctime: 0, links: 1 });
+            let known = stat.unwrap_or(Stat { file_type, size: 0, mtime: 0, ctime: 0, links: 1 });
             let attributes = shared.attributes(number, &known);
-            // Whether there is room for a line is known here only.
+            // Only fuser knows whether there is room for an entry.
             let is_full = reply.add(INodeNo(number), next, name, &holds, &attributes, Generation(0));
             if !is_full && device.is_some() {
-                let stat = stat.as_ref().filter(|_| sort == Sort::Directory);
-                bare.add(number, next, name, sort, stat.map(|stat| (stat, &shared.ownership)));
+                let stat = stat.as_ref().filter(|_| file_type == FileType::Directory);
+                raw.add(number, next, name, file_type, stat.map(|stat| (stat, &shared.ownership)));
             } else if !is_full && child.is_some_and(|child| child.node.is_message()) {
                 messages.push((number, known.size));
             }
@@ -189,11 +188,11 @@ impl Filesystem for Adapter {
         });
         let is_done = done.is_ok();
         match (done, device) {
-            // What fuser would have said is then for a request that the kernel knows no more.
-            (Ok(()), Some(device)) if device.answer(request.unique().0, &bare).is_ok() => {}
+            // The request is answered, so the kernel ignores what fuser sends for it when `reply` is dropped.
+            (Ok(()), Some(device)) if device.answer(request.unique().0, &raw).is_ok() => {}
             (Ok(()), _) => {
                 reply.ok();
-                shared.ahead.listed(ino.0, offset == 0, &messages);
+                shared.prefetch.listed(ino.0, offset == 0, &messages);
             }
             (Err(errno), _) => reply.error(errno),
         }
@@ -203,7 +202,7 @@ impl Filesystem for Adapter {
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        reply.statfs(self.shared.forest.bytes().div_ceil(4_096), 0, 0, 0, 0, 4_096, 255, 4_096);
+        reply.statfs(self.shared.archives.bytes().div_ceil(4_096), 0, 0, 0, 0, 4_096, 255, 4_096);
     }
 
     fn getxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
@@ -212,7 +211,7 @@ impl Filesystem for Adapter {
         }
         match self
             .shared
-            .node(ino, |spot| spot.tree.xattrs(spot.node))
+            .node(ino, |one| one.tree.xattrs(one.node))
             .map(|all| all.into_iter().find(|(known, _)| name == *known))
         {
             Ok(Some((_, value))) => answer(reply, size, value.as_bytes()),
@@ -225,7 +224,7 @@ impl Filesystem for Adapter {
         if !self.shared.xattr {
             return reply.error(Errno::ENOSYS);
         }
-        match self.shared.node(ino, |spot| spot.tree.xattrs(spot.node)) {
+        match self.shared.node(ino, |one| one.tree.xattrs(one.node)) {
             Ok(all) => {
                 answer(reply, size, all.iter().map(|(name, _)| format!("{name}\0")).collect::<String>().as_bytes())
             }

@@ -1,10 +1,9 @@
 //! Attributes of files as the kernel gets them.
 
-use crate::tree::entry::Sort;
-use fuser::FileType;
+use crate::tree::FileType;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Who owns the files, and who may do what with them.
+/// The owner of all files, and their permissions.
 #[derive(Debug, Clone, Copy)]
 pub struct Ownership {
     pub uid: u32,
@@ -14,14 +13,14 @@ pub struct Ownership {
     pub file_mode: u16,
 }
 
-/// What is shown holds until it is taken back.
+/// How long the kernel may keep an answer: until it is invalidated.
 pub(crate) const FOR_GOOD: Duration = Duration::from_secs(365 * 86_400);
 
-/// What programs are told to read at once.
+/// The block size that programs are advised to read in.
 pub(crate) const BLOCK: u32 = 131_072;
 
 pub(crate) fn time(seconds: i64) -> SystemTime {
-    // The kernel's clock has 64 bits; ours is cut where SystemTime would overflow.
+    // SystemTime would overflow beyond this.
     let seconds = seconds.clamp(-(1 << 40), 1 << 40);
     match u64::try_from(seconds) {
         Ok(after) => UNIX_EPOCH + Duration::from_secs(after),
@@ -29,10 +28,10 @@ pub(crate) fn time(seconds: i64) -> SystemTime {
     }
 }
 
-pub(crate) fn file_type(sort: Sort) -> FileType {
-    match sort {
-        Sort::Directory => FileType::Directory,
-        Sort::File => FileType::RegularFile,
-        Sort::Link => FileType::Symlink,
+pub(crate) fn fuse_type(file_type: FileType) -> fuser::FileType {
+    match file_type {
+        FileType::Directory => fuser::FileType::Directory,
+        FileType::File => fuser::FileType::RegularFile,
+        FileType::Link => fuser::FileType::Symlink,
     }
 }

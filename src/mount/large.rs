@@ -1,5 +1,6 @@
-//! Large files: each is read by one thread. A large value is found page by page from its start, and whoever stays at it
-//! goes on where it was; the threads that take requests get them in turn, and each would find its own way.
+//! Large files: each is read by one thread. SQLite finds a part of a large value page by page from its start, and a reader
+//! that stays at the value goes on from its last page. The threads of fuser take requests in turn, so each of them would
+//! start from the beginning.
 
 use super::shared::Shared;
 use crate::tree::Blob;
@@ -9,41 +10,40 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// How many threads read large files.
 const READERS: usize = 2;
 
-/// A part of a large file that somebody waits for.
-pub struct Job {
+/// A request for a part of a large file.
+pub struct LargeRead {
     pub ino: INodeNo,
-    /// Where it stands.
     pub blob: Blob,
     pub offset: u64,
     pub size: usize,
     pub reply: ReplyData,
 }
 
-/// The way to the threads.
+/// The queues of the threads.
 #[derive(Clone)]
-pub struct Desk(Vec<Sender<Job>>);
+pub struct LargeReads(Vec<Sender<LargeRead>>);
 
-impl Desk {
-    /// The desk, and what each thread works through with [`work`].
-    pub fn new() -> (Desk, Vec<Receiver<Job>>) {
+impl LargeReads {
+    /// The queues, and the other end of each for a thread that runs [`work`].
+    pub fn new() -> (LargeReads, Vec<Receiver<LargeRead>>) {
         let (senders, receivers) = (0..READERS).map(|_| channel()).unzip();
-        (Desk(senders), receivers)
+        (LargeReads(senders), receivers)
     }
 
-    /// Leaves a job to the thread of its file.
-    pub fn leave(&self, job: Job) {
-        let desk = &self.0[job.ino.0 as usize % self.0.len()];
-        // A thread that ended answers nobody; dropped, the reply says so.
-        let _ = desk.send(job);
+    /// Hands a request to the thread of its file.
+    pub fn send(&self, request: LargeRead) {
+        let queue = &self.0[request.ino.0 as usize % self.0.len()];
+        // If the thread has ended, the request is dropped, and its reply answers EIO.
+        let _ = queue.send(request);
     }
 }
 
-/// Works until the desk is gone.
-pub fn work(shared: &Shared, jobs: &Receiver<Job>) {
-    for Job { ino, blob, offset, size, reply } in jobs {
+/// Answers requests until [`LargeReads`] is dropped.
+pub fn work(shared: &Shared, requests: &Receiver<LargeRead>) {
+    for LargeRead { ino, blob, offset, size, reply } in requests {
         let mut reply = Some(reply);
         let answer = |bytes: &[u8]| reply.take().into_iter().for_each(|reply| reply.data(bytes));
-        let answered = shared.node(ino, |spot| spot.tree.hand_out(&blob, offset, size, answer));
+        let answered = shared.node(ino, |node| node.tree.hand_out(&blob, offset, size, answer));
         if let (Err(errno), Some(reply)) = (answered, reply) {
             reply.error(errno);
         }

@@ -1,11 +1,13 @@
-//! Trees as a file system: FUSE requests in, answers of [`crate::tree::archives::Archives`] out. What is kept here is what the kernel was told, so
-//! that it can be told otherwise, and what its readers do, so that they need not ask so much.
+//! Trees as a file system: FUSE requests in, answers of [`crate::tree::archives::Archives`] out. The mount remembers which
+//! directories the kernel knows, so that it can invalidate them, and what the reading processes do, so that they need fewer
+//! requests.
 //!
-//! A question costs more than its answer: the reader sleeps, we are woken, and then the other way round. So what the
-//! kernel need not ask twice is answered with ENOSYS (open, opendir, flush, access, and extended attributes unless asked
-//! for), and all that was said holds for good. [`readers`] tells all about a file with its name, to those who want it;
-//! [`prefetch_queue`] puts messages into the kernel's cache before they are asked for; [`large`] keeps one thread to a large file.
-//! When the archive goes on, [`invalidate`] takes back just what does not hold any more.
+//! A request costs more than its answer: the reader sleeps, this process is woken, and then the other way round. So
+//! requests that the kernel can do without are answered with ENOSYS (open, opendir, flush, access, and extended attributes
+//! unless the user wants them), and every answer is valid until it is invalidated. [`readers`] sends the attributes of a
+//! file with its name, to processes that use them; [`prefetch_queue`] puts messages into the kernel's cache before they
+//! are read; [`large`] keeps one thread to a large file. When the archive has a new snapshot, [`invalidate`] lets the
+//! kernel drop what changed.
 
 mod adapter;
 pub(crate) mod attributes;

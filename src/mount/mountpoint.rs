@@ -1,4 +1,4 @@
-//! Where a tree may be mounted, what is mounted already, and how it is taken away.
+//! Mount points: the check before a mount, the list of our mounts, and unmounting.
 
 use crate::error::{Error, ErrorKind, Result};
 use rustix::mount::UnmountFlags;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The type of our mounts in `/proc/mounts`.
 pub const TYPE: &str = "fuse.vandelay";
 
-/// How long a mount may take to say that it is there, until it is looked for who serves it.
+/// How long a mount may take to answer, before its process is looked for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A mount of ours.
@@ -34,11 +34,11 @@ impl Mounted {
     /// The mount of a line of the table (proc_pid_mountinfo(5)), if it is one of ours.
     fn of(line: &str) -> Option<Mounted> {
         // Number, parent, major:minor, root, mount point; of the second half type and source.
-        let (place, what) = line.split_once(" - ")?;
-        let mut place = place.split(' ').skip(2);
-        let (device, directory) = (place.next()?, place.nth(1)?);
-        let mut what = what.split(' ');
-        let (kind, source) = (what.next()?, what.next()?);
+        let (mount, file_system) = line.split_once(" - ")?;
+        let mut mount = mount.split(' ').skip(2);
+        let (device, directory) = (mount.next()?, mount.nth(1)?);
+        let mut file_system = file_system.split(' ');
+        let (kind, source) = (file_system.next()?, file_system.next()?);
         (kind == TYPE).then(|| Mounted {
             source: unescape(source),
             directory: PathBuf::from(unescape(directory)),
@@ -50,20 +50,20 @@ impl Mounted {
     pub fn answers(&self) -> bool {
         let (answer, heard) = std::sync::mpsc::channel();
         let asked = self.directory.clone();
-        // It may never come back, and ends with us then.
+        // The call may never return; the thread then ends with the process.
         std::thread::spawn(move || {
-            // The kernel remembers attributes longer than the process lives; this it always asks for.
+            // The kernel keeps attributes longer than the process lives, but always asks the process for this.
             let is_dead = matches!(rustix::fs::statfs(&asked), Err(rustix::io::Errno::NOTCONN));
             let _ = answer.send(!is_dead);
         });
         heard.recv_timeout(PATIENCE).unwrap_or_else(|_| !has_orphan())
     }
 
-    /// Takes away one that does not answer: whoever waits for it gets ENOTCONN.
+    /// Unmounts one that does not answer: processes that wait for it get ENOTCONN.
     ///
     /// Errors: [`ErrorKind::Storage`].
-    pub fn take_away(&self) -> Result<()> {
-        // Whoever is not root may abort it through a file system that is mounted on most machines.
+    pub fn force_unmount(&self) -> Result<()> {
+        // Users other than root may abort it through this file system, which most machines have mounted.
         let _ = fs::write(format!("/sys/fs/fuse/connections/{}/abort", self.connection), "1");
         unmount_with(&self.directory, UnmountFlags::FORCE | UnmountFlags::DETACH)
     }
@@ -74,8 +74,8 @@ pub fn is_server(name: &str) -> bool {
     name.starts_with("vandelay") || name.starts_with("mount.")
 }
 
-/// True if there is a process of ours that was killed and cannot end. One of its threads may wait in the kernel for bytes
-/// that another one, which is gone, was asked for; so the kernel goes on waiting for an answer.
+/// True if there is a process of ours that was killed and cannot end: one of its threads waits in the kernel for bytes that
+/// another of its threads, which has ended, should have sent. The kernel goes on waiting for that answer.
 fn has_orphan() -> bool {
     let stats = processes().filter_map(|process| fs::read_to_string(format!("/proc/{process}/stat")).ok());
     // proc_pid_stat(5): number, name, state.
@@ -126,7 +126,7 @@ pub fn prepare(directory: &Path, archives: &[PathBuf], say: &dyn Fn(&str)) -> Re
     let absolute = without_links(directory)
         .map_err(|error| Error::io(format!("cannot mount at {}", directory.display()), error))?;
     if let Some(stale) = mounted()?.into_iter().find(|mount| mount.directory == absolute && !mount.answers()) {
-        stale.take_away()?;
+        stale.force_unmount()?;
         say(&format!("removed a dead mount of {} at {}", stale.source, stale.directory.display()));
     }
     let real = match fs::canonicalize(directory) {
@@ -150,7 +150,7 @@ pub fn prepare(directory: &Path, archives: &[PathBuf], say: &dyn Fn(&str)) -> Re
         );
     }
     // Over the archive's own directory, or one above it, the mount would hide the file that it reads.
-    // One that cannot be found is the business of who opens it.
+    // If an archive cannot be found, opening it gives the error.
     for archive in archives {
         let archive = fs::canonicalize(archive).unwrap_or_else(|_| archive.clone());
         if archive.starts_with(&real) || (archive.is_dir() && real.starts_with(&archive)) {
@@ -181,9 +181,10 @@ pub fn without_links(directory: &Path) -> std::io::Result<PathBuf> {
     })
 }
 
-/// Unmounts. `lazy`: at once for new users, and for those who are in it when they leave.
+/// Unmounts. `lazy`: new processes do not see it any more, those that use it keep it until they end.
 ///
-/// Errors: [`ErrorKind::Usage`] if nothing of ours is mounted there; [`ErrorKind::Locked`] if it is in use, with who uses it.
+/// Errors: [`ErrorKind::Usage`] if nothing of ours is mounted there; [`ErrorKind::Locked`] if processes use it, with their
+/// names.
 pub fn unmount(directory: &Path, lazy: bool) -> Result<()> {
     unmount_with(directory, if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() })
 }
@@ -197,7 +198,7 @@ fn unmount_with(directory: &Path, flags: UnmountFlags) -> Result<()> {
     }
 }
 
-/// Whoever is not root asks the helper of FUSE.
+/// Unmounts with the helper of FUSE, which users other than root need.
 fn with_helper(directory: &Path, lazy: bool) -> Result<()> {
     let mut command = Command::new("fusermount3");
     command.arg("-u");

@@ -1,21 +1,21 @@
-//! Directories that are being read, a piece at a time.
+//! Listings that are in progress.
 
-use crate::tree::entry::Child;
+use crate::tree::Child;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Listings under way, newest first.
+/// Listings in progress, newest first.
 #[derive(Default)]
 pub(super) struct Pages(Mutex<VecDeque<Listing>>);
 
 impl Pages {
-    /// Forgets all of them: what was got does not hold any more.
+    /// Drops all of them, because entries changed.
     pub fn forget(&self) {
         self.0.lock().clear();
     }
 
-    /// What was left over when this directory was last listed up to this cookie.
+    /// The entries that were left over when this directory was last listed up to this cookie.
     pub(crate) fn resume(&self, directory: u64, after: u64) -> Rest {
         let mut listings = self.0.lock();
         let known = listings.iter().position(|one| (one.directory, one.after) == (directory, after));
@@ -42,13 +42,13 @@ struct Listing {
     rest: Arc<Mutex<Rest>>,
 }
 
-/// Lines that did not fit into the last answer, or that will be asked for next.
+/// Entries that did not fit into the last answer, or that are read ahead.
 #[derive(Default)]
 pub(crate) struct Rest {
-    pub(crate) lines: VecDeque<Child>,
+    pub(crate) children: VecDeque<Child>,
     /// No others follow.
     pub(crate) is_end: bool,
 }
 
-/// How many listings that are under way are remembered.
+/// How many listings in progress are remembered.
 const LISTINGS: usize = 32;

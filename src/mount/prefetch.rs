@@ -2,15 +2,15 @@
 
 use super::prefetch_queue::LARGE;
 use super::shared::Shared;
-use crate::tree::archives::Place;
+use crate::tree::archives::Location;
 use fuser::{INodeNo, Notifier};
 
-/// Puts messages into the kernel's cache until [`super::prefetch_queue::Ahead::stop`].
+/// Puts messages into the kernel's cache until [`super::prefetch_queue::PrefetchQueue::stop`].
 pub fn work(shared: &Shared, notifier: &Notifier) {
-    while let Some((ino, size)) = shared.ahead.next() {
-        // What goes wrong here is told to the reader, who will ask.
-        let Ok(Place::In(spot)) = shared.forest.place(ino) else { continue };
-        let Ok(Some(bytes)) = spot.tree.read_ahead(spot.node, LARGE) else { continue };
+    while let Some((ino, size)) = shared.prefetch.next() {
+        // An error is left to the reader, whose own request meets it again.
+        let Ok(Location::Node(message)) = shared.archives.locate(ino) else { continue };
+        let Ok(Some(bytes)) = message.tree.read_ahead(message.node, LARGE) else { continue };
         if bytes.len() as u64 == size && notifier.store(INodeNo(ino), 0, &bytes).is_ok() {
             shared.requests.stored.add(1);
         }

@@ -1,14 +1,14 @@
-//! Who wants more of a listing than names: the kernel gets inodes for those readers alone.
+//! Which processes use more of a listing than names: the kernel gets inodes for those alone.
 //!
-//! An inode in a listing saves its reader a question, and costs the kernel more than the line itself. `ls -l` and
-//! `grep` want them, `find` does not, and the kernel's own guess (READDIRPLUS_AUTO) is made anew for each directory: too
-//! many for `find`, too few for `grep`, which lists a directory to its end before it looks at a file. So the kernel asks
-//! for inodes always, and they are left out here unless a reader looked up a file of late, or read one. One that is not
-//! known gets a few lines without; if it goes on without a question it may be either of the two, and gets the first
-//! directory with inodes. Of that `grep` then reads files.
+//! An inode in a listing saves a process a lookup, and costs the kernel more than the entry itself. `ls -l` and `grep` use
+//! them, `find` does not. The kernel's own guess (READDIRPLUS_AUTO) is made anew for each directory: too many for `find`,
+//! too few for `grep`, which lists a directory to its end before it looks at a file. So the kernel asks for inodes always,
+//! and they are left out here unless the process lately looked up a file, or read one. A process that is not known gets a few
+//! entries without; if it then goes on with the listing it may be either sort, and gets the first directory with inodes. If
+//! it is like `grep`, it then reads files of that.
 
 use super::attributes::{FOR_GOOD, Ownership};
-use crate::tree::entry::{Sort, Stat};
+use crate::tree::{FileType, Stat};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -16,25 +16,25 @@ use std::io::{self, IoSlice, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// How many readers are remembered.
+/// How many processes are remembered.
 const READERS: usize = 16;
 
-/// How long a reader who wanted to know more than names is taken to go on so.
+/// How long a process that used more than names is expected to go on so.
 const WANTS: Duration = Duration::from_secs(5);
 
-/// How many lines a reader of whom nothing is known gets without inodes: each that it looks up is a question.
+/// How many entries an unknown process gets without inodes: each that it looks up is a request.
 pub const FEW: usize = 32;
 
-/// What is known of those who list directories, newest first.
+/// The processes that list directories, newest first.
 #[derive(Debug, Default)]
-pub struct Readers(Mutex<VecDeque<Reader>>);
+pub struct Readers(Mutex<VecDeque<ListingProcess>>);
 
 #[derive(Debug)]
-struct Reader {
+struct ListingProcess {
     process: u32,
     /// When it last looked up or read a file.
     wanted: Option<Instant>,
-    /// The directory that it got with inodes to see what it does with them.
+    /// The directory that it got with inodes on trial.
     trial: Option<u64>,
 }
 
@@ -44,15 +44,15 @@ impl Readers {
         self.with(process, |reader| reader.wanted = Some(Instant::now()));
     }
 
-    /// True if the lines of this directory should have inodes for this process.
+    /// True if the entries of this directory should have inodes for this process.
     pub fn is_wanted_by(&self, process: u32, directory: u64) -> bool {
         let readers = self.0.lock();
         let known = readers.iter().find(|reader| reader.process == process);
-        let holds = |reader: &Reader| reader.wanted.is_some_and(|wanted| wanted.elapsed() < WANTS);
+        let holds = |reader: &ListingProcess| reader.wanted.is_some_and(|wanted| wanted.elapsed() < WANTS);
         known.is_some_and(|reader| holds(reader) || reader.trial == Some(directory))
     }
 
-    /// Puts a process of which nothing is known on trial; false if something is.
+    /// Puts an unknown process on trial; false if it is known.
     pub fn is_on_trial(&self, process: u32, directory: u64) -> bool {
         self.with(process, |reader| {
             let is_known = reader.wanted.is_some() || reader.trial.is_some();
@@ -61,10 +61,10 @@ impl Readers {
         })
     }
 
-    fn with<T>(&self, process: u32, change: impl FnOnce(&mut Reader) -> T) -> T {
+    fn with<T>(&self, process: u32, change: impl FnOnce(&mut ListingProcess) -> T) -> T {
         let mut readers = self.0.lock();
         let known = readers.iter().position(|reader| reader.process == process);
-        let fresh = Reader { process, wanted: None, trial: None };
+        let fresh = ListingProcess { process, wanted: None, trial: None };
         let mut reader = known.and_then(|at| readers.remove(at)).unwrap_or(fresh);
         let answer = change(&mut reader);
         readers.push_front(reader);
@@ -73,25 +73,25 @@ impl Readers {
     }
 }
 
-/// Lines of a listing, some without inode: what the kernel's protocol allows and fuser has no word for.
+/// Entries of a listing, some without inode, in the bytes of the kernel's protocol: fuser has no call for them.
 #[derive(Debug, Default)]
-pub struct Lines(Vec<u8>);
+pub struct RawEntries(Vec<u8>);
 
-impl Lines {
-    /// Adds a line; with an inode if its `stat` is given.
-    pub fn add(&mut self, ino: u64, next: u64, name: &str, sort: Sort, stat: Option<(&Stat, &Ownership)>) {
+impl RawEntries {
+    /// Adds an entry; with an inode if its `stat` is given.
+    pub fn add(&mut self, ino: u64, next: u64, name: &str, file_type: FileType, stat: Option<(&Stat, &Ownership)>) {
         let buffer = &mut self.0;
-        let kind = match sort {
-            Sort::Directory => libc::S_IFDIR,
-            Sort::File => libc::S_IFREG,
-            Sort::Link => libc::S_IFLNK,
+        let kind = match file_type {
+            FileType::Directory => libc::S_IFDIR,
+            FileType::File => libc::S_IFREG,
+            FileType::Link => libc::S_IFLNK,
         };
         let start = buffer.len();
         if let Some((stat, owner)) = stat {
-            let mode = match sort {
-                Sort::Directory => owner.directory_mode,
-                Sort::File => owner.file_mode,
-                Sort::Link => 0o777,
+            let mode = match file_type {
+                FileType::Directory => owner.directory_mode,
+                FileType::File => owner.file_mode,
+                FileType::Link => 0o777,
             };
             let [mtime, ctime] = [stat.mtime as u64, stat.ctime as u64];
             let holds = FOR_GOOD.as_secs();
@@ -117,7 +117,7 @@ impl Lines {
     }
 }
 
-/// The device that requests come from, for the answers that fuser has no word for.
+/// The device that requests come from, for answers that fuser has no call for.
 #[derive(Debug)]
 pub struct Device(File);
 
@@ -127,13 +127,13 @@ impl Device {
         Ok(Device(session.as_fd().try_clone_to_owned()?.into()))
     }
 
-    /// Answers a request with lines.
-    pub fn answer(&self, request: u64, lines: &Lines) -> io::Result<()> {
+    /// Answers a request with entries.
+    pub fn answer(&self, request: u64, entries: &RawEntries) -> io::Result<()> {
         // struct fuse_out_header: length, error, request.
         let mut header = [0; 16];
-        header[..4].copy_from_slice(&(16 + lines.0.len() as u32).to_ne_bytes());
+        header[..4].copy_from_slice(&(16 + entries.0.len() as u32).to_ne_bytes());
         header[8..].copy_from_slice(&request.to_ne_bytes());
-        (&self.0).write_vectored(&[IoSlice::new(&header), IoSlice::new(&lines.0)]).map(|_| ())
+        (&self.0).write_vectored(&[IoSlice::new(&header), IoSlice::new(&entries.0)]).map(|_| ())
     }
 }
 
@@ -155,16 +155,16 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_as_long_as_those_of_fuser() {
+    fn entries_are_as_long_as_those_of_fuser() {
         let owner = Ownership { uid: 1, gid: 2, directory_mode: 0o500, file_mode: 0o400 };
-        let stat = Stat { sort: Sort::Directory, size: 0, mtime: 3, ctime: 4, links: 5 };
-        let mut lines = Lines::default();
-        lines.add(9, 10, "a", Sort::File, None);
-        assert_eq!(lines.0.len(), 128 + 24 + 8);
-        assert_eq!(lines.0[..8], [0; 8], "no inode");
-        assert_eq!(lines.0[128..144], [9_u64.to_ne_bytes(), 10_u64.to_ne_bytes()].concat());
-        lines.add(11, 12, "12345678", Sort::Directory, Some((&stat, &owner)));
-        assert_eq!(lines.0.len(), 2 * (128 + 24 + 8));
-        assert_eq!(lines.0[160..168], 11_u64.to_ne_bytes());
+        let stat = Stat { file_type: FileType::Directory, size: 0, mtime: 3, ctime: 4, links: 5 };
+        let mut entries = RawEntries::default();
+        entries.add(9, 10, "a", FileType::File, None);
+        assert_eq!(entries.0.len(), 128 + 24 + 8);
+        assert_eq!(entries.0[..8], [0; 8], "no inode");
+        assert_eq!(entries.0[128..144], [9_u64.to_ne_bytes(), 10_u64.to_ne_bytes()].concat());
+        entries.add(11, 12, "12345678", FileType::Directory, Some((&stat, &owner)));
+        assert_eq!(entries.0.len(), 2 * (128 + 24 + 8));
+        assert_eq!(entries.0[160..168], 11_u64.to_ne_bytes());
     }
 }

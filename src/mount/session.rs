@@ -2,11 +2,9 @@
 
 use super::adapter::Adapter;
 use super::attributes::Ownership;
-use super::invalidate as follow;
-use super::prefetch_queue as ahead;
 use super::readers::Device;
 use super::shared::Log;
-use super::{large, mountpoint, prefetch};
+use super::{invalidate, large, mountpoint, prefetch, prefetch_queue};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tree::archives::{ARCHIVES_MAX, Archives};
 use fuser::{Config, MountOption, SessionACL};
@@ -17,14 +15,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Who may look into a mount beside the one who made it.
+/// The users that may look into a mount, beside the one who mounted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Access {
     #[default]
     Owner,
     /// The owner and root.
     Root,
-    /// Everybody whom the permission bits allow.
+    /// All that the permission bits allow.
     Others,
 }
 
@@ -46,30 +44,32 @@ pub struct Options {
 
 /// Mounts the trees, calls `ready` once they answer, and serves them until they are unmounted or a signal asks for it.
 ///
-/// SIGINT and SIGTERM unmount; while somebody uses the mount the first one only says who, and the second detaches it.
-pub fn serve(forest: Archives, directory: &Path, options: &Options, log: Log, ready: impl FnOnce()) -> Result<()> {
+/// SIGINT and SIGTERM unmount. While processes use the mount, the first signal only names them, and the second detaches
+/// it.
+pub fn serve(archives: Archives, directory: &Path, options: &Options, log: Log, ready: impl FnOnce()) -> Result<()> {
     keep_memory_flat();
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| Error::io("cannot wait for signals", error))?;
-    if forest.left_out() > 0 {
-        log(&format!("error: {} archives are not shown: one mount shows at most {ARCHIVES_MAX}", forest.left_out()));
+    let left_out = archives.left_out();
+    if left_out > 0 {
+        log(&format!("error: {left_out} archives are not shown: one mount shows at most {ARCHIVES_MAX}"));
     }
     let say = Arc::clone(&log);
-    let (adapter, large_files) = Adapter::new(forest, options.ownership, options.xattr, log);
+    let (adapter, large_files) = Adapter::new(archives, options.ownership, options.xattr, log);
     let shared = adapter.shared();
-    // What cannot be listed should not be mounted.
+    // A tree that cannot be listed should not be mounted.
     shared.check()?;
     let session =
         fuser::Session::new(adapter, directory, &config(options)).map_err(|error| explain(directory, error))?;
     if let Ok(device) = Device::of(&session) {
         let _ = shared.device.set(device);
     }
-    for jobs in large_files {
+    for requests in large_files {
         let shared = Arc::clone(&shared);
-        std::thread::spawn(move || large::work(&shared, &jobs));
+        std::thread::spawn(move || large::work(&shared, &requests));
     }
     let session = session.spawn().map_err(|error| Error::io("cannot start the threads of the mount", error))?;
-    // The kernel answers for the root only after the first exchange with us.
+    // The kernel answers for the root only after its first exchange with this process.
     let device = std::fs::metadata(directory)
         .map_err(|error| Error::io(format!("the mount at {} does not answer", directory.display()), error))?
         .dev();
@@ -79,33 +79,14 @@ pub fn serve(forest: Archives, directory: &Path, options: &Options, log: Log, re
     let (stop_following, stopped) = std::sync::mpsc::channel();
     let notifier = session.notifier();
     let followed = Arc::clone(&shared);
-    let follower = std::thread::spawn(move || follow::follow(&followed, &notifier, &stopped));
-    let helpers = [(); ahead::HELPERS].map(|()| {
+    let follower = std::thread::spawn(move || invalidate::follow(&followed, &notifier, &stopped));
+    let helpers = [(); prefetch_queue::HELPERS].map(|()| {
         let (shared, notifier) = (Arc::clone(&shared), session.notifier());
         std::thread::spawn(move || prefetch::work(&shared, &notifier))
     });
-    let told = Arc::clone(&say);
     let handle = signals.handle();
-    let target = directory.to_owned();
-    let watcher = std::thread::spawn(move || {
-        let mut asked = false;
-        for signal in signals.forever() {
-            // Once we are detached, what is mounted there is none of our business.
-            if !std::fs::metadata(&target).is_ok_and(|meta| meta.dev() == device) {
-                return;
-            }
-            match mountpoint::unmount(&target, asked || signal == SIGHUP) {
-                Ok(()) => return,
-                Err(error) if error.kind == ErrorKind::Locked => {
-                    told(&format!("error: {error}"));
-                    told("hint: close the programs that use it, or press Ctrl-C once more to detach it anyway");
-                    asked = true;
-                }
-                // Somebody else unmounted it: the session below ends by itself.
-                Err(_) => return,
-            }
-        }
-    });
+    let (target, signal_log) = (directory.to_owned(), Arc::clone(&say));
+    let watcher = std::thread::spawn(move || unmount_at_signal(&mut signals, &target, device, &signal_log));
     // Dropped, fuser would unmount the directory once more. A detached mount ends with its last user, and by then the
     // directory may be another one's.
     let session = ManuallyDrop::new(session);
@@ -116,7 +97,7 @@ pub fn serve(forest: Archives, directory: &Path, options: &Options, log: Log, re
     let _ = watcher.join();
     drop(stop_following);
     let _ = follower.join();
-    shared.ahead.stop();
+    shared.prefetch.stop();
     for helper in helpers {
         let _ = helper.join();
     }
@@ -126,8 +107,29 @@ pub fn serve(forest: Archives, directory: &Path, options: &Options, log: Log, re
     ended.map_err(|error| Error::io(format!("the mount at {} broke", directory.display()), error))
 }
 
+/// Waits for a signal, and unmounts: the first time only if no process uses the mount.
+fn unmount_at_signal(signals: &mut Signals, directory: &Path, device: u64, log: &Log) {
+    let mut is_asked = false;
+    for signal in signals.forever() {
+        // After the mount is detached, another file system may be mounted there.
+        if !std::fs::metadata(directory).is_ok_and(|meta| meta.dev() == device) {
+            return;
+        }
+        match mountpoint::unmount(directory, is_asked || signal == SIGHUP) {
+            Ok(()) => return,
+            Err(error) if error.kind == ErrorKind::Locked => {
+                log(&format!("error: {error}"));
+                log("hint: close the programs that use it, or press Ctrl-C once more to detach it anyway");
+                is_asked = true;
+            }
+            // It was unmounted otherwise, and the session ends by itself.
+            Err(_) => return,
+        }
+    }
+}
+
 /// Lets the kernel read further ahead in large files: each request then brings more (fuse-performance: a third less
-/// time for parallel readers). Who is not root keeps the kernel's 128 KiB.
+/// time for parallel readers). Without root it stays at the kernel's 128 KiB.
 fn read_ahead(device: u64, bytes: u64) {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let _ = std::fs::write(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"), (bytes >> 10).to_string());
@@ -163,7 +165,7 @@ fn config(options: &Options) -> Config {
         MountOption::FSName(options.source.clone()),
         // fuser's own Subtype does not reach the kernel when root mounts.
         MountOption::CUSTOM("subtype=vandelay".to_owned()),
-        // Everybody who gets in meets the permission bits.
+        // The kernel checks the permission bits, also for other users.
         MountOption::DefaultPermissions,
     ];
     config.acl = match options.access {

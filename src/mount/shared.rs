@@ -1,40 +1,40 @@
-//! What requests and the follower have in common.
+//! The state of a mount, which all of its threads share.
 
-use super::attributes::{BLOCK, Ownership, time};
+use super::attributes::{BLOCK, Ownership, fuse_type, time};
 use super::pages::Pages;
-use super::prefetch_queue::Ahead;
+use super::prefetch_queue::PrefetchQueue;
 use super::readers::{Device, Readers};
 use super::stats::{Requests, Summary};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tree::archives::{Archives, Place, Spot};
-use crate::tree::entry::{Sort, Stat};
-use fuser::{Errno, FileAttr, FileType, INodeNo};
+use crate::tree::archives::{ArchiveNode, Archives, Location};
+use crate::tree::{FileType, Stat};
+use fuser::{Errno, FileAttr, INodeNo};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
 
-/// Who is told what goes wrong, or what changed.
+/// Writes a line to the log of the mount.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// How many files are named in the log.
+/// At most so many files are named in the log.
 const LOGGED: usize = 10_000;
 
-/// What requests and the follower have in common.
+/// The state of a mount, which all of its threads share.
 pub struct Shared {
-    pub(crate) forest: Archives,
+    pub(crate) archives: Archives,
     pub(crate) ownership: Ownership,
     pub(crate) xattr: bool,
     pub(crate) log: Log,
-    /// Numbers, and paths, of what was logged.
+    /// Inode numbers, and paths, of the files in the log.
     pub(super) failed: Mutex<HashSet<u64>>,
     pub(super) logged: Mutex<HashSet<String>>,
     /// Directories of which the kernel may remember something.
-    pub(crate) told: Mutex<HashSet<u64>>,
+    pub(crate) known_directories: Mutex<HashSet<u64>>,
     pub(super) pages: Pages,
     pub(crate) readers: Readers,
-    pub(crate) ahead: Ahead,
-    /// Known once there is a mount.
+    pub(crate) prefetch: PrefetchQueue,
+    /// Set once the mount is there.
     pub(crate) device: OnceLock<Device>,
     pub requests: Requests,
 }
@@ -42,15 +42,15 @@ pub struct Shared {
 impl Shared {
     /// Errors if the root cannot be listed.
     pub fn check(&self) -> Result<()> {
-        let root = self.forest.place(INodeNo::ROOT.0)?;
-        self.lines(&root, 0).map(|_| ())
+        let root = self.archives.locate(INodeNo::ROOT.0)?;
+        self.children(&root, 0).map(|_| ())
     }
 
-    /// What was served so far. `peak` is the most memory that the process had, in KiB.
+    /// The numbers of [`Summary`] so far. `peak` is the most memory that the process had, in KiB.
     pub fn summary(&self, peak: Option<u64>) -> String {
-        let trees = self.forest.open_trees();
-        let open = trees.iter().map(|spot| spot.tree.counters());
-        let counters = open.chain([self.forest.retired()]).collect();
+        let trees = self.archives.open_trees();
+        let open = trees.iter().map(|root| root.tree.counters());
+        let counters = open.chain([self.archives.retired()]).collect();
         Summary { requests: &self.requests, counters, peak }.to_string()
     }
 
@@ -66,7 +66,7 @@ impl Shared {
         Errno::from_i32(error.kind.errno())
     }
 
-    /// Logs what is wrong with a file. Its path is looked up once; a message has several numbers, and one path.
+    /// Logs an error about a file, once. A message has several inode numbers and one path, so both are remembered.
     fn log_once(&self, ino: u64, error: &Error) {
         let is_new = |logged: &mut HashSet<u64>| logged.len() < LOGGED && logged.insert(ino);
         if !is_new(&mut self.failed.lock()) {
@@ -81,18 +81,18 @@ impl Shared {
 
     /// The path of a file, for people.
     pub(crate) fn describe(&self, ino: u64) -> String {
-        let path = match self.forest.place(ino) {
-            Ok(Place::In(spot)) => spot.tree.path_of(spot.node).ok().flatten(),
+        let path = match self.archives.locate(ino) {
+            Ok(Location::Node(one)) => one.tree.path_of(one.node).ok().flatten(),
             _ => None,
         };
         path.unwrap_or_else(|| format!("inode {ino}"))
     }
 
     pub(crate) fn attributes(&self, ino: u64, stat: &Stat) -> FileAttr {
-        let (kind, perm) = match stat.sort {
-            Sort::Directory => (FileType::Directory, self.ownership.directory_mode),
-            Sort::File => (FileType::RegularFile, self.ownership.file_mode),
-            Sort::Link => (FileType::Symlink, 0o777),
+        let perm = match stat.file_type {
+            FileType::Directory => self.ownership.directory_mode,
+            FileType::File => self.ownership.file_mode,
+            FileType::Link => 0o777,
         };
         let mtime = time(stat.mtime);
         FileAttr {
@@ -103,7 +103,7 @@ impl Shared {
             mtime,
             ctime: time(stat.ctime),
             crtime: mtime,
-            kind,
+            kind: fuse_type(stat.file_type),
             perm,
             nlink: stat.links,
             uid: self.ownership.uid,
@@ -115,38 +115,40 @@ impl Shared {
     }
 
     pub(crate) fn stat(&self, ino: u64) -> Result<Stat> {
-        if let Some(stat) = self.forest.archive_stat(ino) {
+        if let Some(stat) = self.archives.archive_stat(ino) {
             return Ok(stat);
         }
-        match self.forest.place(ino)? {
-            Place::Root => Ok(self.forest.root_stat()),
-            Place::In(spot) => spot.tree.stat(spot.node),
+        match self.archives.locate(ino)? {
+            Location::Root => Ok(self.archives.root_stat()),
+            Location::Node(one) => one.tree.stat(one.node),
         }
     }
 
-    /// The child of a directory: its number and what it is.
+    /// The inode number and the attributes of the child of a directory.
     pub(crate) fn lookup(&self, parent: u64, name: &OsStr) -> Result<(u64, Stat)> {
         let no_such = || Error::new(ErrorKind::NotFound, "no such file");
         let name = name.to_str().ok_or_else(no_such)?;
-        let (ino, child) = match self.forest.place(parent)? {
-            Place::Root => self.forest.root_lookup(name)?,
-            Place::In(spot) => {
-                let child = spot.tree.lookup(spot.node, name)?;
-                (spot.ino(child.node), child)
+        let (ino, child) = match self.archives.locate(parent)? {
+            Location::Root => self.archives.root_lookup(name)?,
+            Location::Node(directory) => {
+                let child = directory.tree.lookup(directory.node, name)?;
+                (directory.ino(child.node), child)
             }
         };
-        self.told(parent);
+        self.note_known(parent);
         Ok((ino, child.stat.map_or_else(|| self.stat(ino), Ok)?))
     }
 
-    pub(crate) fn told(&self, directory: u64) {
-        self.told.lock().insert(directory);
+    /// Notes that the kernel may remember something of a directory.
+    pub(crate) fn note_known(&self, directory: u64) {
+        self.known_directories.lock().insert(directory);
     }
 
-    pub(crate) fn node<T>(&self, ino: INodeNo, ask: impl FnOnce(&Spot) -> Result<T>) -> Result<T, Errno> {
-        let answer = match self.forest.place(ino.0) {
-            Ok(Place::In(spot)) => ask(&spot),
-            Ok(Place::Root) => Err(Error::new(ErrorKind::IsADirectory, "is a directory")),
+    /// Asks the tree that a number belongs to.
+    pub(crate) fn node<T>(&self, ino: INodeNo, ask: impl FnOnce(&ArchiveNode) -> Result<T>) -> Result<T, Errno> {
+        let answer = match self.archives.locate(ino.0) {
+            Ok(Location::Node(one)) => ask(&one),
+            Ok(Location::Root) => Err(Error::new(ErrorKind::IsADirectory, "is a directory")),
             Err(error) => Err(error),
         };
         answer.map_err(|error| self.errno(ino.0, &error))

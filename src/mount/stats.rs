@@ -1,25 +1,25 @@
-//! What a mount was asked: a few numbers for whoever wants to know whether it is as fast as it could be.
+//! How many requests a mount answered, and from where: numbers that show where its time goes.
 
 use crate::tree::{Count, Counters};
 use std::fmt;
 
-/// How often the kernel asked, by question.
+/// How many requests the kernel sent, by type.
 #[derive(Debug, Default)]
 pub struct Requests {
-    /// Names looked up.
+    /// Lookups of names.
     pub lookups: Count,
-    /// Numbers asked about.
+    /// Requests for the attributes of an inode.
     pub getattrs: Count,
-    /// Parts of directories listed.
+    /// Requests for a part of a directory.
     pub readdirs: Count,
-    /// Parts of files read.
+    /// Requests for a part of a file.
     pub reads: Count,
-    /// Messages put into the kernel's cache before anybody asked for them.
+    /// Messages put into the kernel's cache ahead of the reads.
     pub stored: Count,
     /// Requests answered with an error.
     pub failures: Count,
-    /// Names and numbers that the kernel was told to forget.
-    pub taken_back: Count,
+    /// Names and inodes that were invalidated.
+    pub invalidated: Count,
     /// Steps of a root to another snapshot.
     pub advances: Count,
 }
@@ -52,7 +52,7 @@ impl fmt::Display for Summary<'_> {
             sum(|one| &one.fetched_bytes),
             sum(|one| &one.kept),
             requests.advances.get(),
-            requests.taken_back.get(),
+            requests.invalidated.get(),
         )?;
         match self.peak {
             Some(peak) => write!(f, "; peak memory: {peak} KiB"),

@@ -1,14 +1,15 @@
 //! One archive, or several of them side by side: which tree an inode number belongs to.
 //!
 //! The bits above those of a tree say which archive: 0 where there is only one, else a slot that follows from the
-//! archive's name, so that numbers are the same at the next mount. An archive is opened when somebody first looks into
-//! its directory.
+//! archive's name, so that numbers are the same at the next mount. An archive is opened at the first request for
+//! something in its directory.
 
 use super::cache::Counters;
-use super::entry::{Child, Sort, Stat, file_time, no_such};
+use super::child::Child;
 use super::name;
 use super::node::{INO_BITS, Node};
 use super::opened::{Tree, TreeOptions};
+use super::stat::{FileType, Stat, file_time, no_such};
 use crate::archive::Reader;
 use crate::error::Result;
 use crate::model::Digest;
@@ -29,9 +30,9 @@ pub struct Archives {
     /// The files and folders that were named; empty where there is one tree.
     sources: Vec<PathBuf>,
     slots: Mutex<BTreeMap<u64, Slot>>,
-    /// How many archives there were no slots for, at the last look.
+    /// How many archives had no slot at the last rescan.
     left_out: Mutex<usize>,
-    /// What was read of archives that are not shown any more.
+    /// The counters of archives that are not shown any more.
     retired: Counters,
 }
 
@@ -39,37 +40,37 @@ pub struct Archives {
 struct Slot {
     name: String,
     path: PathBuf,
-    /// The file, so that another one in its place is seen as such.
+    /// Device and inode of the file, so that another one in its place is noticed.
     file: (u64, u64),
     tree: Option<Arc<Tree>>,
 }
 
 /// What an inode number stands for.
-pub enum Place {
+pub enum Location {
     /// The directory that holds the archives.
     Root,
-    In(Spot),
+    Node(ArchiveNode),
 }
 
-/// A node of a tree.
-pub struct Spot {
+/// A node in the tree of one archive.
+pub struct ArchiveNode {
     pub tree: Arc<Tree>,
     pub node: Node,
     slot: u64,
 }
 
-impl Place {
-    /// The inode number of a line of this directory.
-    pub fn ino(&self, line: &Child) -> u64 {
+impl Location {
+    /// The inode number of a child of this directory.
+    pub fn ino(&self, child: &Child) -> u64 {
         match self {
-            Place::Root => root_of(line.cookie),
-            Place::In(spot) => spot.ino(line.node),
+            Location::Root => root_of(child.cookie),
+            Location::Node(directory) => directory.ino(child.node),
         }
     }
 }
 
-impl Spot {
-    /// The node of this tree that a number stands for; none for a number of another tree.
+impl ArchiveNode {
+    /// The node of this tree that a number stands for; `None` for a number of another tree.
     pub fn node_of(&self, ino: u64) -> Option<Node> {
         let (slot, node) = split(ino);
         node.filter(|_| slot == self.slot)
@@ -102,25 +103,25 @@ impl Archives {
 
     /// Archives, and folders of archives, each a directory of the root.
     ///
-    /// Errors: [`crate::error::ErrorKind::NoArchive`] if one that is named is missing or is none; a folder may be empty.
+    /// Errors: [`crate::error::ErrorKind::NoArchive`] if a named file is missing or is no archive; a folder may be empty.
     pub fn many(sources: &[PathBuf], options: TreeOptions) -> Result<Archives> {
         for source in sources.iter().filter(|source| !source.is_dir()) {
             Reader::open(source)?;
         }
-        let forest = Archives {
+        let archives = Archives {
             options,
             sources: sources.to_vec(),
             slots: Mutex::default(),
             left_out: Mutex::default(),
             retired: Counters::default(),
         };
-        forest.look_around();
-        Ok(forest)
+        archives.rescan();
+        Ok(archives)
     }
 
-    /// Looks which archives there are, and gives the names that do not stand for the same archive any more, with a flag
-    /// that says whether a listing of the root changed.
-    pub fn look_around(&self) -> (Vec<String>, bool) {
+    /// Looks which archives there are. Gives the names that do not stand for the same archive any more, and whether a
+    /// listing of the root changed.
+    pub fn rescan(&self) -> (Vec<String>, bool) {
         if self.sources.is_empty() {
             return (Vec::new(), false);
         }
@@ -153,12 +154,12 @@ impl Archives {
         (gone, changed)
     }
 
-    /// True if there is nothing to show.
+    /// True if there is no archive.
     pub fn is_empty(&self) -> bool {
         self.slots().is_empty()
     }
 
-    /// How many archives there are beyond those that can be shown.
+    /// The number of archives that one mount has no room for.
     pub fn left_out(&self) -> usize {
         *self.left_out.lock()
     }
@@ -191,7 +192,7 @@ impl Archives {
         self.slots.lock()
     }
 
-    /// The tree of a slot, opened if nobody asked for it before.
+    /// The tree of a slot, opened at the first call.
     fn tree(&self, number: u64) -> Result<Arc<Tree>> {
         let path = match self.slots().get(&number) {
             Some(Slot { tree: Some(tree), .. }) => return Ok(Arc::clone(tree)),
@@ -205,52 +206,52 @@ impl Archives {
         }
     }
 
-    /// What was read of archives that are not shown any more.
+    /// The counters of archives that are not shown any more.
     pub fn retired(&self) -> &Counters {
         &self.retired
     }
 
-    /// The trees that are open, each with a spot at its root.
-    pub fn open_trees(&self) -> Vec<Spot> {
+    /// The roots of the trees that are open.
+    pub fn open_trees(&self) -> Vec<ArchiveNode> {
         let slots = self.slots();
         let open = slots.iter().filter_map(|(number, slot)| Some((*number, Arc::clone(slot.tree.as_ref()?))));
-        open.map(|(slot, tree)| Spot { tree, node: Node::ROOT, slot }).collect()
+        open.map(|(slot, tree)| ArchiveNode { tree, node: Node::ROOT, slot }).collect()
     }
 
-    /// What a number stands for.
-    pub fn place(&self, ino: u64) -> Result<Place> {
+    /// The node, or the directory of the archives, that an inode number stands for.
+    pub fn locate(&self, ino: u64) -> Result<Location> {
         if ino == ROOT && !self.sources.is_empty() {
-            return Ok(Place::Root);
+            return Ok(Location::Root);
         }
         let (slot, node) = split(ino);
-        Ok(Place::In(Spot { node: node.ok_or_else(no_such)?, tree: self.tree(slot)?, slot }))
+        Ok(Location::Node(ArchiveNode { node: node.ok_or_else(no_such)?, tree: self.tree(slot)?, slot }))
     }
 
-    /// What the directory of the archives is.
+    /// `stat` of the directory of the archives.
     pub fn root_stat(&self) -> Stat {
         let slots = self.slots();
         let newest = slots.values().map(|slot| file_time(&slot.path)).max().unwrap_or(1);
-        Stat { sort: Sort::Directory, size: 0, mtime: newest, ctime: newest, links: 2 + slots.len() as u32 }
+        Stat { file_type: FileType::Directory, size: 0, mtime: newest, ctime: newest, links: 2 + slots.len() as u32 }
     }
 
-    /// What the directory of one of several archives is, if this is the number of one: the same before and after it is
-    /// opened.
+    /// `stat` of the directory of one of several archives, if this is the number of one: the same before and after the
+    /// archive is opened.
     pub fn archive_stat(&self, ino: u64) -> Option<Stat> {
         let (number, node) = split(ino);
         let is_root = number != 0 && node == Some(Node::ROOT);
-        if is_root { self.slots().get(&number).and_then(|slot| line(number, slot).stat) } else { None }
+        if is_root { self.slots().get(&number).and_then(|slot| slot_child(number, slot).stat) } else { None }
     }
 
     /// The directories of the archives behind a cookie.
     pub fn root_children(&self, after: u64, limit: usize) -> Vec<Child> {
-        self.slots().range(after + 1..).take(limit).map(|(number, slot)| line(*number, slot)).collect()
+        self.slots().range(after + 1..).take(limit).map(|(number, slot)| slot_child(*number, slot)).collect()
     }
 
     /// The directory of the archive with this name, and its number.
     pub fn root_lookup(&self, name: &str) -> Result<(u64, Child)> {
         let slots = self.slots();
         let found = slots.iter().find(|(_, slot)| slot.name == name).ok_or_else(no_such)?;
-        Ok((root_of(*found.0), line(*found.0, found.1)))
+        Ok((root_of(*found.0), slot_child(*found.0, found.1)))
     }
 
     /// Bytes of all archives.
@@ -269,15 +270,21 @@ fn root_of(slot: u64) -> u64 {
     slot << INO_BITS | Node::ROOT.ino()
 }
 
-/// The line of an archive: what its file says, as it need not be opened for that.
-fn line(number: u64, slot: &Slot) -> Child {
+/// The directory of an archive. Its times are those of the file, so that the archive need not be opened.
+fn slot_child(number: u64, slot: &Slot) -> Child {
     let time = file_time(&slot.path);
-    let stat = Stat { sort: Sort::Directory, size: 0, mtime: time, ctime: time, links: 1 };
-    Child { name: slot.name.clone(), node: Node::ROOT, cookie: number, stat: Some(stat), sort: Sort::Directory }
+    let stat = Stat { file_type: FileType::Directory, size: 0, mtime: time, ctime: time, links: 1 };
+    Child {
+        name: slot.name.clone(),
+        node: Node::ROOT,
+        cookie: number,
+        stat: Some(stat),
+        file_type: FileType::Directory,
+    }
 }
 
-/// A slot that is free, the same for the same name wherever possible. One whose archive was just replaced is another
-/// one: what is remembered of the old archive must not be taken for the new one.
+/// A free slot, the same for the same name wherever possible. An archive that was just replaced gets another slot: what
+/// the kernel remembers of the old archive must not be taken for the new one.
 fn free_slot(slots: &BTreeMap<u64, Slot>, name: &str, is_replaced: bool) -> Option<u64> {
     let digest = Digest::of(name.as_bytes()).0;
     let start = u64::from_le_bytes(digest[..8].try_into().ok()?);
@@ -286,7 +293,7 @@ fn free_slot(slots: &BTreeMap<u64, Slot>, name: &str, is_replaced: bool) -> Opti
     (0..all).map(|step| (start.wrapping_add(step)) % all + 1).skip(skip).find(|number| !slots.contains_key(number))
 }
 
-/// True for what is an archive, or should be one: a file of that name that is damaged must not silently be missing.
+/// True for archives, and for files that are named like one: a damaged archive must not silently be missing.
 fn is_archive(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     let is_side = extension == "lock" || extension.ends_with("-wal") || extension.ends_with("-shm");

@@ -1,16 +1,19 @@
-//! What every node is: `stat`, and which view of the archive a node belongs to.
+//! The attributes of nodes: `stat`.
 
-use super::collection::Item;
-use super::entry::{DAMAGED_SIZE, Layout, Sort, Stat, no_such};
-use super::node::{Node, What};
+use super::kinds::Children;
+use super::listing::{collections, items};
+use super::node::Node;
 use super::opened::Tree;
+use super::rules::{Layout, Shown, Times};
+use super::stat::{DAMAGED_SIZE, FileType, Stat, no_such};
+use super::versions::{find_item, version};
 use super::view::{FileKind, View};
+use crate::archive::{Record, epoch};
 use crate::error::{ErrorKind, Result};
 use crate::model::{Id, ObjectType};
-pub(crate) use crate::tree::versions::{CALENDARS, CONTACTS, collection_kind, find_item, version};
 
 impl Tree {
-    /// What a node is.
+    /// The attributes of a node.
     pub fn stat(&self, node: Node) -> Result<Stat> {
         let view = self.view(node)?;
         let stat = self.stat_in(&view, node).map_err(|error| self.or_forgotten(node, error))?;
@@ -22,140 +25,116 @@ impl Tree {
     }
 
     pub(super) fn stat_in(&self, view: &View, node: Node) -> Result<Stat> {
-        let directory = |mtime: i64, subdirectories: usize| Stat {
-            sort: Sort::Directory,
-            size: 0,
-            mtime,
-            ctime: view.time,
-            links: 2 + subdirectories as u32,
+        let of = node.descriptor();
+        let file_type = of.file_type.unwrap_or(FileType::File);
+        let both = |time: i64| (time, time);
+        let (mtime, ctime) = match of.times {
+            Times::Object => return self.stat_object(view, node),
+            Times::Message => return self.stat_part_of_message(node),
+            Times::Moment => both(view.time),
+            Times::Epoch => both(view.time.min(1)),
+            Times::Mail => (view.mail_time()?, view.time),
+            Times::DecodedMail => both(view.mail_time()?),
+            Times::Mailbox => {
+                view.mailboxes()?.get(node.row).ok_or_else(no_such)?;
+                let times = view.mailbox_times(node.row)?;
+                (times.deep, times.changed)
+            }
+            Times::MailboxMessages => {
+                let times = view.mailbox_times(node.row)?;
+                (times.own, times.changed)
+            }
+            Times::MailboxChange => both(view.mailbox_times(node.row)?.changed),
+            Times::NewestItem => (self.newest_item(view, node)?, view.time),
+            Times::Types if file_type == FileType::Directory => (view.version_time(of.types)?, view.time),
+            Times::Types | Times::Collection => both(view.ctime(version(view, node.kind, node.row)?)?),
         };
-        let file = |size: u64, mtime: i64| Stat { sort: Sort::File, size, mtime, ctime: view.time, links: 1 };
-        Ok(match node.what {
-            What::Root => {
-                let entries = self.options.views.entries();
-                let directories = entries.filter(|(_, what)| *what != What::Identities).count();
-                let snapshots = node.snapshot == 0 && self.options.snapshots_visible;
-                directory(view.time, directories + usize::from(snapshots))
-            }
-            What::Mail => match self.inbox(view)? {
-                Some(_) => directory(view.mail_time()?, 3 + view.folders()?.all().count().saturating_sub(1)),
-                None => directory(view.mail_time()?, view.folders()?.children(None).len()),
+        let (size, links) = match file_type {
+            FileType::Directory => (0, self.directory_links(view, node)?),
+            FileType::File => (self.size(node)?, 1),
+            FileType::Link => (self.read_link(node)?.len() as u64, 1),
+        };
+        Ok(Stat { file_type, size, mtime, ctime, links })
+    }
+
+    /// The time of the newest item of a calendar or an address book.
+    fn newest_item(&self, view: &View, collection: Node) -> Result<i64> {
+        let Children::Items(item) = collection.descriptor().children else { return Err(no_such()) };
+        collections(view, collection.kind)?.get(collection.row).ok_or_else(no_such)?;
+        let items = items(view, item, collection.row)?;
+        Ok(items.items.iter().map(|item| item.modified).max().unwrap_or(view.time))
+    }
+
+    /// Two, and one for each directory in it; 1 if they are not counted.
+    fn directory_links(&self, view: &View, node: Node) -> Result<u32> {
+        let directories = match node.descriptor().children {
+            Children::None
+            | Children::Messages
+            | Children::Items(_)
+            | Children::Merged { .. }
+            | Children::Attachments => 0,
+            Children::Snapshots => self.state().snapshots.len(),
+            Children::Mailboxes => match (self.options.layout, node.shown_row()) {
+                (Layout::Nested, mailbox) => view.mailboxes()?.children(mailbox).len(),
+                // All but the inbox.
+                (Layout::MaildirPlusPlus, None) => view.mailboxes()?.all().count().saturating_sub(1),
+                (Layout::MaildirPlusPlus, Some(_)) => 0,
             },
-            What::Calendars | What::MergedCalendars => directory(
-                view.version_time(&CALENDARS)?,
-                if node.what == What::Calendars {
-                    view.collections(ObjectType::Calendar)?.children(None).len()
-                } else {
-                    0
-                },
-            ),
-            What::Contacts | What::MergedContacts => directory(
-                view.version_time(&CONTACTS)?,
-                if node.what == What::Contacts {
-                    view.collections(ObjectType::AddressBook)?.children(None).len()
-                } else {
-                    0
-                },
-            ),
-            What::Sieve => directory(view.version_time(&[ObjectType::SieveScript])?, 0),
-            What::Merged => directory(view.version_time(&[CALENDARS, CONTACTS].concat())?, 2),
-            What::Files => directory(view.version_time(&[ObjectType::FileNode])?, self.subdirectories(view, None)?),
-            What::Snapshots => directory(view.time, self.now().snapshots.len()),
-            What::Mailbox => {
-                let folders = view.folders()?;
-                folders.get(node.row).ok_or_else(no_such)?;
-                let age = view.age(node.row)?;
-                let children =
-                    if self.options.layout == Layout::Nested { folders.children(Some(node.row)).len() } else { 0 };
-                Stat { ctime: age.changed, ..directory(age.deep, 3 + children) }
-            }
-            What::Cur => {
-                let age = view.age(node.row)?;
-                Stat { ctime: age.changed, ..directory(age.own, 0) }
-            }
-            What::New | What::Tmp => {
-                let age = view.age(node.row)?;
-                Stat { ctime: age.changed, ..directory(age.own, 0) }
-            }
-            What::Calendar | What::AddressBook => {
-                let kind = collection_kind(node.what);
-                view.collections(kind)?.get(node.row).ok_or_else(no_such)?;
-                let newest =
-                    view.shelf(kind, node.row)?.items.iter().map(|item| item.modified).max().unwrap_or(view.time);
-                directory(newest, 0)
-            }
-            What::Email => {
-                let record = self.record(view, ObjectType::Email, node.row)?;
-                let size = match self.reader.email_blob(node.row) {
-                    Ok(blob) => blob.size,
-                    Err(error) if error.kind == ErrorKind::Damaged => DAMAGED_SIZE,
-                    Err(error) => return Err(error),
-                };
-                let links = crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]")).len().max(1);
-                let received = record.text("received_at").map_or(0, crate::archive::epoch);
-                Stat { links: links as u32, ctime: view.ctime(record.first)?, ..file(size, received) }
-            }
-            What::Event | What::Card => {
-                let kind = if node.what == What::Event { ObjectType::Calendar } else { ObjectType::AddressBook };
-                let item = self.item(view, kind, node.row)?;
-                Stat { links: item.links, ctime: view.ctime(item.first)?, ..file(self.size(node)?, item.modified) }
-            }
-            What::Script => {
-                let script = view.scripts()?.get(node.row).ok_or_else(no_such)?;
-                Stat { ctime: view.ctime(script.first)?, ..file(self.size(node)?, script.modified) }
-            }
-            What::ActiveScript => {
-                let time = view.version_time(&[ObjectType::SieveScript])?;
-                Stat { sort: Sort::Link, ctime: time, ..file(self.read_link(node)?.len() as u64, time) }
-            }
-            What::FileNode => {
-                let place = view.files()?.get(node.row).ok_or_else(no_such)?;
-                let modified = place.data.modified;
-                let ctime = view.ctime(place.data.first)?;
-                match &place.data.kind {
-                    FileKind::Directory => {
-                        Stat { ctime, ..directory(modified, self.subdirectories(view, Some(node.row))?) }
-                    }
-                    FileKind::Link(target) => Stat { sort: Sort::Link, ctime, ..file(target.len() as u64, modified) },
-                    FileKind::File(_) | FileKind::LinkText(_) => Stat { ctime, ..file(self.size(node)?, modified) },
-                }
-            }
-            What::MailboxKeywords | What::FolderMark => {
-                let age = view.age(node.row)?;
-                Stat { ctime: age.changed, ..file(self.size(node)?, age.changed) }
-            }
-            What::Identities
-            | What::CalendarName
-            | What::CalendarColor
-            | What::AddressBookName
-            | What::MergedCalendar
-            | What::MergedBook
-            | What::Subscriptions => {
-                let time = view.ctime(version(view, node.what, node.row)?)?;
-                Stat { ctime: time, ..file(self.size(node)?, time) }
-            }
-            What::TextMail
-            | What::TextMailbox
-            | What::Text
-            | What::AttachmentMail
-            | What::AttachmentMailbox
-            | What::AttachmentFolder
-            | What::FormerFolder
-            | What::Attachment
-            | What::NoIndex => self.stat_decoded(view, node)?,
-        })
+            Children::Collections(kind) => collections(view, kind)?.children(None).len(),
+            Children::Files => subdirectories(view, node.shown_row())?,
+            Children::Decoded { message, .. } => match node.shown_row() {
+                // Counting the messages with attachments would decode them all.
+                Some(_) if message.is_directory() => return Ok(1),
+                mailbox => view.mailboxes()?.children(mailbox).len(),
+            },
+        };
+        Ok((2 + self.count_fixed_directories(view, node)? + directories) as u32)
     }
 
-    /// An item by its row alone.
-    pub(super) fn item(&self, view: &View, kind: ObjectType, row: Id) -> Result<Item> {
-        find_item(view, kind, row)?.ok_or_else(no_such)
+    /// `stat` of a node that shows one object: size, links and times come from its row.
+    fn stat_object(&self, view: &View, node: Node) -> Result<Stat> {
+        match node.descriptor().object {
+            Shown::Object(ObjectType::Email) => self.stat_email(view, node.row),
+            Shown::Object(ObjectType::FileNode) => self.stat_file_node(view, node),
+            Shown::Object(item) => {
+                let item = find_item(view, item, node.row, |item| (item.links, item.first, item.modified))?;
+                let (links, first, mtime) = item.ok_or_else(no_such)?;
+                let ctime = view.ctime(first)?;
+                Ok(Stat { file_type: FileType::File, size: self.size(node)?, mtime, ctime, links })
+            }
+            _ => Err(no_such()),
+        }
     }
 
-    pub(super) fn record(&self, view: &View, kind: ObjectType, row: Id) -> Result<crate::archive::Record> {
-        self.reader.record(kind, view.moment, row)?.ok_or_else(no_such)
+    fn stat_email(&self, view: &View, row: Id) -> Result<Stat> {
+        let record = self.record(view, ObjectType::Email, row)?;
+        let size = match self.reader.email_blob(row) {
+            Ok(blob) => blob.size,
+            Err(error) if error.kind == ErrorKind::Damaged => DAMAGED_SIZE,
+            Err(error) => return Err(error),
+        };
+        let email = record.email();
+        let links = email.mailboxes.len().max(1) as u32;
+        let (mtime, ctime) = (epoch(&email.received_at), view.ctime(record.first)?);
+        Ok(Stat { file_type: FileType::File, size, mtime, ctime, links })
     }
 
-    /// The size of a file. What is too damaged to be read still shows.
+    fn stat_file_node(&self, view: &View, node: Node) -> Result<Stat> {
+        let file = view.files()?.get(node.row).ok_or_else(no_such)?;
+        let (size, links) = match &file.data.kind {
+            FileKind::Directory => (0, self.directory_links(view, node)?),
+            FileKind::Link(target) => (target.len() as u64, 1),
+            FileKind::File(_) | FileKind::LinkText(_) => (self.size(node)?, 1),
+        };
+        let (file_type, mtime) = (file.data.kind.file_type(), file.data.modified);
+        Ok(Stat { file_type, size, mtime, ctime: view.ctime(file.data.first)?, links })
+    }
+
+    pub(super) fn record(&self, view: &View, object: ObjectType, row: Id) -> Result<Record> {
+        self.reader.record(object, view.moment, row)?.ok_or_else(no_such)
+    }
+
+    /// The size of a file. One that is too damaged to be read still shows.
     fn size(&self, node: Node) -> Result<u64> {
         match self.content(node) {
             Ok(content) => Ok(content.size()),
@@ -163,13 +142,11 @@ impl Tree {
             Err(error) => Err(error),
         }
     }
+}
 
-    fn subdirectories(&self, view: &View, parent: Option<Id>) -> Result<usize> {
-        let files = view.files()?;
-        Ok(files
-            .children(parent)
-            .iter()
-            .filter(|id| files.get(**id).is_some_and(|place| matches!(place.data.kind, FileKind::Directory)))
-            .count())
-    }
+/// The number of directories among the file nodes in a directory.
+fn subdirectories(view: &View, parent: Option<Id>) -> Result<usize> {
+    let files = view.files()?;
+    let is_directory = |id: &&Id| files.get(**id).is_some_and(|file| matches!(file.data.kind, FileKind::Directory));
+    Ok(files.children(parent).iter().filter(is_directory).count())
 }

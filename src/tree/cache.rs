@@ -1,4 +1,4 @@
-//! The bytes of a file of the tree: where they stand, and a bounded memory of those that are costly to get again.
+//! The bytes of the tree's files: where they come from, and a bounded cache of those that are costly to read again.
 
 use crate::archive::{Blob, BlobKey, BlobReader, EmailBytes, EmailReader, Reader};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,21 +13,21 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-/// Bytes are read, proved and kept whole up to this size, or half of what may be kept if that is less. What is larger is
-/// read and proved piece by piece.
+/// Files up to this size (or up to half of the cache, if that is less) are read, verified and kept whole. Larger ones are
+/// read and verified piece by piece.
 const WHOLE_MAX: u64 = 1 << 20;
 
-/// The same for a blob that many files are ranges of, and for what is made.
+/// The same for a blob that many files are ranges of.
 const SHARED_MAX: u64 = 64 << 20;
 
-/// How many files are kept. Who stops in the middle of a file, as `grep -l` does, leaves it behind here.
+/// How many files are kept. A process that stops in the middle of a file, as `grep -l` does, leaves it behind here.
 const FILES_MAX: usize = 32;
 
-/// How many large blobs a thread keeps open for reading on, and how many archives for reading emails.
+/// How many large blobs, and how many archives for reading emails, a thread keeps open.
 const OPEN_MAX: usize = 4;
 const EMAILS_MAX: usize = 2;
 
-/// Where the bytes of a file stand.
+/// Where the bytes of a file are.
 #[derive(Debug, Clone)]
 pub enum Content {
     Blob(Blob),
@@ -50,34 +50,34 @@ impl Content {
     }
 }
 
-/// What bytes are kept of.
+/// The file whose bytes are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Key {
+pub enum ContentKey {
     Blob(BlobKey),
     Email(Id),
-    /// What a reader sees of an email.
+    /// An email, decoded.
     Text(Id),
     /// A part of an email.
     Attachment(Id, u32),
 }
 
-/// A number that only grows, from any thread.
+/// A counter that any thread may add to.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Counts `more` of them.
+    /// Adds to the counter.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// How many there were.
+    /// The number so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// What was read so far, and from where.
+/// How much was read so far, and from where.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Bytes handed out.
@@ -86,12 +86,12 @@ pub struct Counters {
     pub fetched: Count,
     /// Bytes of them.
     pub fetched_bytes: Count,
-    /// Requests answered from what was kept.
+    /// Requests answered from the cache.
     pub kept: Count,
 }
 
 impl Counters {
-    /// Adds what another one counted.
+    /// Adds the numbers of another one.
     pub fn add(&self, other: &Counters) {
         self.served.add(other.served.get());
         self.fetched.add(other.fetched.get());
@@ -100,51 +100,51 @@ impl Counters {
     }
 }
 
-/// Reads contents, keeping up to a number of bytes of what was read.
+/// Reads contents, and keeps up to a number of bytes of them.
 ///
-/// The kernel keeps what it was given, so nobody asks for a byte twice in a hurry. What is kept here are files of
-/// several requests, until their last byte is handed out, and files that cost much to make.
+/// The kernel caches what it was given, so it seldom asks for a byte twice. This cache keeps files that need several
+/// requests, until their last byte is handed out, and files that cost much to make.
 pub struct ContentCache {
     reader: Arc<Reader>,
     limit: u64,
-    kept: Mutex<Files>,
-    is_open: Arc<()>,
+    kept: Mutex<CachedFiles>,
+    alive: Arc<()>,
     pub counters: Counters,
 }
 
 thread_local! {
     /// Large blobs that this thread reads, newest first. SQLite's handles may not change threads.
-    static OPEN: RefCell<VecDeque<Kept<BlobReader>>> = const { RefCell::new(VecDeque::new()) };
+    static OPEN: RefCell<VecDeque<ThreadReader<BlobReader>>> = const { RefCell::new(VecDeque::new()) };
     /// The archives that this thread reads emails of, newest first.
-    static EMAILS: RefCell<VecDeque<Kept<EmailReader>>> = const { RefCell::new(VecDeque::new()) };
+    static EMAILS: RefCell<VecDeque<ThreadReader<EmailReader>>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// What a thread keeps for a shop. It is let go at the thread's next look when the shop is gone: an archive that was
-/// replaced must not take room on the disk for good.
-struct Kept<T> {
-    shop: Weak<()>,
+/// A reader that a thread keeps for a cache. The thread drops it at its next read after the cache is gone: an archive that
+/// was replaced must not take room on the disk for good.
+struct ThreadReader<T> {
+    cache: Weak<()>,
     reader: T,
 }
 
-/// Asks the reader that fits, or a new one, and keeps it as the newest of `max`.
-fn ask<T, R>(
-    kept: &mut VecDeque<Kept<T>>,
+/// Reads with the reader that fits, or a new one, and keeps it as the newest of `max`.
+fn with_reader<T, R>(
+    readers: &mut VecDeque<ThreadReader<T>>,
     max: usize,
-    shop: &Arc<()>,
+    cache: &Arc<()>,
     fits: impl Fn(&T) -> bool,
     make: impl FnOnce() -> T,
-    ask: impl FnOnce(&mut T) -> R,
+    read: impl FnOnce(&mut T) -> R,
 ) -> R {
-    kept.retain(|one| one.shop.strong_count() > 0);
-    let known = kept.iter().position(|one| fits(&one.reader)).and_then(|at| kept.remove(at));
-    let mut one = known.unwrap_or_else(|| Kept { shop: Arc::downgrade(shop), reader: make() });
-    let answer = ask(&mut one.reader);
-    kept.push_front(one);
-    kept.truncate(max);
+    readers.retain(|one| one.cache.strong_count() > 0);
+    let known = readers.iter().position(|one| fits(&one.reader)).and_then(|at| readers.remove(at));
+    let mut one = known.unwrap_or_else(|| ThreadReader { cache: Arc::downgrade(cache), reader: make() });
+    let answer = read(&mut one.reader);
+    readers.push_front(one);
+    readers.truncate(max);
     answer
 }
 
-/// Bytes of a file: all that was read, or a part of what is kept.
+/// Bytes of a file: all that was read, or a part of a file that is kept.
 #[derive(Debug, Clone)]
 pub struct Bytes {
     whole: Arc<Vec<u8>>,
@@ -165,22 +165,21 @@ impl From<Vec<u8>> for Bytes {
     }
 }
 
-/// Where bytes come from.
-pub enum Source {
-    /// Here they are.
-    Here(Bytes),
-    /// A file that is read piece by piece: one thread should do that, as each would have to find its way through it.
+/// The result of a read.
+pub enum ReadResult {
+    Bytes(Bytes),
+    /// The file is read piece by piece, in one thread: each thread would have to find its own way through it.
     Large(Blob),
 }
 
 /// Files that are kept whole.
-struct Files {
+struct CachedFiles {
     bytes: u64,
-    files: LruCache<Key, Whole>,
+    files: LruCache<ContentKey, CachedFile>,
 }
 
 /// All bytes of a file, and how many of them were handed out.
-struct Whole {
+struct CachedFile {
     bytes: Arc<Vec<u8>>,
     served: u64,
 }
@@ -188,20 +187,20 @@ struct Whole {
 impl ContentCache {
     /// A reader of contents that keeps at most `limit` bytes.
     pub fn new(reader: Arc<Reader>, limit: u64) -> ContentCache {
-        let kept = Mutex::new(Files { bytes: 0, files: LruCache::unbounded() });
-        ContentCache { reader, limit, kept, is_open: Arc::default(), counters: Counters::default() }
+        let kept = Mutex::new(CachedFiles { bytes: 0, files: LruCache::unbounded() });
+        ContentCache { reader, limit, kept, alive: Arc::default(), counters: Counters::default() }
     }
 
     /// Bytes from `offset` on, `length` of them or up to the end.
     ///
-    /// Errors: [`ErrorKind::Damaged`] if a blob does not hash to what it should.
-    pub fn read(&self, content: &Content, offset: u64, length: usize) -> Result<Source> {
+    /// Errors: [`ErrorKind::Damaged`] if the hash of a blob is wrong.
+    pub fn read(&self, content: &Content, offset: u64, length: usize) -> Result<ReadResult> {
         let length = content.size().saturating_sub(offset).min(length as u64) as usize;
         if length == 0 {
-            return Ok(Source::Here(Vec::new().into()));
+            return Ok(ReadResult::Bytes(Vec::new().into()));
         }
         let bytes = match content {
-            Content::Blob(blob) if blob.size > self.whole_max() => return Ok(Source::Large(*blob)),
+            Content::Blob(blob) if blob.size > self.whole_max() => return Ok(ReadResult::Large(*blob)),
             Content::Blob(blob) => self.read_blob(blob, offset, length)?,
             Content::Ranges(blob, ranges) => self.read_ranges(blob, ranges, offset, length)?.into(),
             Content::Memory(bytes) => bytes[offset as usize..offset as usize + length].to_vec().into(),
@@ -212,19 +211,19 @@ impl ContentCache {
                 buffer.into()
             }
         };
-        Ok(Source::Here(bytes))
+        Ok(ReadResult::Bytes(bytes))
     }
 
-    /// Bytes of an email from `offset` on, `length` of them or up to the end: one question to the archive for most.
+    /// Bytes of an email from `offset` on, `length` of them or up to the end: one query of the archive for most.
     ///
-    /// Errors: [`ErrorKind::Damaged`] if they do not hash to what they should.
-    pub fn read_email(&self, row: Id, offset: u64, length: usize) -> Result<Source> {
-        if let Some(bytes) = self.cut(Key::Email(row), offset, length) {
-            return Ok(Source::Here(bytes));
+    /// Errors: [`ErrorKind::Damaged`] if their hash is wrong.
+    pub fn read_email(&self, row: Id, offset: u64, length: usize) -> Result<ReadResult> {
+        if let Some(bytes) = self.cut(ContentKey::Email(row), offset, length) {
+            return Ok(ReadResult::Bytes(bytes));
         }
         Ok(match self.email(row, self.whole_max())? {
-            EmailBytes::Whole(bytes) => Source::Here(self.hand_out(Key::Email(row), bytes, offset, length)),
-            EmailBytes::Large(blob) => Source::Large(blob),
+            EmailBytes::Whole(bytes) => ReadResult::Bytes(self.hand_out(ContentKey::Email(row), bytes, offset, length)),
+            EmailBytes::Large(blob) => ReadResult::Large(blob),
         })
     }
 
@@ -243,12 +242,19 @@ impl ContentCache {
         let reader = &self.reader;
         EMAILS.with_borrow_mut(|emails| {
             let fits = |known: &EmailReader| known.reads(reader);
-            ask(emails, EMAILS_MAX, &self.is_open, fits, || reader.open_emails(), |emails| emails.bytes(row, limit))
+            with_reader(
+                emails,
+                EMAILS_MAX,
+                &self.alive,
+                fits,
+                || reader.open_emails(),
+                |emails| emails.bytes(row, limit),
+            )
         })
     }
 
-    /// All bytes of a file that has to be made, kept until others push them out.
-    pub fn made(&self, key: Key, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Arc<Vec<u8>>> {
+    /// All bytes of a file that has to be made, kept until newer ones push them out.
+    pub fn made(&self, key: ContentKey, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Arc<Vec<u8>>> {
         if let Some(whole) = self.kept.lock().files.get(&key) {
             self.counters.kept.add(1);
             return Ok(Arc::clone(&whole.bytes));
@@ -262,7 +268,7 @@ impl ContentCache {
     /// Bytes of a file that has to be made, from `offset` on.
     pub fn read_made(
         &self,
-        key: Key,
+        key: ContentKey,
         offset: u64,
         length: usize,
         make: impl FnOnce() -> Result<Vec<u8>>,
@@ -306,7 +312,7 @@ impl ContentCache {
         }
     }
 
-    /// A part of a blob that may hold many files, as the events of one .ics: it is not let go with its last byte.
+    /// A part of a blob that may hold many files, as the events of one .ics: it stays in the cache after its last byte.
     fn read_shared(&self, blob: &Blob, offset: u64, length: usize) -> Result<Bytes> {
         if blob.size > SHARED_MAX.min(self.limit / 2) {
             return self.hand_out_large(blob, offset, length, |bytes| bytes.to_vec().into());
@@ -315,7 +321,7 @@ impl ContentCache {
     }
 
     fn read_blob(&self, blob: &Blob, offset: u64, length: usize) -> Result<Bytes> {
-        let bytes = self.made(Key::Blob(blob.key()), || self.reader.whole(blob))?;
+        let bytes = self.made(ContentKey::Blob(blob.key()), || self.reader.whole(blob))?;
         Ok(cut(&bytes, offset, length))
     }
 
@@ -331,12 +337,12 @@ impl ContentCache {
         OPEN.with_borrow_mut(|open| {
             let fits = |known: &BlobReader| known.reads(reader, blob);
             let make = || reader.open_blob(*blob);
-            ask(open, OPEN_MAX, &self.is_open, fits, make, |open| open.proved_at(offset, length, out))
+            with_reader(open, OPEN_MAX, &self.alive, fits, make, |open| open.proved_at(offset, length, out))
         })
     }
 
-    /// A part of what is kept. With its last byte a file is let go.
-    fn cut(&self, key: Key, offset: u64, length: usize) -> Option<Bytes> {
+    /// A part of a file that is kept. The file is dropped with its last byte.
+    fn cut(&self, key: ContentKey, offset: u64, length: usize) -> Option<Bytes> {
         let mut kept = self.kept.lock();
         let whole = kept.files.get_mut(&key)?;
         self.counters.kept.add(1);
@@ -350,8 +356,8 @@ impl ContentCache {
         Some(cut(&bytes, offset, length))
     }
 
-    /// A part of what was just read; the whole is kept if there is more to it.
-    fn hand_out(&self, key: Key, mut bytes: Vec<u8>, offset: u64, length: usize) -> Bytes {
+    /// A part of a file that was just read; the file is kept if there is more of it.
+    fn hand_out(&self, key: ContentKey, mut bytes: Vec<u8>, offset: u64, length: usize) -> Bytes {
         self.fetched(bytes.len());
         if offset == 0 && length >= bytes.len() {
             return bytes.into();
@@ -363,10 +369,10 @@ impl ContentCache {
         part
     }
 
-    fn keep(&self, key: Key, bytes: &Arc<Vec<u8>>, served: u64) {
+    fn keep(&self, key: ContentKey, bytes: &Arc<Vec<u8>>, served: u64) {
         let mut kept = self.kept.lock();
         kept.bytes += bytes.len() as u64;
-        if let Some(replaced) = kept.files.put(key, Whole { bytes: Arc::clone(bytes), served }) {
+        if let Some(replaced) = kept.files.put(key, CachedFile { bytes: Arc::clone(bytes), served }) {
             kept.bytes -= replaced.bytes.len() as u64;
         }
         while kept.bytes > self.limit || kept.files.len() > FILES_MAX {

@@ -1,4 +1,4 @@
-//! A flat collection, arranged: events of a calendar, cards of an address book, scripts.
+//! The items of a flat collection: events of a calendar, cards of an address book, scripts.
 
 use super::name;
 use crate::model::Id;
@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 /// An item of a flat collection: an event, a card, a script.
 #[derive(Debug, Clone)]
-pub struct Item {
+pub struct CollectionItem {
     pub id: Id,
-    /// The snapshot in which it became what it is; 0 where nobody knows.
+    /// The snapshot that changed it last; 0 if that is unknown.
     pub first: i64,
     pub name: String,
     /// Its name in the account: a uid, a script's name.
@@ -17,7 +17,7 @@ pub struct Item {
     pub modified: i64,
     /// A script that is active.
     pub is_active: bool,
-    /// In how many collections it lies.
+    /// The number of collections that hold it.
     pub links: u32,
     /// Its own bytes, if the archive has them: a blob, and perhaps ranges of it as JSON.
     pub stored: Option<(Id, Option<String>)>,
@@ -25,36 +25,37 @@ pub struct Item {
 
 /// The items of a collection, with distinct names.
 #[derive(Debug, Default)]
-pub struct Shelf {
-    pub items: Vec<Item>,
+pub struct CollectionItems {
+    pub items: Vec<CollectionItem>,
     by_name: HashMap<String, usize>,
     by_id: HashMap<Id, usize>,
 }
 
-impl Shelf {
-    /// Arranges items; the extension is that of their file names.
-    pub fn new(mut items: Vec<Item>, extension: &str) -> Shelf {
+impl CollectionItems {
+    /// Gives the items file names with this extension.
+    pub fn new(mut items: Vec<CollectionItem>, extension: &str) -> CollectionItems {
         items.sort_by_key(|item| item.id);
         let wished = items.iter().map(|item| (item.id, name::safe(&item.raw, extension)));
         let names: Vec<String> = name::distinct(wished, extension).into_iter().map(|(_, name)| name).collect();
-        let items: Vec<Item> = items.into_iter().zip(names).map(|(found, name)| Item { name, ..found }).collect();
+        let items: Vec<CollectionItem> =
+            items.into_iter().zip(names).map(|(item, name)| CollectionItem { name, ..item }).collect();
         let by_name = items.iter().enumerate().map(|(at, item)| (item.name.clone(), at)).collect();
         let by_id = items.iter().enumerate().map(|(at, item)| (item.id, at)).collect();
-        Shelf { items, by_name, by_id }
+        CollectionItems { items, by_name, by_id }
     }
 
     /// The item with this file name.
-    pub fn find(&self, name: &str) -> Option<&Item> {
+    pub fn find(&self, name: &str) -> Option<&CollectionItem> {
         self.by_name.get(name).and_then(|at| self.items.get(*at))
     }
 
     /// The items with this row or a higher one.
-    pub fn from(&self, row: Id) -> impl Iterator<Item = &Item> {
+    pub fn from(&self, row: Id) -> impl Iterator<Item = &CollectionItem> {
         self.items[self.items.partition_point(|item| item.id < row)..].iter()
     }
 
     /// The item with this row.
-    pub fn get(&self, id: Id) -> Option<&Item> {
+    pub fn get(&self, id: Id) -> Option<&CollectionItem> {
         self.by_id.get(&id).and_then(|at| self.items.get(*at))
     }
 }

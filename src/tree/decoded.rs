@@ -1,206 +1,175 @@
-//! `text/` and `attachments/`: what a reader of the mail sees, as files.
+//! `text/` and `attachments/`: messages decoded, as files.
 //!
-//! Nothing of it stands in the archive. Names are made of the date and the subject of a message, so a name is found by
-//! its minute: of the messages that came in it only. Sizes are exact, so a message is decoded when its file is first
-//! looked at; what it came to is remembered as a number, and its bytes until somebody reads them.
+//! The archive stores none of it. The name of a message is made of its date and subject, so a lookup compares it with
+//! the messages of that minute only. Sizes are exact, so the first `stat` of a file decodes the message; the size is then
+//! remembered as a number, and the bytes until they are read.
 
-use super::cache::{Bytes, Key};
+use super::cache::{Bytes, ContentKey};
+use super::child::Child;
 use super::cookies::{FIXED, cookie, first_row, rest};
-use super::entry::{Child, DAMAGED_SIZE, Sort, Stat, no_such};
+use super::kinds::{Children, NodeKind};
 use super::mail::Arrival;
 use super::name;
-use super::node::{Node, SNAPSHOT_MAX, What};
+use super::node::{Node, SNAPSHOT_MAX};
 use super::opened::Tree;
+use super::rules::ByteSource;
+use super::stat::{DAMAGED_SIZE, FileType, Stat, no_such};
 use super::view::View;
-use crate::archive::{EmailBytes, Listed, parse_ids};
+use crate::archive::{EmailBytes, Listed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::text;
 use crate::format::text::limits::Attachment;
 use crate::model::{Id, ObjectType};
 use std::sync::Arc;
 
-/// Messages stand behind the directories of a mailbox.
+/// Added to the cookies of messages: they are listed behind the directories of a mailbox.
 const MESSAGES: u64 = 1 << 40;
 
-/// How much of a message is read for its subject.
+/// How many bytes of a message are read for its subject.
 const HEAD: u64 = 16 << 10;
 
 /// Messages beyond this size are not decoded; their bytes are in `mail/`.
 const DECODE_MAX: u64 = 64 << 20;
 
-/// Of this many messages of one minute all bear their row in their name, so that none has to be compared with all.
-const CROWD: usize = 64;
+/// If more messages came in one minute, all of them have their row in their name, so that no name has to be compared with
+/// all others.
+const COMPARED_MAX: usize = 64;
 
 impl Tree {
-    pub(super) fn stat_decoded(&self, view: &View, node: Node) -> Result<Stat> {
-        let stat = |sort: Sort, size: u64, mtime: i64, ctime: i64, links: usize| {
-            Ok(Stat { sort, size, mtime, ctime, links: links as u32 })
+    /// `stat` of a file or a folder that is made of a message.
+    pub(super) fn stat_part_of_message(&self, node: Node) -> Result<Stat> {
+        let row = node.object();
+        let received = self.reader.arrival(row)?.ok_or_else(no_such)?;
+        let stat = |file_type: FileType, size: u64, links: u32| {
+            Ok(Stat { file_type, size, mtime: received, ctime: received, links })
         };
-        match node.what {
-            What::NoIndex => stat(Sort::File, 0, view.time.min(1), view.time.min(1), 1),
-            What::TextMail | What::AttachmentMail => {
-                let time = view.mail_time()?;
-                stat(Sort::Directory, 0, time, time, 2 + view.folders()?.children(None).len())
+        match node.descriptor().bytes {
+            ByteSource::Text => stat(FileType::File, self.text_size(row)?, self.links(row)?),
+            ByteSource::Attachment => {
+                let attached = self.attached(row)?;
+                let part = attached.iter().find(|one| i64::from(one.part) == node.snapshot).ok_or_else(no_such)?;
+                stat(FileType::File, part.size, self.links(row)?)
             }
-            What::TextMailbox | What::AttachmentMailbox => {
-                view.folders()?.get(node.row).ok_or_else(no_such)?;
-                let age = view.age(node.row)?;
-                // Counting the messages with attachments would decode them all; 1 says that nobody knows.
-                let is_counted = node.what == What::TextMailbox;
-                let links = if is_counted { 2 + view.folders()?.children(Some(node.row)).len() } else { 1 };
-                stat(Sort::Directory, 0, age.deep, age.changed, links)
-            }
-            What::AttachmentFolder | What::FormerFolder => {
-                let received = self.received(node.object())?;
-                stat(Sort::Directory, 0, received, received, 2)
-            }
-            What::Text => {
-                let received = self.received(node.row)?;
-                stat(Sort::File, self.text_size(node.row)?, received, received, self.links(node.row)? as usize)
-            }
-            What::Attachment => {
-                let received = self.received(node.row)?;
-                let attached = self.attached(node.row)?;
-                let size = attached.iter().find(|one| i64::from(one.part) == node.snapshot).ok_or_else(no_such)?.size;
-                stat(Sort::File, size, received, received, self.links(node.row)? as usize)
-            }
-            _ => Err(no_such()),
+            _ => stat(FileType::Directory, 0, 2),
         }
     }
 
     /// In how many mailboxes the files of a message lie: at the root's moment, or when it was there last. Below
     /// `.snapshots` they are the same files.
     fn links(&self, row: Id) -> Result<u32> {
-        let root = Arc::clone(&self.now().root);
+        let root = Arc::clone(&self.state().root);
         match root.reader.record(ObjectType::Email, root.moment, row)? {
-            Some(record) => Ok(parse_ids(record.text("mailbox_ids").unwrap_or("[]")).len().max(1) as u32),
+            Some(record) => Ok(record.email().mailboxes.len().max(1) as u32),
             None => self.reader.mailboxes_of(row),
         }
     }
 
-    fn received(&self, row: Id) -> Result<i64> {
-        self.reader.arrival(row)?.ok_or_else(no_such)
-    }
-
-    pub(super) fn lookup_decoded(&self, view: &View, parent: Node, name: &str) -> Result<Option<Child>> {
-        if is_folder(parent) {
-            return Ok(self.parts(parent)?.into_iter().find(|line| line.name == name));
-        }
-        let mailbox = mailbox_of(parent);
-        if let Some(place) = view.folders()?.find(mailbox, name) {
-            return Ok(mailbox_line(parent, place.id, name));
+    /// The mailbox or the message with this name.
+    pub(super) fn find_decoded(&self, view: &View, parent: Node, name: &str) -> Result<Option<Child>> {
+        let mailbox = parent.shown_row();
+        if let Some(inner) = view.mailboxes()?.find(mailbox, name) {
+            return Ok(mailbox_child(parent, inner.id, name));
         }
         let Some(mailbox) = mailbox else { return Ok(None) };
         let stem = if is_text(parent) { name.strip_suffix(".txt") } else { Some(name) };
         let Some(minute) = stem.and_then(minute_of) else { return Ok(None) };
-        // In a crowd the row stands in the name.
-        let marked = stem.and_then(row_of);
+        let row_in_name = stem.and_then(row_of);
         let arrivals = view.arrivals(mailbox)?;
-        let crowd = Arrival::of_minute(&arrivals, minute);
-        let candidates: Vec<Id> = match marked.filter(|row| crowd.iter().any(|one| one.email == *row)) {
-            Some(row) => vec![row],
-            None if marked.is_some() => Vec::new(),
-            None if crowd.len() > CROWD => Vec::new(),
-            None => crowd.iter().map(|one| one.email).collect(),
+        let same_minute = Arrival::of_minute(&arrivals, minute);
+        let candidates: Vec<Id> = match row_in_name {
+            Some(row) => same_minute.iter().map(|one| one.email).filter(|email| *email == row).collect(),
+            None if same_minute.len() > COMPARED_MAX => Vec::new(),
+            None => same_minute.iter().map(|one| one.email).collect(),
         };
         for row in candidates {
             let Some(listed) = view.message(mailbox, row)? else { continue };
             if self.message_name(view, parent, mailbox, Arrival { minute, email: row })? == name {
                 let is_shown = self.shows(parent, &listed)?;
-                return if is_shown { self.decoded_line(view, parent, name.to_owned(), &listed) } else { Ok(None) };
+                return if is_shown { self.decoded_child(view, parent, name.to_owned(), &listed) } else { Ok(None) };
             }
         }
         Ok(None)
     }
 
-    /// Lines behind the cookie `after`: mailboxes first, then messages; or the attachments of one message.
-    pub(super) fn decoded_lines(
+    /// Entries behind the cookie `after`: mailboxes first, then messages.
+    pub(super) fn list_decoded(
         &self,
         view: &View,
         node: Node,
         after: u64,
         limit: usize,
-        lines: &mut Vec<Child>,
+        found: &mut Vec<Child>,
     ) -> Result<()> {
-        if is_folder(node) {
-            lines.extend(self.parts(node)?.into_iter().filter(|line| line.cookie > after).take(limit));
-            return Ok(());
-        }
+        let end = found.len() + limit;
         if after < MESSAGES {
-            lines.extend(mailbox_lines(view, node, first_row(after), limit)?);
+            found.extend(mailbox_children(view, node, first_row(after), limit)?);
         }
-        let Some(mailbox) = mailbox_of(node) else { return Ok(()) };
+        let Some(mailbox) = node.shown_row() else { return Ok(()) };
         let mut from = first_row(after.saturating_sub(MESSAGES));
-        while lines.len() < limit {
+        while found.len() < end {
             let page = view.messages(mailbox, from - 1, limit)?;
             let Some(last) = page.last() else { break };
             from = last.email + 1;
             for listed in page {
-                if lines.len() == limit {
+                if found.len() == end {
                     break;
                 }
                 if self.shows(node, &listed)? {
                     let name = self.message_name(view, node, mailbox, Arrival::of(&listed))?;
-                    lines.extend(self.decoded_line(view, node, name, &listed)?);
+                    found.extend(self.decoded_child(view, node, name, &listed)?);
                 }
             }
         }
         Ok(())
     }
 
-    /// True for messages that have a line in a directory: in `attachments/` those with attachments.
+    /// True for messages that a directory shows: `attachments/` shows only messages with attachments.
     fn shows(&self, parent: Node, listed: &Listed) -> Result<bool> {
         Ok(is_text(parent) || self.count(listed.email, listed.size)? > 0)
     }
 
-    /// The line of a message; none where its folder of attachments has no number.
-    fn decoded_line(&self, view: &View, parent: Node, name: String, listed: &Listed) -> Result<Option<Child>> {
+    /// The entry of a message; `None` where its folder of attachments has no number.
+    fn decoded_child(&self, view: &View, parent: Node, name: String, listed: &Listed) -> Result<Option<Child>> {
         let row = listed.email;
-        let stat = |sort: Sort, size: u64, links: u32| Stat {
-            sort,
-            size,
-            mtime: listed.received,
-            ctime: listed.received,
-            links,
-        };
-        let (node, sort, stat) = if is_text(parent) {
+        let (mtime, ctime) = (listed.received, listed.received);
+        let stat = |file_type: FileType, size: u64, links: u32| Stat { file_type, size, mtime, ctime, links };
+        let (node, file_type, stat) = if is_text(parent) {
             let known = u32::try_from(row).ok().and_then(|row| self.decoded.sizes.lock().get(&row).copied());
             let links = if parent.snapshot == 0 { listed.links } else { self.links(row)? };
-            let stat = known.map(|size| stat(Sort::File, u64::from(size), links));
-            (Node { what: What::Text, snapshot: 0, row }, Sort::File, stat)
+            let stat = known.map(|size| stat(FileType::File, u64::from(size), links));
+            (Node { kind: NodeKind::Text, snapshot: 0, row }, FileType::File, stat)
         } else {
             let Some(node) = self.folder(view, parent, listed)? else { return Ok(None) };
-            (node, Sort::Directory, Some(stat(Sort::Directory, 0, 2)))
+            (node, FileType::Directory, Some(stat(FileType::Directory, 0, 2)))
         };
-        Ok(Some(Child { name, node, cookie: MESSAGES + cookie(row), stat, sort }))
+        Ok(Some(Child { name, node, cookie: MESSAGES + cookie(row), stat, file_type }))
     }
 
     /// The folder of a message's attachments in a mailbox of `attachments/`.
     fn folder(&self, view: &View, mailbox: Node, listed: &Listed) -> Result<Option<Node>> {
         let row = listed.email;
         if mailbox.snapshot == 0 {
-            return Ok(Some(Node { what: What::AttachmentFolder, snapshot: mailbox.row, row }));
+            return Ok(Some(Node { kind: NodeKind::AttachmentFolder, snapshot: mailbox.row, row }));
         }
-        let mut place = 0;
+        let mut nth = 0;
         if listed.links > 1 {
             let record = self.record(view, ObjectType::Email, row)?;
-            let mailboxes = parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
-            place = mailboxes.iter().position(|id| *id == mailbox.row).unwrap_or(0);
+            nth = record.email().mailboxes.iter().position(|id| *id == mailbox.row).unwrap_or(0);
         }
-        Ok(Node::former_folder(mailbox.snapshot, place, row))
+        Ok(Node::snapshot_attachment_folder(mailbox.snapshot, nth, row))
     }
 
-    /// `2026-03-01 1204 Subject`, with `.txt` in `text/`; a row behind it where another one has that name.
+    /// `2026-03-01 1204 Subject`, with `.txt` in `text/`, and with the row behind it where another message has that name.
     pub(super) fn message_name(&self, view: &View, parent: Node, mailbox: Id, arrival: Arrival) -> Result<String> {
         let extension = if is_text(parent) { ".txt" } else { "" };
         let arrivals = view.arrivals(mailbox)?;
-        let crowd = Arrival::of_minute(&arrivals, arrival.minute);
+        let same_minute = Arrival::of_minute(&arrivals, arrival.minute);
         let plain = self.plain_name(arrival, extension)?;
         let clashes = || -> Result<bool> {
-            if view.folders()?.find(Some(mailbox), &plain).is_some() {
+            if view.mailboxes()?.find(Some(mailbox), &plain).is_some() {
                 return Ok(true);
             }
-            for other in crowd.iter().filter(|other| other.email < arrival.email) {
+            for other in same_minute.iter().filter(|other| other.email < arrival.email) {
                 if self.plain_name(*other, extension)? == plain {
                     return Ok(true);
                 }
@@ -208,7 +177,7 @@ impl Tree {
             Ok(false)
         };
         let stem = plain.strip_suffix(extension).unwrap_or(&plain);
-        if crowd.len() > CROWD || row_of(stem).is_some() || clashes()? {
+        if same_minute.len() > COMPARED_MAX || row_of(stem).is_some() || clashes()? {
             return Ok(name::marked(&plain, extension, &format!("~{}", arrival.email)));
         }
         Ok(plain)
@@ -226,7 +195,7 @@ impl Tree {
         if let Some(known) = self.decoded.subjects.lock().get(&row) {
             return Ok(Arc::clone(known));
         }
-        // A message whose bytes cannot be read is listed all the same; reading it says what is wrong.
+        // A message whose bytes cannot be read is listed all the same; a read says what is wrong.
         let subject: Arc<str> = match self.reader.email_head(row, HEAD) {
             Ok(head) => text::subject(&head).into(),
             Err(error) if error.kind == ErrorKind::Damaged => "(damaged)".into(),
@@ -240,11 +209,13 @@ impl Tree {
 
     pub(super) fn read_decoded(&self, node: Node, offset: u64, length: usize) -> Result<Bytes> {
         let row = node.row;
-        match (node.what, u32::try_from(node.snapshot)) {
-            (What::Attachment, Ok(part)) => self.shop.read_made(Key::Attachment(row, part), offset, length, || {
-                text::attachment(&self.message(row)?, part).ok_or_else(no_such)
-            }),
-            _ => self.shop.read_made(Key::Text(row), offset, length, || self.text(row)),
+        match (node.descriptor().bytes, u32::try_from(node.snapshot)) {
+            (ByteSource::Attachment, Ok(part)) => {
+                self.cache.read_made(ContentKey::Attachment(row, part), offset, length, || {
+                    text::attachment(&self.message(row)?, part).ok_or_else(no_such)
+                })
+            }
+            _ => self.cache.read_made(ContentKey::Text(row), offset, length, || self.text(row)),
         }
     }
 
@@ -253,7 +224,7 @@ impl Tree {
         if let Some(size) = self.decoded.sizes.lock().get(&key) {
             return Ok(u64::from(*size));
         }
-        let size = match self.shop.made(Key::Text(row), || self.text(row)) {
+        let size = match self.cache.made(ContentKey::Text(row), || self.text(row)) {
             Ok(bytes) => bytes.len() as u64,
             Err(error) if error.kind == ErrorKind::Damaged => DAMAGED_SIZE,
             Err(error) => return Err(error),
@@ -308,10 +279,10 @@ impl Tree {
     /// The files that the messages of a mailbox of `text/` or `attachments/` are made of.
     pub(super) fn files_of(&self, mailbox: Node, row: Id) -> Result<Vec<Node>> {
         if is_text(mailbox) {
-            return Ok(vec![Node { what: What::Text, snapshot: 0, row }]);
+            return Ok(vec![Node { kind: NodeKind::Text, snapshot: 0, row }]);
         }
         let attached = self.attached(row)?;
-        Ok(attached.iter().map(|one| Node { what: What::Attachment, snapshot: i64::from(one.part), row }).collect())
+        Ok(attached.iter().map(|one| Node { kind: NodeKind::Attachment, snapshot: i64::from(one.part), row }).collect())
     }
 
     fn attached(&self, row: Id) -> Result<Arc<[Attachment]>> {
@@ -326,8 +297,8 @@ impl Tree {
         Ok(all)
     }
 
-    /// The lines of a folder of attachments.
-    fn parts(&self, folder: Node) -> Result<Vec<Child>> {
+    /// The entries of a folder of attachments.
+    pub(super) fn attachment_children(&self, folder: Node) -> Result<Vec<Child>> {
         let attached = self.attached(folder.object())?;
         let wished = attached.iter().map(|one| (Id::from(one.part), name::safe(&one.name, "")));
         let named = name::distinct_by(wished, name::extension_len);
@@ -335,43 +306,34 @@ impl Tree {
             .into_iter()
             .map(|(part, name)| Child {
                 name,
-                node: Node { what: What::Attachment, snapshot: part, row: folder.object() },
+                node: Node { kind: NodeKind::Attachment, snapshot: part, row: folder.object() },
                 cookie: FIXED + 1 + part as u64,
                 stat: None,
-                sort: Sort::File,
+                file_type: FileType::File,
             })
             .collect())
     }
 }
 
 fn is_text(node: Node) -> bool {
-    matches!(node.what, What::TextMail | What::TextMailbox)
-}
-
-fn is_folder(node: Node) -> bool {
-    matches!(node.what, What::AttachmentFolder | What::FormerFolder)
-}
-
-/// The mailbox whose messages lie in a directory; none at the top.
-fn mailbox_of(node: Node) -> Option<Id> {
-    (!matches!(node.what, What::TextMail | What::AttachmentMail)).then_some(node.row)
+    matches!(node.descriptor().children, Children::Decoded { message: NodeKind::Text, .. })
 }
 
 /// The directories of mailboxes in a directory, from a row on.
-pub(super) fn mailbox_lines(view: &View, parent: Node, from: Id, limit: usize) -> Result<Vec<Child>> {
-    let folders = view.folders()?;
-    let places = rest(folders.children(mailbox_of(parent)), from, limit).filter_map(|id| folders.get(*id));
-    Ok(places.filter_map(|place| mailbox_line(parent, place.id, &place.name)).collect())
+pub(super) fn mailbox_children(view: &View, parent: Node, from: Id, limit: usize) -> Result<Vec<Child>> {
+    let mailboxes = view.mailboxes()?;
+    let inner = rest(mailboxes.children(parent.shown_row()), from, limit).filter_map(|row| mailboxes.get(*row));
+    Ok(inner.filter_map(|mailbox| mailbox_child(parent, mailbox.id, &mailbox.name)).collect())
 }
 
-/// The directory of a mailbox; in `attachments/` only of those whose row fits into the numbers of what is in it.
-fn mailbox_line(parent: Node, mailbox: Id, name: &str) -> Option<Child> {
-    let what = if is_text(parent) { What::TextMailbox } else { What::AttachmentMailbox };
-    if what == What::AttachmentMailbox && parent.snapshot == 0 && mailbox > SNAPSHOT_MAX {
+/// The directory of a mailbox. `None` in `attachments/` if the row is too large for the inode numbers of its folders.
+fn mailbox_child(parent: Node, mailbox: Id, name: &str) -> Option<Child> {
+    let Children::Decoded { mailbox: kind, message } = parent.descriptor().children else { return None };
+    if message == NodeKind::AttachmentFolder && parent.snapshot == 0 && mailbox > SNAPSHOT_MAX {
         return None;
     }
-    let node = parent.beside(what, mailbox);
-    Some(Child { name: name.to_owned(), node, cookie: cookie(mailbox), stat: None, sort: Sort::Directory })
+    let (node, file_type) = (parent.beside(kind, mailbox), FileType::Directory);
+    Some(Child { name: name.to_owned(), node, cookie: cookie(mailbox), stat: None, file_type })
 }
 
 /// The row that a name ends with. A subject that ends so too is marked with its own row, whether it clashes or not.

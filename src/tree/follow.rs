@@ -1,12 +1,15 @@
-//! Following an archive that somebody imports into: the root goes on to the newest snapshot, and what changed on the way
-//! can be told directory by directory, so that whoever remembers names and numbers forgets just those.
+//! Following an archive while an import writes to it: the root goes on to the newest snapshot, and the tree says directory
+//! by directory what changed, so that a cache of names and numbers drops just those.
 
-use super::decoded::mailbox_lines;
-use super::entry::{Child, Sort};
+use super::child::Child;
+use super::decoded::mailbox_children;
+use super::kinds::{Children, NodeKind};
 use super::mail::Arrival;
 use super::name;
-use super::node::{Node, What};
-use super::opened::{Now, Tree};
+use super::node::Node;
+use super::opened::{Tree, TreeState};
+use super::rules::Times;
+use super::stat::FileType;
 use super::view::View;
 use crate::archive::{At, Listed, Moment};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,95 +17,92 @@ use crate::model::Id;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Of so many messages of a mailbox it is told that they lie in another number of mailboxes; each has to be decoded.
-const RELINKED: usize = 1_000;
+/// How many messages of a mailbox are reported whose number of links changed: each has to be decoded.
+const RELINKED_MAX: usize = 1_000;
 
 /// A step of the root from one moment to a newer one.
 pub struct Advance {
     old: Arc<View>,
     new: Arc<View>,
-    /// The names below `.snapshots` before, if they are others now.
+    /// The names below `.snapshots` before, if they changed.
     snapshots: Option<Vec<String>>,
 }
 
-/// What [`Tree::follow`] found.
+/// The result of [`Tree::follow`].
 pub enum Followed {
-    /// Nothing that the tree would show.
+    /// Nothing that changes the tree.
     Nothing,
-    /// Another file stands at the archive's path, or none: the tree goes on showing the old one.
+    /// Another file, or none, is at the archive's path: the tree goes on showing the old one.
     Replaced,
     Moved(Advance),
 }
 
-/// What an [`Advance`] changed in one directory.
+/// The changes of an [`Advance`] in one directory.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Names that mean something else now, or nothing.
+    /// Names that are gone, or that another node has now.
     pub names: Vec<String>,
-    /// A listing of the directory reads otherwise.
+    /// True if a listing of the directory changed.
     pub listing: bool,
-    /// Nodes in it, or itself, of which `stat` says something else; their bytes may have changed too.
+    /// Nodes in it, or itself, whose `stat` changed; their bytes may have changed too.
     pub nodes: Vec<Node>,
 }
 
 impl Tree {
     /// Takes the root to the newest snapshot, if there is a newer one than it shows. A tree that was opened at a
-    /// certain snapshot stays there. Cheap where nobody wrote to the archive since the last call.
+    /// certain snapshot stays there. Cheap if the archive was not written to since the last call.
     pub fn follow(&self) -> Result<Followed> {
-        let Some(trace) = self.reader.trace() else { return Ok(Followed::Replaced) };
+        let Some(stamp) = self.reader.trace() else { return Ok(Followed::Replaced) };
         if !matches!(self.options.at, At::Latest) {
             return Ok(Followed::Nothing);
         }
-        let mut watch = self.watch.lock();
-        // Without snapshots nothing says that a writer is done but that it has stopped writing for a while.
-        let is_settled = self.reader.has_index() || watch.last == Some(trace);
-        watch.last = Some(trace);
-        if watch.followed == Some(trace) || !is_settled {
+        let mut seen = self.seen.lock();
+        // An archive without snapshots does not say when a writer is done: it is taken to be once it has paused.
+        let is_settled = self.reader.has_index() || seen.last == Some(stamp);
+        seen.last = Some(stamp);
+        if seen.followed == Some(stamp) || !is_settled {
             return Ok(Followed::Nothing);
         }
-        watch.followed = Some(trace);
-        drop(watch);
+        seen.followed = Some(stamp);
+        drop(seen);
         self.reader.look_again()?;
-        let old = self.now();
-        let new = Now::take(&self.reader, At::Latest)?;
+        let old = self.state();
+        let new = TreeState::read(&self.reader, At::Latest)?;
         let same_snapshots = old.snapshots.iter().map(|one| one.id).eq(new.snapshots.iter().map(|one| one.id));
         let moved = new.root.moment != old.root.moment || new.root.moment == Moment::Current;
         if !moved && same_snapshots {
             return Ok(Followed::Nothing);
         }
-        // Without news at the root its view stays, and with it all that it has loaded.
+        // If the root did not change, its view stays, with all that it has loaded.
         let root = if moved { Arc::clone(&new.root) } else { Arc::clone(&old.root) };
-        let now = Arc::new(Now { root: Arc::clone(&root), snapshots: new.snapshots });
-        *self.now.write() = now;
+        *self.state.write() = Arc::new(TreeState { root: Arc::clone(&root), snapshots: new.snapshots });
         let names = || old.snapshots.iter().map(|one| one.name.clone()).collect();
         let snapshots = (!same_snapshots).then(names);
         Ok(Followed::Moved(Advance { old: Arc::clone(&old.root), new: root, snapshots }))
     }
 
-    /// What an advance changed in a directory.
+    /// The changes of an advance in a directory.
     pub fn difference(&self, advance: &Advance, directory: Node) -> Result<Difference> {
         let (old, new) = (&*advance.old, &*advance.new);
-        if directory.snapshot != 0 || directory.what == What::AttachmentFolder {
+        if directory.snapshot != 0 || directory.is_part_of_message() {
             return Ok(Difference::default());
         }
-        if directory.what == What::Snapshots {
+        if directory.kind == NodeKind::Snapshots {
             return Ok(self.snapshots_difference(advance, directory));
         }
-        let mut difference = match (directory.what, old.indexed(), new.indexed()) {
-            (What::Cur | What::TextMailbox | What::AttachmentMailbox, Some(from), Some(to)) => {
-                self.mailbox_difference(advance, directory, from, to)
-            }
+        let mut difference = match (holds_messages(directory), old.indexed(), new.indexed()) {
+            (true, Some(from), Some(to)) => self.mailbox_difference(advance, directory, from, to),
             _ => {
-                let lines = |view: &View| self.all_lines(view, directory);
-                lines(old).and_then(|was| self.lines_difference(advance, was, lines(new)?))
+                let children = |view: &View| self.all_children(view, directory);
+                children(old).and_then(|was| self.children_difference(advance, was, children(new)?))
             }
         }
         .or_else(|error| match error.kind {
-            // The former state was dropped already: all that can be said is that a listing may read otherwise.
+            // The former state was dropped already: a listing may have changed, and no more is known.
             ErrorKind::Forgotten => Ok(Difference { listing: true, ..Difference::default() }),
             _ => Err(error),
         })?;
-        if self.options.has_plain_names() && directory.what != What::Cur {
+        if self.options.has_plain_names() && directory.kind != NodeKind::Cur {
             difference.names.iter_mut().for_each(|one| *one = name::plain(one));
         }
         let stat = |view: &View| self.stat_in(view, directory).ok();
@@ -110,33 +110,34 @@ impl Tree {
             difference.nodes.push(directory);
         }
         if directory == Node::ROOT && advance.snapshots.is_some() {
-            difference.nodes.push(Node::single(What::Snapshots, 0));
+            difference.nodes.push(Node::single(NodeKind::Snapshots, 0));
         }
         Ok(difference)
     }
 
     fn snapshots_difference(&self, advance: &Advance, directory: Node) -> Difference {
         let Some(before) = &advance.snapshots else { return Difference::default() };
-        let now = self.now();
-        let names = before.iter().filter(|name| !now.snapshots.iter().any(|one| one.name == **name)).cloned().collect();
+        let state = self.state();
+        let names =
+            before.iter().filter(|name| !state.snapshots.iter().any(|one| one.name == **name)).cloned().collect();
         Difference { names, listing: true, nodes: vec![directory] }
     }
 
-    /// All lines of a directory; none of one that is not there.
-    fn all_lines(&self, view: &View, directory: Node) -> Result<Vec<Child>> {
-        let mut lines: Vec<Child> = Vec::new();
+    /// All children of a directory; none if it is not there.
+    fn all_children(&self, view: &View, directory: Node) -> Result<Vec<Child>> {
+        let mut children: Vec<Child> = Vec::new();
         loop {
-            let after = lines.last().map_or(0, |last| last.cookie);
+            let after = children.last().map_or(0, |last| last.cookie);
             match self.children_in(view, directory, after, 4_096) {
-                Ok(page) if page.is_empty() => return Ok(lines),
-                Ok(page) => lines.extend(page),
-                Err(error) if is_absence(&error) => return Ok(lines),
+                Ok(page) if page.is_empty() => return Ok(children),
+                Ok(page) => children.extend(page),
+                Err(error) if is_absence(&error) => return Ok(children),
                 Err(error) => return Err(error),
             }
         }
     }
 
-    fn lines_difference(&self, advance: &Advance, old: Vec<Child>, new: Vec<Child>) -> Result<Difference> {
+    fn children_difference(&self, advance: &Advance, old: Vec<Child>, new: Vec<Child>) -> Result<Difference> {
         let new: HashMap<String, Child> = new.into_iter().map(|child| (child.name.clone(), child)).collect();
         let mut difference = Difference { listing: old.len() != new.len(), ..Difference::default() };
         for child in old {
@@ -144,10 +145,13 @@ impl Tree {
                 difference.names.push(child.name);
                 continue;
             };
-            // Of files only messages can change without a change of their number: in how many mailboxes they lie.
+            // Two sorts of files can change without a change of their number: messages, whose links change, and the files of
+            // a mailbox that follow its last change.
             let is_same = match (child.stat, other.stat) {
                 (Some(was), Some(is)) => was == is,
-                _ if child.sort == Sort::Directory || child.node.what == What::MailboxKeywords => {
+                _ if child.file_type == FileType::Directory
+                    || child.node.descriptor().times == Times::MailboxChange =>
+                {
                     let stat = |view: &View| self.stat_in(view, child.node).ok();
                     stat(&advance.old) == stat(&advance.new)
                 }
@@ -165,41 +169,52 @@ impl Tree {
     fn mailbox_difference(&self, advance: &Advance, directory: Node, from: i64, to: i64) -> Result<Difference> {
         let (old, new) = (&*advance.old, &*advance.new);
         let mut difference = Difference::default();
-        if directory.what != What::Cur {
-            let lines = |view: &View| mailbox_lines(view, directory, 0, usize::MAX);
-            difference = self.lines_difference(advance, lines(old)?, lines(new)?)?;
+        let is_cur = directory.kind == NodeKind::Cur;
+        if !is_cur {
+            let inner = |view: &View| mailbox_children(view, directory, 0, usize::MAX);
+            difference = self.children_difference(advance, inner(old)?, inner(new)?)?;
         }
         let (left, came) = self.reader.changes_of_mailbox(directory.row, from, to)?;
-        if directory.what == What::Cur {
+        if is_cur {
             for listed in &left {
-                difference.names.push(self.message_line(old, directory, listed)?.name);
+                difference.names.push(self.message_child(old, directory, listed)?.name);
             }
             difference.listing |= !left.is_empty() || !came.is_empty();
             return Ok(difference);
         }
-        // One that lies in more or fewer mailboxes than before has another count of links.
+        // A message that lies in more or fewer mailboxes than before has another number of links.
         let links: HashMap<Id, u32> = left.iter().map(|listed| (listed.email, listed.links)).collect();
         let differs = |listed: &&Listed| links.get(&listed.email).is_some_and(|links| *links != listed.links);
-        for listed in came.iter().filter(differs).take(RELINKED) {
+        for listed in came.iter().filter(differs).take(RELINKED_MAX) {
             difference.nodes.extend(self.files_of(directory, listed.email)?);
         }
-        // A name may depend on who else came in its minute. Flags do not matter here.
+        // A name may depend on the other messages of its minute. Flags do not matter here.
         let arrivals = |all: &[Listed]| all.iter().map(Arrival::of).collect::<BTreeSet<_>>();
         let (left, came) = (arrivals(&left), arrivals(&came));
         let minutes: BTreeSet<i64> = left.symmetric_difference(&came).map(|one| one.minute).collect();
         for minute in &minutes {
             let names = |view: &View| -> Result<HashMap<String, Id>> {
                 let arrivals = view.arrivals(directory.row)?;
-                let crowd = Arrival::of_minute(&arrivals, *minute).iter();
-                crowd.map(|one| Ok((self.message_name(view, directory, directory.row, *one)?, one.email))).collect()
+                let same_minute = Arrival::of_minute(&arrivals, *minute).iter();
+                same_minute
+                    .map(|one| Ok((self.message_name(view, directory, directory.row, *one)?, one.email)))
+                    .collect()
             };
             let now = names(new)?;
-            difference
-                .names
-                .extend(names(old)?.into_iter().filter(|(name, row)| now.get(name) != Some(row)).map(|(name, _)| name));
+            let gone = names(old)?.into_iter().filter(|(name, row)| now.get(name) != Some(row));
+            difference.names.extend(gone.map(|(name, _)| name));
         }
         difference.listing |= !minutes.is_empty();
         Ok(difference)
+    }
+}
+
+/// True for directories that hold the messages of one mailbox: the archive's index says what changed in them.
+fn holds_messages(directory: Node) -> bool {
+    match directory.descriptor().children {
+        Children::Messages => true,
+        Children::Decoded { .. } => directory.shown_row().is_some(),
+        _ => false,
     }
 }
 

@@ -1,20 +1,25 @@
-//! What lies in a directory: `lookup` and `children`.
+//! The children of directories: `lookup` and `children`.
 //!
-//! Lines have cookies that grow with the rows they stand for, so a listing in progress goes on where it was whatever
+//! Entries have cookies that grow with the rows they stand for, so a listing in progress goes on where it was whatever
 //! comes or goes meanwhile.
 
-use super::entry::{Child, DAMAGED_SIZE, Layout, Sort, Stat, no_such};
-use super::hierarchy::Place;
+use super::child::Child;
+use super::collection::CollectionItems;
+use super::cookies::{cookie, first_row, rest};
+use super::hierarchy::{Hierarchy, HierarchyRow};
+use super::kinds::{Children, NodeKind};
 use super::mailboxes::dotted;
 use super::name;
-use super::node::{Node, What};
+use super::node::Node;
 use super::opened::Tree;
-use super::versions::{collection_kind, version};
-use super::view::{FileData, FileKind, View};
-use crate::archive::Listed;
+use super::rules::Layout;
+use super::stat::{DAMAGED_SIZE, FileType, Stat, no_such};
+use super::versions::version;
+use super::view::{CollectionData, FileData, FileKind, View};
+use crate::archive::{Listed, Named};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Id, ObjectType};
-pub(crate) use crate::tree::cookies::{cookie, first_row, rest};
+use crate::model::Id;
+use std::sync::Arc;
 
 /// How long the name of a message is, for most.
 const NAME_LENGTH: usize = 48;
@@ -41,64 +46,33 @@ impl Tree {
     }
 
     fn lookup_in(&self, view: &View, parent: Node, name: &str) -> Result<Child> {
-        if let Some(fixed) = self.fixed(view, parent)?.into_iter().find(|fixed| fixed.name == name) {
+        if let Some(fixed) = self.find_fixed(view, parent, name)? {
             return Ok(fixed);
         }
-        let child = |what: What, row: Id, first: i64, sort: Sort| line(parent, what, row, first, sort, name.to_owned());
-        let directory = |what: What, row: Id| child(what, row, 0, Sort::Directory);
-        let found = match parent.what {
-            What::Root if parent.snapshot == 0 && name == ".snapshots" => Some(directory(What::Snapshots, 0)),
-            What::Snapshots => {
-                let now = self.now();
-                now.snapshots.iter().find(|snapshot| snapshot.name == name).map(snapshot_line)
+        let owned = || name.to_owned();
+        let found = match parent.descriptor().children {
+            Children::None => None,
+            Children::Snapshots => self.state().snapshots.iter().find(|one| one.name == name).map(snapshot_child),
+            Children::Mailboxes => {
+                let row = self.find_mailbox(view, parent, name)?;
+                row.map(|row| child(parent, NodeKind::Mailbox, row, 0, owned()))
             }
-            What::Mail if self.inbox(view)?.is_some() => {
-                let inbox = self.inbox(view)?;
-                let mut others = view.folders()?.all().filter(|place| Some(place.id) != inbox);
-                others
-                    .find(|place| dotted(view, place.id).is_some_and(|dotted| dotted == name))
-                    .map(|place| directory(What::Mailbox, place.id))
+            Children::Messages => self.find_message(view, parent, name)?,
+            Children::Collections(kind) => {
+                collections(view, kind)?.find(None, name).map(|one| child(parent, kind, one.id, 0, owned()))
             }
-            What::Mail => view.folders()?.find(None, name).map(|place| directory(What::Mailbox, place.id)),
-            What::Mailbox if self.options.layout == Layout::Nested => {
-                view.folders()?.find(Some(parent.row), name).map(|place| directory(What::Mailbox, place.id))
+            Children::Items(kind) => {
+                let items = items(view, kind, parent.row)?;
+                items.find(name).map(|item| child(parent, kind, item.id, item.first, owned()))
             }
-            What::Cur => self.find_message(view, parent, name)?,
-            What::Calendars => view
-                .collections(ObjectType::Calendar)?
-                .find(None, name)
-                .map(|place| directory(What::Calendar, place.id)),
-            What::Contacts => view
-                .collections(ObjectType::AddressBook)?
-                .find(None, name)
-                .map(|place| directory(What::AddressBook, place.id)),
-            What::Calendar | What::AddressBook => {
-                let what = if parent.what == What::Calendar { What::Event } else { What::Card };
-                let shelf = view.shelf(collection_kind(parent.what), parent.row)?;
-                shelf.find(name).map(|item| child(what, item.id, item.first, Sort::File))
+            Children::Merged { file, extension } => {
+                let all = collections(view, file)?;
+                let one = name.strip_suffix(extension).and_then(|stem| all.find(None, stem));
+                one.map(|one| merged_child(view, parent, file, one.id, owned())).transpose()?
             }
-            What::MergedCalendars => {
-                let all = view.collections(ObjectType::Calendar)?;
-                let place = name.strip_suffix(".ics").and_then(|stem| all.find(None, stem));
-                place.map(|place| self.made(view, parent, What::MergedCalendar, place.id, name)).transpose()?
-            }
-            What::MergedContacts => {
-                let all = view.collections(ObjectType::AddressBook)?;
-                let place = name.strip_suffix(".vcf").and_then(|stem| all.find(None, stem));
-                place.map(|place| self.made(view, parent, What::MergedBook, place.id, name)).transpose()?
-            }
-            What::Sieve => view.scripts()?.find(name).map(|item| child(What::Script, item.id, item.first, Sort::File)),
-            What::Files | What::FileNode => {
-                let parent_row = (parent.what == What::FileNode).then_some(parent.row);
-                view.files()?.find(parent_row, name).map(|place| file_line(parent, place))
-            }
-            What::TextMail
-            | What::TextMailbox
-            | What::AttachmentMail
-            | What::AttachmentMailbox
-            | What::AttachmentFolder
-            | What::FormerFolder => self.lookup_decoded(view, parent, name)?,
-            _ => None,
+            Children::Files => view.files()?.find(parent.shown_row(), name).map(|file| file_child(parent, file)),
+            Children::Decoded { .. } => self.find_decoded(view, parent, name)?,
+            Children::Attachments => self.attachment_children(parent)?.into_iter().find(|one| one.name == name),
         };
         match found {
             Some(child) => Ok(child),
@@ -107,208 +81,130 @@ impl Tree {
         }
     }
 
-    /// Lines of a directory behind the one with the cookie `after` (0: from the start), at most `limit` of them.
+    /// Entries of a directory behind the one with the cookie `after` (0: from the start), at most `limit` of them.
     pub fn children(&self, node: Node, after: u64, limit: usize) -> Result<Vec<Child>> {
         let view = self.view(node)?;
-        let mut lines = self.children_in(&view, node, after, limit).map_err(|error| self.or_forgotten(node, error))?;
-        self.prove_sizes(&view, &lines)?;
+        let mut children =
+            self.children_in(&view, node, after, limit).map_err(|error| self.or_forgotten(node, error))?;
+        self.prove_sizes(&view, &children)?;
         if self.options.has_plain_names() {
-            lines
+            children
                 .iter_mut()
-                .filter(|line| !line.node.is_message())
-                .for_each(|line| line.name = name::plain(&line.name));
+                .filter(|child| !child.node.is_message())
+                .for_each(|child| child.name = name::plain(&child.name));
         }
-        Ok(lines)
+        Ok(children)
     }
 
-    /// Errors if bytes look damaged and are not: they went with the snapshot while its lines were made.
-    fn prove_sizes(&self, view: &View, lines: &[Child]) -> Result<()> {
-        let is_odd = |line: &Child| line.stat.is_some_and(|stat| stat.size == DAMAGED_SIZE);
-        if lines.iter().any(is_odd) { self.reader.require(view.moment) } else { Ok(()) }
+    /// Errors if bytes look damaged and are not: they went with the snapshot while the entries were made.
+    fn prove_sizes(&self, view: &View, children: &[Child]) -> Result<()> {
+        let is_odd = |child: &Child| child.stat.is_some_and(|stat| stat.size == DAMAGED_SIZE);
+        if children.iter().any(is_odd) { self.reader.require(view.moment) } else { Ok(()) }
     }
 
     pub(super) fn children_in(&self, view: &View, node: Node, after: u64, limit: usize) -> Result<Vec<Child>> {
-        let mut lines: Vec<Child> =
-            self.fixed(view, node)?.into_iter().filter(|line| line.cookie > after).take(limit).collect();
-        let limit = limit - lines.len();
+        let mut found = self.list_fixed(view, node, after)?;
+        found.truncate(limit);
+        let limit = limit - found.len();
         let from = first_row(after);
-        match node.what {
-            What::Snapshots => {
-                let now = self.now();
-                let at = now.snapshots.partition_point(|snapshot| snapshot.id < from);
-                lines.extend(now.snapshots[at..].iter().take(limit).map(snapshot_line));
+        match node.descriptor().children {
+            Children::None => {}
+            Children::Snapshots => {
+                let state = self.state();
+                let at = state.snapshots.partition_point(|snapshot| snapshot.id < from);
+                found.extend(state.snapshots[at..].iter().take(limit).map(snapshot_child));
             }
-            What::Mail if self.inbox(view)?.is_some() => {
-                let inbox = self.inbox(view)?;
-                let mut others: Vec<Id> = view
-                    .folders()?
-                    .all()
-                    .map(|place| place.id)
-                    .filter(|id| Some(*id) != inbox && *id >= from)
-                    .collect();
-                others.sort_unstable();
-                let named = others.into_iter().filter_map(|id| Some((id, dotted(view, id)?)));
-                lines.extend(
-                    named.take(limit).map(|(id, name)| line(node, What::Mailbox, id, 0, Sort::Directory, name)),
-                );
-            }
-            What::Mail | What::Mailbox if node.what == What::Mail || self.options.layout == Layout::Nested => {
-                let folders = view.folders()?;
-                let parent = (node.what == What::Mailbox).then_some(node.row);
-                let places = rest(folders.children(parent), from, limit).filter_map(|id| folders.get(*id));
-                lines.extend(
-                    places.map(|place| line(node, What::Mailbox, place.id, 0, Sort::Directory, place.name.clone())),
-                );
-            }
-            What::Cur => {
+            Children::Mailboxes => self.list_mailboxes(view, node, from, limit, &mut found)?,
+            Children::Messages => {
                 for listed in view.messages(node.row, from - 1, limit)? {
-                    lines.push(self.message_line(view, node, &listed)?);
+                    found.push(self.message_child(view, node, &listed)?);
                 }
             }
-            What::Calendars | What::Contacts => {
-                let (kind, what) = match node.what {
-                    What::Calendars => (ObjectType::Calendar, What::Calendar),
-                    _ => (ObjectType::AddressBook, What::AddressBook),
-                };
-                let collections = view.collections(kind)?;
-                let places = rest(collections.children(None), from, limit).filter_map(|id| collections.get(*id));
-                lines.extend(places.map(|place| line(node, what, place.id, 0, Sort::Directory, place.name.clone())));
+            Children::Collections(kind) => {
+                let rows = rows(collections(view, kind)?, None, from, limit);
+                found.extend(rows.map(|one| child(node, kind, one.id, 0, one.name.clone())));
             }
-            What::MergedCalendars | What::MergedContacts => {
-                let (kind, what, extension) = match node.what {
-                    What::MergedCalendars => (ObjectType::Calendar, What::MergedCalendar, ".ics"),
-                    _ => (ObjectType::AddressBook, What::MergedBook, ".vcf"),
-                };
-                let collections = view.collections(kind)?;
-                for place in rest(collections.children(None), from, limit).filter_map(|id| collections.get(*id)) {
-                    lines.push(self.made(view, node, what, place.id, &format!("{}{extension}", place.name))?);
+            Children::Items(kind) => {
+                let items = items(view, kind, node.row)?;
+                let items = items.from(from).take(limit);
+                found.extend(items.map(|item| child(node, kind, item.id, item.first, item.name.clone())));
+            }
+            Children::Merged { file, extension } => {
+                for one in rows(collections(view, file)?, None, from, limit) {
+                    found.push(merged_child(view, node, file, one.id, format!("{}{extension}", one.name))?);
                 }
             }
-            What::Calendar | What::AddressBook => {
-                let what = if node.what == What::Calendar { What::Event } else { What::Card };
-                let shelf = view.shelf(collection_kind(node.what), node.row)?;
-                lines.extend(
-                    shelf
-                        .from(from)
-                        .take(limit)
-                        .map(|item| line(node, what, item.id, item.first, Sort::File, item.name.clone())),
-                );
+            Children::Files => {
+                let files = rows(view.files()?, node.shown_row(), from, limit);
+                found.extend(files.map(|file| file_child(node, file)));
             }
-            What::Sieve => lines.extend(
-                view.scripts()?
-                    .from(from)
-                    .take(limit)
-                    .map(|item| line(node, What::Script, item.id, item.first, Sort::File, item.name.clone())),
-            ),
-            What::Files | What::FileNode => {
-                let files = view.files()?;
-                let parent = (node.what == What::FileNode).then_some(node.row);
-                let places = rest(files.children(parent), from, limit).filter_map(|id| files.get(*id));
-                lines.extend(places.map(|place| file_line(node, place)));
+            Children::Decoded { .. } => self.list_decoded(view, node, after, limit, &mut found)?,
+            Children::Attachments => {
+                let attachments = self.attachment_children(node)?.into_iter();
+                found.extend(attachments.filter(|one| one.cookie > after).take(limit));
             }
-            What::TextMail
-            | What::TextMailbox
-            | What::AttachmentMail
-            | What::AttachmentMailbox
-            | What::AttachmentFolder
-            | What::FormerFolder => self.decoded_lines(view, node, after, limit, &mut lines)?,
-            _ => {}
         }
-        Ok(lines)
+        Ok(found)
     }
 
-    /// A line for a file that is made of many things, in its present state.
-    fn made(&self, view: &View, parent: Node, what: What, row: Id, name: &str) -> Result<Child> {
-        Ok(line(parent, what, row, version(view, what, row)?, Sort::File, name.to_owned()))
+    fn is_directory(&self, view: &View, node: Node) -> Result<bool> {
+        Ok(match node.descriptor().file_type {
+            Some(file_type) => file_type == FileType::Directory,
+            None => view.files()?.get(node.row).is_some_and(|file| matches!(file.data.kind, FileKind::Directory)),
+        })
     }
 
-    /// The lines that a directory always has.
-    fn fixed(&self, view: &View, node: Node) -> Result<Vec<Child>> {
-        let mut lines = Vec::new();
-        let mut add = |name: &str, what: What, row: Id, sort: Sort| -> Result<()> {
-            let cookie = lines.len() as u64 + 1;
-            let child = line(node, what, row, version(view, what, row)?, sort, name.to_owned());
-            lines.push(Child { cookie, ..child });
-            Ok(())
-        };
-        match node.what {
-            What::Root => {
-                for (name, what) in self.options.views.entries() {
-                    add(name, what, 0, if what == What::Identities { Sort::File } else { Sort::Directory })?;
-                }
-                if node.snapshot == 0 && self.options.snapshots_visible {
-                    add(".snapshots", What::Snapshots, 0, Sort::Directory)?;
-                }
+    // --- mailboxes and messages ----------------------------------------------------------------------------------
+
+    fn find_mailbox(&self, view: &View, parent: Node, name: &str) -> Result<Option<Id>> {
+        let mailboxes = view.mailboxes()?;
+        match (self.options.layout, parent.shown_row()) {
+            (Layout::Nested, mailbox) => Ok(mailboxes.find(mailbox, name).map(|one| one.id)),
+            (Layout::MaildirPlusPlus, None) => {
+                let inbox = view.inbox()?;
+                let mut others = mailboxes.all().map(|one| one.id).filter(|row| *row != inbox);
+                Ok(others.find(|row| dotted(view, *row).is_some_and(|dotted| dotted == name)))
             }
-            What::TextMail => add(".noindex", What::NoIndex, 0, Sort::File)?,
-            // Another file.
-            What::AttachmentMail => add(".noindex", What::NoIndex, 1, Sort::File)?,
-            What::Merged => {
-                add("calendars", What::MergedCalendars, 0, Sort::Directory)?;
-                add("contacts", What::MergedContacts, 0, Sort::Directory)?;
-            }
-            What::Mailbox => {
-                maildir_lines(view, node.row, &mut add)?;
-                if self.options.layout == Layout::MaildirPlusPlus {
-                    add("maildirfolder", What::FolderMark, node.row, Sort::File)?;
-                }
-            }
-            What::Mail => {
-                if let Some(inbox) = self.inbox(view)? {
-                    maildir_lines(view, inbox, &mut add)?;
-                    add("subscriptions", What::Subscriptions, 0, Sort::File)?;
-                }
-            }
-            What::Calendar => {
-                add("displayname", What::CalendarName, node.row, Sort::File)?;
-                if view.collections(ObjectType::Calendar)?.get(node.row).is_some_and(|place| place.data.color.is_some())
-                {
-                    add("color", What::CalendarColor, node.row, Sort::File)?;
-                }
-            }
-            What::AddressBook => add("displayname", What::AddressBookName, node.row, Sort::File)?,
-            What::Sieve if view.scripts()?.items.iter().any(|script| script.is_active) => {
-                add("active", What::ActiveScript, 0, Sort::Link)?
-            }
-            _ => {}
+            (Layout::MaildirPlusPlus, Some(_)) => Ok(None),
         }
-        Ok(lines)
     }
 
-    /// The mailbox that `mail/` itself is in the Maildir++ layout.
-    pub(super) fn inbox(&self, view: &View) -> Result<Option<Id>> {
-        if self.options.layout == Layout::Nested {
-            return Ok(None);
+    fn list_mailboxes(&self, view: &View, parent: Node, from: Id, limit: usize, found: &mut Vec<Child>) -> Result<()> {
+        let mailboxes = view.mailboxes()?;
+        let directory = |row: Id, name: String| child(parent, NodeKind::Mailbox, row, 0, name);
+        match (self.options.layout, parent.shown_row()) {
+            (Layout::Nested, mailbox) => {
+                let rows = rows(mailboxes, mailbox, from, limit);
+                found.extend(rows.map(|one| directory(one.id, one.name.clone())));
+            }
+            (Layout::MaildirPlusPlus, None) => {
+                let inbox = view.inbox()?;
+                let mut others: Vec<Id> =
+                    mailboxes.all().map(|one| one.id).filter(|row| *row != inbox && *row >= from).collect();
+                others.sort_unstable();
+                let named = others.into_iter().filter_map(|row| Some((row, dotted(view, row)?)));
+                found.extend(named.take(limit).map(|(row, name)| directory(row, name)));
+            }
+            (Layout::MaildirPlusPlus, Some(_)) => {}
         }
-        let folders = view.folders()?;
-        let mut candidates: Vec<(bool, Id)> = folders
-            .all()
-            .filter(|place| {
-                place.data.role.as_deref() == Some("inbox")
-                    || (place.parent.is_none() && place.raw.eq_ignore_ascii_case("inbox"))
-            })
-            .map(|place| (place.data.role.as_deref() != Some("inbox"), place.id))
-            .collect();
-        candidates.sort_unstable();
-        // Row 0 is no mailbox: an account without inbox shows an empty one.
-        Ok(Some(candidates.first().map_or(Id::MAX, |(_, id)| *id))
-            .map(|id| if id == Id::MAX { super::node::ROW_MAX } else { id }))
+        Ok(())
     }
 
     fn find_message(&self, view: &View, parent: Node, name: &str) -> Result<Option<Child>> {
         let Some(id) = name.split('.').nth(1).and_then(|id| id.parse::<Id>().ok()) else { return Ok(None) };
         let Some(listed) = view.message(parent.row, id)? else { return Ok(None) };
-        let line = self.message_line(view, parent, &listed)?;
-        Ok(Some(line).filter(|line| line.name == name))
+        let child = self.message_child(view, parent, &listed)?;
+        Ok(Some(child).filter(|child| child.name == name))
     }
 
-    pub(super) fn message_line(&self, view: &View, cur: Node, listed: &Listed) -> Result<Child> {
+    pub(super) fn message_child(&self, view: &View, cur: Node, listed: &Listed) -> Result<Child> {
         let ctime = view.ctime(listed.first)?;
-        let stat = Stat { sort: Sort::File, size: listed.size, mtime: listed.received, ctime, links: listed.links };
+        let file_type = FileType::File;
+        let stat = Stat { file_type, size: listed.size, mtime: listed.received, ctime, links: listed.links };
         // A listing of a large mailbox is mostly this, and the machinery of formatting takes three times as long.
         let mut name = String::with_capacity(NAME_LENGTH);
         let mut digits = itoa::Buffer::new();
-        // The head of the name is the date of arrival; Maildir knows none before 1970.
+        // The name begins with the date of arrival; Maildir has none before 1970.
         name.push_str(digits.format(listed.received.max(0)));
         name.push('.');
         name.push_str(digits.format(listed.email));
@@ -317,83 +213,55 @@ impl Tree {
         name.push(self.options.info_separator);
         name.push_str("2,");
         name.push_str(&listed.flags);
-        Ok(Child {
-            name,
-            node: cur.beside(What::Email, listed.email),
-            cookie: cookie(listed.email),
-            stat: Some(stat),
-            sort: Sort::File,
-        })
-    }
-
-    fn is_directory(&self, view: &View, node: Node) -> Result<bool> {
-        Ok(match node.what {
-            What::FileNode => {
-                view.files()?.get(node.row).is_some_and(|place| matches!(place.data.kind, FileKind::Directory))
-            }
-            What::Root
-            | What::Mail
-            | What::Calendars
-            | What::Contacts
-            | What::Sieve
-            | What::Files
-            | What::Merged
-            | What::MergedCalendars
-            | What::MergedContacts
-            | What::Snapshots
-            | What::Mailbox
-            | What::Cur
-            | What::New
-            | What::Tmp
-            | What::Calendar
-            | What::AddressBook
-            | What::TextMail
-            | What::TextMailbox
-            | What::AttachmentMail
-            | What::AttachmentMailbox
-            | What::AttachmentFolder
-            | What::FormerFolder => true,
-            _ => false,
-        })
+        let node = cur.beside(NodeKind::Email, listed.email);
+        Ok(Child { name, node, cookie: cookie(listed.email), stat: Some(stat), file_type })
     }
 }
 
-/// A line whose file is looked at when somebody asks.
-pub(super) fn line(parent: Node, what: What, row: Id, first: i64, sort: Sort, name: String) -> Child {
-    Child { name, node: parent.holding(what, row, first), cookie: cookie(row), stat: None, sort }
+/// An entry whose `stat` is not known yet.
+fn child(parent: Node, kind: NodeKind, row: Id, first: i64, name: String) -> Child {
+    let file_type = kind.descriptor().file_type.unwrap_or(FileType::File);
+    Child { name, node: parent.holding(kind, row, first), cookie: cookie(row), stat: None, file_type }
 }
 
-fn snapshot_line(snapshot: &crate::archive::Named) -> Child {
+/// An entry for a collection as one file, in its present state.
+fn merged_child(view: &View, parent: Node, kind: NodeKind, row: Id, name: String) -> Result<Child> {
+    Ok(child(parent, kind, row, version(view, kind, row)?, name))
+}
+
+fn snapshot_child(snapshot: &Named) -> Child {
     Child {
         name: snapshot.name.clone(),
-        node: Node::single(What::Root, snapshot.id),
+        node: Node::single(NodeKind::Root, snapshot.id),
         cookie: cookie(snapshot.id),
         stat: None,
-        sort: Sort::Directory,
+        file_type: FileType::Directory,
     }
 }
 
-fn file_line(parent: Node, place: &Place<FileData>) -> Child {
-    let sort = sort_of(&place.data.kind);
+fn file_child(parent: Node, file: &HierarchyRow<FileData>) -> Child {
+    let file_type = file.data.kind.file_type();
     // A directory is the same one whatever becomes of it.
-    let first = if sort == Sort::Directory { 0 } else { place.data.first };
-    line(parent, What::FileNode, place.id, first, sort, place.name.clone())
+    let first = if file_type == FileType::Directory { 0 } else { file.data.first };
+    Child { file_type, ..child(parent, NodeKind::FileNode, file.id, first, file.name.clone()) }
 }
 
-fn maildir_lines(view: &View, mailbox: Id, add: &mut impl FnMut(&str, What, Id, Sort) -> Result<()>) -> Result<()> {
-    add("cur", What::Cur, mailbox, Sort::Directory)?;
-    add("new", What::New, mailbox, Sort::Directory)?;
-    add("tmp", What::Tmp, mailbox, Sort::Directory)?;
-    if !view.keywords(mailbox)?.to_text().is_empty() {
-        add("dovecot-keywords", What::MailboxKeywords, mailbox, Sort::File)?;
-    }
-    Ok(())
+/// The calendars or address books that nodes of a kind show.
+pub(super) fn collections(view: &View, kind: NodeKind) -> Result<&Hierarchy<CollectionData>> {
+    view.collections(kind.object_type().ok_or_else(no_such)?)
 }
 
-fn sort_of(kind: &FileKind) -> Sort {
-    match kind {
-        FileKind::Directory => Sort::Directory,
-        FileKind::Link(_) => Sort::Link,
-        FileKind::File(_) | FileKind::LinkText(_) => Sort::File,
-    }
+/// The items of a collection that nodes of a kind show.
+pub(super) fn items(view: &View, kind: NodeKind, collection: Id) -> Result<Arc<CollectionItems>> {
+    view.items(kind.object_type().ok_or_else(no_such)?, collection)
+}
+
+/// Rows in a directory, from `from` on.
+fn rows<T>(
+    hierarchy: &Hierarchy<T>,
+    parent: Option<Id>,
+    from: Id,
+    limit: usize,
+) -> impl Iterator<Item = &HierarchyRow<T>> {
+    rest(hierarchy.children(parent), from, limit).filter_map(|row| hierarchy.get(*row))
 }

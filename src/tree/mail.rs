@@ -1,4 +1,4 @@
-//! What a view knows of its mailboxes.
+//! The mail of a moment, as a view caches it.
 
 use super::hierarchy::Hierarchy;
 use crate::archive::Listed;
@@ -9,52 +9,54 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
-/// What is known of the mail of a moment; loaded when first asked for.
-pub struct Mail {
-    pub(crate) folders: OnceLock<Hierarchy<Folder>>,
-    pub(crate) computed: OnceLock<Computed>,
-    pub(crate) ages: OnceLock<HashMap<Id, Age>>,
+/// The mail of a moment, each part loaded at the first call that needs it.
+pub struct MailCache {
+    pub(crate) mailboxes: OnceLock<Hierarchy<MailboxData>>,
+    pub(crate) inbox: OnceLock<Id>,
+    pub(crate) computed: OnceLock<ComputedMailboxes>,
+    pub(crate) times: OnceLock<HashMap<Id, MailboxTimes>>,
     pub(crate) arrivals: Mutex<LruCache<Id, Arc<Vec<Arrival>>>>,
 }
 
-impl Default for Mail {
-    fn default() -> Mail {
-        Mail {
-            folders: OnceLock::new(),
+impl Default for MailCache {
+    fn default() -> MailCache {
+        MailCache {
+            mailboxes: OnceLock::new(),
+            inbox: OnceLock::new(),
             computed: OnceLock::new(),
-            ages: OnceLock::new(),
+            times: OnceLock::new(),
             arrivals: Mutex::new(LruCache::new(ARRIVALS)),
         }
     }
 }
 
-/// What a mailbox is beside its name.
+/// The properties of a mailbox beside its name and its parent.
 #[derive(Debug, Clone, Default)]
-pub struct Folder {
+pub struct MailboxData {
     pub role: Option<String>,
     pub is_subscribed: bool,
-    /// The snapshot in which it became what it is; 0 where nobody knows.
+    /// The snapshot that changed it last; 0 if that is unknown.
     pub first: i64,
 }
 
 /// Messages by mailbox, computed from all emails where the archive has no index.
-pub(crate) struct Computed {
-    pub(crate) mailboxes: HashMap<Id, Vec<Listed>>,
+pub(crate) struct ComputedMailboxes {
+    pub(crate) messages: HashMap<Id, Vec<Listed>>,
     pub(crate) keywords: HashMap<Id, Vec<String>>,
 }
 
 /// The times of a mailbox, in seconds since 1970.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Age {
-    /// Of what lies in it itself: its newest message, or the snapshot that changed it later.
+pub struct MailboxTimes {
+    /// The time of its newest message, or of the snapshot that changed it later.
     pub own: i64,
-    /// Of that and of all mailboxes below it.
+    /// The newest of that and of the same of all mailboxes below it.
     pub deep: i64,
-    /// When the archive last changed what lies in it.
+    /// When the archive last changed something in it.
     pub changed: i64,
 }
 
-/// When a message came: what the names of `text/` and `attachments/` are found by.
+/// When a message came. The names of messages in `text/` and `attachments/` begin with it, so they are found by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrival {
     /// Minutes since 1970.
@@ -63,12 +65,12 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// That of a listed message.
+    /// The arrival of a listed message.
     pub fn of(listed: &Listed) -> Arrival {
         Arrival { minute: listed.received.div_euclid(60), email: listed.email }
     }
 
-    /// Those that came in this minute.
+    /// The messages that came in this minute.
     pub fn of_minute(arrivals: &[Arrival], minute: i64) -> &[Arrival] {
         let from = arrivals.partition_point(|one| one.minute < minute);
         let to = arrivals.partition_point(|one| one.minute <= minute);
@@ -76,5 +78,5 @@ impl Arrival {
     }
 }
 
-/// Of how many mailboxes the arrivals are kept.
+/// For how many mailboxes the arrivals are kept.
 const ARRIVALS: NonZeroUsize = NonZeroUsize::new(16).unwrap();

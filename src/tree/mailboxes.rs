@@ -1,42 +1,60 @@
-//! The mail of a moment: which mailboxes there are, what lies in them, how old they are.
+//! The mail of a moment: its mailboxes, the messages in them, and their times.
 
-use super::entry::DAMAGED_SIZE;
-use super::hierarchy::Hierarchy;
+use super::hierarchy::{Hierarchy, HierarchyRow};
+use super::kinds::NodeKind;
+use super::mail::{Arrival, ComputedMailboxes, MailboxData, MailboxTimes};
 use super::name;
+use super::node::ROW_MAX;
+use super::stat::DAMAGED_SIZE;
 use super::view::{View, load};
-use crate::archive::{Listed, MailboxState, Moment, UNFILED, epoch, parse_ids, parse_keywords};
+use crate::archive::{Listed, MailboxState, Moment, UNFILED, epoch};
 use crate::error::Result;
 use crate::format::maildir::{Flags, Keywords};
 use crate::model::{Id, ObjectType};
-pub(crate) use crate::tree::mail::{Age, Arrival, Computed, Folder};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 impl View {
     /// The mailboxes. Messages that lie in none have a mailbox of their own, [`UNFILED`].
-    pub fn folders(&self) -> Result<&Hierarchy<Folder>> {
-        load(&self.mail.folders, || {
+    pub fn mailboxes(&self) -> Result<&Hierarchy<MailboxData>> {
+        load(&self.mail.mailboxes, || {
             let mut rows = Vec::new();
             self.each(ObjectType::Mailbox, |record| {
-                let name = record.text("name").unwrap_or_default().to_owned();
-                let folder = Folder {
-                    role: record.text("role").map(str::to_owned),
-                    is_subscribed: record.number("is_subscribed") != Some(0),
+                let mailbox = record.mailbox();
+                let data = MailboxData {
+                    role: mailbox.role.map(Cow::into_owned),
+                    is_subscribed: mailbox.is_subscribed,
                     first: record.first,
                 };
-                rows.push((record.id, record.number("parent_id"), name, folder));
+                rows.push((record.id, mailbox.parent, mailbox.name.into_owned(), data));
             })?;
             if self.holds_unfiled()? {
-                rows.push((UNFILED, None, "(no mailbox)".to_owned(), Folder::default()));
+                rows.push((UNFILED, None, "(no mailbox)".to_owned(), MailboxData::default()));
             }
-            Ok(Hierarchy::new(rows, "", |raw, _| not_reserved(name::safe(raw, ""))))
+            Ok(Hierarchy::new(rows, |raw| not_reserved(name::safe(raw, ""))))
         })
+    }
+
+    /// The mailbox that `mail/` itself is in the layout Maildir++: the one with that role, or else one of that name at the
+    /// top. Without either it is a row that no mailbox has, so `mail/` shows an empty one.
+    pub fn inbox(&self) -> Result<Id> {
+        let inbox = load(&self.mail.inbox, || {
+            let has_role = |one: &&HierarchyRow<MailboxData>| one.data.role.as_deref() == Some("inbox");
+            let has_name =
+                |one: &&HierarchyRow<MailboxData>| one.parent.is_none() && one.raw.eq_ignore_ascii_case("inbox");
+            let mailboxes = self.mailboxes()?;
+            let by_role = mailboxes.all().filter(has_role).map(|one| one.id).min();
+            let by_name = || mailboxes.all().filter(has_name).map(|one| one.id).min();
+            Ok(by_role.or_else(by_name).unwrap_or(ROW_MAX))
+        })?;
+        Ok(*inbox)
     }
 
     fn holds_unfiled(&self) -> Result<bool> {
         match self.indexed() {
             Some(at) => self.reader.mailbox_holds_any(UNFILED, at),
-            None => Ok(self.computed()?.mailboxes.contains_key(&UNFILED)),
+            None => Ok(self.computed()?.messages.contains_key(&UNFILED)),
         }
     }
 
@@ -53,7 +71,7 @@ impl View {
         if let Some(at) = self.indexed() {
             return self.reader.list_mailbox(mailbox, at, after, limit);
         }
-        let all = self.computed()?.mailboxes.get(&mailbox).map(Vec::as_slice).unwrap_or_default();
+        let all = self.computed()?.messages.get(&mailbox).map(Vec::as_slice).unwrap_or_default();
         let from = all.partition_point(|listed| listed.email <= after);
         Ok(all[from..].iter().take(limit).cloned().collect())
     }
@@ -87,12 +105,12 @@ impl View {
         Ok(arrivals)
     }
 
-    /// What stands in a mailbox.
-    pub fn state(&self, mailbox: Id) -> Result<MailboxState> {
+    /// The sums of a mailbox.
+    pub fn mailbox_state(&self, mailbox: Id) -> Result<MailboxState> {
         if let Some(at) = self.indexed() {
             return self.reader.mailbox_state(mailbox, at);
         }
-        let all = self.computed()?.mailboxes.get(&mailbox).map(Vec::as_slice).unwrap_or_default();
+        let all = self.computed()?.messages.get(&mailbox).map(Vec::as_slice).unwrap_or_default();
         Ok(MailboxState {
             emails: all.len() as u64,
             bytes: all.iter().map(|listed| listed.size).sum(),
@@ -103,26 +121,26 @@ impl View {
     }
 
     /// The times of a mailbox.
-    pub fn age(&self, mailbox: Id) -> Result<Age> {
-        let fallback = Age { own: self.time, deep: self.time, changed: self.time };
-        Ok(load(&self.mail.ages, || self.ages())?.get(&mailbox).copied().unwrap_or(fallback))
+    pub fn mailbox_times(&self, mailbox: Id) -> Result<MailboxTimes> {
+        let fallback = MailboxTimes { own: self.time, deep: self.time, changed: self.time };
+        Ok(load(&self.mail.times, || self.all_times())?.get(&mailbox).copied().unwrap_or(fallback))
     }
 
     /// The newest time of all mailboxes.
     pub fn mail_time(&self) -> Result<i64> {
-        let ages = load(&self.mail.ages, || self.ages())?;
-        Ok(ages.values().map(|age| age.own).max().unwrap_or(self.time))
+        let times = load(&self.mail.times, || self.all_times())?;
+        Ok(times.values().map(|times| times.own).max().unwrap_or(self.time))
     }
 
-    fn ages(&self) -> Result<HashMap<Id, Age>> {
-        let folders = self.folders()?;
-        let mut ages = HashMap::new();
-        for place in folders.all() {
-            let state = self.state(place.id)?;
-            // One that never held a message is as old as itself, not as the moment: nothing in it is new.
+    fn all_times(&self) -> Result<HashMap<Id, MailboxTimes>> {
+        let mailboxes = self.mailboxes()?;
+        let mut all = HashMap::new();
+        for mailbox in mailboxes.all() {
+            let state = self.mailbox_state(mailbox.id)?;
+            // A mailbox that never held a message is as old as its row, not as the moment: nothing in it is new.
             let changed = match self.changed(state.changed)? {
                 Some(time) => time,
-                None => self.changed(place.data.first)?.unwrap_or(self.time),
+                None => self.changed(mailbox.data.first)?.unwrap_or(self.time),
             };
             // A first import shows the dates of the mail. A later change must be seen by programs that compare the
             // time of a directory to know whether to look into it again, even if only old mail came or went.
@@ -131,23 +149,23 @@ impl View {
                 (newest, true) => newest.max(changed),
                 (newest, false) => newest.max(1),
             };
-            ages.insert(place.id, Age { own, deep: own, changed });
+            all.insert(mailbox.id, MailboxTimes { own, deep: own, changed });
         }
-        let mut order: Vec<Id> = folders.children(None).to_vec();
+        let mut order: Vec<Id> = mailboxes.children(None).to_vec();
         let mut at = 0;
         while let Some(id) = order.get(at).copied() {
-            order.extend(folders.children(Some(id)));
+            order.extend(mailboxes.children(Some(id)));
             at += 1;
         }
         for id in order.into_iter().rev() {
-            let deep = ages.get(&id).map_or(0, |age| age.deep);
-            if let Some(parent) = folders.get(id).and_then(|place| place.parent)
-                && let Some(age) = ages.get_mut(&parent)
+            let deep = all.get(&id).map_or(0, |times: &MailboxTimes| times.deep);
+            if let Some(parent) = mailboxes.get(id).and_then(|mailbox| mailbox.parent)
+                && let Some(times) = all.get_mut(&parent)
             {
-                age.deep = age.deep.max(deep);
+                times.deep = times.deep.max(deep);
             }
         }
-        Ok(ages)
+        Ok(all)
     }
 
     /// The keywords that have letters in a mailbox.
@@ -159,9 +177,9 @@ impl View {
         Ok(Keywords::assign(named.iter().map(String::as_str)))
     }
 
-    fn computed(&self) -> Result<&Computed> {
+    fn computed(&self) -> Result<&ComputedMailboxes> {
         load(&self.mail.computed, || {
-            let mut mailboxes: HashMap<Id, Vec<Listed>> = HashMap::new();
+            let mut messages: HashMap<Id, Vec<Listed>> = HashMap::new();
             let mut named: HashMap<Id, Vec<String>> = HashMap::new();
             let mut known = std::collections::HashSet::new();
             self.reader.each_record(ObjectType::Mailbox, self.moment, |record| {
@@ -179,15 +197,16 @@ impl View {
                         return;
                     }
                 };
-                let keywords = parse_keywords(record.text("keywords").unwrap_or("[]"));
-                let mut places: Vec<Id> = parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
-                places.retain(|place| known.contains(place));
-                if places.is_empty() {
-                    places.push(UNFILED);
+                let email = record.email();
+                let (keywords, mut mailboxes) = (email.keywords, email.mailboxes);
+                let received = epoch(&email.received_at);
+                mailboxes.retain(|mailbox| known.contains(mailbox));
+                if mailboxes.is_empty() {
+                    mailboxes.push(UNFILED);
                 }
-                let links = places.len() as u32;
-                for place in places {
-                    let named = named.entry(place).or_default();
+                let links = mailboxes.len() as u32;
+                for mailbox in mailboxes {
+                    let named = named.entry(mailbox).or_default();
                     for keyword in keywords.iter().filter(|keyword| crate::format::maildir::needs_letter(keyword)) {
                         if named.len() < 26 && !named.iter().any(|known| known.eq_ignore_ascii_case(keyword)) {
                             named.push(keyword.clone());
@@ -195,8 +214,7 @@ impl View {
                     }
                     let table = Keywords::assign(named.iter().map(String::as_str));
                     let flags = Flags::from_keywords(keywords.iter().map(String::as_str), &table).letters().into();
-                    let received = epoch(record.text("received_at").unwrap_or_default());
-                    mailboxes.entry(place).or_default().push(Listed {
+                    messages.entry(mailbox).or_default().push(Listed {
                         email: record.id,
                         received,
                         size,
@@ -209,27 +227,27 @@ impl View {
             if let Some(error) = failed {
                 return Err(error);
             }
-            mailboxes.values_mut().for_each(|listed| listed.sort_unstable_by_key(|listed| listed.email));
-            Ok(Computed { mailboxes, keywords: named })
+            messages.values_mut().for_each(|listed| listed.sort_unstable_by_key(|listed| listed.email));
+            Ok(ComputedMailboxes { messages, keywords: named })
         })
     }
 }
 
-/// What a mailbox directory holds beside child mailboxes cannot be the name of one.
+/// A mailbox in a mailbox cannot be named like `cur` and its other neighbours.
 fn not_reserved(name: String) -> String {
-    match name.as_str() {
-        "cur" | "new" | "tmp" | "dovecot-keywords" => format!("%{:02X}{}", name.as_bytes()[0], &name[1..]),
-        _ => name,
+    let mut reserved = NodeKind::Mailbox.fixed_children().filter(|child| child.position.layout.is_none());
+    if !reserved.any(|child| child.position.name == name) {
+        return name;
     }
+    format!("%{:02X}{}", name.as_bytes()[0], &name[1..])
 }
 
 /// `.A.B` for a mailbox in the Maildir++ layout, as Dovecot spells it.
 pub(super) fn dotted(view: &View, mailbox: Id) -> Option<String> {
     use crate::format::maildir::{Spelling, join_dotted};
-    let folders = view.folders().ok()?;
-    let path = folders.path(mailbox);
-    let parts: Vec<&str> = path.iter().map(|place| place.name.as_str()).collect();
+    let path = view.mailboxes().ok()?.path(mailbox);
+    let parts: Vec<&str> = path.iter().map(|one| one.name.as_str()).collect();
     let name = (!parts.is_empty()).then(|| join_dotted(parts, Spelling::ModifiedUtf7))?;
     // A path of many levels can be longer than a name may be.
-    if name.len() <= super::name::NAME_MAX { Some(name) } else { Some(format!("{}~{mailbox}", &name[..200])) }
+    if name.len() <= name::NAME_MAX { Some(name) } else { Some(format!("{}~{mailbox}", &name[..200])) }
 }

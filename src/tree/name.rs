@@ -53,7 +53,7 @@ fn escape(character: char, name: &mut String) {
     }
 }
 
-/// Cuts a name that is too long and tells it apart by a hash of what it was made of.
+/// Cuts a name that is too long, and appends a hash of the uncut text.
 fn fit(mut name: String, raw: &str, extension: &str) -> String {
     if name.len() + extension.len() > NAME_MAX {
         let hash = crate::model::Digest::of(raw.as_bytes()).hex();
@@ -120,9 +120,9 @@ pub const PORTABLE_MAX: usize = 143;
 /// Names that Windows takes for devices, whatever extension they have.
 const DEVICES: [&str; 8] = ["CON", "PRN", "AUX", "NUL", "CLOCK$", "CONIN$", "CONOUT$", "CONFIG$"];
 
-/// A name of the tree such as any file system takes (exFAT, NTFS, SMB, eCryptfs): what those refuse becomes `%XX`, and
-/// in the name of a message `;` stands before the flags, as Maildirs there have it. At most [`PORTABLE_MAX`] bytes. Names
-/// of the tree hold no control characters.
+/// A name of the tree in characters that any file system takes (exFAT, NTFS, SMB, eCryptfs): others become `%XX`, and in
+/// the name of a message `;` stands before the flags, as in Maildirs there. At most [`PORTABLE_MAX`] bytes. Names of the
+/// tree hold no control characters.
 pub fn portable(name: &str, is_message: bool) -> String {
     let name = if is_message { name.replacen(":2,", ";2,", 1) } else { name.to_owned() };
     let mut plain: String = plain(&name).chars().filter(|character| !character.is_control()).collect();
@@ -136,8 +136,8 @@ pub fn portable(name: &str, is_message: bool) -> String {
     marked_portable(&plain, &format!("~{}", &hash[..12]))
 }
 
-/// A name without what file systems refuse that know no colon: it becomes `%XX`. No name of the tree holds such a
-/// sequence, so [`of_plain`] gives it back.
+/// A name without the characters that file systems refuse which have no colon in names: they become `%XX`. No name of the
+/// tree holds such a sequence, so [`of_plain`] can undo this.
 pub fn plain(name: &str) -> String {
     let mut plain = String::with_capacity(name.len());
     let is_device = is_device(name);

@@ -1,11 +1,15 @@
 //! The tree of an archive at a moment.
 
-use super::cache::{Bytes, Content, ContentCache, Counters, Source};
-use super::entry::{Layout, file_time, no_such};
-use super::node::{Node, SNAPSHOT_MAX, What};
-use super::view::View;
+use super::cache::{Bytes, Content, ContentCache, Counters, ReadResult};
+use super::decoded_cache::DecodedCache;
+use super::kinds::NodeKind;
+use super::node::{Node, SNAPSHOT_MAX};
+use super::rules::{ByteSource, Layout};
+use super::stat::{file_time, no_such};
+use super::view::{FileKind, View};
 use super::views::Views;
-use super::{memory, name, render, versions, watch};
+use super::watch::SeenStamps;
+use super::{name, render, versions};
 use crate::archive::{At, Blob, Moment, Named, Reader, Snapshot, named};
 use crate::error::{Error, ErrorKind, Result};
 use lru::LruCache;
@@ -15,14 +19,14 @@ use std::sync::Arc;
 
 /// An archive as a tree of files.
 pub struct Tree {
-    pub(crate) reader: Arc<Reader>,
-    pub(crate) options: TreeOptions,
-    pub(crate) now: RwLock<Arc<Now>>,
+    pub(super) reader: Arc<Reader>,
+    pub(super) options: TreeOptions,
+    pub(super) state: RwLock<Arc<TreeState>>,
     views: Mutex<LruCache<i64, Arc<View>>>,
-    pub(crate) shop: ContentCache,
+    pub(super) cache: ContentCache,
     contents: Mutex<LruCache<Node, Arc<Content>>>,
-    pub(super) decoded: memory::Memory,
-    pub(super) watch: Mutex<watch::Watch>,
+    pub(super) decoded: DecodedCache,
+    pub(super) seen: Mutex<SeenStamps>,
 }
 
 impl Tree {
@@ -30,18 +34,18 @@ impl Tree {
     ///
     /// Errors: [`ErrorKind::Usage`] if there is no such snapshot.
     pub fn open(reader: Arc<Reader>, options: TreeOptions) -> Result<Tree> {
-        // Looked at first: what is written while we look is news for the first call of `follow`.
-        let trace = reader.trace();
-        let now = Now::take(&reader, options.at)?;
+        // The stamp is taken first, so that the first call of `follow` sees what is written from here on.
+        let stamp = reader.trace();
+        let state = TreeState::read(&reader, options.at)?;
         Ok(Tree {
-            watch: Mutex::new(watch::Watch { last: trace, followed: trace }),
-            now: RwLock::new(Arc::new(now)),
-            shop: ContentCache::new(Arc::clone(&reader), options.cache_size),
+            seen: Mutex::new(SeenStamps { last: stamp, followed: stamp }),
+            state: RwLock::new(Arc::new(state)),
+            cache: ContentCache::new(Arc::clone(&reader), options.cache_size),
             reader,
             options,
             views: Mutex::new(LruCache::new(VIEWS)),
             contents: Mutex::new(LruCache::new(CONTENTS)),
-            decoded: memory::Memory::default(),
+            decoded: DecodedCache::default(),
         })
     }
 
@@ -50,32 +54,32 @@ impl Tree {
         &self.reader
     }
 
-    /// What was read so far.
+    /// How much was read so far.
     pub fn counters(&self) -> &Counters {
-        &self.shop.counters
+        &self.cache.counters
     }
 
     /// The moment at the root.
     pub fn moment(&self) -> Moment {
-        self.now().root.moment
+        self.state().root.moment
     }
 
-    pub(crate) fn now(&self) -> Arc<Now> {
-        Arc::clone(&self.now.read())
+    pub(super) fn state(&self) -> Arc<TreeState> {
+        Arc::clone(&self.state.read())
     }
 
     /// The view that a node belongs to.
-    pub(crate) fn view(&self, node: Node) -> Result<Arc<View>> {
-        let now = self.now();
-        if !node.what.has_state() || node.snapshot == 0 || versions::holds(&now.root, node)? {
-            return Ok(Arc::clone(&now.root));
+    pub(super) fn view(&self, node: Node) -> Result<Arc<View>> {
+        let state = self.state();
+        if node.is_part_of_message() || node.snapshot == 0 || versions::holds(&state.root, node)? {
+            return Ok(Arc::clone(&state.root));
         }
         if let Some(view) = self.views.lock().get(&node.snapshot) {
             return Ok(Arc::clone(view));
         }
-        // The snapshot in which a file became what it is may be forgotten; what it was then can still be read.
-        let known = now.snapshots.iter().find(|snapshot| snapshot.id == node.snapshot);
-        let time = known.map_or(now.root.time, |snapshot| snapshot.time);
+        // The snapshot that changed a file last may be forgotten; its state can still be read.
+        let known = state.snapshots.iter().find(|snapshot| snapshot.id == node.snapshot);
+        let time = known.map_or(state.root.time, |snapshot| snapshot.time);
         let view = Arc::new(View::new(Arc::clone(&self.reader), Moment::Snapshot(node.snapshot), time));
         self.views.lock().put(node.snapshot, Arc::clone(&view));
         Ok(view)
@@ -106,42 +110,42 @@ impl Tree {
     /// The bytes of a file from `offset` on, `length` of them or up to the end.
     pub fn read(&self, node: Node, offset: u64, length: usize) -> Result<Bytes> {
         match self.begin_read(node, offset, length)? {
-            Source::Here(bytes) => Ok(bytes),
-            Source::Large(blob) => self.hand_out(&blob, offset, length, |bytes| bytes.to_vec().into()),
+            ReadResult::Bytes(bytes) => Ok(bytes),
+            ReadResult::Large(blob) => self.hand_out(&blob, offset, length, |bytes| bytes.to_vec().into()),
         }
     }
 
-    /// As [`Tree::read`], but of a file that is so large that one thread alone should read it only where it stands, for
+    /// As [`Tree::read`]. For a file so large that one thread alone should read it, it gives the blob instead, for
     /// [`Tree::hand_out`].
-    pub fn begin_read(&self, node: Node, offset: u64, length: usize) -> Result<Source> {
-        let source = self.source(node, offset, length);
-        let source = source.map_err(|error| self.or_forgotten(node, error))?;
-        if let Source::Here(bytes) = &source {
+    pub fn begin_read(&self, node: Node, offset: u64, length: usize) -> Result<ReadResult> {
+        let read = self.read_from_source(node, offset, length).map_err(|error| self.or_forgotten(node, error))?;
+        if let ReadResult::Bytes(bytes) = &read {
             self.counters().served.add(bytes.len() as u64);
         }
-        Ok(source)
+        Ok(read)
     }
 
-    /// Hands out a part of a large file: `out` gets the bytes before what only the next ones need is done.
+    /// Hands out a part of a large file: `out` gets the bytes first, then the next part is prepared.
     pub fn hand_out<T>(&self, blob: &Blob, offset: u64, length: usize, out: impl FnOnce(&[u8]) -> T) -> Result<T> {
-        let answer = self.shop.hand_out_large(blob, offset, length, |bytes| {
+        let answer = self.cache.hand_out_large(blob, offset, length, |bytes| {
             self.counters().served.add(bytes.len() as u64);
             out(bytes)
         });
         answer.map_err(|error| self.reader.or_forgotten(self.moment(), error))
     }
 
-    /// Gives an error about a node its true reason: what is not found, or damaged, may be of a snapshot that is not there
-    /// any more.
-    pub(crate) fn or_forgotten(&self, node: Node, error: Error) -> Error {
+    /// The true reason of an error about a node: what is not found, or damaged, may belong to a snapshot that was
+    /// forgotten meanwhile.
+    pub(super) fn or_forgotten(&self, node: Node, error: Error) -> Error {
         let error = match self.view(node) {
-            _ if node.what == What::FormerFolder => self.reader.or_forgotten(Moment::Snapshot(node.snapshot), error),
+            _ if node.kind == NodeKind::SnapshotAttachmentFolder => {
+                self.reader.or_forgotten(Moment::Snapshot(node.snapshot), error)
+            }
             Ok(view) => self.reader.or_forgotten(view.moment, error),
             Err(_) => error,
         };
-        // Parts of a message know no snapshot: one that none shows any more is gone, and not damaged.
-        let is_of_message = matches!(node.what, What::Text | What::Attachment | What::AttachmentFolder);
-        let is_gone = || is_of_message && matches!(self.reader.arrival(node.object()), Ok(None));
+        // Parts of a message belong to no snapshot: if no snapshot has the message any more, it is gone, and not damaged.
+        let is_gone = || node.is_part_of_message() && matches!(self.reader.arrival(node.object()), Ok(None));
         if error.kind == ErrorKind::Damaged && is_gone() { no_such() } else { error }
     }
 
@@ -150,22 +154,22 @@ impl Tree {
         self.reader.require(self.moment())
     }
 
-    /// All bytes of a message, for whoever will want them soon; none if they are more than `limit`, or if messages of this
-    /// archive may get other bytes, as those of 1.x may.
+    /// All bytes of a message, to be read ahead. `None` if they are more than `limit`, or if a message of this archive may
+    /// get other bytes, as in an archive of 1.x.
     pub fn read_ahead(&self, node: Node, limit: u64) -> Result<Option<Bytes>> {
         if !node.is_message() || !self.reader.has_index() {
             return Ok(None);
         }
-        let bytes = self.shop.read_ahead(node.row, limit)?;
+        let bytes = self.cache.read_ahead(node.row, limit)?;
         self.counters().served.add(bytes.as_ref().map_or(0, |bytes| bytes.len()) as u64);
         Ok(bytes)
     }
 
-    fn source(&self, node: Node, offset: u64, length: usize) -> Result<Source> {
-        match node.what {
-            What::Email => self.shop.read_email(node.row, offset, length),
-            What::Text | What::Attachment => self.read_decoded(node, offset, length).map(Source::Here),
-            _ => self.shop.read(&*self.content(node)?, offset, length),
+    fn read_from_source(&self, node: Node, offset: u64, length: usize) -> Result<ReadResult> {
+        match node.descriptor().bytes {
+            ByteSource::Email => self.cache.read_email(node.row, offset, length),
+            ByteSource::Text | ByteSource::Attachment => self.read_decoded(node, offset, length).map(ReadResult::Bytes),
+            _ => self.cache.read(&*self.content(node)?, offset, length),
         }
     }
 
@@ -175,14 +179,14 @@ impl Tree {
         if !self.options.has_plain_names() {
             return Ok(target);
         }
-        // The names on its way are others.
+        // The names that the target passes are shown otherwise.
         let names = target.split('/').map(|part| if part == ".." { part.to_owned() } else { name::plain(part) });
         Ok(names.collect::<Vec<_>>().join("/"))
     }
 
     fn link_target(&self, view: &View, node: Node) -> Result<String> {
-        match node.what {
-            What::ActiveScript => {
+        match node.kind {
+            NodeKind::ActiveScript => {
                 let scripts = view.scripts()?;
                 scripts
                     .items
@@ -191,15 +195,15 @@ impl Tree {
                     .map(|script| script.name.clone())
                     .ok_or_else(no_such)
             }
-            What::FileNode => match view.files()?.get(node.row).map(|place| &place.data.kind) {
-                Some(super::view::FileKind::Link(target)) => Ok(target.clone()),
+            NodeKind::FileNode => match view.files()?.get(node.row).map(|file| &file.data.kind) {
+                Some(FileKind::Link(target)) => Ok(target.clone()),
                 _ => Err(Error::new(ErrorKind::Usage, "not a link")),
             },
             _ => Err(Error::new(ErrorKind::Usage, "not a link")),
         }
     }
 
-    pub(crate) fn content(&self, node: Node) -> Result<Arc<Content>> {
+    pub(super) fn content(&self, node: Node) -> Result<Arc<Content>> {
         if let Some(content) = self.contents.lock().get(&node) {
             return Ok(Arc::clone(content));
         }
@@ -216,18 +220,18 @@ pub struct TreeOptions {
     pub layout: Layout,
     /// List `.snapshots` in the root.
     pub snapshots_visible: bool,
-    /// Bytes kept of what was read.
+    /// How many bytes of files are cached.
     pub cache_size: u64,
-    /// What stands between a message's name and its flags: `:`, or `;` or `!` for file systems that know no colon. With
-    /// those, no other name holds a character that such file systems refuse.
+    /// The character between a message's name and its flags: `:`, or `;` or `!` for file systems that refuse a colon. With
+    /// those two, no other name holds a character that such file systems refuse.
     pub info_separator: char,
     /// Which directories the root has.
     pub views: Views,
 }
 
 impl TreeOptions {
-    /// True if names are to be such as file systems without colon take.
-    pub(crate) fn has_plain_names(&self) -> bool {
+    /// True if names must be valid on file systems that refuse a colon.
+    pub(super) fn has_plain_names(&self) -> bool {
         self.info_separator != ':'
     }
 }
@@ -245,15 +249,15 @@ impl Default for TreeOptions {
     }
 }
 
-/// What the root shows, and which snapshots there are.
-pub(crate) struct Now {
-    pub(crate) root: Arc<View>,
+/// The moment that the root shows, and the snapshots that there are.
+pub(super) struct TreeState {
+    pub(super) root: Arc<View>,
     /// The directories below `.snapshots`.
-    pub(crate) snapshots: Vec<Named>,
+    pub(super) snapshots: Vec<Named>,
 }
 
-impl Now {
-    pub(crate) fn take(reader: &Arc<Reader>, at: At) -> Result<Now> {
+impl TreeState {
+    pub(super) fn read(reader: &Arc<Reader>, at: At) -> Result<TreeState> {
         let snapshots = reader.snapshots()?;
         let moment = reader.resolve_among(&snapshots, at)?;
         let snapshots = snapshot_directories(&snapshots);
@@ -262,19 +266,19 @@ impl Now {
             Moment::Current => None,
         };
         let time = time.filter(|time| *time != 0).unwrap_or_else(|| file_time(reader.path()));
-        Ok(Now { root: Arc::new(View::new(Arc::clone(reader), moment, time)), snapshots })
+        Ok(TreeState { root: Arc::new(View::new(Arc::clone(reader), moment, time)), snapshots })
     }
 }
 
-/// The directories of `.snapshots`: every snapshot that has ended, by the time at which it had.
+/// The directories of `.snapshots`: every snapshot that has ended, named by the time of its end.
 fn snapshot_directories(snapshots: &[Snapshot]) -> Vec<Named> {
     let mut directories = named(snapshots);
     directories.retain(|one| (1..=SNAPSHOT_MAX).contains(&one.id));
     directories
 }
 
-/// How many snapshots are kept arranged at a time.
+/// How many views of snapshots are kept.
 const VIEWS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// How many files' places are kept.
+/// Of how many files it is remembered where their bytes are.
 const CONTENTS: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();

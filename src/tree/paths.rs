@@ -1,133 +1,123 @@
 //! From nodes to objects and back: extended attributes, and the paths of an object.
 
-use super::node::{Node, What};
+use super::cache::Content;
+use super::hierarchy::Hierarchy;
+use super::kinds::NodeKind;
+use super::node::Node;
 use super::opened::Tree;
-use super::versions::collection_kind;
+use super::rules::Shown;
+use super::versions::find_item;
+use super::view::View;
+use crate::archive::{UNFILED, epoch, rfc3339};
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
 
 impl Tree {
-    /// What `-o xattr` shows of a node: the name in the account, and of messages digest, keywords and date.
+    /// The extended attributes of a node (`-o xattr`): the name in the account, and for messages digest, keywords and date.
     pub fn xattrs(&self, node: Node) -> Result<Vec<(&'static str, String)>> {
         let view = self.view(node)?;
         let mut all = Vec::new();
-        match node.what {
-            What::Mailbox | What::Cur => {
-                if let Some(place) = view.folders()?.get(node.row) {
-                    all.push(("user.vandelay.name", place.raw.clone()));
-                }
-            }
-            What::Calendar | What::AddressBook => {
-                if let Some(place) = view.collections(collection_kind(node.what))?.get(node.row) {
-                    all.push(("user.vandelay.name", place.raw.clone()));
-                }
-            }
-            What::Event | What::Card => {
-                let kind = if node.what == What::Event { ObjectType::Calendar } else { ObjectType::AddressBook };
-                all.push(("user.vandelay.name", self.item(&view, kind, node.row)?.raw));
-            }
-            What::FileNode => {
-                if let Some(place) = view.files()?.get(node.row) {
-                    all.push(("user.vandelay.name", place.raw.clone()));
-                }
-            }
-            What::Script => {
-                if let Some(script) = view.scripts()?.get(node.row) {
-                    all.push(("user.vandelay.name", script.raw.clone()));
-                }
-            }
-            What::Email => {
+        match node.descriptor().object {
+            Shown::Object(ObjectType::Email) => {
                 let record = self.record(&view, ObjectType::Email, node.row)?;
-                all.push(("user.vandelay.keywords", record.text("keywords").unwrap_or("[]").to_owned()));
-                let received = crate::archive::epoch(record.text("received_at").unwrap_or_default());
-                all.push(("user.vandelay.received_at", crate::archive::rfc3339(received)));
+                let email = record.email();
+                all.push(("user.vandelay.keywords", serde_json::json!(email.keywords).to_string()));
+                all.push(("user.vandelay.received_at", rfc3339(epoch(&email.received_at))));
             }
-            _ => {}
+            Shown::Object(object) => {
+                let name = name_in_account(&view, object, node.row)?;
+                all.extend(name.map(|name| ("user.vandelay.name", name)));
+            }
+            Shown::PartOf(_) | Shown::Nothing => {}
         }
         if let Ok(content) = self.content(node)
-            && let super::cache::Content::Blob(blob) = &*content
+            && let Content::Blob(blob) = &*content
         {
             all.push(("user.vandelay.blake3", blob.digest.hex()));
         }
         Ok(all)
     }
-}
 
-impl Tree {
-    /// A path of a node, for messages to people: where what it shows stands; none for what has no row of its own.
+    /// A path of a node, for messages to people: where the object that it shows stands. `None` if it shows none.
     pub fn path_of(&self, node: Node) -> Result<Option<String>> {
-        let kind = match node.what {
-            What::Email | What::Text | What::Attachment | What::AttachmentFolder | What::FormerFolder => {
-                ObjectType::Email
-            }
-            What::Mailbox | What::Cur | What::TextMailbox => ObjectType::Mailbox,
-            What::Event => ObjectType::CalendarEvent,
-            What::Card => ObjectType::ContactCard,
-            What::Calendar | What::MergedCalendar => ObjectType::Calendar,
-            What::AddressBook | What::MergedBook => ObjectType::AddressBook,
-            What::Script => ObjectType::SieveScript,
-            What::FileNode => ObjectType::FileNode,
-            _ => return Ok(None),
-        };
-        Ok(self.paths_of(kind, node.object())?.into_iter().next())
+        match node.kind.object_type().zip(node.shown_row()) {
+            Some((object, row)) => Ok(self.paths_of(object, row)?.into_iter().next()),
+            None => Ok(None),
+        }
     }
 
-    /// Where an object stands in the tree: none, one or several paths from the root.
-    pub fn paths_of(&self, kind: ObjectType, id: Id) -> Result<Vec<String>> {
+    /// The paths of an object from the root: none, one or several.
+    pub fn paths_of(&self, object: ObjectType, id: Id) -> Result<Vec<String>> {
         let view = self.view(Node::ROOT)?;
-        let join = |base: &str, names: Vec<&str>| format!("{base}/{}", names.join("/"));
-        Ok(match kind {
-            ObjectType::Mailbox => {
-                vec![join("mail", view.folders()?.path(id).iter().map(|place| place.name.as_str()).collect())]
-            }
-            ObjectType::FileNode => {
-                vec![join("files", view.files()?.path(id).iter().map(|place| place.name.as_str()).collect())]
-            }
-            ObjectType::Email => {
-                let record = self.record(&view, kind, id)?;
-                let mut mailboxes = crate::archive::parse_ids(record.text("mailbox_ids").unwrap_or("[]"));
-                if mailboxes.is_empty() {
-                    mailboxes.push(crate::archive::UNFILED);
-                }
-                let mut paths = Vec::new();
-                for mailbox in mailboxes {
-                    let Some(listed) = view.message(mailbox, id)? else { continue };
-                    let line =
-                        self.message_line(&view, Node::single(What::Cur, 0).beside(What::Cur, mailbox), &listed)?;
-                    let folder =
-                        join("mail", view.folders()?.path(mailbox).iter().map(|place| place.name.as_str()).collect());
-                    paths.push(format!("{folder}/cur/{}", line.name));
-                }
-                paths
-            }
-            ObjectType::CalendarEvent | ObjectType::ContactCard => {
-                let (collections, base) = if kind == ObjectType::CalendarEvent {
-                    (ObjectType::Calendar, "calendars")
-                } else {
-                    (ObjectType::AddressBook, "contacts")
-                };
-                let mut paths = Vec::new();
-                for collection in view.collections(collections)?.children(None) {
-                    if let (Some(place), Some(item)) =
-                        (view.collections(collections)?.get(*collection), view.shelf(collections, *collection)?.get(id))
-                    {
-                        paths.push(join(base, vec![&place.name, &item.name]));
-                    }
-                }
-                paths
-            }
-            ObjectType::Calendar => {
-                view.collections(kind)?.get(id).map(|place| join("calendars", vec![&place.name])).into_iter().collect()
-            }
-            ObjectType::AddressBook => {
-                view.collections(kind)?.get(id).map(|place| join("contacts", vec![&place.name])).into_iter().collect()
-            }
+        Ok(match object {
+            ObjectType::Mailbox => vec![path_below(NodeKind::Mail, view.mailboxes()?, id)],
+            ObjectType::FileNode => vec![path_below(NodeKind::Files, view.files()?, id)],
+            ObjectType::Email => self.paths_of_message(&view, id)?,
+            ObjectType::CalendarEvent => paths_of_item(&view, NodeKind::Calendars, object, id)?,
+            ObjectType::ContactCard => paths_of_item(&view, NodeKind::Contacts, object, id)?,
+            ObjectType::Calendar => path_of_collection(&view, NodeKind::Calendars, object, id)?,
+            ObjectType::AddressBook => path_of_collection(&view, NodeKind::Contacts, object, id)?,
             ObjectType::SieveScript => {
-                view.scripts()?.get(id).map(|script| join("sieve", vec![&script.name])).into_iter().collect()
+                let script = view.scripts()?.get(id);
+                script.map(|script| join(NodeKind::Sieve, &[&script.name])).into_iter().collect()
             }
-            ObjectType::Identity | ObjectType::ParticipantIdentity => vec!["identities.json".to_owned()],
+            ObjectType::Identity | ObjectType::ParticipantIdentity => {
+                vec![NodeKind::Identities.fixed_name().to_owned()]
+            }
             // No file shows it.
             ObjectType::VacationResponse => Vec::new(),
         })
     }
+
+    fn paths_of_message(&self, view: &View, id: Id) -> Result<Vec<String>> {
+        let record = self.record(view, ObjectType::Email, id)?;
+        let mut mailboxes = record.email().mailboxes;
+        if mailboxes.is_empty() {
+            mailboxes.push(UNFILED);
+        }
+        let mut paths = Vec::new();
+        for mailbox in mailboxes {
+            let Some(listed) = view.message(mailbox, id)? else { continue };
+            let cur = Node { row: mailbox, ..Node::single(NodeKind::Cur, 0) };
+            let message = self.message_child(view, cur, &listed)?;
+            let mailbox = path_below(NodeKind::Mail, view.mailboxes()?, mailbox);
+            paths.push(format!("{mailbox}/{}/{}", NodeKind::Cur.fixed_name(), message.name));
+        }
+        Ok(paths)
+    }
+}
+
+/// The name that the account has for a mailbox, a collection, an item or a file.
+fn name_in_account(view: &View, object: ObjectType, row: Id) -> Result<Option<String>> {
+    Ok(match object {
+        ObjectType::Mailbox => view.mailboxes()?.get(row).map(|one| one.raw.clone()),
+        ObjectType::FileNode => view.files()?.get(row).map(|one| one.raw.clone()),
+        ObjectType::Calendar | ObjectType::AddressBook => view.collections(object)?.get(row).map(|one| one.raw.clone()),
+        item => find_item(view, item, row, |item| item.raw.clone())?,
+    })
+}
+
+/// The path of an entry of the root, and names below it.
+fn join(base: NodeKind, names: &[&str]) -> String {
+    format!("{}/{}", base.fixed_name(), names.join("/"))
+}
+
+fn path_below<T>(base: NodeKind, hierarchy: &Hierarchy<T>, id: Id) -> String {
+    let names: Vec<&str> = hierarchy.path(id).into_iter().map(|one| one.name.as_str()).collect();
+    join(base, &names)
+}
+
+fn path_of_collection(view: &View, base: NodeKind, object: ObjectType, id: Id) -> Result<Vec<String>> {
+    Ok(view.collections(object)?.get(id).map(|one| join(base, &[&one.name])).into_iter().collect())
+}
+
+fn paths_of_item(view: &View, base: NodeKind, object: ObjectType, id: Id) -> Result<Vec<String>> {
+    let collections = view.collections(object.container())?;
+    let mut paths = Vec::new();
+    for row in collections.children(None) {
+        if let (Some(collection), Some(item)) = (collections.get(*row), view.items(object, *row)?.get(id)) {
+            paths.push(join(base, &[&collection.name, &item.name]));
+        }
+    }
+    Ok(paths)
 }

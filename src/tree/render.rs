@@ -1,16 +1,19 @@
-//! What stands in each file of the tree. Bytes are served as they came; only what never had any is converted.
+//! The content of each file of the tree. Bytes are served as they came; only objects that never had any are converted.
 
 use super::cache::Content;
-use super::collection::Item;
-use super::entry::no_such;
+use super::collection::CollectionItem;
+use super::hierarchy::HierarchyRow;
 use super::mailboxes::dotted;
-use super::node::{Node, What};
-use super::view::{FileKind, View};
+use super::node::Node;
+use super::rules::ByteSource;
+use super::stat::no_such;
+use super::view::{CollectionData, FileKind, View};
 use crate::archive::{Blob, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{convert, ics, jscal, jscard};
 use crate::model::{Id, ObjectType};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
@@ -22,41 +25,45 @@ const INLINE_MAX: u64 = 32 << 20;
 ///
 /// Errors: [`ErrorKind::IsADirectory`], and [`ErrorKind::Damaged`] where the archive lacks what it refers to.
 pub fn content(view: &View, node: Node) -> Result<Content> {
-    match node.what {
-        What::Email => {
-            let record = view.reader.record(ObjectType::Email, view.moment, node.row)?.ok_or_else(no_such)?;
-            blob_content(view, record.blob)
+    match node.descriptor().bytes {
+        // `decoded` reads those of Text and Attachment.
+        ByteSource::None | ByteSource::Text | ByteSource::Attachment => Err(is_a_directory()),
+        ByteSource::Empty => Ok(memory(b"")),
+        ByteSource::Email => blob_content(view, record(view, node)?.blob),
+        ByteSource::Item => item_content(view, &record(view, node)?),
+        ByteSource::Script => {
+            let blob = view.scripts()?.get(node.row).map(|item| item.stored.as_ref().map(|stored| stored.0));
+            blob_content(view, blob.ok_or_else(no_such)?)
         }
-        What::Event | What::Card => {
-            let kind = if node.what == What::Event { ObjectType::CalendarEvent } else { ObjectType::ContactCard };
-            let record = view.reader.record(kind, view.moment, node.row)?.ok_or_else(no_such)?;
-            item_content(view, &record)
-        }
-        What::Script => {
-            let item = view.scripts()?.get(node.row).cloned().ok_or_else(no_such)?;
-            blob_content(view, item.stored.map(|stored| stored.0))
-        }
-        What::FileNode => match view.files()?.get(node.row).map(|place| &place.data.kind) {
+        ByteSource::FileNode => match view.files()?.get(node.row).map(|file| &file.data.kind) {
             Some(FileKind::File(blob)) => blob_content(view, Some(*blob)),
             Some(FileKind::LinkText(target)) => Ok(memory(target.as_bytes())),
             Some(FileKind::Link(_)) => Err(Error::new(ErrorKind::Usage, "a link has no bytes")),
             Some(FileKind::Directory) => Err(is_a_directory()),
             None => Err(no_such()),
         },
-        What::MailboxKeywords => Ok(memory(view.keywords(node.row)?.to_text().as_bytes())),
-        What::FolderMark | What::NoIndex => Ok(memory(b"")),
-        What::Subscriptions => subscriptions(view),
-        What::Identities => identities(view),
-        What::CalendarName => collection_name(view, ObjectType::Calendar, node.row),
-        What::AddressBookName => collection_name(view, ObjectType::AddressBook, node.row),
-        What::CalendarColor => {
-            let place = view.collections(ObjectType::Calendar)?.get(node.row).ok_or_else(no_such)?;
-            Ok(memory(place.data.color.as_deref().unwrap_or_default().as_bytes()))
+        ByteSource::MailboxKeywords => Ok(memory(view.keywords(node.row)?.to_text().as_bytes())),
+        ByteSource::Subscriptions => subscriptions(view),
+        ByteSource::Identities => identities(view),
+        ByteSource::CollectionName => Ok(memory(collection(view, node)?.raw.as_bytes())),
+        ByteSource::CollectionColor => {
+            Ok(memory(collection(view, node)?.data.color.as_deref().unwrap_or_default().as_bytes()))
         }
-        What::MergedCalendar => merged_calendar(view, node.row),
-        What::MergedBook => merged_book(view, node.row),
-        _ => Err(is_a_directory()),
+        ByteSource::MergedCalendar => merged_calendar(view, node),
+        ByteSource::MergedAddressBook => merged_address_book(view, node),
     }
+}
+
+/// The row of the object that a node shows.
+fn record(view: &View, node: Node) -> Result<Record> {
+    let object = node.kind.object_type().ok_or_else(no_such)?;
+    view.reader.record(object, view.moment, node.row)?.ok_or_else(no_such)
+}
+
+/// The calendar or address book that a node shows or is a part of.
+fn collection(view: &View, node: Node) -> Result<&HierarchyRow<CollectionData>> {
+    let object = node.kind.object_type().ok_or_else(no_such)?;
+    view.collections(object)?.get(node.row).ok_or_else(no_such)
 }
 
 fn is_a_directory() -> Error {
@@ -72,20 +79,27 @@ fn blob_content(view: &View, blob: Option<Id>) -> Result<Content> {
     Ok(Content::Blob(view.reader.blob(blob)?))
 }
 
-/// The source's own bytes, or what the object says in its field's format.
+/// The source's own bytes, or the object converted to iCalendar or vCard.
 fn item_content(view: &View, record: &Record) -> Result<Content> {
     if let Some((blob, ranges)) = &record.original {
         return original_content(view.reader.blob(*blob)?, ranges.as_deref());
     }
-    let data = convert::read(record.text("data").unwrap_or("{}").as_bytes());
+    let (text, uid) = match record.kind {
+        ObjectType::CalendarEvent => (record.calendar_event().data, Cow::default()),
+        _ => {
+            let card = record.contact_card();
+            (card.data, card.uid)
+        }
+    };
+    let data = convert::read(text.as_bytes());
     let blobs = |id: i64| inline_blob(view, id);
     let converted = match (record.kind, &data) {
         (_, Err(_)) => None,
         (ObjectType::CalendarEvent, Ok(data)) => jscal::to_ics(data, &blobs).ok(),
-        (_, Ok(data)) => jscard::to_vcf(data, record.text("uid").unwrap_or_default(), &blobs).ok(),
+        (_, Ok(data)) => jscard::to_vcf(data, &uid, &blobs).ok(),
     };
-    // What cannot be said in the format is shown as the archive has it: nobody loses it for a converter's sake.
-    let bytes = converted.unwrap_or_else(|| record.text("data").unwrap_or_default().as_bytes().to_vec());
+    // An object that the format has no words for is shown as the archive has it, so that no data is hidden.
+    let bytes = converted.unwrap_or_else(|| text.as_bytes().to_vec());
     Ok(Content::Memory(bytes.into()))
 }
 
@@ -106,18 +120,13 @@ fn inline_blob(view: &View, id: i64) -> Option<Vec<u8>> {
     (blob.size <= INLINE_MAX).then(|| view.reader.whole(&blob).ok()).flatten()
 }
 
-fn collection_name(view: &View, kind: ObjectType, row: Id) -> Result<Content> {
-    let place = view.collections(kind)?.get(row).ok_or_else(no_such)?;
-    Ok(memory(place.raw.as_bytes()))
-}
-
 /// One calendar with all items of a collection, their time zones once.
-fn merged_calendar(view: &View, row: Id) -> Result<Content> {
-    let name = view.collections(ObjectType::Calendar)?.get(row).ok_or_else(no_such)?.raw.clone();
+fn merged_calendar(view: &View, node: Node) -> Result<Content> {
+    let calendar = collection(view, node)?;
     let mut spool = Spool::new()?;
     let mut merger = ics::Merger::default();
-    spool.write(&ics::merged_head(&name))?;
-    for item in &view.shelf(ObjectType::Calendar, row)?.items {
+    spool.write(&ics::merged_head(&calendar.raw))?;
+    for item in &view.items(ObjectType::CalendarEvent, calendar.id)?.items {
         let Some(bytes) = item_bytes(view, ObjectType::CalendarEvent, item)? else { continue };
         for part in merger.parts(&bytes) {
             spool.write(&part)?;
@@ -128,10 +137,10 @@ fn merged_calendar(view: &View, row: Id) -> Result<Content> {
 }
 
 /// All cards of an address book, one after the other.
-fn merged_book(view: &View, row: Id) -> Result<Content> {
-    view.collections(ObjectType::AddressBook)?.get(row).ok_or_else(no_such)?;
+fn merged_address_book(view: &View, node: Node) -> Result<Content> {
+    let address_book = collection(view, node)?;
     let mut spool = Spool::new()?;
-    for item in &view.shelf(ObjectType::AddressBook, row)?.items {
+    for item in &view.items(ObjectType::ContactCard, address_book.id)?.items {
         let Some(bytes) = item_bytes(view, ObjectType::ContactCard, item)? else { continue };
         spool.write(&bytes)?;
         if !bytes.ends_with(b"\n") {
@@ -141,8 +150,8 @@ fn merged_book(view: &View, row: Id) -> Result<Content> {
     spool.finish()
 }
 
-/// The bytes of one item; `None` for one that is damaged, which must not hide the others.
-fn item_bytes(view: &View, kind: ObjectType, item: &Item) -> Result<Option<Vec<u8>>> {
+/// The bytes of one item; `None` for a damaged one, which must not hide the others.
+fn item_bytes(view: &View, kind: ObjectType, item: &CollectionItem) -> Result<Option<Vec<u8>>> {
     let read = || -> Result<Vec<u8>> {
         let record = view.reader.record(kind, view.moment, item.id)?.ok_or_else(no_such)?;
         match item_content(view, &record)? {
@@ -207,10 +216,10 @@ fn identities(view: &View) -> Result<Content> {
 /// Dovecot's list of subscribed mailboxes: names with dots, one a line.
 fn subscriptions(view: &View) -> Result<Content> {
     let mut names: Vec<String> = view
-        .folders()?
+        .mailboxes()?
         .all()
-        .filter(|place| place.data.is_subscribed)
-        .filter_map(|place| dotted(view, place.id)?.strip_prefix('.').map(str::to_owned))
+        .filter(|mailbox| mailbox.data.is_subscribed)
+        .filter_map(|mailbox| dotted(view, mailbox.id)?.strip_prefix('.').map(str::to_owned))
         .collect();
     names.sort_unstable();
     Ok(memory(names.into_iter().map(|name| name + "\n").collect::<String>().as_bytes()))

@@ -1,19 +1,21 @@
 //! Which objects a path or a pattern means: `mail/INBOX/**`, `contacts/*/bob@example.org.vcf`, or a path as `ls` shows it.
 
-use super::entry::{Child, Sort};
-use super::node::{Node, What};
+use super::child::Child;
+use super::kinds::NodeKind;
+use super::node::Node;
 use super::opened::Tree;
+use super::stat::FileType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ObjectType, PathFilter};
 
-/// How many lines of a directory are asked for at once.
+/// How many entries of a directory are read at once.
 const PAGE: usize = 1_024;
 
 impl Tree {
-    /// The objects that stand at these paths. `*` and `?` stand for what is in one name, `**` for any number of names. A
-    /// directory means all that is in it.
+    /// The objects at these paths. `*` and `?` match within one name, `**` matches any number of names. A directory means
+    /// everything in it.
     ///
-    /// Errors: [`ErrorKind::NotFound`] for a path at which there is nothing, [`ErrorKind::Usage`] for one that means no object.
+    /// Errors: [`ErrorKind::NotFound`] for a path that does not exist, [`ErrorKind::Usage`] for a snapshot.
     pub fn select<'p>(&self, patterns: impl Iterator<Item = &'p str>) -> Result<PathFilter> {
         let mut picks = PathFilter::default();
         for pattern in patterns {
@@ -51,9 +53,9 @@ impl Tree {
             after = last.cookie;
             for child in page {
                 if *first == "**" {
-                    is_found |=
-                        child.sort == Sort::Directory && self.pick_matches(child.node, parts, pattern, picks)?;
-                } else if is_like(&child.name, first) && (rest.is_empty() || child.sort == Sort::Directory) {
+                    is_found |= child.file_type == FileType::Directory
+                        && self.pick_matches(child.node, parts, pattern, picks)?;
+                } else if is_like(&child.name, first) && (rest.is_empty() || child.file_type == FileType::Directory) {
                     is_found |= self.pick_matches(child.node, rest, pattern, picks)?;
                 }
             }
@@ -61,63 +63,18 @@ impl Tree {
     }
 
     fn pick(&self, node: Node, pattern: &str, picks: &mut PathFilter) -> Result<()> {
-        let (whole, rows) = (&mut picks.whole, &mut picks.rows);
-        match node.what {
-            What::Root => picks.kinds.extend(ObjectType::ALL),
-            What::Mail | What::TextMail | What::AttachmentMail => {
-                picks.kinds.extend([ObjectType::Mailbox, ObjectType::Email])
+        if node.kind == NodeKind::Snapshots {
+            return Err(Error::new(ErrorKind::Usage, format!("{pattern:?} is a snapshot"))
+                .hint("--at says which snapshot is meant"));
+        }
+        match (node.kind.object_type(), node.shown_row()) {
+            (Some(object), Some(row)) if ObjectType::CONTAINERS.contains(&object) => {
+                picks.whole.insert((object, row));
             }
-            What::Mailbox | What::Cur | What::TextMailbox | What::AttachmentMailbox => {
-                whole.insert((ObjectType::Mailbox, node.row));
+            (Some(object), Some(row)) => {
+                picks.rows.insert((object, row));
             }
-            What::Email | What::Text | What::AttachmentFolder | What::FormerFolder | What::Attachment => {
-                rows.insert((ObjectType::Email, node.object()));
-            }
-            What::Calendars | What::MergedCalendars => {
-                picks.kinds.extend([ObjectType::Calendar, ObjectType::CalendarEvent])
-            }
-            What::Calendar | What::CalendarName | What::CalendarColor | What::MergedCalendar => {
-                whole.insert((ObjectType::Calendar, node.row));
-            }
-            What::Event => {
-                rows.insert((ObjectType::CalendarEvent, node.row));
-            }
-            What::Contacts | What::MergedContacts => {
-                picks.kinds.extend([ObjectType::AddressBook, ObjectType::ContactCard])
-            }
-            What::AddressBook | What::AddressBookName | What::MergedBook => {
-                whole.insert((ObjectType::AddressBook, node.row));
-            }
-            What::Card => {
-                rows.insert((ObjectType::ContactCard, node.row));
-            }
-            What::Merged => {
-                picks.kinds.extend([
-                    ObjectType::Calendar,
-                    ObjectType::CalendarEvent,
-                    ObjectType::AddressBook,
-                    ObjectType::ContactCard,
-                ]);
-            }
-            What::Sieve | What::ActiveScript => {
-                picks.kinds.insert(ObjectType::SieveScript);
-            }
-            What::Script => {
-                rows.insert((ObjectType::SieveScript, node.row));
-            }
-            What::Files => {
-                picks.kinds.insert(ObjectType::FileNode);
-            }
-            What::FileNode => {
-                whole.insert((ObjectType::FileNode, node.row));
-            }
-            What::Identities => picks.kinds.extend([ObjectType::Identity, ObjectType::ParticipantIdentity]),
-            What::Snapshots => {
-                return Err(Error::new(ErrorKind::Usage, format!("{pattern:?} is a snapshot"))
-                    .hint("--at says which snapshot is meant"));
-            }
-            // Lists of keywords and empty directories: part of a mailbox's looks.
-            What::New | What::Tmp | What::MailboxKeywords | What::Subscriptions | What::FolderMark | What::NoIndex => {}
+            _ => picks.kinds.extend(node.descriptor().types),
         }
         Ok(())
     }
@@ -127,7 +84,7 @@ impl Tree {
 fn is_like(name: &str, pattern: &str) -> bool {
     let (name, pattern): (Vec<char>, Vec<char>) = (name.chars().collect(), pattern.chars().collect());
     let (mut at, mut of) = (0, 0);
-    // Where the last star stands, and which part of the name it has eaten so far.
+    // The place of the last star, and how much of the name it has matched so far.
     let mut star: Option<(usize, usize)> = None;
     while at < name.len() {
         match pattern.get(of) {
@@ -139,9 +96,9 @@ fn is_like(name: &str, pattern: &str) -> bool {
                 (at, of) = (at + 1, of + 1);
             }
             _ => match star {
-                Some((place, eaten)) => {
-                    star = Some((place, eaten + 1));
-                    (at, of) = (eaten + 1, place + 1);
+                Some((star_at, matched)) => {
+                    star = Some((star_at, matched + 1));
+                    (at, of) = (matched + 1, star_at + 1);
                 }
                 None => return false,
             },

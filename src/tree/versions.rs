@@ -1,24 +1,22 @@
-//! Since which snapshot what a node shows is as it is.
+//! The versions of files: the snapshot that changed a file last.
 
-use super::collection::Item;
-use super::node::{Node, What};
+use super::collection::CollectionItem;
+use super::kinds::NodeKind;
+use super::node::Node;
+use super::rules::{Shown, Times};
 use super::view::{FileKind, View};
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
 
-/// What a file that is the only one of its kind in its place is made of: these types, or one row of one type.
-pub(crate) fn version(view: &View, what: What, row: Id) -> Result<i64> {
-    match what {
-        What::Identities => view.version(&IDENTITIES),
-        What::MergedCalendar => view.version(&CALENDARS),
-        What::MergedBook => view.version(&CONTACTS),
-        What::ActiveScript => view.version(&[ObjectType::SieveScript]),
-        What::Subscriptions => view.version(&[ObjectType::Mailbox]),
-        What::CalendarName | What::CalendarColor => {
-            Ok(view.collections(ObjectType::Calendar)?.get(row).map_or(0, |place| place.data.first))
-        }
-        What::AddressBookName => {
-            Ok(view.collections(ObjectType::AddressBook)?.get(row).map_or(0, |place| place.data.first))
+/// The snapshot that last changed a file of a fixed name, or one that is made of many objects. 0 if it is unknown, and
+/// for directories, which have no versions.
+pub(super) fn version(view: &View, kind: NodeKind, row: Id) -> Result<i64> {
+    let of = kind.descriptor();
+    match (of.times, of.object) {
+        _ if kind.is_directory() => Ok(0),
+        (Times::Types, _) => view.version(of.types),
+        (Times::Collection, Shown::PartOf(collection)) => {
+            Ok(view.collections(collection)?.get(row).map_or(0, |one| one.data.first))
         }
         _ => Ok(0),
     }
@@ -26,39 +24,37 @@ pub(crate) fn version(view: &View, what: What, row: Id) -> Result<i64> {
 
 /// True if the view has this file in just this state, so that it can answer for it.
 pub(super) fn holds(view: &View, node: Node) -> Result<bool> {
-    let first = match node.what {
-        What::Event | What::Card => {
-            let kind = if node.what == What::Event { ObjectType::Calendar } else { ObjectType::AddressBook };
-            find_item(view, kind, node.row)?.map(|item| item.first)
-        }
-        What::Script => view.scripts()?.get(node.row).map(|script| script.first),
-        What::FileNode => view
+    let first = match node.descriptor().object {
+        Shown::Object(item) if is_item(item) => find_item(view, item, node.row, |item| item.first)?,
+        Shown::Object(ObjectType::FileNode) => view
             .files()?
             .get(node.row)
-            .filter(|place| !matches!(place.data.kind, FileKind::Directory))
-            .map(|place| place.data.first),
-        _ => Some(version(view, node.what, node.row)?).filter(|version| *version > 0),
+            .filter(|file| !matches!(file.data.kind, FileKind::Directory))
+            .map(|file| file.data.first),
+        _ => Some(version(view, node.kind, node.row)?).filter(|version| *version > 0),
     };
     Ok(first == Some(node.snapshot))
 }
 
-/// An item by its row alone.
-pub(crate) fn find_item(view: &View, kind: ObjectType, row: Id) -> Result<Option<Item>> {
-    for collection in view.collections(kind)?.children(None) {
-        if let Some(item) = view.shelf(kind, *collection)?.get(row) {
-            return Ok(Some(item.clone()));
+/// True for objects that are items of a flat collection.
+pub(super) fn is_item(object: ObjectType) -> bool {
+    matches!(object, ObjectType::CalendarEvent | ObjectType::ContactCard | ObjectType::SieveScript)
+}
+
+/// Reads an item by its type and row alone.
+pub(super) fn find_item<T>(
+    view: &View,
+    object: ObjectType,
+    row: Id,
+    read: impl FnOnce(&CollectionItem) -> T,
+) -> Result<Option<T>> {
+    if object == ObjectType::SieveScript {
+        return Ok(view.scripts()?.get(row).map(read));
+    }
+    for collection in view.collections(object.container())?.children(None) {
+        if let Some(item) = view.items(object, *collection)?.get(row) {
+            return Ok(Some(read(item)));
         }
     }
     Ok(None)
 }
-
-pub(crate) fn collection_kind(what: What) -> ObjectType {
-    if what == What::Calendar { ObjectType::Calendar } else { ObjectType::AddressBook }
-}
-
-/// The types that each directory of the root and each file of one kind is made of.
-pub(crate) const CALENDARS: [ObjectType; 2] = [ObjectType::Calendar, ObjectType::CalendarEvent];
-
-pub(crate) const CONTACTS: [ObjectType; 2] = [ObjectType::AddressBook, ObjectType::ContactCard];
-
-const IDENTITIES: [ObjectType; 2] = [ObjectType::Identity, ObjectType::ParticipantIdentity];

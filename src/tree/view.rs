@@ -1,31 +1,35 @@
-//! One moment of an account, arranged: which directories there are and what lies in them. Loaded when first asked for.
+//! One moment of an account: its calendars, address books, scripts and files, each loaded at the first call that needs
+//! it. `mailboxes` does the same for the mail.
 
-use super::collection::{Item, Shelf};
+use super::collection::{CollectionItem, CollectionItems};
 use super::hierarchy::Hierarchy;
-use super::mail::Mail;
+use super::mail::MailCache;
 use super::name;
 use super::node::ROW_MAX;
-use crate::archive::{Moment, Reader, Record, epoch, parse_ids};
+use super::stat::FileType;
+use crate::archive::{Moment, Reader, Record, epoch};
 use crate::error::Result;
+use crate::model::objects::NodeType;
 use crate::model::{Id, ObjectType};
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 /// As long as the extensions of the files in `merged/`.
 const MERGED: &str = ".ics";
 
-/// What a file node is beside its name.
+/// The properties of a file node beside its name and its parent.
 #[derive(Debug, Clone)]
 pub struct FileData {
     pub kind: FileKind,
-    /// The snapshot in which it became what it is; 0 where nobody knows.
+    /// The snapshot that changed it last; 0 if that is unknown.
     pub first: i64,
     /// Seconds since 1970.
     pub modified: i64,
 }
 
-/// The three sorts of file nodes.
+/// The type of a file node, and where its bytes are.
 #[derive(Debug, Clone)]
 pub enum FileKind {
     Directory,
@@ -36,28 +40,42 @@ pub enum FileKind {
     LinkText(String),
 }
 
+impl FileKind {
+    /// The type of file as which it is shown.
+    pub fn file_type(&self) -> FileType {
+        match self {
+            FileKind::Directory => FileType::Directory,
+            FileKind::Link(_) => FileType::Link,
+            FileKind::File(_) | FileKind::LinkText(_) => FileType::File,
+        }
+    }
+}
+
 /// A calendar or an address book beside its name.
 #[derive(Debug, Clone)]
-pub struct Collection {
+pub struct CollectionData {
     pub color: Option<String>,
-    /// The snapshot in which it became what it is; 0 where nobody knows.
+    /// The snapshot that changed it last; 0 if that is unknown.
     pub first: i64,
 }
+
+/// The items of each collection of a type, by the row of the collection.
+type ItemsByCollection = HashMap<Id, Arc<CollectionItems>>;
 
 /// A moment of an account.
 pub struct View {
     pub reader: Arc<Reader>,
     pub moment: Moment,
-    /// The time of the moment, in seconds since 1970: the age of what has none of its own.
+    /// The time of the moment, in seconds since 1970: for nodes without a time of their own.
     pub time: i64,
-    pub(super) mail: Mail,
+    pub(super) mail: MailCache,
     files: OnceLock<Hierarchy<FileData>>,
-    calendars: OnceLock<Hierarchy<Collection>>,
-    books: OnceLock<Hierarchy<Collection>>,
-    scripts: OnceLock<Shelf>,
-    event_shelves: OnceLock<HashMap<Id, Arc<Shelf>>>,
-    card_shelves: OnceLock<HashMap<Id, Arc<Shelf>>>,
-    /// When snapshots ended, of those that were asked for.
+    calendars: OnceLock<Hierarchy<CollectionData>>,
+    books: OnceLock<Hierarchy<CollectionData>>,
+    scripts: OnceLock<Arc<CollectionItems>>,
+    events: OnceLock<ItemsByCollection>,
+    cards: OnceLock<ItemsByCollection>,
+    /// When snapshots ended, for those that were needed so far.
     times: Mutex<HashMap<i64, Option<i64>>>,
     /// The newest snapshot that changed something of a type.
     versions: Mutex<HashMap<ObjectType, i64>>,
@@ -70,13 +88,13 @@ impl View {
             reader,
             moment,
             time,
-            mail: Mail::default(),
+            mail: MailCache::default(),
             files: OnceLock::new(),
             calendars: OnceLock::new(),
             books: OnceLock::new(),
             scripts: OnceLock::new(),
-            event_shelves: OnceLock::new(),
-            card_shelves: OnceLock::new(),
+            events: OnceLock::new(),
+            cards: OnceLock::new(),
             times: Mutex::default(),
             versions: Mutex::default(),
         }
@@ -84,7 +102,7 @@ impl View {
 
     // --- times ---------------------------------------------------------------------------------------------------
 
-    /// When a snapshot ended, in seconds since 1970, if it is known. Of one that was forgotten the next one says it.
+    /// When a snapshot ended, in seconds since 1970, if it is known. For a forgotten snapshot, the next one says it.
     pub fn changed(&self, snapshot: i64) -> Result<Option<i64>> {
         if snapshot <= 0 {
             return Ok(None);
@@ -97,14 +115,14 @@ impl View {
         Ok(time)
     }
 
-    /// The ctime of what became what it is in a snapshot. Programs that look at it again when it is newer (mu) must
-    /// not take every import for a change of everything; so what no snapshot changed, as an empty list of identities, is
-    /// as old as the oldest snapshot.
+    /// The ctime of a node that snapshot `first` changed last. Programs that read a file again when its ctime is newer (mu)
+    /// must not do so after every import; so a node that no snapshot changed, as an empty list of identities, is as old
+    /// as the oldest snapshot.
     pub fn ctime(&self, first: i64) -> Result<i64> {
         Ok(self.changed(first.max(1))?.unwrap_or(self.time))
     }
 
-    /// The newest snapshot that changed something of one of these types; 0 where nobody knows.
+    /// The newest snapshot that changed something of one of these types; 0 if that is unknown.
     pub fn version(&self, kinds: &[ObjectType]) -> Result<i64> {
         let Moment::Snapshot(at) = self.moment else { return Ok(0) };
         let mut newest = 0;
@@ -128,50 +146,54 @@ impl View {
     // --- collections ---------------------------------------------------------------------------------------------
 
     /// The calendars ([`ObjectType::Calendar`]) or address books ([`ObjectType::AddressBook`]).
-    pub fn collections(&self, kind: ObjectType) -> Result<&Hierarchy<Collection>> {
+    pub fn collections(&self, kind: ObjectType) -> Result<&Hierarchy<CollectionData>> {
         let cell = if kind == ObjectType::Calendar { &self.calendars } else { &self.books };
         load(cell, || {
             let mut rows = Vec::new();
             self.each(kind, |record| {
-                let name = record.text("name").unwrap_or_default().to_owned();
-                rows.push((
-                    record.id,
-                    None,
-                    name,
-                    Collection { color: record.text("color").map(str::to_owned), first: record.first },
-                ));
+                let color = match kind {
+                    ObjectType::Calendar => record.calendar().color.map(Cow::into_owned),
+                    _ => None,
+                };
+                rows.push((record.id, None, record.name().to_owned(), CollectionData { color, first: record.first }));
             })?;
             // In `merged/` the name gets an extension.
-            Ok(Hierarchy::new(rows, "", |raw, _| match name::safe(raw, "") {
+            Ok(Hierarchy::new(rows, |raw| match name::safe(raw, "") {
                 name if name.len() + MERGED.len() <= name::NAME_MAX => name,
                 _ => name::safe(raw, MERGED).trim_end_matches(MERGED).to_owned(),
             }))
         })
     }
 
-    /// The items of a calendar ([`ObjectType::Calendar`]) or an address book ([`ObjectType::AddressBook`]).
-    pub fn shelf(&self, kind: ObjectType, collection: Id) -> Result<Arc<Shelf>> {
-        let cell = if kind == ObjectType::Calendar { &self.event_shelves } else { &self.card_shelves };
-        Ok(load(cell, || self.shelves(kind))?.get(&collection).cloned().unwrap_or_default())
+    /// The items of this type in a collection: events of a calendar, cards of an address book, or all scripts.
+    pub fn items(&self, object: ObjectType, collection: Id) -> Result<Arc<CollectionItems>> {
+        let cell = match object {
+            ObjectType::CalendarEvent => &self.events,
+            ObjectType::ContactCard => &self.cards,
+            _ => return Ok(Arc::clone(self.scripts()?)),
+        };
+        Ok(load(cell, || self.items_by_collection(object))?.get(&collection).cloned().unwrap_or_default())
     }
 
-    /// All collections of a type are arranged in one pass, since an item may lie in several.
-    fn shelves(&self, kind: ObjectType) -> Result<HashMap<Id, Arc<Shelf>>> {
-        let (items, column, extension) = match kind {
-            ObjectType::Calendar => (ObjectType::CalendarEvent, "calendar_ids", ".ics"),
-            _ => (ObjectType::ContactCard, "address_book_ids", ".vcf"),
-        };
-        let mut found: HashMap<Id, Vec<Item>> = HashMap::new();
-        self.each(items, |record| {
-            let data: serde_json::Value = serde_json::from_str(record.text("data").unwrap_or("{}")).unwrap_or_default();
-            let uid = record
-                .text("uid")
-                .or_else(|| data.get("uid").and_then(|uid| uid.as_str()))
-                .unwrap_or_default()
-                .to_owned();
+    /// Reads all collections in one pass, since an item may lie in several.
+    fn items_by_collection(&self, object: ObjectType) -> Result<ItemsByCollection> {
+        let extension = if object == ObjectType::CalendarEvent { ".ics" } else { ".vcf" };
+        let mut found: HashMap<Id, Vec<CollectionItem>> = HashMap::new();
+        self.each(object, |record| {
+            let (collections, data, uid) = match object {
+                ObjectType::CalendarEvent => {
+                    let event = record.calendar_event();
+                    (event.calendars, event.data, None)
+                }
+                _ => {
+                    let card = record.contact_card();
+                    (card.address_books, card.data, Some(card.uid.into_owned()))
+                }
+            };
+            let data: serde_json::Value = serde_json::from_str(&data).unwrap_or_default();
+            let uid = uid.unwrap_or_else(|| data["uid"].as_str().unwrap_or_default().to_owned());
             let time = ["updated", "created"].iter().find_map(|name| data.get(*name)?.as_str()).map_or(0, epoch);
-            let collections = parse_ids(record.text(column).unwrap_or("[]"));
-            let item = Item {
+            let item = CollectionItem {
                 id: record.id,
                 first: record.first,
                 name: String::new(),
@@ -185,21 +207,25 @@ impl View {
                 found.entry(collection).or_default().push(item.clone());
             }
         })?;
-        Ok(found.into_iter().map(|(collection, items)| (collection, Arc::new(Shelf::new(items, extension)))).collect())
+        Ok(found
+            .into_iter()
+            .map(|(collection, items)| (collection, Arc::new(CollectionItems::new(items, extension))))
+            .collect())
     }
 
     /// The Sieve scripts.
-    pub fn scripts(&self) -> Result<&Shelf> {
+    pub fn scripts(&self) -> Result<&Arc<CollectionItems>> {
         load(&self.scripts, || {
             let mut found = Vec::new();
             self.each(ObjectType::SieveScript, |record| {
-                let name = record
-                    .text("name")
-                    .filter(|name| !name.is_empty())
-                    .map_or_else(|| format!("script {}", record.id), str::to_owned);
-                let is_active = record.number("is_active") == Some(1);
+                let script = record.sieve_script();
+                let is_active = script.is_active;
+                let name = match script.name.into_owned() {
+                    name if name.is_empty() => format!("script {}", record.id),
+                    name => name,
+                };
                 let stored = record.blob.map(|blob| (blob, None));
-                found.push(Item {
+                found.push(CollectionItem {
                     id: record.id,
                     first: record.first,
                     name: String::new(),
@@ -210,7 +236,7 @@ impl View {
                     stored,
                 });
             })?;
-            Ok(Shelf::new(found, ".sieve"))
+            Ok(Arc::new(CollectionItems::new(found, ".sieve")))
         })
     }
 
@@ -222,29 +248,25 @@ impl View {
             let mut rows = Vec::new();
             let mut links = Vec::new();
             self.each(ObjectType::FileNode, |record| {
-                let modified = record.text("modified").or(record.text("created")).map_or(0, epoch);
+                let file = record.file_node();
+                let modified = file.modified.or(file.created).map_or(0, |time| epoch(&time));
                 let modified = if modified == 0 { self.ctime(record.first).unwrap_or(self.time) } else { modified };
-                let kind = match (record.text("node_type"), record.blob) {
-                    (Some("directory"), _) => FileKind::Directory,
-                    (Some("symlink"), _) => {
+                let kind = match (file.node_type, record.blob) {
+                    (NodeType::Directory, _) => FileKind::Directory,
+                    (NodeType::Symlink, _) => {
                         links.push(record.id);
-                        FileKind::LinkText(link_target(record.text("target")))
+                        FileKind::LinkText(link_target(file.target.as_deref()))
                     }
-                    (_, Some(blob)) => FileKind::File(blob),
-                    (_, None) => FileKind::LinkText(String::new()),
+                    (NodeType::File, Some(blob)) => FileKind::File(blob),
+                    (NodeType::File, None) => FileKind::LinkText(String::new()),
                 };
-                let name = record.text("name").unwrap_or_default().to_owned();
-                rows.push((
-                    record.id,
-                    record.number("parent_id"),
-                    name,
-                    FileData { kind, first: record.first, modified },
-                ));
+                let data = FileData { kind, first: record.first, modified };
+                rows.push((record.id, file.parent, file.name.into_owned(), data));
             })?;
-            let mut files = Hierarchy::new(rows, "", |raw, _| name::safe(raw, ""));
+            let mut files = Hierarchy::new(rows, |raw| name::safe(raw, ""));
             for id in links {
                 let depth = files.path(id).len() - 1;
-                if let Some(FileKind::LinkText(target)) = files.get(id).map(|place| &place.data.kind)
+                if let Some(FileKind::LinkText(target)) = files.get(id).map(|file| &file.data.kind)
                     && stays_inside(target, depth)
                 {
                     let target = target.clone();

@@ -1,34 +1,30 @@
 //! Which directories a tree has in its root.
 
-use super::node::What;
+use super::kinds::NodeKind;
+use super::rules::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use std::str::FromStr;
 
-/// The root's entries, in the order in which they are listed.
-const ENTRIES: [(&str, What); 9] = [
-    ("mail", What::Mail),
-    ("text", What::TextMail),
-    ("attachments", What::AttachmentMail),
-    ("calendars", What::Calendars),
-    ("contacts", What::Contacts),
-    ("sieve", What::Sieve),
-    ("files", What::Files),
-    ("merged", What::Merged),
-    ("identities.json", What::Identities),
-];
-
-/// A set of the root's entries.
+/// A set of the root's entries: the numbers of their kinds, as bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Views(u16);
+pub struct Views(u64);
+
+/// The entries of the root that a mount may leave out, by the names that `-o views=` has for them.
+fn entries() -> impl Iterator<Item = (&'static str, NodeKind)> {
+    let entries = NodeKind::Root.fixed_children().filter(|entry| entry.position.condition == Condition::View);
+    entries.map(|entry| (without_extension(entry.position.name), entry.kind))
+}
+
+fn without_extension(name: &str) -> &str {
+    name.trim_end_matches(".json")
+}
 
 impl Views {
     /// Everything there is.
-    pub const ALL: Views = Views((1 << ENTRIES.len()) - 1);
+    pub const ALL: Views = Views(u64::MAX);
 
-    /// The entries of a root, be it that of a snapshot.
-    pub(super) fn entries(self) -> impl Iterator<Item = (&'static str, What)> {
-        let chosen = ENTRIES.into_iter().enumerate().filter(move |(at, _)| self.0 & (1 << at) != 0);
-        chosen.map(|(_, entry)| entry)
+    pub(super) fn has(self, entry: NodeKind) -> bool {
+        self.0 & (1 << entry as u8) != 0
     }
 }
 
@@ -39,14 +35,12 @@ impl FromStr for Views {
     fn from_str(text: &str) -> Result<Views> {
         let mut views = Views(0);
         for name in text.split([',', '+']).map(str::trim).filter(|name| !name.is_empty()) {
-            let known =
-                ENTRIES.iter().position(|(entry, _)| entry.trim_end_matches(".json") == name.trim_end_matches(".json"));
-            let Some(at) = known else {
-                let all: Vec<&str> = ENTRIES.iter().map(|(entry, _)| entry.trim_end_matches(".json")).collect();
+            let Some((_, kind)) = entries().find(|(entry, _)| *entry == without_extension(name)) else {
+                let all: Vec<&str> = entries().map(|(entry, _)| entry).collect();
                 return Err(Error::new(ErrorKind::Usage, format!("there is no view {name:?}"))
                     .hint(format!("the views are {}", all.join(", "))));
             };
-            views.0 |= 1 << at;
+            views.0 |= 1 << kind as u8;
         }
         if views.0 == 0 {
             return Err(Error::new(ErrorKind::Usage, "no view is named").hint("for example views=mail,calendars"));

@@ -1,14 +1,15 @@
-//! Depth first over a tree: what `extract`, `ls -R` and the search for an object's paths have in common.
+//! A walk over a tree, depth first, for `extract` and `ls -R`.
 
-use super::entry::{Child, Sort};
+use super::child::Child;
 use super::node::Node;
 use super::opened::Tree;
+use super::stat::FileType;
 use crate::error::Result;
 
-/// How many lines of a directory are asked for at once.
+/// How many entries of a directory are read at once.
 const PAGE: usize = 1_024;
 
-/// A node met on the way.
+/// A node that the walk meets.
 pub struct Step<'a> {
     /// From the start of the walk, with `/` between names; empty for the start itself.
     pub path: &'a str,
@@ -38,7 +39,7 @@ pub fn walk(tree: &Tree, start: Node, mut visit: impl FnMut(Step<'_>) -> Result<
             path.push('/');
         }
         path.push_str(&child.name);
-        if visit(Step { path: &path, child: &child })? && child.sort == Sort::Directory {
+        if visit(Step { path: &path, child: &child })? && child.file_type == FileType::Directory {
             stack.push(Frame::of(child.node, path.len()));
         }
     }

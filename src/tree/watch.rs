@@ -1,10 +1,10 @@
-//! The file of an archive as it was looked at last.
+//! The file of an archive as `follow` saw it last.
 
 use crate::archive::FileStamp;
 
-/// What the files of the archive looked like: at the last look, and when the root last followed.
+/// The stamps of the archive's files at the last call of `follow`, and at the last one that let the root go on.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct SeenStamps {
     pub(super) last: Option<FileStamp>,
     pub(super) followed: Option<FileStamp>,
 }

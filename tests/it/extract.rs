@@ -9,7 +9,7 @@ use std::sync::Arc;
 use vandelay::archive::Reader;
 use vandelay::extract::medium::{Disk, Medium};
 use vandelay::extract::{Extracted, Names, extract};
-use vandelay::tree::Sort;
+use vandelay::tree::FileType;
 use vandelay::tree::walk;
 use vandelay::tree::{Tree, TreeOptions};
 
@@ -85,7 +85,7 @@ fn tree(archive: &Path) -> Tree {
 fn shown(tree: &Tree, path: &str) -> (BTreeMap<String, Vec<u8>>, usize) {
     let (mut files, mut directories) = (BTreeMap::new(), 0);
     walk::walk(tree, tree.resolve(path).unwrap(), |step| {
-        if step.child.sort == Sort::Directory {
+        if step.child.file_type == FileType::Directory {
             directories += 1;
         } else {
             files.insert(step.path.to_owned(), tree.read(step.child.node, 0, 1 << 20).unwrap().to_vec());

@@ -18,7 +18,7 @@ use vandelay::extract;
 use vandelay::model::ObjectType;
 use vandelay::tree::Node;
 use vandelay::tree::walk;
-use vandelay::tree::{Sort, Stat};
+use vandelay::tree::{FileType, Stat};
 use vandelay::tree::{Tree, TreeOptions};
 
 fn text(path: &Path) -> &str {
@@ -150,14 +150,14 @@ fn all(tree: &Tree, start: Node) -> BTreeMap<String, (Node, Answers)> {
 
 fn ask(tree: &Tree, node: Node) -> Result<Answers, Error> {
     let stat = tree.stat(node)?;
-    let lines = match stat.sort {
-        Sort::Directory => Some(list(tree, node)?),
+    let lines = match stat.file_type {
+        FileType::Directory => Some(list(tree, node)?),
         _ => None,
     };
-    let bytes = match stat.sort {
-        Sort::File => Some(tree.read(node, 0, 1 << 24)?.to_vec()),
-        Sort::Link => Some(tree.read_link(node)?.into_bytes()),
-        Sort::Directory => None,
+    let bytes = match stat.file_type {
+        FileType::File => Some(tree.read(node, 0, 1 << 24)?.to_vec()),
+        FileType::Link => Some(tree.read_link(node)?.into_bytes()),
+        FileType::Directory => None,
     };
     Ok(Answers { stat, lines, bytes })
 }
@@ -187,14 +187,15 @@ fn compare(tree: &Tree, before: &BTreeMap<String, (Node, Answers)>, place: &str,
     for (path, (node, answers)) in before {
         let what = |question: &str| format!("{what}, {path:?}, {question}");
         // What is the same in every snapshot does not know which one it is of: below `.snapshots` it is just gone.
-        let has_state = !["Text", "Attachment", "AttachmentFolder"].contains(&format!("{:?}", node.what).as_str());
+        let has_state = !["Text", "Attachment", "AttachmentFolder"].contains(&format!("{:?}", node.kind).as_str());
         let told = |error: Error| match error.kind {
             ErrorKind::NotFound if !has_state && place == ".snapshots" => Error::new(ErrorKind::Forgotten, "gone"),
             _ => error,
         };
         // Dates may be those of the next snapshot.
-        let stat = tree.stat(*node).map(|stat| (stat.sort, stat.size, stat.links)).map_err(told);
-        gone += right_or_forgotten(stat, &(answers.stat.sort, answers.stat.size, answers.stat.links), &what("stat"));
+        let stat = tree.stat(*node).map(|stat| (stat.file_type, stat.size, stat.links)).map_err(told);
+        gone +=
+            right_or_forgotten(stat, &(answers.stat.file_type, answers.stat.size, answers.stat.links), &what("stat"));
         if let Some(lines) = &answers.lines {
             gone += right_or_forgotten(list(tree, *node).map_err(told), lines, &what("listing"));
             for (child, expected) in lines {
@@ -210,8 +211,8 @@ fn compare(tree: &Tree, before: &BTreeMap<String, (Node, Answers)>, place: &str,
             );
         }
         if let Some(bytes) = &answers.bytes {
-            let read = |offset: usize| match answers.stat.sort {
-                Sort::File => tree.read(*node, offset as u64, 1 << 24).map(|bytes| bytes.to_vec()),
+            let read = |offset: usize| match answers.stat.file_type {
+                FileType::File => tree.read(*node, offset as u64, 1 << 24).map(|bytes| bytes.to_vec()),
                 _ => tree.read_link(*node).map(|target| target.into_bytes()[offset..].to_vec()),
             };
             for offset in [0, bytes.len() / 2] {
@@ -304,8 +305,8 @@ fn walked_or_forgotten(tree: &Tree, whole: &BTreeMap<String, Vec<u8>>, tick: &mu
     let mut names = BTreeSet::new();
     let walked = walk::walk(tree, Node::ROOT, |one| {
         tick();
-        names.insert(match one.child.sort {
-            Sort::Directory => format!("{}/", one.path),
+        names.insert(match one.child.file_type {
+            FileType::Directory => format!("{}/", one.path),
             _ => one.path.to_owned(),
         });
         Ok(true)

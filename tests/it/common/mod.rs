@@ -264,7 +264,7 @@ fn blob_hash(conn: &rusqlite::Connection, blob: i64) -> String {
 
 /// All files of a tree with their bytes, by path; directories end with `/` and have none. Links are their targets.
 pub fn tree(archive: &Path, at: &str) -> BTreeMap<String, Vec<u8>> {
-    use vandelay::tree::Sort;
+    use vandelay::tree::FileType;
     use vandelay::tree::walk;
     use vandelay::tree::{Tree, TreeOptions};
     let reader = Arc::new(vandelay::archive::Reader::open(archive).expect("an archive"));
@@ -273,10 +273,10 @@ pub fn tree(archive: &Path, at: &str) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     walk::walk(&tree, tree.resolve("").expect("a root"), |step| {
         let node = step.child.node;
-        let (name, bytes) = match step.child.sort {
-            Sort::Directory => (format!("{}/", step.path), Vec::new()),
-            Sort::Link => (step.path.to_owned(), tree.read_link(node)?.into_bytes()),
-            Sort::File => (step.path.to_owned(), tree.read(node, 0, 1 << 24)?.to_vec()),
+        let (name, bytes) = match step.child.file_type {
+            FileType::Directory => (format!("{}/", step.path), Vec::new()),
+            FileType::Link => (step.path.to_owned(), tree.read_link(node)?.into_bytes()),
+            FileType::File => (step.path.to_owned(), tree.read(node, 0, 1 << 24)?.to_vec()),
         };
         assert!(found.insert(name, bytes).is_none(), "{} is listed once", step.path);
         Ok(true)

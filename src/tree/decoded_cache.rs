@@ -1,4 +1,4 @@
-//! What is remembered of decoded messages.
+//! A cache of what the decoder found in messages.
 
 use crate::format::text::limits::Attachment;
 use crate::model::Id;
@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// What is remembered of decoded messages.
-pub(super) struct Memory {
+/// Subjects, attachments, sizes and counts of decoded messages.
+pub(super) struct DecodedCache {
     pub(crate) subjects: Mutex<LruCache<Id, Arc<str>>>,
     pub(crate) attached: Mutex<LruCache<Id, Arc<[Attachment]>>>,
     /// Sizes of text files, and numbers of attachments: 4 bytes a message each.
@@ -17,9 +17,9 @@ pub(super) struct Memory {
     pub(crate) counts: Mutex<HashMap<u32, u16>>,
 }
 
-impl Default for Memory {
-    fn default() -> Memory {
-        Memory {
+impl Default for DecodedCache {
+    fn default() -> DecodedCache {
+        DecodedCache {
             subjects: Mutex::new(LruCache::new(SUBJECTS)),
             attached: Mutex::new(LruCache::new(ATTACHED)),
             sizes: Mutex::default(),
