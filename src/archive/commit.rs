@@ -2,7 +2,7 @@
 
 use super::connect;
 use super::digest::{Digested, Totals};
-use super::write::{Changes, State, Writer};
+use super::write::{RunChanges, RunState, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ObjectType;
 use rusqlite::config::DbConfig;
@@ -190,7 +190,7 @@ impl Writer {
     // --- the end -------------------------------------------------------------------------------------------------
 
     /// Leaves everything as the last commit had it, and folds the log into the file.
-    pub fn close(mut self) -> Result<BTreeMap<ObjectType, Changes>> {
+    pub fn close(mut self) -> Result<BTreeMap<ObjectType, RunChanges>> {
         self.rollback();
         if self.can_write() {
             self.fold_log()?;
@@ -201,7 +201,7 @@ impl Writer {
 
     /// Errors unless another connection finds in the file what this run reports: its snapshot, and as many rows of each
     /// type that it changed.
-    pub(super) fn prove(&mut self, run: i64, state: State, report: &str) -> Result<()> {
+    pub(super) fn prove(&mut self, run: i64, state: RunState, report: &str) -> Result<()> {
         self.fold_log()?;
         self.check_files()?;
         let kinds: Vec<ObjectType> = self.changes.keys().copied().collect();

@@ -12,7 +12,7 @@ const FLAGS_MAX: usize = 40;
 
 /// One message of a mailbox, as the index lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedEmail {
     pub email: Id,
     /// Seconds since 1970.
     pub received: i64,
@@ -41,7 +41,7 @@ pub struct MailboxState {
 
 impl Reader {
     /// Messages of a mailbox with ids above `after`, at most `limit`, by id. Only where [`Reader::has_index`].
-    pub fn list_mailbox(&self, mailbox: Id, at: i64, after: Id, limit: usize) -> Result<Vec<Listed>> {
+    pub fn list_mailbox(&self, mailbox: Id, at: i64, after: Id, limit: usize) -> Result<Vec<ListedEmail>> {
         self.with_at(Moment::Snapshot(at), |conn| {
             let sql = "SELECT email_id, received, size, links, flags, first FROM email_index
                        WHERE mailbox_id = ?1 AND email_id > ?2 AND first <= ?3 AND (last IS NULL OR last > ?3) ORDER BY email_id, first LIMIT ?4";
@@ -50,7 +50,7 @@ impl Reader {
     }
 
     /// One message of a mailbox. Only where [`Reader::has_index`].
-    pub fn listed(&self, mailbox: Id, at: i64, email: Id) -> Result<Option<Listed>> {
+    pub fn listed(&self, mailbox: Id, at: i64, email: Id) -> Result<Option<ListedEmail>> {
         self.with_at(Moment::Snapshot(at), |conn| {
             conn.prepare_cached(
                 "SELECT email_id, received, size, links, flags, first FROM email_index
@@ -91,7 +91,7 @@ impl Reader {
 
     /// The changes of a mailbox between two snapshots: messages of `from` that are not the same at `to`, and messages of
     /// `to` that were not the same at `from`. Only where [`Reader::has_index`].
-    pub fn changes_of_mailbox(&self, mailbox: Id, from: i64, to: i64) -> Result<(Vec<Listed>, Vec<Listed>)> {
+    pub fn changes_of_mailbox(&self, mailbox: Id, from: i64, to: i64) -> Result<(Vec<ListedEmail>, Vec<ListedEmail>)> {
         self.with_at(Moment::Snapshot(to), |conn| {
             // A snapshot that was forgotten cannot be compared.
             super::sql_error::require_snapshot(conn, from)?;
@@ -122,8 +122,8 @@ impl Reader {
     }
 }
 
-fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Listed> {
-    Ok(Listed {
+fn listed(row: &rusqlite::Row<'_>) -> rusqlite::Result<ListedEmail> {
+    Ok(ListedEmail {
         email: row.get(0)?,
         received: row.get(1)?,
         size: row.get::<_, i64>(2)?.max(0) as u64,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// A snapshot as a user names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
+pub enum SnapshotSpec {
     /// The newest snapshot that ended well.
     Latest,
     /// The snapshot with this number.
@@ -18,21 +18,21 @@ pub enum At {
     Directory(i64),
 }
 
-impl FromStr for At {
+impl FromStr for SnapshotSpec {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<At, String> {
+    fn from_str(text: &str) -> Result<SnapshotSpec, String> {
         if text.eq_ignore_ascii_case("latest") {
-            return Ok(At::Latest);
+            return Ok(SnapshotSpec::Latest);
         }
         if let Ok(id) = text.parse::<i64>() {
-            return if id > 0 { Ok(At::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
+            return if id > 0 { Ok(SnapshotSpec::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
         }
         // As `.snapshots` spells it, without colons; with `~` and the number if another one ended in that second.
         if let Some((time, id)) = text.split_once('~')
-            && let (Ok(At::Directory(_)), Ok(id)) = (time.parse(), id.parse::<i64>())
+            && let (Ok(SnapshotSpec::Directory(_)), Ok(id)) = (time.parse(), id.parse::<i64>())
         {
-            return if id > 0 { Ok(At::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
+            return if id > 0 { Ok(SnapshotSpec::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
         }
         let spelt = text.split_once('T').map(|(day, time)| format!("{day}T{}", time.replace('-', ":")));
         let time = text.parse::<jiff::Timestamp>().or_else(|error| match &spelt {
@@ -43,9 +43,9 @@ impl FromStr for At {
         let day = || text.parse::<jiff::civil::Date>().ok()?.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC).ok();
         let is_directory = text.get(13..14) == Some("-") && text.ends_with('Z');
         match (time, day()) {
-            (Ok(time), _) if is_directory => Ok(At::Directory(time.as_second())),
-            (Ok(time), _) => Ok(At::Time(time.as_second())),
-            (Err(_), Some(day)) if text.len() == 10 => Ok(At::Time(day.timestamp().as_second())),
+            (Ok(time), _) if is_directory => Ok(SnapshotSpec::Directory(time.as_second())),
+            (Ok(time), _) => Ok(SnapshotSpec::Time(time.as_second())),
+            (Err(_), Some(day)) if text.len() == 10 => Ok(SnapshotSpec::Time(day.timestamp().as_second())),
             _ => Err("not a snapshot: use a number, a day (2026-11-21), a time (2026-11-21T18:30:00Z) or 'latest'"
                 .to_owned()),
         }
@@ -88,7 +88,7 @@ impl Snapshot {
 
 /// A snapshot that has ended, as a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedSnapshot {
     pub id: i64,
     /// `2026-11-30T06-00-00Z`, or `2026-11-30T06-00-00Z~12` for one that was not the first of its second.
     pub name: String,
@@ -97,7 +97,7 @@ pub struct Named {
 }
 
 /// The snapshots that have ended, with their names.
-pub fn named(snapshots: &[Snapshot]) -> Vec<Named> {
+pub fn named(snapshots: &[Snapshot]) -> Vec<NamedSnapshot> {
     let mut taken: HashSet<i64> = HashSet::new();
     let ended = snapshots.iter().filter(|snapshot| snapshot.state != "running");
     ended
@@ -109,7 +109,7 @@ pub fn named(snapshots: &[Snapshot]) -> Vec<Named> {
             // Vandelay 2.0.0 wrote no fractions; of such snapshots the first that is left has the time alone.
             let is_first = !ended.contains('.') && taken.insert(time);
             let name = if is_first { name } else { format!("{name}~{}", snapshot.id) };
-            Some(Named { id: snapshot.id, name, time })
+            Some(NamedSnapshot { id: snapshot.id, name, time })
         })
         .collect()
 }

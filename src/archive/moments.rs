@@ -4,7 +4,7 @@
 //! ends in the same second as another one before it gets a fraction in its `ended`.
 
 use super::clock;
-use super::moment::{At, Moment, Snapshot};
+use super::moment::{Moment, Snapshot, SnapshotSpec};
 use super::query;
 use super::read::Reader;
 use super::write::Writer;
@@ -65,8 +65,8 @@ impl Reader {
     }
 
     /// The moment that the user means.
-    pub fn resolve(&self, at: At) -> Result<Moment> {
-        if let At::Id(id) = at
+    pub fn resolve(&self, at: SnapshotSpec) -> Result<Moment> {
+        if let SnapshotSpec::Id(id) = at
             && self.has_history()
             && self.require(Moment::Snapshot(id)).is_ok()
         {
@@ -76,27 +76,27 @@ impl Reader {
     }
 
     /// The moment that the user means, by a caller that has the snapshots already.
-    pub fn resolve_among(&self, snapshots: &[Snapshot], at: At) -> Result<Moment> {
+    pub fn resolve_among(&self, snapshots: &[Snapshot], at: SnapshotSpec) -> Result<Moment> {
         let missing = |what: String| Error::new(ErrorKind::Usage, what).hint("'vandelay snapshots' lists all");
         match at {
-            At::Latest if !self.has_index() => Ok(Moment::Current),
-            At::Latest => {
+            SnapshotSpec::Latest if !self.has_index() => Ok(Moment::Current),
+            SnapshotSpec::Latest => {
                 let ended =
                     snapshots.iter().rev().find(|snapshot| matches!(snapshot.state.as_str(), "complete" | "partial"));
                 Ok(ended.or(snapshots.last()).map_or(Moment::Current, |snapshot| Moment::Snapshot(snapshot.id)))
             }
-            At::Id(id) => match snapshots.iter().find(|snapshot| snapshot.id == id) {
+            SnapshotSpec::Id(id) => match snapshots.iter().find(|snapshot| snapshot.id == id) {
                 Some(snapshot) => Ok(Moment::Snapshot(snapshot.id)),
                 None => Err(missing(format!("archive {} has no snapshot {id}", self.path.display()))),
             },
-            At::Directory(time) => {
+            SnapshotSpec::Directory(time) => {
                 let named = super::moment::named(snapshots);
                 match named.iter().find(|one| one.time == time && !one.name.contains('~')) {
                     Some(one) => Ok(Moment::Snapshot(one.id)),
-                    None => self.resolve_among(snapshots, At::Time(time)),
+                    None => self.resolve_among(snapshots, SnapshotSpec::Time(time)),
                 }
             }
-            At::Time(time) => snapshots
+            SnapshotSpec::Time(time) => snapshots
                 .iter()
                 .rev()
                 .filter(|snapshot| snapshot.state != "running" && snapshot.ended.is_some())

@@ -92,7 +92,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::{Moment, Reader, State};
+    use crate::archive::{Moment, Reader, RunState};
     use crate::model::SourceIdent;
     use crate::model::objects::{Calendar, FileNode};
 
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(put(Some(old), &node(None), &[]).1, Written::Unchanged);
         writer.rename(ObjectType::FileNode, old, "b").expect("another name");
         let (new, _) = writer.put(None, &node(None), &[], None).expect("a row");
-        writer.finish(State::Complete, "{}").expect("an end");
+        writer.finish(RunState::Complete, "{}").expect("an end");
         let reader = Reader::open(&path).expect("a reader");
         let record = |kind, id| reader.record(kind, Moment::Current, id).expect("an answer").expect("a row");
         let calendar = record(ObjectType::Calendar, id);

@@ -26,7 +26,7 @@ const PAGE_SIZE: i64 = 16_384;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum RunState {
     /// Everything found is stored.
     Complete,
     /// Something could not be read or stored; the rest is.
@@ -35,20 +35,20 @@ pub enum State {
     Interrupted,
 }
 
-impl State {
+impl RunState {
     /// The value of `snapshots.state`.
     pub fn name(self) -> &'static str {
         match self {
-            State::Complete => "complete",
-            State::Partial => "partial",
-            State::Interrupted => "interrupted",
+            RunState::Complete => "complete",
+            RunState::Partial => "partial",
+            RunState::Interrupted => "interrupted",
         }
     }
 }
 
 /// How many objects of one type a run added, changed and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Changes {
+pub struct RunChanges {
     pub new: u64,
     pub changed: u64,
     pub removed: u64,
@@ -63,7 +63,7 @@ pub struct Writer {
     pub(super) run: Option<i64>,
     pub(super) source: i64,
     pub(super) next_ids: HashMap<ObjectType, Id>,
-    pub(super) changes: BTreeMap<ObjectType, Changes>,
+    pub(super) changes: BTreeMap<ObjectType, RunChanges>,
     pub(super) touched_mailboxes: BTreeSet<Id>,
     pub(super) batch: Batch,
     /// There was no archive before.
@@ -320,7 +320,7 @@ impl Writer {
     }
 
     /// Ends the run. `report` is its accounting as JSON.
-    pub fn finish(mut self, state: State, report: &str) -> Result<BTreeMap<ObjectType, Changes>> {
+    pub fn finish(mut self, state: RunState, report: &str) -> Result<BTreeMap<ObjectType, RunChanges>> {
         if let Some(run) = self.run {
             index::summarise(&self.conn, run, &self.touched_mailboxes).map_err(|error| self.explain(error))?;
             self.execute(
@@ -338,7 +338,7 @@ impl Writer {
     }
 
     /// How many objects this run added, changed and removed so far, per type.
-    pub fn changes(&self) -> &BTreeMap<ObjectType, Changes> {
+    pub fn changes(&self) -> &BTreeMap<ObjectType, RunChanges> {
         &self.changes
     }
 

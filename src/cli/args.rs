@@ -1,6 +1,6 @@
 //! Arguments that several commands take.
 
-use crate::archive::At;
+use crate::archive::SnapshotSpec;
 use crate::error::{Error, ErrorKind, Result};
 use clap::Args;
 use std::ffi::OsStr;
@@ -20,10 +20,10 @@ pub(crate) struct ArchiveAt {
 pub(crate) struct AtFlag {
     /// Read an older state: a snapshot's number, a day in UTC (2026-11-21), a time (2026-11-21T18:30:00Z), or 'latest'
     #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = parse_at)]
-    pub(crate) at: At,
+    pub(crate) at: SnapshotSpec,
 }
 
-pub(crate) fn parse_at(text: &str) -> Result<At, String> {
+pub(crate) fn parse_at(text: &str) -> Result<SnapshotSpec, String> {
     text.parse()
 }
 

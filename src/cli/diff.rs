@@ -2,7 +2,7 @@
 
 use super::files::tree_at;
 use super::ui::{Ui, quoted};
-use crate::archive::{At, Difference, Moment, Reader, Record, diff};
+use crate::archive::{Difference, Moment, Reader, Record, SnapshotSpec, diff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tree::Label;
 use clap::Args;
@@ -34,10 +34,10 @@ pub struct Diff {
     archive: PathBuf,
     /// The older snapshot: its number, a day in UTC (2026-11-21), a time (2026-11-21T18:30:00Z), or 'latest'
     #[arg(value_parser = super::args::parse_at)]
-    from: At,
+    from: SnapshotSpec,
     /// The newer snapshot
     #[arg(value_parser = super::args::parse_at, default_value = "latest")]
-    to: At,
+    to: SnapshotSpec,
 }
 
 impl Diff {

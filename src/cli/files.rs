@@ -2,7 +2,7 @@
 
 use super::args::{AtFlag, tree_path};
 use super::ui::{Ui, counted, thousands};
-use crate::archive::{At, Moment, Reader};
+use crate::archive::{Moment, Reader, SnapshotSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Names};
@@ -76,8 +76,8 @@ fn open(archive: &Path, at: &AtFlag) -> Result<Tree> {
 /// The tree of an opened archive at a moment, which no later import changes unless it is the current one.
 pub(super) fn tree_at(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
     let at = match moment {
-        Moment::Current => At::Latest,
-        Moment::Snapshot(snapshot) => At::Id(snapshot),
+        Moment::Current => SnapshotSpec::Latest,
+        Moment::Snapshot(snapshot) => SnapshotSpec::Id(snapshot),
     };
     Tree::open(Arc::clone(reader), TreeOptions { at, ..TreeOptions::default() })
 }

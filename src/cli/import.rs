@@ -3,7 +3,7 @@
 use super::args::parse_percent;
 use super::auth::{Auth, Network, WhichAccount};
 use super::ui::{Ui, bytes, counted, interrupt_flag};
-use crate::archive::{NoOrigins, Reader, State, Writer};
+use crate::archive::{NoOrigins, Reader, RunState, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::report::Report;
 use crate::import::{self, Done, ImportOptions};
@@ -317,12 +317,12 @@ fn run(
         return Err(error.hint("everything imported so far is kept; run the same command again to continue"));
     }
     match done.state {
-        State::Interrupted => {
+        RunState::Interrupted => {
             Err(Error::new(ErrorKind::Interrupted, "interrupted; everything imported so far is kept")
                 .hint("run the same command again to continue"))
         }
-        State::Partial => Err(partial(&done.report, dry_run)),
-        State::Complete => Ok(()),
+        RunState::Partial => Err(partial(&done.report, dry_run)),
+        RunState::Complete => Ok(()),
     }
 }
 

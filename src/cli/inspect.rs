@@ -5,7 +5,7 @@ use super::diff::{add_label, field};
 use super::files::tree_at;
 use super::table::{Column, Table, WIDTH, fit, fit_end, padded};
 use super::ui::{Ui, bytes, thousands};
-use crate::archive::{At, Moment, Reader, Record, Statistics, epoch, rfc3339};
+use crate::archive::{Moment, Reader, Record, SnapshotSpec, Statistics, epoch, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::objects::Properties;
 use crate::model::{Id, ObjectType};
@@ -114,7 +114,7 @@ impl Inspect {
         for (kind, url, account) in reader.sources()? {
             said("source", &fit(&ui.shown(&format!("{kind} {url} ({account})")), rest));
         }
-        if let (true, Moment::Snapshot(snapshot)) = (self.archive.moment.at != At::Latest, moment) {
+        if let (true, Moment::Snapshot(snapshot)) = (self.archive.moment.at != SnapshotSpec::Latest, moment) {
             said("objects", &format!("those of snapshot {snapshot}; all else is as it is now"));
         }
         let counted = |name: &str, count: &str, remark: &str| {

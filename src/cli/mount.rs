@@ -2,7 +2,7 @@
 
 use super::mount_options::{self, MountOptions};
 use super::ui::Ui;
-use crate::archive::{At, Reader};
+use crate::archive::{Reader, SnapshotSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mount::mountpoint;
 use crate::mount::session::{self, serve};
@@ -50,7 +50,7 @@ pub struct Mount {
     /// Show this snapshot and stay there: its number, a day in UTC (2026-11-21), or a time (2026-11-21T18:30:00Z);
     /// 'latest' follows the archive
     #[arg(long, value_name = "SNAPSHOT", value_parser = super::args::parse_at)]
-    at: Option<At>,
+    at: Option<SnapshotSpec>,
     /// Memory for what was read, e.g. 64M
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
     cache_size: u64,
@@ -119,18 +119,18 @@ impl Mount {
         self.paths.split_last()
     }
 
-    /// The snapshot to show; [`At::Latest`] follows.
-    pub fn at(&self) -> Result<At> {
+    /// The snapshot to show; [`SnapshotSpec::Latest`] follows.
+    pub fn at(&self) -> Result<SnapshotSpec> {
         self.moment(&MountOptions::parse(&self.options)?)
     }
 
-    fn moment(&self, options: &MountOptions) -> Result<At> {
+    fn moment(&self, options: &MountOptions) -> Result<SnapshotSpec> {
         match (self.at, options.at) {
             (Some(flag), Some(option)) if flag != option => {
                 Err(Error::new(ErrorKind::Usage, "--at and -o snapshot= name different snapshots")
                     .hint("leave one of them out"))
             }
-            (flag, option) => Ok(flag.or(option).unwrap_or(At::Latest)),
+            (flag, option) => Ok(flag.or(option).unwrap_or(SnapshotSpec::Latest)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! `-o`: our mount options, those that mount(8) passes on and we need not know, and the shape of a mount helper.
 
-use crate::archive::At;
+use crate::archive::SnapshotSpec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mount::attributes::Ownership;
 use crate::mount::session::Access;
@@ -94,7 +94,7 @@ const HELPERS: [&str; 3] = ["mount.vandelay", "mount.fuse.vandelay", "vandelayfs
 /// Mount options, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountOptions {
-    pub at: Option<At>,
+    pub at: Option<SnapshotSpec>,
     pub layout: Layout,
     pub snapshots_visible: bool,
     pub info_separator: char,

@@ -5,7 +5,7 @@ use super::commands::{Cli, Command};
 use super::mount::{Mount, STAYS};
 use super::mount_options;
 use super::ui::Ui;
-use crate::archive::{At, rfc3339};
+use crate::archive::{SnapshotSpec, rfc3339};
 use crate::error::Result;
 use crate::mount::mountpoint::{self, without_links};
 use clap::Parser;
@@ -23,7 +23,7 @@ struct Server {
     /// Where it mounts, by its name and with links resolved.
     directories: [PathBuf; 2],
     archives: Vec<PathBuf>,
-    at: At,
+    at: SnapshotSpec,
     /// When it was started, in seconds since 1970.
     since: Option<i64>,
 }
@@ -69,12 +69,12 @@ impl Server {
 }
 
 /// The snapshot that is shown whatever comes, as it was typed.
-fn pinned(at: At) -> Option<String> {
+fn pinned(at: SnapshotSpec) -> Option<String> {
     match at {
-        At::Latest => None,
-        At::Id(id) => Some(id.to_string()),
-        At::Time(time) => Some(rfc3339(time)),
-        At::Directory(time) => Some(rfc3339(time).replace(':', "-")),
+        SnapshotSpec::Latest => None,
+        SnapshotSpec::Id(id) => Some(id.to_string()),
+        SnapshotSpec::Time(time) => Some(rfc3339(time)),
+        SnapshotSpec::Directory(time) => Some(rfc3339(time).replace(':', "-")),
     }
 }
 
@@ -122,7 +122,7 @@ pub fn list(ui: &Ui) -> Result<()> {
                 server.map(|server| server.archives.iter().map(|path| path.display().to_string()).collect());
             ui.object(&serde_json::json!({
                 "source": mount.source, "directory": directory, "answers": answers, "archives": archives,
-                "follows": server.map(|server| server.at == At::Latest), "snapshot": server.and_then(|server| pinned(server.at)),
+                "follows": server.map(|server| server.at == SnapshotSpec::Latest), "snapshot": server.and_then(|server| pinned(server.at)),
                 "since": server.and_then(|server| server.since).map(rfc3339), "process": server.map(|server| server.process),
             }));
             continue;
@@ -145,7 +145,7 @@ mod tests {
     fn a_command_line_says_what_is_mounted() {
         let mount = command_line(b"vandelay\0mount\0-o\0snapshot=3\0a.sqlite\0/mnt/a b\0").unwrap();
         assert_eq!(mount.paths(), Some((&PathBuf::from("/mnt/a b"), &[PathBuf::from("a.sqlite")][..])));
-        assert_eq!(mount.at().unwrap(), At::Id(3));
+        assert_eq!(mount.at().unwrap(), SnapshotSpec::Id(3));
         assert!(command_line(b"vandelay\0ls\0a.sqlite\0").is_none() && command_line(b"").is_none());
         assert_eq!(started_in(b"A=b\0VANDELAY_MOUNT_STAYS=/srv/x\0"), Some(PathBuf::from("/srv/x")));
         assert_eq!(started_in(b"A=b\0"), None);

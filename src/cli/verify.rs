@@ -2,7 +2,7 @@
 
 use super::args::parse_percent;
 use super::ui::{Ui, bytes, counted, thousands};
-use crate::archive::{At, Depth, Moment, Reader, Verdict, verify};
+use crate::archive::{Depth, Moment, Reader, SnapshotSpec, Verdict, verify};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};
 use crate::tree::{Tree, TreeOptions};
@@ -118,8 +118,8 @@ impl Paths {
     fn of(&mut self, kind: ObjectType, id: Id, moment: Moment) -> Vec<String> {
         let tree = self.trees.entry(moment).or_insert_with(|| {
             let at = match moment {
-                Moment::Current => At::Latest,
-                Moment::Snapshot(snapshot) => At::Id(snapshot),
+                Moment::Current => SnapshotSpec::Latest,
+                Moment::Snapshot(snapshot) => SnapshotSpec::Id(snapshot),
             };
             Tree::open(Arc::clone(&self.reader), TreeOptions { at, ..TreeOptions::default() }).ok()
         });

@@ -12,7 +12,7 @@ use super::report::Report;
 use super::same_account;
 use super::store::{PendingRemovals, Store};
 use super::survey::{Survey, Work, survey};
-use crate::archive::{OriginIndex, State, Writer};
+use crate::archive::{OriginIndex, RunState, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Entry, ObjectType, SourceIdent};
 use crate::progress::Progress;
@@ -27,7 +27,7 @@ const FETCH: usize = 4_096;
 pub struct Done {
     pub report: Report,
     pub snapshot: Option<i64>,
-    pub state: State,
+    pub state: RunState,
     /// Why the run ended before its end, if not by the user: the source was lost. What was stored until then is kept.
     pub lost: Option<Error>,
 }
@@ -67,10 +67,10 @@ pub fn import(
         report.removed.insert(kind.token(), changes.removed);
     }
     let (state, lost) = match end {
-        End::Complete if report.is_complete() => (State::Complete, None),
-        End::Complete => (State::Partial, None),
-        End::Interrupted => (State::Interrupted, None),
-        End::Lost(error) => (State::Interrupted, Some(error)),
+        End::Complete if report.is_complete() => (RunState::Complete, None),
+        End::Complete => (RunState::Partial, None),
+        End::Interrupted => (RunState::Interrupted, None),
+        End::Lost(error) => (RunState::Interrupted, Some(error)),
     };
     writer.finish(state, &report.summary_json())?;
     Ok(Done { report, snapshot: Some(run), state, lost })
@@ -139,7 +139,7 @@ pub fn dry_run(
     let former = same_account::former(source.ident(), ledger, options)?;
     let mut survey = compare(source, ledger, former.as_ref(), options, progress)?;
     let is_understood = survey.report.failed() == 0 && survey.report.not_understood == 0;
-    let state = if is_understood { State::Complete } else { State::Partial };
+    let state = if is_understood { RunState::Complete } else { RunState::Partial };
     let wanted = survey.wanted_containers();
     containers::plan(ledger, former.as_ref().unwrap_or(source.ident()), &wanted, &mut survey.report)?;
     let Survey { works, report, vanished, .. } = &mut survey;

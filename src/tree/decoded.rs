@@ -15,7 +15,7 @@ use super::opened::Tree;
 use super::rules::ByteSource;
 use super::stat::{DAMAGED_SIZE, FileType, Stat, no_such};
 use super::view::View;
-use crate::archive::{EmailBytes, Listed};
+use crate::archive::{EmailBytes, ListedEmail};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::text;
 use crate::format::text::limits::Attachment;
@@ -124,12 +124,12 @@ impl Tree {
     }
 
     /// True for messages that a directory shows: `attachments/` shows only messages with attachments.
-    fn shows(&self, parent: Node, listed: &Listed) -> Result<bool> {
+    fn shows(&self, parent: Node, listed: &ListedEmail) -> Result<bool> {
         Ok(is_text(parent) || self.count(listed.email, listed.size)? > 0)
     }
 
     /// The entry of a message; `None` where its folder of attachments has no number.
-    fn decoded_child(&self, view: &View, parent: Node, name: String, listed: &Listed) -> Result<Option<Child>> {
+    fn decoded_child(&self, view: &View, parent: Node, name: String, listed: &ListedEmail) -> Result<Option<Child>> {
         let row = listed.email;
         let (mtime, ctime) = (listed.received, listed.received);
         let stat = |file_type: FileType, size: u64, links: u32| Stat { file_type, size, mtime, ctime, links };
@@ -146,7 +146,7 @@ impl Tree {
     }
 
     /// The folder of a message's attachments in a mailbox of `attachments/`.
-    fn folder(&self, view: &View, mailbox: Node, listed: &Listed) -> Result<Option<Node>> {
+    fn folder(&self, view: &View, mailbox: Node, listed: &ListedEmail) -> Result<Option<Node>> {
         let row = listed.email;
         if mailbox.snapshot == 0 {
             return Ok(Some(Node { kind: NodeKind::AttachmentFolder, snapshot: mailbox.row, row }));

@@ -11,7 +11,7 @@ use super::opened::{Tree, TreeState};
 use super::rules::Times;
 use super::stat::FileType;
 use super::view::View;
-use crate::archive::{At, Listed, Moment};
+use crate::archive::{ListedEmail, Moment, SnapshotSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Id;
 use std::collections::{BTreeSet, HashMap};
@@ -53,7 +53,7 @@ impl Tree {
     /// certain snapshot stays there. Cheap if the archive was not written to since the last call.
     pub fn follow(&self) -> Result<Followed> {
         let Some(stamp) = self.reader.trace() else { return Ok(Followed::Replaced) };
-        if !matches!(self.options.at, At::Latest) {
+        if !matches!(self.options.at, SnapshotSpec::Latest) {
             return Ok(Followed::Nothing);
         }
         let mut seen = self.seen.lock();
@@ -67,7 +67,7 @@ impl Tree {
         drop(seen);
         self.reader.look_again()?;
         let old = self.state();
-        let new = TreeState::read(&self.reader, At::Latest)?;
+        let new = TreeState::read(&self.reader, SnapshotSpec::Latest)?;
         let same_snapshots = old.snapshots.iter().map(|one| one.id).eq(new.snapshots.iter().map(|one| one.id));
         let moved = new.root.moment != old.root.moment || new.root.moment == Moment::Current;
         if !moved && same_snapshots {
@@ -184,12 +184,12 @@ impl Tree {
         }
         // A message that lies in more or fewer mailboxes than before has another number of links.
         let links: HashMap<Id, u32> = left.iter().map(|listed| (listed.email, listed.links)).collect();
-        let differs = |listed: &&Listed| links.get(&listed.email).is_some_and(|links| *links != listed.links);
+        let differs = |listed: &&ListedEmail| links.get(&listed.email).is_some_and(|links| *links != listed.links);
         for listed in came.iter().filter(differs).take(RELINKED_MAX) {
             difference.nodes.extend(self.files_of(directory, listed.email)?);
         }
         // A name may depend on the other messages of its minute. Flags do not matter here.
-        let arrivals = |all: &[Listed]| all.iter().map(Arrival::of).collect::<BTreeSet<_>>();
+        let arrivals = |all: &[ListedEmail]| all.iter().map(Arrival::of).collect::<BTreeSet<_>>();
         let (left, came) = (arrivals(&left), arrivals(&came));
         let minutes: BTreeSet<i64> = left.symmetric_difference(&came).map(|one| one.minute).collect();
         for minute in &minutes {

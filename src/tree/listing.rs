@@ -16,7 +16,7 @@ use super::rules::Layout;
 use super::stat::{DAMAGED_SIZE, FileType, Stat, no_such};
 use super::versions::version;
 use super::view::{CollectionData, FileData, FileKind, View};
-use crate::archive::{Listed, Named};
+use crate::archive::{ListedEmail, NamedSnapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Id;
 use std::sync::Arc;
@@ -197,7 +197,7 @@ impl Tree {
         Ok(Some(child).filter(|child| child.name == name))
     }
 
-    pub(super) fn message_child(&self, view: &View, cur: Node, listed: &Listed) -> Result<Child> {
+    pub(super) fn message_child(&self, view: &View, cur: Node, listed: &ListedEmail) -> Result<Child> {
         let ctime = view.ctime(listed.first)?;
         let file_type = FileType::File;
         let stat = Stat { file_type, size: listed.size, mtime: listed.received, ctime, links: listed.links };
@@ -229,7 +229,7 @@ fn merged_child(view: &View, parent: Node, kind: NodeKind, row: Id, name: String
     Ok(child(parent, kind, row, version(view, kind, row)?, name))
 }
 
-fn snapshot_child(snapshot: &Named) -> Child {
+fn snapshot_child(snapshot: &NamedSnapshot) -> Child {
     Child {
         name: snapshot.name.clone(),
         node: Node::single(NodeKind::Root, snapshot.id),

@@ -1,7 +1,7 @@
 //! The mail of a moment, as a view caches it.
 
 use super::hierarchy::Hierarchy;
-use crate::archive::Listed;
+use crate::archive::ListedEmail;
 use crate::model::Id;
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -41,7 +41,7 @@ pub struct MailboxData {
 
 /// Messages by mailbox, computed from all emails where the archive has no index.
 pub(crate) struct ComputedMailboxes {
-    pub(crate) messages: HashMap<Id, Vec<Listed>>,
+    pub(crate) messages: HashMap<Id, Vec<ListedEmail>>,
     pub(crate) keywords: HashMap<Id, Vec<String>>,
 }
 
@@ -66,7 +66,7 @@ pub struct Arrival {
 
 impl Arrival {
     /// The arrival of a listed message.
-    pub fn of(listed: &Listed) -> Arrival {
+    pub fn of(listed: &ListedEmail) -> Arrival {
         Arrival { minute: listed.received.div_euclid(60), email: listed.email }
     }
 

@@ -7,7 +7,7 @@ use super::name;
 use super::node::ROW_MAX;
 use super::stat::DAMAGED_SIZE;
 use super::view::{View, load};
-use crate::archive::{Listed, MailboxState, Moment, UNFILED, epoch};
+use crate::archive::{ListedEmail, MailboxState, Moment, UNFILED, epoch};
 use crate::error::Result;
 use crate::format::maildir::{Flags, Keywords};
 use crate::model::{Id, ObjectType};
@@ -67,7 +67,7 @@ impl View {
     }
 
     /// Messages of a mailbox with ids above `after`, at most `limit`, by id.
-    pub fn messages(&self, mailbox: Id, after: Id, limit: usize) -> Result<Vec<Listed>> {
+    pub fn messages(&self, mailbox: Id, after: Id, limit: usize) -> Result<Vec<ListedEmail>> {
         if let Some(at) = self.indexed() {
             return self.reader.list_mailbox(mailbox, at, after, limit);
         }
@@ -77,7 +77,7 @@ impl View {
     }
 
     /// One message of a mailbox.
-    pub fn message(&self, mailbox: Id, email: Id) -> Result<Option<Listed>> {
+    pub fn message(&self, mailbox: Id, email: Id) -> Result<Option<ListedEmail>> {
         match self.indexed() {
             Some(at) => self.reader.listed(mailbox, at, email),
             None => Ok(self.messages(mailbox, email - 1, 1)?.into_iter().find(|listed| listed.email == email)),
@@ -179,7 +179,7 @@ impl View {
 
     fn computed(&self) -> Result<&ComputedMailboxes> {
         load(&self.mail.computed, || {
-            let mut messages: HashMap<Id, Vec<Listed>> = HashMap::new();
+            let mut messages: HashMap<Id, Vec<ListedEmail>> = HashMap::new();
             let mut named: HashMap<Id, Vec<String>> = HashMap::new();
             let mut known = std::collections::HashSet::new();
             self.reader.each_record(ObjectType::Mailbox, self.moment, |record| {
@@ -214,7 +214,7 @@ impl View {
                     }
                     let table = Keywords::assign(named.iter().map(String::as_str));
                     let flags = Flags::from_keywords(keywords.iter().map(String::as_str), &table).letters().into();
-                    messages.entry(mailbox).or_default().push(Listed {
+                    messages.entry(mailbox).or_default().push(ListedEmail {
                         email: record.id,
                         received,
                         size,

@@ -10,7 +10,7 @@ use super::view::{FileKind, View};
 use super::views::Views;
 use super::watch::SeenStamps;
 use super::{name, render, versions};
-use crate::archive::{At, Blob, Moment, Named, Reader, Snapshot, named};
+use crate::archive::{Blob, Moment, NamedSnapshot, Reader, Snapshot, SnapshotSpec, named};
 use crate::error::{Error, ErrorKind, Result};
 use lru::LruCache;
 use parking_lot::{Mutex, RwLock};
@@ -216,7 +216,7 @@ impl Tree {
 /// How a tree is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct TreeOptions {
-    pub at: At,
+    pub at: SnapshotSpec,
     pub layout: Layout,
     /// List `.snapshots` in the root.
     pub snapshots_visible: bool,
@@ -239,7 +239,7 @@ impl TreeOptions {
 impl Default for TreeOptions {
     fn default() -> TreeOptions {
         TreeOptions {
-            at: At::Latest,
+            at: SnapshotSpec::Latest,
             layout: Layout::Nested,
             snapshots_visible: false,
             cache_size: 64 << 20,
@@ -253,11 +253,11 @@ impl Default for TreeOptions {
 pub(super) struct TreeState {
     pub(super) root: Arc<View>,
     /// The directories below `.snapshots`.
-    pub(super) snapshots: Vec<Named>,
+    pub(super) snapshots: Vec<NamedSnapshot>,
 }
 
 impl TreeState {
-    pub(super) fn read(reader: &Arc<Reader>, at: At) -> Result<TreeState> {
+    pub(super) fn read(reader: &Arc<Reader>, at: SnapshotSpec) -> Result<TreeState> {
         let snapshots = reader.snapshots()?;
         let moment = reader.resolve_among(&snapshots, at)?;
         let snapshots = snapshot_directories(&snapshots);
@@ -271,7 +271,7 @@ impl TreeState {
 }
 
 /// The directories of `.snapshots`: every snapshot that has ended, named by the time of its end.
-fn snapshot_directories(snapshots: &[Snapshot]) -> Vec<Named> {
+fn snapshot_directories(snapshots: &[Snapshot]) -> Vec<NamedSnapshot> {
     let mut directories = named(snapshots);
     directories.retain(|one| (1..=SNAPSHOT_MAX).contains(&one.id));
     directories

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use vandelay::archive::{At, Depth, Moment, Reader, Writer, verify};
+use vandelay::archive::{Depth, Moment, Reader, SnapshotSpec, Writer, verify};
 use vandelay::error::{Error, ErrorKind};
 use vandelay::extract;
 use vandelay::model::ObjectType;
@@ -117,7 +117,7 @@ impl Account {
 }
 
 fn at(snapshot: i64) -> TreeOptions {
-    TreeOptions { at: At::Id(snapshot), ..TreeOptions::default() }
+    TreeOptions { at: SnapshotSpec::Id(snapshot), ..TreeOptions::default() }
 }
 
 fn open(archive: &Path, options: TreeOptions) -> Tree {
@@ -805,7 +805,7 @@ fn a_look_into_one_of_many_snapshots_costs_the_same() {
     let at_one = |archive: &Path, number: i64| {
         least(&|| {
             let reader = Reader::open(archive).expect("an archive");
-            assert_eq!(reader.resolve(At::Id(number)).expect("a moment"), Moment::Snapshot(number));
+            assert_eq!(reader.resolve(SnapshotSpec::Id(number)).expect("a moment"), Moment::Snapshot(number));
         })
     };
     let (of_few, of_many) = (at_one(&few, 7), at_one(&many, 1_507));

@@ -596,7 +596,8 @@ impl Scene {
         assert!(believed.is_sorted_by(|one, next| one.0 < next.0 && one.1 <= next.1), "{what}: {believed:?}");
         let reader = vandelay::archive::Reader::open(&self.archive).expect("an archive");
         for time in snapshots.iter().flat_map(|snapshot| [end(snapshot) - 1, end(snapshot), end(snapshot) + 1]) {
-            let Ok(vandelay::archive::Moment::Snapshot(found)) = reader.resolve(vandelay::archive::At::Time(time))
+            let Ok(vandelay::archive::Moment::Snapshot(found)) =
+                reader.resolve(vandelay::archive::SnapshotSpec::Time(time))
             else {
                 assert!(believed.iter().all(|(_, end)| *end > time), "{what}: nothing at {time}");
                 continue;
