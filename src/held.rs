@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// Device and inode: the same for all names of a file.
-pub type FileId = (u64, u64);
+pub(crate) type FileId = (u64, u64);
 
 /// What SQLite adds to the name of a database for the files beside it.
 const BESIDE: [&[u8]; 3] = [b"-wal", b"-shm", b"-journal"];
@@ -25,12 +25,12 @@ fn held() -> MutexGuard<'static, HashMap<FileId, usize>> {
 }
 
 /// Says that a file is in use until [`release`].
-pub fn hold(file: FileId) {
+pub(crate) fn hold(file: FileId) {
     *held().entry(file).or_default() += 1;
 }
 
 /// Takes one [`hold`] back.
-pub fn release(file: FileId) {
+pub(crate) fn release(file: FileId) {
     let mut held = held();
     if let Some(users) = held.get_mut(&file) {
         *users -= 1;
@@ -41,7 +41,7 @@ pub fn release(file: FileId) {
 }
 
 /// True if the file at a path, or the database that it stands beside, is in use: it may not be opened.
-pub fn is_held(path: &Path) -> bool {
+pub(crate) fn is_held(path: &Path) -> bool {
     let held = held();
     let is_in_use =
         |path: &Path| std::fs::metadata(path).is_ok_and(|meta| held.contains_key(&(meta.dev(), meta.ino())));

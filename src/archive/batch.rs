@@ -2,7 +2,7 @@
 
 /// Counts what the writer has put into the open batch and into the log.
 #[derive(Default)]
-pub struct Batch {
+pub(super) struct Batch {
     pub(crate) is_open: bool,
     pub(crate) items: u64,
     pub(crate) changes: u64,

@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// The largest blob that stands in one value of `blobs.data`, where 1.x can read it: SQLite's limit of 1,000,000,000
 /// bytes for a row, less the row's other columns.
-pub const VALUE_MAX: u64 = 999_999_000;
+pub(super) const VALUE_MAX: u64 = 999_999_000;
 
 /// The size of the pieces in `blob_chunks`.
 const CHUNK: u64 = 16 << 20;
@@ -75,7 +75,7 @@ impl NewBlob {
 }
 
 /// A failure to store: the archive's fault, or that of the file that the bytes come from.
-pub enum PutError {
+pub(super) enum PutError {
     Archive(rusqlite::Error),
     Input(io::Error),
 }
@@ -87,7 +87,7 @@ impl From<rusqlite::Error> for PutError {
 }
 
 /// Stores the bytes unless they are there already; gives the row, and whether it is new.
-pub fn put(conn: &Connection, blob: NewBlob) -> Result<(Id, bool), PutError> {
+pub(super) fn put(conn: &Connection, blob: NewBlob) -> Result<(Id, bool), PutError> {
     let known = conn
         .prepare_cached("SELECT id FROM blobs WHERE hash = ?1")?
         .query_row([blob.digest.0], |row| row.get(0))
@@ -199,7 +199,7 @@ impl Blob {
 }
 
 /// Looks a blob up without reading its bytes. `None`: no such row.
-pub fn find(conn: &Connection, id: Id) -> rusqlite::Result<Option<Blob>> {
+pub(super) fn find(conn: &Connection, id: Id) -> rusqlite::Result<Option<Blob>> {
     let row = conn
         .prepare_cached("SELECT CASE WHEN typeof(hash) = 'blob' AND length(hash) = 32 THEN hash END, typeof(data), length(data) FROM blobs WHERE id = ?1")?
         .query_row([id], |row| Ok((row.get::<_, Option<[u8; 32]>>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)))
@@ -220,13 +220,13 @@ pub fn find(conn: &Connection, id: Id) -> rusqlite::Result<Option<Blob>> {
 }
 
 /// True where an archive of 1.x lacks one of our tables.
-pub fn no_such_table(error: &rusqlite::Error) -> bool {
+pub(super) fn no_such_table(error: &rusqlite::Error) -> bool {
     matches!(error, rusqlite::Error::SqliteFailure(_, Some(message)) if message.starts_with("no such table"))
         || matches!(error, rusqlite::Error::SqlInputError { msg, .. } if msg.starts_with("no such table"))
 }
 
 /// Up to `length` bytes at `offset`; fewer only at the end. The caller bounds them.
-pub fn read(conn: &Connection, blob: &Blob, offset: u64, length: u64) -> rusqlite::Result<Vec<u8>> {
+pub(super) fn read(conn: &Connection, blob: &Blob, offset: u64, length: u64) -> rusqlite::Result<Vec<u8>> {
     let mut bytes = vec![0; length.min(blob.size.saturating_sub(offset)) as usize];
     let count = read_at(conn, blob, offset, &mut bytes)?;
     bytes.truncate(count);
@@ -234,7 +234,7 @@ pub fn read(conn: &Connection, blob: &Blob, offset: u64, length: u64) -> rusqlit
 }
 
 /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end.
-pub fn read_at(conn: &Connection, blob: &Blob, offset: u64, buffer: &mut [u8]) -> rusqlite::Result<usize> {
+pub(super) fn read_at(conn: &Connection, blob: &Blob, offset: u64, buffer: &mut [u8]) -> rusqlite::Result<usize> {
     if offset >= blob.size {
         return Ok(0);
     }
@@ -261,7 +261,7 @@ pub fn read_at(conn: &Connection, blob: &Blob, offset: u64, buffer: &mut [u8]) -
 
 /// Reads a blob from its start to its end in pieces that the processor's cache holds, with one handle per value, so in
 /// linear time.
-pub fn stream<E: From<rusqlite::Error>>(
+pub(super) fn stream<E: From<rusqlite::Error>>(
     conn: &Connection,
     blob: &Blob,
     mut each: impl FnMut(&[u8]) -> Result<(), E>,
@@ -296,7 +296,7 @@ fn as_sqlite(error: io::Error) -> rusqlite::Error {
 }
 
 /// True if the stored bytes hash to what they should.
-pub fn is_sound(conn: &Connection, blob: &Blob) -> rusqlite::Result<bool> {
+pub(super) fn is_sound(conn: &Connection, blob: &Blob) -> rusqlite::Result<bool> {
     let mut hasher = blake3::Hasher::new();
     let outcome: rusqlite::Result<()> = stream(conn, blob, |piece| {
         hasher.update(piece);
@@ -311,7 +311,7 @@ pub fn is_sound(conn: &Connection, blob: &Blob) -> rusqlite::Result<bool> {
 }
 
 /// The error of a blob whose bytes are not what was stored.
-pub fn damaged(blob: &Blob) -> Error {
+pub(super) fn damaged(blob: &Blob) -> Error {
     Error::new(
         ErrorKind::Damaged,
         format!("blob {} is damaged: its bytes do not match BLAKE3 {}", blob.id, blob.digest.hex()),

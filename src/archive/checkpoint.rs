@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// Runs checkpoints of one archive, one at a time, through a connection of its own.
-pub struct Checkpointer {
+pub(super) struct Checkpointer {
     path: PathBuf,
     file: Arc<ArchiveFile>,
     idle: Option<Connection>,
@@ -18,13 +18,13 @@ pub struct Checkpointer {
 
 impl Checkpointer {
     /// A checkpointer that does nothing yet.
-    pub fn new(path: &Path, file: Arc<ArchiveFile>) -> Checkpointer {
+    pub(super) fn new(path: &Path, file: Arc<ArchiveFile>) -> Checkpointer {
         Checkpointer { path: path.to_owned(), file, idle: None, running: None }
     }
 
     /// Starts a checkpoint, unless one is running. Errors are those of the one before. That one does not get through is
     /// no error: the next one, or the end of the run, copies what it left.
-    pub fn start(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn start(&mut self) -> rusqlite::Result<()> {
         if self.running.as_ref().is_some_and(|running| !running.is_finished()) {
             return Ok(());
         }
@@ -40,7 +40,7 @@ impl Checkpointer {
     }
 
     /// Waits for the checkpoint that is running.
-    pub fn wait(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn wait(&mut self) -> rusqlite::Result<()> {
         match self.running.take().map(JoinHandle::join) {
             Some(Ok((conn, outcome))) => {
                 self.idle = Some(conn);
@@ -51,7 +51,7 @@ impl Checkpointer {
     }
 
     /// Waits, and gives the connection up.
-    pub fn close(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn close(&mut self) -> rusqlite::Result<()> {
         let outcome = self.wait();
         self.idle = None;
         outcome

@@ -13,7 +13,7 @@ const AHEAD: i64 = 86_400;
 ///
 /// Of the ends that a right clock can have said, the largest set that is in order counts as it is. Any other end counts as
 /// the one before it, or the one after it where there is none before.
-pub fn believed(ends: &[i64]) -> Vec<i64> {
+pub(super) fn believed(ends: &[i64]) -> Vec<i64> {
     believed_at(ends, jiff::Timestamp::now().as_second())
 }
 

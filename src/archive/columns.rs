@@ -17,12 +17,12 @@ pub fn parse_keywords(json: &str) -> Vec<String> {
 }
 
 /// `["$seen","work"]`
-pub fn keywords_json(keywords: &[String]) -> String {
+pub(super) fn keywords_json(keywords: &[String]) -> String {
     serde_json::to_string(keywords).unwrap_or_else(|_| "[]".to_owned())
 }
 
 /// `[3,7]`
-pub fn ids_json(ids: &[Id]) -> String {
+pub(super) fn ids_json(ids: &[Id]) -> String {
     serde_json::to_string(ids).unwrap_or_else(|_| "[]".to_owned())
 }
 

@@ -27,11 +27,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long a connection waits for another program that holds the archive.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a reader has to open the file, as it is at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(super) enum Mode {
     /// No write-ahead log: the file alone is the archive.
     Quiet,
     /// A log with its index beside it: a writer is at work, or one was killed.
@@ -94,7 +94,7 @@ impl FileStamp {
 
 /// The archive's file and folder, held open so that a look at them walks no path: every question to the archive is
 /// followed by one.
-pub struct Watch {
+pub(super) struct Watch {
     file: Arc<ArchiveFile>,
     folder: OwnedFd,
     log: OsString,
@@ -103,7 +103,7 @@ pub struct Watch {
 
 impl Watch {
     /// Watches the archive at this path.
-    pub fn on(path: &Path, file: Arc<ArchiveFile>) -> std::io::Result<Watch> {
+    pub(super) fn on(path: &Path, file: Arc<ArchiveFile>) -> std::io::Result<Watch> {
         let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = |suffix: &str| beside(Path::new(path.file_name().unwrap_or_default()), suffix).into_os_string();
@@ -111,7 +111,7 @@ impl Watch {
     }
 
     /// What the files look like now: also of an archive whose place another file has taken.
-    pub fn look(&self) -> std::io::Result<FileStamp> {
+    pub(super) fn look(&self) -> std::io::Result<FileStamp> {
         let main = self.file.stat()?;
         let side = |name: &OsString| rustix::fs::statat(&self.folder, name, AtFlags::empty()).ok();
         let log = side(&self.log).map(|log| (log.st_ino, log.st_size as u64));
@@ -131,14 +131,14 @@ impl Watch {
 }
 
 /// The path of SQLite's side file with this suffix.
-pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
 /// A read-only connection, with a bound on the work of one request.
-pub struct ReadConnection {
+pub(super) struct ReadConnection {
     pub conn: Connection,
     /// Nothing is locked while it reads, so a value of it may stay open.
     pub is_immutable: bool,
@@ -149,13 +149,13 @@ pub struct ReadConnection {
 
 impl ReadConnection {
     /// Grants the next request its full budget of work.
-    pub fn restart_budget(&self) {
+    pub(super) fn restart_budget(&self) {
         self.work.store(0, Ordering::Relaxed);
     }
 }
 
 /// Opens the archive `file`, which stands at `path`, for reading in the mode of `fingerprint`.
-pub fn open_reader(path: &Path, file: &Arc<ArchiveFile>, fingerprint: &FileStamp) -> Result<ReadConnection> {
+pub(super) fn open_reader(path: &Path, file: &Arc<ArchiveFile>, fingerprint: &FileStamp) -> Result<ReadConnection> {
     let in_rollback_mode = journal_version(path, file)? == 1;
     let parameters = match fingerprint.mode {
         // A file in rollback mode needs no side files to be read, and its locks are wanted.
@@ -179,7 +179,7 @@ pub fn open_reader(path: &Path, file: &Arc<ArchiveFile>, fingerprint: &FileStamp
 }
 
 /// Opens the archive for writing; never makes one. The caller holds the lock, and the file longer than the connection.
-pub fn open_writer(path: &Path) -> Result<Connection> {
+pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(uri(path, "mode=rw"), flags).map_err(|error| explain(path, error))?;
     harden(&conn).map_err(|error| explain(path, error))?;
@@ -189,7 +189,7 @@ pub fn open_writer(path: &Path) -> Result<Connection> {
 /// Looks at nothing but the header of a file.
 ///
 /// Errors: [`ErrorKind::NoArchive`] if it is no SQLite database; [`ErrorKind::Usage`] if a newer program wrote it.
-pub fn check_header(path: &Path, file: &ArchiveFile) -> Result<()> {
+pub(super) fn check_header(path: &Path, file: &ArchiveFile) -> Result<()> {
     let mut header = [0; 100];
     if file.read_start(&mut header).is_err() || !header.starts_with(b"SQLite format 3\0") {
         return Err(not_an_archive(path));
@@ -272,7 +272,7 @@ const REQUIRED: [&str; 4] = ["sources", "blobs", "emails", "mailboxes"];
 
 /// Checks that the schema holds nothing but tables and indexes, and that the tables an archive must have are there.
 /// Gives the columns of each content table that exist.
-pub fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static str, Vec<String>>> {
+pub(super) fn check_schema(conn: &Connection, path: &Path) -> Result<HashMap<&'static str, Vec<String>>> {
     let mut found: HashMap<&'static str, Vec<String>> = HashMap::new();
     let sql = "SELECT type, name, coalesce(sql, '') FROM sqlite_schema";
     let objects: Vec<(String, String, String)> =

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 const LENGTH: usize = 16;
 
 /// Adds the SQL function `row_digest(…)` to a connection: BLAKE3 over its arguments, each with its type and length.
-pub fn add_function(conn: &Connection) -> rusqlite::Result<()> {
+pub(super) fn add_function(conn: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
     conn.create_scalar_function("row_digest", -1, flags, |context| {
         let mut hasher = blake3::Hasher::new();
@@ -38,7 +38,7 @@ pub fn add_function(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Rows that have digests: those of a content table, or of a table of ours.
-pub struct Digested {
+pub(super) struct Digested {
     /// The value of `row_digests.kind`: JMAP's name of the type, or the name of the table.
     pub name: &'static str,
     /// The tables, with what the digest covers beside the row.
@@ -54,7 +54,7 @@ pub struct Digested {
 
 impl Digested {
     /// The rows of a content table.
-    pub fn content(kind: ObjectType) -> Digested {
+    pub(super) fn content(kind: ObjectType) -> Digested {
         let table = Table::of(kind);
         let columns: Vec<String> = table.columns.iter().map(|column| format!("t.{}", column.name)).collect();
         let name = kind.name();
@@ -82,7 +82,7 @@ impl Digested {
     }
 
     /// All rows that have digests.
-    pub fn all() -> impl Iterator<Item = Digested> {
+    pub(super) fn all() -> impl Iterator<Item = Digested> {
         TABLES.iter().map(|table| Digested::content(table.kind)).chain(OWN.iter().map(Digested::own))
     }
 
@@ -110,12 +110,12 @@ impl Digested {
     }
 
     /// Ids of rows whose digest is another one, or that have none.
-    pub fn differing(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
+    pub(super) fn differing(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
         self.ids(conn, &format!("d.digest IS NOT {}", self.digest))
     }
 
     /// Ids of rows whose digest is right, but not what is kept beside it for the time after 1.x.
-    pub fn differing_beside(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
+    pub(super) fn differing_beside(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
         let condition = format!(
             "d.digest IS {} AND (d.identity IS NOT {} OR d.fields IS NOT {})",
             self.digest, self.identity, self.fields
@@ -124,7 +124,7 @@ impl Digested {
     }
 
     /// SQL that is true of a row with a digest `d` if another object had its id when the digest was written.
-    pub fn is_other_object(&self) -> String {
+    pub(super) fn is_other_object(&self) -> String {
         format!("(d.identity IS NOT NULL AND d.identity IS NOT {})", self.identity)
     }
 
@@ -138,7 +138,7 @@ impl Digested {
     }
 
     /// True if the digest of a row is right with another value in the place of a column.
-    pub fn holds_with(&self, conn: &Connection, id: Id, column: &str, value: &str) -> rusqlite::Result<bool> {
+    pub(super) fn holds_with(&self, conn: &Connection, id: Id, column: &str, value: &str) -> rusqlite::Result<bool> {
         let sql = format!(
             "SELECT d.digest IS {} FROM {} JOIN row_digests d ON d.kind = '{}' AND d.id = {} WHERE {} = ?1",
             self.digest.replace(column, "?2"),
@@ -151,7 +151,7 @@ impl Digested {
     }
 
     /// Ids of digests whose row is gone.
-    pub fn gone(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
+    pub(super) fn gone(&self, conn: &Connection) -> rusqlite::Result<Vec<Id>> {
         let sql = format!(
             "SELECT id FROM row_digests WHERE kind = '{}' AND id NOT IN (SELECT {} FROM {}) ORDER BY id",
             self.name, self.id, self.from
@@ -214,24 +214,24 @@ const OWN: [Own; 8] = [
 ];
 
 /// The origins of the containers of a source. Their digest is written at the end of a run, and is not right during one.
-pub const ORIGINS: &str = "origins";
+pub(super) const ORIGINS: &str = "origins";
 
 /// Which number the next snapshot gets.
-pub const SEQUENCE: &str = "sqlite_sequence";
+pub(super) const SEQUENCE: &str = "sqlite_sequence";
 
 /// The digest of a row of `history AS h`.
 const HISTORY: &str = "row_digest('history', h.kind, h.id, h.first, h.last, h.fields,
     (SELECT hash FROM blobs WHERE id = h.blob_id), (SELECT hash FROM blobs WHERE id = h.original_id), h.ranges)";
 
 /// Rows of `history` whose digest is another one: type, id, first, last.
-pub fn differing_history(conn: &Connection) -> rusqlite::Result<Vec<(String, Id, i64, i64)>> {
+pub(super) fn differing_history(conn: &Connection) -> rusqlite::Result<Vec<(String, Id, i64, i64)>> {
     let sql = format!("SELECT h.kind, h.id, h.first, h.last FROM history h WHERE h.digest IS NOT {HISTORY}");
     query::rows(conn, &sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
 }
 
 /// The number of rows of `history` per type, and the exclusive or of their digests. They show that a row is missing.
 #[derive(Default)]
-pub struct Totals(BTreeMap<String, (i64, [u8; LENGTH])>);
+pub(super) struct Totals(BTreeMap<String, (i64, [u8; LENGTH])>);
 
 impl Totals {
     /// Adds a row.
@@ -268,7 +268,7 @@ impl Totals {
     }
 
     /// Adds these to those that were noted before.
-    pub fn note(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn note(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -292,7 +292,7 @@ impl Totals {
 }
 
 /// Writes the digest of a former state that was just added, and notes it.
-pub fn digest_copy(conn: &Connection, kind: &str, id: Id) -> rusqlite::Result<()> {
+pub(super) fn digest_copy(conn: &Connection, kind: &str, id: Id) -> rusqlite::Result<()> {
     let mut totals = Totals::default();
     digest_added(conn, kind, id, &mut totals)?;
     totals.note(conn)
@@ -310,12 +310,12 @@ pub(super) fn digest_added(conn: &Connection, kind: &str, id: Id, totals: &mut T
 }
 
 /// Notes anew what the rows of `history` add up to, after some were dropped.
-pub fn note_totals(conn: &Connection) -> rusqlite::Result<()> {
+pub(super) fn note_totals(conn: &Connection) -> rusqlite::Result<()> {
     Totals::of(conn)?.write(conn)
 }
 
 /// Lines of `row_digests`, `since` and `originals` that belong to no row: each as `table: type, id`.
-pub fn strays(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(super) fn strays(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut found = Vec::new();
     let mut look = |table: &str, condition: &str| -> rusqlite::Result<()> {
         let sql = format!("SELECT '{table}: ' || quote(kind) || ', ' || quote(id) FROM {table} WHERE {condition}");
@@ -343,7 +343,7 @@ pub fn strays(conn: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 /// Types whose former states are not those that were noted: how many were, and how many there are.
-pub fn differing_totals(conn: &Connection) -> rusqlite::Result<Vec<(String, i64, i64)>> {
+pub(super) fn differing_totals(conn: &Connection) -> rusqlite::Result<Vec<(String, i64, i64)>> {
     let (mut noted, there) = (Totals::noted(conn)?, Totals::of(conn)?);
     let mut differing = Vec::new();
     for (kind, (count, sum)) in there.0 {
@@ -358,7 +358,7 @@ pub fn differing_totals(conn: &Connection) -> rusqlite::Result<Vec<(String, i64,
 }
 
 /// Writes the digests of all rows: of an archive that had none, or that 1.x wrote to.
-pub fn digest_all(conn: &Connection) -> rusqlite::Result<()> {
+pub(super) fn digest_all(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute("DELETE FROM row_digests", [])?;
     for digested in Digested::all() {
         digested.write(conn, None)?;
@@ -368,7 +368,7 @@ pub fn digest_all(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Writes the digests of all rows of a table of ours, for tables of few rows.
-pub fn digest_table(conn: &Connection, name: &str) -> rusqlite::Result<()> {
+pub(super) fn digest_table(conn: &Connection, name: &str) -> rusqlite::Result<()> {
     conn.prepare_cached("DELETE FROM row_digests WHERE kind = ?1")?.execute([name])?;
     for table in OWN.iter().filter(|own| own.name == name) {
         Digested::own(table).write(conn, None)?;
@@ -377,7 +377,7 @@ pub fn digest_table(conn: &Connection, name: &str) -> rusqlite::Result<()> {
 }
 
 /// Writes the digest of one row of a table of ours.
-pub fn digest_row(conn: &Connection, name: &str, id: i64) -> rusqlite::Result<()> {
+pub(super) fn digest_row(conn: &Connection, name: &str, id: i64) -> rusqlite::Result<()> {
     for table in OWN.iter().filter(|own| own.name == name) {
         Digested::own(table).write(conn, Some(id))?;
     }

@@ -22,7 +22,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-pub use crate::held::FileId;
+pub(super) use crate::held::FileId;
 
 /// SQLite locks the bytes 1,073,741,824 to 1,073,742,335 (its "locking page"). Ours lies behind them.
 const LOCK_BYTE: i64 = 1_073_742_848;
@@ -43,7 +43,7 @@ fn open_files() -> MutexGuard<'static, HashMap<FileId, Descriptors>> {
 }
 
 /// An archive's file, held open.
-pub struct ArchiveFile {
+pub(super) struct ArchiveFile {
     id: FileId,
     /// Names the inode without opening it: closing this descriptor drops no lock.
     handle: OwnedFd,
@@ -51,7 +51,7 @@ pub struct ArchiveFile {
 
 impl ArchiveFile {
     /// Opens the file at a path, which has to be a regular file.
-    pub fn open(path: &Path) -> io::Result<Arc<ArchiveFile>> {
+    pub(super) fn open(path: &Path) -> io::Result<Arc<ArchiveFile>> {
         let handle = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let stat = rustix::fs::fstat(&handle)?;
         if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
@@ -77,32 +77,32 @@ impl ArchiveFile {
     }
 
     /// True if the file has this name now.
-    pub fn is_at(&self, path: &Path) -> bool {
+    pub(super) fn is_at(&self, path: &Path) -> bool {
         std::fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
     }
 
     /// Size, times and number of names of the file.
-    pub fn stat(&self) -> io::Result<rustix::fs::Stat> {
+    pub(super) fn stat(&self) -> io::Result<rustix::fs::Stat> {
         Ok(rustix::fs::fstat(&self.handle)?)
     }
 
     /// True if the file has other names too, hard links or a mount of its own: the log of a writer stands beside one of
     /// them only.
-    pub fn has_other_names(&self, path: &Path) -> bool {
+    pub(super) fn has_other_names(&self, path: &Path) -> bool {
         self.stat().is_ok_and(|stat| stat.st_nlink > 1) || is_mount_point(path)
     }
 
     /// The first bytes of the file, as many as fit.
     ///
     /// Errors: the file is shorter, or cannot be read.
-    pub fn read_start(&self, start: &mut [u8]) -> io::Result<()> {
+    pub(super) fn read_start(&self, start: &mut [u8]) -> io::Result<()> {
         let open = open_files();
         let descriptors = open.get(&self.id).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         descriptors.reading.read_exact_at(start, 0)
     }
 
     /// Takes the right to write, unless another process or another writer of this process has it.
-    pub fn try_lock(&self) -> io::Result<bool> {
+    pub(super) fn try_lock(&self) -> io::Result<bool> {
         let mut open = open_files();
         let Some(descriptors) = open.get_mut(&self.id) else { return Ok(false) };
         if descriptors.has_writer {
@@ -124,7 +124,7 @@ impl ArchiveFile {
     }
 
     /// Gives the right to write back.
-    pub fn unlock(&self) {
+    pub(super) fn unlock(&self) {
         if let Some(descriptors) = open_files().get_mut(&self.id)
             && let Some(writing) = &descriptors.writing
         {
@@ -134,7 +134,7 @@ impl ArchiveFile {
     }
 
     /// True if a writer is at work, in any process and under any name of the file.
-    pub fn is_locked(&self) -> bool {
+    pub(super) fn is_locked(&self) -> bool {
         let open = open_files();
         let Some(descriptors) = open.get(&self.id) else { return false };
         let kind = lock_byte(&descriptors.reading, libc::F_OFD_GETLK, libc::F_WRLCK);
@@ -148,7 +148,7 @@ const WRITTEN_AS: &str = "user.vandelay.written-as";
 /// Logs of files with several names. On a file system without extended attributes nothing is noted.
 impl ArchiveFile {
     /// Notes the name beside which the log of the writer stands.
-    pub fn note_name(&self, path: &Path) {
+    pub(super) fn note_name(&self, path: &Path) {
         let open = open_files();
         if let Some(writing) = open.get(&self.id).and_then(|descriptors| descriptors.writing.as_ref()) {
             let flags = rustix::fs::XattrFlags::empty();
@@ -157,7 +157,7 @@ impl ArchiveFile {
     }
 
     /// Takes the note back once there is no log any more.
-    pub fn forget_name(&self) {
+    pub(super) fn forget_name(&self) {
         let open = open_files();
         if let Some(writing) = open.get(&self.id).and_then(|descriptors| descriptors.writing.as_ref()) {
             let _ = rustix::fs::fremovexattr(writing, WRITTEN_AS);
@@ -165,7 +165,7 @@ impl ArchiveFile {
     }
 
     /// Another name of the file beside which a killed writer left a log.
-    pub fn log_elsewhere(&self, path: &Path) -> Option<PathBuf> {
+    pub(super) fn log_elsewhere(&self, path: &Path) -> Option<PathBuf> {
         let mut noted = vec![0; 4_096];
         let open = open_files();
         let length = rustix::fs::fgetxattr(&open.get(&self.id)?.reading, WRITTEN_AS, &mut noted[..]).ok()?;
@@ -193,6 +193,7 @@ impl Drop for ArchiveFile {
 }
 
 /// Sets, drops or asks for the lock on [`LOCK_BYTE`]. Gives the kind of another owner's lock that prevents it.
+#[expect(unsafe_code, reason = "no crate has locks of open file descriptions")]
 fn lock_byte(file: &File, command: libc::c_int, kind: libc::c_int) -> io::Result<libc::c_short> {
     // SAFETY: all fields of the plain struct may be zero.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
@@ -214,7 +215,7 @@ fn is_mount_point(path: &Path) -> bool {
 }
 
 /// The error of opening a file whose log stands beside another of its names.
-pub fn log_is_elsewhere(path: &Path, name: &Path) -> Error {
+pub(super) fn log_is_elsewhere(path: &Path, name: &Path) -> Error {
     let (path, name) = (path.display(), name.display());
     let what = format!("archive {path} has another name, {name}; an import that was killed left its log there");
     Error::new(ErrorKind::Storage, what)
@@ -224,7 +225,7 @@ pub fn log_is_elsewhere(path: &Path, name: &Path) -> Error {
 /// The file at a path that a user named as an archive.
 ///
 /// Errors: [`ErrorKind::NoArchive`] if there is none, or it is no regular file.
-pub fn open_named(path: &Path) -> Result<Arc<ArchiveFile>> {
+pub(super) fn open_named(path: &Path) -> Result<Arc<ArchiveFile>> {
     refuse_irregular(path)?;
     ArchiveFile::open(path).map_err(|error| {
         let kind = if error.kind() == io::ErrorKind::NotFound { ErrorKind::NoArchive } else { ErrorKind::Storage };
@@ -233,7 +234,7 @@ pub fn open_named(path: &Path) -> Result<Arc<ArchiveFile>> {
 }
 
 /// Errors for what exists and is no regular file: a device or a pipe must be neither read nor replaced.
-pub fn refuse_irregular(path: &Path) -> Result<()> {
+pub(super) fn refuse_irregular(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(meta) if !meta.is_file() => {
             let what = if meta.is_dir() { "a directory" } else { "a device, a pipe or a socket" };
@@ -245,7 +246,7 @@ pub fn refuse_irregular(path: &Path) -> Result<()> {
 }
 
 /// Bytes that we may still write to the file system of the archive.
-pub fn free_bytes(path: &Path) -> Option<u64> {
+pub(super) fn free_bytes(path: &Path) -> Option<u64> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     rustix::fs::statvfs(folder).ok().map(|stat| stat.f_bavail * stat.f_frsize)
 }

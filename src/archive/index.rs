@@ -73,13 +73,13 @@ fn flags(conn: &Connection, mailbox: Id, keywords: &[String]) -> rusqlite::Resul
 }
 
 /// The Maildir flags of a message with these keywords, where the keywords of its mailbox have letters in this order.
-pub fn letters(named: &[String], keywords: &[String]) -> String {
+pub(super) fn letters(named: &[String], keywords: &[String]) -> String {
     let table = Keywords::assign(named.iter().take(26).map(String::as_str));
     Flags::from_keywords(keywords.iter().map(String::as_str), &table).letters()
 }
 
 /// Makes the index of all emails anew, as of snapshot `run`. Former states are dropped.
-pub fn rebuild(conn: &Connection, run: i64) -> rusqlite::Result<()> {
+pub(super) fn rebuild(conn: &Connection, run: i64) -> rusqlite::Result<()> {
     conn.execute_batch(
         "DELETE FROM email_index; DELETE FROM mailbox_state; DELETE FROM row_digests WHERE kind = 'mailbox_state';",
     )?;
@@ -105,7 +105,7 @@ pub fn rebuild(conn: &Connection, run: i64) -> rusqlite::Result<()> {
 }
 
 /// Adds the former states of emails to the index, as of snapshot `run`.
-pub fn restore_history(conn: &Connection, run: i64) -> rusqlite::Result<()> {
+pub(super) fn restore_history(conn: &Connection, run: i64) -> rusqlite::Result<()> {
     let mut mailboxes_seen = BTreeSet::new();
     let mut statement = conn.prepare("SELECT id, first, last, fields, blob_id FROM history WHERE kind = 'Email'")?;
     let mut rows = statement.query([])?;
@@ -128,7 +128,7 @@ pub fn restore_history(conn: &Connection, run: i64) -> rusqlite::Result<()> {
 }
 
 /// Notes what stands in the mailboxes that a run touched.
-pub fn summarise(conn: &Connection, run: i64, mailboxes: &BTreeSet<Id>) -> rusqlite::Result<()> {
+pub(super) fn summarise(conn: &Connection, run: i64, mailboxes: &BTreeSet<Id>) -> rusqlite::Result<()> {
     for mailbox in mailboxes {
         conn.prepare_cached(
             "INSERT OR REPLACE INTO mailbox_state (mailbox_id, emails, bytes, newest, made, changed)

@@ -20,7 +20,7 @@ const NOTE: &str = "vandelay ";
 const NOTE_MAX: u64 = 400;
 
 /// The right to write to one archive, given back on drop.
-pub struct Lock {
+pub(super) struct Lock {
     file: Arc<ArchiveFile>,
     note: Option<(PathBuf, FileId)>,
 }
@@ -29,7 +29,7 @@ impl Lock {
     /// Takes the lock of the archive at `path`. The note shows `doing` to other programs.
     ///
     /// Errors: [`ErrorKind::Locked`], with the process that holds it.
-    pub fn take(file: &Arc<ArchiveFile>, path: &Path, doing: &str) -> Result<Lock> {
+    pub(super) fn take(file: &Arc<ArchiveFile>, path: &Path, doing: &str) -> Result<Lock> {
         match file.try_lock() {
             Ok(true) => Ok(Lock { file: Arc::clone(file), note: leave_note(&beside(path, ".lock"), doing) }),
             Ok(false) => Err(held(path)),

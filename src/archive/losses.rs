@@ -25,7 +25,7 @@ pub struct Losses {
 
 /// The losses of a type since the oldest whole snapshot of the last [`DAYS`], or since a run that was allowed to remove
 /// everything. `None` without such a snapshot.
-pub fn losses(conn: &Connection, kind: ObjectType) -> rusqlite::Result<Option<Losses>> {
+pub(super) fn losses(conn: &Connection, kind: ObjectType) -> rusqlite::Result<Option<Losses>> {
     let Some((since, ended)) = begin(conn)? else { return Ok(None) };
     let table = Table::of(kind).name;
     let shown = format!(

@@ -9,7 +9,7 @@ use crate::model::{Id, ObjectType};
 use rusqlite::{Connection, params};
 
 /// Forgets items whose row is gone, so that the source is asked for them again; gives their number.
-pub fn forget_items(conn: &Connection) -> rusqlite::Result<u64> {
+pub(super) fn forget_items(conn: &Connection) -> rusqlite::Result<u64> {
     let mut lost = 0;
     // A row without its bytes is as good as lost.
     for table in TABLES.iter().filter(|table| table.has_blob) {
@@ -50,7 +50,7 @@ pub fn forget_items(conn: &Connection) -> rusqlite::Result<u64> {
 }
 
 /// Makes the index of mailboxes anew if it has not as many lines as the emails have places.
-pub fn mend_index(conn: &Connection) -> rusqlite::Result<()> {
+pub(super) fn mend_index(conn: &Connection) -> rusqlite::Result<()> {
     let is_whole = "SELECT (SELECT count(*) FROM email_index WHERE last IS NULL) =
         (SELECT coalesce(sum(CASE WHEN json_valid(mailbox_ids) THEN max(json_array_length(mailbox_ids), 1) ELSE 1 END), 0) FROM emails)";
     if conn.query_row(is_whole, [], |row| row.get(0))? {
@@ -63,7 +63,7 @@ pub fn mend_index(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Drops what is left of rows that are gone without our doing: their digests and what stands beside them. Containers
 /// were copied with their digests; the copies go into the history, so former snapshots show them.
-pub fn settle_rows(conn: &Connection, run: i64) -> rusqlite::Result<()> {
+pub(super) fn settle_rows(conn: &Connection, run: i64) -> rusqlite::Result<()> {
     for table in &TABLES {
         let (name, kind) = (table.name, table.kind.name());
         let is_any_gone = format!(
@@ -90,7 +90,7 @@ pub fn settle_rows(conn: &Connection, run: i64) -> rusqlite::Result<()> {
 }
 
 /// Puts the last known columns of a container into the history. Gives false if no snapshot shows them, or there are none.
-pub fn keep_copy(conn: &Connection, kind: &str, id: Id, run: i64) -> rusqlite::Result<bool> {
+pub(super) fn keep_copy(conn: &Connection, kind: &str, id: Id, run: i64) -> rusqlite::Result<bool> {
     let kept = conn.execute(
         "INSERT OR IGNORE INTO history (kind, id, first, last, fields)
          SELECT d.kind, d.id, coalesce(s.first, 0), ?3, d.fields

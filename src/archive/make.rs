@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// The path with links resolved. There may be no file yet.
 ///
 /// Errors: a link that leads to no file. Its disk may only be away, and what it leads to is not ours to replace.
-pub fn real_path(path: &Path) -> Result<PathBuf> {
+pub(super) fn real_path(path: &Path) -> Result<PathBuf> {
     match fs::canonicalize(path) {
         Ok(path) => Ok(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -37,7 +37,7 @@ pub fn real_path(path: &Path) -> Result<PathBuf> {
 }
 
 /// The folder in which a file lies.
-pub fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -88,7 +88,7 @@ impl Writer {
 /// import leaves either none or one that can be read. Gives false if there was one by then.
 ///
 /// Errors: a log of a former archive of that name is there. SQLite would take it for the new one's.
-pub fn make(path: &Path) -> Result<bool> {
+pub(super) fn make(path: &Path) -> Result<bool> {
     refuse_leftover_log(path)?;
     let cannot = |error: std::io::Error| Error::io(format!("cannot make archive {}", path.display()), error);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -128,7 +128,7 @@ fn fill(unnamed: &Path) -> Result<()> {
 }
 
 /// Errors if beside a file that is missing or empty there is a log with something in it.
-pub fn refuse_leftover_log(path: &Path) -> Result<()> {
+pub(super) fn refuse_leftover_log(path: &Path) -> Result<()> {
     for suffix in ["-wal", "-journal"] {
         let log = connect::beside(path, suffix);
         if fs::symlink_metadata(&log).is_ok_and(|meta| meta.len() > 0) {

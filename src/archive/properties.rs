@@ -181,11 +181,11 @@ impl Record {
 }
 
 /// A column of a content row, and what to write into it.
-pub type Field = (&'static str, Value);
+pub(super) type Field = (&'static str, Value);
 
 /// The columns of an object, but for those of the properties that `untold` names as JMAP does. A date of creation that is
 /// not known has no column either.
-pub fn fields(object: &Properties<'_>, untold: &[&str]) -> Vec<Field> {
+pub(super) fn fields(object: &Properties<'_>, untold: &[&str]) -> Vec<Field> {
     let mut fields = match object {
         Properties::Mailbox(mailbox) => vec![
             ("name", text(&mailbox.name)),
@@ -278,38 +278,38 @@ fn node_fields(node: &FileNode<'_>) -> Vec<Field> {
 }
 
 /// The column that a new row needs beside these: of a file without a date of creation, now.
-pub fn missing_created_field(kind: ObjectType, fields: &[Field]) -> Option<Field> {
+pub(super) fn missing_created_field(kind: ObjectType, fields: &[Field]) -> Option<Field> {
     let is_missing = kind == ObjectType::FileNode && !fields.iter().any(|(column, _)| *column == "created");
     is_missing.then(|| ("created", Value::Text(now())))
 }
 
 /// The column of a name.
-pub fn name_field(name: &str) -> Field {
+pub(super) fn name_field(name: &str) -> Field {
     ("name", Value::Text(name.to_owned()))
 }
 
 /// The column of the mailbox or directory above a mailbox or a node.
-pub fn parent_field(parent: Option<Id>) -> Field {
+pub(super) fn parent_field(parent: Option<Id>) -> Field {
     ("parent_id", parent.map_or(Value::Null, Value::Integer))
 }
 
 /// The column of a mailbox without a role.
-pub fn no_role_field() -> Field {
+pub(super) fn no_role_field() -> Field {
     ("role", Value::Null)
 }
 
 /// The column that marks the default calendar, address book or participant identity.
-pub fn default_field(is_default: bool) -> Field {
+pub(super) fn default_field(is_default: bool) -> Field {
     ("is_default", flag(is_default))
 }
 
 /// The column that marks the active script.
-pub fn active_field(is_active: bool) -> Field {
+pub(super) fn active_field(is_active: bool) -> Field {
     ("is_active", flag(is_active))
 }
 
 /// The column of the calendars of an event, or of the address books of a card. `None` for other types.
-pub fn containers_field(kind: ObjectType, containers: &[Id]) -> Option<Field> {
+pub(super) fn containers_field(kind: ObjectType, containers: &[Id]) -> Option<Field> {
     let column = match kind {
         ObjectType::CalendarEvent => "calendar_ids",
         ObjectType::ContactCard => "address_book_ids",
@@ -319,7 +319,7 @@ pub fn containers_field(kind: ObjectType, containers: &[Id]) -> Option<Field> {
 }
 
 /// The columns of the mailboxes and the keywords of a message.
-pub fn membership_fields(mailboxes: &[Id], keywords: &[String]) -> Vec<Field> {
+pub(super) fn membership_fields(mailboxes: &[Id], keywords: &[String]) -> Vec<Field> {
     vec![("mailbox_ids", Value::Text(ids_json(mailboxes))), ("keywords", Value::Text(keywords_json(keywords)))]
 }
 

@@ -4,7 +4,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Params, Row};
 
 /// The rows of a query in their order, each as `each` reads it.
-pub fn rows<T>(
+pub(super) fn rows<T>(
     conn: &Connection,
     sql: &str,
     parameters: impl Params,
@@ -14,6 +14,6 @@ pub fn rows<T>(
 }
 
 /// The first column of the rows of a query, in their order.
-pub fn column<T: FromSql>(conn: &Connection, sql: &str, parameters: impl Params) -> rusqlite::Result<Vec<T>> {
+pub(super) fn column<T: FromSql>(conn: &Connection, sql: &str, parameters: impl Params) -> rusqlite::Result<Vec<T>> {
     rows(conn, sql, parameters, |row| row.get(0))
 }

@@ -6,13 +6,13 @@
 use crate::model::ObjectType;
 
 /// `PRAGMA application_id` of our archives: "VDLY". Archives of 1.x have 0.
-pub const APPLICATION_ID: i32 = 0x5644_4C59;
+pub(super) const APPLICATION_ID: i32 = 0x5644_4C59;
 
 /// `PRAGMA user_version` of the format that this program writes. Archives of 1.x have 0.
-pub const FORMAT_VERSION: i32 = 2;
+pub(super) const FORMAT_VERSION: i32 = 2;
 
 /// The content tables and indexes of 1.x, as 1.x makes them, but for the index that shows that it was there ([`super::v1`]).
-pub const CONTENT_DDL: &str = "
+pub(super) const CONTENT_DDL: &str = "
 CREATE TABLE IF NOT EXISTS sources (id INTEGER PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('jmap','imap','caldav','carddav','webdav','managesieve','maildir','exchange_ews','exchange_graph','takeout')), session_url TEXT NOT NULL, account_id TEXT NOT NULL, account_name TEXT, username TEXT NOT NULL, UNIQUE (kind, session_url, account_id));
 CREATE TABLE IF NOT EXISTS blobs (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS mailboxes (id INTEGER PRIMARY KEY, name TEXT NOT NULL, parent_id INTEGER REFERENCES mailboxes(id) ON DELETE RESTRICT, role TEXT, sort_order INTEGER NOT NULL DEFAULT 0, is_subscribed INTEGER NOT NULL DEFAULT 1, UNIQUE (parent_id, name));
@@ -32,7 +32,7 @@ CREATE INDEX IF NOT EXISTS file_nodes_blob_idx ON file_nodes(blob_id);
 ";
 
 /// Our tables: history, identity at the source, original bytes, and what makes the tree fast.
-pub const OWN_DDL: &str = "
+pub(super) const OWN_DDL: &str = "
 CREATE TABLE IF NOT EXISTS snapshots (id INTEGER PRIMARY KEY AUTOINCREMENT, source_id INTEGER REFERENCES sources(id) ON DELETE SET NULL, started TEXT NOT NULL, ended TEXT, state TEXT NOT NULL CHECK (state IN ('running','complete','partial','interrupted')), program TEXT NOT NULL, report TEXT CHECK (report IS NULL OR json_valid(report)));
 CREATE TABLE IF NOT EXISTS since (kind TEXT NOT NULL, id INTEGER NOT NULL, first INTEGER NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS history (kind TEXT NOT NULL, id INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, fields TEXT NOT NULL CHECK (json_valid(fields)), blob_id INTEGER REFERENCES blobs(id), original_id INTEGER REFERENCES blobs(id), ranges TEXT, digest BLOB, PRIMARY KEY (kind, id, first)) WITHOUT ROWID;
@@ -54,14 +54,14 @@ CREATE TABLE IF NOT EXISTS row_digests (kind TEXT NOT NULL, id INTEGER NOT NULL,
 ";
 
 /// A column of a content table.
-pub struct Column {
+pub(super) struct Column {
     pub name: &'static str,
     /// SQL that stands in for it where an old archive lacks the column.
     pub absent: &'static str,
 }
 
 /// A content table: its columns beside `id` and `blob_id`, in the order in which readers see them.
-pub struct Table {
+pub(super) struct Table {
     pub kind: ObjectType,
     pub name: &'static str,
     pub columns: &'static [Column],
@@ -73,7 +73,7 @@ const fn column(name: &'static str, absent: &'static str) -> Column {
 }
 
 /// The content tables: the ten of 1.x, and `vacation_responses`, which 1.x does not have.
-pub const TABLES: [Table; 11] = [
+pub(super) const TABLES: [Table; 11] = [
     Table {
         kind: ObjectType::Mailbox,
         name: "mailboxes",
@@ -203,7 +203,7 @@ pub const TABLES: [Table; 11] = [
 
 impl Table {
     /// The content table of a type.
-    pub fn of(kind: ObjectType) -> &'static Table {
+    pub(super) fn of(kind: ObjectType) -> &'static Table {
         match TABLES.iter().find(|table| table.kind == kind) {
             Some(table) => table,
             None => &TABLES[0],
@@ -211,7 +211,7 @@ impl Table {
     }
 
     /// `json_object('name', name, …)` over all columns, each behind `prefix`: what `history.fields` holds.
-    pub fn fields_json(&self, prefix: &str) -> String {
+    pub(super) fn fields_json(&self, prefix: &str) -> String {
         let pairs: Vec<String> = self.columns.iter().map(|column| format!("'{0}', {prefix}{0}", column.name)).collect();
         format!("json_object({})", pairs.join(", "))
     }

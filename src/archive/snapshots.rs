@@ -260,7 +260,7 @@ impl Writer {
 }
 
 /// Every number under a key `@blob`, at any depth; also in JSON that stands as text inside of JSON.
-pub fn blobs_in_text(text: &str, found: &mut BTreeSet<Id>) {
+pub(super) fn blobs_in_text(text: &str, found: &mut BTreeSet<Id>) {
     let mut rest = text;
     while let Some(at) = rest.find("@blob") {
         rest = &rest[at + 5..];

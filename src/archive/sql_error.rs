@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use std::path::Path;
 
 /// Turns SQLite's error into ours: busy, full, damaged and the rest want different answers.
-pub fn explain(path: &Path, error: rusqlite::Error) -> Error {
+pub(super) fn explain(path: &Path, error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as Code;
     let name = path.display();
     if let rusqlite::Error::UserFunctionError(inner) = &error

@@ -12,8 +12,8 @@ mod since;
 mod take_over;
 mod upgrade;
 
-pub use adoptable::adoptable_messages;
-pub use mark::{has_written, unmark};
-pub use since::{has_two_emails, known_before, removed_containers};
-pub use take_over::{forget_origins, take_over};
-pub use upgrade::add_missing_columns;
+pub(super) use adoptable::adoptable_messages;
+pub(super) use mark::{has_written, unmark};
+pub(super) use since::{has_two_emails, known_before, removed_containers};
+pub(super) use take_over::{forget_origins, take_over};
+pub(super) use upgrade::add_missing_columns;

@@ -29,7 +29,7 @@ const SECRET_MAX: u64 = 64 << 10;
 /// The user and the secret of the login.
 #[derive(Args)]
 #[command(next_help_heading = "Login")]
-pub struct Auth {
+pub(super) struct Auth {
     /// Log in with a password, as this user
     #[arg(long, value_name = "USER", required_unless_present = "auth_bearer", conflicts_with = "auth_bearer")]
     auth_basic: Option<String>,
@@ -56,7 +56,7 @@ pub struct Auth {
 /// The server, and how to speak to it.
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
-pub struct Network {
+pub(super) struct Network {
     /// URL of the server, e.g. imaps://mail.example.com (imap), sieves://… (managesieve), https://… (jmap, export)
     #[arg(long)]
     url: String,
@@ -84,7 +84,7 @@ pub struct Network {
 
 impl Network {
     /// How many threads may work at once.
-    pub fn threads(&self) -> usize {
+    pub(super) fn threads(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads as usize,
@@ -92,12 +92,12 @@ impl Network {
     }
 
     /// How often something is tried again.
-    pub fn max_retries(&self) -> u32 {
+    pub(super) fn max_retries(&self) -> u32 {
         self.max_retries
     }
 
     /// The account that these flags describe. Finds the secret, so it may run a command or ask at the terminal.
-    pub fn account(&self, service: Service, auth: &Auth, ui: &Ui) -> Result<Account> {
+    pub(super) fn account(&self, service: Service, auth: &Auth, ui: &Ui) -> Result<Account> {
         if auth.auth_bearer.is_some() && auth.auth_user.is_none() {
             return Err(Error::new(ErrorKind::Usage, "IMAP and ManageSieve need --auth-user with --auth-bearer"));
         }
@@ -109,7 +109,7 @@ impl Network {
     }
 
     /// How to reach a JMAP server. Large blobs wait in `spool`. Finds the secret, as [`Network::account`] does.
-    pub fn jmap(&self, auth: &Auth, allow_other_origin: bool, spool: PathBuf, ui: &Ui) -> Result<Settings> {
+    pub(super) fn jmap(&self, auth: &Auth, allow_other_origin: bool, spool: PathBuf, ui: &Ui) -> Result<Settings> {
         let home = jmap::address(&self.url)?;
         let connector = Connector::for_http(&home, &self.tls(), self.timeout())?;
         let account = self.account_at(connector, auth, ui)?;
@@ -138,7 +138,7 @@ impl Network {
 /// Which account of a JMAP server.
 #[derive(Args)]
 #[command(next_help_heading = "Account")]
-pub struct WhichAccount {
+pub(super) struct WhichAccount {
     /// Use the account with this name (from the session, else of a principal)
     #[arg(long, value_name = "NAME", required_unless_present = "account_id", conflicts_with = "account_id")]
     account_name: Option<String>,
@@ -149,7 +149,7 @@ pub struct WhichAccount {
 
 impl WhichAccount {
     /// The account that the flags choose.
-    pub fn which(&self) -> Which {
+    pub(super) fn which(&self) -> Which {
         match (&self.account_id, &self.account_name) {
             (Some(id), _) => Which::Id(id.clone()),
             (None, name) => Which::Name(name.clone().unwrap_or_default()),

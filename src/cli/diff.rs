@@ -29,7 +29,7 @@ In a mount the same file is at .snapshots/TIME/PATH.";
 
 #[derive(Args)]
 #[command(after_help = EXPLANATION)]
-pub struct Diff {
+pub(crate) struct Diff {
     /// The archive
     archive: PathBuf,
     /// The older snapshot: its number, a day in UTC (2026-11-21), a time (2026-11-21T18:30:00Z), or 'latest'
@@ -41,7 +41,7 @@ pub struct Diff {
 }
 
 impl Diff {
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let reader = Arc::new(Reader::open(&self.archive)?);
         if !reader.has_history() {
             return Err(Error::new(

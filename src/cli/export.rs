@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 #[derive(Args)]
-pub struct Export {
+pub(crate) struct Export {
     /// The archive
     archive: PathBuf,
     #[command(flatten)]
@@ -131,7 +131,7 @@ fn partial(count: u64, refused: u64) -> Error {
 }
 
 impl Export {
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         if self.prune && !self.yes && !self.dry_run && !std::io::stdin().is_terminal() {
             return Err(Error::new(ErrorKind::Declined, "--prune deletes objects, and there is no terminal to ask on")
                 .hint("look at the plan with --dry-run, then add --yes"));

@@ -16,7 +16,7 @@ use std::sync::Arc;
 const PIECE: usize = 1 << 20;
 
 #[derive(Args)]
-pub struct Ls {
+pub(crate) struct Ls {
     /// The archive
     archive: PathBuf,
     /// What to list, e.g. mail/INBOX/cur
@@ -33,7 +33,7 @@ pub struct Ls {
 }
 
 #[derive(Args)]
-pub struct Cat {
+pub(crate) struct Cat {
     /// The archive
     archive: PathBuf,
     /// The files
@@ -44,7 +44,7 @@ pub struct Cat {
 }
 
 #[derive(Args)]
-pub struct Extract {
+pub(crate) struct Extract {
     /// The archive
     archive: PathBuf,
     /// What to copy, e.g. mail/INBOX; everything but text/ and attachments/ if left out
@@ -83,7 +83,7 @@ pub(super) fn tree_at(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
 }
 
 impl Ls {
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let tree = open(&self.archive, &self.at)?;
         for path in &self.paths {
             let path = tree_path(path)?;
@@ -133,7 +133,7 @@ impl Ls {
 }
 
 impl Cat {
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let tree = open(&self.archive, &self.at)?;
         for path in &self.paths {
             let path = tree_path(path)?;
@@ -157,7 +157,7 @@ impl Cat {
 }
 
 impl Extract {
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let tree = open(&self.archive, &self.at)?;
         let names = match self.names {
             NamesArg::Auto => Names::Auto,

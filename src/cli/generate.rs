@@ -6,19 +6,19 @@ use clap::{Args, Command};
 use std::path::PathBuf;
 
 #[derive(Args)]
-pub struct Completions {
+pub(crate) struct Completions {
     /// The shell
     shell: clap_complete::Shell,
 }
 
 #[derive(Args)]
-pub struct Man {
+pub(crate) struct Man {
     /// The directory to write into
     directory: PathBuf,
 }
 
 impl Completions {
-    pub fn run(self, mut command: Command, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, mut command: Command, ui: &Ui) -> Result<()> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "vandelay", &mut script);
         ui.raw(&script);
@@ -27,7 +27,7 @@ impl Completions {
 }
 
 impl Man {
-    pub fn run(self, command: Command) -> Result<()> {
+    pub(crate) fn run(self, command: Command) -> Result<()> {
         let what = format!("cannot write man pages into {}", self.directory.display());
         std::fs::create_dir_all(&self.directory)
             .and_then(|()| clap_mangen::generate_to(command, &self.directory))

@@ -17,13 +17,13 @@ const COLUMNS: [Column; 5] = [
 ];
 
 #[derive(Args)]
-pub struct Snapshots {
+pub(crate) struct Snapshots {
     /// The archive
     archive: PathBuf,
 }
 
 #[derive(Args)]
-pub struct Forget {
+pub(crate) struct Forget {
     /// The archive
     archive: PathBuf,
     /// Keep the last N snapshots
@@ -56,7 +56,7 @@ pub struct Forget {
 }
 
 impl Snapshots {
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let reader = Reader::open(&self.archive)?;
         let snapshots = reader.snapshots()?;
         if snapshots.is_empty() && !ui.json {
@@ -116,7 +116,7 @@ fn changes(report: &serde_json::Value) -> Vec<String> {
 }
 
 impl Forget {
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let policy = Policy {
             last: self.keep_last,
             hourly: self.keep_hourly,

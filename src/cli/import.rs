@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 /// Where an account is read from.
 #[derive(Subcommand)]
-pub enum ImportSource {
+pub(crate) enum ImportSource {
     /// A Maildir on disk: Maildir++ or one with nested folders
     Maildir(MaildirArgs),
     /// A Google Takeout folder, or any tree of mail, .ics and .vcf files: mbox, .eml, Thunderbird, Apple Mail, MH
@@ -39,7 +39,7 @@ pub enum ImportSource {
 }
 
 #[derive(Args)]
-pub struct MaildirArgs {
+pub(crate) struct MaildirArgs {
     /// The Maildir
     maildir: PathBuf,
     /// The archive; created if it does not exist
@@ -67,7 +67,7 @@ enum LayoutArg {
 }
 
 #[derive(Args)]
-pub struct TakeoutArgs {
+pub(crate) struct TakeoutArgs {
     /// The folder, or a single file of any name
     path: PathBuf,
     /// The archive; created if it does not exist
@@ -85,7 +85,7 @@ pub struct TakeoutArgs {
 }
 
 #[derive(Args)]
-pub struct ImapArgs {
+pub(crate) struct ImapArgs {
     /// The archive; created if it does not exist
     archive: PathBuf,
     #[command(flatten)]
@@ -141,7 +141,7 @@ impl FolderArgs {
 }
 
 #[derive(Args)]
-pub struct ManageSieveArgs {
+pub(crate) struct ManageSieveArgs {
     /// The archive; created if it does not exist
     archive: PathBuf,
     #[command(flatten)]
@@ -153,7 +153,7 @@ pub struct ManageSieveArgs {
 }
 
 #[derive(Args)]
-pub struct JmapArgs {
+pub(crate) struct JmapArgs {
     /// The archive; created if it does not exist
     archive: PathBuf,
     #[command(flatten)]
@@ -227,7 +227,7 @@ impl Common {
 }
 
 impl ImportSource {
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         match self {
             ImportSource::Maildir(args) => {
                 let filter = args.folders.filter()?;

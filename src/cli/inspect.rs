@@ -29,7 +29,7 @@ const FILES: [Column; 4] =
     [Column::number("ID", 6), Column::text("NAME", 46), Column::text("TYPE", 12), Column::rest("ROLE")];
 
 #[derive(Args)]
-pub struct Inspect {
+pub(crate) struct Inspect {
     #[command(flatten)]
     archive: ArchiveAt,
     /// List the objects of this type: mailbox, email, identity, sievescript, addressbook, contactcard, calendar,
@@ -49,7 +49,7 @@ fn parse_kind(text: &str) -> Result<ObjectType, String> {
 }
 
 impl Inspect {
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let reader = Arc::new(Reader::open(&self.archive.archive)?);
         let moment = reader.resolve(self.archive.moment.at)?;
         match self.kind {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// Set for the process that stays, to the directory that it was started in; it tells the one that the user started when
 /// the mount answers.
-pub const STAYS: &str = "VANDELAY_MOUNT_STAYS";
+pub(super) const STAYS: &str = "VANDELAY_MOUNT_STAYS";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,7 +34,7 @@ const READY: &str = "ready";
 
 #[derive(Args)]
 #[command(override_usage = "vandelay mount [OPTIONS] <ARCHIVE>... <DIRECTORY>", after_help = EXAMPLES)]
-pub struct Mount {
+pub(crate) struct Mount {
     /// The archive, then an empty directory to mount on (not one that contains the archive). Several archives, or a
     /// folder of archives, are shown as one directory each
     #[arg(required = true, num_args = 2.., value_names = ["ARCHIVE", "DIRECTORY"])]
@@ -72,7 +72,7 @@ pub struct Mount {
 }
 
 #[derive(Args)]
-pub struct Umount {
+pub(crate) struct Umount {
     /// The directory
     #[arg(required = true)]
     directories: Vec<PathBuf>,
@@ -82,7 +82,7 @@ pub struct Umount {
 }
 
 /// A number of bytes with an optional K, M or G (powers of 1024).
-pub fn parse_size(text: &str) -> Result<u64, String> {
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text
         .trim()
         .trim_end_matches(['B', 'b'])
@@ -110,17 +110,17 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 
 impl Mount {
     /// True if its mount options can be read: what fails then is not the fault of the command line.
-    pub fn is_well_said(&self) -> bool {
+    pub(crate) fn is_well_said(&self) -> bool {
         MountOptions::parse(&self.options).is_ok()
     }
 
     /// The archives, and the directory that comes last.
-    pub fn paths(&self) -> Option<(&PathBuf, &[PathBuf])> {
+    pub(crate) fn paths(&self) -> Option<(&PathBuf, &[PathBuf])> {
         self.paths.split_last()
     }
 
     /// The snapshot to show; [`SnapshotSpec::Latest`] follows.
-    pub fn at(&self) -> Result<SnapshotSpec> {
+    pub(crate) fn at(&self) -> Result<SnapshotSpec> {
         self.moment(&MountOptions::parse(&self.options)?)
     }
 
@@ -134,7 +134,7 @@ impl Mount {
         }
     }
 
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let stays = std::env::var_os(STAYS).is_some();
         let options = MountOptions::parse(&self.options)?;
         // Everything that can be wrong is looked at here, while there is a terminal to say so.
@@ -329,7 +329,7 @@ impl Log {
 }
 
 impl Umount {
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let mounted = mountpoint::mounted()?;
         // One that cannot be unmounted must not keep the others.
         let unmount = |directory: &PathBuf| -> Result<()> {

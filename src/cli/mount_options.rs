@@ -93,7 +93,7 @@ const HELPERS: [&str; 3] = ["mount.vandelay", "mount.fuse.vandelay", "vandelayfs
 
 /// Mount options, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MountOptions {
+pub(super) struct MountOptions {
     pub at: Option<SnapshotSpec>,
     pub layout: Layout,
     pub snapshots_visible: bool,
@@ -111,7 +111,7 @@ pub struct MountOptions {
 
 impl MountOptions {
     /// Reads lists of options separated by commas; `\,` is a comma in a value.
-    pub fn parse(lists: &[String]) -> Result<MountOptions> {
+    pub(super) fn parse(lists: &[String]) -> Result<MountOptions> {
         let mut options = MountOptions {
             at: None,
             layout: Layout::Nested,
@@ -186,13 +186,13 @@ impl MountOptions {
     }
 
     /// True if the options name an owner that FUSE keeps out.
-    pub fn shuts_out_its_owner(&self) -> bool {
+    pub(super) fn shuts_out_its_owner(&self) -> bool {
         let me = rustix::process::getuid().as_raw();
         self.access != Access::Others && self.uid.is_some_and(|uid| uid != me)
     }
 
     /// The owner of the mounted files: the user who mounts, unless the options name another one.
-    pub fn ownership(&self) -> Ownership {
+    pub(super) fn ownership(&self) -> Ownership {
         let mask = self.umask;
         Ownership {
             uid: self.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
@@ -240,13 +240,13 @@ fn split(list: &str) -> Vec<String> {
 }
 
 /// True if the program was called as a mount helper.
-pub fn is_helper(arguments: &[OsString]) -> bool {
+pub(super) fn is_helper(arguments: &[OsString]) -> bool {
     let name = arguments.first().and_then(|name| Path::new(name).file_name());
     name.is_some_and(|name| HELPERS.iter().any(|helper| name == *helper))
 }
 
 /// `mount.vandelay ARCHIVE DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]`, as mount(8) calls it, becomes `vandelay mount …`.
-pub fn as_helper(arguments: Vec<OsString>) -> Vec<OsString> {
+pub(super) fn as_helper(arguments: Vec<OsString>) -> Vec<OsString> {
     if !is_helper(&arguments) {
         return arguments;
     }

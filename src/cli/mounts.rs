@@ -110,7 +110,7 @@ fn servers() -> Vec<Server> {
 }
 
 /// `vandelay mounts`.
-pub fn list(ui: &Ui) -> Result<()> {
+pub(super) fn list(ui: &Ui) -> Result<()> {
     let servers = servers();
     for mount in mountpoint::mounted()? {
         let answers = mount.answers();

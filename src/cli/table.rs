@@ -154,7 +154,7 @@ mod tests {
             assert!(fit(text, width).width() <= width);
         }
         assert_eq!(fit_end("mail/INBOX/cur/1", 7), "…/cur/1");
-        assert_eq!(fit_end("漢字漢字", 7), "…漢字漢");
+        assert_eq!(fit_end("漢字漢字", 7), "…字漢字");
         assert_eq!(fit_end("漢字漢字", 6), "…漢字");
         let marks = "\u{301}".repeat(100_000);
         assert!(fit(&format!("{marks}abcdef"), 3).chars().count() <= 25);

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How to talk to the user.
-pub struct Ui {
+pub(crate) struct Ui {
     pub json: bool,
     pub quiet: bool,
     pub verbose: u8,
@@ -23,7 +23,7 @@ pub struct Ui {
 
 impl Ui {
     /// Looks at the terminal, or what is in its place.
-    pub fn new(json: bool, quiet: bool, verbose: u8) -> Ui {
+    pub(crate) fn new(json: bool, quiet: bool, verbose: u8) -> Ui {
         Ui {
             json,
             quiet,
@@ -34,17 +34,17 @@ impl Ui {
     }
 
     /// A result that is one line, whatever names stand in it.
-    pub fn row(&self, text: &str) {
+    pub(crate) fn row(&self, text: &str) {
         self.line(&text.replace(['\n', '\r', '\u{2028}', '\u{2029}'], " "));
     }
 
     /// A line of the result. Ends the program quietly when its reader has gone.
-    pub fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         self.raw(format!("{}\n", self.sanitized(text)).as_bytes());
     }
 
     /// A text as a line shows it, on one line: what a column is measured by.
-    pub fn shown(&self, text: &str) -> String {
+    pub(crate) fn shown(&self, text: &str) -> String {
         self.sanitized(&text.replace(['\n', '\r', '\t', '\u{2028}', '\u{2029}'], " "))
     }
 
@@ -54,12 +54,12 @@ impl Ui {
     }
 
     /// A JSON object as a line of the result.
-    pub fn object(&self, value: &serde_json::Value) {
+    pub(crate) fn object(&self, value: &serde_json::Value) {
         self.raw(format!("{value}\n").as_bytes());
     }
 
     /// Bytes of the result, as they are.
-    pub fn raw(&self, bytes: &[u8]) {
+    pub(crate) fn raw(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
         if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
             // A reader that has seen enough (`| head`) is no error; a full disk is one.
@@ -74,21 +74,21 @@ impl Ui {
     }
 
     /// A note; not with `--quiet`.
-    pub fn info(&self, text: &str) {
+    pub(crate) fn info(&self, text: &str) {
         if !self.quiet {
             self.note(text);
         }
     }
 
     /// A detail, with `--verbose` only.
-    pub fn detail(&self, text: &str) {
+    pub(crate) fn detail(&self, text: &str) {
         if self.verbose > 0 {
             self.note(text);
         }
     }
 
     /// The log of this run's connections, at the level of `-v`.
-    pub fn log(&self) -> Log {
+    pub(crate) fn log(&self) -> Log {
         let verbose = self.verbose;
         Log::new(verbose, move |text| {
             let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
@@ -96,7 +96,7 @@ impl Ui {
     }
 
     /// A warning, with `--quiet` too.
-    pub fn warn(&self, text: &str) {
+    pub(crate) fn warn(&self, text: &str) {
         self.note(&format!("warning: {text}"));
     }
 
@@ -104,7 +104,7 @@ impl Ui {
     ///
     /// Errors: [`ErrorKind::Interrupted`] if the user interrupts instead. A read that a signal meets goes on, so it begins only
     /// once there is something to read.
-    pub fn ask(&self, question: &str) -> Result<String> {
+    pub(crate) fn ask(&self, question: &str) -> Result<String> {
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "{}", clean(question)).and_then(|()| stderr.flush());
         drop(stderr);
@@ -131,7 +131,7 @@ impl Ui {
     }
 
     /// The last words of a run that failed.
-    pub fn fatal(&self, error: &Error) {
+    pub(crate) fn fatal(&self, error: &Error) {
         self.note(&format!("error: {error}"));
         if let Some(hint) = error.hint_text() {
             self.note(&format!("hint: {hint}"));
@@ -142,7 +142,7 @@ impl Ui {
     }
 
     /// The same as the last JSON object of the result.
-    pub fn exit_error(&self, error: &Error) {
+    pub(crate) fn exit_error(&self, error: &Error) {
         self.object(&serde_json::json!({
             "message_type": "exit_error",
             "code": error.kind.exit_code(),
@@ -153,7 +153,7 @@ impl Ui {
     }
 
     /// A progress display of an import: a bar on a terminal, nothing elsewhere.
-    pub fn progress(&self, interrupted: Arc<AtomicBool>) -> Bar {
+    pub(crate) fn progress(&self, interrupted: Arc<AtomicBool>) -> Bar {
         let bar = ProgressBar::new(0);
         if self.stderr_is_terminal && !self.quiet && !self.json {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
@@ -169,13 +169,13 @@ impl Ui {
 }
 
 /// A word as it can be pasted into a shell.
-pub fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "/._-+@%,:=".contains(c));
     if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// What goes to a terminal: unsafe characters are shown, not obeyed.
-pub fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     escaped(text, is_unsafe)
 }
 
@@ -194,7 +194,7 @@ fn escaped(text: &str, is_bad: impl Fn(char) -> bool) -> String {
 }
 
 /// The progress display of an import.
-pub struct Bar {
+pub(crate) struct Bar {
     bar: ProgressBar,
     bytes: AtomicU64,
     interrupted: Arc<AtomicBool>,
@@ -203,12 +203,12 @@ pub struct Bar {
 
 impl Bar {
     /// Takes the display away.
-    pub fn done(&self) {
+    pub(crate) fn done(&self) {
         self.bar.finish_and_clear();
     }
 
     /// Takes the display away for as long as something else is on the screen: it would draw over a question.
-    pub fn aside<T>(&self, other: impl FnOnce() -> T) -> T {
+    pub(crate) fn aside<T>(&self, other: impl FnOnce() -> T) -> T {
         self.bar.suspend(other)
     }
 }
@@ -244,7 +244,7 @@ impl Progress for Bar {
 }
 
 /// The flag that SIGINT and SIGTERM raise; the second one ends the program at once.
-pub fn interrupt_flag() -> Arc<AtomicBool> {
+pub(super) fn interrupt_flag() -> Arc<AtomicBool> {
     static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     let install = || {
         let flag = Arc::new(AtomicBool::new(false));
@@ -258,7 +258,7 @@ pub fn interrupt_flag() -> Arc<AtomicBool> {
 }
 
 /// `1,234,567`
-pub fn thousands(number: u64) -> String {
+pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -271,11 +271,11 @@ pub fn thousands(number: u64) -> String {
 }
 
 /// `1 object`, `1,234 objects`
-pub fn counted(number: u64, noun: &str) -> String {
+pub(super) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
 }
 
 /// `12.3 MiB`
-pub fn bytes(number: u64) -> String {
+pub(super) fn bytes(number: u64) -> String {
     HumanBytes(number).to_string()
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Args)]
-pub struct Verify {
+pub(crate) struct Verify {
     /// The archive
     archive: PathBuf,
     /// Hash only this share of the blobs, e.g. 5%; each day takes other ones
@@ -44,7 +44,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 impl Verify {
-    pub fn run(self, ui: &Ui) -> Result<()> {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let reader = Arc::new(Reader::open(&self.archive)?);
         let day = jiff::Timestamp::now().as_second() / 86_400;
         let depth = Depth { sample: self.sample, max_duration: self.max_duration, seed: day as u64 };

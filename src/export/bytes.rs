@@ -15,7 +15,7 @@ use std::sync::Arc;
 const WHOLE_MAX: u64 = 4 << 20;
 
 /// Reads blobs of an archive.
-pub struct Bytes {
+pub(super) struct Bytes {
     pub reader: Arc<Reader>,
     pub moment: Moment,
 }
@@ -90,7 +90,7 @@ impl Bytes {
     }
 
     /// The size of a blob with every line ended with CRLF.
-    pub fn size_with_crlf(&self, blob: Id) -> Result<u64> {
+    pub(super) fn size_with_crlf(&self, blob: Id) -> Result<u64> {
         let blob: Blob = self.reader.blob(blob)?;
         let mut reader = self.reader.open_blob(blob);
         let mut buffer = vec![0; 1 << 20];

@@ -41,7 +41,7 @@ pub fn check(reader: &Reader, moment: Moment, selection: &Selection) -> Result<(
 }
 
 /// Errors if a filter of the newest import of some source hid anything of these types, or of what lies in them.
-pub fn check_filters(reader: &Reader, moment: Moment, kinds: &BTreeSet<ObjectType>) -> Result<()> {
+pub(super) fn check_filters(reader: &Reader, moment: Moment, kinds: &BTreeSet<ObjectType>) -> Result<()> {
     let Moment::Snapshot(at) = moment else { return Ok(()) };
     for one in newest(reader, at)? {
         let report = reader.report(one.id)?;

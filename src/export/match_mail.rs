@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// What a message is recognised by (FORMAT.md, "message_match"), as a digest of fixed size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key([u8; 16]);
+pub(super) struct Key([u8; 16]);
 
 impl Key {
     fn of(text: &str) -> Key {
@@ -19,7 +19,7 @@ impl Key {
     }
 
     /// That of Message-IDs.
-    pub fn of_ids<'i>(ids: impl Iterator<Item = &'i str>) -> Option<Key> {
+    pub(super) fn of_ids<'i>(ids: impl Iterator<Item = &'i str>) -> Option<Key> {
         let ids: BTreeSet<String> = ids.map(normal_id).filter(|id| !id.is_empty()).collect();
         let joined: Vec<String> = ids.into_iter().collect();
         (!joined.is_empty()).then(|| Key::of(&format!("m{}", joined.join("\u{1F}"))))
@@ -27,7 +27,7 @@ impl Key {
 
     /// That of the JSON of a `message_match` column, and whether the message has a Message-ID. `None` where the column
     /// says nothing (`{}`, as 1.x may leave it).
-    pub fn of_match(json: &str) -> Option<(Key, bool)> {
+    pub(super) fn of_match(json: &str) -> Option<(Key, bool)> {
         let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
         let ids = value.get("m").and_then(|ids| ids.as_array()).into_iter().flatten();
         if let Some(key) = Key::of_ids(ids.filter_map(|id| id.as_str())) {
@@ -38,14 +38,14 @@ impl Key {
     }
 
     /// That of a message with this header.
-    pub fn of_header(head: &[u8]) -> (Key, bool) {
+    pub(super) fn of_header(head: &[u8]) -> (Key, bool) {
         Key::of_match(&crate::format::mail::summary(head).message_match).unwrap_or((Key([0; 16]), false))
     }
 }
 
 /// A message to send: all rows with the same key and the same bytes.
 #[derive(Debug, Clone)]
-pub struct Message {
+pub(super) struct Message {
     pub key: Key,
     pub has_id: bool,
     /// The row that stands for all of them.
@@ -62,7 +62,7 @@ pub struct Message {
 }
 
 /// Collects rows to messages. What a hundred thousand rows have in common stands in memory once.
-pub struct Collector {
+pub(super) struct Collector {
     pub messages: Vec<Message>,
     filing: Filing,
     places: HashMap<(Key, Id, Option<Id>), usize>,
@@ -72,7 +72,7 @@ pub struct Collector {
 
 impl Collector {
     /// A collector for a target that keeps messages so.
-    pub fn new(filing: Filing) -> Collector {
+    pub(super) fn new(filing: Filing) -> Collector {
         Collector {
             messages: Vec::new(),
             filing,
@@ -83,7 +83,7 @@ impl Collector {
     }
 
     /// Adds a row: as one message, or as one copy for each of its mailboxes.
-    pub fn add(&mut self, message: Message) {
+    pub(super) fn add(&mut self, message: Message) {
         match self.filing {
             Filing::Once => self.add_one(message, None),
             Filing::Copies => {
@@ -134,7 +134,7 @@ type SizeRule<'r> = dyn FnMut(&Message, u64) -> bool + 'r;
 
 /// Which email of the target each message is.
 #[derive(Debug, Default, Clone)]
-pub struct Pairing {
+pub(super) struct Pairing {
     /// By message: the place of the email.
     pub found: Vec<Option<usize>>,
     used: HashSet<usize>,
@@ -145,12 +145,12 @@ pub struct Pairing {
 }
 
 /// The target's ids of mailboxes by row.
-pub type MailboxIds = HashMap<Id, String>;
+pub(super) type MailboxIds = HashMap<Id, String>;
 
 impl Pairing {
     /// Pairs by the Message-IDs that the target reads. `other_size` gives the size of a message with every line ended
     /// with CRLF, which is what some servers make of it.
-    pub fn new(
+    pub(super) fn new(
         messages: &[Message],
         remotes: &[RemoteEmail],
         mailboxes: Option<MailboxIds>,
@@ -168,7 +168,7 @@ impl Pairing {
 
     /// The emails whose headers have to be read to know what they are: those without a Message-ID that the target can
     /// read, and those that have the size of a message that was not found.
-    pub fn doubtful(
+    pub(super) fn doubtful(
         &self,
         messages: &[Message],
         remotes: &[RemoteEmail],
@@ -200,7 +200,7 @@ impl Pairing {
     }
 
     /// Pairs what is left, with keys from the headers of some emails.
-    pub fn with_headers(
+    pub(super) fn with_headers(
         &mut self,
         messages: &[Message],
         remotes: &[RemoteEmail],
@@ -241,7 +241,7 @@ impl Pairing {
     }
 
     /// Pairs one message with an email that the target says it is.
-    pub fn take(&mut self, message: usize, place: usize) {
+    pub(super) fn take(&mut self, message: usize, place: usize) {
         self.used.insert(place);
         self.found[message] = Some(place);
     }
@@ -293,7 +293,7 @@ impl Pairing {
 
     /// The emails that the archive does not hold: none of its messages has their key, in the same mailbox where the target
     /// keeps copies.
-    pub fn foreign(&self, messages: &[Message], remotes: &[RemoteEmail]) -> Vec<usize> {
+    pub(super) fn foreign(&self, messages: &[Message], remotes: &[RemoteEmail]) -> Vec<usize> {
         let mut known: HashMap<Key, Vec<&Message>> = HashMap::new();
         messages.iter().for_each(|message| known.entry(message.key).or_default().push(message));
         let is_known = |key: &Key, remote: &RemoteEmail| {
@@ -306,7 +306,7 @@ impl Pairing {
     }
 
     /// The emails whose key is not known.
-    pub fn unknown(&self) -> Vec<usize> {
+    pub(super) fn unknown(&self) -> Vec<usize> {
         (0..self.keys.len()).filter(|place| !self.used.contains(place) && self.keys[*place].is_none()).collect()
     }
 }

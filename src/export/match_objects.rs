@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 /// For each wanted object the place of the target's object that it is. `is_equal` tells of a wanted object and a place
 /// whether nothing would have to change there: asked for only where several have the same key.
-pub fn pair(
+pub(super) fn pair(
     kind: ObjectType,
     wanted: &[Wanted],
     remotes: &[Remote],
@@ -34,7 +34,7 @@ fn flat(wanted: &[Wanted], remotes: &[Remote], is_equal: &dyn Fn(&Wanted, &Remot
     for (at, one) in wanted.iter().enumerate().filter(|(_, one)| !one.is_joined) {
         ours.entry(&one.draft.key).or_default().push(at);
     }
-    let had_id = |one: &Wanted, remote: &Remote| one.ids.iter().any(|id| *id == remote.id);
+    let had_id = |one: &Wanted, remote: &Remote| one.ids.contains(&remote.id);
     let any = |_: &Wanted, _: &Remote| true;
     let rules: [Rule<'_>; 3] = [&had_id, is_equal, &any];
     let mut found = vec![None; wanted.len()];
@@ -157,7 +157,7 @@ fn tree(kind: ObjectType, wanted: &[Wanted], remotes: &[Remote]) -> Vec<Option<u
 
 /// Takes those to the top whose parents are not wanted, and of rows that lie in each other the one with the lowest id: so
 /// every row has a place, as in the tree.
-pub fn cut(wanted: &mut [Wanted]) {
+pub(super) fn cut(wanted: &mut [Wanted]) {
     let places: HashMap<Id, usize> = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
     let mut is_placed = vec![false; wanted.len()];
     for start in 0..wanted.len() {
@@ -180,7 +180,7 @@ pub fn cut(wanted: &mut [Wanted]) {
 }
 
 /// The places of wanted objects by depth, parents before children. What lies in itself is in none: see [`cut`].
-pub fn levels(wanted: &[Wanted]) -> Vec<Vec<usize>> {
+pub(super) fn levels(wanted: &[Wanted]) -> Vec<Vec<usize>> {
     let places: HashMap<Id, usize> = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
     let mut children: HashMap<usize, Vec<usize>> = HashMap::new();
     let mut level = Vec::new();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// The places of objects that no object of the archive is, in steps: children before their parents. Left out is what has a role,
 /// what holds something with a role or something that stays (`holders`, by id, hold such), what is a default or the active
 /// script, what the server does not let go or makes itself, and what has the uid of something that the archive has.
-pub fn candidates(kind: ObjectType, work: &Work, holders: &HashSet<&str>) -> Vec<Vec<usize>> {
+pub(super) fn candidates(kind: ObjectType, work: &Work, holders: &HashSet<&str>) -> Vec<Vec<usize>> {
     let Work { remotes, found, wanted, .. } = work;
     let used: HashSet<usize> = found.iter().flatten().copied().collect();
     let keys: HashSet<&str> = match kind {

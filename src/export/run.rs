@@ -413,7 +413,7 @@ impl<'a> Run<'a> {
 
 /// The types in the order in which they are written: containers before what lies in them, and files after the events that
 /// may become some.
-pub const ORDER: [ObjectType; 11] = [
+pub(super) const ORDER: [ObjectType; 11] = [
     ObjectType::Mailbox,
     ObjectType::AddressBook,
     ObjectType::Calendar,

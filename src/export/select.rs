@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What is to be exported.
 #[derive(Default)]
-pub struct ExportSet {
+pub(super) struct ExportSet {
     pub objects: BTreeMap<ObjectType, Vec<Wanted>>,
     pub messages: Vec<Message>,
     /// Containers that something names and that are not there: like none at all.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
 /// An event that may have to be a file.
-pub struct Task {
+pub(super) struct Task {
     pub row: Id,
     pub uid: String,
     pub calendar: Id,

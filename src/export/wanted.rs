@@ -5,7 +5,7 @@ use crate::sink::Draft;
 
 /// An object of the archive, or one that only the export needs.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub(super) struct Wanted {
     /// The row; 0 and below for what only an export needs ([`super::synthetic`]).
     pub id: Id,
     /// The row that it lies in: of mailboxes and files.

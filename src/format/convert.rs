@@ -109,7 +109,7 @@ pub(crate) fn inline_blobs(value: &mut Value, key: &str, blobs: &Blobs<'_>, room
                 *room = room
                     .checked_sub(bytes.len().saturating_mul(2))
                     .ok_or_else(|| unreadable("the attachments are too large to be converted"))?;
-                map.insert(key.to_string(), Value::String(data_uri(map, &bytes)));
+                map.insert(key.to_owned(), Value::String(data_uri(map, &bytes)));
             }
             map.values_mut().try_for_each(|value| inline_blobs(value, key, blobs, room))
         }
@@ -211,14 +211,14 @@ fn media_type(name: &str, prop: &Prop<'_>) -> String {
         || given.len() > 100
         || !given.bytes().all(|b| b.is_ascii_alphanumeric() || b"/.+-".contains(&b))
     {
-        return "application/octet-stream".to_string();
+        return "application/octet-stream".to_owned();
     }
     match name {
         _ if given.contains('/') => given,
         "PHOTO" | "LOGO" | "IMAGE" => format!("image/{given}"),
         "SOUND" => format!("audio/{given}"),
         "KEY" => format!("application/{given}"),
-        _ => "application/octet-stream".to_string(),
+        _ => "application/octet-stream".to_owned(),
     }
 }
 

@@ -234,7 +234,7 @@ fn group(bytes: &[u8], components: &[Component]) -> Vec<Group> {
                 groups.push(Group {
                     calendar: component.calendar,
                     data_type,
-                    uid: uid.to_string(),
+                    uid: uid.to_owned(),
                     components: vec![index],
                 });
             }
@@ -447,7 +447,7 @@ fn leftovers(
         }
         let names: Vec<&str> = names.into_iter().take(5).collect();
         let what = match names[..] {
-            [] => "an empty calendar".to_string(),
+            [] => "an empty calendar".to_owned(),
             _ => format!("a calendar of nothing but {}", names.join(", ")),
         };
         notes.push(Note::new(calendar.range.start, NoteKind::NotAnItem, what));

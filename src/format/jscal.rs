@@ -39,8 +39,8 @@ pub fn to_jscalendar(ics: &[u8], uid: &str, data_type: EventType) -> Converted {
     let problem = match weigh(&sound.text).and_then(|()| convert(&sound.text, uid, data_type)) {
         Ok((data, mut lost)) => {
             match (sound.masters, sound.members.len()) {
-                (0, 2..) => lost.push("only the first of several instances without a master is converted".to_string()),
-                (2.., _) => lost.push("only the first of several components with one UID is converted".to_string()),
+                (0, 2..) => lost.push("only the first of several instances without a master is converted".to_owned()),
+                (2.., _) => lost.push("only the first of several components with one UID is converted".to_owned()),
                 _ => {}
             }
             let problem = (!lost.is_empty()).then(|| lost.join("; "));
@@ -49,7 +49,7 @@ pub fn to_jscalendar(ics: &[u8], uid: &str, data_type: EventType) -> Converted {
         Err(problem) => problem,
     };
     let component = sound.members.first().and_then(|range| ics.get(range.clone())).unwrap_or_default();
-    Converted { data: stub(component, uid, data_type), problem: Some(problem.to_string()), stub: true }
+    Converted { data: stub(component, uid, data_type), problem: Some(problem.to_owned()), stub: true }
 }
 
 /// Refuses what the library is slow on. Its maps look every key up from the start, so that n dates of an RDATE, n
@@ -124,8 +124,8 @@ fn convert(text: &str, uid: &str, data_type: EventType) -> Result<(Value, Vec<St
     for name in TRANSIENT {
         map.remove(name);
     }
-    map.insert("@type".to_string(), data_type.name().into());
-    map.insert("uid".to_string(), uid.into());
+    map.insert("@type".to_owned(), data_type.name().into());
+    map.insert("uid".to_owned(), uid.into());
     if data_type == EventType::Note
         && let Some(Value::Object(ical)) = map.get_mut("iCalendar")
     {
@@ -134,7 +134,7 @@ fn convert(text: &str, uid: &str, data_type: EventType) -> Result<(Value, Vec<St
     zones.restore(&mut map);
     let mut lost = zones.lost;
     if has_start && !map.contains_key("start") {
-        lost.push("its start is not understood".to_string());
+        lost.push("its start is not understood".to_owned());
     }
     let mut value = Value::Object(map);
     sort_keys(&mut value);
@@ -180,9 +180,9 @@ fn for_the_library(text: &str, zones: &Zones) -> (String, bool) {
 /// What stands for an item that cannot be converted.
 fn stub(component: &[u8], uid: &str, data_type: EventType) -> Value {
     let mut map = Map::new();
-    map.insert("@type".to_string(), data_type.name().into());
-    map.insert("uid".to_string(), uid.into());
-    map.insert("title".to_string(), "".into());
+    map.insert("@type".to_owned(), data_type.name().into());
+    map.insert("uid".to_owned(), uid.into());
+    map.insert("title".to_owned(), "".into());
     let mut depth = 0usize;
     for line in lines::lines(component) {
         let text = line.text();
@@ -191,8 +191,8 @@ fn stub(component: &[u8], uid: &str, data_type: EventType) -> Value {
             Some(prop) if prop.is("END") => depth = depth.saturating_sub(1),
             Some(prop) if depth == 1 && prop.is("SUMMARY") => {
                 let value = prop.value.get(..4096).unwrap_or(prop.value);
-                let title = lines::unescape(&lines::decode(value)).trim().to_string();
-                map.insert("title".to_string(), title.into());
+                let title = lines::unescape(&lines::decode(value)).trim().to_owned();
+                map.insert("title".to_owned(), title.into());
             }
             Some(prop) if depth == 1 && prop.is("DTSTART") => start(&prop, &mut map),
             _ => {}
@@ -223,13 +223,13 @@ fn start(prop: &Prop<'_>, map: &mut Map<String, Value>) {
     let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
     let local =
         format!("{}-{}-{}T{}:{}:{}", part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14));
-    map.insert("start".to_string(), local.into());
+    map.insert("start".to_owned(), local.into());
     match prop.param("TZID").map(lines::decode) {
-        _ if zulu => map.insert("timeZone".to_string(), json!("Etc/UTC")),
+        _ if zulu => map.insert("timeZone".to_owned(), json!("Etc/UTC")),
         Some(zone) if zone.contains('/') && zone.len() < 64 && !zone.contains(char::is_control) => {
-            map.insert("timeZone".to_string(), json!(zone))
+            map.insert("timeZone".to_owned(), json!(zone))
         }
-        _ if value.len() == 8 => map.insert("showWithoutTime".to_string(), json!(true)),
+        _ if value.len() == 8 => map.insert("showWithoutTime".to_owned(), json!(true)),
         _ => None,
     };
 }

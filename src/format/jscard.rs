@@ -28,12 +28,12 @@ pub fn to_jscontact(vcf: &[u8]) -> Converted {
     let (text, agents) = sound(vcf);
     let problem = match weigh(&text).and_then(|()| convert(&text)) {
         Ok(data) => {
-            let problem = agents.then(|| "the card of the AGENT is not converted".to_string());
+            let problem = agents.then(|| "the card of the AGENT is not converted".to_owned());
             return Converted { data, problem, stub: false };
         }
         Err(problem) => problem,
     };
-    Converted { data: stub(vcf), problem: Some(problem.to_string()), stub: true }
+    Converted { data: stub(vcf), problem: Some(problem.to_owned()), stub: true }
 }
 
 /// The text of the card for the library, from the BEGIN line to an END line, with binary values as `data:` URIs, groups as vCard 4 has them, and
@@ -131,7 +131,7 @@ fn convert(text: &str) -> Result<Value, &'static str> {
     };
     map.remove("uid");
     map.remove("id");
-    map.insert("@type".to_string(), json!("Card"));
+    map.insert("@type".to_owned(), json!("Card"));
     map.entry("version").or_insert_with(|| json!("1.0"));
     let mut value = Value::Object(map);
     sort_keys(&mut value);
@@ -145,7 +145,7 @@ fn stub(vcf: &[u8]) -> Value {
         let text = line.text();
         if let Some(prop) = Prop::parse(&text).filter(|prop| prop.is("FN")) {
             let value = prop.value.get(..4096).unwrap_or(prop.value);
-            name = Some(lines::unescape(&lines::decode(value)).trim().to_string());
+            name = Some(lines::unescape(&lines::decode(value)).trim().to_owned());
             break;
         }
     }
@@ -170,8 +170,8 @@ pub fn to_vcf(data: &Value, uid: &str, blobs: &Blobs<'_>) -> Result<Vec<u8>> {
     let Value::Object(mut map) = data else {
         return Err(unreadable("the card is no JSON object"));
     };
-    map.insert("@type".to_string(), json!("Card"));
-    map.insert("uid".to_string(), uid.into());
+    map.insert("@type".to_owned(), json!("Card"));
+    map.insert("uid".to_owned(), uid.into());
     full_name(&mut map, uid);
     let text = serde_json::to_string(&map).map_err(|cause| unreadable("the card").because(cause))?;
     let text = guarded(|| {
@@ -215,10 +215,10 @@ fn full_name(map: &mut Map<String, Value>, uid: &str) {
         .into_owned();
     match map.get_mut("name") {
         Some(Value::Object(name)) => {
-            name.insert("full".to_string(), full.into());
+            name.insert("full".to_owned(), full.into());
         }
         _ => {
-            map.insert("name".to_string(), json!({"full": full}));
+            map.insert("name".to_owned(), json!({"full": full}));
         }
     }
 }

@@ -30,16 +30,16 @@ mod work {
     use std::time::Duration;
 
     /// A point from which on work is counted.
-    pub struct Begun(Duration);
+    pub(super) struct Begun(Duration);
 
     /// Begins to count.
-    pub fn begin() -> Begun {
+    pub(super) fn begin() -> Begun {
         Begun(now())
     }
 
     impl Begun {
         /// How much was done since.
-        pub fn elapsed(&self) -> Duration {
+        pub(super) fn elapsed(&self) -> Duration {
             now().saturating_sub(self.0)
         }
     }

@@ -72,7 +72,7 @@ pub(crate) fn clean_uid(value: &[u8]) -> Option<String> {
         return None;
     }
     if text.len() <= UID_LIMIT && head.len() == value.len() {
-        return Some(text.to_string());
+        return Some(text.to_owned());
     }
     let digest = Digest::of(value).hex();
     let cut = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= UID_LIMIT - 40).last().unwrap_or(0);
@@ -83,7 +83,7 @@ pub(crate) fn clean_uid(value: &[u8]) -> Option<String> {
 pub(crate) fn clean_uid_text(uid: &str) -> Option<String> {
     let text: String = uid.chars().filter(|c| !c.is_control()).collect();
     let text = text.trim();
-    (!text.is_empty()).then(|| text.to_string())
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The uid of an object that has none: the same bytes give the same uid, on every run.
@@ -101,15 +101,15 @@ pub(crate) struct Distinct {
 impl Distinct {
     /// `wanted` are all uids of the file: no suffix makes a uid that is among them.
     pub(crate) fn new<'a>(wanted: impl Iterator<Item = &'a str>) -> Distinct {
-        Distinct { taken: wanted.map(str::to_string).collect(), next: HashMap::new() }
+        Distinct { taken: wanted.map(str::to_owned).collect(), next: HashMap::new() }
     }
 
     /// The uid to use for the next object that has `uid`.
     pub(crate) fn give(&mut self, uid: &str) -> String {
         // The counter only grows, so that many objects of one uid cost no more than one look each.
         let Some(next) = self.next.get_mut(uid) else {
-            self.next.insert(uid.to_string(), 2);
-            return uid.to_string();
+            self.next.insert(uid.to_owned(), 2);
+            return uid.to_owned();
         };
         loop {
             let name = format!("{uid}#{next}");

@@ -193,7 +193,7 @@ mod tests {
     fn cards_are_split_to_the_byte() {
         let one = "BEGIN:VCARD\r\nVERSION:3.0\r\nitem1.UID:u\\,1\r\nEND:VCARD\r\n";
         let found = split(format!("\u{feff}junk\n{one} \n").as_bytes());
-        assert_eq!(found.items, [Card { uid: "u,1".to_string(), range: 0..one.len() as u64 + 10 }]);
+        assert_eq!(found.items, [Card { uid: "u,1".to_owned(), range: 0..one.len() as u64 + 10 }]);
         assert!(found.notes.is_empty());
         let bare = "begin:vcard\nFN:x\nend:vcard\n";
         let text = format!("{one}stray\nstray\n{bare}{bare}{one}{}", one.replace("3.0", "4.0"));

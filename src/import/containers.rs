@@ -12,11 +12,16 @@ use std::collections::{HashMap, HashSet};
 const ALL: &str = "";
 
 /// Which row each container of a source is, by type and key.
-pub type Ids = HashMap<(ObjectType, String), Id>;
+pub(crate) type Ids = HashMap<(ObjectType, String), Id>;
 
 /// Stores the containers, parents first, and gives their rows. With [`DuplicateRule::SameBytes`] one that another source of the
 /// type has under the same name is that one.
-pub fn store(writer: &mut Writer, containers: &[Container], join: DuplicateRule, report: &mut Report) -> Result<Ids> {
+pub(crate) fn store(
+    writer: &mut Writer,
+    containers: &[Container],
+    join: DuplicateRule,
+    report: &mut Report,
+) -> Result<Ids> {
     let mut ids = Ids::new();
     for container in containers {
         give_up(writer, container)?;
@@ -35,7 +40,7 @@ pub fn store(writer: &mut Writer, containers: &[Container], join: DuplicateRule,
 
 /// Counts what [`store`] would do, as far as the source is known: a row of that name that 1.x or another source brought counts
 /// as new.
-pub fn plan(
+pub(crate) fn plan(
     ledger: &dyn OriginIndex,
     ident: &SourceIdent,
     containers: &[Container],
@@ -243,7 +248,7 @@ fn row_of_other(writer: &Writer, container: &Container, parent: Option<Id>, join
 
 /// Removes containers that the source does not name any more and in which nothing lies. `hidden` are keys that a
 /// filter kept the source from naming; types that it did not look at are left alone.
-pub fn remove_gone(
+pub(crate) fn remove_gone(
     writer: &mut Writer,
     named: &Ids,
     hidden: &HashSet<String>,

@@ -12,7 +12,7 @@ use crate::source::{Failure, Scope, Source};
 use std::collections::HashMap;
 
 /// How the part of a run ended that fetches.
-pub enum End {
+pub(super) enum End {
     Complete,
     Interrupted,
     /// The source was lost.
@@ -20,7 +20,7 @@ pub enum End {
 }
 
 /// Where a part of a fetch belongs, and what is written until its first item comes.
-pub struct PartPlace<'a> {
+pub(super) struct PartPlace<'a> {
     pub scope: &'a Scope,
     /// The scope's row.
     pub row: i64,
@@ -28,7 +28,7 @@ pub struct PartPlace<'a> {
 }
 
 /// The fetch of a part.
-pub struct PartFetch<'a, 's> {
+pub(super) struct PartFetch<'a, 's> {
     place: PartPlace<'a>,
     /// The entries whose items did not come yet, by key.
     asked: HashMap<Box<str>, Entry>,
@@ -45,7 +45,7 @@ pub struct PartFetch<'a, 's> {
 
 impl<'a, 's> PartFetch<'a, 's> {
     /// The fetch of these entries.
-    pub fn new(
+    pub(super) fn new(
         source: &dyn Source,
         place: PartPlace<'a>,
         part: &[Entry],
@@ -74,7 +74,7 @@ impl<'a, 's> PartFetch<'a, 's> {
     /// Fetches and stores.
     ///
     /// Errors: those of the archive. What the source fails with ends in the report, or in [`End::Lost`].
-    pub fn run(mut self, source: &mut dyn Source, part: Vec<Entry>, progress: &dyn Progress) -> Result<End> {
+    pub(super) fn run(mut self, source: &mut dyn Source, part: Vec<Entry>, progress: &dyn Progress) -> Result<End> {
         let mut end = End::Complete;
         let mut fatal = None;
         match source.fetch(self.place.scope, part) {
@@ -176,7 +176,7 @@ impl<'a, 's> PartFetch<'a, 's> {
 }
 
 /// Gives known items of a scope other keywords or containers.
-pub fn touch_all(
+pub(super) fn touch_all(
     touches: &[MetadataUpdate],
     scope: &Scope,
     row: i64,

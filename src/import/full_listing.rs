@@ -11,7 +11,7 @@ use crate::source::Cursors;
 use jiff::civil::Date;
 
 /// A listing of changes is trusted for so many days after a full one.
-pub const DAYS: i64 = 30;
+pub(super) const DAYS: i64 = 30;
 
 const MARK: &str = "whole:";
 
@@ -20,7 +20,7 @@ const OWN_MARK: &str = "own:";
 
 /// Where the listing of a scope begins.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Start {
+pub(super) struct Start {
     /// What the source gets: empty for a full listing.
     pub cursor: String,
     /// The day of the last full listing, once this one is done; `None` for cursors that are no state of a server.
@@ -33,7 +33,7 @@ pub struct Start {
 }
 
 /// Decides how a scope is listed whose stored cursor is `stored`.
-pub fn start(stored: &str, today: Date, is_full: bool, cursors: Cursors) -> Start {
+pub(super) fn start(stored: &str, today: Date, is_full: bool, cursors: Cursors) -> Start {
     let at = |cursor: &str, full: Option<Date>| Start {
         cursor: cursor.to_owned(),
         full,
@@ -59,7 +59,7 @@ pub fn start(stored: &str, today: Date, is_full: bool, cursors: Cursors) -> Star
 
 impl Start {
     /// What to store with the cursor that the listing gave.
-    pub fn stored(&self, cursor: String) -> String {
+    pub(super) fn stored(&self, cursor: String) -> String {
         match (self.cursors, self.full) {
             _ if cursor.is_empty() => cursor,
             (Cursors::ServerState, Some(day)) => format!("{MARK}{day} {cursor}"),

@@ -27,7 +27,7 @@ const TOGETHER: f64 = 2.5;
 ///
 /// # Errors
 /// [`ErrorKind::Guard`]; what [`Source::why_empty`] says, if nothing is known either.
-pub fn guard(
+pub(super) fn guard(
     survey: &Survey,
     source: &dyn Source,
     ledger: &dyn OriginIndex,
@@ -97,7 +97,7 @@ fn is_too_much(all: usize, known: u64, share: f64) -> bool {
 
 /// The types of which the source lacks more of what 1.x had imported than the user allows. That shows only once all that
 /// there is was stored and recognised: so the run is not stopped, but these objects stay, and the report says so.
-pub fn too_many_never_adopted(
+pub(super) fn too_many_never_adopted(
     report: &mut Report,
     left: &[(ObjectType, Id)],
     options: &ImportOptions,
@@ -167,7 +167,7 @@ fn moved_by_revision(survey: &Survey, kind: ObjectType, moved: &HashSet<Id>) -> 
 ///
 /// # Errors
 /// An interruption, and a source that is lost. What cannot be read for another reason is new.
-pub fn find_moved(
+pub(super) fn find_moved(
     survey: &mut Survey,
     source: &mut dyn Source,
     ledger: &dyn OriginIndex,

@@ -16,14 +16,14 @@ use crate::source::{Scope, Source};
 use std::collections::HashMap;
 
 /// What a run writes into: the archive, the report, and what the user sees meanwhile.
-pub struct Run<'r, 's> {
+pub(super) struct Run<'r, 's> {
     pub store: &'r mut Store<'s>,
     pub report: &'r mut Report,
     pub progress: &'r dyn Progress,
 }
 
 /// What a new message may be.
-pub struct Recognition {
+pub(super) struct Recognition {
     contents: Contents,
     /// Rows of messages that are gone, by revision.
     gone: HashMap<Box<str>, Vec<Id>>,
@@ -31,7 +31,7 @@ pub struct Recognition {
 
 impl Recognition {
     /// Learns from a survey what is known and what is gone.
-    pub fn new(survey: &mut Survey) -> Recognition {
+    pub(super) fn new(survey: &mut Survey) -> Recognition {
         let mut gone: HashMap<Box<str>, Vec<Id>> = HashMap::new();
         for (_, one) in survey.gone_of(ObjectType::Email).filter(|(_, one)| !one.rev.is_empty()) {
             gone.entry(one.rev.clone()).or_default().push(one.local_id);
@@ -40,7 +40,7 @@ impl Recognition {
     }
 
     /// Stores those of `entries` that the archive has the bytes of, and gives the others back.
-    pub fn take_known(
+    pub(super) fn take_known(
         &mut self,
         source: &mut dyn Source,
         work: &Work,
@@ -88,7 +88,7 @@ impl Recognition {
     }
 
     /// Learns what was stored just now.
-    pub fn stored(&mut self, content: Option<&str>, place: &Place<'_>, store: &Store<'_>) -> Result<()> {
+    pub(super) fn stored(&mut self, content: Option<&str>, place: &Place<'_>, store: &Store<'_>) -> Result<()> {
         if let Some(content) = content
             && let Some((row, _)) = store.writer.known(place.scope, place.key)?
         {

@@ -19,7 +19,11 @@ use crate::source::Source;
 /// Without `--same-account` an address that differs only in whether TLS comes first (`imap:` and `imaps:` of one host and
 /// one user), or only in what stands behind the host (`https://host/` and `https://host/jmap/session`), is taken for the same
 /// account, if it can be proved.
-pub fn former(ident: &SourceIdent, ledger: &dyn OriginIndex, options: &ImportOptions) -> Result<Option<SourceIdent>> {
+pub(super) fn former(
+    ident: &SourceIdent,
+    ledger: &dyn OriginIndex,
+    options: &ImportOptions,
+) -> Result<Option<SourceIdent>> {
     let sources = ledger.sources_of(ident.kind)?;
     let is_known = |one: &SourceIdent| one.session_url == ident.session_url && one.account_id == ident.account_id;
     if options.allow_source_change || sources.iter().any(is_known) {
@@ -62,7 +66,12 @@ fn is_twin(one: &SourceIdent, other: &SourceIdent) -> bool {
 /// Proves that what was listed is the account `former`.
 ///
 /// Errors: [`ErrorKind::SourceChanged`], with what differs.
-pub fn prove(survey: &Survey, former: &SourceIdent, source: &mut dyn Source, ledger: &dyn OriginIndex) -> Result<()> {
+pub(super) fn prove(
+    survey: &Survey,
+    former: &SourceIdent,
+    source: &mut dyn Source,
+    ledger: &dyn OriginIndex,
+) -> Result<()> {
     let ident = source.ident().clone();
     let other = |why: String| {
         Error::new(
@@ -132,7 +141,7 @@ fn other_uid(work: &Work, source: &mut dyn Source, ledger: &dyn OriginIndex) -> 
 }
 
 /// The note of the report about an account that moved.
-pub fn words(former: &SourceIdent, ident: &SourceIdent) -> String {
+pub(super) fn words(former: &SourceIdent, ident: &SourceIdent) -> String {
     format!("the account moved from {} to {}; it is the same one", former.session_url, ident.session_url)
 }
 

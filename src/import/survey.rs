@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// A scope and what is to be done in it.
-pub struct Work {
+pub(super) struct Work {
     pub scope: Scope,
     pub plan: Plan,
     pub cursor: String,
@@ -28,7 +28,7 @@ pub struct Work {
 }
 
 /// A scope that the source does not have any more.
-pub struct Vanished {
+pub(super) struct Vanished {
     pub kind: ObjectType,
     /// The key that it had.
     pub key: String,
@@ -62,7 +62,7 @@ struct Compared {
 }
 
 /// Everything that the source named, compared with what is known.
-pub struct Survey {
+pub(super) struct Survey {
     pub works: Vec<Work>,
     pub vanished: Vec<Vanished>,
     containers: Vec<Container>,
@@ -81,16 +81,16 @@ pub struct Survey {
 
 /// Rows by the digest of what names their bytes: of a fixed size, however many messages and however long their names.
 #[derive(Default)]
-pub struct Contents(HashMap<[u8; 16], Id>);
+pub(super) struct Contents(HashMap<[u8; 16], Id>);
 
 impl Contents {
     /// Remembers that the bytes of this name stand in a row.
-    pub fn insert(&mut self, content: &str, id: Id) {
+    pub(super) fn insert(&mut self, content: &str, id: Id) {
         self.0.insert(Self::key(content), id);
     }
 
     /// The row with the bytes of this name.
-    pub fn get(&self, content: &str) -> Option<Id> {
+    pub(super) fn get(&self, content: &str) -> Option<Id> {
         self.0.get(&Self::key(content)).copied()
     }
 
@@ -107,7 +107,7 @@ impl Contents {
 ///
 /// `known_as` is the source that it is known as: its own, or the one that it was before it moved, and then everything is
 /// listed in full.
-pub fn survey(
+pub(super) fn survey(
     source: &mut dyn Source,
     ledger: &dyn OriginIndex,
     known_as: &SourceIdent,
@@ -378,7 +378,7 @@ impl Survey {
     }
 
     /// How many objects are known of what was listed, and how many of them were found again where they were.
-    pub fn recognised(&self) -> (u64, u64) {
+    pub(super) fn recognised(&self) -> (u64, u64) {
         let known = self.known.values().sum();
         (known, self.works.iter().map(|work| work.plan.recognised).sum())
     }
@@ -388,7 +388,7 @@ impl Survey {
     }
 
     /// Known objects of a type that the source does not name any more, each with the row of its scope.
-    pub fn gone_of(&self, kind: ObjectType) -> impl Iterator<Item = (i64, &Gone)> {
+    pub(super) fn gone_of(&self, kind: ObjectType) -> impl Iterator<Item = (i64, &Gone)> {
         let listed = self.works.iter().filter(move |work| work.scope.kind == kind);
         let listed = listed.filter_map(|work| Some((work.row?, &work.plan.gone)));
         let vanished = self.vanished.iter().filter(move |vanished| vanished.kind == kind);
@@ -397,7 +397,7 @@ impl Survey {
     }
 
     /// All containers but those that only a filtered-out scope would fill.
-    pub fn wanted_containers(&self) -> Vec<Container> {
+    pub(super) fn wanted_containers(&self) -> Vec<Container> {
         let mut wanted: HashSet<&str> = HashSet::new();
         for container in self.containers.iter().rev() {
             if !self.hidden.contains(&container.key) || wanted.contains(container.key.as_str()) {
@@ -409,7 +409,7 @@ impl Survey {
     }
 
     /// The rows of messages that are gone, with all places that they are gone from.
-    pub fn dying(&self) -> PendingRemovals {
+    pub(super) fn dying(&self) -> PendingRemovals {
         let mut dying = PendingRemovals::new();
         for (row, gone) in self.gone_of(ObjectType::Email) {
             dying.entry(gone.local_id).or_default().push((row, gone.key.clone()));

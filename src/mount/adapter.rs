@@ -22,14 +22,19 @@ use std::time::Duration;
 
 /// The file system, as fuser wants it.
 #[derive(Clone)]
-pub struct Adapter {
+pub(super) struct Adapter {
     shared: Arc<Shared>,
     large_reads: LargeReads,
 }
 
 impl Adapter {
     /// `log` gets a line for each damaged file, once. Each of the receivers needs a thread that runs [`super::large::work`].
-    pub fn new(archives: Archives, ownership: Ownership, xattr: bool, log: Log) -> (Adapter, Vec<Receiver<LargeRead>>) {
+    pub(super) fn new(
+        archives: Archives,
+        ownership: Ownership,
+        xattr: bool,
+        log: Log,
+    ) -> (Adapter, Vec<Receiver<LargeRead>>) {
         let (large_reads, receivers) = LargeReads::new();
         let adapter = Adapter {
             large_reads,
@@ -52,7 +57,7 @@ impl Adapter {
     }
 
     /// The state that requests share with the threads that follow the archives and read ahead.
-    pub fn shared(&self) -> Arc<Shared> {
+    pub(super) fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
     }
 }

@@ -11,7 +11,7 @@ pub(super) struct Pages(Mutex<VecDeque<Listing>>);
 
 impl Pages {
     /// Drops all of them, because entries changed.
-    pub fn forget(&self) {
+    pub(super) fn forget(&self) {
         self.0.lock().clear();
     }
 

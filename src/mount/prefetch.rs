@@ -6,7 +6,7 @@ use crate::tree::archives::Location;
 use fuser::{INodeNo, Notifier};
 
 /// Puts messages into the kernel's cache until [`super::prefetch_queue::PrefetchQueue::stop`].
-pub fn work(shared: &Shared, notifier: &Notifier) {
+pub(super) fn work(shared: &Shared, notifier: &Notifier) {
     while let Some((ino, size)) = shared.prefetch.next() {
         // An error is left to the reader, whose own request meets it again.
         let Ok(Location::Node(message)) = shared.archives.locate(ino) else { continue };

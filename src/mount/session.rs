@@ -91,6 +91,7 @@ pub fn serve(archives: Archives, directory: &Path, options: &Options, log: Log, 
     // directory may be another one's.
     let session = ManuallyDrop::new(session);
     // SAFETY: the handle is read once, and what it is read from is never dropped.
+    #[expect(unsafe_code, reason = "fuser gives its handle only together with an unmount")]
     let worker = unsafe { std::ptr::read(&session.guard) };
     let ended = worker.join().unwrap_or_else(|_| Err(std::io::Error::other("a thread of it panicked")));
     handle.close();
@@ -145,6 +146,7 @@ fn peak_memory() -> Option<u64> {
 /// Keeps the allocator from holding on to the space of messages that were read once: without this a mount that read
 /// 2 GB kept three times of what its cache may hold. Space of up to a few MiB is used again, as asking the kernel for
 /// it costs more than reading a message.
+#[expect(unsafe_code, reason = "no crate has mallopt")]
 fn keep_memory_flat() {
     // SAFETY: mallopt only sets numbers of the allocator; no other thread runs yet that could set them too.
     unsafe {

@@ -15,7 +15,7 @@ use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
 
 /// Writes a line to the log of the mount.
-pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+pub(super) type Log = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// At most so many files are named in the log.
 const LOGGED: usize = 10_000;

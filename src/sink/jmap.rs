@@ -10,6 +10,7 @@ mod draft;
 mod emails;
 mod guarded_import;
 mod guarded_set;
+mod keys;
 mod list;
 mod mail_state;
 mod outcome;

@@ -8,12 +8,12 @@ use std::io;
 use std::path::Path;
 
 /// Whether what a link leads to may be read.
-pub fn may_follow(link: &Stat, target: &Stat) -> bool {
+pub(super) fn may_follow(link: &Stat, target: &Stat) -> bool {
     link.st_uid == target.st_uid || !rustix::process::geteuid().is_root()
 }
 
 /// Errors if a path is a link that may not be followed, or that leads nowhere.
-pub fn check(path: &Path) -> io::Result<()> {
+pub(super) fn check(path: &Path) -> io::Result<()> {
     let link = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(link.st_mode) != FileType::Symlink
         || may_follow(&link, &statat(CWD, path, AtFlags::empty())?)

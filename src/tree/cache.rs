@@ -29,7 +29,7 @@ const EMAILS_MAX: usize = 2;
 
 /// Where the bytes of a file are.
 #[derive(Debug, Clone)]
-pub enum Content {
+pub(super) enum Content {
     Blob(Blob),
     /// Ranges of a blob, one after the other.
     Ranges(Blob, Arc<[(u64, u64)]>),
@@ -40,7 +40,7 @@ pub enum Content {
 
 impl Content {
     /// The number of bytes.
-    pub fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         match self {
             Content::Blob(blob) => blob.size,
             Content::Ranges(_, ranges) => ranges.iter().map(|(start, end)| end.saturating_sub(*start)).sum(),
@@ -52,7 +52,7 @@ impl Content {
 
 /// The file whose bytes are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ContentKey {
+pub(super) enum ContentKey {
     Blob(BlobKey),
     Email(Id),
     /// An email, decoded.
@@ -104,7 +104,7 @@ impl Counters {
 ///
 /// The kernel caches what it was given, so it seldom asks for a byte twice. This cache keeps files that need several
 /// requests, until their last byte is handed out, and files that cost much to make.
-pub struct ContentCache {
+pub(super) struct ContentCache {
     reader: Arc<Reader>,
     limit: u64,
     kept: Mutex<CachedFiles>,
@@ -186,7 +186,7 @@ struct CachedFile {
 
 impl ContentCache {
     /// A reader of contents that keeps at most `limit` bytes.
-    pub fn new(reader: Arc<Reader>, limit: u64) -> ContentCache {
+    pub(super) fn new(reader: Arc<Reader>, limit: u64) -> ContentCache {
         let kept = Mutex::new(CachedFiles { bytes: 0, files: LruCache::unbounded() });
         ContentCache { reader, limit, kept, alive: Arc::default(), counters: Counters::default() }
     }
@@ -194,7 +194,7 @@ impl ContentCache {
     /// Bytes from `offset` on, `length` of them or up to the end.
     ///
     /// Errors: [`ErrorKind::Damaged`] if the hash of a blob is wrong.
-    pub fn read(&self, content: &Content, offset: u64, length: usize) -> Result<ReadResult> {
+    pub(super) fn read(&self, content: &Content, offset: u64, length: usize) -> Result<ReadResult> {
         let length = content.size().saturating_sub(offset).min(length as u64) as usize;
         if length == 0 {
             return Ok(ReadResult::Bytes(Vec::new().into()));
@@ -217,7 +217,7 @@ impl ContentCache {
     /// Bytes of an email from `offset` on, `length` of them or up to the end: one query of the archive for most.
     ///
     /// Errors: [`ErrorKind::Damaged`] if their hash is wrong.
-    pub fn read_email(&self, row: Id, offset: u64, length: usize) -> Result<ReadResult> {
+    pub(super) fn read_email(&self, row: Id, offset: u64, length: usize) -> Result<ReadResult> {
         if let Some(bytes) = self.cut(ContentKey::Email(row), offset, length) {
             return Ok(ReadResult::Bytes(bytes));
         }
@@ -228,7 +228,7 @@ impl ContentCache {
     }
 
     /// All bytes of an email, if they are no more than `limit`.
-    pub fn read_ahead(&self, row: Id, limit: u64) -> Result<Option<Bytes>> {
+    pub(super) fn read_ahead(&self, row: Id, limit: u64) -> Result<Option<Bytes>> {
         match self.email(row, limit)? {
             EmailBytes::Whole(bytes) => {
                 self.fetched(bytes.len());
@@ -254,7 +254,7 @@ impl ContentCache {
     }
 
     /// All bytes of a file that has to be made, kept until newer ones push them out.
-    pub fn made(&self, key: ContentKey, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Arc<Vec<u8>>> {
+    pub(super) fn made(&self, key: ContentKey, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Arc<Vec<u8>>> {
         if let Some(whole) = self.kept.lock().files.get(&key) {
             self.counters.kept.add(1);
             return Ok(Arc::clone(&whole.bytes));
@@ -266,7 +266,7 @@ impl ContentCache {
     }
 
     /// Bytes of a file that has to be made, from `offset` on.
-    pub fn read_made(
+    pub(super) fn read_made(
         &self,
         key: ContentKey,
         offset: u64,
@@ -326,7 +326,7 @@ impl ContentCache {
     }
 
     /// Hands out a part of a blob that is too large to be held whole, as [`BlobReader::proved_at`] does.
-    pub fn hand_out_large<T>(
+    pub(super) fn hand_out_large<T>(
         &self,
         blob: &Blob,
         offset: u64,

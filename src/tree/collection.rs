@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// An item of a flat collection: an event, a card, a script.
 #[derive(Debug, Clone)]
-pub struct CollectionItem {
+pub(super) struct CollectionItem {
     pub id: Id,
     /// The snapshot that changed it last; 0 if that is unknown.
     pub first: i64,
@@ -25,7 +25,7 @@ pub struct CollectionItem {
 
 /// The items of a collection, with distinct names.
 #[derive(Debug, Default)]
-pub struct CollectionItems {
+pub(super) struct CollectionItems {
     pub items: Vec<CollectionItem>,
     by_name: HashMap<String, usize>,
     by_id: HashMap<Id, usize>,
@@ -33,7 +33,7 @@ pub struct CollectionItems {
 
 impl CollectionItems {
     /// Gives the items file names with this extension.
-    pub fn new(mut items: Vec<CollectionItem>, extension: &str) -> CollectionItems {
+    pub(super) fn new(mut items: Vec<CollectionItem>, extension: &str) -> CollectionItems {
         items.sort_by_key(|item| item.id);
         let wished = items.iter().map(|item| (item.id, name::safe(&item.raw, extension)));
         let names: Vec<String> = name::distinct(wished, extension).into_iter().map(|(_, name)| name).collect();
@@ -45,17 +45,17 @@ impl CollectionItems {
     }
 
     /// The item with this file name.
-    pub fn find(&self, name: &str) -> Option<&CollectionItem> {
+    pub(super) fn find(&self, name: &str) -> Option<&CollectionItem> {
         self.by_name.get(name).and_then(|at| self.items.get(*at))
     }
 
     /// The items with this row or a higher one.
-    pub fn from(&self, row: Id) -> impl Iterator<Item = &CollectionItem> {
+    pub(super) fn from(&self, row: Id) -> impl Iterator<Item = &CollectionItem> {
         self.items[self.items.partition_point(|item| item.id < row)..].iter()
     }
 
     /// The item with this row.
-    pub fn get(&self, id: Id) -> Option<&CollectionItem> {
+    pub(super) fn get(&self, id: Id) -> Option<&CollectionItem> {
         self.by_id.get(&id).and_then(|at| self.items.get(*at))
     }
 }

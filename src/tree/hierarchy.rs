@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 /// A row with its place and its name.
 #[derive(Debug, Clone)]
-pub struct HierarchyRow<T> {
+pub(super) struct HierarchyRow<T> {
     pub id: Id,
     /// `None`: at the top.
     pub parent: Option<Id>,
@@ -20,7 +20,7 @@ pub struct HierarchyRow<T> {
 
 /// A forest of named rows.
 #[derive(Debug)]
-pub struct Hierarchy<T> {
+pub(super) struct Hierarchy<T> {
     rows: HashMap<Id, HierarchyRow<T>>,
     children: HashMap<Option<Id>, Vec<Id>>,
     by_name: HashMap<(Option<Id>, String), Id>,
@@ -30,7 +30,7 @@ impl<T> Hierarchy<T> {
     /// Builds the forest. `rows` are (id, parent, name, data); `file_name` makes a row's file name of its name.
     ///
     /// [`acyclic_parents`] puts rows without a place at the top. An id that stands twice counts once.
-    pub fn new(mut rows: Vec<(Id, Option<Id>, String, T)>, file_name: impl Fn(&str) -> String) -> Hierarchy<T> {
+    pub(super) fn new(mut rows: Vec<(Id, Option<Id>, String, T)>, file_name: impl Fn(&str) -> String) -> Hierarchy<T> {
         rows.sort_by_key(|row| row.0);
         rows.dedup_by_key(|row| row.0);
         let parents = acyclic_parents(rows.iter().map(|row| (row.0, row.1)));
@@ -57,34 +57,34 @@ impl<T> Hierarchy<T> {
     }
 
     /// The rows in a directory, by id. `None` is the top.
-    pub fn children(&self, parent: Option<Id>) -> &[Id] {
+    pub(super) fn children(&self, parent: Option<Id>) -> &[Id] {
         self.children.get(&parent).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// A row.
-    pub fn get(&self, id: Id) -> Option<&HierarchyRow<T>> {
+    pub(super) fn get(&self, id: Id) -> Option<&HierarchyRow<T>> {
         self.rows.get(&id)
     }
 
     /// Changes the data of a row.
-    pub fn change(&mut self, id: Id, change: impl FnOnce(&mut T)) {
+    pub(super) fn change(&mut self, id: Id, change: impl FnOnce(&mut T)) {
         if let Some(row) = self.rows.get_mut(&id) {
             change(&mut row.data);
         }
     }
 
     /// The row with this file name in a directory.
-    pub fn find(&self, parent: Option<Id>, name: &str) -> Option<&HierarchyRow<T>> {
+    pub(super) fn find(&self, parent: Option<Id>, name: &str) -> Option<&HierarchyRow<T>> {
         self.by_name.get(&(parent, name.to_owned())).and_then(|id| self.rows.get(id))
     }
 
     /// All rows, in no order.
-    pub fn all(&self) -> impl Iterator<Item = &HierarchyRow<T>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &HierarchyRow<T>> {
         self.rows.values()
     }
 
     /// The rows from the top to this one, itself included.
-    pub fn path(&self, id: Id) -> Vec<&HierarchyRow<T>> {
+    pub(super) fn path(&self, id: Id) -> Vec<&HierarchyRow<T>> {
         let mut path: Vec<&HierarchyRow<T>> =
             std::iter::successors(self.get(id), |row| row.parent.and_then(|parent| self.get(parent))).collect();
         path.reverse();

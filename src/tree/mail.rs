@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
 /// The mail of a moment, each part loaded at the first call that needs it.
-pub struct MailCache {
+pub(super) struct MailCache {
     pub(crate) mailboxes: OnceLock<Hierarchy<MailboxData>>,
     pub(crate) inbox: OnceLock<Id>,
     pub(crate) computed: OnceLock<ComputedMailboxes>,
@@ -32,7 +32,7 @@ impl Default for MailCache {
 
 /// The properties of a mailbox beside its name and its parent.
 #[derive(Debug, Clone, Default)]
-pub struct MailboxData {
+pub(super) struct MailboxData {
     pub role: Option<String>,
     pub is_subscribed: bool,
     /// The snapshot that changed it last; 0 if that is unknown.
@@ -47,7 +47,7 @@ pub(crate) struct ComputedMailboxes {
 
 /// The times of a mailbox, in seconds since 1970.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct MailboxTimes {
+pub(super) struct MailboxTimes {
     /// The time of its newest message, or of the snapshot that changed it later.
     pub own: i64,
     /// The newest of that and of the same of all mailboxes below it.
@@ -58,7 +58,7 @@ pub struct MailboxTimes {
 
 /// When a message came. The names of messages in `text/` and `attachments/` begin with it, so they are found by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Arrival {
+pub(super) struct Arrival {
     /// Minutes since 1970.
     pub minute: i64,
     pub email: Id,
@@ -66,12 +66,12 @@ pub struct Arrival {
 
 impl Arrival {
     /// The arrival of a listed message.
-    pub fn of(listed: &ListedEmail) -> Arrival {
+    pub(super) fn of(listed: &ListedEmail) -> Arrival {
         Arrival { minute: listed.received.div_euclid(60), email: listed.email }
     }
 
     /// The messages that came in this minute.
-    pub fn of_minute(arrivals: &[Arrival], minute: i64) -> &[Arrival] {
+    pub(super) fn of_minute(arrivals: &[Arrival], minute: i64) -> &[Arrival] {
         let from = arrivals.partition_point(|one| one.minute < minute);
         let to = arrivals.partition_point(|one| one.minute <= minute);
         &arrivals[from..to]

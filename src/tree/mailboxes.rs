@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 impl View {
     /// The mailboxes. Messages that lie in none have a mailbox of their own, [`UNFILED`].
-    pub fn mailboxes(&self) -> Result<&Hierarchy<MailboxData>> {
+    pub(super) fn mailboxes(&self) -> Result<&Hierarchy<MailboxData>> {
         load(&self.mail.mailboxes, || {
             let mut rows = Vec::new();
             self.each(ObjectType::Mailbox, |record| {
@@ -38,7 +38,7 @@ impl View {
 
     /// The mailbox that `mail/` itself is in the layout Maildir++: the one with that role, or else one of that name at the
     /// top. Without either it is a row that no mailbox has, so `mail/` shows an empty one.
-    pub fn inbox(&self) -> Result<Id> {
+    pub(super) fn inbox(&self) -> Result<Id> {
         let inbox = load(&self.mail.inbox, || {
             let has_role = |one: &&HierarchyRow<MailboxData>| one.data.role.as_deref() == Some("inbox");
             let has_name =
@@ -59,7 +59,7 @@ impl View {
     }
 
     /// The snapshot for which the archive's index can be asked.
-    pub fn indexed(&self) -> Option<i64> {
+    pub(super) fn indexed(&self) -> Option<i64> {
         match self.moment {
             Moment::Snapshot(at) if self.reader.has_index() => Some(at),
             _ => None,
@@ -67,7 +67,7 @@ impl View {
     }
 
     /// Messages of a mailbox with ids above `after`, at most `limit`, by id.
-    pub fn messages(&self, mailbox: Id, after: Id, limit: usize) -> Result<Vec<ListedEmail>> {
+    pub(super) fn messages(&self, mailbox: Id, after: Id, limit: usize) -> Result<Vec<ListedEmail>> {
         if let Some(at) = self.indexed() {
             return self.reader.list_mailbox(mailbox, at, after, limit);
         }
@@ -77,7 +77,7 @@ impl View {
     }
 
     /// One message of a mailbox.
-    pub fn message(&self, mailbox: Id, email: Id) -> Result<Option<ListedEmail>> {
+    pub(super) fn message(&self, mailbox: Id, email: Id) -> Result<Option<ListedEmail>> {
         match self.indexed() {
             Some(at) => self.reader.listed(mailbox, at, email),
             None => Ok(self.messages(mailbox, email - 1, 1)?.into_iter().find(|listed| listed.email == email)),
@@ -85,7 +85,7 @@ impl View {
     }
 
     /// All messages of a mailbox by the minute of their arrival.
-    pub fn arrivals(&self, mailbox: Id) -> Result<Arc<Vec<Arrival>>> {
+    pub(super) fn arrivals(&self, mailbox: Id) -> Result<Arc<Vec<Arrival>>> {
         if let Some(known) = self.mail.arrivals.lock().get(&mailbox) {
             return Ok(Arc::clone(known));
         }
@@ -106,7 +106,7 @@ impl View {
     }
 
     /// The sums of a mailbox.
-    pub fn mailbox_state(&self, mailbox: Id) -> Result<MailboxState> {
+    pub(super) fn mailbox_state(&self, mailbox: Id) -> Result<MailboxState> {
         if let Some(at) = self.indexed() {
             return self.reader.mailbox_state(mailbox, at);
         }
@@ -121,13 +121,13 @@ impl View {
     }
 
     /// The times of a mailbox.
-    pub fn mailbox_times(&self, mailbox: Id) -> Result<MailboxTimes> {
+    pub(super) fn mailbox_times(&self, mailbox: Id) -> Result<MailboxTimes> {
         let fallback = MailboxTimes { own: self.time, deep: self.time, changed: self.time };
         Ok(load(&self.mail.times, || self.all_times())?.get(&mailbox).copied().unwrap_or(fallback))
     }
 
     /// The newest time of all mailboxes.
-    pub fn mail_time(&self) -> Result<i64> {
+    pub(super) fn mail_time(&self) -> Result<i64> {
         let times = load(&self.mail.times, || self.all_times())?;
         Ok(times.values().map(|times| times.own).max().unwrap_or(self.time))
     }
@@ -169,7 +169,7 @@ impl View {
     }
 
     /// The keywords that have letters in a mailbox.
-    pub fn keywords(&self, mailbox: Id) -> Result<Keywords> {
+    pub(super) fn keywords(&self, mailbox: Id) -> Result<Keywords> {
         let named: Vec<String> = match self.indexed() {
             Some(_) => self.reader.mailbox_keywords(mailbox)?.into_iter().map(|(_, keyword)| keyword).collect(),
             None => self.computed()?.keywords.get(&mailbox).cloned().unwrap_or_default(),

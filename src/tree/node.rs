@@ -21,17 +21,17 @@ const STATE_BITS: u32 = 18;
 const KIND_BITS: u32 = 6;
 
 /// Bits of an inode number.
-pub const INO_BITS: u32 = KIND_BITS + STATE_BITS + ROW_BITS;
+pub(super) const INO_BITS: u32 = KIND_BITS + STATE_BITS + ROW_BITS;
 
 /// The largest row that can be shown: 2^30 - 1.
-pub const ROW_MAX: Id = (1 << ROW_BITS) - 1;
+pub(super) const ROW_MAX: Id = (1 << ROW_BITS) - 1;
 
 /// The largest snapshot that can be shown below `.snapshots`: 2^18 - 1, one an hour for 29 years.
-pub const SNAPSHOT_MAX: i64 = (1 << STATE_BITS) - 1;
+pub(super) const SNAPSHOT_MAX: i64 = (1 << STATE_BITS) - 1;
 
 /// In how many of its mailboxes a message has a folder of attachments below `.snapshots`: a directory cannot have two
 /// parents, so there is a node for each mailbox, and that many numbers.
-pub const SNAPSHOT_FOLDERS: usize = 16;
+pub(super) const SNAPSHOT_FOLDERS: usize = 16;
 
 /// A node of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

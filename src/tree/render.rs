@@ -24,7 +24,7 @@ const INLINE_MAX: u64 = 32 << 20;
 /// Where the bytes of a file are.
 ///
 /// Errors: [`ErrorKind::IsADirectory`], and [`ErrorKind::Damaged`] where the archive lacks what it refers to.
-pub fn content(view: &View, node: Node) -> Result<Content> {
+pub(super) fn content(view: &View, node: Node) -> Result<Content> {
     match node.descriptor().bytes {
         // `decoded` reads those of Text and Attachment.
         ByteSource::None | ByteSource::Text | ByteSource::Attachment => Err(is_a_directory()),

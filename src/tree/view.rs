@@ -21,7 +21,7 @@ const MERGED: &str = ".ics";
 
 /// The properties of a file node beside its name and its parent.
 #[derive(Debug, Clone)]
-pub struct FileData {
+pub(super) struct FileData {
     pub kind: FileKind,
     /// The snapshot that changed it last; 0 if that is unknown.
     pub first: i64,
@@ -31,7 +31,7 @@ pub struct FileData {
 
 /// The type of a file node, and where its bytes are.
 #[derive(Debug, Clone)]
-pub enum FileKind {
+pub(super) enum FileKind {
     Directory,
     File(Id),
     /// A link that stays inside `files/`.
@@ -42,7 +42,7 @@ pub enum FileKind {
 
 impl FileKind {
     /// The type of file as which it is shown.
-    pub fn file_type(&self) -> FileType {
+    pub(super) fn file_type(&self) -> FileType {
         match self {
             FileKind::Directory => FileType::Directory,
             FileKind::Link(_) => FileType::Link,
@@ -53,7 +53,7 @@ impl FileKind {
 
 /// A calendar or an address book beside its name.
 #[derive(Debug, Clone)]
-pub struct CollectionData {
+pub(super) struct CollectionData {
     pub color: Option<String>,
     /// The snapshot that changed it last; 0 if that is unknown.
     pub first: i64,
@@ -63,7 +63,7 @@ pub struct CollectionData {
 type ItemsByCollection = HashMap<Id, Arc<CollectionItems>>;
 
 /// A moment of an account.
-pub struct View {
+pub(super) struct View {
     pub reader: Arc<Reader>,
     pub moment: Moment,
     /// The time of the moment, in seconds since 1970: for nodes without a time of their own.
@@ -83,7 +83,7 @@ pub struct View {
 
 impl View {
     /// A view of a moment, with nothing loaded yet.
-    pub fn new(reader: Arc<Reader>, moment: Moment, time: i64) -> View {
+    pub(super) fn new(reader: Arc<Reader>, moment: Moment, time: i64) -> View {
         View {
             reader,
             moment,
@@ -103,7 +103,7 @@ impl View {
     // --- times ---------------------------------------------------------------------------------------------------
 
     /// When a snapshot ended, in seconds since 1970, if it is known. For a forgotten snapshot, the next one says it.
-    pub fn changed(&self, snapshot: i64) -> Result<Option<i64>> {
+    pub(super) fn changed(&self, snapshot: i64) -> Result<Option<i64>> {
         if snapshot <= 0 {
             return Ok(None);
         }
@@ -118,12 +118,12 @@ impl View {
     /// The ctime of a node that snapshot `first` changed last. Programs that read a file again when its ctime is newer (mu)
     /// must not do so after every import; so a node that no snapshot changed, as an empty list of identities, is as old
     /// as the oldest snapshot.
-    pub fn ctime(&self, first: i64) -> Result<i64> {
+    pub(super) fn ctime(&self, first: i64) -> Result<i64> {
         Ok(self.changed(first.max(1))?.unwrap_or(self.time))
     }
 
     /// The newest snapshot that changed something of one of these types; 0 if that is unknown.
-    pub fn version(&self, kinds: &[ObjectType]) -> Result<i64> {
+    pub(super) fn version(&self, kinds: &[ObjectType]) -> Result<i64> {
         let Moment::Snapshot(at) = self.moment else { return Ok(0) };
         let mut newest = 0;
         for kind in kinds {
@@ -139,14 +139,14 @@ impl View {
     }
 
     /// When something of one of these types last changed, in seconds since 1970.
-    pub fn version_time(&self, kinds: &[ObjectType]) -> Result<i64> {
+    pub(super) fn version_time(&self, kinds: &[ObjectType]) -> Result<i64> {
         self.ctime(self.version(kinds)?)
     }
 
     // --- collections ---------------------------------------------------------------------------------------------
 
     /// The calendars ([`ObjectType::Calendar`]) or address books ([`ObjectType::AddressBook`]).
-    pub fn collections(&self, kind: ObjectType) -> Result<&Hierarchy<CollectionData>> {
+    pub(super) fn collections(&self, kind: ObjectType) -> Result<&Hierarchy<CollectionData>> {
         let cell = if kind == ObjectType::Calendar { &self.calendars } else { &self.books };
         load(cell, || {
             let mut rows = Vec::new();
@@ -166,7 +166,7 @@ impl View {
     }
 
     /// The items of this type in a collection: events of a calendar, cards of an address book, or all scripts.
-    pub fn items(&self, object: ObjectType, collection: Id) -> Result<Arc<CollectionItems>> {
+    pub(super) fn items(&self, object: ObjectType, collection: Id) -> Result<Arc<CollectionItems>> {
         let cell = match object {
             ObjectType::CalendarEvent => &self.events,
             ObjectType::ContactCard => &self.cards,
@@ -214,7 +214,7 @@ impl View {
     }
 
     /// The Sieve scripts.
-    pub fn scripts(&self) -> Result<&Arc<CollectionItems>> {
+    pub(super) fn scripts(&self) -> Result<&Arc<CollectionItems>> {
         load(&self.scripts, || {
             let mut found = Vec::new();
             self.each(ObjectType::SieveScript, |record| {
@@ -243,7 +243,7 @@ impl View {
     // --- files ---------------------------------------------------------------------------------------------------
 
     /// The file tree.
-    pub fn files(&self) -> Result<&Hierarchy<FileData>> {
+    pub(super) fn files(&self) -> Result<&Hierarchy<FileData>> {
         load(&self.files, || {
             let mut rows = Vec::new();
             let mut links = Vec::new();
@@ -311,7 +311,7 @@ fn stays_inside(target: &str, depth: usize) -> bool {
 }
 
 /// The value of a cell, computed at the first call that succeeds.
-pub fn load<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+pub(super) fn load<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     if let Some(value) = cell.get() {
         return Ok(value);
     }

@@ -18,7 +18,7 @@ fn begins(bytes: &[u8], names: &[&str]) -> Vec<(u64, String)> {
         if let Some(name) = text.trim_end().strip_prefix("BEGIN:")
             && names.contains(&name)
         {
-            found.push((at, name.to_string()));
+            found.push((at, name.to_owned()));
         }
         at += line.len() as u64 + 1;
     }

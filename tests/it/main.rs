@@ -1,4 +1,7 @@
 //! The tests of the program and of the library as others use them, in one binary: what they share is compiled once.
+#![expect(unsafe_code, reason = "tests set limits, masks and signals of other processes")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::too_many_lines, reason = "tables of what servers hold; layers.rs counts the lines of tests")]
 
 mod common;
 

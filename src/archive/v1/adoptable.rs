@@ -11,7 +11,11 @@ const IS_ORPHAN: &str = "NOT EXISTS (SELECT 1 FROM origins o JOIN scopes s ON s.
 
 /// The messages that 1.x imported from a source and no source of ours knows yet: each with its key, in the order of the
 /// keys' bytes.
-pub fn adoptable_messages(conn: &Connection, ident: &SourceIdent, by: &KnownBy) -> rusqlite::Result<Vec<(String, Id)>> {
+pub(crate) fn adoptable_messages(
+    conn: &Connection,
+    ident: &SourceIdent,
+    by: &KnownBy,
+) -> rusqlite::Result<Vec<(String, Id)>> {
     let (table, key, mailbox) = match by {
         KnownBy::Uid { mailbox } => ("sync_id_imap", "t.uidvalidity || '.' || t.uid", Some(mailbox)),
         KnownBy::JmapId => ("sync_id_jmap", "t.jmap_id", None),
@@ -33,7 +37,12 @@ pub fn adoptable_messages(conn: &Connection, ident: &SourceIdent, by: &KnownBy) 
 }
 
 /// The row of an object of a JMAP source, if no source of ours knows it yet.
-pub fn by_jmap_id(conn: &Connection, source: i64, kind: ObjectType, jmap_id: &str) -> rusqlite::Result<Option<Id>> {
+pub(super) fn by_jmap_id(
+    conn: &Connection,
+    source: i64,
+    kind: ObjectType,
+    jmap_id: &str,
+) -> rusqlite::Result<Option<Id>> {
     if !has_table(conn, "sync_id_jmap")? {
         return Ok(None);
     }
@@ -47,7 +56,11 @@ pub fn by_jmap_id(conn: &Connection, source: i64, kind: ObjectType, jmap_id: &st
 
 /// The rows that 1.x imported from a source and no source of ours knows: emails, scripts, and of JMAP everything that is
 /// no container. `source_kind` is `imap`, `jmap`, ….
-pub fn never_adopted(conn: &Connection, source: i64, source_kind: &str) -> rusqlite::Result<Vec<(ObjectType, Id)>> {
+pub(super) fn never_adopted(
+    conn: &Connection,
+    source: i64,
+    source_kind: &str,
+) -> rusqlite::Result<Vec<(ObjectType, Id)>> {
     const OF_JMAP: [ObjectType; 7] = [
         ObjectType::Email,
         ObjectType::ContactCard,

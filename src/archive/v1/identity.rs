@@ -4,7 +4,7 @@ use crate::model::ObjectType;
 
 /// SQL of what stays the same as long as a row is the same object, whatever else of it changes. `t` is the row and `b` its
 /// blob. Containers have none: their number is all that their items know, and their former columns are kept.
-pub fn identity(kind: ObjectType) -> &'static str {
+pub(crate) fn identity(kind: ObjectType) -> &'static str {
     match kind {
         ObjectType::Email => "substr(b.hash, 1, 16)",
         ObjectType::CalendarEvent => "row_digest(json_extract(t.data, '$.uid'))",

@@ -7,11 +7,11 @@ use rusqlite::Connection;
 const INDEX: &str = "blobs_hash_idx";
 
 /// True if 1.x had the archive open since our last run.
-pub fn has_written(conn: &Connection) -> rusqlite::Result<bool> {
+pub(crate) fn has_written(conn: &Connection) -> rusqlite::Result<bool> {
     conn.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)", [INDEX], |row| row.get(0))
 }
 
 /// Removes the mark, once our tables are up to date again.
-pub fn unmark(conn: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn unmark(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(&format!("DROP INDEX IF EXISTS {INDEX}"))
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 /// For former snapshots: whether a row is the object that we knew by its number, and what its columns were if they are
 /// kept. Columns and joins of SQL.
-pub fn known_before(table: &Table) -> (String, String) {
+pub(crate) fn known_before(table: &Table) -> (String, String) {
     let other = Digested::content(table.kind).is_other_object();
     let blob = if table.has_blob { "LEFT JOIN blobs b ON b.id = t.blob_id" } else { "" };
     (
@@ -18,7 +18,7 @@ pub fn known_before(table: &Table) -> (String, String) {
 }
 
 /// A container that 1.x removed.
-pub struct Removed {
+pub(crate) struct Removed {
     pub id: Id,
     /// The snapshot in which it got its last state.
     pub first: i64,
@@ -27,7 +27,7 @@ pub struct Removed {
 }
 
 /// The containers that 1.x removed and that the snapshot `at` shows: all of a type, or the one with this number.
-pub fn removed_containers(
+pub(crate) fn removed_containers(
     conn: &Connection,
     table: &Table,
     at: i64,
@@ -47,7 +47,7 @@ pub fn removed_containers(
 
 /// True if 1.x gave the number of a former email to a new one: which of them is meant is not known before the next import
 /// has parted them.
-pub fn has_two_emails(conn: &Connection, id: Id) -> rusqlite::Result<bool> {
+pub(crate) fn has_two_emails(conn: &Connection, id: Id) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM emails e JOIN history h ON h.kind = 'Email' AND h.id = e.id
                WHERE e.id = ?1 AND h.blob_id IS NOT e.blob_id)";
     conn.prepare_cached(sql)?.query_row([id], |row| row.get(0))

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 /// Forgets items whose row is gone or is another object now, and makes the next listing of every scope a whole one: 1.x may
 /// have changed the rows of the other items.
-pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
     for table in &TABLES {
         let name = table.kind.name();
         let mut forget = conn.prepare(
@@ -30,7 +30,7 @@ pub fn forget_origins(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Rows that 1.x added count from `run` on, traces of rows that it removed go, former states of containers that it
 /// changed are kept, and the index is made anew. Other columns that it overwrote cannot be brought back.
-pub fn take_over(conn: &Connection, run: i64) -> rusqlite::Result<()> {
+pub(crate) fn take_over(conn: &Connection, run: i64) -> rusqlite::Result<()> {
     for table in &TABLES {
         let (name, kind) = (table.name, table.kind.name());
         let digested = Digested::content(table.kind);

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// Adds the column that older versions of 1.x did not have.
-pub fn add_missing_columns(conn: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn add_missing_columns(conn: &Connection) -> rusqlite::Result<()> {
     let has_type = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('calendar_events') WHERE name = 'data_type')";
     if conn.query_row(has_type, [], |row| row.get(0))? {
         return Ok(());

@@ -4,7 +4,7 @@ use super::scan::Scan;
 use crate::format::contentline as lines;
 
 /// A component of a calendar, whole lines with their line ends.
-pub struct ComponentBytes {
+pub(super) struct ComponentBytes {
     /// In capital letters, e.g. `VEVENT`.
     pub name: String,
     pub bytes: Vec<u8>,
@@ -12,7 +12,7 @@ pub struct ComponentBytes {
 
 /// The outermost components of the calendars in `bytes`, in their order, each ended by its END line and a line end:
 /// what can be put together into another calendar.
-pub fn components(bytes: &[u8]) -> Vec<ComponentBytes> {
+pub(super) fn components(bytes: &[u8]) -> Vec<ComponentBytes> {
     let mut scan = Scan::default();
     for line in lines::lines(bytes) {
         scan.line(&line);

@@ -116,7 +116,7 @@ impl Scan {
         self.depth = 1;
         self.open = Some(Component {
             calendar: self.calendars.len().saturating_sub(1),
-            name: name.to_string(),
+            name: name.to_owned(),
             range: line.start..line.end,
             unclosed: 0,
             uid: None,
@@ -170,7 +170,7 @@ impl Scan {
         if slot.is_none() {
             let text = lines::decode(prop.value);
             let text = lines::unescape(&text);
-            *slot = Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_string);
+            *slot = Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
         }
     }
 
@@ -204,7 +204,7 @@ impl Scan {
             Some(line) => calendar.end = line,
             None => {
                 let start = calendar.range.start;
-                self.damaged(start, "VCALENDAR has no END line".to_string());
+                self.damaged(start, "VCALENDAR has no END line".to_owned());
             }
         }
     }

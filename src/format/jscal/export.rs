@@ -51,15 +51,15 @@ pub fn to_ics(data: &Value, blobs: &Blobs<'_>) -> Result<Vec<u8>> {
             Some("Event" | "Task") => {}
             Some("Note") => {
                 notes += 1;
-                map.insert("@type".to_string(), json!("Event"));
+                map.insert("@type".to_owned(), json!("Event"));
             }
             None => {
-                map.insert("@type".to_string(), json!("Event"));
+                map.insert("@type".to_owned(), json!("Event"));
             }
             Some(_) => return Err(unreadable("the object is neither event, task nor note")),
         }
         let uid = uid_of(&map);
-        map.insert("uid".to_string(), uid.into());
+        map.insert("uid".to_owned(), uid.into());
         complete(&mut map);
         zones.prepare(&mut map, &whole);
         expand_overrides(&mut map, &mut room)?;
@@ -105,12 +105,12 @@ fn complete(map: &mut Map<String, Value>) {
         if rules.is_empty() {
             map.shift_remove("recurrenceRules");
         }
-        map.insert("recurrenceRule".to_string(), first);
+        map.insert("recurrenceRule".to_owned(), first);
     }
     if !map.contains_key("organizerCalendarAddress")
         && let Some(address) = map.get("replyTo").and_then(|to| to.get("imip")).cloned()
     {
-        map.insert("organizerCalendarAddress".to_string(), address);
+        map.insert("organizerCalendarAddress".to_owned(), address);
         map.shift_remove("replyTo");
     }
     if let Some(Value::Object(participants)) = map.get_mut("participants") {
@@ -118,14 +118,14 @@ fn complete(map: &mut Map<String, Value>) {
             if !participant.contains_key("calendarAddress")
                 && let Some(address) = participant.get("sendTo").and_then(|to| to.get("imip")).cloned()
             {
-                participant.insert("calendarAddress".to_string(), address);
+                participant.insert("calendarAddress".to_owned(), address);
                 participant.shift_remove("sendTo");
             }
         }
     }
     if !map.contains_key("updated") {
         let updated = map.get("created").cloned().unwrap_or_else(|| json!("1970-01-01T00:00:00Z"));
-        map.insert("updated".to_string(), updated);
+        map.insert("updated".to_owned(), updated);
     }
 }
 
@@ -168,7 +168,7 @@ fn expand_overrides(map: &mut Map<String, Value>, room: &mut usize) -> Result<()
         }
         *room = room.checked_sub(size).ok_or_else(|| unreadable("the event has too many changed instances"))?;
         let mut whole = base.clone();
-        whole.insert("start".to_string(), id.clone().into());
+        whole.insert("start".to_owned(), id.clone().into());
         for (path, value) in std::mem::take(patch) {
             if !SERIES.contains(&path.as_str()) || path == "iCalendar" {
                 apply(&mut whole, &path, value);

@@ -1,10 +1,10 @@
 //! Limits of a text page, and what an attachment is.
 
 /// How much text is shown of a message, in bytes.
-pub const TEXT_MAX: usize = 8 << 20;
+pub(crate) const TEXT_MAX: usize = 8 << 20;
 
 /// How much HTML is read of a part, in bytes: more than [`TEXT_MAX`], because pictures may be in it.
-pub const HTML_MAX: usize = 16 << 20;
+pub(crate) const HTML_MAX: usize = 16 << 20;
 
 /// One attachment of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longer than this nobody waits: neither once, nor in a row without anything getting done.
-pub const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// A shorter wait is an ordinary one between two attempts, and counts as a try.
-pub const LONG: Duration = Duration::from_secs(10);
+pub(super) const LONG: Duration = Duration::from_secs(10);
 
 /// What is known of the server's wishes, and of the work.
 #[derive(Debug, Default)]

@@ -7,32 +7,32 @@ const LONGEST_QUOTED: usize = 1000;
 
 /// A command without its tag.
 #[derive(Clone)]
-pub struct Command {
+pub(super) struct Command {
     parts: Vec<Part>,
 }
 
 /// A stretch of a command.
 #[derive(Clone)]
-pub enum Part {
+pub(super) enum Part {
     Text(Vec<u8>),
     Literal(Vec<u8>),
 }
 
 impl Command {
     /// A command that begins with this text, which is sent as it is.
-    pub fn new(text: impl Into<Vec<u8>>) -> Command {
+    pub(super) fn new(text: impl Into<Vec<u8>>) -> Command {
         Command { parts: vec![Part::Text(text.into())] }
     }
 
     /// Adds text that is sent as it is.
-    pub fn raw(mut self, text: &str) -> Command {
+    pub(super) fn raw(mut self, text: &str) -> Command {
         self.push(text.as_bytes());
         self
     }
 
     /// Adds a space and a string: in quotes if all of it is plain ASCII (or UTF-8, where that is agreed on), else as
     /// a literal. A NUL cannot be sent in either way (RFC 9051 section 4.3) and goes as it is: the server will say no.
-    pub fn string(mut self, bytes: &[u8], is_utf8: bool) -> Command {
+    pub(super) fn string(mut self, bytes: &[u8], is_utf8: bool) -> Command {
         self.push(b" ");
         let is_plain = |&byte: &u8| matches!(byte, b' '..=b'~') || (is_utf8 && byte >= 0x80);
         let can_be_quoted = bytes.iter().all(is_plain) && bytes.len() <= LONGEST_QUOTED;
@@ -60,12 +60,12 @@ impl Command {
     }
 
     /// The parts in their order.
-    pub fn parts(&self) -> &[Part] {
+    pub(super) fn parts(&self) -> &[Part] {
         &self.parts
     }
 
     /// The command for a log: one line of bounded length, and of LOGIN no more than its name.
-    pub fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         let mut text = String::new();
         for part in &self.parts {
             match part {
@@ -80,7 +80,7 @@ impl Command {
     }
 
     /// True if the server need not be asked in the midst of it: then it can be sent behind others.
-    pub fn can_be_pipelined(&self, capabilities: &Capabilities) -> bool {
+    pub(super) fn can_be_pipelined(&self, capabilities: &Capabilities) -> bool {
         self.parts.iter().all(|part| match part {
             Part::Text(_) => true,
             Part::Literal(bytes) => capabilities.takes_literal_at_once(bytes.len()),

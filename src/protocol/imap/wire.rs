@@ -30,13 +30,13 @@ const MOST_UNASKED: u64 = 64 << 20;
 
 /// What to do with the body of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bodies {
+pub(super) enum Bodies {
     Keep,
     Discard,
 }
 
 /// A stream with its buffers.
-pub struct Wire<S> {
+pub(super) struct Wire<S> {
     /// `None` only while another one is put in its place.
     stream: Option<S>,
     input: Vec<u8>,
@@ -59,7 +59,7 @@ pub struct Wire<S> {
 
 impl<S: Transport> Wire<S> {
     /// A wire over `stream`. Large bodies go to unnamed files in `spool`, or in the system's folder for such.
-    pub fn new(stream: S, timeout: Duration, limits: Limits, spool: Option<PathBuf>) -> Wire<S> {
+    pub(super) fn new(stream: S, timeout: Duration, limits: Limits, spool: Option<PathBuf>) -> Wire<S> {
         Wire {
             stream: Some(stream),
             input: vec![0; INPUT],
@@ -79,30 +79,30 @@ impl<S: Transport> Wire<S> {
     }
 
     /// Shortens the time limit.
-    pub fn hurry(&mut self, timeout: Duration) {
+    pub(super) fn hurry(&mut self, timeout: Duration) {
         self.timeout = self.timeout.min(timeout);
     }
 
     /// Puts bytes behind those that wait to be sent.
-    pub fn queue(&mut self, bytes: &[u8]) {
+    pub(super) fn queue(&mut self, bytes: &[u8]) {
         self.output.extend_from_slice(bytes);
         self.is_flushed = false;
     }
 
     /// Takes the stream out, with the bytes that have been read and not been looked at. Put one back.
-    pub fn take(&mut self) -> Option<(S, Vec<u8>)> {
+    pub(super) fn take(&mut self) -> Option<(S, Vec<u8>)> {
         let rest = self.input[self.start..self.end].to_vec();
         (self.start, self.end) = (0, 0);
         Some((self.stream.take()?, rest))
     }
 
     /// Puts a stream in the place of the one that was taken out.
-    pub fn put(&mut self, stream: S) {
+    pub(super) fn put(&mut self, stream: S) {
         self.stream = Some(stream);
     }
 
     /// Reads a whole response into `assembler`.
-    pub async fn response(&mut self, assembler: &mut Assembler, bodies: Bodies) -> Result<()> {
+    pub(super) async fn response(&mut self, assembler: &mut Assembler, bodies: Bodies) -> Result<()> {
         assembler.begin();
         self.pace.begin();
         let mut kept = 0;

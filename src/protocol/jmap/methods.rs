@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashSet};
 const IF_IN_STATE: &str = "ifInState";
 
 /// An object of the server.
-pub type Object = Map<String, Value>;
+pub(super) type Object = Map<String, Value>;
 
 /// What `query` found.
 #[derive(Debug, Default)]

@@ -6,4 +6,4 @@ pub(crate) const NAMES_MAX: usize = 16 << 20;
 pub(crate) const SCRIPTS_MAX: usize = 10_000;
 
 /// The largest script that is fetched. Servers allow a megabyte or less.
-pub const SCRIPT_MAX: u64 = 64 << 20;
+pub(super) const SCRIPT_MAX: u64 = 64 << 20;

@@ -4,6 +4,7 @@ use super::blobs_inside::{blob_ids, note_theirs};
 use super::outcome::{capability_of, is_open, reason};
 use super::remote::{is_servers_own, remote};
 use super::request::Request;
+use super::rules::Rules;
 use super::{compare, draft, mail_state, seen, states};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::jmap::text;
@@ -18,7 +19,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 
 /// An account on a JMAP server (RFC 8620).
-pub struct Jmap {
+pub(crate) struct Jmap {
     runtime: Runtime,
     pub(crate) client: Client,
     pub(crate) account: AccountInfo,
@@ -43,7 +44,7 @@ impl Jmap {
     /// Logs in and finds the account: the one that is named, or else the one that the user's mail is in.
     ///
     /// Errors: [`ErrorKind::Account`] if there is no such account, or it may only be read; those of [`Client::open`].
-    pub fn open(settings: Settings, which: Option<&Which>) -> Result<Jmap> {
+    pub(crate) fn open(settings: Settings, which: Option<&Which>) -> Result<Jmap> {
         let runtime = Runtime::new(settings.account.stop.clone())?;
         let (client, account) = runtime.run(async {
             let client = Client::open(settings).await?;
@@ -100,6 +101,28 @@ impl Jmap {
             jmap::Error::Line(error) => Err(error),
             jmap::Error::Method(error) if is_open(&error, count) => Ok(Outcome::Unknown(reason(&error))),
             jmap::Error::Method(error) => Ok(Outcome::Refused(reason(&error))),
+        }
+    }
+}
+
+impl Jmap {
+    /// The rules of the account (RFC 8621 section 1.3.1, RFC 9661 section 1.3, draft-ietf-jmap-filenode).
+    fn rules(&self) -> Rules {
+        let octets = |capability: &str, name: &str, default: u64| {
+            self.number(capability, name).unwrap_or(default).clamp(1, 1 << 16) as usize
+        };
+        let texts = |name: &str| {
+            let list = self.says(capability::FILENODE, name).and_then(Value::as_array).into_iter().flatten();
+            list.filter_map(Value::as_str).map(str::to_lowercase).collect()
+        };
+        let characters = self.says(capability::FILENODE, "forbiddenNameChars").and_then(Value::as_str);
+        Rules {
+            mailbox_name: octets(capability::MAIL, "maxSizeMailboxName", 255),
+            file_name: octets(capability::FILENODE, "maxSizeFileNodeName", 255),
+            file_characters: characters.unwrap_or("/").to_owned(),
+            file_names: texts("forbiddenNodeNames"),
+            script_name: octets(capability::SIEVE, "maxSizeScriptName", 512),
+            calendar_address: self.calendar_address,
         }
     }
 }

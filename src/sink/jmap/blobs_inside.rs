@@ -12,16 +12,16 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Stands beside bytes in an object: their digest, where it is known.
-pub const DIGEST: &str = "@digest";
+pub(super) const DIGEST: &str = "@digest";
 
 /// The blobs of the target that an object of it refers to.
-pub fn blob_ids(object: &Object, found: &mut BTreeSet<String>) {
+pub(super) fn blob_ids(object: &Object, found: &mut BTreeSet<String>) {
     let mut add = |map: &Object| found.extend(map.get("blobId").and_then(Value::as_str).map(str::to_owned));
     object.values().for_each(|value| see_objects(value, &mut add));
 }
 
 /// Notes in an object of the target what its bytes are, as far as it is known.
-pub fn note_theirs(object: &mut Object, digests: &BTreeMap<String, Digest>) {
+pub(super) fn note_theirs(object: &mut Object, digests: &BTreeMap<String, Digest>) {
     note(object, &|map| {
         let known = map.get("blobId").and_then(Value::as_str).and_then(|id| digests.get(id).copied());
         known.or_else(|| of_data_uri(map))
@@ -29,12 +29,12 @@ pub fn note_theirs(object: &mut Object, digests: &BTreeMap<String, Digest>) {
 }
 
 /// Notes in an object of ours what its bytes are.
-pub fn note_ours(object: &mut Object, digest: &dyn Fn(Id) -> Option<Digest>) {
+pub(super) fn note_ours(object: &mut Object, digest: &dyn Fn(Id) -> Option<Digest>) {
     note(object, &|map| map.get(BLOB).and_then(Value::as_i64).and_then(digest).or_else(|| of_data_uri(map)));
 }
 
 /// True if both are the same, as far as it is known of the bytes in them.
-pub fn agree(ours: &Value, theirs: &Value) -> bool {
+pub(super) fn agree(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Object(ours), Value::Object(theirs)) => {
             let is_known = |name: &str| name != DIGEST;
@@ -52,7 +52,7 @@ pub fn agree(ours: &Value, theirs: &Value) -> bool {
 }
 
 /// The value without notes.
-pub fn without_notes(value: &Value) -> Value {
+pub(super) fn without_notes(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let rest = map.iter().filter(|(name, _)| *name != DIGEST);

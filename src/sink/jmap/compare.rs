@@ -1,8 +1,8 @@
 //! What has to change at the target so that an object is what the archive says: pure.
 
 use super::blobs_inside::{agree, note_ours, without_notes};
-use super::draft::{collection_name, without_nonsense};
-use super::remote::container_property;
+use super::draft::without_nonsense;
+use super::keys::{collection_name, container_property};
 use super::request::{BLOB, blob_of, number_of};
 use crate::format::jmap::{Object, color, text, time_zone, utc};
 use crate::model::ObjectType;
@@ -122,7 +122,7 @@ fn normal_overrides(overrides: &Object) -> Value {
 }
 
 /// What makes an object of the account what a draft is ([`crate::sink::Sink::difference`]).
-pub fn difference(
+pub(super) fn difference(
     kind: ObjectType,
     ours: &Draft,
     containers: Option<Vec<String>>,

@@ -1,7 +1,7 @@
 //! Objects of an archive as objects of JMAP: pure, and legal to the letter, since a strict server refuses an object for one
 //! property.
 
-use super::remote::{VACATION, event_key, identity_key, participant_key};
+use super::keys::{VACATION, collection_name, event_key, identity_key, participant_key};
 use super::rules::Rules;
 use crate::format::jmap::{Object, color, folded, media_type, name, time_zone, utc};
 use crate::format::title;
@@ -12,9 +12,6 @@ use crate::model::objects::{
 use crate::model::{EXECUTABLE, ObjectType};
 use crate::sink::{Draft, Item, NoDraft};
 use serde_json::{Value, json};
-
-/// Octets that a name of a calendar or an address book may have (RFC 9610 section 2, draft-ietf-jmap-calendars section 4).
-const COLLECTION_NAME: usize = 255;
 
 /// Roles of mailboxes: the registry "IMAP Mailbox Name Attributes" in lower case (RFC 8621 section 2).
 const MAILBOX_ROLES: [&str; 13] = [
@@ -48,7 +45,7 @@ const NOT_OF_EVENTS: [&str; 10] = [
 ];
 
 /// An object in JMAP's form.
-pub fn draft(item: &Item<'_>, rules: &Rules) -> Result<Draft, NoDraft> {
+pub(super) fn draft(item: &Item<'_>, rules: &Rules) -> Result<Draft, NoDraft> {
     let mut draft = match &item.properties {
         Properties::Mailbox(properties) => mailbox(properties, rules),
         Properties::AddressBook(properties) => address_book(properties),
@@ -70,7 +67,7 @@ pub fn draft(item: &Item<'_>, rules: &Rules) -> Result<Draft, NoDraft> {
 }
 
 /// A container of which nothing but the name is known.
-pub fn container(kind: ObjectType, text: &str, rules: &Rules) -> Draft {
+pub(super) fn container(kind: ObjectType, text: &str, rules: &Rules) -> Draft {
     let label = match kind {
         ObjectType::Mailbox => name(text, rules.mailbox_name, "Restored"),
         ObjectType::FileNode => file_name(text, rules),
@@ -150,11 +147,6 @@ fn collection(raw: &str, is_default: bool, properties: Value) -> Draft {
     let mut body = Object::from_iter([("name".to_owned(), json!(label))]);
     body.extend(object(properties));
     Draft { key: folded(&label), label, raw: raw.to_owned(), is_chosen: is_default, body, ..Draft::default() }
-}
-
-/// The name of a calendar or an address book, as a target takes it.
-pub fn collection_name(text: &str) -> String {
-    name(text, COLLECTION_NAME, "Unnamed")
 }
 
 /// Alerts that have a trigger (RFC 8984 section 4.5.2).
@@ -322,7 +314,7 @@ fn event(event: &CalendarEvent<'_>) -> Result<Draft, NoDraft> {
 }
 
 /// iCalendar knows negative durations and alarms without a trigger of any use; RFC 8984 sections 1.4.6 and 4.5.2 do not.
-pub fn without_nonsense(data: &mut Object) -> Option<String> {
+pub(super) fn without_nonsense(data: &mut Object) -> Option<String> {
     let mut left_out = Vec::new();
     let duration = data.get("duration").and_then(Value::as_str);
     if duration.is_some_and(|duration| !duration.starts_with('P')) {

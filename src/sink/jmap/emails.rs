@@ -7,7 +7,7 @@ use super::upload::blob_name;
 use crate::error::Result;
 use crate::format::jmap::Object;
 use crate::model::{Digest, Id};
-use crate::protocol::jmap::{Content, Error, Inline, MethodError, SMALL_SUM};
+use crate::protocol::jmap::{Content, Error, Inline, MethodError, SMALL_SUM, SetResult};
 use crate::sink::{BlobProvider, BlobRef, Outcome};
 use serde_json::Value;
 use std::cell::Cell;
@@ -26,6 +26,23 @@ struct Import {
     blob: Id,
     object: Object,
     size: u64,
+}
+
+/// A message in a request.
+struct Sent {
+    import: Import,
+    /// Its bytes go with the request.
+    is_inline: bool,
+}
+
+/// How a batch is sent.
+struct Round<'a> {
+    supply: &'a dyn BlobProvider,
+    is_second: bool,
+    /// The size of the smallest message that the account had no room for.
+    full: &'a Cell<u64>,
+    /// A line broke: nothing new begins.
+    is_broken: &'a Cell<bool>,
 }
 
 impl Jmap {
@@ -72,7 +89,8 @@ impl Jmap {
             if fitting.is_empty() {
                 break;
             }
-            let again = self.import_once(fitting, supply, is_second, full, is_broken, &mut outcomes).await?;
+            let round = Round { supply, is_second, full, is_broken };
+            let again = self.import_once(fitting, &round, &mut outcomes).await?;
             refused.extend(again.refused);
             if again.lost.is_empty() {
                 break;
@@ -85,7 +103,8 @@ impl Jmap {
         outcomes.extend(other.into_iter().map(|(import, outcome)| (import.at, outcome)));
         if !bare.is_empty() {
             let bare = bare.into_iter().map(|(import, _)| import).collect();
-            let again = self.import_once(bare, &WithCrlf(supply), true, full, is_broken, &mut outcomes).await?;
+            let round = Round { supply: &WithCrlf(supply), is_second: true, full, is_broken };
+            let again = self.import_once(bare, &round, &mut outcomes).await?;
             outcomes.extend(again.refused.into_iter().map(|(import, outcome)| (import.at, outcome)));
         }
         Ok(outcomes)
@@ -95,21 +114,19 @@ impl Jmap {
     async fn import_once(
         &self,
         batch: Vec<Import>,
-        supply: &dyn BlobProvider,
-        is_second: bool,
-        full: &Cell<u64>,
-        is_broken: &Cell<bool>,
+        round: &Round<'_>,
         outcomes: &mut Vec<(usize, Outcome)>,
     ) -> Result<Again> {
+        let Round { supply, is_second, is_broken, .. } = *round;
         let mut blobs: BTreeSet<Id> = batch.iter().map(|import| import.blob).collect();
         let together = if is_second { None } else { self.take_small(&mut blobs, supply) };
         let is_together = |blob: Id| together.as_ref().is_some_and(|(_, small)| small.contains_key(&blob_name(blob)));
         let mut uploads = self.upload_all(&blobs, MESSAGE, supply, is_second).await?;
-        let mut emails = Vec::new();
-        let mut sent = Vec::new();
+        let (mut emails, mut sent) = (Vec::new(), Vec::new());
         for import in batch {
+            let is_inline = is_together(import.blob);
             // Each message of a batch has bytes of its own: rows with the same bytes are one message.
-            let uploaded = match is_together(import.blob) {
+            let uploaded = match is_inline {
                 true => Some(Ok(format!("#{}", blob_name(import.blob)))),
                 false => uploads.remove(&import.blob),
             };
@@ -118,7 +135,7 @@ impl Jmap {
                     let mut object = import.object.clone();
                     object.insert("blobId".to_owned(), Value::String(blob));
                     emails.push((creation(import.at), Value::Object(object)));
-                    sent.push(import);
+                    sent.push(Sent { import, is_inline });
                 }
                 Some(Err(outcome)) => outcomes.push((import.at, outcome)),
                 None => outcomes.push((import.at, Outcome::Unknown("it was not uploaded".to_owned()))),
@@ -127,60 +144,26 @@ impl Jmap {
         if sent.is_empty() {
             return Ok(Again::default());
         }
-        let count = sent.len();
-        let is_inline: Vec<bool> = sent.iter().map(|import| is_together(import.blob)).collect();
+        let has_inline = sent.iter().any(|sent| sent.is_inline);
         let (result, done) = self.import_cautiously(emails, together, &|| sizes(&sent, supply)).await;
         let rest = match done {
             // Not a word about any of them: it is the request that the server does not like.
-            Err(Error::Method(error)) if is_inline.contains(&true) && does_not_fit(&error) => {
+            Err(Error::Method(error)) if has_inline && does_not_fit(&error) => {
                 self.finds_inline.store(false, Ordering::Relaxed);
-                return Ok(Again { lost: sent, refused: Vec::new() });
+                let lost = sent.into_iter().map(|sent| sent.import).collect();
+                return Ok(Again { lost, refused: Vec::new() });
             }
             Ok(()) => Outcome::Unknown("the answer does not name it".to_owned()),
             Err(error) => {
                 is_broken.set(is_broken.get() || matches!(error, Error::Line(_)) || error.is("stateMismatch"));
-                self.without_answer(error, count)?
+                self.without_answer(error, sent.len())?
             }
         };
+        let has_found = |sent: &Sent| sent.is_inline && created_id(&result, &sent.import).is_some();
+        let found_inline = !has_inline || sent.iter().any(has_found);
         let mut again = Again::default();
-        let mut found_inline = !is_inline.contains(&true);
-        for (import, is_inline) in sent.into_iter().zip(is_inline) {
-            let name = creation(import.at);
-            let created = result.created.get(&name);
-            let id = created.and_then(|created| created.get("id")).and_then(Value::as_str);
-            if let Some(id) = id {
-                found_inline |= is_inline;
-                let size = created.and_then(|created| created.get("size")).and_then(Value::as_u64);
-                // Whatever it stored, it is not what was sent.
-                if let Some(size) = size.filter(|size| *size != import.size)
-                    && !sizes(std::slice::from_ref(&import), supply).contains(&size)
-                {
-                    let reason = format!(
-                        "stored wrongly: it has {size} bytes at the account, as {id}, and {} here",
-                        import.size
-                    );
-                    outcomes.push((import.at, Outcome::Refused(reason)));
-                    continue;
-                }
-                outcomes.push((import.at, Outcome::Done(id.to_owned(), None)));
-                continue;
-            }
-            let outcome = match result.failed.iter().find(|(id, _)| *id == name) {
-                Some((_, error)) if is_lost_blob(error) && !is_second => {
-                    again.lost.push(import);
-                    continue;
-                }
-                Some((_, error)) if is_lost_blob(error) => Outcome::Refused(reason(error)),
-                Some((_, error)) => refused(error),
-                None => rest.clone(),
-            };
-            if matches!(outcome, Outcome::Full(_)) {
-                full.set(full.get().min(import.size));
-            }
-            match outcome {
-                Outcome::Refused(_) => again.refused.push((import, outcome)),
-                outcome => outcomes.push((import.at, outcome)),
-            }
+        for sent in sent {
+            again.take(sent, &result, &rest, round, outcomes);
         }
         if !found_inline && !again.lost.is_empty() {
             self.finds_inline.store(false, Ordering::Relaxed);
@@ -209,6 +192,11 @@ impl Jmap {
     }
 }
 
+/// The id that the server gave a message.
+fn created_id<'r>(result: &'r SetResult, import: &Import) -> Option<&'r str> {
+    result.created.get(&creation(import.at))?.get("id")?.as_str()
+}
+
 /// The media type of a message.
 const MESSAGE: &str = "message/rfc822";
 
@@ -218,9 +206,9 @@ fn does_not_fit(error: &MethodError) -> bool {
 }
 
 /// The sizes that messages may have at the server: some make CRLF of every end of a line.
-fn sizes(imports: &[Import], supply: &dyn BlobProvider) -> HashSet<u64> {
-    let with_crlf = imports.iter().filter_map(|import| WithCrlf(supply).size(blob_of(import.blob)).ok());
-    imports.iter().map(|import| import.size).chain(with_crlf).collect()
+fn sizes(sent: &[Sent], supply: &dyn BlobProvider) -> HashSet<u64> {
+    let with_crlf = sent.iter().filter_map(|sent| WithCrlf(supply).size(blob_of(sent.import.blob)).ok());
+    sent.iter().map(|sent| sent.import.size).chain(with_crlf).collect()
 }
 
 /// What was not imported, and may be if it is asked for in another way.
@@ -230,6 +218,48 @@ struct Again {
     lost: Vec<Import>,
     /// With what the server has against them.
     refused: Vec<(Import, Outcome)>,
+}
+
+impl Again {
+    /// Notes what became of a message. `rest` is the outcome of those that the answer does not name.
+    fn take(
+        &mut self,
+        sent: Sent,
+        result: &SetResult,
+        rest: &Outcome,
+        round: &Round<'_>,
+        outcomes: &mut Vec<(usize, Outcome)>,
+    ) {
+        let name = creation(sent.import.at);
+        let outcome = match (created_id(result, &sent.import), result.failed.iter().find(|(id, _)| *id == name)) {
+            (Some(id), _) => stored(id, result.created.get(&name), &sent, round.supply),
+            (None, Some((_, error))) if is_lost_blob(error) && !round.is_second => return self.lost.push(sent.import),
+            (None, Some((_, error))) if is_lost_blob(error) => Outcome::Refused(reason(error)),
+            (None, Some((_, error))) => refused(error),
+            (None, None) => rest.clone(),
+        };
+        if matches!(outcome, Outcome::Full(_)) {
+            round.full.set(round.full.get().min(sent.import.size));
+        }
+        match outcome {
+            Outcome::Refused(_) if created_id(result, &sent.import).is_none() => {
+                self.refused.push((sent.import, outcome));
+            }
+            outcome => outcomes.push((sent.import.at, outcome)),
+        }
+    }
+}
+
+/// The outcome of a message that the server stored. One that has another size there is not what was sent.
+fn stored(id: &str, created: Option<&Value>, sent: &Sent, supply: &dyn BlobProvider) -> Outcome {
+    let size = created.and_then(|created| created.get("size")).and_then(Value::as_u64);
+    match size.filter(|size| *size != sent.import.size) {
+        Some(size) if !sizes(std::slice::from_ref(sent), supply).contains(&size) => Outcome::Refused(format!(
+            "stored wrongly: it has {size} bytes at the account, as {id}, and {} here",
+            sent.import.size
+        )),
+        _ => Outcome::Done(id.to_owned(), None),
+    }
 }
 
 /// The same bytes with CRLF at the end of every line.

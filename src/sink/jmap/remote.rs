@@ -1,45 +1,14 @@
 //! Objects of the account as the flow of an export sees them.
 
-use super::draft::collection_name;
+use super::keys::{collection_name, container_property, event_key, identity_key, participant_key};
 use crate::format::jmap::{Object, folded, participant_address, text};
 use crate::format::title;
 use crate::model::{Digest, ObjectType};
 use crate::sink::Remote;
 use serde_json::Value;
 
-/// The id of the only vacation response (RFC 8621 section 8).
-pub const VACATION: &str = "singleton";
-
-/// What events are recognised by: instances without a master share a uid.
-pub fn event_key(uid: &str, recurrence: Option<&str>) -> String {
-    match recurrence {
-        Some(recurrence) => format!("{uid}\u{1F}{recurrence}"),
-        None => uid.to_owned(),
-    }
-}
-
-/// What identities are recognised by (1.x: name and address).
-pub fn identity_key(name: &str, email: &str) -> String {
-    format!("{name}\u{1F}{}", email.trim().to_lowercase())
-}
-
-/// What participant identities are recognised by: an account has one of an address.
-pub fn participant_key(address: &str) -> String {
-    address.trim().to_lowercase()
-}
-
-/// The property that says which containers an object lies in.
-pub fn container_property(kind: ObjectType) -> Option<&'static str> {
-    match kind {
-        ObjectType::Email => Some("mailboxIds"),
-        ObjectType::CalendarEvent => Some("calendarIds"),
-        ObjectType::ContactCard => Some("addressBookIds"),
-        _ => None,
-    }
-}
-
 /// An object of the account. `digest` is that of a script's bytes, and `addresses` are the user's own.
-pub fn remote(kind: ObjectType, body: Object, digest: Option<Digest>, addresses: &[String]) -> Remote {
+pub(super) fn remote(kind: ObjectType, body: Object, digest: Option<Digest>, addresses: &[String]) -> Remote {
     let owned = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
     let containers = container_property(kind).and_then(|property| body.get(property)?.as_object());
     let mut containers: Vec<String> = containers.into_iter().flatten().map(|(id, _)| id.clone()).collect();
@@ -119,7 +88,7 @@ fn is_blank_vacation(body: &Object) -> bool {
 
 /// True for a refusal with which a server keeps what it made itself: a default calendar, an identity, the script that its
 /// vacation response is.
-pub fn is_servers_own(kind: ObjectType, reason: &str) -> bool {
+pub(super) fn is_servers_own(kind: ObjectType, reason: &str) -> bool {
     let is_such = matches!(
         kind,
         ObjectType::Calendar

@@ -1,6 +1,6 @@
 //! Changes as JMAP asks for them.
 
-use super::remote::container_property;
+use super::keys::container_property;
 use crate::format::jmap::{Object, utc};
 use crate::model::{Id, ObjectType};
 use crate::sink::{BlobRef, Change, NewEmail, Patch};
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 /// What stands in an object in the place of `blobId`, until the bytes are uploaded: a number of [`number_of`]. At the top
 /// of an object, or anywhere in it (FORMAT.md, `@blob`).
-pub const BLOB: &str = "@blob";
+pub(super) const BLOB: &str = "@blob";
 
 /// A change of one object.
 #[derive(Debug, Clone)]
-pub enum Request {
+pub(super) enum Request {
     /// A new object.
     Create(Object),
     /// New values of properties; null takes one away.
@@ -21,7 +21,7 @@ pub enum Request {
 }
 
 /// Bytes as a number: a blob by its row, the original of an event by its row below zero.
-pub fn number_of(blob: BlobRef) -> Id {
+pub(super) fn number_of(blob: BlobRef) -> Id {
     match blob {
         BlobRef::Blob(id) => id,
         BlobRef::Original(_, row) => -row,
@@ -29,7 +29,7 @@ pub fn number_of(blob: BlobRef) -> Id {
 }
 
 /// The bytes of a number.
-pub fn blob_of(number: Id) -> BlobRef {
+pub(super) fn blob_of(number: Id) -> BlobRef {
     match number {
         ..0 => BlobRef::Original(ObjectType::CalendarEvent, -number),
         _ => BlobRef::Blob(number),
@@ -43,7 +43,7 @@ fn set(members: &[String]) -> Value {
 
 impl Request {
     /// A change of an object of a type.
-    pub fn of(kind: ObjectType, change: Change) -> Request {
+    pub(super) fn of(kind: ObjectType, change: Change) -> Request {
         match change {
             Change::Create(mut body, blob, location) => {
                 if matches!(kind, ObjectType::Mailbox | ObjectType::FileNode) {

@@ -4,7 +4,7 @@ use crate::protocol::imap::{FolderStatus, Selected};
 
 /// The state of a mailbox. Its text is five numbers and, as the last word, what messages a run takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
+pub(super) struct Cursor {
     pub uid_validity: u32,
     /// Every UID below this one has been listed.
     pub uid_next: u32,
@@ -18,7 +18,7 @@ pub struct Cursor {
 
 impl Cursor {
     /// Of an open mailbox. `None` if it does not tell what is needed to go on from here another time.
-    pub fn of(selected: &Selected, with_deleted: bool) -> Option<Cursor> {
+    pub(super) fn of(selected: &Selected, with_deleted: bool) -> Option<Cursor> {
         Some(Cursor {
             uid_validity: selected.uid_validity?,
             uid_next: selected.uid_next?,
@@ -29,7 +29,7 @@ impl Cursor {
     }
 
     /// Reads what [`Cursor::text`] wrote. Anything else, and a run with other wishes, begins anew.
-    pub fn parse(text: &str, with_deleted: bool) -> Option<Cursor> {
+    pub(super) fn parse(text: &str, with_deleted: bool) -> Option<Cursor> {
         let mut words = text.split(' ');
         let cursor = Cursor {
             uid_validity: words.next()?.parse().ok()?,
@@ -43,20 +43,20 @@ impl Cursor {
 
     /// True if the mailbox went backwards: its server was restored from an older copy. Then nothing that the server says of
     /// changes holds for what is known, and only a full listing helps (RFC 9051 section 2.3.1.1 forbids it, and it happens).
-    pub fn is_ahead_of(&self, selected: &Selected) -> bool {
+    pub(super) fn is_ahead_of(&self, selected: &Selected) -> bool {
         selected.uid_next.is_some_and(|next| next < self.uid_next)
             || selected.highest_modseq.is_some_and(|modseq| modseq < self.modseq)
     }
 
     /// The cursor as text.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let Cursor { uid_validity, uid_next, modseq, messages, with_deleted } = self;
         format!("{uid_validity} {uid_next} {modseq} {messages} {}", if *with_deleted { "deleted" } else { "-" })
     }
 
     /// True if STATUS proves that nothing has changed since. Without CONDSTORE the server tells nothing of flags, which
     /// is enough only where no message could have one.
-    pub fn is_current(&self, status: &FolderStatus) -> bool {
+    pub(super) fn is_current(&self, status: &FolderStatus) -> bool {
         let modseq = status.highest_modseq.unwrap_or_default();
         status.uid_validity == Some(self.uid_validity)
             && status.uid_next == Some(self.uid_next)

@@ -34,7 +34,7 @@ const SILENCE: u32 = 4;
 type ItemBatch = Vec<std::result::Result<Item, Failure>>;
 
 /// The messages to download.
-pub struct FetchRequest {
+pub(super) struct FetchRequest {
     /// The mailbox as the server spells it, and the UIDVALIDITY under which it was listed.
     pub raw: Vec<u8>,
     pub uid_validity: u32,
@@ -46,7 +46,7 @@ pub struct FetchRequest {
 }
 
 /// Messages as they come.
-pub struct Download {
+pub(super) struct Download {
     parcels: Receiver<ItemBatch>,
     open: std::vec::IntoIter<std::result::Result<Item, Failure>>,
 }
@@ -71,7 +71,7 @@ struct Waiting {
 }
 
 /// Begins to download. Dropping the iterator ends it.
-pub fn start(crew: &mut Crew, order: FetchRequest) -> Download {
+pub(super) fn start(crew: &mut Crew, order: FetchRequest) -> Download {
     let mut entries = order.entries;
     let uid = |entry: &Entry| look::uid_in(&entry.key);
     entries.sort_unstable_by_key(uid);
@@ -359,7 +359,7 @@ impl Outbox {
 }
 
 /// The header fields Message-ID of some messages, in the order of the entries.
-pub async fn message_ids(
+pub(super) async fn message_ids(
     session: &mut Session,
     raw: &[u8],
     uid_validity: u32,

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 /// A mailbox on the server.
 #[derive(Debug, Clone)]
-pub struct Folder {
+pub(super) struct Folder {
     /// Its name as the server spells it.
     pub raw: Vec<u8>,
     /// Its name decoded, with the server's own delimiter: what filters look at.
@@ -24,7 +24,7 @@ pub struct Folder {
 }
 
 /// All mailboxes, parents before their children; what lies between them and is none is made up.
-pub fn arrange(listed: Vec<Listed>, namespaces: &Namespaces, options: &ImapOptions) -> Vec<Folder> {
+pub(super) fn arrange(listed: Vec<Listed>, namespaces: &Namespaces, options: &ImapOptions) -> Vec<Folder> {
     let roles = assign_roles(&listed, namespaces, options.noautomap);
     let mut keys = Keys::default();
     let mut folders: Vec<Folder> = Vec::with_capacity(listed.len());
@@ -50,7 +50,7 @@ pub fn arrange(listed: Vec<Listed>, namespaces: &Namespaces, options: &ImapOptio
 }
 
 /// The containers of the mailboxes that a run takes, and of what they lie in.
-pub fn containers(folders: &[Folder]) -> Vec<Container> {
+pub(super) fn containers(folders: &[Folder]) -> Vec<Container> {
     let parents: HashMap<&str, Option<&str>> =
         folders.iter().map(|folder| (folder.key.as_str(), folder.container.parent.as_deref())).collect();
     let mut wanted: HashSet<&str> = HashSet::new();

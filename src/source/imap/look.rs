@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The mailbox to list, and how.
 #[derive(Debug, Clone)]
-pub struct ListRequest {
+pub(super) struct ListRequest {
     /// The mailbox as the server spells it, and its key.
     pub raw: Vec<u8>,
     pub key: String,
@@ -22,7 +22,7 @@ pub struct ListRequest {
 }
 
 /// The listing of a mailbox.
-pub struct ListResult {
+pub(super) struct ListResult {
     pub listing: Listing,
     /// The UIDVALIDITY under which the keys were made; 0 if the server gave none.
     pub uid_validity: u32,
@@ -33,7 +33,7 @@ pub struct ListResult {
 }
 
 /// Lists a mailbox. After a connection that broke it begins again.
-pub async fn look(session: &mut Session, question: &ListRequest) -> Result<ListResult> {
+pub(super) async fn look(session: &mut Session, question: &ListRequest) -> Result<ListResult> {
     let raw = question.raw.clone();
     let mut way = Way::default();
     let (looked, selected) = session
@@ -332,13 +332,13 @@ fn key(uid_validity: u32, uid: u32) -> String {
 }
 
 /// The UID in a key, if it was made under this UIDVALIDITY.
-pub fn uid_of(key: &str, uid_validity: u32) -> Option<u32> {
+pub(super) fn uid_of(key: &str, uid_validity: u32) -> Option<u32> {
     let (validity, uid) = key.split_once('.')?;
     if validity.parse() == Ok(uid_validity) { uid.parse().ok() } else { None }
 }
 
 /// The UID in a key, whatever UIDVALIDITY it was made under; 0 for what is no key.
-pub fn uid_in(key: &str) -> u32 {
+pub(super) fn uid_in(key: &str) -> u32 {
     key.rsplit('.').next().and_then(|uid| uid.parse().ok()).unwrap_or_default()
 }
 

@@ -16,7 +16,7 @@ type Job = Box<dyn FnOnce(&Runtime, &mut Session) + Send>;
 
 /// How each connection is made.
 #[derive(Clone)]
-pub struct ConnectionConfig {
+pub(super) struct ConnectionConfig {
     pub account: Account,
     pub compress: bool,
     /// Where bodies go that are too large for memory.
@@ -24,7 +24,7 @@ pub struct ConnectionConfig {
 }
 
 /// The threads. A new one begins, and connects, only when a job waits and no thread is idle.
-pub struct Crew {
+pub(super) struct Crew {
     recipe: ConnectionConfig,
     size: usize,
     queue: Arc<Queue>,
@@ -65,17 +65,17 @@ impl Queue {
 
 impl Crew {
     /// At most `size` connections.
-    pub fn new(recipe: ConnectionConfig, size: usize) -> Crew {
+    pub(super) fn new(recipe: ConnectionConfig, size: usize) -> Crew {
         Crew { recipe, size: size.max(1), queue: Arc::default(), shared: Arc::default(), threads: Vec::new() }
     }
 
     /// The most connections there will be.
-    pub fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.size
     }
 
     /// Gives a job to the thread that is idle next.
-    pub fn submit(&mut self, job: impl FnOnce(&Runtime, &mut Session) + Send + 'static) {
+    pub(super) fn submit(&mut self, job: impl FnOnce(&Runtime, &mut Session) + Send + 'static) {
         let is_short = {
             let mut state = self.queue.state.lock();
             state.jobs.push_back(Box::new(job));
@@ -89,7 +89,7 @@ impl Crew {
     }
 
     /// Runs a job whose answer the receiver gets. No answer means that the thread could not set up the network.
-    pub fn ask<T: Send + 'static>(
+    pub(super) fn ask<T: Send + 'static>(
         &mut self,
         job: impl FnOnce(&Runtime, &mut Session) -> T + Send + 'static,
     ) -> Receiver<T> {

@@ -6,7 +6,7 @@
 use crate::protocol::imap::Fetched;
 
 /// The revision of a message as a listing gave it; empty if only its flags were asked for.
-pub fn of(fetched: &Fetched) -> String {
+pub(super) fn of(fetched: &Fetched) -> String {
     if fetched.size.is_none() && fetched.date.is_none() && fetched.email_id.is_none() && fetched.gmail_id.is_none() {
         return String::new();
     }
@@ -21,18 +21,18 @@ pub fn of(fetched: &Fetched) -> String {
 }
 
 /// True if a message under the same UID may have both revisions: nothing that both say differs.
-pub fn is_same(known: &str, listed: &str) -> bool {
+pub(super) fn is_same(known: &str, listed: &str) -> bool {
     let mut pairs = known.splitn(3, '.').zip(listed.splitn(3, '.'));
     pairs.all(|(known, listed)| known == listed || known == "?" || listed == "?")
 }
 
 /// The name of the bytes, if the server gives them one.
-pub fn content(rev: &str) -> Option<&str> {
+pub(super) fn content(rev: &str) -> Option<&str> {
     rev.splitn(3, '.').nth(2)
 }
 
 /// The size, if the server said it.
-pub fn size(rev: &str) -> Option<u64> {
+pub(super) fn size(rev: &str) -> Option<u64> {
     rev.split('.').next()?.parse().ok()
 }
 

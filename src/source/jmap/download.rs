@@ -24,7 +24,7 @@ const OBJECTS: usize = 128;
 type Done = Result<Item, Failure>;
 
 /// The items to download.
-pub struct DownloadRequest {
+pub(super) struct DownloadRequest {
     pub client: Client,
     pub account: String,
     pub kind: ObjectType,
@@ -36,7 +36,7 @@ pub struct DownloadRequest {
 }
 
 /// Items as they come.
-pub struct Download {
+pub(super) struct Download {
     groups: Receiver<Vec<Done>>,
     group: std::vec::IntoIter<Done>,
 }
@@ -55,7 +55,7 @@ impl Iterator for Download {
 }
 
 /// Begins to read. Dropping the iterator ends it.
-pub fn start(worker: &Worker, order: DownloadRequest) -> Download {
+pub(super) fn start(worker: &Worker, order: DownloadRequest) -> Download {
     let is_grouped = is_whole(order.kind) || order.has_small.load(Ordering::Relaxed);
     let (sender, groups) = sync_channel(if is_grouped { GROUPS_UNDER_WAY } else { UNDER_WAY });
     worker.submit(move |runtime| {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
 /// The types that the first request asks for.
-pub struct FirstRequest {
+pub(super) struct FirstRequest {
     pub client: Client,
     pub account: String,
     /// Types whose items are wanted.
@@ -20,7 +20,7 @@ pub struct FirstRequest {
 }
 
 /// The answer to the first request about a type.
-pub struct Look {
+pub(super) struct Look {
     /// Containers of the items; handed over with the listing.
     pub containers: Vec<Container>,
     /// Containers that did not make sense.
@@ -28,7 +28,7 @@ pub struct Look {
     pub what: What,
 }
 
-pub enum What {
+pub(super) enum What {
     /// All objects of a small type, and their state.
     All(Got),
     /// The first answer of `/changes`, and the state before.
@@ -40,7 +40,7 @@ pub enum What {
 }
 
 /// The container of a type's items that comes with the first request.
-pub fn container_of(kind: ObjectType) -> Option<ObjectType> {
+pub(super) fn container_of(kind: ObjectType) -> Option<ObjectType> {
     matches!(kind, ObjectType::Email | ObjectType::ContactCard | ObjectType::CalendarEvent).then(|| kind.container())
 }
 
@@ -59,7 +59,7 @@ type Answers<T> = HashMap<ObjectType, jmap::Result<T>>;
 /// many calls at once.
 ///
 /// Also gives containers that come with none of the types whose items are wanted.
-pub async fn begin(request: FirstRequest) -> Result<(HashMap<ObjectType, Result<Look>>, Vec<Container>)> {
+pub(super) async fn begin(request: FirstRequest) -> Result<(HashMap<ObjectType, Result<Look>>, Vec<Container>)> {
     let calls = request.calls();
     let mut answers = ask(&request.client, &calls).await?;
     let mut whole = Answers::new();
@@ -223,6 +223,6 @@ fn is_unsupported(error: &jmap::Error, cursor: Option<&str>) -> bool {
 }
 
 /// True if the server cannot say what changed (RFC 8620 section 5.2), or does not know the method.
-pub fn forgets(error: &jmap::Error) -> bool {
+pub(super) fn forgets(error: &jmap::Error) -> bool {
     error.is("cannotCalculateChanges") || error.is("unknownMethod") || error.is("tooManyChanges")
 }

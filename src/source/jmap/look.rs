@@ -39,7 +39,7 @@ fn went_backwards(known: &str, answer: &Map<String, Value>) -> bool {
 }
 
 /// Lists a type.
-pub async fn list(client: &Client, account: &str, kind: ObjectType, look: Look) -> Result<Listing> {
+pub(super) async fn list(client: &Client, account: &str, kind: ObjectType, look: Look) -> Result<Listing> {
     let Look { containers, omissions, what } = look;
     let asking = Asking { client, account, kind };
     let mut listing = match what {

@@ -46,7 +46,7 @@ fn digest(value: &Value) -> String {
 }
 
 /// An entry of a listing. `state` is the one under which a card or an event was listed: it may have changed at any other.
-pub fn entry(kind: ObjectType, object: &Object, state: &str) -> Option<Entry> {
+pub(super) fn entry(kind: ObjectType, object: &Object, state: &str) -> Option<Entry> {
     let id = text(object, "id").filter(|id| !id.is_empty())?;
     let mut attrs = Attrs::none(kind.container());
     let (rev, locator) = match kind {
@@ -109,7 +109,7 @@ fn canonical(value: &Value) -> Value {
 }
 
 /// The facts that a listing notes about an item, for when it is read.
-pub struct Locator {
+pub(super) struct Locator {
     /// The blob with its bytes, if it has any.
     pub blob: Option<String>,
     pub size: Option<u64>,
@@ -118,7 +118,7 @@ pub struct Locator {
 
 impl Locator {
     /// Reads the locator of an entry.
-    pub fn parse(locator: &str, kind: ObjectType) -> Option<Locator> {
+    pub(super) fn parse(locator: &str, kind: ObjectType) -> Option<Locator> {
         let Value::Object(object) = serde_json::from_str(locator).ok()? else { return None };
         let blob = text(&object, "blobId");
         let size = object.get("size").and_then(Value::as_u64);
@@ -170,7 +170,7 @@ impl Locator {
 }
 
 /// draft-ietf-jmap-filenode: where a server does not say what a node is, its properties do.
-pub fn is_directory(object: &Object) -> bool {
+pub(super) fn is_directory(object: &Object) -> bool {
     match object.get("nodeType").and_then(Value::as_str) {
         Some(kind) => kind == "directory",
         None => {
@@ -181,7 +181,7 @@ pub fn is_directory(object: &Object) -> bool {
 }
 
 /// Containers of a type, parents first. What lies in itself or in something that is not there lies at the top.
-pub fn containers(kind: ObjectType, got: Got) -> (Vec<Container>, Vec<SkippedItem>) {
+pub(super) fn containers(kind: ObjectType, got: Got) -> (Vec<Container>, Vec<SkippedItem>) {
     let mut omissions = Vec::new();
     let mut omit = |id: &str, reason: &str, outcome: Outcome| {
         omissions.push(SkippedItem {
@@ -275,7 +275,7 @@ fn container(kind: ObjectType, object: &Object) -> Option<Container> {
 }
 
 /// The blobs that an object refers to, at any depth (FORMAT.md, `@blob`).
-pub fn blob_ids(object: &Object, found: &mut Vec<String>) {
+pub(super) fn blob_ids(object: &Object, found: &mut Vec<String>) {
     let mut add = |object: &Object| {
         if let Some(id) = object.get("blobId").and_then(Value::as_str)
             && !found.iter().any(|known| known == id)
@@ -288,7 +288,7 @@ pub fn blob_ids(object: &Object, found: &mut Vec<String>) {
 }
 
 /// A ContactCard (RFC 9610 section 3) as 1.x keeps it.
-pub fn card(mut object: Object, blobs: Blobs) -> Option<ItemData> {
+pub(super) fn card(mut object: Object, blobs: Blobs) -> Option<ItemData> {
     let uid = text(&object, "uid").filter(|uid| !uid.is_empty())?;
     for name in ["id", "uid", "addressBookIds"] {
         object.shift_remove(name);
@@ -298,7 +298,7 @@ pub fn card(mut object: Object, blobs: Blobs) -> Option<ItemData> {
 
 /// A CalendarEvent (draft-ietf-jmap-calendars section 5) as 1.x keeps it: without what the server computes or what has a
 /// column.
-pub fn event(mut object: Object, blobs: Blobs) -> Option<ItemData> {
+pub(super) fn event(mut object: Object, blobs: Blobs) -> Option<ItemData> {
     let uid = text(&object, "uid").filter(|uid| !uid.is_empty())?;
     let (is_draft, use_default_alerts) = (flag(&object, "isDraft", false), flag(&object, "useDefaultAlerts", false));
     let data_type = match object.get("@type").and_then(Value::as_str) {
@@ -315,7 +315,7 @@ pub fn event(mut object: Object, blobs: Blobs) -> Option<ItemData> {
 }
 
 /// An Identity (RFC 8621 section 6).
-pub fn identity(object: &Object) -> ItemData {
+pub(super) fn identity(object: &Object) -> ItemData {
     let addresses = |name: &str| object.get(name).filter(|value| value.is_array()).map(Value::to_string);
     ItemData::Identity {
         name: text(object, "name").unwrap_or_default(),
@@ -328,7 +328,7 @@ pub fn identity(object: &Object) -> ItemData {
 }
 
 /// A ParticipantIdentity (draft-ietf-jmap-calendars section 3).
-pub fn participant(object: &Object) -> ItemData {
+pub(super) fn participant(object: &Object) -> ItemData {
     ItemData::ParticipantIdentity {
         name: text(object, "name").unwrap_or_default(),
         calendar_address: participant_address(object).unwrap_or_default().to_owned(),
@@ -337,7 +337,7 @@ pub fn participant(object: &Object) -> ItemData {
 }
 
 /// The VacationResponse (RFC 8621 section 8).
-pub fn vacation(object: &Object) -> ItemData {
+pub(super) fn vacation(object: &Object) -> ItemData {
     ItemData::VacationResponse {
         is_enabled: flag(object, "isEnabled", false),
         from_date: date(object, "fromDate"),

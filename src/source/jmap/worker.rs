@@ -10,14 +10,14 @@ use std::thread::JoinHandle;
 type Job = Box<dyn FnOnce(&Runtime) + Send>;
 
 /// Does one job after the other.
-pub struct Worker {
+pub(super) struct Worker {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
     /// `stop` becomes true once the user wants the run to end.
-    pub fn start(stop: Arc<AtomicBool>) -> Result<Worker> {
+    pub(super) fn start(stop: Arc<AtomicBool>) -> Result<Worker> {
         let runtime = Runtime::new(stop)?;
         let (jobs, waiting) = channel::<Job>();
         let thread = std::thread::spawn(move || {
@@ -29,7 +29,7 @@ impl Worker {
     }
 
     /// Gives a job to do.
-    pub fn submit(&self, job: impl FnOnce(&Runtime) + Send + 'static) {
+    pub(super) fn submit(&self, job: impl FnOnce(&Runtime) + Send + 'static) {
         if let Some(jobs) = &self.jobs {
             // The thread ends with this struct.
             let _ = jobs.send(Box::new(job));
@@ -37,7 +37,7 @@ impl Worker {
     }
 
     /// A job with an answer.
-    pub fn ask<T: Send + 'static>(&self, job: impl FnOnce(&Runtime) -> T + Send + 'static) -> Result<T> {
+    pub(super) fn ask<T: Send + 'static>(&self, job: impl FnOnce(&Runtime) -> T + Send + 'static) -> Result<T> {
         let (sender, receiver) = channel();
         self.submit(move |runtime| {
             let _ = sender.send(job(runtime));

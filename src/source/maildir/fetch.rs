@@ -43,7 +43,7 @@ struct Moved {
 
 /// The Maildir that messages are read from.
 #[derive(Clone, Copy)]
-pub struct MaildirPlace<'a> {
+pub(super) struct MaildirPlace<'a> {
     pub root: &'a Path,
     /// Where large messages are unpacked.
     pub spool: &'a Path,
@@ -56,7 +56,7 @@ impl<'a> Fetch<'a> {
     ///
     /// # Errors
     /// If `cur` or `new` cannot be opened. That they do not exist is none: then all messages have vanished.
-    pub fn start(place: MaildirPlace<'a>, folder: &Folder, entries: Vec<Entry>) -> Result<Fetch<'a>> {
+    pub(super) fn start(place: MaildirPlace<'a>, folder: &Folder, entries: Vec<Entry>) -> Result<Fetch<'a>> {
         let MaildirPlace { root, spool, outside } = place;
         let folder = root.join(&folder.dir);
         let boxes = open_boxes(&folder)?;

@@ -192,7 +192,7 @@ pub(super) struct Strays<'a> {
 
 impl Strays<'_> {
     /// Says what each file is. `names` are those of all that is no directory.
-    pub fn tell(&mut self, names: &[Vec<u8>]) {
+    pub(super) fn tell(&mut self, names: &[Vec<u8>]) {
         let mut numbered = 0;
         let mut looked_at = 0;
         let mut left = 0;

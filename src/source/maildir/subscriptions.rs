@@ -20,7 +20,7 @@ pub(super) struct Subscriptions {
 
 impl Subscriptions {
     /// Reads the file. Without one, all is subscribed.
-    pub fn read(root: &Path) -> Result<Subscriptions> {
+    pub(super) fn read(root: &Path) -> Result<Subscriptions> {
         let path = root.join("subscriptions");
         let failed = |cause| Error::io(format!("cannot read {}", path.display()), cause);
         let mut bytes = Vec::new();
@@ -54,7 +54,7 @@ impl Subscriptions {
     }
 
     /// Whether the folder with this key, in a dotted directory or not, is subscribed. The inbox always is: every client shows it.
-    pub fn contain(&self, key: &str, dotted: bool) -> bool {
+    pub(super) fn contain(&self, key: &str, dotted: bool) -> bool {
         !self.exists || key == "INBOX" || self.slashed.contains(key) || (dotted && self.dotted.contains(key))
     }
 }

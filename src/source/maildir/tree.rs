@@ -38,7 +38,7 @@ pub(super) enum Holds {
 
 impl Folder {
     /// The place of a file of this folder, relative to the root, for messages to the user.
-    pub fn shown(&self, file: &str) -> String {
+    pub(super) fn shown(&self, file: &str) -> String {
         match self.dir.as_os_str().is_empty() {
             true => file.to_owned(),
             false => format!("{}/{file}", shown(&self.dir)),

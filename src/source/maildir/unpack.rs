@@ -68,7 +68,7 @@ impl Limits {
 
 impl Packing {
     /// The packing that the first bytes of a file speak for.
-    pub fn of(head: &[u8]) -> Option<Packing> {
+    pub(super) fn of(head: &[u8]) -> Option<Packing> {
         match head {
             [0x1f, 0x8b, 0x08, ..] => Some(Packing::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
@@ -82,7 +82,7 @@ impl Packing {
     }
 
     /// Unpacks a file from its start. `None` if it is not compressed after all, or damaged: then it is kept as it is.
-    pub fn unpack(self, packed: impl Read, limits: Limits, spool: &Path) -> Result<Option<Body>, Trouble> {
+    pub(super) fn unpack(self, packed: impl Read, limits: Limits, spool: &Path) -> Result<Option<Body>, Trouble> {
         match self.reader(packed) {
             Ok(reader) => pour(reader, limits, spool),
             Err(_) => Ok(None),
@@ -90,7 +90,7 @@ impl Packing {
     }
 
     /// What a packed file holds, as far as it can be read.
-    pub fn reader<'r>(self, packed: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+    pub(super) fn reader<'r>(self, packed: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
         Ok(match self {
             Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
             Packing::Zstd => Box::new(zstd::stream::read::Decoder::new(packed)?),

@@ -11,20 +11,20 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A Maildir and an archive in a temporary directory. Declare mounts behind it: they have to go first.
-pub struct Account {
+pub(crate) struct Account {
     dir: tempfile::TempDir,
 }
 
 impl Account {
     /// An account without mail.
-    pub fn empty() -> Account {
+    pub(crate) fn empty() -> Account {
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir(dir.path().join("store")).expect("a directory");
         Account { dir }
     }
 
     /// An account with 60 messages in five folders, with flags and keywords, imported.
-    pub fn new() -> Account {
+    pub(crate) fn new() -> Account {
         let account = Account::empty();
         for (folder, count) in
             [("", 30), (".Archive", 5), (".Archive.2020", 10), (".Entw&APw-rfe", 5), (".Lists.Rust", 10)]
@@ -39,7 +39,7 @@ impl Account {
     }
 
     /// Puts message `number` of a folder into the Maildir. Names, dates, flags and sizes vary with the number.
-    pub fn deliver(&self, folder: &str, number: u32) -> PathBuf {
+    pub(crate) fn deliver(&self, folder: &str, number: u32) -> PathBuf {
         let flags = ["", "S", "RS", "FS", "DS", "PRS"][number as usize % 6];
         // Only the inbox has a list of keywords.
         let keywords = if folder.is_empty() { ["", "a", "ab"][number as usize % 3] } else { "" };
@@ -49,46 +49,46 @@ impl Account {
         deliver(&self.maildir().join(folder), &name, &bytes)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn maildir(&self) -> PathBuf {
+    pub(crate) fn maildir(&self) -> PathBuf {
         self.path().join("Maildir")
     }
 
-    pub fn archive(&self) -> PathBuf {
+    pub(crate) fn archive(&self) -> PathBuf {
         self.path().join("store/alice.sqlite")
     }
 
     /// Where it is mounted unless something else is asked for.
-    pub fn mountpoint(&self) -> PathBuf {
+    pub(crate) fn mountpoint(&self) -> PathBuf {
         self.path().join("mnt")
     }
 
     /// Imports the Maildir.
-    pub fn import(&self) {
+    pub(crate) fn import(&self) {
         ok(&["import", "maildir", text(&self.maildir()), text(&self.archive())]);
     }
 
     /// Mounts the archive; `None` where that cannot be.
-    pub fn mount(&self, options: &[&str]) -> Option<Mounted> {
+    pub(crate) fn mount(&self, options: &[&str]) -> Option<Mounted> {
         Mounted::new(&self.archive(), &self.mountpoint(), options)
     }
 
     /// Mounts the archive with the process staying our child.
-    pub fn mount_in_foreground(&self, options: &[&str]) -> Option<Foreground> {
+    pub(crate) fn mount_in_foreground(&self, options: &[&str]) -> Option<Foreground> {
         Foreground::new(&self.archive(), &self.mountpoint(), options)
     }
 }
 
 /// A path as an argument.
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
 /// A mount whose process is our child; ended and unmounted on drop.
-pub struct Foreground {
+pub(crate) struct Foreground {
     pub child: Child,
     pub at: PathBuf,
     said: PathBuf,
@@ -111,12 +111,12 @@ impl Foreground {
     }
 
     /// What it has said so far.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.said).unwrap_or_default()
     }
 
     /// Sends it a signal.
-    pub fn signal(&self, signal: i32) {
+    pub(crate) fn signal(&self, signal: i32) {
         // SAFETY: a signal to a child of ours that was not waited for.
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
     }
@@ -133,7 +133,7 @@ impl Drop for Foreground {
 }
 
 /// A child that is killed on drop.
-pub struct Guarded(pub Child);
+pub(crate) struct Guarded(pub Child);
 
 impl Drop for Guarded {
     fn drop(&mut self) {
@@ -143,7 +143,7 @@ impl Drop for Guarded {
 }
 
 /// Waits until something is so, for ten seconds at most.
-pub fn wait(mut is_so: impl FnMut() -> bool, said: impl Fn() -> String) {
+pub(crate) fn wait(mut is_so: impl FnMut() -> bool, said: impl Fn() -> String) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < Duration::from_secs(10), "waited too long: {}", said());
@@ -152,35 +152,35 @@ pub fn wait(mut is_so: impl FnMut() -> bool, said: impl Fn() -> String) {
 }
 
 /// The line of the mount table for a directory.
-pub fn mount_line(at: &Path) -> Option<String> {
+pub(crate) fn mount_line(at: &Path) -> Option<String> {
     let at = fs::canonicalize(at.parent()?).ok()?.join(at.file_name()?);
     let table = fs::read_to_string("/proc/self/mounts").expect("a mount table");
     table.lines().find(|line| line.split(' ').nth(1) == at.to_str()).map(str::to_owned)
 }
 
-pub fn is_mounted(at: &Path) -> bool {
+pub(crate) fn is_mounted(at: &Path) -> bool {
     mount_line(at).is_some()
 }
 
 /// Runs a program, which must succeed, and gives its output.
-pub fn sh(program: &str, arguments: &[impl AsRef<OsStr>]) -> String {
+pub(crate) fn sh(program: &str, arguments: &[impl AsRef<OsStr>]) -> String {
     done(Command::new(program).args(arguments), program)
 }
 
 /// Runs a command, which must succeed, and gives its output.
-pub fn done(command: &mut Command, name: &str) -> String {
+pub(crate) fn done(command: &mut Command, name: &str) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(output.status.success(), "{name}: {}\n{}", output.status, both(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Everything that a program said.
-pub fn both(output: &Output) -> String {
+pub(crate) fn both(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Everything below a directory by its path from there, links not followed.
-pub fn below(directory: &Path) -> BTreeMap<PathBuf, fs::Metadata> {
+pub(crate) fn below(directory: &Path) -> BTreeMap<PathBuf, fs::Metadata> {
     let mut found = BTreeMap::new();
     let mut queue = vec![PathBuf::new()];
     while let Some(at) = queue.pop() {
@@ -202,7 +202,7 @@ pub fn below(directory: &Path) -> BTreeMap<PathBuf, fs::Metadata> {
 }
 
 /// The files of a directory tree with their bytes.
-pub fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = below(directory).into_iter().filter(|(_, meta)| meta.is_file());
     files
         .map(|(path, _)| {
@@ -215,7 +215,7 @@ pub fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Messages of one mailbox of a Maildir: epoch, flags and bytes, sorted.
-pub fn messages(folder: &Path) -> Vec<(u64, String, Vec<u8>)> {
+pub(crate) fn messages(folder: &Path) -> Vec<(u64, String, Vec<u8>)> {
     let mut messages: Vec<_> = fs::read_dir(folder.join("cur"))
         .expect("a mailbox")
         .map(|entry| {
@@ -231,6 +231,6 @@ pub fn messages(folder: &Path) -> Vec<(u64, String, Vec<u8>)> {
 }
 
 /// The errno of what failed.
-pub fn errno<T>(outcome: io::Result<T>) -> Option<i32> {
+pub(crate) fn errno<T>(outcome: io::Result<T>) -> Option<i32> {
     outcome.err().and_then(|error| error.raw_os_error())
 }

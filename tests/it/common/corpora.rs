@@ -21,7 +21,7 @@ const CORPORA: [(&str, usize, usize); 9] = [
 ];
 
 /// Files to read: of one corpus, in its small set or in full.
-pub struct Corpus {
+pub(crate) struct Corpus {
     pub name: &'static str,
     /// It is the full one.
     pub full: bool,
@@ -43,7 +43,7 @@ impl Corpus {
     }
 
     /// Every file by its path below [`Corpus::root`].
-    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn files(&self) -> Vec<(String, Vec<u8>)> {
         let read = |path: &PathBuf| {
             let name = path.strip_prefix(&self.root).expect("below the root").display().to_string();
             (name, std::fs::read(path).expect("a file"))
@@ -52,18 +52,18 @@ impl Corpus {
     }
 
     /// What it is called in messages.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         format!("{} {}", if self.full { "full" } else { "small" }, self.name)
     }
 }
 
 /// The small set of a corpus, if it has one, and behind it the full one, if it is here.
-pub fn corpora(name: &str) -> Vec<Corpus> {
+pub(crate) fn corpora(name: &str) -> Vec<Corpus> {
     small(name).into_iter().chain(full(name)).collect()
 }
 
 /// The small set of a corpus, if it has one.
-pub fn small(name: &str) -> Option<Corpus> {
+pub(crate) fn small(name: &str) -> Option<Corpus> {
     let (name, at_least, _) = known(name);
     (at_least > 0).then(|| Corpus::new(name, small_sets().join(name), at_least, None))
 }
@@ -88,7 +88,7 @@ fn known(name: &str) -> (&'static str, usize, usize) {
 }
 
 /// The folder of the small sets.
-pub fn small_sets() -> PathBuf {
+pub(crate) fn small_sets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpora")
 }
 

@@ -11,7 +11,7 @@ const SETTINGS: &str = include_str!("cyrus/imapd.conf");
 const SERVICES: &str = include_str!("cyrus/cyrus.conf");
 
 /// A running Cyrus. Every user of `example.org` exists, with any password; the first login makes the mailboxes.
-pub struct Cyrus {
+pub(crate) struct Cyrus {
     // Before the directory: it has to end first.
     daemon: Daemon,
     dir: tempfile::TempDir,
@@ -36,7 +36,7 @@ fn unpacked() -> Option<PathBuf> {
 
 impl Cyrus {
     /// Starts one; `None` if Cyrus is not there, or if nobody but root could start it.
-    pub fn start() -> Option<Cyrus> {
+    pub(crate) fn start() -> Option<Cyrus> {
         let program = unpacked()?;
         if !rustix::process::geteuid().is_root() {
             super::skip("Cyrus is started by root only");
@@ -77,12 +77,12 @@ impl Cyrus {
     }
 
     /// What it printed. It logs to syslog.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.daemon.said()
     }
 
     /// The directory of everything.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 }

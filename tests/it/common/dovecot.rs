@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The password of every user.
-pub const PASSWORD: &str = "pencil\"s \\ ä,=";
+pub(crate) const PASSWORD: &str = "pencil\"s \\ ä,=";
 
 /// A running Dovecot.
-pub struct Dovecot {
+pub(crate) struct Dovecot {
     // Before the directory: it has to end first.
     daemon: Daemon,
     dir: tempfile::TempDir,
@@ -26,7 +26,7 @@ pub struct Dovecot {
 
 impl Dovecot {
     /// Starts one; `settings` are added to its configuration (`ssl = no` for one without TLS). `None` where it is not installed.
-    pub fn start(settings: &str) -> Option<Dovecot> {
+    pub(crate) fn start(settings: &str) -> Option<Dovecot> {
         if !has("dovecot") || !Path::new("/usr/lib/dovecot/managesieve").exists() && !has("dovecot-managesieved") {
             return None;
         }
@@ -52,12 +52,12 @@ impl Dovecot {
     }
 
     /// The certificate of the authority, for SSL_CERT_FILE.
-    pub fn authority_file(&self) -> PathBuf {
+    pub(crate) fn authority_file(&self) -> PathBuf {
         self.dir.path().join("authority.pem")
     }
 
     /// The home of a user, made if it is missing.
-    pub fn home(&self, user: &str) -> PathBuf {
+    pub(crate) fn home(&self, user: &str) -> PathBuf {
         let home = self.dir.path().join("home").join(user);
         if !home.exists() {
             fs::create_dir_all(&home).expect("a home");
@@ -67,14 +67,14 @@ impl Dovecot {
     }
 
     /// Gives a file or directory to whom the mail belongs.
-    pub fn give(&self, path: &Path) {
+    pub(crate) fn give(&self, path: &Path) {
         if is_root() {
             chown(path, Some(65_534), Some(65_534)).expect("a new owner");
         }
     }
 
     /// What it logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default() + &self.daemon.said()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What the peer does next.
 #[derive(Debug, Clone)]
-pub enum Step {
+pub(crate) enum Step {
     /// Says these bytes, all in one write.
     Say(Vec<u8>),
     /// Waits for a line that begins with this text (in any case); anything else ends the conversation.
@@ -24,12 +24,12 @@ pub enum Step {
 }
 
 /// `Say` for text.
-pub fn say(text: &str) -> Step {
+pub(crate) fn say(text: &str) -> Step {
     Step::Say(text.as_bytes().to_vec())
 }
 
 /// The peer; its threads end with the test.
-pub struct Fake {
+pub(crate) struct Fake {
     pub port: u16,
     seen: Arc<Mutex<Seen>>,
 }
@@ -45,7 +45,7 @@ struct Seen {
 
 impl Fake {
     /// Listens. The first connection gets the first script and so on; the last script serves all further ones.
-    pub fn start(scripts: Vec<Vec<Step>>, certificate: &Certificate) -> Fake {
+    pub(crate) fn start(scripts: Vec<Vec<Step>>, certificate: &Certificate) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let config = certificate.server_config();
@@ -68,17 +68,17 @@ impl Fake {
     }
 
     /// How many connections there were.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.seen.lock().expect("a lock").connections
     }
 
     /// What clients said, decrypted.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().expect("a lock").said).into_owned()
     }
 
     /// True if this stands in what went over the wire or was said, as it is or in base64.
-    pub fn has_seen(&self, secret: &str) -> bool {
+    pub(crate) fn has_seen(&self, secret: &str) -> bool {
         let seen = self.seen.lock().expect("a lock").clone();
         let encoded: Vec<Vec<u8>> = (0..3)
             .map(|shift| {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A message of the account.
 #[derive(Debug, Clone)]
-pub struct Mail {
+pub(crate) struct Mail {
     pub uid: u32,
     pub flags: String,
     /// INTERNALDATE as it is said.
@@ -21,7 +21,7 @@ pub struct Mail {
 }
 
 /// A message with these bytes, of a fixed date.
-pub fn mail(uid: u32, bytes: &[u8]) -> Mail {
+pub(crate) fn mail(uid: u32, bytes: &[u8]) -> Mail {
     Mail {
         uid,
         flags: String::new(),
@@ -35,7 +35,7 @@ pub fn mail(uid: u32, bytes: &[u8]) -> Mail {
 
 /// A mailbox.
 #[derive(Debug, Clone)]
-pub struct Mailbox {
+pub(crate) struct Mailbox {
     pub name: Vec<u8>,
     pub attributes: String,
     /// `None`: the server does not say it.
@@ -44,7 +44,7 @@ pub struct Mailbox {
 }
 
 /// A mailbox with these messages.
-pub fn mailbox(name: &str, mails: Vec<Mail>) -> Mailbox {
+pub(crate) fn mailbox(name: &str, mails: Vec<Mail>) -> Mailbox {
     Mailbox { name: name.as_bytes().to_vec(), attributes: String::new(), validity: Some(7), mails }
 }
 
@@ -53,7 +53,7 @@ pub fn mailbox(name: &str, mails: Vec<Mail>) -> Mailbox {
 type Hook = Box<dyn FnMut(&str) -> Option<Vec<u8>> + Send>;
 
 /// The account, and what was said.
-pub struct State {
+pub(crate) struct State {
     pub capabilities: String,
     pub delimiter: char,
     pub boxes: Vec<Mailbox>,
@@ -65,18 +65,18 @@ pub struct State {
 }
 
 /// The server.
-pub struct FakeImap {
+pub(crate) struct FakeImap {
     pub port: u16,
     state: Arc<Mutex<State>>,
 }
 
 /// What most servers have.
-pub const USUAL: &str =
+pub(crate) const USUAL: &str =
     "IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN AUTH=XOAUTH2 ENABLE CONDSTORE LIST-EXTENDED LIST-STATUS SPECIAL-USE ESEARCH";
 
 impl FakeImap {
     /// Serves these mailboxes.
-    pub fn start(capabilities: &str, boxes: Vec<Mailbox>) -> FakeImap {
+    pub(crate) fn start(capabilities: &str, boxes: Vec<Mailbox>) -> FakeImap {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let state = Arc::new(Mutex::new(State {
@@ -100,17 +100,17 @@ impl FakeImap {
     }
 
     /// The account, to change it.
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("a lock")
     }
 
     /// Changes answers from now on.
-    pub fn hook(&self, hook: impl FnMut(&str) -> Option<Vec<u8>> + Send + 'static) {
+    pub(crate) fn hook(&self, hook: impl FnMut(&str) -> Option<Vec<u8>> + Send + 'static) {
         self.state().hook = Box::new(hook);
     }
 
     /// The commands since the last call, a line each.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         std::mem::take(&mut self.state().said).join("\n")
     }
 }
@@ -290,7 +290,7 @@ fn next(one: &Mailbox) -> u32 {
 }
 
 /// True if a set of UIDs as a command has it names this one.
-pub fn contains(set: &str, uid: u32) -> bool {
+pub(crate) fn contains(set: &str, uid: u32) -> bool {
     set.split(',').any(|part| {
         let (first, last) = part.split_once(':').unwrap_or((part, part));
         let number = |text: &str| if text == "*" { u32::MAX } else { text.parse().unwrap_or_default() };
@@ -299,7 +299,7 @@ pub fn contains(set: &str, uid: u32) -> bool {
 }
 
 /// A FETCH response with what was asked for.
-pub fn fetched(number: usize, mail: &Mail, items: &str) -> Vec<u8> {
+pub(crate) fn fetched(number: usize, mail: &Mail, items: &str) -> Vec<u8> {
     let mut out = format!("* {number} FETCH (UID {} FLAGS ({})", mail.uid, mail.flags).into_bytes();
     let mut add = |text: String| out.extend_from_slice(text.as_bytes());
     if items.contains("INTERNALDATE") {

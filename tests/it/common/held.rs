@@ -7,29 +7,29 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// `vandelay import maildir`, which says nothing.
-pub fn import_command(maildir: &Path, archive: &Path) -> Command {
+pub(crate) fn import_command(maildir: &Path, archive: &Path) -> Command {
     let mut command = vandelay();
     command.args(["import", "maildir"]).arg(maildir).arg(archive).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
 /// Sends a signal to a child.
-pub fn signal(child: &Child, number: i32) {
+pub(crate) fn signal(child: &Child, number: i32) {
     // SAFETY: kill on a child of ours that was not waited for yet.
     unsafe { libc::kill(child.id() as i32, number) };
 }
 
 /// An import that is stopped while it holds the lock and has written something. Killed on drop.
-pub struct Held(pub Child);
+pub(crate) struct Held(pub Child);
 
 impl Held {
     /// Stops an import of enough messages that it cannot be done before.
-    pub fn new(maildir: &Path, archive: &Path) -> Held {
+    pub(crate) fn new(maildir: &Path, archive: &Path) -> Held {
         Held::with(archive, || import_command(maildir, archive))
     }
 
     /// The same with a command of the caller's. The archive must not be there yet.
-    pub fn with(archive: &Path, command: impl Fn() -> Command) -> Held {
+    pub(crate) fn with(archive: &Path, command: impl Fn() -> Command) -> Held {
         for _ in 0..20 {
             let mut child = command().spawn().expect("the program starts");
             let log = PathBuf::from(format!("{}-wal", archive.display()));
@@ -53,7 +53,7 @@ impl Held {
     }
 
     /// Lets it go on, and waits for its end.
-    pub fn go_on(mut self) -> std::process::Output {
+    pub(crate) fn go_on(mut self) -> std::process::Output {
         signal(&self.0, libc::SIGCONT);
         let mut said = [Vec::new(), Vec::new()];
         let [out, err] = &mut said;

@@ -5,14 +5,14 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// A connection that is logged in.
-pub struct Imap {
+pub(crate) struct Imap {
     stream: BufReader<TcpStream>,
     tag: u32,
 }
 
 impl Imap {
     /// Connects in clear and logs in. The server has to have LITERAL+.
-    pub fn login(port: u16, user: &str, password: &str) -> Imap {
+    pub(crate) fn login(port: u16, user: &str, password: &str) -> Imap {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server answers");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
@@ -51,7 +51,7 @@ impl Imap {
     }
 
     /// Runs a command; gives whether it went well, and all lines of the answer.
-    pub fn run(&mut self, command: &[u8]) -> (bool, Vec<Vec<u8>>) {
+    pub(crate) fn run(&mut self, command: &[u8]) -> (bool, Vec<Vec<u8>>) {
         self.tag += 1;
         let mut text = format!("t{} ", self.tag).into_bytes();
         text.extend_from_slice(command);
@@ -61,7 +61,7 @@ impl Imap {
     }
 
     /// Runs a command, which must go well. Gives all lines of the answer as text.
-    pub fn ok(&mut self, command: &str) -> String {
+    pub(crate) fn ok(&mut self, command: &str) -> String {
         let (is_ok, lines) = self.run(command.as_bytes());
         let text = String::from_utf8_lossy(&lines.concat()).into_owned();
         assert!(is_ok, "{command}: {text}");
@@ -69,7 +69,7 @@ impl Imap {
     }
 
     /// Appends a message, `extra` being flags and date (`(\Seen) `). True if the server took it.
-    pub fn append(&mut self, mailbox: &str, extra: &str, message: &[u8], is_literal8: bool) -> bool {
+    pub(crate) fn append(&mut self, mailbox: &str, extra: &str, message: &[u8], is_literal8: bool) -> bool {
         self.tag += 1;
         let tilde = if is_literal8 { "~" } else { "" };
         let mut text =

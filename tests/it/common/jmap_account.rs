@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Fills an account with something of each type; gives the ids of what tests change.
-pub fn fill(server: &Server) -> BTreeMap<&'static str, String> {
+pub(crate) fn fill(server: &Server) -> BTreeMap<&'static str, String> {
     let mut ids = BTreeMap::new();
     let mut seed = |name: &'static str, kind: &str, object: Value| {
         let id = server.seed("A1", kind, object);
@@ -136,7 +136,7 @@ pub fn fill(server: &Server) -> BTreeMap<&'static str, String> {
 }
 
 /// The archive holds what the server holds, and is sound.
-pub fn assert_equal(server: &Server, archive: &Path) {
+pub(crate) fn assert_equal(server: &Server, archive: &Path) {
     let (ours, theirs) = (of_archive(archive), of_server(server));
     let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.difference(other).cloned().collect::<Vec<_>>();
     let (ours, theirs) = (only(&ours, &theirs), only(&theirs, &ours));
@@ -149,7 +149,7 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 /// What the server holds, in lines.
-pub fn of_server(server: &Server) -> BTreeSet<String> {
+pub(crate) fn of_server(server: &Server) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     let paths = |kind: &str| -> BTreeMap<String, String> {
         let objects = server.objects("A1", kind);
@@ -289,7 +289,7 @@ fn sorted(value: &Value) -> String {
 }
 
 /// What the current state of an archive holds, in the same lines.
-pub fn of_archive(archive: &Path) -> BTreeSet<String> {
+pub(crate) fn of_archive(archive: &Path) -> BTreeSet<String> {
     let conn = rusqlite::Connection::open(archive).expect("the archive opens");
     let rows = |sql: &str| -> Vec<Value> {
         let mut statement = conn.prepare(sql).expect("a statement");

@@ -12,7 +12,7 @@ use vandelay::format::mutf7;
 
 /// One message: its bytes, its flags in small letters as IMAP names them, its date of arrival if it has one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Message {
+pub(crate) struct Message {
     pub bytes: Vec<u8>,
     pub flags: BTreeSet<String>,
     pub date: Option<i64>,
@@ -28,10 +28,10 @@ impl fmt::Debug for Message {
 }
 
 /// Mailboxes by their whole name, decoded, with `/` between its parts.
-pub type Account = BTreeMap<String, Vec<Message>>;
+pub(crate) type Account = BTreeMap<String, Vec<Message>>;
 
 /// What one account has and the other has not. Nothing if they are equal.
-pub fn differences(left: &Account, right: &Account) -> Vec<String> {
+pub(crate) fn differences(left: &Account, right: &Account) -> Vec<String> {
     let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
     names.into_iter().flat_map(|name| differences_of_mailbox(name, left.get(name), right.get(name))).collect()
 }
@@ -64,14 +64,14 @@ const LETTERS: [(char, &str); 6] = [
 ];
 
 /// What `vandelay extract` made of `mail`: bytes, flags and keywords, dates.
-pub fn extracted(mail: &Path) -> Account {
+pub(crate) fn extracted(mail: &Path) -> Account {
     maildirs(mail, |name| percent_encoding::percent_decode_str(name).decode_utf8().expect("UTF-8").into_owned())
 }
 
 /// What mbsync made, with the conversions of its own taken back: it puts a line `X-TUID` into every header, and the
 /// names of its files have letters for six flags, but for no keyword. A message from 1970-01-01T00:00:00Z gets the date
 /// at which it was written: `began` is a time before that.
-pub fn pulled_by_mbsync(maildir: &Path, began: i64) -> Account {
+pub(crate) fn pulled_by_mbsync(maildir: &Path, began: i64) -> Account {
     let mut account = maildirs(maildir, |name| mutf7::decode(name).expect("modified UTF-7").nfc().collect());
     for messages in account.values_mut() {
         messages.retain(|message| !has_all_flags(message));
@@ -86,7 +86,7 @@ pub fn pulled_by_mbsync(maildir: &Path, began: i64) -> Account {
 /// What mbsync keeps. It leaves out messages whose header has no end, takes every CR away, and knows no keywords but
 /// `$Forwarded`. Of the messages of a mailbox that have all six flags mbsync 1.4.4 keeps one, as `cur/:2,DFPRST`: the
 /// name is made in the buffer that it is copied from. So these are not compared.
-pub fn as_mbsync_keeps(account: &Account) -> Account {
+pub(crate) fn as_mbsync_keeps(account: &Account) -> Account {
     let kept = |message: &Message| {
         let mut message = message.clone();
         message.bytes.retain(|byte| *byte != b'\r');
@@ -153,7 +153,7 @@ fn message(path: &Path, keywords: &BTreeMap<char, String>) -> Message {
 }
 
 /// What a server says of these mailboxes, as it stands on the wire.
-pub fn on_the_wire(imap: &mut Imap, names: &[String]) -> Account {
+pub(crate) fn on_the_wire(imap: &mut Imap, names: &[String]) -> Account {
     let mut account = Account::new();
     for name in names {
         imap.ok(&format!("EXAMINE \"{}\"", on_command_line(name)));
@@ -167,7 +167,7 @@ pub fn on_the_wire(imap: &mut Imap, names: &[String]) -> Account {
 }
 
 /// A name as it stands between quotes in a command.
-pub fn on_command_line(name: &str) -> String {
+pub(crate) fn on_command_line(name: &str) -> String {
     mutf7::encode(name).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
@@ -191,12 +191,12 @@ fn between<'t>(text: &'t str, before: &str, behind: &str) -> &'t str {
 }
 
 /// Seconds since 1970 of a date of IMAP.
-pub fn seconds(date: &str) -> i64 {
+pub(crate) fn seconds(date: &str) -> i64 {
     let parsed = jiff::fmt::strtime::parse("%d-%b-%Y %H:%M:%S %z", date).expect("a date");
     parsed.to_timestamp().expect("a moment").as_second()
 }
 
 /// Seconds since 1970, now.
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     UNIX_EPOCH.elapsed().expect("after 1970").as_secs().cast_signed()
 }

@@ -1,22 +1,22 @@
 //! What the tests share: running the program, temporary Maildirs, and the rule that a skipped test fails in CI.
 
-pub mod account;
-pub mod corpora;
-pub mod cyrus;
-pub mod dovecot;
-pub mod fake;
-pub mod fake_imap;
-pub mod held;
-pub mod imap;
-pub mod imap_place;
-pub mod jmap;
-pub mod jmap_account;
-pub mod jmap_run;
-pub mod mailboxes;
-pub mod relay;
-pub mod servers;
-pub mod terminal;
-pub mod v1;
+pub(crate) mod account;
+pub(crate) mod corpora;
+pub(crate) mod cyrus;
+pub(crate) mod dovecot;
+pub(crate) mod fake;
+pub(crate) mod fake_imap;
+pub(crate) mod held;
+pub(crate) mod imap;
+pub(crate) mod imap_place;
+pub(crate) mod jmap;
+pub(crate) mod jmap_account;
+pub(crate) mod jmap_run;
+pub(crate) mod mailboxes;
+pub(crate) mod relay;
+pub(crate) mod servers;
+pub(crate) mod terminal;
+pub(crate) mod v1;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 /// The built program.
-pub fn vandelay() -> Command {
+pub(crate) fn vandelay() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vandelay"));
     command.env_remove("VANDELAY_MOUNT_STAYS").env("TZ", "UTC");
     command
 }
 
 /// The tokens of the types that 1.x knows.
-pub const TYPES: [&str; 10] = [
+pub(crate) const TYPES: [&str; 10] = [
     "mailbox",
     "email",
     "identity",
@@ -45,19 +45,19 @@ pub const TYPES: [&str; 10] = [
 ];
 
 /// Runs the program and gives its output, whatever it is.
-pub fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     vandelay().args(arguments).output().expect("the program starts")
 }
 
 /// Runs the program, which must succeed, and gives its standard output.
-pub fn ok(arguments: &[&str]) -> String {
+pub(crate) fn ok(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert!(output.status.success(), "{arguments:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Runs the program, which must end with this code, and gives its standard error.
-pub fn fails(arguments: &[&str], code: i32) -> String {
+pub(crate) fn fails(arguments: &[&str], code: i32) -> String {
     let output = run(arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
@@ -65,13 +65,13 @@ pub fn fails(arguments: &[&str], code: i32) -> String {
 }
 
 /// The last line of the program's output as JSON.
-pub fn json(arguments: &[&str]) -> serde_json::Value {
+pub(crate) fn json(arguments: &[&str]) -> serde_json::Value {
     let text = ok(arguments);
     serde_json::from_str(text.lines().last().expect("a line")).expect("JSON")
 }
 
 /// Runs a program, what it prints going to `out`; gives its exit code and the most memory that it held in bytes.
-pub fn measured(command: &mut Command, out: &mut dyn std::io::Write) -> (Option<i32>, u64) {
+pub(crate) fn measured(command: &mut Command, out: &mut dyn std::io::Write) -> (Option<i32>, u64) {
     let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("it starts");
     let status = format!("/proc/{}/status", child.id());
     // What wait4(2) says would hold the memory of the test, too, from which the program is forked.
@@ -93,7 +93,7 @@ pub fn measured(command: &mut Command, out: &mut dyn std::io::Write) -> (Option<
 
 /// True in a process that runs only this test; else that process is started, and the test must pass there. For what is
 /// counted of the test's own process, whose memory all tests share.
-pub fn is_alone(test: &str) -> bool {
+pub(crate) fn is_alone(test: &str) -> bool {
     const ALONE: &str = "VANDELAY_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         return true;
@@ -107,13 +107,13 @@ pub fn is_alone(test: &str) -> bool {
 }
 
 /// Says that a test cannot run here. With VANDELAY_NO_SKIP set, as in CI, that is a failure.
-pub fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     assert!(std::env::var_os("VANDELAY_NO_SKIP").is_none(), "must not be skipped: {why}");
     eprintln!("skipped: {why}");
 }
 
 /// True if a program is installed; else the test has to be skipped.
-pub fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let found = Command::new("sh")
         .args(["-c", &format!("command -v {program}")])
         .output()
@@ -125,7 +125,7 @@ pub fn has(program: &str) -> bool {
 }
 
 /// Writes a message into a Maildir folder, which is made if it is missing. Gives its path.
-pub fn deliver(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+pub(crate) fn deliver(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     for part in ["cur", "new", "tmp"] {
         std::fs::create_dir_all(folder.join(part)).expect("a folder");
     }
@@ -135,7 +135,7 @@ pub fn deliver(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 }
 
 /// A small message with this number.
-pub fn message(number: u32) -> Vec<u8> {
+pub(crate) fn message(number: u32) -> Vec<u8> {
     format!(
         "From: a{number}@example.org\r\nTo: b@example.org\r\nSubject: number {number}\r\nMessage-ID: <{number}@example.org>\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\n\r\nbody {number}\r\n"
     )
@@ -143,13 +143,13 @@ pub fn message(number: u32) -> Vec<u8> {
 }
 
 /// A mounted archive; unmounted on drop, whatever happens.
-pub struct Mounted {
+pub(crate) struct Mounted {
     pub at: PathBuf,
 }
 
 impl Mounted {
     /// Mounts an archive at a new directory `at`.
-    pub fn new(archive: &Path, at: &Path, options: &[&str]) -> Option<Mounted> {
+    pub(crate) fn new(archive: &Path, at: &Path, options: &[&str]) -> Option<Mounted> {
         if !Path::new("/dev/fuse").exists() {
             skip("there is no /dev/fuse");
             return None;
@@ -168,7 +168,7 @@ impl Drop for Mounted {
 }
 
 /// A Maildir of `count` messages of about `size` bytes: two thirds in its root, the rest in two folders.
-pub fn maildir(at: &Path, count: u32, size: usize) -> PathBuf {
+pub(crate) fn maildir(at: &Path, count: u32, size: usize) -> PathBuf {
     for number in 0..count {
         let folder = match number % 6 {
             4 => at.join(".Work"),
@@ -189,18 +189,18 @@ pub fn maildir(at: &Path, count: u32, size: usize) -> PathBuf {
 }
 
 /// A line of 64 letters that no other number has.
-pub fn filler(number: u64) -> Vec<u8> {
+pub(crate) fn filler(number: u64) -> Vec<u8> {
     let mut line = blake3::hash(&number.to_le_bytes()).to_hex().as_bytes()[..62].to_vec();
     line.extend_from_slice(b"\r\n");
     line
 }
 
 /// Numbers that look random and are the same at every run (SplitMix64).
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
     /// The next number.
-    pub fn roll(&mut self) -> u64 {
+    pub(crate) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -209,18 +209,18 @@ impl Dice {
     }
 
     /// A number below `bound`.
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.roll() % bound as u64) as usize
     }
 }
 
 /// True where the long versions of tests are wanted.
-pub fn soak() -> bool {
+pub(crate) fn soak() -> bool {
     std::env::var_os("VANDELAY_SOAK").is_some()
 }
 
 /// The tables of Vandelay 1.x that hold an account.
-pub const CONTENT: [&str; 10] = [
+pub(crate) const CONTENT: [&str; 10] = [
     "mailboxes",
     "emails",
     "identities",
@@ -234,7 +234,7 @@ pub const CONTENT: [&str; 10] = [
 ];
 
 /// Every row of the content tables, blobs by their hash: equal text means equal content.
-pub fn dump(archive: &Path) -> String {
+pub(crate) fn dump(archive: &Path) -> String {
     let conn = rusqlite::Connection::open(archive).expect("the archive opens");
     let mut text = String::new();
     for table in CONTENT {
@@ -263,7 +263,7 @@ fn blob_hash(conn: &rusqlite::Connection, blob: i64) -> String {
 }
 
 /// All files of a tree with their bytes, by path; directories end with `/` and have none. Links are their targets.
-pub fn tree(archive: &Path, at: &str) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn tree(archive: &Path, at: &str) -> BTreeMap<String, Vec<u8>> {
     use vandelay::tree::FileType;
     use vandelay::tree::walk;
     use vandelay::tree::{Tree, TreeOptions};
@@ -286,7 +286,7 @@ pub fn tree(archive: &Path, at: &str) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Everything that lies in a directory, with mode, size and digest: equal text means that nobody touched it.
-pub fn listing(directory: &Path) -> String {
+pub(crate) fn listing(directory: &Path) -> String {
     let mut lines: Vec<String> = std::fs::read_dir(directory)
         .expect("a directory")
         .map(|entry| {
@@ -307,20 +307,20 @@ pub fn listing(directory: &Path) -> String {
 }
 
 /// The digest of a file.
-pub fn digest(path: &Path) -> String {
+pub(crate) fn digest(path: &Path) -> String {
     let mut hasher = blake3::Hasher::new();
     std::io::copy(&mut std::fs::File::open(path).expect("a file"), &mut hasher).expect("it can be read");
     hasher.finalize().to_hex().to_string()
 }
 
 /// A tmpfs of its own; unmounted on drop. `None` where that is not allowed.
-pub struct Tmpfs {
+pub(crate) struct Tmpfs {
     pub at: PathBuf,
 }
 
 impl Tmpfs {
     /// Mounts one with these options, e.g. `size=4m`.
-    pub fn new(at: &Path, options: &str) -> Option<Tmpfs> {
+    pub(crate) fn new(at: &Path, options: &str) -> Option<Tmpfs> {
         std::fs::create_dir_all(at).expect("a mountpoint");
         let output =
             Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output().expect("mount runs");
@@ -332,7 +332,7 @@ impl Tmpfs {
     }
 
     /// Mounts it again with other options, e.g. `ro`.
-    pub fn remount(&self, options: &str) {
+    pub(crate) fn remount(&self, options: &str) {
         // A child that another test just forked holds our files open until it becomes its program.
         for _ in 0..50 {
             let status = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.at).status();
@@ -352,7 +352,7 @@ impl Drop for Tmpfs {
 }
 
 /// Fails if the program panicked or died from a signal; gives its exit code.
-pub fn calm(output: &Output, what: &str) -> i32 {
+pub(crate) fn calm(output: &Output, what: &str) -> i32 {
     let said = String::from_utf8_lossy(&output.stderr);
     let code = output.status.code().unwrap_or_else(|| panic!("{what}: {}: {said}", output.status));
     assert!(code != 101 && !said.contains("panicked"), "{what}: {said}");
@@ -360,7 +360,7 @@ pub fn calm(output: &Output, what: &str) -> i32 {
 }
 
 /// What the notes about mailboxes say must be what the index of messages adds up to.
-pub fn mailbox_notes_are_true(archive: &Path) {
+pub(crate) fn mailbox_notes_are_true(archive: &Path) {
     let conn = rusqlite::Connection::open(archive).expect("the archive opens");
     let wrong: Vec<String> = conn
         .prepare(
@@ -382,7 +382,7 @@ pub fn mailbox_notes_are_true(archive: &Path) {
 }
 
 /// Adds `row_digest(…)` to a connection, as FORMAT.md describes it ("What proves a row").
-pub fn add_row_digest(conn: &rusqlite::Connection) {
+pub(crate) fn add_row_digest(conn: &rusqlite::Connection) {
     use rusqlite::functions::FunctionFlags;
     use rusqlite::types::ValueRef;
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
@@ -406,7 +406,7 @@ pub fn add_row_digest(conn: &rusqlite::Connection) {
 }
 
 /// Writes the digests of all snapshots anew, after a test gave them other times.
-pub fn digest_snapshots(conn: &rusqlite::Connection) {
+pub(crate) fn digest_snapshots(conn: &rusqlite::Connection) {
     add_row_digest(conn);
     conn.execute_batch(
         "INSERT OR REPLACE INTO row_digests (kind, id, digest)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Forwards connections to a port on this machine.
-pub struct Relay {
+pub(crate) struct Relay {
     pub port: u16,
     inner: Arc<Inner>,
 }
@@ -24,7 +24,7 @@ struct Inner {
 
 impl Relay {
     /// Listens for clients of `server`.
-    pub fn start(server: u16) -> Relay {
+    pub(crate) fn start(server: u16) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let inner = Arc::new(Inner {
@@ -67,27 +67,27 @@ impl Relay {
     }
 
     /// Ends each connection after so many bytes of the server's; 0 for none.
-    pub fn cut_after(&self, bytes: u64) {
+    pub(crate) fn cut_after(&self, bytes: u64) {
         self.inner.cut_after.store(bytes, Ordering::SeqCst);
     }
 
     /// Lets nothing of the server's through any more, or again.
-    pub fn die(&self, is_dead: bool) {
+    pub(crate) fn die(&self, is_dead: bool) {
         self.inner.is_dead.store(u64::from(is_dead), Ordering::SeqCst);
     }
 
     /// What clients said since the last call.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut *self.inner.said.lock().expect("a lock"))).into_owned()
     }
 
     /// Bytes that came from the server since the last call.
-    pub fn heard(&self) -> u64 {
+    pub(crate) fn heard(&self) -> u64 {
         self.inner.heard.swap(0, Ordering::SeqCst)
     }
 
     /// How many connections there were since the last call.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.inner.connections.swap(0, Ordering::SeqCst)
     }
 }

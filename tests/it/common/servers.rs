@@ -11,25 +11,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A port on which nobody listens just now.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }
 
 /// Several of them, and no two the same.
-pub fn free_ports<const N: usize>() -> [u16; N] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let listeners: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("a port"));
     listeners.map(|listener| listener.local_addr().expect("an address").port())
 }
 
 /// A server in the foreground; killed on drop, with what it started.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     log: PathBuf,
 }
 
 impl Daemon {
     /// Starts a server and waits until it listens on all these ports. `log` gets what it prints.
-    pub fn start(mut command: Command, ports: &[u16], log: &Path) -> Daemon {
+    pub(crate) fn start(mut command: Command, ports: &[u16], log: &Path) -> Daemon {
         let file = fs::File::create(log).expect("a log");
         let output = file.try_clone().expect("a log");
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -47,7 +47,7 @@ impl Daemon {
     }
 
     /// What it printed.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
@@ -70,7 +70,7 @@ impl Drop for Daemon {
 
 /// What is wrong with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
+pub(crate) enum Flaw {
     None,
     SelfSigned,
     /// The same, with the mark of an authority (`CA:TRUE`), as `openssl req -x509` makes them.
@@ -82,7 +82,7 @@ pub enum Flaw {
 }
 
 /// A certificate for `localhost` and `127.0.0.1`, or one with a flaw.
-pub struct Certificate {
+pub(crate) struct Certificate {
     pub der: Vec<u8>,
     pub pem: String,
     pub key: KeyPair,
@@ -90,7 +90,7 @@ pub struct Certificate {
 
 impl Certificate {
     /// TLS of a server that has it.
-    pub fn server_config(&self) -> Arc<rustls::ServerConfig> {
+    pub(crate) fn server_config(&self) -> Arc<rustls::ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = rustls::pki_types::PrivateKeyDer::try_from(self.key.serialize_der()).expect("a key");
         let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -103,12 +103,12 @@ impl Certificate {
     }
 
     /// SHA-256 of the certificate, as `--pin-sha256` takes it.
-    pub fn pin(&self) -> String {
+    pub(crate) fn pin(&self) -> String {
         hex(ring::digest::digest(&ring::digest::SHA256, &self.der).as_ref())
     }
 
     /// SHA-256 of the public key, as curl's `--pinnedpubkey` takes it.
-    pub fn key_pin(&self) -> String {
+    pub(crate) fn key_pin(&self) -> String {
         let digest = ring::digest::digest(&ring::digest::SHA256, &self.key.subject_public_key_info());
         format!("sha256//{}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, digest))
     }
@@ -119,14 +119,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// An authority of the test, for SSL_CERT_FILE.
-pub struct Authority {
+pub(crate) struct Authority {
     pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
     /// A new one.
-    pub fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         Authority::named("Authority of a test")
     }
 
@@ -139,14 +139,14 @@ impl Authority {
     }
 
     /// Writes its certificate into a directory, for SSL_CERT_FILE.
-    pub fn file(&self, directory: &Path) -> PathBuf {
+    pub(crate) fn file(&self, directory: &Path) -> PathBuf {
         let path = directory.join("authority.pem");
         fs::write(&path, &self.pem).expect("a file");
         path
     }
 
     /// Signs a certificate, if that is what its flaw wants.
-    pub fn certificate(&self, flaw: Flaw) -> Certificate {
+    pub(crate) fn certificate(&self, flaw: Flaw) -> Certificate {
         let key = KeyPair::generate().expect("a key");
         let mut params = params("Server of a test");
         params.subject_alt_names = match flaw {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program that has a terminal for all that it reads and writes.
-pub struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     shown: Arc<Mutex<Vec<u8>>>,
@@ -22,7 +22,7 @@ pub struct Terminal {
 
 impl Terminal {
     /// Starts the program.
-    pub fn start(mut command: Command) -> Terminal {
+    pub(crate) fn start(mut command: Command) -> Terminal {
         let (keyboard, other_end) = pair();
         let end = || other_end.try_clone().expect("a terminal");
         let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("the program starts");
@@ -40,12 +40,12 @@ impl Terminal {
     }
 
     /// Everything that was shown so far.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         String::from_utf8_lossy(&self.shown.lock().expect("a lock")).into_owned()
     }
 
     /// Waits until this is shown.
-    pub fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         let begun = Instant::now();
         while !self.shown().contains(text) {
             let has_ended = self.child.try_wait().expect("a child").is_some();
@@ -55,19 +55,19 @@ impl Terminal {
     }
 
     /// Types something; `\n` is the return key, `\x04` the end of the input.
-    pub fn types(&mut self, text: &str) {
+    pub(crate) fn types(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).expect("it can be typed");
     }
 
     /// Sends what Ctrl-C sends.
-    pub fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         let id = libc::pid_t::try_from(self.child.id()).expect("an id");
         // SAFETY: a signal to a child that has not been waited for.
         unsafe { libc::kill(id, libc::SIGINT) };
     }
 
     /// Waits for the end of the program; gives its exit code and everything that was shown.
-    pub fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let begun = Instant::now();
         let status = loop {
             match self.child.try_wait().expect("a child") {

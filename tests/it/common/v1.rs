@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use std::path::Path;
 
 /// In what an archive of 1.x may differ from the others.
-pub struct Variant {
+pub(crate) struct Variant {
     /// 1.x leaves WAL; a copy may have been converted.
     pub journal_mode: &'static str,
     /// Early releases had no column `data_type`.
@@ -24,7 +24,7 @@ impl Default for Variant {
 }
 
 /// The bytes of the messages in an archive of 1.x, by row.
-pub fn messages() -> Vec<Vec<u8>> {
+pub(crate) fn messages() -> Vec<Vec<u8>> {
     (1..=7)
         .map(|number| {
             format!("From: A <a{number}@Example.org>\r\nTo: b@example.org\r\nSubject: v1 {number}\r\nMessage-ID: <V1-{number}@example.org>\r\nDate: Mon, 12 May 2025 10:00:00 +0200\r\n\r\nbody {number}\r\n")
@@ -34,13 +34,13 @@ pub fn messages() -> Vec<Vec<u8>> {
 }
 
 /// A script in an archive of 1.x.
-pub const SCRIPT: &[u8] = b"require \"fileinto\";\r\nfileinto \"Work\";\r\n";
+pub(crate) const SCRIPT: &[u8] = b"require \"fileinto\";\r\nfileinto \"Work\";\r\n";
 
 /// A photo inside a card.
-pub const PHOTO: &[u8] = b"\x89PNG\r\n\x1a\n not really a picture";
+pub(crate) const PHOTO: &[u8] = b"\x89PNG\r\n\x1a\n not really a picture";
 
 /// A file.
-pub const FILE: &[u8] = b"the bytes of a file\n";
+pub(crate) const FILE: &[u8] = b"the bytes of a file\n";
 
 fn schema(variant: &Variant) -> String {
     let data_type = if variant.data_type {
@@ -80,13 +80,13 @@ fn schema(variant: &Variant) -> String {
 }
 
 /// The statement with which 1.x collects blobs.
-pub const GC: &str = "DELETE FROM blobs WHERE id NOT IN (
+pub(crate) const GC: &str = "DELETE FROM blobs WHERE id NOT IN (
     SELECT blob_id FROM emails UNION SELECT blob_id FROM sieve_scripts UNION SELECT blob_id FROM file_nodes WHERE blob_id IS NOT NULL
     UNION SELECT json_extract(j.value, '$') FROM contact_cards, json_tree(contact_cards.data) j WHERE j.key = '@blob'
     UNION SELECT json_extract(j.value, '$') FROM calendar_events, json_tree(calendar_events.data) j WHERE j.key = '@blob')";
 
 /// Opens an archive as every 1.x does.
-pub fn open(path: &Path) -> Connection {
+pub(crate) fn open(path: &Path) -> Connection {
     let conn = Connection::open(path).expect("it opens");
     for (name, value) in [("journal_mode", "WAL"), ("foreign_keys", "ON"), ("locking_mode", "EXCLUSIVE")] {
         conn.pragma_update(None, name, value).expect("a pragma");
@@ -96,7 +96,7 @@ pub fn open(path: &Path) -> Connection {
 }
 
 /// Stores bytes as 1.x does.
-pub fn blob(conn: &Connection, data: &[u8]) -> i64 {
+pub(crate) fn blob(conn: &Connection, data: &[u8]) -> i64 {
     let hash = blake3::hash(data);
     conn.execute("INSERT OR IGNORE INTO blobs (hash, data) VALUES (?1, ?2)", params![hash.as_bytes(), data])
         .expect("a blob");
@@ -104,14 +104,14 @@ pub fn blob(conn: &Connection, data: &[u8]) -> i64 {
 }
 
 /// Writes an archive and leaves no log beside it.
-pub fn write(path: &Path, variant: &Variant) {
+pub(crate) fn write(path: &Path, variant: &Variant) {
     let conn = Connection::open(path).expect("it opens");
     conn.pragma_update(None, "journal_mode", variant.journal_mode).expect("a pragma");
     fill(&conn, variant);
 }
 
 /// Writes an archive and leaves half of it in its log, as a crash of 1.x does: in exclusive mode there is no index.
-pub fn write_with_log(path: &Path, variant: &Variant) {
+pub(crate) fn write_with_log(path: &Path, variant: &Variant) {
     let made = path.with_extension("making");
     let conn = open_exclusive(&made);
     fill(&conn, variant);

@@ -7,27 +7,27 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 /// All capabilities of a session.
-pub const USING: [&str; 10] =
+pub(super) const USING: [&str; 10] =
     [CORE, MAIL, SUBMISSION, VACATION, SIEVE, CONTACTS, CALENDARS, PRINCIPALS, FILENODE, BLOB];
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn field(&self, name: &str) -> Option<String> {
+    pub(super) fn field(&self, name: &str) -> Option<String> {
         let start = format!("{}: ", name.to_lowercase());
         let line = self.head.lines().find(|line| line.to_lowercase().starts_with(&start))?;
         Some(line[start.len()..].to_owned())
@@ -35,12 +35,12 @@ impl Answer {
 }
 
 /// `Basic` of alice.
-pub fn basic() -> String {
+pub(super) fn basic() -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode("alice:secret"))
 }
 
 /// Sends these bytes and reads until the server closes.
-pub fn exchange(port: u16, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn exchange(port: u16, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     stream.write_all(bytes).expect("it is sent");
     let mut answer = Vec::new();
@@ -50,7 +50,7 @@ pub fn exchange(port: u16, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// One request with alice's credentials; `None` if there is no whole head in the answer.
-pub fn request(port: u16, method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
+pub(super) fn request(port: u16, method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");
     let authorization = basic();
     if !fields.iter().any(|(name, _)| *name == "Authorization") {
@@ -87,20 +87,20 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
 }
 
 /// The body of an API request as bytes, to the API.
-pub fn post(server: &Server, body: &str) -> Answer {
+pub(super) fn post(server: &Server, body: &str) -> Answer {
     let fields = [("Content-Type", "application/json")];
     request(server.port(), "POST", "/api/", &fields, body.as_bytes()).expect("an answer")
 }
 
 /// Some calls in one request with all capabilities; their responses.
-pub fn calls(server: &Server, calls: Value) -> Vec<Value> {
+pub(super) fn calls(server: &Server, calls: Value) -> Vec<Value> {
     let answer = post(server, &json!({"using": USING, "methodCalls": calls}).to_string());
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["methodResponses"].as_array().expect("responses").clone()
 }
 
 /// One call; its arguments, or those of the error with the type.
-pub fn call(server: &Server, name: &str, mut arguments: Value) -> Value {
+pub(super) fn call(server: &Server, name: &str, mut arguments: Value) -> Value {
     if arguments.get("accountId").is_none() {
         arguments["accountId"] = json!("A1");
     }
@@ -108,20 +108,20 @@ pub fn call(server: &Server, name: &str, mut arguments: Value) -> Value {
 }
 
 /// Creates one object; its id.
-pub fn create(server: &Server, kind: &str, object: Value) -> String {
+pub(super) fn create(server: &Server, kind: &str, object: Value) -> String {
     let answer = call(server, &format!("{kind}/set"), json!({"create": {"new": object}}));
     answer["created"]["new"]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
 /// Tries to create one object; the type of the error, and what the server blames the client for.
-pub fn refused(server: &Server, kind: &str, object: Value) -> (String, Vec<String>) {
+pub(super) fn refused(server: &Server, kind: &str, object: Value) -> (String, Vec<String>) {
     let answer = call(server, &format!("{kind}/set"), json!({"create": {"new": object}}));
     let error = answer["notCreated"]["new"]["type"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
     (error, server.take_violations())
 }
 
 /// The creation is refused with `invalidProperties` for this property, and that is the client's fault.
-pub fn invalid(server: &Server, kind: &str, object: Value, property: &str) {
+pub(super) fn invalid(server: &Server, kind: &str, object: Value, property: &str) {
     let answer = call(server, &format!("{kind}/set"), json!({"create": {"new": object}}));
     let error = &answer["notCreated"]["new"];
     assert_eq!(error["type"], "invalidProperties", "{object}: {answer}");
@@ -131,7 +131,7 @@ pub fn invalid(server: &Server, kind: &str, object: Value, property: &str) {
 }
 
 /// Updates one object; the SetError, or null.
-pub fn update(server: &Server, kind: &str, id: &str, patch: Value) -> Value {
+pub(super) fn update(server: &Server, kind: &str, id: &str, patch: Value) -> Value {
     let answer = call(server, &format!("{kind}/set"), json!({"update": {id: patch}}));
     match answer["notUpdated"].get(id) {
         Some(error) => error.clone(),
@@ -143,7 +143,7 @@ pub fn update(server: &Server, kind: &str, id: &str, patch: Value) -> Value {
 }
 
 /// Destroys one object; the type of the error, or an empty string.
-pub fn destroy(server: &Server, kind: &str, id: &str, arguments: Value) -> String {
+pub(super) fn destroy(server: &Server, kind: &str, id: &str, arguments: Value) -> String {
     let mut arguments = arguments;
     arguments["destroy"] = json!([id]);
     let answer = call(server, &format!("{kind}/set"), arguments);
@@ -157,7 +157,7 @@ pub fn destroy(server: &Server, kind: &str, id: &str, arguments: Value) -> Strin
 }
 
 /// Uploads bytes; the blob id.
-pub fn upload(server: &Server, bytes: &[u8]) -> String {
+pub(super) fn upload(server: &Server, bytes: &[u8]) -> String {
     let answer = request(server.port(), "POST", "/upload/A1/", &[("Content-Type", "text/plain")], bytes);
     let answer = answer.expect("an answer");
     assert_eq!(answer.status, 201, "{}", answer.text());
@@ -165,6 +165,6 @@ pub fn upload(server: &Server, bytes: &[u8]) -> String {
 }
 
 /// A server with one account that can do all.
-pub fn server() -> Server {
+pub(super) fn server() -> Server {
     Server::start(Options::telling())
 }

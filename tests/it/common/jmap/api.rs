@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 /// A request that has the form of one.
-pub struct Request {
+pub(super) struct Request {
     using: BTreeSet<String>,
     calls: Vec<(String, Map<String, Value>, String)>,
     created: Option<BTreeMap<String, String>>,
@@ -22,13 +22,13 @@ pub struct Request {
 
 impl Request {
     /// The names of the methods.
-    pub fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         self.calls.iter().map(|(name, ..)| name.clone()).collect()
     }
 }
 
 /// Reads a request; the error is the answer and what the client did wrong.
-pub fn parse(options: &Options, content_type: Option<&str>, body: &[u8]) -> Result<Request, (Response, String)> {
+pub(super) fn parse(options: &Options, content_type: Option<&str>, body: &[u8]) -> Result<Request, (Response, String)> {
     let refuse = |kind: &str, why: String| (Response::problem(400, kind, &why), format!("{kind}: {why}"));
     // "The content type of the request was not `application/json` or the request did not parse as I-JSON."
     let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -83,7 +83,7 @@ pub fn parse(options: &Options, content_type: Option<&str>, body: &[u8]) -> Resu
 }
 
 /// Processes the calls "sequentially, in order".
-pub fn process(options: &Options, state: &Mutex<State>, request: Request) -> Response {
+pub(super) fn process(options: &Options, state: &Mutex<State>, request: Request) -> Response {
     let mut creations = Creations { ids: request.created.clone().unwrap_or_default(), ..Creations::default() };
     creations.attempted.extend(creations.ids.keys().cloned());
     let mut responses: Vec<Value> = Vec::new();

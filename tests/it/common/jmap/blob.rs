@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 /// `Blob/upload`, section 4.1.
-pub fn upload(call: &mut Call) -> Result<Value, MethodError> {
+pub(super) fn upload(call: &mut Call) -> Result<Value, MethodError> {
     call.known(&["accountId", "create"], &[])?;
     let create = map(call, "create")?;
     call.limit(create.len(), "maxObjectsInSet", |limits| limits.max_objects_in_set)?;
@@ -87,7 +87,7 @@ fn source_of(call: &Call, source: &Value) -> Result<Vec<u8>, SetError> {
 }
 
 /// `Blob/get`, section 4.2.
-pub fn get(call: &mut Call) -> Result<Value, MethodError> {
+pub(super) fn get(call: &mut Call) -> Result<Value, MethodError> {
     call.known(&["accountId", "ids", "properties"], &[("offset", Shape::Unsigned), ("length", Shape::Unsigned)])?;
     let Some(ids) = call.ids("ids")? else { return Err(MethodError::arguments("there is no way to get all blobs")) };
     call.limit(ids.len(), "maxObjectsInGet", |limits| limits.max_objects_in_get)?;

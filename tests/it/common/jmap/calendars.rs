@@ -10,7 +10,7 @@ use super::shape::{Shape, is_id};
 use super::store::{keys, now};
 use serde_json::{Map, Value, json};
 
-pub const RIGHTS: [&str; 8] = [
+pub(super) const RIGHTS: [&str; 8] = [
     "mayReadFreeBusy",
     "mayReadItems",
     "mayWriteAll",
@@ -107,15 +107,19 @@ const ZONES: [&str; 19] = [
 ];
 
 /// Those that are stored per user, and may be null: changing them is no change of the event.
-pub const PER_USER: [&str; 5] = ["keywords", "color", "freeBusyStatus", "useDefaultAlerts", "alerts"];
+pub(super) const PER_USER: [&str; 5] = ["keywords", "color", "freeBusyStatus", "useDefaultAlerts", "alerts"];
 
 /// True for a property that an event can have.
-pub fn is_property(name: &str) -> bool {
+pub(super) fn is_property(name: &str) -> bool {
     PROPERTIES.iter().any(|(known, _)| *known == name) || is_vendor(name)
 }
 
 /// Checks a calendar.
-pub fn check_calendar(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn check_calendar(
+    call: &mut Call,
+    old: Option<&Value>,
+    new: &mut Map<String, Value>,
+) -> Result<(), SetError> {
     container_name(new)?;
     sort_order(new)?;
     if old.is_none() && account_capability(&call.account.options, CALENDARS)["mayCreateCalendar"] == Value::Bool(false)
@@ -188,7 +192,7 @@ fn check_alert(property: &str, alert: &Value) -> Result<(), SetError> {
 }
 
 /// Destroys a calendar, if it may be.
-pub fn destroy_calendar(call: &mut Call, id: &str) -> Result<(), SetError> {
+pub(super) fn destroy_calendar(call: &mut Call, id: &str) -> Result<(), SetError> {
     keep_default(call, id)?;
     call.may(Kind::Calendar, id, "mayDelete")?;
     let events = call.account.members(Kind::CalendarEvent, "calendarIds", id);
@@ -202,7 +206,7 @@ pub fn destroy_calendar(call: &mut Call, id: &str) -> Result<(), SetError> {
 }
 
 /// Checks an event, and sets what the draft wants a server to set.
-pub fn check_event(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn check_event(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
     let capability = account_capability(&call.account.options, CALENDARS);
     containers(call, old, new, "calendarIds", Kind::Calendar, capability["maxCalendarsPerEvent"].as_u64())?;
     for calendar in keys(&new["calendarIds"]).chain(old.into_iter().flat_map(|old| keys(&old["calendarIds"]))) {
@@ -407,7 +411,7 @@ fn unique(call: &Call, new: &Map<String, Value>) -> Result<(), SetError> {
 }
 
 /// Fills in what is computed when an event is shown, and leaves out what has to be asked for.
-pub fn compute(event: &mut Map<String, Value>, properties: Option<&[String]>) {
+pub(super) fn compute(event: &mut Map<String, Value>, properties: Option<&[String]>) {
     let is_mine = is_origin(event);
     event.insert("isOrigin".to_owned(), json!(is_mine));
     let asks = |name: &str| properties.is_some_and(|names| names.iter().any(|wanted| wanted == name));
@@ -423,14 +427,14 @@ pub fn compute(event: &mut Map<String, Value>, properties: Option<&[String]>) {
 }
 
 /// Destroys an event, if its calendars allow.
-pub fn destroy_event(call: &mut Call, id: &str) -> Result<(), SetError> {
+pub(super) fn destroy_event(call: &mut Call, id: &str) -> Result<(), SetError> {
     let calendars: Vec<String> =
         keys(&call.account.get(Kind::CalendarEvent, id).expect("it is there")["calendarIds"]).collect();
     calendars.iter().try_for_each(|calendar| call.may(Kind::Calendar, calendar, "mayWriteAll"))
 }
 
 /// Checks a participant identity, in the words of the draft that this server knows.
-pub fn check_participant(call: &mut Call, new: &mut Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn check_participant(call: &mut Call, new: &mut Map<String, Value>) -> Result<(), SetError> {
     let is_new = call.options.participants == Participants::CalendarAddress;
     let (needed, never) = if is_new {
         ("calendarAddress", &["scheduleId", "sendTo"][..])

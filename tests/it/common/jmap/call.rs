@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A method call that is being processed.
-pub struct Call<'a> {
+pub(super) struct Call<'a> {
     pub options: &'a Options,
     pub account: &'a mut Account,
     pub kind: Kind,
@@ -24,7 +24,7 @@ pub struct Call<'a> {
 
 /// Creation ids of a request, RFC 8620 section 3.3.
 #[derive(Debug, Default)]
-pub struct Creations {
+pub(super) struct Creations {
     /// The ids of what was created.
     pub ids: BTreeMap<String, String>,
     /// All that the client wanted to create.
@@ -33,7 +33,7 @@ pub struct Creations {
 
 impl Creations {
     /// The real id behind a reference `#x`, or the error for the property that has it.
-    pub fn resolve(&self, reference: &str, property: &str) -> Result<String, SetError> {
+    pub(super) fn resolve(&self, reference: &str, property: &str) -> Result<String, SetError> {
         let name = reference.strip_prefix('#').expect("a reference");
         self.ids.get(name).cloned().ok_or_else(|| SetError {
             is_blame: !self.attempted.contains(name),
@@ -44,7 +44,7 @@ impl Creations {
 
 /// What a fault does inside of a method.
 #[derive(Debug, Clone, Default)]
-pub struct Twist {
+pub(super) struct Twist {
     /// So many objects of a /set or an import fail with this error.
     pub set_error: Option<(&'static str, usize)>,
     /// So many objects are missing in the answer to a /get, and not in `notFound`.
@@ -53,7 +53,7 @@ pub struct Twist {
 
 /// An error of a whole method, RFC 8620 section 3.6.2.
 #[derive(Debug)]
-pub struct MethodError {
+pub(super) struct MethodError {
     pub kind: String,
     pub description: String,
     /// The client could have known.
@@ -62,24 +62,24 @@ pub struct MethodError {
 
 impl MethodError {
     /// An error that a correct client can meet.
-    pub fn new(kind: &str, description: impl Into<String>) -> MethodError {
+    pub(super) fn new(kind: &str, description: impl Into<String>) -> MethodError {
         MethodError { kind: kind.to_owned(), description: description.into(), is_blame: false }
     }
 
     /// An error that only an incorrect client meets.
-    pub fn blame(kind: &str, description: impl Into<String>) -> MethodError {
+    pub(super) fn blame(kind: &str, description: impl Into<String>) -> MethodError {
         MethodError { is_blame: true, ..MethodError::new(kind, description) }
     }
 
     /// `invalidArguments`.
-    pub fn arguments(description: impl Into<String>) -> MethodError {
+    pub(super) fn arguments(description: impl Into<String>) -> MethodError {
         MethodError::blame("invalidArguments", description)
     }
 }
 
 /// An error for one object, RFC 8620 section 5.3.
 #[derive(Debug, Clone)]
-pub struct SetError {
+pub(super) struct SetError {
     pub kind: String,
     pub description: String,
     pub properties: Vec<String>,
@@ -91,7 +91,7 @@ pub struct SetError {
 
 impl SetError {
     /// An error that a correct client can meet.
-    pub fn new(kind: &str, description: impl Into<String>) -> SetError {
+    pub(super) fn new(kind: &str, description: impl Into<String>) -> SetError {
         SetError {
             kind: kind.to_owned(),
             description: description.into(),
@@ -103,28 +103,28 @@ impl SetError {
     }
 
     /// `invalidProperties` that a client could have known, with the property.
-    pub fn property(name: &str, description: impl Into<String>) -> SetError {
+    pub(super) fn property(name: &str, description: impl Into<String>) -> SetError {
         SetError { is_blame: true, ..SetError::conflict("invalidProperties", name, description) }.at_once()
     }
 
     /// An error that depends on what else there is, so a correct client can meet it. It is tried again behind all others.
-    pub fn conflict(kind: &str, name: &str, description: impl Into<String>) -> SetError {
+    pub(super) fn conflict(kind: &str, name: &str, description: impl Into<String>) -> SetError {
         SetError { properties: vec![name.to_owned()], is_deferrable: true, ..SetError::new(kind, description) }
     }
 
     /// Not to be tried again.
-    pub fn at_once(self) -> SetError {
+    pub(super) fn at_once(self) -> SetError {
         SetError { is_deferrable: false, ..self }
     }
 
     /// With one more member.
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> SetError {
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> SetError {
         self.extra.insert(name.to_owned(), value.into());
         self
     }
 
     /// As it is sent.
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let mut object = (*self.extra).clone();
         object.insert("type".to_owned(), self.kind.clone().into());
         object.insert("description".to_owned(), self.description.clone().into());
@@ -137,7 +137,7 @@ impl SetError {
 
 impl Call<'_> {
     /// Refuses arguments that the method does not have ("One of the arguments is … otherwise invalid").
-    pub fn known(&self, standard: &[&str], extra: &[(&str, Shape)]) -> Result<(), MethodError> {
+    pub(super) fn known(&self, standard: &[&str], extra: &[(&str, Shape)]) -> Result<(), MethodError> {
         for name in self.arguments.keys() {
             if !standard.contains(&name.as_str()) && !extra.iter().any(|(known, _)| known == name) {
                 return Err(MethodError::arguments(format!("unknown argument {name:?}")));
@@ -150,7 +150,7 @@ impl Call<'_> {
     }
 
     /// An argument that may be null or absent.
-    pub fn optional(&self, name: &str, shape: Shape) -> Result<Option<&Value>, MethodError> {
+    pub(super) fn optional(&self, name: &str, shape: Shape) -> Result<Option<&Value>, MethodError> {
         match self.arguments.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => match shape.check(value) {
@@ -161,7 +161,7 @@ impl Call<'_> {
     }
 
     /// A Boolean with a default; null is not allowed by its type signature.
-    pub fn flag(&self, name: &str) -> Result<bool, MethodError> {
+    pub(super) fn flag(&self, name: &str) -> Result<bool, MethodError> {
         match self.arguments.get(name) {
             None => Ok(false),
             Some(Value::Bool(value)) => Ok(*value),
@@ -170,12 +170,12 @@ impl Call<'_> {
     }
 
     /// Ids of an argument that may be null.
-    pub fn ids(&self, name: &str) -> Result<Option<Vec<String>>, MethodError> {
+    pub(super) fn ids(&self, name: &str) -> Result<Option<Vec<String>>, MethodError> {
         Ok(self.optional(name, Shape::Ids)?.map(texts))
     }
 
     /// Checks a number against a limit of the session. The client is to blame if it could know better.
-    pub fn limit(&self, count: usize, name: &str, of: impl Fn(&Limits) -> usize) -> Result<(), MethodError> {
+    pub(super) fn limit(&self, count: usize, name: &str, of: impl Fn(&Limits) -> usize) -> Result<(), MethodError> {
         if count <= of(&self.options.limits) {
             return Ok(());
         }
@@ -185,7 +185,7 @@ impl Call<'_> {
     }
 
     /// Checks `ifInState`, RFC 8620 section 5.3.
-    pub fn if_in_state(&self) -> Result<(), MethodError> {
+    pub(super) fn if_in_state(&self) -> Result<(), MethodError> {
         let state = self.account.table(self.kind).state();
         match self.optional("ifInState", Shape::Text)? {
             Some(wanted) if *wanted != json!(state) => {
@@ -196,7 +196,7 @@ impl Call<'_> {
     }
 
     /// The bytes of a blob that an object wants to refer to: "Any blobId that exists within an account may be used".
-    pub fn blob(&self, id: &str) -> Result<Arc<Vec<u8>>, SetError> {
+    pub(super) fn blob(&self, id: &str) -> Result<Arc<Vec<u8>>, SetError> {
         match self.account.blobs.get(id) {
             Some(blob) => Ok(Arc::clone(&blob.bytes)),
             None => Err(SetError::new("blobNotFound", format!("there is no blob {id}")).with("notFound", json!([id]))),
@@ -204,7 +204,7 @@ impl Call<'_> {
     }
 
     /// The blob id that an object gets for a blob: "the server MAY assign a new blobId".
-    pub fn adopt(&mut self, id: &str) -> Result<String, SetError> {
+    pub(super) fn adopt(&mut self, id: &str) -> Result<String, SetError> {
         let bytes = self.blob(id)?;
         if let Some(quota) = self.account.options.quota
             && self.account.used() + bytes.len() as u64 > quota
@@ -218,7 +218,7 @@ impl Call<'_> {
     }
 
     /// A right that an object grants, e.g. `mayDelete`.
-    pub fn may(&self, kind: Kind, id: &str, right: &str) -> Result<(), SetError> {
+    pub(super) fn may(&self, kind: Kind, id: &str, right: &str) -> Result<(), SetError> {
         match self.account.get(kind, id).is_none_or(|object| object["myRights"][right] == Value::Bool(true)) {
             true => Ok(()),
             false => Err(SetError::new("forbidden", format!("{id} does not grant {right}"))),
@@ -226,7 +226,7 @@ impl Call<'_> {
     }
 
     /// Notes a SetError that is the client's fault.
-    pub fn judge(&mut self, what: &str, error: &SetError) {
+    pub(super) fn judge(&mut self, what: &str, error: &SetError) {
         if error.is_blame {
             let name = self.kind.schema().name;
             let at = error.properties.join(", ");
@@ -235,7 +235,7 @@ impl Call<'_> {
     }
 
     /// The error that a fault wants for the next object, if any.
-    pub fn twisted(&mut self) -> Option<SetError> {
+    pub(super) fn twisted(&mut self) -> Option<SetError> {
         let (kind, left) = self.twist.set_error.as_mut()?;
         let kind = *kind;
         *left = left.checked_sub(1)?;
@@ -249,11 +249,11 @@ impl Call<'_> {
 }
 
 /// The strings of an array.
-pub fn texts(value: &Value) -> Vec<String> {
+pub(super) fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
 /// A map, or null where it is empty: "or `null` if none".
-pub fn or_null(map: Map<String, Value>) -> Value {
+pub(super) fn or_null(map: Map<String, Value>) -> Value {
     if map.is_empty() { Value::Null } else { map.into() }
 }

@@ -9,7 +9,7 @@ use super::shape::{Shape, is_id};
 use super::store::keys;
 use serde_json::{Map, Value, json};
 
-pub const RIGHTS: [&str; 4] = ["mayRead", "mayWrite", "mayShare", "mayDelete"];
+pub(super) const RIGHTS: [&str; 4] = ["mayRead", "mayWrite", "mayShare", "mayDelete"];
 
 /// Maps of a Card whose values are objects: the property, the `@type`, what each object must have.
 const MAPS: [(&str, &str, &str); 18] = [
@@ -52,17 +52,17 @@ const OTHERS: [(&str, Shape); 14] = [
 ];
 
 /// True for a property that a Card can have: those of the standard and those of vendors ("example.com:foo").
-pub fn is_property(name: &str) -> bool {
+pub(super) fn is_property(name: &str) -> bool {
     MAPS.iter().any(|(known, ..)| *known == name) || OTHERS.iter().any(|(known, _)| *known == name) || is_vendor(name)
 }
 
 /// `v-extension` of RFC 9553 section 1.8.1: a domain, a colon, a name.
-pub fn is_vendor(name: &str) -> bool {
+pub(super) fn is_vendor(name: &str) -> bool {
     name.split_once(':').is_some_and(|(domain, rest)| domain.contains('.') && !rest.is_empty())
 }
 
 /// Checks an address book.
-pub fn check_book(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn check_book(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
     container_name(new)?;
     sort_order(new)?;
     if old.is_none()
@@ -74,7 +74,7 @@ pub fn check_book(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Va
 }
 
 /// "This MUST NOT be the empty string and MUST NOT be greater than 255 octets in size when encoded as UTF-8."
-pub fn container_name(new: &Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn container_name(new: &Map<String, Value>) -> Result<(), SetError> {
     let name = new["name"].as_str().expect("it was checked");
     match (1..=255).contains(&name.len()) {
         true => Ok(()),
@@ -83,7 +83,12 @@ pub fn container_name(new: &Map<String, Value>) -> Result<(), SetError> {
 }
 
 /// Checks `shareWith`: RFC 9670, and "The Principal to which this AddressBook belongs MUST NOT be in this set".
-pub fn share_with(call: &Call, old: Option<&Value>, new: &Map<String, Value>, rights: &[&str]) -> Result<(), SetError> {
+pub(super) fn share_with(
+    call: &Call,
+    old: Option<&Value>,
+    new: &Map<String, Value>,
+    rights: &[&str],
+) -> Result<(), SetError> {
     let wanted = new.get("shareWith").unwrap_or(&Value::Null);
     if *wanted == *old.map_or(&Value::Null, |old| &old["shareWith"]) {
         return Ok(());
@@ -115,7 +120,7 @@ pub fn share_with(call: &Call, old: Option<&Value>, new: &Map<String, Value>, ri
 }
 
 /// Destroys an address book, if it may be.
-pub fn destroy_book(call: &mut Call, id: &str) -> Result<(), SetError> {
+pub(super) fn destroy_book(call: &mut Call, id: &str) -> Result<(), SetError> {
     keep_default(call, id)?;
     call.may(Kind::AddressBook, id, "mayDelete")?;
     let cards = call.account.members(Kind::ContactCard, "addressBookIds", id);
@@ -129,7 +134,7 @@ pub fn destroy_book(call: &mut Call, id: &str) -> Result<(), SetError> {
 }
 
 /// A server may keep its default.
-pub fn keep_default(call: &Call, id: &str) -> Result<(), SetError> {
+pub(super) fn keep_default(call: &Call, id: &str) -> Result<(), SetError> {
     let is_default = call.account.get(call.kind, id).is_some_and(|row| row["isDefault"] == Value::Bool(true));
     match is_default && call.options.keeps_defaults {
         true => Err(SetError::new("forbidden", "the default stays")),
@@ -138,14 +143,14 @@ pub fn keep_default(call: &Call, id: &str) -> Result<(), SetError> {
 }
 
 /// Destroys a card, if its address books allow.
-pub fn destroy_card(call: &mut Call, id: &str) -> Result<(), SetError> {
+pub(super) fn destroy_card(call: &mut Call, id: &str) -> Result<(), SetError> {
     let books: Vec<String> =
         keys(&call.account.get(Kind::ContactCard, id).expect("it is there")["addressBookIds"]).collect();
     books.iter().try_for_each(|book| call.may(Kind::AddressBook, book, "mayWrite"))
 }
 
 /// Checks a card.
-pub fn check_card(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn check_card(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
     let most = account_capability(&call.account.options, CONTACTS)["maxAddressBooksPerCard"].as_u64();
     containers(call, old, new, "addressBookIds", Kind::AddressBook, most)?;
     for book in keys(&new["addressBookIds"]).chain(old.into_iter().flat_map(|old| keys(&old["addressBookIds"]))) {
@@ -164,7 +169,7 @@ pub fn check_card(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Va
 }
 
 /// Checks the set of containers an object is in: they exist, and are not too many.
-pub fn containers(
+pub(super) fn containers(
     call: &Call,
     old: Option<&Value>,
     new: &Map<String, Value>,
@@ -202,7 +207,7 @@ fn unique_uid(call: &Call, new: &Map<String, Value>) -> Result<(), SetError> {
 }
 
 /// The error for an uid that exists.
-pub fn uid_exists(call: &Call, id: &str) -> SetError {
+pub(super) fn uid_exists(call: &Call, id: &str) -> SetError {
     let kind = call.options.uid_exists;
     let error = SetError::conflict(kind, "uid", format!("{id} has this uid"));
     if kind == "alreadyExists" { error.with("existingId", id) } else { error }

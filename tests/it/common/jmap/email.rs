@@ -35,7 +35,7 @@ const DERIVED: [&str; 19] = [
 const DEFAULT: &[&str] = DERIVED.split_at(13).0;
 
 /// True for a property that can be asked for; section 4.1.3 for `header:…`.
-pub fn is_property(name: &str) -> bool {
+pub(super) fn is_property(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("header:") else { return DERIVED.contains(&name) };
     let mut parts = rest.split(':');
     let field = parts.next().unwrap_or_default();
@@ -86,7 +86,11 @@ fn is_allowed(field: &str, form: &str) -> bool {
 }
 
 /// Adds what follows from the message.
-pub fn compute(call: &Call, email: &mut Map<String, Value>, properties: Option<&[String]>) -> Result<(), MethodError> {
+pub(super) fn compute(
+    call: &Call,
+    email: &mut Map<String, Value>,
+    properties: Option<&[String]>,
+) -> Result<(), MethodError> {
     let names: Vec<String> = match properties {
         Some(properties) => properties.to_vec(),
         None => DEFAULT.iter().map(|name| (*name).to_owned()).collect(),
@@ -143,7 +147,7 @@ fn formed(value: &str, form: &str) -> Option<Value> {
 }
 
 /// The header fields, raw: name and what stands behind the colon, without the last CRLF.
-pub fn fields(bytes: &[u8]) -> Vec<(String, String)> {
+pub(super) fn fields(bytes: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(bytes);
     let mut fields: Vec<(String, String)> = Vec::new();
     for line in text.split_inclusive('\n') {
@@ -196,7 +200,7 @@ fn preview(bytes: &[u8]) -> String {
 }
 
 /// The thread of a message: that of what it answers.
-pub fn thread(bytes: &[u8]) -> String {
+pub(super) fn thread(bytes: &[u8]) -> String {
     let fields = fields(bytes);
     let named = |field: &str| {
         fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(field)).map(|(_, value)| ids(Some(value)))
@@ -217,7 +221,7 @@ fn received(bytes: &[u8]) -> Option<String> {
 }
 
 /// `Email/import`.
-pub fn import(call: &mut Call) -> Result<Value, MethodError> {
+pub(super) fn import(call: &mut Call) -> Result<Value, MethodError> {
     call.known(&["accountId", "ifInState", "emails"], &[])?;
     if call.arguments.get("emails").is_none_or(Value::is_null) {
         return Err(MethodError::arguments("emails is missing"));

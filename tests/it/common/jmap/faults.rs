@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Where a fault happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum At {
+pub(crate) enum At {
     /// Any request.
     Any,
     Endpoint(Endpoint),
@@ -26,7 +26,7 @@ pub enum At {
 
 /// When it happens, counted over what is matched, from 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum When {
+pub(crate) enum When {
     Always,
     Nth(u64),
     First(u64),
@@ -39,7 +39,7 @@ pub enum When {
 
 /// What happens.
 #[derive(Clone)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// An HTTP error; nothing is done.
     Status(u16),
     /// The same with a Retry-After.
@@ -113,7 +113,7 @@ struct Rule {
 }
 
 /// The rules and the dice.
-pub struct Faults {
+pub(super) struct Faults {
     rules: Vec<Rule>,
     dice: Dice,
     /// How often something went wrong.
@@ -122,22 +122,22 @@ pub struct Faults {
 
 impl Faults {
     /// None yet.
-    pub fn new(seed: u64) -> Faults {
+    pub(super) fn new(seed: u64) -> Faults {
         Faults { rules: Vec::new(), dice: Dice(seed), happened: 0 }
     }
 
     /// One more.
-    pub fn add(&mut self, at: At, when: When, fault: Fault) {
+    pub(super) fn add(&mut self, at: At, when: When, fault: Fault) {
         self.rules.push(Rule { at, when, fault, matched: 0 });
     }
 
     /// None any more.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.rules.clear();
     }
 
     /// What happens to a request with these calls.
-    pub fn of_request(&mut self, endpoint: Endpoint, target: &str, calls: &[String], body: &[u8]) -> Vec<Fault> {
+    pub(super) fn of_request(&mut self, endpoint: Endpoint, target: &str, calls: &[String], body: &[u8]) -> Vec<Fault> {
         self.draw(false, |at| match at {
             At::Any => true,
             At::Endpoint(wanted) => *wanted == endpoint,
@@ -149,7 +149,7 @@ impl Faults {
     }
 
     /// What happens inside of a call.
-    pub fn of_call(&mut self, name: &str) -> Vec<Fault> {
+    pub(super) fn of_call(&mut self, name: &str) -> Vec<Fault> {
         self.draw(true, |at| match at {
             At::Any | At::AnyCall => true,
             At::Endpoint(wanted) => *wanted == Endpoint::Api,

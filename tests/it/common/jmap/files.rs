@@ -11,7 +11,8 @@ use super::shape::is_net_unicode;
 use super::store::now;
 use serde_json::{Map, Value, json};
 
-pub const RIGHTS: [&str; 6] = ["mayRead", "mayAddChildren", "mayRename", "mayDelete", "mayModifyContent", "mayShare"];
+pub(super) const RIGHTS: [&str; 6] =
+    ["mayRead", "mayAddChildren", "mayRename", "mayDelete", "mayModifyContent", "mayShare"];
 
 /// The registry of FileNode roles.
 const ROLES: [&str; 9] = ["root", "home", "temp", "trash", "documents", "downloads", "music", "pictures", "videos"];
@@ -21,14 +22,14 @@ const CONTENT: [&str; 6] = ["blobId", "type", "target", "modified", "accessed", 
 
 /// What to do where the name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnExists {
+pub(super) enum OnExists {
     Refuse,
     Replace,
     Rename,
 }
 
 /// The argument `onExists`.
-pub fn on_exists(call: &Call) -> Result<OnExists, MethodError> {
+pub(super) fn on_exists(call: &Call) -> Result<OnExists, MethodError> {
     match call.arguments.get("onExists") {
         None | Some(Value::Null) => Ok(OnExists::Refuse),
         Some(Value::String(text)) if text == "replace" => Ok(OnExists::Replace),
@@ -38,7 +39,7 @@ pub fn on_exists(call: &Call) -> Result<OnExists, MethodError> {
 }
 
 /// Checks a node, and sets what the server sets.
-pub fn check(
+pub(super) fn check(
     call: &mut Call,
     old: Option<&Value>,
     new: &mut Map<String, Value>,
@@ -163,7 +164,7 @@ fn check_type(
 }
 
 /// The ABNF of RFC 6838 section 4.2.
-pub fn is_media_type(text: &str) -> bool {
+pub(super) fn is_media_type(text: &str) -> bool {
     let is_name = |name: &str| {
         (1..=127).contains(&name.len())
             && name.as_bytes()[0].is_ascii_alphanumeric()
@@ -224,7 +225,7 @@ fn sibling(call: &Call, id: &str, new: &Map<String, Value>, name: &str) -> Optio
 
 /// Destroys a node, if it may be, with its children if that is wanted: "the server MUST include the ids of all deleted
 /// nodes in the method response".
-pub fn destroy(call: &mut Call, id: &str) -> Result<Vec<String>, SetError> {
+pub(super) fn destroy(call: &mut Call, id: &str) -> Result<Vec<String>, SetError> {
     call.may(Kind::FileNode, id, "mayDelete")?;
     let children: Vec<String> = call
         .account

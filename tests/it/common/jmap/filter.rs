@@ -7,7 +7,7 @@ use super::shape::short;
 use serde_json::{Value, json};
 
 /// Refuses filters that are not well formed.
-pub fn check(schema: &Schema, filter: &Value) -> Result<(), MethodError> {
+pub(super) fn check(schema: &Schema, filter: &Value) -> Result<(), MethodError> {
     let Some(object) = filter.as_object() else {
         return Err(MethodError::arguments(format!("a filter is no object: {}", short(filter))));
     };
@@ -33,7 +33,7 @@ pub fn check(schema: &Schema, filter: &Value) -> Result<(), MethodError> {
 }
 
 /// True if the object matches.
-pub fn matches(call: &Call, filter: &Value, object: &Value) -> Result<bool, MethodError> {
+pub(super) fn matches(call: &Call, filter: &Value, object: &Value) -> Result<bool, MethodError> {
     if let Some(operator) = filter.get("operator") {
         let mut results = Vec::new();
         for condition in filter["conditions"].as_array().into_iter().flatten() {

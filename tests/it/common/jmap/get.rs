@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// `Foo/get`.
-pub fn get(call: &mut Call) -> Result<Value, MethodError> {
+pub(super) fn get(call: &mut Call) -> Result<Value, MethodError> {
     let schema = call.kind.schema();
     call.known(&["accountId", "ids", "properties"], schema.get_arguments)?;
     let properties = call.optional("properties", Shape::Texts)?.map(texts);
@@ -143,7 +143,7 @@ fn threads(call: &Call) -> BTreeMap<String, Vec<String>> {
 }
 
 /// `Foo/changes`.
-pub fn changes(call: &mut Call) -> Result<Value, MethodError> {
+pub(super) fn changes(call: &mut Call) -> Result<Value, MethodError> {
     call.known(&["accountId", "sinceState", "maxChanges"], &[])?;
     let Some(Value::String(since)) = call.optional("sinceState", Shape::Text)? else {
         return Err(MethodError::arguments("sinceState is missing"));

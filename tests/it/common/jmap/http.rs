@@ -4,7 +4,7 @@ use std::io::{BufRead, Error, ErrorKind, Read, Result, Write};
 
 /// Everything before the body.
 #[derive(Debug, Clone)]
-pub struct Head {
+pub(crate) struct Head {
     pub method: String,
     pub target: String,
     pub is_1_1: bool,
@@ -13,29 +13,29 @@ pub struct Head {
 
 impl Head {
     /// The value of a header field.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// How often a header field is there.
-    pub fn count(&self, name: &str) -> usize {
+    pub(crate) fn count(&self, name: &str) -> usize {
         self.fields.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name)).count()
     }
 
     /// True if the connection stays (RFC 9112 section 9.3).
-    pub fn keeps_alive(&self) -> bool {
+    pub(crate) fn keeps_alive(&self) -> bool {
         let token = self.field("Connection").unwrap_or_default().to_ascii_lowercase();
         if self.is_1_1 { token != "close" } else { token == "keep-alive" }
     }
 
     /// True if the client takes compressed answers.
-    pub fn takes_gzip(&self) -> bool {
+    pub(crate) fn takes_gzip(&self) -> bool {
         let mut codings = self.field("Accept-Encoding").unwrap_or_default().split(',');
         codings.any(|coding| matches!(coding.trim(), "gzip" | "gzip;q=1" | "*"))
     }
 
     /// What no client may send.
-    pub fn violations(&self) -> Vec<String> {
+    pub(crate) fn violations(&self) -> Vec<String> {
         let mut found = Vec::new();
         if self.is_1_1 && self.count("Host") != 1 {
             found.push(format!("{} Host fields (RFC 9112 section 3.2)", self.count("Host")));
@@ -54,7 +54,7 @@ impl Head {
 }
 
 /// Reads the head of the next request; `None` if there is none.
-pub fn read_head(reader: &mut impl BufRead) -> Result<Option<Head>> {
+pub(crate) fn read_head(reader: &mut impl BufRead) -> Result<Option<Head>> {
     let Some(first) = line(reader)? else { return Ok(None) };
     let mut parts = first.split(' ');
     let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
@@ -88,7 +88,7 @@ fn line(reader: &mut impl BufRead) -> Result<Option<String>> {
 }
 
 /// Reads the body. Of what is longer than `most`, that much and the length is given.
-pub fn read_body(
+pub(crate) fn read_body(
     head: &Head,
     reader: &mut impl BufRead,
     writer: &mut impl Write,
@@ -132,7 +132,7 @@ pub fn read_body(
 
 /// An answer.
 #[derive(Debug, Clone)]
-pub struct Response {
+pub(crate) struct Response {
     pub status: u16,
     pub fields: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
@@ -140,13 +140,13 @@ pub struct Response {
 
 impl Response {
     /// JSON with 200, or another status.
-    pub fn json(status: u16, value: &serde_json::Value) -> Response {
+    pub(crate) fn json(status: u16, value: &serde_json::Value) -> Response {
         let body = value.to_string().into_bytes();
         Response { status, fields: vec![("Content-Type", "application/json".to_owned())], body }
     }
 
     /// A problem (RFC 7807) of RFC 8620 section 3.6.1, by the last part of its type.
-    pub fn problem(status: u16, kind: &str, detail: &str) -> Response {
+    pub(crate) fn problem(status: u16, kind: &str, detail: &str) -> Response {
         let kind =
             if kind.is_empty() { "about:blank".to_owned() } else { format!("urn:ietf:params:jmap:error:{kind}") };
         let value = serde_json::json!({"type": kind, "status": status, "detail": detail});
@@ -154,21 +154,21 @@ impl Response {
     }
 
     /// `limit`: "A "limit" property MUST also be present on the "problem details" object".
-    pub fn limit(status: u16, limit: &str) -> Response {
+    pub(crate) fn limit(status: u16, limit: &str) -> Response {
         let value = serde_json::json!({"type": "urn:ietf:params:jmap:error:limit", "limit": limit, "status": status,
             "detail": format!("more than {limit}")});
         Response::json(status, &value).with("Content-Type", "application/problem+json")
     }
 
     /// With this header field instead of another one of that name.
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
         self.fields.retain(|(known, _)| *known != name);
         self.fields.push((name, value.into()));
         self
     }
 
     /// The same, compressed.
-    pub fn gzipped(self) -> Response {
+    pub(crate) fn gzipped(self) -> Response {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(&self.body).expect("memory takes it");
         let body = encoder.finish().expect("memory takes it");
@@ -190,7 +190,7 @@ impl Response {
     }
 
     /// The bytes on the wire. `off_by` makes the Content-Length wrong.
-    pub fn wire(&self, is_chunked: bool, closes: bool, off_by: i64) -> Vec<u8> {
+    pub(crate) fn wire(&self, is_chunked: bool, closes: bool, off_by: i64) -> Vec<u8> {
         let mut wire = self.status_line().into_bytes();
         for (name, value) in &self.fields {
             wire.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
@@ -223,6 +223,6 @@ impl Response {
 }
 
 /// Decodes `%41` in a part of a path or a query.
-pub fn decoded(text: &str) -> Option<String> {
+pub(crate) fn decoded(text: &str) -> Option<String> {
     percent_encoding::percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }

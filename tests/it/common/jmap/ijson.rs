@@ -4,7 +4,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Value};
 
 /// Reads I-JSON (RFC 7493, wanted by RFC 8620 section 1.5): UTF-8, no member twice in an object, no lone surrogates.
-pub fn parse(bytes: &[u8]) -> Result<Value, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
     serde_json::from_str::<Strict>(text).map(|strict| strict.0).map_err(|error| error.to_string())
 }
@@ -91,7 +91,7 @@ fn unescape(token: &str) -> Option<String> {
 
 /// Evaluates the path of a result reference: a JSON pointer in which `*` maps through an array and flattens one level
 /// (RFC 8620 section 3.7).
-pub fn reference(value: &Value, path: &str) -> Option<Value> {
+pub(super) fn reference(value: &Value, path: &str) -> Option<Value> {
     follow(value, &tokens(path)?)
 }
 
@@ -119,7 +119,7 @@ fn follow(value: &Value, tokens: &[String]) -> Option<Value> {
 
 /// Applies a PatchObject (RFC 8620 section 5.3). `default_of` gives the value that null stands for, where a top-level
 /// property has a default. The error says what makes it an `invalidPatch`.
-pub fn patch(
+pub(super) fn patch(
     object: &Value,
     patches: &Map<String, Value>,
     default_of: impl Fn(&str) -> Option<Value>,

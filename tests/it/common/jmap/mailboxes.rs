@@ -9,7 +9,7 @@ use super::store::{Account, keys};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-pub const RIGHTS: [&str; 9] = [
+pub(super) const RIGHTS: [&str; 9] = [
     "mayReadItems",
     "mayAddItems",
     "mayRemoveItems",
@@ -21,7 +21,7 @@ pub const RIGHTS: [&str; 9] = [
     "maySubmit",
 ];
 
-pub const COUNTS: [&str; 4] = ["totalEmails", "unreadEmails", "totalThreads", "unreadThreads"];
+pub(super) const COUNTS: [&str; 4] = ["totalEmails", "unreadEmails", "totalThreads", "unreadThreads"];
 
 /// "The value MUST be one of the Mailbox attribute names listed in the IANA IMAP Mailbox Name Attributes registry …
 /// converted to lowercase": those that are a purpose.
@@ -42,7 +42,7 @@ const ROLES: [&str; 13] = [
 ];
 
 /// Checks a mailbox.
-pub fn check(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn check(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
     let capability = account_capability(&call.account.options, MAIL);
     let id = new["id"].as_str().expect("an id").to_owned();
     let name = new["name"].as_str().expect("it was checked").to_owned();
@@ -97,7 +97,7 @@ pub fn check(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>)
 }
 
 /// "The number MUST be an integer in the range 0 <= sortOrder < 2^31."
-pub fn sort_order(new: &Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn sort_order(new: &Map<String, Value>) -> Result<(), SetError> {
     match new["sortOrder"].as_u64().is_some_and(|order| order < 1 << 31) {
         true => Ok(()),
         false => Err(SetError::property("sortOrder", "it is not below 2^31")),
@@ -105,7 +105,12 @@ pub fn sort_order(new: &Map<String, Value>) -> Result<(), SetError> {
 }
 
 /// Checks the parent of a Mailbox or a FileNode: it exists, there is no loop, and the tree is not too deep.
-pub fn parent(call: &Call, old: Option<&Value>, new: &Map<String, Value>, deepest: &Value) -> Result<(), SetError> {
+pub(super) fn parent(
+    call: &Call,
+    old: Option<&Value>,
+    new: &Map<String, Value>,
+    deepest: &Value,
+) -> Result<(), SetError> {
     let Some(parent) = new["parentId"].as_str() else { return Ok(()) };
     if call.account.get(call.kind, parent).is_none() {
         return Err(SetError::conflict("invalidProperties", "parentId", format!("there is no {parent}")));
@@ -129,7 +134,7 @@ fn height(account: &Account, kind: Kind, id: &str) -> usize {
 }
 
 /// Fills in the counts of RFC 8621 section 2.
-pub fn count(account: &Account, mailbox: &mut Map<String, Value>) {
+pub(super) fn count(account: &Account, mailbox: &mut Map<String, Value>) {
     let id = mailbox["id"].as_str().expect("an id").to_owned();
     let emails = account.table(Kind::Email).rows.values().filter(|email| email["mailboxIds"].get(&id).is_some());
     let (mut total, mut unread) = (0, 0);
@@ -148,7 +153,7 @@ pub fn count(account: &Account, mailbox: &mut Map<String, Value>) {
 }
 
 /// Destroys a mailbox, if it may be.
-pub fn destroy(call: &mut Call, id: &str) -> Result<(), SetError> {
+pub(super) fn destroy(call: &mut Call, id: &str) -> Result<(), SetError> {
     call.may(Kind::Mailbox, id, "mayDelete")?;
     if call.account.table(Kind::Mailbox).rows.values().any(|row| row["parentId"] == json!(id)) {
         return Err(SetError { is_deferrable: true, ..SetError::new("mailboxHasChild", "it has a child") });
@@ -164,7 +169,7 @@ pub fn destroy(call: &mut Call, id: &str) -> Result<(), SetError> {
 }
 
 /// Checks the mailboxes and keywords of an email: of an update, or of an import.
-pub fn check_email(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn check_email(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
     let capability = account_capability(&call.account.options, MAIL);
     let (before, after): (BTreeSet<String>, BTreeSet<String>) =
         (old.map(|old| keys(&old["mailboxIds"]).collect()).unwrap_or_default(), keys(&new["mailboxIds"]).collect());
@@ -208,7 +213,7 @@ pub fn check_email(call: &mut Call, old: Option<&Value>, new: &mut Map<String, V
 }
 
 /// Destroys an email, if its mailboxes allow.
-pub fn destroy_email(call: &mut Call, id: &str) -> Result<(), SetError> {
+pub(super) fn destroy_email(call: &mut Call, id: &str) -> Result<(), SetError> {
     let mailboxes: Vec<String> = keys(&call.account.get(Kind::Email, id).expect("it is there")["mailboxIds"]).collect();
     mailboxes.iter().try_for_each(|mailbox| call.may(Kind::Mailbox, mailbox, "mayRemoveItems"))
 }

@@ -23,7 +23,7 @@ mod faults;
 mod files;
 mod filter;
 mod get;
-pub mod http;
+pub(crate) mod http;
 mod ijson;
 mod line;
 mod mailboxes;
@@ -42,7 +42,7 @@ mod store;
 mod tables;
 
 // Not every test needs all of them.
-pub use self::{
+pub(crate) use self::{
     faults::{At, Fault, When},
     options::*,
     record::{Counters, Endpoint, Seen},
@@ -58,7 +58,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What changes while the server runs.
-pub struct State {
+pub(crate) struct State {
     accounts: BTreeMap<String, Account>,
     faults: faults::Faults,
     record: record::Record,
@@ -99,18 +99,18 @@ impl Shared {
 }
 
 /// The server; its threads end with it.
-pub struct Server {
+pub(crate) struct Server {
     shared: Arc<Shared>,
 }
 
 impl Server {
     /// Listens on two free ports of the loopback interface.
-    pub fn start(options: Options) -> Server {
+    pub(crate) fn start(options: Options) -> Server {
         Server::start_with(options, None)
     }
 
     /// The same with TLS: its URLs begin with `https://localhost`.
-    pub fn start_tls(options: Options, certificate: &Certificate) -> Server {
+    pub(crate) fn start_tls(options: Options, certificate: &Certificate) -> Server {
         Server::start_with(options, Some(certificate.server_config()))
     }
 
@@ -154,17 +154,17 @@ impl Server {
     }
 
     /// `http://127.0.0.1:PORT`, or `https://localhost:PORT`.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.shared.url(self.shared.ports[0], "")
     }
 
     /// The same server as another origin.
-    pub fn other_url(&self) -> String {
+    pub(crate) fn other_url(&self) -> String {
         self.shared.url(self.shared.ports[1], "")
     }
 
     /// The port of `url`.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.shared.ports[0]
     }
 
@@ -193,12 +193,12 @@ impl Server {
     }
 
     /// Looks at an account, or changes it, while nobody else does.
-    pub fn account<T>(&self, id: &str, look: impl FnOnce(&mut Account) -> T) -> T {
+    pub(crate) fn account<T>(&self, id: &str, look: impl FnOnce(&mut Account) -> T) -> T {
         look(self.shared.state().accounts.get_mut(id).unwrap_or_else(|| panic!("an account {id}")))
     }
 
     /// Stores an object without checking it, with all that a new object has by default. `id` may be given.
-    pub fn seed(&self, account: &str, kind: &str, object: Value) -> String {
+    pub(crate) fn seed(&self, account: &str, kind: &str, object: Value) -> String {
         let kind = Kind::named(kind).unwrap_or_else(|| panic!("a type {kind}"));
         let mut object = object.as_object().expect("an object").clone();
         store::complete(&self.shared.options, kind, &mut object);
@@ -214,12 +214,19 @@ impl Server {
     }
 
     /// Stores bytes.
-    pub fn seed_blob(&self, account: &str, bytes: &[u8]) -> String {
+    pub(crate) fn seed_blob(&self, account: &str, bytes: &[u8]) -> String {
         self.account(account, |account| account.put_blob(bytes.to_vec(), false))
     }
 
     /// Stores a message.
-    pub fn seed_email(&self, account: &str, bytes: &[u8], mailboxes: &[&str], keywords: &[&str], at: &str) -> String {
+    pub(crate) fn seed_email(
+        &self,
+        account: &str,
+        bytes: &[u8],
+        mailboxes: &[&str],
+        keywords: &[&str],
+        at: &str,
+    ) -> String {
         let set = |names: &[&str]| {
             names.iter().map(|name| ((*name).to_owned(), json!(true))).collect::<serde_json::Map<_, _>>()
         };
@@ -230,13 +237,13 @@ impl Server {
     }
 
     /// Stores a script.
-    pub fn seed_script(&self, account: &str, name: &str, content: &[u8], is_active: bool) -> String {
+    pub(crate) fn seed_script(&self, account: &str, name: &str, content: &[u8], is_active: bool) -> String {
         let blob = self.seed_blob(account, content);
         self.seed(account, "SieveScript", json!({"name": name, "blobId": blob, "isActive": is_active}))
     }
 
     /// Stores a file (or a directory, if there are no bytes).
-    pub fn seed_file(&self, account: &str, parent: Option<&str>, name: &str, bytes: Option<&[u8]>) -> String {
+    pub(crate) fn seed_file(&self, account: &str, parent: Option<&str>, name: &str, bytes: Option<&[u8]>) -> String {
         let node = match bytes {
             Some(bytes) => json!({"parentId": parent, "name": name, "nodeType": "file", "size": bytes.len(),
                 "blobId": self.seed_blob(account, bytes), "type": "application/octet-stream"}),
@@ -246,7 +253,7 @@ impl Server {
     }
 
     /// Changes an object without checking it, as another client would.
-    pub fn change(&self, account: &str, kind: &str, id: &str, change: impl FnOnce(&mut Value)) {
+    pub(crate) fn change(&self, account: &str, kind: &str, id: &str, change: impl FnOnce(&mut Value)) {
         let kind = Kind::named(kind).unwrap_or_else(|| panic!("a type {kind}"));
         self.account(account, |account| {
             let mut object = account.get(kind, id).unwrap_or_else(|| panic!("an object {id}")).clone();
@@ -256,103 +263,103 @@ impl Server {
     }
 
     /// Removes an object, as another client would.
-    pub fn remove(&self, account: &str, kind: &str, id: &str) {
+    pub(crate) fn remove(&self, account: &str, kind: &str, id: &str) {
         let kind = Kind::named(kind).unwrap_or_else(|| panic!("a type {kind}"));
         self.account(account, |account| account.remove(kind, id)).unwrap_or_else(|| panic!("an object {id}"));
     }
 
     /// An object as it is stored.
-    pub fn object(&self, account: &str, kind: &str, id: &str) -> Option<Value> {
+    pub(crate) fn object(&self, account: &str, kind: &str, id: &str) -> Option<Value> {
         self.objects(account, kind).remove(id)
     }
 
     /// All objects of a type.
-    pub fn objects(&self, account: &str, kind: &str) -> BTreeMap<String, Value> {
+    pub(crate) fn objects(&self, account: &str, kind: &str) -> BTreeMap<String, Value> {
         let kind = Kind::named(kind).unwrap_or_else(|| panic!("a type {kind}"));
         self.account(account, |account| account.table(kind).rows.clone())
     }
 
     /// The account as sorted lines of text without ids and times of the server: equal if two accounts hold the same.
-    pub fn snapshot(&self, account: &str) -> Vec<String> {
+    pub(crate) fn snapshot(&self, account: &str) -> Vec<String> {
         self.account(account, |account| snapshot::snapshot(account))
     }
 
     /// The state string of a type.
-    pub fn state(&self, account: &str, kind: &str) -> String {
+    pub(crate) fn state(&self, account: &str, kind: &str) -> String {
         let kind = Kind::named(kind).unwrap_or_else(|| panic!("a type {kind}"));
         self.account(account, |account| account.table(kind).state())
     }
 
     /// The bytes of a blob.
-    pub fn blob(&self, account: &str, id: &str) -> Option<Vec<u8>> {
+    pub(crate) fn blob(&self, account: &str, id: &str) -> Option<Vec<u8>> {
         self.account(account, |account| account.blobs.get(id).map(|blob| blob.bytes.to_vec()))
     }
 
     /// The bytes that an object refers to with `blobId`: an email, a script, a file.
-    pub fn bytes(&self, account: &str, kind: &str, id: &str) -> Option<Vec<u8>> {
+    pub(crate) fn bytes(&self, account: &str, kind: &str, id: &str) -> Option<Vec<u8>> {
         let object = self.object(account, kind, id)?;
         self.blob(account, object["blobId"].as_str()?)
     }
 
     /// From now on nobody can calculate changes from the states that were given out.
-    pub fn forget_changes(&self, account: &str, kind: &str) {
+    pub(crate) fn forget_changes(&self, account: &str, kind: &str) {
         let kind = Kind::named(kind).unwrap_or_else(|| panic!("a type {kind}"));
         self.account(account, |account| account.table_mut(kind).forget());
     }
 
     /// Lets something go wrong.
-    pub fn fault(&self, at: At, when: When, fault: Fault) {
+    pub(crate) fn fault(&self, at: At, when: When, fault: Fault) {
         self.shared.state().faults.add(at, when, fault);
     }
 
     /// Lets nothing go wrong any more.
-    pub fn reset_faults(&self) {
+    pub(crate) fn reset_faults(&self) {
         self.shared.state().faults.clear();
     }
 
     /// How often something went wrong.
-    pub fn faults_happened(&self) -> u64 {
+    pub(crate) fn faults_happened(&self) -> u64 {
         self.shared.state().faults.happened
     }
 
     /// From now on objects may hold so many bytes of blobs.
-    pub fn set_quota(&self, account: &str, quota: Option<u64>) {
+    pub(crate) fn set_quota(&self, account: &str, quota: Option<u64>) {
         self.account(account, |account| account.options.quota = quota);
     }
 
     /// Changes an account of the session; the state of the session changes with it.
-    pub fn change_session(&self, account: &str, change: impl FnOnce(&mut AccountOptions)) {
+    pub(crate) fn change_session(&self, account: &str, change: impl FnOnce(&mut AccountOptions)) {
         self.account(account, |account| change(&mut account.options));
         self.shared.state().session_state += 1;
     }
 
     /// The counters.
-    pub fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         self.shared.state().record.counters.clone()
     }
 
     /// Counts from nothing.
-    pub fn reset_counters(&self) {
+    pub(crate) fn reset_counters(&self) {
         self.shared.state().record.counters = Counters::default();
     }
 
     /// All requests so far.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.state().record.seen.clone()
     }
 
     /// The requests with credentials to the other origin. No client sends them there because of a redirect.
-    pub fn authorized_elsewhere(&self) -> Vec<Seen> {
+    pub(crate) fn authorized_elsewhere(&self) -> Vec<Seen> {
         self.seen().into_iter().filter(|seen| seen.is_elsewhere && seen.authorization.is_some()).collect()
     }
 
     /// What clients did that no client may do, which is forgiven.
-    pub fn take_violations(&self) -> Vec<String> {
+    pub(crate) fn take_violations(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.state().record.violations)
     }
 
     /// Fails if there are violations.
-    pub fn assert_clean(&self) {
+    pub(crate) fn assert_clean(&self) {
         let violations = self.take_violations();
         assert!(violations.is_empty(), "the client violates the protocol:\n{}", violations.join("\n"));
     }

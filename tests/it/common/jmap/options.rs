@@ -2,24 +2,25 @@
 
 use serde_json::{Value, json};
 
-pub const CORE: &str = "urn:ietf:params:jmap:core";
-pub const MAIL: &str = "urn:ietf:params:jmap:mail";
-pub const SUBMISSION: &str = "urn:ietf:params:jmap:submission";
-pub const VACATION: &str = "urn:ietf:params:jmap:vacationresponse";
-pub const SIEVE: &str = "urn:ietf:params:jmap:sieve";
-pub const CONTACTS: &str = "urn:ietf:params:jmap:contacts";
-pub const CALENDARS: &str = "urn:ietf:params:jmap:calendars";
-pub const PRINCIPALS: &str = "urn:ietf:params:jmap:principals";
-pub const OWNER: &str = "urn:ietf:params:jmap:principals:owner";
-pub const FILENODE: &str = "urn:ietf:params:jmap:filenode";
-pub const BLOB: &str = "urn:ietf:params:jmap:blob";
+pub(crate) const CORE: &str = "urn:ietf:params:jmap:core";
+pub(crate) const MAIL: &str = "urn:ietf:params:jmap:mail";
+pub(crate) const SUBMISSION: &str = "urn:ietf:params:jmap:submission";
+pub(crate) const VACATION: &str = "urn:ietf:params:jmap:vacationresponse";
+pub(crate) const SIEVE: &str = "urn:ietf:params:jmap:sieve";
+pub(crate) const CONTACTS: &str = "urn:ietf:params:jmap:contacts";
+pub(crate) const CALENDARS: &str = "urn:ietf:params:jmap:calendars";
+pub(crate) const PRINCIPALS: &str = "urn:ietf:params:jmap:principals";
+pub(crate) const OWNER: &str = "urn:ietf:params:jmap:principals:owner";
+pub(crate) const FILENODE: &str = "urn:ietf:params:jmap:filenode";
+pub(crate) const BLOB: &str = "urn:ietf:params:jmap:blob";
 
 /// Every capability that an account can have.
-pub const ALL: [&str; 10] = [MAIL, SUBMISSION, VACATION, SIEVE, CONTACTS, CALENDARS, PRINCIPALS, OWNER, FILENODE, BLOB];
+pub(crate) const ALL: [&str; 10] =
+    [MAIL, SUBMISSION, VACATION, SIEVE, CONTACTS, CALENDARS, PRINCIPALS, OWNER, FILENODE, BLOB];
 
 /// Who may come in.
 #[derive(Debug, Clone)]
-pub enum Auth {
+pub(crate) enum Auth {
     /// `Authorization: Basic`, RFC 7617.
     Basic { user: String, password: String },
     /// `Authorization: Bearer`, RFC 6750. Each token is good for so many requests (`None`: for ever) and then never again.
@@ -30,7 +31,7 @@ pub enum Auth {
 
 /// Where an URL of the session points to. RFC 8620 section 2 says "URL", which RFC 3986 lets be a relative reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// `http://127.0.0.1:PORT/api/`.
     Here,
     /// `/api/`.
@@ -41,7 +42,7 @@ pub enum Place {
 
 /// What `/.well-known/jmap` does; RFC 8620 section 2.2 allows redirects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WellKnown {
+pub(crate) enum WellKnown {
     Serves,
     /// To `/session`.
     Redirects,
@@ -52,7 +53,7 @@ pub enum WellKnown {
 
 /// The limits of RFC 8620 section 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     pub max_size_upload: usize,
     pub max_concurrent_upload: usize,
     pub max_size_request: usize,
@@ -78,7 +79,7 @@ impl Default for Limits {
 
 /// What the session says about the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Advertised {
+pub(crate) enum Advertised {
     Truly,
     /// The properties are missing, which RFC 8620 does not allow.
     Not,
@@ -88,7 +89,7 @@ pub enum Advertised {
 
 /// One account of the session.
 #[derive(Debug, Clone)]
-pub struct AccountOptions {
+pub(crate) struct AccountOptions {
     pub id: String,
     pub name: String,
     pub is_personal: bool,
@@ -104,7 +105,7 @@ pub struct AccountOptions {
 
 impl AccountOptions {
     /// A personal account with all capabilities.
-    pub fn new(id: &str) -> AccountOptions {
+    pub(crate) fn new(id: &str) -> AccountOptions {
         AccountOptions {
             id: id.to_owned(),
             name: format!("{id}@example.org"),
@@ -118,14 +119,14 @@ impl AccountOptions {
     }
 
     /// The same with only these capabilities.
-    pub fn with(id: &str, capabilities: &[&'static str]) -> AccountOptions {
+    pub(crate) fn with(id: &str, capabilities: &[&'static str]) -> AccountOptions {
         AccountOptions { capabilities: capabilities.to_vec(), ..AccountOptions::new(id) }
     }
 }
 
 /// How ParticipantIdentity names its address: the draft changed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Participants {
+pub(crate) enum Participants {
     /// `calendarAddress`, as the draft has it now.
     CalendarAddress,
     /// `scheduleId` and `sendTo`, as it had them before.
@@ -134,7 +135,7 @@ pub enum Participants {
 
 /// What the server is like. The default is a server that does everything, strictly.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     pub auth: Auth,
     pub accounts: Vec<AccountOptions>,
     pub limits: Limits,
@@ -243,12 +244,12 @@ impl Default for Options {
 
 impl Options {
     /// A server as the standards have it: it shows all properties unasked, and its events are events.
-    pub fn telling() -> Options {
+    pub(crate) fn telling() -> Options {
         Options { is_sparse: false, event_types: &["Event"], ..Options::default() }
     }
 
     /// What a client that reads the session believes the limits to be; `None` if it is told nothing.
-    pub fn believed(&self) -> Option<Limits> {
+    pub(crate) fn believed(&self) -> Option<Limits> {
         match self.advertised {
             Advertised::Truly => Some(self.limits),
             Advertised::Not => None,

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 /// `Foo/query`.
-pub fn query(call: &mut Call) -> Result<Value, MethodError> {
+pub(super) fn query(call: &mut Call) -> Result<Value, MethodError> {
     let schema = call.kind.schema();
     let standard = ["accountId", "filter", "sort", "position", "anchor", "anchorOffset", "limit", "calculateTotal"];
     call.known(&standard, schema.query_arguments)?;
@@ -159,7 +159,7 @@ fn as_tree(call: &Call, ids: &[String], parent: &Value) -> Vec<String> {
 }
 
 /// True if two texts have something in common, in any case.
-pub fn contains(hay: &Value, needle: &Value) -> bool {
+pub(super) fn contains(hay: &Value, needle: &Value) -> bool {
     let needle = needle.as_str().unwrap_or_default().to_lowercase();
     match hay {
         Value::String(text) => text.to_lowercase().contains(&needle),
@@ -170,6 +170,6 @@ pub fn contains(hay: &Value, needle: &Value) -> bool {
 }
 
 /// The ids of an array.
-pub fn any_of(set: &Value, ids: &Value) -> bool {
+pub(super) fn any_of(set: &Value, ids: &Value) -> bool {
     texts(ids).iter().any(|id| set.get(id).is_some())
 }

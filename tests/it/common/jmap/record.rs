@@ -5,7 +5,7 @@ use std::time::Instant;
 
 /// The endpoints of RFC 8620.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Endpoint {
+pub(crate) enum Endpoint {
     Session,
     Api,
     Upload,
@@ -16,7 +16,7 @@ pub enum Endpoint {
 
 /// A request, as it came.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub endpoint: Endpoint,
     pub method: String,
     pub target: String,
@@ -34,7 +34,7 @@ pub struct Seen {
 
 /// Numbers for tests.
 #[derive(Debug, Clone, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     pub connections: u64,
     pub requests: BTreeMap<Endpoint, u64>,
     /// Calls by method name, those that failed included.
@@ -54,24 +54,24 @@ pub struct Counters {
 
 impl Counters {
     /// Requests to an endpoint.
-    pub fn requests(&self, endpoint: Endpoint) -> u64 {
+    pub(crate) fn requests(&self, endpoint: Endpoint) -> u64 {
         self.requests.get(&endpoint).copied().unwrap_or(0)
     }
 
     /// Calls of a method.
-    pub fn calls(&self, name: &str) -> u64 {
+    pub(crate) fn calls(&self, name: &str) -> u64 {
         self.calls.get(name).copied().unwrap_or(0)
     }
 
     /// The most requests to an endpoint at once.
-    pub fn most(&self, endpoint: Endpoint) -> usize {
+    pub(crate) fn most(&self, endpoint: Endpoint) -> usize {
         self.most.get(&endpoint).copied().unwrap_or(0)
     }
 }
 
 /// All of it.
 #[derive(Debug, Default)]
-pub struct Record {
+pub(super) struct Record {
     pub violations: Vec<String>,
     pub counters: Counters,
     pub seen: Vec<Seen>,
@@ -81,12 +81,12 @@ pub struct Record {
 
 impl Record {
     /// Notes a violation.
-    pub fn blame(&mut self, what: impl Into<String>) {
+    pub(super) fn blame(&mut self, what: impl Into<String>) {
         self.violations.push(what.into());
     }
 
     /// A request begins; gives how many there are now.
-    pub fn enter(&mut self, endpoint: Endpoint) -> usize {
+    pub(super) fn enter(&mut self, endpoint: Endpoint) -> usize {
         *self.counters.requests.entry(endpoint).or_default() += 1;
         let now = self.now.entry(endpoint).or_default();
         *now += 1;
@@ -96,7 +96,7 @@ impl Record {
     }
 
     /// A request ends.
-    pub fn leave(&mut self, endpoint: Endpoint) {
+    pub(super) fn leave(&mut self, endpoint: Endpoint) {
         if let Some(now) = self.now.get_mut(&endpoint) {
             *now -= 1;
         }

@@ -8,7 +8,7 @@ use super::{calendars, contacts, files, mailboxes, small};
 use serde_json::{Map, Value, json};
 
 /// Checks arguments of a /set that only this type has.
-pub fn check_arguments(call: &Call) -> Result<(), MethodError> {
+pub(super) fn check_arguments(call: &Call) -> Result<(), MethodError> {
     for (name, shape) in call.kind.schema().set_arguments {
         if *shape == Shape::Bool && *name != "onSuccessDeactivateScript" {
             call.flag(name)?;
@@ -21,7 +21,7 @@ pub fn check_arguments(call: &Call) -> Result<(), MethodError> {
 }
 
 /// Checks an object that is to be stored, and sets what the server sets.
-pub fn check(
+pub(super) fn check(
     call: &mut Call,
     old: Option<&Value>,
     new: &mut Map<String, Value>,
@@ -44,7 +44,7 @@ pub fn check(
 }
 
 /// Destroys an object; gives the ids of all that are gone.
-pub fn destroy(call: &mut Call, id: &str) -> Result<Vec<String>, SetError> {
+pub(super) fn destroy(call: &mut Call, id: &str) -> Result<Vec<String>, SetError> {
     match call.kind {
         Kind::Mailbox => mailboxes::destroy(call, id)?,
         Kind::Email => mailboxes::destroy_email(call, id)?,
@@ -66,7 +66,7 @@ pub fn destroy(call: &mut Call, id: &str) -> Result<Vec<String>, SetError> {
 }
 
 /// True for properties of types that are open.
-pub fn is_open_property(kind: Kind, name: &str) -> bool {
+pub(super) fn is_open_property(kind: Kind, name: &str) -> bool {
     match kind {
         Kind::ContactCard => contacts::is_property(name),
         Kind::CalendarEvent => calendars::is_property(name),
@@ -75,7 +75,7 @@ pub fn is_open_property(kind: Kind, name: &str) -> bool {
 }
 
 /// What happens if everything in a /set was done.
-pub fn on_success(call: &mut Call, done: &mut Done) -> Result<(), MethodError> {
+pub(super) fn on_success(call: &mut Call, done: &mut Done) -> Result<(), MethodError> {
     match call.kind {
         Kind::AddressBook | Kind::Calendar | Kind::ParticipantIdentity => set_default(call, done),
         Kind::SieveScript => small::activate(call, done),
@@ -92,7 +92,7 @@ fn set_default(call: &mut Call, done: &mut Done) -> Result<(), MethodError> {
 }
 
 /// The object that an argument names by its id or its creation id.
-pub fn wanted(call: &mut Call, name: &str) -> Result<Option<String>, MethodError> {
+pub(super) fn wanted(call: &mut Call, name: &str) -> Result<Option<String>, MethodError> {
     let Some(text) = call.optional(name, Shape::Text)?.and_then(Value::as_str).map(str::to_owned) else {
         return Ok(None);
     };
@@ -104,7 +104,7 @@ pub fn wanted(call: &mut Call, name: &str) -> Result<Option<String>, MethodError
 }
 
 /// Sets a flag on this object (if there is one) and on no other; what changed is told.
-pub fn switch(call: &mut Call, done: &mut Done, flag: &str, id: Option<&str>) {
+pub(super) fn switch(call: &mut Call, done: &mut Done, flag: &str, id: Option<&str>) {
     if id.is_some_and(|id| call.account.get(call.kind, id).is_none()) {
         return;
     }
@@ -137,7 +137,7 @@ pub fn switch(call: &mut Call, done: &mut Done, flag: &str, id: Option<&str>) {
 }
 
 /// The object with the properties that are computed when it is shown, so that a client may send them back.
-pub fn with_computed(call: &Call, old: &Value) -> Value {
+pub(super) fn with_computed(call: &Call, old: &Value) -> Value {
     let mut whole = old.as_object().expect("an object").clone();
     match call.kind {
         Kind::Mailbox => mailboxes::count(call.account, &mut whole),
@@ -149,7 +149,7 @@ pub fn with_computed(call: &Call, old: &Value) -> Value {
 }
 
 /// The same without them, to be stored.
-pub fn without_computed(call: &Call, old: &Value, mut new: Map<String, Value>) -> Map<String, Value> {
+pub(super) fn without_computed(call: &Call, old: &Value, mut new: Map<String, Value>) -> Map<String, Value> {
     let computed: &[&str] = match call.kind {
         Kind::Mailbox => &mailboxes::COUNTS,
         Kind::CalendarEvent => &["isOrigin"],

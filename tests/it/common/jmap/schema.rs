@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// A data type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub(crate) enum Kind {
     Mailbox,
     Thread,
     Email,
@@ -24,7 +24,7 @@ pub enum Kind {
 
 /// Who may set a property, RFC 8620 section 1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setter {
+pub(crate) enum Setter {
     Anybody,
     AtCreation,
     Server,
@@ -32,7 +32,7 @@ pub enum Setter {
 
 /// A property of a type.
 #[derive(Debug, Clone, Copy)]
-pub struct Property {
+pub(crate) struct Property {
     pub name: &'static str,
     pub shape: Shape,
     pub may_be_null: bool,
@@ -44,56 +44,56 @@ pub struct Property {
 
 impl Property {
     /// Is this if it is left out.
-    pub const fn or(self, json: &'static str) -> Property {
+    pub(crate) const fn or(self, json: &'static str) -> Property {
         Property { default: Some(json), is_required: false, ..self }
     }
 
     /// May be null, and is if it is left out.
-    pub const fn null(self) -> Property {
+    pub(crate) const fn null(self) -> Property {
         self.or("null").nullable()
     }
 
     /// May be null.
-    pub const fn nullable(self) -> Property {
+    pub(crate) const fn nullable(self) -> Property {
         Property { may_be_null: true, ..self }
     }
 
     /// May be left out; then the server decides.
-    pub const fn optional(self) -> Property {
+    pub(crate) const fn optional(self) -> Property {
         Property { is_required: false, ..self }
     }
 
     /// Cannot be changed.
-    pub const fn fixed(self) -> Property {
+    pub(crate) const fn fixed(self) -> Property {
         Property { setter: Setter::AtCreation, ..self }
     }
 
     /// Only the server sets it.
-    pub const fn server(self) -> Property {
+    pub(crate) const fn server(self) -> Property {
         Property { setter: Setter::Server, is_required: false, ..self }
     }
 
     /// What null in a patch or its absence at creation stands for.
-    pub fn default(&self) -> Option<Value> {
+    pub(crate) fn default(&self) -> Option<Value> {
         self.default.map(|json| serde_json::from_str(json).expect("JSON"))
     }
 
     /// Says what is wrong with a value.
-    pub fn check(&self, value: &Value) -> Result<(), String> {
+    pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
         if self.may_be_null && value.is_null() { Ok(()) } else { self.shape.check(value) }
     }
 }
 
 /// A property that has to be given.
-pub const fn p(name: &'static str, shape: Shape) -> Property {
+pub(super) const fn p(name: &'static str, shape: Shape) -> Property {
     Property { name, shape, may_be_null: false, setter: Setter::Anybody, is_required: true, default: None }
 }
 
 /// An argument beyond those of RFC 8620 section 5.
-pub type Argument = (&'static str, Shape);
+pub(super) type Argument = (&'static str, Shape);
 
 /// A data type, as its standard describes it.
-pub struct Schema {
+pub(crate) struct Schema {
     pub name: &'static str,
     pub capability: &'static str,
     /// Its standard methods: `get`, `changes`, `query`, `set`, `import`.
@@ -110,14 +110,14 @@ pub struct Schema {
 
 impl Schema {
     /// The property of this name.
-    pub fn property(&self, name: &str) -> Option<&'static Property> {
+    pub(crate) fn property(&self, name: &str) -> Option<&'static Property> {
         self.properties.iter().find(|property| property.name == name)
     }
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 13] = [
+    pub(crate) const ALL: [Kind; 13] = [
         Kind::Mailbox,
         Kind::Thread,
         Kind::Email,
@@ -134,12 +134,12 @@ impl Kind {
     ];
 
     /// By its name, e.g. `Mailbox`.
-    pub fn named(name: &str) -> Option<Kind> {
+    pub(crate) fn named(name: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.schema().name == name)
     }
 
     /// What its standard says.
-    pub fn schema(self) -> &'static Schema {
+    pub(crate) fn schema(self) -> &'static Schema {
         match self {
             Kind::Mailbox => &MAILBOX,
             Kind::Thread => &THREAD,

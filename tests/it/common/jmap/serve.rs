@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Serves one connection until it ends.
-pub fn converse(shared: &Arc<Shared>, stream: TcpStream, is_elsewhere: bool) -> Result<()> {
+pub(super) fn converse(shared: &Arc<Shared>, stream: TcpStream, is_elsewhere: bool) -> Result<()> {
     stream.set_nodelay(true)?;
     shared.state().record.counters.connections += 1;
     let line = Line::new(shared, stream)?;

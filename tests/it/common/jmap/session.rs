@@ -4,7 +4,7 @@ use super::options::*;
 use serde_json::{Map, Value, json};
 
 /// What an account says about a capability.
-pub fn account_capability(account: &AccountOptions, name: &str) -> Value {
+pub(super) fn account_capability(account: &AccountOptions, name: &str) -> Value {
     let mut capability = match name {
         MAIL => json!({"maxMailboxesPerEmail": null, "maxMailboxDepth": 10, "maxSizeMailboxName": 255,
             "maxSizeAttachmentsPerEmail": 50_000_000, "emailQuerySortOptions": ["receivedAt", "size"],
@@ -38,7 +38,7 @@ pub fn account_capability(account: &AccountOptions, name: &str) -> Value {
 
 /// The capabilities that may stand in `using`: "as keys on the *capabilities* property". That of the owner "does not
 /// appear in the JMAP Session capabilities" (RFC 9670 section 1.5.2).
-pub fn capabilities(options: &Options) -> Vec<&'static str> {
+pub(super) fn capabilities(options: &Options) -> Vec<&'static str> {
     let mut names = vec![CORE];
     for name in options.accounts.iter().flat_map(|account| &account.capabilities) {
         if *name != OWNER && !names.contains(name) {
@@ -49,7 +49,12 @@ pub fn capabilities(options: &Options) -> Vec<&'static str> {
 }
 
 /// The session object. `absolute` makes an URL of this origin (0) or of the other one (1).
-pub fn session(options: &Options, absolute: impl Fn(usize, &str) -> String, state: u64, username: &str) -> Value {
+pub(super) fn session(
+    options: &Options,
+    absolute: impl Fn(usize, &str) -> String,
+    state: u64,
+    username: &str,
+) -> Value {
     let mut all = Map::new();
     for name in capabilities(options) {
         let value = match name {
@@ -107,7 +112,7 @@ fn merge(value: &mut Value, patch: &Value) {
 }
 
 /// The state of the session, which every response of the API repeats.
-pub fn session_state(state: u64) -> String {
+pub(super) fn session_state(state: u64) -> String {
     format!("session-{state:x}")
 }
 

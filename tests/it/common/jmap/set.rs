@@ -22,7 +22,7 @@ enum Step {
 
 /// What was done.
 #[derive(Default)]
-pub struct Done {
+pub(super) struct Done {
     pub created: Map<String, Value>,
     pub updated: Map<String, Value>,
     pub destroyed: Vec<String>,
@@ -34,7 +34,7 @@ pub struct Done {
 }
 
 /// `Foo/set`.
-pub fn set(call: &mut Call) -> Result<Value, MethodError> {
+pub(super) fn set(call: &mut Call) -> Result<Value, MethodError> {
     let schema = call.kind.schema();
     call.known(&["accountId", "ifInState", "create", "update", "destroy"], schema.set_arguments)?;
     let mut steps = Vec::new();
@@ -73,7 +73,7 @@ pub fn set(call: &mut Call) -> Result<Value, MethodError> {
 }
 
 /// An argument of type `Id[Object]|null`.
-pub fn map(call: &Call, name: &str) -> Result<Vec<(String, Object)>, MethodError> {
+pub(super) fn map(call: &Call, name: &str) -> Result<Vec<(String, Object)>, MethodError> {
     let Some(map) = call.optional(name, Shape::IdMap)? else { return Ok(Vec::new()) };
     Ok(map
         .as_object()
@@ -84,7 +84,7 @@ pub fn map(call: &Call, name: &str) -> Result<Vec<(String, Object)>, MethodError
 }
 
 /// "A client SHOULD NOT reuse a creation id anywhere in the same API request."
-pub fn new_creation(call: &mut Call, id: &str) -> Result<(), MethodError> {
+pub(super) fn new_creation(call: &mut Call, id: &str) -> Result<(), MethodError> {
     if !call.creations.attempted.insert(id.to_owned()) {
         call.blames.push(format!("the creation id {id:?} is used again in one request"));
     }

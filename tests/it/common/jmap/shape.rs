@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// What a value may look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// Anything but null.
     Any,
     Text,
@@ -41,7 +41,7 @@ pub enum Shape {
 
 impl Shape {
     /// Says what is wrong with the value.
-    pub fn check(self, value: &Value) -> Result<(), String> {
+    pub(crate) fn check(self, value: &Value) -> Result<(), String> {
         let is_right = match self {
             Shape::Any => !value.is_null(),
             Shape::Text => value.is_string(),
@@ -91,7 +91,7 @@ fn is_address(value: &Value) -> bool {
 }
 
 /// The beginning of a value, for messages.
-pub fn short(value: &Value) -> String {
+pub(super) fn short(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(120) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -101,24 +101,24 @@ pub fn short(value: &Value) -> String {
 
 /// "a String of at least 1 and a maximum of 255 octets in size, and it MUST only contain characters from the URL and
 /// Filename Safe base64 alphabet", RFC 8620 section 1.2.
-pub fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     (1..=255).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// RFC 8621 section 4.1.1. In this house a client also has to send them in lower case? No: they are case-insensitive.
-pub fn is_keyword(text: &str) -> bool {
+pub(super) fn is_keyword(text: &str) -> bool {
     (1..=255).contains(&text.len())
         && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte) && !b"(){]%*\"\\".contains(&byte))
 }
 
 /// RFC 8620 section 1.4: RFC 3339 with capital letters, `Z`, and "the time-secfrac MUST always be omitted if zero".
-pub fn is_utc_date(text: &str) -> bool {
+pub(super) fn is_utc_date(text: &str) -> bool {
     text.strip_suffix('Z').is_some_and(|local| is_date_time(local, true))
 }
 
 /// RFC 8984 section 1.4.4; its fraction must not end with a zero either.
-pub fn is_local_date(text: &str) -> bool {
+pub(super) fn is_local_date(text: &str) -> bool {
     is_date_time(text, true) && !(text.contains('.') && text.ends_with('0'))
 }
 
@@ -145,7 +145,7 @@ fn is_date_time(text: &str, may_have_fraction: bool) -> bool {
 }
 
 /// `P1DT2H`, `P3W`, `PT0S`; RFC 8984 section 1.4.6.
-pub fn is_duration(text: &str) -> bool {
+pub(super) fn is_duration(text: &str) -> bool {
     let Some(rest) = text.strip_prefix('P') else { return false };
     let (days, time) = match rest.split_once('T') {
         Some((days, time)) => (days, Some(time)),
@@ -171,7 +171,7 @@ fn parts(text: &str, letters: &str) -> bool {
 }
 
 /// A Net-Unicode string (RFC 5198) of at least one character: no control characters, normalised to NFC.
-pub fn is_net_unicode(text: &str) -> bool {
+pub(super) fn is_net_unicode(text: &str) -> bool {
     use unicode_normalization::UnicodeNormalization;
     !text.is_empty() && !text.chars().any(char::is_control) && text.nfc().eq(text.chars())
 }

@@ -10,7 +10,11 @@ use super::shape::is_net_unicode;
 use serde_json::{Map, Value, json};
 
 /// Checks an identity: `forbiddenFrom` of RFC 8621 section 6.3.
-pub fn check_identity(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn check_identity(
+    call: &mut Call,
+    old: Option<&Value>,
+    new: &mut Map<String, Value>,
+) -> Result<(), SetError> {
     let email = new["email"].as_str().expect("it was checked");
     let Some((_, domain)) = email.rsplit_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty())
     else {
@@ -24,7 +28,7 @@ pub fn check_identity(call: &mut Call, old: Option<&Value>, new: &mut Map<String
 }
 
 /// "Attempts to destroy an Identity with `mayDelete: false` will be rejected with a standard `forbidden` SetError."
-pub fn destroy_identity(call: &mut Call, id: &str) -> Result<(), SetError> {
+pub(super) fn destroy_identity(call: &mut Call, id: &str) -> Result<(), SetError> {
     match call.account.get(Kind::Identity, id).is_some_and(|row| row["mayDelete"] == Value::Bool(false)) {
         true => Err(SetError::new("forbidden", "mayDelete is false")),
         false => Ok(()),
@@ -32,7 +36,7 @@ pub fn destroy_identity(call: &mut Call, id: &str) -> Result<(), SetError> {
 }
 
 /// Checks the vacation response; its types say all.
-pub fn check_vacation(new: &mut Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn check_vacation(new: &mut Map<String, Value>) -> Result<(), SetError> {
     match new["id"] == "singleton" {
         true => Ok(()),
         false => Err(SetError::property("id", "the id is singleton")),
@@ -40,7 +44,7 @@ pub fn check_vacation(new: &mut Map<String, Value>) -> Result<(), SetError> {
 }
 
 /// Checks a script: RFC 9661 section 2.
-pub fn check_script(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
+pub(super) fn check_script(call: &mut Call, old: Option<&Value>, new: &mut Map<String, Value>) -> Result<(), SetError> {
     let capability = account_capability(&call.account.options, SIEVE);
     let id = new["id"].as_str().expect("an id").to_owned();
     let count = call.account.table(Kind::SieveScript).rows.len() as u64;
@@ -120,7 +124,7 @@ fn check_content(bytes: &[u8], capability: &Value) -> Result<(), SetError> {
 }
 
 /// "The client MUST first deactivate" an active script.
-pub fn destroy_script(call: &mut Call, id: &str) -> Result<(), SetError> {
+pub(super) fn destroy_script(call: &mut Call, id: &str) -> Result<(), SetError> {
     match call.account.get(Kind::SieveScript, id).is_some_and(|row| row["isActive"] == Value::Bool(true)) {
         true => Err(SetError::new(call.options.sieve_errors[1], "it is active")),
         false => Ok(()),
@@ -128,7 +132,7 @@ pub fn destroy_script(call: &mut Call, id: &str) -> Result<(), SetError> {
 }
 
 /// `onSuccessDeactivateScript`, and behind it `onSuccessActivateScript`.
-pub fn activate(call: &mut Call, done: &mut Done) -> Result<(), MethodError> {
+pub(super) fn activate(call: &mut Call, done: &mut Done) -> Result<(), MethodError> {
     if call.arguments.get("onSuccessDeactivateScript") == Some(&Value::Bool(true)) {
         switch(call, done, "isActive", None);
     }

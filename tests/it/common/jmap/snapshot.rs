@@ -20,7 +20,7 @@ const OWN: [&str; 11] = [
 ];
 
 /// One line for each object, sorted. Ids are replaced by paths, blobs by digests.
-pub fn snapshot(account: &Account) -> Vec<String> {
+pub(super) fn snapshot(account: &Account) -> Vec<String> {
     let mut lines = Vec::new();
     for kind in Kind::ALL {
         if matches!(kind, Kind::Principal | Kind::Thread) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     Created,
     Updated,
     /// Only `totalEmails` and its like, RFC 8621 section 2.2.
@@ -19,7 +19,7 @@ pub enum Event {
 
 /// The objects of a type.
 #[derive(Debug, Default)]
-pub struct Table {
+pub(crate) struct Table {
     pub rows: BTreeMap<String, Value>,
     log: Vec<(String, Event)>,
     /// Changes before this one are forgotten: `cannotCalculateChanges`.
@@ -30,7 +30,7 @@ pub struct Table {
 
 impl Table {
     /// The state of RFC 8620 section 5.1.
-    pub fn state(&self) -> String {
+    pub(crate) fn state(&self) -> String {
         self.state_at(self.log.len())
     }
 
@@ -39,39 +39,39 @@ impl Table {
     }
 
     /// The changes since a state, or `None` if they cannot be calculated.
-    pub fn since(&self, state: &str) -> Option<&[(String, Event)]> {
+    pub(crate) fn since(&self, state: &str) -> Option<&[(String, Event)]> {
         let count = usize::from_str_radix(state.strip_prefix(&format!("{:x}.", self.salt))?, 16).ok()?;
         (count >= self.floor && count <= self.log.len()).then(|| &self.log[count..])
     }
 
     /// The state after so many of these changes.
-    pub fn state_after(&self, since: &[(String, Event)], count: usize) -> String {
+    pub(crate) fn state_after(&self, since: &[(String, Event)], count: usize) -> String {
         self.state_at(self.log.len() - since.len() + count)
     }
 
     /// Forgets all changes up to now: states that were given out are useless.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.salt += 1;
         self.floor = 0;
         self.log.clear();
     }
 
     /// Notes a change.
-    pub fn note(&mut self, id: &str, event: Event) {
+    pub(crate) fn note(&mut self, id: &str, event: Event) {
         self.log.push((id.to_owned(), event));
     }
 }
 
 /// Bytes of an account.
 #[derive(Debug, Clone)]
-pub struct Blob {
+pub(crate) struct Blob {
     pub bytes: Arc<Vec<u8>>,
     hash: blake3::Hash,
 }
 
 /// An account.
 #[derive(Debug)]
-pub struct Account {
+pub(crate) struct Account {
     pub options: AccountOptions,
     pub tables: BTreeMap<Kind, Table>,
     pub blobs: BTreeMap<String, Blob>,
@@ -88,7 +88,7 @@ pub struct Account {
 
 impl Account {
     /// An empty one, with the singleton of RFC 8621 section 8.
-    pub fn new(options: AccountOptions) -> Account {
+    pub(crate) fn new(options: AccountOptions) -> Account {
         let tables = Kind::ALL
             .into_iter()
             .enumerate()
@@ -111,23 +111,23 @@ impl Account {
     }
 
     /// The objects of a type.
-    pub fn table(&self, kind: Kind) -> &Table {
+    pub(crate) fn table(&self, kind: Kind) -> &Table {
         &self.tables[&kind]
     }
 
     /// The same, to be changed.
-    pub fn table_mut(&mut self, kind: Kind) -> &mut Table {
+    pub(crate) fn table_mut(&mut self, kind: Kind) -> &mut Table {
         self.tables.get_mut(&kind).expect("all types have a table")
     }
 
     /// An object.
-    pub fn get(&self, kind: Kind, id: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, kind: Kind, id: &str) -> Option<&Value> {
         self.table(kind).rows.get(id)
     }
 
     /// A new id: short, and the same for a mailbox, a calendar, a card and a file, since each type has a count of its own
     /// (RFC 8620 section 1.2: an id is one of its type). Ids do not come in the order of creation.
-    pub fn new_id(&mut self, kind: Kind) -> String {
+    pub(crate) fn new_id(&mut self, kind: Kind) -> String {
         let next = self.next.entry(kind).or_default();
         let mut number = *next ^ 5;
         *next += 1;
@@ -143,13 +143,13 @@ impl Account {
     }
 
     /// A name that nothing else has: a uid, a blob.
-    pub fn new_name(&mut self, prefix: &str) -> String {
+    pub(crate) fn new_name(&mut self, prefix: &str) -> String {
         self.fresh += 1;
         format!("{prefix}{:08x}", self.fresh.wrapping_mul(0x9E37_79B1))
     }
 
     /// Stores an object, new or changed, and notes it.
-    pub fn put(&mut self, kind: Kind, id: &str, object: Value) {
+    pub(crate) fn put(&mut self, kind: Kind, id: &str, object: Value) {
         let touched = if kind == Kind::Email { self.mailboxes_around(id, Some(&object)) } else { BTreeSet::new() };
         if kind == Kind::Email
             && let Some(hash) = self.hash(&object)
@@ -163,7 +163,7 @@ impl Account {
     }
 
     /// Removes an object and notes it.
-    pub fn remove(&mut self, kind: Kind, id: &str) -> Option<Value> {
+    pub(crate) fn remove(&mut self, kind: Kind, id: &str) -> Option<Value> {
         let touched = if kind == Kind::Email { self.mailboxes_around(id, None) } else { BTreeSet::new() };
         let table = self.table_mut(kind);
         let object = table.rows.remove(id)?;
@@ -182,7 +182,7 @@ impl Account {
     }
 
     /// An email with these bytes.
-    pub fn twin(&self, bytes: &[u8]) -> Option<&String> {
+    pub(crate) fn twin(&self, bytes: &[u8]) -> Option<&String> {
         self.twins.get(&blake3::hash(bytes))?.first()
     }
 
@@ -200,7 +200,7 @@ impl Account {
     }
 
     /// Counts an upload, unless the account had as many as it may have; then it says when there may be another one.
-    pub fn count_upload(&mut self, options: &Options) -> Result<(), Duration> {
+    pub(crate) fn count_upload(&mut self, options: &Options) -> Result<(), Duration> {
         let Some((most, window)) = options.uploads else {
             self.uploaded += 1;
             return Ok(());
@@ -218,7 +218,7 @@ impl Account {
     }
 
     /// Stores bytes and gives their blob id.
-    pub fn put_blob(&mut self, bytes: Vec<u8>, is_fresh: bool) -> String {
+    pub(crate) fn put_blob(&mut self, bytes: Vec<u8>, is_fresh: bool) -> String {
         let hash = blake3::hash(&bytes);
         let mut id = format!("b{}", &hash.to_hex()[..20]);
         if is_fresh {
@@ -229,7 +229,7 @@ impl Account {
     }
 
     /// The bytes of all blobs that objects refer to.
-    pub fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         let mut used = BTreeSet::new();
         for object in self.tables.values().flat_map(|table| table.rows.values()) {
             collect_blobs(object, &mut used);
@@ -238,7 +238,7 @@ impl Account {
     }
 
     /// Deletes all blobs that nothing refers to, as RFC 8620 section 6 allows a server that is short of room.
-    pub fn drop_unreferenced(&mut self) {
+    pub(crate) fn drop_unreferenced(&mut self) {
         let mut used = BTreeSet::new();
         for object in self.tables.values().flat_map(|table| table.rows.values()) {
             collect_blobs(object, &mut used);
@@ -248,13 +248,13 @@ impl Account {
     }
 
     /// Objects of a type whose set property contains this id.
-    pub fn members(&self, kind: Kind, property: &str, id: &str) -> Vec<String> {
+    pub(crate) fn members(&self, kind: Kind, property: &str, id: &str) -> Vec<String> {
         let rows = self.table(kind).rows.iter();
         rows.filter(|(_, object)| object[property].get(id).is_some()).map(|(member, _)| member.clone()).collect()
     }
 
     /// Takes an object out of a container, and destroys it if it is in no other; RFC 8621 section 2.5 and its like.
-    pub fn take_out(&mut self, kind: Kind, property: &str, id: &str, container: &str) {
+    pub(crate) fn take_out(&mut self, kind: Kind, property: &str, id: &str, container: &str) {
         let Some(mut object) = self.get(kind, id).cloned() else { return };
         let set = object[property].as_object_mut().expect("a set");
         set.remove(container);
@@ -266,7 +266,7 @@ impl Account {
     }
 
     /// The ancestors of a Mailbox or FileNode, the nearest first. Ends where there is a loop.
-    pub fn ancestors(&self, kind: Kind, parent: &Value) -> Vec<String> {
+    pub(crate) fn ancestors(&self, kind: Kind, parent: &Value) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
         let mut at = parent.as_str();
         while let Some(id) = at {
@@ -298,12 +298,12 @@ fn collect_blobs<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
 }
 
 /// The names of the members of an object.
-pub fn keys(value: &Value) -> impl Iterator<Item = String> + '_ {
+pub(super) fn keys(value: &Value) -> impl Iterator<Item = String> + '_ {
     value.as_object().into_iter().flat_map(|object| object.keys().cloned())
 }
 
 /// Fills in what a new object of this type has if nobody says otherwise.
-pub fn complete(options: &Options, kind: Kind, object: &mut Map<String, Value>) {
+pub(super) fn complete(options: &Options, kind: Kind, object: &mut Map<String, Value>) {
     for property in kind.schema().properties {
         if property.setter != Setter::Server
             && !object.contains_key(property.name)
@@ -339,7 +339,7 @@ fn all_rights(names: &[&str]) -> Value {
 }
 
 /// The time, as an UTCDate.
-pub fn now(options: &Options) -> String {
+pub(super) fn now(options: &Options) -> String {
     let now = jiff::Timestamp::now();
     let text = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
     if options.fractions { format!("{text}.{:03}Z", now.subsec_millisecond().max(1)) } else { format!("{text}Z") }

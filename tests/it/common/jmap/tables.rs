@@ -21,7 +21,7 @@ const ID: Property = p("id", Shape::Id).server();
 const EVERYTHING: &[&str] = &["get", "changes", "query", "set"];
 
 /// RFC 8621 section 2.
-pub static MAILBOX: Schema = Schema {
+pub(super) static MAILBOX: Schema = Schema {
     name: "Mailbox",
     capability: MAIL,
     methods: EVERYTHING,
@@ -52,7 +52,7 @@ pub static MAILBOX: Schema = Schema {
 };
 
 /// RFC 8621 section 3. Its changes can never be calculated.
-pub static THREAD: Schema = Schema {
+pub(super) static THREAD: Schema = Schema {
     name: "Thread",
     capability: MAIL,
     methods: &["get", "changes"],
@@ -62,7 +62,7 @@ pub static THREAD: Schema = Schema {
 };
 
 /// RFC 8621 section 4. What follows from the bytes of the message is in `email.rs`.
-pub static EMAIL: Schema = Schema {
+pub(super) static EMAIL: Schema = Schema {
     name: "Email",
     capability: MAIL,
     methods: &["get", "changes", "query", "set", "import"],
@@ -111,7 +111,7 @@ pub static EMAIL: Schema = Schema {
 };
 
 /// RFC 8621 section 6.
-pub static IDENTITY: Schema = Schema {
+pub(super) static IDENTITY: Schema = Schema {
     name: "Identity",
     capability: SUBMISSION,
     properties: &[
@@ -128,7 +128,7 @@ pub static IDENTITY: Schema = Schema {
 };
 
 /// RFC 8621 section 8.
-pub static VACATION_RESPONSE: Schema = Schema {
+pub(super) static VACATION_RESPONSE: Schema = Schema {
     name: "VacationResponse",
     capability: VACATION,
     methods: &["get", "set"],
@@ -145,7 +145,7 @@ pub static VACATION_RESPONSE: Schema = Schema {
 };
 
 /// RFC 9661 section 2. It has no /changes.
-pub static SIEVE_SCRIPT: Schema = Schema {
+pub(super) static SIEVE_SCRIPT: Schema = Schema {
     name: "SieveScript",
     capability: SIEVE,
     methods: &["get", "query", "set"],
@@ -162,7 +162,7 @@ pub static SIEVE_SCRIPT: Schema = Schema {
 };
 
 /// RFC 9610 section 2.
-pub static ADDRESS_BOOK: Schema = Schema {
+pub(super) static ADDRESS_BOOK: Schema = Schema {
     name: "AddressBook",
     capability: CONTACTS,
     properties: &[
@@ -180,7 +180,7 @@ pub static ADDRESS_BOOK: Schema = Schema {
 };
 
 /// RFC 9610 section 3; the rest is a Card of RFC 9553, see `contacts.rs`.
-pub static CONTACT_CARD: Schema = Schema {
+pub(super) static CONTACT_CARD: Schema = Schema {
     name: "ContactCard",
     capability: CONTACTS,
     methods: EVERYTHING,
@@ -219,7 +219,7 @@ pub static CONTACT_CARD: Schema = Schema {
 };
 
 /// draft-ietf-jmap-calendars, section "Calendars".
-pub static CALENDAR: Schema = Schema {
+pub(super) static CALENDAR: Schema = Schema {
     name: "Calendar",
     capability: CALENDARS,
     properties: &[
@@ -243,7 +243,7 @@ pub static CALENDAR: Schema = Schema {
 };
 
 /// The same draft, section "Calendar Events"; the rest is an Event of RFC 8984, see `calendars.rs`.
-pub static CALENDAR_EVENT: Schema = Schema {
+pub(super) static CALENDAR_EVENT: Schema = Schema {
     name: "CalendarEvent",
     capability: CALENDARS,
     methods: EVERYTHING,
@@ -283,7 +283,7 @@ pub static CALENDAR_EVENT: Schema = Schema {
 };
 
 /// The same draft, section "Participant Identities", with the names of now and those of before.
-pub static PARTICIPANT_IDENTITY: Schema = Schema {
+pub(super) static PARTICIPANT_IDENTITY: Schema = Schema {
     name: "ParticipantIdentity",
     capability: CALENDARS,
     properties: &[
@@ -299,7 +299,7 @@ pub static PARTICIPANT_IDENTITY: Schema = Schema {
 };
 
 /// draft-ietf-jmap-filenode-13, section "FileNode Data Type".
-pub static FILE_NODE: Schema = Schema {
+pub(super) static FILE_NODE: Schema = Schema {
     name: "FileNode",
     capability: FILENODE,
     methods: EVERYTHING,
@@ -359,7 +359,7 @@ pub static FILE_NODE: Schema = Schema {
 };
 
 /// RFC 9670 section 2. Nobody may set it.
-pub static PRINCIPAL: Schema = Schema {
+pub(super) static PRINCIPAL: Schema = Schema {
     name: "Principal",
     capability: PRINCIPALS,
     methods: EVERYTHING,
