@@ -4,7 +4,8 @@ use super::mask;
 use crate::model::text::is_unsafe;
 
 /// What a server said, fit for a message: one line of bounded length, with a space in the place of unsafe characters
-/// ([`is_unsafe`]), and without the secrets of this run. Whoever prints it still treats it as text from a stranger.
+/// ([`is_unsafe`]), and without the secrets of this run. The code that
+/// prints it still treats it as text from a stranger.
 pub fn said(bytes: &[u8]) -> String {
     const MAX: usize = 200;
     let shown = mask::hide(&bytes[..bytes.len().min(4 * MAX)]);

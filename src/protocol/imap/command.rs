@@ -1,6 +1,7 @@
 //! Commands as they are sent (RFC 9051 section 9, `command`).
 
 use super::capability::Capabilities;
+use crate::net::sanitize::printable;
 
 /// The longest text that is sent in quotes. What is longer goes as a literal.
 const LONGEST_QUOTED: usize = 1000;
@@ -76,7 +77,7 @@ impl Command {
         if text.starts_with("LOGIN") {
             return "LOGIN …".to_owned();
         }
-        crate::net::sanitize::printable(text.as_bytes())
+        printable(text.as_bytes())
     }
 
     /// True if the server need not be asked in the midst of it: then it can be sent behind others.

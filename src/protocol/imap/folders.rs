@@ -4,7 +4,7 @@ use super::client::{Client, Event};
 use super::command::Command;
 use super::error::{Error, Fault, Result};
 use super::refusal::Purpose;
-use super::response::{Data, FolderStatus, Listed, Outcome, decode_name};
+use super::response::{Condition, Data, FolderStatus, Listed, Outcome, decode_name};
 use super::wire::{self, Transport};
 use crate::net::sanitize::printable;
 use std::collections::{HashMap, VecDeque};
@@ -240,7 +240,7 @@ impl<S: Transport> Client<S> {
     }
 }
 
-fn finish_status(folder: &mut Folder, status: Option<FolderStatus>, done: super::response::Condition) -> Result<()> {
+fn finish_status(folder: &mut Folder, status: Option<FolderStatus>, done: Condition) -> Result<()> {
     if folder.status.is_none() {
         folder.status = status;
     }

@@ -2,7 +2,7 @@
 //! logs in, and goes on with a new connection where an old one broke.
 
 use super::client::{Client, Options};
-use super::error::{Error, Fault};
+use super::error::{Error, Fault, Result as ImapResult};
 use super::select::Selected;
 use crate::error::{self, Result};
 use crate::net::account::Account;
@@ -68,10 +68,7 @@ impl Session {
 
     /// Asks something, with a connection made if there is none, and again as long as the failure is one that time or
     /// another token heals. The question is asked from its start each time.
-    pub async fn ask<T>(
-        &mut self,
-        mut question: impl AsyncFnMut(&mut Client<Stream>) -> super::error::Result<T>,
-    ) -> Result<T> {
+    pub async fn ask<T>(&mut self, mut question: impl AsyncFnMut(&mut Client<Stream>) -> ImapResult<T>) -> Result<T> {
         self.ask_with(async |session| {
             // The question may open another mailbox, and one that cannot be opened leaves none open (RFC 9051 section 6.3.2).
             session.opened = None;
@@ -84,7 +81,7 @@ impl Session {
     pub async fn ask_in<T>(
         &mut self,
         raw: &[u8],
-        mut question: impl AsyncFnMut(&mut Client<Stream>, &Selected) -> super::error::Result<T>,
+        mut question: impl AsyncFnMut(&mut Client<Stream>, &Selected) -> ImapResult<T>,
     ) -> Result<T> {
         self.ask_with(async |session| {
             if session.opened.as_ref().is_none_or(|(open, _)| open != raw) {
@@ -113,10 +110,7 @@ impl Session {
         }
     }
 
-    async fn ask_with<T>(
-        &mut self,
-        mut question: impl AsyncFnMut(&mut Session) -> super::error::Result<T>,
-    ) -> Result<T> {
+    async fn ask_with<T>(&mut self, mut question: impl AsyncFnMut(&mut Session) -> ImapResult<T>) -> Result<T> {
         let (mut renewed, mut breakdowns) = (false, 0);
         let breakdowns_max = BREAKDOWNS.min(self.account.max_retries);
         self.backoff.heard();
@@ -187,7 +181,7 @@ impl Session {
     }
 
     /// The same after a question to a server that had let us in.
-    async fn lose_in_vain(&mut self, error: Error) -> super::error::Result<()> {
+    async fn lose_in_vain(&mut self, error: Error) -> ImapResult<()> {
         if self.client.as_ref().is_some_and(|client| client.received() > self.heard_before) {
             self.backoff.heard();
         }
@@ -220,7 +214,7 @@ impl Session {
     }
 
     /// The connection; made and logged in if there is none.
-    pub async fn client(&mut self) -> super::error::Result<&mut Client<Stream>> {
+    pub async fn client(&mut self) -> ImapResult<&mut Client<Stream>> {
         let client = match self.client.take() {
             Some(client) => client,
             None => self.open().await?,
@@ -228,7 +222,7 @@ impl Session {
         Ok(self.client.insert(client))
     }
 
-    async fn open(&mut self) -> super::error::Result<Client<Stream>> {
+    async fn open(&mut self) -> ImapResult<Client<Stream>> {
         self.opened = None;
         let connector = self.account.connector.clone();
         let security = connector.endpoint().security;
@@ -267,7 +261,7 @@ impl Session {
         Ok(client)
     }
 
-    async fn log_in(&self, client: &mut Client<Stream>) -> super::error::Result<()> {
+    async fn log_in(&self, client: &mut Client<Stream>) -> ImapResult<()> {
         let Account { connector, credentials, allow_cleartext, .. } = &self.account;
         let is_encrypted = client.security != Security::Clear;
         let line = Line { is_encrypted, allow_cleartext: *allow_cleartext };
@@ -321,7 +315,7 @@ impl Session {
     }
 
     /// One mechanism; a token that is refused is renewed once. Also tells whether the server got what proves the user.
-    async fn attempt(&self, client: &mut Client<Stream>, mechanism: Mechanism) -> (super::error::Result<()>, bool) {
+    async fn attempt(&self, client: &mut Client<Stream>, mechanism: Mechanism) -> (ImapResult<()>, bool) {
         let Account { connector, credentials, .. } = &self.account;
         let begin = || Exchange::new(mechanism, credentials, connector.endpoint());
         let mut exchange = match begin() {
