@@ -3,7 +3,7 @@
 use crate::model::Id;
 
 /// The array of a `mailbox_ids` column, sorted. Values that are no positive numbers are left out.
-pub fn parse_ids(json: &str) -> Vec<Id> {
+pub(super) fn parse_ids(json: &str) -> Vec<Id> {
     let values: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
     let mut ids: Vec<Id> = values.iter().filter_map(|value| value.as_i64()).filter(|id| *id > 0).collect();
     ids.sort_unstable();
@@ -12,7 +12,7 @@ pub fn parse_ids(json: &str) -> Vec<Id> {
 }
 
 /// The array of a `keywords` column.
-pub fn parse_keywords(json: &str) -> Vec<String> {
+pub(super) fn parse_keywords(json: &str) -> Vec<String> {
     serde_json::from_str(json).unwrap_or_default()
 }
 

@@ -48,7 +48,7 @@ pub use crate::model::time::now;
 pub use crate::model::time::{epoch, rfc3339};
 pub use blob::{Blob, BlobKey, NewBlob};
 pub use blob_read::{BlobReader, EmailBytes, EmailReader, Statistics};
-pub use columns::{UNFILED, parse_ids, parse_keywords};
+pub use columns::UNFILED;
 pub use connect::{FileStamp, is_archive};
 pub use listed::{ListedEmail, MailboxState};
 pub use lock::host;

@@ -6,7 +6,7 @@ use crate::model::objects::{
     AddressBook, Calendar, CalendarEvent, ContactCard, Email, FileNode, Identity, Mailbox, NodeType,
     ParticipantIdentity, Properties, SieveScript, Text, VacationResponse,
 };
-use crate::model::time::now;
+use crate::model::time::{epoch, now};
 use crate::model::{Id, ObjectType};
 use rusqlite::types::Value;
 
@@ -64,11 +64,21 @@ impl Record {
         }
     }
 
+    /// The mailboxes that a message lies in, without the rest of [`Record::email`].
+    pub fn mailbox_ids(&self) -> Vec<Id> {
+        parse_ids(self.text("mailbox_ids").unwrap_or("[]"))
+    }
+
+    /// When a message arrived, in seconds since 1970, without the rest of [`Record::email`].
+    pub fn received(&self) -> i64 {
+        self.text("received_at").map_or(0, epoch)
+    }
+
     /// The properties of a message.
     pub fn email(&self) -> Email<'_> {
         Email {
             received_at: self.required("received_at"),
-            mailboxes: parse_ids(self.text("mailbox_ids").unwrap_or("[]")),
+            mailboxes: self.mailbox_ids(),
             keywords: parse_keywords(self.text("keywords").unwrap_or("[]")),
             message_match: self.json_or("message_match", "{}"),
         }

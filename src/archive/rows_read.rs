@@ -32,7 +32,7 @@ impl Record {
     }
 
     /// A text column; `None` for NULL, for text too long, and for what is no text.
-    pub fn text(&self, column: &str) -> Option<&str> {
+    pub(super) fn text(&self, column: &str) -> Option<&str> {
         match self.value(column) {
             Some(Value::Text(text)) => Some(text),
             _ => None,
@@ -40,7 +40,7 @@ impl Record {
     }
 
     /// A number column.
-    pub fn number(&self, column: &str) -> Option<i64> {
+    pub(super) fn number(&self, column: &str) -> Option<i64> {
         match self.value(column) {
             Some(Value::Integer(number)) => Some(*number),
             _ => None,

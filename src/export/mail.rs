@@ -7,6 +7,7 @@ use super::retry::{Attempt, Changes, Reasons, Rest, Task, reason_of, settle};
 use super::run::Run;
 use crate::archive::UNFILED;
 use crate::error::Result;
+use crate::format::mail::MessageMatch;
 use crate::model::{Id, ObjectType};
 use crate::sink::{Change, EmailUpdate, Filing, NewEmail, Outcome, RemoteEmail};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -70,9 +71,8 @@ impl Run<'_> {
     /// What a message is called in reports: its Message-ID, else its row.
     fn label(&self, message: &Message) -> String {
         let record = self.supply.reader.record(ObjectType::Email, self.supply.moment, message.row).ok().flatten();
-        let value: serde_json::Value =
-            record.and_then(|record| serde_json::from_str(&record.email().message_match).ok()).unwrap_or_default();
-        let id = value.get("m").and_then(|ids| ids.get(0)).and_then(|id| id.as_str());
+        let ids = record.map(|record| MessageMatch::parse(&record.email().message_match).message_ids);
+        let id = ids.and_then(|ids| ids.into_iter().next());
         let name = id.map_or_else(|| format!("email {} without Message-ID", message.row), |id| format!("<{id}>"));
         let places: Vec<String> = message.mailboxes.iter().filter_map(|row| self.mailbox_name(*row)).collect();
         let date = message.received.map(|time| crate::archive::rfc3339(time.as_second())).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Which messages there are to send, and which of them the target has: pure, and small, since there may be very many.
 
-use crate::format::mail::normal_id;
+use crate::format::mail::{MessageMatch, normal_id};
 use crate::model::{Digest, Id};
 use crate::sink::{Filing, RemoteEmail, RemoteKey};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -28,13 +28,11 @@ impl Key {
     /// That of the JSON of a `message_match` column, and whether the message has a Message-ID. `None` where the column
     /// says nothing (`{}`, as 1.x may leave it).
     pub(super) fn of_match(json: &str) -> Option<(Key, bool)> {
-        let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
-        let ids = value.get("m").and_then(|ids| ids.as_array()).into_iter().flatten();
-        if let Some(key) = Key::of_ids(ids.filter_map(|id| id.as_str())) {
+        let MessageMatch { message_ids, fingerprint } = MessageMatch::parse(json);
+        if let Some(key) = Key::of_ids(message_ids.iter().map(String::as_str)) {
             return Some((key, true));
         }
-        let print = value.get("f").and_then(|print| print.as_str()).filter(|print| print.len() == 64)?;
-        Some((Key::of(&format!("f{print}")), false))
+        Some((Key::of(&format!("f{}", fingerprint?)), false))
     }
 
     /// That of a message with this header.

@@ -1,6 +1,7 @@
 //! Which object of the target an object of the archive is: pure.
 
 use super::wanted::Wanted;
+use crate::model::hierarchy::acyclic_parents;
 use crate::model::{Id, ObjectType};
 use crate::sink::Remote;
 use std::collections::{HashMap, HashSet};
@@ -157,25 +158,10 @@ fn tree(kind: ObjectType, wanted: &[Wanted], remotes: &[Remote]) -> Vec<Option<u
 
 /// Takes those to the top whose parents are not wanted, and of rows that lie in each other the one with the lowest id: so
 /// every row has a place, as in the tree.
-pub(super) fn cut(wanted: &mut [Wanted]) {
-    let places: HashMap<Id, usize> = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
-    let mut is_placed = vec![false; wanted.len()];
-    for start in 0..wanted.len() {
-        let (mut path, mut at): (Vec<usize>, Option<usize>) = (Vec::new(), Some(start));
-        while let Some(here) = at.filter(|here| !is_placed[*here]) {
-            if let Some(from) = path.iter().position(|seen| *seen == here) {
-                if let Some(lowest) = path[from..].iter().copied().min_by_key(|at: &usize| wanted[*at].id) {
-                    wanted[lowest].parent = None;
-                }
-                break;
-            }
-            path.push(here);
-            at = wanted[here].parent.and_then(|parent| places.get(&parent)).copied();
-            if at.is_none() {
-                wanted[here].parent = None;
-            }
-        }
-        path.into_iter().for_each(|at| is_placed[at] = true);
+pub(crate) fn cut(wanted: &mut [Wanted]) {
+    let parents = acyclic_parents(wanted.iter().map(|one| (one.id, one.parent)));
+    for one in wanted {
+        one.parent = parents.get(&one.id).copied().flatten();
     }
 }
 

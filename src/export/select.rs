@@ -7,7 +7,7 @@ use super::report::Report;
 use super::synthetic::{INTO, TASK_FILES, counts, made};
 use super::tasks::{self, Task};
 use super::wanted::Wanted;
-use crate::archive::{Moment, Origin, Reader, Record, UNFILED, card_mark, epoch, parse_keywords, untold};
+use crate::archive::{Moment, Origin, Reader, Record, UNFILED, card_mark, epoch, untold};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::mail::HEAD_MAX;
 use crate::model::objects::{NodeType, Properties, Text};
@@ -449,7 +449,7 @@ fn blob_of(record: &Record) -> Option<BlobRef> {
 }
 
 fn is_executable(origin: &Origin) -> bool {
-    parse_keywords(&origin.keywords).iter().any(|keyword| keyword == EXECUTABLE)
+    origin.keywords().iter().any(|keyword| keyword == EXECUTABLE)
 }
 
 /// A card's own uid, if the archive marked it since another card had that (`~` and eight digits of what it is at its source).

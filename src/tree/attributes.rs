@@ -8,7 +8,7 @@ use super::rules::{Layout, Shown, Times};
 use super::stat::{DAMAGED_SIZE, FileType, Stat, no_such};
 use super::versions::{find_item, version};
 use super::view::{FileKind, View};
-use crate::archive::{Record, epoch};
+use crate::archive::Record;
 use crate::error::{ErrorKind, Result};
 use crate::model::{Id, ObjectType};
 
@@ -113,9 +113,8 @@ impl Tree {
             Err(error) if error.kind == ErrorKind::Damaged => DAMAGED_SIZE,
             Err(error) => return Err(error),
         };
-        let email = record.email();
-        let links = email.mailboxes.len().max(1) as u32;
-        let (mtime, ctime) = (epoch(&email.received_at), view.ctime(record.first)?);
+        let links = record.mailbox_ids().len().max(1) as u32;
+        let (mtime, ctime) = (record.received(), view.ctime(record.first)?);
         Ok(Stat { file_type: FileType::File, size, mtime, ctime, links })
     }
 

@@ -59,7 +59,7 @@ impl Tree {
     fn links(&self, row: Id) -> Result<u32> {
         let root = Arc::clone(&self.state().root);
         match root.reader.record(ObjectType::Email, root.moment, row)? {
-            Some(record) => Ok(record.email().mailboxes.len().max(1) as u32),
+            Some(record) => Ok(record.mailbox_ids().len().max(1) as u32),
             None => self.reader.mailboxes_of(row),
         }
     }
@@ -154,7 +154,7 @@ impl Tree {
         let mut nth = 0;
         if listed.links > 1 {
             let record = self.record(view, ObjectType::Email, row)?;
-            nth = record.email().mailboxes.iter().position(|id| *id == mailbox.row).unwrap_or(0);
+            nth = record.mailbox_ids().iter().position(|id| *id == mailbox.row).unwrap_or(0);
         }
         Ok(Node::snapshot_attachment_folder(mailbox.snapshot, nth, row))
     }

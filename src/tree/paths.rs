@@ -71,7 +71,7 @@ impl Tree {
 
     fn paths_of_message(&self, view: &View, id: Id) -> Result<Vec<String>> {
         let record = self.record(view, ObjectType::Email, id)?;
-        let mut mailboxes = record.email().mailboxes;
+        let mut mailboxes = record.mailbox_ids();
         if mailboxes.is_empty() {
             mailboxes.push(UNFILED);
         }
