@@ -5,7 +5,7 @@ use super::match_mail::{MailboxIds, Message, Pairing};
 use super::report::Plan;
 use super::retry::{Attempt, Changes, Reasons, Rest, Task, reason_of, settle};
 use super::run::Run;
-use crate::archive::UNFILED;
+use crate::archive::{UNFILED, rfc3339};
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
 use crate::sink::{Change, EmailUpdate, Filing, NewEmail, Outcome, RemoteEmail};
@@ -75,7 +75,7 @@ impl Run<'_> {
         let id = value.get("m").and_then(|ids| ids.get(0)).and_then(|id| id.as_str());
         let name = id.map_or_else(|| format!("email {} without Message-ID", message.row), |id| format!("<{id}>"));
         let places: Vec<String> = message.mailboxes.iter().filter_map(|row| self.mailbox_name(*row)).collect();
-        let date = message.received.map(|time| crate::archive::rfc3339(time.as_second())).unwrap_or_default();
+        let date = message.received.map(|time| rfc3339(time.as_second())).unwrap_or_default();
         format!("{name} in {} of {date} ({} bytes)", places.join(", "), message.size)
     }
 

@@ -15,12 +15,13 @@ use crate::net::connector::Connector;
 use crate::net::retry::{Backoff, patiently};
 use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
-use reqwest::{Response, StatusCode};
+use reqwest::{Response, StatusCode, redirect, retry};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::time;
 use url::{Origin, Url};
 
 /// How often a hasty request is sent again after the line broke.
@@ -64,8 +65,8 @@ impl Http {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(connector.tls().config())
             // Redirects are followed here, where it is known who may hear what.
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
             .no_proxy()
             .connect_timeout(connector.timeout())
             .pool_idle_timeout(Duration::from_secs(30))
@@ -256,7 +257,7 @@ impl Http {
         tokio::pin!(sending);
         let mut before = sent.load(Ordering::Relaxed);
         loop {
-            match tokio::time::timeout(timeout, &mut sending).await {
+            match time::timeout(timeout, &mut sending).await {
                 Ok(Ok(response)) => {
                     self.line.heard();
                     return Ok(response);

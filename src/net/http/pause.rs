@@ -5,6 +5,7 @@ use crate::error::Error;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::time;
 
 /// Longer than this nobody waits: neither once, nor in a row without anything getting done.
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
@@ -60,7 +61,7 @@ impl Pauses {
     pub async fn wait(&self) {
         let until = self.state.lock().until;
         if let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
-            tokio::time::sleep(left).await;
+            time::sleep(left).await;
         }
     }
 

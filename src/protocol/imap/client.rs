@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::time;
 
 /// The most notices that are kept until somebody asks for them.
 const MOST_NOTICES: usize = 20;
@@ -139,7 +140,7 @@ impl<S: Transport> Client<S> {
 
     /// Leaves a server in peace for a moment that is not well.
     pub async fn rest(&self) {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        time::sleep(Duration::from_millis(500)).await;
     }
 
     /// Something is settled that will not be asked again: if the line breaks later, all retries are there again.

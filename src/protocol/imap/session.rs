@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::time;
 
 /// So often a question is asked again when the server breaks down over it, and not over the login: then it is the question.
 const BREAKDOWNS: u32 = 2;
@@ -131,7 +132,7 @@ impl Session {
                 Fault::Unwell if breakdowns < breakdowns_max => {
                     breakdowns += 1;
                     self.account.connector.log(1, || format!("{error}; trying again"));
-                    tokio::time::sleep(Duration::from_millis(250 << breakdowns)).await;
+                    time::sleep(Duration::from_millis(250 << breakdowns)).await;
                 }
                 Fault::Refused | Fault::Gone | Fault::Forbidden | Fault::Unsupported | Fault::Unwell => {
                     return Err(error.into());

@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time;
 use zeroize::Zeroize;
 
 /// What a client can speak over: TCP, TLS, a pipe.
@@ -223,7 +224,7 @@ impl<S: Transport> Wire<S> {
                 },
             }
         });
-        let read = tokio::time::timeout(timeout, reading).await;
+        let read = time::timeout(timeout, reading).await;
         match read {
             Ok(Ok(0)) => Err(Error::lost(&self.doing, io::ErrorKind::UnexpectedEof.into())),
             Ok(Ok(count)) => {

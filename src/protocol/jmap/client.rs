@@ -17,7 +17,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::time;
 use url::Url;
 
 /// The most bytes of a session resource.
@@ -126,7 +127,7 @@ impl Client {
 
     /// Lets time pass, until the user wants the run to end.
     pub async fn sleep(&self, time: Duration) {
-        tokio::time::sleep(time).await;
+        time::sleep(time).await;
     }
 
     /// So many objects are to be sent from now on: what the user is told while the server wants to be waited for.
@@ -343,7 +344,7 @@ impl Client {
     }
 }
 
-fn closed(_: tokio::sync::AcquireError) -> Error {
+fn closed(_: AcquireError) -> Error {
     Error::Line(error::Error::new(ErrorKind::Interrupted, "interrupted"))
 }
 

@@ -6,6 +6,7 @@ use super::error::{Error, Result};
 use super::get::{Got, get_arguments};
 use super::request::Request;
 use crate::error::ErrorKind;
+use crate::net::sanitize::said;
 use serde_json::{Value, json};
 
 /// After so many objects in a row over which the server broke down it is taken for lost.
@@ -87,7 +88,7 @@ impl Client {
             has_broken |= is_breakdown;
             match part.as_slice() {
                 [only] if is_breakdown => {
-                    self.log(1, || format!("{method} of {}: {error}", crate::net::sanitize::said(only.as_bytes())));
+                    self.log(1, || format!("{method} of {}: {error}", said(only.as_bytes())));
                     sound.broken.push(only.clone());
                     in_a_row += 1;
                 }

@@ -15,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::io;
 use std::time::Duration;
+use tokio::time;
 use zeroize::Zeroizing;
 
 /// Capabilities have some ten lines (section 1.7); more than this is no honest answer.
@@ -88,7 +89,7 @@ impl Client {
         if account.connector.endpoint().security == Security::Implicit {
             // Pigeonhole 0.5 does not see a command that comes within about a millisecond of its greeting, and waits for
             // more. No network is as fast as that, but the line to a server on this machine is.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            time::sleep(Duration::from_millis(20)).await;
         }
         if !client.wire.stream().is_encrypted() {
             client = client.encrypt().await?;
@@ -110,7 +111,7 @@ impl Client {
                 let _ = self.wire.line(0).await;
             }
         };
-        let _ = tokio::time::timeout(PATIENCE, goodbye).await;
+        let _ = time::timeout(PATIENCE, goodbye).await;
     }
 
     /// All scripts (section 2.7), in the order of the server.

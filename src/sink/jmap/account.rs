@@ -7,6 +7,7 @@ use super::request::Request;
 use super::rules::Rules;
 use super::{compare, draft, mail_state, seen, states};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format;
 use crate::format::jmap::text;
 use crate::model::ObjectType;
 use crate::net::runtime::Runtime;
@@ -169,7 +170,7 @@ impl Sink for Jmap {
     }
 
     fn keyword(&self, keyword: &str) -> Option<String> {
-        crate::format::jmap::keyword(keyword)
+        format::jmap::keyword(keyword)
     }
 
     fn expect(&mut self, objects: u64) {
