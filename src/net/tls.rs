@@ -1,4 +1,4 @@
-//! TLS: whom to trust, and in which words to say that a server cannot be trusted.
+//! TLS: which certificates are trusted, and the errors that say why one is not.
 
 use super::endpoint::Endpoint;
 use super::sanitize::said;

@@ -98,7 +98,7 @@ impl Http {
         Backoff::new(self.max_retries, connector.timeout(), connector.listener())
     }
 
-    /// Says what goes on; the text is made only if somebody listens. Whoever calls it leaves secrets out.
+    /// Writes a line to the log of this level; `text` is called only if there is such a log. The caller leaves secrets out.
     pub fn log(&self, level: u8, text: impl FnOnce() -> String) {
         self.connector().log(level, text);
     }
@@ -112,7 +112,7 @@ impl Http {
         &self.line.connector
     }
 
-    /// Checks that the credentials may go to this URL. The user is told, once, of another origin that hears them.
+    /// Checks that the credentials may go to this URL. The log names each origin other than that of `--url`, once.
     pub fn check_origin(&self, url: &Url) -> Result<()> {
         let is_other = self.audience.check(url, self.allow_cleartext)?;
         if is_other && self.warned.lock().insert(url.origin()) {
@@ -219,7 +219,8 @@ impl Http {
         Err(Failure::last(astray(format!("it redirects {} without end", shown(ask.url)))))
     }
 
-    /// What a request to this URL logs in with. Whoever is led elsewhere goes there, but without a word about who he is.
+    /// What a request to this URL logs in with. A redirect to an origin that may not
+    /// hear the login is followed without it (`None`), over TLS only.
     fn proof(&self, url: &Url, is_led: bool) -> Result<Option<Proof>> {
         match self.check_origin(url) {
             Ok(()) => self.login.prove().map(Some),
@@ -317,7 +318,7 @@ fn method(method: Method) -> Result<reqwest::Method, Failure> {
         .map_err(|error| Failure::last(Error::new(ErrorKind::Connection, error.to_string())))
 }
 
-/// A server that leads somewhere where nobody follows.
+/// The error for a redirect that the client does not follow.
 fn astray(how: String) -> Error {
     Error::new(ErrorKind::Connection, format!("the server cannot be followed: {how}"))
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time;
 
-/// Longer than this nobody waits: neither once, nor in a row without anything getting done.
+/// The longest wait, for one answer and for all in a row between which nothing gets done.
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// A shorter wait is an ordinary one between two attempts, and counts as a try.
@@ -20,7 +20,7 @@ pub struct Pauses {
     /// Objects that are still to be sent, and those that were; both 0 where nothing is sent.
     left: AtomicU64,
     done: AtomicU64,
-    /// It was more than anybody waits for.
+    /// The server asked for a wait of more than [`DAY`].
     has_given_up: AtomicBool,
 }
 
@@ -33,7 +33,7 @@ struct State {
 }
 
 impl Pauses {
-    /// So many objects are to be sent from now on.
+    /// Says how many objects are to be sent from now on.
     pub fn expect(&self, left: u64) {
         self.left.store(left, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
@@ -52,7 +52,7 @@ impl Pauses {
         self.state.lock().fruitless = None;
     }
 
-    /// True once the server wanted to be waited for longer than anybody does.
+    /// True once the server asked for a longer wait than a day.
     pub fn has_given_up(&self) -> bool {
         self.has_given_up.load(Ordering::Relaxed)
     }
@@ -68,7 +68,7 @@ impl Pauses {
     /// The server wants to be left alone for so long, for the reason of this error. Gives words for the user, if this is a
     /// new wait and a long one.
     ///
-    /// Errors: it is more than anybody waits for; the text is a hint for that.
+    /// Errors: the wait is longer than a day; the text is the hint for the user.
     pub fn announce(&self, wait: Duration, error: &Error) -> Result<Option<String>, String> {
         let now = Instant::now();
         let mut state = self.state.lock();

@@ -28,6 +28,7 @@ impl ReadAt for File {
 /// Bytes to send.
 #[derive(Clone)]
 pub enum Content {
+    /// All of them, in memory.
     Bytes(Bytes),
     /// So many bytes from the start of something.
     Read(Arc<dyn ReadAt>, u64),
@@ -46,6 +47,7 @@ impl Content {
 /// What goes with a request.
 #[derive(Clone)]
 pub enum Payload {
+    /// No body.
     Empty,
     /// A question: from its end on the server is waited for.
     Whole(Bytes),
