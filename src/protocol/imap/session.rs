@@ -31,7 +31,7 @@ const SILENCE: u32 = 8;
 /// What the connections of one account know together.
 #[derive(Debug, Default)]
 pub struct Shared {
-    /// Somebody was logged in: the address is right.
+    /// A login succeeded in this run: the address is right.
     is_known: AtomicBool,
     /// Questions in a row over which the server broke down.
     blamed: AtomicU32,
@@ -237,7 +237,7 @@ impl Session {
         let is_known = self.shared.is_known.load(Ordering::Relaxed);
         let mut client = match is_known {
             true => greeted.await?,
-            // Nobody knows yet whether the address is right.
+            // No login has shown yet that the address is right.
             false => probe::watch(&connector, Service::Imap, greeted).await?,
         };
         let may_upgrade = match security {

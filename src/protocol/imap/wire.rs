@@ -1,6 +1,6 @@
 //! Bytes from and to the server: a buffer of bounded size each way, lines, literals, and the time limit.
 //!
-//! Whoever waits for input sends the pending output meanwhile, so that a server that reads no more commands before its
+//! A read sends the pending output while it waits for input, so that a server that reads no more commands before its
 //! answers are taken (its socket is full) and this client never wait for each other.
 
 use super::error::{Error, Fault, Result};
@@ -26,7 +26,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 /// The size of the input buffer when no line is longer.
 const INPUT: usize = 256 << 10;
 
-/// The most bytes that are thrown away of a literal that nobody asked for.
+/// The most bytes that are discarded of a literal that no command asked for.
 const MOST_UNASKED: u64 = 64 << 20;
 
 /// What to do with the body of a message.

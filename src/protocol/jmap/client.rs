@@ -130,12 +130,12 @@ impl Client {
         time::sleep(time).await;
     }
 
-    /// So many objects are to be sent from now on: what the user is told while the server wants to be waited for.
+    /// Says how many objects are to be sent from now on: the number is shown while the server asks the run to wait.
     pub fn expect(&self, objects: u64) {
         self.http().pauses().expect(objects);
     }
 
-    /// True once the server wanted to be waited for longer than anybody does: nothing else would fare better in this run.
+    /// True once the server asked for a wait of more than a day: no other request would fare better in this run.
     pub fn has_given_up(&self) -> bool {
         self.http().pauses().has_given_up()
     }

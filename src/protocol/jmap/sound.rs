@@ -15,7 +15,9 @@ const IN_A_ROW: usize = 16;
 /// Objects that came, and the ids of those over which the server broke down.
 #[derive(Debug, Default)]
 pub struct Sound {
+    /// Objects, and ids that do not exist.
     pub got: Got,
+    /// Ids over which the server broke down, each asked for alone.
     pub broken: Vec<String>,
 }
 

@@ -26,12 +26,14 @@ const CAPABILITIES_MAX: usize = 1_000;
 pub struct Script {
     /// UTF-8 if the server keeps to the standard.
     pub name: Vec<u8>,
+    /// The server runs it on arriving mail: at most one script of an account.
     pub is_active: bool,
 }
 
 /// What GETSCRIPT gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {
+    /// Its bytes, as the server keeps them.
     Script(Vec<u8>),
     /// There is none of this name any more.
     Gone,
@@ -180,7 +182,7 @@ impl Client {
         }
     }
 
-    /// True if the connection is of no use any more, although nothing failed: bytes that nobody wants are on their way.
+    /// True if the connection is of no use any more, although no call failed: the rest of an answer is still on its way.
     pub fn is_broken(&self) -> bool {
         self.is_broken
     }
@@ -206,7 +208,7 @@ impl Client {
         }
         let (stream, already_read) = self.wire.into_parts();
         let stream = self.connector.start_tls(stream, &already_read).await?;
-        // What was offered in clear may have been written by anybody (section 2.2).
+        // An attacker may have written what was offered in clear (section 2.2).
         let mut client = Client::over(stream, self.connector);
         client.read_capabilities().await?;
         Ok(client)

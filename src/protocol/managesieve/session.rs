@@ -9,7 +9,7 @@ use crate::net::retry::Backoff;
 pub struct Session {
     account: Account,
     client: Option<Client>,
-    /// Somebody was logged in: the address is right.
+    /// A login succeeded in this run: the address is right.
     is_known: bool,
 }
 
