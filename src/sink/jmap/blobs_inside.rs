@@ -1,6 +1,6 @@
 //! Bytes inside of cards and events (photos, attachments): whether the target has those that the archive has.
 //!
-//! An id of a blob says nothing about its bytes (RFC 8620 section 6.1: a server may give them others), so they are told by
+//! An id of a blob says nothing about its bytes (RFC 8620 section 6.1: a server may give them others), so they are known by
 //! their digests, which stand beside them for as long as objects are compared.
 
 use super::request::BLOB;

@@ -98,7 +98,7 @@ fn mismatch(kind: ObjectType) -> Error {
     Error::Method(MethodError::of(&method, &json!({ "type": "stateMismatch" })))
 }
 
-/// What an object is told from others by.
+/// The properties that distinguish an object from others of its type, its id first.
 fn key_properties(kind: ObjectType) -> &'static [&'static str] {
     match kind {
         ObjectType::ContactCard => &["id", "uid"],

@@ -74,7 +74,7 @@ impl Jmap {
         let (most, sum_max) = (batch.min(limits.max_objects_in_set), SUM_MAX.min(limits.max_size_request / 2));
         // What depends on each other (a mailbox and its parent, a name that becomes free) never stands in one call of
         // `write`, so its parts may go in parallel; but a server that is asked to remove things is asked in order.
-        // So is one that is told which state it has to be in.
+        // So are creations, which name the state that the type has to be in.
         let is_in_order = matches!(changes.peek(), Some((_, Request::Destroy(_) | Request::Create(_))));
         let width = if is_in_order { 1 } else { limits.max_concurrent_requests.min(4) };
         let is_broken = std::cell::Cell::new(false);
@@ -172,7 +172,7 @@ impl Jmap {
             let is_gone = error.kind == "notFound";
             match &piece.change {
                 Request::Destroy(id) if is_gone => outcomes.push((piece.at, Outcome::Done(id.clone(), None))),
-                // Somebody else removed it: then it is missing.
+                // Another program removed it: the next look finds it missing.
                 Request::Update(..) if is_gone => outcomes.push((piece.at, Outcome::Unknown(reason(error)))),
                 _ => match piece.attempts < 3 && piece.without(error) {
                     true => again.push(piece),
