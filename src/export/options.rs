@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 /// What the user decides about a run.
 #[derive(Debug, Clone, Default)]
 pub struct ExportOptions {
+    /// Which objects are exported.
     pub selection: Selection,
     /// Bring what is there already to the archive's state.
     pub update: bool,

@@ -121,9 +121,10 @@ impl Run<'_> {
         self.works.get(&kind).is_some_and(|work| work.fates[at] == Fate::Pending)
     }
 
-    /// Removes what came twice: once in a way that nobody saw (an answer was lost, an earlier run was killed), and once more.
-    /// It was not there when this run began, is equal to something that this run created, to the last property, and nothing
-    /// lies in it. What a server or the user made meanwhile is something else.
+    /// Removes twins: objects that the target created although the run did not see it (an answer was lost, an earlier run was
+    /// killed), and that this run then created once more. A twin was not there when this run began, is equal to something
+    /// that this run created, to the last property, and nothing lies in it. What a server or the user made meanwhile is
+    /// something else.
     fn remove_twins(&mut self, kind: ObjectType) -> Result<()> {
         self.target.rest(kind)?;
         let (remotes, _) = self.target.objects(kind, Detail::All)?;
