@@ -276,7 +276,7 @@ impl Task for Sending {
     fn attempt(&mut self, run: &mut Run<'_>, batch: usize) -> Attempt {
         let Run { target, stock, ids, supply, progress, .. } = run;
         target.expect(self.open.len() as u64);
-        // Each is made when its turn comes: all of them at once would be large.
+        // Each change is made when its turn comes: all of them at once would take much memory.
         let keyword = |at: &usize| {
             let taken = stock.messages[*at].keywords.iter().filter_map(|keyword| target.keyword(keyword));
             (*at, taken.collect::<BTreeSet<String>>().into_iter().collect::<Vec<String>>())
@@ -320,7 +320,7 @@ impl Task for Sending {
         if self.open.is_empty() { Rest::Nothing } else { Rest::Open }
     }
 
-    /// Open messages may have arrived: the target says so.
+    /// Looks whether messages without an outcome have arrived at the target.
     fn look_again(&mut self, run: &mut Run<'_>, reasons: &Reasons) -> Result<bool> {
         let before = self.open.len();
         let known: HashSet<String> = run.known_emails();
@@ -340,7 +340,7 @@ impl Task for Sending {
             match (found, is_named) {
                 (Some(id), _) => {
                     run.mail.sent.insert(id);
-                    // What the target did not call its own is what we sent.
+                    // Unless the target said that it had the message before, this run sent it.
                     if named.is_none() { run.end_email(at) } else { run.match_email(at) }
                 }
                 (None, Some(id)) => {

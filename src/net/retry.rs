@@ -66,7 +66,7 @@ impl Backoff {
         }
         time::sleep(wait).await;
         if asked.is_some() {
-            // The server said so: that is a sign, too.
+            // An answer that asks to wait is a sign of the server, too.
             self.heard();
         }
         Ok(())

@@ -45,9 +45,9 @@ impl Method {
 pub enum Repeat {
     /// As often as `--max-retries` says.
     Usual,
-    /// Given up soon: perhaps the server cannot bear the request. One that asks to wait is waited for as ever.
+    /// Few times, since the request itself may be what breaks the server. Waits that the server asks for are kept as usual.
     Hasty,
-    /// Not where the server may have done it already.
+    /// Only where the server has certainly not done it yet.
     Once,
 }
 

@@ -44,7 +44,7 @@ pub struct Http {
     max_retries: u32,
     allow_cleartext: bool,
     audience: Audience,
-    /// Other origins that the user was told of.
+    /// Other origins that the log has named.
     warned: Mutex<HashSet<Origin>>,
     read: fn(u16, &[u8]) -> Reading,
     pauses: Pauses,
@@ -103,7 +103,7 @@ impl Http {
         self.connector().log(level, text);
     }
 
-    /// What is waited for at the server's wish, and what is left to do meanwhile.
+    /// The waits that the server asks for, and the count of the objects that are still to be sent.
     pub fn pauses(&self) -> &Pauses {
         &self.pauses
     }
@@ -121,8 +121,8 @@ impl Http {
         Ok(())
     }
 
-    /// Sends something until there is an answer with a status of success, or no hope. `read` takes what it wants of the
-    /// answer; if it gives a transient failure (the line broke meanwhile), everything begins again.
+    /// Sends a request until there is an answer with a status of success, or no attempt is left. `read` takes what it wants
+    /// of the answer; if it gives a transient failure (the line broke meanwhile), everything begins again.
     pub async fn ask<'a, T>(
         &'a self,
         ask: &Ask<'_>,
@@ -146,7 +146,7 @@ impl Http {
                 // Another token: at once.
                 Ok(None) => continue,
                 Err(failure) => {
-                    // It took bytes of a stream: that is a sign.
+                    // The server took bytes of a stream: it is there.
                     if course.sent.load(Ordering::Relaxed) > 0 {
                         backoff.heard();
                     }
@@ -170,7 +170,7 @@ impl Http {
                 Ok(words) => words.into_iter().for_each(|words| self.log(0, || words)),
                 Err(hint) => return Err(failure.hint(hint)),
             }
-            // What the server asks for is no try of ours.
+            // A long wait that the server asks for does not count as a retry.
             match wait >= LONG {
                 true => backoff.heard(),
                 false => again(&mut backoff, failure, Some(wait)).await?,
@@ -219,8 +219,8 @@ impl Http {
         Err(Failure::last(astray(format!("it redirects {} without end", shown(ask.url)))))
     }
 
-    /// What a request to this URL logs in with. A redirect to an origin that may not
-    /// hear the login is followed without it (`None`), over TLS only.
+    /// What a request to this URL logs in with. A redirect to an origin that may not hear the login is followed without it
+    /// (`None`), over TLS only.
     fn proof(&self, url: &Url, is_led: bool) -> Result<Option<Proof>> {
         match self.check_origin(url) {
             Ok(()) => self.login.prove().map(Some),

@@ -26,7 +26,7 @@ pub struct Pauses {
 
 #[derive(Debug, Default)]
 struct State {
-    /// No request begins before.
+    /// No request begins before this time.
     until: Option<Instant>,
     /// When the first wait began after which nothing got done yet.
     fruitless: Option<Instant>,
@@ -47,7 +47,7 @@ impl Pauses {
         }
     }
 
-    /// Something was answered: what is waited for from now on is another wait.
+    /// A request was answered: waits from now on do not add to those before.
     pub fn heard(&self) {
         self.state.lock().fruitless = None;
     }
@@ -57,7 +57,7 @@ impl Pauses {
         self.has_given_up.load(Ordering::Relaxed)
     }
 
-    /// Waits until the server wants to be asked.
+    /// Waits until the end of the wait that the server asked for.
     pub async fn wait(&self) {
         let until = self.state.lock().until;
         if let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
@@ -84,7 +84,7 @@ impl Pauses {
         if state.until.is_some_and(|known| known >= until) {
             return Ok(None);
         }
-        // Requests that were under way at the same time are told the same, a moment later.
+        // Requests that were under way at the same time get the same answer, a moment later.
         let is_new = state.until.is_none_or(|known| until > known + LONG);
         state.until = Some(until);
         if wait < LONG || !is_new {

@@ -139,12 +139,12 @@ impl<S: Transport> Client<S> {
         std::mem::take(&mut self.notices)
     }
 
-    /// Leaves a server in peace for a moment that is not well.
+    /// Waits half a second, for a server that is not well.
     pub async fn rest(&self) {
         time::sleep(Duration::from_millis(500)).await;
     }
 
-    /// Something is settled that will not be asked again: if the line breaks later, all retries are there again.
+    /// Notes that one thing is done that will not be asked again: if the line breaks later, all retries are there again.
     pub fn settled(&mut self) {
         self.delivered += 1;
     }

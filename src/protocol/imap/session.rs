@@ -19,13 +19,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time;
 
-/// So often a question is asked again when the server breaks down over it, and not over the login: then it is the question.
+/// How often a question is repeated over which the server breaks down while logins work; then the question is to blame.
 const BREAKDOWNS: u32 = 2;
 
-/// After so many questions in a row over which the server broke down it is the server.
+/// After this many questions in a row over which the server broke down, the server is to blame.
 const BLAMED_MAX: u32 = 32;
 
-/// A question over which it was silent counts as so many: each takes twice the time limit.
+/// A question over which the server was silent counts as this many, since each takes twice the time limit.
 const SILENCE: u32 = 8;
 
 /// What the connections of one account know together.

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// So often the account may change while one `/set` waits for its turn.
+/// How often the account may change while one `/set` waits for its turn.
 const ATTEMPTS: usize = 10;
 
 /// An account rests if its state is the same after so long.
 const REST: Duration = Duration::from_millis(250);
 
-/// So often it is looked at whether it rests.
+/// How often a run looks whether the account rests.
 const LOOKS: usize = 40;
 
 impl Jmap {
