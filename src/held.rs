@@ -2,7 +2,7 @@
 //!
 //! Closing any descriptor of a file drops every POSIX lock that the process has on it. A source that looks into every file
 //! of a folder would do that to the archive, were it in that folder, and another program could then take the log of the
-//! running import away. So whoever opens files by what a folder lists asks here first.
+//! running import away. So code that opens files by what a folder lists asks here first.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;

@@ -59,14 +59,14 @@
 //!
 //! # The central types
 //!
-//! - [`source::Source`] is the one seam for whatever an account lives on: scopes, a listing without bytes, bytes on
+//! - [`source::Source`] is the one seam for every place that an account is imported from: scopes, a listing without bytes, bytes on
 //!   demand. It is sync and object safe.
-//! - [`sink::Sink`] is its twin for whatever an account is restored to: it is shown items of the model, makes drafts of them
+//! - [`sink::Sink`] is its twin for every place that an account is restored to: it is shown items of the model, makes drafts of them
 //!   in the form of the target (objects of JMAP, the source's own bytes, one copy of a message in each mailbox), and writes
 //!   them; what matches what is decided in [`crate::export`], without a server.
 //! - [`crate::import::diff::Comparison`] is the one comparison: known items against a listing, pure.
-//! - [`archive::Writer`] is the one writer. Content tables hold the current state, as Vandelay 1.x reads them; whoever
-//!   changes a row leaves its former self in the history.
+//! - [`archive::Writer`] is the one writer. Content tables hold the current state, as Vandelay 1.x reads them; a change of
+//!   a row leaves its former self in the history.
 //! - [`archive::Reader`] answers for an [`archive::Moment`], from any thread, and leaves no trace beside the file.
 //! - [`tree::Tree`] is the one projection, with four questions: `stat`, `lookup`, `children`, `read`. Inode numbers are
 //!   rows, so it has no table of them.

@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 /// What is said of one item: it is not stored or sent, or stored in another state than it was found in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Remark {
+    /// The token of its type ([`ObjectType::token`]).
     #[serde(rename = "type")]
     pub kind: &'static str,
+    /// What became of it, in a word or two (`skipped`, `failed`, `not removed`).
     pub outcome: &'static str,
+    /// Why, in words for the user.
     pub reason: String,
+    /// Which item: a file with an offset, a UID, a subject.
     pub position: String,
 }
 

@@ -13,7 +13,9 @@ use std::sync::Arc;
 /// A run that ended.
 #[derive(Debug)]
 pub struct Done {
+    /// What was to be done.
     pub plan: Plan,
+    /// What was done.
     pub report: Report,
     /// Why it ended before its end. What was done until then is in the report.
     pub lost: Option<Error>,

@@ -5,7 +5,7 @@ use super::match_mail::{MailboxIds, Message, Pairing};
 use super::report::Plan;
 use super::retry::{Attempt, Changes, Reasons, Rest, Task, reason_of, settle};
 use super::run::Run;
-use crate::archive::UNFILED;
+use crate::archive::{UNFILED, rfc3339};
 use crate::error::Result;
 use crate::format::mail::MessageMatch;
 use crate::model::{Id, ObjectType};
@@ -75,7 +75,7 @@ impl Run<'_> {
         let id = ids.and_then(|ids| ids.into_iter().next());
         let name = id.map_or_else(|| format!("email {} without Message-ID", message.row), |id| format!("<{id}>"));
         let places: Vec<String> = message.mailboxes.iter().filter_map(|row| self.mailbox_name(*row)).collect();
-        let date = message.received.map(|time| crate::archive::rfc3339(time.as_second())).unwrap_or_default();
+        let date = message.received.map(|time| rfc3339(time.as_second())).unwrap_or_default();
         format!("{name} in {} of {date} ({} bytes)", places.join(", "), message.size)
     }
 
@@ -276,7 +276,7 @@ impl Task for Sending {
     fn attempt(&mut self, run: &mut Run<'_>, batch: usize) -> Attempt {
         let Run { target, stock, ids, supply, progress, .. } = run;
         target.expect(self.open.len() as u64);
-        // Each is made when its turn comes: all of them at once would be large.
+        // Each change is made when its turn comes: all of them at once would take much memory.
         let keyword = |at: &usize| {
             let taken = stock.messages[*at].keywords.iter().filter_map(|keyword| target.keyword(keyword));
             (*at, taken.collect::<BTreeSet<String>>().into_iter().collect::<Vec<String>>())
@@ -320,7 +320,7 @@ impl Task for Sending {
         if self.open.is_empty() { Rest::Nothing } else { Rest::Open }
     }
 
-    /// Open messages may have arrived: the target says so.
+    /// Looks whether messages without an outcome have arrived at the target.
     fn look_again(&mut self, run: &mut Run<'_>, reasons: &Reasons) -> Result<bool> {
         let before = self.open.len();
         let known: HashSet<String> = run.known_emails();
@@ -340,7 +340,7 @@ impl Task for Sending {
             match (found, is_named) {
                 (Some(id), _) => {
                     run.mail.sent.insert(id);
-                    // What the target did not call its own is what we sent.
+                    // Unless the target said that it had the message before, this run sent it.
                     if named.is_none() { run.end_email(at) } else { run.match_email(at) }
                 }
                 (None, Some(id)) => {

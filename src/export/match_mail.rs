@@ -1,6 +1,6 @@
 //! Which messages there are to send, and which of them the target has: pure, and small, since there may be very many.
 
-use crate::format::mail::{MessageMatch, normal_id};
+use crate::format::mail::{MessageMatch, normal_id, summary};
 use crate::model::{Digest, Id};
 use crate::sink::{Filing, RemoteEmail, RemoteKey};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -37,7 +37,7 @@ impl Key {
 
     /// That of a message with this header.
     pub(super) fn of_header(head: &[u8]) -> (Key, bool) {
-        Key::of_match(&crate::format::mail::summary(head).message_match).unwrap_or((Key([0; 16]), false))
+        Key::of_match(&summary(head).message_match).unwrap_or((Key([0; 16]), false))
     }
 }
 

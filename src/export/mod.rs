@@ -2,8 +2,8 @@
 //!
 //! Nothing is remembered between runs. Each object is recognised at the target by what it is (a name in its parent, a uid,
 //! a Message-ID), so a second run finds everything there and sends nothing. Within a run the same holds: where the answer
-//! to a request is lost, the target is looked at again and what is still missing is sent; so nothing is sent twice
-//! because nobody knew, and the order of things in a run needs no log.
+//! to a request is lost, the target is looked at again and what is still missing is sent. So a lost answer makes nothing
+//! be sent twice, and the order of things in a run needs no log.
 //!
 //! ```text
 //!   flow      look, plan, agree, write                       run                the state of a run and its plan

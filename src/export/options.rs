@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 /// What the user decides about a run.
 #[derive(Debug, Clone, Default)]
 pub struct ExportOptions {
+    /// Which objects are exported.
     pub selection: Selection,
     /// Bring what is there already to the archive's state.
     pub update: bool,
@@ -14,11 +15,11 @@ pub struct ExportOptions {
     pub prune: bool,
     /// Look and plan only.
     pub dry_run: bool,
-    /// How often something is tried again without anything getting better.
+    /// How often in a row a write without progress is repeated (`--max-retries`).
     pub max_retries: u32,
 }
 
-/// Which part of the archive is meant.
+/// Which part of the archive is exported.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     /// `--objects`
@@ -34,12 +35,12 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// True if objects of this type may be meant.
+    /// True if objects of this type may be selected.
     pub fn has(&self, kind: ObjectType) -> bool {
         self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
     }
 
-    /// True if not all of the types that are meant is meant.
+    /// True if of the selected types only some objects are selected.
     pub fn is_part(&self) -> bool {
         self.picks.is_some() || self.since.is_some() || self.until.is_some() || self.into.is_some()
     }

@@ -5,14 +5,16 @@ use crate::model::ObjectType;
 use crate::sink::Remote;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The places of objects that no object of the archive is, in steps: children before their parents. Left out is what has a role,
-/// what holds something with a role or something that stays (`holders`, by id, hold such), what is a default or the active
-/// script, what the server does not let go or makes itself, and what has the uid of something that the archive has.
+/// Places of the objects of the target that match none of the archive, in steps: children before their parents.
+///
+/// These stay: an object with a role, a default, the active script, an object that the server made itself or does not let
+/// go, one with the uid of an object of the archive, and every container around an object that stays (`holders` are the
+/// ids of containers with such items).
 pub(super) fn candidates(kind: ObjectType, work: &Work, holders: &HashSet<&str>) -> Vec<Vec<usize>> {
     let Work { remotes, found, wanted, .. } = work;
     let used: HashSet<usize> = found.iter().flatten().copied().collect();
     let keys: HashSet<&str> = match kind {
-        // The archive has what it stands for; another one of a key is no reason to remove this one.
+        // Of several objects with one key the archive may match another one: that is no reason to remove this one.
         ObjectType::ContactCard
         | ObjectType::CalendarEvent
         | ObjectType::Identity

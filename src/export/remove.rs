@@ -5,6 +5,7 @@ use super::report::Report;
 use super::retry::{Changes, settle};
 use super::run::{Fate, ORDER, Run};
 use super::synthetic::counts;
+use crate::archive::rfc3339;
 use crate::error::{Error, Result};
 use crate::model::ObjectType;
 use crate::sink::{Change, Outcome, Remote, RemoteKey};
@@ -79,7 +80,7 @@ impl Run<'_> {
                     RemoteKey::Ids(ids) => ids.iter().map(|id| format!("<{id}>")).collect::<Vec<_>>().join(" "),
                     RemoteKey::Nothing => "without Message-ID".to_owned(),
                 };
-                let date = crate::archive::rfc3339(remote.received);
+                let date = rfc3339(remote.received);
                 let folders = remote.mailboxes.iter().filter_map(|id| mailboxes.get(id.as_str()).copied());
                 let folders = folders.collect::<Vec<_>>().join(", ");
                 let place = if folders.is_empty() { String::new() } else { format!(" in {folders}") };

@@ -15,6 +15,7 @@ const SAMPLES: usize = 5;
 pub struct Account {
     /// Rows of the archive that were to be exported.
     pub found: u64,
+    /// Were not there, and are now.
     pub created: u64,
     /// There already, and brought to the archive's state.
     pub updated: u64,
@@ -134,16 +135,22 @@ impl fmt::Display for Report {
     }
 }
 
-/// What will be done with the objects of a type, with some of them as samples.
+/// What will be done with the objects of a type at the target: how many of each sort, and some of them as samples.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Step {
+    /// Not there yet.
     pub create: u64,
+    /// There in another state.
     pub update: u64,
     /// There, and left as they are.
     pub keep: u64,
+    /// There, and not in the archive.
     pub remove: u64,
+    /// Labels of the first five to create.
     pub create_samples: Vec<String>,
+    /// Labels of the first five to update.
     pub update_samples: Vec<String>,
+    /// Labels of the first five to remove.
     pub remove_samples: Vec<String>,
 }
 

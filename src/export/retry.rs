@@ -122,7 +122,7 @@ pub(super) fn reason_of(reasons: &Reasons, at: usize) -> String {
     reasons.get(&at).cloned().unwrap_or_else(|| "the target did not answer".to_owned())
 }
 
-/// How long something is tried that does not get better.
+/// How many attempts without progress are left, and how the next one is made.
 struct RetryPolicy {
     left: u32,
     pause: Duration,

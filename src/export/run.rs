@@ -269,7 +269,7 @@ impl<'a> Run<'a> {
 
     /// The id of a container.
     pub(super) fn id_of(&self, kind: ObjectType, row: Id) -> Option<&String> {
-        let row = if self.stock.lost.contains(&(kind, row)) { crate::archive::UNFILED } else { row };
+        let row = if self.stock.lost.contains(&(kind, row)) { UNFILED } else { row };
         self.ids.get(&(kind, row))
     }
 

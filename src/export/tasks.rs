@@ -16,7 +16,7 @@ pub(super) struct Task {
     pub calendar: Id,
 }
 
-/// What an event is called where a server may refuse it for what it is; `None` for an event like all others. `data` is its
+/// What to call a calendar object of a kind that servers may refuse; `None` for an event with a start. `data` is its
 /// JSCalendar object.
 pub(super) fn sort(data_type: &str, data: &Value) -> Option<&'static str> {
     match data_type {

@@ -16,14 +16,14 @@ pub(super) struct Wanted {
     pub draft: Draft,
     /// Ids that it has, or had, where the account was imported from the same kind of server.
     pub ids: Vec<String>,
-    /// What it is, where a target may refuse it for that: a task, a note, an event without a start.
+    /// What to call it, if it is of a kind that targets may refuse: a task, a note, an event without a start.
     pub sort: Option<&'static str>,
     /// The row of the file that stands for it where the target takes no such event.
     pub as_file: Option<Id>,
-    /// A file, or a directory of such, that is only wanted in the place of an event.
+    /// A file that stands for an event if the target refuses that, or a directory of such files.
     pub waits: bool,
     /// The card under the uid that the archive gave it, where that is not its own: another card has that.
     pub marked: Option<Box<Draft>>,
-    /// It is one with another wanted object that has the same key.
+    /// Another wanted object has the same key and goes to the target for both: this one is not sent.
     pub is_joined: bool,
 }

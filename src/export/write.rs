@@ -10,7 +10,7 @@ use crate::model::ObjectType;
 use crate::sink::{BlobProvider, Change, Detail, Outcome, Remote};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// True for types of which an account may have two objects that are the same to us; names in a parent are unique.
+/// True for types of which an account may have two objects with one key: those without names that are unique in a parent.
 fn may_be_twice(kind: ObjectType) -> bool {
     !matches!(
         kind,
@@ -34,13 +34,13 @@ fn items_of(kind: ObjectType) -> Option<ObjectType> {
 /// What is missing of a type, level by level: what lies in something comes after it.
 struct Creation {
     kind: ObjectType,
-    /// What was written so far.
+    /// Places of the objects that were sent so far.
     tried: BTreeSet<usize>,
-    /// Of it what has no outcome.
+    /// Those of them without an outcome.
     open: BTreeSet<usize>,
-    /// What the target says that it has.
+    /// Those that the target refused as it has them already.
     existing: BTreeSet<usize>,
-    /// It had to be looked again: something may have come twice.
+    /// The target was looked at again after a lost answer, so it may have created an object twice.
     has_doubts: bool,
 }
 
@@ -80,7 +80,8 @@ impl Task for Creation {
         run.look_at(kind)?;
         run.take_matches(kind, &self.tried);
         for at in std::mem::take(&mut self.existing) {
-            // It has it, it says, and does not show it: a reserved name, or a place that is not ours to see.
+            // The target says that it has the object, and does not list it: a reserved name, or a place that is hidden from
+            // this login.
             if run.is_pending(kind, at) {
                 run.end(kind, at, &reason_of(reasons, at), Report::refuse);
             }
@@ -121,9 +122,10 @@ impl Run<'_> {
         self.works.get(&kind).is_some_and(|work| work.fates[at] == Fate::Pending)
     }
 
-    /// Removes what came twice: once in a way that nobody saw (an answer was lost, an earlier run was killed), and once more.
-    /// It was not there when this run began, is equal to something that this run created, to the last property, and nothing
-    /// lies in it. What a server or the user made meanwhile is something else.
+    /// Removes twins: objects that the target created although no run saw it (an answer was lost, an earlier run was
+    /// killed), and that this run then created once more. A twin was not there when this run began, is equal to something
+    /// that this run created, to the last property, and nothing lies in it. What a server or the user made meanwhile is
+    /// something else.
     fn remove_twins(&mut self, kind: ObjectType) -> Result<()> {
         self.target.rest(kind)?;
         let (remotes, _) = self.target.objects(kind, Detail::All)?;
@@ -185,7 +187,7 @@ impl Run<'_> {
         Vec::new()
     }
 
-    /// A new object, with the role that nothing at the target has.
+    /// The creation of an object: with its role, unless an object of the target has that role.
     fn creation(&self, kind: ObjectType, at: usize) -> Option<Change> {
         let work = self.works.get(&kind)?;
         let one = &work.wanted[at];
@@ -195,7 +197,7 @@ impl Run<'_> {
         Some(Change::Create(one.draft.body.clone(), one.draft.blob, location))
     }
 
-    /// Takes what the target has as what is wanted.
+    /// Gives wanted objects that the last look found their outcome: created if this run sent them, else matched.
     fn take_matches(&mut self, kind: ObjectType, tried: &BTreeSet<usize>) {
         let Some(work) = self.works.get_mut(&kind) else { return };
         for at in 0..work.wanted.len() {
@@ -226,7 +228,7 @@ impl Run<'_> {
                 self.progress.item(0);
                 None
             }
-            // Another container with that name: what lies in ours goes into that one.
+            // The target has another container of that name: it takes what lies in ours.
             Outcome::Exists(Some(id), _) if matches!(kind, ObjectType::Mailbox | ObjectType::FileNode) => {
                 work.fates[at] = Fate::Ended;
                 self.ids.insert((kind, row), id);
@@ -276,7 +278,7 @@ impl Run<'_> {
         self.end(kind, at, reason, |report, kind, reason, label| report.fail(kind, 1, reason, label));
     }
 
-    /// An object whose end is none that was wished for.
+    /// Ends an object that was not created. `tell` counts it in the report.
     fn end(&mut self, kind: ObjectType, at: usize, reason: &str, tell: impl Fn(&mut Report, ObjectType, &str, String)) {
         let Some(work) = self.works.get_mut(&kind) else { return };
         work.fates[at] = Fate::Ended;
@@ -286,12 +288,12 @@ impl Run<'_> {
         let label = size.map_or_else(|| label.clone(), |size| format!("{label} ({size} bytes)"));
         match counts(one.id) {
             true => tell(&mut self.report, kind, reason, label),
-            // Its failure is that of all that should lie in it.
+            // It is no row of the archive: what should lie in it is counted as failed.
             false => self.report.remark(kind, "failed", reason.to_owned(), label),
         }
     }
 
-    /// What could not be created because of something else.
+    /// Fails objects whose container could not be created.
     fn give_up(&mut self, kind: ObjectType) {
         let Some(work) = self.works.get(&kind) else { return };
         let left: Vec<usize> = (0..work.wanted.len()).filter(|at| work.fates[*at] == Fate::Pending).collect();

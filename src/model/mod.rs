@@ -13,19 +13,30 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The object types of an account: the ten of 1.x, and the answer to mail that comes while the user is away.
+/// The object types of an account: the ten of 1.x, and [`ObjectType::VacationResponse`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ObjectType {
+    /// A folder of messages (RFC 8621 section 2).
     Mailbox,
+    /// A message (RFC 8621 section 4).
     Email,
+    /// An address that the user writes from (RFC 8621 section 6).
     Identity,
+    /// A script that filters mail on arrival (RFC 9661).
     SieveScript,
+    /// A folder of contact cards (RFC 9610 section 2).
     AddressBook,
+    /// A person, a group or an organisation (RFC 9610 section 3).
     ContactCard,
+    /// A folder of events (draft-ietf-jmap-calendars section 4).
     Calendar,
+    /// An event, a task or a note (draft-ietf-jmap-calendars section 5).
     CalendarEvent,
+    /// An address that the user is invited under (draft-ietf-jmap-calendars section 3).
     ParticipantIdentity,
+    /// A file, a directory or a link (draft-ietf-jmap-filenode).
     FileNode,
+    /// The answer to mail that comes while the user is away (RFC 8621 section 8).
     VacationResponse,
 }
 
@@ -141,7 +152,10 @@ impl std::fmt::Debug for Digest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KnownBy {
     /// The keys are `UIDVALIDITY.UID` in a mailbox of IMAP.
-    Uid { mailbox: String },
+    Uid {
+        /// The name of that mailbox, decoded.
+        mailbox: String,
+    },
     /// The keys are ids of JMAP.
     JmapId,
 }
@@ -151,9 +165,13 @@ pub enum KnownBy {
 pub struct SourceIdent {
     /// `maildir`, `takeout`, `imap`, …
     pub kind: &'static str,
+    /// The server as the user named it, or the `file://` URL of a local path, links resolved.
     pub session_url: String,
+    /// The id of the account on its server: of JMAP the account id, else the login name. Of a local source its path.
     pub account_id: String,
+    /// What people call the account: the login name, the name that it was chosen by, or the last part of a path.
     pub account_name: Option<String>,
+    /// The login name; empty for local sources, `(bearer)` for JMAP with a token.
     pub username: String,
 }
 
@@ -170,9 +188,11 @@ pub struct Container {
     pub name: String,
     /// JMAP role in lower case (`inbox`, `sent`, …).
     pub role: Option<String>,
+    /// The user wants to see it in clients. True where the source has no subscriptions.
     pub is_subscribed: bool,
     /// `#RRGGBB` or a CSS3 colour name (calendars).
     pub color: Option<String>,
+    /// A longer text of the user about it, beside its name.
     pub description: Option<String>,
     /// What only JMAP tells.
     pub details: Option<Box<Details>>,
@@ -184,17 +204,23 @@ pub struct Container {
 pub struct Details {
     /// Properties that the server did not tell, by JMAP's names: what stands here for them is no value, and is not stored.
     pub untold: Vec<&'static str>,
+    /// The place among its siblings: a client shows lower numbers first.
     pub sort_order: i64,
+    /// New objects go into it unless they name another container (address books, calendars).
     pub is_default: bool,
+    /// Clients show its events (calendars).
     pub is_visible: bool,
-    /// `all`, `attending` or `none`.
+    /// Which of its events make the user busy: `all`, `attending` or `none` (`includeInAvailability`).
     pub availability: String,
-    /// `defaultAlertsWithTime` and `defaultAlertsWithoutTime` as JSON.
+    /// Alerts for events that ask for the default ones, as JSON (`defaultAlertsWithTime`).
     pub alerts_with_time: Option<String>,
+    /// As `alerts_with_time`, for events that last whole days.
     pub alerts_without_time: Option<String>,
+    /// The time zone of events that name none, by its IANA name.
     pub time_zone: Option<String>,
     /// RFC 3339.
     pub created: Option<String>,
+    /// RFC 3339.
     pub modified: Option<String>,
 }
 
@@ -290,20 +316,24 @@ pub struct Entry {
     /// Changes when the bytes do. A known entry with the same `rev` is not fetched again. Empty where the listing knows
     /// that the bytes of a known item stand, and did not ask more.
     pub rev: Box<str>,
-    /// What the source needs to find the bytes again (a file name, an offset). Nobody else reads it.
+    /// What the source needs to find the bytes again (a file name, an offset). Only that source reads it.
     pub locator: Box<str>,
+    /// What may change without a change of the bytes. Many entries share one value.
     pub attrs: Arc<Attrs>,
 }
 
 /// The bytes of an item.
 #[derive(Debug)]
 pub enum Body {
+    /// All of them, in memory.
     Bytes(Vec<u8>),
     /// Too large for memory: a file (perhaps unnamed) from its start to its end.
     File(File),
     /// Some ranges of a larger whole (one event of an .ics file): the whole is stored once.
     Part {
+        /// The bytes that the item lies in.
         whole: Arc<Vec<u8>>,
+        /// Ranges of bytes in `whole`; the item is these parts in order.
         ranges: Vec<Range<u64>>,
     },
     /// The source has no bytes of it: all there is stands in [`ItemData`].
@@ -336,56 +366,113 @@ impl EventType {
 pub struct Item {
     /// The key of the entry that it belongs to.
     pub key: Box<str>,
+    /// The bytes that are stored as its blob.
     pub body: Body,
+    /// Its properties beside the bytes, and by that its type.
     pub data: ItemData,
 }
 
 /// What the source knows of an item that its bytes do not say.
 #[derive(Debug)]
 pub enum ItemData {
-    /// A message with its date of arrival (seconds since 1970) where the source knows one; else the Date header
-    /// counts, else `fallback` (the file's time).
-    Email { received: Option<i64>, fallback: i64 },
+    /// A message. Its date is the first that is known of `received`, its Date header and `fallback`.
+    Email {
+        /// When it arrived, in seconds since 1970, where the source knows that.
+        received: Option<i64>,
+        /// The time of its file or of the import, in seconds since 1970.
+        fallback: i64,
+    },
     /// One calendar object: a master component with its overrides.
-    Event { uid: String, data_type: EventType },
+    Event {
+        /// The UID of its components (RFC 5545 section 3.8.4.7).
+        uid: String,
+        /// Which component its master is.
+        data_type: EventType,
+    },
     /// One vCard.
-    Card { uid: String },
+    Card {
+        /// Its UID (RFC 6350 section 6.7.6).
+        uid: String,
+    },
     /// A Sieve script.
-    Script { name: String, is_active: bool },
+    Script {
+        /// Unique in the account.
+        name: String,
+        /// The server runs it on arriving mail: at most one script of an account.
+        is_active: bool,
+    },
     /// A plain file.
-    File { name: String, media_type: Option<String>, modified: Option<i64> },
+    File {
+        /// Without those of the directories above it.
+        name: String,
+        /// As the source knows it (`text/plain`).
+        media_type: Option<String>,
+        /// When its bytes changed, in seconds since 1970.
+        modified: Option<i64>,
+    },
     /// A JSContact card (RFC 9553) as JMAP has it, without `id`, `uid` and `addressBookIds`.
-    JsCard { uid: String, data: serde_json::Value, blobs: Blobs },
+    JsCard {
+        /// Its `uid`.
+        uid: String,
+        /// Its other properties.
+        data: serde_json::Value,
+        /// Its photos and sounds.
+        blobs: Blobs,
+    },
     /// A JSCalendar object (RFC 8984) as JMAP has it, without what 1.x leaves out (FORMAT.md, `calendar_events`).
     JsEvent {
+        /// Its `uid`.
         uid: String,
+        /// Its properties, without the two below and what the server computes.
         data: serde_json::Value,
+        /// Its `@type`.
         data_type: EventType,
+        /// The server has sent no invitations for it yet.
         is_draft: bool,
+        /// The alerts of its calendar count in place of its own.
         use_default_alerts: bool,
+        /// Its attachments.
         blobs: Blobs,
     },
     /// A file or a link of JMAP.
     Node(Box<Node>),
     /// An address that the user writes from (RFC 8621 section 6).
     Identity {
+        /// The name that goes into From.
         name: String,
+        /// The address that goes into From.
         email: String,
-        /// JSON arrays of EmailAddress objects.
+        /// A JSON array of EmailAddress objects.
         reply_to: Option<String>,
+        /// A JSON array of EmailAddress objects.
         bcc: Option<String>,
+        /// For plain text; empty if there is none.
         text_signature: String,
+        /// For HTML; empty if there is none.
         html_signature: String,
     },
     /// An address that the user is invited under (draft-ietf-jmap-calendars section 3).
-    ParticipantIdentity { name: String, calendar_address: String, is_default: bool },
-    /// What is answered while the user is away (RFC 8621 section 8). Dates are RFC 3339.
+    ParticipantIdentity {
+        /// The name that others see.
+        name: String,
+        /// A URI, mostly `mailto:`.
+        calendar_address: String,
+        /// The one that new events get.
+        is_default: bool,
+    },
+    /// What is answered while the user is away (RFC 8621 section 8).
     VacationResponse {
+        /// The server answers, between the two dates.
         is_enabled: bool,
+        /// RFC 3339; `None`: from the moment when it is enabled.
         from_date: Option<String>,
+        /// RFC 3339; `None`: until it is disabled.
         to_date: Option<String>,
+        /// Of the answer; `None`: the server chooses one.
         subject: Option<String>,
+        /// The answer as plain text.
         text_body: Option<String>,
+        /// The answer as HTML.
         html_body: Option<String>,
     },
 }
@@ -396,12 +483,17 @@ pub type Blobs = Vec<(String, Body)>;
 /// A file or a link of JMAP (draft-ietf-jmap-filenode).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Node {
+    /// Without those of the directories above it.
     pub name: String,
+    /// As the server says (`text/plain`); `None` for a link.
     pub media_type: Option<String>,
     /// RFC 3339.
     pub created: Option<String>,
+    /// RFC 3339.
     pub modified: Option<String>,
+    /// The user wants to see it in clients.
     pub is_subscribed: bool,
+    /// What the draft calls its role (`trash`, `home`, …), as the server wrote it.
     pub role: Option<String>,
     /// The parts of the path that a link leads to; `None` for a file.
     pub target: Option<Vec<String>>,
@@ -410,11 +502,13 @@ pub struct Node {
 /// Something that a source found but does not hand over as an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedItem {
+    /// What it would have been.
     pub kind: ObjectType,
     /// Why, in few words that serve as a heading of the report (`deleted flag`, `unreadable`).
     pub reason: String,
     /// Where: file, mbox offset, UID.
     pub position: String,
+    /// Why it is no item, as a class.
     pub outcome: Outcome,
 }
 

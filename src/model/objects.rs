@@ -13,11 +13,15 @@ pub type Text<'r> = Cow<'r, str>;
 /// A mailbox (RFC 8621 section 2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mailbox<'r> {
+    /// Its own, without those of the mailboxes above it.
     pub name: Text<'r>,
+    /// The mailbox that it lies in; `None` at the top.
     pub parent: Option<Id>,
     /// As the source wrote it.
     pub role: Option<Text<'r>>,
+    /// The place among its siblings: a client shows lower numbers first.
     pub sort_order: i64,
+    /// The user wants to see it in clients.
     pub is_subscribed: bool,
 }
 
@@ -28,6 +32,7 @@ pub struct Email<'r> {
     pub received_at: Text<'r>,
     /// The mailboxes that it lies in, sorted.
     pub mailboxes: Vec<Id>,
+    /// Sorted, as JMAP spells them (RFC 8621 section 4.1.1): `$seen`, `work`.
     pub keywords: Vec<String>,
     /// What it is recognised by, as JSON (FORMAT.md, `message_match`).
     pub message_match: Text<'r>,
@@ -36,10 +41,15 @@ pub struct Email<'r> {
 /// An address book (RFC 9610 section 2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddressBook<'r> {
+    /// What people know it by.
     pub name: Text<'r>,
+    /// A longer text of the user about it.
     pub description: Option<Text<'r>>,
+    /// The place among its siblings: a client shows lower numbers first.
     pub sort_order: i64,
+    /// New cards go into it unless they name another one.
     pub is_default: bool,
+    /// The user wants to see it in clients.
     pub is_subscribed: bool,
 }
 
@@ -57,21 +67,27 @@ pub struct ContactCard<'r> {
 /// A calendar (draft-ietf-jmap-calendars section 4).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Calendar<'r> {
+    /// What people know it by.
     pub name: Text<'r>,
+    /// A longer text of the user about it.
     pub description: Option<Text<'r>>,
     /// `#RRGGBB` or a CSS3 colour name.
     pub color: Option<Text<'r>>,
+    /// The place among its siblings: a client shows lower numbers first.
     pub sort_order: i64,
+    /// The user wants to see it in clients.
     pub is_subscribed: bool,
+    /// Clients show its events.
     pub is_visible: bool,
+    /// New events go into it unless they name another one.
     pub is_default: bool,
-    /// `all`, `attending` or `none`.
+    /// Which of its events make the user busy: `all`, `attending` or `none`.
     pub include_in_availability: Text<'r>,
-    /// JSON.
+    /// Alerts for events that ask for the default ones, as JSON.
     pub default_alerts_with_time: Option<Text<'r>>,
-    /// JSON.
+    /// The same for events that last whole days.
     pub default_alerts_without_time: Option<Text<'r>>,
-    /// IANA's name.
+    /// The time zone of events that name none, by its IANA name.
     pub time_zone: Option<Text<'r>>,
 }
 
@@ -80,7 +96,9 @@ pub struct Calendar<'r> {
 pub struct CalendarEvent<'r> {
     /// The calendars that it lies in, sorted.
     pub calendars: Vec<Id>,
+    /// The server has sent no invitations for it yet.
     pub is_draft: bool,
+    /// The alerts of its calendar count in place of its own.
     pub use_default_alerts: bool,
     /// JSCalendar (RFC 8984) as JSON.
     pub data: Text<'r>,
@@ -91,16 +109,21 @@ pub struct CalendarEvent<'r> {
 /// A Sieve script (RFC 9661 section 2) beside its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SieveScript<'r> {
+    /// Unique in the account.
     pub name: Text<'r>,
+    /// The server runs it on arriving mail: at most one script of an account.
     pub is_active: bool,
 }
 
 /// What a node of the files is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NodeType {
+    /// Has bytes.
     #[default]
     File,
+    /// Has other nodes in it.
     Directory,
+    /// Leads to another path.
     Symlink,
 }
 
@@ -118,67 +141,95 @@ impl NodeType {
 /// A file, a directory or a link (draft-ietf-jmap-filenode) beside its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileNode<'r> {
+    /// Its own, without those of the directories above it.
     pub name: Text<'r>,
+    /// The directory that it lies in; `None` at the top.
     pub parent: Option<Id>,
+    /// Says which of the other properties it has.
     pub node_type: NodeType,
     /// The parts of the path that a link leads to, as JSON.
     pub target: Option<Text<'r>>,
+    /// Of a file, as its source said (`text/plain`).
     pub media_type: Option<Text<'r>>,
     /// RFC 3339.
     pub created: Option<Text<'r>>,
     /// RFC 3339.
     pub modified: Option<Text<'r>>,
+    /// The user wants to see it in clients.
     pub is_subscribed: bool,
+    /// What the draft calls its role (`trash`, `home`, …), as the source wrote it.
     pub role: Option<Text<'r>>,
 }
 
 /// An address that the user writes from (RFC 8621 section 6).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity<'r> {
+    /// The name that goes into From.
     pub name: Text<'r>,
+    /// The address that goes into From.
     pub email: Text<'r>,
     /// EmailAddress objects as JSON.
     pub reply_to: Option<Text<'r>>,
     /// EmailAddress objects as JSON.
     pub bcc: Option<Text<'r>>,
+    /// For plain text; empty if there is none.
     pub text_signature: Text<'r>,
+    /// For HTML; empty if there is none.
     pub html_signature: Text<'r>,
 }
 
 /// An address that the user is invited under (draft-ietf-jmap-calendars section 3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ParticipantIdentity<'r> {
+    /// The name that others see.
     pub name: Text<'r>,
+    /// A URI, mostly `mailto:`.
     pub calendar_address: Text<'r>,
+    /// The one that new events get.
     pub is_default: bool,
 }
 
 /// The answer to mail that comes while the user is away (RFC 8621 section 8).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VacationResponse<'r> {
+    /// The server answers, between the two dates.
     pub is_enabled: bool,
-    /// RFC 3339.
+    /// RFC 3339; `None`: from the moment when it is enabled.
     pub from_date: Option<Text<'r>>,
-    /// RFC 3339.
+    /// RFC 3339; `None`: until it is disabled.
     pub to_date: Option<Text<'r>>,
+    /// Of the answer; `None`: the server chooses one.
     pub subject: Option<Text<'r>>,
+    /// The answer as plain text.
     pub text_body: Option<Text<'r>>,
+    /// The answer as HTML.
     pub html_body: Option<Text<'r>>,
 }
 
 /// The properties of an object, by its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Properties<'r> {
+    /// Of an [`ObjectType::Mailbox`].
     Mailbox(Mailbox<'r>),
+    /// Of an [`ObjectType::Email`].
     Email(Email<'r>),
+    /// Of an [`ObjectType::Identity`].
     Identity(Identity<'r>),
+    /// Of an [`ObjectType::SieveScript`].
     SieveScript(SieveScript<'r>),
+    /// Of an [`ObjectType::AddressBook`].
     AddressBook(AddressBook<'r>),
+    /// Of an [`ObjectType::ContactCard`].
     ContactCard(ContactCard<'r>),
+    /// Of an [`ObjectType::Calendar`].
     Calendar(Calendar<'r>),
+    /// Of an [`ObjectType::CalendarEvent`].
     CalendarEvent(CalendarEvent<'r>),
+    /// Of an [`ObjectType::ParticipantIdentity`].
     ParticipantIdentity(ParticipantIdentity<'r>),
+    /// Of an [`ObjectType::FileNode`].
     FileNode(FileNode<'r>),
+    /// Of an [`ObjectType::VacationResponse`].
     VacationResponse(VacationResponse<'r>),
 }
 

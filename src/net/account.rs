@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicBool;
 /// An account on a server, and how to deal with it: what a source is opened with.
 #[derive(Clone)]
 pub struct Account {
+    /// Makes each connection: knows the server, TLS and the time limit.
     pub connector: Connector,
+    /// What each connection logs in with.
     pub credentials: Credentials,
     /// `--allow-cleartext`
     pub allow_cleartext: bool,

@@ -13,7 +13,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio::time;
 use tokio_io_timeout::TimeoutStream;
 
 /// Makes connections to one server.
@@ -112,7 +114,7 @@ impl Connector {
 
     async fn handshake(&self, tcp: Tcp) -> Result<Stream> {
         let host = &self.endpoint.host;
-        match tokio::time::timeout(self.timeout, self.tls.handshake(host, tcp)).await {
+        match time::timeout(self.timeout, self.tls.handshake(host, tcp)).await {
             Ok(Ok(stream)) => Ok(Stream { layer: Layer::Tls(Box::new(stream)) }),
             Ok(Err(error)) => Err(match self.tls.explain(&self.endpoint, &error) {
                 Some(explained) => explained,
@@ -166,8 +168,7 @@ impl Connector {
         /// More addresses than this are no honest answer.
         const ADDRESSES: usize = 16;
         let endpoint = &self.endpoint;
-        let found =
-            tokio::time::timeout(self.timeout, tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)));
+        let found = time::timeout(self.timeout, lookup_host((endpoint.host.as_str(), endpoint.port)));
         let addresses: Vec<SocketAddr> = match found.await {
             Ok(Ok(addresses)) => alternate(addresses).into_iter().take(ADDRESSES).collect(),
             Ok(Err(error)) if is_unknown_host(&error.to_string()) => return Err(unknown_host(&endpoint.host)),
@@ -175,7 +176,7 @@ impl Connector {
             Err(_) => return Err(self.broken("find the address of", io::ErrorKind::TimedOut.into())),
         };
         let mut waiting = addresses.into_iter();
-        let mut attempts = tokio::task::JoinSet::new();
+        let mut attempts = JoinSet::new();
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         loop {
             let more = match waiting.next() {
@@ -189,7 +190,7 @@ impl Connector {
             };
             // With no address left to try, wait for the attempts under way.
             let pause = if more { HEAD_START } else { self.timeout * 2 };
-            match tokio::time::timeout(pause, attempts.join_next()).await {
+            match time::timeout(pause, attempts.join_next()).await {
                 Ok(Some(Ok(Ok(tcp)))) => return Ok(tcp),
                 Ok(Some(Ok(Err(error)))) => last = error,
                 Ok(Some(Err(error))) => last = io::Error::other(error),
@@ -217,7 +218,7 @@ async fn dial(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
         IpAddr::V4(_) => TcpSocket::new_v4()?,
         IpAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    let tcp = tokio::time::timeout(timeout, socket.connect(address))
+    let tcp = time::timeout(timeout, socket.connect(address))
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     // Commands are small and waited for.

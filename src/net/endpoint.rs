@@ -70,7 +70,9 @@ impl Service {
 pub struct Endpoint {
     /// As certificates and DNS name it: ASCII, no brackets around an IPv6 address.
     pub host: String,
+    /// Of TCP: the one of the URL, else that of its scheme.
     pub port: u16,
+    /// When TLS begins.
     pub security: Security,
     /// `imaps://host:993`: the port always, the host as the user wrote it. An archive knows the server by this text,
     /// as 1.x does.

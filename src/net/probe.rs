@@ -13,6 +13,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time;
 
 /// A server that has not greeted within this time is looked at.
 const GREETING: Duration = Duration::from_millis(1500);
@@ -49,7 +50,7 @@ pub async fn watch<T, E: From<Error> + std::error::Error>(
     let log = connector.listener();
     let attempt = patiently(log.as_ref(), words, attempt);
     tokio::pin!(attempt);
-    let early = tokio::time::timeout(GREETING, &mut attempt).await;
+    let early = time::timeout(GREETING, &mut attempt).await;
     let done = match early {
         Ok(Ok(done)) => return Ok(done),
         // A server that is not there, or says goodbye in its own words, speaks what it should.
@@ -90,11 +91,11 @@ fn is_puzzling(error: &impl std::error::Error) -> bool {
 /// The first bytes of a port: in clear, else behind TLS. Both are looked at together, which takes half the time.
 async fn look(connector: &Connector) -> Option<Found> {
     let clear = async {
-        let mut tcp = tokio::time::timeout(STEP, connector.dial()).await.ok()?.ok()?;
+        let mut tcp = time::timeout(STEP, connector.dial()).await.ok()?.ok()?;
         Some(first_bytes(&mut tcp).await)
     };
     let encrypted = async {
-        let mut stream = tokio::time::timeout(STEP, connector.shake_any_hand()).await.ok()?.ok()?;
+        let mut stream = time::timeout(STEP, connector.shake_any_hand()).await.ok()?.ok()?;
         Some(first_bytes(&mut stream).await)
     };
     let (clear, encrypted) = tokio::join!(clear, encrypted);
@@ -109,7 +110,7 @@ async fn look(connector: &Connector) -> Option<Found> {
 
 async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut bytes = vec![0; 256];
-    let count = tokio::time::timeout(STEP, stream.read(&mut bytes)).await;
+    let count = time::timeout(STEP, stream.read(&mut bytes)).await;
     bytes.truncate(count.ok().and_then(Result::ok).unwrap_or_default());
     bytes
 }

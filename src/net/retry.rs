@@ -2,8 +2,10 @@
 
 use super::log::Log;
 use crate::error::Error;
+use ring::rand::{SecureRandom, SystemRandom};
 use std::future::Future;
 use std::time::{Duration, Instant};
+use tokio::time;
 
 /// The longest wait that a server may ask for. Office 365 has been seen to ask for five minutes.
 pub const WAIT_MAX: Duration = Duration::from_secs(600);
@@ -62,9 +64,9 @@ impl Backoff {
             let left = left.max(wait).min(self.timeout * 2).max(wait).as_secs().max(1);
             log.say(level, || format!("{error}; trying again for up to {left} s"));
         }
-        tokio::time::sleep(wait).await;
+        time::sleep(wait).await;
         if asked.is_some() {
-            // The server said so: that is a sign, too.
+            // An answer that asks to wait is a sign of the server, too.
             self.heard();
         }
         Ok(())
@@ -79,7 +81,7 @@ impl Backoff {
 /// Runs `work`; if it takes longer than 1.5 seconds, the log says once what the program waits for.
 pub async fn patiently<T>(log: Option<&Log>, what: impl FnOnce() -> String, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
-    if let Ok(done) = tokio::time::timeout(FIRST_WORD, &mut work).await {
+    if let Ok(done) = time::timeout(FIRST_WORD, &mut work).await {
         return done;
     }
     if let Some(log) = log {
@@ -91,7 +93,7 @@ pub async fn patiently<T>(log: Option<&Log>, what: impl FnOnce() -> String, work
 /// A number from 0.75 to 1.25.
 fn jitter() -> f64 {
     let mut byte = [128];
-    let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut byte);
+    let _ = SystemRandom::new().fill(&mut byte);
     0.75 + f64::from(byte[0]) / 510.0
 }
 

@@ -5,17 +5,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::{runtime, time};
 
 /// A single-threaded runtime. It is driven only while a `run` is under way.
 pub struct Runtime {
-    inner: Option<tokio::runtime::Runtime>,
+    inner: Option<runtime::Runtime>,
     stop: Arc<AtomicBool>,
 }
 
 impl Runtime {
     /// `stop` becomes true once the user wants the run to end.
     pub fn new(stop: Arc<AtomicBool>) -> Result<Runtime> {
-        let inner = tokio::runtime::Builder::new_current_thread()
+        let inner = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Error::io("cannot set up the network", error))?;
@@ -37,7 +38,7 @@ impl Runtime {
 
     async fn stopped(&self) {
         while !self.stop.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            time::sleep(Duration::from_millis(100)).await;
         }
     }
 }

@@ -74,7 +74,7 @@ impl Mechanism {
         let common: Vec<Mechanism> =
             fitting.iter().copied().filter(|one| offered.iter().any(|name| name == one.name())).collect();
         let is_safe = |one: &Mechanism| line.may_carry_secrets() || *one == Mechanism::ScramSha256;
-        // LOGIN says what PLAIN says; whom PLAIN refused it would refuse too.
+        // LOGIN sends the same name and password as PLAIN, so a server that refused PLAIN would refuse it, too.
         let is_needless = |one: &Mechanism| *one == Mechanism::Login && common.contains(&Mechanism::Plain);
         let chosen: Vec<Mechanism> = common.iter().copied().filter(|one| is_safe(one) && !is_needless(one)).collect();
         if !chosen.is_empty() {

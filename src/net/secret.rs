@@ -40,9 +40,19 @@ pub trait Tokens: Send + Sync {
 #[derive(Clone)]
 pub enum Credentials {
     /// `--auth-basic`
-    Basic { user: String, password: Secret },
+    Basic {
+        /// The login name.
+        user: String,
+        /// That of the account, or one that it has for programs.
+        password: Secret,
+    },
     /// `--auth-bearer` with `--auth-user`
-    Bearer { user: String, tokens: Arc<dyn Tokens> },
+    Bearer {
+        /// The login name, where the protocol wants one beside the token.
+        user: String,
+        /// Gives a new one when the server refuses the last (RFC 6750).
+        tokens: Arc<dyn Tokens>,
+    },
 }
 
 impl Credentials {

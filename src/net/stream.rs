@@ -5,7 +5,7 @@ use async_compression::tokio::write::DeflateEncoder;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, BufReader, ReadBuf, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, BufReader, Chain, ReadBuf, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::client::TlsStream;
@@ -36,7 +36,7 @@ impl Stream {
     /// literals; no more than a buffer is ever inflated ahead of it.
     pub fn deflate(self, already_read: Vec<u8>) -> Stream {
         let is_encrypted = self.is_encrypted();
-        let (reader, writer) = tokio::io::split(self);
+        let (reader, writer) = split(self);
         let reader =
             DeflateDecoder::new(BufReader::with_capacity(32 << 10, io::Cursor::new(already_read).chain(reader)));
         let writer = DeflateEncoder::new(writer);
@@ -93,4 +93,4 @@ pub(super) enum Layer {
 }
 
 /// What was read before the compression was known of, then the line.
-type Compressed = tokio::io::Chain<io::Cursor<Vec<u8>>, ReadHalf<Stream>>;
+type Compressed = Chain<io::Cursor<Vec<u8>>, ReadHalf<Stream>>;

@@ -1,16 +1,19 @@
-//! TLS: whom to trust, and in which words to say that a server cannot be trusted.
+//! TLS: which certificates are trusted, and the errors that say why one is not.
 
 use super::endpoint::Endpoint;
 use super::sanitize::said;
 use super::stream::Tcp;
 use crate::error::{Error, ErrorKind, Result};
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::default_provider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::version::{TLS12, TLS13};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, PeerIncompatible, RootCertStore,
     SignatureScheme,
@@ -46,7 +49,7 @@ impl FromStr for Pin {
 
     fn from_str(text: &str) -> Result<Pin, String> {
         if let Some(key) = text.trim().strip_prefix("sha256//") {
-            let bytes = base64::engine::general_purpose::STANDARD.decode(key).ok();
+            let bytes = STANDARD.decode(key).ok();
             return match bytes.and_then(|bytes| bytes.try_into().ok()) {
                 Some(digest) => Ok(Pin::PublicKey(digest)),
                 None => Err("not 32 bytes in base64".to_owned()),
@@ -73,7 +76,7 @@ pub(super) struct Tls {
 
 impl Tls {
     pub(super) fn new(options: &TlsOptions) -> Result<Tls> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(default_provider());
         let cannot =
             |error: &dyn std::fmt::Display| Error::new(ErrorKind::Connection, format!("cannot set up TLS: {error}"));
         let rule = match (options.pin, options.allow_invalid_certs) {
@@ -87,7 +90,7 @@ impl Tls {
         };
         let judge = Arc::new(CertVerifier { rule, provider: Arc::clone(&provider), seen: Mutex::default() });
         let config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(|error| cannot(&error))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&judge) as Arc<dyn ServerCertVerifier>)
@@ -341,7 +344,7 @@ impl ServerCertVerifier for CertVerifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+        verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -351,7 +354,7 @@ impl ServerCertVerifier for CertVerifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+        verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -27,7 +27,7 @@
 //!
 //! Memory is bounded ([`Limits`]): 8 MiB for a response, 4 MiB for a body in memory (larger ones are streamed to a
 //! file), a buffer of 256 KiB that grows to twice the longest line. A literal that is larger than allowed is refused
-//! before it is read, lines that nobody asked for are counted, and a server that is silent for too long is given up.
+//! before it is read, lines that no command asked for are counted, and a server that is silent for too long is given up.
 //! After an error that is none of [`Fault::Refused`], [`Fault::Unwell`], [`Fault::Gone`], [`Fault::Forbidden`] and
 //! [`Fault::Unsupported`] a client is of no more use. So it is after a future of it was dropped in the middle of a response: the next call says
 //! so. A client works within any Tokio runtime that has timers.

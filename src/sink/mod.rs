@@ -23,6 +23,7 @@ pub use crate::net::http::Content;
 pub struct Item<'r> {
     /// Its row.
     pub row: Id,
+    /// With references to containers as rows of the archive.
     pub properties: Properties<'r>,
     /// Its bytes: those of a script or a file; of a card or an event the source's own, where the archive has them.
     pub blob: Option<BlobRef>,
@@ -92,8 +93,13 @@ impl Draft {
 pub enum NoDraft {
     /// The archive's JSON of it cannot be read.
     Unreadable,
-    /// The target has no place for what it is: why, and what people know it by.
-    Unplaced { reason: String, label: String },
+    /// The target has no place for what it is.
+    Unplaced {
+        /// Why, in words for the user.
+        reason: String,
+        /// What people know it by.
+        label: String,
+    },
 }
 
 /// Where an object lies, by ids of the target.
@@ -110,6 +116,7 @@ pub struct Location {
 /// An object at the target that is no email.
 #[derive(Debug, Clone, Default)]
 pub struct Remote {
+    /// The name that the target gave it: what changes refer to.
     pub id: String,
     /// What it is recognised by: equal to [`Draft::key`] of what is the same object.
     pub key: String,
@@ -117,6 +124,7 @@ pub struct Remote {
     pub name: String,
     /// What people know it by.
     pub label: String,
+    /// JMAP role in lower case (`inbox`, `sent`, …), of a container.
     pub role: Option<String>,
     /// The id of the mailbox or directory that it lies in.
     pub parent: Option<String>,
@@ -161,7 +169,9 @@ pub enum Filing {
 /// An email as a listing of the target shows it: little, since there may be very many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteEmail {
+    /// The name that the target gave it: what changes refer to.
     pub id: String,
+    /// In bytes, as the target counts them.
     pub size: u64,
     /// Seconds since 1970.
     pub received: i64,
@@ -185,18 +195,22 @@ pub enum RemoteKey {
 /// A message to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEmail {
+    /// The row of its bytes in the archive.
     pub blob: Id,
     /// Ids of the mailboxes that it goes into: one where the target keeps [`Filing::Copies`].
     pub mailboxes: Vec<String>,
     /// Keywords that the target takes.
     pub keywords: Vec<String>,
+    /// When it arrived; `None`: the target chooses.
     pub received: Option<jiff::Timestamp>,
 }
 
 /// New places and keywords of an email; `None` where they stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EmailUpdate {
+    /// Ids of all mailboxes that it lies in from now on.
     pub mailboxes: Option<Vec<String>>,
+    /// All keywords that it has from now on.
     pub keywords: Option<Vec<String>>,
 }
 
@@ -205,9 +219,13 @@ pub struct EmailUpdate {
 pub enum Change {
     /// A new object: its body, its bytes, and where it goes.
     Create(Object, Option<BlobRef>, Location),
+    /// A new message.
     CreateEmail(NewEmail),
+    /// New values for the object with this id.
     Update(String, Patch),
+    /// New places and keywords for the email with this id.
     UpdateEmail(String, EmailUpdate),
+    /// The object or email with this id goes.
     Destroy(String),
 }
 
@@ -264,7 +282,7 @@ pub trait Sink: Send {
     /// What the target makes of a keyword of an email (in lower case); `None` if it takes no such keyword.
     fn keyword(&self, keyword: &str) -> Option<String>;
 
-    /// So many objects are to be written from now on: what the user is told of them while the target makes us wait.
+    /// Says how many objects are to be written from now on: the number is shown while the target makes the run wait.
     fn expect(&mut self, objects: u64);
 
     /// All objects of a type but emails. The flag says whether the target named all of them.

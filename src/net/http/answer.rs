@@ -9,6 +9,7 @@ use bytes::Bytes;
 use reqwest::Response;
 use std::io;
 use std::time::Instant;
+use tokio::time;
 use url::Url;
 
 /// An answer with a status of success.
@@ -54,7 +55,7 @@ impl<'a> Answer<'a> {
     /// Errors: the line broke, or the server is silent or sends next to nothing. The request is sent again.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         let (begun, timeout) = (Instant::now(), self.line.connector.timeout());
-        match tokio::time::timeout(timeout, self.response.chunk()).await {
+        match time::timeout(timeout, self.response.chunk()).await {
             Ok(Ok(Some(chunk))) => match self.pace.add(begun.elapsed(), chunk.len(), pace::BODY, timeout) {
                 Some(received) => Err(self.line.slow(&self.url, "too slow", Pace::words(received, timeout)).into()),
                 None => Ok(Some(chunk)),

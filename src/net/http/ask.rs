@@ -3,14 +3,20 @@
 use super::payload::Payload;
 use url::Url;
 
-/// A method of HTTP (RFC 9110 section 9), WebDAV (RFC 4918) or its versions (RFC 3253).
+/// A method of HTTP, of WebDAV or of its versions, with the section that defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
+    /// RFC 9110 section 9.3.1.
     Get,
+    /// RFC 9110 section 9.3.2.
     Head,
+    /// RFC 9110 section 9.3.7.
     Options,
+    /// RFC 9110 section 9.3.3.
     Post,
+    /// RFC 4918 section 9.1.
     Propfind,
+    /// RFC 3253 section 3.6.
     Report,
 }
 
@@ -39,21 +45,25 @@ impl Method {
 pub enum Repeat {
     /// As often as `--max-retries` says.
     Usual,
-    /// Given up soon: perhaps the server cannot bear the request. One that asks to wait is waited for as ever.
+    /// Few times, since the request itself may be what breaks the server. Waits that the server asks for are kept as usual.
     Hasty,
-    /// Not where the server may have done it already.
+    /// Only where the server has certainly not done it yet.
     Once,
 }
 
 /// What to send. Each attempt sends it anew.
 pub struct Ask<'a> {
+    /// Decides, too, whether a redirect is followed ([`Method::is_safe`]).
     pub method: Method,
+    /// Where to send it first; redirects may lead elsewhere.
     pub url: &'a Url,
     /// For logs and errors: what is asked for, or what is moved.
     pub what: &'a str,
     /// Names and values of fields; the login is none of them.
     pub fields: &'a [(&'a str, &'a str)],
+    /// Its body.
     pub payload: Payload,
+    /// What happens when the line breaks.
     pub repeat: Repeat,
 }
 

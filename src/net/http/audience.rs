@@ -9,7 +9,7 @@ use url::Url;
 pub enum Reach {
     /// The same host on another port, or with TLS in place of without.
     Host,
-    /// Whoever the server refers to (`--allow-other-origin`).
+    /// Every host that the server refers to (`--allow-other-origin`).
     Anybody,
 }
 

@@ -15,12 +15,13 @@ use crate::net::connector::Connector;
 use crate::net::retry::{Backoff, patiently};
 use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
-use reqwest::{Response, StatusCode};
+use reqwest::{Response, StatusCode, redirect, retry};
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::time;
 use url::{Origin, Url};
 
 /// How often a hasty request is sent again after the line broke.
@@ -43,7 +44,7 @@ pub struct Http {
     max_retries: u32,
     allow_cleartext: bool,
     audience: Audience,
-    /// Other origins that the user was told of.
+    /// Other origins that the log has named.
     warned: Mutex<HashSet<Origin>>,
     read: fn(u16, &[u8]) -> Reading,
     pauses: Pauses,
@@ -64,8 +65,8 @@ impl Http {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(connector.tls().config())
             // Redirects are followed here, where it is known who may hear what.
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
             .no_proxy()
             .connect_timeout(connector.timeout())
             .pool_idle_timeout(Duration::from_secs(30))
@@ -97,12 +98,12 @@ impl Http {
         Backoff::new(self.max_retries, connector.timeout(), connector.listener())
     }
 
-    /// Says what goes on; the text is made only if somebody listens. Whoever calls it leaves secrets out.
+    /// Writes a line to the log of this level; `text` is called only if there is such a log. The caller leaves secrets out.
     pub fn log(&self, level: u8, text: impl FnOnce() -> String) {
         self.connector().log(level, text);
     }
 
-    /// What is waited for at the server's wish, and what is left to do meanwhile.
+    /// The waits that the server asks for, and the count of the objects that are still to be sent.
     pub fn pauses(&self) -> &Pauses {
         &self.pauses
     }
@@ -111,7 +112,7 @@ impl Http {
         &self.line.connector
     }
 
-    /// Checks that the credentials may go to this URL. The user is told, once, of another origin that hears them.
+    /// Checks that the credentials may go to this URL. The log names each origin other than that of `--url`, once.
     pub fn check_origin(&self, url: &Url) -> Result<()> {
         let is_other = self.audience.check(url, self.allow_cleartext)?;
         if is_other && self.warned.lock().insert(url.origin()) {
@@ -120,8 +121,8 @@ impl Http {
         Ok(())
     }
 
-    /// Sends something until there is an answer with a status of success, or no hope. `read` takes what it wants of the
-    /// answer; if it gives a transient failure (the line broke meanwhile), everything begins again.
+    /// Sends a request until there is an answer with a status of success, or no attempt is left. `read` takes what it wants
+    /// of the answer; if it gives a transient failure (the line broke meanwhile), everything begins again.
     pub async fn ask<'a, T>(
         &'a self,
         ask: &Ask<'_>,
@@ -145,7 +146,7 @@ impl Http {
                 // Another token: at once.
                 Ok(None) => continue,
                 Err(failure) => {
-                    // It took bytes of a stream: that is a sign.
+                    // The server took bytes of a stream: it is there.
                     if course.sent.load(Ordering::Relaxed) > 0 {
                         backoff.heard();
                     }
@@ -169,7 +170,7 @@ impl Http {
                 Ok(words) => words.into_iter().for_each(|words| self.log(0, || words)),
                 Err(hint) => return Err(failure.hint(hint)),
             }
-            // What the server asks for is no try of ours.
+            // A long wait that the server asks for does not count as a retry.
             match wait >= LONG {
                 true => backoff.heard(),
                 false => again(&mut backoff, failure, Some(wait)).await?,
@@ -218,7 +219,8 @@ impl Http {
         Err(Failure::last(astray(format!("it redirects {} without end", shown(ask.url)))))
     }
 
-    /// What a request to this URL logs in with. Whoever is led elsewhere goes there, but without a word about who he is.
+    /// What a request to this URL logs in with. A redirect to an origin that may not hear the login is followed without it
+    /// (`None`), over TLS only.
     fn proof(&self, url: &Url, is_led: bool) -> Result<Option<Proof>> {
         match self.check_origin(url) {
             Ok(()) => self.login.prove().map(Some),
@@ -256,7 +258,7 @@ impl Http {
         tokio::pin!(sending);
         let mut before = sent.load(Ordering::Relaxed);
         loop {
-            match tokio::time::timeout(timeout, &mut sending).await {
+            match time::timeout(timeout, &mut sending).await {
                 Ok(Ok(response)) => {
                     self.line.heard();
                     return Ok(response);
@@ -316,7 +318,7 @@ fn method(method: Method) -> Result<reqwest::Method, Failure> {
         .map_err(|error| Failure::last(Error::new(ErrorKind::Connection, error.to_string())))
 }
 
-/// A server that leads somewhere where nobody follows.
+/// The error for a redirect that the client does not follow.
 fn astray(how: String) -> Error {
     Error::new(ErrorKind::Connection, format!("the server cannot be followed: {how}"))
 }

@@ -19,6 +19,7 @@ pub struct Failure {
 /// An answer with another status than one of success.
 #[derive(Debug)]
 pub struct Refusal {
+    /// Three digits (RFC 9110 section 15).
     pub status: u16,
     /// How long the server wants to be left alone (`Retry-After`, RFC 9110 section 10.2.3).
     pub retry_after: Option<Duration>,

@@ -5,8 +5,9 @@ use crate::error::Error;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::time;
 
-/// Longer than this nobody waits: neither once, nor in a row without anything getting done.
+/// The longest wait, for one answer and for all in a row between which nothing gets done.
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// A shorter wait is an ordinary one between two attempts, and counts as a try.
@@ -19,20 +20,20 @@ pub struct Pauses {
     /// Objects that are still to be sent, and those that were; both 0 where nothing is sent.
     left: AtomicU64,
     done: AtomicU64,
-    /// It was more than anybody waits for.
+    /// The server asked for a wait of more than [`DAY`].
     has_given_up: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// No request begins before.
+    /// No request begins before this time.
     until: Option<Instant>,
     /// When the first wait began after which nothing got done yet.
     fruitless: Option<Instant>,
 }
 
 impl Pauses {
-    /// So many objects are to be sent from now on.
+    /// Says how many objects are to be sent from now on.
     pub fn expect(&self, left: u64) {
         self.left.store(left, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);
@@ -46,28 +47,28 @@ impl Pauses {
         }
     }
 
-    /// Something was answered: what is waited for from now on is another wait.
+    /// A request was answered: waits from now on do not add to those before.
     pub fn heard(&self) {
         self.state.lock().fruitless = None;
     }
 
-    /// True once the server wanted to be waited for longer than anybody does.
+    /// True once the server asked for a longer wait than a day.
     pub fn has_given_up(&self) -> bool {
         self.has_given_up.load(Ordering::Relaxed)
     }
 
-    /// Waits until the server wants to be asked.
+    /// Waits until the end of the wait that the server asked for.
     pub async fn wait(&self) {
         let until = self.state.lock().until;
         if let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
-            tokio::time::sleep(left).await;
+            time::sleep(left).await;
         }
     }
 
     /// The server wants to be left alone for so long, for the reason of this error. Gives words for the user, if this is a
     /// new wait and a long one.
     ///
-    /// Errors: it is more than anybody waits for; the text is a hint for that.
+    /// Errors: the wait is longer than a day; the text is the hint for the user.
     pub fn announce(&self, wait: Duration, error: &Error) -> Result<Option<String>, String> {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -83,7 +84,7 @@ impl Pauses {
         if state.until.is_some_and(|known| known >= until) {
             return Ok(None);
         }
-        // Requests that were under way at the same time are told the same, a moment later.
+        // Requests that were under way at the same time get the same answer, a moment later.
         let is_new = state.until.is_none_or(|known| until > known + LONG);
         state.until = Some(until);
         if wait < LONG || !is_new {

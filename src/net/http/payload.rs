@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 /// How much of a stream is read at once.
 const PART: usize = 256 << 10;
 
-/// Something that bytes are read from, as often as the line breaks.
+/// A place that bytes are read from, once more for each attempt to send them.
 pub trait ReadAt: Send + Sync {
     /// Reads some bytes from `offset` on, at least one unless it is the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -28,8 +28,9 @@ impl ReadAt for File {
 /// Bytes to send.
 #[derive(Clone)]
 pub enum Content {
+    /// All of them, in memory.
     Bytes(Bytes),
-    /// So many bytes from the start of something.
+    /// Something to read from, and how many bytes from its start are sent.
     Read(Arc<dyn ReadAt>, u64),
 }
 
@@ -46,10 +47,11 @@ impl Content {
 /// What goes with a request.
 #[derive(Clone)]
 pub enum Payload {
+    /// No body.
     Empty,
-    /// A question: from its end on the server is waited for.
+    /// A small body, in memory: the time limit begins with the request.
     Whole(Bytes),
-    /// Something large: as long as the server takes more of it, it is not silent.
+    /// A large body: the time limit begins again as long as the server takes more of it.
     Streamed(Content),
 }
 

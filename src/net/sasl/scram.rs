@@ -5,6 +5,8 @@
 
 use super::refusal::{unusable, violation};
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::mask;
+use crate::net::sanitize::said;
 use crate::net::secret::{Response, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -116,7 +118,7 @@ impl Scram {
         self.state = State::AwaitsServerFinal { signature: hmac::sign(&server_key, whole.as_bytes()) };
         // With it and the rest of the exchange passwords can be tried.
         let proof = STANDARD.encode(proof);
-        crate::net::mask::remember(proof.as_bytes());
+        mask::remember(proof.as_bytes());
         Ok(Zeroizing::new(format!("{without_proof},p={proof}").into_bytes()))
     }
 
@@ -127,7 +129,7 @@ impl Scram {
         };
         let field = server_final.split(',').next().unwrap_or_default();
         if let Some(why) = field.strip_prefix("e=") {
-            let why = crate::net::sanitize::said(why.as_bytes());
+            let why = said(why.as_bytes());
             return Err(Error::new(ErrorKind::Credentials, format!("the server refused the login: {why}")));
         }
         let claimed = field.strip_prefix("v=").and_then(|claimed| STANDARD.decode(claimed).ok()).unwrap_or_default();

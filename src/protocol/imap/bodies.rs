@@ -35,6 +35,7 @@ impl Default for Pipeline {
 /// A message to download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
+    /// Its UID in the open mailbox.
     pub uid: u32,
     /// Its size in bytes as the listing gave it, 0 if that is not known.
     pub size: u64,
@@ -42,6 +43,7 @@ pub struct Wanted {
 
 /// A message that was downloaded.
 pub struct Message {
+    /// The one that was wanted.
     pub uid: u32,
     /// The bytes of the literal, untouched.
     pub body: Body,
@@ -49,14 +51,17 @@ pub struct Message {
     pub size: Option<u64>,
     /// Flags and keywords as the server spells them.
     pub flags: Option<Vec<String>>,
+    /// INTERNALDATE: when it arrived.
     pub date: Option<InternalDate>,
 }
 
 /// What became of a message that was wanted.
 pub enum Arrival {
+    /// It came, to its last byte.
     Message(Message),
     /// It did not come.
     Missing {
+        /// The one that was wanted.
         uid: u32,
         /// What the server said to it. `None` if it said nothing: the message was removed meanwhile.
         refusal: Option<String>,

@@ -14,8 +14,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::time;
 
-/// The most notices that are kept until somebody asks for them.
+/// The most notices that are kept until [`Client::take_notices`] is called.
 const MOST_NOTICES: usize = 20;
 
 /// How a client behaves.
@@ -25,10 +26,11 @@ pub struct Options {
     pub security: Security,
     /// How long the server may stay silent while something is asked of it.
     pub timeout: Duration,
+    /// How much of an answer is accepted.
     pub limits: Limits,
     /// Where bodies that are too large for memory go, as unnamed files. `None`: the system's folder for such.
     pub spool: Option<PathBuf>,
-    /// Who wants to know what is said.
+    /// Takes the lines of `--verbose`.
     pub log: Option<Log>,
 }
 
@@ -87,7 +89,7 @@ impl<S: Transport> Client<S> {
     /// Takes the greeting of a server.
     ///
     /// # Errors
-    /// [`Fault::Unsafe`] for a PREAUTH in clear: nobody can tell whose account that is, and STARTTLS is not possible
+    /// [`Fault::Unsafe`] for a PREAUTH in clear: it may be the account of an attacker, and STARTTLS is not possible
     /// any more (RFC 9051 section 11.4). What [`Condition`] says if the server says goodbye.
     pub async fn connect(stream: S, options: Options) -> Result<Client<S>> {
         let limits = options.limits;
@@ -137,12 +139,12 @@ impl<S: Transport> Client<S> {
         std::mem::take(&mut self.notices)
     }
 
-    /// Leaves a server in peace for a moment that is not well.
+    /// Waits half a second, for a server that is not well.
     pub async fn rest(&self) {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        time::sleep(Duration::from_millis(500)).await;
     }
 
-    /// Something is settled that will not be asked again: if the line breaks later, all retries are there again.
+    /// Notes that one thing is done that will not be asked again: if the line breaks later, all retries are there again.
     pub fn settled(&mut self) {
         self.delivered += 1;
     }
@@ -248,7 +250,7 @@ impl<S: Transport> Client<S> {
         tag
     }
 
-    /// Tells whoever listens what goes on.
+    /// Writes a line to the log of this level; `text` is called only if there is such a log.
     pub(super) fn tell(&self, level: u8, text: impl FnOnce() -> String) {
         if let Some(log) = &self.log {
             log.say(level, text);
@@ -268,7 +270,7 @@ impl<S: Transport> Client<S> {
         self.budget = self.limits.unasked.saturating_add(expected);
     }
 
-    /// Reads what is left of commands whose answers nobody wants any more.
+    /// Reads and discards what is left of the answers to commands that were given up.
     pub(super) async fn drain(&mut self) -> Result<()> {
         while !self.in_flight.is_empty() {
             self.event(wire::Bodies::Discard).await?;

@@ -20,6 +20,7 @@ const MOST_MESSAGES: u64 = 20_000_000;
 /// What to ask of each message beside its UID.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Items {
+    /// FLAGS
     pub flags: bool,
     /// INTERNALDATE
     pub date: bool,

@@ -22,7 +22,7 @@ impl<S: Transport> Client<S> {
     ///
     /// # Errors
     /// [`Fault::Unsafe`] if the server does not offer STARTTLS, or if it sent something behind its consent in clear,
-    /// which somebody on the way may have put there (RFC 9051 section 11.1). What `upgrade` fails with.
+    /// which an attacker on the way may have put there (RFC 9051 section 11.1). What `upgrade` fails with.
     pub async fn starttls<F>(mut self, upgrade: F) -> Result<Client<S>>
     where
         F: AsyncFnOnce(S) -> error::Result<S>,

@@ -5,8 +5,8 @@
 //! literal is followed by the literal, then by the rest of the response (RFC 9051 section 4.3).
 //!
 //! The reader is tolerant. Nothing that a server may send between two line ends is an error here: a parenthesis too
-//! many is left out, a missing one is added, two spaces are one, a quoted string without end ends with the line. What
-//! the tokens mean is decided by whoever asks for them, and an answer that lacks what was asked counts as missing.
+//! many is left out, a missing one is added, two spaces are one, a quoted string without end ends with the line. The
+//! caller decides what the tokens mean, and an answer that lacks what was asked counts as missing.
 //! Only what would cost memory is refused.
 
 use super::error::{Error, Fault, Result};

@@ -8,19 +8,25 @@ use super::set::UidSet;
 use crate::format::mutf7;
 use crate::model::Body;
 
-/// How a command, or the connection, ended.
+/// How a command, or the connection, ended (RFC 9051 section 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
+    /// The command is done; untagged: a greeting, or something to know.
     Ok,
+    /// The command failed: the server cannot or will not.
     No,
+    /// The server does not understand the command.
     Bad,
+    /// The server closes the connection.
     Bye,
+    /// A greeting: the connection is logged in already.
     PreAuth,
 }
 
 /// A line with `OK`, `NO`, `BAD`, `BYE` or `PREAUTH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
+    /// What the line begins with, behind its tag.
     pub outcome: Outcome,
     /// Its response code in upper case, or nothing.
     pub code: String,
@@ -80,9 +86,11 @@ pub(super) enum Data {
 pub struct Fetched {
     /// The number of the message in the mailbox: it shifts when others are removed.
     pub number: u32,
+    /// UID (RFC 9051 section 2.3.1.1): stays with the message as long as UIDVALIDITY does.
     pub uid: Option<u32>,
     /// Flags and keywords as the server spells them (`\Seen`, `$Forwarded`).
     pub flags: Option<Vec<String>>,
+    /// INTERNALDATE: when it arrived.
     pub date: Option<InternalDate>,
     /// RFC822.SIZE in bytes: what the server believes.
     pub size: Option<u64>,
@@ -96,11 +104,13 @@ pub struct Fetched {
     pub modseq: Option<u64>,
     /// The header fields that were asked for, with their names.
     pub header: Option<Vec<u8>>,
+    /// BODY[], if it was asked for.
     pub body: Option<FetchedBody>,
 }
 
 /// What came for `BODY[]`.
 pub enum FetchedBody {
+    /// All of it.
     Here(Body),
     /// `NIL`: the server has the message and does not hand it over.
     Nil,
@@ -137,8 +147,11 @@ impl Listed {
 /// What STATUS says of a mailbox. What it does not say is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FolderStatus {
+    /// MESSAGES: how many it has.
     pub messages: Option<u32>,
+    /// UIDNEXT: no message that comes later has a lower UID.
     pub uid_next: Option<u32>,
+    /// UIDVALIDITY: another value means that all UIDs are new.
     pub uid_validity: Option<u32>,
     /// HIGHESTMODSEQ (RFC 7162); 0 and absent both mean that the mailbox has none.
     pub highest_modseq: Option<u64>,
@@ -147,8 +160,11 @@ pub struct FolderStatus {
 /// The answer to NAMESPACE (RFC 2342).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Namespaces {
+    /// The user's own mailboxes.
     pub personal: Vec<Namespace>,
+    /// Mailboxes of other users that they let this one see.
     pub other_users: Vec<Namespace>,
+    /// Mailboxes that belong to no single user.
     pub shared: Vec<Namespace>,
 }
 
@@ -157,6 +173,7 @@ pub struct Namespaces {
 pub struct Namespace {
     /// What all names in it begin with, decoded, its last delimiter included.
     pub prefix: String,
+    /// What separates the levels of names in it; `None`: it has one level.
     pub delimiter: Option<char>,
 }
 
@@ -207,7 +224,7 @@ fn read(tree: &Tree, is_utf8: bool) -> (Reply, Option<usize>) {
         if tag.is_empty() || tag == b"*" {
             return (Reply::Data(Data::Other), None);
         }
-        // A tag without a condition ends nothing; the caller sees that nobody knows it.
+        // A tag without a condition ends no command: the caller gets an empty tag, which it knows of none.
         let text = format!("no condition behind the tag {}", String::from_utf8_lossy(&tag[..tag.len().min(40)]));
         let bad = Condition { outcome: Outcome::Bad, code: String::new(), values: Vec::new(), text };
         return (Reply::Done(Vec::new(), bad), None);

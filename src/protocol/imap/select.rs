@@ -16,6 +16,7 @@ const MOST_RANGES: usize = 1 << 20;
 /// What was known of a mailbox when it was open the last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
+    /// Its UIDVALIDITY then: under another one, none of this counts.
     pub uid_validity: u32,
     /// Its HIGHESTMODSEQ then, not 0.
     pub modseq: u64,
@@ -28,6 +29,7 @@ pub struct Selected {
     pub raw: Vec<u8>,
     /// `None` breaks the protocol: UIDs of such a mailbox mean nothing the next time.
     pub uid_validity: Option<u32>,
+    /// UIDNEXT: no message that comes later has a lower UID.
     pub uid_next: Option<u32>,
     /// Messages in it.
     pub exists: u32,
@@ -97,7 +99,7 @@ impl<S: Transport> Client<S> {
         let mut vanished = Vec::new();
         let command = Command::new(verb).string(raw, self.is_utf8).raw(&parameters);
         self.exists = 0;
-        // Every message may have changed, which nobody can tell before; a mailbox of 20 millions is beyond all seen.
+        // The server may send a line for every message, and how many it has is not known yet: no mailbox has more than that.
         let expected = if known.is_some() { 20_000_000 } else { 0 };
         let done = self
             .run(command, expected, |client, event| {

@@ -17,20 +17,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::time;
 
-/// So often a question is asked again when the server breaks down over it, and not over the login: then it is the question.
+/// How often a question is repeated over which the server breaks down while logins work; then the question is to blame.
 const BREAKDOWNS: u32 = 2;
 
-/// After so many questions in a row over which the server broke down it is the server.
+/// After this many questions in a row over which the server broke down, the server is to blame.
 const BLAMED_MAX: u32 = 32;
 
-/// A question over which it was silent counts as so many: each takes twice the time limit.
+/// A question over which the server was silent counts as this many, since each takes twice the time limit.
 const SILENCE: u32 = 8;
 
 /// What the connections of one account know together.
 #[derive(Debug, Default)]
 pub struct Shared {
-    /// Somebody was logged in: the address is right.
+    /// A login succeeded in this run: the address is right.
     is_known: AtomicBool,
     /// Questions in a row over which the server broke down.
     blamed: AtomicU32,
@@ -131,7 +132,7 @@ impl Session {
                 Fault::Unwell if breakdowns < breakdowns_max => {
                     breakdowns += 1;
                     self.account.connector.log(1, || format!("{error}; trying again"));
-                    tokio::time::sleep(Duration::from_millis(250 << breakdowns)).await;
+                    time::sleep(Duration::from_millis(250 << breakdowns)).await;
                 }
                 Fault::Refused | Fault::Gone | Fault::Forbidden | Fault::Unsupported | Fault::Unwell => {
                     return Err(error.into());
@@ -236,7 +237,7 @@ impl Session {
         let is_known = self.shared.is_known.load(Ordering::Relaxed);
         let mut client = match is_known {
             true => greeted.await?,
-            // Nobody knows yet whether the address is right.
+            // No login has shown yet that the address is right.
             false => probe::watch(&connector, Service::Imap, greeted).await?,
         };
         let may_upgrade = match security {

@@ -1,6 +1,6 @@
 //! Bytes from and to the server: a buffer of bounded size each way, lines, literals, and the time limit.
 //!
-//! Whoever waits for input sends the pending output meanwhile, so that a server that reads no more commands before its
+//! A read sends the pending output while it waits for input, so that a server that reads no more commands before its
 //! answers are taken (its socket is full) and this client never wait for each other.
 
 use super::error::{Error, Fault, Result};
@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time;
 use zeroize::Zeroize;
 
 /// What a client can speak over: TCP, TLS, a pipe.
@@ -25,7 +26,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 /// The size of the input buffer when no line is longer.
 const INPUT: usize = 256 << 10;
 
-/// The most bytes that are thrown away of a literal that nobody asked for.
+/// The most bytes that are discarded of a literal that no command asked for.
 const MOST_UNASKED: u64 = 64 << 20;
 
 /// What to do with the body of a message.
@@ -223,7 +224,7 @@ impl<S: Transport> Wire<S> {
                 },
             }
         });
-        let read = tokio::time::timeout(timeout, reading).await;
+        let read = time::timeout(timeout, reading).await;
         match read {
             Ok(Ok(0)) => Err(Error::lost(&self.doing, io::ErrorKind::UnexpectedEof.into())),
             Ok(Ok(count)) => {

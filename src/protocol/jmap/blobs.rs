@@ -27,7 +27,9 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// What the server made of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uploaded {
+    /// What objects refer to it by. The server drops it if none does.
     pub blob_id: String,
+    /// In bytes, as sent.
     pub size: u64,
 }
 
@@ -97,7 +99,7 @@ impl Client {
             body.add(&chunk, self)
                 .map_err(|error| error::Error::io("cannot keep a large blob in a file of its own", error))?;
         }
-        // A body whose length nobody said may end where the line broke.
+        // A body without Content-Length may end where the line broke.
         if announced.is_none() && size.is_some_and(|size| body.size < size) {
             return Err(answer.cut(format!("a blob ended after {} bytes", body.size)));
         }

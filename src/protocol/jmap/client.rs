@@ -17,7 +17,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::time;
 use url::Url;
 
 /// The most bytes of a session resource.
@@ -126,15 +127,15 @@ impl Client {
 
     /// Lets time pass, until the user wants the run to end.
     pub async fn sleep(&self, time: Duration) {
-        tokio::time::sleep(time).await;
+        time::sleep(time).await;
     }
 
-    /// So many objects are to be sent from now on: what the user is told while the server wants to be waited for.
+    /// Says how many objects are to be sent from now on: the number is shown while the server asks the run to wait.
     pub fn expect(&self, objects: u64) {
         self.http().pauses().expect(objects);
     }
 
-    /// True once the server wanted to be waited for longer than anybody does: nothing else would fare better in this run.
+    /// True once the server asked for a wait of more than a day: no other request would fare better in this run.
     pub fn has_given_up(&self) -> bool {
         self.http().pauses().has_given_up()
     }
@@ -343,7 +344,7 @@ impl Client {
     }
 }
 
-fn closed(_: tokio::sync::AcquireError) -> Error {
+fn closed(_: AcquireError) -> Error {
     Error::Line(error::Error::new(ErrorKind::Interrupted, "interrupted"))
 }
 

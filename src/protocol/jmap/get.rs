@@ -12,7 +12,9 @@ use std::collections::HashSet;
 pub struct Got {
     /// The state of the type when the first objects were read.
     pub state: String,
+    /// Each with the properties that were asked for, and its `id`.
     pub list: Vec<Object>,
+    /// Ids that were asked for and do not exist.
     pub not_found: Vec<String>,
     /// The server handed over as many objects as it hands over at once, and cannot be asked for others: there may be more.
     pub may_be_cut: bool,

@@ -7,7 +7,7 @@ use super::request::Request;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashSet};
 
-/// The argument that makes a method wait for nobody: it is done in this state or not at all (RFC 8620 section 5.3).
+/// The argument by which a method is done in this state or not at all (RFC 8620 section 5.3).
 const IF_IN_STATE: &str = "ifInState";
 
 /// An object of the server.
@@ -20,16 +20,20 @@ pub struct Queried {
     pub ids: Vec<String>,
     /// The server named them all, and nothing changed while it did. If not, an id that is missing may exist.
     pub is_complete: bool,
-    /// There are more of them than anybody has.
+    /// There are more of them than any real account has: the query was given up.
     pub is_endless: bool,
 }
 
-/// What changed since a state.
+/// What changed since a state (RFC 8620 section 5.2).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
+    /// Ids that came.
     pub created: BTreeSet<String>,
+    /// Ids that changed; none of them is in `created`.
     pub updated: BTreeSet<String>,
+    /// Ids that went.
     pub destroyed: BTreeSet<String>,
+    /// The state that these changes lead to.
     pub new_state: String,
 }
 
@@ -66,6 +70,7 @@ pub struct SetRequest {
     pub create: Vec<(String, Value)>,
     /// Patches by id (RFC 8620 section 5.3).
     pub update: Vec<(String, Value)>,
+    /// Ids.
     pub destroy: Vec<String>,
     /// Nothing is done in another state than this one: the error is `stateMismatch`.
     pub if_in_state: Option<String>,
@@ -78,7 +83,9 @@ pub struct SetRequest {
 pub struct SetResult {
     /// What the server set, by creation id; the id at least.
     pub created: Map<String, Value>,
+    /// Ids.
     pub updated: Vec<String>,
+    /// Ids.
     pub destroyed: Vec<String>,
     /// Creation ids and ids with what the server has against them.
     pub failed: Vec<(String, MethodError)>,

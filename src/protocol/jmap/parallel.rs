@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
+use tokio::sync::Mutex;
 
 /// Runs the futures of `work`, at most `width` of them at a time, and hands each result to `sink` in their order. Ends
 /// early when `sink` says false; what is under way then is dropped. Results that came early wait for those before them,
@@ -56,7 +57,7 @@ pub async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Outp
 
 /// What must not happen at the same time stands in line.
 #[derive(Debug, Default)]
-pub struct Queue(tokio::sync::Mutex<()>);
+pub struct Queue(Mutex<()>);
 
 impl Queue {
     /// Waits until it is one's turn, which ends when the value is dropped.

@@ -151,7 +151,7 @@ pub struct Responses {
 }
 
 impl Responses {
-    /// Reads a Response object (RFC 8620 section 3.4). Answers to calls that nobody made are left out.
+    /// Reads a Response object (RFC 8620 section 3.4). Answers to calls that are not in the request are left out.
     pub(super) fn read(request: &Request, mut value: Value) -> Result<Responses> {
         let methods: Vec<String> = request.calls.iter().map(|(name, _)| name.clone()).collect();
         let Some(Value::Array(found)) = value.get_mut("methodResponses").map(Value::take) else {

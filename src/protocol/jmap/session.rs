@@ -9,12 +9,19 @@ use url::Url;
 /// The limits of a server (RFC 8620 section 2, `urn:ietf:params:jmap:core`), as far as they can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes of one upload.
     pub max_size_upload: u64,
+    /// Uploads at one time.
     pub max_concurrent_upload: usize,
+    /// Bytes of one request to the API.
     pub max_size_request: usize,
+    /// Requests to the API at one time.
     pub max_concurrent_requests: usize,
+    /// Method calls in one request.
     pub max_calls_in_request: usize,
+    /// Objects that one `/get` may name.
     pub max_objects_in_get: usize,
+    /// Objects that one `/set` may create, update and destroy, all together.
     pub max_objects_in_set: usize,
 }
 
@@ -46,9 +53,13 @@ impl Limits {
 /// An account as the session names it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AccountInfo {
+    /// What method calls name it by (`accountId`).
     pub id: String,
+    /// What people know it by; mostly an address.
     pub name: String,
+    /// It belongs to the user, and is not one that others share.
     pub is_personal: bool,
+    /// Nothing in it can be changed.
     pub is_read_only: bool,
     /// `accountCapabilities`, by URI.
     pub capabilities: Map<String, Value>,
@@ -59,17 +70,23 @@ pub struct AccountInfo {
 pub struct Session {
     /// Where it was read from, after all redirects: what relative URLs are relative to.
     pub url: Url,
-    /// As the server wrote it.
+    /// Where method calls go, as the server wrote it.
     pub api_url: String,
+    /// A template for [`Client::upload`](super::Client::upload), as the server wrote it.
     pub upload_url: String,
+    /// A template for [`Client::download`](super::Client::download), as the server wrote it.
     pub download_url: String,
+    /// How much may be asked at once.
     pub limits: Limits,
     /// By URI.
     pub capabilities: Map<String, Value>,
+    /// All that the user may see, also those of others.
     pub accounts: Vec<AccountInfo>,
     /// Account id by capability.
     pub primary_accounts: BTreeMap<String, String>,
+    /// The login name by the server's word; empty if it has none.
     pub username: String,
+    /// Changes whenever something else of the session does.
     pub state: String,
 }
 

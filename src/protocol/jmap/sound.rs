@@ -6,6 +6,7 @@ use super::error::{Error, Result};
 use super::get::{Got, get_arguments};
 use super::request::Request;
 use crate::error::ErrorKind;
+use crate::net::sanitize::said;
 use serde_json::{Value, json};
 
 /// After so many objects in a row over which the server broke down it is taken for lost.
@@ -14,7 +15,9 @@ const IN_A_ROW: usize = 16;
 /// Objects that came, and the ids of those over which the server broke down.
 #[derive(Debug, Default)]
 pub struct Sound {
+    /// Objects, and ids that do not exist.
     pub got: Got,
+    /// Ids over which the server broke down, each asked for alone.
     pub broken: Vec<String>,
 }
 
@@ -87,7 +90,7 @@ impl Client {
             has_broken |= is_breakdown;
             match part.as_slice() {
                 [only] if is_breakdown => {
-                    self.log(1, || format!("{method} of {}: {error}", crate::net::sanitize::said(only.as_bytes())));
+                    self.log(1, || format!("{method} of {}: {error}", said(only.as_bytes())));
                     sound.broken.push(only.clone());
                     in_a_row += 1;
                 }

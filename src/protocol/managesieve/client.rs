@@ -15,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::io;
 use std::time::Duration;
+use tokio::time;
 use zeroize::Zeroizing;
 
 /// Capabilities have some ten lines (section 1.7); more than this is no honest answer.
@@ -25,12 +26,14 @@ const CAPABILITIES_MAX: usize = 1_000;
 pub struct Script {
     /// UTF-8 if the server keeps to the standard.
     pub name: Vec<u8>,
+    /// The server runs it on arriving mail: at most one script of an account.
     pub is_active: bool,
 }
 
 /// What GETSCRIPT gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fetched {
+    /// Its bytes, as the server keeps them.
     Script(Vec<u8>),
     /// There is none of this name any more.
     Gone,
@@ -88,7 +91,7 @@ impl Client {
         if account.connector.endpoint().security == Security::Implicit {
             // Pigeonhole 0.5 does not see a command that comes within about a millisecond of its greeting, and waits for
             // more. No network is as fast as that, but the line to a server on this machine is.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            time::sleep(Duration::from_millis(20)).await;
         }
         if !client.wire.stream().is_encrypted() {
             client = client.encrypt().await?;
@@ -110,7 +113,7 @@ impl Client {
                 let _ = self.wire.line(0).await;
             }
         };
-        let _ = tokio::time::timeout(PATIENCE, goodbye).await;
+        let _ = time::timeout(PATIENCE, goodbye).await;
     }
 
     /// All scripts (section 2.7), in the order of the server.
@@ -179,7 +182,7 @@ impl Client {
         }
     }
 
-    /// True if the connection is of no use any more, although nothing failed: bytes that nobody wants are on their way.
+    /// True if the connection is of no use any more, although no call failed: the rest of an answer is still on its way.
     pub fn is_broken(&self) -> bool {
         self.is_broken
     }
@@ -205,7 +208,7 @@ impl Client {
         }
         let (stream, already_read) = self.wire.into_parts();
         let stream = self.connector.start_tls(stream, &already_read).await?;
-        // What was offered in clear may have been written by anybody (section 2.2).
+        // An attacker may have written what was offered in clear (section 2.2).
         let mut client = Client::over(stream, self.connector);
         client.read_capabilities().await?;
         Ok(client)

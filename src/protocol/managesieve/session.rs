@@ -9,11 +9,11 @@ use crate::net::retry::Backoff;
 pub struct Session {
     account: Account,
     client: Option<Client>,
-    /// Somebody was logged in: the address is right.
+    /// A login succeeded in this run: the address is right.
     is_known: bool,
 }
 
-/// So often a script is asked for again when the server breaks off over it.
+/// How often a script is asked for again after the server broke off over it.
 const BREAKDOWNS: u32 = 2;
 
 /// Asks once, with a connection made if there is none, and again as long as the failure is one that time heals.
@@ -58,7 +58,7 @@ impl Session {
         fetched
     }
 
-    /// True if the server lets us in, over a new connection: then what it broke off at is to blame, and not the server.
+    /// True if a login over a new connection succeeds: then the question that the server broke off at is to blame.
     pub async fn is_well(&mut self) -> bool {
         self.client = None;
         self.connected().await.is_ok()

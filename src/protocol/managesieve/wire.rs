@@ -28,7 +28,7 @@ pub(super) enum Trouble {
     Violation(String),
     /// A literal of this many bytes is larger than the caller takes. The line cannot be used any more.
     TooLarge(u64),
-    /// So little came that nobody knows whether it will ever end.
+    /// The server sends so slowly that the answer may never end.
     Slow(String),
 }
 

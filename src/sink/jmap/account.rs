@@ -7,6 +7,7 @@ use super::request::Request;
 use super::rules::Rules;
 use super::{compare, draft, mail_state, seen, states};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format;
 use crate::format::jmap::text;
 use crate::model::ObjectType;
 use crate::net::runtime::Runtime;
@@ -96,7 +97,7 @@ impl Jmap {
     pub(crate) fn without_answer(&self, error: jmap::Error, count: usize) -> Result<Outcome> {
         match error {
             jmap::Error::Line(error) if self.client.has_given_up() => Err(error),
-            // Whether it was the line or an answer that nobody can read: the server may have done it.
+            // The line broke, or the answer cannot be read: the server may have done it all the same.
             jmap::Error::Line(error) if error.kind == ErrorKind::Connection => Ok(Outcome::Unknown(error.to_string())),
             jmap::Error::Line(error) => Err(error),
             jmap::Error::Method(error) if is_open(&error, count) => Ok(Outcome::Unknown(reason(&error))),
@@ -169,7 +170,7 @@ impl Sink for Jmap {
     }
 
     fn keyword(&self, keyword: &str) -> Option<String> {
-        crate::format::jmap::keyword(keyword)
+        format::jmap::keyword(keyword)
     }
 
     fn expect(&mut self, objects: u64) {

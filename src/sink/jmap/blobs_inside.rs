@@ -1,12 +1,13 @@
 //! Bytes inside of cards and events (photos, attachments): whether the target has those that the archive has.
 //!
-//! An id of a blob says nothing about its bytes (RFC 8620 section 6.1: a server may give them others), so they are told by
+//! An id of a blob says nothing about its bytes (RFC 8620 section 6.1: a server may give them others), so they are known by
 //! their digests, which stand beside them for as long as objects are compared.
 
 use super::request::BLOB;
 use crate::format::jmap::{Object, each_object, see_objects};
 use crate::model::{Digest, Id};
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,7 +79,7 @@ fn of_data_uri(map: &Map<String, Value>) -> Option<Digest> {
     let (kind, data) = uri.split_once(',')?;
     let bytes: Vec<u8> = percent_decode_str(data).collect();
     match kind.strip_suffix(";base64") {
-        Some(_) => Some(Digest::of(&base64::engine::general_purpose::STANDARD.decode(bytes).ok()?)),
+        Some(_) => Some(Digest::of(&STANDARD.decode(bytes).ok()?)),
         None => Some(Digest::of(&bytes)),
     }
 }

@@ -187,7 +187,7 @@ fn fixed_patch(kind: ObjectType, wanted: &Object, remote: &Object, has_other_byt
         let is_fixed = match kind {
             ObjectType::Identity => name == "email",
             ObjectType::FileNode => matches!(name.as_str(), "nodeType" | "created"),
-            // Nobody renames the inbox.
+            // An export does not rename the inbox.
             ObjectType::Mailbox => name == "name" && text(remote, "role") == "inbox",
             // A server that has none of the draft's names does not know what is meant.
             ObjectType::ParticipantIdentity => matches!(name.as_str(), "calendarAddress" | "scheduleId" | "sendTo"),

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 /// Bytes of messages in one request, so that a handful of requests fit into memory several times over.
 const SUM_MAX: u64 = SMALL_SUM;
 
-/// Messages in one request: what a cut line leaves in the dark.
+/// Messages in one request: if the line breaks, the outcome of at most so many is unknown.
 const COUNT_MAX: usize = 100;
 
 /// A message to be imported.

@@ -11,7 +11,7 @@ use crate::protocol::jmap::{Error, Inline, MethodError, Result, SetResult};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
-/// So often the account may change while one import waits for its turn.
+/// How often the account may change while one import waits for its turn.
 const ATTEMPTS: usize = 10;
 
 impl Jmap {

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// So often the account may change while one `/set` waits for its turn.
+/// How often the account may change while one `/set` waits for its turn.
 const ATTEMPTS: usize = 10;
 
 /// An account rests if its state is the same after so long.
 const REST: Duration = Duration::from_millis(250);
 
-/// So often it is looked at whether it rests.
+/// How often a run looks whether the account rests.
 const LOOKS: usize = 40;
 
 impl Jmap {
@@ -98,7 +98,7 @@ fn mismatch(kind: ObjectType) -> Error {
     Error::Method(MethodError::of(&method, &json!({ "type": "stateMismatch" })))
 }
 
-/// What an object is told from others by.
+/// The properties that distinguish an object from others of its type, its id first.
 fn key_properties(kind: ObjectType) -> &'static [&'static str] {
     match kind {
         ObjectType::ContactCard => &["id", "uid"],

@@ -74,7 +74,7 @@ impl Jmap {
                 Err(error) => return Err(error),
             }
         }
-        // The state first: what comes while we look is told by the next look.
+        // The state first: so the next look learns of what comes during this one.
         let state = self.client.state(&self.account.id, "Email").await?;
         let queried = self.client.query_all(&self.account.id, "Email", &Value::Null).await?;
         let count = self.add(seen, &queried.ids).await?;

@@ -17,7 +17,7 @@ pub(crate) fn reason(error: &MethodError) -> String {
     text
 }
 
-/// True for an error after which nobody knows what was done, or that time heals (RFC 8620 section 3.6.2). An error of all
+/// True for an error that leaves open what was done, or that time heals (RFC 8620 section 3.6.2). An error of all
 /// objects of a batch may be the fault of one of them: then a smaller batch shows which.
 pub(crate) fn is_open(error: &MethodError, count: usize) -> bool {
     match error.kind.as_str() {

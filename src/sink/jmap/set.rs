@@ -5,9 +5,9 @@ use super::account::Jmap;
 use super::outcome::{reason, refused, tell_in_order};
 use super::request::{BLOB, Request, blob_of};
 use super::upload::Uploads;
-use crate::error::{Error as Failure, Result};
+use crate::error::{Error as Failure, ErrorKind, Result};
 use crate::format::convert::inline_blobs;
-use crate::format::jmap::Object;
+use crate::format::jmap::{self, Object};
 use crate::model::{Id, ObjectType};
 use crate::protocol::jmap::{Content, Error, MethodError, SetRequest};
 use crate::sink::{BlobProvider, Outcome};
@@ -74,7 +74,7 @@ impl Jmap {
         let (most, sum_max) = (batch.min(limits.max_objects_in_set), SUM_MAX.min(limits.max_size_request / 2));
         // What depends on each other (a mailbox and its parent, a name that becomes free) never stands in one call of
         // `write`, so its parts may go in parallel; but a server that is asked to remove things is asked in order.
-        // So is one that is told which state it has to be in.
+        // So are creations, which name the state that the type has to be in.
         let is_in_order = matches!(changes.peek(), Some((_, Request::Destroy(_) | Request::Create(_))));
         let width = if is_in_order { 1 } else { limits.max_concurrent_requests.min(4) };
         let is_broken = std::cell::Cell::new(false);
@@ -172,7 +172,7 @@ impl Jmap {
             let is_gone = error.kind == "notFound";
             match &piece.change {
                 Request::Destroy(id) if is_gone => outcomes.push((piece.at, Outcome::Done(id.clone(), None))),
-                // Somebody else removed it: then it is missing.
+                // Another program removed it: the next look finds it missing.
                 Request::Update(..) if is_gone => outcomes.push((piece.at, Outcome::Unknown(reason(error)))),
                 _ => match piece.attempts < 3 && piece.without(error) {
                     true => again.push(piece),
@@ -226,7 +226,7 @@ impl Jmap {
         match self.set_cautiously(kind, request).await.1 {
             Ok(()) => Ok(Ok(())),
             Err(Error::Method(error)) => Ok(Err(reason(&error))),
-            Err(Error::Line(error)) if error.kind == crate::error::ErrorKind::Connection => Ok(Err(error.to_string())),
+            Err(Error::Line(error)) if error.kind == ErrorKind::Connection => Ok(Err(error.to_string())),
             Err(Error::Line(error)) => Err(error),
         }
     }
@@ -300,7 +300,7 @@ fn visit_blobs(kind: ObjectType, object: &Value, visit: &mut dyn FnMut(Id, &str)
                 if let Some(blob) = map.get(BLOB).and_then(Value::as_i64).filter(|_| takes_blob(kind, &place)) {
                     let media_type =
                         ["mediaType", "contentType", "type"].iter().find_map(|name| map.get(*name)?.as_str());
-                    let media_type = media_type.and_then(crate::format::jmap::media_type);
+                    let media_type = media_type.and_then(jmap::media_type);
                     visit(blob, media_type.as_deref().unwrap_or("application/octet-stream"));
                 }
                 for (name, value) in map {
