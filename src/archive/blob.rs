@@ -177,6 +177,7 @@ fn copy(from: &mut File, to: &mut impl Write, size: u64) -> Result<(), PutError>
 /// Where the bytes of a blob stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blob {
+    /// `blobs.id`.
     pub id: Id,
     /// The digest that the bytes must have.
     pub digest: Digest,

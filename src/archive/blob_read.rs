@@ -26,6 +26,7 @@ type OpenBlob<'conn> = Mutex<rusqlite::blob::Blob<'conn>>;
 /// Number and bytes of the blobs of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Statistics {
+    /// How many different ones: bytes stored once count once.
     pub blobs: u64,
     /// Bytes of all of them.
     pub bytes: u64,

@@ -13,6 +13,7 @@ const FLAGS_MAX: usize = 40;
 /// One message of a mailbox, as the index lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedEmail {
+    /// The row in `emails`.
     pub email: Id,
     /// Seconds since 1970.
     pub received: i64,
@@ -29,7 +30,9 @@ pub struct ListedEmail {
 /// A mailbox at the newest snapshot that changed it: how many messages, how many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MailboxState {
+    /// How many messages it holds.
     pub emails: u64,
+    /// Bytes of these messages, each whole.
     pub bytes: u64,
     /// Date of the newest message, in seconds since 1970.
     pub newest: i64,

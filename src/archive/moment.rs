@@ -64,13 +64,17 @@ pub enum Moment {
 /// A line of `snapshots`.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    /// `snapshots.id`: from 1 on, in the order of the runs, never given again.
     pub id: i64,
     /// `maildir`, `imap`, …; `None` where the source is not known any more.
     pub source_kind: Option<String>,
+    /// `sources.session_url`: the server, or the path of a local source as a URL.
     pub source_url: Option<String>,
+    /// The account's name at the source, else its id there.
     pub account: Option<String>,
     /// RFC 3339, UTC.
     pub started: String,
+    /// The same form; `None` while the run lasts.
     pub ended: Option<String>,
     /// `running`, `complete`, `partial` or `interrupted`.
     pub state: String,
@@ -89,6 +93,7 @@ impl Snapshot {
 /// A snapshot that has ended, as a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedSnapshot {
+    /// `snapshots.id`.
     pub id: i64,
     /// `2026-11-30T06-00-00Z`, or `2026-11-30T06-00-00Z~12` for one that was not the first of its second.
     pub name: String,

@@ -15,10 +15,13 @@ const TEXT_MAX: u32 = 32 << 20;
 /// A row of a content table, as it was at some moment.
 #[derive(Debug, Clone)]
 pub struct Record {
+    /// The type whose table the row stands in.
     pub kind: ObjectType,
+    /// The row's `id`, which an object keeps over all its states.
     pub id: Id,
     /// The snapshot in which it got this state; 0 where that is not known.
     pub first: i64,
+    /// The row's `blob_id`: the bytes of a message, a script or a file.
     pub blob: Option<Id>,
     /// The source's own bytes: a blob, and perhaps ranges of it as JSON.
     pub original: Option<(Id, Option<String>)>,

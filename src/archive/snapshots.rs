@@ -15,8 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Difference {
+    /// Only the second moment has it.
     Added,
+    /// Only the first moment has it.
     Removed,
+    /// Both have it, in different states.
     Changed,
 }
 
@@ -54,25 +57,36 @@ pub fn diff(
     Ok(())
 }
 
-/// Which snapshots to keep. A snapshot is kept if any of the rules wants it.
+/// Which snapshots to keep. A snapshot is kept if any of the rules wants it. Those of periods count the periods that have
+/// a snapshot, from the newest one back, and keep the newest snapshot of each. 0 turns a rule off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
+    /// How many of the newest snapshots.
     pub last: u32,
+    /// How many hours.
     pub hourly: u32,
+    /// How many days.
     pub daily: u32,
+    /// How many weeks (ISO 8601).
     pub weekly: u32,
+    /// How many months.
     pub monthly: u32,
+    /// How many years.
     pub yearly: u32,
-    /// Those from this many seconds before the newest one on.
+    /// Those from this length of time before the newest one on.
     pub within: Option<Span>,
 }
 
 /// A length of time, in the calendar's units: `1y5m7d2h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
+    /// Calendar years (`y`).
     pub years: i32,
+    /// Calendar months (`m`).
     pub months: i32,
+    /// Days (`d`), as long as the calendar makes them.
     pub days: i32,
+    /// Hours (`h`).
     pub hours: i32,
 }
 
@@ -190,9 +204,11 @@ fn day_number(time: &Zoned) -> i64 {
 /// How much [`Writer::forget`] removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Forgotten {
+    /// Lines of `snapshots`.
     pub snapshots: u64,
     /// Former states of objects.
     pub states: u64,
+    /// Blobs that nothing referred to any more.
     pub blobs: u64,
     /// Bytes of these blobs.
     pub bytes: u64,

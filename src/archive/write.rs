@@ -49,8 +49,11 @@ impl RunState {
 /// How many objects of one type a run added, changed and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct RunChanges {
+    /// Rows that were not there.
     pub new: u64,
+    /// How often a row got another state.
     pub changed: u64,
+    /// Rows that left the current state; the history has them.
     pub removed: u64,
 }
 
