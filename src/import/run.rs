@@ -25,8 +25,11 @@ const FETCH: usize = 4_096;
 /// A run that ended: its account, and the snapshot it made.
 #[derive(Debug)]
 pub struct Done {
+    /// What became of everything found.
     pub report: Report,
+    /// `snapshots.id`; `None` of a dry run, which makes none.
     pub snapshot: Option<i64>,
+    /// How it ended; of a dry run `Partial` if something failed or was not understood.
     pub state: RunState,
     /// Why the run ended before its end, if not by the user: the source was lost. What was stored until then is kept.
     pub lost: Option<Error>,
