@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Mounted {
     /// `vandelay:<account>`
     pub source: String,
+    /// The absolute path of the mount point.
     pub directory: PathBuf,
     /// The number of its connection to the kernel: the minor number of its device.
     connection: String,

@@ -18,6 +18,7 @@ use std::sync::Arc;
 /// The users that may look into a mount, beside the one who mounted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Access {
+    /// No other user, not even root.
     #[default]
     Owner,
     /// The owner and root.
@@ -29,8 +30,11 @@ pub enum Access {
 /// How a mount is made.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// The owner and the permissions that every file shows.
     pub ownership: Ownership,
+    /// The users that the kernel lets in.
     pub access: Access,
+    /// Files show their extended attributes (LAYOUT.md).
     pub xattr: bool,
     /// What `mount` and `df` show as the source.
     pub source: String,

@@ -49,12 +49,15 @@ struct Slot {
 pub enum Location {
     /// The directory that holds the archives.
     Root,
+    /// A file or a directory of one archive.
     Node(ArchiveNode),
 }
 
 /// A node in the tree of one archive.
 pub struct ArchiveNode {
+    /// The archive's tree, opened.
     pub tree: Arc<Tree>,
+    /// The node in that tree: its number there, without the bits that say which archive.
     pub node: Node,
     slot: u64,
 }

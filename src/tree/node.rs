@@ -36,6 +36,7 @@ pub(super) const SNAPSHOT_FOLDERS: usize = 16;
 /// A node of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Node {
+    /// The row of the table in `tree/kinds.rs` that says what it is.
     pub kind: NodeKind,
     /// 0 at the root, else the snapshot whose state it is. Of an attachment it is the part of the message, of a folder
     /// of attachments at the root the mailbox.

@@ -216,7 +216,9 @@ impl Tree {
 /// How a tree is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct TreeOptions {
+    /// What the root shows.
     pub at: SnapshotSpec,
+    /// How mailboxes lie in one another.
     pub layout: Layout,
     /// List `.snapshots` in the root.
     pub snapshots_visible: bool,
