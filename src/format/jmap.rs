@@ -105,7 +105,7 @@ pub fn each_object(value: &mut Value, visit: &mut dyn FnMut(&mut Map<String, Val
     }
 }
 
-/// The same for whoever only looks.
+/// Visits a value and every object in it, without changing any.
 pub fn see_objects<'v>(value: &'v Value, visit: &mut dyn FnMut(&'v Map<String, Value>)) {
     match value {
         Value::Object(map) => {

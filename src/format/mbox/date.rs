@@ -157,7 +157,7 @@ fn zone_words(words: &[&str]) -> Option<i64> {
     }
 }
 
-/// Seconds east of UTC; zero for a name that nobody can resolve for sure.
+/// Seconds east of UTC; zero for a name that is not known, or that has several meanings.
 fn zone_offset(word: &str) -> Option<i64> {
     let (sign, digits) = match word.as_bytes().first()? {
         b'+' => (1, &word[1..]),
