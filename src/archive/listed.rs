@@ -3,6 +3,7 @@
 use super::moment::Moment;
 use super::query;
 use super::read::Reader;
+use super::sql_error::require_snapshot;
 use crate::error::Result;
 use crate::model::Id;
 use rusqlite::{OptionalExtension, params};
@@ -97,7 +98,7 @@ impl Reader {
     pub fn changes_of_mailbox(&self, mailbox: Id, from: i64, to: i64) -> Result<(Vec<ListedEmail>, Vec<ListedEmail>)> {
         self.with_at(Moment::Snapshot(to), |conn| {
             // A snapshot that was forgotten cannot be compared.
-            super::sql_error::require_snapshot(conn, from)?;
+            require_snapshot(conn, from)?;
             let select = |which: &str| {
                 let sql = format!(
                     "SELECT email_id, received, size, links, flags, first FROM email_index WHERE mailbox_id = ?1 AND {which}"

@@ -2,6 +2,8 @@
 
 use crate::error::Result;
 use crate::model::time::{epoch, rfc3339};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use std::collections::HashSet;
 use std::str::FromStr;
 
@@ -40,7 +42,7 @@ impl FromStr for SnapshotSpec {
             _ => Err(error),
         });
         // A day means all of it, in UTC.
-        let day = || text.parse::<jiff::civil::Date>().ok()?.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC).ok();
+        let day = || text.parse::<Date>().ok()?.at(23, 59, 59, 0).to_zoned(TimeZone::UTC).ok();
         let is_directory = text.get(13..14) == Some("-") && text.ends_with('Z');
         match (time, day()) {
             (Ok(time), _) if is_directory => Ok(SnapshotSpec::Directory(time.as_second())),

@@ -1,6 +1,8 @@
 //! Snapshots among themselves: what differs between two, and which to drop (restic's names and meaning).
 
+use super::blob;
 use super::clock;
+use super::digest;
 use super::moment::Moment;
 use super::read::Reader;
 use super::rows_read::Record;
@@ -231,7 +233,7 @@ impl Writer {
         let unseen = "NOT EXISTS (SELECT 1 FROM snapshots s WHERE s.id >= first AND s.id < last)";
         forgotten.states = self.execute(&format!("DELETE FROM history WHERE {unseen}"), [])? as u64;
         self.execute(&format!("DELETE FROM email_index WHERE last IS NOT NULL AND {unseen}"), [])?;
-        super::digest::note_totals(&self.conn).map_err(|error| self.explain(error))?;
+        digest::note_totals(&self.conn).map_err(|error| self.explain(error))?;
         (forgotten.blobs, forgotten.bytes) = self.collect_blobs()?;
         self.commit()?;
         Ok(forgotten)
@@ -265,8 +267,7 @@ impl Writer {
             self.rows("SELECT id FROM blobs WHERE id NOT IN (SELECT id FROM used)", [], |row| row.get::<_, Id>(0))?;
         let mut bytes = 0;
         for id in &unused {
-            bytes +=
-                super::blob::find(&self.conn, *id).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
+            bytes += blob::find(&self.conn, *id).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
             self.execute("DELETE FROM blob_chunks WHERE blob_id = ?1", [id])?;
             self.execute("DELETE FROM large_blobs WHERE blob_id = ?1", [id])?;
             self.execute("DELETE FROM blobs WHERE id = ?1", [id])?;

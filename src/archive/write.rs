@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::time::{epoch, now};
 use crate::model::{Id, ObjectType, SourceIdent};
 use rusqlite::config::DbConfig;
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -372,7 +373,7 @@ impl Writer {
             .map_err(|error| self.explain(error))
     }
 
-    pub(super) fn ask<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T> {
+    pub(super) fn ask<T: FromSql>(&self, sql: &str) -> Result<T> {
         self.conn.query_row(sql, [], |row| row.get(0)).map_err(|error| self.explain(error))
     }
 

@@ -131,15 +131,11 @@ impl<'s> Comparison<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Attrs, ObjectType};
     use std::sync::Arc;
 
     fn entry(key: &str, rev: &str) -> Entry {
-        Entry {
-            key: key.into(),
-            rev: rev.into(),
-            locator: "".into(),
-            attrs: Arc::new(crate::model::Attrs::none(crate::model::ObjectType::Email)),
-        }
+        Entry { key: key.into(), rev: rev.into(), locator: "".into(), attrs: Arc::new(Attrs::none(ObjectType::Email)) }
     }
 
     fn run(unnamed: UnlistedItems) -> Plan {

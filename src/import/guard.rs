@@ -7,7 +7,7 @@ use super::report::Report;
 use super::survey::Survey;
 use crate::archive::{DAYS, Losses, OriginIndex};
 use crate::error::{Error, ErrorKind, Result, is_final};
-use crate::model::{Digest, Entry, Id, ObjectType};
+use crate::model::{Attrs, Digest, Entry, Id, ObjectType};
 use crate::progress::Progress;
 use crate::source::{Size, Source};
 use std::collections::{HashMap, HashSet};
@@ -233,7 +233,7 @@ impl Lost {
                     key,
                     rev,
                     locator: "".into(),
-                    attrs: Arc::new(crate::model::Attrs::none(ObjectType::Email)),
+                    attrs: Arc::new(Attrs::none(ObjectType::Email)),
                 });
                 lost.sizes.extend([size].into_iter().chain(listed.map(|size| size.listed)));
                 let row = LostRow { scope, key: gone.key.clone(), id: gone.local_id };
@@ -275,7 +275,7 @@ mod tests {
                 key: key.into(),
                 rev: "".into(),
                 locator: "".into(),
-                attrs: Arc::new(crate::model::Attrs::none(ObjectType::Email)),
+                attrs: Arc::new(Attrs::none(ObjectType::Email)),
             };
             lost.take(&digest, &entry, Some(scope))
         };
