@@ -59,8 +59,8 @@ pub fn diff(
     Ok(())
 }
 
-/// Which snapshots to keep. A snapshot is kept if any of the rules wants it. Those of periods count the periods that have
-/// a snapshot, from the newest one back, and keep the newest snapshot of each. 0 turns a rule off.
+/// Which snapshots to keep. A snapshot is kept if any of the rules wants it. Those of periods count the
+/// periods that have a snapshot, from the newest one back, and keep the newest snapshot of each. 0 turns a rule off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     /// How many of the newest snapshots.

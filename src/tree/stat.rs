@@ -25,7 +25,8 @@ pub struct Stat {
     pub mtime: i64,
     /// The last change of the node's content in the archive, in seconds since 1970.
     pub ctime: i64,
-    /// Names of a file: one in each mailbox or collection. Of a directory two and its subdirectories, or 1 where they are not counted.
+    /// Names of a file: one in each mailbox or collection. Of a directory two and its subdirectories, or 1 where they
+    /// are not counted.
     pub links: u32,
 }
 
