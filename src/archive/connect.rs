@@ -219,7 +219,7 @@ fn not_an_archive(path: &Path) -> Error {
         .hint("an archive is a SQLite file made by 'vandelay import'")
 }
 
-/// What a SQLite database is called that has not the tables of an archive.
+/// The message about a SQLite database that has not the tables of an archive.
 fn other_database(path: &Path) -> String {
     format!("{} is not a vandelay archive: it is a SQLite database of another kind", path.display())
 }

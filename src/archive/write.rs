@@ -73,7 +73,7 @@ pub struct Writer {
     /// There was no archive before.
     pub(super) is_made: bool,
     pub(super) digested: HashMap<ObjectType, Digested>,
-    /// Of former states that the open batch added.
+    /// Digests and number of the former states that the open batch added.
     pub(super) totals: Totals,
     /// `None` for a file that no other program knows of yet.
     _lock: Option<Lock>,

@@ -38,7 +38,7 @@ pub use window::{ReadAt, copy};
 
 /// A longer line is no separator: the longest address has 320 bytes.
 const MAX_SEPARATOR: usize = 1024;
-/// Of so many lines that look like separators and are none the place is kept.
+/// How many places are kept of lines that look like separators and are none.
 const MAX_DOUBTFUL: usize = 1000;
 /// How far back a run of `>` before `From ` is followed.
 const MAX_QUOTES: usize = 64;
@@ -91,9 +91,9 @@ enum ScanState {
 
 /// A separator line.
 struct Separator {
-    /// Of its first byte: `F`, or the byte order mark before it.
+    /// Bytes from the start of the file to its first byte: `F`, or the byte order mark before it.
     offset: u64,
-    /// Of the byte behind its line break.
+    /// The same to the byte behind its line break.
     end: u64,
     date: Option<i64>,
 }
@@ -356,7 +356,7 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
                 }
                 _ if text.starts_with(FROM) => break,
                 _ if is_field(text) || matches!(text.first(), Some(b' ' | b'\t')) => {}
-                // A stray line does not end the block for those who wrote it, but a search for fields ends here.
+                // The message may go on with fields behind a stray line, but a search for fields ends here.
                 _ if head.len > 0 => break,
                 _ => {}
             }

@@ -255,7 +255,8 @@ fn quoted(name: &str) -> String {
     format!("{short:?}")
 }
 
-/// Every object below a value. The depth is bounded by who made it.
+/// Calls `each` for every object in a value. The recursion is bounded, as the value comes from serde_json or from what
+/// [`crate::format::convert::check_shape`] let pass.
 fn each_object(value: &mut Value, each: &mut impl FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Object(map) => {
