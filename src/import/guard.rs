@@ -95,8 +95,9 @@ fn is_too_much(all: usize, known: u64, share: f64) -> bool {
     all > ALWAYS && all as f64 > known as f64 * share
 }
 
-/// The types of which the source lacks more of what 1.x had imported than the user allows. That shows only once all that
-/// there is was stored and recognised: so the run is not stopped, but these objects stay, and the report says so.
+/// The types of which more objects that 1.x had imported are missing at the source than the user allows. That shows
+/// only once everything at the source is stored and recognised: so the run is not stopped, but these objects stay, and
+/// the report says so.
 pub(super) fn too_many_never_adopted(
     report: &mut Report,
     left: &[(ObjectType, Id)],

@@ -59,7 +59,7 @@ pub enum Bytes {
     Absent,
 }
 
-/// What was found out from the bytes.
+/// What the row needs, read from the bytes or given by the source.
 pub enum Content {
     /// A message (RFC 5322).
     Email {
@@ -126,7 +126,7 @@ pub enum Content {
     },
     /// A file or a link of a JMAP server (draft-ietf-jmap-filenode).
     Node(Box<Node>),
-    /// What has no bytes beside its properties.
+    /// An object without bytes: an identity, a participant identity, a vacation response.
     Plain(Box<Properties<'static>>),
 }
 

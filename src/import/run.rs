@@ -329,8 +329,8 @@ fn remove(
     // A scope that failed may have kept containers from being named.
     if !additive && survey.report.scopes_failed.is_empty() {
         if survey.hidden.is_empty() && survey.report.failed() == 0 && survey.report.not_understood == 0 {
-            // What 1.x had imported and this source, looked at as a whole, does not name. What failed, or is not understood, may
-            // be one of them.
+            // Objects that 1.x had imported leave if this source was looked at as a whole and does not name them. An
+            // item that failed, or is not understood, may be one of them.
             let whole = survey.works.iter().filter(|work| work.is_whole);
             let listed: HashSet<ObjectType> = whole.map(|work| work.scope.kind).collect();
             let left = store.writer.never_adopted(ident)?;

@@ -282,5 +282,5 @@ fn snapshot_directories(snapshots: &[Snapshot]) -> Vec<NamedSnapshot> {
 /// How many views of snapshots are kept.
 const VIEWS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// Of how many files it is remembered where their bytes are.
+/// How many files a tree remembers the [`Content`] of.
 const CONTENTS: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();

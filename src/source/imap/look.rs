@@ -306,7 +306,7 @@ fn name(seen: Seen, question: &ListRequest, uid_validity: u32, cursor: Option<Cu
             outcome: Outcome::Failed,
         });
     }
-    // What is marked as deleted is not among the entries: in a listing of changes that has to be said.
+    // Messages marked as deleted are not among the entries: a listing of changes has to say that they are gone.
     let deleted: UidSet = deleted.into_iter().collect();
     listing.unnamed = match seen.gone {
         _ if !seen.is_trusted => UnlistedItems::Kept,

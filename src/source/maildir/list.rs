@@ -350,7 +350,7 @@ impl<'a> Scan<'a> {
             }
             Ok::<(), Errno>(())
         });
-        // What is in the making does not fail a folder.
+        // Messages in `tmp` are not delivered yet: a folder does not fail because of them.
         if told.is_err() {
             self.omit("tmp", b"", "cannot be read", Outcome::Skipped);
         }
