@@ -3,6 +3,7 @@
 use super::query;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
+use rusqlite::blob::ZeroBlob;
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, ToSql, params};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -120,7 +121,7 @@ fn write(
         NewBytes::Memory(bytes) => Ok(row(&bytes)?),
         NewBytes::File(file) if blob.size <= VALUE_MAX => {
             // Filled in place, so that a value of nearly 1 GB never stands in memory.
-            let id = row(&rusqlite::blob::ZeroBlob(blob.size))?;
+            let id = row(&ZeroBlob(blob.size))?;
             fill(conn, "blobs", id, file, blob.size)?;
             Ok(id)
         }
@@ -177,6 +178,7 @@ fn copy(from: &mut File, to: &mut impl Write, size: u64) -> Result<(), PutError>
 /// Where the bytes of a blob stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blob {
+    /// `blobs.id`.
     pub id: Id,
     /// The digest that the bytes must have.
     pub digest: Digest,

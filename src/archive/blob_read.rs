@@ -8,6 +8,7 @@ use super::v1;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
 use parking_lot::Mutex;
+use rusqlite::blob::Blob as SqliteBlob;
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, params};
 use self_cell::self_cell;
 use std::sync::Arc;
@@ -21,11 +22,12 @@ self_cell!(
     }
 );
 
-type OpenBlob<'conn> = Mutex<rusqlite::blob::Blob<'conn>>;
+type OpenBlob<'conn> = Mutex<SqliteBlob<'conn>>;
 
 /// Number and bytes of the blobs of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Statistics {
+    /// How many different ones: bytes stored once count once.
     pub blobs: u64,
     /// Bytes of all of them.
     pub bytes: u64,

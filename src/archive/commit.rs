@@ -2,6 +2,7 @@
 
 use super::connect;
 use super::digest::{Digested, Totals};
+use super::schema::Table;
 use super::write::{RunChanges, RunState, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ObjectType;
@@ -263,7 +264,7 @@ impl Standing {
             .query_row("SELECT state, report FROM snapshots WHERE id = ?1", [run], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let count = |kind: &ObjectType| {
-            let sql = format!("SELECT count(*), max(id) FROM {}", super::schema::Table::of(*kind).name);
+            let sql = format!("SELECT count(*), max(id) FROM {}", Table::of(*kind).name);
             conn.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
         };
         Ok(Standing { snapshot, rows: kinds.iter().map(count).collect::<rusqlite::Result<_>>()? })

@@ -6,6 +6,7 @@
 //! half of the space, and would leave mounts, hard links and files mounted by themselves behind with the old file.)
 
 use super::connect;
+use super::file::free_bytes;
 use super::make::folder_of;
 use super::read::Reader;
 use super::verify::{Depth, verify};
@@ -14,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 use std::path::Path;
 
 /// The name of the copy, in a folder of its own that only its owner may enter.
@@ -56,7 +57,7 @@ impl Writer {
     /// The archive then stays as it is.
     pub fn compact(&mut self) -> Result<()> {
         let compaction = self.compaction()?;
-        if let Some(free) = super::file::free_bytes(self.path()).filter(|free| *free < compaction.needed) {
+        if let Some(free) = free_bytes(self.path()).filter(|free| *free < compaction.needed) {
             let what = format!(
                 "cannot compact archive {}: that needs {} bytes beside it, and {free} are free",
                 self.path().display(),
@@ -152,7 +153,7 @@ fn step(backup: &Backup<'_, '_>, pages: i32) -> rusqlite::Result<StepResult> {
             _ => std::thread::sleep(std::time::Duration::from_millis(100)),
         }
     }
-    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    let busy = ffi::Error::new(ffi::SQLITE_BUSY);
     Err(rusqlite::Error::SqliteFailure(busy, None))
 }
 

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
-use rustix::fs::{AtFlags, OFlags};
+use rustix::fs::{AtFlags, Mode as FileMode, OFlags, open, statat};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
@@ -104,16 +104,16 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches the archive at this path.
     pub(super) fn on(path: &Path, file: Arc<ArchiveFile>) -> std::io::Result<Watch> {
-        let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = |suffix: &str| beside(Path::new(path.file_name().unwrap_or_default()), suffix).into_os_string();
-        Ok(Watch { file, folder: open(folder)?, log: name("-wal"), index: name("-shm") })
+        let folder = open(folder, OFlags::PATH | OFlags::CLOEXEC, FileMode::empty())?;
+        Ok(Watch { file, folder, log: name("-wal"), index: name("-shm") })
     }
 
     /// What the files look like now: also of an archive whose place another file has taken.
     pub(super) fn look(&self) -> std::io::Result<FileStamp> {
         let main = self.file.stat()?;
-        let side = |name: &OsString| rustix::fs::statat(&self.folder, name, AtFlags::empty()).ok();
+        let side = |name: &OsString| statat(&self.folder, name, AtFlags::empty()).ok();
         let log = side(&self.log).map(|log| (log.st_ino, log.st_size as u64));
         let mode = match log {
             None | Some((_, 0)) => Mode::Quiet,
@@ -219,7 +219,7 @@ fn not_an_archive(path: &Path) -> Error {
         .hint("an archive is a SQLite file made by 'vandelay import'")
 }
 
-/// What a SQLite database is called that has not the tables of an archive.
+/// The message about a SQLite database that has not the tables of an archive.
 fn other_database(path: &Path) -> String {
     format!("{} is not a vandelay archive: it is a SQLite database of another kind", path.display())
 }

@@ -1,5 +1,6 @@
 //! Emails: rows of `emails` with their index.
 
+use super::blob;
 use super::columns::{parse_ids, parse_keywords};
 use super::index::{self, Listing};
 use super::properties::{fields, membership_fields};
@@ -72,7 +73,7 @@ impl Writer {
     pub fn email_blob(&self, id: Id) -> Result<Option<(Id, u64)>> {
         let row = self.rows("SELECT blob_id FROM emails WHERE id = ?1", [id], |row| row.get::<_, Id>(0))?.pop();
         let Some(blob) = row else { return Ok(None) };
-        let found = super::blob::find(&self.conn, blob).map_err(|error| self.explain(error))?;
+        let found = blob::find(&self.conn, blob).map_err(|error| self.explain(error))?;
         Ok(found.map(|found| (blob, found.size)))
     }
 
@@ -82,8 +83,7 @@ impl Writer {
             Ok((parse_ids(&row.get::<_, String>(0)?), epoch(&row.get::<_, String>(1)?), row.get::<_, Id>(2)?))
         })?;
         let Some((mailboxes, received, blob)) = found.into_iter().next() else { return Ok(None) };
-        let size =
-            super::blob::find(&self.conn, blob).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
+        let size = blob::find(&self.conn, blob).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
         Ok(Some((mailboxes, received, size)))
     }
 

@@ -11,7 +11,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::held;
 use parking_lot::{Mutex, MutexGuard};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat, XattrFlags, fgetxattr, fremovexattr, fsetxattr, fstat, open, statvfs};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -52,9 +52,9 @@ pub(super) struct ArchiveFile {
 impl ArchiveFile {
     /// Opens the file at a path, which has to be a regular file.
     pub(super) fn open(path: &Path) -> io::Result<Arc<ArchiveFile>> {
-        let handle = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        let stat = rustix::fs::fstat(&handle)?;
-        if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        let handle = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let stat = fstat(&handle)?;
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         let file = ArchiveFile { id: (stat.st_dev, stat.st_ino), handle };
@@ -82,8 +82,8 @@ impl ArchiveFile {
     }
 
     /// Size, times and number of names of the file.
-    pub(super) fn stat(&self) -> io::Result<rustix::fs::Stat> {
-        Ok(rustix::fs::fstat(&self.handle)?)
+    pub(super) fn stat(&self) -> io::Result<Stat> {
+        Ok(fstat(&self.handle)?)
     }
 
     /// True if the file has other names too, hard links or a mount of its own: the log of a writer stands beside one of
@@ -151,8 +151,8 @@ impl ArchiveFile {
     pub(super) fn note_name(&self, path: &Path) {
         let open = open_files();
         if let Some(writing) = open.get(&self.id).and_then(|descriptors| descriptors.writing.as_ref()) {
-            let flags = rustix::fs::XattrFlags::empty();
-            let _ = rustix::fs::fsetxattr(writing, WRITTEN_AS, path.as_os_str().as_bytes(), flags);
+            let flags = XattrFlags::empty();
+            let _ = fsetxattr(writing, WRITTEN_AS, path.as_os_str().as_bytes(), flags);
         }
     }
 
@@ -160,7 +160,7 @@ impl ArchiveFile {
     pub(super) fn forget_name(&self) {
         let open = open_files();
         if let Some(writing) = open.get(&self.id).and_then(|descriptors| descriptors.writing.as_ref()) {
-            let _ = rustix::fs::fremovexattr(writing, WRITTEN_AS);
+            let _ = fremovexattr(writing, WRITTEN_AS);
         }
     }
 
@@ -168,7 +168,7 @@ impl ArchiveFile {
     pub(super) fn log_elsewhere(&self, path: &Path) -> Option<PathBuf> {
         let mut noted = vec![0; 4_096];
         let open = open_files();
-        let length = rustix::fs::fgetxattr(&open.get(&self.id)?.reading, WRITTEN_AS, &mut noted[..]).ok()?;
+        let length = fgetxattr(&open.get(&self.id)?.reading, WRITTEN_AS, &mut noted[..]).ok()?;
         drop(open);
         let name = PathBuf::from(OsStr::from_bytes(noted.get(..length)?));
         let mut log = name.clone().into_os_string();
@@ -248,7 +248,7 @@ pub(super) fn refuse_irregular(path: &Path) -> Result<()> {
 /// Bytes that we may still write to the file system of the archive.
 pub(super) fn free_bytes(path: &Path) -> Option<u64> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    rustix::fs::statvfs(folder).ok().map(|stat| stat.f_bavail * stat.f_frsize)
+    statvfs(folder).ok().map(|stat| stat.f_bavail * stat.f_frsize)
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ impl Reader {
         Ok(found)
     }
 
-    /// The messages in whose header there is nothing that a key is made of. All others have one.
+    /// The messages without a key that recognises them elsewhere: their headers have none of the fields that it is made
+    /// of.
     fn emails_without_key(&self) -> Result<Vec<Id>> {
         self.with(|conn| {
             query::column(conn, "SELECT id FROM emails WHERE message_match IN (?1, '{}')", [mail::nothing()])

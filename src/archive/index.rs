@@ -3,6 +3,7 @@
 //! It holds nothing that the content tables and the history do not say, but says it in the order in which a mailbox
 //! is listed, so that a folder of any snapshot is one range scan. Archives of 1.x lack it; readers then compute it.
 
+use super::blob;
 use super::columns::{UNFILED, parse_ids, parse_keywords};
 use super::digest;
 use super::query;
@@ -97,7 +98,7 @@ pub(super) fn rebuild(conn: &Connection, run: i64) -> rusqlite::Result<()> {
             mailboxes: &mailboxes,
             keywords: &keywords,
             received: epoch(&row.get::<_, String>(3)?),
-            size: super::blob::find(conn, row.get(4)?)?.map_or(0, |blob| blob.size),
+            size: blob::find(conn, row.get(4)?)?.map_or(0, |blob| blob.size),
         };
         add(conn, &listing, row.get(5)?)?;
     }
@@ -113,7 +114,7 @@ pub(super) fn restore_history(conn: &Connection, run: i64) -> rusqlite::Result<(
         let (id, first, last): (Id, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let fields: serde_json::Value = serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default();
         let text = |name: &str| fields.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-        let size = super::blob::find(conn, row.get(4)?)?.map_or(0, |blob| blob.size);
+        let size = blob::find(conn, row.get(4)?)?.map_or(0, |blob| blob.size);
         let keywords = parse_keywords(&text("keywords"));
         let mailboxes = parse_ids(&text("mailbox_ids"));
         mailboxes_seen.extend(or_unfiled(&mailboxes));

@@ -3,6 +3,7 @@
 use super::moment::Moment;
 use super::query;
 use super::read::Reader;
+use super::sql_error::require_snapshot;
 use crate::error::Result;
 use crate::model::Id;
 use rusqlite::{OptionalExtension, params};
@@ -13,6 +14,7 @@ const FLAGS_MAX: usize = 40;
 /// One message of a mailbox, as the index lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedEmail {
+    /// The row in `emails`.
     pub email: Id,
     /// Seconds since 1970.
     pub received: i64,
@@ -29,7 +31,9 @@ pub struct ListedEmail {
 /// A mailbox at the newest snapshot that changed it: how many messages, how many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MailboxState {
+    /// How many messages it holds.
     pub emails: u64,
+    /// Bytes of these messages, each whole.
     pub bytes: u64,
     /// Date of the newest message, in seconds since 1970.
     pub newest: i64,
@@ -94,7 +98,7 @@ impl Reader {
     pub fn changes_of_mailbox(&self, mailbox: Id, from: i64, to: i64) -> Result<(Vec<ListedEmail>, Vec<ListedEmail>)> {
         self.with_at(Moment::Snapshot(to), |conn| {
             // A snapshot that was forgotten cannot be compared.
-            super::sql_error::require_snapshot(conn, from)?;
+            require_snapshot(conn, from)?;
             let select = |which: &str| {
                 let sql = format!(
                     "SELECT email_id, received, size, links, flags, first FROM email_index WHERE mailbox_id = ?1 AND {which}"

@@ -6,7 +6,8 @@
 use super::connect::beside;
 use super::file::{ArchiveFile, FileId};
 use crate::error::{Error, ErrorKind, Result};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::pwrite;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -53,10 +54,10 @@ impl Drop for Lock {
 /// alone, and links are not followed.
 fn leave_note(path: &Path, doing: &str) -> Option<(PathBuf, FileId)> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = match rustix::fs::open(path, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR) {
+    let file = match open(path, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR) {
         Ok(made) => File::from(made),
         Err(_) => {
-            let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+            let file = File::from(open(path, flags, Mode::empty()).ok()?);
             read_note(&file)?;
             file.set_len(0).ok()?;
             file
@@ -69,7 +70,7 @@ fn leave_note(path: &Path, doing: &str) -> Option<(PathBuf, FileId)> {
         host(),
         jiff::Timestamp::now().strftime("%FT%TZ")
     );
-    if rustix::io::pwrite(&file, note.as_bytes(), 0).is_err() {
+    if pwrite(&file, note.as_bytes(), 0).is_err() {
         // An empty one would never be known for ours again.
         let _ = fs::remove_file(path);
         return None;
@@ -87,7 +88,7 @@ fn read_note(file: &File) -> Option<String> {
 }
 
 fn held(archive: &Path) -> Error {
-    let note = rustix::fs::open(
+    let note = open(
         beside(archive, ".lock"),
         OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK,
         Mode::empty(),

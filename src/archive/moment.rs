@@ -2,6 +2,8 @@
 
 use crate::error::Result;
 use crate::model::time::{epoch, rfc3339};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use std::collections::HashSet;
 use std::str::FromStr;
 
@@ -40,7 +42,7 @@ impl FromStr for SnapshotSpec {
             _ => Err(error),
         });
         // A day means all of it, in UTC.
-        let day = || text.parse::<jiff::civil::Date>().ok()?.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC).ok();
+        let day = || text.parse::<Date>().ok()?.at(23, 59, 59, 0).to_zoned(TimeZone::UTC).ok();
         let is_directory = text.get(13..14) == Some("-") && text.ends_with('Z');
         match (time, day()) {
             (Ok(time), _) if is_directory => Ok(SnapshotSpec::Directory(time.as_second())),
@@ -64,13 +66,17 @@ pub enum Moment {
 /// A line of `snapshots`.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    /// `snapshots.id`: from 1 on, in the order of the runs, never given again.
     pub id: i64,
     /// `maildir`, `imap`, …; `None` where the source is not known any more.
     pub source_kind: Option<String>,
+    /// `sources.session_url`: the server, or the path of a local source as a URL.
     pub source_url: Option<String>,
+    /// The account's name at the source, else its id there.
     pub account: Option<String>,
     /// RFC 3339, UTC.
     pub started: String,
+    /// The same form; `None` while the run lasts.
     pub ended: Option<String>,
     /// `running`, `complete`, `partial` or `interrupted`.
     pub state: String,
@@ -89,6 +95,7 @@ impl Snapshot {
 /// A snapshot that has ended, as a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedSnapshot {
+    /// `snapshots.id`.
     pub id: i64,
     /// `2026-11-30T06-00-00Z`, or `2026-11-30T06-00-00Z~12` for one that was not the first of its second.
     pub name: String,

@@ -4,7 +4,7 @@
 //! ends in the same second as another one before it gets a fraction in its `ended`.
 
 use super::clock;
-use super::moment::{Moment, Snapshot, SnapshotSpec};
+use super::moment::{self, Moment, Snapshot, SnapshotSpec};
 use super::query;
 use super::read::Reader;
 use super::write::Writer;
@@ -90,7 +90,7 @@ impl Reader {
                 None => Err(missing(format!("archive {} has no snapshot {id}", self.path.display()))),
             },
             SnapshotSpec::Directory(time) => {
-                let named = super::moment::named(snapshots);
+                let named = moment::named(snapshots);
                 match named.iter().find(|one| one.time == time && !one.name.contains('~')) {
                     Some(one) => Ok(Moment::Snapshot(one.id)),
                     None => self.resolve_among(snapshots, SnapshotSpec::Time(time)),

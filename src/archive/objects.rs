@@ -12,8 +12,11 @@ use crate::model::{Id, ObjectType};
 /// What [`Writer::put`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
+    /// It has a row that was not there.
     New,
+    /// The row's former state went to the history.
     Changed,
+    /// The row had all these values already: nothing was written.
     Unchanged,
 }
 

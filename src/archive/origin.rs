@@ -37,10 +37,12 @@ impl Membership {
         }
     }
 
+    /// JMAP keywords, sorted.
     pub fn keywords(&self) -> &[String] {
         &self.keywords
     }
 
+    /// Rows of the containers, sorted.
     pub fn containers(&self) -> &[Id] {
         &self.containers
     }
@@ -53,8 +55,11 @@ impl Membership {
 
 /// A known item of a scope, as the last run left it.
 pub struct KnownItem<'a> {
+    /// Its identity in the scope: a file name without flags, a uid, a digest.
     pub key: &'a str,
+    /// The revision of its bytes ([`crate::model::Entry::rev`]).
     pub rev: &'a str,
+    /// Its row in the content table of the scope's type.
     pub local_id: Id,
     /// JSON array. Empty text where the keywords are not known.
     pub(super) keywords: &'a str,
@@ -77,10 +82,13 @@ impl KnownItem<'_> {
 /// A known scope.
 #[derive(Debug, Clone)]
 pub struct KnownScope {
+    /// `scopes.id`.
     pub row: i64,
     /// JMAP's name of the type.
     pub kind: String,
+    /// Identity within the source; empty for the scope that holds the containers of the type.
     pub key: String,
+    /// What the source gets back at its next listing (FORMAT.md, `scopes`).
     pub cursor: String,
 }
 
@@ -93,11 +101,13 @@ impl KnownScope {
 
 /// An object at its source.
 pub struct Origin {
+    /// Its row in the content table of its type.
     pub id: Id,
     /// The row of its scope.
     pub scope: i64,
     /// Its id at the source.
     pub key: String,
+    /// The revision of its bytes when it was last seen.
     pub rev: String,
     /// JSON array of keywords.
     pub keywords: String,

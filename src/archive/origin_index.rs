@@ -1,5 +1,6 @@
 //! What an archive knows of a source: its scopes, and which item is which row. Readable without a lock.
 
+use super::blob;
 use super::kin;
 use super::losses::{Losses, losses};
 use super::moved;
@@ -189,7 +190,7 @@ impl OriginIndex for NoOrigins {
 fn bytes_of(conn: &Connection, id: Id) -> rusqlite::Result<Option<(u64, Digest)>> {
     let mut statement = conn.prepare_cached("SELECT blob_id FROM emails WHERE id = ?1")?;
     let Some(blob) = statement.query_row([id], |row| row.get(0)).optional()? else { return Ok(None) };
-    Ok(super::blob::find(conn, blob)?.map(|blob| (blob.size, blob.digest)))
+    Ok(blob::find(conn, blob)?.map(|blob| (blob.size, blob.digest)))
 }
 
 fn scopes(conn: &Connection, ident: &SourceIdent) -> rusqlite::Result<Vec<KnownScope>> {

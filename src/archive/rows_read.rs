@@ -1,13 +1,15 @@
 //! Rows of content tables, as they are and as they were: the current table and the history together.
 
+use super::columns::parse_ids;
 use super::moment::Moment;
 use super::read::Reader;
 use super::schema::Table;
 use super::v1;
 use crate::error::Result;
+use crate::model::time::epoch;
 use crate::model::{Id, ObjectType};
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ffi, params};
 
 /// Text longer than this is not read from a content row: no honest object is described by so much.
 const TEXT_MAX: u32 = 32 << 20;
@@ -15,10 +17,13 @@ const TEXT_MAX: u32 = 32 << 20;
 /// A row of a content table, as it was at some moment.
 #[derive(Debug, Clone)]
 pub struct Record {
+    /// The type whose table the row stands in.
     pub kind: ObjectType,
+    /// The row's `id`, which an object keeps over all its states.
     pub id: Id,
     /// The snapshot in which it got this state; 0 where that is not known.
     pub first: i64,
+    /// The row's `blob_id`: the bytes of a message, a script or a file.
     pub blob: Option<Id>,
     /// The source's own bytes: a blob, and perhaps ranges of it as JSON.
     pub original: Option<(Id, Option<String>)>,
@@ -180,7 +185,7 @@ impl Reader {
             // A damaged tree can give the same rows again and again.
             if previous.is_some_and(|previous| id <= previous) {
                 return Err(rusqlite::Error::SqliteFailure(
-                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+                    ffi::Error::new(ffi::SQLITE_CORRUPT),
                     Some("rows out of order".to_owned()),
                 ));
             }
@@ -257,8 +262,7 @@ impl Reader {
         let then = "SELECT json_extract(fields, '$.received_at') FROM history WHERE kind = 'Email' AND id = ?1 LIMIT 1";
         for sql in [now, then].into_iter().take(if self.has_history() { 2 } else { 1 }) {
             let found = self.with(|conn| {
-                let read =
-                    |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str().map(crate::model::time::epoch).unwrap_or(0));
+                let read = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str().map(epoch).unwrap_or(0));
                 conn.prepare_cached(sql)?.query_row([email], read).optional()
             })?;
             if found.is_some() {
@@ -274,9 +278,7 @@ impl Reader {
         let then = "SELECT json_extract(fields, '$.mailbox_ids') FROM history WHERE kind = 'Email' AND id = ?1 ORDER BY last DESC LIMIT 1";
         for sql in [now, then].into_iter().take(if self.has_history() { 2 } else { 1 }) {
             let found = self.with(|conn| {
-                let read = |row: &rusqlite::Row<'_>| {
-                    Ok(row.get_ref(0)?.as_str().map_or(0, |ids| super::columns::parse_ids(ids).len()))
-                };
+                let read = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str().map_or(0, |ids| parse_ids(ids).len()));
                 conn.prepare_cached(sql)?.query_row([email], read).optional()
             })?;
             if let Some(count) = found {

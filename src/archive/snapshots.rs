@@ -1,6 +1,8 @@
 //! Snapshots among themselves: what differs between two, and which to drop (restic's names and meaning).
 
+use super::blob;
 use super::clock;
+use super::digest;
 use super::moment::Moment;
 use super::read::Reader;
 use super::rows_read::Record;
@@ -15,8 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Difference {
+    /// Only the second moment has it.
     Added,
+    /// Only the first moment has it.
     Removed,
+    /// Both have it, in different states.
     Changed,
 }
 
@@ -54,25 +59,36 @@ pub fn diff(
     Ok(())
 }
 
-/// Which snapshots to keep. A snapshot is kept if any of the rules wants it.
+/// Which snapshots to keep. A snapshot is kept if any of the rules wants it. Those of periods count the
+/// periods that have a snapshot, from the newest one back, and keep the newest snapshot of each. 0 turns a rule off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
+    /// How many of the newest snapshots.
     pub last: u32,
+    /// How many hours.
     pub hourly: u32,
+    /// How many days.
     pub daily: u32,
+    /// How many weeks (ISO 8601).
     pub weekly: u32,
+    /// How many months.
     pub monthly: u32,
+    /// How many years.
     pub yearly: u32,
-    /// Those from this many seconds before the newest one on.
+    /// Those from this length of time before the newest one on.
     pub within: Option<Span>,
 }
 
 /// A length of time, in the calendar's units: `1y5m7d2h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
+    /// Calendar years (`y`).
     pub years: i32,
+    /// Calendar months (`m`).
     pub months: i32,
+    /// Days (`d`), as long as the calendar makes them.
     pub days: i32,
+    /// Hours (`h`).
     pub hours: i32,
 }
 
@@ -190,9 +206,11 @@ fn day_number(time: &Zoned) -> i64 {
 /// How much [`Writer::forget`] removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Forgotten {
+    /// Lines of `snapshots`.
     pub snapshots: u64,
     /// Former states of objects.
     pub states: u64,
+    /// Blobs that nothing referred to any more.
     pub blobs: u64,
     /// Bytes of these blobs.
     pub bytes: u64,
@@ -215,7 +233,7 @@ impl Writer {
         let unseen = "NOT EXISTS (SELECT 1 FROM snapshots s WHERE s.id >= first AND s.id < last)";
         forgotten.states = self.execute(&format!("DELETE FROM history WHERE {unseen}"), [])? as u64;
         self.execute(&format!("DELETE FROM email_index WHERE last IS NOT NULL AND {unseen}"), [])?;
-        super::digest::note_totals(&self.conn).map_err(|error| self.explain(error))?;
+        digest::note_totals(&self.conn).map_err(|error| self.explain(error))?;
         (forgotten.blobs, forgotten.bytes) = self.collect_blobs()?;
         self.commit()?;
         Ok(forgotten)
@@ -249,8 +267,7 @@ impl Writer {
             self.rows("SELECT id FROM blobs WHERE id NOT IN (SELECT id FROM used)", [], |row| row.get::<_, Id>(0))?;
         let mut bytes = 0;
         for id in &unused {
-            bytes +=
-                super::blob::find(&self.conn, *id).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
+            bytes += blob::find(&self.conn, *id).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
             self.execute("DELETE FROM blob_chunks WHERE blob_id = ?1", [id])?;
             self.execute("DELETE FROM large_blobs WHERE blob_id = ?1", [id])?;
             self.execute("DELETE FROM blobs WHERE id = ?1", [id])?;

@@ -48,15 +48,21 @@ pub struct Finding {
 /// The result of [`verify`]: how much was checked, and the findings.
 #[derive(Debug, Default)]
 pub struct Verdict {
+    /// What costs an object or bytes: the first 10,000.
     pub findings: Vec<Finding>,
     /// Findings beyond those listed.
     pub more: u64,
     /// Findings that cost no object and no byte.
     pub remarks: Vec<Finding>,
+    /// Blobs in the archive, hashed or not.
     pub blobs: u64,
+    /// Blobs whose bytes were read, sound or not.
     pub blobs_hashed: u64,
+    /// Bytes of the blobs that were sound.
     pub bytes_hashed: u64,
+    /// Rows of the current state, of all types.
     pub objects: u64,
+    /// Lines of `snapshots`.
     pub snapshots: u64,
     /// False if time ran out, or only a sample was wanted.
     pub is_full: bool,

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::time::{epoch, now};
 use crate::model::{Id, ObjectType, SourceIdent};
 use rusqlite::config::DbConfig;
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -49,8 +50,11 @@ impl RunState {
 /// How many objects of one type a run added, changed and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct RunChanges {
+    /// Rows that were not there.
     pub new: u64,
+    /// How often a row got another state.
     pub changed: u64,
+    /// Rows that left the current state; the history has them.
     pub removed: u64,
 }
 
@@ -69,7 +73,7 @@ pub struct Writer {
     /// There was no archive before.
     pub(super) is_made: bool,
     pub(super) digested: HashMap<ObjectType, Digested>,
-    /// Of former states that the open batch added.
+    /// Digests and number of the former states that the open batch added.
     pub(super) totals: Totals,
     /// `None` for a file that no other program knows of yet.
     _lock: Option<Lock>,
@@ -369,7 +373,7 @@ impl Writer {
             .map_err(|error| self.explain(error))
     }
 
-    pub(super) fn ask<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T> {
+    pub(super) fn ask<T: FromSql>(&self, sql: &str) -> Result<T> {
         self.conn.query_row(sql, [], |row| row.get(0)).map_err(|error| self.explain(error))
     }
 

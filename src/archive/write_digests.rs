@@ -1,6 +1,7 @@
 //! The writer notes digests of what it writes.
 
 use super::digest::{self, Digested, digest_row, digest_table};
+use super::sql_error::explain;
 use super::write::Writer;
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
@@ -10,7 +11,7 @@ impl Writer {
     /// Writes the digest of a content row, after the row and what stands beside it.
     pub(super) fn digest(&mut self, kind: ObjectType, id: Id) -> Result<()> {
         let digested = self.digested.entry(kind).or_insert_with(|| Digested::content(kind));
-        digested.write(&self.conn, Some(id)).map_err(|error| super::sql_error::explain(self.path(), error))
+        digested.write(&self.conn, Some(id)).map_err(|error| explain(self.path(), error))
     }
 
     /// Writes the digest of a former state that was just added.

@@ -10,6 +10,7 @@ use crate::net::tls::{Pin, TlsOptions};
 use crate::protocol::jmap::{self, Settings, Which};
 use clap::Args;
 use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -303,8 +304,8 @@ fn from_command(flag: &str, command: &str, patience: Duration) -> Result<Secret>
                 std::thread::sleep(Duration::from_millis(5));
             }
             _ => {
-                if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-                    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+                if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                    let _ = kill_process_group(group, Signal::KILL);
                 }
                 let _ = child.wait();
                 return Err(missing(format!("{name} did not end within {} s", patience.as_secs()))

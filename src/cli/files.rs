@@ -2,7 +2,7 @@
 
 use super::args::{AtFlag, tree_path};
 use super::ui::{Ui, counted, thousands};
-use crate::archive::{Moment, Reader, SnapshotSpec};
+use crate::archive::{Moment, Reader, SnapshotSpec, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Names};
@@ -122,7 +122,7 @@ impl Ls {
             FileType::File => ('-', "file"),
             FileType::Link => ('l', "link"),
         };
-        let date = crate::archive::rfc3339(stat.mtime);
+        let date = rfc3339(stat.mtime);
         if ui.json {
             ui.object(&serde_json::json!({ "name": name, "sort": sort, "size": stat.size, "mtime": date, "links": stat.links, "inode": node.ino() }));
         } else {

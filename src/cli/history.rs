@@ -2,9 +2,10 @@
 
 use super::table::{Column, Table, WIDTH, wrapped};
 use super::ui::{Ui, bytes, counted};
-use crate::archive::{Policy, Reader, Span, Writer, epoch, rfc3339};
+use crate::archive::{Forgotten, Policy, Reader, Span, Writer, epoch, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use clap::Args;
+use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -143,14 +144,14 @@ impl Forget {
             snapshots
                 .iter()
                 .filter(|snapshot| states.contains(&snapshot.state.as_str()))
-                .filter_map(|snapshot| Some((snapshot.id, crate::archive::epoch(snapshot.ended.as_deref()?))))
+                .filter_map(|snapshot| Some((snapshot.id, epoch(snapshot.ended.as_deref()?))))
                 .collect()
         };
         let ended = ended_in(&["complete", "partial", "interrupted"]);
         // A run that was stopped is no backup of the account: it may not push one out.
         let whole = ended_in(&["complete", "partial"]);
         let candidates = if whole.is_empty() { &ended } else { &whole };
-        let kept = policy.keep(candidates, &jiff::tz::TimeZone::system());
+        let kept = policy.keep(candidates, &TimeZone::system());
         let drop: BTreeSet<i64> = ended.iter().map(|(id, _)| *id).filter(|id| !kept.contains_key(id)).collect();
         for (id, _) in &ended {
             match kept.get(id) {
@@ -181,13 +182,7 @@ impl Forget {
         Ok(())
     }
 
-    fn tell(
-        &self,
-        ui: &Ui,
-        kept: &BTreeMap<i64, Vec<&str>>,
-        drop: &BTreeSet<i64>,
-        forgotten: Option<crate::archive::Forgotten>,
-    ) {
+    fn tell(&self, ui: &Ui, kept: &BTreeMap<i64, Vec<&str>>, drop: &BTreeSet<i64>, forgotten: Option<Forgotten>) {
         if ui.json {
             ui.object(&serde_json::json!({ "message_type": "summary", "dry_run": forgotten.is_none(), "keep": kept, "forget": drop, "removed": forgotten }));
             return;

@@ -1,14 +1,16 @@
 //! `vandelay mount` and `umount`: from the command line to a mount that answers.
 
 use super::mount_options::{self, MountOptions};
-use super::ui::Ui;
-use crate::archive::{Reader, SnapshotSpec};
+use super::ui::{Ui, clean, quoted};
+use crate::archive::{Reader, SnapshotSpec, now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mount::mountpoint;
 use crate::mount::session::{self, serve};
 use crate::tree::archives::Archives;
 use crate::tree::{self, Tree};
 use clap::Args;
+use rustix::process::setsid;
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -185,7 +187,7 @@ impl Mount {
             read_ahead: self.read_ahead,
         };
         if stays {
-            rustix::process::setsid().ok();
+            setsid().ok();
         }
         let log = Log { file: log_file, to_terminal: !stays };
         let ready = || {
@@ -277,7 +279,7 @@ fn open(archives: &[PathBuf], options: tree::TreeOptions) -> Result<(Archives, S
 
 /// The command that unmounts a directory, as it can be pasted into a shell.
 fn umount(directory: &Path) -> String {
-    format!("vandelay umount {}", super::ui::quoted(&directory.display().to_string()))
+    format!("vandelay umount {}", quoted(&directory.display().to_string()))
 }
 
 /// The log file's path, as it can be used from any directory; it is made here, while errors still reach the user's terminal.
@@ -294,9 +296,9 @@ fn detach() {
     let _ = writeln!(out, "{READY}");
     let _ = out.flush();
     if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
-        let _ = rustix::stdio::dup2_stdin(&null);
-        let _ = rustix::stdio::dup2_stdout(&null);
-        let _ = rustix::stdio::dup2_stderr(&null);
+        let _ = dup2_stdin(&null);
+        let _ = dup2_stdout(&null);
+        let _ = dup2_stderr(&null);
     }
     let _ = std::env::set_current_dir("/");
 }
@@ -310,9 +312,9 @@ struct Log {
 
 impl Log {
     fn line(&self, text: &str) {
-        let text = super::ui::clean(text);
+        let text = clean(text);
         if let Some(path) = &self.file {
-            let line = format!("{} vandelay[{}]: {text}\n", crate::archive::now(), std::process::id());
+            let line = format!("{} vandelay[{}]: {text}\n", now(), std::process::id());
             let _ = OpenOptions::new()
                 .create(true)
                 .append(true)

@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mount::attributes::Ownership;
 use crate::mount::session::Access;
 use crate::tree::{Layout, Views};
+use rustix::process::{getgid, getuid};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -187,7 +188,7 @@ impl MountOptions {
 
     /// True if the options name an owner that FUSE keeps out.
     pub(super) fn shuts_out_its_owner(&self) -> bool {
-        let me = rustix::process::getuid().as_raw();
+        let me = getuid().as_raw();
         self.access != Access::Others && self.uid.is_some_and(|uid| uid != me)
     }
 
@@ -195,8 +196,8 @@ impl MountOptions {
     pub(super) fn ownership(&self) -> Ownership {
         let mask = self.umask;
         Ownership {
-            uid: self.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
-            gid: self.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
+            uid: self.uid.unwrap_or_else(|| getuid().as_raw()),
+            gid: self.gid.unwrap_or_else(|| getgid().as_raw()),
             // Nothing can be written, whatever the mask.
             directory_mode: mask.map_or(0o500, |mask| 0o555 & !mask),
             file_mode: mask.map_or(0o400, |mask| 0o444 & !mask),

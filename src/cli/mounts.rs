@@ -4,7 +4,7 @@
 use super::commands::{Cli, Command};
 use super::mount::{Mount, STAYS};
 use super::mount_options;
-use super::ui::Ui;
+use super::ui::{Ui, quoted};
 use crate::archive::{SnapshotSpec, rfc3339};
 use crate::error::Result;
 use crate::mount::mountpoint::{self, without_links};
@@ -130,7 +130,7 @@ pub(super) fn list(ui: &Ui) -> Result<()> {
         let what = match server {
             Some(server) => format!(": {}", server.describe()),
             None if answers => String::new(),
-            None => format!(" (its process has died; remove it: vandelay umount {})", super::ui::quoted(&directory)),
+            None => format!(" (its process has died; remove it: vandelay umount {})", quoted(&directory)),
         };
         ui.row(&format!("{} on {directory}{what}", mount.source));
     }

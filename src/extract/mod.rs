@@ -30,7 +30,9 @@ pub enum Names {
 /// The result of an extraction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extracted {
+    /// Files and links written; a hard link counts as a file.
     pub files: u64,
+    /// Bytes of the files, each hard-linked one counted once.
     pub bytes: u64,
     /// Files and directories that have another name than in the tree, and links that became files.
     pub changed: u64,

@@ -80,7 +80,7 @@ pub(crate) fn check_shape(data: &Value, limit: u64) -> Result<()> {
     Ok(())
 }
 
-/// Sorts the keys of every object. The depth is bounded by who made `value`: see [`check_shape`].
+/// Sorts the keys of every object. The recursion is bounded where [`check_shape`] let the original pass.
 pub(crate) fn sort_keys(value: &mut Value) {
     match value {
         Value::Object(map) => {

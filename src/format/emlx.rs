@@ -1,6 +1,7 @@
 //! Apple Mail's .emlx: the length of the message on a line, the message, and a property list with its flags.
 
 use super::mbox::Status;
+use memchr::memmem;
 
 /// How much of a property list is looked at, in bytes. Real ones have some hundred.
 pub const PROPERTIES_MAX: usize = 64 << 10;
@@ -37,7 +38,7 @@ pub fn properties(list: &[u8]) -> (Status, Option<i64>) {
 /// The integer behind a key of a property list in XML.
 fn number(list: &[u8], key: &[u8]) -> Option<u64> {
     let key = [b"<key>", key, b"</key>"].concat();
-    let at = memchr::memmem::find(list, &key)? + key.len();
+    let at = memmem::find(list, &key)? + key.len();
     let value = list[at..].trim_ascii_start().strip_prefix(b"<integer>")?;
     let end = memchr::memchr(b'<', &value[..value.len().min(LINE_MAX)])?;
     std::str::from_utf8(&value[..end]).ok()?.trim().parse().ok()

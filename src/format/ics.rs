@@ -25,6 +25,7 @@ pub struct CalendarObject {
     /// Distinct within the file: the UID property, a name made of the bytes where there is none
     /// (`vandelay-` and 32 hexadecimal digits), with `#2`, `#3`, … where another item holds the uid already.
     pub uid: String,
+    /// VEVENT, VTODO or VJOURNAL, in JSCalendar's terms.
     pub data_type: EventType,
     /// Stretches of the file that make up the item, to be put together in this order; not always ascending.
     pub ranges: Vec<Range<u64>>,

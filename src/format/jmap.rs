@@ -93,7 +93,7 @@ pub fn participant_address(object: &Map<String, Value>) -> Option<&str> {
 
 /// Calls `visit` for every object in a value, itself included, from the outside in.
 ///
-/// The depth is bounded by who parsed the value: serde_json ends at 128 levels.
+/// The recursion is bounded, as serde_json parses at most 128 levels.
 pub fn each_object(value: &mut Value, visit: &mut dyn FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Object(map) => {
@@ -105,7 +105,7 @@ pub fn each_object(value: &mut Value, visit: &mut dyn FnMut(&mut Map<String, Val
     }
 }
 
-/// The same for whoever only looks.
+/// Visits a value and every object in it, without changing any.
 pub fn see_objects<'v>(value: &'v Value, visit: &mut dyn FnMut(&'v Map<String, Value>)) {
     match value {
         Value::Object(map) => {

@@ -34,7 +34,7 @@ pub fn fields(head: &[u8]) -> Vec<&[u8]> {
     fields::fields(head).filter(|field| field.is("X-Gmail-Labels")).map(|field| field.value).collect()
 }
 
-/// What the labels in these values ([`fields`]) mean. With `automap` Gmail's own labels become mailboxes with their
+/// What the labels in these values ([`fields()`]) mean. With `automap` Gmail's own labels become mailboxes with their
 /// canonical English names; without, they keep theirs.
 pub fn parse(fields: &[&[u8]], automap: bool) -> Labels {
     let mut labels = Labels::default();

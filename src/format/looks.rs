@@ -1,5 +1,7 @@
 //! What a file is, by its first bytes: a message, several, or something else that mail programs leave beside them.
 
+use memchr::memmem;
+
 /// What the first bytes of a file speak for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looks {
@@ -151,7 +153,7 @@ fn line(text: &[u8]) -> (&[u8], &[u8]) {
 /// Whether the first line is a header field.
 /// True if further in a line separates messages: one that begins with `From `, and behind it the header of a message.
 fn has_message_later(text: &[u8]) -> bool {
-    memchr::memmem::find_iter(text, b"\nFrom ").any(|at| Looks::is_surely_message(line(&text[at + 1..]).1))
+    memmem::find_iter(text, b"\nFrom ").any(|at| Looks::is_surely_message(line(&text[at + 1..]).1))
 }
 
 fn begins_with_field(text: &[u8]) -> bool {

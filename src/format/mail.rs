@@ -2,6 +2,7 @@
 
 use super::looks::Looks;
 use mail_parser::{HeaderName, HeaderValue, MessageParser};
+use memchr::memmem;
 
 /// How much of a message is looked at for its header, in bytes. What lies beyond has no part in the key.
 pub const HEAD_MAX: usize = 1 << 20;
@@ -112,8 +113,8 @@ pub fn summary(head: &[u8]) -> Summary {
 
 /// The header with its empty line, so that no body is ever parsed.
 pub fn header_of(head: &[u8]) -> &[u8] {
-    let lf = memchr::memmem::find(head, b"\n\n").map(|at| at + 2);
-    let crlf = memchr::memmem::find(&head[..lf.unwrap_or(head.len())], b"\n\r\n").map(|at| at + 3);
+    let lf = memmem::find(head, b"\n\n").map(|at| at + 2);
+    let crlf = memmem::find(&head[..lf.unwrap_or(head.len())], b"\n\r\n").map(|at| at + 3);
     &head[..crlf.or(lf).unwrap_or(head.len())]
 }
 

@@ -6,6 +6,7 @@
 //! Dovecot's size fields). Where a file system or a program knows no `:` in a name, something else stands for it.
 
 use super::mutf7;
+use memchr::memmem;
 
 /// How far a date of arrival may lie ahead of the clock, in seconds. Beyond it the number is no date.
 const AHEAD: i64 = 86_400;
@@ -46,7 +47,7 @@ impl<'a> FileName<'a> {
     /// `:2,` (or the experimental `:1,`) separates wherever it stands last. What stands for the colon in copies
     /// (`STAND_INS`, `COMMON`) does so only before flags, because it may stand in a name otherwise.
     pub fn parse(name: &'a [u8]) -> FileName<'a> {
-        let last = |pattern: &[u8]| memchr::memmem::rfind(name, pattern);
+        let last = |pattern: &[u8]| memmem::rfind(name, pattern);
         let split = last(b":2,").or_else(|| FileName::split_at_stand_in(name)).or_else(|| last(b":1,"));
         let (unique, info) = name.split_at(split.unwrap_or(name.len()));
         FileName { unique, info }
@@ -54,7 +55,7 @@ impl<'a> FileName<'a> {
 
     /// Where something that stands for the colon separates the flags.
     fn split_at_stand_in(name: &[u8]) -> Option<usize> {
-        let at = memchr::memmem::rfind(name, b"2,")?;
+        let at = memmem::rfind(name, b"2,")?;
         let (head, flags) = (&name[..at], &name[at + 2..]);
         let separated = |by: &[&[u8]]| by.iter().find(|by| head.ends_with(by)).map(|by| at - by.len());
         let are_letters = flags.iter().all(|b| b.is_ascii_alphabetic() || *b == b',');
@@ -90,7 +91,7 @@ impl<'a> FileName<'a> {
             return None;
         }
         // Small numbers are counters (`0232.eb24…` of old mail readers), unless the name is one that our mount gave.
-        let floor = if memchr::memmem::find(self.unique, b".vandelay").is_some() { 1 } else { FLOOR };
+        let floor = if memmem::find(self.unique, b".vandelay").is_some() { 1 } else { FLOOR };
         let seconds = self.unique[..digits].iter().fold(0i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
         (seconds >= floor && seconds <= now.saturating_add(AHEAD)).then_some(seconds)
     }

@@ -17,6 +17,7 @@
 //! long as the file.
 
 use line::{BYTE_ORDER_MARK, FROM, MAX_HEAD, before_mark, is_address, is_takeout_sender, resembles_separator};
+use memchr::memmem::Finder;
 use std::io;
 use std::ops::Range;
 use window::{ASIDE, Window};
@@ -37,7 +38,7 @@ pub use window::{ReadAt, copy};
 
 /// A longer line is no separator: the longest address has 320 bytes.
 const MAX_SEPARATOR: usize = 1024;
-/// Of so many lines that look like separators and are none the place is kept.
+/// How many places are kept of lines that look like separators and are none.
 const MAX_DOUBTFUL: usize = 1000;
 /// How far back a run of `>` before `From ` is followed.
 const MAX_QUOTES: usize = 64;
@@ -65,7 +66,7 @@ pub struct MboxMessage {
 /// After the last one [`Scanner::is_mboxrd`] tells whether the quoting of this file is to be undone.
 pub struct Scanner<'a, S: ReadAt + ?Sized> {
     window: Window<'a, S>,
-    from: memchr::memmem::Finder<'static>,
+    from: Finder<'static>,
     /// Everything before this offset is scanned.
     at: u64,
     /// Line breaks before `at`.
@@ -90,9 +91,9 @@ enum ScanState {
 
 /// A separator line.
 struct Separator {
-    /// Of its first byte: `F`, or the byte order mark before it.
+    /// Bytes from the start of the file to its first byte: `F`, or the byte order mark before it.
     offset: u64,
-    /// Of the byte behind its line break.
+    /// The same to the byte behind its line break.
     end: u64,
     date: Option<i64>,
 }
@@ -102,7 +103,7 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
     pub fn new(source: &'a S) -> Scanner<'a, S> {
         Scanner {
             window: Window::new(source),
-            from: memchr::memmem::Finder::new(FROM),
+            from: Finder::new(FROM),
             at: 0,
             breaks: 0,
             state: ScanState::Start,
@@ -355,7 +356,7 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
                 }
                 _ if text.starts_with(FROM) => break,
                 _ if is_field(text) || matches!(text.first(), Some(b' ' | b'\t')) => {}
-                // A stray line does not end the block for those who wrote it, but a search for fields ends here.
+                // The message may go on with fields behind a stray line, but a search for fields ends here.
                 _ if head.len > 0 => break,
                 _ => {}
             }
@@ -467,6 +468,7 @@ impl Head {
 mod tests {
     use super::window::WINDOW;
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     fn scan(text: &[u8]) -> (Vec<MboxMessage>, bool, Range<u64>) {
@@ -663,7 +665,7 @@ mod tests {
         }
 
         #[test]
-        fn lines_of_trouble_are_read(lines in proptest::collection::vec(prop_oneof![
+        fn lines_of_trouble_are_read(lines in vec(prop_oneof![
             Just("From a@b Mon Jan 15 10:00:00 2024"), Just("From - "), Just("From "), Just(">From x"), Just(""), Just("A: b"),
             Just("Content-Length: 12"), Just(">>>From "), Just("\r"), Just("text"), Just(" folded")], 0..40),
             crlf in any::<bool>()) {
@@ -678,8 +680,8 @@ mod tests {
         }
 
         #[test]
-        fn what_an_mboxrd_writer_wrote_is_read_back(messages in proptest::collection::vec(
-            ("[A-Za-z-]{1,12}", proptest::collection::vec(prop_oneof![
+        fn what_an_mboxrd_writer_wrote_is_read_back(messages in vec(
+            ("[A-Za-z-]{1,12}", vec(prop_oneof![
                 "[ -~]{0,20}", ">{0,4}From [a-z ]{0,9}", Just("From a@b Mon Jan 15 10:00:00 2024".to_owned()), Just(String::new())], 0..8)),
             1..6)) {
             let mut file = String::new();

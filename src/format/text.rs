@@ -60,7 +60,9 @@ fn field(head: &[u8], name: &str) -> String {
 /// What tells a message from others, decoded (RFC 2047), each on one line; empty where the message does not say it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Envelope {
+    /// The whole From field: names and addresses (RFC 5322 3.6.2).
     pub from: String,
+    /// As [`subject`] gives it.
     pub subject: String,
     /// The Message-ID without its angle brackets, in the spelling of the message.
     pub message_id: String,
@@ -317,7 +319,7 @@ mod tests {
                 "{}",
                 String::from_utf8_lossy(&head)
             );
-            // Of half a header nothing is sure.
+            // A header that is cut may go on with fields that say so.
             assert!(may_have_attachments(&head[..head.len() - 1], head.len() as u64));
         }
         assert!(may_have_attachments(b"\nContent-D", 10));

@@ -50,6 +50,7 @@ impl NoteKind {
 pub struct Note {
     /// Bytes from the start of the file to what is remarked on.
     pub offset: u64,
+    /// The class of the remark.
     pub kind: NoteKind,
     /// What it is, in few words.
     pub what: String,

@@ -4,7 +4,7 @@ use super::report::Report;
 use crate::archive::{Membership, OriginIndex, Writer, Written, container_rev};
 use crate::error::Result;
 use crate::model::objects::{AddressBook, Calendar, FileNode, Mailbox, NodeType, Properties};
-use crate::model::{Container, Details, Id, ObjectType, SourceIdent};
+use crate::model::{Container, Details, Digest, Id, ObjectType, SourceIdent};
 use crate::source::DuplicateRule;
 use std::collections::{HashMap, HashSet};
 
@@ -104,7 +104,7 @@ pub(super) fn free_name(
         return Ok(name.to_owned());
     }
     // However often the name is asked for: the same mark each time.
-    let mark = crate::model::Digest::of(format!("{parent:?}/{name}").as_bytes()).hex();
+    let mark = Digest::of(format!("{parent:?}/{name}").as_bytes()).hex();
     Ok(format!("{name}~{}", &mark[..8]))
 }
 

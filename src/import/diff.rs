@@ -6,14 +6,19 @@ use std::cmp::Ordering;
 
 /// A known item whose bytes stand, but whose keywords or containers changed.
 pub struct MetadataUpdate {
+    /// What the listing says of it now.
     pub entry: Entry,
+    /// Its row in the archive.
     pub local_id: Id,
 }
 
 /// A known item that is gone at the source.
 pub struct Gone {
+    /// Its key in its scope.
     pub key: Box<str>,
+    /// Its revision when it was last seen.
     pub rev: Box<str>,
+    /// Its row in the archive.
     pub local_id: Id,
 }
 
@@ -24,7 +29,9 @@ pub struct Plan {
     pub fetch: Vec<Entry>,
     /// How many of these are known under another `rev`.
     pub refetched: u64,
+    /// Items whose keywords, containers or spelling of the revision changed: no bytes are fetched.
     pub touch: Vec<MetadataUpdate>,
+    /// Known items that the source says are gone.
     pub gone: Vec<Gone>,
     /// Items that are as they were.
     pub unchanged: u64,
@@ -124,15 +131,11 @@ impl<'s> Comparison<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Attrs, ObjectType};
     use std::sync::Arc;
 
     fn entry(key: &str, rev: &str) -> Entry {
-        Entry {
-            key: key.into(),
-            rev: rev.into(),
-            locator: "".into(),
-            attrs: Arc::new(crate::model::Attrs::none(crate::model::ObjectType::Email)),
-        }
+        Entry { key: key.into(), rev: rev.into(), locator: "".into(), attrs: Arc::new(Attrs::none(ObjectType::Email)) }
     }
 
     fn run(unnamed: UnlistedItems) -> Plan {

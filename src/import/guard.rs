@@ -7,7 +7,7 @@ use super::report::Report;
 use super::survey::Survey;
 use crate::archive::{DAYS, Losses, OriginIndex};
 use crate::error::{Error, ErrorKind, Result, is_final};
-use crate::model::{Digest, Entry, Id, ObjectType};
+use crate::model::{Attrs, Digest, Entry, Id, ObjectType};
 use crate::progress::Progress;
 use crate::source::{Size, Source};
 use std::collections::{HashMap, HashSet};
@@ -95,8 +95,9 @@ fn is_too_much(all: usize, known: u64, share: f64) -> bool {
     all > ALWAYS && all as f64 > known as f64 * share
 }
 
-/// The types of which the source lacks more of what 1.x had imported than the user allows. That shows only once all that
-/// there is was stored and recognised: so the run is not stopped, but these objects stay, and the report says so.
+/// The types of which more objects that 1.x had imported are missing at the source than the user allows. That shows
+/// only once everything at the source is stored and recognised: so the run is not stopped, but these objects stay, and
+/// the report says so.
 pub(super) fn too_many_never_adopted(
     report: &mut Report,
     left: &[(ObjectType, Id)],
@@ -233,7 +234,7 @@ impl Lost {
                     key,
                     rev,
                     locator: "".into(),
-                    attrs: Arc::new(crate::model::Attrs::none(ObjectType::Email)),
+                    attrs: Arc::new(Attrs::none(ObjectType::Email)),
                 });
                 lost.sizes.extend([size].into_iter().chain(listed.map(|size| size.listed)));
                 let row = LostRow { scope, key: gone.key.clone(), id: gone.local_id };
@@ -275,7 +276,7 @@ mod tests {
                 key: key.into(),
                 rev: "".into(),
                 locator: "".into(),
-                attrs: Arc::new(crate::model::Attrs::none(ObjectType::Email)),
+                attrs: Arc::new(Attrs::none(ObjectType::Email)),
             };
             lost.take(&digest, &entry, Some(scope))
         };

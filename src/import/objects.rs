@@ -76,7 +76,7 @@ impl Store<'_> {
         self.row(place, row, &Properties::FileNode(node), blob)
     }
 
-    /// What is nothing but its properties.
+    /// An object without bytes: an identity, a participant identity, a vacation response.
     pub(super) fn plain_object(&mut self, place: &Place<'_>, mut object: Properties<'static>) -> Result<Fate> {
         let kind = object.kind();
         let row = self.known_or_adoptable(kind, place)?;

@@ -18,11 +18,15 @@ const QUEUE: usize = 60;
 
 /// An item that only has to be written.
 pub struct Prepared {
+    /// Its key in its scope ([`crate::model::Entry::key`]).
     pub key: Box<str>,
+    /// What goes into the archive as a blob.
     pub bytes: Bytes,
+    /// Bytes of the item itself, and of the blobs that its JSON refers to.
     pub size: u64,
     /// Of the item's own bytes.
     pub digest: Digest,
+    /// What goes into its row.
     pub content: Content,
 }
 
@@ -42,57 +46,87 @@ impl Prepared {
 
 /// The bytes to store.
 pub enum Bytes {
+    /// Bytes that are the item's alone.
     Whole(NewBlob),
     /// Ranges of something that several items share.
     Part {
+        /// The shared bytes, stored once.
         whole: Arc<Vec<u8>>,
+        /// JSON array of `[start, end]` in bytes, the end excluded (FORMAT.md, `originals`).
         ranges: String,
     },
+    /// No bytes: the item is all in its [`Content`].
     Absent,
 }
 
-/// What was found out from the bytes.
+/// What the row needs, read from the bytes or given by the source.
 pub enum Content {
+    /// A message (RFC 5322).
     Email {
+        /// Arrival, in seconds since 1970.
         received: i64,
+        /// What recognises it in another account (FORMAT.md, `message_match`).
         message_match: String,
         /// Why it is no message, if it has no header.
         headless: Option<&'static str>,
     },
+    /// A calendar object in iCalendar, converted to JSCalendar.
     Event {
+        /// Of the item within its file ([`crate::format::ics::CalendarObject::uid`]).
         uid: String,
         /// Without its calendars.
         event: CalendarEvent<'static>,
+        /// Why the conversion is not complete, if it is not.
         remark: Option<String>,
     },
+    /// A vCard, converted to JSContact.
     Card {
+        /// Of the card within its file.
         uid: String,
+        /// JSContact (RFC 9553), as JSON.
         data: String,
+        /// Why the conversion is not complete, if it is not.
         remark: Option<String>,
     },
+    /// A Sieve script (RFC 5228).
     Script {
+        /// The name that the server has it under.
         name: String,
+        /// The one script that filters the mail.
         is_active: bool,
     },
+    /// A plain file.
     File {
+        /// Without its directory.
         name: String,
+        /// Media type (RFC 2046), if the source says one.
         media_type: Option<String>,
+        /// In seconds since 1970.
         modified: Option<i64>,
     },
+    /// A card that a JMAP server gave as JSContact.
     JsCard {
+        /// The card's own `uid` (RFC 9553 2.1.9).
         uid: String,
+        /// Without `id`, `uid` and `addressBookIds`.
         data: serde_json::Value,
+        /// Photos, logos and sounds in it.
         blobs: Media,
     },
+    /// An event or a task that a JMAP server gave as JSCalendar.
     JsEvent {
+        /// The object's own `uid` (RFC 8984 4.1.2).
         uid: String,
         /// Without its calendars and its data.
         event: CalendarEvent<'static>,
+        /// Without what has columns of its own (FORMAT.md, `calendar_events`).
         data: serde_json::Value,
+        /// Attachments that its links refer to.
         blobs: Media,
     },
+    /// A file or a link of a JMAP server (draft-ietf-jmap-filenode).
     Node(Box<Node>),
-    /// What has no bytes beside its properties.
+    /// An object without bytes: an identity, a participant identity, a vacation response.
     Plain(Box<Properties<'static>>),
 }
 
@@ -103,6 +137,7 @@ pub type Media = Vec<(String, NewBlob)>;
 pub enum Step {
     /// The items are being fetched, and none has come yet: time for something else.
     Begun,
+    /// The next item of the fetch, ready to be written or failed.
     Item(Box<Result<Prepared, Failure>>),
 }
 

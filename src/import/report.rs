@@ -11,8 +11,11 @@ use std::fmt;
 /// The items found that stand in the archive now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Stored {
+    /// They have rows that were not there.
     pub new: u64,
+    /// Their rows got another state; the former one is in the history.
     pub changed: u64,
+    /// Their rows were like this already.
     pub unchanged: u64,
 }
 
@@ -28,7 +31,9 @@ impl Stored {
 pub struct Account {
     /// Counted where items are met, and not summed up from the rest: so the two can be compared.
     pub found: u64,
+    /// Items that have a row now, new or not.
     pub stored: Stored,
+    /// Items that are one with an object stored for another item.
     pub duplicate: u64,
     /// By reason.
     pub skipped: BTreeMap<String, u64>,
@@ -221,8 +226,11 @@ impl fmt::Display for Report {
 /// The outcome of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
+    /// It got a row that was not there.
     New,
+    /// Its row got another state.
     Changed,
+    /// Its row was like this already.
     Unchanged,
     /// It is one with an object that is stored already.
     Duplicate,

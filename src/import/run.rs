@@ -25,8 +25,11 @@ const FETCH: usize = 4_096;
 /// A run that ended: its account, and the snapshot it made.
 #[derive(Debug)]
 pub struct Done {
+    /// What became of everything found.
     pub report: Report,
+    /// `snapshots.id`; `None` of a dry run, which makes none.
     pub snapshot: Option<i64>,
+    /// How it ended; of a dry run `Partial` if something failed or was not understood.
     pub state: RunState,
     /// Why the run ended before its end, if not by the user: the source was lost. What was stored until then is kept.
     pub lost: Option<Error>,
@@ -326,8 +329,8 @@ fn remove(
     // A scope that failed may have kept containers from being named.
     if !additive && survey.report.scopes_failed.is_empty() {
         if survey.hidden.is_empty() && survey.report.failed() == 0 && survey.report.not_understood == 0 {
-            // What 1.x had imported and this source, looked at as a whole, does not name. What failed, or is not understood, may
-            // be one of them.
+            // Objects that 1.x had imported leave if this source was looked at as a whole and does not name them. An
+            // item that failed, or is not understood, may be one of them.
             let whole = survey.works.iter().filter(|work| work.is_whole);
             let listed: HashSet<ObjectType> = whole.map(|work| work.scope.kind).collect();
             let left = store.writer.never_adopted(ident)?;

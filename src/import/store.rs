@@ -16,8 +16,11 @@ pub type PendingRemovals = HashMap<Id, Vec<(i64, Box<str>)>>;
 
 /// Writes items of one run.
 pub struct Store<'a> {
+    /// The archive, with the run begun.
     pub writer: &'a mut Writer,
+    /// Rows of the containers, by type and key.
     pub ids: &'a Ids,
+    /// When two items of this source are one object.
     pub join: DuplicateRule,
     /// A message that turns up elsewhere while its old place is gone was moved: it keeps its row.
     pub dying: PendingRemovals,
@@ -29,9 +32,13 @@ pub struct Store<'a> {
 
 /// Where an item lies and what is known of it before its bytes.
 pub struct Place<'a> {
+    /// `scopes.id`.
     pub scope: i64,
+    /// Its key in that scope.
     pub key: &'a str,
+    /// The revision that the listing names; the next run compares with it.
     pub rev: &'a str,
+    /// Its keywords, and the keys of its containers.
     pub attrs: &'a Arc<Attrs>,
 }
 

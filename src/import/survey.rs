@@ -11,6 +11,8 @@ use crate::error::{Error, ErrorKind, Result, is_final};
 use crate::model::{Attrs, Container, Digest, Id, ObjectType, SourceIdent};
 use crate::progress::Progress;
 use crate::source::{DuplicateRule, Listing, Scope, Source, UNKNOWN, UnlistedItems};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -146,7 +148,7 @@ pub(super) fn survey(
     survey.is_empty = scopes.is_empty();
     let is_full = options.full || known_as != source.ident();
     let cursors = source.cursors();
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
     let start_of = |scope: &Scope| {
         let identity = (scope.kind.name().to_owned(), scope.key.clone());
         let stored = known.get(&identity).map_or("", |known| known.cursor.as_str());

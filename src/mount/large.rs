@@ -12,10 +12,15 @@ const READERS: usize = 2;
 
 /// A request for a part of a large file.
 pub struct LargeRead {
+    /// The file; it decides which thread answers.
     pub ino: INodeNo,
+    /// Where the file's bytes stand.
     pub blob: Blob,
+    /// Bytes from the start of the file.
     pub offset: u64,
+    /// How many bytes are asked for.
     pub size: usize,
+    /// Answers the request; dropped unused it answers EIO.
     pub reply: ReplyData,
 }
 

@@ -1,6 +1,9 @@
 //! Mount points: the check before a mount, the list of our mounts, and unmounting.
 
 use crate::error::{Error, ErrorKind, Result};
+use rustix::fs::statfs;
+use rustix::io::Errno;
+use rustix::mount;
 use rustix::mount::UnmountFlags;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Mounted {
     /// `vandelay:<account>`
     pub source: String,
+    /// The absolute path of the mount point.
     pub directory: PathBuf,
     /// The number of its connection to the kernel: the minor number of its device.
     connection: String,
@@ -53,7 +57,7 @@ impl Mounted {
         // The call may never return; the thread then ends with the process.
         std::thread::spawn(move || {
             // The kernel keeps attributes longer than the process lives, but always asks the process for this.
-            let is_dead = matches!(rustix::fs::statfs(&asked), Err(rustix::io::Errno::NOTCONN));
+            let is_dead = matches!(statfs(&asked), Err(Errno::NOTCONN));
             let _ = answer.send(!is_dead);
         });
         heard.recv_timeout(PATIENCE).unwrap_or_else(|_| !has_orphan())
@@ -190,10 +194,10 @@ pub fn unmount(directory: &Path, lazy: bool) -> Result<()> {
 }
 
 fn unmount_with(directory: &Path, flags: UnmountFlags) -> Result<()> {
-    match rustix::mount::unmount(directory, flags | UnmountFlags::NOFOLLOW) {
+    match mount::unmount(directory, flags | UnmountFlags::NOFOLLOW) {
         Ok(()) => Ok(()),
-        Err(rustix::io::Errno::BUSY) => Err(busy(directory)),
-        Err(rustix::io::Errno::PERM) => with_helper(directory, flags.contains(UnmountFlags::DETACH)),
+        Err(Errno::BUSY) => Err(busy(directory)),
+        Err(Errno::PERM) => with_helper(directory, flags.contains(UnmountFlags::DETACH)),
         Err(error) => Err(Error::io(format!("cannot unmount {}", directory.display()), error.into())),
     }
 }

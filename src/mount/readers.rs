@@ -7,7 +7,7 @@
 //! entries without; if it then goes on with the listing it may be either sort, and gets the first directory with inodes. If
 //! it is like `grep`, it then reads files of that.
 
-use super::attributes::{FOR_GOOD, Ownership};
+use super::attributes::{BLOCK, FOR_GOOD, Ownership};
 use crate::tree::{FileType, Stat};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -100,7 +100,7 @@ impl RawEntries {
                 buffer.extend_from_slice(&word.to_ne_bytes());
             }
             let mode = kind | u32::from(mode);
-            for word in [0, 0, 0, mode, stat.links, owner.uid, owner.gid, 0, super::attributes::BLOCK, 0] {
+            for word in [0, 0, 0, mode, stat.links, owner.uid, owner.gid, 0, BLOCK, 0] {
                 buffer.extend_from_slice(&word.to_ne_bytes());
             }
         }

@@ -8,6 +8,7 @@ use super::{invalidate, large, mountpoint, prefetch, prefetch_queue};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tree::archives::{ARCHIVES_MAX, Archives};
 use fuser::{Config, MountOption, SessionACL};
+use rustix::fs::{major, minor};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::mem::ManuallyDrop;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 /// The users that may look into a mount, beside the one who mounted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Access {
+    /// No other user, not even root.
     #[default]
     Owner,
     /// The owner and root.
@@ -29,8 +31,11 @@ pub enum Access {
 /// How a mount is made.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// The owner and the permissions that every file shows.
     pub ownership: Ownership,
+    /// The users that the kernel lets in.
     pub access: Access,
+    /// Files show their extended attributes (LAYOUT.md).
     pub xattr: bool,
     /// What `mount` and `df` show as the source.
     pub source: String,
@@ -132,7 +137,7 @@ fn unmount_at_signal(signals: &mut Signals, directory: &Path, device: u64, log: 
 /// Lets the kernel read further ahead in large files: each request then brings more (fuse-performance: a third less
 /// time for parallel readers). Without root it stays at the kernel's 128 KiB.
 fn read_ahead(device: u64, bytes: u64) {
-    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let (major, minor) = (major(device), minor(device));
     let _ = std::fs::write(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"), (bytes >> 10).to_string());
 }
 

@@ -26,7 +26,9 @@ pub struct Requests {
 
 /// What `--stats` prints on unmount.
 pub struct Summary<'a> {
+    /// Of all archives together.
     pub requests: &'a Requests,
+    /// Of each archive, shown now or earlier.
     pub counters: Vec<&'a Counters>,
     /// The most memory that the process had, in KiB, as the kernel counts it.
     pub peak: Option<u64>,

@@ -51,7 +51,7 @@ impl Filter {
             && !self.exclude.iter().any(|pattern| pattern.is_match(name))
     }
 
-    /// Those of `--folder` that name none of `names`: misspelled, or gone.
+    /// The values of `--folder` that name none of the `existing` folders: misspelled, or gone.
     pub fn unmatched<'f>(&'f self, existing: &[&str]) -> Vec<&'f str> {
         let is_missing = |folder: &&String| !existing.iter().any(|name| names(folder, name));
         self.folders.iter().filter(is_missing).map(String::as_str).collect()

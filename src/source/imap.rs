@@ -293,7 +293,7 @@ impl Source for Imap {
         };
         let mut looked = answer.recv().map_err(|_| no_answer())??;
         if let Some(why) = looked.absent {
-            // What is known of it stays as it is: the list still has its name.
+            // The server still lists its name, so the archive keeps what it has of it.
             let omission = SkippedItem {
                 kind: ObjectType::Mailbox,
                 reason: "in the server's list, and not there when it is opened".to_owned(),

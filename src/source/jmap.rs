@@ -44,6 +44,7 @@ const SCOPES: [ObjectType; 8] = [
 /// The user's decisions about an import over JMAP.
 #[derive(Debug, Clone)]
 pub struct JmapOptions {
+    /// The account of the login that is imported.
     pub which: Which,
     /// Only these types (`--objects`); what they lie in comes with them.
     pub objects: Option<Vec<ObjectType>>,

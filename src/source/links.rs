@@ -4,12 +4,13 @@
 //! owner: else a link in a user's folder would bring the files of others into the user's backup.
 
 use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
+use rustix::process::geteuid;
 use std::io;
 use std::path::Path;
 
 /// Whether what a link leads to may be read.
 pub(super) fn may_follow(link: &Stat, target: &Stat) -> bool {
-    link.st_uid == target.st_uid || !rustix::process::geteuid().is_root()
+    link.st_uid == target.st_uid || !geteuid().is_root()
 }
 
 /// Errors if a path is a link that may not be followed, or that leads nowhere.

@@ -193,7 +193,7 @@ impl Source for Maildir {
         let folder = self.folder(scope)?;
         let before = self.outside.load(Ordering::Relaxed);
         let digests = fetch::digests(fetch::Fetch::start(self.place(), folder, entries)?);
-        // What was only compared was not stored.
+        // `outside` counts messages that are stored; these were only compared.
         self.outside.store(before, Ordering::Relaxed);
         Ok(digests)
     }

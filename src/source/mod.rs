@@ -75,9 +75,11 @@ pub type Items<'a> = Box<dyn Iterator<Item = std::result::Result<Item, Failure>>
 /// An item that could not be handed over. The run goes on with the next one, unless the iterator ends.
 #[derive(Debug)]
 pub struct Failure {
+    /// The key of the entry asked for.
     pub key: Box<str>,
     /// The item vanished between listing and fetching: it is no error, the next run sees it gone.
     pub vanished: bool,
+    /// Why; for the report.
     pub error: Error,
 }
 

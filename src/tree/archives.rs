@@ -10,7 +10,7 @@ use super::name;
 use super::node::{INO_BITS, Node};
 use super::opened::{Tree, TreeOptions};
 use super::stat::{FileType, Stat, file_time, no_such};
-use crate::archive::Reader;
+use crate::archive::{self, Reader};
 use crate::error::Result;
 use crate::model::Digest;
 use parking_lot::{Mutex, MutexGuard};
@@ -49,12 +49,15 @@ struct Slot {
 pub enum Location {
     /// The directory that holds the archives.
     Root,
+    /// A file or a directory of one archive.
     Node(ArchiveNode),
 }
 
 /// A node in the tree of one archive.
 pub struct ArchiveNode {
+    /// The archive's tree, opened.
     pub tree: Arc<Tree>,
+    /// The node in that tree: its number there, without the bits that say which archive.
     pub node: Node,
     slot: u64,
 }
@@ -297,7 +300,7 @@ fn free_slot(slots: &BTreeMap<u64, Slot>, name: &str, is_replaced: bool) -> Opti
 fn is_archive(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     let is_side = extension == "lock" || extension.ends_with("-wal") || extension.ends_with("-shm");
-    !is_side && path.is_file() && (extension == "sqlite" || crate::archive::is_archive(path))
+    !is_side && path.is_file() && (extension == "sqlite" || archive::is_archive(path))
 }
 
 fn stem(path: &Path) -> String {

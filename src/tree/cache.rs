@@ -167,6 +167,7 @@ impl From<Vec<u8>> for Bytes {
 
 /// The result of a read.
 pub enum ReadResult {
+    /// The bytes asked for; fewer at the end of the file.
     Bytes(Bytes),
     /// The file is read piece by piece, in one thread: each thread would have to find its own way through it.
     Large(Blob),

@@ -15,7 +15,7 @@ use super::opened::Tree;
 use super::rules::ByteSource;
 use super::stat::{DAMAGED_SIZE, FileType, Stat, no_such};
 use super::view::View;
-use crate::archive::{EmailBytes, ListedEmail};
+use crate::archive::{EmailBytes, ListedEmail, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::text;
 use crate::format::text::limits::Attachment;
@@ -184,7 +184,7 @@ impl Tree {
     }
 
     fn plain_name(&self, arrival: Arrival, extension: &str) -> Result<String> {
-        let date = crate::archive::rfc3339(arrival.minute.saturating_mul(60));
+        let date = rfc3339(arrival.minute.saturating_mul(60));
         let (day, time) = (&date[..10], format!("{}{}", &date[11..13], &date[14..16]));
         let subject = self.subject(arrival.email)?;
         let subject = if subject.is_empty() { "(no subject)" } else { &*subject };

@@ -34,6 +34,7 @@ pub enum Followed {
     Nothing,
     /// Another file, or none, is at the archive's path: the tree goes on showing the old one.
     Replaced,
+    /// The root shows a newer moment now.
     Moved(Advance),
 }
 

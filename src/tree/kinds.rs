@@ -1,7 +1,7 @@
 //! Every kind of node in the tree, and the rules for it: the one table behind LAYOUT.md.
 //!
 //! Lookup, listing, `stat`, paths, selection and inode numbers are read from it. A new directory or file of a fixed name
-//! is one entry of [`node_kinds`]. If it has bytes of its own, it needs one more [`ByteSource`] too, and the function for
+//! is one entry of `node_kinds`. If it has bytes of its own, it needs one more [`ByteSource`] too, and the function for
 //! it in `render`. The order of the entries is the order in which a directory lists them.
 
 use super::rules::{ByteSource, Condition, Layout, RowFrom, Shown, Times};

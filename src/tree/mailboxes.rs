@@ -8,8 +8,8 @@ use super::node::ROW_MAX;
 use super::stat::DAMAGED_SIZE;
 use super::view::{View, load};
 use crate::archive::{ListedEmail, MailboxState, Moment, UNFILED, epoch};
-use crate::error::Result;
-use crate::format::maildir::{Flags, Keywords};
+use crate::error::{ErrorKind, Result};
+use crate::format::maildir::{Flags, Keywords, needs_letter};
 use crate::model::{Id, ObjectType};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -190,7 +190,7 @@ impl View {
                 let size = match record.blob.map(|blob| self.reader.blob(blob)) {
                     Some(Ok(blob)) => blob.size,
                     // A missing blob is a file that cannot be read; `verify` names it.
-                    Some(Err(error)) if error.kind == crate::error::ErrorKind::Damaged => DAMAGED_SIZE,
+                    Some(Err(error)) if error.kind == ErrorKind::Damaged => DAMAGED_SIZE,
                     None => DAMAGED_SIZE,
                     Some(Err(error)) => {
                         failed = Some(error);
@@ -207,7 +207,7 @@ impl View {
                 let links = mailboxes.len() as u32;
                 for mailbox in mailboxes {
                     let named = named.entry(mailbox).or_default();
-                    for keyword in keywords.iter().filter(|keyword| crate::format::maildir::needs_letter(keyword)) {
+                    for keyword in keywords.iter().filter(|keyword| needs_letter(keyword)) {
                         if named.len() < 26 && !named.iter().any(|known| known.eq_ignore_ascii_case(keyword)) {
                             named.push(keyword.clone());
                         }

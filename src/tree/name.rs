@@ -1,6 +1,6 @@
 //! From any text to a file name: total, safe, stable and reversible (LAYOUT.md, "Names").
 
-use crate::model::{Id, text};
+use crate::model::{Digest, Id, text};
 use std::collections::HashMap;
 use unicode_normalization::UnicodeNormalization;
 
@@ -56,7 +56,7 @@ fn escape(character: char, name: &mut String) {
 /// Cuts a name that is too long, and appends a hash of the uncut text.
 fn fit(mut name: String, raw: &str, extension: &str) -> String {
     if name.len() + extension.len() > NAME_MAX {
-        let hash = crate::model::Digest::of(raw.as_bytes()).hex();
+        let hash = Digest::of(raw.as_bytes()).hex();
         let mark = format!("~{}", &hash[..12]);
         let room = NAME_MAX - extension.len() - mark.len();
         let cut = (0..=room).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
@@ -132,7 +132,7 @@ pub fn portable(name: &str, is_message: bool) -> String {
     if plain.len() <= PORTABLE_MAX {
         return plain;
     }
-    let hash = crate::model::Digest::of(plain.as_bytes()).hex();
+    let hash = Digest::of(plain.as_bytes()).hex();
     marked_portable(&plain, &format!("~{}", &hash[..12]))
 }
 

@@ -36,12 +36,13 @@ pub(super) const SNAPSHOT_FOLDERS: usize = 16;
 /// A node of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Node {
+    /// The row of the table in `tree/kinds.rs` that says what it is.
     pub kind: NodeKind,
     /// 0 at the root, else the snapshot whose state it is. Of an attachment it is the part of the message, of a folder
     /// of attachments at the root the mailbox.
     pub snapshot: i64,
-    /// The row, or 0 where there is just one node of its kind. Of a [`NodeKind::SnapshotAttachmentFolder`] the place of
-    /// the mailbox in the message's list stands above the row.
+    /// The row, or 0 where there is just one node of its kind. Of a `NodeKind::SnapshotAttachmentFolder` the place of the
+    /// mailbox in the message's list stands above the row.
     pub row: Id,
 }
 
@@ -55,7 +56,7 @@ impl Node {
     }
 
     /// The folder of a message's attachments in a snapshot, in the `nth` of its mailboxes. `None` beyond
-    /// [`SNAPSHOT_FOLDERS`].
+    /// the first 16 of them.
     pub fn snapshot_attachment_folder(snapshot: i64, nth: usize, row: Id) -> Option<Node> {
         let nth = Id::try_from(nth).ok().filter(|_| nth < SNAPSHOT_FOLDERS && row <= ROW_MAX)?;
         Some(Node { kind: NodeKind::SnapshotAttachmentFolder, snapshot, row: nth << ROW_BITS | row })

@@ -216,7 +216,9 @@ impl Tree {
 /// How a tree is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct TreeOptions {
+    /// What the root shows.
     pub at: SnapshotSpec,
+    /// How mailboxes lie in one another.
     pub layout: Layout,
     /// List `.snapshots` in the root.
     pub snapshots_visible: bool,
@@ -280,5 +282,5 @@ fn snapshot_directories(snapshots: &[Snapshot]) -> Vec<NamedSnapshot> {
 /// How many views of snapshots are kept.
 const VIEWS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// Of how many files it is remembered where their bytes are.
+/// How many files a tree remembers the [`Content`] of.
 const CONTENTS: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();

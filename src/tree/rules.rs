@@ -90,7 +90,7 @@ pub enum Times {
     MailboxMessages,
     /// The last change of the mailbox.
     MailboxChange,
-    /// The last change of an object of [`Descriptor::types`].
+    /// The last change of an object of `Descriptor::types`.
     Types,
     /// The last change of the calendar or address book itself, without its items.
     Collection,

@@ -6,14 +6,18 @@ use std::path::Path;
 /// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileType {
+    /// What [`super::Tree::children`] lists.
     Directory,
+    /// What [`super::Tree::read`] reads.
     File,
+    /// A symbolic link; [`super::Tree::read_link`] gives its target.
     Link,
 }
 
 /// The attributes of a node, as `stat` gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
+    /// What the node is to a program.
     pub file_type: FileType,
     /// Bytes; exact.
     pub size: u64,
@@ -21,6 +25,8 @@ pub struct Stat {
     pub mtime: i64,
     /// The last change of the node's content in the archive, in seconds since 1970.
     pub ctime: i64,
+    /// Names of a file: one in each mailbox or collection. Of a directory two and its subdirectories, or 1 where they
+    /// are not counted.
     pub links: u32,
 }
 

@@ -13,6 +13,7 @@ const PAGE: usize = 1_024;
 pub struct Step<'a> {
     /// From the start of the walk, with `/` between names; empty for the start itself.
     pub path: &'a str,
+    /// The entry of its directory, with its `stat` where that is known.
     pub child: &'a Child,
 }
 

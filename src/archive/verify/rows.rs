@@ -1,9 +1,11 @@
 //! Every row of the current state by itself, and what it refers to.
 
 use super::Check;
+use crate::archive::columns::parse_ids;
 use crate::archive::moment::Moment;
 use crate::archive::rows_read::{Record, Window};
 use crate::model::{Id, ObjectType};
+use serde::de::IgnoredAny;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// How many rows are looked at together.
@@ -100,7 +102,7 @@ fn check_record(record: &Record, ids: &BTreeMap<ObjectType, HashSet<Id>>, findin
         _ => None,
     };
     if let Some((kind, column)) = container {
-        for id in crate::archive::columns::parse_ids(record.text(column).unwrap_or("[]")) {
+        for id in parse_ids(record.text(column).unwrap_or("[]")) {
             if !ids.get(&kind).is_some_and(|known| known.contains(&id)) {
                 find(format!("lies in {} {id}, which does not exist", kind.name()));
             }
@@ -123,9 +125,7 @@ fn check_record(record: &Record, ids: &BTreeMap<ObjectType, HashSet<Id>>, findin
 }
 
 fn is_json(text: &str, opens: char) -> bool {
-    text.trim_start().starts_with(opens)
-        && !is_too_deep(text)
-        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+    text.trim_start().starts_with(opens) && !is_too_deep(text) && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// True if the JSON is nested deeper than readers go (serde_json's limit, which skipping over a value does not have).

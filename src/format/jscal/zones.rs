@@ -5,6 +5,7 @@
 use crate::format::contentline::{self as lines, Prop};
 use crate::format::ics::{rename_zones, with_zone, zone_key};
 use crate::format::zone::{self, Definition, Match, Use};
+use calcard::common::timezone::Tz;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 
@@ -143,7 +144,7 @@ impl Zones {
 }
 
 enum ItemZone {
-    AsItIs(calcard::common::timezone::Tz),
+    AsItIs(Tz),
     Other(String),
     /// Not quite the same, and why.
     Near(String, &'static str),
@@ -254,7 +255,8 @@ fn quoted(name: &str) -> String {
     format!("{short:?}")
 }
 
-/// Every object below a value. The depth is bounded by who made it.
+/// Calls `each` for every object in a value. The recursion is bounded, as the value comes from serde_json or from what
+/// [`crate::format::convert::check_shape`] let pass.
 fn each_object(value: &mut Value, each: &mut impl FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Object(map) => {

@@ -157,7 +157,7 @@ fn zone_words(words: &[&str]) -> Option<i64> {
     }
 }
 
-/// Seconds east of UTC; zero for a name that nobody can resolve for sure.
+/// Seconds east of UTC; zero for a name that is not known, or that has several meanings.
 fn zone_offset(word: &str) -> Option<i64> {
     let (sign, digits) = match word.as_bytes().first()? {
         b'+' => (1, &word[1..]),
@@ -198,6 +198,7 @@ fn named_zone(word: &str) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::separator_date;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     #[test]
@@ -242,7 +243,7 @@ mod tests {
         }
 
         #[test]
-        fn date_like(words in proptest::collection::vec("[A-Za-z]{3,4}|[0-9:+-]{1,10}|Mon|Jan|2024|é", 0..12)) {
+        fn date_like(words in vec("[A-Za-z]{3,4}|[0-9:+-]{1,10}|Mon|Jan|2024|é", 0..12)) {
             separator_date(words.join(" ").as_bytes());
         }
     }

@@ -1,6 +1,7 @@
 //! Undoing mboxrd quoting: `^>+From ` loses one `>`.
 
 use super::line::FROM;
+use memchr::memmem;
 use std::io::{self, Write};
 
 const ANGLES: [u8; 64] = [b'>'; 64];
@@ -55,7 +56,7 @@ impl<W: Write> Unquoter<W> {
 
     /// Text up to the next `>` that begins a line, which is not consumed. Returns how much was.
     fn text(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match memchr::memmem::find(bytes, b"\n>") {
+        match memmem::find(bytes, b"\n>") {
             Some(found) => {
                 self.emit(&bytes[..=found])?;
                 self.state = LineState::Line;

@@ -4,6 +4,7 @@
 use crate::format::fields::fields;
 use crate::format::maildir::DELETED;
 use mail_parser::DateTime;
+use memchr::memmem;
 
 /// The longest keyword (RFC 8621 section 4.1.1).
 const MAX_KEYWORD: usize = 255;
@@ -64,7 +65,7 @@ pub fn status(head: &[u8]) -> Status {
         } else if field.is("X-IMAP") || field.is("X-IMAPbase") {
             has_base = true;
         } else if field.is("From") {
-            is_from_system = memchr::memmem::find(field.value, b"Mail System Internal Data").is_some();
+            is_from_system = memmem::find(field.value, b"Mail System Internal Data").is_some();
         }
     }
     status.is_internal = has_base && is_from_system;

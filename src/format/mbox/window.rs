@@ -88,7 +88,7 @@ impl Stretch {
     fn find(&self, offset: u64, len: usize) -> Option<Range<usize>> {
         let start = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         let end = start.checked_add(len)?;
-        // What was not filled ended with the source.
+        // A window that is not full ends where the source ends.
         let at_end = self.len > 0 && self.len < self.bytes.len() && start <= self.len;
         (end <= self.len || at_end).then(|| start..end.min(self.len))
     }

@@ -90,7 +90,7 @@ impl Page {
     }
 }
 
-/// What of an alternative is shown.
+/// Which parts of a multipart/alternative (RFC 2046 5.1.4) are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Choice {
     /// This is no alternative.
@@ -204,7 +204,7 @@ impl<'a> ShownMessage<'a> {
             entity.media.as_str(),
             "text/html" | "text/x-amp-html" | "text/watch-html" | "text/enriched" | "text/richtext"
         );
-        // Of HTML as much as can be: text may stand behind a picture of many megabytes.
+        // HTML has a higher limit: text may stand behind a picture of many megabytes.
         let most = if is_html { HTML_MAX } else { limit };
         let bytes = match uuencode::is_candidate(part).then(|| uuencode::without(body)) {
             Some(Cow::Owned(mut text)) => {

@@ -67,7 +67,7 @@ fn value(rest: &[u8]) -> (Cow<'_, [u8]>, usize) {
         at += 1;
         match (byte, text.get(at)) {
             (b'"', _) => break,
-            // Other backslashes are those of paths, which nobody escapes.
+            // Other backslashes are those of paths, which programs write as they are.
             (b'\\', Some(&next @ (b'"' | b'\\'))) => {
                 value.push(next);
                 at += 1;

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 /// How the bytes of a part are wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// 7bit, 8bit, binary, and whatever nobody knows.
+    /// 7bit, 8bit, binary, and every name that is none of these here.
     Identity,
     Base64,
     QuotedPrintable,

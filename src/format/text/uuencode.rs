@@ -46,7 +46,7 @@ pub(super) fn files(text: &[u8]) -> Vec<File> {
         if !is_line || at < behind || found.len() == FILES_MAX {
             continue;
         }
-        // What was read of something that is no file is not read again: its lines begin with no `begin`.
+        // Where there is no file, the search goes on behind the lines that were read: none of them begins with `begin`.
         match file(text, at) {
             Ok(file) => {
                 behind = file.range.end;

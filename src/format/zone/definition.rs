@@ -66,7 +66,7 @@ pub(crate) fn known(name: &str) -> Option<Tz> {
     Tz::from_str(name).ok().filter(|zone| !zone.is_floating())
 }
 
-/// The zone that a name most likely means which nobody has registered: `/freeassociation.sourceforge.net/Europe/Berlin`,
+/// The zone that a name most likely means if it is no registered one: `/freeassociation.sourceforge.net/Europe/Berlin`,
 /// `tzone://Microsoft/Utc`, `US-Central`, `America/Los Angeles`, `GMT Standard Time 1`, `europe/berlin`,
 /// `UTC+01`.
 pub(crate) fn guess(name: &str) -> Option<String> {

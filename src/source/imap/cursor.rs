@@ -17,7 +17,8 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Of an open mailbox. `None` if it does not tell what is needed to go on from here another time.
+    /// The cursor of an open mailbox. `None` if the server does not send UIDVALIDITY and UIDNEXT: no later run could go
+    /// on from here.
     pub(super) fn of(selected: &Selected, with_deleted: bool) -> Option<Cursor> {
         Some(Cursor {
             uid_validity: selected.uid_validity?,

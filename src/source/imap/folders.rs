@@ -1,7 +1,7 @@
 //! The mailboxes of an account as scopes and containers: names, hierarchy, roles, and which of them a run takes.
 
 use super::options::ImapOptions;
-use crate::model::{Container, ObjectType};
+use crate::model::{Container, Digest, ObjectType};
 use crate::protocol::imap::{Folder as Listed, FolderStatus, Namespaces};
 use crate::source::roles::{self, Candidate};
 use std::collections::{HashMap, HashSet};
@@ -129,7 +129,7 @@ impl Keys {
     fn of(&mut self, parts: &[String], raw: &[u8]) -> String {
         let mut key = parts.join("/");
         if !self.taken.insert(key.clone()) {
-            let mark = crate::model::Digest::of(&[parts.join("\u{1f}").as_bytes(), raw].concat()).hex();
+            let mark = Digest::of(&[parts.join("\u{1f}").as_bytes(), raw].concat()).hex();
             key = format!("{key}#{}", &mark[..8]);
             self.taken.insert(key.clone());
         }

@@ -1,6 +1,7 @@
 //! Listing one mailbox: all of it, or what changed since a cursor, and which of the two the server's answers allow.
 
 use super::cursor::Cursor;
+use super::rev;
 use crate::error::Result;
 use crate::model::{Attrs, Entry, ObjectType, Outcome, SkippedItem};
 use crate::net::sanitize::said;
@@ -230,7 +231,7 @@ impl NamedMessages {
     /// Adds a line of the server; what is too much is left out, and [`NamedMessages::check`] tells.
     fn add(&mut self, fetched: Fetched) {
         let Some(uid) = fetched.uid.filter(|_| self.bytes <= FOUND_MAX) else { return };
-        let rev = super::rev::of(&fetched);
+        let rev = rev::of(&fetched);
         let flags = fetched.flags.map(|flags| match self.flags.get(&flags) {
             Some(known) => Arc::clone(known),
             None => {
@@ -305,7 +306,7 @@ fn name(seen: Seen, question: &ListRequest, uid_validity: u32, cursor: Option<Cu
             outcome: Outcome::Failed,
         });
     }
-    // What is marked as deleted is not among the entries: in a listing of changes that has to be said.
+    // Messages marked as deleted are not among the entries: a listing of changes has to say that they are gone.
     let deleted: UidSet = deleted.into_iter().collect();
     listing.unnamed = match seen.gone {
         _ if !seen.is_trusted => UnlistedItems::Kept,

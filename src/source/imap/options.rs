@@ -10,6 +10,7 @@ pub struct ImapOptions {
     pub filter: Filter,
     /// Roles whose mailboxes are left out.
     pub exclude_special: Vec<String>,
+    /// Takes only mailboxes that the user is subscribed to.
     pub subscribed_only: bool,
     /// Names give no roles; attributes still do.
     pub noautomap: bool,

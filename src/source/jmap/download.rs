@@ -59,7 +59,7 @@ pub(super) fn start(worker: &Worker, order: DownloadRequest) -> Download {
     let is_grouped = is_whole(order.kind) || order.has_small.load(Ordering::Relaxed);
     let (sender, groups) = sync_channel(if is_grouped { GROUPS_UNDER_WAY } else { UNDER_WAY });
     worker.submit(move |runtime| {
-        // What the run ends with stands in the items.
+        // The items say how it ended.
         let _ = runtime.run(async {
             order.run(&sender).await;
             Ok(())

@@ -165,7 +165,7 @@ async fn ask(client: &Client, calls: &[Call]) -> Result<Answers<Map<String, Valu
     Ok(answers)
 }
 
-/// All objects of a type, of which the first request brought this much.
+/// All objects of a type: those in the `answer` to the first request, and those that it did not bring.
 async fn all_of(
     client: &Client,
     account: &str,

@@ -44,7 +44,7 @@ pub(super) async fn list(client: &Client, account: &str, kind: ObjectType, look:
     let asking = Asking { client, account, kind };
     let mut listing = match what {
         What::All(got) => asking.small(got)?,
-        // What is known of it stays as it is.
+        // The server does not have this type, so the archive keeps what it has of it.
         What::Unsupported => return Ok(Listing { unchanged: true, containers, omissions, ..Listing::default() }),
         What::Unknown(state) => asking.everything(state).await?,
         What::Changes(first, before) => {

@@ -8,7 +8,7 @@ use crate::format::maildir::{FileName, unescape};
 use crate::model::{Body, Digest, Entry, Item, ItemData};
 use crate::source::Failure;
 use crate::source::links::may_follow;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -107,7 +107,7 @@ impl<'a> Fetch<'a> {
         let directory = self.boxes[at].as_ref().ok_or(Errno::NOENT)?;
         // Do not wait for the writer of a pipe.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        match rustix::fs::openat(directory.as_fd(), name.as_slice(), flags, Mode::empty()) {
+        match openat(directory.as_fd(), name.as_slice(), flags, Mode::empty()) {
             Ok(file) => Ok(file.into()),
             Err(Errno::LOOP) => self.open_link(directory, &name),
             Err(error) => Err(error.into()),
@@ -116,15 +116,15 @@ impl<'a> Fetch<'a> {
 
     /// Opens the file that a link leads to. Opening what is no file could do harm, so its path is held first.
     fn open_link(&self, directory: &OwnedFd, name: &[u8]) -> io::Result<File> {
-        let link = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let held = match rustix::fs::openat(directory, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        let link = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let held = match openat(directory, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
             Ok(held) => held,
             Err(Errno::NOENT) => return Err(io::Error::other("a link that leads nowhere")),
             Err(Errno::LOOP) => return Err(io::Error::other("a link that leads in a circle")),
             Err(error) => return Err(error.into()),
         };
-        let target = rustix::fs::fstat(&held)?;
-        if !rustix::fs::FileType::from_raw_mode(target.st_mode).is_file() {
+        let target = fstat(&held)?;
+        if !FileType::from_raw_mode(target.st_mode).is_file() {
             return Err(io::Error::other("a link to something that is no file"));
         }
         if !may_follow(&link, &target) {
@@ -168,8 +168,8 @@ impl<'a> Fetch<'a> {
     }
 
     fn item(&self, key: &str, mut file: File) -> Result<(Body, ItemData), Trouble> {
-        let stat = rustix::fs::fstat(&file).map_err(|error| Trouble::Io(error.into()))?;
-        if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        let stat = fstat(&file).map_err(|error| Trouble::Io(error.into()))?;
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
             return Err(Trouble::Io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
         }
         let raw = unescape(key);

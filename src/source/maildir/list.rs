@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::format::maildir::{FileName, Flags, Keywords, escape, unescape};
 use crate::model::{Attrs, Digest, Entry, ObjectType, Outcome, SkippedItem};
 use crate::source::{Listing, UnlistedItems, links};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, fstat, lstat, open, statat};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::{CStr, OsStr};
@@ -71,7 +71,7 @@ pub(super) fn list(root: &Path, folder: &Folder, include_deleted: bool) -> Resul
 
 /// Opens `cur` and `new`. One that does not exist holds nothing; one that is no directory is an error.
 pub(super) fn open_boxes(folder: &Path) -> Result<[Option<OwnedFd>; 2]> {
-    let open = |name| {
+    let open_box = |name| {
         let path = folder.join(name);
         match links::check(&path) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -79,14 +79,14 @@ pub(super) fn open_boxes(folder: &Path) -> Result<[Option<OwnedFd>; 2]> {
             }
             _ => {}
         }
-        match rustix::fs::open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        match open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(directory) => Ok(Some(directory)),
             // A link whose target is not mounted is there all the same; its messages are not gone.
-            Err(Errno::NOENT) if matches!(rustix::fs::lstat(&path), Err(Errno::NOENT)) => Ok(None),
+            Err(Errno::NOENT) if matches!(lstat(&path), Err(Errno::NOENT)) => Ok(None),
             Err(error) => Err(Error::io(format!("cannot read {}", path.display()), error.into())),
         }
     };
-    Ok([open(BOXES[0])?, open(BOXES[1])?])
+    Ok([open_box(BOXES[0])?, open_box(BOXES[1])?])
 }
 
 /// Calls `found` with each name in a directory, its type and its inode: a chunk at a time in the order of inodes.
@@ -181,7 +181,7 @@ fn settled_stamps(boxes: &[Option<OwnedFd>; 2]) -> io::Result<[Option<(i64, i64)
 fn stamps(boxes: &[Option<OwnedFd>; 2]) -> io::Result<[Option<(i64, i64)>; 2]> {
     let stamp = |directory: &Option<OwnedFd>| match directory {
         Some(directory) => {
-            let stat = rustix::fs::fstat(directory)?;
+            let stat = fstat(directory)?;
             Ok::<_, io::Error>(Some((mtime(&stat).0, mtime(&stat).1)))
         }
         None => Ok(None),
@@ -221,11 +221,11 @@ impl FileKind {
 /// gone.
 pub(super) fn look(directory: impl AsFd, name: &CStr) -> Result<FileKind, Errno> {
     let directory = directory.as_fd();
-    let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
         return Ok(FileKind::at(stat));
     }
-    match rustix::fs::statat(directory, name, AtFlags::empty()) {
+    match statat(directory, name, AtFlags::empty()) {
         Ok(target) if links::may_follow(&stat, &target) => Ok(FileKind::at(target)),
         Ok(_) => Err(Errno::PERM),
         Err(Errno::NOENT) => Err(Errno::NXIO),
@@ -342,7 +342,7 @@ impl<'a> Scan<'a> {
             return;
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let Ok(directory) = rustix::fs::open(&path, flags, Mode::empty()) else { return };
+        let Ok(directory) = open(&path, flags, Mode::empty()) else { return };
         let told = each_name(&directory, |name, _, _| {
             match name.to_bytes() {
                 name if stray::is_by_product(name) => self.omit_file("tmp", name, "left by programs"),
@@ -350,7 +350,7 @@ impl<'a> Scan<'a> {
             }
             Ok::<(), Errno>(())
         });
-        // What is in the making does not fail a folder.
+        // Messages in `tmp` are not delivered yet: a folder does not fail because of them.
         if told.is_err() {
             self.omit("tmp", b"", "cannot be read", Outcome::Skipped);
         }

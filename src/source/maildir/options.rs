@@ -25,6 +25,7 @@ pub struct MaildirOptions {
     pub noautomap: bool,
     /// Takes messages with the flag `T` too, with the keyword `$deleted`.
     pub include_deleted: bool,
+    /// Where folders are looked for.
     pub layout: Layout,
     /// A directory for unnamed temporary files: messages above 16 MiB that are stored compressed.
     pub spool: PathBuf,

@@ -14,7 +14,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Files of one directory whose first bytes are read; of the others only the number is told.
+/// Files of one directory whose first bytes are read; the others are only counted.
 const FILES: usize = 1_000;
 /// And those of a whole tree.
 pub(super) const BUDGET: usize = 20_000;
@@ -206,7 +206,7 @@ impl Strays<'_> {
             }
             let is_number = name.iter().all(u8::is_ascii_digit);
             if looked_at == FILES || *self.budget == 0 {
-                // What an MH folder holds is known by then.
+                // By then the first files have shown that it is an MH folder.
                 if is_number && numbered > 0 {
                     numbered += 1
                 } else {
@@ -250,7 +250,7 @@ impl Strays<'_> {
 /// An archive in the folder that is imported into it.
 const IN_USE: &str = "the archive itself";
 
-/// What a file is that lies outside of every mailbox. In an MH folder the names are numbers.
+/// Judges a file that lies outside of every mailbox. In an MH folder the names are numbers.
 fn judge(path: &Path, is_number: bool) -> (ObjectType, Outcome, String) {
     let unknown = |reason: &str| (ObjectType::Email, Outcome::NotUnderstood, reason.to_owned());
     let lower = path.as_os_str().as_bytes().to_ascii_lowercase();
@@ -283,7 +283,7 @@ fn judge(path: &Path, is_number: bool) -> (ObjectType, Outcome, String) {
     }
 }
 
-/// What a directory is that is no mailbox and is not entered: whether there is mail in it.
+/// Judges a directory that is no mailbox and is not entered, by whether there is mail in it.
 pub(super) fn judge_directory(path: &Path, budget: &mut usize) -> (Outcome, &'static str) {
     match search(path, budget) {
         Ok(Some(true)) => (Outcome::NotUnderstood, HIDDEN_MAIL),

@@ -2,9 +2,15 @@
 //! frames) under an ordinary name.
 
 use crate::model::Body;
+use bzip2::read::MultiBzDecoder;
+use flate2::read::MultiGzDecoder;
+use liblzma::read::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
+use lz4_flex::block::{decompress_into, get_maximum_output_size};
 use std::io::{self, Read, Seek, Write};
 use std::ops::Range;
 use std::path::Path;
+use zstd::stream::read::Decoder as ZstdDecoder;
 
 /// Bytes of a message that are kept in memory; a larger one stays in its file.
 pub(super) const IN_MEMORY: u64 = 16 << 20;
@@ -92,12 +98,12 @@ impl Packing {
     /// What a packed file holds, as far as it can be read.
     pub(super) fn reader<'r>(self, packed: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
         Ok(match self {
-            Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
-            Packing::Zstd => Box::new(zstd::stream::read::Decoder::new(packed)?),
-            Packing::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(packed)),
+            Packing::Gzip => Box::new(MultiGzDecoder::new(packed)),
+            Packing::Zstd => Box::new(ZstdDecoder::new(packed)?),
+            Packing::Bzip2 => Box::new(MultiBzDecoder::new(packed)),
             Packing::Xz => {
-                let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
-                Box::new(liblzma::read::XzDecoder::new_stream(packed, stream))
+                let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
+                Box::new(XzDecoder::new_stream(packed, stream))
             }
             Packing::DovecotLz4 => Box::new(DovecotLz4::new(packed)?),
         })
@@ -127,12 +133,12 @@ impl<R: Read> DovecotLz4<R> {
     /// Reads the next piece. False at the end of the file.
     fn next(&mut self) -> io::Result<bool> {
         let Some(length) = number(&mut self.packed)? else { return Ok(false) };
-        if length == 0 || length > lz4_flex::block::get_maximum_output_size(self.piece.len()) {
+        if length == 0 || length > get_maximum_output_size(self.piece.len()) {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let mut block = vec![0; length];
         self.packed.read_exact(&mut block)?;
-        self.left = 0..lz4_flex::block::decompress_into(&block, &mut self.piece).map_err(io::Error::other)?;
+        self.left = 0..decompress_into(&block, &mut self.piece).map_err(io::Error::other)?;
         Ok(true)
     }
 }
@@ -212,9 +218,14 @@ pub(super) enum Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bzip2::write::BzEncoder;
+    use flate2::write::GzEncoder;
+    use liblzma::write::XzEncoder;
+    use proptest::collection::vec;
+    use proptest::prelude::any;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }
@@ -237,9 +248,9 @@ mod tests {
 
     /// `bytes` in each packing.
     fn packed(bytes: &[u8]) -> Vec<(Packing, Vec<u8>)> {
-        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        let mut bzip2 = BzEncoder::new(Vec::new(), bzip2::Compression::fast());
         bzip2.write_all(bytes).unwrap();
-        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        let mut xz = XzEncoder::new(Vec::new(), 1);
         xz.write_all(bytes).unwrap();
         vec![
             (Packing::Gzip, gzip(bytes)),
@@ -312,7 +323,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_behind_a_magic_number_end(at in 0usize..5, bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        fn any_bytes_behind_a_magic_number_end(at in 0usize..5, bytes in vec(any::<u8>(), 0..200)) {
             let magic = &packed(b"")[at].1;
             let magic = &magic[..magic.len().min(if at == 4 { DOVECOT_LZ4.len() + 4 } else { 10 })];
             let whole = [magic, &bytes].concat();
@@ -323,9 +334,9 @@ mod tests {
     #[test]
     fn bombs() {
         let zeros = vec![0; 80 << 20];
-        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+        let mut bzip2 = BzEncoder::new(Vec::new(), bzip2::Compression::best());
         bzip2.write_all(&zeros).unwrap();
-        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        let mut xz = XzEncoder::new(Vec::new(), 1);
         xz.write_all(&zeros).unwrap();
         for bomb in [zstd::encode_all(zeros.as_slice(), 3).unwrap(), bzip2.finish().unwrap(), xz.finish().unwrap()] {
             assert!(size(&bomb, None).unwrap_err().contains("and the file has"));
