@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
+use tokio::runtime::Builder;
 use vandelay::model::Body;
 use vandelay::net::endpoint::Security;
 use vandelay::protocol::imap::{Arrival, Client, Error, Fault, Items, Options, Pipeline, Result, UidSet, Wanted};
@@ -19,7 +20,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let [server, user, password, into @ ..] = arguments.as_slice() else {
         return Err("usage: imap_pull HOST:PORT USER PASSWORD [MAILDIR]".into());
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let start = Instant::now();
     let (messages, bytes) = runtime.block_on(pull(server, user, password, into.first().map(PathBuf::from)))?;
     println!("{messages} messages, {bytes} bytes in {:.2} s", start.elapsed().as_secs_f64());

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use vandelay::cli;
+
 fn main() -> ExitCode {
-    vandelay::cli::run(std::env::args_os().collect())
+    cli::run(std::env::args_os().collect())
 }

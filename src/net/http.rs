@@ -7,6 +7,7 @@
 //!   payload    bytes to send, and how far they are           answer     heads and bodies, as fast as they come
 //!   failure    why there is no answer of success             line       what the line broke of, in words
 //!   pause      waits that the server asks for                head       fields of an answer; URLs in messages
+//!   spool      bodies on their way in
 //! ```
 //!
 //! What a refusal means is for the protocol: it hands [`Http::new`] a function that reads what the server says with it, and
@@ -22,6 +23,7 @@ mod line;
 mod login;
 mod pause;
 mod payload;
+mod spool;
 
 pub use answer::Answer;
 pub use ask::{Ask, Method, Repeat};
@@ -31,3 +33,4 @@ pub use failure::{Failure, Reading, Refusal};
 pub use head::{address, shown};
 pub use pause::Pauses;
 pub use payload::{Content, Payload, ReadAt};
+pub use spool::Spool;

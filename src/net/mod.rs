@@ -10,6 +10,7 @@ pub mod http;
 pub mod log;
 pub mod mask;
 pub mod pace;
+pub mod parallel;
 pub mod probe;
 pub mod retry;
 pub mod runtime;

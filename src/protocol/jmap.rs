@@ -4,7 +4,7 @@
 //! ```text
 //!   client     an account's session, calls, retries        request    method calls in one batch, result references
 //!   session    the session resource, limits, accounts      methods    query, changes, set with their limits
-//!   blobs      upload and download                         parallel   several things at once, in order
+//!   blobs      upload and download
 //!   blob_batch many small blobs at a time                  error      what can go wrong
 //!   properties what is asked for by name                   problem    requests that are refused as a whole
 //!   get        any number of objects                       sound      objects that the server breaks off at
@@ -20,7 +20,6 @@ mod client;
 mod error;
 mod get;
 mod methods;
-mod parallel;
 mod problem;
 mod properties;
 mod request;
@@ -28,13 +27,13 @@ mod session;
 mod sound;
 
 pub use crate::net::http::{Content, ReadAt};
+pub use crate::net::parallel::{Queue, both, in_order};
 pub use blob_batch::{Inline, SMALL_MAX, SMALL_SUM};
 pub use blobs::Uploaded;
 pub use client::{Client, Settings, Which, address};
 pub use error::{Error, MethodError, Result};
 pub use get::Got;
 pub use methods::{Changes, Queried, SetRequest, SetResult};
-pub use parallel::{Queue, both, in_order};
 pub use properties::has_query;
 pub use request::{Handle, Request, Responses};
 pub use session::{AccountInfo, Limits, Session};

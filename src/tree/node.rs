@@ -9,7 +9,7 @@
 //!
 //! A folder of attachments below `.snapshots` belongs to a snapshot, a message and one of its mailboxes, which is more than
 //! fits: each place in the list of the message's mailboxes has a kind's number, from
-//! [`NodeKind::SnapshotAttachmentFolder`] on.
+//! `NodeKind::SnapshotAttachmentFolder` on.
 
 use super::kinds::{Children, Descriptor, NodeKind};
 use super::rules::Times;

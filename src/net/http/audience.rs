@@ -9,6 +9,8 @@ use url::Url;
 pub enum Reach {
     /// The same host on another port, or with TLS in place of without.
     Host,
+    /// Hosts below the same registrable domain as well, with TLS (`p37-caldav.icloud.com` for `caldav.icloud.com`).
+    Domain,
     /// Every host that the server refers to (`--allow-other-origin`).
     Anybody,
 }
@@ -56,8 +58,19 @@ impl Audience {
         let is_same_host = url.host() == self.home.host() && (url.scheme() == "https" || self.home.scheme() == "http");
         match self.reach {
             Reach::Host => is_same_host,
+            Reach::Domain => is_same_host || (url.scheme() == "https" && self.is_same_domain(url)),
             Reach::Anybody => true,
         }
+    }
+
+    /// True if both hosts lie below one domain that can be registered (by the Public Suffix List).
+    fn is_same_domain(&self, url: &Url) -> bool {
+        let domain = |url: &Url| {
+            let host = url.domain()?.to_ascii_lowercase();
+            let domain = psl::domain_str(&host)?;
+            psl::suffix(domain.as_bytes())?.is_known().then(|| domain.to_owned())
+        };
+        domain(&self.home).is_some_and(|home| domain(url) == Some(home))
     }
 
     fn unencrypted(&self, shown: &str) -> Error {
@@ -97,6 +110,19 @@ mod tests {
         assert!(anybody.check(&url("https://b.example/"), true).expect("somebody"), "another origin");
         assert!(!anybody.check(&url("https://a.example/x"), true).expect("somebody"), "the same");
         assert!(anybody.check(&url("ftp://b.example/"), true).is_err());
+    }
+
+    #[test]
+    fn a_provider_may_have_several_hosts() {
+        let check = |home: &str, other: &str| Audience::new(url(home), Reach::Domain).check(&url(other), false).is_ok();
+        assert!(check("https://caldav.icloud.com/", "https://p37-caldav.icloud.com:443/x/"));
+        assert!(check("https://example.co.uk/", "https://dav.example.co.uk/"));
+        assert!(!check("https://caldav.icloud.com/", "https://caldav.icloud.com.example/"));
+        assert!(!check("https://one.co.uk/", "https://two.co.uk/"));
+        assert!(!check("https://alice.github.io/", "https://mallory.github.io/"));
+        assert!(!check("https://caldav.icloud.com/", "http://p37-caldav.icloud.com/"));
+        assert!(!check("https://192.0.2.1/", "https://192.0.2.2/"));
+        assert!(!check("https://a.internal/", "https://b.internal/"));
     }
 
     #[test]

@@ -4,12 +4,11 @@ use super::client::Client;
 use super::error::{Error, MethodError, Result, violation};
 use crate::error::{self, ErrorKind};
 use crate::model::Body;
-use crate::net::http::{Answer, Ask, Content, Failure, Method, Payload, Repeat};
+use crate::net::http::{Answer, Ask, Content, Failure, Method, Payload, Repeat, Spool};
 use crate::net::sanitize::said;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io;
 use url::Url;
 
 /// The most bytes of an answer to an upload.
@@ -87,23 +86,19 @@ impl Client {
         let announced = answer.length();
         // A server may count otherwise, but not by much.
         let most = size.map_or(UNKNOWN_MAX, |size| size.saturating_mul(2).saturating_add(64 << 20));
-        let mut body = Receiving { bytes: Vec::new(), file: None, size: 0 };
-        if let Some(announced) = announced.filter(|announced| *announced <= IN_MEMORY) {
-            body.bytes.reserve_exact(announced as usize);
-        }
+        let mut body = Spool::new(IN_MEMORY, self.spool().cloned());
+        body.expect(announced.unwrap_or(0));
         while let Some(chunk) = answer.chunk().await? {
-            body.size += chunk.len() as u64;
-            if body.size > most {
+            if body.size() + chunk.len() as u64 > most {
                 return Err(violation(format!("a blob has more than {most} bytes")).into());
             }
-            body.add(&chunk, self)
-                .map_err(|error| error::Error::io("cannot keep a large blob in a file of its own", error))?;
+            body.add(&chunk)?;
         }
         // A body without Content-Length may end where the line broke.
-        if announced.is_none() && size.is_some_and(|size| body.size < size) {
-            return Err(answer.cut(format!("a blob ended after {} bytes", body.size)));
+        if announced.is_none() && size.is_some_and(|size| body.size() < size) {
+            return Err(answer.cut(format!("a blob ended after {} bytes", body.size())));
         }
-        Ok(body.end().map_err(|error| error::Error::io("cannot read back a large blob", error))?)
+        Ok(body.end()?)
     }
 
     /// A URL from a template (RFC 6570 level 1), relative to the session. Checked: the credentials may go there.
@@ -129,43 +124,6 @@ fn expand(template: &str, values: &[(&str, &str)]) -> String {
     }
     expanded.push_str(rest);
     expanded
-}
-
-/// A blob on its way in.
-struct Receiving {
-    bytes: Vec<u8>,
-    file: Option<File>,
-    size: u64,
-}
-
-impl Receiving {
-    fn add(&mut self, chunk: &[u8], client: &Client) -> io::Result<()> {
-        if self.file.is_none() && self.size > IN_MEMORY {
-            let mut file = match client.spool() {
-                Some(folder) => tempfile::tempfile_in(folder)?,
-                None => tempfile::tempfile()?,
-            };
-            file.write_all(&std::mem::take(&mut self.bytes))?;
-            self.file = Some(file);
-        }
-        match &mut self.file {
-            Some(file) => file.write_all(chunk),
-            None => {
-                self.bytes.extend_from_slice(chunk);
-                Ok(())
-            }
-        }
-    }
-
-    fn end(self) -> io::Result<Body> {
-        Ok(match self.file {
-            Some(mut file) => {
-                file.rewind()?;
-                Body::File(file)
-            }
-            None => Body::Bytes(self.bytes),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::error::Result;
 use super::methods::Object;
-use super::parallel::in_order;
+use crate::net::parallel::in_order;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
