@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::account::Account;
 use crate::net::connector::Connector;
 use crate::net::endpoint::{Endpoint, Service};
+use crate::net::http::address;
 use crate::net::secret::{Credentials, Secret, Tokens};
 use crate::net::tls::{Pin, TlsOptions};
 use crate::protocol::jmap::{self, Settings, Which};
@@ -58,7 +59,7 @@ pub(super) struct Auth {
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct Network {
-    /// URL of the server, e.g. imaps://mail.example.com (imap), sieves://… (managesieve), https://… (jmap, export)
+    /// URL of the server, e.g. imaps://mail.example.com (imap), sieves://… (managesieve), https://… (all others)
     #[arg(long)]
     url: String,
     /// Give up after this many seconds without an answer, or with next to none; Vandelay asks once more, so a step takes
@@ -115,6 +116,17 @@ impl Network {
         let connector = Connector::for_http(&home, &self.tls(), self.timeout())?;
         let account = self.account_at(connector, auth, ui)?;
         Ok(Settings { account, home, url: self.url.clone(), allow_other_origin, spool: Some(spool) })
+    }
+
+    /// `--url`
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The account on a server that is spoken to over HTTP. Finds the secret, as [`Network::account`] does.
+    pub(super) fn web_account(&self, auth: &Auth, protocol: &str, ui: &Ui) -> Result<Account> {
+        let url = address(&self.url, protocol, "https://dav.example.org")?;
+        self.account_at(Connector::for_http(&url, &self.tls(), self.timeout())?, auth, ui)
     }
 
     fn account_at(&self, connector: Connector, auth: &Auth, ui: &Ui) -> Result<Account> {

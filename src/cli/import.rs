@@ -9,8 +9,10 @@ use crate::import::report::Report;
 use crate::import::{self, Done, ImportOptions};
 use crate::model::ObjectType;
 use crate::net::endpoint::Service;
+use crate::protocol::dav::{self, Flavor};
 use crate::report::{reasons, sum};
 use crate::source;
+use crate::source::dav::{Collections, Files};
 use crate::source::filter::Filter;
 use crate::source::imap::Imap;
 use crate::source::imap::options::ImapOptions;
@@ -33,6 +35,15 @@ pub(crate) enum ImportSource {
     Imap(ImapArgs),
     /// A whole account on a JMAP server: mail, contacts, calendars, Sieve scripts, files
     Jmap(JmapArgs),
+    /// The calendars of an account on a CalDAV server: events, tasks, notes
+    #[command(name = "caldav")]
+    CalDav(DavArgs),
+    /// The address books of an account on a CardDAV server
+    #[command(name = "carddav")]
+    CardDav(DavArgs),
+    /// The files below a directory on a WebDAV server
+    #[command(name = "webdav")]
+    WebDav(DavArgs),
     /// The Sieve scripts on a mail server (ManageSieve)
     #[command(name = "managesieve")]
     ManageSieve(ManageSieveArgs),
@@ -150,6 +161,41 @@ pub(crate) struct ManageSieveArgs {
     auth: Auth,
     #[command(flatten)]
     network: Network,
+}
+
+#[derive(Args)]
+pub(crate) struct DavArgs {
+    /// The archive; created if it does not exist
+    archive: PathBuf,
+    /// Send at most this many requests at the same time, 1 to 8
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Connection")]
+    dav_connections: u64,
+    /// Request this many events or cards at a time
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000), help_heading = "Connection")]
+    multiget_batch: u64,
+    /// Also send the login to other hosts that this server refers to
+    #[arg(long, help_heading = "Connection")]
+    allow_other_origin: bool,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    auth: Auth,
+    #[command(flatten)]
+    network: Network,
+}
+
+impl DavArgs {
+    fn settings(&self, flavor: Flavor, ui: &Ui) -> Result<dav::Settings> {
+        Ok(dav::Settings {
+            account: self.network.web_account(&self.auth, flavor.name(), ui)?,
+            url: self.network.url().to_owned(),
+            flavor,
+            allow_other_origin: self.allow_other_origin,
+            connections: self.dav_connections.min(self.network.threads() as u64 * 4) as usize,
+            batch: self.multiget_batch as usize,
+            spool: Some(spool(&self.archive)),
+        })
+    }
 }
 
 #[derive(Args)]
@@ -276,6 +322,18 @@ impl ImportSource {
                 let settings = args.network.jmap(&args.auth, args.allow_other_origin, spool(&args.archive), ui)?;
                 let common = args.common.options();
                 run(&mut Jmap::open(settings, options)?, &args.archive, common, ui)
+            }
+            ImportSource::CalDav(args) => {
+                let mut source = Collections::open(args.settings(Flavor::Calendars, ui)?)?;
+                run(&mut source, &args.archive, args.common.options(), ui)
+            }
+            ImportSource::CardDav(args) => {
+                let mut source = Collections::open(args.settings(Flavor::Contacts, ui)?)?;
+                run(&mut source, &args.archive, args.common.options(), ui)
+            }
+            ImportSource::WebDav(args) => {
+                let mut source = Files::open(args.settings(Flavor::Files, ui)?)?;
+                run(&mut source, &args.archive, args.common.options(), ui)
             }
             ImportSource::ManageSieve(args) => {
                 let account = args.network.account(Service::Sieve, &args.auth, ui)?;

@@ -4,6 +4,7 @@
 //! server sends can make it allocate without limit, wait without end, or show a secret. A source drives a client through
 //! [`crate::net::runtime::Runtime`] and stays sync.
 
+pub mod dav;
 pub mod imap;
 pub mod jmap;
 pub mod managesieve;

@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::model::{Container, Digest, Entry, Item, KnownBy, ObjectType, SkippedItem, SourceIdent};
 
+pub mod dav;
 mod file_url;
 pub mod filter;
 pub mod imap;

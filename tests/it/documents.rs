@@ -22,15 +22,26 @@ const fn page(path: &'static str, commands: &'static [&'static str]) -> Page {
     Page { path, commands }
 }
 
-const IMPORTS: &[&str] = &["import maildir", "import takeout", "import imap", "import jmap", "import managesieve"];
+const IMPORTS: &[&str] = &[
+    "import maildir",
+    "import takeout",
+    "import imap",
+    "import jmap",
+    "import caldav",
+    "import carddav",
+    "import webdav",
+    "import managesieve",
+];
 
-const SERVERS: &[&str] = &["import imap", "import jmap", "import managesieve", "export"];
+const SERVERS: &[&str] =
+    &["import imap", "import jmap", "import caldav", "import carddav", "import webdav", "import managesieve", "export"];
 
 /// README.md is run beside `examples`, every other page beside what [`SAMPLE`] holds.
 const PAGES: &[Page] = &[
     page("README.md", &[]),
     page("docs/benchmarks.md", &[]),
     page("docs/compatibility.md", &[]),
+    page("docs/dav.md", &["import caldav", "import carddav", "import webdav"]),
     page("docs/exit-codes.md", &[]),
     page("docs/export.md", &["export"]),
     page("docs/history.md", &[]),

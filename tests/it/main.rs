@@ -1,6 +1,7 @@
 //! The tests of the program and of the library as others use them, in one binary: what they share is compiled once.
 #![expect(unsafe_code, reason = "tests set limits, masks and signals of other processes")]
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::absolute_paths, reason = "a test may write out the path of what it uses once")]
 #![expect(clippy::too_many_lines, reason = "tables of what servers hold; layers.rs counts the lines of tests")]
 
 mod common;
@@ -9,6 +10,8 @@ mod clients;
 mod compat;
 mod corpora_ics_vcf;
 mod corpora_text;
+mod dav_faults;
+mod dav_import;
 mod documents;
 mod durability;
 mod extract;

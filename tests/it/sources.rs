@@ -3,6 +3,7 @@
 //! is gone, one that only adds loses nothing, and none loses what it could not look at.
 
 use crate::common;
+use crate::common::fake_dav::FakeDav;
 use crate::common::fake_imap::{FakeImap, USUAL, mail, mailbox};
 use crate::common::jmap::{At, Fault, Options, Server, When};
 use crate::common::{deliver, jmap_run, tree, vandelay};
@@ -348,14 +349,62 @@ impl Bed for OverJmap {
     }
 }
 
+/// Parts are calendars, or directories.
+struct OverDav {
+    server: FakeDav,
+    kind: &'static str,
+}
+
+impl Bed for OverDav {
+    fn set(&mut self, account: &Account) {
+        self.server.with(|state| {
+            state.collections.clear();
+            state.broken.clear();
+            for (part, items) in account {
+                if items.is_none() {
+                    state.broken.push((*part).to_owned());
+                }
+                let items = items.iter().flatten();
+                let event = |item: &u32| {
+                    let uid = format!("event-{part}-{item}");
+                    let bytes = format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:{uid}\r\nDTSTAMP:20240101T000000Z\r\nDTSTART:20240101T000000Z\r\nSUMMARY:{uid}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n");
+                    (format!("{uid}.ics"), bytes.into_bytes())
+                };
+                state.collections.insert((*part).to_owned(), items.map(event).collect());
+            }
+        });
+    }
+
+    fn command(&self) -> Command {
+        let mut command = vandelay();
+        let path = if self.kind == "webdav" { "/alice/home/" } else { "" };
+        command.args([
+            "import",
+            self.kind,
+            "--json",
+            "--allow-cleartext",
+            "--auth-basic",
+            "alice",
+            "--max-retries",
+            "0",
+        ]);
+        command.arg("--url").arg(format!("{}{path}", self.server.url())).env("VANDELAY_PASSWORD", "secret");
+        command
+    }
+
+    fn kinds(&self) -> &'static [&'static str] {
+        &["event"]
+    }
+}
+
 // --- the table ---------------------------------------------------------------------------------------------------------
 
 /// How often each item stands in the current state.
 fn stored(archive: &Path) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     for (path, bytes) in tree(archive, "latest") {
-        let is_object =
-            path.contains("/cur/") || ["calendars/", "contacts/", "sieve/"].iter().any(|root| path.starts_with(root));
+        let is_object = path.contains("/cur/")
+            || ["calendars/", "contacts/", "sieve/", "files/"].iter().any(|root| path.starts_with(root));
         let text = String::from_utf8_lossy(&bytes);
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
         let label = words.into_iter().find(|word| {
@@ -492,4 +541,14 @@ fn managesieve_keeps_every_promise() {
 #[test]
 fn jmap_keeps_every_promise() {
     every_promise("jmap", &mut OverJmap::new());
+}
+
+#[test]
+fn caldav_keeps_every_promise() {
+    every_promise("caldav", &mut OverDav { server: FakeDav::start(), kind: "caldav" });
+}
+
+#[test]
+fn webdav_keeps_every_promise() {
+    every_promise("webdav", &mut OverDav { server: FakeDav::start(), kind: "webdav" });
 }

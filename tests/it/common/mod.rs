@@ -3,8 +3,10 @@
 pub(crate) mod account;
 pub(crate) mod corpora;
 pub(crate) mod cyrus;
+pub(crate) mod dav;
 pub(crate) mod dovecot;
 pub(crate) mod fake;
+pub(crate) mod fake_dav;
 pub(crate) mod fake_imap;
 pub(crate) mod held;
 pub(crate) mod imap;

@@ -1,0 +1,23 @@
+//! A client for WebDAV (RFC 4918), CalDAV (RFC 4791) and CardDAV (RFC 6352).
+//!
+//! ```text
+//!   client      questions to a server, over `net::http`      discover    from a URL to the collections of a user
+//!   multistatus answers, resource by resource                xml         elements of an answer, bounded
+//!   body        what is sent                                 href        references in answers
+//!   collection  a calendar, an address book, a directory     get         the bytes of a resource
+//! ```
+
+mod body;
+mod client;
+mod collection;
+mod discover;
+mod get;
+mod href;
+mod multistatus;
+mod xml;
+
+pub use client::{Client, Listed, Resource, Settings, Synced};
+pub use collection::{Collection, Flavor};
+pub use discover::{Found, discover};
+pub use get::Downloaded;
+pub use href::{key as href_key, last_part, origin as origin_of};

@@ -1,0 +1,300 @@
+//! Questions to a server of WebDAV.
+
+use super::body;
+use super::collection::{Collection, Flavor, PROPERTIES};
+use super::href::{key, resolve};
+use super::multistatus::{self, Response, Rest};
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::account::Account;
+use crate::net::http::{Ask, Audience, Failure, Http, Method, Payload, Reach, Reading, Repeat, address, shown};
+use crate::net::sanitize::said;
+use std::path::PathBuf;
+use url::Url;
+
+/// The most bytes of one listing: some hundred thousand resources.
+const LISTING_MAX: usize = 96 << 20;
+
+/// How a server is spoken to.
+pub struct Settings {
+    /// The login, and the connections to the server of the URL.
+    pub account: Account,
+    /// `--url`
+    pub url: String,
+    /// What is looked for.
+    pub flavor: Flavor,
+    /// `--allow-other-origin`
+    pub allow_other_origin: bool,
+    /// How many requests are under way at once (`--dav-connections`).
+    pub connections: usize,
+    /// How many resources one request asks for (`--multiget-batch`).
+    pub batch: usize,
+    /// Where large bodies wait.
+    pub spool: Option<PathBuf>,
+}
+
+/// A server of WebDAV, CalDAV or CardDAV.
+pub struct Client {
+    pub(super) http: Http,
+    /// `--url`
+    pub(super) url: Url,
+    pub(super) flavor: Flavor,
+    pub(super) spool: Option<PathBuf>,
+    connections: usize,
+    batch: usize,
+}
+
+/// What is asked.
+pub(super) struct Question<'a> {
+    pub method: Method,
+    pub url: &'a Url,
+    pub depth: &'a str,
+    pub body: String,
+    /// The most bytes of the answer.
+    pub most: usize,
+}
+
+/// A resource in a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// Where it is: what its reference stands for.
+    pub url: Url,
+    /// The path of its URL in one encoding ([`key`]).
+    pub key: String,
+    /// Changes when its bytes do; `None` where the server does not say.
+    pub etag: Option<String>,
+    /// A collection within a collection.
+    pub is_collection: bool,
+    /// Its name for people, where it has one.
+    pub name: Option<String>,
+    /// As the server has it, perhaps with parameters.
+    pub media_type: Option<String>,
+    /// In bytes.
+    pub size: Option<u64>,
+    /// RFC 3339 or the date of HTTP, as the server has it.
+    pub created: Option<String>,
+    /// In the same form.
+    pub modified: Option<String>,
+}
+
+/// A listing of a collection.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// What lies directly in the collection.
+    pub resources: Vec<Resource>,
+    /// References that lead out of the collection, or nowhere.
+    pub strange: Vec<String>,
+}
+
+/// What changed in a collection since a token.
+#[derive(Debug, Default)]
+pub struct Synced {
+    /// New resources, and those with other bytes.
+    pub changed: Vec<Resource>,
+    /// Something is gone.
+    pub has_gone: bool,
+    /// The token that the next synchronisation goes on from.
+    pub token: Option<String>,
+    /// The server has more to say (RFC 6578 section 3.6).
+    pub is_cut: bool,
+}
+
+/// What is asked of every resource.
+const RESOURCE: [&str; 7] = [
+    "D:getetag",
+    "D:resourcetype",
+    "D:displayname",
+    "D:getcontenttype",
+    "D:getcontentlength",
+    "D:getlastmodified",
+    "D:creationdate",
+];
+
+impl Client {
+    /// Makes ready to ask; nothing is sent.
+    ///
+    /// Errors: [`ErrorKind::Usage`] for a URL that is none.
+    pub fn new(settings: Settings) -> Result<Client> {
+        let url = address(&settings.url, settings.flavor.name(), "https://dav.example.org")?;
+        let reach = if settings.allow_other_origin { Reach::Anybody } else { Reach::Domain };
+        let http = Http::new(settings.account, Audience::new(url.clone(), reach), reading)?;
+        http.check_origin(&url)?;
+        Ok(Client {
+            http,
+            url,
+            flavor: settings.flavor,
+            spool: settings.spool,
+            connections: settings.connections.clamp(1, 8),
+            batch: settings.batch.max(1),
+        })
+    }
+
+    /// The login name.
+    pub fn user(&self) -> &str {
+        self.http.user()
+    }
+
+    /// Which protocol is spoken.
+    pub fn flavor(&self) -> Flavor {
+        self.flavor
+    }
+
+    /// `--url`
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// How many requests are under way at once.
+    pub fn connections(&self) -> usize {
+        self.connections
+    }
+
+    /// How many resources one request asks for.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Says what goes on.
+    pub fn log(&self, level: u8, text: impl FnOnce() -> String) {
+        self.http.log(level, text);
+    }
+
+    /// The collections of the flavor among a resource and what lies in it, and what the answer says of the resource itself.
+    pub(super) async fn collections(&self, url: &Url) -> Result<(Vec<Collection>, Option<Response>), Failure> {
+        let (mut found, mut own) = (Vec::new(), None);
+        let body = body::propfind(&PROPERTIES);
+        let question = Question { method: Method::Propfind, url, depth: "1", body, most: LISTING_MAX };
+        self.multistatus(&question, &mut |base, response| {
+            let Some(url) = resolve(base, &response.href) else { return };
+            found.extend(Collection::of(&response, url.clone(), self.flavor));
+            if key(&url) == key(base) {
+                own = Some(response);
+            }
+        })
+        .await?;
+        Ok((found, own))
+    }
+
+    /// Properties of one resource.
+    pub(super) async fn properties(&self, url: &Url, properties: &[&str]) -> Result<(Url, Vec<Response>), Failure> {
+        let (mut all, mut at) = (Vec::new(), url.clone());
+        let body = body::propfind(properties);
+        let question = Question { method: Method::Propfind, url, depth: "0", body, most: LISTING_MAX };
+        self.multistatus(&question, &mut |base, response| {
+            at = base.clone();
+            all.push(response);
+        })
+        .await?;
+        Ok((at, all))
+    }
+
+    /// What lies in a collection.
+    pub async fn list(&self, url: &Url) -> Result<Listed, Failure> {
+        let (mut listed, mut has_own) = (Listed::default(), false);
+        let body = body::propfind(&RESOURCE);
+        let question = Question { method: Method::Propfind, url, depth: "1", body, most: LISTING_MAX };
+        self.multistatus(&question, &mut |base, response| {
+            let collection = key(base);
+            match self.resource(base, &collection, &response) {
+                Some(resource) if resource.key == collection => has_own = true,
+                Some(_) if response.status.is_some_and(|status| status >= 400) => {}
+                Some(resource) => listed.resources.push(resource),
+                None => listed.strange.push(said(response.href.as_bytes())),
+            }
+        })
+        .await?;
+        if listed.resources.is_empty() && !has_own {
+            // An empty answer is no listing of an empty collection: that names the collection itself.
+            let what = format!("{} lists nothing, not even the collection itself", shown(url));
+            return Err(Error::new(ErrorKind::Connection, what).into());
+        }
+        Ok(listed)
+    }
+
+    /// What changed in a collection since a token (RFC 6578).
+    pub async fn sync(&self, url: &Url, token: &str) -> Result<Synced, Failure> {
+        let mut synced = Synced::default();
+        let body = body::sync_collection(token);
+        let question = Question { method: Method::Report, url, depth: "0", body, most: LISTING_MAX };
+        let each = &mut |base: &Url, response: Response| {
+            let collection = key(base);
+            let resource = self.resource(base, &collection, &response);
+            match (response.status, resource) {
+                (Some(507), _) => synced.is_cut = true,
+                (Some(404 | 410), _) => synced.has_gone = true,
+                (_, Some(resource)) if resource.key != collection => synced.changed.push(resource),
+                _ => {}
+            }
+        };
+        synced.token = self.multistatus(&question, each).await?.sync_token;
+        Ok(synced)
+    }
+
+    /// A resource directly in a collection, or the collection itself. `None` for anything else.
+    fn resource(&self, base: &Url, collection: &str, response: &Response) -> Option<Resource> {
+        let url = resolve(base, &response.href)?;
+        let key = key(&url);
+        let below = super::href::below(collection, &key)?;
+        if url.origin() != base.origin() || below.contains('/') {
+            return None;
+        }
+        let text = |name: &str| response.text(name).map(str::to_owned);
+        Some(Resource {
+            etag: text("getetag"),
+            is_collection: response.property("resourcetype").is_some_and(|kinds| kinds.has("collection")),
+            name: text("displayname"),
+            media_type: text("getcontenttype"),
+            size: text("getcontentlength").and_then(|size| size.parse().ok()),
+            created: text("creationdate"),
+            modified: text("getlastmodified"),
+            url,
+            key,
+        })
+    }
+
+    /// Asks, and hands over what the answer says, resource by resource, with the URL that it comes from.
+    pub(super) async fn multistatus(
+        &self,
+        question: &Question<'_>,
+        each: &mut dyn FnMut(&Url, Response),
+    ) -> Result<Rest, Failure> {
+        let Question { method, url, depth, body, most } = question;
+        let what = shown(url);
+        let fields = [("Depth", *depth), ("Content-Type", "application/xml; charset=utf-8")];
+        let payload = Payload::Whole(body.clone().into());
+        let ask = Ask { fields: &fields, payload, repeat: Repeat::Usual, ..Ask::new(*method, url, &what) };
+        let (base, document) = self
+            .http
+            .ask(&ask, async |mut answer| {
+                let url = answer.url().clone();
+                match answer.body(*most).await? {
+                    Some(document) => Ok((url, document)),
+                    None => Err(unfit(&url, &format!("it has more than {} MiB", most >> 20)).into()),
+                }
+            })
+            .await?;
+        // A listing that is cut is no listing: nothing is told of it before its end.
+        let mut responses = Vec::new();
+        let rest = multistatus::read(&document, &mut |response| responses.push(response));
+        let rest = rest.map_err(|why| Failure::from(unfit(&base, &why)))?;
+        responses.into_iter().for_each(|response| each(&base, response));
+        Ok(rest)
+    }
+}
+
+/// An answer that cannot be used.
+fn unfit(url: &Url, why: &str) -> Error {
+    Error::new(ErrorKind::Connection, format!("the answer of {} cannot be used: {why}", shown(url)))
+}
+
+/// What a server says with a refusal: an error of WebDAV (RFC 4918 section 16), or the throttling of Google.
+fn reading(status: u16, body: &[u8]) -> Reading {
+    let mut names = Vec::new();
+    let _ = super::xml::read(body, &mut |element| names.push(element));
+    let message = names.iter().find(|element| element.name == "message" || element.name == "responsedescription");
+    let words = match message.and_then(|element| element.trimmed()) {
+        Some(text) => said(text.as_bytes()),
+        None => names.iter().map(|element| said(element.name.as_bytes())).take(3).collect::<Vec<_>>().join(" "),
+    };
+    let is_limit = status == 403 && body.windows(11).any(|window| window == b"usageLimits");
+    Reading { words, is_busy: is_limit }
+}

@@ -1,0 +1,161 @@
+//! From the URL that the user gave to the user's collections (RFC 4791 section 6.2, RFC 6352 section 7.1, RFC 6764).
+
+use super::client::Client;
+use super::collection::{Collection, Flavor};
+use super::href::{key, resolve};
+use super::multistatus::Response;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::http::{Failure, shown};
+use std::collections::BTreeMap;
+use url::Url;
+
+/// Homes of one user: more are not asked.
+const HOMES_MAX: usize = 16;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// By their keys, each once.
+    pub collections: Vec<Collection>,
+    /// Who the server says that the user is.
+    pub principal: Option<Url>,
+    /// The first collection of collections.
+    pub home: Option<Url>,
+    /// Collections of the user that could not be listed, and why: what lies in them is not known to be gone.
+    pub failed: Vec<(String, Error)>,
+}
+
+/// Looks for the collections of the user: at the URL, at the homes of the principal that it names, and where a server
+/// says by convention that they are. A step that fails does not keep the next one from being tried.
+///
+/// Errors: [`ErrorKind::Credentials`] if the login is refused, [`ErrorKind::Account`] if nothing was found, with all that
+/// was tried; of [`ErrorKind::Connection`] if the server cannot be reached.
+pub async fn discover(client: &Client) -> Result<Found> {
+    let mut search = Search { client, tried: Vec::new(), refused: None, found: Found::default() };
+    let well_known = client.url.join(&format!("/.well-known/{}", client.flavor.name())).ok();
+    for start in std::iter::once(client.url.clone()).chain(well_known) {
+        if search.at(&start).await? {
+            return Ok(search.found);
+        }
+    }
+    Err(search.nothing())
+}
+
+struct Search<'a> {
+    client: &'a Client,
+    /// What was asked, and what came of it.
+    tried: Vec<String>,
+    /// Why the login did not go through, or nowhere.
+    refused: Option<Error>,
+    found: Found,
+}
+
+impl Search<'_> {
+    /// Looks from one URL on. True if something was found.
+    async fn at(&mut self, start: &Url) -> Result<bool> {
+        let collections = self.client.collections(start).await;
+        if let Some((collections, own)) = self.step(start, "collections", collections)? {
+            let own = own.map(|own| (start.clone(), vec![own]));
+            self.found.principal = own.as_ref().and_then(|(at, own)| principal(at, own));
+            if !collections.is_empty() {
+                self.add(start, collections);
+                return Ok(true);
+            }
+        }
+        let home_set = self.client.flavor.home_set();
+        let names = ["D:current-user-principal", "D:principal-URL", home_set];
+        let asked = self.client.properties(start, &names).await;
+        let Some((at, own)) = self.step(start, "the principal", asked)? else { return Ok(false) };
+        let mut homes = homes(&at, &own, home_set);
+        if let Some(principal) = principal(&at, &own) {
+            self.found.principal = Some(principal.clone());
+            if key(&principal) != key(&at) || homes.is_empty() {
+                let asked = self.client.properties(&principal, &[home_set]).await;
+                if let Some((at, own)) = self.step(&principal, "the homes of the principal", asked)? {
+                    homes.extend(self::homes(&at, &own, home_set));
+                }
+            }
+        }
+        homes.sort_by_key(key);
+        homes.dedup_by_key(|home| key(home));
+        let mut is_found = false;
+        for home in homes.into_iter().take(HOMES_MAX) {
+            let listed = self.client.collections(&home).await;
+            match self.step(&home, "collections", listed) {
+                Ok(Some((collections, _))) => {
+                    is_found = true;
+                    self.add(&home, collections);
+                }
+                Ok(None) => {}
+                Err(error) => self.found.failed.push((shown(&home), error)),
+            }
+        }
+        Ok(is_found)
+    }
+
+    fn add(&mut self, home: &Url, collections: Vec<Collection>) {
+        self.found.home.get_or_insert_with(|| home.clone());
+        let mut known: BTreeMap<String, Collection> =
+            self.found.collections.drain(..).map(|one| (key(&one.url), one)).collect();
+        known.extend(collections.into_iter().map(|one| (key(&one.url), one)));
+        self.found.collections.extend(known.into_values());
+    }
+
+    /// Notes how a step went. Errors: those after which no step would fare better.
+    fn step<T>(&mut self, url: &Url, what: &str, outcome: Result<T, Failure>) -> Result<Option<T>> {
+        match outcome {
+            Ok(value) => {
+                self.tried.push(format!("{}: asked for {what}, and got none", shown(url)));
+                Ok(Some(value))
+            }
+            Err(failure) => {
+                self.client.log(1, || format!("{}: {}", shown(url), failure.error));
+                let is_answer = failure.refusal.is_some() || !failure.error.is_transient();
+                if failure.error.kind == ErrorKind::Interrupted || !is_answer {
+                    return Err(failure.error);
+                }
+                self.tried.push(format!("{}: {}", shown(url), failure.error));
+                // The login is refused, or would go where the user did not send it: that is the reason to tell.
+                if failure.error.kind == ErrorKind::Credentials || self.client.http.check_origin(url).is_err() {
+                    self.refused.get_or_insert(failure.error);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn nothing(self) -> Error {
+        let client = self.client;
+        if let Some(refused) = self.refused {
+            return refused;
+        }
+        let what = format!("no {} were found from {} on", client.flavor.collections(), shown(&client.url));
+        let tried = self.tried.join("; ");
+        let hint = match client.flavor {
+            Flavor::Files => "give the URL of the directory itself".to_owned(),
+            _ => format!(
+                "give the URL that the provider names for {}, or that of one of the {} (tried: {tried})",
+                client.flavor.name(),
+                client.flavor.collections()
+            ),
+        };
+        Error::new(ErrorKind::Account, what).hint(hint)
+    }
+}
+
+/// The principal that a resource names (RFC 5397), or is.
+fn principal(at: &Url, responses: &[Response]) -> Option<Url> {
+    let named = |name: &str| {
+        let href = responses.iter().find_map(|response| response.property(name)?.child("href")?.trimmed());
+        href.and_then(|href| resolve(at, href))
+    };
+    named("current-user-principal").or_else(|| named("principal-URL"))
+}
+
+/// The homes that a principal names: several are possible.
+fn homes(at: &Url, responses: &[Response], home_set: &str) -> Vec<Url> {
+    let name = home_set.rsplit(':').next().unwrap_or(home_set);
+    let sets = responses.iter().filter_map(|response| response.property(name));
+    let hrefs = sets.flat_map(|set| set.children.iter().filter(|child| child.name == "href"));
+    hrefs.filter_map(|href| resolve(at, href.trimmed()?)).collect()
+}

@@ -1,0 +1,93 @@
+//! The bytes of resources: several in one answer, or one by one.
+
+use super::body;
+use super::client::{Client, Question};
+use super::href::{key, resolve};
+use crate::model::Body;
+use crate::net::http::{Ask, Failure, Method, Spool, shown};
+use std::collections::HashMap;
+use url::Url;
+
+/// Larger bodies go into files: many of them wait at once.
+const IN_MEMORY: u64 = 256 << 10;
+
+/// The most bytes of one answer of many resources; if it has more, each is asked for by itself.
+const ANSWER_MAX: usize = 16 << 20;
+
+/// A resource with its bytes.
+pub struct Downloaded {
+    /// As the server gives them.
+    pub body: Body,
+    /// The etag that came with the bytes.
+    pub etag: Option<String>,
+    /// `Content-Type`, with its parameters.
+    pub media_type: Option<String>,
+}
+
+impl Client {
+    /// Several resources of a collection in one answer, by key. What is not there is `None`; what is not named, or has no
+    /// bytes in the answer, has to be asked for by itself.
+    pub async fn multiget(
+        &self,
+        collection: &Url,
+        resources: &[&Url],
+    ) -> Result<HashMap<String, Option<Downloaded>>, Failure> {
+        let mut found = HashMap::new();
+        let Some((report, data)) = self.flavor.multiget() else { return Ok(found) };
+        let hrefs: Vec<&str> = resources.iter().map(|url| url.path()).collect();
+        let data_name = data.trim_start_matches(|c| c != ':').trim_start_matches(':');
+        let body = body::multiget(report, data, &hrefs);
+        let question = Question { method: Method::Report, url: collection, depth: "1", body, most: ANSWER_MAX };
+        self.multistatus(&question, &mut |base, mut response| {
+            let Some(url) = resolve(base, &response.href) else { return };
+            if matches!(response.status, Some(404 | 410)) {
+                found.insert(key(&url), None);
+                return;
+            }
+            let etag = response.text("getetag").map(str::to_owned);
+            let bytes = response.found.iter_mut().find(|property| property.name == data_name);
+            let bytes = bytes.map(|property| std::mem::take(&mut property.text)).filter(|text| !text.trim().is_empty());
+            if let Some(bytes) = bytes {
+                let body = Body::Bytes(bytes.into_bytes());
+                found.insert(key(&url), Some(Downloaded { body, etag, media_type: None }));
+            }
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// One resource. `None` if it is not there.
+    pub async fn get(&self, url: &Url) -> Result<Option<Downloaded>, Failure> {
+        let what = shown(url);
+        let ask = Ask { fields: &[("Accept-Encoding", "identity")], ..Ask::new(Method::Get, url, &what) };
+        let got = self.http.ask(&ask, async |mut answer| {
+            let field = |name: &str| answer.field(name).map(str::to_owned);
+            let (etag, media_type) = (field("etag"), field("content-type"));
+            let announced = answer.length();
+            let mut spool = Spool::new(IN_MEMORY, self.spool.clone());
+            spool.expect(announced.unwrap_or(0));
+            while let Some(chunk) = answer.chunk().await? {
+                spool.add(&chunk)?;
+            }
+            if announced.is_some_and(|announced| spool.size() < announced) {
+                return Err(answer.cut(format!("it ended after {} bytes", spool.size())));
+            }
+            Ok(Downloaded { body: spool.end()?, etag, media_type })
+        });
+        match got.await {
+            Ok(downloaded) => Ok(Some(downloaded)),
+            Err(failure) if failure.refusal.as_ref().is_some_and(|it| matches!(it.status, 404 | 410)) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+impl Downloaded {
+    /// The bytes, if they are in memory.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Calendars and address books: each a scope, each resource an item with all of its components.
+
+use super::cursor::{Cursor, now};
+use super::fetch::{Fetch, Trust};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{ics, vcf};
+use crate::model::{
+    Attrs, Body, Container, Details, Digest, Entry, EventType, Item, ItemData, ObjectType, Outcome, SkippedItem,
+    SourceIdent,
+};
+use crate::net::runtime::Runtime;
+use crate::net::sanitize::said;
+use crate::protocol::dav::{
+    Client, Collection, Downloaded, Flavor, Found, Listed, Resource, Settings, discover, href_key, last_part, origin_of,
+};
+use crate::source::{Cursors, DuplicateRule, Items, Listing, Scope, Source, UnlistedItems};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// The revision of a resource whose etag the server does not tell: its bytes are asked for each time.
+const NO_ETAG: &str = "?";
+
+/// Larger bodies are not looked into.
+const READ_MAX: u64 = 64 << 20;
+
+/// The calendars or the address books of one account on one server.
+pub struct Collections {
+    ident: SourceIdent,
+    runtime: Runtime,
+    client: Client,
+    kind: ObjectType,
+    found: Found,
+    trust: Trust,
+    /// How many resources were odd, by what is odd about them.
+    odd: BTreeMap<&'static str, u64>,
+}
+
+impl Collections {
+    /// Logs in and finds the collections.
+    ///
+    /// Errors: those of [`discover`].
+    pub fn open(settings: Settings) -> Result<Collections> {
+        let runtime = Runtime::new(Arc::clone(&settings.account.stop))?;
+        let kind = match settings.flavor {
+            Flavor::Contacts => ObjectType::ContactCard,
+            _ => ObjectType::CalendarEvent,
+        };
+        let client = Client::new(settings)?;
+        let found = runtime.run(discover(&client))?;
+        for one in &found.collections {
+            let name = || said(one.name.as_deref().unwrap_or_else(|| one.url.path()).as_bytes());
+            match (one.is_subscribed, one.is_read_only) {
+                (true, _) => client.log(1, || format!("{} shows a calendar from elsewhere", name())),
+                (_, true) => client.log(1, || format!("{} is shared for reading only", name())),
+                _ => {}
+            }
+        }
+        let account = found.principal.as_ref().or(found.home.as_ref());
+        let ident = SourceIdent {
+            kind: client.flavor().name(),
+            session_url: origin_of(client.url()),
+            account_id: account.map(account_id).unwrap_or_default(),
+            account_name: account.map(account_id),
+            username: client.user().to_owned(),
+        };
+        Ok(Collections { ident, runtime, client, kind, found, trust: Trust::default(), odd: BTreeMap::new() })
+    }
+
+    fn collection(&self, scope: &Scope) -> Result<&Collection> {
+        let found = self.found.collections.iter().find(|one| href_key(&one.url) == scope.key);
+        found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no collection {:?}", scope.key)))
+    }
+
+    /// Everything in a collection.
+    fn list_all(&self, collection: &Collection) -> Result<Listing> {
+        let listed = self.runtime.run(async { Ok(self.client.list(&collection.url).await?) })?;
+        let Listed { resources, strange } = listed;
+        let omissions = strange.into_iter().map(|href| self.omission("a reference out of the collection", href));
+        let mut listing = Listing {
+            omissions: omissions.collect(),
+            unnamed: UnlistedItems::Gone,
+            cursor: Cursor { ctag: collection.ctag.clone(), token: collection.sync_token.clone(), listed: now() }
+                .text(),
+            ..Listing::default()
+        };
+        self.add(collection, resources, &mut listing);
+        Ok(listing)
+    }
+
+    /// What changed since a token; `None` if that does not say enough, and everything has to be listed.
+    ///
+    /// A token alone removes nothing: servers are known whose tokens are wrong. Where something is gone, a full listing
+    /// says what.
+    fn list_changes(&self, collection: &Collection, cursor: &Cursor) -> Result<Option<Listing>> {
+        let Some(token) = cursor.token.as_deref().filter(|_| collection.has_sync) else { return Ok(None) };
+        let synced = self.runtime.run(async {
+            match self.client.sync(&collection.url, token).await {
+                Ok(synced) => Ok(Some(synced)),
+                Err(failure) if failure.refusal.is_some() => Ok(None),
+                Err(failure) => Err(failure.error),
+            }
+        })?;
+        let Some(synced) = synced.filter(|synced| !synced.has_gone && !synced.is_cut) else { return Ok(None) };
+        let Some(token) = synced.token else { return Ok(None) };
+        let mut listing = Listing {
+            unnamed: UnlistedItems::GoneIf(Box::new(|_| false)),
+            cursor: Cursor { ctag: collection.ctag.clone(), token: Some(token), listed: cursor.listed }.text(),
+            ..Listing::default()
+        };
+        self.add(collection, synced.changed, &mut listing);
+        Ok(Some(listing))
+    }
+
+    fn add(&self, collection: &Collection, resources: Vec<Resource>, listing: &mut Listing) {
+        let own = href_key(&collection.url);
+        let attrs = Arc::new(Attrs { parents: vec![own.clone()], ..Attrs::none(self.kind.container()) });
+        let mut seen = std::collections::HashSet::new();
+        for resource in resources {
+            let Some(key) = resource.key.strip_prefix(&own).map(|key| key.trim_start_matches('/')) else { continue };
+            if key.is_empty() {
+                continue;
+            }
+            if resource.is_collection {
+                listing.omissions.push(self.omission("a collection within a collection", said(key.as_bytes())));
+            } else if !seen.insert(key.to_owned()) {
+                listing.omissions.push(SkippedItem {
+                    outcome: Outcome::Duplicate,
+                    ..self.omission("listed twice", said(key.as_bytes()))
+                });
+            } else {
+                listing.entries.push(Entry {
+                    key: key.into(),
+                    rev: resource.etag.as_deref().unwrap_or(NO_ETAG).into(),
+                    locator: resource.url.as_str().into(),
+                    attrs: Arc::clone(&attrs),
+                });
+            }
+        }
+    }
+
+    fn omission(&self, reason: &str, position: String) -> SkippedItem {
+        SkippedItem { kind: self.kind, reason: reason.to_owned(), position, outcome: Outcome::Skipped }
+    }
+
+    fn container(&self, collection: &Collection) -> Container {
+        let key = href_key(&collection.url);
+        let name = collection.name.clone().or_else(|| last_part(&collection.url));
+        let mut container = Container::new(self.kind.container(), key, None, name.as_deref().unwrap_or("Untitled"));
+        container.description = collection.description.clone();
+        container.color = collection.color.clone();
+        container.details = Some(Box::new(Details {
+            untold: untold(self.kind, collection),
+            sort_order: collection.order.unwrap_or(0).max(0),
+            is_visible: true,
+            availability: "all".to_owned(),
+            time_zone: collection.time_zone.as_deref().and_then(time_zone_id),
+            ..Details::default()
+        }));
+        container
+    }
+}
+
+/// Properties of a container that a DAV server has no word for, or did not tell.
+fn untold(kind: ObjectType, collection: &Collection) -> Vec<&'static str> {
+    let mut untold = vec!["isDefault", "isSubscribed"];
+    if collection.order.is_none() {
+        untold.push("sortOrder");
+    }
+    if kind == ObjectType::CalendarEvent {
+        untold.extend(["isVisible", "includeInAvailability", "defaultAlertsWithTime", "defaultAlertsWithoutTime"]);
+    }
+    untold
+}
+
+/// The first time zone that an iCalendar object names.
+fn time_zone_id(text: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("TZID:"))?;
+    Some(line.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// The account as 1.x names it: without query and fragment, with a slash at the end.
+fn account_id(url: &url::Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    let text = String::from(url);
+    if text.ends_with('/') { text } else { format!("{text}/") }
+}
+
+/// The bytes of a resource; `None` if there are too many to look into.
+fn whole(body: &Body) -> io::Result<Option<Vec<u8>>> {
+    match body {
+        Body::Bytes(bytes) => Ok(Some(bytes.clone())),
+        Body::File(file) => {
+            let size = file.metadata()?.len();
+            if size > READ_MAX {
+                return Ok(None);
+            }
+            let mut bytes = vec![0; size as usize];
+            file.read_exact_at(&mut bytes, 0)?;
+            Ok(Some(bytes))
+        }
+        Body::Part { .. } | Body::Absent => Ok(None),
+    }
+}
+
+/// An item of a resource, and what is odd about it.
+fn item(
+    kind: ObjectType,
+    entry: &Entry,
+    downloaded: Downloaded,
+    odd: &mut BTreeMap<&'static str, u64>,
+) -> Result<Item> {
+    let bytes = whole(&downloaded.body).map_err(|error| Error::io("cannot read back a large object", error))?;
+    let (mut data, mut strange) = (None, None);
+    if let Some(bytes) = &bytes {
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(Error::new(ErrorKind::Connection, "the server gives no bytes for it"));
+        }
+        match kind {
+            ObjectType::ContactCard => {
+                let mut cards = vcf::split(bytes).items.into_iter();
+                data = cards.next().map(|card| ItemData::Card { uid: card.uid });
+                strange = cards.next().map(|_| "several cards in one resource");
+            }
+            _ => {
+                let mut events = ics::split(bytes).items.into_iter();
+                data = events.next().map(|event| ItemData::Event { uid: event.uid, data_type: event.data_type });
+                strange = events.next().map(|_| "several UIDs in one resource");
+            }
+        }
+    }
+    if data.is_none() {
+        strange = Some("not a calendar or a card that can be read");
+    }
+    if let Some(strange) = strange {
+        *odd.entry(strange).or_default() += 1;
+    }
+    let uid = || format!("vandelay-{}", &Digest::of(entry.key.as_bytes()).hex()[..32]);
+    let data = data.unwrap_or_else(|| match kind {
+        ObjectType::ContactCard => ItemData::Card { uid: uid() },
+        _ => ItemData::Event { uid: uid(), data_type: EventType::Event },
+    });
+    Ok(Item { key: entry.key.clone(), body: downloaded.body, data })
+}
+
+impl Source for Collections {
+    fn ident(&self) -> &SourceIdent {
+        &self.ident
+    }
+
+    fn join(&self) -> DuplicateRule {
+        DuplicateRule::Never
+    }
+
+    fn is_additive(&self) -> bool {
+        false
+    }
+
+    fn cursors(&self) -> Cursors {
+        Cursors::ServerState
+    }
+
+    fn is_whole(&self, listing: &Listing) -> bool {
+        matches!(listing.unnamed, UnlistedItems::Gone)
+    }
+
+    fn has_lasting_account_id(&self) -> bool {
+        false
+    }
+
+    fn lists_only_ids(&self, _: ObjectType) -> bool {
+        false
+    }
+
+    fn recognised_by(&self) -> &'static str {
+        "under the same name and etag"
+    }
+
+    fn hides(&self, _: ObjectType, _: &str) -> bool {
+        // A home that could not be listed may hold it.
+        !self.found.failed.is_empty()
+    }
+
+    fn names_containers(&self, kind: ObjectType) -> bool {
+        kind == self.kind.container() && self.found.failed.is_empty()
+    }
+
+    fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
+        let scope = |one: &Collection| Scope { key: href_key(&one.url), kind: self.kind, selected: true };
+        let scopes = self.found.collections.iter().map(scope).collect();
+        Ok((scopes, self.found.collections.iter().map(|one| self.container(one)).collect()))
+    }
+
+    fn list(&mut self, scope: &Scope, cursor: &str) -> Result<Listing> {
+        let collection = self.collection(scope)?;
+        let cursor = Cursor::parse(cursor).filter(|cursor| !cursor.is_old());
+        if let Some(cursor) = cursor {
+            if cursor.is_current(collection.ctag.as_deref(), collection.sync_token.as_deref()) {
+                return Ok(Listing { unchanged: true, cursor: cursor.text(), ..Listing::default() });
+            }
+            if let Some(listing) = self.list_changes(collection, &cursor)? {
+                return Ok(listing);
+            }
+        }
+        self.list_all(collection)
+    }
+
+    fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
+        let url = self.collection(scope)?.url.clone();
+        let Collections { runtime, client, trust, kind, odd, .. } = self;
+        let kind = *kind;
+        Ok(Box::new(Fetch {
+            client,
+            runtime,
+            trust,
+            collection: url,
+            entries: entries.into(),
+            ready: Default::default(),
+            make: Box::new(move |entry, downloaded| item(kind, entry, downloaded, odd)),
+        }))
+    }
+
+    fn is_same(&self, known: &str, listed: &str) -> bool {
+        known == listed && listed != NO_ETAG
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let failed = self.found.failed.iter();
+        let failed = failed.map(|(url, error)| format!("{url} could not be listed, what it holds is kept: {error}"));
+        let odd =
+            self.odd.iter().map(|(what, count)| format!("{count} resources are odd, and stored unchanged: {what}"));
+        failed.chain(odd).collect()
+    }
+
+    fn name(&self, scope: &Scope) -> String {
+        let found = self.found.collections.iter().find(|one| href_key(&one.url) == scope.key);
+        said(found.and_then(|one| one.name.as_deref()).unwrap_or(&scope.key).as_bytes())
+    }
+
+    fn position(&self, scope: &Scope, entry: &Entry) -> String {
+        format!("{}: {}", self.name(scope), said(entry.key.as_bytes()))
+    }
+}

@@ -1,0 +1,77 @@
+//! What a collection was when it was listed last: with it most collections need no question of their own.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A token is believed for so long; then a full listing proves it.
+const PROVED_FOR: i64 = 7 * 24 * 3600;
+
+/// What a collection was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Cursor {
+    /// `getctag`, which changes with everything in the collection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ctag: Option<String>,
+    /// The token of RFC 6578.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// When everything in it was listed, in seconds since 1970.
+    pub listed: i64,
+}
+
+impl Cursor {
+    /// What was stored; nothing if that says nothing.
+    pub(super) fn parse(text: &str) -> Option<Cursor> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The text to store; empty if the collection says nothing that a later run could go on from.
+    pub(super) fn text(&self) -> String {
+        match (&self.ctag, &self.token) {
+            (None, None) => String::new(),
+            _ => serde_json::to_string(self).unwrap_or_default(),
+        }
+    }
+
+    /// True if the last full listing was long ago, or by a clock that goes wrong.
+    pub(super) fn is_old(&self) -> bool {
+        !(0..PROVED_FOR).contains(&(now() - self.listed))
+    }
+
+    /// True if a collection that is like this now has not changed since.
+    pub(super) fn is_current(&self, ctag: Option<&str>, token: Option<&str>) -> bool {
+        match (&self.ctag, ctag) {
+            (Some(known), Some(now)) => known == now,
+            _ => matches!((&self.token, token), (Some(known), Some(now)) if known == now),
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> i64 {
+    Timestamp::now().as_second()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collection_is_current_by_its_ctag_else_by_its_token() {
+        let cursor = |ctag: Option<&str>, token: Option<&str>| Cursor {
+            ctag: ctag.map(str::to_owned),
+            token: token.map(str::to_owned),
+            listed: now(),
+        };
+        assert!(cursor(Some("1"), Some("a")).is_current(Some("1"), Some("b")));
+        assert!(!cursor(Some("1"), Some("a")).is_current(Some("2"), Some("a")));
+        assert!(cursor(None, Some("a")).is_current(Some("2"), Some("a")));
+        assert!(!cursor(None, None).is_current(None, None));
+        let text = cursor(Some("1"), None).text();
+        assert_eq!(Cursor::parse(&text).map(|cursor| cursor.text()), Some(text));
+        assert_eq!(cursor(None, None).text(), "");
+        let old = Cursor { listed: now() - PROVED_FOR, ..cursor(Some("1"), None) };
+        assert!(old.is_old() && !cursor(Some("1"), None).is_old());
+        assert!(Cursor { listed: now() + 60, ..old }.is_old());
+    }
+}

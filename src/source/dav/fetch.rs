@@ -1,0 +1,198 @@
+//! The bytes of resources, in the order of the entries: many in one answer where the server gives them as they are.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Entry, Item};
+use crate::net::parallel::in_order;
+use crate::net::runtime::Runtime;
+use crate::protocol::dav::{Client, Downloaded, href_key};
+use crate::source::Failure;
+use std::collections::{HashMap, VecDeque};
+use url::Url;
+
+/// Fewer resources are asked for one by one.
+const FEW: usize = 4;
+
+/// Whether answers of many resources hold the bytes that a GET gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Trust {
+    /// It was not compared yet.
+    #[default]
+    Unknown,
+    /// One of them was the same, to the last byte.
+    Exact,
+    /// They are other bytes, or the server cannot be asked so.
+    None,
+}
+
+/// What makes an item of a resource's bytes.
+pub(super) type Make<'a> = dyn FnMut(&Entry, Downloaded) -> std::result::Result<Item, Error> + Send + 'a;
+
+/// Resources of one collection on their way.
+pub(super) struct Fetch<'a> {
+    pub client: &'a Client,
+    pub runtime: &'a Runtime,
+    pub trust: &'a mut Trust,
+    pub collection: Url,
+    /// Entries whose locator is their URL.
+    pub entries: VecDeque<Entry>,
+    pub ready: VecDeque<std::result::Result<Item, Failure>>,
+    pub make: Box<Make<'a>>,
+}
+
+impl Iterator for Fetch<'_> {
+    type Item = std::result::Result<Item, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ready.is_empty() && !self.entries.is_empty() {
+            let width = self.client.connections() * self.client.batch();
+            let window: Vec<Entry> = self.entries.drain(..width.min(self.entries.len())).collect();
+            self.window(window);
+        }
+        self.ready.pop_front()
+    }
+}
+
+impl Fetch<'_> {
+    fn window(&mut self, window: Vec<Entry>) {
+        let (client, collection) = (self.client, &self.collection);
+        let is_many = window.len() > FEW && *self.trust != Trust::None;
+        let trust = &mut *self.trust;
+        let fetched = self.runtime.run(async {
+            let mut found = HashMap::new();
+            if is_many {
+                found = together(client, collection, &window, trust).await?;
+            }
+            let mut outcomes = Vec::with_capacity(window.len());
+            let work = window.iter().map(async |entry: &Entry| one(client, entry, found_of(&found, entry)).await);
+            let mut stopped = None;
+            in_order(client.connections(), work, |outcome: Result<Outcome>| match outcome {
+                Ok(outcome) => {
+                    outcomes.push(outcome);
+                    true
+                }
+                Err(error) => {
+                    stopped = Some(error);
+                    false
+                }
+            })
+            .await;
+            // What several answers had is taken from them now, in the order of the entries.
+            let taken = window.iter().zip(outcomes).map(|(entry, outcome)| match outcome {
+                Outcome::InAnswer => match found.remove(&*key_of(entry)) {
+                    Some(Some(downloaded)) => Outcome::Got(downloaded),
+                    _ => Outcome::Gone,
+                },
+                outcome => outcome,
+            });
+            Ok((taken.collect::<Vec<Outcome>>(), stopped))
+        });
+        let (outcomes, stopped) = fetched.unwrap_or_else(|error| (Vec::new(), Some(error)));
+        let mut entries = window.into_iter();
+        for (outcome, entry) in outcomes.into_iter().zip(&mut entries) {
+            let outcome = match outcome {
+                Outcome::Got(downloaded) => (self.make)(&entry, downloaded).map_err(|error| (false, error)),
+                Outcome::Gone | Outcome::InAnswer => {
+                    Err((true, Error::new(ErrorKind::Connection, "it is not there any more")))
+                }
+                Outcome::Failed(error) => Err((false, error)),
+            };
+            self.ready.push_back(outcome.map_err(|(vanished, error)| Failure { key: entry.key, vanished, error }));
+        }
+        if let (Some(error), Some(entry)) = (stopped, entries.next()) {
+            self.ready.push_back(Err(Failure { key: entry.key, vanished: false, error }));
+            self.entries.clear();
+        }
+    }
+}
+
+enum Outcome {
+    Got(Downloaded),
+    /// It is in the answer of many.
+    InAnswer,
+    Gone,
+    Failed(Error),
+}
+
+type Answers = HashMap<String, Option<Downloaded>>;
+
+fn key_of(entry: &Entry) -> String {
+    Url::parse(&entry.locator).map(|url| href_key(&url)).unwrap_or_default()
+}
+
+fn found_of(found: &Answers, entry: &Entry) -> Option<bool> {
+    found.get(&*key_of(entry)).map(Option::is_some)
+}
+
+/// One resource, unless the answer of many has it. Errors: those after which nothing else would fare better.
+async fn one(client: &Client, entry: &Entry, is_there: Option<bool>) -> Result<Outcome> {
+    match is_there {
+        Some(true) => return Ok(Outcome::InAnswer),
+        Some(false) => return Ok(Outcome::Gone),
+        None => {}
+    }
+    let Ok(url) = Url::parse(&entry.locator) else {
+        return Ok(Outcome::Failed(Error::new(ErrorKind::Connection, "its address cannot be read")));
+    };
+    match client.get(&url).await {
+        Ok(Some(downloaded)) => Ok(Outcome::Got(downloaded)),
+        Ok(None) => Ok(Outcome::Gone),
+        Err(failure) if failure.refusal.is_some() && failure.error.kind != ErrorKind::Credentials => {
+            Ok(Outcome::Failed(failure.error))
+        }
+        Err(failure) => Err(failure.error),
+    }
+}
+
+/// Asks for many resources at once. What does not come so is asked for one by one.
+async fn together(client: &Client, collection: &Url, window: &[Entry], trust: &mut Trust) -> Result<Answers> {
+    let urls: Vec<Url> = window.iter().filter_map(|entry| Url::parse(&entry.locator).ok()).collect();
+    let mut found = Answers::new();
+    let mut batches = urls.chunks(client.batch());
+    if *trust == Trust::Unknown
+        && let Some(first) = batches.next()
+    {
+        let answers = many(client, collection, first).await?;
+        *trust = compared(client, &answers, first).await?;
+        if *trust == Trust::None {
+            client.log(1, || "answers of many resources do not hold their exact bytes: each is asked for".to_owned());
+            return Ok(Answers::new());
+        }
+        found.extend(answers);
+    }
+    let mut failed = None;
+    let work = batches.map(|batch| many(client, collection, batch));
+    in_order(client.connections(), work, |answers| match answers {
+        Ok(answers) => {
+            found.extend(answers);
+            true
+        }
+        Err(error) => {
+            failed = Some(error);
+            false
+        }
+    })
+    .await;
+    failed.map_or(Ok(found), Err)
+}
+
+/// One answer; an empty one if the server does not give it.
+async fn many(client: &Client, collection: &Url, urls: &[Url]) -> Result<Answers> {
+    let urls: Vec<&Url> = urls.iter().collect();
+    match client.multiget(collection, &urls).await {
+        Ok(answers) => Ok(answers),
+        Err(failure) if failure.error.kind == ErrorKind::Interrupted => Err(failure.error),
+        Err(failure) => {
+            client.log(1, || format!("{}; its resources are asked for one by one", failure.error));
+            Ok(Answers::new())
+        }
+    }
+}
+
+/// Compares one resource with what a GET gives.
+async fn compared(client: &Client, answers: &Answers, urls: &[Url]) -> Result<Trust> {
+    let has_bytes = |url: &&Url| matches!(answers.get(&href_key(url)), Some(Some(_)));
+    let Some(url) = urls.iter().find(has_bytes) else { return Ok(Trust::None) };
+    let got = client.get(url).await.map_err(|failure| failure.error)?;
+    let (Some(got), Some(Some(answered))) = (got, answers.get(&href_key(url))) else { return Ok(Trust::Unknown) };
+    Ok(if got.bytes() == answered.bytes() { Trust::Exact } else { Trust::None })
+}

@@ -1,0 +1,181 @@
+//! A server of CalDAV and CardDAV in memory, which does what a test tells it where real servers differ.
+
+use super::jmap::http::{read_body, read_head};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::io::{BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+
+/// A request.
+pub(crate) struct Asked {
+    pub method: String,
+    pub path: String,
+    pub body: String,
+}
+
+/// Status, more fields, and body of an answer.
+pub(crate) type Answer = (u16, String, Vec<u8>);
+
+type Hook = dyn FnMut(&Asked) -> Option<Answer> + Send;
+
+/// What the server has: collections by name, resources by name with their bytes.
+#[derive(Default)]
+pub(crate) struct State {
+    pub collections: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    /// Collections of which nothing but their names can be had.
+    pub broken: Vec<String>,
+    /// What was asked so far.
+    pub asked: Vec<String>,
+    /// Grows with every change that a test makes.
+    pub token: u64,
+}
+
+/// A running server. `/` names the principal `/alice/`, whose home is `/alice/home/`.
+pub(crate) struct FakeDav {
+    pub port: u16,
+    state: Arc<Mutex<State>>,
+    hook: Arc<Mutex<Option<Box<Hook>>>>,
+}
+
+impl FakeDav {
+    pub(crate) fn start() -> FakeDav {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let server = FakeDav {
+            port: listener.local_addr().expect("an address").port(),
+            state: Arc::default(),
+            hook: Arc::default(),
+        };
+        let (state, hook) = (Arc::clone(&server.state), Arc::clone(&server.hook));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (state, hook) = (Arc::clone(&state), Arc::clone(&hook));
+                // A client that hangs up is done.
+                std::thread::spawn(move || serve(stream, &state, &hook));
+            }
+        });
+        server
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Changes what it has.
+    pub(crate) fn with(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        state.token += 1;
+        state.asked.clear();
+        change(&mut state);
+    }
+
+    /// What was asked since the last change.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.state.lock().asked.clone()
+    }
+
+    /// Answers some requests in another way.
+    pub(crate) fn hook(&self, hook: impl FnMut(&Asked) -> Option<Answer> + Send + 'static) {
+        *self.hook.lock() = Some(Box::new(hook));
+    }
+}
+
+fn serve(stream: TcpStream, state: &Mutex<State>, hook: &Mutex<Option<Box<Hook>>>) {
+    let mut out = stream.try_clone().expect("a stream");
+    let mut reader = BufReader::new(stream);
+    while let Ok(Some(head)) = read_head(&mut reader) {
+        let Ok((body, _)) = read_body(&head, &mut reader, &mut out, 16 << 20) else { return };
+        let asked = Asked {
+            method: head.method.clone(),
+            path: head.target.clone(),
+            body: String::from_utf8_lossy(&body).into_owned(),
+        };
+        let mut state = state.lock();
+        state.asked.push(format!("{} {}", asked.method, asked.path));
+        let hooked = hook.lock().as_mut().and_then(|hook| hook(&asked));
+        let (status, fields, body) = hooked.unwrap_or_else(|| answer(&state, &asked));
+        drop(state);
+        let head = format!("HTTP/1.1 {status} x\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
+        if out.write_all(head.as_bytes()).and_then(|()| out.write_all(&body)).is_err() {
+            return;
+        }
+    }
+}
+
+/// An answer of WebDAV with these responses.
+pub(crate) fn multistatus(responses: &str) -> Answer {
+    let body = format!(
+        "<?xml version=\"1.0\"?><D:multistatus xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\" xmlns:S=\"http://calendarserver.org/ns/\">{responses}</D:multistatus>"
+    );
+    (207, "Content-Type: application/xml\r\n".to_owned(), body.into_bytes())
+}
+
+/// A response with properties that were found.
+pub(crate) fn found(href: &str, properties: &str) -> String {
+    format!(
+        "<D:response><D:href>{href}</D:href><D:propstat><D:prop>{properties}</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>"
+    )
+}
+
+/// The etag of some bytes.
+pub(crate) fn etag(bytes: &[u8]) -> String {
+    format!("\"{}\"", &vandelay::model::Digest::of(bytes).hex()[..12])
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('&', "&amp;").replace('<', "&lt;").replace('\r', "&#13;")
+}
+
+fn answer(state: &State, asked: &Asked) -> Answer {
+    let parts: Vec<&str> = asked.path.trim_matches('/').split('/').filter(|part| !part.is_empty()).collect();
+    let principal = "<D:current-user-principal><D:href>/alice/</D:href></D:current-user-principal>";
+    match (asked.method.as_str(), parts.as_slice()) {
+        ("PROPFIND", []) => multistatus(&found("/", principal)),
+        ("PROPFIND", ["alice"]) => multistatus(&found(
+            "/alice/",
+            &format!("{principal}<C:calendar-home-set><D:href>/alice/home/</D:href></C:calendar-home-set>"),
+        )),
+        ("PROPFIND", ["alice", "home"]) => {
+            let all = state.collections.keys().map(|name| {
+                let kind = "<D:resourcetype><D:collection/><C:calendar/></D:resourcetype>";
+                let token = format!("<D:sync-token>urn:{}</D:sync-token>", state.token);
+                found(&format!("/alice/home/{name}/"), &format!("{kind}<D:displayname>{name}</D:displayname>{token}"))
+            });
+            let own = found("/alice/home/", "<D:resourcetype><D:collection/></D:resourcetype>");
+            multistatus(&format!("{own}{}", all.collect::<String>()))
+        }
+        (_, ["alice", "home", name, ..]) if state.broken.iter().any(|broken| broken == name) => {
+            (500, String::new(), b"<html>no</html>".to_vec())
+        }
+        ("PROPFIND", ["alice", "home", name]) => match state.collections.get(*name) {
+            Some(resources) => {
+                let own = format!("/alice/home/{name}/");
+                let all = resources.iter().map(|(file, bytes)| {
+                    found(&format!("{own}{file}"), &format!("<D:getetag>{}</D:getetag>", etag(bytes)))
+                });
+                let itself = found(&own, "<D:resourcetype><D:collection/></D:resourcetype>");
+                multistatus(&format!("{itself}{}", all.collect::<String>()))
+            }
+            None => (404, String::new(), Vec::new()),
+        },
+        ("REPORT", ["alice", "home", name]) if asked.body.contains("calendar-multiget") => {
+            let resources = state.collections.get(*name).cloned().unwrap_or_default();
+            let all = resources.iter().filter(|(file, _)| asked.body.contains(&format!("/{file}<")));
+            let all = all.map(|(file, bytes)| {
+                let data = format!(
+                    "<D:getetag>{}</D:getetag><C:calendar-data>{}</C:calendar-data>",
+                    etag(bytes),
+                    escaped(bytes)
+                );
+                found(&format!("/alice/home/{name}/{file}"), &data)
+            });
+            multistatus(&all.collect::<String>())
+        }
+        ("REPORT", _) => (403, String::new(), b"<D:error xmlns:D=\"DAV:\"><D:valid-sync-token/></D:error>".to_vec()),
+        ("GET", ["alice", "home", name, file]) => match state.collections.get(*name).and_then(|all| all.get(*file)) {
+            Some(bytes) => (200, String::new(), bytes.clone()),
+            None => (404, String::new(), Vec::new()),
+        },
+        _ => (405, String::new(), Vec::new()),
+    }
+}

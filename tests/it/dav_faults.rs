@@ -1,0 +1,180 @@
+//! Servers of CalDAV that do what the standards do not foresee: nothing is lost by it, and nothing secret goes astray.
+
+use crate::common::dav::import;
+use crate::common::fake_dav::{Answer, Asked, FakeDav, etag, found, multistatus};
+use crate::common::tree;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn event(uid: &str) -> Vec<u8> {
+    format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:{uid}\r\nDTSTAMP:20240101T000000Z\r\nDTSTART:20240101T000000Z\r\nSUMMARY:{uid}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n").into_bytes()
+}
+
+/// A server with one calendar of so many events, and an archive for it.
+struct Place {
+    server: FakeDav,
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(events: usize) -> Place {
+        let server = FakeDav::start();
+        server.with(|state| {
+            let resources = (0..events).map(|number| (format!("e{number}.ics"), event(&format!("e{number}"))));
+            state.collections.insert("Work".to_owned(), resources.collect());
+        });
+        Place { server, dir: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn archive(&self) -> PathBuf {
+        self.dir.path().join("a.sqlite")
+    }
+
+    /// Imports; the run has to end with this code.
+    fn import(&self, code: i32) -> String {
+        let output = import("caldav", &self.server.url(), &self.archive(), &["--max-retries", "0"]);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        said
+    }
+
+    /// The bytes of all events of the current state, by the name of their file.
+    fn events(&self) -> BTreeMap<String, Vec<u8>> {
+        let all = tree(&self.archive(), "latest").into_iter();
+        all.filter(|(path, _)| {
+            path.starts_with("calendars/") && path.ends_with(".ics") && path.matches('/').count() == 2
+        })
+        .collect()
+    }
+}
+
+fn is(asked: &Asked, method: &str, path: &str) -> bool {
+    asked.method == method && asked.path == path
+}
+
+#[test]
+fn answers_of_many_are_used_only_where_they_are_exact() {
+    let place = Place::new(40);
+    place.import(0);
+    let gets = |place: &Place| place.server.asked().iter().filter(|asked| asked.starts_with("GET")).count();
+    assert_eq!((place.events().len(), gets(&place)), (40, 1), "one is compared");
+    let place = Place::new(40);
+    place.server.hook(|asked| {
+        let answer = |number: usize| {
+            let bytes = String::from_utf8(event(&format!("e{number}"))).expect("text").replace("\r\n", "\n");
+            let data = format!(
+                "<D:getetag>{}</D:getetag><C:calendar-data>{bytes}</C:calendar-data>",
+                etag(&event(&format!("e{number}")))
+            );
+            found(&format!("/alice/home/Work/e{number}.ics"), &data)
+        };
+        is(asked, "REPORT", "/alice/home/Work/").then(|| multistatus(&(0..40).map(answer).collect::<String>()))
+    });
+    place.import(0);
+    assert!(gets(&place) >= 40);
+    let expected: Vec<Vec<u8>> = (0..40).map(|number| event(&format!("e{number}"))).collect();
+    assert!(expected.iter().all(|bytes| place.events().values().any(|found| found == bytes)));
+}
+
+#[test]
+fn a_listing_that_fails_or_says_nothing_removes_nothing() {
+    let answers: [fn() -> Answer; 6] = [
+        || multistatus(""),
+        || (200, String::new(), b"<html><body>maintenance<br></body></html>".to_vec()),
+        || (207, String::new(), b"<!DOCTYPE x [<!ENTITY a \"b\">]><D:multistatus xmlns:D=\"DAV:\"/>".to_vec()),
+        || (207, String::new(), b"<D:multistatus xmlns:D=\"DAV:\"><D:response>".to_vec()),
+        || (404, String::new(), Vec::new()),
+        || (500, String::new(), Vec::new()),
+    ];
+    for answer in answers {
+        let place = Place::new(3);
+        place.import(0);
+        place.server.with(|_| {});
+        place.server.hook(move |asked| is(asked, "PROPFIND", "/alice/home/Work/").then(answer));
+        let said = place.import(5);
+        assert!(said.contains("not listed"), "{said}");
+        assert_eq!(place.events().len(), 3, "{said}");
+    }
+}
+
+#[test]
+fn references_that_lead_elsewhere_are_passed_over() {
+    let place = Place::new(2);
+    place.server.hook(|asked| {
+        let own = found("/alice/home/Work/", "<D:resourcetype><D:collection/></D:resourcetype>");
+        let of = |href: &str| found(href, "<D:getetag>\"1\"</D:getetag>");
+        let all =
+            ["/alice/home/Work/e0.ics", "e1.ics", "/alice/home/Other/x.ics", "../../x", "https://example.org/y.ics"];
+        is(asked, "PROPFIND", "/alice/home/Work/").then(|| multistatus(&(own + &all.map(of).concat())))
+    });
+    let said = place.import(0);
+    assert!(said.contains("skipped 3"), "{said}");
+    assert_eq!(place.events().len(), 2);
+}
+
+#[test]
+fn the_login_goes_to_no_other_host() {
+    let place = Place::new(1);
+    let other = FakeDav::start();
+    let home = format!("http://localhost:{}/alice/home/", other.port);
+    place.server.hook(move |asked| {
+        let home = format!("<C:calendar-home-set><D:href>{home}</D:href></C:calendar-home-set>");
+        is(asked, "PROPFIND", "/alice/").then(|| multistatus(&found("/alice/", &home)))
+    });
+    let said = place.import(2);
+    assert!(said.contains("--allow-other-origin") && said.contains("localhost"), "{said}");
+    assert!(other.asked().is_empty());
+}
+
+#[test]
+fn a_step_of_discovery_that_fails_does_not_stop_the_next() {
+    for status in [403, 404, 405, 501] {
+        let place = Place::new(1);
+        place.server.hook(move |asked| match asked.path.as_str() {
+            "/" => Some((status, String::new(), b"<html><p>no".to_vec())),
+            "/.well-known/caldav" if asked.method == "PROPFIND" => {
+                Some((301, "Location: /alice/\r\n".to_owned(), Vec::new()))
+            }
+            _ => None,
+        });
+        place.import(0);
+        assert_eq!(place.events().len(), 1, "{status}");
+    }
+    let place = Place::new(1);
+    place.server.hook(|_| Some((404, String::new(), Vec::new())));
+    let said = place.import(3);
+    assert!(said.contains("no calendars were found") && said.contains("well-known"), "{said}");
+}
+
+#[test]
+fn a_refused_login_is_an_error_of_the_login() {
+    let place = Place::new(1);
+    let fields = "WWW-Authenticate: X-Own\r\nWWW-Authenticate: Basic realm=\"x\"\r\n";
+    place.server.hook(|_| Some((401, fields.to_owned(), Vec::new())));
+    let said = place.import(12);
+    assert!(said.contains("does not accept user and password"), "{said}");
+}
+
+#[test]
+fn without_etags_everything_is_read_again_and_nothing_changes() {
+    let place = Place::new(3);
+    let listings = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&listings);
+    place.server.hook(move |asked| {
+        let own = found("/alice/home/Work/", "<D:resourcetype><D:collection/></D:resourcetype>");
+        let of = |number: usize| found(&format!("/alice/home/Work/e{number}.ics"), "<D:displayname>x</D:displayname>");
+        is(asked, "PROPFIND", "/alice/home/Work/").then(|| {
+            count.fetch_add(1, Ordering::Relaxed);
+            multistatus(&(own + &[0, 1, 2].map(of).concat()))
+        })
+    });
+    place.import(0);
+    place.server.with(|_| {});
+    let said = place.import(0);
+    assert!(said.contains("calendarevent: found 3 = stored 3 (new 0"), "{said}");
+    assert_eq!(listings.load(Ordering::Relaxed), 2);
+    assert_eq!(place.server.asked().iter().filter(|asked| asked.starts_with("GET")).count(), 3);
+    assert_eq!(place.events().len(), 3);
+}
