@@ -38,4 +38,4 @@ pub use crate::report::Remark;
 pub use flow::{Done, export};
 pub use guard::check as check_prune;
 pub use options::{ExportOptions, Selection};
-pub use report::{Account, Plan, Report, Step};
+pub use report::{ExportCounts, Plan, Report, Step};

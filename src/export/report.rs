@@ -12,7 +12,7 @@ const SAMPLES: usize = 5;
 
 /// The account of one type.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Account {
+pub struct ExportCounts {
     /// Rows of the archive that were to be exported.
     pub found: u64,
     /// Were not there, and are now.
@@ -35,7 +35,7 @@ pub struct Account {
     pub kept_by_account: u64,
 }
 
-impl Account {
+impl ExportCounts {
     /// True if every row has one fate.
     pub fn balances(&self) -> bool {
         self.found == self.created + self.updated + self.matched + sum(&self.skipped) + sum(&self.failed)
@@ -46,7 +46,7 @@ impl Account {
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// What became of the rows of each type, and remarks on objects that did not get to the target as they are.
-    pub accounts: Accounts<Account>,
+    pub accounts: Accounts<ExportCounts>,
     /// What is to be known of the run as a whole.
     pub notes: Vec<String>,
     /// Bytes of the messages sent.
@@ -55,7 +55,7 @@ pub struct Report {
 
 impl Report {
     /// The account of a type.
-    pub fn of(&mut self, kind: ObjectType) -> &mut Account {
+    pub fn of(&mut self, kind: ObjectType) -> &mut ExportCounts {
         self.accounts.of(kind)
     }
 
@@ -105,14 +105,15 @@ impl Report {
 
     /// True if every type balances.
     pub fn balances(&self) -> bool {
-        self.accounts.types.values().all(Account::balances)
+        self.accounts.types.values().all(ExportCounts::balances)
     }
 }
 
 /// One line per type: `email: found 12 = created 9 + updated 0 + matched 2 + skipped 1 (…) + failed 0`.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_part = |account: &Account| account.found > 0 || account.removed > 0 || !account.not_removed.is_empty();
+        let has_part =
+            |account: &ExportCounts| account.found > 0 || account.removed > 0 || !account.not_removed.is_empty();
         for (token, account) in self.accounts.types.iter().filter(|(_, account)| has_part(account)) {
             write!(
                 f,

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::mail::HEAD_MAX;
 use crate::model::objects::{NodeType, Properties, Text};
 use crate::model::{EXECUTABLE, Id, ObjectType, PathFilter};
-use crate::sink::{BlobRef, Item, NoDraft, Sink};
+use crate::sink::{BlobRef, NoDraft, Sink, StoredItem};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -165,7 +165,7 @@ impl Reading<'_> {
 
     /// An object of the archive in the target's form.
     fn wanted(&self, record: &Record, origins: &[Origin]) -> std::result::Result<Wanted, NoDraft> {
-        let mut item = Item {
+        let mut item = StoredItem {
             row: record.id,
             properties: record.properties(),
             blob: blob_of(record),

@@ -5,7 +5,7 @@ use super::synthetic::{TASK_FILES, TASKS, made};
 use super::wanted::Wanted;
 use crate::model::objects::{FileNode, NodeType, Properties, Text};
 use crate::model::{Id, ObjectType};
-use crate::sink::{BlobRef, Item, Sink};
+use crate::sink::{BlobRef, Sink, StoredItem};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
@@ -49,7 +49,7 @@ pub(super) fn files(tasks: Vec<Task>, names: &HashMap<Id, String>, target: &dyn 
             is_subscribed: true,
             ..FileNode::default()
         };
-        let item = Item {
+        let item = StoredItem {
             row: TASK_FILES - row,
             properties: Properties::FileNode(node),
             blob: Some(BlobRef::Original(ObjectType::CalendarEvent, row)),

@@ -6,7 +6,7 @@ use super::recognise::Recognition;
 use super::report::{Fate, Report, SAME_ELSEWHERE, count};
 use super::store::{Place, Store};
 use crate::error::{Error, ErrorKind, Result, is_final};
-use crate::model::{Entry, ObjectType, Outcome, SkippedItem};
+use crate::model::{Entry, ObjectType, SkipKind, SkippedItem};
 use crate::progress::Progress;
 use crate::source::{Failure, Scope, Source};
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ pub(super) struct PartFetch<'a, 's> {
     contents: HashMap<Box<str>, Box<str>>,
     /// Sizes that the names of messages claim: compared with what comes of them.
     claims: HashMap<Box<str>, u64>,
-    not_stored: Vec<(Entry, Outcome, String)>,
+    not_stored: Vec<(Entry, SkipKind, String)>,
     is_touched: bool,
     recognition: &'a mut Recognition,
     store: &'a mut Store<'s>,
@@ -82,7 +82,7 @@ impl<'a, 's> PartFetch<'a, 's> {
             Err(error) => {
                 self.touch()?;
                 let reason = error.to_string();
-                let failed = self.asked.drain().map(|(_, entry)| (entry, Outcome::Failed, reason.clone()));
+                let failed = self.asked.drain().map(|(_, entry)| (entry, SkipKind::Failed, reason.clone()));
                 self.not_stored.extend(failed);
             }
             Ok(items) => prepare::run(items, |step| {
@@ -122,8 +122,8 @@ impl<'a, 's> PartFetch<'a, 's> {
     fn failed(&mut self, failure: Failure) {
         let Some(entry) = self.asked.remove(&failure.key) else { return };
         self.not_stored.push(match failure.vanished {
-            true => (entry, Outcome::Skipped, "vanished meanwhile".to_owned()),
-            false => (entry, Outcome::Failed, failure.error.to_string()),
+            true => (entry, SkipKind::Skipped, "vanished meanwhile".to_owned()),
+            false => (entry, SkipKind::Failed, failure.error.to_string()),
         });
     }
 
@@ -138,7 +138,7 @@ impl<'a, 's> PartFetch<'a, 's> {
         self.recognition.stored(self.contents.remove(&entry.key).as_deref(), &place, self.store)?;
         progress.item(size);
         if fate == Fate::Duplicate {
-            self.not_stored.push((entry, Outcome::Duplicate, SAME_ELSEWHERE.to_owned()));
+            self.not_stored.push((entry, SkipKind::Duplicate, SAME_ELSEWHERE.to_owned()));
             return Ok(());
         }
         count(self.report, scope.kind, fate);
@@ -157,7 +157,7 @@ impl<'a, 's> PartFetch<'a, 's> {
     fn finish(mut self, source: &dyn Source, end: End) -> End {
         let scope = self.place.scope;
         if matches!(end, End::Complete) {
-            let left = self.asked.into_values().map(|entry| (entry, Outcome::Failed, "not handed over".to_owned()));
+            let left = self.asked.into_values().map(|entry| (entry, SkipKind::Failed, "not handed over".to_owned()));
             self.not_stored.extend(left);
         } else {
             let touches = if self.is_touched { 0 } else { self.place.touches.len() };

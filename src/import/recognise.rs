@@ -10,7 +10,7 @@ use super::store::{Place, Store};
 use super::survey::{Contents, Survey, Work};
 use crate::error::Result;
 use crate::format::mail::{self, MessageMatch};
-use crate::model::{Entry, Id, ObjectType, Outcome, SkippedItem};
+use crate::model::{Entry, Id, ObjectType, SkipKind, SkippedItem};
 use crate::progress::Progress;
 use crate::source::{Scope, Source};
 use std::collections::HashMap;
@@ -142,7 +142,7 @@ impl Run<'_, '_> {
                 kind: scope.kind,
                 reason: SAME_ELSEWHERE.to_owned(),
                 position: source.position(scope, entry),
-                outcome: Outcome::Duplicate,
+                outcome: SkipKind::Duplicate,
             }),
             fate => count(self.report, scope.kind, fate),
         }

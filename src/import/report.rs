@@ -2,7 +2,7 @@
 //! also says what it did not reach.
 
 use crate::archive::Written;
-use crate::model::{ObjectType, Outcome, SkippedItem};
+use crate::model::{ObjectType, SkipKind, SkippedItem};
 use crate::report::{Accounts, left_out, sum};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ impl Stored {
 
 /// The account of one type.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Account {
+pub struct ImportCounts {
     /// Counted where items are met, and not summed up from the rest: so the two can be compared.
     pub found: u64,
     /// Items that have a row now, new or not.
@@ -43,7 +43,7 @@ pub struct Account {
     pub not_reached: u64,
 }
 
-impl Account {
+impl ImportCounts {
     /// True if every item found has one fate.
     pub fn balances(&self) -> bool {
         let not_stored = self.duplicate + sum(&self.skipped) + sum(&self.failed) + self.not_reached;
@@ -64,7 +64,7 @@ const ITEMS: [ObjectType; 5] = [
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// What became of the items of each type, and remarks on those that are not stored.
-    pub accounts: Accounts<Account>,
+    pub accounts: Accounts<ImportCounts>,
     /// Rows that left the current state, by token of the type. They stay in the history.
     pub removed: BTreeMap<&'static str, u64>,
     /// Known objects that the source does not name now and that stay, by token of the type: it only adds, or it could not
@@ -93,7 +93,7 @@ pub struct Report {
 
 impl Report {
     /// The account of a type.
-    pub fn of(&mut self, kind: ObjectType) -> &mut Account {
+    pub fn of(&mut self, kind: ObjectType) -> &mut ImportCounts {
         self.accounts.of(kind)
     }
 
@@ -108,21 +108,22 @@ impl Report {
     pub fn not_stored(&mut self, omission: SkippedItem) {
         let account = self.accounts.of(omission.kind);
         let outcome = match omission.outcome {
-            Outcome::Duplicate => {
+            SkipKind::Duplicate => {
                 account.duplicate += 1;
                 "duplicate"
             }
-            outcome @ (Outcome::Skipped | Outcome::ByProduct | Outcome::NotUnderstood) => {
+            outcome @ (SkipKind::Skipped | SkipKind::ByProduct | SkipKind::NotUnderstood) => {
                 *account.skipped.entry(omission.reason.clone()).or_default() += 1;
-                *self.by_products.entry(omission.kind.token()).or_default() += u64::from(outcome == Outcome::ByProduct);
-                self.not_understood += u64::from(outcome == Outcome::NotUnderstood);
+                *self.by_products.entry(omission.kind.token()).or_default() +=
+                    u64::from(outcome == SkipKind::ByProduct);
+                self.not_understood += u64::from(outcome == SkipKind::NotUnderstood);
                 match outcome {
-                    Outcome::ByProduct => "by-product",
-                    Outcome::NotUnderstood => "not understood",
+                    SkipKind::ByProduct => "by-product",
+                    SkipKind::NotUnderstood => "not understood",
                     _ => "skipped",
                 }
             }
-            Outcome::Failed => {
+            SkipKind::Failed => {
                 *account.failed.entry(omission.reason.clone()).or_default() += 1;
                 "failed"
             }
@@ -264,14 +265,14 @@ pub const SAME_ELSEWHERE: &str = "the same in another file";
 mod tests {
     use super::*;
 
-    fn omission(kind: ObjectType, outcome: Outcome) -> SkippedItem {
+    fn omission(kind: ObjectType, outcome: SkipKind) -> SkippedItem {
         SkippedItem { kind, reason: "why".to_owned(), position: "where".to_owned(), outcome }
     }
 
     /// Which fates let a run end as complete; in all of them found is the sum of the rest.
     #[test]
     fn a_run_is_complete_only_if_nothing_that_looks_like_an_object_is_missing() {
-        use Outcome::{ByProduct, Duplicate, Failed, NotUnderstood, Skipped};
+        use SkipKind::{ByProduct, Duplicate, Failed, NotUnderstood, Skipped};
         let (mail, file, event) = (ObjectType::Email, ObjectType::FileNode, ObjectType::CalendarEvent);
         for (stored, omitted, complete) in [
             (vec![], vec![], true),
@@ -298,7 +299,7 @@ mod tests {
                 report.omitted(omission(*kind, *outcome));
             }
             assert_eq!(report.is_complete(), complete, "{stored:?} {omitted:?}");
-            assert!(report.accounts.types.values().all(Account::balances), "{report}");
+            assert!(report.accounts.types.values().all(ImportCounts::balances), "{report}");
         }
     }
 }

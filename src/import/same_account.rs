@@ -10,7 +10,7 @@ use super::survey::{Survey, Work};
 use crate::archive::OriginIndex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::mail::{self, MessageMatch};
-use crate::model::{Entry, Item, ItemData, ObjectType, SourceIdent};
+use crate::model::{Entry, FetchedItem, ItemData, ObjectType, SourceIdent};
 use crate::source::Source;
 
 /// The source of the archive that `ident` was before the account moved; `None` if the options and the address say
@@ -126,7 +126,7 @@ fn other_message_id(work: &Work, source: &mut dyn Source, ledger: &dyn OriginInd
 fn other_uid(work: &Work, source: &mut dyn Source, ledger: &dyn OriginIndex) -> Result<Option<String>> {
     let kind = work.scope.kind;
     let entries: Vec<Entry> = work.plan.sample.iter().map(|(entry, _)| entry.clone()).collect();
-    let items: Vec<Item> = source.fetch(&work.scope, entries)?.flatten().collect();
+    let items: Vec<FetchedItem> = source.fetch(&work.scope, entries)?.flatten().collect();
     for item in items {
         let (ItemData::JsCard { uid, .. } | ItemData::JsEvent { uid, .. }) = &item.data else { continue };
         let found = work.plan.sample.iter().find(|(entry, _)| entry.key == item.key);

@@ -363,7 +363,7 @@ impl EventType {
 }
 
 /// An item with its bytes, as a source hands it over.
-pub struct Item {
+pub struct FetchedItem {
     /// The key of the entry that it belongs to.
     pub key: Box<str>,
     /// The bytes that are stored as its blob.
@@ -509,12 +509,12 @@ pub struct SkippedItem {
     /// Where: file, mbox offset, UID.
     pub position: String,
     /// Why it is no item, as a class.
-    pub outcome: Outcome,
+    pub outcome: SkipKind,
 }
 
 /// What became of something that is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub enum SkipKind {
     /// The same object stands in the archive already, from the same run.
     Duplicate,
     /// Left out on purpose (a flag, a filter).

@@ -60,7 +60,7 @@ pub use parser::Limits;
 #[doc(hidden)]
 pub use response::read_any;
 pub use response::{
-    Condition, Fetched, FetchedBody, FolderStatus, Listed, Namespace, Namespaces, Outcome, decode_name,
+    Condition, Fetched, FetchedBody, FolderStatus, Listed, Namespace, Namespaces, StatusResponse, decode_name,
 };
 pub use select::{Known, Selected};
 pub use session::{Session, Shared};

@@ -20,7 +20,7 @@ pub use crate::net::http::Content;
 
 /// An object of an archive, as a sink is shown it.
 #[derive(Debug, Clone)]
-pub struct Item<'r> {
+pub struct StoredItem<'r> {
     /// Its row.
     pub row: Id,
     /// With references to containers as rows of the archive.
@@ -274,7 +274,7 @@ pub trait Sink: Send {
     fn prepare(&mut self, kinds: &[ObjectType]) -> Result<()>;
 
     /// An object of an archive in the form of the target. Emails have none.
-    fn draft(&self, item: &Item<'_>) -> std::result::Result<Draft, NoDraft>;
+    fn draft(&self, item: &StoredItem<'_>) -> std::result::Result<Draft, NoDraft>;
 
     /// A container of this name, which only the export needs.
     fn container(&self, kind: ObjectType, name: &str) -> Draft;

@@ -19,7 +19,7 @@ mod rev;
 
 use super::{Cursors, DuplicateRule, Items, Listing, Scope, Source, roles};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Attrs, Container, Entry, KnownBy, ObjectType, Outcome, SkippedItem, SourceIdent};
+use crate::model::{Attrs, Container, Entry, KnownBy, ObjectType, SkipKind, SkippedItem, SourceIdent};
 use crate::net::account::Account;
 use crate::net::sanitize::said;
 use cursor::Cursor;
@@ -298,7 +298,7 @@ impl Source for Imap {
                 kind: ObjectType::Mailbox,
                 reason: "in the server's list, and not there when it is opened".to_owned(),
                 position: format!("{}: {why}", said(scope.key.as_bytes())),
-                outcome: Outcome::Skipped,
+                outcome: SkipKind::Skipped,
             };
             let cursor = cursor.to_owned();
             return Ok(Listing { unchanged: true, cursor, omissions: vec![omission], ..Listing::default() });

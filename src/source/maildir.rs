@@ -10,7 +10,7 @@ use super::file_url::file_url;
 use super::{Cursors, DuplicateRule, Items, Listing, Scope, Size, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{FileName, escape, unescape};
-use crate::model::{Container, Digest, Entry, ObjectType, Outcome, SkippedItem, SourceIdent};
+use crate::model::{Container, Digest, Entry, ObjectType, SkipKind, SkippedItem, SourceIdent};
 pub use options::{Layout, MaildirOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -147,7 +147,7 @@ impl Source for Maildir {
             kind: ObjectType::Mailbox,
             reason: "named with --folder, and not there".to_owned(),
             position: escape(name.as_bytes()),
-            outcome: Outcome::Failed,
+            outcome: SkipKind::Failed,
         });
         strays.chain(missing).collect()
     }

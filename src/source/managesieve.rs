@@ -7,7 +7,7 @@
 use super::{Cursors, DuplicateRule, Failure, Items, Listing, Scope, Source, UnlistedItems};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Attrs, Body, Container, Digest, Entry, Item, ItemData, ObjectType, Outcome, SkippedItem, SourceIdent,
+    Attrs, Body, Container, Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem, SourceIdent,
 };
 use crate::net::account::Account;
 use crate::net::runtime::Runtime;
@@ -84,7 +84,7 @@ impl ManageSieve {
                     kind: ObjectType::SieveScript,
                     reason: "listed twice".to_owned(),
                     position: said(&name),
-                    outcome: Outcome::Duplicate,
+                    outcome: SkipKind::Duplicate,
                 });
                 continue;
             }
@@ -206,7 +206,7 @@ impl Source for ManageSieve {
                 },
             };
             let data = ItemData::Script { name: found.key.clone(), is_active: found.is_active };
-            Ok(Item { key: entry.key, body: Body::Bytes(bytes), data })
+            Ok(FetchedItem { key: entry.key, body: Body::Bytes(bytes), data })
         })))
     }
 

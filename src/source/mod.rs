@@ -4,7 +4,7 @@
 //! runtime behind these calls. The children of this room import this file; this file imports none of them.
 
 use crate::error::{Error, Result};
-use crate::model::{Container, Digest, Entry, Item, KnownBy, ObjectType, SkippedItem, SourceIdent};
+use crate::model::{Container, Digest, Entry, FetchedItem, KnownBy, ObjectType, SkippedItem, SourceIdent};
 
 pub mod dav;
 mod file_url;
@@ -71,7 +71,7 @@ impl std::fmt::Debug for UnlistedItems {
 }
 
 /// The items of one fetch, in the order of the entries asked for. An `Err` names the key whose item failed.
-pub type Items<'a> = Box<dyn Iterator<Item = std::result::Result<Item, Failure>> + Send + 'a>;
+pub type Items<'a> = Box<dyn Iterator<Item = std::result::Result<FetchedItem, Failure>> + Send + 'a>;
 
 /// An item that could not be handed over. The run goes on with the next one, unless the iterator ends.
 #[derive(Debug)]

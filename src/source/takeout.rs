@@ -8,7 +8,7 @@
 use super::file_url::file_url;
 use super::{Cursors, DuplicateRule, Items, Listing, Scope, Source};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Container, Entry, ObjectType, Outcome, SkippedItem, SourceIdent};
+use crate::model::{Container, Entry, ObjectType, SkipKind, SkippedItem, SourceIdent};
 use gather::{Locator, MailOptions};
 use kinds::Format;
 use listed::MESSAGE;
@@ -191,7 +191,7 @@ impl Source for Takeout {
 
 /// The error of an export with nothing to import in it: the hint names what there is, and what to do with it.
 fn nothing_in(root: &Path, aside: &[SkippedItem]) -> Error {
-    if let Some(failed) = aside.iter().find(|seen| seen.outcome == Outcome::Failed) {
+    if let Some(failed) = aside.iter().find(|seen| seen.outcome == SkipKind::Failed) {
         return Error::new(ErrorKind::Storage, format!("cannot read {}", failed.position));
     }
     let what = match root.is_dir() {
@@ -199,7 +199,7 @@ fn nothing_in(root: &Path, aside: &[SkippedItem]) -> Error {
         false => format!("{} is no mail, calendar or address book", root.display()),
     };
     let seen = |outcome| aside.iter().find(|seen| seen.outcome == outcome);
-    let strange = seen(Outcome::NotUnderstood).or_else(|| seen(Outcome::Skipped));
+    let strange = seen(SkipKind::NotUnderstood).or_else(|| seen(SkipKind::Skipped));
     let hint = match strange {
         Some(seen) => format!("{} is there: {}", seen.position, seen.reason),
         None => "mbox files of any name are read, .eml, .emlx, .ics and .vcf files, and folders of them".to_owned(),

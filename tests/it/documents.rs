@@ -923,7 +923,7 @@ fn the_fields_of_an_export_are_those_of_the_page() {
         let row = section.lines().find(|line| line.starts_with(&start)).expect("a row");
         quoted(row).into_iter().skip(1).map(str::to_owned).collect::<BTreeSet<String>>()
     };
-    let account = serde_json::to_value(vandelay::export::Account::default()).expect("JSON");
+    let account = serde_json::to_value(vandelay::export::ExportCounts::default()).expect("JSON");
     assert_eq!(row("types"), keys([&account]));
     let step = serde_json::to_value(vandelay::export::Step::default()).expect("JSON");
     assert_eq!(row("plan"), keys([&step]));

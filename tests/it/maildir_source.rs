@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::common::corpora::corpora;
 use tempfile::TempDir;
 use vandelay::error::{ErrorKind, Result};
-use vandelay::model::{Body, Entry, ItemData, Outcome};
+use vandelay::model::{Body, Entry, ItemData, SkipKind};
 use vandelay::source::filter::Filter;
 use vandelay::source::maildir::Maildir;
 use vandelay::source::maildir::{Layout, MaildirOptions};
@@ -188,7 +188,7 @@ fn nested_directories_are_mailboxes() {
     let forced = |layout| Maildir::open(tree.path(), MaildirOptions { layout, ..options() });
     let mut fs = forced(Layout::Fs).unwrap();
     assert!(!keys(&mut fs).contains(&"Archive/2023".to_owned()));
-    assert_eq!(omitted(&mut fs), [("left out by --layout".to_owned(), "Archive/.2023".to_owned(), Outcome::Skipped)]);
+    assert_eq!(omitted(&mut fs), [("left out by --layout".to_owned(), "Archive/.2023".to_owned(), SkipKind::Skipped)]);
     let mut plus = forced(Layout::MaildirPlusPlus).unwrap();
     assert!(keys(&mut plus).is_empty());
     assert_eq!(plus.why_empty().unwrap().kind, ErrorKind::Usage);
@@ -196,7 +196,7 @@ fn nested_directories_are_mailboxes() {
 }
 
 /// What lies outside of every folder: reason, position and outcome of each.
-fn omitted(source: &mut Maildir) -> Vec<(String, String, Outcome)> {
+fn omitted(source: &mut Maildir) -> Vec<(String, String, SkipKind)> {
     source.scopes().unwrap();
     let mut found: Vec<_> = source.omissions().into_iter().map(|o| (o.reason, o.position, o.outcome)).collect();
     found.sort_by(|a, b| a.1.cmp(&b.1));
@@ -239,7 +239,7 @@ fn folders_beside_their_folder() {
     );
     assert_eq!(read(&mut source, "INBOX/Projects/Boat")["b"], Ok(HELLO.to_vec()));
     let wrong: Vec<_> =
-        omitted(&mut source).into_iter().filter(|(.., outcome)| *outcome != Outcome::ByProduct).collect();
+        omitted(&mut source).into_iter().filter(|(.., outcome)| *outcome != SkipKind::ByProduct).collect();
     assert_eq!(wrong.len(), 1, "{wrong:?}");
     assert!(wrong[0].0.starts_with("an mbox file") && wrong[0].1 == "mboxes");
     // A folder that stands under a number, as another one has its name, keeps its children.
@@ -269,11 +269,11 @@ fn folders_with_the_names_of_a_mailboxs_directories() {
 }
 
 /// What lies beside a mailbox: its place, how the reason begins, and the outcome.
-type Beside = (String, &'static str, Outcome);
+type Beside = (String, &'static str, SkipKind);
 
 /// Three mailboxes with all kinds of things beside them.
 fn cluttered() -> (Tree, Vec<Beside>) {
-    use Outcome::{ByProduct, NotUnderstood, Skipped};
+    use SkipKind::{ByProduct, NotUnderstood, Skipped};
     let mbox = b"From a@b Mon Jan  5 10:00:00 2015\nFrom: a@b\nSubject: x\n\nbody\n";
     let mail = b"From: a@b\nTo: c@d\nSubject: x\n\nbody\n";
     let gzip = |bytes: &[u8]| {
@@ -378,7 +378,7 @@ fn filters_leave_out_what_lies_in_their_places() {
     assert!(omitted(&mut source).contains(&(
         "named with --folder, and not there".into(),
         "Snet".into(),
-        Outcome::Failed
+        SkipKind::Failed
     )));
 }
 
@@ -530,7 +530,7 @@ fn flags_and_keywords_are_read_from_names() {
     let omitted: Vec<_> = omissions.iter().map(|o| (o.reason.as_str(), o.position.as_str(), o.outcome)).collect();
     assert_eq!(
         omitted,
-        [("deleted flag", "cur/f:2,T", Outcome::Skipped), ("deleted flag", "cur/g:2,ST", Outcome::Skipped)]
+        [("deleted flag", "cur/f:2,T", SkipKind::Skipped), ("deleted flag", "cur/g:2,ST", SkipKind::Skipped)]
     );
 
     let mut source = Maildir::open(tree.path(), MaildirOptions { include_deleted: true, ..options() }).unwrap();
@@ -562,13 +562,17 @@ fn odd_files_are_named() {
     assert_eq!(
         shown,
         [
-            ("left by programs", "cur/.DS_Store", Outcome::ByProduct),
-            ("a name with a leading dot", "cur/.hidden", Outcome::Skipped),
-            ("a directory among the messages", "cur/dir", Outcome::Skipped),
-            ("a directory among the messages, with mail in it: move it elsewhere", "cur/mails", Outcome::NotUnderstood),
-            ("not a regular file", "cur/pipe", Outcome::Skipped),
-            ("left by programs", "tmp/.nfs0001", Outcome::ByProduct),
-            ("in tmp: not delivered yet", "tmp/1.half", Outcome::Skipped),
+            ("left by programs", "cur/.DS_Store", SkipKind::ByProduct),
+            ("a name with a leading dot", "cur/.hidden", SkipKind::Skipped),
+            ("a directory among the messages", "cur/dir", SkipKind::Skipped),
+            (
+                "a directory among the messages, with mail in it: move it elsewhere",
+                "cur/mails",
+                SkipKind::NotUnderstood
+            ),
+            ("not a regular file", "cur/pipe", SkipKind::Skipped),
+            ("left by programs", "tmp/.nfs0001", SkipKind::ByProduct),
+            ("in tmp: not delivered yet", "tmp/1.half", SkipKind::Skipped),
         ]
     );
     let messages = read(&mut source, "INBOX");
@@ -588,7 +592,7 @@ fn one_message_under_two_names_is_taken_once() {
     let listing = list(&mut source, "INBOX");
     assert_eq!(keywords(&listing), BTreeMap::from([("a", vec!["$seen"]), ("b", vec!["$flagged"])]));
     let omitted: Vec<_> = listing.omissions.iter().map(|o| (o.position.as_str(), o.outcome)).collect();
-    assert_eq!(omitted, [("cur/b:2,S", Outcome::Failed), ("new/a", Outcome::Duplicate)]);
+    assert_eq!(omitted, [("cur/b:2,S", SkipKind::Failed), ("new/a", SkipKind::Duplicate)]);
     assert_eq!(read(&mut source, "INBOX")["b"], Ok(b"longer".to_vec()));
 }
 
@@ -885,7 +889,7 @@ proptest::proptest! {
             assert!(times == 1 && !is_named || times == 0 && is_named, "{file} of {files:?}: {read:?}, {omissions:?}");
         }
         // What looks like mail makes the run partial, but for older copies and what is not delivered yet.
-        for omission in omissions.iter().filter(|omission| omission.outcome != Outcome::NotUnderstood) {
+        for omission in omissions.iter().filter(|omission| omission.outcome != SkipKind::NotUnderstood) {
             let known = ["in tmp", "left by programs", "older copies"];
             assert!(known.iter().any(|known| omission.reason.starts_with(known)), "{omission:?}");
         }

@@ -13,8 +13,8 @@ use vandelay::model::ObjectType;
 use vandelay::model::objects::Properties;
 use vandelay::progress::Progress;
 use vandelay::sink::{
-    BlobProvider, BlobRef, Change, Content, Detail, Draft, EmailUpdate, Filing, Item, NewEmail, NoDraft, Outcome,
-    Patch, Remote, RemoteEmail, RemoteKey, Sink,
+    BlobProvider, BlobRef, Change, Content, Detail, Draft, EmailUpdate, Filing, NewEmail, NoDraft, Outcome, Patch,
+    Remote, RemoteEmail, RemoteKey, Sink, StoredItem,
 };
 
 /// An email of the target.
@@ -124,7 +124,7 @@ impl Sink for Folders {
         Ok(())
     }
 
-    fn draft(&self, item: &Item<'_>) -> std::result::Result<Draft, NoDraft> {
+    fn draft(&self, item: &StoredItem<'_>) -> std::result::Result<Draft, NoDraft> {
         Ok(match &item.properties {
             Properties::Mailbox(mailbox) => self.container(ObjectType::Mailbox, &mailbox.name),
             Properties::Calendar(calendar) => self.container(ObjectType::Calendar, &calendar.name),

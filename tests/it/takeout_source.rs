@@ -10,7 +10,7 @@ use crate::common::corpora::{Corpus, corpora};
 use crate::common::has;
 use vandelay::error::ErrorKind;
 use vandelay::format::mbox::{Identity, Scanner};
-use vandelay::model::{Body, Container, Digest, Entry, Item, ItemData, ObjectType, Outcome};
+use vandelay::model::{Body, Container, Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind};
 use vandelay::source::takeout::{FILES, Takeout, TakeoutOptions};
 use vandelay::source::{Listing, Scope, Source};
 
@@ -23,7 +23,7 @@ fn try_open(path: &Path, noautomap: bool) -> vandelay::error::Result<Takeout> {
 }
 
 /// Everything of a source: the listing and the items of each scope.
-fn read_all(source: &mut Takeout) -> Vec<(Scope, Listing, Vec<Item>)> {
+fn read_all(source: &mut Takeout) -> Vec<(Scope, Listing, Vec<FetchedItem>)> {
     let (scopes, containers) = source.scopes().unwrap();
     assert!(containers.is_empty());
     scopes
@@ -31,7 +31,7 @@ fn read_all(source: &mut Takeout) -> Vec<(Scope, Listing, Vec<Item>)> {
         .map(|scope| {
             let listing = source.list(&scope, "").unwrap();
             assert!(matches!(listing.unnamed, vandelay::source::UnlistedItems::Kept) && !listing.unchanged);
-            let items: Vec<Item> =
+            let items: Vec<FetchedItem> =
                 source.fetch(&scope, listing.entries.clone()).unwrap().map(|item| item.unwrap()).collect();
             check(&scope, &listing, &items);
             (scope, listing, items)
@@ -40,7 +40,7 @@ fn read_all(source: &mut Takeout) -> Vec<(Scope, Listing, Vec<Item>)> {
 }
 
 /// What holds for every listing: distinct sorted keys, parents listed before children and entries.
-fn check(scope: &Scope, listing: &Listing, items: &[Item]) {
+fn check(scope: &Scope, listing: &Listing, items: &[FetchedItem]) {
     assert_eq!(items.len(), listing.entries.len(), "{}", scope.key);
     let mut known = std::collections::HashSet::new();
     for container in &listing.containers {
@@ -66,7 +66,7 @@ fn check(scope: &Scope, listing: &Listing, items: &[Item]) {
     }
 }
 
-fn bytes(item: &Item) -> Vec<u8> {
+fn bytes(item: &FetchedItem) -> Vec<u8> {
     match &item.body {
         Body::Bytes(bytes) => bytes.clone(),
         Body::File(file) => {
@@ -81,7 +81,7 @@ fn bytes(item: &Item) -> Vec<u8> {
     }
 }
 
-fn text(item: &Item) -> String {
+fn text(item: &FetchedItem) -> String {
     String::from_utf8(bytes(item)).unwrap()
 }
 
@@ -236,7 +236,7 @@ fn every_item_of_the_corpora_is_handed_over() {
             for (scope, listing, items) in &all {
                 *sums.entry(scope.kind.name()).or_default() += items.len();
                 for omission in &listing.omissions {
-                    assert_ne!(omission.outcome, Outcome::Failed, "{omission:?}");
+                    assert_ne!(omission.outcome, SkipKind::Failed, "{omission:?}");
                     *sums.entry(omission.reason.clone().leak()).or_default() += 1;
                 }
             }
@@ -274,7 +274,7 @@ fn labels_of_the_small_set(export: &Path) {
     // Takeout quotes as mboxrd does; a line that is no separator stays as it is.
     assert!(text(&items[2]).ends_with("\r\n\r\nFrom me\r\n>From you\r\nFrom here on, everything is fine\r\n"));
     assert_eq!(listing.omissions.len(), 1);
-    assert_eq!(listing.omissions[0].outcome, Outcome::Duplicate);
+    assert_eq!(listing.omissions[0].outcome, SkipKind::Duplicate);
     assert_eq!(of("Mail/broken.mbox").1.omissions[0].reason, "not an mbox");
     let (_, listing, items) = of("Calendar/Home.ics");
     assert_eq!((&*listing.containers[0].name, items.len()), ("Alice at home", 2));
@@ -408,7 +408,7 @@ fn an_mbox_of_a_folder_has_messages_and_labels() {
         ]
     );
     assert_eq!(listing.omissions.len(), 1);
-    assert_eq!(listing.omissions[0].outcome, Outcome::Duplicate);
+    assert_eq!(listing.omissions[0].outcome, SkipKind::Duplicate);
     let at = listing.omissions[0].position.strip_prefix("Mail/Alle E-Mails.MBOX: offset ").unwrap();
     assert!(at.parse::<usize>().unwrap() > 200);
     assert_eq!(source.position(mail, &listing.entries[0]), format!("Mail/Alle E-Mails.MBOX: offset {}", TAKEOUT.len()));
@@ -442,8 +442,8 @@ fn what_else_is_in_a_folder_is_imported_or_named() {
     assert_eq!(
         seen,
         [
-            ("Mail/loop", "folder that is read under another name", Outcome::ByProduct),
-            ("photo.jpg", "picture", Outcome::ByProduct),
+            ("Mail/loop", "folder that is read under another name", SkipKind::ByProduct),
+            ("photo.jpg", "picture", SkipKind::ByProduct),
         ]
     );
 }
@@ -543,7 +543,7 @@ fn nothing_to_import_is_a_usage_error() {
     let files = scope(&mut source, FILES);
     let omissions = source.list(&files, "").unwrap().omissions;
     let seen: Vec<_> = omissions.iter().map(|seen| (&seen.position[..9], seen.outcome)).collect();
-    assert_eq!(seen, [("mail.mbox", Outcome::NotUnderstood), ("gone.mbox", Outcome::Failed)]);
+    assert_eq!(seen, [("mail.mbox", SkipKind::NotUnderstood), ("gone.mbox", SkipKind::Failed)]);
 }
 
 #[test]

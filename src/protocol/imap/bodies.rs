@@ -9,7 +9,7 @@ use super::command::Command;
 use super::date::InternalDate;
 use super::error::{Fault, Result};
 use super::refusal::Purpose;
-use super::response::{Condition, Data, Fetched, FetchedBody, Outcome};
+use super::response::{Condition, Data, Fetched, FetchedBody, StatusResponse};
 use super::set::{LONGEST, UidSet};
 use super::wire::{self, Transport};
 use crate::model::Body;
@@ -236,7 +236,7 @@ impl<S: Transport> Bodies<'_, S> {
         let Some(at) = self.in_flight.iter().position(|batch| batch.tag == tag) else { return Ok(()) };
         let Some(batch) = self.in_flight.remove(at) else { return Ok(()) };
         let missing = |uid, refusal| Arrival::Missing { uid, refusal };
-        if done.outcome == Outcome::Ok {
+        if done.outcome == StatusResponse::Ok {
             self.ready.extend(batch.waiting.into_iter().map(|uid| missing(uid, None)));
             return Ok(());
         }

@@ -5,7 +5,7 @@ use super::command::{Command, Part};
 use super::error::{Error, Fault, Result};
 use super::parser::{Assembler, Limits};
 use super::refusal::Purpose;
-use super::response::{Condition, Data, Outcome, Reply};
+use super::response::{Condition, Data, Reply, StatusResponse};
 use super::wire::{self, Transport, Wire};
 pub(crate) use crate::net::endpoint::Security;
 use crate::net::log::Log;
@@ -116,12 +116,12 @@ impl<S: Transport> Client<S> {
         };
         client.wire.doing = "waiting for the greeting".to_owned();
         match client.event(wire::Bodies::Discard).await? {
-            Event::Said(said) if said.outcome == Outcome::PreAuth && client.security != Security::Implicit => {
+            Event::Said(said) if said.outcome == StatusResponse::PreAuth && client.security != Security::Implicit => {
                 Err(Error::new(Fault::Unsafe, "the server says that this unencrypted connection is already logged in (PREAUTH), so STARTTLS is impossible")
                     .hint("use an imaps:// address"))
             }
-            Event::Said(said) if matches!(said.outcome, Outcome::Ok | Outcome::PreAuth) => {
-                client.is_preauthenticated = said.outcome == Outcome::PreAuth;
+            Event::Said(said) if matches!(said.outcome, StatusResponse::Ok | StatusResponse::PreAuth) => {
+                client.is_preauthenticated = said.outcome == StatusResponse::PreAuth;
                 Ok(client)
             }
             _ => Err(Error::new(Fault::Protocol, "this is not an IMAP server")
@@ -297,7 +297,7 @@ impl<S: Transport> Client<S> {
             Reply::Said(said) => {
                 self.count()?;
                 self.take_code(&said);
-                if said.outcome == Outcome::Bye && !self.is_leaving {
+                if said.outcome == StatusResponse::Bye && !self.is_leaving {
                     return Err(
                         said.error(Purpose::Other, &format!("the server said goodbye while {}", self.wire.doing))
                     );
@@ -366,7 +366,7 @@ impl<S: Transport> Client<S> {
     /// Success, or the error of a refusal.
     pub(super) fn ok(&self, done: Condition, purpose: Purpose, what: &str) -> Result<()> {
         match done.outcome {
-            Outcome::Ok => Ok(()),
+            StatusResponse::Ok => Ok(()),
             _ => Err(done.error(purpose, what)),
         }
     }

@@ -5,7 +5,7 @@ use super::client::{Client, Event};
 use super::command::Command;
 use super::error::Result;
 use super::refusal::Purpose;
-use super::response::{Data, Fetched, Outcome};
+use super::response::{Data, Fetched, StatusResponse};
 use super::select::add_ranges;
 use super::set::{LONGEST, UidSet};
 use super::wire::{self, Transport};
@@ -139,7 +139,7 @@ impl<S: Transport> Client<S> {
                     Ok(())
                 })
                 .await?;
-            if let Some(found) = found.filter(|_| done.outcome == Outcome::Ok) {
+            if let Some(found) = found.filter(|_| done.outcome == StatusResponse::Ok) {
                 return Ok(found);
             }
         }
@@ -173,7 +173,7 @@ impl<S: Transport> Listing<'_, S> {
                 Event::Data(Data::Vanished { set, .. }) => add_ranges(&mut self.vanished, &set)?,
                 Event::Done(tag, done) => {
                     self.in_flight.retain(|&sent| sent != tag);
-                    if done.outcome != Outcome::Ok {
+                    if done.outcome != StatusResponse::Ok {
                         return Err(done.error(Purpose::Other, "the server refused to list messages"));
                     }
                 }

@@ -4,7 +4,7 @@ use super::client::{Client, Event};
 use super::command::Command;
 use super::error::{Error, Fault, Result};
 use super::refusal::Purpose;
-use super::response::{Condition, Data, FolderStatus, Listed, Outcome, decode_name};
+use super::response::{Condition, Data, FolderStatus, Listed, StatusResponse, decode_name};
 use super::wire::{self, Transport};
 use crate::net::sanitize::printable;
 use std::collections::{HashMap, VecDeque};
@@ -105,7 +105,7 @@ impl<S: Transport> Client<S> {
             let status = if has_status { format!(" STATUS {}", self.status_items()) } else { String::new() };
             let command = format!("LIST \"\" \"*\" RETURN (SUBSCRIBED CHILDREN{special}{status})");
             let done = self.run(Command::new(command), 0, |client, event| take(client, event, &mut found)).await?;
-            knows_subscriptions = done.outcome == Outcome::Ok;
+            knows_subscriptions = done.outcome == StatusResponse::Ok;
             let error = done.error(Purpose::Other, "the server refused to list its mailboxes");
             if !knows_subscriptions && error.fault.is_worth_a_retry() {
                 return Err(error);
@@ -120,7 +120,8 @@ impl<S: Transport> Client<S> {
             let lsub = Command::new("LSUB \"\" \"*\"");
             let done = self.run(lsub, 0, |client, event| take(client, event, &mut subscribed)).await?;
             for folder in &mut found.folders {
-                folder.is_subscribed = done.outcome != Outcome::Ok || subscribed.place(&folder.listed.raw).is_some();
+                folder.is_subscribed =
+                    done.outcome != StatusResponse::Ok || subscribed.place(&folder.listed.raw).is_some();
             }
         } else {
             for folder in &mut found.folders {
@@ -244,7 +245,7 @@ fn finish_status(folder: &mut Folder, status: Option<FolderStatus>, done: Condit
     if folder.status.is_none() {
         folder.status = status;
     }
-    if done.outcome != Outcome::Ok {
+    if done.outcome != StatusResponse::Ok {
         let error = done.error(Purpose::Other, "the server refused the state of a mailbox");
         if error.fault.is_worth_a_retry() {
             return Err(error);

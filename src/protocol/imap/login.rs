@@ -4,7 +4,7 @@ use super::client::{Client, Event};
 use super::command::Command;
 use super::error::{Error, Fault, Result};
 use super::refusal::Purpose;
-use super::response::{Data, Namespaces, Outcome};
+use super::response::{Data, Namespaces, StatusResponse};
 use super::wire::{self, Transport};
 use crate::error;
 use crate::net::endpoint::Security;
@@ -33,7 +33,7 @@ impl<S: Transport> Client<S> {
         }
         self.wire.doing = "asking for TLS".to_owned();
         let done = self.run(Command::new("STARTTLS"), 0, |_, _| Ok(())).await?;
-        if done.outcome != Outcome::Ok {
+        if done.outcome != StatusResponse::Ok {
             let mut error = done.error(Purpose::Other, "the server refused STARTTLS");
             if !error.fault.is_worth_a_retry() {
                 error.fault = Fault::Unsafe;
@@ -60,7 +60,7 @@ impl<S: Transport> Client<S> {
         }
         self.wire.doing = "asking for compression".to_owned();
         let done = self.run(Command::new("COMPRESS DEFLATE"), 0, |_, _| Ok(())).await?;
-        if done.outcome != Outcome::Ok {
+        if done.outcome != StatusResponse::Ok {
             return Ok(false);
         }
         if let Some((stream, already_read)) = self.wire.take() {

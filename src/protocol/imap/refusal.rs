@@ -1,7 +1,7 @@
 //! The class of a refusal: what a status response means for what was asked.
 
 use super::error::{Error, Fault};
-use super::response::{Condition, Outcome};
+use super::response::{Condition, StatusResponse};
 use crate::net::sanitize::printable;
 use std::io;
 use std::time::Duration;
@@ -34,11 +34,11 @@ impl Condition {
             return Fault::Retry { after: Some(after) };
         }
         // A login that the server cannot check, and a goodbye, concern everything.
-        let is_local = self.outcome == Outcome::No && purpose == Purpose::Other;
+        let is_local = self.outcome == StatusResponse::No && purpose == Purpose::Other;
         let unwell = if is_local { Fault::Unwell } else { Fault::Retry { after: None } };
         match self.code.as_str() {
             // It may be what was asked for.
-            "SERVERBUG" if self.outcome == Outcome::Bye && purpose == Purpose::Other => return Fault::Lost,
+            "SERVERBUG" if self.outcome == StatusResponse::Bye && purpose == Purpose::Other => return Fault::Lost,
             "UNAVAILABLE" | "LIMIT" | "INUSE" | "SERVERBUG" => return unwell,
             "THROTTLED" => return Fault::Retry { after: None },
             // Gmail says so when a day's bandwidth is used up. Nothing that this client does needs any quota.
@@ -73,13 +73,13 @@ impl Condition {
         }
         // Cyrus and Exchange have no code for it.
         let is_gone = says(&["does not exist", "doesn't exist", "no such mailbox", "nonexistent", "non-existent"]);
-        if is_gone && self.outcome == Outcome::No && purpose == Purpose::Other {
+        if is_gone && self.outcome == StatusResponse::No && purpose == Purpose::Other {
             return Fault::Gone;
         }
         match (self.outcome, purpose) {
-            (Outcome::Bye, _) => Fault::Lost,
-            (Outcome::No, Purpose::Login) => Fault::Credentials { is_expired: false },
-            (Outcome::Bad, _) => Fault::Unsupported,
+            (StatusResponse::Bye, _) => Fault::Lost,
+            (StatusResponse::No, Purpose::Login) => Fault::Credentials { is_expired: false },
+            (StatusResponse::Bad, _) => Fault::Unsupported,
             _ => Fault::Refused,
         }
     }
@@ -100,13 +100,13 @@ impl Condition {
 mod tests {
     use super::*;
 
-    fn fault(outcome: Outcome, code: &str, text: &str, purpose: Purpose) -> Fault {
+    fn fault(outcome: StatusResponse, code: &str, text: &str, purpose: Purpose) -> Fault {
         Condition { outcome, code: code.to_owned(), values: Vec::new(), text: text.to_owned() }.fault(purpose)
     }
 
     #[test]
     fn refusals_have_classes() {
-        use Outcome::{Bad, Bye, No};
+        use StatusResponse::{Bad, Bye, No};
         let wait = |ms| Fault::Retry { after: Some(Duration::from_millis(ms)) };
         for (outcome, code, text, purpose, expected) in [
             (

@@ -10,7 +10,7 @@ use crate::model::Body;
 
 /// How a command, or the connection, ended (RFC 9051 section 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum StatusResponse {
     /// The command is done; untagged: a greeting, or something to know.
     Ok,
     /// The command failed: the server cannot or will not.
@@ -27,7 +27,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     /// What the line begins with, behind its tag.
-    pub outcome: Outcome,
+    pub outcome: StatusResponse,
     /// Its response code in upper case, or nothing.
     pub code: String,
     /// The words of the code behind its name, those of lists among them.
@@ -226,20 +226,20 @@ fn read(tree: &Tree, is_utf8: bool) -> (Reply, Option<usize>) {
         }
         // A tag without a condition ends no command: the caller gets an empty tag, which it knows of none.
         let text = format!("no condition behind the tag {}", String::from_utf8_lossy(&tag[..tag.len().min(40)]));
-        let bad = Condition { outcome: Outcome::Bad, code: String::new(), values: Vec::new(), text };
+        let bad = Condition { outcome: StatusResponse::Bad, code: String::new(), values: Vec::new(), text };
         return (Reply::Done(Vec::new(), bad), None);
     };
     let mut body = None;
     (Reply::Data(data(first, nodes, is_utf8, &mut body)), body)
 }
 
-fn outcome(node: Node<'_>) -> Option<Outcome> {
-    const WORDS: [(&[u8], Outcome); 5] = [
-        (b"OK", Outcome::Ok),
-        (b"NO", Outcome::No),
-        (b"BAD", Outcome::Bad),
-        (b"BYE", Outcome::Bye),
-        (b"PREAUTH", Outcome::PreAuth),
+fn outcome(node: Node<'_>) -> Option<StatusResponse> {
+    const WORDS: [(&[u8], StatusResponse); 5] = [
+        (b"OK", StatusResponse::Ok),
+        (b"NO", StatusResponse::No),
+        (b"BAD", StatusResponse::Bad),
+        (b"BYE", StatusResponse::Bye),
+        (b"PREAUTH", StatusResponse::PreAuth),
     ];
     WORDS.into_iter().find(|(word, _)| node.is(word)).map(|(_, outcome)| outcome)
 }
@@ -248,7 +248,7 @@ fn tree_has_text(nodes: &Nodes<'_>) -> bool {
     nodes.clone().any(|node| node.is_text())
 }
 
-fn condition(outcome: Outcome, nodes: Nodes<'_>) -> Condition {
+fn condition(outcome: StatusResponse, nodes: Nodes<'_>) -> Condition {
     let mut condition = Condition { outcome, code: String::new(), values: Vec::new(), text: String::new() };
     for node in nodes {
         if let Some(mut code) = node.code() {

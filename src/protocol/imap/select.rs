@@ -4,7 +4,7 @@ use super::client::{Client, Event};
 use super::command::Command;
 use super::error::{Error, Fault, Result};
 use super::refusal::Purpose;
-use super::response::{Condition, Data, Fetched, Outcome, decode_name, is_object_id};
+use super::response::{Condition, Data, Fetched, StatusResponse, decode_name, is_object_id};
 use super::set::UidSet;
 use super::wire::Transport;
 use crate::format::mutf7;
@@ -118,7 +118,7 @@ impl<S: Transport> Client<S> {
             .await?;
         selected.vanished = UidSet::of_ranges(vanished);
         selected.exists = self.exists;
-        if done.outcome == Outcome::Ok {
+        if done.outcome == StatusResponse::Ok {
             selected.take_code(&done);
             selected.is_resynced = known.is_some_and(|known| selected.uid_validity == Some(known.uid_validity))
                 && selected.highest_modseq.is_some();

@@ -13,7 +13,7 @@ use crate::model::ObjectType;
 use crate::net::runtime::Runtime;
 use crate::protocol::jmap::{self, AccountInfo, Client, Inline, Settings, Which, capability};
 use crate::sink::{
-    BlobProvider, Change, Detail, Draft, Filing, Item, NoDraft, Outcome, Patch, Remote, RemoteEmail, Sink,
+    BlobProvider, Change, Detail, Draft, Filing, NoDraft, Outcome, Patch, Remote, RemoteEmail, Sink, StoredItem,
 };
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -161,7 +161,7 @@ impl Sink for Jmap {
         Ok(())
     }
 
-    fn draft(&self, item: &Item<'_>) -> std::result::Result<Draft, NoDraft> {
+    fn draft(&self, item: &StoredItem<'_>) -> std::result::Result<Draft, NoDraft> {
         draft::draft(item, &self.rules())
     }
 

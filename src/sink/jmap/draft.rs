@@ -10,7 +10,7 @@ use crate::model::objects::{
     Properties, SieveScript, Text, VacationResponse,
 };
 use crate::model::{EXECUTABLE, ObjectType};
-use crate::sink::{Draft, Item, NoDraft};
+use crate::sink::{Draft, NoDraft, StoredItem};
 use serde_json::{Value, json};
 
 /// Roles of mailboxes: the registry "IMAP Mailbox Name Attributes" in lower case (RFC 8621 section 2).
@@ -45,7 +45,7 @@ const NOT_OF_EVENTS: [&str; 10] = [
 ];
 
 /// An object in JMAP's form.
-pub(super) fn draft(item: &Item<'_>, rules: &Rules) -> Result<Draft, NoDraft> {
+pub(super) fn draft(item: &StoredItem<'_>, rules: &Rules) -> Result<Draft, NoDraft> {
     let mut draft = match &item.properties {
         Properties::Mailbox(properties) => mailbox(properties, rules),
         Properties::AddressBook(properties) => address_book(properties),
@@ -209,7 +209,7 @@ fn vacation(response: &VacationResponse<'_>) -> Draft {
 }
 
 /// A Sieve script (RFC 9661 section 2). It is recognised by its bytes.
-fn script(script: &SieveScript<'_>, item: &Item<'_>, rules: &Rules) -> Draft {
+fn script(script: &SieveScript<'_>, item: &StoredItem<'_>, rules: &Rules) -> Draft {
     let name = name(&script.name, rules.script_name, &format!("script {}", item.row));
     Draft {
         key: item.digest.map(|digest| digest.hex()).unwrap_or_default(),
@@ -222,7 +222,7 @@ fn script(script: &SieveScript<'_>, item: &Item<'_>, rules: &Rules) -> Draft {
 }
 
 /// A file, a directory or a link (draft-ietf-jmap-filenode section 3).
-fn file(node: &FileNode<'_>, item: &Item<'_>, rules: &Rules) -> Draft {
+fn file(node: &FileNode<'_>, item: &StoredItem<'_>, rules: &Rules) -> Draft {
     let name = file_name(&node.name, rules);
     let mut draft = Draft {
         key: folded(&name),

@@ -5,8 +5,8 @@ use super::fetch::{Fetch, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{ics, vcf};
 use crate::model::{
-    Attrs, Body, Container, Details, Digest, Entry, EventType, Item, ItemData, ObjectType, Outcome, SkippedItem,
-    SourceIdent,
+    Attrs, Body, Container, Details, Digest, Entry, EventType, FetchedItem, ItemData, ObjectType, SkipKind,
+    SkippedItem, SourceIdent,
 };
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
@@ -126,7 +126,7 @@ impl Collections {
                 listing.omissions.push(self.omission("a collection within a collection", said(key.as_bytes())));
             } else if !seen.insert(key.to_owned()) {
                 listing.omissions.push(SkippedItem {
-                    outcome: Outcome::Duplicate,
+                    outcome: SkipKind::Duplicate,
                     ..self.omission("listed twice", said(key.as_bytes()))
                 });
             } else {
@@ -141,7 +141,7 @@ impl Collections {
     }
 
     fn omission(&self, reason: &str, position: String) -> SkippedItem {
-        SkippedItem { kind: self.kind, reason: reason.to_owned(), position, outcome: Outcome::Skipped }
+        SkippedItem { kind: self.kind, reason: reason.to_owned(), position, outcome: SkipKind::Skipped }
     }
 
     fn container(&self, collection: &Collection) -> Container {
@@ -212,7 +212,7 @@ fn item(
     entry: &Entry,
     downloaded: Downloaded,
     odd: &mut BTreeMap<&'static str, u64>,
-) -> Result<Item> {
+) -> Result<FetchedItem> {
     let bytes = whole(&downloaded.body).map_err(|error| Error::io("cannot read back a large object", error))?;
     let (mut data, mut strange) = (None, None);
     if let Some(bytes) = &bytes {
@@ -243,7 +243,7 @@ fn item(
         ObjectType::ContactCard => ItemData::Card { uid: uid() },
         _ => ItemData::Event { uid: uid(), data_type: EventType::Event },
     });
-    Ok(Item { key: entry.key.clone(), body: downloaded.body, data })
+    Ok(FetchedItem { key: entry.key.clone(), body: downloaded.body, data })
 }
 
 impl Source for Collections {

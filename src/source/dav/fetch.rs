@@ -1,7 +1,7 @@
 //! The bytes of resources, in the order of the entries: many in one answer where the server gives them as they are.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Entry, Item};
+use crate::model::{Entry, FetchedItem};
 use crate::net::parallel::in_order;
 use crate::net::runtime::Runtime;
 use crate::protocol::dav::{Client, Downloaded, href_key};
@@ -25,7 +25,7 @@ pub(super) enum Trust {
 }
 
 /// What makes an item of a resource's bytes.
-pub(super) type Make<'a> = dyn FnMut(&Entry, Downloaded) -> std::result::Result<Item, Error> + Send + 'a;
+pub(super) type Make<'a> = dyn FnMut(&Entry, Downloaded) -> std::result::Result<FetchedItem, Error> + Send + 'a;
 
 /// Resources of one collection on their way.
 pub(super) struct Fetch<'a> {
@@ -35,12 +35,12 @@ pub(super) struct Fetch<'a> {
     pub collection: Url,
     /// Entries whose locator is their URL.
     pub entries: VecDeque<Entry>,
-    pub ready: VecDeque<std::result::Result<Item, Failure>>,
+    pub ready: VecDeque<std::result::Result<FetchedItem, Failure>>,
     pub make: Box<Make<'a>>,
 }
 
 impl Iterator for Fetch<'_> {
-    type Item = std::result::Result<Item, Failure>;
+    type Item = std::result::Result<FetchedItem, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.ready.is_empty() && !self.entries.is_empty() {

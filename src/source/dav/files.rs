@@ -3,7 +3,9 @@
 use super::fetch::{Fetch, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::time::rfc3339;
-use crate::model::{Attrs, Container, Details, Entry, Item, ItemData, ObjectType, Outcome, SkippedItem, SourceIdent};
+use crate::model::{
+    Attrs, Container, Details, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem, SourceIdent,
+};
 use crate::net::parallel::in_order;
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
@@ -145,7 +147,7 @@ impl Files {
 }
 
 fn omission(reason: &str, position: String) -> SkippedItem {
-    SkippedItem { kind: ObjectType::FileNode, reason: reason.to_owned(), position, outcome: Outcome::Skipped }
+    SkippedItem { kind: ObjectType::FileNode, reason: reason.to_owned(), position, outcome: SkipKind::Skipped }
 }
 
 fn directory(key: String, parent: Option<String>, name: String, resource: &Resource) -> Container {
@@ -238,7 +240,7 @@ impl Source for Files {
             };
             listing.unnamed = UnlistedItems::GoneIf(Box::new(move |key| !named.contains(key) && !is_below(key)));
             listing.omissions.extend(self.failed.iter().map(|(key, error)| SkippedItem {
-                outcome: Outcome::Failed,
+                outcome: SkipKind::Failed,
                 ..self::omission("a directory that cannot be listed", format!("{}: {error}", said(key.as_bytes())))
             }));
         }
@@ -268,13 +270,13 @@ impl Source for Files {
     }
 }
 
-fn item(resource: Option<&Resource>, entry: &Entry, downloaded: Downloaded) -> Item {
+fn item(resource: Option<&Resource>, entry: &Entry, downloaded: Downloaded) -> FetchedItem {
     let data = ItemData::File {
         name: resource.and_then(|resource| resource.name.clone()).unwrap_or_else(|| entry.key.to_string()),
         media_type: downloaded.media_type.or_else(|| resource.and_then(|resource| resource.media_type.clone())),
         modified: resource.and_then(|resource| resource.modified.as_deref().and_then(seconds)),
     };
-    Item { key: entry.key.clone(), body: downloaded.body, data }
+    FetchedItem { key: entry.key.clone(), body: downloaded.body, data }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::pool::Crew;
 use super::{look, rev};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Body, Entry, Item, ItemData};
+use crate::model::{Body, Entry, FetchedItem, ItemData};
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
 use crate::net::stream::Stream;
@@ -31,7 +31,7 @@ const IN_A_ROW_OF_ALL: u32 = 64;
 const SILENCE: u32 = 4;
 
 /// Items that a worker hands over at once.
-type ItemBatch = Vec<std::result::Result<Item, Failure>>;
+type ItemBatch = Vec<std::result::Result<FetchedItem, Failure>>;
 
 /// The messages to download.
 pub(super) struct FetchRequest {
@@ -48,11 +48,11 @@ pub(super) struct FetchRequest {
 /// Messages as they come.
 pub(super) struct Download {
     parcels: Receiver<ItemBatch>,
-    open: std::vec::IntoIter<std::result::Result<Item, Failure>>,
+    open: std::vec::IntoIter<std::result::Result<FetchedItem, Failure>>,
 }
 
 impl Iterator for Download {
-    type Item = std::result::Result<Item, Failure>;
+    type Item = std::result::Result<FetchedItem, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -306,7 +306,7 @@ fn failed(key: Box<str>, why: String) -> Failure {
     Failure { key, vanished: false, error: Error::new(ErrorKind::Connection, why) }
 }
 
-fn item(message: Message, waiting: Waiting, is_compared: bool) -> std::result::Result<Item, Failure> {
+fn item(message: Message, waiting: Waiting, is_compared: bool) -> std::result::Result<FetchedItem, Failure> {
     if is_compared {
         let fetched = imap::Fetched { size: message.size, date: message.date.clone(), ..imap::Fetched::default() };
         if !rev::is_same(&waiting.rev, &rev::of(&fetched)) {
@@ -315,7 +315,7 @@ fn item(message: Message, waiting: Waiting, is_compared: bool) -> std::result::R
     }
     let received = message.date.and_then(|date| date.seconds);
     let data = ItemData::Email { received, fallback: now() };
-    Ok(Item { key: waiting.key, body: message.body, data })
+    Ok(FetchedItem { key: waiting.key, body: message.body, data })
 }
 
 fn now() -> i64 {
@@ -334,8 +334,8 @@ struct Outbox {
 
 impl Outbox {
     /// False once the receiver is gone.
-    fn put(&mut self, item: std::result::Result<Item, Failure>) -> bool {
-        if let Ok(Item { body: Body::Bytes(bytes), .. }) = &item {
+    fn put(&mut self, item: std::result::Result<FetchedItem, Failure>) -> bool {
+        if let Ok(FetchedItem { body: Body::Bytes(bytes), .. }) = &item {
             self.bytes += bytes.len() as u64;
         }
         self.parcel.push(item);

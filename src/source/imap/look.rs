@@ -3,7 +3,7 @@
 use super::cursor::Cursor;
 use super::rev;
 use crate::error::Result;
-use crate::model::{Attrs, Entry, ObjectType, Outcome, SkippedItem};
+use crate::model::{Attrs, Entry, ObjectType, SkipKind, SkippedItem};
 use crate::net::sanitize::said;
 use crate::net::stream::Stream;
 use crate::protocol::imap::{self, Changes, Client, Fetched, Items, Known, Selected, Session, UidSet};
@@ -277,7 +277,7 @@ fn name(seen: Seen, question: &ListRequest, uid_validity: u32, cursor: Option<Cu
                 kind: ObjectType::Email,
                 reason: "deleted flag".to_owned(),
                 position: position(),
-                outcome: Outcome::Skipped,
+                outcome: SkipKind::Skipped,
             });
             deleted.push(uid);
             continue;
@@ -303,7 +303,7 @@ fn name(seen: Seen, question: &ListRequest, uid_validity: u32, cursor: Option<Cu
             kind: ObjectType::Email,
             reason: format!("the server named {counted} of {} messages", seen.exists),
             position: format!("{mailbox}: {missing} messages"),
-            outcome: Outcome::Failed,
+            outcome: SkipKind::Failed,
         });
     }
     // Messages marked as deleted are not among the entries: a listing of changes has to say that they are gone.

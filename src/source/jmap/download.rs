@@ -5,7 +5,7 @@
 use super::read::{self, Locator};
 use super::worker::Worker;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Blobs, Body, Entry, Item, ObjectType};
+use crate::model::{Blobs, Body, Entry, FetchedItem, ObjectType};
 use crate::protocol::jmap::{self, Client, Got, SMALL_MAX, SMALL_SUM, Sound, both, in_order};
 use crate::source::Failure;
 use serde_json::{Map, Value};
@@ -21,7 +21,7 @@ const GROUPS_UNDER_WAY: usize = 2;
 /// Cards and events that are asked for at once.
 const OBJECTS: usize = 128;
 
-type Done = Result<Item, Failure>;
+type Done = Result<FetchedItem, Failure>;
 
 /// The items to download.
 pub(super) struct DownloadRequest {
@@ -231,7 +231,7 @@ impl Reading<'_> {
             let what = format!("the server handed over {length} bytes of a message of {size}");
             return Err(failed(Error::new(ErrorKind::Connection, what)));
         }
-        Ok(Item { key, body, data })
+        Ok(FetchedItem { key, body, data })
     }
 
     /// The error of something that did not come. Where the server broke down over it and is well otherwise, that is no
@@ -315,7 +315,7 @@ impl Reading<'_> {
             _ => read::event(object, blobs),
         };
         match data {
-            Some(data) => Ok(Item { key, body: Body::Absent, data }),
+            Some(data) => Ok(FetchedItem { key, body: Body::Absent, data }),
             None => {
                 let error = Error::new(ErrorKind::Connection, "it has no uid");
                 Err(Failure { key, vanished: false, error })

@@ -3,7 +3,7 @@
 use super::first::{Look, What, container_of, forgets};
 use super::read;
 use crate::error::Result;
-use crate::model::{Attrs, Entry, ObjectType, Outcome, SkippedItem};
+use crate::model::{Attrs, Entry, ObjectType, SkipKind, SkippedItem};
 use crate::net::sanitize::said;
 use crate::protocol::jmap::{Changes, Client, Got, Sound};
 use crate::source::{Listing, UnlistedItems};
@@ -133,7 +133,7 @@ impl Asking<'_> {
             let reason =
                 format!("the server named {} objects, and there are more, or others by now", queried.ids.len());
             let (kind, position) = (self.kind, self.kind.name().to_owned());
-            listing.omissions.push(SkippedItem { kind, reason, position, outcome: Outcome::Failed });
+            listing.omissions.push(SkippedItem { kind, reason, position, outcome: SkipKind::Failed });
         }
         listing.cursor = if is_complete { state } else { String::new() };
         Ok(listing)
@@ -150,7 +150,7 @@ impl Asking<'_> {
                 kind: self.kind,
                 reason: "vanished meanwhile".to_owned(),
                 position: self.position(&id),
-                outcome: Outcome::Skipped,
+                outcome: SkipKind::Skipped,
             });
             gone.remove(&id);
         }
@@ -266,7 +266,7 @@ impl Asking<'_> {
 
     fn failed_id(self, reason: &str, id: &str) -> SkippedItem {
         let position = self.position(id);
-        SkippedItem { kind: self.kind, reason: reason.to_owned(), position, outcome: Outcome::Failed }
+        SkippedItem { kind: self.kind, reason: reason.to_owned(), position, outcome: SkipKind::Failed }
     }
 
     fn failed(self, reason: &str, object: &Map<String, Value>) -> SkippedItem {

@@ -3,7 +3,7 @@
 
 use crate::format::jmap::{participant_address, see_objects};
 use crate::model::{
-    Attrs, Blobs, Container, Details, Digest, EXECUTABLE, Entry, EventType, ItemData, Node, ObjectType, Outcome,
+    Attrs, Blobs, Container, Details, Digest, EXECUTABLE, Entry, EventType, ItemData, Node, ObjectType, SkipKind,
     SkippedItem,
 };
 use crate::net::sanitize::said;
@@ -183,7 +183,7 @@ pub(super) fn is_directory(object: &Object) -> bool {
 /// Containers of a type, parents first. What lies in itself or in something that is not there lies at the top.
 pub(super) fn containers(kind: ObjectType, got: Got) -> (Vec<Container>, Vec<SkippedItem>) {
     let mut omissions = Vec::new();
-    let mut omit = |id: &str, reason: &str, outcome: Outcome| {
+    let mut omit = |id: &str, reason: &str, outcome: SkipKind| {
         omissions.push(SkippedItem {
             kind,
             reason: reason.to_owned(),
@@ -194,7 +194,7 @@ pub(super) fn containers(kind: ObjectType, got: Got) -> (Vec<Container>, Vec<Ski
     let mut found: Vec<Container> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     if got.may_be_cut {
-        omit("", "the server names no more at once, and there may be others", Outcome::Failed);
+        omit("", "the server names no more at once, and there may be others", SkipKind::Failed);
     }
     for object in got.list {
         match container(kind, &object) {
@@ -205,7 +205,7 @@ pub(super) fn containers(kind: ObjectType, got: Got) -> (Vec<Container>, Vec<Ski
             _ => omit(
                 object.get("id").and_then(Value::as_str).unwrap_or_default(),
                 "no id, or one that came before",
-                Outcome::Skipped,
+                SkipKind::Skipped,
             ),
         }
     }
@@ -218,10 +218,14 @@ pub(super) fn containers(kind: ObjectType, got: Got) -> (Vec<Container>, Vec<Ski
                 Some(above) if seen.insert(*above) => next = found[*above].parent.clone(),
                 _ => {
                     if !places.contains_key(&parent) && found[at].parent.as_deref() == Some(&parent) {
-                        omit(&found[at].key, "what it lies in is not there; it is stored at the top", Outcome::Skipped);
+                        omit(
+                            &found[at].key,
+                            "what it lies in is not there; it is stored at the top",
+                            SkipKind::Skipped,
+                        );
                         found[at].parent = None;
                     } else if places.get(&parent) == Some(&at) {
-                        omit(&found[at].key, "it lies in itself; it is stored at the top", Outcome::Skipped);
+                        omit(&found[at].key, "it lies in itself; it is stored at the top", SkipKind::Skipped);
                         found[at].parent = None;
                     }
                     next = None;

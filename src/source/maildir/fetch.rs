@@ -5,7 +5,7 @@ use super::tree::Folder;
 use super::unpack::{self, IN_MEMORY, Trouble};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{FileName, unescape};
-use crate::model::{Body, Digest, Entry, Item, ItemData};
+use crate::model::{Body, Digest, Entry, FetchedItem, ItemData};
 use crate::source::Failure;
 use crate::source::links::may_follow;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
@@ -64,11 +64,11 @@ impl<'a> Fetch<'a> {
         Ok(Fetch { folder, spool, now, boxes, entries: entries.into_iter(), moved: None, outside, root })
     }
 
-    fn read(&mut self, entry: Entry) -> Result<Item, Failure> {
+    fn read(&mut self, entry: Entry) -> Result<FetchedItem, Failure> {
         let Entry { key, locator, .. } = entry;
         match self.open(&key, &locator) {
             Ok(file) => match self.item(&key, file).map_err(|error| self.describe(error)) {
-                Ok((body, data)) => Ok(Item { key, body, data }),
+                Ok((body, data)) => Ok(FetchedItem { key, body, data }),
                 Err(error) => Err(Failure { key, vanished: false, error }),
             },
             Err(cause) => {
@@ -217,7 +217,7 @@ impl<'a> Fetch<'a> {
 }
 
 impl Iterator for Fetch<'_> {
-    type Item = Result<Item, Failure>;
+    type Item = Result<FetchedItem, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let entry = self.entries.next()?;

@@ -4,7 +4,7 @@ use super::stray;
 use super::tree::{Folder, is_mailbox};
 use crate::error::{Error, Result};
 use crate::format::maildir::{FileName, Flags, Keywords, escape, unescape};
-use crate::model::{Attrs, Digest, Entry, ObjectType, Outcome, SkippedItem};
+use crate::model::{Attrs, Digest, Entry, ObjectType, SkipKind, SkippedItem};
 use crate::source::{Listing, UnlistedItems, links};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, fstat, lstat, open, statat};
 use rustix::io::Errno;
@@ -280,11 +280,11 @@ impl<'a> Scan<'a> {
             return self.take_no_message(directory_name, bytes, file_type);
         }
         if !matches!(file_type, FileType::RegularFile | FileType::Symlink | FileType::Unknown) {
-            return self.omit(directory_name, bytes, NO_FILE, Outcome::Skipped);
+            return self.omit(directory_name, bytes, NO_FILE, SkipKind::Skipped);
         }
         let flags = FileName::parse(bytes).flags();
         if flags.is_deleted() && !self.include_deleted {
-            return self.omit(directory_name, bytes, "deleted flag", Outcome::Skipped);
+            return self.omit(directory_name, bytes, "deleted flag", SkipKind::Skipped);
         }
         let rev: Box<str> = match look(directory, name) {
             Ok(FileKind::File(stat)) => {
@@ -292,7 +292,7 @@ impl<'a> Scan<'a> {
                 format!("{}.{seconds}{nanoseconds:09}", stat.st_size).into()
             }
             Ok(FileKind::Directory) => return self.take_no_message(directory_name, bytes, FileType::Directory),
-            Ok(FileKind::Other) => return self.omit(directory_name, bytes, NO_FILE, Outcome::Skipped),
+            Ok(FileKind::Other) => return self.omit(directory_name, bytes, NO_FILE, SkipKind::Skipped),
             // Renamed or removed: the directory's stamp has changed, and the folder will be read again.
             Err(Errno::NOENT) => return,
             Err(_) => UNKNOWN_REV.into(),
@@ -314,7 +314,7 @@ impl<'a> Scan<'a> {
         if file_type != FileType::Directory {
             return match stray::is_by_product(name) {
                 true => self.omit_file(directory_name, name, "left by programs"),
-                false => self.omit(directory_name, name, "a name with a leading dot", Outcome::Skipped),
+                false => self.omit(directory_name, name, "a name with a leading dot", SkipKind::Skipped),
             };
         }
         // A directory with a mailbox in it is a folder, whatever its name, and so are those below it.
@@ -326,10 +326,10 @@ impl<'a> Scan<'a> {
         }
         let path = self.path.join(directory_name).join(std::ffi::OsStr::from_bytes(name));
         let (outcome, reason) = match stray::judge_directory(&path, &mut self.searches) {
-            (Outcome::NotUnderstood, _) => {
-                (Outcome::NotUnderstood, "a directory among the messages, with mail in it: move it elsewhere")
+            (SkipKind::NotUnderstood, _) => {
+                (SkipKind::NotUnderstood, "a directory among the messages, with mail in it: move it elsewhere")
             }
-            _ => (Outcome::Skipped, "a directory among the messages"),
+            _ => (SkipKind::Skipped, "a directory among the messages"),
         };
         self.omit(directory_name, name, reason, outcome);
     }
@@ -346,13 +346,13 @@ impl<'a> Scan<'a> {
         let told = each_name(&directory, |name, _, _| {
             match name.to_bytes() {
                 name if stray::is_by_product(name) => self.omit_file("tmp", name, "left by programs"),
-                name => self.omit("tmp", name, "in tmp: not delivered yet", Outcome::Skipped),
+                name => self.omit("tmp", name, "in tmp: not delivered yet", SkipKind::Skipped),
             }
             Ok::<(), Errno>(())
         });
         // Messages in `tmp` are not delivered yet: a folder does not fail because of them.
         if told.is_err() {
-            self.omit("tmp", b"", "cannot be read", Outcome::Skipped);
+            self.omit("tmp", b"", "cannot be read", SkipKind::Skipped);
         }
     }
 
@@ -371,8 +371,8 @@ impl<'a> Scan<'a> {
         let is_same = size(&self.entries[at].1.rev) == size(&rev)
             && self.has_same_bytes(&self.entries[at].1.locator, &locator, &self.entries[at].1.key);
         let (outcome, reason) = match is_same {
-            true => (Outcome::Duplicate, "same message twice in the folder"),
-            false => (Outcome::Failed, "another message has the same name: rename one of the two files"),
+            true => (SkipKind::Duplicate, "same message twice in the folder"),
+            false => (SkipKind::Failed, "another message has the same name: rename one of the two files"),
         };
         let known = &self.entries[at].1;
         let (kept, other) = (file_shown(&known.key, &known.locator), file_shown(&known.key, &locator));
@@ -419,16 +419,16 @@ impl<'a> Scan<'a> {
         self.attrs.entry(flags).or_insert_with(make).clone()
     }
 
-    fn omit(&mut self, directory: &str, name: &[u8], reason: &str, outcome: Outcome) {
+    fn omit(&mut self, directory: &str, name: &[u8], reason: &str, outcome: SkipKind) {
         self.omit_as(ObjectType::Email, directory, name, reason, outcome);
     }
 
     /// Something that is no mail.
     fn omit_file(&mut self, directory: &str, name: &[u8], reason: &str) {
-        self.omit_as(ObjectType::FileNode, directory, name, reason, Outcome::ByProduct);
+        self.omit_as(ObjectType::FileNode, directory, name, reason, SkipKind::ByProduct);
     }
 
-    fn omit_as(&mut self, kind: ObjectType, directory: &str, name: &[u8], reason: &str, outcome: Outcome) {
+    fn omit_as(&mut self, kind: ObjectType, directory: &str, name: &[u8], reason: &str, outcome: SkipKind) {
         let position = self.folder.shown(&format!("{directory}/{}", escape(name)));
         self.omissions.push(SkippedItem { kind, reason: reason.to_owned(), position, outcome });
     }

@@ -5,7 +5,7 @@ use super::unpack::Packing;
 use crate::format::looks::{self, Looks};
 use crate::format::maildir::escape;
 use crate::held;
-use crate::model::{ObjectType, Outcome, SkippedItem};
+use crate::model::{ObjectType, SkipKind, SkippedItem};
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs;
@@ -170,12 +170,12 @@ pub(super) fn is_read(name: &[u8]) -> bool {
 }
 
 /// Why a directory that is no mailbox is not entered, if its name says it.
-pub(super) fn known_directory(name: &[u8]) -> Option<(Outcome, &'static str)> {
+pub(super) fn known_directory(name: &[u8]) -> Option<(SkipKind, &'static str)> {
     if DIRECTORIES.contains(&name) {
-        return Some((Outcome::ByProduct, "left by programs"));
+        return Some((SkipKind::ByProduct, "left by programs"));
     }
     let is_copy = COPIES.contains(&name) || name.starts_with(b".Trash-");
-    is_copy.then_some((Outcome::Skipped, "older copies of files"))
+    is_copy.then_some((SkipKind::Skipped, "older copies of files"))
 }
 
 /// The files of one directory that lie outside of every mailbox.
@@ -201,7 +201,7 @@ impl Strays<'_> {
                 continue;
             }
             if is_by_product(name) {
-                self.add(name, ObjectType::FileNode, Outcome::ByProduct, "left by programs");
+                self.add(name, ObjectType::FileNode, SkipKind::ByProduct, "left by programs");
                 continue;
             }
             let is_number = name.iter().all(u8::is_ascii_digit);
@@ -226,20 +226,20 @@ impl Strays<'_> {
         if numbered > 0 {
             let shown = self.shown.strip_suffix('/').unwrap_or(".").to_owned();
             let messages = if numbered == 1 { "1 message".to_owned() } else { format!("{numbered} messages") };
-            self.push(b"", ObjectType::Mailbox, Outcome::NotUnderstood, MH, format!("{shown} ({messages})"));
+            self.push(b"", ObjectType::Mailbox, SkipKind::NotUnderstood, MH, format!("{shown} ({messages})"));
         }
         if left > 0 {
             let position = format!("{} ({left} files)", self.shown);
-            self.push(b"", ObjectType::FileNode, Outcome::Skipped, "too many files to look at each", position);
+            self.push(b"", ObjectType::FileNode, SkipKind::Skipped, "too many files to look at each", position);
         }
     }
 
-    fn add(&mut self, name: &[u8], kind: ObjectType, outcome: Outcome, reason: &str) {
+    fn add(&mut self, name: &[u8], kind: ObjectType, outcome: SkipKind, reason: &str) {
         let position = format!("{}{}", self.shown, escape(name));
         self.push(name, kind, outcome, reason, position);
     }
 
-    fn push(&mut self, name: &[u8], kind: ObjectType, outcome: Outcome, reason: &str, position: String) {
+    fn push(&mut self, name: &[u8], kind: ObjectType, outcome: SkipKind, reason: &str, position: String) {
         let key = format!("{}{}", self.key, escape(name));
         let key = key.trim_end_matches('/').to_owned();
         let omission = SkippedItem { kind, reason: reason.to_owned(), position, outcome };
@@ -251,16 +251,16 @@ impl Strays<'_> {
 const IN_USE: &str = "the archive itself";
 
 /// Judges a file that lies outside of every mailbox. In an MH folder the names are numbers.
-fn judge(path: &Path, is_number: bool) -> (ObjectType, Outcome, String) {
-    let unknown = |reason: &str| (ObjectType::Email, Outcome::NotUnderstood, reason.to_owned());
+fn judge(path: &Path, is_number: bool) -> (ObjectType, SkipKind, String) {
+    let unknown = |reason: &str| (ObjectType::Email, SkipKind::NotUnderstood, reason.to_owned());
     let lower = path.as_os_str().as_bytes().to_ascii_lowercase();
     let is_named_like_mail = MAIL_NAMES.iter().any(|end| lower.ends_with(end));
     let skipped = |reason: &str| match is_named_like_mail {
         true => unknown(NAMED_LIKE_MAIL),
-        false => (ObjectType::FileNode, Outcome::Skipped, reason.to_owned()),
+        false => (ObjectType::FileNode, SkipKind::Skipped, reason.to_owned()),
     };
     if held::is_held(path) {
-        return (ObjectType::FileNode, Outcome::ByProduct, IN_USE.to_owned());
+        return (ObjectType::FileNode, SkipKind::ByProduct, IN_USE.to_owned());
     }
     let head = match head_of(path) {
         Ok(Some(head)) => head,
@@ -278,18 +278,18 @@ fn judge(path: &Path, is_number: bool) -> (ObjectType, Outcome, String) {
             Some((Looks::Message, inner)) if Looks::is_surely_message(&inner) => unknown(PACKED_MESSAGE),
             _ => skipped(what),
         },
-        Looks::Empty => (ObjectType::FileNode, Outcome::ByProduct, "empty".to_owned()),
+        Looks::Empty => (ObjectType::FileNode, SkipKind::ByProduct, "empty".to_owned()),
         Looks::Message | Looks::Text | Looks::Binary => skipped("not mail"),
     }
 }
 
 /// Judges a directory that is no mailbox and is not entered, by whether there is mail in it.
-pub(super) fn judge_directory(path: &Path, budget: &mut usize) -> (Outcome, &'static str) {
+pub(super) fn judge_directory(path: &Path, budget: &mut usize) -> (SkipKind, &'static str) {
     match search(path, budget) {
-        Ok(Some(true)) => (Outcome::NotUnderstood, HIDDEN_MAIL),
-        Ok(Some(false)) => (Outcome::ByProduct, "without mail"),
-        Ok(None) => (Outcome::Skipped, "too large to be searched for mail"),
-        Err(_) => (Outcome::Skipped, "cannot be read"),
+        Ok(Some(true)) => (SkipKind::NotUnderstood, HIDDEN_MAIL),
+        Ok(Some(false)) => (SkipKind::ByProduct, "without mail"),
+        Ok(None) => (SkipKind::Skipped, "too large to be searched for mail"),
+        Err(_) => (SkipKind::Skipped, "cannot be read"),
     }
 }
 
@@ -321,7 +321,7 @@ fn search(path: &Path, budget: &mut usize) -> io::Result<Option<bool>> {
                 queue.push_back(entry.path());
             } else if file_type.is_file() && !is_by_product(&name) && heads < SEARCH_HEADS {
                 heads += 1;
-                if judge(&entry.path(), false).1 == Outcome::NotUnderstood {
+                if judge(&entry.path(), false).1 == SkipKind::NotUnderstood {
                     return Ok(Some(true));
                 }
             }

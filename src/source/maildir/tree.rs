@@ -5,7 +5,7 @@ use super::stray::{self, Stray, Strays};
 use super::subscriptions::Subscriptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{Part, escape, split_dotted};
-use crate::model::{self, Container, Outcome, SkippedItem};
+use crate::model::{self, Container, SkipKind, SkippedItem};
 use crate::source::{links, roles};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsStr;
@@ -104,7 +104,7 @@ pub(super) fn no_maildir(root: &Path, strays: &[Stray]) -> Error {
     if !root.is_dir() {
         return error.hint("to read mbox files and single messages, use \"vandelay import takeout\"");
     }
-    match strays.iter().map(|stray| &stray.omission).find(|omission| omission.outcome == Outcome::NotUnderstood) {
+    match strays.iter().map(|stray| &stray.omission).find(|omission| omission.outcome == SkipKind::NotUnderstood) {
         Some(mail) => error.hint(format!("{} is {}", mail.position, mail.reason)),
         None => error.hint("a Maildir, and each folder in it, is a directory with cur, new and tmp in it"),
     }
@@ -185,7 +185,7 @@ impl Walk<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => return,
             // Every file system has one, for its administrator.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && visit.dir.ends_with("lost+found") => {
-                return self.stray_directory(&visit, Outcome::ByProduct, "cannot be read");
+                return self.stray_directory(&visit, SkipKind::ByProduct, "cannot be read");
             }
             Err(error) => {
                 self.keep(&key, &visit.dir, visit.dotted, Holds::Unreadable(error.to_string()));
@@ -246,7 +246,7 @@ impl Walk<'_> {
     }
 
     /// Names a directory that is not entered.
-    fn stray_directory(&mut self, visit: &Visit, outcome: Outcome, what: &str) {
+    fn stray_directory(&mut self, visit: &Visit, outcome: SkipKind, what: &str) {
         let reason = match what {
             "without mail" | "cannot be read" => format!("a directory beside the mail, {what}"),
             _ => what.to_owned(),
@@ -320,7 +320,7 @@ impl Walk<'_> {
             let visit = Visit { dir: path, base, parts, dotted, is_link, is_box, beside: stem };
             match known {
                 Some((outcome, reason)) => self.stray_directory(&visit, outcome, reason),
-                None if left_out => self.stray_directory(&visit, Outcome::Skipped, "left out by --layout"),
+                None if left_out => self.stray_directory(&visit, SkipKind::Skipped, "left out by --layout"),
                 None if child.is_link => self.links.push_back(visit),
                 // Only after the folder that it belongs to.
                 None if visit.beside.is_some() => later.push(visit),

@@ -4,7 +4,7 @@ use super::listed::rev_of;
 use super::spool::Stretch;
 use crate::format::mbox::Status;
 use crate::format::{labels, maildir};
-use crate::model::{Attrs, Container, Digest, Entry, ObjectType, Outcome, SkippedItem};
+use crate::model::{Attrs, Container, Digest, Entry, ObjectType, SkipKind, SkippedItem};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -97,12 +97,12 @@ impl Gatherer {
         position: impl FnOnce() -> String,
     ) -> Option<Arc<Attrs>> {
         if status.is_internal {
-            self.omit("internal data of a mail program", position(), Outcome::ByProduct);
+            self.omit("internal data of a mail program", position(), SkipKind::ByProduct);
             return None;
         }
         if status.is_deleted {
             if !self.options.include_deleted {
-                self.omit("deleted flag", position(), Outcome::Skipped);
+                self.omit("deleted flag", position(), SkipKind::Skipped);
                 return None;
             }
             status.keywords.push(maildir::DELETED.to_owned());
@@ -138,7 +138,7 @@ impl Gatherer {
     ) {
         if let Some(entry) = self.places.get(&digest).and_then(|&place| self.entries.get_mut(place)) {
             entry.attrs = union(&entry.attrs, &attrs);
-            return self.omit("same message twice in a file", position(), Outcome::Duplicate);
+            return self.omit("same message twice in a file", position(), SkipKind::Duplicate);
         }
         self.places.insert(digest, self.entries.len());
         let key = digest.hex();
@@ -146,7 +146,7 @@ impl Gatherer {
     }
 
     /// Notes a message that is left out.
-    pub(super) fn omit(&mut self, reason: &str, position: String, outcome: Outcome) {
+    pub(super) fn omit(&mut self, reason: &str, position: String, outcome: SkipKind) {
         self.omissions.push(SkippedItem { kind: ObjectType::Email, reason: reason.to_owned(), position, outcome });
     }
 

@@ -5,7 +5,7 @@ use crate::format::fields::fields;
 use crate::format::looks::{self, Looks};
 use crate::format::mail;
 use crate::format::mbox::separator_date;
-use crate::model::{ObjectType, Outcome};
+use crate::model::{ObjectType, SkipKind};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -72,10 +72,10 @@ impl Format {
 pub(super) enum Fate {
     Import(Format),
     /// Left out: why, and whether that matters.
-    Aside(Cow<'static, str>, Outcome),
+    Aside(Cow<'static, str>, SkipKind),
 }
 
-fn aside(reason: &'static str, outcome: Outcome) -> Fate {
+fn aside(reason: &'static str, outcome: SkipKind) -> Fate {
     Fate::Aside(Cow::Borrowed(reason), outcome)
 }
 
@@ -110,20 +110,20 @@ const UNPACK: &str = "unpack it, then import it";
 const OTHER: &str = "no mail, calendar or contacts";
 
 /// By-products by their whole names, in lower case.
-const NAMES: [(&str, &str, Outcome); 13] = [
-    ("table_of_contents", "index of Apple Mail", Outcome::ByProduct),
-    (".ds_store", "file of a file manager", Outcome::ByProduct),
-    (".directory", "file of a file manager", Outcome::ByProduct),
-    ("thumbs.db", "file of a file manager", Outcome::ByProduct),
-    ("desktop.ini", "file of a file manager", Outcome::ByProduct),
-    ("archive_browser.html", "table of contents of a Takeout", Outcome::ByProduct),
-    ("tasks.json", "Google Tasks, which are not imported", Outcome::Skipped),
-    (".mh_sequences", "flags of MH, which are not read", Outcome::Skipped),
-    ("subscriptions", "index or settings of a mail program", Outcome::ByProduct),
-    (".subscriptions", "index or settings of a mail program", Outcome::ByProduct),
-    (".mailboxlist", "index or settings of a mail program", Outcome::ByProduct),
-    ("popstate.dat", "index or settings of a mail program", Outcome::ByProduct),
-    ("msgfilterrules.dat", "index or settings of a mail program", Outcome::ByProduct),
+const NAMES: [(&str, &str, SkipKind); 13] = [
+    ("table_of_contents", "index of Apple Mail", SkipKind::ByProduct),
+    (".ds_store", "file of a file manager", SkipKind::ByProduct),
+    (".directory", "file of a file manager", SkipKind::ByProduct),
+    ("thumbs.db", "file of a file manager", SkipKind::ByProduct),
+    ("desktop.ini", "file of a file manager", SkipKind::ByProduct),
+    ("archive_browser.html", "table of contents of a Takeout", SkipKind::ByProduct),
+    ("tasks.json", "Google Tasks, which are not imported", SkipKind::Skipped),
+    (".mh_sequences", "flags of MH, which are not read", SkipKind::Skipped),
+    ("subscriptions", "index or settings of a mail program", SkipKind::ByProduct),
+    (".subscriptions", "index or settings of a mail program", SkipKind::ByProduct),
+    (".mailboxlist", "index or settings of a mail program", SkipKind::ByProduct),
+    ("popstate.dat", "index or settings of a mail program", SkipKind::ByProduct),
+    ("msgfilterrules.dat", "index or settings of a mail program", SkipKind::ByProduct),
 ];
 
 /// Files without mail in them, by their endings.
@@ -162,29 +162,29 @@ pub(super) fn by_name(name: &[u8], size: u64, neighbours: &Neighbours) -> Option
     let lower = String::from_utf8_lossy(name).to_lowercase();
     if lower.ends_with(".partial.emlx") {
         let reason = "message of Apple Mail whose attachments lie in files beside it: export the mailbox in Apple Mail";
-        return Some(aside(reason, Outcome::NotUnderstood));
+        return Some(aside(reason, SkipKind::NotUnderstood));
     }
     if let Some((format, _)) = Format::of(name) {
         return Some(Fate::Import(format));
     }
     if name.to_ascii_lowercase().ends_with(PROTON) || neighbours.is_proton && lower == "labels.json" {
         let reason = "labels and flags of Proton Mail, which are not read; the .eml files are imported without them";
-        return Some(aside(reason, Outcome::NotUnderstood));
+        return Some(aside(reason, SkipKind::NotUnderstood));
     }
     if let Some((_, reason, outcome)) = NAMES.iter().find(|(known, ..)| *known == lower) {
         return Some(aside(reason, *outcome));
     }
     if lower.starts_with("dovecot") || lower == "maildirsize" {
-        return Some(aside("index or settings of a mail program", Outcome::ByProduct));
+        return Some(aside("index or settings of a mail program", SkipKind::ByProduct));
     }
     let ending = lower.rsplit_once('.').map_or("", |(_, ending)| ending);
     if let Some((reason, _)) = ENDINGS.iter().find(|(_, endings)| endings.contains(&ending)) {
-        return Some(aside(reason, Outcome::ByProduct));
+        return Some(aside(reason, SkipKind::ByProduct));
     }
     if neighbours.has_index(name) {
         return Some(Fate::Import(Format::Mbox));
     }
-    (size == 0).then(|| aside("empty file", Outcome::ByProduct))
+    (size == 0).then(|| aside("empty file", SkipKind::ByProduct))
 }
 
 /// What becomes of a file by its first bytes, where its name does not tell.
@@ -198,23 +198,23 @@ pub(super) fn by_content(name: &[u8], head: &[u8]) -> Fate {
     let lower = String::from_utf8_lossy(name).to_lowercase();
     let ending = lower.rsplit_once('.').map_or("", |(_, ending)| ending);
     if let Some((reason, _)) = STORES.iter().find(|(_, endings)| endings.contains(&ending)) {
-        return aside(reason, Outcome::NotUnderstood);
+        return aside(reason, SkipKind::NotUnderstood);
     }
     let is_tar = head.get(257..262) == Some(b"ustar");
     let packed = match Looks::of(head) {
         Looks::Store(what) => {
             let reason = format!("{what}: export or convert its mail to .mbox or .eml files first");
-            return Fate::Aside(reason.into(), Outcome::NotUnderstood);
+            return Fate::Aside(reason.into(), SkipKind::NotUnderstood);
         }
         Looks::Wrapped(what) => Some(what),
         _ => (is_tar || PACKED.contains(&ending)).then_some("packed"),
     };
     match packed {
         Some(what) if is_packed_mail(&lower) || what.contains("mail_crypt") => {
-            Fate::Aside(format!("{what}: {UNPACK}").into(), Outcome::NotUnderstood)
+            Fate::Aside(format!("{what}: {UNPACK}").into(), SkipKind::NotUnderstood)
         }
-        Some(what) => Fate::Aside(format!("{what}: if mail is in it, {UNPACK}").into(), Outcome::Skipped),
-        None => aside(OTHER, Outcome::ByProduct),
+        Some(what) => Fate::Aside(format!("{what}: if mail is in it, {UNPACK}").into(), SkipKind::Skipped),
+        None => aside(OTHER, SkipKind::ByProduct),
     }
 }
 
@@ -269,7 +269,7 @@ fn was_sent(head: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Outcome::{ByProduct, NotUnderstood, Skipped};
+    use SkipKind::{ByProduct, NotUnderstood, Skipped};
 
     fn fate(name: &str, head: &[u8]) -> Fate {
         let neighbours = Neighbours::new([&b"Inbox.msf"[..], b"a.metadata.json"].map(<[u8]>::to_vec).into_iter());

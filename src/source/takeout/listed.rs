@@ -2,7 +2,7 @@
 
 use super::walk::ExportFile;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Outcome, SkippedItem};
+use crate::model::{SkipKind, SkippedItem};
 use crate::source::Listing;
 
 /// Begins the revision of a message, before its digest: so no object of another type has the same one.
@@ -31,6 +31,6 @@ pub(super) fn kept(file: &ExportFile, reason: &str) -> SkippedItem {
         kind: file.format.kind(),
         reason: reason.to_owned(),
         position: format!("{} (kept as files/{})", file.key, file.key),
-        outcome: Outcome::Skipped,
+        outcome: SkipKind::Skipped,
     }
 }

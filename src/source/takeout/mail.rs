@@ -7,7 +7,7 @@ use super::spool::Spool;
 use super::walk::{ExportFile, Stamp};
 use crate::error::Result;
 use crate::format::mbox::{self, MboxMessage, Scanner};
-use crate::model::{Entry, Item, ItemData, ObjectType, Outcome, SkippedItem};
+use crate::model::{Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem};
 use crate::source::{Failure, Items, Listing, UnlistedItems};
 use std::fs::File;
 use std::ops::Range;
@@ -38,7 +38,7 @@ pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, c
             kind: ObjectType::Email,
             reason: "text before the first message".to_owned(),
             position: format!("{}: offset {}", file.key, leading.start),
-            outcome: Outcome::NotUnderstood,
+            outcome: SkipKind::NotUnderstood,
         });
     }
     settled &= !entries.is_empty() || omissions.is_empty();
@@ -55,7 +55,7 @@ fn no_mbox(file: &ExportFile, handle: &File) -> Result<SkippedItem> {
     mbox::copy(handle, 0..kinds::HEAD as u64, &mut Vec::new(), &mut head).map_err(|error| file.failed(error))?;
     let kept = kept(file, "not an mbox");
     Ok(match kinds::wrapped(&head) {
-        Some(reason) => SkippedItem { reason, outcome: Outcome::NotUnderstood, ..kept },
+        Some(reason) => SkippedItem { reason, outcome: SkipKind::NotUnderstood, ..kept },
         None => kept,
     })
 }
@@ -73,7 +73,7 @@ pub(super) fn fetch<'a>(file: &'a ExportFile, spool: &'a mut Spool, entries: Vec
         match body {
             Ok((body, received)) => {
                 let data = ItemData::Email { received, fallback: stamp.seconds() };
-                Ok(Item { key: entry.key, body, data })
+                Ok(FetchedItem { key: entry.key, body, data })
             }
             Err(error) => Err(Failure { key: entry.key, vanished: false, error }),
         }
@@ -131,12 +131,12 @@ impl Reader<'_> {
         let (doubtful, count) = scanner.doubtful();
         for offset in doubtful {
             let position = format!("{}: offset {offset}", self.file.key);
-            self.gatherer.omit("line like a separator, taken for text", position, Outcome::Skipped);
+            self.gatherer.omit("line like a separator, taken for text", position, SkipKind::Skipped);
         }
         let more = count.saturating_sub(doubtful.len() as u64);
         if more > 0 {
             let position = format!("{}: {more} more", self.file.key);
-            self.gatherer.omit("line like a separator, taken for text", position, Outcome::Skipped);
+            self.gatherer.omit("line like a separator, taken for text", position, SkipKind::Skipped);
         }
         Ok(Scanned { leading: scanner.leading(), has_messages, is_gmail: scanner.is_gmail() })
     }

@@ -7,7 +7,7 @@ use super::spool::Spool;
 use super::walk::{MessageFile, MessageFolder, Stamp};
 use crate::error::{Error, Result};
 use crate::format::{emlx, mail, mbox};
-use crate::model::{Digest, Entry, Item, ItemData, Outcome};
+use crate::model::{Digest, Entry, FetchedItem, ItemData, SkipKind};
 use crate::source::{Failure, Items, Listing, UnlistedItems};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -42,11 +42,11 @@ pub(super) fn list(folder: &MessageFolder, options: MailOptions, spool: &mut Spo
             Ok(None) => {
                 settled = false;
                 let reason = "message of Apple Mail without its length: export the mailbox in Apple Mail";
-                gatherer.omit(reason, position(), Outcome::NotUnderstood);
+                gatherer.omit(reason, position(), SkipKind::NotUnderstood);
             }
             Err(error) => {
                 settled = false;
-                gatherer.omit("unreadable", error.to_string(), Outcome::Failed);
+                gatherer.omit("unreadable", error.to_string(), SkipKind::Failed);
             }
         }
     }
@@ -64,7 +64,7 @@ pub(super) fn fetch<'a>(folder: &'a MessageFolder, spool: &'a mut Spool, entries
             let (handle, stamp) = open(file)?;
             let body = spool.body(&handle, &locator.stretch(), &entry.key, &file.key)?;
             let data = ItemData::Email { received: locator.received, fallback: stamp.seconds() };
-            Ok(Item { key: entry.key.clone(), body, data })
+            Ok(FetchedItem { key: entry.key.clone(), body, data })
         });
         item.map_err(|error| Failure { key: entry.key, vanished: false, error })
     }))

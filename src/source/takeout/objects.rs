@@ -7,7 +7,7 @@ use super::walk::{ExportFile, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::uid::{Note, NoteKind};
 use crate::format::{ics, vcf};
-use crate::model::{Attrs, Body, Container, Digest, Entry, Item, ItemData, ObjectType, Outcome, SkippedItem};
+use crate::model::{Attrs, Body, Container, Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem};
 use crate::source::{Failure, Items, Listing};
 use std::ops::Range;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ pub(super) fn fetch<'a>(file: &'a ExportFile, entries: Vec<Entry>) -> Result<Ite
                 } else {
                     Body::Part { whole: bytes.clone(), ranges }
                 };
-                Ok(Item { key: entry.key, body, data })
+                Ok(FetchedItem { key: entry.key, body, data })
             }
             None => {
                 let error = Error::new(ErrorKind::Storage, format!("{} changed while it was read", file.key))
@@ -150,8 +150,8 @@ fn split(file: &ExportFile, bytes: &[u8]) -> Parts {
 /// A remark on a file as a line of the report, where it is about something that is not stored.
 fn omission(file: &ExportFile, note: &Note) -> Option<SkippedItem> {
     let outcome = match note.kind {
-        NoteKind::Duplicate => Outcome::Duplicate,
-        kind if kind.loses_bytes() => Outcome::Skipped,
+        NoteKind::Duplicate => SkipKind::Duplicate,
+        kind if kind.loses_bytes() => SkipKind::Skipped,
         _ => return None,
     };
     Some(SkippedItem {

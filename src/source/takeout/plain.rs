@@ -5,7 +5,7 @@ use super::spool::{Spool, Stretch};
 use super::walk::{Export, ExportFile, Stamp};
 use super::{mail, objects};
 use crate::error::Result;
-use crate::model::{Attrs, Container, Digest, Entry, Item, ItemData, ObjectType, Outcome, SkippedItem};
+use crate::model::{Attrs, Container, Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem};
 use crate::source::{Failure, Items, Listing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(super) fn list(
                     kind: ObjectType::FileNode,
                     reason: "unreadable".to_owned(),
                     position: error.to_string(),
-                    outcome: Outcome::Failed,
+                    outcome: SkipKind::Failed,
                 });
                 continue;
             }
@@ -74,7 +74,7 @@ pub(super) fn fetch<'a>(export: &'a Export, spool: &'a mut Spool, entries: Vec<E
             let name = file.key.rsplit('/').next().unwrap_or(&file.key).to_owned();
             let media_type = file.format.media_type();
             let modified = Some(stamp.seconds());
-            Ok(Item {
+            Ok(FetchedItem {
                 key: entry.key.clone(),
                 body,
                 data: ItemData::File { name, media_type: Some(media_type.to_owned()), modified },

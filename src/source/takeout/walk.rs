@@ -4,7 +4,7 @@ use super::kinds::{self, Fate, Format, Neighbours};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::mbox::Scanner;
 use crate::held;
-use crate::model::{ObjectType, Outcome, SkippedItem};
+use crate::model::{ObjectType, SkipKind, SkippedItem};
 use crate::source::links;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, Metadata};
@@ -161,10 +161,10 @@ impl Walk {
     fn enter(&mut self, folder: &Path, metadata: &Metadata, key: &str, depth: usize) {
         if !self.entered.insert((metadata.dev(), metadata.ino())) {
             let reason = "folder that is read under another name";
-            return self.aside(ObjectType::FileNode, key.to_owned(), reason, Outcome::ByProduct);
+            return self.aside(ObjectType::FileNode, key.to_owned(), reason, SkipKind::ByProduct);
         }
         if depth > MAX_DEPTH {
-            return self.aside(ObjectType::FileNode, key.to_owned(), "too deep", Outcome::Failed);
+            return self.aside(ObjectType::FileNode, key.to_owned(), "too deep", SkipKind::Failed);
         }
         let mut entries = match fs::read_dir(folder) {
             Ok(entries) => {
@@ -196,7 +196,7 @@ impl Walk {
                     if error.kind() == io::ErrorKind::NotFound
                         && Format::of(entry.file_name().as_bytes()).is_none() =>
                 {
-                    self.aside(ObjectType::FileNode, key, "link to nowhere", Outcome::Skipped);
+                    self.aside(ObjectType::FileNode, key, "link to nowhere", SkipKind::Skipped);
                 }
                 Err(error) => self.failed(key, &error),
             }
@@ -211,8 +211,8 @@ impl Walk {
         if is_maildir {
             let holds_any = |part| fs::read_dir(folder.join(part)).is_ok_and(|mut entries| entries.next().is_some());
             let outcome = match holds_any("cur") || holds_any("new") {
-                true => Outcome::NotUnderstood,
-                false => Outcome::ByProduct,
+                true => SkipKind::NotUnderstood,
+                false => SkipKind::ByProduct,
             };
             self.aside(ObjectType::Email, key.to_owned(), "Maildir: import it with vandelay import maildir", outcome);
         }
@@ -232,10 +232,10 @@ impl Walk {
     fn file(&mut self, path: &Path, metadata: &Metadata, key: String, neighbours: &Neighbours) {
         let name = path.file_name().unwrap_or_default().as_bytes();
         if !metadata.is_file() {
-            return self.aside(ObjectType::FileNode, key, "not a regular file", Outcome::Skipped);
+            return self.aside(ObjectType::FileNode, key, "not a regular file", SkipKind::Skipped);
         }
         if held::is_held(path) {
-            return self.aside(ObjectType::FileNode, key, "the archive itself", Outcome::ByProduct);
+            return self.aside(ObjectType::FileNode, key, "the archive itself", SkipKind::ByProduct);
         }
         let fate = match kinds::by_name(name, metadata.len(), neighbours) {
             Some(fate) => fate,
@@ -247,7 +247,7 @@ impl Walk {
         match fate {
             Fate::Import(format) => self.import(path, name, key, format),
             Fate::Aside(reason, outcome) => {
-                let kind = if outcome == Outcome::NotUnderstood { ObjectType::Email } else { ObjectType::FileNode };
+                let kind = if outcome == SkipKind::NotUnderstood { ObjectType::Email } else { ObjectType::FileNode };
                 self.aside(kind, key, &reason, outcome);
             }
         }
@@ -274,14 +274,14 @@ impl Walk {
         self.export.files.push(ExportFile { key, path: path.to_owned(), stem, mailbox, format });
     }
 
-    fn aside(&mut self, kind: ObjectType, key: String, reason: &str, outcome: Outcome) {
+    fn aside(&mut self, kind: ObjectType, key: String, reason: &str, outcome: SkipKind) {
         let position = if key.is_empty() { ".".to_owned() } else { key };
         self.export.aside.push(SkippedItem { kind, reason: reason.to_owned(), position, outcome });
     }
 
     fn failed(&mut self, key: String, error: &io::Error) {
         let place = if key.is_empty() { "." } else { &key };
-        self.aside(ObjectType::FileNode, format!("{place}: {error}"), "unreadable", Outcome::Failed);
+        self.aside(ObjectType::FileNode, format!("{place}: {error}"), "unreadable", SkipKind::Failed);
     }
 
     fn finish(self) -> Export {
