@@ -55,7 +55,7 @@ pub fn import(
         writer.rename_source(former, &ident)?;
     }
     let run = writer.begin_run(&ident, options.allow_source_change || options.same_account)?;
-    let ids = containers::store(&mut writer, &survey.wanted_containers(), source.join(), &mut survey.report)?;
+    let ids = containers::store(&mut writer, &survey.wanted_containers(), source.promises().join, &mut survey.report)?;
     let end = apply(source, &mut writer, &mut survey, &ids, progress)?;
     if matches!(end, End::Complete) {
         remove(&mut writer, &mut survey, &ids, source, options)?;
@@ -126,7 +126,7 @@ fn compare(
 
 /// Says what an import from another place means for a source whose objects are known wherever they lie.
 fn explain(error: Error, source: &dyn Source) -> Error {
-    if error.kind != ErrorKind::SourceChanged || source.join() != DuplicateRule::SameBytes {
+    if error.kind != ErrorKind::SourceChanged || source.promises().join != DuplicateRule::SameBytes {
         return error;
     }
     error.hint("if the folder has moved, add --same-account; for another account use another archive; for another export of the same account add --allow-source-change (equal objects are stored once)")
@@ -175,7 +175,7 @@ fn apply(
     ids: &Ids,
     progress: &dyn Progress,
 ) -> Result<End> {
-    let join = source.join();
+    let join = source.promises().join;
     progress.expect(survey.works.iter().map(|work| work.plan.fetch.len() as u64).sum());
     let mut recognition = Recognition::new(survey);
     let mut store = Store::new(writer, ids, join, survey.dying());
@@ -310,8 +310,8 @@ fn remove(
     source: &dyn Source,
     options: &ImportOptions,
 ) -> Result<()> {
-    let (ident, additive) = (source.ident(), source.is_additive());
-    let mut store = Store::new(writer, ids, source.join(), PendingRemovals::new());
+    let (ident, additive) = (source.ident(), source.promises().is_additive);
+    let mut store = Store::new(writer, ids, source.promises().join, PendingRemovals::new());
     for work in &survey.works {
         let Some(row) = work.row else { continue };
         for gone in &work.plan.gone {

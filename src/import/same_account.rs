@@ -83,7 +83,7 @@ pub(super) fn prove(
         )
         .hint("nothing was changed. Check the address and the user; --allow-source-change imports a second copy of everything")
     };
-    if source.has_lasting_account_id() && ident.account_id != former.account_id {
+    if source.promises().has_lasting_account_id && ident.account_id != former.account_id {
         return Err(other(format!("its account id is {} and not {}", ident.account_id, former.account_id)));
     }
     let (known, found) = survey.recognised();
@@ -91,13 +91,13 @@ pub(super) fn prove(
         return Err(other("the archive's current state has none of its objects, so it cannot be compared".to_owned()));
     }
     if found * 2 < known {
-        let by = source.recognised_by();
+        let by = source.promises().recognised_by;
         return Err(other(format!("only {found} of {known} objects are there {by}")));
     }
     for work in survey.works.iter().filter(|work| !work.plan.sample.is_empty()) {
         let differs = match work.scope.kind {
             ObjectType::Email => other_message_id(work, source, ledger)?,
-            kind if source.lists_only_ids(kind) => other_uid(work, source, ledger)?,
+            kind if source.promises().lists_only_ids.contains(&kind) => other_uid(work, source, ledger)?,
             _ => None,
         };
         if let Some(differs) = differs {

@@ -136,7 +136,7 @@ pub(super) fn survey(
         report: Report::default(),
         is_empty: false,
     };
-    if source.join() == DuplicateRule::SameBytes {
+    if source.promises().join == DuplicateRule::SameBytes {
         let kin = ledger.kin_scopes(source.ident())?;
         let mail =
             known.values().chain(&kin).filter(|scope| scope.kind == ObjectType::Email.name() && !scope.key.is_empty());
@@ -147,7 +147,7 @@ pub(super) fn survey(
     omissions.into_iter().for_each(|omission| survey.report.omitted(omission));
     survey.is_empty = scopes.is_empty();
     let is_full = options.full || known_as != source.ident();
-    let cursors = source.cursors();
+    let cursors = source.promises().cursors;
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
     let start_of = |scope: &Scope| {
         let identity = (scope.kind.name().to_owned(), scope.key.clone());
@@ -176,7 +176,7 @@ pub(super) fn survey(
         }
     }
     survey.tell_due(due);
-    match source.is_additive() {
+    match source.promises().is_additive {
         true => survey.keep_absent(ledger, &known, &named)?,
         false => survey.find_vanished(source, ledger, &known, &named)?,
     }
@@ -328,7 +328,7 @@ impl Survey {
         let (mut count, mut misplaced) = (0, 0);
         let is_same = |known: &str, listed: &str| source.is_same(known, listed);
         let unnamed = std::mem::take(&mut listing.unnamed);
-        let unnamed = if source.is_additive() { UnlistedItems::Kept } else { unnamed };
+        let unnamed = if source.promises().is_additive { UnlistedItems::Kept } else { unnamed };
         let mut comparison = Comparison::new(std::mem::take(&mut listing.entries), unnamed, &is_same);
         // Many items share their attributes.
         let mut wanted: HashMap<*const Attrs, Option<Membership>> = HashMap::new();

@@ -17,7 +17,7 @@ pub(crate) mod options;
 mod pool;
 mod rev;
 
-use super::{Cursors, DuplicateRule, Items, Listing, Scope, Source, roles};
+use super::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, roles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Attrs, Container, Entry, KnownBy, ObjectType, SkipKind, SkippedItem, SourceIdent};
 use crate::net::account::Account;
@@ -188,32 +188,19 @@ impl Source for Imap {
         &self.ident
     }
 
-    fn join(&self) -> DuplicateRule {
-        if self.is_gmail { DuplicateRule::SameContent } else { DuplicateRule::Never }
-    }
-
-    fn is_additive(&self) -> bool {
-        false
-    }
-
-    fn cursors(&self) -> Cursors {
-        Cursors::ServerState
+    fn promises(&self) -> Promises {
+        Promises {
+            join: if self.is_gmail { DuplicateRule::SameContent } else { DuplicateRule::Never },
+            is_additive: false,
+            cursors: Cursors::ServerState,
+            has_lasting_account_id: false,
+            lists_only_ids: &[],
+            recognised_by: "under the same UIDVALIDITY and UID, and with the same size",
+        }
     }
 
     fn is_whole(&self, _listing: &Listing) -> bool {
         true
-    }
-
-    fn has_lasting_account_id(&self) -> bool {
-        false
-    }
-
-    fn lists_only_ids(&self, _kind: ObjectType) -> bool {
-        false
-    }
-
-    fn recognised_by(&self) -> &'static str {
-        "under the same UIDVALIDITY and UID, and with the same size"
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {

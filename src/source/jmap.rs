@@ -16,7 +16,7 @@ mod look;
 mod read;
 mod worker;
 
-use super::{Cursors, DuplicateRule, Items, Listing, Scope, Source, UNKNOWN};
+use super::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, UNKNOWN};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Container, Entry, KnownBy, ObjectType, SourceIdent};
 use crate::net::sanitize::said;
@@ -199,34 +199,21 @@ impl Source for Jmap {
         &self.ident
     }
 
-    fn join(&self) -> DuplicateRule {
-        // An email has all its mailboxes; no two of them are one.
-        DuplicateRule::Never
-    }
-
-    fn is_additive(&self) -> bool {
-        false
-    }
-
-    fn cursors(&self) -> Cursors {
-        Cursors::ServerState
+    fn promises(&self) -> Promises {
+        Promises {
+            // An email has all its mailboxes; no two of them are one.
+            join: DuplicateRule::Never,
+            is_additive: false,
+            cursors: Cursors::ServerState,
+            has_lasting_account_id: true,
+            lists_only_ids: &[ObjectType::ContactCard, ObjectType::CalendarEvent],
+            recognised_by: "under the same id, and with the same blob",
+        }
     }
 
     /// A type that the server did not list as a whole has no state to go on from.
     fn is_whole(&self, listing: &Listing) -> bool {
         !listing.cursor.is_empty()
-    }
-
-    fn has_lasting_account_id(&self) -> bool {
-        true
-    }
-
-    fn lists_only_ids(&self, kind: ObjectType) -> bool {
-        matches!(kind, ObjectType::ContactCard | ObjectType::CalendarEvent)
-    }
-
-    fn recognised_by(&self) -> &'static str {
-        "under the same id, and with the same blob"
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {

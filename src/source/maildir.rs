@@ -7,7 +7,7 @@
 //! `unpack` those that are compressed.
 
 use super::file_url::file_url;
-use super::{Cursors, DuplicateRule, Items, Listing, Scope, Size, Source};
+use super::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Size, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{FileName, escape, unescape};
 use crate::model::{Container, Digest, Entry, ObjectType, SkipKind, SkippedItem, SourceIdent};
@@ -82,33 +82,20 @@ impl Source for Maildir {
         &self.ident
     }
 
-    /// A tree that was copied out of a mount has a message of two mailboxes twice, under one name.
-    fn join(&self) -> DuplicateRule {
-        DuplicateRule::SameName
-    }
-
-    fn is_additive(&self) -> bool {
-        false
-    }
-
-    fn cursors(&self) -> Cursors {
-        Cursors::Stamp
+    fn promises(&self) -> Promises {
+        Promises {
+            // A tree that was copied out of a mount has a message of two mailboxes twice, under one name.
+            join: DuplicateRule::SameName,
+            is_additive: false,
+            cursors: Cursors::Stamp,
+            has_lasting_account_id: false,
+            lists_only_ids: &[],
+            recognised_by: "under the same file name, and with the same size",
+        }
     }
 
     fn is_whole(&self, _listing: &Listing) -> bool {
         true
-    }
-
-    fn has_lasting_account_id(&self) -> bool {
-        false
-    }
-
-    fn lists_only_ids(&self, _kind: ObjectType) -> bool {
-        false
-    }
-
-    fn recognised_by(&self) -> &'static str {
-        "under the same file name, and with the same size"
     }
 
     /// Looks at the tree again. Containers are those of selected folders and what they lie in.

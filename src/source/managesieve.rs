@@ -4,7 +4,7 @@
 //! when the source is opened, so a server that cannot be reached ends the run with the archive untouched. A script that the server names and does not hand over is listed all the same, and fails when it is fetched: it is reported by
 //! its name, what the archive has of it stays, and the next run asks again.
 
-use super::{Cursors, DuplicateRule, Failure, Items, Listing, Scope, Source, UnlistedItems};
+use super::{Cursors, DuplicateRule, Failure, Items, Listing, Promises, Scope, Source, UnlistedItems};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Attrs, Body, Container, Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem, SourceIdent,
@@ -127,32 +127,19 @@ impl Source for ManageSieve {
         &self.ident
     }
 
-    fn join(&self) -> DuplicateRule {
-        DuplicateRule::Never
-    }
-
-    fn is_additive(&self) -> bool {
-        false
-    }
-
-    fn cursors(&self) -> Cursors {
-        Cursors::Stamp
+    fn promises(&self) -> Promises {
+        Promises {
+            join: DuplicateRule::Never,
+            is_additive: false,
+            cursors: Cursors::Stamp,
+            has_lasting_account_id: false,
+            lists_only_ids: &[],
+            recognised_by: "with the same name and the same bytes",
+        }
     }
 
     fn is_whole(&self, _listing: &Listing) -> bool {
         true
-    }
-
-    fn has_lasting_account_id(&self) -> bool {
-        false
-    }
-
-    fn lists_only_ids(&self, _kind: ObjectType) -> bool {
-        false
-    }
-
-    fn recognised_by(&self) -> &'static str {
-        "with the same name and the same bytes"
     }
 
     fn hides(&self, _kind: ObjectType, _key: &str) -> bool {

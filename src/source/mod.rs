@@ -121,6 +121,26 @@ pub enum Cursors {
     Stamp,
 }
 
+/// What a source promises of everything that it lists.
+#[derive(Debug, Clone, Copy)]
+pub struct Promises {
+    /// Which items are one object.
+    pub join: DuplicateRule,
+    /// What the source does not name any more is kept all the same, in a scope that it lists and with a scope that is not
+    /// there, whatever a listing says ([`Listing::unnamed`]). False for a source that is mirrored.
+    pub is_additive: bool,
+    /// What a cursor stands for, and so how long it is trusted.
+    pub cursors: Cursors,
+    /// The account's id is the server's, and stays the same when the account gets another address: two ids are two
+    /// accounts.
+    pub has_lasting_account_id: bool,
+    /// Types of which a listing tells no more than the ids of the items. That two accounts are the same has then to be
+    /// proved by the uids of a sample.
+    pub lists_only_ids: &'static [ObjectType],
+    /// By what the source recognises a message at another address, for messages to the user: `under the same id`.
+    pub recognised_by: &'static str,
+}
+
 /// An account that can be listed and read.
 ///
 /// A method has a default only if a source that does not write it loses nothing by that: at worst it reads more than it
@@ -129,30 +149,12 @@ pub trait Source: Send {
     /// Which account this is.
     fn ident(&self) -> &SourceIdent;
 
-    /// Which items are one object.
-    fn join(&self) -> DuplicateRule;
-
-    /// True if what the source does not name any more is kept all the same, in a scope that it lists and with a scope that
-    /// is not there, whatever a listing says ([`Listing::unnamed`]). False for a source that is mirrored.
-    fn is_additive(&self) -> bool;
-
-    /// What a cursor stands for, and so how long it is trusted.
-    fn cursors(&self) -> Cursors;
+    /// What holds of everything that the source lists. There is no default: one that is wrong loses data.
+    fn promises(&self) -> Promises;
 
     /// True if a listing shows the whole scope: what it does not name, and no listing named before, is not there. Objects
     /// of an archive of 1.x that a whole listing lacks leave the current state.
     fn is_whole(&self, listing: &Listing) -> bool;
-
-    /// True if the account's id is the server's, and stays the same when the account gets another address: two ids are
-    /// two accounts.
-    fn has_lasting_account_id(&self) -> bool;
-
-    /// True if a listing tells no more than the ids of the items of this type. That two accounts are the same has then to
-    /// be proved by the uids of a sample.
-    fn lists_only_ids(&self, kind: ObjectType) -> bool;
-
-    /// By what the source recognises a message at another address, for messages to the user: `under the same id`.
-    fn recognised_by(&self) -> &'static str;
 
     /// Every scope that exists, selected or not, and the containers that exist even if nothing lies in them.
     /// A scope that is not named here is gone with all its items.

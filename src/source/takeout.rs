@@ -6,7 +6,7 @@
 //! scope, [`FILES`], and kept as a plain file. Takeout is additive: what a later export leaves out stays.
 
 use super::file_url::file_url;
-use super::{Cursors, DuplicateRule, Items, Listing, Scope, Source};
+use super::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Container, Entry, ObjectType, SkipKind, SkippedItem, SourceIdent};
 use gather::{Locator, MailOptions};
@@ -88,34 +88,21 @@ impl Source for Takeout {
         &self.ident
     }
 
-    /// An export comes in several files and parts, and once more a month later: what is the same in them is one object.
-    fn join(&self) -> DuplicateRule {
-        DuplicateRule::SameBytes
-    }
-
-    /// An export may be a part of the account, and a part of it may lie elsewhere today.
-    fn is_additive(&self) -> bool {
-        true
-    }
-
-    fn cursors(&self) -> Cursors {
-        Cursors::StampOfMixedTypes
+    fn promises(&self) -> Promises {
+        Promises {
+            // An export comes in several files and parts, and once more a month later: what is the same in them is one object.
+            join: DuplicateRule::SameBytes,
+            // An export may be a part of the account, and a part of it may lie elsewhere today.
+            is_additive: true,
+            cursors: Cursors::StampOfMixedTypes,
+            has_lasting_account_id: false,
+            lists_only_ids: &[],
+            recognised_by: "with the same name and the same bytes",
+        }
     }
 
     fn is_whole(&self, _listing: &Listing) -> bool {
         true
-    }
-
-    fn has_lasting_account_id(&self) -> bool {
-        false
-    }
-
-    fn lists_only_ids(&self, _kind: ObjectType) -> bool {
-        false
-    }
-
-    fn recognised_by(&self) -> &'static str {
-        "with the same name and the same bytes"
     }
 
     fn hides(&self, _kind: ObjectType, _key: &str) -> bool {

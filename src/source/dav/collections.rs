@@ -13,7 +13,7 @@ use crate::net::sanitize::said;
 use crate::protocol::dav::{
     Client, Collection, Downloaded, Flavor, Found, Listed, Resource, Settings, discover, href_key, last_part, origin_of,
 };
-use crate::source::{Cursors, DuplicateRule, Items, Listing, Scope, Source, UnlistedItems};
+use crate::source::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, UnlistedItems};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -251,32 +251,19 @@ impl Source for Collections {
         &self.ident
     }
 
-    fn join(&self) -> DuplicateRule {
-        DuplicateRule::Never
-    }
-
-    fn is_additive(&self) -> bool {
-        false
-    }
-
-    fn cursors(&self) -> Cursors {
-        Cursors::ServerState
+    fn promises(&self) -> Promises {
+        Promises {
+            join: DuplicateRule::Never,
+            is_additive: false,
+            cursors: Cursors::ServerState,
+            has_lasting_account_id: false,
+            lists_only_ids: &[],
+            recognised_by: "under the same name and etag",
+        }
     }
 
     fn is_whole(&self, listing: &Listing) -> bool {
         matches!(listing.unnamed, UnlistedItems::Gone)
-    }
-
-    fn has_lasting_account_id(&self) -> bool {
-        false
-    }
-
-    fn lists_only_ids(&self, _: ObjectType) -> bool {
-        false
-    }
-
-    fn recognised_by(&self) -> &'static str {
-        "under the same name and etag"
     }
 
     fn hides(&self, _: ObjectType, _: &str) -> bool {

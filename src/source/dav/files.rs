@@ -10,7 +10,7 @@ use crate::net::parallel::in_order;
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
 use crate::protocol::dav::{Client, Downloaded, Listed, Resource, Settings, href_key, last_part, origin_of};
-use crate::source::{Cursors, DuplicateRule, Items, Listing, Scope, Source, UnlistedItems};
+use crate::source::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, UnlistedItems};
 use jiff::fmt::rfc2822;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -184,32 +184,19 @@ impl Source for Files {
         &self.ident
     }
 
-    fn join(&self) -> DuplicateRule {
-        DuplicateRule::Never
-    }
-
-    fn is_additive(&self) -> bool {
-        false
-    }
-
-    fn cursors(&self) -> Cursors {
-        Cursors::Stamp
+    fn promises(&self) -> Promises {
+        Promises {
+            join: DuplicateRule::Never,
+            is_additive: false,
+            cursors: Cursors::Stamp,
+            has_lasting_account_id: false,
+            lists_only_ids: &[],
+            recognised_by: "under the same path and etag",
+        }
     }
 
     fn is_whole(&self, listing: &Listing) -> bool {
         matches!(listing.unnamed, UnlistedItems::Gone)
-    }
-
-    fn has_lasting_account_id(&self) -> bool {
-        false
-    }
-
-    fn lists_only_ids(&self, _: ObjectType) -> bool {
-        false
-    }
-
-    fn recognised_by(&self) -> &'static str {
-        "under the same path and etag"
     }
 
     fn hides(&self, _: ObjectType, _: &str) -> bool {
