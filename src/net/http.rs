@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   client     attempts, redirects, waits                   audience   who may hear the credentials
-//!   ask        what is sent, and how often                   login      the field Authorization, another token
+//!   ask        what is sent, and how often                   login      the field Authorization, another token (digest)
 //!   payload    bytes to send, and how far they are           answer     heads and bodies, as fast as they come
 //!   failure    why there is no answer of success             line       what the line broke of, in words
 //!   pause      waits that the server asks for                head       fields of an answer; URLs in messages
@@ -17,6 +17,7 @@ mod answer;
 mod ask;
 mod audience;
 mod client;
+mod digest;
 mod failure;
 mod head;
 mod line;

@@ -189,7 +189,7 @@ fn after_thirty_rounds_of_changes_archive_and_server_are_equal() {
 
 #[test]
 fn files_and_directories_come_with_their_bytes_and_dates() {
-    let Some(server) = Dav::wsgidav() else { return };
+    let Some(server) = Dav::wsgidav(false) else { return };
     let place = tempfile::tempdir().expect("a folder");
     let archive = place.path().join("a.sqlite");
     let files = server.files();
@@ -212,4 +212,21 @@ fn files_and_directories_come_with_their_bytes_and_dates() {
     fs::write(files.join("a b/ü&é/deep/100%.txt"), "other text").expect("a file");
     import(&server, "webdav", &archive, &[]);
     assert_eq!(archived(&archive, ObjectType::FileNode), expected(&[b"other text", &large]));
+}
+
+#[test]
+fn a_server_that_wants_digest_gets_it() {
+    let Some(server) = Dav::wsgidav(true) else { return };
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = place.path().join("a.sqlite");
+    for number in 0..20 {
+        fs::write(server.files().join(format!("f{number} ü.txt")), format!("text {number}")).expect("a file");
+    }
+    import(&server, "webdav", &archive, &[]);
+    assert_eq!(archived(&archive, ObjectType::FileNode).len(), 20);
+    let mut command = crate::common::vandelay();
+    command.env("VANDELAY_PASSWORD", "wrong").args(["import", "webdav", "--allow-cleartext", "--auth-basic", "alice"]);
+    let output =
+        command.arg("--url").arg(server.url()).arg(place.path().join("b.sqlite")).output().expect("the program");
+    assert_eq!(output.status.code(), Some(12), "{}", String::from_utf8_lossy(&output.stderr));
 }

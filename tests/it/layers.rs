@@ -25,7 +25,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 /// Words that belong to one room (and what may stand in for it).
-const WORDS: [(&str, &[&str]); 18] = [
+const WORDS: [(&str, &[&str]); 19] = [
     ("rusqlite", &["archive"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
@@ -37,6 +37,7 @@ const WORDS: [(&str, &[&str]); 18] = [
     ("fuser", &["mount"]),
     ("tokio", &["net", "protocol"]),
     ("rustls", &["net"]),
+    ("digest_auth", &["net"]),
     ("psl", &["net"]),
     ("quick_xml", &["protocol"]),
     ("reqwest", &["net"]),

@@ -178,11 +178,11 @@ impl Http {
         }
     }
 
-    /// One attempt, with its redirects. `None` if there is another token now.
+    /// One attempt, with its redirects. `None` if there is something else to log in with now.
     async fn attempt(&self, ask: &Ask<'_>, course: &mut Course) -> Result<Option<Answer<'_>>, Failure> {
         let mut url = ask.url.clone();
         for hop in 0..=REDIRECTS {
-            let proof = self.proof(&url, hop > 0).map_err(Failure::last)?;
+            let proof = self.proof(ask.method, &url, hop > 0).map_err(Failure::last)?;
             let begun = Instant::now();
             let response = self.send(ask, &url, proof.as_ref(), &course.sent).await?;
             let status = response.status();
@@ -207,9 +207,10 @@ impl Http {
             if status == StatusCode::UNAUTHORIZED
                 && let Some(proof) = &proof
             {
-                if course.renewals < RENEWALS && self.login.renew(proof).map_err(Failure::last)? {
+                let renewed = || self.login.renew(proof, &url, response.headers()).map_err(Failure::last);
+                if course.renewals < RENEWALS && renewed()? {
                     course.renewals += 1;
-                    self.log(1, || "the token was refused; going on with another one".to_owned());
+                    self.log(1, || "the login was refused; going on with another token or challenge".to_owned());
                     return Ok(None);
                 }
                 return Err(Failure::last(self.login.refused(&shown(&url))));
@@ -221,9 +222,9 @@ impl Http {
 
     /// What a request to this URL logs in with. A redirect to an origin that may not hear the login is followed without it
     /// (`None`), over TLS only.
-    fn proof(&self, url: &Url, is_led: bool) -> Result<Option<Proof>> {
+    fn proof(&self, method: Method, url: &Url, is_led: bool) -> Result<Option<Proof>> {
         match self.check_origin(url) {
-            Ok(()) => self.login.prove().map(Some),
+            Ok(()) => self.login.prove(method.name(), url).map(Some),
             Err(_) if is_led && url.scheme() == "https" => Ok(None),
             Err(error) => Err(error),
         }

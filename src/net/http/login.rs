@@ -1,26 +1,32 @@
-//! The field `Authorization`. A way to log in that needs more than one exchange (HTTP Digest, RFC 7616) belongs here.
+//! The field `Authorization`: Basic and Bearer with the first request, Digest once the server asked for it.
 
+use super::digest::Challenge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::secret::{Credentials, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::HeaderValue;
+use parking_lot::Mutex;
+use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use url::{Origin, Url};
 use zeroize::Zeroizing;
 
 /// Who logs in, and how.
 pub(super) struct Login {
     credentials: Credentials,
+    /// The challenge that an origin gave last.
+    challenge: Mutex<Option<(Origin, Challenge)>>,
 }
 
 /// What one request logs in with.
 pub(super) struct Proof {
     pub value: HeaderValue,
     token: Option<Secret>,
+    is_digest: bool,
 }
 
 impl Login {
     pub(super) fn new(credentials: Credentials) -> Login {
-        Login { credentials }
+        Login { credentials, challenge: Mutex::default() }
     }
 
     /// The login name.
@@ -29,7 +35,14 @@ impl Login {
     }
 
     /// What the next request logs in with.
-    pub(super) fn prove(&self) -> Result<Proof> {
+    pub(super) fn prove(&self, method: &str, url: &Url) -> Result<Proof> {
+        if let (Credentials::Basic { user, password }, Some((origin, challenge))) =
+            (&self.credentials, self.challenge.lock().as_mut())
+            && *origin == url.origin()
+        {
+            let text = Zeroizing::new(challenge.answer(user, password, method, url)?);
+            return Proof::new(&text, None, true);
+        }
         let (text, token) = match &self.credentials {
             // RFC 7617 section 2: a user has no colon; both are UTF-8 (section 2.1).
             Credentials::Basic { user, password } => {
@@ -49,15 +62,22 @@ impl Login {
                 (Zeroizing::new(format!("Bearer {}", token.expose())), Some(token))
             }
         };
-        let mut value = HeaderValue::from_str(&text).map_err(|_| unusable("password"))?;
-        value.set_sensitive(true);
-        Ok(Proof { value, token })
+        Proof::new(&text, token, false)
     }
 
-    /// The server refused this (401). True if there is something else to log in with now.
-    pub(super) fn renew(&self, refused: &Proof) -> Result<bool> {
+    /// The server refused this (401). True if there is something else to log in with now: another token, or an answer to a
+    /// challenge that comes with the refusal.
+    pub(super) fn renew(&self, refused: &Proof, url: &Url, fields: &HeaderMap) -> Result<bool> {
         match (&self.credentials, &refused.token) {
             (Credentials::Bearer { tokens, .. }, Some(token)) => tokens.renew(token),
+            (Credentials::Basic { .. }, _) => {
+                let values = fields.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+                let Some(challenge) = Challenge::find(values) else { return Ok(false) };
+                // A second refusal of a fresh answer says that the password is wrong.
+                let may_help = !refused.is_digest || challenge.is_stale();
+                *self.challenge.lock() = Some((url.origin(), challenge));
+                Ok(may_help)
+            }
             _ => Ok(false),
         }
     }
@@ -69,6 +89,14 @@ impl Login {
             Credentials::Bearer { .. } => "the token",
         };
         Error::new(ErrorKind::Credentials, format!("{server} does not accept {what} (401)"))
+    }
+}
+
+impl Proof {
+    fn new(text: &str, token: Option<Secret>, is_digest: bool) -> Result<Proof> {
+        let mut value = HeaderValue::from_str(text).map_err(|_| unusable("password"))?;
+        value.set_sensitive(true);
+        Ok(Proof { value, token, is_digest })
     }
 }
 

@@ -62,8 +62,8 @@ impl Dav {
         }))
     }
 
-    /// WsgiDAV, with the files in [`Dav::files`].
-    pub(crate) fn wsgidav() -> Option<Dav> {
+    /// WsgiDAV, with the files in [`Dav::files`]; with Digest it takes no other login.
+    pub(crate) fn wsgidav(is_digest: bool) -> Option<Dav> {
         let program = program("wsgidav")?;
         Some(Dav::start(|dir, port| {
             fs::create_dir(dir.join("files")).expect("a directory");
@@ -72,7 +72,11 @@ impl Dav {
                 "port": port,
                 "provider_mapping": { "/": dir.join("files") },
                 "simple_dc": { "user_mapping": { "*": { USER: { "password": PASSWORD } } } },
-                "http_authenticator": { "accept_basic": true, "accept_digest": false, "default_to_digest": false },
+                "http_authenticator": {
+                    "accept_basic": !is_digest,
+                    "accept_digest": is_digest,
+                    "default_to_digest": is_digest,
+                },
                 "verbose": 1,
             });
             fs::write(dir.join("config.json"), settings.to_string()).expect("a file");
