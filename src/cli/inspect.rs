@@ -11,6 +11,7 @@ use crate::model::objects::Properties;
 use crate::model::{Id, ObjectType};
 use crate::tree::{Label, Tree};
 use clap::Args;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -54,17 +55,24 @@ impl Inspect {
         let moment = reader.resolve(self.archive.moment.at)?;
         match self.kind {
             None => self.summary(&reader, moment, ui),
-            Some(kind @ (ObjectType::Mailbox | ObjectType::FileNode)) => containers(&reader, kind, moment, ui),
+            Some(kind @ (ObjectType::Mailbox | ObjectType::FileNode)) => {
+                containers(&reader, kind, moment, self.part(), ui)
+            }
             Some(kind) => self.list(&reader, kind, moment, ui),
         }
+    }
+
+    /// How many objects are left out, and how many are listed then.
+    fn part(&self) -> (usize, usize) {
+        let limit = self.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        (usize::try_from(self.offset).unwrap_or(usize::MAX), limit)
     }
 
     fn list(&self, reader: &Arc<Reader>, kind: ObjectType, moment: Moment, ui: &Ui) -> Result<()> {
         let mut ids = Vec::new();
         reader.each_record(kind, moment, |record| ids.push(record.id))?;
         ids.sort_unstable();
-        let limit = self.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
+        let (offset, limit) = self.part();
         let tree = tree_at(reader, moment)?;
         let columns = columns(kind);
         let mut table = None;
@@ -133,7 +141,7 @@ impl Inspect {
         let latest = match snapshots.last() {
             Some(last) => {
                 let when = rfc3339(epoch(last.ended.as_deref().unwrap_or(&last.started)));
-                format!("latest is {}, {} at {when}", last.id, last.state)
+                format!("latest {}, {} at {when}", last.id, last.state)
             }
             None if reader.has_history() => String::new(),
             None => "(an archive of vandelay 1.x)".to_owned(),
@@ -144,13 +152,19 @@ impl Inspect {
 }
 
 /// Mailboxes and files as an indented tree, as 1.x shows them.
-fn containers(reader: &Reader, kind: ObjectType, moment: Moment, ui: &Ui) -> Result<()> {
+fn containers(
+    reader: &Reader,
+    kind: ObjectType,
+    moment: Moment,
+    (offset, limit): (usize, usize),
+    ui: &Ui,
+) -> Result<()> {
     let records = reader.records(kind, moment)?;
     if ui.json {
-        records.iter().for_each(|record| ui.object(&record.to_json()));
+        records.iter().skip(offset).take(limit).for_each(|record| ui.object(&record.to_json()));
         return Ok(());
     }
-    if records.is_empty() {
+    if records.len() <= offset {
         ui.info("no such objects");
         return Ok(());
     }
@@ -163,7 +177,12 @@ fn containers(reader: &Reader, kind: ObjectType, moment: Moment, ui: &Ui) -> Res
         })?;
     }
     let table = Table::new(ui, if kind == ObjectType::Mailbox { &MAILBOXES } else { &FILES });
+    let place = Cell::new(0);
     let show = |record: &Record, before: &str| {
+        let at = place.replace(place.get() + 1);
+        if at < offset || at - offset >= limit {
+            return;
+        }
         let (id, name) = (record.id.to_string(), format!("{before}{}", record.name()));
         if kind == ObjectType::Mailbox {
             let count = thousands(messages.get(&record.id).copied().unwrap_or(0));

@@ -16,7 +16,7 @@ mod href;
 mod multistatus;
 mod xml;
 
-pub use client::{Client, Listed, Resource, Settings, Synced};
+pub use client::{Client, Listed, Resource, Settings, Synced, of_one};
 pub use collection::{Collection, Flavor};
 pub use discover::{Found, discover};
 pub use get::Downloaded;

@@ -6,7 +6,9 @@ use super::href::{key, resolve};
 use super::multistatus::{self, Response, Rest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::account::Account;
-use crate::net::http::{Ask, Audience, Failure, Http, Method, Payload, Reach, Reading, Repeat, address, shown};
+use crate::net::http::{
+    Ask, Audience, Failure, Http, Method, Payload, Reach, Reading, Refusal, Repeat, address, shown,
+};
 use crate::net::sanitize::said;
 use std::path::PathBuf;
 use url::Url;
@@ -187,25 +189,38 @@ impl Client {
         Ok((at, all))
     }
 
+    /// True if the server answers at all, whatever it says.
+    pub async fn is_well(&self) -> bool {
+        match self.properties(&self.url, &["D:resourcetype"]).await {
+            Ok(_) => true,
+            Err(failure) => failure.refusal.is_some(),
+        }
+    }
+
     /// What lies in a collection.
     pub async fn list(&self, url: &Url) -> Result<Listed, Failure> {
-        let (mut listed, mut has_own) = (Listed::default(), false);
+        let (mut listed, mut has_own, mut is_file) = (Listed::default(), false, false);
         let body = body::propfind(&RESOURCE);
         let question = Question { method: Method::Propfind, url, depth: "1", body, most: LISTING_MAX };
         self.multistatus(&question, &mut |base, response| {
             let collection = key(base);
             match self.resource(base, &collection, &response) {
-                Some(resource) if resource.key == collection => has_own = true,
+                Some(resource) if resource.key == collection => {
+                    has_own = true;
+                    is_file = response.property("resourcetype").is_some() && !resource.is_collection;
+                }
                 Some(_) if response.status.is_some_and(|status| status >= 400) => {}
                 Some(resource) => listed.resources.push(resource),
                 None => listed.strange.push(said(response.href.as_bytes())),
             }
         })
         .await?;
+        if is_file {
+            return Err(unfit(url, 207, "it is a file, not a directory"));
+        }
         if listed.resources.is_empty() && !has_own {
             // An empty answer is no listing of an empty collection: that names the collection itself.
-            let what = format!("{} lists nothing, not even the collection itself", shown(url));
-            return Err(Error::new(ErrorKind::Connection, what).into());
+            return Err(unfit(url, 207, "it lists nothing, not even the collection itself"));
         }
         Ok(listed)
     }
@@ -258,32 +273,44 @@ impl Client {
         each: &mut dyn FnMut(&Url, Response),
     ) -> Result<Rest, Failure> {
         let Question { method, url, depth, body, most } = question;
-        let what = shown(url);
+        let what = method.name();
         let fields = [("Depth", *depth), ("Content-Type", "application/xml; charset=utf-8")];
         let payload = Payload::Whole(body.clone().into());
-        let ask = Ask { fields: &fields, payload, repeat: Repeat::Usual, ..Ask::new(*method, url, &what) };
-        let (base, document) = self
+        let ask = Ask { fields: &fields, payload, repeat: Repeat::Usual, ..Ask::new(*method, url, what) };
+        let (base, status, document) = self
             .http
             .ask(&ask, async |mut answer| {
-                let url = answer.url().clone();
+                let (url, status) = (answer.url().clone(), answer.status());
                 match answer.body(*most).await? {
-                    Some(document) => Ok((url, document)),
-                    None => Err(unfit(&url, &format!("it has more than {} MiB", most >> 20)).into()),
+                    Some(document) => Ok((url, status, document)),
+                    None => Err(unfit(&url, status, &format!("it has more than {} MiB", most >> 20))),
                 }
             })
             .await?;
         // A listing that is cut is no listing: nothing is told of it before its end.
         let mut responses = Vec::new();
         let rest = multistatus::read(&document, &mut |response| responses.push(response));
-        let rest = rest.map_err(|why| Failure::from(unfit(&base, &why)))?;
+        let rest = rest.map_err(|why| unfit(&base, status, &why))?;
         responses.into_iter().for_each(|response| each(&base, response));
         Ok(rest)
     }
 }
 
-/// An answer that cannot be used.
-fn unfit(url: &Url, why: &str) -> Error {
-    Error::new(ErrorKind::Connection, format!("the answer of {} cannot be used: {why}", shown(url)))
+/// An answer that cannot be used counts as a refusal: the server is there.
+fn unfit(url: &Url, status: u16, why: &str) -> Failure {
+    let why = format!("the answer cannot be used: {why}");
+    let error = Error::new(ErrorKind::Connection, format!("{}: {why}", shown(url)));
+    let refusal = Refusal { status, retry_after: None, body: Vec::new(), what: String::new(), why };
+    Failure { error, refusal: Some(Box::new(refusal)), is_undone: true }
+}
+
+/// The error of one object or collection, after which others may fare better.
+pub fn of_one(failure: &Failure) -> Error {
+    let why = match &failure.refusal {
+        Some(refusal) => refusal.why.clone(),
+        None => failure.error.to_string(),
+    };
+    Error::new(ErrorKind::Connection, why)
 }
 
 /// What a server says with a refusal: an error of WebDAV (RFC 4918 section 16), or the throttling of Google.

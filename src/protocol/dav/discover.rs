@@ -31,7 +31,7 @@ pub struct Found {
 /// Errors: [`ErrorKind::Credentials`] if the login is refused, [`ErrorKind::Account`] if nothing was found, with all that
 /// was tried; of [`ErrorKind::Connection`] if the server cannot be reached.
 pub async fn discover(client: &Client) -> Result<Found> {
-    let mut search = Search { client, tried: Vec::new(), refused: None, found: Found::default() };
+    let mut search = Search { client, tried: Vec::new(), down: None, has_answer: false, found: Found::default() };
     let well_known = client.url.join(&format!("/.well-known/{}", client.flavor.name())).ok();
     for start in std::iter::once(client.url.clone()).chain(well_known) {
         if search.at(&start).await? {
@@ -45,8 +45,10 @@ struct Search<'a> {
     client: &'a Client,
     /// What was asked, and what came of it.
     tried: Vec<String>,
-    /// Why the login did not go through, or nowhere.
-    refused: Option<Error>,
+    /// The first failure that says nothing of what is there: a server that is down, or no server of WebDAV.
+    down: Option<Error>,
+    /// The server said something that makes sense of one of the questions.
+    has_answer: bool,
     found: Found,
 }
 
@@ -87,6 +89,9 @@ impl Search<'_> {
                     self.add(&home, collections);
                 }
                 Ok(None) => {}
+                Err(error) if matches!(error.kind, ErrorKind::Interrupted | ErrorKind::Credentials) => {
+                    return Err(error);
+                }
                 Err(error) => self.found.failed.push((shown(&home), error)),
             }
         }
@@ -105,19 +110,18 @@ impl Search<'_> {
     fn step<T>(&mut self, url: &Url, what: &str, outcome: Result<T, Failure>) -> Result<Option<T>> {
         match outcome {
             Ok(value) => {
-                self.tried.push(format!("{}: asked for {what}, and got none", shown(url)));
+                self.has_answer = true;
+                self.tried.push(format!("{} has no {what}", shown(url)));
                 Ok(Some(value))
             }
             Err(failure) => {
-                self.client.log(1, || format!("{}: {}", shown(url), failure.error));
-                let is_answer = failure.refusal.is_some() || !failure.error.is_transient();
-                if failure.error.kind == ErrorKind::Interrupted || !is_answer {
-                    return Err(failure.error);
-                }
-                self.tried.push(format!("{}: {}", shown(url), failure.error));
-                // The login is refused, or would go where the user did not send it: that is the reason to tell.
-                if failure.error.kind == ErrorKind::Credentials || self.client.http.check_origin(url).is_err() {
-                    self.refused.get_or_insert(failure.error);
+                self.client.log(1, || failure.error.to_string());
+                // The login is refused, or would go where the user did not send it, or there is no such server.
+                let Some(refusal) = &failure.refusal else { return Err(failure.error) };
+                self.tried.push(format!("{} ({what}): {}", shown(url), refusal.why));
+                match refusal.status {
+                    401..=428 | 501 => self.has_answer = true,
+                    _ => drop(self.down.get_or_insert(failure.error)),
                 }
                 Ok(None)
             }
@@ -126,11 +130,17 @@ impl Search<'_> {
 
     fn nothing(self) -> Error {
         let client = self.client;
-        if let Some(refused) = self.refused {
-            return refused;
+        // A home that could not be asked, on another host perhaps, says more than that nothing was found.
+        if let Some((_, error)) = self.found.failed.into_iter().next() {
+            return error;
+        }
+        if let Some(down) = self.down.filter(|_| !self.has_answer) {
+            return down;
         }
         let what = format!("no {} were found from {} on", client.flavor.collections(), shown(&client.url));
-        let tried = self.tried.join("; ");
+        let mut tried = self.tried;
+        tried.dedup();
+        let tried = tried.join("; ");
         let hint = match client.flavor {
             Flavor::Files => "give the URL of the directory itself".to_owned(),
             _ => format!(

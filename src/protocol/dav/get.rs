@@ -4,7 +4,7 @@ use super::body;
 use super::client::{Client, Question};
 use super::href::{key, resolve};
 use crate::model::Body;
-use crate::net::http::{Ask, Failure, Method, Spool, shown};
+use crate::net::http::{Ask, Failure, Method, Repeat, Spool};
 use std::collections::HashMap;
 use url::Url;
 
@@ -58,8 +58,8 @@ impl Client {
 
     /// One resource. `None` if it is not there.
     pub async fn get(&self, url: &Url) -> Result<Option<Downloaded>, Failure> {
-        let what = shown(url);
-        let ask = Ask { fields: &[("Accept-Encoding", "identity")], ..Ask::new(Method::Get, url, &what) };
+        let fields = &[("Accept-Encoding", "identity")];
+        let ask = Ask { fields, repeat: Repeat::Hasty, ..Ask::new(Method::Get, url, "GET") };
         let got = self.http.ask(&ask, async |mut answer| {
             let field = |name: &str| answer.field(name).map(str::to_owned);
             let (etag, media_type) = (field("etag"), field("content-type"));

@@ -11,7 +11,8 @@ use crate::model::{
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
 use crate::protocol::dav::{
-    Client, Collection, Downloaded, Flavor, Found, Listed, Resource, Settings, discover, href_key, last_part, origin_of,
+    Client, Collection, Downloaded, Flavor, Found, Listed, Resource, Settings, discover, href_key, last_part, of_one,
+    origin_of,
 };
 use crate::source::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, UnlistedItems};
 use std::collections::BTreeMap;
@@ -57,12 +58,14 @@ impl Collections {
                 _ => {}
             }
         }
-        let account = found.principal.as_ref().or(found.home.as_ref());
+        // The URL of one collection is no account: what else the account has is not looked for.
+        let is_part = found.collections.iter().any(|one| href_key(&one.url) == href_key(client.url()));
+        let account = if is_part { Some(client.url()) } else { found.principal.as_ref().or(found.home.as_ref()) };
         let ident = SourceIdent {
             kind: client.flavor().name(),
             session_url: origin_of(client.url()),
             account_id: account.map(account_id).unwrap_or_default(),
-            account_name: account.map(account_id),
+            account_name: Some(client.user().to_owned()).filter(|user| !user.is_empty()),
             username: client.user().to_owned(),
         };
         Ok(Collections { ident, runtime, client, kind, found, trust: Trust::default(), odd: BTreeMap::new() })
@@ -75,7 +78,17 @@ impl Collections {
 
     /// Everything in a collection.
     fn list_all(&self, collection: &Collection) -> Result<Listing> {
-        let listed = self.runtime.run(async { Ok(self.client.list(&collection.url).await?) })?;
+        let listed = self.runtime.run(async {
+            match self.client.list(&collection.url).await {
+                Ok(listed) => Ok(listed),
+                // Whether the server refuses it or breaks off over it: the others may be listed.
+                Err(failure) if failure.refusal.is_some() => Err(of_one(&failure)),
+                Err(failure) if failure.error.kind == ErrorKind::Connection && self.client.is_well().await => {
+                    Err(of_one(&failure))
+                }
+                Err(failure) => Err(failure.error),
+            }
+        })?;
         let Listed { resources, strange } = listed;
         let omissions = strange.into_iter().map(|href| self.omission("a reference out of the collection", href));
         let mut listing = Listing {

@@ -4,13 +4,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Entry, FetchedItem};
 use crate::net::parallel::in_order;
 use crate::net::runtime::Runtime;
-use crate::protocol::dav::{Client, Downloaded, href_key};
+use crate::protocol::dav::{Client, Downloaded, href_key, of_one};
 use crate::source::Failure;
 use std::collections::{HashMap, VecDeque};
 use url::Url;
 
 /// Fewer resources are asked for one by one.
 const FEW: usize = 4;
+
+/// After so many resources in a row at which the server broke off it is taken for lost.
+const BROKEN_MAX: usize = 8;
 
 /// Whether answers of many resources hold the bytes that a GET gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,15 +67,18 @@ impl Fetch<'_> {
             }
             let mut outcomes = Vec::with_capacity(window.len());
             let work = window.iter().map(async |entry: &Entry| one(client, entry, found_of(&found, entry)).await);
-            let mut stopped = None;
-            in_order(client.connections(), work, |outcome: Result<Outcome>| match outcome {
-                Ok(outcome) => {
-                    outcomes.push(outcome);
-                    true
-                }
-                Err(error) => {
-                    stopped = Some(error);
-                    false
+            let (mut stopped, mut broken) = (None, 0);
+            in_order(client.connections(), work, |outcome: Outcome| {
+                broken = if matches!(outcome, Outcome::Broken(_)) { broken + 1 } else { 0 };
+                match outcome {
+                    Outcome::Broken(error) if broken > BROKEN_MAX || error.kind == ErrorKind::Interrupted => {
+                        stopped = Some(error);
+                        false
+                    }
+                    outcome => {
+                        outcomes.push(outcome);
+                        true
+                    }
                 }
             })
             .await;
@@ -95,6 +101,7 @@ impl Fetch<'_> {
                     Err((true, Error::new(ErrorKind::Connection, "it is not there any more")))
                 }
                 Outcome::Failed(error) => Err((false, error)),
+                Outcome::Broken(error) => Err((false, Error::new(ErrorKind::Connection, error.to_string()))),
             };
             self.ready.push_back(outcome.map_err(|(vanished, error)| Failure { key: entry.key, vanished, error }));
         }
@@ -110,7 +117,10 @@ enum Outcome {
     /// It is in the answer of many.
     InAnswer,
     Gone,
+    /// The server does not give it.
     Failed(Error),
+    /// The line broke over it.
+    Broken(Error),
 }
 
 type Answers = HashMap<String, Option<Downloaded>>;
@@ -123,23 +133,21 @@ fn found_of(found: &Answers, entry: &Entry) -> Option<bool> {
     found.get(&*key_of(entry)).map(Option::is_some)
 }
 
-/// One resource, unless the answer of many has it. Errors: those after which nothing else would fare better.
-async fn one(client: &Client, entry: &Entry, is_there: Option<bool>) -> Result<Outcome> {
+/// One resource, unless the answer of many has it.
+async fn one(client: &Client, entry: &Entry, is_there: Option<bool>) -> Outcome {
     match is_there {
-        Some(true) => return Ok(Outcome::InAnswer),
-        Some(false) => return Ok(Outcome::Gone),
+        Some(true) => return Outcome::InAnswer,
+        Some(false) => return Outcome::Gone,
         None => {}
     }
     let Ok(url) = Url::parse(&entry.locator) else {
-        return Ok(Outcome::Failed(Error::new(ErrorKind::Connection, "its address cannot be read")));
+        return Outcome::Failed(Error::new(ErrorKind::Connection, "its address cannot be read"));
     };
     match client.get(&url).await {
-        Ok(Some(downloaded)) => Ok(Outcome::Got(downloaded)),
-        Ok(None) => Ok(Outcome::Gone),
-        Err(failure) if failure.refusal.is_some() && failure.error.kind != ErrorKind::Credentials => {
-            Ok(Outcome::Failed(failure.error))
-        }
-        Err(failure) => Err(failure.error),
+        Ok(Some(downloaded)) => Outcome::Got(downloaded),
+        Ok(None) => Outcome::Gone,
+        Err(failure) if failure.refusal.is_some() || !failure.error.is_transient() => Outcome::Failed(of_one(&failure)),
+        Err(failure) => Outcome::Broken(failure.error),
     }
 }
 
@@ -153,8 +161,11 @@ async fn together(client: &Client, collection: &Url, window: &[Entry], trust: &m
     {
         let answers = many(client, collection, first).await?;
         *trust = compared(client, &answers, first).await?;
-        if *trust == Trust::None {
-            client.log(1, || "answers of many resources do not hold their exact bytes: each is asked for".to_owned());
+        if *trust != Trust::Exact {
+            client.log(1, || {
+                "answers of many resources do not hold their exact bytes, or that is not known: each is asked for"
+                    .to_owned()
+            });
             return Ok(Answers::new());
         }
         found.extend(answers);
@@ -192,7 +203,7 @@ async fn many(client: &Client, collection: &Url, urls: &[Url]) -> Result<Answers
 async fn compared(client: &Client, answers: &Answers, urls: &[Url]) -> Result<Trust> {
     let has_bytes = |url: &&Url| matches!(answers.get(&href_key(url)), Some(Some(_)));
     let Some(url) = urls.iter().find(has_bytes) else { return Ok(Trust::None) };
-    let got = client.get(url).await.map_err(|failure| failure.error)?;
+    let Ok(got) = client.get(url).await else { return Ok(Trust::Unknown) };
     let (Some(got), Some(Some(answered))) = (got, answers.get(&href_key(url))) else { return Ok(Trust::Unknown) };
     Ok(if got.bytes() == answered.bytes() { Trust::Exact } else { Trust::None })
 }

@@ -6,10 +6,11 @@ use crate::model::time::rfc3339;
 use crate::model::{
     Attrs, Container, Details, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem, SourceIdent,
 };
+use crate::net::http::Failure;
 use crate::net::parallel::in_order;
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
-use crate::protocol::dav::{Client, Downloaded, Listed, Resource, Settings, href_key, last_part, origin_of};
+use crate::protocol::dav::{Client, Downloaded, Listed, Resource, Settings, href_key, last_part, of_one, origin_of};
 use crate::source::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, UnlistedItems};
 use jiff::fmt::rfc2822;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -55,8 +56,8 @@ impl Files {
             ident: SourceIdent {
                 kind: "webdav",
                 session_url: origin_of(&url),
-                account_id: account_id.clone(),
-                account_name: Some(account_id),
+                account_id,
+                account_name: Some(client.user().to_owned()).filter(|user| !user.is_empty()),
                 username: client.user().to_owned(),
             },
             root: href_key(&url),
@@ -80,7 +81,7 @@ impl Files {
         let mut is_first = true;
         while !level.is_empty() {
             let directories: Vec<Url> = level.drain(..).collect();
-            let mut answers = Vec::with_capacity(directories.len());
+            let (mut answers, mut is_broken) = (Vec::with_capacity(directories.len()), false);
             let client = &self.client;
             self.runtime.run(async {
                 let work = directories.iter().map(|url| client.list(url));
@@ -94,9 +95,18 @@ impl Files {
             for (url, answer) in directories.into_iter().zip(answers) {
                 match answer {
                     Ok(listed) => self.add(&url, listed, &mut seen, &mut level),
-                    Err(failure) if is_first || failure.refusal.is_none() => return Err(failure.error),
-                    Err(failure) => self.failed.push((href_key(&url), failure.error)),
+                    Err(failure) if is_first => return Err(no_root(failure)),
+                    Err(failure) if failure.refusal.is_none() && failure.error.kind != ErrorKind::Connection => {
+                        return Err(failure.error);
+                    }
+                    Err(failure) => {
+                        is_broken |= failure.refusal.is_none();
+                        self.failed.push((href_key(&url), of_one(&failure)));
+                    }
                 }
+            }
+            if is_broken && !self.runtime.run(async { Ok(self.client.is_well().await) })? {
+                return Err(Error::new(ErrorKind::Connection, "the server does not answer any more"));
             }
             is_first = false;
             if seen.len() > DIRECTORIES_MAX {
@@ -144,6 +154,15 @@ impl Files {
         let below = key.strip_prefix(&self.root)?.trim_start_matches('/');
         (!below.is_empty()).then(|| below.to_owned())
     }
+}
+
+/// The error of a root that cannot be listed.
+fn no_root(failure: Failure) -> Error {
+    let Some(refusal) = failure.refusal.as_deref().filter(|refusal| (200..500).contains(&refusal.status)) else {
+        return failure.error;
+    };
+    let hint = "give the URL of the directory as the provider names it, up to its last part";
+    Error::new(ErrorKind::Account, format!("the directory of --url cannot be listed: {}", refusal.why)).hint(hint)
 }
 
 fn omission(reason: &str, position: String) -> SkippedItem {
