@@ -3,7 +3,7 @@
 use super::diff::MetadataUpdate;
 use super::prepare::{self, Prepared, Step};
 use super::recognise::Recognition;
-use super::report::{Fate, Report, SAME_ELSEWHERE, count};
+use super::report::{Fate, Report, SAME_ELSEWHERE, VANISHED, count};
 use super::store::{Place, Store};
 use crate::error::{Error, ErrorKind, Result, is_final};
 use crate::model::{Entry, ObjectType, SkipKind, SkippedItem};
@@ -122,7 +122,7 @@ impl<'a, 's> PartFetch<'a, 's> {
     fn failed(&mut self, failure: Failure) {
         let Some(entry) = self.asked.remove(&failure.key) else { return };
         self.not_stored.push(match failure.vanished {
-            true => (entry, SkipKind::Skipped, "vanished meanwhile".to_owned()),
+            true => (entry, SkipKind::Skipped, VANISHED.to_owned()),
             false => (entry, SkipKind::Failed, failure.error.to_string()),
         });
     }

@@ -7,6 +7,7 @@ use crate::archive::{now, rfc3339};
 use crate::error::Result;
 use crate::model::objects::{CalendarEvent, ContactCard, FileNode, NodeType, Properties};
 use crate::model::{Digest, Id, ObjectType};
+use crate::source::DuplicateRule;
 
 /// What iCalendar does not say of an event.
 const UNTOLD_OF_EVENT: [&str; 2] = ["isDraft", "useDefaultAlerts"];
@@ -48,7 +49,9 @@ impl Store<'_> {
         let membership = self.membership(place.attrs);
         let known = self.own_row(ObjectType::ContactCard, place)?;
         let twin = self.writer.find_card(&uid)?.filter(|id| known != Some(*id));
+        // One row for two cards only where the source says that they are one: else a change of one would be one of both.
         if let Some(id) = twin
+            && self.join == DuplicateRule::SameBytes
             && self.known(place)?.is_none()
             && self.writer.original_digest(ObjectType::ContactCard, id)? == Some(digest)
         {

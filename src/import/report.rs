@@ -171,7 +171,13 @@ impl Report {
         nothing_of(&ITEMS).max(nothing_of(&[ObjectType::Email]))
     }
 
-    /// Objects that failed, of all types.
+    /// How many objects were gone before they could be read. A source that says nothing of them the next time may have lost
+    /// them for a moment only.
+    pub fn vanished(&self) -> u64 {
+        self.accounts.types.values().filter_map(|counts| counts.skipped.get(VANISHED)).sum()
+    }
+
+    /// How many objects were to be stored and are not.
     pub fn failed(&self) -> u64 {
         self.accounts.types.values().map(|account| sum(&account.failed)).sum::<u64>() + self.scopes_failed.len() as u64
     }
@@ -257,6 +263,9 @@ pub fn count(report: &mut Report, kind: ObjectType, fate: Fate) {
         Fate::Duplicate => account.duplicate += 1,
     }
 }
+
+/// Why something is skipped that was gone before it could be read.
+pub const VANISHED: &str = "vanished meanwhile";
 
 /// Why an object that stands in the archive already is not stored once more.
 pub const SAME_ELSEWHERE: &str = "the same in another file";

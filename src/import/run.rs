@@ -183,12 +183,12 @@ fn apply(
         work.row = Some(store.writer.scope(work.scope.kind, &work.scope.key)?);
     }
     let mut parts = parts(&mut survey.works);
-    let mut failed_before = 0;
+    let mut missed_before = 0;
     while let Some(mut part) = parts.pop_front() {
         let work = &mut survey.works[part.work];
         let row = work.row.unwrap_or_default();
         if part.is_first {
-            failed_before = survey.report.failed();
+            missed_before = missed(&survey.report);
         }
         // What only changed is written while the first messages are on their way.
         let touches = std::mem::take(&mut work.plan.touch);
@@ -220,11 +220,16 @@ fn apply(
                 }
             }
         }
-        if is_last && survey.report.failed() == failed_before {
+        if is_last && missed(&survey.report) == missed_before {
             store.writer.set_cursor(row, &survey.works[part.work].cursor)?;
         }
     }
     Ok(End::Complete)
+}
+
+/// How many objects were listed and could not be read: the next run has to list them again.
+fn missed(report: &Report) -> u64 {
+    report.failed() + report.vanished()
 }
 
 /// Counts what a run that ends here does not come to.

@@ -80,13 +80,26 @@ fn answers_of_many_are_used_only_where_they_are_exact() {
 
 #[test]
 fn a_listing_that_fails_or_says_nothing_removes_nothing() {
-    let answers: [fn() -> Answer; 6] = [
+    let answers: [fn() -> Answer; 10] = [
         || multistatus(""),
         || (200, String::new(), b"<html><body>maintenance<br></body></html>".to_vec()),
         || (207, String::new(), b"<!DOCTYPE x [<!ENTITY a \"b\">]><D:multistatus xmlns:D=\"DAV:\"/>".to_vec()),
         || (207, String::new(), b"<D:multistatus xmlns:D=\"DAV:\"><D:response>".to_vec()),
         || (404, String::new(), Vec::new()),
         || (500, String::new(), Vec::new()),
+        || (403, String::new(), Vec::new()),
+        || (301, "Location: /alice/home/\r\n".to_owned(), Vec::new()),
+        || {
+            multistatus(
+                "<D:response><D:href>/alice/home/Work/</D:href><D:status>HTTP/1.1 507 x</D:status></D:response>",
+            )
+        },
+        || {
+            let own = found("/alice/home/Work/", "<D:resourcetype><D:collection/></D:resourcetype>");
+            let member =
+                "<D:response><D:href>/alice/home/Work/e0.ics</D:href><D:status>HTTP/1.1 503 x</D:status></D:response>";
+            multistatus(&(own + member))
+        },
     ];
     for answer in answers {
         let place = Place::new(3);
@@ -95,6 +108,73 @@ fn a_listing_that_fails_or_says_nothing_removes_nothing() {
         place.server.hook(move |asked| is(asked, "PROPFIND", "/alice/home/Work/").then(answer));
         let said = place.import(5);
         assert!(said.contains("not listed"), "{said}");
+        assert_eq!(place.events().len(), 3, "{said}");
+    }
+}
+
+#[test]
+fn one_event_that_cannot_be_read_stops_no_other() {
+    for status in [401, 403, 423, 500, 206] {
+        let place = Place::new(30);
+        place.server.hook(move |asked| match asked.method.as_str() {
+            "GET" if asked.path == "/alice/home/Work/e7.ics" => Some((status, String::new(), b"BEGIN".to_vec())),
+            // Each is asked for by itself.
+            "REPORT" => Some((501, String::new(), Vec::new())),
+            _ => None,
+        });
+        let said = place.import(if status == 401 { 12 } else { 5 });
+        if status != 401 {
+            assert_eq!(place.events().len(), 29, "{status}: {said}");
+        }
+        place.server.hook(|_| None);
+        place.import(0);
+        assert_eq!(place.events().len(), 30, "{status}");
+    }
+}
+
+#[test]
+fn an_event_that_is_gone_for_a_moment_is_asked_for_again() {
+    let place = Place::new(8);
+    place.server.hook(|asked| match asked.method.as_str() {
+        "GET" if asked.path.ends_with("/e7.ics") => Some((404, String::new(), Vec::new())),
+        "REPORT" => Some((501, String::new(), Vec::new())),
+        _ => None,
+    });
+    place.import(0);
+    assert_eq!(place.events().len(), 7);
+    place.server.hook(|_| None);
+    place.import(0);
+    assert_eq!(place.events().len(), 8);
+}
+
+#[test]
+fn a_home_that_cannot_be_listed_is_named_and_nothing_of_it_goes() {
+    let place = Place::new(2);
+    let homes = |second: &'static str| {
+        move |asked: &Asked| match asked.path.as_str() {
+            "/alice/" => Some(multistatus(&found(
+                "/alice/",
+                "<C:calendar-home-set><D:href>/alice/home/</D:href><D:href>/other/</D:href></C:calendar-home-set>",
+            ))),
+            "/other/" if !second.is_empty() => Some(multistatus(second)),
+            "/other/" => Some((503, String::new(), Vec::new())),
+            "/other/cal/" => Some(multistatus(
+                &(found("/other/cal/", "<D:resourcetype><D:collection/></D:resourcetype>")
+                    + &found("/other/cal/x.ics", "<D:getetag>\"1\"</D:getetag>")),
+            )),
+            "/other/cal/x.ics" => Some((200, String::new(), event("x"))),
+            _ => None,
+        }
+    };
+    let calendar = "<D:response><D:href>/other/cal/</D:href><D:propstat><D:prop><D:resourcetype><D:collection/><C:calendar/></D:resourcetype></D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>";
+    place.server.hook(homes(calendar));
+    place.import(0);
+    assert_eq!(place.events().len(), 3);
+    place.server.with(|_| {});
+    for second in ["", "<D:response><D:href>/other/</D:href><D:status>HTTP/1.1 503 x</D:status></D:response>"] {
+        place.server.hook(homes(second));
+        let said = place.import(5);
+        assert!(said.contains("/other/"), "{said}");
         assert_eq!(place.events().len(), 3, "{said}");
     }
 }

@@ -230,3 +230,42 @@ fn a_server_that_wants_digest_gets_it() {
         command.arg("--url").arg(server.url()).arg(place.path().join("b.sqlite")).output().expect("the program");
     assert_eq!(output.status.code(), Some(12), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn one_card_in_two_address_books_is_two() {
+    let Some(server) = Dav::radicale() else { return };
+    server.ask("PROPFIND", "/alice/", &[("Depth", "0")], b"");
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = place.path().join("a.sqlite");
+    let mut held = Held::default();
+    for book in ["one", "two"] {
+        server.address_book(&format!("/alice/{book}/"), book);
+        assert!(held.put(&server, &format!("/alice/{book}/c.vcf"), &card("same", "Ada")));
+    }
+    for name in ["Ada", "Grace", "Ada"] {
+        assert!(held.put(&server, "/alice/two/c.vcf", &card("same", name)));
+        import(&server, "carddav", &archive, &[]);
+        assert_eq!(archived(&archive, ObjectType::ContactCard), held.sorted());
+        crate::common::ok(&["verify", "--quiet", archive.to_str().expect("text")]);
+    }
+    held.delete(&server, "/alice/two/c.vcf");
+    import(&server, "carddav", &archive, &["--max-delete", "100%"]);
+    assert_eq!(archived(&archive, ObjectType::ContactCard), held.sorted());
+}
+
+#[test]
+fn the_url_of_one_calendar_is_another_source() {
+    let Some(server) = Dav::radicale() else { return };
+    server.ask("PROPFIND", "/alice/", &[("Depth", "0")], b"");
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = place.path().join("a.sqlite");
+    for name in ["one", "two"] {
+        server.calendar(&format!("/alice/{name}/"), name);
+        assert!(server.put(&format!("/alice/{name}/e.ics"), &event(name, name)));
+    }
+    import(&server, "caldav", &archive, &[]);
+    let url = format!("{}/alice/one/", server.url());
+    let output = crate::common::dav::import("caldav", &url, &archive, &[]);
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(archived(&archive, ObjectType::CalendarEvent).len(), 2);
+}

@@ -27,7 +27,9 @@ pub(super) fn sync_collection(token: &str) -> String {
 /// Asks for resources with their bytes (RFC 4791 section 7.9, RFC 6352 section 8.7).
 pub(super) fn multiget(report: &str, data: &str, hrefs: &[&str]) -> String {
     let hrefs: String = hrefs.iter().map(|href| format!("<D:href>{}</D:href>", escape(*href))).collect();
-    format!("{HEAD}<{report} {NAMESPACES}><D:prop><D:getetag/><{data}/></D:prop>{hrefs}</{report}>")
+    format!(
+        "{HEAD}<{report} {NAMESPACES}><D:prop><D:getetag/><D:getcontentlength/><{data}/></D:prop>{hrefs}</{report}>"
+    )
 }
 
 fn names(properties: &[&str]) -> String {

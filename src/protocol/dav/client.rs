@@ -162,18 +162,26 @@ impl Client {
 
     /// The collections of the flavor among a resource and what lies in it, and what the answer says of the resource itself.
     pub(super) async fn collections(&self, url: &Url) -> Result<(Vec<Collection>, Option<Response>), Failure> {
-        let (mut found, mut own) = (Vec::new(), None);
+        let (mut found, mut own, mut gap) = (Vec::new(), None, None);
         let body = body::propfind(&PROPERTIES);
         let question = Question { method: Method::Propfind, url, depth: "1", body, most: LISTING_MAX };
         self.multistatus(&question, &mut |base, response| {
             let Some(url) = resolve(base, &response.href) else { return };
+            gap = gap.take().or_else(|| gap_of(&response));
             found.extend(Collection::of(&response, url.clone(), self.flavor));
             if key(&url) == key(base) {
                 own = Some(response);
             }
         })
         .await?;
-        Ok((found, own))
+        match gap {
+            // What is not told of may be there.
+            Some(gap) => Err(unfit(url, 207, &gap)),
+            None if found.is_empty() && own.is_none() => {
+                Err(unfit(url, 207, "it lists nothing, not even the collection itself"))
+            }
+            None => Ok((found, own)),
+        }
     }
 
     /// Properties of one resource.
@@ -199,22 +207,33 @@ impl Client {
 
     /// What lies in a collection.
     pub async fn list(&self, url: &Url) -> Result<Listed, Failure> {
-        let (mut listed, mut has_own, mut is_file) = (Listed::default(), false, false);
+        let (mut listed, mut has_own, mut is_file, mut gap) = (Listed::default(), false, false, None);
+        let mut from = url.clone();
         let body = body::propfind(&RESOURCE);
         let question = Question { method: Method::Propfind, url, depth: "1", body, most: LISTING_MAX };
         self.multistatus(&question, &mut |base, response| {
             let collection = key(base);
+            from = base.clone();
+            gap = gap.take().or_else(|| gap_of(&response));
             match self.resource(base, &collection, &response) {
                 Some(resource) if resource.key == collection => {
                     has_own = true;
                     is_file = response.property("resourcetype").is_some() && !resource.is_collection;
                 }
+                // It is gone by now (404, 410).
                 Some(_) if response.status.is_some_and(|status| status >= 400) => {}
                 Some(resource) => listed.resources.push(resource),
                 None => listed.strange.push(said(response.href.as_bytes())),
             }
         })
         .await?;
+        if from.origin() != url.origin() || key(&from) != key(url) {
+            // The same resources would have other keys there, or the login would not go there.
+            return Err(unfit(url, 207, &format!("it redirects to {}: use that as --url", shown(&from))));
+        }
+        if let Some(gap) = gap {
+            return Err(unfit(url, 207, &gap));
+        }
         if is_file {
             return Err(unfit(url, 207, "it is a file, not a directory"));
         }
@@ -287,17 +306,21 @@ impl Client {
                 }
             })
             .await?;
-        // A listing that is cut is no listing: nothing is told of it before its end.
-        let mut responses = Vec::new();
-        let rest = multistatus::read(&document, &mut |response| responses.push(response));
-        let rest = rest.map_err(|why| unfit(&base, status, &why))?;
-        responses.into_iter().for_each(|response| each(&base, response));
-        Ok(rest)
+        // What was handed over before a fault counts for nothing: the callers give an error then.
+        multistatus::read(&document, &mut |response| each(&base, response)).map_err(|why| unfit(&base, status, &why))
     }
 }
 
+/// Why a listing is not whole, if a response says so: a resource that could not be looked at may be there all the same.
+fn gap_of(response: &Response) -> Option<String> {
+    let is_gap = |status: u16| status >= 400 && !matches!(status, 404 | 410);
+    let kind = response.missing.iter().find(|(name, status)| name == "resourcetype" && is_gap(*status));
+    let status = response.status.filter(|status| is_gap(*status)).or(kind.map(|(_, status)| *status))?;
+    Some(format!("the listing is not whole: {status} for {}", said(response.href.as_bytes())))
+}
+
 /// An answer that cannot be used counts as a refusal: the server is there.
-fn unfit(url: &Url, status: u16, why: &str) -> Failure {
+pub(super) fn unfit(url: &Url, status: u16, why: &str) -> Failure {
     let why = format!("the answer cannot be used: {why}");
     let error = Error::new(ErrorKind::Connection, format!("{}: {why}", shown(url)));
     let refusal = Refusal { status, retry_after: None, body: Vec::new(), what: String::new(), why };

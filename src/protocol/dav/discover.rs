@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::collection::{Collection, Flavor};
-use super::href::{key, resolve};
+use super::href::{key, origin, resolve};
 use super::multistatus::Response;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::http::{Failure, shown};
@@ -78,17 +78,24 @@ impl Search<'_> {
                 }
             }
         }
-        homes.sort_by_key(key);
-        homes.dedup_by_key(|home| key(home));
+        homes.sort_by_key(identity);
+        homes.dedup_by_key(|home| identity(home));
         let mut is_found = false;
-        for home in homes.into_iter().take(HOMES_MAX) {
+        for beyond in homes.split_off(homes.len().min(HOMES_MAX)) {
+            let why = format!("more than {HOMES_MAX} homes are not listed");
+            self.found.failed.push((shown(&beyond), Error::new(ErrorKind::Connection, why)));
+        }
+        for home in homes {
             let listed = self.client.collections(&home).await;
             match self.step(&home, "collections", listed) {
                 Ok(Some((collections, _))) => {
                     is_found = true;
                     self.add(&home, collections);
                 }
-                Ok(None) => {}
+                Ok(None) => {
+                    let why = self.tried.last().cloned().unwrap_or_default();
+                    self.found.failed.push((shown(&home), Error::new(ErrorKind::Connection, why)));
+                }
                 Err(error) if matches!(error.kind, ErrorKind::Interrupted | ErrorKind::Credentials) => {
                     return Err(error);
                 }
@@ -100,9 +107,9 @@ impl Search<'_> {
 
     fn add(&mut self, home: &Url, collections: Vec<Collection>) {
         self.found.home.get_or_insert_with(|| home.clone());
-        let mut known: BTreeMap<String, Collection> =
-            self.found.collections.drain(..).map(|one| (key(&one.url), one)).collect();
-        known.extend(collections.into_iter().map(|one| (key(&one.url), one)));
+        let mut known: BTreeMap<(String, String), Collection> =
+            self.found.collections.drain(..).map(|one| (identity(&one.url), one)).collect();
+        known.extend(collections.into_iter().map(|one| (identity(&one.url), one)));
         self.found.collections.extend(known.into_values());
     }
 
@@ -151,6 +158,11 @@ impl Search<'_> {
         };
         Error::new(ErrorKind::Account, what).hint(hint)
     }
+}
+
+/// What tells a resource from others: its server and its key.
+fn identity(url: &Url) -> (String, String) {
+    (origin(url), key(url))
 }
 
 /// The principal that a resource names (RFC 5397), or is.

@@ -1,7 +1,7 @@
 //! The bytes of resources: several in one answer, or one by one.
 
 use super::body;
-use super::client::{Client, Question};
+use super::client::{Client, Question, unfit};
 use super::href::{key, resolve};
 use crate::model::Body;
 use crate::net::http::{Ask, Failure, Method, Repeat, Spool};
@@ -14,6 +14,9 @@ const IN_MEMORY: u64 = 256 << 10;
 /// The most bytes of one answer of many resources; if it has more, each is asked for by itself.
 const ANSWER_MAX: usize = 16 << 20;
 
+/// The most bytes of a resource whose size is not known.
+const UNKNOWN_MAX: u64 = 8 << 30;
+
 /// A resource with its bytes.
 pub struct Downloaded {
     /// As the server gives them.
@@ -25,13 +28,9 @@ pub struct Downloaded {
 }
 
 impl Client {
-    /// Several resources of a collection in one answer, by key. What is not there is `None`; what is not named, or has no
-    /// bytes in the answer, has to be asked for by itself.
-    pub async fn multiget(
-        &self,
-        collection: &Url,
-        resources: &[&Url],
-    ) -> Result<HashMap<String, Option<Downloaded>>, Failure> {
+    /// Several resources of a collection in one answer, by key. What is not named, or has no exact bytes in the answer, has
+    /// to be asked for by itself.
+    pub async fn multiget(&self, collection: &Url, resources: &[&Url]) -> Result<HashMap<String, Downloaded>, Failure> {
         let mut found = HashMap::new();
         let Some((report, data)) = self.flavor.multiget() else { return Ok(found) };
         let hrefs: Vec<&str> = resources.iter().map(|url| url.path()).collect();
@@ -40,36 +39,46 @@ impl Client {
         let question = Question { method: Method::Report, url: collection, depth: "1", body, most: ANSWER_MAX };
         self.multistatus(&question, &mut |base, mut response| {
             let Some(url) = resolve(base, &response.href) else { return };
-            if matches!(response.status, Some(404 | 410)) {
-                found.insert(key(&url), None);
-                return;
-            }
             let etag = response.text("getetag").map(str::to_owned);
+            let length = response.text("getcontentlength").and_then(|length| length.parse::<usize>().ok());
             let bytes = response.found.iter_mut().find(|property| property.name == data_name);
             let bytes = bytes.map(|property| std::mem::take(&mut property.text)).filter(|text| !text.trim().is_empty());
-            if let Some(bytes) = bytes {
+            // What was no text, or has another length, is not what the server holds.
+            let is_exact =
+                |text: &String| !text.contains('\u{FFFD}') && length.is_none_or(|length| length == text.len());
+            if let Some(bytes) = bytes.filter(is_exact) {
                 let body = Body::Bytes(bytes.into_bytes());
-                found.insert(key(&url), Some(Downloaded { body, etag, media_type: None }));
+                found.insert(key(&url), Downloaded { body, etag, media_type: None });
             }
         })
         .await?;
         Ok(found)
     }
 
-    /// One resource. `None` if it is not there.
-    pub async fn get(&self, url: &Url) -> Result<Option<Downloaded>, Failure> {
+    /// One resource, of `size` bytes if the listing says so. `None` if it is not there.
+    pub async fn get(&self, url: &Url, size: Option<u64>) -> Result<Option<Downloaded>, Failure> {
         let fields = &[("Accept-Encoding", "identity")];
         let ask = Ask { fields, repeat: Repeat::Hasty, ..Ask::new(Method::Get, url, "GET") };
         let got = self.http.ask(&ask, async |mut answer| {
             let field = |name: &str| answer.field(name).map(str::to_owned);
             let (etag, media_type) = (field("etag"), field("content-type"));
+            if answer.status() != 200 || answer.url().origin() != url.origin() {
+                return Err(unfit(url, answer.status(), "it is no answer of that resource"));
+            }
             let announced = answer.length();
+            let most = size.map_or(UNKNOWN_MAX, |size| size.saturating_mul(2).saturating_add(1 << 20));
             let mut spool = Spool::new(IN_MEMORY, self.spool.clone());
             spool.expect(announced.unwrap_or(0));
             while let Some(chunk) = answer.chunk().await? {
+                if spool.size() + chunk.len() as u64 > most {
+                    return Err(unfit(url, 200, &format!("it has more than {most} bytes")));
+                }
                 spool.add(&chunk)?;
             }
             if announced.is_some_and(|announced| spool.size() < announced) {
+                return Err(answer.cut(format!("it ended after {} bytes", spool.size())));
+            }
+            if size.is_some_and(|size| spool.size() < size) && announced.is_none() {
                 return Err(answer.cut(format!("it ended after {} bytes", spool.size())));
             }
             Ok(Downloaded { body: spool.end()?, etag, media_type })

@@ -31,6 +31,8 @@ pub(super) fn resolve(base: &Url, href: &str) -> Option<Url> {
         _ => base.join(href).ok()?,
     };
     url.set_fragment(None);
+    // A login in a reference is none of ours.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
     Some(url)
 }
 

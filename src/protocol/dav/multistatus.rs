@@ -2,6 +2,12 @@
 
 use super::xml::{self, Element};
 
+/// Responses of one answer.
+const RESPONSES_MAX: usize = 1_000_000;
+
+/// Bytes of one reference.
+const HREF_MAX: usize = 8 << 10;
+
 /// What an answer says of one resource.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Response {
@@ -38,12 +44,21 @@ pub(super) struct Rest {
 ///
 /// Errors: in words, what is wrong with it.
 pub(super) fn read(document: &[u8], each: &mut dyn FnMut(Response)) -> Result<Rest, String> {
-    let mut rest = Rest::default();
+    let (mut rest, mut count, mut is_long) = (Rest::default(), 0, false);
     let root = xml::read(document, &mut |element| match element.name.as_str() {
-        "response" => responses(element, each),
+        "response" => {
+            count += 1;
+            is_long |= element.all("href").any(|href| href.text.len() > HREF_MAX);
+            if count <= RESPONSES_MAX && !is_long {
+                responses(element, each);
+            }
+        }
         "sync-token" => rest.sync_token = element.trimmed().map(str::to_owned),
         _ => {}
     })?;
+    if count > RESPONSES_MAX || is_long {
+        return Err("it has too many responses, or references that are too long".to_owned());
+    }
     match root.as_str() {
         "multistatus" => Ok(rest),
         _ => Err(format!("it is not an answer of WebDAV, but <{:.40}>", root)),

@@ -11,7 +11,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 const DEPTH_MAX: usize = 64;
 
 /// Elements in one child of the root.
-const COUNT_MAX: usize = 100_000;
+const COUNT_MAX: usize = 20_000;
 
 /// An element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -71,8 +71,17 @@ impl Collections {
         Ok(Collections { ident, runtime, client, kind, found, trust: Trust::default(), odd: BTreeMap::new() })
     }
 
+    /// The path of a collection, with its server where that is another one.
+    fn key(&self, collection: &Collection) -> String {
+        let key = href_key(&collection.url);
+        match collection.url.origin() == self.client.url().origin() {
+            true => key,
+            false => format!("{}{key}", origin_of(&collection.url)),
+        }
+    }
+
     fn collection(&self, scope: &Scope) -> Result<&Collection> {
-        let found = self.found.collections.iter().find(|one| href_key(&one.url) == scope.key);
+        let found = self.found.collections.iter().find(|one| self.key(one) == scope.key);
         found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no collection {:?}", scope.key)))
     }
 
@@ -98,6 +107,11 @@ impl Collections {
                 .text(),
             ..Listing::default()
         };
+        if !listing.omissions.is_empty() {
+            // What was named and not understood may be something that is known under another name.
+            listing.unnamed = UnlistedItems::GoneIf(Box::new(|_| false));
+            listing.cursor.clear();
+        }
         self.add(collection, resources, &mut listing);
         Ok(listing)
     }
@@ -128,7 +142,7 @@ impl Collections {
 
     fn add(&self, collection: &Collection, resources: Vec<Resource>, listing: &mut Listing) {
         let own = href_key(&collection.url);
-        let attrs = Arc::new(Attrs { parents: vec![own.clone()], ..Attrs::none(self.kind.container()) });
+        let attrs = Arc::new(Attrs { parents: vec![self.key(collection)], ..Attrs::none(self.kind.container()) });
         let mut seen = std::collections::HashSet::new();
         for resource in resources {
             let Some(key) = resource.key.strip_prefix(&own).map(|key| key.trim_start_matches('/')) else { continue };
@@ -158,7 +172,7 @@ impl Collections {
     }
 
     fn container(&self, collection: &Collection) -> Container {
-        let key = href_key(&collection.url);
+        let key = self.key(collection);
         let name = collection.name.clone().or_else(|| last_part(&collection.url));
         let mut container = Container::new(self.kind.container(), key, None, name.as_deref().unwrap_or("Untitled"));
         container.description = collection.description.clone();
@@ -289,9 +303,18 @@ impl Source for Collections {
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
-        let scope = |one: &Collection| Scope { key: href_key(&one.url), kind: self.kind, selected: true };
+        let scope = |one: &Collection| Scope { key: self.key(one), kind: self.kind, selected: true };
         let scopes = self.found.collections.iter().map(scope).collect();
         Ok((scopes, self.found.collections.iter().map(|one| self.container(one)).collect()))
+    }
+
+    fn omissions(&mut self) -> Vec<SkippedItem> {
+        let failed = self.found.failed.iter();
+        let failed = failed.map(|(url, error)| SkippedItem {
+            outcome: SkipKind::Failed,
+            ..self.omission("a home that could not be listed", format!("{url}: {error}"))
+        });
+        failed.collect()
     }
 
     fn list(&mut self, scope: &Scope, cursor: &str) -> Result<Listing> {
@@ -320,6 +343,7 @@ impl Source for Collections {
             entries: entries.into(),
             ready: Default::default(),
             make: Box::new(move |entry, downloaded| item(kind, entry, downloaded, odd)),
+            size: Box::new(|_| None),
         }))
     }
 
@@ -336,7 +360,7 @@ impl Source for Collections {
     }
 
     fn name(&self, scope: &Scope) -> String {
-        let found = self.found.collections.iter().find(|one| href_key(&one.url) == scope.key);
+        let found = self.found.collections.iter().find(|one| self.key(one) == scope.key);
         said(found.and_then(|one| one.name.as_deref()).unwrap_or(&scope.key).as_bytes())
     }
 

@@ -30,6 +30,9 @@ pub(super) enum Trust {
 /// What makes an item of a resource's bytes.
 pub(super) type Make<'a> = dyn FnMut(&Entry, Downloaded) -> std::result::Result<FetchedItem, Error> + Send + 'a;
 
+/// How large the listing says that an entry is.
+pub(super) type SizeOf<'a> = dyn Fn(&Entry) -> Option<u64> + Send + 'a;
+
 /// Resources of one collection on their way.
 pub(super) struct Fetch<'a> {
     pub client: &'a Client,
@@ -40,6 +43,8 @@ pub(super) struct Fetch<'a> {
     pub entries: VecDeque<Entry>,
     pub ready: VecDeque<std::result::Result<FetchedItem, Failure>>,
     pub make: Box<Make<'a>>,
+    /// How large the listing says that an entry is.
+    pub(super) size: Box<SizeOf<'a>>,
 }
 
 impl Iterator for Fetch<'_> {
@@ -47,7 +52,9 @@ impl Iterator for Fetch<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.ready.is_empty() && !self.entries.is_empty() {
-            let width = self.client.connections() * self.client.batch();
+            // Without answers of many a window is only what is under way, and a little more.
+            let each = if *self.trust == Trust::None { 2 } else { self.client.batch() };
+            let width = self.client.connections() * each;
             let window: Vec<Entry> = self.entries.drain(..width.min(self.entries.len())).collect();
             self.window(window);
         }
@@ -59,19 +66,22 @@ impl Fetch<'_> {
     fn window(&mut self, window: Vec<Entry>) {
         let (client, collection) = (self.client, &self.collection);
         let is_many = window.len() > FEW && *self.trust != Trust::None;
-        let trust = &mut *self.trust;
+        let (trust, size) = (&mut *self.trust, &self.size);
         let fetched = self.runtime.run(async {
             let mut found = HashMap::new();
             if is_many {
                 found = together(client, collection, &window, trust).await?;
             }
             let mut outcomes = Vec::with_capacity(window.len());
-            let work = window.iter().map(async |entry: &Entry| one(client, entry, found_of(&found, entry)).await);
+            let work = window.iter().map(async |entry: &Entry| match found.contains_key(&key_of(entry)) {
+                true => Outcome::InAnswer,
+                false => one(client, entry, size(entry)).await,
+            });
             let (mut stopped, mut broken) = (None, 0);
             in_order(client.connections(), work, |outcome: Outcome| {
                 broken = if matches!(outcome, Outcome::Broken(_)) { broken + 1 } else { 0 };
                 match outcome {
-                    Outcome::Broken(error) if broken > BROKEN_MAX || error.kind == ErrorKind::Interrupted => {
+                    Outcome::Broken(error) if broken > BROKEN_MAX || error.kind != ErrorKind::Connection => {
                         stopped = Some(error);
                         false
                     }
@@ -85,8 +95,8 @@ impl Fetch<'_> {
             // What several answers had is taken from them now, in the order of the entries.
             let taken = window.iter().zip(outcomes).map(|(entry, outcome)| match outcome {
                 Outcome::InAnswer => match found.remove(&*key_of(entry)) {
-                    Some(Some(downloaded)) => Outcome::Got(downloaded),
-                    _ => Outcome::Gone,
+                    Some(downloaded) => Outcome::Got(downloaded),
+                    None => Outcome::Gone,
                 },
                 outcome => outcome,
             });
@@ -123,30 +133,21 @@ enum Outcome {
     Broken(Error),
 }
 
-type Answers = HashMap<String, Option<Downloaded>>;
+type Answers = HashMap<String, Downloaded>;
 
 fn key_of(entry: &Entry) -> String {
     Url::parse(&entry.locator).map(|url| href_key(&url)).unwrap_or_default()
 }
 
-fn found_of(found: &Answers, entry: &Entry) -> Option<bool> {
-    found.get(&*key_of(entry)).map(Option::is_some)
-}
-
-/// One resource, unless the answer of many has it.
-async fn one(client: &Client, entry: &Entry, is_there: Option<bool>) -> Outcome {
-    match is_there {
-        Some(true) => return Outcome::InAnswer,
-        Some(false) => return Outcome::Gone,
-        None => {}
-    }
+/// One resource by itself.
+async fn one(client: &Client, entry: &Entry, size: Option<u64>) -> Outcome {
     let Ok(url) = Url::parse(&entry.locator) else {
         return Outcome::Failed(Error::new(ErrorKind::Connection, "its address cannot be read"));
     };
-    match client.get(&url).await {
+    match client.get(&url, size).await {
         Ok(Some(downloaded)) => Outcome::Got(downloaded),
         Ok(None) => Outcome::Gone,
-        Err(failure) if failure.refusal.is_some() || !failure.error.is_transient() => Outcome::Failed(of_one(&failure)),
+        Err(failure) if failure.refusal.is_some() => Outcome::Failed(of_one(&failure)),
         Err(failure) => Outcome::Broken(failure.error),
     }
 }
@@ -201,9 +202,9 @@ async fn many(client: &Client, collection: &Url, urls: &[Url]) -> Result<Answers
 
 /// Compares one resource with what a GET gives.
 async fn compared(client: &Client, answers: &Answers, urls: &[Url]) -> Result<Trust> {
-    let has_bytes = |url: &&Url| matches!(answers.get(&href_key(url)), Some(Some(_)));
+    let has_bytes = |url: &&Url| answers.contains_key(&href_key(url));
     let Some(url) = urls.iter().find(has_bytes) else { return Ok(Trust::None) };
-    let Ok(got) = client.get(url).await else { return Ok(Trust::Unknown) };
-    let (Some(got), Some(Some(answered))) = (got, answers.get(&href_key(url))) else { return Ok(Trust::Unknown) };
+    let Ok(got) = client.get(url, None).await else { return Ok(Trust::Unknown) };
+    let (Some(got), Some(answered)) = (got, answers.get(&href_key(url))) else { return Ok(Trust::Unknown) };
     Ok(if got.bytes() == answered.bytes() { Trust::Exact } else { Trust::None })
 }

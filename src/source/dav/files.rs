@@ -37,6 +37,8 @@ pub struct Files {
     omissions: Vec<SkippedItem>,
     /// Directories that could not be listed, by key, and why: what lies below them is not known to be gone.
     failed: Vec<(String, Error)>,
+    /// Something was named that is not understood.
+    is_strange: bool,
     trust: Trust,
 }
 
@@ -68,6 +70,7 @@ impl Files {
             files: HashMap::new(),
             omissions: Vec::new(),
             failed: Vec::new(),
+            is_strange: false,
             trust: Trust::None,
         };
         files.look(url)?;
@@ -128,7 +131,12 @@ impl Files {
                 self.omissions.push(self::omission("a name that is no text", said(resource.url.path().as_bytes())));
                 continue;
             };
-            if !resource.is_collection {
+            if !resource.is_collection && self.files.contains_key(key.as_str()) {
+                self.omissions.push(SkippedItem {
+                    outcome: SkipKind::Duplicate,
+                    ..self::omission("listed twice", said(key.as_bytes()))
+                });
+            } else if !resource.is_collection {
                 self.entries.push(Entry {
                     key: key.as_str().into(),
                     rev: rev(&resource).into(),
@@ -223,7 +231,7 @@ impl Source for Files {
     }
 
     fn names_containers(&self, kind: ObjectType) -> bool {
-        kind == ObjectType::FileNode && self.failed.is_empty()
+        kind == ObjectType::FileNode && self.failed.is_empty() && !self.is_strange
     }
 
     fn scopes(&mut self) -> Result<(Vec<Scope>, Vec<Container>)> {
@@ -238,23 +246,27 @@ impl Source for Files {
             unnamed: UnlistedItems::Gone,
             ..Listing::default()
         };
-        if !self.failed.is_empty() {
+        if self.is_strange {
+            // What was named and not understood may be something that is known under another name.
+            listing.unnamed = UnlistedItems::GoneIf(Box::new(|_| false));
+        } else if !self.failed.is_empty() {
             let named: HashSet<Box<str>> = self.entries.iter().map(|entry| entry.key.clone()).collect();
             let failed: Vec<String> = self.failed.iter().filter_map(|(key, _)| self.key(key)).collect();
             let is_below = move |key: &str| {
                 failed.iter().any(|failed| key.strip_prefix(failed.as_str()).is_some_and(|rest| rest.starts_with('/')))
             };
             listing.unnamed = UnlistedItems::GoneIf(Box::new(move |key| !named.contains(key) && !is_below(key)));
-            listing.omissions.extend(self.failed.iter().map(|(key, error)| SkippedItem {
-                outcome: SkipKind::Failed,
-                ..self::omission("a directory that cannot be listed", format!("{}: {error}", said(key.as_bytes())))
-            }));
         }
+        listing.omissions.extend(self.failed.iter().map(|(key, error)| SkippedItem {
+            outcome: SkipKind::Failed,
+            ..self::omission("a directory that cannot be listed", format!("{}: {error}", said(key.as_bytes())))
+        }));
         Ok(listing)
     }
 
     fn fetch<'a>(&'a mut self, _: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
         let Files { runtime, client, trust, files, .. } = self;
+        let files = &*files;
         let collection = client.url().clone();
         Ok(Box::new(Fetch {
             client,
@@ -263,7 +275,8 @@ impl Source for Files {
             collection,
             entries: entries.into(),
             ready: VecDeque::new(),
-            make: Box::new(move |entry, downloaded| Ok(item(files.get(&entry.key), entry, downloaded))),
+            make: Box::new(|entry, downloaded| Ok(item(files.get(&entry.key), entry, downloaded))),
+            size: Box::new(|entry| files.get(&entry.key).and_then(|resource| resource.size)),
         }))
     }
 
