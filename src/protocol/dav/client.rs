@@ -16,6 +16,9 @@ use url::Url;
 /// The most bytes of one listing: some hundred thousand resources.
 const LISTING_MAX: usize = 96 << 20;
 
+/// The most bytes of the listing of a directory: several of them come at once.
+const DIRECTORY_MAX: usize = 32 << 20;
+
 /// How a server is spoken to.
 pub struct Settings {
     /// The login, and the connections to the server of the URL.
@@ -164,7 +167,7 @@ impl Client {
     pub(super) async fn collections(&self, url: &Url) -> Result<(Vec<Collection>, Option<Response>), Failure> {
         let (mut found, mut own, mut gap) = (Vec::new(), None, None);
         let body = body::propfind(&PROPERTIES);
-        let question = Question { method: Method::Propfind, url, depth: "1", body, most: LISTING_MAX };
+        let question = Question { method: Method::Propfind, url, depth: "1", body, most: self.listing_max() };
         self.multistatus(&question, &mut |base, response| {
             let Some(url) = resolve(base, &response.href) else { return };
             gap = gap.take().or_else(|| gap_of(&response));
@@ -188,13 +191,17 @@ impl Client {
     pub(super) async fn properties(&self, url: &Url, properties: &[&str]) -> Result<(Url, Vec<Response>), Failure> {
         let (mut all, mut at) = (Vec::new(), url.clone());
         let body = body::propfind(properties);
-        let question = Question { method: Method::Propfind, url, depth: "0", body, most: LISTING_MAX };
+        let question = Question { method: Method::Propfind, url, depth: "0", body, most: self.listing_max() };
         self.multistatus(&question, &mut |base, response| {
             at = base.clone();
             all.push(response);
         })
         .await?;
         Ok((at, all))
+    }
+
+    fn listing_max(&self) -> usize {
+        if self.flavor == Flavor::Files { DIRECTORY_MAX } else { LISTING_MAX }
     }
 
     /// True if the server answers at all, whatever it says.
@@ -210,7 +217,7 @@ impl Client {
         let (mut listed, mut has_own, mut is_file, mut gap) = (Listed::default(), false, false, None);
         let mut from = url.clone();
         let body = body::propfind(&RESOURCE);
-        let question = Question { method: Method::Propfind, url, depth: "1", body, most: LISTING_MAX };
+        let question = Question { method: Method::Propfind, url, depth: "1", body, most: self.listing_max() };
         self.multistatus(&question, &mut |base, response| {
             let collection = key(base);
             from = base.clone();
@@ -248,7 +255,7 @@ impl Client {
     pub async fn sync(&self, url: &Url, token: &str) -> Result<Synced, Failure> {
         let mut synced = Synced::default();
         let body = body::sync_collection(token);
-        let question = Question { method: Method::Report, url, depth: "0", body, most: LISTING_MAX };
+        let question = Question { method: Method::Report, url, depth: "0", body, most: self.listing_max() };
         let each = &mut |base: &Url, response: Response| {
             let collection = key(base);
             let resource = self.resource(base, &collection, &response);
