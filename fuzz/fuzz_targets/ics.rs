@@ -8,5 +8,5 @@ fuzz_target!(|bytes: &[u8]| {
         let own: Vec<u8> = item.ranges.iter().flat_map(|range| &bytes[range.start as usize..range.end as usize]).copied().collect();
         assert!(jscal::to_jscalendar(&own, &item.uid, item.data_type).data.is_object());
     }
-    let _ = ics::components(bytes);
+    let _ = ics::Merger::default().parts(bytes);
 });

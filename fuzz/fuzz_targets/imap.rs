@@ -2,8 +2,9 @@
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use vandelay::model::Body;
+use vandelay::net::sanitize::printable;
 use vandelay::protocol::imap::parser::Assembler;
-use vandelay::protocol::imap::{InternalDate, Limits, UidSet, decode_name, printable, read_any};
+use vandelay::protocol::imap::{InternalDate, Limits, UidSet, decode_name, read_any};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = (InternalDate::parse(bytes), UidSet::parse(bytes).texts(100), decode_name(bytes, false), printable(bytes));
