@@ -195,6 +195,24 @@ fn references_that_lead_elsewhere_are_passed_over() {
 }
 
 #[test]
+fn a_directory_that_names_something_elsewhere_loses_nothing() {
+    let place = Place::new(2);
+    let url = format!("{}/alice/home/", place.server.url());
+    let run = || import("webdav", &url, &place.archive(), &["--max-retries", "0"]);
+    let files = || tree(&place.archive(), "latest").keys().filter(|path| path.ends_with(".ics")).count();
+    assert!(run().status.success());
+    assert_eq!(files(), 2);
+    place.server.hook(|asked| {
+        let own = found("/alice/home/Work/", "<D:resourcetype><D:collection/></D:resourcetype>");
+        let elsewhere = found("https://example.org/alice/home/Work/e0.ics", "<D:getetag>\"1\"</D:getetag>");
+        is(asked, "PROPFIND", "/alice/home/Work/").then(|| multistatus(&(own + &elsewhere)))
+    });
+    let output = run();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(files(), 2, "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
 fn the_login_goes_to_no_other_host() {
     let place = Place::new(1);
     let other = FakeDav::start();

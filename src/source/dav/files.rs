@@ -124,6 +124,7 @@ impl Files {
         let own = href_key(url);
         let parent = self.key(&own);
         let attrs = Arc::new(Attrs { parents: parent.iter().cloned().collect(), ..Attrs::none(ObjectType::FileNode) });
+        self.is_strange |= !listed.strange.is_empty();
         self.omissions
             .extend(listed.strange.into_iter().map(|href| self::omission("a reference out of the directory", href)));
         for resource in listed.resources {
