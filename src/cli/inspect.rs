@@ -192,14 +192,10 @@ fn containers(
             table.row(&[&id, &name, node.node_type.name(), node.role.as_deref().unwrap_or_default()]);
         }
     };
-    let parent = |record: &Record| match kind {
-        ObjectType::Mailbox => record.mailbox().parent,
-        _ => record.file_node().parent,
-    };
     let known: HashSet<Id> = records.iter().map(|record| record.id).collect();
     let mut children: HashMap<Option<Id>, Vec<&Record>> = HashMap::new();
     for record in &records {
-        let parent = parent(record).filter(|parent| known.contains(parent) && *parent != record.id);
+        let parent = record.properties().parent().filter(|parent| known.contains(parent) && *parent != record.id);
         children.entry(parent).or_default().push(record);
     }
     let mut shown = HashSet::new();

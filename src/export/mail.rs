@@ -4,7 +4,7 @@ use super::bytes::Bytes;
 use super::match_mail::{MailboxIds, Message, Pairing};
 use super::report::Plan;
 use super::retry::{Attempt, Changes, Reasons, Rest, Task, reason_of, settle};
-use super::run::Run;
+use super::run::{Ids, Lost, Run, id_of};
 use crate::archive::{UNFILED, rfc3339};
 use crate::error::Result;
 use crate::format::mail::MessageMatch;
@@ -115,8 +115,7 @@ impl Run<'_> {
 
     /// Ids of the mailboxes that there are of those that a message lies in, sorted.
     fn mailbox_ids(&self, message: &Message) -> Vec<String> {
-        let ids = message.mailboxes.iter().filter_map(|row| self.id_of(ObjectType::Mailbox, *row)).cloned();
-        ids.collect::<BTreeSet<String>>().into_iter().collect()
+        mailbox_ids(&self.ids, &self.stock.lost, message)
     }
 
     /// Keywords that the target takes, sorted.
@@ -267,6 +266,12 @@ impl Run<'_> {
     }
 }
 
+/// Ids of the mailboxes that there are of those that a message lies in, sorted.
+fn mailbox_ids(ids: &Ids, lost: &Lost, message: &Message) -> Vec<String> {
+    let ids = message.mailboxes.iter().filter_map(|row| id_of(ids, lost, ObjectType::Mailbox, *row)).cloned();
+    ids.collect::<BTreeSet<String>>().into_iter().collect()
+}
+
 /// Messages on their way: by place, with the id under which the target says that it has one.
 struct Sending {
     open: BTreeMap<usize, Option<String>>,
@@ -277,21 +282,15 @@ impl Task for Sending {
         let Run { target, stock, ids, supply, progress, .. } = run;
         target.expect(self.open.len() as u64);
         // Each change is made when its turn comes: all of them at once would take much memory.
-        let keyword = |at: &usize| {
-            let taken = stock.messages[*at].keywords.iter().filter_map(|keyword| target.keyword(keyword));
-            (*at, taken.collect::<BTreeSet<String>>().into_iter().collect::<Vec<String>>())
-        };
-        let keywords: BTreeMap<usize, Vec<String>> = self.open.keys().map(keyword).collect();
-        let mut changes = keywords.into_iter().map(|(at, keywords)| {
-            let message = &stock.messages[at];
-            let id = |row: &Id| {
-                let row = if stock.lost.contains(&(ObjectType::Mailbox, *row)) { UNFILED } else { *row };
-                ids.get(&(ObjectType::Mailbox, row)).cloned()
+        let mut changes = self.open.keys().map(|at| {
+            let message = &stock.messages[*at];
+            let email = NewEmail {
+                blob: message.blob,
+                mailboxes: mailbox_ids(ids, &stock.lost, message),
+                keywords: message.keywords.to_vec(),
+                received: message.received,
             };
-            let mailboxes: BTreeSet<String> = message.mailboxes.iter().filter_map(id).collect();
-            let mailboxes = mailboxes.into_iter().collect();
-            let email = NewEmail { blob: message.blob, mailboxes, keywords, received: message.received };
-            (at, Change::CreateEmail(email))
+            (*at, Change::CreateEmail(email))
         });
         let mut outcomes = Vec::new();
         let ended = target.write(ObjectType::Email, &mut changes, batch, supply, &mut |at, outcome| {

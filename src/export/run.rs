@@ -16,6 +16,18 @@ use crate::sink::{Change, Detail, Location, Outcome, Patch, Remote, RemoteEmail,
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+/// Ids at the target by row.
+pub(super) type Ids = HashMap<(ObjectType, Id), String>;
+
+/// Containers that something names and that are not there: like none at all.
+pub(super) type Lost = BTreeSet<(ObjectType, Id)>;
+
+/// The id of a container.
+pub(super) fn id_of<'i>(ids: &'i Ids, lost: &Lost, kind: ObjectType, row: Id) -> Option<&'i String> {
+    let row = if lost.contains(&(kind, row)) { UNFILED } else { row };
+    ids.get(&(kind, row))
+}
+
 /// What became of a wanted object so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -65,7 +77,7 @@ pub(super) struct Run<'a> {
     pub works: BTreeMap<ObjectType, Work>,
     pub mail: Mail,
     /// Ids at the target by row.
-    pub ids: HashMap<(ObjectType, Id), String>,
+    pub ids: Ids,
     pub report: Report,
     /// Types of which something is to be removed, if anything is.
     pub prunable: BTreeSet<ObjectType>,
@@ -269,8 +281,7 @@ impl<'a> Run<'a> {
 
     /// The id of a container.
     pub(super) fn id_of(&self, kind: ObjectType, row: Id) -> Option<&String> {
-        let row = if self.stock.lost.contains(&(kind, row)) { UNFILED } else { row };
-        self.ids.get(&(kind, row))
+        id_of(&self.ids, &self.stock.lost, kind, row)
     }
 
     /// Where an object goes; `None` as long as what it lies in is not there.

@@ -56,12 +56,7 @@ fn below(reader: &Reader, moment: Moment, picks: &mut PathFilter) -> Result<()> 
     for kind in [ObjectType::Mailbox, ObjectType::FileNode] {
         let mut children: HashMap<Id, Vec<Id>> = HashMap::new();
         reader.each_record(kind, moment, |record| {
-            let parent = match record.properties() {
-                Properties::Mailbox(mailbox) => mailbox.parent,
-                Properties::FileNode(node) => node.parent,
-                _ => None,
-            };
-            if let Some(parent) = parent {
+            if let Some(parent) = record.properties().parent() {
                 children.entry(parent).or_default().push(record.id);
             }
         })?;
@@ -193,11 +188,7 @@ impl Reading<'_> {
         }
         let kind_of_ids = self.target.source_kind();
         let ids = origins.iter().filter(|origin| origin.source == kind_of_ids).map(|origin| origin.key.clone());
-        let parent = match &item.properties {
-            Properties::Mailbox(mailbox) => mailbox.parent,
-            Properties::FileNode(node) => node.parent,
-            _ => None,
-        };
+        let parent = item.properties.parent();
         let draft = self.target.draft(&item)?;
         Ok(Wanted { id: record.id, parent, draft, ids: ids.collect(), marked, ..Wanted::default() })
     }

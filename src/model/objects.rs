@@ -234,6 +234,15 @@ pub enum Properties<'r> {
 }
 
 impl Properties<'_> {
+    /// The mailbox or directory that a mailbox, a directory or a file lies in; `None` at the top, and for other types.
+    pub fn parent(&self) -> Option<Id> {
+        match self {
+            Properties::Mailbox(mailbox) => mailbox.parent,
+            Properties::FileNode(node) => node.parent,
+            _ => None,
+        }
+    }
+
     /// The type of the object.
     pub fn kind(&self) -> ObjectType {
         match self {

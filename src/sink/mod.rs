@@ -199,7 +199,7 @@ pub struct NewEmail {
     pub blob: Id,
     /// Ids of the mailboxes that it goes into: one where the target keeps [`Filing::Copies`].
     pub mailboxes: Vec<String>,
-    /// Keywords that the target takes.
+    /// As the archive has them: the sink takes those that [`Sink::keyword`] gives.
     pub keywords: Vec<String>,
     /// When it arrived; `None`: the target chooses.
     pub received: Option<jiff::Timestamp>,

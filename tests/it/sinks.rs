@@ -47,6 +47,7 @@ impl Folders {
             Change::CreateEmail(NewEmail { blob, mailboxes, keywords, received }) => {
                 let [mailbox] = mailboxes.as_slice() else { panic!("{mailboxes:?} is no single mailbox") };
                 let bytes = whole(supply.open(BlobRef::Blob(blob)).expect("bytes"));
+                let keywords = keywords.iter().filter_map(|keyword| self.keyword(keyword)).collect();
                 let received = received.map_or(0, |time| time.as_second());
                 self.emails.insert(id.clone(), Copy { mailbox: mailbox.clone(), keywords, received, bytes });
             }

@@ -1,7 +1,7 @@
 //! Changes as JMAP asks for them.
 
 use super::keys::container_property;
-use crate::format::jmap::{Object, utc};
+use crate::format::jmap::{Object, keyword, utc};
 use crate::model::{Id, ObjectType};
 use crate::sink::{BlobRef, Change, NewEmail, Patch};
 use serde_json::{Value, json};
@@ -82,7 +82,8 @@ fn import(email: &NewEmail) -> Object {
     let mut object = Object::new();
     object.insert(BLOB.to_owned(), json!(email.blob));
     object.insert("mailboxIds".to_owned(), set(&email.mailboxes));
-    object.insert("keywords".to_owned(), set(&email.keywords));
+    let keywords: Vec<String> = email.keywords.iter().filter_map(|one| keyword(one)).collect();
+    object.insert("keywords".to_owned(), set(&keywords));
     if let Some(date) = email.received.and_then(|time| utc(&time.to_string())) {
         object.insert("receivedAt".to_owned(), json!(date));
     }
