@@ -1,7 +1,8 @@
 //! Texts in origins (FORMAT.md, `origins`): the revision of a container, which names the properties that its source did not
 //! tell, and the mark of a card whose uid another card has.
 
-use crate::model::{Container, Details, Digest};
+use crate::model::Digest;
+use crate::model::container::{Container, Details};
 use serde_json::json;
 use std::collections::BTreeSet;
 

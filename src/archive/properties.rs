@@ -364,7 +364,7 @@ fn column_of(property: &str) -> String {
 mod tests {
     use super::*;
     use crate::archive::schema::Table;
-    use crate::model::Details;
+    use crate::model::container::Details;
 
     #[test]
     fn each_property_that_only_jmap_tells_has_a_column() {

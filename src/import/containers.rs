@@ -3,8 +3,9 @@
 use super::report::Report;
 use crate::archive::{Membership, OriginIndex, Writer, Written, container_rev};
 use crate::error::Result;
+use crate::model::container::{Container, Details};
 use crate::model::objects::{AddressBook, Calendar, FileNode, Mailbox, NodeType, Properties};
-use crate::model::{Container, Details, Digest, Id, ObjectType, SourceIdent};
+use crate::model::{Digest, Id, ObjectType, SourceIdent};
 use crate::source::DuplicateRule;
 use std::collections::{HashMap, HashSet};
 

@@ -20,4 +20,4 @@ pub use client::{Client, Listed, Resource, Settings, Synced, of_one};
 pub use collection::{Collection, Flavor};
 pub use discover::{Found, discover};
 pub use get::Downloaded;
-pub use href::{key as href_key, last_part, origin as origin_of};
+pub use href::{key as href_key, last_part, origin as origin_of, with_slash};

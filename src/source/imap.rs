@@ -19,7 +19,8 @@ mod rev;
 
 use super::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, roles};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Attrs, Container, Entry, KnownBy, ObjectType, SkipKind, SkippedItem, SourceIdent};
+use crate::model::container::Container;
+use crate::model::{Attrs, Entry, KnownBy, ObjectType, SkipKind, SkippedItem, SourceIdent};
 use crate::net::account::Account;
 use crate::net::sanitize::said;
 use cursor::Cursor;

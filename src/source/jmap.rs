@@ -18,7 +18,8 @@ mod worker;
 
 use super::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, UNKNOWN};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Container, Entry, KnownBy, ObjectType, SourceIdent};
+use crate::model::container::Container;
+use crate::model::{Entry, KnownBy, ObjectType, SourceIdent};
 use crate::net::sanitize::said;
 use crate::net::secret::Credentials;
 use crate::protocol::jmap::capability as cap;

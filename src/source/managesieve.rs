@@ -6,9 +6,8 @@
 
 use super::{Cursors, DuplicateRule, Failure, Items, Listing, Promises, Scope, Source, UnlistedItems};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{
-    Attrs, Body, Container, Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem, SourceIdent,
-};
+use crate::model::container::Container;
+use crate::model::{Attrs, Body, Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem, SourceIdent};
 use crate::net::account::Account;
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;

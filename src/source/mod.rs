@@ -4,7 +4,8 @@
 //! runtime behind these calls. The children of this room import this file; this file imports none of them.
 
 use crate::error::{Error, Result};
-use crate::model::{Container, Digest, Entry, FetchedItem, KnownBy, ObjectType, SkippedItem, SourceIdent};
+use crate::model::container::Container;
+use crate::model::{Digest, Entry, FetchedItem, KnownBy, ObjectType, SkippedItem, SourceIdent};
 
 pub mod dav;
 mod file_url;

@@ -8,7 +8,8 @@
 use super::file_url::file_url;
 use super::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Container, Entry, ObjectType, SkipKind, SkippedItem, SourceIdent};
+use crate::model::container::Container;
+use crate::model::{Entry, ObjectType, SkipKind, SkippedItem, SourceIdent};
 use gather::{Locator, MailOptions};
 use kinds::Format;
 use listed::MESSAGE;

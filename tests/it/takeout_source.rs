@@ -10,7 +10,8 @@ use crate::common::corpora::{Corpus, corpora};
 use crate::common::has;
 use vandelay::error::ErrorKind;
 use vandelay::format::mbox::{Identity, Scanner};
-use vandelay::model::{Body, Container, Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind};
+use vandelay::model::container::Container;
+use vandelay::model::{Body, Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind};
 use vandelay::source::takeout::{FILES, Takeout, TakeoutOptions};
 use vandelay::source::{Listing, Scope, Source};
 

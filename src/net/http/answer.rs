@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::head::shown;
 use super::line::Line;
+use super::spool::Spool;
 use crate::error::{Error, ErrorKind};
 use crate::net::pace::{self, Pace};
 use bytes::Bytes;
@@ -76,6 +77,20 @@ impl<'a> Answer<'a> {
             bytes.extend_from_slice(&chunk);
         }
         Ok(Some(bytes))
+    }
+
+    /// The whole body of at most `limit` bytes, in a file where it is large; `None` if it has more.
+    ///
+    /// Errors: those of [`Answer::chunk`] and of [`Spool::add`].
+    pub async fn spool(&mut self, mut spool: Spool, limit: u64) -> Result<Option<Spool>, Failure> {
+        spool.expect(self.length().unwrap_or(0));
+        while let Some(chunk) = self.chunk().await? {
+            if spool.size() + chunk.len() as u64 > limit {
+                return Ok(None);
+            }
+            spool.add(&chunk)?;
+        }
+        Ok(Some(spool))
     }
 
     /// The first bytes of the body: at most `limit`, and what comes before the line breaks.

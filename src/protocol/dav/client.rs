@@ -166,8 +166,7 @@ impl Client {
     /// The collections of the flavor among a resource and what lies in it, and what the answer says of the resource itself.
     pub(super) async fn collections(&self, url: &Url) -> Result<(Vec<Collection>, Option<Response>), Failure> {
         let (mut found, mut own, mut gap) = (Vec::new(), None, None);
-        let body = body::propfind(&PROPERTIES);
-        let question = Question { method: Method::Propfind, url, depth: "1", body, most: self.listing_max() };
+        let question = self.propfind(url, "1", &PROPERTIES);
         self.multistatus(&question, &mut |base, response| {
             let Some(url) = resolve(base, &response.href) else { return };
             gap = gap.take().or_else(|| gap_of(&response));
@@ -190,14 +189,18 @@ impl Client {
     /// Properties of one resource.
     pub(super) async fn properties(&self, url: &Url, properties: &[&str]) -> Result<(Url, Vec<Response>), Failure> {
         let (mut all, mut at) = (Vec::new(), url.clone());
-        let body = body::propfind(properties);
-        let question = Question { method: Method::Propfind, url, depth: "0", body, most: self.listing_max() };
+        let question = self.propfind(url, "0", properties);
         self.multistatus(&question, &mut |base, response| {
             at = base.clone();
             all.push(response);
         })
         .await?;
         Ok((at, all))
+    }
+
+    fn propfind<'a>(&self, url: &'a Url, depth: &'a str, properties: &[&str]) -> Question<'a> {
+        let body = body::propfind(properties);
+        Question { method: Method::Propfind, url, depth, body, most: self.listing_max() }
     }
 
     fn listing_max(&self) -> usize {
@@ -216,8 +219,7 @@ impl Client {
     pub async fn list(&self, url: &Url) -> Result<Listed, Failure> {
         let (mut listed, mut has_own, mut is_file, mut gap) = (Listed::default(), false, false, None);
         let mut from = url.clone();
-        let body = body::propfind(&RESOURCE);
-        let question = Question { method: Method::Propfind, url, depth: "1", body, most: self.listing_max() };
+        let question = self.propfind(url, "1", &RESOURCE);
         self.multistatus(&question, &mut |base, response| {
             let collection = key(base);
             from = base.clone();

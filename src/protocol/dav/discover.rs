@@ -96,9 +96,7 @@ impl Search<'_> {
                     let why = self.tried.last().cloned().unwrap_or_default();
                     self.found.failed.push((shown(&home), Error::new(ErrorKind::Connection, why)));
                 }
-                Err(error) if matches!(error.kind, ErrorKind::Interrupted | ErrorKind::Credentials) => {
-                    return Err(error);
-                }
+                Err(error) if error.kind == ErrorKind::Credentials => return Err(error),
                 Err(error) => self.found.failed.push((shown(&home), error)),
             }
         }

@@ -21,8 +21,6 @@ const UNKNOWN_MAX: u64 = 8 << 30;
 pub struct Downloaded {
     /// As the server gives them.
     pub body: Body,
-    /// The etag that came with the bytes.
-    pub etag: Option<String>,
     /// `Content-Type`, with its parameters.
     pub media_type: Option<String>,
 }
@@ -30,16 +28,15 @@ pub struct Downloaded {
 impl Client {
     /// Several resources of a collection in one answer, by key. What is not named, or has no exact bytes in the answer, has
     /// to be asked for by itself.
-    pub async fn multiget(&self, collection: &Url, resources: &[&Url]) -> Result<HashMap<String, Downloaded>, Failure> {
+    pub async fn multiget(&self, collection: &Url, resources: &[Url]) -> Result<HashMap<String, Downloaded>, Failure> {
         let mut found = HashMap::new();
         let Some((report, data)) = self.flavor.multiget() else { return Ok(found) };
-        let hrefs: Vec<&str> = resources.iter().map(|url| url.path()).collect();
+        let hrefs: Vec<&str> = resources.iter().map(Url::path).collect();
         let data_name = data.trim_start_matches(|c| c != ':').trim_start_matches(':');
         let body = body::multiget(report, data, &hrefs);
         let question = Question { method: Method::Report, url: collection, depth: "1", body, most: ANSWER_MAX };
         self.multistatus(&question, &mut |base, mut response| {
             let Some(url) = resolve(base, &response.href) else { return };
-            let etag = response.text("getetag").map(str::to_owned);
             let length = response.text("getcontentlength").and_then(|length| length.parse::<usize>().ok());
             let bytes = response.found.iter_mut().find(|property| property.name == data_name);
             let bytes = bytes.map(|property| std::mem::take(&mut property.text)).filter(|text| !text.trim().is_empty());
@@ -48,7 +45,7 @@ impl Client {
                 |text: &String| !text.contains('\u{FFFD}') && length.is_none_or(|length| length == text.len());
             if let Some(bytes) = bytes.filter(is_exact) {
                 let body = Body::Bytes(bytes.into_bytes());
-                found.insert(key(&url), Downloaded { body, etag, media_type: None });
+                found.insert(key(&url), Downloaded { body, media_type: None });
             }
         })
         .await?;
@@ -60,28 +57,18 @@ impl Client {
         let fields = &[("Accept-Encoding", "identity")];
         let ask = Ask { fields, repeat: Repeat::Hasty, ..Ask::new(Method::Get, url, "GET") };
         let got = self.http.ask(&ask, async |mut answer| {
-            let field = |name: &str| answer.field(name).map(str::to_owned);
-            let (etag, media_type) = (field("etag"), field("content-type"));
+            let media_type = answer.field("content-type").map(str::to_owned);
             if answer.status() != 200 || answer.url().origin() != url.origin() {
                 return Err(unfit(url, answer.status(), "it is no answer of that resource"));
             }
             let announced = answer.length();
             let most = size.map_or(UNKNOWN_MAX, |size| size.saturating_mul(2).saturating_add(1 << 20));
-            let mut spool = Spool::new(IN_MEMORY, self.spool.clone());
-            spool.expect(announced.unwrap_or(0));
-            while let Some(chunk) = answer.chunk().await? {
-                if spool.size() + chunk.len() as u64 > most {
-                    return Err(unfit(url, 200, &format!("it has more than {most} bytes")));
-                }
-                spool.add(&chunk)?;
-            }
-            if announced.is_some_and(|announced| spool.size() < announced) {
+            let spool = answer.spool(Spool::new(IN_MEMORY, self.spool.clone()), most).await?;
+            let spool = spool.ok_or_else(|| unfit(url, 200, &format!("it has more than {most} bytes")))?;
+            if announced.or(size).is_some_and(|whole| spool.size() < whole) {
                 return Err(answer.cut(format!("it ended after {} bytes", spool.size())));
             }
-            if size.is_some_and(|size| spool.size() < size) && announced.is_none() {
-                return Err(answer.cut(format!("it ended after {} bytes", spool.size())));
-            }
-            Ok(Downloaded { body: spool.end()?, etag, media_type })
+            Ok(Downloaded { body: spool.end()?, media_type })
         });
         match got.await {
             Ok(downloaded) => Ok(Some(downloaded)),

@@ -66,6 +66,14 @@ pub fn origin(url: &Url) -> String {
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
+/// The URL of a collection, which ends with a slash (RFC 4918 section 5.2).
+pub fn with_slash(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    url
+}
+
 /// The last part of a path, decoded. `None` for the root, and for what is no text.
 pub fn last_part(url: &Url) -> Option<String> {
     let part = url.path().trim_end_matches('/').rsplit('/').next().filter(|part| !part.is_empty())?;

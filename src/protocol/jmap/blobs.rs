@@ -86,14 +86,8 @@ impl Client {
         let announced = answer.length();
         // A server may count otherwise, but not by much.
         let most = size.map_or(UNKNOWN_MAX, |size| size.saturating_mul(2).saturating_add(64 << 20));
-        let mut body = Spool::new(IN_MEMORY, self.spool().cloned());
-        body.expect(announced.unwrap_or(0));
-        while let Some(chunk) = answer.chunk().await? {
-            if body.size() + chunk.len() as u64 > most {
-                return Err(violation(format!("a blob has more than {most} bytes")).into());
-            }
-            body.add(&chunk)?;
-        }
+        let body = answer.spool(Spool::new(IN_MEMORY, self.spool().cloned()), most).await?;
+        let body = body.ok_or_else(|| violation(format!("a blob has more than {most} bytes")))?;
         // A body without Content-Length may end where the line broke.
         if announced.is_none() && size.is_some_and(|size| body.size() < size) {
             return Err(answer.cut(format!("a blob ended after {} bytes", body.size())));

@@ -11,7 +11,8 @@ use super::get::Got;
 use super::methods::Object;
 use super::request::Request;
 use super::sound::Sound;
-use crate::model::{Details, ObjectType};
+use crate::model::ObjectType;
+use crate::model::container::Details;
 use serde_json::json;
 
 /// The properties of a type whose objects have a fixed set of them. `None` for cards and events, which are open: they are

@@ -1,27 +1,25 @@
 //! Calendars and address books: each a scope, each resource an item with all of its components.
 
 use super::cursor::{Cursor, now};
-use super::fetch::{Fetch, Trust};
+use super::fetch::{Fetch, NO_REV, Trust, is_same};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{ics, vcf};
+use crate::model::container::{Container, Details};
 use crate::model::{
-    Attrs, Body, Container, Details, Digest, Entry, EventType, FetchedItem, ItemData, ObjectType, SkipKind,
-    SkippedItem, SourceIdent,
+    Attrs, Body, Digest, Entry, EventType, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem, SourceIdent,
 };
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
 use crate::protocol::dav::{
     Client, Collection, Downloaded, Flavor, Found, Listed, Resource, Settings, discover, href_key, last_part, of_one,
-    origin_of,
+    origin_of, with_slash,
 };
 use crate::source::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, UnlistedItems};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-
-/// The revision of a resource whose etag the server does not tell: its bytes are asked for each time.
-const NO_ETAG: &str = "?";
 
 /// Larger bodies are not looked into.
 const READ_MAX: u64 = 64 << 20;
@@ -143,7 +141,7 @@ impl Collections {
     fn add(&self, collection: &Collection, resources: Vec<Resource>, listing: &mut Listing) {
         let own = href_key(&collection.url);
         let attrs = Arc::new(Attrs { parents: vec![self.key(collection)], ..Attrs::none(self.kind.container()) });
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for resource in resources {
             let Some(key) = resource.key.strip_prefix(&own).map(|key| key.trim_start_matches('/')) else { continue };
             if key.is_empty() {
@@ -159,7 +157,7 @@ impl Collections {
             } else {
                 listing.entries.push(Entry {
                     key: key.into(),
-                    rev: resource.etag.as_deref().unwrap_or(NO_ETAG).into(),
+                    rev: resource.etag.as_deref().unwrap_or(NO_REV).into(),
                     locator: resource.url.as_str().into(),
                     attrs: Arc::clone(&attrs),
                 });
@@ -212,14 +210,13 @@ fn account_id(url: &url::Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
-    let text = String::from(url);
-    if text.ends_with('/') { text } else { format!("{text}/") }
+    String::from(with_slash(url))
 }
 
 /// The bytes of a resource; `None` if there are too many to look into.
-fn whole(body: &Body) -> io::Result<Option<Vec<u8>>> {
+fn whole(body: &Body) -> io::Result<Option<Cow<'_, [u8]>>> {
     match body {
-        Body::Bytes(bytes) => Ok(Some(bytes.clone())),
+        Body::Bytes(bytes) => Ok(Some(Cow::Borrowed(bytes))),
         Body::File(file) => {
             let size = file.metadata()?.len();
             if size > READ_MAX {
@@ -227,7 +224,7 @@ fn whole(body: &Body) -> io::Result<Option<Vec<u8>>> {
             }
             let mut bytes = vec![0; size as usize];
             file.read_exact_at(&mut bytes, 0)?;
-            Ok(Some(bytes))
+            Ok(Some(Cow::Owned(bytes)))
         }
         Body::Part { .. } | Body::Absent => Ok(None),
     }
@@ -348,7 +345,7 @@ impl Source for Collections {
     }
 
     fn is_same(&self, known: &str, listed: &str) -> bool {
-        known == listed && listed != NO_ETAG
+        is_same(known, listed)
     }
 
     fn notices(&self) -> Vec<String> {

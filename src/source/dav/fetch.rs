@@ -1,6 +1,6 @@
 //! The bytes of resources, in the order of the entries: many in one answer where the server gives them as they are.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind};
 use crate::model::{Entry, FetchedItem};
 use crate::net::parallel::in_order;
 use crate::net::runtime::Runtime;
@@ -14,6 +14,14 @@ const FEW: usize = 4;
 
 /// After so many resources in a row at which the server broke off it is taken for lost.
 const BROKEN_MAX: usize = 8;
+
+/// The revision of a resource of which the server does not say when it changes: its bytes are asked for each time.
+pub(super) const NO_REV: &str = "?";
+
+/// True if a resource that is known with one revision still has the bytes of another one.
+pub(super) fn is_same(known: &str, listed: &str) -> bool {
+    known == listed && listed != NO_REV
+}
 
 /// Whether answers of many resources hold the bytes that a GET gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,14 +76,16 @@ impl Fetch<'_> {
         let is_many = window.len() > FEW && *self.trust != Trust::None;
         let (trust, size) = (&mut *self.trust, &self.size);
         let fetched = self.runtime.run(async {
-            let mut found = HashMap::new();
-            if is_many {
-                found = together(client, collection, &window, trust).await?;
-            }
+            let mut found = match is_many {
+                true => together(client, collection, &window, trust).await,
+                false => Answers::new(),
+            };
             let mut outcomes = Vec::with_capacity(window.len());
-            let work = window.iter().map(async |entry: &Entry| match found.contains_key(&key_of(entry)) {
-                true => Outcome::InAnswer,
-                false => one(client, entry, size(entry)).await,
+            // What an answer of many had need not be asked for.
+            let work = window.iter().map(|entry| (entry, found.remove(&key_of(entry))));
+            let work = work.map(async |(entry, downloaded): (&Entry, Option<Downloaded>)| match downloaded {
+                Some(downloaded) => Outcome::Got(downloaded),
+                None => one(client, entry, size(entry)).await,
             });
             let (mut stopped, mut broken) = (None, 0);
             in_order(client.connections(), work, |outcome: Outcome| {
@@ -92,24 +102,14 @@ impl Fetch<'_> {
                 }
             })
             .await;
-            // What several answers had is taken from them now, in the order of the entries.
-            let taken = window.iter().zip(outcomes).map(|(entry, outcome)| match outcome {
-                Outcome::InAnswer => match found.remove(&*key_of(entry)) {
-                    Some(downloaded) => Outcome::Got(downloaded),
-                    None => Outcome::Gone,
-                },
-                outcome => outcome,
-            });
-            Ok((taken.collect::<Vec<Outcome>>(), stopped))
+            Ok((outcomes, stopped))
         });
         let (outcomes, stopped) = fetched.unwrap_or_else(|error| (Vec::new(), Some(error)));
         let mut entries = window.into_iter();
         for (outcome, entry) in outcomes.into_iter().zip(&mut entries) {
             let outcome = match outcome {
                 Outcome::Got(downloaded) => (self.make)(&entry, downloaded).map_err(|error| (false, error)),
-                Outcome::Gone | Outcome::InAnswer => {
-                    Err((true, Error::new(ErrorKind::Connection, "it is not there any more")))
-                }
+                Outcome::Gone => Err((true, Error::new(ErrorKind::Connection, "it is not there any more"))),
                 Outcome::Failed(error) => Err((false, error)),
                 Outcome::Broken(error) => Err((false, Error::new(ErrorKind::Connection, error.to_string()))),
             };
@@ -124,8 +124,6 @@ impl Fetch<'_> {
 
 enum Outcome {
     Got(Downloaded),
-    /// It is in the answer of many.
-    InAnswer,
     Gone,
     /// The server does not give it.
     Failed(Error),
@@ -153,58 +151,51 @@ async fn one(client: &Client, entry: &Entry, size: Option<u64>) -> Outcome {
 }
 
 /// Asks for many resources at once. What does not come so is asked for one by one.
-async fn together(client: &Client, collection: &Url, window: &[Entry], trust: &mut Trust) -> Result<Answers> {
+async fn together(client: &Client, collection: &Url, window: &[Entry], trust: &mut Trust) -> Answers {
     let urls: Vec<Url> = window.iter().filter_map(|entry| Url::parse(&entry.locator).ok()).collect();
     let mut found = Answers::new();
     let mut batches = urls.chunks(client.batch());
     if *trust == Trust::Unknown
         && let Some(first) = batches.next()
     {
-        let answers = many(client, collection, first).await?;
-        *trust = compared(client, &answers, first).await?;
+        let answers = many(client, collection, first).await;
+        *trust = compared(client, &answers, first).await;
         if *trust != Trust::Exact {
             client.log(1, || {
                 "answers of many resources do not hold their exact bytes, or that is not known: each is asked for"
                     .to_owned()
             });
-            return Ok(Answers::new());
+            return Answers::new();
         }
         found.extend(answers);
     }
-    let mut failed = None;
     let work = batches.map(|batch| many(client, collection, batch));
-    in_order(client.connections(), work, |answers| match answers {
-        Ok(answers) => {
-            found.extend(answers);
-            true
-        }
-        Err(error) => {
-            failed = Some(error);
-            false
-        }
+    in_order(client.connections(), work, |answers| {
+        found.extend(answers);
+        true
     })
     .await;
-    failed.map_or(Ok(found), Err)
+    found
 }
 
 /// One answer; an empty one if the server does not give it.
-async fn many(client: &Client, collection: &Url, urls: &[Url]) -> Result<Answers> {
-    let urls: Vec<&Url> = urls.iter().collect();
-    match client.multiget(collection, &urls).await {
-        Ok(answers) => Ok(answers),
-        Err(failure) if failure.error.kind == ErrorKind::Interrupted => Err(failure.error),
+async fn many(client: &Client, collection: &Url, urls: &[Url]) -> Answers {
+    match client.multiget(collection, urls).await {
+        Ok(answers) => answers,
         Err(failure) => {
             client.log(1, || format!("{}; its resources are asked for one by one", failure.error));
-            Ok(Answers::new())
+            Answers::new()
         }
     }
 }
 
 /// Compares one resource with what a GET gives.
-async fn compared(client: &Client, answers: &Answers, urls: &[Url]) -> Result<Trust> {
-    let has_bytes = |url: &&Url| answers.contains_key(&href_key(url));
-    let Some(url) = urls.iter().find(has_bytes) else { return Ok(Trust::None) };
-    let Ok(got) = client.get(url, None).await else { return Ok(Trust::Unknown) };
-    let (Some(got), Some(answered)) = (got, answers.get(&href_key(url))) else { return Ok(Trust::Unknown) };
-    Ok(if got.bytes() == answered.bytes() { Trust::Exact } else { Trust::None })
+async fn compared(client: &Client, answers: &Answers, urls: &[Url]) -> Trust {
+    let answered = urls.iter().find_map(|url| Some((url, answers.get(&href_key(url))?)));
+    let Some((url, answered)) = answered else { return Trust::None };
+    match client.get(url, None).await {
+        Ok(Some(got)) if got.bytes() == answered.bytes() => Trust::Exact,
+        Ok(Some(_)) => Trust::None,
+        Ok(None) | Err(_) => Trust::Unknown,
+    }
 }

@@ -1,16 +1,17 @@
 //! A tree of directories and files: one scope, listed directory by directory before anything is compared.
 
-use super::fetch::{Fetch, Trust};
+use super::fetch::{Fetch, NO_REV, Trust, is_same};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::container::{Container, Details};
 use crate::model::time::rfc3339;
-use crate::model::{
-    Attrs, Container, Details, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem, SourceIdent,
-};
+use crate::model::{Attrs, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem, SourceIdent};
 use crate::net::http::Failure;
 use crate::net::parallel::in_order;
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
-use crate::protocol::dav::{Client, Downloaded, Listed, Resource, Settings, href_key, last_part, of_one, origin_of};
+use crate::protocol::dav::{
+    Client, Downloaded, Listed, Resource, Settings, href_key, last_part, of_one, origin_of, with_slash,
+};
 use crate::source::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, UnlistedItems};
 use jiff::fmt::rfc2822;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -49,10 +50,7 @@ impl Files {
     pub fn open(settings: Settings) -> Result<Files> {
         let runtime = Runtime::new(Arc::clone(&settings.account.stop))?;
         let client = Client::new(settings)?;
-        let mut url = client.url().clone();
-        if !url.path().ends_with('/') {
-            url.set_path(&format!("{}/", url.path()));
-        }
+        let url = with_slash(client.url().clone());
         let account_id = String::from(url.clone());
         let mut files = Files {
             ident: SourceIdent {
@@ -147,11 +145,7 @@ impl Files {
                 self.files.insert(key.into(), Resource { name: Some(name), ..resource });
             } else if seen.insert(resource.key.clone()) {
                 self.containers.push(directory(key, parent.clone(), name, &resource));
-                let mut url = resource.url;
-                if !url.path().ends_with('/') {
-                    url.set_path(&format!("{}/", url.path()));
-                }
-                level.push_back(url);
+                level.push_back(with_slash(resource.url));
             } else {
                 self.omissions.push(self::omission("a directory that is listed twice", said(key.as_bytes())));
             }
@@ -190,12 +184,12 @@ fn directory(key: String, parent: Option<String>, name: String, resource: &Resou
     container
 }
 
-/// The etag, else size and date; `?` where the server says neither.
+/// The etag, else size and date; [`NO_REV`] where the server says neither.
 fn rev(resource: &Resource) -> String {
     match (&resource.etag, resource.size, &resource.modified) {
         (Some(etag), ..) => etag.clone(),
         (None, Some(size), Some(modified)) => format!("{size} {modified}"),
-        _ => "?".to_owned(),
+        _ => NO_REV.to_owned(),
     }
 }
 
@@ -282,7 +276,7 @@ impl Source for Files {
     }
 
     fn is_same(&self, known: &str, listed: &str) -> bool {
-        known == listed && listed != "?"
+        is_same(known, listed)
     }
 
     fn position(&self, _: &Scope, entry: &Entry) -> String {

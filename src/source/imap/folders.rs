@@ -1,7 +1,8 @@
 //! The mailboxes of an account as scopes and containers: names, hierarchy, roles, and which of them a run takes.
 
 use super::options::ImapOptions;
-use crate::model::{Container, Digest, ObjectType};
+use crate::model::container::Container;
+use crate::model::{Digest, ObjectType};
 use crate::protocol::imap::{Folder as Listed, FolderStatus, Namespaces};
 use crate::source::roles::{self, Candidate};
 use std::collections::{HashMap, HashSet};

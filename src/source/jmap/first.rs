@@ -2,7 +2,8 @@
 
 use super::read::{self, is_small};
 use crate::error::{Error, Result};
-use crate::model::{Container, ObjectType, SkippedItem};
+use crate::model::container::Container;
+use crate::model::{ObjectType, SkippedItem};
 use crate::protocol::jmap::{self, Client, Got, Request};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;

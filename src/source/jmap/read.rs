@@ -2,9 +2,9 @@
 //! object that cannot be what it should be is `None`.
 
 use crate::format::jmap::{participant_address, see_objects};
+use crate::model::container::{Container, Details};
 use crate::model::{
-    Attrs, Blobs, Container, Details, Digest, EXECUTABLE, Entry, EventType, ItemData, Node, ObjectType, SkipKind,
-    SkippedItem,
+    Attrs, Blobs, Digest, EXECUTABLE, Entry, EventType, ItemData, Node, ObjectType, SkipKind, SkippedItem,
 };
 use crate::net::sanitize::said;
 use crate::protocol::jmap::Got;

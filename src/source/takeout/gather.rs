@@ -4,7 +4,8 @@ use super::listed::rev_of;
 use super::spool::Stretch;
 use crate::format::mbox::Status;
 use crate::format::{labels, maildir};
-use crate::model::{Attrs, Container, Digest, Entry, ObjectType, SkipKind, SkippedItem};
+use crate::model::container::Container;
+use crate::model::{Attrs, Digest, Entry, ObjectType, SkipKind, SkippedItem};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
