@@ -5,7 +5,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::account::Account;
 use crate::net::connector::Connector;
 use crate::net::endpoint::{Endpoint, Service};
-use crate::net::http::address;
 use crate::net::secret::{Credentials, Secret, Tokens};
 use crate::net::tls::{Pin, TlsOptions};
 use crate::protocol::jmap::{self, Settings, Which};
@@ -20,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use url::Url;
 use zeroize::Zeroizing;
 
 /// How long a command may take that prints a secret.
@@ -124,9 +124,8 @@ impl Network {
     }
 
     /// The account on a server that is spoken to over HTTP. Finds the secret, as [`Network::account`] does.
-    pub(super) fn web_account(&self, auth: &Auth, protocol: &str, ui: &Ui) -> Result<Account> {
-        let url = address(&self.url, protocol, "https://dav.example.org")?;
-        self.account_at(Connector::for_http(&url, &self.tls(), self.timeout())?, auth, ui)
+    pub(super) fn web_account(&self, auth: &Auth, url: &Url, ui: &Ui) -> Result<Account> {
+        self.account_at(Connector::for_http(url, &self.tls(), self.timeout())?, auth, ui)
     }
 
     fn account_at(&self, connector: Connector, auth: &Auth, ui: &Ui) -> Result<Account> {

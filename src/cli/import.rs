@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::import::report::Report;
 use crate::import::{self, Done, ImportOptions};
 use crate::model::ObjectType;
+use crate::net::dns::NameServers;
 use crate::net::endpoint::Service;
 use crate::protocol::dav::{self, Flavor};
 use crate::report::{reasons, sum};
@@ -186,9 +187,11 @@ pub(crate) struct DavArgs {
 
 impl DavArgs {
     fn settings(&self, flavor: Flavor, ui: &Ui) -> Result<dav::Settings> {
+        let address = dav::Address::parse(self.network.url(), flavor)?;
         Ok(dav::Settings {
-            account: self.network.web_account(&self.auth, flavor.name(), ui)?,
-            url: self.network.url().to_owned(),
+            account: self.network.web_account(&self.auth, address.url(), ui)?,
+            address,
+            name_servers: NameServers::System,
             flavor,
             allow_other_origin: self.allow_other_origin,
             connections: self.dav_connections.min(self.network.threads() as u64 * 4) as usize,

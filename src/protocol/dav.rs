@@ -5,8 +5,10 @@
 //!   multistatus answers, resource by resource                xml         elements of an answer, bounded
 //!   body        what is sent                                 href        references in answers
 //!   collection  a calendar, an address book, a directory     get         the bytes of a resource
+//!   address     what --url names
 //! ```
 
+mod address;
 mod body;
 mod client;
 mod collection;
@@ -16,6 +18,7 @@ mod href;
 mod multistatus;
 mod xml;
 
+pub use address::Address;
 pub use client::{Client, Listed, Resource, Settings, Synced, of_one};
 pub use collection::{Collection, Flavor};
 pub use discover::{Found, discover};

@@ -25,7 +25,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 /// Words that belong to one room (and what may stand in for it).
-const WORDS: [(&str, &[&str]); 19] = [
+const WORDS: [(&str, &[&str]); 20] = [
     ("rusqlite", &["archive"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
@@ -38,6 +38,7 @@ const WORDS: [(&str, &[&str]); 19] = [
     ("tokio", &["net", "protocol"]),
     ("rustls", &["net"]),
     ("digest_auth", &["net"]),
+    ("hickory_resolver", &["net"]),
     ("psl", &["net"]),
     ("quick_xml", &["protocol"]),
     ("reqwest", &["net"]),

@@ -10,6 +10,8 @@ mod clients;
 mod compat;
 mod corpora_ics_vcf;
 mod corpora_text;
+mod dav_cut;
+mod dav_discovery;
 mod dav_faults;
 mod dav_import;
 mod documents;

@@ -65,11 +65,13 @@ pub struct Ask<'a> {
     pub payload: Payload,
     /// What happens when the line breaks.
     pub repeat: Repeat,
+    /// The body of the answer is handed over as it comes: no compression is asked for, and nothing is inflated.
+    pub is_verbatim: bool,
 }
 
 impl<'a> Ask<'a> {
     /// A request without fields and without a body, which may be sent as often as the line breaks.
     pub fn new(method: Method, url: &'a Url, what: &'a str) -> Ask<'a> {
-        Ask { method, url, what, fields: &[], payload: Payload::Empty, repeat: Repeat::Usual }
+        Ask { method, url, what, fields: &[], payload: Payload::Empty, repeat: Repeat::Usual, is_verbatim: false }
     }
 }

@@ -14,7 +14,7 @@ use crate::net::account::Account;
 use crate::net::connector::Connector;
 use crate::net::retry::{Backoff, patiently};
 use parking_lot::Mutex;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
 use reqwest::{Response, StatusCode, redirect, retry};
 use std::collections::HashSet;
 use std::io;
@@ -39,6 +39,8 @@ const REFUSAL_MAX: usize = 64 << 10;
 /// A server that is asked over HTTP: what all requests of a run share.
 pub struct Http {
     client: reqwest::Client,
+    /// Leaves compressed bodies as they are.
+    verbatim: reqwest::Client,
     line: Line,
     login: Login,
     max_retries: u32,
@@ -62,20 +64,10 @@ impl Http {
     /// Makes ready to ask. `read` gives the sense of the status and the body of a refusal.
     pub fn new(account: Account, audience: Audience, read: fn(u16, &[u8]) -> Reading) -> Result<Http> {
         let connector = account.connector;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(connector.tls().config())
-            // Redirects are followed here, where it is known who may hear what.
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .no_proxy()
-            .connect_timeout(connector.timeout())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .tcp_nodelay(true)
-            .user_agent(concat!("vandelay/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Connection, format!("cannot set up the network: {error}")))?;
+        let (client, verbatim) = (client(&connector, true)?, client(&connector, false)?);
         Ok(Http {
             client,
+            verbatim,
             line: Line::new(connector),
             login: Login::new(account.credentials),
             max_retries: account.max_retries,
@@ -238,7 +230,11 @@ impl Http {
         proof: Option<&Proof>,
         sent: &Arc<AtomicU64>,
     ) -> Result<Response, Failure> {
-        let mut builder = self.client.request(method(ask.method)?, url.clone());
+        let client = if ask.is_verbatim { &self.verbatim } else { &self.client };
+        let mut builder = client.request(method(ask.method)?, url.clone());
+        if ask.is_verbatim {
+            builder = builder.header(ACCEPT_ENCODING, "identity");
+        }
         for (name, value) in ask.fields {
             builder = builder.header(*name, *value);
         }
@@ -306,6 +302,22 @@ impl Http {
         let refusal = Refusal { status: status.as_u16(), retry_after, body, what: ask.what.to_owned(), why };
         Failure { error, refusal: Some(Box::new(refusal)), is_undone }
     }
+}
+
+fn client(connector: &Connector, inflates: bool) -> Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(connector.tls().config())
+        // Redirects are followed here, where it is known who may hear what.
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .no_proxy()
+        .gzip(inflates)
+        .connect_timeout(connector.timeout())
+        .pool_idle_timeout(Duration::from_secs(30))
+        .tcp_nodelay(true)
+        .user_agent(concat!("vandelay/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| Error::new(ErrorKind::Connection, format!("cannot set up the network: {error}")))
 }
 
 /// Waits before the next attempt, or gives the failure back.

@@ -1,14 +1,14 @@
 //! Questions to a server of WebDAV.
 
+use super::address::Address;
 use super::body;
 use super::collection::{Collection, Flavor, PROPERTIES};
 use super::href::{key, resolve};
 use super::multistatus::{self, Response, Rest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::account::Account;
-use crate::net::http::{
-    Ask, Audience, Failure, Http, Method, Payload, Reach, Reading, Refusal, Repeat, address, shown,
-};
+use crate::net::dns::NameServers;
+use crate::net::http::{Ask, Audience, Failure, Http, Method, Payload, Reach, Reading, Refusal, Repeat, shown};
 use crate::net::sanitize::said;
 use std::path::PathBuf;
 use url::Url;
@@ -24,7 +24,9 @@ pub struct Settings {
     /// The login, and the connections to the server of the URL.
     pub account: Account,
     /// `--url`
-    pub url: String,
+    pub address: Address,
+    /// Who is asked where a domain has its server.
+    pub name_servers: NameServers,
     /// What is looked for.
     pub flavor: Flavor,
     /// `--allow-other-origin`
@@ -40,9 +42,10 @@ pub struct Settings {
 /// A server of WebDAV, CalDAV or CardDAV.
 pub struct Client {
     pub(super) http: Http,
-    /// `--url`
-    pub(super) url: Url,
+    pub(super) address: Address,
+    pub(super) name_servers: NameServers,
     pub(super) flavor: Flavor,
+    pub(super) allow_cleartext: bool,
     pub(super) spool: Option<PathBuf>,
     connections: usize,
     batch: usize,
@@ -117,15 +120,17 @@ const RESOURCE: [&str; 7] = [
 impl Client {
     /// Makes ready to ask; nothing is sent.
     ///
-    /// Errors: [`ErrorKind::Usage`] for a URL that is none.
+    /// Errors: the login may not go to the URL.
     pub fn new(settings: Settings) -> Result<Client> {
-        let url = address(&settings.url, settings.flavor.name(), "https://dav.example.org")?;
         let reach = if settings.allow_other_origin { Reach::Anybody } else { Reach::Domain };
-        let http = Http::new(settings.account, Audience::new(url.clone(), reach), reading)?;
-        http.check_origin(&url)?;
+        let allow_cleartext = settings.account.allow_cleartext;
+        let http = Http::new(settings.account, Audience::new(settings.address.url.clone(), reach), reading)?;
+        http.check_origin(&settings.address.url)?;
         Ok(Client {
             http,
-            url,
+            address: settings.address,
+            name_servers: settings.name_servers,
+            allow_cleartext,
             flavor: settings.flavor,
             spool: settings.spool,
             connections: settings.connections.clamp(1, 8),
@@ -145,7 +150,7 @@ impl Client {
 
     /// `--url`
     pub fn url(&self) -> &Url {
-        &self.url
+        &self.address.url
     }
 
     /// How many requests are under way at once.
@@ -209,7 +214,7 @@ impl Client {
 
     /// True if the server answers at all, whatever it says.
     pub async fn is_well(&self) -> bool {
-        match self.properties(&self.url, &["D:resourcetype"]).await {
+        match self.properties(self.url(), &["D:resourcetype"]).await {
             Ok(_) => true,
             Err(failure) => failure.refusal.is_some(),
         }

@@ -33,6 +33,15 @@ impl Flavor {
         }
     }
 
+    /// What the DNS calls the service, with TLS and without (RFC 6764 section 3). Files have no such name.
+    pub(super) fn services(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Flavor::Calendars => &[("_caldavs._tcp", "https"), ("_caldav._tcp", "http")],
+            Flavor::Contacts => &[("_carddavs._tcp", "https"), ("_carddav._tcp", "http")],
+            Flavor::Files => &[],
+        }
+    }
+
     /// The resource type of its collections (RFC 4791 section 4.2, RFC 6352 section 5.2).
     pub(super) fn resource_type(self) -> &'static str {
         match self {
@@ -61,10 +70,13 @@ impl Flavor {
 }
 
 /// What is asked of a collection.
-pub(super) const PROPERTIES: [&str; 14] = [
+pub(super) const PROPERTIES: [&str; 17] = [
     "D:resourcetype",
     "D:displayname",
     "D:current-user-principal",
+    "D:principal-URL",
+    "C:calendar-home-set",
+    "R:addressbook-home-set",
     "D:current-user-privilege-set",
     "D:sync-token",
     "D:supported-report-set",

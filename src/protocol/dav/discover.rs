@@ -5,6 +5,7 @@ use super::collection::{Collection, Flavor};
 use super::href::{key, origin, resolve};
 use super::multistatus::Response;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::dns::ServiceHost;
 use crate::net::http::{Failure, shown};
 use std::collections::BTreeMap;
 use url::Url;
@@ -26,19 +27,26 @@ pub struct Found {
 }
 
 /// Looks for the collections of the user: at the URL, at the homes of the principal that it names, and where a server
-/// says by convention that they are. A step that fails does not keep the next one from being tried.
+/// says by convention that they are; of a domain where its DNS says that the server is. A step that fails does not keep the
+/// next one from being tried.
 ///
 /// Errors: [`ErrorKind::Credentials`] if the login is refused, [`ErrorKind::Account`] if nothing was found, with all that
 /// was tried; of [`ErrorKind::Connection`] if the server cannot be reached.
 pub async fn discover(client: &Client) -> Result<Found> {
-    let mut search = Search { client, tried: Vec::new(), down: None, has_answer: false, found: Found::default() };
-    let well_known = client.url.join(&format!("/.well-known/{}", client.flavor.name())).ok();
-    for start in std::iter::once(client.url.clone()).chain(well_known) {
-        if search.at(&start).await? {
-            return Ok(search.found);
-        }
+    let mut search =
+        Search { client, tried: Vec::new(), down: None, elsewhere: None, has_answer: false, found: Found::default() };
+    if client.address.is_domain && search.by_dns().await? {
+        return Ok(search.found);
     }
-    Err(search.nothing())
+    match search.at_url().await {
+        Ok(true) => Ok(search.found),
+        // A URL without a path may have been meant as the domain.
+        Err(error) if error.kind == ErrorKind::Credentials => Err(error),
+        outcome => match !client.address.is_domain && search.by_dns().await? {
+            true => Ok(search.found),
+            false => Err(search.elsewhere.take().or(outcome.err()).unwrap_or_else(|| search.nothing())),
+        },
+    }
 }
 
 struct Search<'a> {
@@ -47,14 +55,78 @@ struct Search<'a> {
     tried: Vec<String>,
     /// The first failure that says nothing of what is there: a server that is down, or no server of WebDAV.
     down: Option<Error>,
+    /// The DNS names a server that may not hear the login.
+    elsewhere: Option<Error>,
     /// The server said something that makes sense of one of the questions.
     has_answer: bool,
     found: Found,
 }
 
 impl Search<'_> {
+    /// Looks at the URL, and where a server says by convention that it is.
+    async fn at_url(&mut self) -> Result<bool> {
+        let url = self.client.url().clone();
+        let well_known = self.well_known(&url);
+        for start in std::iter::once(url).chain(well_known) {
+            if self.at(&start).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Looks at the hosts that the DNS names for the domain (RFC 6764 section 6).
+    async fn by_dns(&mut self) -> Result<bool> {
+        let client = self.client;
+        let Some(domain) = client.address.domain() else { return Ok(false) };
+        let services = client.flavor.services().iter();
+        for (service, scheme) in services.filter(|(_, scheme)| *scheme == "https" || client.allow_cleartext) {
+            let hosts = match client.name_servers.hosts(service, domain).await {
+                Ok(hosts) => hosts,
+                Err(why) => {
+                    client.log(1, || why.clone());
+                    self.tried.push(why);
+                    continue;
+                }
+            };
+            if hosts.is_empty() {
+                self.tried.push(format!("the DNS has no {service}.{domain}"));
+            }
+            for ServiceHost { host, port, path } in hosts {
+                let Ok(root) = Url::parse(&format!("{scheme}://{host}:{port}/")) else { continue };
+                client.log(1, || format!("the DNS of {domain} names {} for {service}", shown(&root)));
+                if client.http.check_origin(&root).is_err() {
+                    self.tried.push(format!("{} belongs to another domain", shown(&root)));
+                    self.elsewhere.get_or_insert_with(|| is_elsewhere(domain, &root));
+                    continue;
+                }
+                let starts = path.and_then(|path| root.join(&path).ok()).into_iter();
+                for start in starts.chain(self.well_known(&root)).chain([root.clone()]) {
+                    match self.at(&start).await {
+                        Ok(true) => return Ok(true),
+                        Err(error) if error.kind == ErrorKind::Credentials => return Err(error),
+                        Ok(false) => {}
+                        // The next host may be there.
+                        Err(error) => {
+                            self.tried.push(error.to_string());
+                            self.down.get_or_insert(error);
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn well_known(&self, base: &Url) -> Option<Url> {
+        base.join(&format!("/.well-known/{}", self.client.flavor.name())).ok()
+    }
+
     /// Looks from one URL on. True if something was found.
     async fn at(&mut self, start: &Url) -> Result<bool> {
+        let home_set = self.client.flavor.home_set();
+        let mut known = None;
         let collections = self.client.collections(start).await;
         if let Some((collections, own)) = self.step(start, "collections", collections)? {
             let own = own.map(|own| (start.clone(), vec![own]));
@@ -63,11 +135,18 @@ impl Search<'_> {
                 self.add(start, collections);
                 return Ok(true);
             }
+            // What has told of a principal or a home need not be asked again.
+            known = own.filter(|(at, own)| principal(at, own).is_some() || !homes(at, own, home_set).is_empty());
         }
-        let home_set = self.client.flavor.home_set();
-        let names = ["D:current-user-principal", "D:principal-URL", home_set];
-        let asked = self.client.properties(start, &names).await;
-        let Some((at, own)) = self.step(start, "the principal", asked)? else { return Ok(false) };
+        let (at, own) = match known {
+            Some(known) => known,
+            None => {
+                let names = ["D:current-user-principal", "D:principal-URL", home_set];
+                let asked = self.client.properties(start, &names).await;
+                let Some(asked) = self.step(start, "the principal", asked)? else { return Ok(false) };
+                asked
+            }
+        };
         let mut homes = homes(&at, &own, home_set);
         if let Some(principal) = principal(&at, &own) {
             self.found.principal = Some(principal.clone());
@@ -142,7 +221,7 @@ impl Search<'_> {
         if let Some(down) = self.down.filter(|_| !self.has_answer) {
             return down;
         }
-        let what = format!("no {} were found from {} on", client.flavor.collections(), shown(&client.url));
+        let what = format!("no {} were found from {} on", client.flavor.collections(), shown(client.url()));
         let mut tried = self.tried;
         tried.dedup();
         let tried = tried.join("; ");
@@ -156,6 +235,14 @@ impl Search<'_> {
         };
         Error::new(ErrorKind::Account, what).hint(hint)
     }
+}
+
+/// The error of a server that the DNS names, and that may not hear the login: who can change an answer of the DNS must not
+/// get it.
+fn is_elsewhere(domain: &str, server: &Url) -> Error {
+    let what = format!("the DNS of {domain} names a server of another domain, {}", shown(server));
+    Error::new(ErrorKind::Account, format!("{what}; nothing secret was sent there"))
+        .hint(format!("if that is the provider's server, use --url {server}, or add --allow-other-origin"))
 }
 
 /// What tells a resource from others: its server and its key.

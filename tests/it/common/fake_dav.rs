@@ -1,10 +1,12 @@
 //! A server of CalDAV and CardDAV in memory, which does what a test tells it where real servers differ.
 
 use super::jmap::http::{read_body, read_head};
+use super::jmap::line::Line;
+use super::servers::Certificate;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 /// A request.
@@ -12,9 +14,11 @@ pub(crate) struct Asked {
     pub method: String,
     pub path: String,
     pub body: String,
+    /// `Range` and `If-Range`.
+    pub range: Option<(String, Option<String>)>,
 }
 
-/// Status, more fields, and body of an answer.
+/// Status, more fields, and body of an answer. With a `Content-Length` of its own the connection ends behind the body.
 pub(crate) type Answer = (u16, String, Vec<u8>);
 
 type Hook = dyn FnMut(&Asked) -> Option<Answer> + Send;
@@ -40,6 +44,15 @@ pub(crate) struct FakeDav {
 
 impl FakeDav {
     pub(crate) fn start() -> FakeDav {
+        FakeDav::start_with(None)
+    }
+
+    /// The same with TLS, for `localhost`.
+    pub(crate) fn start_tls(certificate: &Certificate) -> FakeDav {
+        FakeDav::start_with(Some(certificate.server_config()))
+    }
+
+    fn start_with(tls: Option<Arc<rustls::ServerConfig>>) -> FakeDav {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let server = FakeDav {
             port: listener.local_addr().expect("an address").port(),
@@ -50,8 +63,9 @@ impl FakeDav {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (state, hook) = (Arc::clone(&state), Arc::clone(&hook));
+                let Ok(line) = Line::new(tls.as_ref(), stream) else { continue };
                 // A client that hangs up is done.
-                std::thread::spawn(move || serve(stream, &state, &hook));
+                std::thread::spawn(move || serve(&line, &state, &hook));
             }
         });
         server
@@ -80,23 +94,27 @@ impl FakeDav {
     }
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>, hook: &Mutex<Option<Box<Hook>>>) {
-    let mut out = stream.try_clone().expect("a stream");
-    let mut reader = BufReader::new(stream);
+fn serve(line: &Line, state: &Mutex<State>, hook: &Mutex<Option<Box<Hook>>>) {
+    let mut out = line;
+    let mut reader = BufReader::new(line);
     while let Ok(Some(head)) = read_head(&mut reader) {
         let Ok((body, _)) = read_body(&head, &mut reader, &mut out, 16 << 20) else { return };
         let asked = Asked {
             method: head.method.clone(),
             path: head.target.clone(),
             body: String::from_utf8_lossy(&body).into_owned(),
+            range: head.field("Range").map(|range| (range.to_owned(), head.field("If-Range").map(str::to_owned))),
         };
         let mut state = state.lock();
         state.asked.push(format!("{} {}", asked.method, asked.path));
         let hooked = hook.lock().as_mut().and_then(|hook| hook(&asked));
         let (status, fields, body) = hooked.unwrap_or_else(|| answer(&state, &asked));
         drop(state);
-        let head = format!("HTTP/1.1 {status} x\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
-        if out.write_all(head.as_bytes()).and_then(|()| out.write_all(&body)).is_err() {
+        let is_cut = fields.contains("Content-Length:");
+        let length = if is_cut { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let head = format!("HTTP/1.1 {status} x\r\n{fields}{length}\r\n");
+        if out.write_all(head.as_bytes()).and_then(|()| out.write_all(&body)).is_err() || is_cut {
+            let _ = line.end(std::net::Shutdown::Both);
             return;
         }
     }

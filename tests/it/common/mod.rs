@@ -7,6 +7,7 @@ pub(crate) mod dav;
 pub(crate) mod dovecot;
 pub(crate) mod fake;
 pub(crate) mod fake_dav;
+pub(crate) mod fake_dns;
 pub(crate) mod fake_imap;
 pub(crate) mod held;
 pub(crate) mod imap;

@@ -1,28 +1,27 @@
 //! A connection, with TLS or without.
 
-use super::Shared;
-use rustls::{ServerConnection, StreamOwned};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::cell::RefCell;
 use std::io::{Read, Result, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
 /// A connection that can be read and written through a shared reference, as a `TcpStream` can.
-pub enum Line {
+pub(crate) enum Line {
     Plain(TcpStream),
     Tls(RefCell<Box<StreamOwned<ServerConnection, TcpStream>>>),
 }
 
 impl Line {
     /// TLS begins, if the server has it.
-    pub fn new(shared: &Shared, stream: TcpStream) -> Result<Line> {
-        let Some(config) = &shared.tls else { return Ok(Line::Plain(stream)) };
+    pub(crate) fn new(tls: Option<&Arc<ServerConfig>>, stream: TcpStream) -> Result<Line> {
+        let Some(config) = tls else { return Ok(Line::Plain(stream)) };
         let session = ServerConnection::new(Arc::clone(config)).map_err(std::io::Error::other)?;
         Ok(Line::Tls(RefCell::new(Box::new(StreamOwned::new(session, stream)))))
     }
 
     /// True if the client has hung up.
-    pub fn is_over(&self) -> Result<bool> {
+    pub(crate) fn is_over(&self) -> Result<bool> {
         let tls;
         let stream = match self {
             Line::Plain(stream) => stream,
@@ -42,7 +41,7 @@ impl Line {
 
     /// Nothing more is written, or nothing at all happens any more. TLS ends without its last words, as where a wire is
     /// cut.
-    pub fn end(&self, how: Shutdown) -> Result<()> {
+    pub(crate) fn end(&self, how: Shutdown) -> Result<()> {
         match self {
             Line::Plain(stream) => stream.shutdown(how),
             Line::Tls(tls) => tls.borrow().sock.shutdown(how),

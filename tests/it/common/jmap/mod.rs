@@ -25,7 +25,7 @@ mod filter;
 mod get;
 pub(crate) mod http;
 mod ijson;
-mod line;
+pub(crate) mod line;
 mod mailboxes;
 mod options;
 mod query;
@@ -68,7 +68,7 @@ pub(crate) struct State {
 }
 
 /// What all connections share.
-pub struct Shared {
+struct Shared {
     options: Options,
     state: Mutex<State>,
     /// The port of the server, and the one that is another origin.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub(super) fn converse(shared: &Arc<Shared>, stream: TcpStream, is_elsewhere: bool) -> Result<()> {
     stream.set_nodelay(true)?;
     shared.state().record.counters.connections += 1;
-    let line = Line::new(shared, stream)?;
+    let line = Line::new(shared.tls.as_ref(), stream)?;
     let mut reader = BufReader::new(&line);
     while let Some(head) = read_head(&mut reader)? {
         let exchange = Exchange { shared, is_elsewhere, endpoint: endpoint(&head), head, has_left: Cell::new(false) };
