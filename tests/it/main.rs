@@ -42,6 +42,7 @@ mod mount;
 mod moved;
 mod names;
 mod proof;
+mod providers;
 mod screens;
 mod server_time;
 mod server_words;
