@@ -244,6 +244,32 @@ fn a_step_of_discovery_that_fails_does_not_stop_the_next() {
     place.server.hook(|_| Some((404, String::new(), Vec::new())));
     let said = place.import(3);
     assert!(said.contains("no calendars were found") && said.contains("well-known"), "{said}");
+    assert!(said.contains("docs/providers.md"), "{said}");
+}
+
+#[test]
+fn a_url_without_calendars_is_told_and_no_root() {
+    let place = Place::new(1);
+    place.server.hook(|asked| {
+        let principal = "<D:current-user-principal><D:href>/alice/</D:href></D:current-user-principal>";
+        is(asked, "PROPFIND", "/alice/wrok/").then(|| multistatus(&found("/alice/wrok/", principal)))
+    });
+    let run = |path: &str, more: &[&str]| {
+        let url = format!("{}{path}", place.server.url());
+        let archive = if path == "/alice/home/" { place.dir.path().join("b.sqlite") } else { place.archive() };
+        let output = import("caldav", &url, &archive, more);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    let told = "/alice/wrok/ has no calendars: those of ";
+    let said = run("/alice/wrok/", &[]);
+    assert!(said.contains(told) && said.contains("/alice/home/ are imported"), "{said}");
+    assert_eq!(place.events().len(), 1);
+    assert_eq!(run("/alice/wrok/", &["--quiet"]), "");
+    for path in ["/", "/alice/home/"] {
+        let said = run(path, &[]);
+        assert!(!said.contains("has no calendars"), "{said}");
+    }
 }
 
 #[test]
@@ -252,7 +278,8 @@ fn a_refused_login_is_an_error_of_the_login() {
     let fields = "WWW-Authenticate: X-Own\r\nWWW-Authenticate: Basic realm=\"x\"\r\n";
     place.server.hook(|_| Some((401, fields.to_owned(), Vec::new())));
     let said = place.import(12);
-    assert!(said.contains("does not accept user and password"), "{said}");
+    assert!(said.contains("/ refused the login of alice (401)"), "{said}");
+    assert!(said.contains("hint:") && said.contains("app password") && said.contains("docs/providers.md"), "{said}");
 }
 
 #[test]

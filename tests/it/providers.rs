@@ -56,7 +56,8 @@ fn every_provider_says_what_it_has_of_each_protocol() {
         for row in rows(&section) {
             let [protocols, url, _, origin] = row.as_slice() else { panic!("{provider}: {row:?}") };
             named.extend(protocols.split(", ").map(str::to_owned));
-            let is_marked = ["tried: ", "read: "].iter().any(|mark| origin.len() > mark.len() && origin.starts_with(mark));
+            let is_marked =
+                ["tried: ", "read: "].iter().any(|mark| origin.len() > mark.len() && origin.starts_with(mark));
             assert!(is_marked || origin == "not checked", "{provider}: {protocols}: {origin}");
             for url in quoted(url) {
                 protocols.split(", ").for_each(|protocol| can_be_typed(protocol, url));
