@@ -41,6 +41,7 @@ mod model;
 mod mount;
 mod moved;
 mod names;
+mod nightly;
 mod proof;
 mod providers;
 mod screens;

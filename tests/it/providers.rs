@@ -1,5 +1,6 @@
 //! docs/providers.md: what it lists can be typed, every line says where it comes from, and what is called tried has a test.
 
+use crate::common::ok;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -107,5 +108,30 @@ fn the_page_is_found_from_where_it_is_needed() {
         ("docs/troubleshooting.md", "providers.md"),
     ] {
         assert!(document(path).contains(&format!("]({link})")), "{path}");
+    }
+}
+
+#[test]
+fn the_help_of_an_import_speaks_of_its_own_protocol() {
+    for (command, url, needs_user) in [
+        ("imap", "imaps://", true),
+        ("managesieve", "sieves://", true),
+        ("jmap", "https://", false),
+        ("caldav", "https://", false),
+        ("carddav", "https://", false),
+        ("webdav", "https://", false),
+    ] {
+        let help = ok(&["import", command, "--help"]);
+        let of = |flag: &str| {
+            let rest =
+                help.split(&format!("      {flag} <")).nth(1).unwrap_or_else(|| panic!("{command} has no {flag}"));
+            rest.split("\n      --").next().unwrap_or_default().to_owned()
+        };
+        assert!(of("--url").contains(url), "{command}: {}", of("--url"));
+        assert_eq!(of("--auth-user").contains("needed"), needs_user, "{command}");
+        let others = ["IMAP", "ManageSieve", "JMAP", "imaps:", "sieves:"];
+        for other in others.iter().filter(|_| !url.starts_with("imap") && !url.starts_with("sieve")) {
+            assert!(command == "jmap" || !(of("--url") + &of("--auth-user")).contains(other), "{command}: {other}");
+        }
     }
 }
