@@ -2,6 +2,7 @@
 
 use super::args::parse_percent;
 use super::auth::{Auth, Network, WhichAccount, url_help, user_needed};
+use super::table;
 use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{NoOrigins, Reader, RunState, Writer};
 use crate::error::{Error, ErrorKind, Result};
@@ -472,7 +473,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
         report.accounts.add_to(&mut summary);
         ui.object(&summary);
     } else if !ui.quiet {
-        ui.line(report.to_string().trim_end());
+        table::report(ui, &report.to_string());
         match done.snapshot {
             Some(snapshot) => ui.line(&format!(
                 "snapshot {snapshot} of {} is {}; {} read",
