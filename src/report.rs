@@ -82,9 +82,13 @@ pub fn reasons(reasons: &BTreeMap<String, u64>) -> String {
     format!(" ({})", list.join(", "))
 }
 
-/// The end of the line of a type: ` + skipped 2 (deleted flag 2) + failed 0`.
+/// The end of the line of a type: ` + skipped 2 (deleted flag 2) + failed 1 (cut 1)`. What is none is not said.
 pub fn left_out(skipped: &BTreeMap<String, u64>, failed: &BTreeMap<String, u64>) -> String {
-    format!(" + skipped {}{} + failed {}{}", sum(skipped), reasons(skipped), sum(failed), reasons(failed))
+    let part = |name: &str, all: &BTreeMap<String, u64>| match sum(all) {
+        0 => String::new(),
+        count => format!(" + {name} {count}{}", reasons(all)),
+    };
+    part("skipped", skipped) + &part("failed", failed)
 }
 
 #[cfg(test)]

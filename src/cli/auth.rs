@@ -8,7 +8,7 @@ use crate::net::endpoint::{Endpoint, Service};
 use crate::net::secret::{Credentials, Secret, Tokens};
 use crate::net::tls::{Pin, TlsOptions};
 use crate::protocol::jmap::{self, Settings, Which};
-use clap::Args;
+use clap::{Arg, Args};
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
@@ -47,7 +47,7 @@ pub(super) struct Auth {
     /// Log in with an OAuth 2.0 access token
     #[arg(long, value_name = "TOKEN", num_args = 0..=1)]
     auth_bearer: Option<Option<String>>,
-    /// The user that the token is for; IMAP and ManageSieve need it
+    /// The user that the token is for
     #[arg(long, value_name = "USER", requires = "auth_bearer", conflicts_with = "auth_basic")]
     auth_user: Option<String>,
     /// Run this command with sh and use its output as the token; it runs again if the server refuses the token
@@ -59,14 +59,14 @@ pub(super) struct Auth {
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct Network {
-    /// URL of the server, e.g. imaps://mail.example.com (imap), sieves://… (managesieve), https://… (all others)
+    /// URL of the server, e.g. https://jmap.example.com
     #[arg(long)]
     url: String,
     /// Give up after this many seconds without an answer, or with next to none; Vandelay asks once more, so a step takes
     /// at most 2.5 times as long
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
-    /// Retry this many times after a temporary error, with growing pauses; waits that a JMAP server asks for do not count
+    /// Retry this many times after a temporary error, with growing pauses; long waits that a server asks for do not count
     #[arg(long, value_name = "N", default_value_t = 5)]
     max_retries: u32,
     /// Accept only the certificate with this SHA-256 (64 hexadecimal digits), whatever its signature; sha256//BASE64 pins
@@ -82,6 +82,16 @@ pub(super) struct Network {
     /// Number of threads; 0 means one for each processor
     #[arg(short = 'j', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: u32,
+}
+
+/// Says of `--url` what this protocol wants there.
+pub(super) fn url_help(help: &'static str) -> impl FnOnce(Arg) -> Arg {
+    move |arg| arg.help(help)
+}
+
+/// Says of `--auth-user` that this protocol cannot do without.
+pub(super) fn user_needed(arg: Arg) -> Arg {
+    arg.help("The user that the token is for; needed with --auth-bearer")
 }
 
 impl Network {

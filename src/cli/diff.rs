@@ -4,6 +4,7 @@ use super::files::tree_at;
 use super::ui::{Ui, quoted};
 use crate::archive::{Difference, Moment, Reader, Record, SnapshotSpec, diff};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::ObjectType;
 use crate::tree::Label;
 use clap::Args;
 use std::collections::BTreeMap;
@@ -53,6 +54,7 @@ impl Diff {
         let (from, to) = (reader.resolve(self.from)?, reader.resolve(self.to)?);
         let trees = (tree_at(&reader, from)?, tree_at(&reader, to)?);
         let mut counts: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
+        let mut last = None;
         diff(&reader, from, to, |difference, before, after| {
             let Some(record) = after.or(before) else { return Ok(()) };
             let then = before.map(|record| trees.0.label(record)).transpose()?;
@@ -62,6 +64,10 @@ impl Diff {
             if ui.json {
                 ui.object(&change.to_json());
             } else {
+                if last.replace(record.kind) != Some(record.kind) {
+                    // With the closing line: a script that reads the rows meets no head.
+                    ui.info(&format!("  TYPE ID PATH{}", columns(record.kind)));
+                }
                 ui.row(&change.to_line());
             }
             Ok(())
@@ -156,6 +162,23 @@ impl Change<'_> {
             object["paths_before"] = then.paths.clone().into();
         }
         object
+    }
+}
+
+/// What stands behind the path in the lines of this type, in the order of [`FIELDS`].
+fn columns(kind: ObjectType) -> &'static str {
+    match kind {
+        ObjectType::Email => "  DATE (UTC)  FROM  SUBJECT  <MESSAGE-ID>",
+        ObjectType::CalendarEvent => "  START OR DUE  TITLE",
+        ObjectType::ContactCard => "  NAME",
+        ObjectType::Identity => "  NAME  EMAIL",
+        ObjectType::ParticipantIdentity => "  NAME  ADDRESS",
+        ObjectType::VacationResponse => "  SUBJECT",
+        ObjectType::Mailbox
+        | ObjectType::SieveScript
+        | ObjectType::AddressBook
+        | ObjectType::Calendar
+        | ObjectType::FileNode => "",
     }
 }
 

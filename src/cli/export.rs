@@ -2,6 +2,7 @@
 
 use super::args::{AtFlag, tree_path};
 use super::auth::{Auth, Network, WhichAccount};
+use super::table;
 use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{Reader, epoch};
 use crate::error::{Error, ErrorKind, Result};
@@ -242,7 +243,7 @@ impl Export {
             report.accounts.add_to(&mut summary);
             ui.object(&summary);
         } else if !ui.quiet {
-            ui.line(report.to_string().trim_end());
+            table::report(ui, &report.to_string());
             match self.dry_run {
                 true => ui.line("dry run: nothing was changed"),
                 false => ui.line(&format!("{} of messages sent", bytes(report.bytes))),

@@ -6,7 +6,7 @@ use crate::archive::{Moment, Reader, SnapshotSpec, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Names};
-use crate::tree::{FileType, Node, Stat, Tree, TreeOptions, walk};
+use crate::tree::{Child, FileType, Node, Stat, Tree, TreeOptions};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,19 @@ pub(super) fn tree_at(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
     Tree::open(Arc::clone(reader), TreeOptions { at, ..TreeOptions::default() })
 }
 
+/// Everything in a directory, by the bytes of the names.
+fn sorted(tree: &Tree, directory: Node) -> Result<Vec<Child>> {
+    let (mut all, mut after) = (Vec::new(), 0);
+    loop {
+        let page = tree.children(directory, after, 1_024)?;
+        let Some(last) = page.last() else { break };
+        after = last.cookie;
+        all.extend(page);
+    }
+    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
 impl Ls {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let tree = open(&self.archive, &self.at)?;
@@ -91,21 +104,25 @@ impl Ls {
             let stat = tree.stat(node)?;
             if stat.file_type != FileType::Directory {
                 self.show(&tree, path, node, Some(stat), ui)?;
-            } else if self.recursive {
-                walk::walk(&tree, node, |step| {
-                    self.show(&tree, step.path, step.child.node, step.child.stat, ui)?;
-                    Ok(true)
-                })?;
             } else {
-                let mut after = 0;
-                loop {
-                    let page = tree.children(node, after, 1_024)?;
-                    let Some(last) = page.last() else { break };
-                    after = last.cookie;
-                    for child in &page {
-                        self.show(&tree, &child.name, child.node, child.stat, ui)?;
-                    }
-                }
+                self.below(&tree, node, ui)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists a directory by name, as ls(1) does; with `-R` everything below each directory behind it.
+    fn below(&self, tree: &Tree, directory: Node, ui: &Ui) -> Result<()> {
+        let mut stack = vec![(String::new(), sorted(tree, directory)?.into_iter())];
+        while let Some((path, children)) = stack.last_mut() {
+            let Some(child) = children.next() else {
+                stack.pop();
+                continue;
+            };
+            let name = format!("{path}{}", child.name);
+            self.show(tree, &name, child.node, child.stat, ui)?;
+            if self.recursive && child.file_type == FileType::Directory {
+                stack.push((format!("{name}/"), sorted(tree, child.node)?.into_iter()));
             }
         }
         Ok(())

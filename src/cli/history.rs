@@ -86,7 +86,7 @@ impl Snapshots {
                 snapshot.source_kind.as_deref().unwrap_or("-"),
                 snapshot.account.as_deref().unwrap_or(""),
             ]);
-            let mut changes = report.as_ref().map(changes).unwrap_or_default();
+            let mut changes = report.as_ref().map(|report| changes(report, &snapshot.state)).unwrap_or_default();
             if snapshot.has_wrong_clock() {
                 changes.push("the clock was wrong".to_owned());
             }
@@ -96,14 +96,17 @@ impl Snapshots {
     }
 }
 
-/// `email +3 ~1 -2` for each type in which a run changed something.
-fn changes(report: &serde_json::Value) -> Vec<String> {
+/// `email +3 ~1 -2` for each type in which a run changed something, and what failed.
+fn changes(report: &serde_json::Value, state: &str) -> Vec<String> {
     if !report["types"].is_object() {
         return Vec::new();
     }
     let tokens = |name: &str| report[name].as_object().into_iter().flat_map(|all| all.keys());
     let types: BTreeSet<&String> = tokens("types").chain(tokens("removed")).collect();
     let number = |value: &serde_json::Value| value.as_u64().unwrap_or(0);
+    let sum = |reasons: &serde_json::Value| -> u64 {
+        reasons.as_object().into_iter().flatten().map(|(_, count)| number(count)).sum()
+    };
     let mut changes = Vec::new();
     for token in types {
         let account = &report["types"][token];
@@ -113,7 +116,22 @@ fn changes(report: &serde_json::Value) -> Vec<String> {
             changes.push(format!("{token} +{new} ~{changed} -{removed}"));
         }
     }
-    if changes.is_empty() { vec!["nothing new".to_owned()] } else { changes }
+    // Only a run that saw everything knows that there is nothing new.
+    if changes.is_empty() {
+        let nothing = if state == "complete" { "nothing new" } else { "nothing stored" };
+        changes.push(nothing.to_owned());
+    }
+    let failed: u64 =
+        report["types"].as_object().into_iter().flatten().map(|(_, account)| sum(&account["failed"])).sum();
+    let unlisted = number(&report["scopes_failed"]);
+    for (count, what) in
+        [(failed, "failed"), (unlisted, "not listed"), (number(&report["not_understood"]), "not understood")]
+    {
+        if count > 0 {
+            changes.push(format!("{count} {what}"));
+        }
+    }
+    changes
 }
 
 impl Forget {

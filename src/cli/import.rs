@@ -1,7 +1,8 @@
 //! `vandelay import SOURCE … ARCHIVE`.
 
 use super::args::parse_percent;
-use super::auth::{Auth, Network, WhichAccount};
+use super::auth::{Auth, Network, WhichAccount, url_help, user_needed};
+use super::table;
 use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{NoOrigins, Reader, RunState, Writer};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,6 +26,15 @@ use crate::source::takeout::{Takeout, TakeoutOptions};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
+const IMAP_URL: &str = "URL of the server: imaps://mail.example.com, or imap://mail.example.com with STARTTLS";
+
+const SIEVE_URL: &str = "URL of the server: sieves://mail.example.com, or sieve://mail.example.com with STARTTLS";
+
+const DAV_URL: &str =
+    "URL of the server or of anything below it that is yours (https://dav.example.com), or a domain (example.com)";
+
+const FILES_URL: &str = "URL of the directory, e.g. https://cloud.example.com/remote.php/dav/files/alice";
+
 /// Where an account is read from.
 #[derive(Subcommand)]
 pub(crate) enum ImportSource {
@@ -33,20 +43,21 @@ pub(crate) enum ImportSource {
     /// A Google Takeout folder, or any tree of mail, .ics and .vcf files: mbox, .eml, Thunderbird, Apple Mail, MH
     Takeout(TakeoutArgs),
     /// The mail of an account on an IMAP server
+    #[command(mut_arg("url", url_help(IMAP_URL)), mut_arg("auth_user", user_needed))]
     Imap(ImapArgs),
     /// A whole account on a JMAP server: mail, contacts, calendars, Sieve scripts, files
     Jmap(JmapArgs),
     /// The calendars of an account on a CalDAV server: events, tasks, notes
-    #[command(name = "caldav")]
+    #[command(name = "caldav", mut_arg("url", url_help(DAV_URL)))]
     CalDav(DavArgs),
     /// The address books of an account on a CardDAV server
-    #[command(name = "carddav")]
+    #[command(name = "carddav", mut_arg("url", url_help(DAV_URL)))]
     CardDav(DavArgs),
     /// The files below a directory on a WebDAV server
-    #[command(name = "webdav")]
+    #[command(name = "webdav", mut_arg("url", url_help(FILES_URL)))]
     WebDav(DavArgs),
     /// The Sieve scripts on a mail server (ManageSieve)
-    #[command(name = "managesieve")]
+    #[command(name = "managesieve", mut_arg("url", url_help(SIEVE_URL)), mut_arg("auth_user", user_needed))]
     ManageSieve(ManageSieveArgs),
 }
 
@@ -466,7 +477,7 @@ fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
         report.accounts.add_to(&mut summary);
         ui.object(&summary);
     } else if !ui.quiet {
-        ui.line(report.to_string().trim_end());
+        table::report(ui, &report.to_string());
         match done.snapshot {
             Some(snapshot) => ui.line(&format!(
                 "snapshot {snapshot} of {} is {}; {} read",

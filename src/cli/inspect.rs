@@ -27,7 +27,7 @@ const DEPTH_MAX: usize = 15;
 const MAILBOXES: [Column; 4] =
     [Column::number("ID", 6), Column::text("NAME", 46), Column::text("ROLE", 12), Column::number("MESSAGES", 10)];
 const FILES: [Column; 4] =
-    [Column::number("ID", 6), Column::text("NAME", 46), Column::text("TYPE", 12), Column::rest("ROLE")];
+    [Column::number("ID", 6), Column::text("NAME, PATH BELOW", 46), Column::text("TYPE", 12), Column::rest("ROLE")];
 
 #[derive(Args)]
 pub(crate) struct Inspect {
@@ -153,15 +153,18 @@ impl Inspect {
 
 /// Mailboxes and files as an indented tree, as 1.x shows them.
 fn containers(
-    reader: &Reader,
+    reader: &Arc<Reader>,
     kind: ObjectType,
     moment: Moment,
     (offset, limit): (usize, usize),
     ui: &Ui,
 ) -> Result<()> {
     let records = reader.records(kind, moment)?;
+    let tree = tree_at(reader, moment)?;
     if ui.json {
-        records.iter().skip(offset).take(limit).for_each(|record| ui.object(&record.to_json()));
+        for record in records.iter().skip(offset).take(limit) {
+            ui.object(&to_json(record, &tree)?);
+        }
         return Ok(());
     }
     if records.len() <= offset {
@@ -178,10 +181,10 @@ fn containers(
     }
     let table = Table::new(ui, if kind == ObjectType::Mailbox { &MAILBOXES } else { &FILES });
     let place = Cell::new(0);
-    let show = |record: &Record, before: &str| {
+    let show = |record: &Record, before: &str| -> Result<()> {
         let at = place.replace(place.get() + 1);
         if at < offset || at - offset >= limit {
-            return;
+            return Ok(());
         }
         let (id, name) = (record.id.to_string(), format!("{before}{}", record.name()));
         if kind == ObjectType::Mailbox {
@@ -190,7 +193,9 @@ fn containers(
         } else {
             let node = record.file_node();
             table.row(&[&id, &name, node.node_type.name(), node.role.as_deref().unwrap_or_default()]);
+            show_path(&table, &label(&tree, record)?);
         }
+        Ok(())
     };
     let known: HashSet<Id> = records.iter().map(|record| record.id).collect();
     let mut children: HashMap<Option<Id>, Vec<&Record>> = HashMap::new();
@@ -205,10 +210,12 @@ fn containers(
         if !shown.insert(record.id) {
             continue;
         }
-        show(record, &"  ".repeat(depth.min(DEPTH_MAX)));
+        show(record, &"  ".repeat(depth.min(DEPTH_MAX)))?;
         stack.extend(children.get(&Some(record.id)).into_iter().flatten().rev().map(|child| (*child, depth + 1)));
     }
-    records.iter().filter(|record| !shown.contains(&record.id)).for_each(|record| show(record, "(is inside itself) "));
+    for record in records.iter().filter(|record| !shown.contains(&record.id)) {
+        show(record, "(is inside itself) ")?;
+    }
     Ok(())
 }
 
@@ -219,8 +226,8 @@ fn columns(kind: ObjectType) -> Vec<Column> {
         ObjectType::Email => {
             vec![id, Column::text("DATE (UTC)", 16), Column::text("FROM", 20), Column::rest("SUBJECT, PATH BELOW")]
         }
-        ObjectType::ContactCard => vec![id, Column::text("NAME", 30), Column::rest("UID")],
-        ObjectType::CalendarEvent => vec![id, Column::text("START", 20), Column::rest("TITLE")],
+        ObjectType::ContactCard => vec![id, Column::text("NAME", 30), Column::rest("UID, PATH BELOW")],
+        ObjectType::CalendarEvent => vec![id, Column::text("START", 20), Column::rest("TITLE, PATH BELOW")],
         ObjectType::Identity => vec![id, Column::text("NAME", 30), Column::rest("EMAIL")],
         ObjectType::ParticipantIdentity => vec![id, Column::text("NAME", 30), Column::rest("ADDRESS")],
         ObjectType::VacationResponse => vec![id, Column::text("ENABLED", 7), Column::rest("SUBJECT")],
@@ -238,15 +245,16 @@ fn show(table: &Table<'_, '_>, record: &Record, label: &Label) {
     match record.properties() {
         Properties::Email(_) => {
             table.row(&[&id, &minute(field("date")), name_of(field("from")), field("subject")]);
-            if let Some((first, more)) = label.paths.split_first() {
-                let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
-                table.below(&format!("{first}{more}"));
-            }
+            show_path(table, label);
         }
-        Properties::ContactCard(card) => table.row(&[&id, field("name"), &card.uid]),
+        Properties::ContactCard(card) => {
+            table.row(&[&id, field("name"), &card.uid]);
+            show_path(table, label);
+        }
         Properties::CalendarEvent(_) => {
             let start = field("start");
             table.row(&[&id, if start.is_empty() { field("due") } else { start }, field("title")]);
+            show_path(table, label);
         }
         Properties::Identity(identity) => table.row(&[&id, &identity.name, &identity.email]),
         Properties::ParticipantIdentity(identity) => table.row(&[&id, &identity.name, &identity.calendar_address]),
@@ -255,6 +263,14 @@ fn show(table: &Table<'_, '_>, record: &Record, label: &Label) {
         Properties::AddressBook(book) => table.row(&[&id, yes(book.is_default), &book.name]),
         Properties::Calendar(calendar) => table.row(&[&id, yes(calendar.is_default), &calendar.name]),
         Properties::Mailbox(_) | Properties::FileNode(_) => table.row(&[&id, record.name()]),
+    }
+}
+
+/// Prints where an object lies in the tree.
+fn show_path(table: &Table<'_, '_>, label: &Label) {
+    if let Some((first, more)) = label.paths.split_first() {
+        let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
+        table.below(&format!("{first}{more}"));
     }
 }
 
@@ -268,11 +284,16 @@ fn name_of(from: &str) -> &str {
     from.split_once(" <").map_or(from, |(name, _)| name)
 }
 
-/// The row of an object; of a message also its paths, sender and subject.
+/// The row of an object; with its paths, and of a message also sender and subject.
 fn to_json(record: &Record, tree: &Tree) -> Result<serde_json::Value> {
     let mut object = record.to_json();
-    if record.kind == ObjectType::Email {
-        add_label(&mut object, &label(tree, record)?);
+    match record.kind {
+        ObjectType::Email => add_label(&mut object, &label(tree, record)?),
+        // Their names and titles are among their columns.
+        ObjectType::CalendarEvent | ObjectType::ContactCard | ObjectType::FileNode => {
+            add_label(&mut object, &Label { fields: Vec::new(), ..label(tree, record)? });
+        }
+        _ => {}
     }
     Ok(object)
 }

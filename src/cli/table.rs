@@ -118,6 +118,47 @@ fn taken(text: impl Iterator<Item = char>, width: usize) -> String {
     text.take(8 * width).take_while(fits).collect()
 }
 
+/// What begins the second and further lines of a text that is too long for one.
+const INDENT: &str = "    ";
+
+/// Prints lines of a report, each in as many lines of the screen as it needs.
+pub(super) fn report(ui: &Ui, text: &str) {
+    for line in text.lines() {
+        folded(&ui.shown(line)).iter().for_each(|line| ui.line(line));
+    }
+}
+
+/// A line in pieces that fit the screen. `+ skipped 2 (…)` and what ends with `;` stay together where they can.
+fn folded(line: &str) -> Vec<String> {
+    let mut terms: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        match terms.last_mut() {
+            Some(term) if word != "+" && !term.ends_with(';') => {
+                term.push(' ');
+                term.push_str(word);
+            }
+            _ => terms.push(word.to_owned()),
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for term in &terms {
+        let is_long = INDENT.len() + term.width() > WIDTH;
+        let pieces = if is_long { term.split(' ').collect() } else { vec![term.as_str()] };
+        for (at, piece) in pieces.into_iter().enumerate() {
+            match lines.last_mut() {
+                // A term that needs several lines begins on one of its own.
+                Some(line) if line.width() + 1 + piece.width() <= WIDTH && !(is_long && at == 0) => {
+                    line.push(' ');
+                    line.push_str(piece);
+                }
+                Some(_) => lines.push(format!("{INDENT}{}", fit(piece, WIDTH - INDENT.len()))),
+                None => lines.push(fit(piece, WIDTH)),
+            }
+        }
+    }
+    lines
+}
+
 /// Words in lines of at most `width` columns; a word that is longer is cut.
 pub(super) fn wrapped(words: &[String], separator: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -158,6 +199,21 @@ mod tests {
         assert_eq!(fit_end("漢字漢字", 6), "…漢字");
         let marks = "\u{301}".repeat(100_000);
         assert!(fit(&format!("{marks}abcdef"), 3).chars().count() <= 25);
+    }
+
+    #[test]
+    fn lines_that_are_too_long_are_folded_between_terms() {
+        let line = "email: found 60372 = stored 12288 (new 12288, changed 0, unchanged 0)";
+        assert_eq!(folded(line), [line]);
+        let long = format!("{line} + duplicate 7 + skipped 2 (deleted flag 2); removed 1 (kept in the history)");
+        // 69 columns and 14 more are too many.
+        assert_eq!(
+            folded(&long),
+            [line, "    + duplicate 7 + skipped 2 (deleted flag 2); removed 1 (kept in the history)"]
+        );
+        let reasons = format!("{line} + failed 9 ({})", vec!["cannot be read, 3"; 30].join(", "));
+        let lines = folded(&format!("{reasons} {}", "x".repeat(200)));
+        assert!(lines.len() > 5 && lines.iter().all(|line| line.width() <= WIDTH), "{lines:?}");
     }
 
     #[test]

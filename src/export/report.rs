@@ -109,7 +109,7 @@ impl Report {
     }
 }
 
-/// One line per type: `email: found 12 = created 9 + updated 0 + matched 2 + skipped 1 (…) + failed 0`.
+/// One line per type: `email: found 12 = created 9 + updated 0 + matched 2 + skipped 1 (…)`.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let has_part =

@@ -1,7 +1,7 @@
 //! Writing a part of the tree to disk: no file is overwritten, no link followed, dates kept. A name or a file that the
 //! target refuses is reported, and the rest is written.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tree::{Bytes, Child, FileType, Node, Stat, Tree, name, walk};
 use medium::{Medium, is_end, knows_no_links, may_be_the_name};
 use std::collections::{HashMap, HashSet};
@@ -14,6 +14,9 @@ pub mod medium;
 
 /// How many bytes are copied at a time.
 const CHUNK: usize = 1 << 20;
+
+/// Why a directory of the tree is not made.
+const IN_THE_WAY: &str = "a directory is needed there, and a file or a link has its name; move it away, or give another directory with --into";
 
 /// Which names files and directories get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,7 +62,7 @@ pub fn extract(
 ) -> Result<Extracted> {
     let node = tree.resolve(path)?;
     let stat = tree.stat(node)?;
-    fs::create_dir_all(into).map_err(|error| Error::io(format!("cannot make {}", into.display()), error))?;
+    fs::create_dir_all(into).map_err(|error| cannot_make(into, error))?;
     let mut writer = Extractor {
         tree,
         names,
@@ -100,6 +103,18 @@ pub fn extract(
         let _ = File::open(directory).and_then(|handle| handle.set_modified(time(*mtime)));
     }
     Ok(writer.done)
+}
+
+/// The error of a target that cannot be made. It says which file is where a directory is needed.
+fn cannot_make(into: &Path, error: std::io::Error) -> Error {
+    let file = into.ancestors().find(|path| fs::metadata(path).is_ok_and(|meta| !meta.is_dir()));
+    match file {
+        Some(file) => {
+            let what = format!("cannot extract into {}: {} is a file, not a directory", into.display(), file.display());
+            Error::new(ErrorKind::Storage, what).hint("give another directory with --into, or move the file away")
+        }
+        None => Error::io(format!("cannot make {}", into.display()), error),
+    }
 }
 
 struct Extractor<'a> {
@@ -240,6 +255,13 @@ impl Extractor<'_> {
                     && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) =>
             {
                 Ok(())
+            }
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AlreadyExists
+                    && !is_ours
+                    && fs::symlink_metadata(path).is_ok() =>
+            {
+                Err(std::io::Error::new(error.kind(), IN_THE_WAY))
             }
             made => made,
         })?;

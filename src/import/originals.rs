@@ -1,5 +1,6 @@
 //! Events, cards and files that come as bytes of their own: iCalendar, vCard, plain files.
 
+use super::containers::free_name;
 use super::prepare::Bytes;
 use super::report::Fate;
 use super::store::{Place, Store};
@@ -84,8 +85,14 @@ impl Store<'_> {
         {
             return Ok(fate);
         }
-        // Another source has a file of this name in this directory: both stay.
         let name = match taken {
+            // What was a directory is a file now: the directory leaves at the end of the run.
+            Some(other)
+                if self.join == DuplicateRule::Never && self.writer.source_knows(ObjectType::FileNode, other)? =>
+            {
+                free_name(self.writer, ObjectType::FileNode, parent, &name, known)?
+            }
+            // Another source has a file of this name in this directory: both stay.
             Some(other) if known != Some(other) => format!("{name}~{}", place.scope),
             _ => name,
         };

@@ -198,23 +198,25 @@ impl Report {
     }
 }
 
-/// One line per type: `email: found 12 = stored 9 (new 3, changed 1, unchanged 5) + duplicate 1 + skipped 2 (deleted flag 2) + failed 0`,
-/// with ` + not reached 7` behind it if the run was stopped.
+/// One line per type: `email: found 12 = stored 9 (new 3, changed 1, unchanged 5) + duplicate 1 + skipped 2 (deleted flag 2)`,
+/// with ` + not reached 7` behind it if the run was stopped. A term that is 0 is left out.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (token, account) in &self.accounts.types {
             let stored = account.stored;
             write!(
                 f,
-                "{token}: found {} = stored {} (new {}, changed {}, unchanged {}) + duplicate {}{}",
+                "{token}: found {} = stored {} (new {}, changed {}, unchanged {})",
                 account.found,
                 stored.total(),
                 stored.new,
                 stored.changed,
                 stored.unchanged,
-                account.duplicate,
-                left_out(&account.skipped, &account.failed),
             )?;
+            if account.duplicate > 0 {
+                write!(f, " + duplicate {}", account.duplicate)?;
+            }
+            f.write_str(&left_out(&account.skipped, &account.failed))?;
             if account.not_reached > 0 {
                 write!(f, " + not reached {}", account.not_reached)?;
             }

@@ -62,6 +62,7 @@ pub fn import(
     }
     let mut report = survey.report;
     report.notices.extend(source.notices());
+    report.notes.extend(source.notes());
     for (kind, changes) in writer.changes() {
         if changes.removed > 0 {
             // A type of which nothing is left has a line, too.
@@ -164,6 +165,7 @@ pub fn dry_run(
         *removed = removed.saturating_sub(moved);
     }
     report.notices.extend(source.notices());
+    report.notes.extend(source.notes());
     Ok(Done { report: survey.report, snapshot: None, state, lost: None })
 }
 

@@ -230,6 +230,11 @@ pub trait Source: Send {
         Vec::new()
     }
 
+    /// The same for what is not worth a warning: `--quiet` hides it.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What a scope is called in messages to the user. A source that has the name from a server shows it as it shows all
     /// words of servers.
     fn name(&self, scope: &Scope) -> String {

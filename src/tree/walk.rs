@@ -1,4 +1,4 @@
-//! A walk over a tree, depth first, for `extract` and `ls -R`.
+//! A walk over a tree, depth first, for `extract`.
 
 use super::child::Child;
 use super::node::Node;

@@ -4,7 +4,7 @@ use crate::common::dav::import;
 use crate::common::fake_dav::{Answer, Asked, FakeDav, etag, found, multistatus};
 use crate::common::tree;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -212,6 +212,88 @@ fn a_directory_that_names_something_elsewhere_loses_nothing() {
     assert_eq!(files(), 2, "{}", String::from_utf8_lossy(&output.stdout));
 }
 
+/// A calendar that is empty from one day to the next: the server may have lost it.
+#[test]
+fn a_calendar_that_is_suddenly_empty_stops_the_run() {
+    for (count, code) in [(60, 9), (40, 0)] {
+        let place = Place::new(count);
+        place.import(0);
+        place.server.with(|state| state.collections.values_mut().for_each(BTreeMap::clear));
+        let said = place.import(code);
+        match code {
+            9 => {
+                assert!(said.contains("60 of 60 objects of type calendarevent are missing at the source"), "{said}");
+                assert_eq!(place.events().len(), 60);
+            }
+            // The guard lets fifty go; they stay in the snapshot before.
+            _ => assert!(said.contains("removed 40 (kept in the history)"), "{said}"),
+        }
+        let before = tree(&place.archive(), "1").keys().filter(|path| path.starts_with("calendars/Work/e")).count();
+        assert_eq!(before, count);
+    }
+}
+
+/// The files of the current state, by path.
+fn files(archive: &Path) -> BTreeMap<String, Vec<u8>> {
+    let all = tree(archive, "latest").into_iter();
+    let all = all.filter(|(path, _)| !path.ends_with('/'));
+    all.filter_map(|(path, bytes)| Some((path.strip_prefix("files/")?.to_owned(), bytes))).collect()
+}
+
+#[test]
+fn a_directory_that_becomes_a_file_and_again_a_directory_has_its_name() {
+    let place = Place::new(2);
+    let url = format!("{}/alice/home/", place.server.url());
+    let run = || {
+        let output = import("webdav", &url, &place.archive(), &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        crate::common::ok(&["verify", "--quiet", place.archive().to_str().expect("text")]);
+        files(&place.archive())
+    };
+    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    let as_directory = run();
+    assert_eq!(names(&as_directory), ["Work/e0.ics", "Work/e1.ics"]);
+    place.server.hook(|asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("PROPFIND", "/alice/home/") => {
+            let own = found("/alice/home/", "<D:resourcetype><D:collection/></D:resourcetype>");
+            let file = found("/alice/home/Work", "<D:resourcetype/><D:getetag>\"1\"</D:getetag>");
+            Some(multistatus(&(own + &file)))
+        }
+        ("GET", "/alice/home/Work") => Some((200, String::new(), b"text".to_vec())),
+        _ => None,
+    });
+    assert_eq!(run(), BTreeMap::from([("Work".to_owned(), b"text".to_vec())]));
+    place.server.hook(|_| None);
+    assert_eq!(run(), as_directory);
+}
+
+#[test]
+fn names_that_are_no_text_are_stored_as_the_url_has_them() {
+    let place = Place::new(1);
+    place.server.hook(|asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("PROPFIND", "/alice/home/") => {
+            let collection = "<D:resourcetype><D:collection/></D:resourcetype>";
+            let own = found("/alice/home/", collection) + &found("/alice/home/d%E9/", collection);
+            Some(multistatus(&(own + &found("/alice/home/caf%E9.txt", "<D:getetag>\"1\"</D:getetag>"))))
+        }
+        ("PROPFIND", "/alice/home/d%E9/") => {
+            let own = found("/alice/home/d%E9/", "<D:resourcetype><D:collection/></D:resourcetype>");
+            Some(multistatus(&(own + &found("/alice/home/d%E9/%FF", "<D:getetag>\"1\"</D:getetag>"))))
+        }
+        ("GET", path) => Some((200, String::new(), path.as_bytes().to_vec())),
+        _ => None,
+    });
+    let url = format!("{}/alice/home/", place.server.url());
+    for _ in 0..2 {
+        let output = import("webdav", &url, &place.archive(), &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // The tree writes `%` as `%25` where it could be read as a mark of its own.
+        let expected = [("caf%25E9.txt", "caf%E9.txt"), ("d%25E9/%25FF", "d%E9/%FF")];
+        let expected = expected.map(|(path, url)| (path.to_owned(), format!("/alice/home/{url}").into_bytes()));
+        assert_eq!(files(&place.archive()), BTreeMap::from(expected));
+    }
+}
+
 #[test]
 fn the_login_goes_to_no_other_host() {
     let place = Place::new(1);
@@ -244,6 +326,32 @@ fn a_step_of_discovery_that_fails_does_not_stop_the_next() {
     place.server.hook(|_| Some((404, String::new(), Vec::new())));
     let said = place.import(3);
     assert!(said.contains("no calendars were found") && said.contains("well-known"), "{said}");
+    assert!(said.contains("docs/providers.md"), "{said}");
+}
+
+#[test]
+fn a_url_without_calendars_is_told_and_no_root() {
+    let place = Place::new(1);
+    place.server.hook(|asked| {
+        let principal = "<D:current-user-principal><D:href>/alice/</D:href></D:current-user-principal>";
+        is(asked, "PROPFIND", "/alice/wrok/").then(|| multistatus(&found("/alice/wrok/", principal)))
+    });
+    let run = |path: &str, more: &[&str]| {
+        let url = format!("{}{path}", place.server.url());
+        let archive = if path == "/alice/home/" { place.dir.path().join("b.sqlite") } else { place.archive() };
+        let output = import("caldav", &url, &archive, more);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    let told = "/alice/wrok/ has no calendars: those of ";
+    let said = run("/alice/wrok/", &[]);
+    assert!(said.contains(told) && said.contains("/alice/home/ are imported"), "{said}");
+    assert_eq!(place.events().len(), 1);
+    assert_eq!(run("/alice/wrok/", &["--quiet"]), "");
+    for path in ["/", "/alice/home/"] {
+        let said = run(path, &[]);
+        assert!(!said.contains("has no calendars"), "{said}");
+    }
 }
 
 #[test]
@@ -252,7 +360,8 @@ fn a_refused_login_is_an_error_of_the_login() {
     let fields = "WWW-Authenticate: X-Own\r\nWWW-Authenticate: Basic realm=\"x\"\r\n";
     place.server.hook(|_| Some((401, fields.to_owned(), Vec::new())));
     let said = place.import(12);
-    assert!(said.contains("does not accept user and password"), "{said}");
+    assert!(said.contains("/ refused the login of alice (401)"), "{said}");
+    assert!(said.contains("hint:") && said.contains("app password") && said.contains("docs/providers.md"), "{said}");
 }
 
 #[test]

@@ -55,6 +55,7 @@ const PAGES: &[Page] = &[
     page("docs/managesieve.md", &["import managesieve"]),
     page("docs/mount.md", &["mount"]),
     page("docs/nightly.md", &[]),
+    page("docs/providers.md", &[]),
     page("docs/restore.md", &[]),
     page("docs/safety.md", &[]),
     page("docs/style.md", &[]),
@@ -824,9 +825,8 @@ fn the_errors_of_the_pages_are_those_of_the_program() {
     }
     let text = document(ERRORS);
     let mut count = 0;
-    for error in
-        text.lines().filter_map(|line| line.strip_prefix("> error: ").filter(|line| !line.contains("os error")))
-    {
+    let quoted = text.lines().filter_map(|line| line.strip_prefix("> error: ").or(line.strip_prefix("> warning: ")));
+    for error in quoted.filter(|line| !line.contains("os error")) {
         let words: Vec<&str> = error.split(' ').collect();
         let is_there = |part: &[&str]| sources.contains(&part.join(" "));
         assert!(words.windows(3.min(words.len())).any(is_there), "{ERRORS}: no error has these words: {error}");

@@ -1,6 +1,6 @@
 //! `extract` onto file systems that do not take every name.
 
-use crate::common::{deliver, message, ok};
+use crate::common::{deliver, message, ok, vandelay};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
@@ -231,4 +231,30 @@ fn a_tree_for_file_systems_without_colon_has_no_name_that_they_refuse() {
             assert!(!path.split('/').any(|name| name == "con.ics" || name == "aux"), "{path}");
         }
     }
+}
+
+#[test]
+fn a_file_where_a_directory_is_needed_is_named_with_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let archive = account(dir.path());
+    let run = |into: &Path| {
+        let mut command = vandelay();
+        let output = command.args(["extract", "--into"]).arg(into).arg(&archive).arg("mail").output().expect("a run");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let file = dir.path().join("file");
+    fs::write(&file, "x").expect("a file");
+    for into in [file.clone(), file.join("below")] {
+        let (code, said) = run(&into);
+        let what = format!("cannot extract into {}: {} is a file, not a directory", into.display(), file.display());
+        assert!(code == Some(7) && said.contains(&what) && said.contains("hint: give another"), "{said}");
+    }
+    let into = dir.path().join("into");
+    fs::create_dir(&into).expect("a directory");
+    fs::write(into.join("mail"), "x").expect("a file");
+    let (code, said) = run(&into);
+    let what =
+        format!("not extracted: mail: cannot write {}: a directory is needed there", into.join("mail").display());
+    assert!(code == Some(5) && said.contains(&what) && said.contains("move it away"), "{said}");
+    assert_eq!(fs::read(into.join("mail")).expect("a file"), b"x");
 }

@@ -368,7 +368,7 @@ fn wrong_accounts_and_logins_are_told_apart() {
     let (code, said) = run("secret", &["--account-name", "nobody@example.org"]);
     assert!(code == Some(3) && said.contains("A1@example.org"), "{said}");
     let (code, said) = run("wrong", &["--account-name", "A1@example.org"]);
-    assert!(code == Some(12) && said.contains("does not accept"), "{said}");
+    assert!(code == Some(12) && said.contains("refused the login of alice (401)"), "{said}");
     assert_eq!(run("secret", &[]).0, Some(1));
     assert_eq!(run("secret", &["--account-id", "A1", "--objects", "email,bogus"]).0, Some(1));
     assert!(!Path::new(&bench.archive()).exists());

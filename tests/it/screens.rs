@@ -1,8 +1,9 @@
 //! What people see of an archive: columns that fit 80 columns, whatever strangers wrote.
 
 use crate::common::account::text;
-use crate::common::{TYPES, deliver, ok};
+use crate::common::{TYPES, deliver, ok, vandelay};
 use std::fs;
+use std::path::Path;
 use unicode_width::UnicodeWidthStr;
 
 /// The lines of a screen, each of which fits.
@@ -65,4 +66,91 @@ fn lists_for_people_fit_the_screen() {
     let emails: Vec<serde_json::Value> = emails.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let whole = emails.iter().find(|email| email["subject"] == "x".repeat(300)).expect("a whole subject");
     assert!(ok(&["cat", text(&archive), whole["path"].as_str().expect("a path")]).contains("xxx"));
+}
+
+/// What a command prints to stdout and to stderr, and its exit code.
+fn said(arguments: &[&str]) -> (String, String, Option<i32>) {
+    let output = vandelay().args(arguments).output().expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr), output.status.code())
+}
+
+#[test]
+fn the_report_of_an_import_fits_the_screen_and_says_no_zeros() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (export, archive) = (dir.path().join("export"), dir.path().join("a.sqlite"));
+    fs::create_dir(&export).expect("a folder");
+    fs::write(export.join("Inbox.mbox"), b"From a@b Thu Jan  1 00:00:00 1970\nSubject: x\n\nx\n").expect("a file");
+    fs::write(export.join("archive.pst"), "!BDN").expect("a file");
+    fs::write(export.join("other.msg"), [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1]).expect("a file");
+    for _ in 0..2 {
+        let (out, _, code) = said(&["import", "takeout", text(&export), text(&archive)]);
+        assert_eq!(code, Some(5), "{out}");
+        let lines: Vec<&str> = out.lines().filter(|line| !line.starts_with("snapshot ")).collect();
+        assert!(lines.iter().any(|line| line.starts_with("    ")), "something is folded: {out}");
+        for line in lines {
+            assert!(line.width() <= 80, "{} columns: {line}", line.width());
+            assert!(!line.contains("failed 0") && !line.contains("duplicate 0"), "{line}");
+        }
+    }
+    let lines = screen(&["snapshots", text(&archive)]);
+    assert!(lines[2].trim_start().starts_with("email +1"), "{lines:?}");
+    assert!(lines.last().is_some_and(|line| line.trim() == "nothing stored, 2 not understood"), "{lines:?}");
+    assert!(!lines.concat().contains("nothing new"), "{lines:?}");
+}
+
+/// The sample account.
+fn sample(at: &Path) -> String {
+    let account = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/account");
+    let archive = at.join("a.sqlite");
+    for (source, folder) in [("maildir", "Maildir"), ("takeout", "Takeout")] {
+        ok(&["--quiet", "import", source, text(&account.join(folder)), text(&archive)]);
+    }
+    text(&archive).to_owned()
+}
+
+#[test]
+fn lists_of_messages_events_cards_and_files_name_paths() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let archive = sample(dir.path());
+    for kind in ["email", "calendarevent", "contactcard", "filenode"] {
+        let lines = screen(&["inspect", &archive, kind]);
+        if lines.is_empty() {
+            continue;
+        }
+        assert!(lines[0].contains("PATH BELOW"), "{}", lines[0]);
+        let path = |line: &str| line.trim().split(" (and ").next().unwrap_or_default().to_owned();
+        let paths: Vec<String> = lines[2..].iter().step_by(2).map(|line| path(line)).collect();
+        assert!(!paths.is_empty(), "{kind}");
+        paths.iter().for_each(|path| drop(ok(&["ls", &archive, path])));
+        let objects = ok(&["inspect", "--json", &archive, kind]);
+        let objects = objects.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        assert!(objects.map(|object| object["path"].as_str().unwrap_or_default().to_owned()).eq(paths), "{kind}");
+    }
+}
+
+#[test]
+fn ls_lists_by_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let archive = sample(dir.path());
+    for path in ["", "mail", "mail/INBOX/cur", "contacts/Imported", "text"] {
+        let names = screen(&["ls", &archive, path]);
+        assert!(names.len() > 1 && names.is_sorted(), "{path}: {names:?}");
+    }
+    let all = ok(&["ls", "-R", &archive]);
+    let all: Vec<Vec<&str>> = all.lines().map(|path| path.split('/').collect()).collect();
+    assert!(all.len() > 20 && all.is_sorted(), "a directory, then all in it: {all:?}");
+}
+
+#[test]
+fn diff_names_its_columns_to_people_and_not_to_scripts() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let archive = sample(dir.path());
+    let (out, err, _) = said(&["diff", &archive, "1"]);
+    let heads: Vec<&str> = err.lines().filter(|line| line.starts_with("  TYPE ID PATH")).collect();
+    assert!(heads.contains(&"  TYPE ID PATH  DATE (UTC)  FROM  SUBJECT  <MESSAGE-ID>"), "{err}");
+    assert!(heads.contains(&"  TYPE ID PATH  START OR DUE  TITLE") && heads.contains(&"  TYPE ID PATH  NAME"), "{err}");
+    assert!(out.lines().all(|line| ["+ ", "~ ", "- "].iter().any(|sign| line.starts_with(sign))), "{out}");
+    assert_eq!(said(&["diff", &archive, "2", "2"]).1, "no difference\n");
+    assert_eq!(said(&["--quiet", "diff", &archive, "1"]).1, "");
 }

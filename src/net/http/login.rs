@@ -2,6 +2,7 @@
 
 use super::digest::Challenge;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::sanitize::said;
 use crate::net::secret::{Credentials, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +10,10 @@ use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use url::{Origin, Url};
 use zeroize::Zeroizing;
+
+/// What to do about a token that was refused.
+const TOKEN_REFUSED: &str =
+    "get a new token, and check that it is for this protocol (its scopes); --token-command renews it";
 
 /// Who logs in, and how.
 pub(super) struct Login {
@@ -84,11 +89,16 @@ impl Login {
 
     /// The error for a server that refuses it for good.
     pub(super) fn refused(&self, server: &str) -> Error {
-        let what = match self.credentials {
-            Credentials::Basic { .. } => "user and password",
-            Credentials::Bearer { .. } => "the token",
+        let user = said(self.user().as_bytes());
+        let (what, hint) = match &self.credentials {
+            Credentials::Basic { .. } => (
+                format!("the login of {user}"),
+                "check the user name (often the whole address), the password and --url. Gmail, iCloud, Fastmail and others want an app password: docs/providers.md lists who wants what",
+            ),
+            Credentials::Bearer { .. } if user.is_empty() => ("the token".to_owned(), TOKEN_REFUSED),
+            Credentials::Bearer { .. } => (format!("the token of {user}"), TOKEN_REFUSED),
         };
-        Error::new(ErrorKind::Credentials, format!("{server} does not accept {what} (401)"))
+        Error::new(ErrorKind::Credentials, format!("{server} refused {what} (401)")).hint(hint)
     }
 }
 

@@ -228,7 +228,7 @@ impl Search<'_> {
         let hint = match client.flavor {
             Flavor::Files => "give the URL of the directory itself".to_owned(),
             _ => format!(
-                "give the URL that the provider names for {}, or that of one of the {} (tried: {tried})",
+                "give the URL that the provider names for {} (docs/providers.md lists some), or that of one of the {} (tried: {tried})",
                 client.flavor.name(),
                 client.flavor.collections()
             ),

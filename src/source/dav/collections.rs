@@ -8,6 +8,7 @@ use crate::model::container::{Container, Details};
 use crate::model::{
     Attrs, Body, Digest, Entry, EventType, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem, SourceIdent,
 };
+use crate::net::http::shown;
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
 use crate::protocol::dav::{
@@ -354,6 +355,16 @@ impl Source for Collections {
         let odd =
             self.odd.iter().map(|(what, count)| format!("{count} resources are odd, and stored unchanged: {what}"));
         failed.chain(odd).collect()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let url = self.client.url();
+        let is_url = |home: &url::Url| href_key(home) == href_key(url) && home.origin() == url.origin();
+        // The root of a server has nothing: who gives it knows that.
+        let home = self.found.home.as_ref().filter(|home| url.path() != "/" && !is_url(home));
+        let what = self.client.flavor().collections();
+        let note = |home| format!("{} has no {what}: those of {} are imported", shown(url), shown(home));
+        home.map(note).into_iter().collect()
     }
 
     fn name(&self, scope: &Scope) -> String {

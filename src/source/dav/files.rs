@@ -126,8 +126,8 @@ impl Files {
         self.omissions
             .extend(listed.strange.into_iter().map(|href| self::omission("a reference out of the directory", href)));
         for resource in listed.resources {
-            let (Some(key), Some(name)) = (self.key(&resource.key), last_part(&resource.url)) else {
-                self.omissions.push(self::omission("a name that is no text", said(resource.url.path().as_bytes())));
+            let (Some(key), Some(name)) = (self.key(&resource.key), name_of(&resource.url)) else {
+                self.omissions.push(self::omission("a resource without a name", said(resource.url.path().as_bytes())));
                 continue;
             };
             if !resource.is_collection && self.files.contains_key(key.as_str()) {
@@ -157,6 +157,12 @@ impl Files {
         let below = key.strip_prefix(&self.root)?.trim_start_matches('/');
         (!below.is_empty()).then(|| below.to_owned())
     }
+}
+
+/// The last part of a path: decoded, or as the URL has it where that is no text.
+fn name_of(url: &Url) -> Option<String> {
+    let encoded = || url.path().trim_end_matches('/').rsplit('/').next().filter(|part| !part.is_empty());
+    last_part(url).or_else(|| encoded().map(str::to_owned))
 }
 
 /// The error of a root that cannot be listed.
