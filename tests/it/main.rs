@@ -10,6 +10,7 @@ mod clients;
 mod compat;
 mod corpora_ics_vcf;
 mod corpora_text;
+mod dav_clients;
 mod dav_cut;
 mod dav_discovery;
 mod dav_faults;
