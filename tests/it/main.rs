@@ -15,6 +15,7 @@ mod dav_cut;
 mod dav_discovery;
 mod dav_faults;
 mod dav_import;
+mod dav_quirks;
 mod dav_rounds;
 mod dav_servers;
 mod documents;
