@@ -1,58 +1,12 @@
 //! Servers of CalDAV that do what the standards do not foresee: nothing is lost by it, and nothing secret goes astray.
 
 use crate::common::dav::import;
-use crate::common::fake_dav::{Answer, Asked, FakeDav, etag, found, multistatus};
+use crate::common::fake_dav::{Answer, Asked, FakeDav, Place, etag, event, found, is, multistatus};
 use crate::common::tree;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-fn event(uid: &str) -> Vec<u8> {
-    format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:{uid}\r\nDTSTAMP:20240101T000000Z\r\nDTSTART:20240101T000000Z\r\nSUMMARY:{uid}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n").into_bytes()
-}
-
-/// A server with one calendar of so many events, and an archive for it.
-struct Place {
-    server: FakeDav,
-    dir: tempfile::TempDir,
-}
-
-impl Place {
-    fn new(events: usize) -> Place {
-        let server = FakeDav::start();
-        server.with(|state| {
-            let resources = (0..events).map(|number| (format!("e{number}.ics"), event(&format!("e{number}"))));
-            state.collections.insert("Work".to_owned(), resources.collect());
-        });
-        Place { server, dir: tempfile::tempdir().expect("a folder") }
-    }
-
-    fn archive(&self) -> PathBuf {
-        self.dir.path().join("a.sqlite")
-    }
-
-    /// Imports; the run has to end with this code.
-    fn import(&self, code: i32) -> String {
-        let output = import("caldav", &self.server.url(), &self.archive(), &["--max-retries", "0"]);
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!(output.status.code(), Some(code), "{said}");
-        said
-    }
-
-    /// The bytes of all events of the current state, by the name of their file.
-    fn events(&self) -> BTreeMap<String, Vec<u8>> {
-        let all = tree(&self.archive(), "latest").into_iter();
-        all.filter(|(path, _)| {
-            path.starts_with("calendars/") && path.ends_with(".ics") && path.matches('/').count() == 2
-        })
-        .collect()
-    }
-}
-
-fn is(asked: &Asked, method: &str, path: &str) -> bool {
-    asked.method == method && asked.path == path
-}
 
 #[test]
 fn answers_of_many_are_used_only_where_they_are_exact() {

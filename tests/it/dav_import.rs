@@ -1,8 +1,8 @@
 //! Imports from real servers of CalDAV, CardDAV and WebDAV: what a plain GET of each resource gives is what the archive
 //! holds, whatever happens between two runs.
 
-use crate::common::corpora::small;
 use crate::common::dav::Dav;
+use crate::common::dav_account::{card, event};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -51,140 +51,11 @@ impl Held {
     }
 }
 
-fn event(uid: &str, title: &str) -> Vec<u8> {
-    format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//y//EN\r\nBEGIN:VEVENT\r\nUID:{uid}\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260102T100000Z\r\nSUMMARY:{title}\r\nX-ODD;P=\"q\":kept\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n").into_bytes()
-}
-
-fn card(uid: &str, name: &str) -> Vec<u8> {
-    format!("BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{uid}\r\nFN:{name}\r\nN:{name};;;;\r\nITEM1.TEL:1\r\nITEM1.X-ABLABEL:odd\r\nEND:VCARD\r\n").into_bytes()
-}
-
 fn import(server: &Dav, kind: &str, archive: &Path, more: &[&str]) -> String {
     let output = server.import(kind, archive, more);
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");
     said
-}
-
-/// How many requests a run with `-vv` says that it sent.
-fn requests(said: &str) -> usize {
-    said.lines().filter(|line| line.contains(" bytes) after ")).count()
-}
-
-fn both_kinds(server: &Dav, home: &str) {
-    let place = tempfile::tempdir().expect("a folder");
-    let archive = place.path().join("a.sqlite");
-    server.calendar(&format!("{home}work/"), "Work &amp; more");
-    server.address_book(&format!("{home}people/"), "People");
-    let (mut events, mut cards) = (Held::default(), Held::default());
-    for number in 0..120 {
-        let (uid, text) = (format!("u{number}"), format!("number {number}"));
-        assert!(events.put(server, &format!("{home}work/{uid}.ics"), &event(&uid, &text)));
-        assert!(cards.put(server, &format!("{home}people/{uid}.vcf"), &card(&uid, &text)));
-    }
-    for (name, bytes) in small("calendars").expect("a corpus").files() {
-        events.put(server, &format!("{home}work/{}.ics", name.replace(['/', '+', ' '], "_")), &bytes);
-    }
-    for (name, bytes) in small("contacts").expect("a corpus").files() {
-        cards.put(server, &format!("{home}people/{}.vcf", name.replace(['/', '+', ' '], "_")), &bytes);
-    }
-    for _ in 0..2 {
-        import(server, "caldav", &archive, &[]);
-        import(server, "carddav", &archive, &[]);
-        assert_eq!(archived(&archive, ObjectType::CalendarEvent), events.sorted());
-        assert_eq!(archived(&archive, ObjectType::ContactCard), cards.sorted());
-    }
-    let said = import(server, "caldav", &archive, &["-vv"]);
-    assert!(requests(&said) <= 22, "{said}");
-    let changed = format!("{home}work/u3.ics");
-    events.put(server, &changed, &event("u3", "another title"));
-    events.put(server, &format!("{home}work/new.ics"), &event("new", "new"));
-    events.delete(server, &format!("{home}work/u4.ics"));
-    import(server, "caldav", &archive, &[]);
-    assert_eq!(archived(&archive, ObjectType::CalendarEvent), events.sorted());
-}
-
-#[test]
-fn radicale_and_the_archive_hold_the_same_bytes() {
-    let Some(server) = Dav::radicale() else { return };
-    server.ask("PROPFIND", "/alice/", &[("Depth", "0")], b"");
-    both_kinds(&server, "/alice/");
-}
-
-#[test]
-fn xandikos_and_the_archive_hold_the_same_bytes() {
-    let Some(server) = Dav::xandikos() else { return };
-    let place = tempfile::tempdir().expect("a folder");
-    let archive = place.path().join("a.sqlite");
-    server.calendar("/alice/calendars/work/", "Work");
-    server.address_book("/alice/contacts/people/", "People");
-    let (mut events, mut cards) = (Held::default(), Held::default());
-    for number in 0..60 {
-        let (uid, text) = (format!("u{number}"), format!("number {number}"));
-        assert!(events.put(&server, &format!("/alice/calendars/work/{uid}.ics"), &event(&uid, &text)));
-        assert!(cards.put(&server, &format!("/alice/contacts/people/{uid}.vcf"), &card(&uid, &text)));
-    }
-    import(&server, "caldav", &archive, &[]);
-    import(&server, "carddav", &archive, &[]);
-    assert_eq!(archived(&archive, ObjectType::CalendarEvent), events.sorted());
-    assert_eq!(archived(&archive, ObjectType::ContactCard), cards.sorted());
-    events.delete(&server, "/alice/calendars/work/u1.ics");
-    import(&server, "caldav", &archive, &[]);
-    assert_eq!(archived(&archive, ObjectType::CalendarEvent), events.sorted());
-}
-
-/// Numbers that look random and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
-
-#[test]
-fn after_thirty_rounds_of_changes_archive_and_server_are_equal() {
-    let Some(server) = Dav::radicale() else { return };
-    server.ask("PROPFIND", "/alice/", &[("Depth", "0")], b"");
-    let place = tempfile::tempdir().expect("a folder");
-    let archive = place.path().join("a.sqlite");
-    let calendars = ["one", "two", "three"];
-    calendars.iter().for_each(|name| server.calendar(&format!("/alice/{name}/"), name));
-    let (mut held, mut dice, mut made) = (Held::default(), Dice(7), 0);
-    for round in 0..30 {
-        for _ in 0..=dice.roll(8) {
-            let paths: Vec<String> = held.0.keys().cloned().collect();
-            let old = (!paths.is_empty()).then(|| paths[dice.roll(paths.len() as u64) as usize].clone());
-            match (dice.roll(4), old) {
-                (0, Some(old)) => held.delete(&server, &old),
-                (1, Some(old)) => {
-                    let uid = old.rsplit('/').next().expect("a name").trim_end_matches(".ics").to_owned();
-                    assert!(held.put(&server, &old, &event(&uid, &format!("round {round}"))));
-                }
-                _ => {
-                    made += 1;
-                    let path = format!("/alice/{}/m{made}.ics", calendars[dice.roll(3) as usize]);
-                    assert!(held.put(&server, &path, &event(&format!("m{made}"), "new")));
-                }
-            }
-        }
-        let name = format!("renamed {round}");
-        let body = format!(
-            "<D:propertyupdate xmlns:D=\"DAV:\"><D:set><D:prop><D:displayname>{name}</D:displayname></D:prop></D:set></D:propertyupdate>"
-        );
-        server.ask("PROPPATCH", "/alice/two/", &[("Content-Type", "text/xml")], body.as_bytes());
-        import(&server, "caldav", &archive, &["--max-delete", "100%"]);
-        assert_eq!(archived(&archive, ObjectType::CalendarEvent), held.sorted(), "round {round}");
-        let reader = Reader::open(&archive).expect("an archive");
-        let names: Vec<String> = reader
-            .records(ObjectType::Calendar, Moment::Current)
-            .expect("rows")
-            .iter()
-            .map(|record| record.name().to_owned())
-            .collect();
-        assert!(names.contains(&name), "{names:?}");
-    }
 }
 
 #[test]
@@ -234,7 +105,6 @@ fn a_server_that_wants_digest_gets_it() {
 #[test]
 fn one_card_in_two_address_books_is_two() {
     let Some(server) = Dav::radicale() else { return };
-    server.ask("PROPFIND", "/alice/", &[("Depth", "0")], b"");
     let place = tempfile::tempdir().expect("a folder");
     let archive = place.path().join("a.sqlite");
     let mut held = Held::default();
@@ -256,7 +126,6 @@ fn one_card_in_two_address_books_is_two() {
 #[test]
 fn the_url_of_one_calendar_is_another_source() {
     let Some(server) = Dav::radicale() else { return };
-    server.ask("PROPFIND", "/alice/", &[("Depth", "0")], b"");
     let place = tempfile::tempdir().expect("a folder");
     let archive = place.path().join("a.sqlite");
     for name in ["one", "two"] {

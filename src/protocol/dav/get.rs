@@ -2,7 +2,7 @@
 
 use super::body;
 use super::client::{Client, Question, unfit};
-use super::href::{key, resolve};
+use super::href::{key, resolve, without_query};
 use crate::error::{Error, ErrorKind};
 use crate::model::Body;
 use crate::net::http::{Answer, Ask, Failure, Method, Repeat, Spool, shown};
@@ -63,6 +63,13 @@ impl Client {
     ///
     /// Where the line breaks and the server has said what it is sending, only the rest is asked for (RFC 9110 section 14).
     pub async fn get(&self, url: &Url, size: Option<u64>) -> Result<Option<Downloaded>, Failure> {
+        match (self.get_whole(url, size).await?, without_query(url)) {
+            (None, Some(url)) => self.get_whole(&url, size).await,
+            (found, _) => Ok(found),
+        }
+    }
+
+    async fn get_whole(&self, url: &Url, size: Option<u64>) -> Result<Option<Downloaded>, Failure> {
         let mut backoff = self.http.backoff();
         let mut begun = None;
         loop {

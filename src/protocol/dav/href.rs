@@ -36,6 +36,15 @@ pub(super) fn resolve(base: &Url, href: &str) -> Option<Url> {
     Some(url)
 }
 
+/// The same reference with its query as a part of the path: a `?` in a name, which Cyrus writes as it is. `None` without one.
+pub(super) fn without_query(url: &Url) -> Option<Url> {
+    let path = format!("{}%3F{}", url.path(), url.query()?.replace('?', "%3F"));
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_path(&path);
+    Some(url)
+}
+
 /// The same resource always has the same key, however a server encodes its path: the decoded path, with one encoding. The
 /// slash at the end of a collection does not count.
 pub fn key(url: &Url) -> String {
@@ -97,6 +106,13 @@ mod tests {
         assert_eq!(resolved("/cal/home/a:b.vcf"), "https://dav.example.org/cal/home/a:b.vcf");
         assert_eq!(resolved("https://p37.example.org:443/x/"), "https://p37.example.org/x/");
         assert_eq!(resolved("../../x"), "https://dav.example.org/x");
+    }
+
+    #[test]
+    fn a_query_may_be_a_part_of_a_name() {
+        let of = |href: &str| without_query(&Url::parse(&resolved(href)).expect("a URL")).map(String::from);
+        assert_eq!(of("/cal/a?b%23?c.ics").as_deref(), Some("https://dav.example.org/cal/a%3Fb%23%3Fc.ics"));
+        assert_eq!(of("/cal/a%3Fb.ics"), None);
     }
 
     #[test]

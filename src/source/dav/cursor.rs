@@ -29,6 +29,7 @@ impl Cursor {
     pub(super) fn text(&self) -> String {
         match (&self.ctag, &self.token) {
             (None, None) => String::new(),
+            (ctag, token) if [ctag, token].into_iter().flatten().any(|mark| is_of_now(mark)) => String::new(),
             _ => serde_json::to_string(self).unwrap_or_default(),
         }
     }
@@ -45,6 +46,12 @@ impl Cursor {
             _ => matches!((&self.token, token), (Some(known), Some(now)) if known == now),
         }
     }
+}
+
+/// True for the time of the last change in seconds, which SOGo gives as a token, if that was just now: a change within the
+/// same second would not show. A minute is for clocks that differ.
+fn is_of_now(mark: &str) -> bool {
+    mark.parse::<i64>().is_ok_and(|seconds| (now() - seconds).abs() <= 60)
 }
 
 /// Seconds since 1970.
@@ -70,6 +77,9 @@ mod tests {
         let text = cursor(Some("1"), None).text();
         assert_eq!(Cursor::parse(&text).map(|cursor| cursor.text()), Some(text));
         assert_eq!(cursor(None, None).text(), "");
+        let of = |seconds: i64| cursor(None, Some(&seconds.to_string())).text();
+        assert_eq!(of(now()), "");
+        assert_ne!(of(now() - 61), "");
         let old = Cursor { listed: now() - PROVED_FOR, ..cursor(Some("1"), None) };
         assert!(old.is_old() && !cursor(Some("1"), None).is_old());
         assert!(Cursor { listed: now() + 60, ..old }.is_old());

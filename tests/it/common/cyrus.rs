@@ -76,6 +76,19 @@ impl Cyrus {
         Some(Cyrus { daemon, dir, imap, sieve, http })
     }
 
+    /// Ends it and starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.daemon.restart();
+    }
+
+    /// A program of Cyrus that works on its data, e.g. `cyr_expire`.
+    pub(crate) fn tool(&self, name: &str) -> Command {
+        let mut command = Command::new(self.path().join("servers/usr/lib/cyrus/bin").join(name));
+        let libraries = format!("servers/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+        command.arg("-C").arg(self.path().join("imapd.conf")).env("LD_LIBRARY_PATH", self.path().join(libraries));
+        command
+    }
+
     /// What it printed. It logs to syslog.
     pub(crate) fn log(&self) -> String {
         self.daemon.said()

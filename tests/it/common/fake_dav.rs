@@ -3,10 +3,12 @@
 use super::jmap::http::{read_body, read_head};
 use super::jmap::line::Line;
 use super::servers::Certificate;
+use super::{dav_account, tree};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Write};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A request.
@@ -16,6 +18,8 @@ pub(crate) struct Asked {
     pub body: String,
     /// `Range` and `If-Range`.
     pub range: Option<(String, Option<String>)>,
+    /// The encodings that an answer may have.
+    pub encodings: String,
 }
 
 /// Status, more fields, and body of an answer. With a `Content-Length` of its own the connection ends behind the body.
@@ -104,6 +108,7 @@ fn serve(line: &Line, state: &Mutex<State>, hook: &Mutex<Option<Box<Hook>>>) {
             path: head.target.clone(),
             body: String::from_utf8_lossy(&body).into_owned(),
             range: head.field("Range").map(|range| (range.to_owned(), head.field("If-Range").map(str::to_owned))),
+            encodings: head.field("Accept-Encoding").unwrap_or_default().to_owned(),
         };
         let mut state = state.lock();
         state.asked.push(format!("{} {}", asked.method, asked.path));
@@ -118,6 +123,64 @@ fn serve(line: &Line, state: &Mutex<State>, hook: &Mutex<Option<Box<Hook>>>) {
             return;
         }
     }
+}
+
+/// A server with one calendar of so many events, and an archive for it.
+pub(crate) struct Place {
+    pub server: FakeDav,
+    pub dir: tempfile::TempDir,
+}
+
+impl Place {
+    pub(crate) fn new(events: usize) -> Place {
+        let server = FakeDav::start();
+        server.with(|state| {
+            let resources = (0..events).map(|number| (format!("e{number}.ics"), event(&format!("e{number}"))));
+            state.collections.insert("Work".to_owned(), resources.collect());
+        });
+        Place { server, dir: tempfile::tempdir().expect("a folder") }
+    }
+
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.dir.path().join("a.sqlite")
+    }
+
+    /// Imports; the run has to end with this code.
+    pub(crate) fn import(&self, code: i32) -> String {
+        self.run("caldav", "", &["--max-retries", "0"], code)
+    }
+
+    /// Imports from a path of the server.
+    pub(crate) fn run(&self, kind: &str, path: &str, flags: &[&str], code: i32) -> String {
+        let output = super::dav::import(kind, &format!("{}{path}", self.server.url()), &self.archive(), flags);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        said
+    }
+
+    /// The bytes of all events of the current state, by the name of their file.
+    pub(crate) fn events(&self) -> BTreeMap<String, Vec<u8>> {
+        let all = tree(&self.archive(), "latest").into_iter();
+        all.filter(|(path, _)| {
+            path.starts_with("calendars/") && path.ends_with(".ics") && path.matches('/').count() == 2
+        })
+        .collect()
+    }
+}
+
+/// A small event.
+pub(crate) fn event(uid: &str) -> Vec<u8> {
+    dav_account::event(uid, uid)
+}
+
+/// True for a request of this method and path.
+pub(crate) fn is(asked: &Asked, method: &str, path: &str) -> bool {
+    asked.method == method && asked.path == path
+}
+
+/// A response that describes a calendar.
+pub(crate) fn calendar(href: &str, properties: &str) -> String {
+    found(href, &format!("<D:resourcetype><D:collection/><C:calendar/></D:resourcetype>{properties}"))
 }
 
 /// An answer of WebDAV with these responses.

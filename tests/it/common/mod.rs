@@ -4,6 +4,8 @@ pub(crate) mod account;
 pub(crate) mod corpora;
 pub(crate) mod cyrus;
 pub(crate) mod dav;
+pub(crate) mod dav_account;
+pub(crate) mod dav_servers;
 pub(crate) mod dovecot;
 pub(crate) mod fake;
 pub(crate) mod fake_dav;

@@ -23,6 +23,8 @@ pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
 
 /// A server in the foreground; killed on drop, with what it started.
 pub(crate) struct Daemon {
+    command: Box<Command>,
+    ports: Vec<u16>,
     child: Child,
     log: PathBuf,
 }
@@ -34,26 +36,36 @@ impl Daemon {
         let output = file.try_clone().expect("a log");
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.stdout(output).stderr(file).spawn().expect("the server starts");
-        let mut daemon = Daemon { child, log: log.to_owned() };
-        let end = Instant::now() + Duration::from_secs(60);
-        for port in ports {
-            while TcpStream::connect(("127.0.0.1", *port)).is_err() {
-                let ended = daemon.child.try_wait().expect("a child").is_some();
-                assert!(!ended && Instant::now() < end, "the server does not listen on {port}: {}", daemon.said());
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
+        let mut daemon = Daemon { command: Box::new(command), ports: ports.to_vec(), child, log: log.to_owned() };
+        daemon.wait();
         daemon
     }
 
-    /// What it printed.
-    pub(crate) fn said(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+    /// Ends it and starts it again, on the same ports.
+    pub(crate) fn restart(&mut self) {
+        self.end();
+        // A child of the old one may listen for a moment longer.
+        let end = Instant::now() + Duration::from_secs(10);
+        while self.ports.iter().any(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.child = self.command.spawn().expect("the server starts");
+        self.wait();
     }
-}
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
+    /// Waits until it listens.
+    fn wait(&mut self) {
+        let end = Instant::now() + Duration::from_secs(60);
+        for port in &self.ports {
+            while TcpStream::connect(("127.0.0.1", *port)).is_err() {
+                let ended = self.child.try_wait().expect("a child").is_some();
+                assert!(!ended && Instant::now() < end, "the server does not listen on {port}: {}", self.said());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    fn end(&mut self) {
         let group = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")).expect("a pid");
         // A server ends its children; what it leaves behind is ended here.
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
@@ -65,6 +77,17 @@ impl Drop for Daemon {
         }
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         let _ = self.child.wait();
+    }
+
+    /// What it printed.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
