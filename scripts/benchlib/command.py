@@ -36,7 +36,7 @@ class Run:
     """What one run of one command cost.
 
     `output` is what it left on disk, `cpu` its processor time, `server_cpu` that of
-    its server meanwhile.
+    its server meanwhile, `requests` what it asked of it, where that is known.
     """
 
     wall: float
@@ -45,6 +45,7 @@ class Run:
     output: int = 0
     cpu: float = 0
     server_cpu: float = 0
+    requests: int = 0
 
 
 def run(argv, env=os.environ):
@@ -99,6 +100,17 @@ def pass_on_priority(pid):
     if priority := os.getpriority(os.PRIO_PROCESS, 0):
         with contextlib.suppress(OSError):
             pathlib.Path(f"/proc/{pid}/autogroup").write_text(str(priority))
+
+
+def cpu_of_session(leader):
+    """Seconds of processor time that all processes of a session have taken so far, those that ended too."""
+    ticks = 0
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == leader:
+                ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def tool_env(home):

@@ -1,25 +1,23 @@
-"""A Cyrus on loopback, IMAP and JMAP. Every user exists, with any password; the first login makes the mailboxes."""
+"""A Cyrus on loopback: IMAP, JMAP and DAV. Every user exists, with any password; the first login makes mailboxes."""
 
 import contextlib
 import imaplib
 import os
-import pathlib
 import platform
 import re
 import socket
 import subprocess
 import time
 
-from .command import REPO, BenchError, note, pass_on_priority, run
+from .command import REPO, BenchError, cpu_of_session, note, pass_on_priority, run
 from .dovecot import START_TIMEOUT, free_port, let_through, stop
 
 PASSWORD = "bench"
 UNPACKED = REPO / "target" / "servers" / "cyrus"
 PARTS = ("config", "config/db", "spool", "sieve", "run", "db", "servers")
-TICKS = os.sysconf("SC_CLK_TCK")
 
 # The same for tests/it/common/cyrus.rs. No TLS: what it costs is the same for every tool.
-TEMPLATES = REPO / "tests" / "common" / "cyrus"
+TEMPLATES = REPO / "tests" / "it" / "common" / "cyrus"
 
 
 class Cyrus:
@@ -73,14 +71,7 @@ class Cyrus:
             time.sleep(0.02)
 
     def cpu(self):
-        """Seconds of processor time that all its processes have taken so far, those that ended too."""
-        ticks = 0
-        for process in pathlib.Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                fields = (process / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[3]) == self.process.pid:
-                    ticks += sum(map(int, fields[11:15]))
-        return ticks / TICKS
+        return cpu_of_session(self.process.pid)
 
     def login(self, user):
         server = imaplib.IMAP4("127.0.0.1", self.imap)

@@ -57,6 +57,7 @@ def medians(runs):
         output=round(statistics.median(each.output for each in runs)),
         cpu=statistics.median(each.cpu for each in runs),
         server_cpu=statistics.median(each.server_cpu for each in runs),
+        requests=round(statistics.median(each.requests for each in runs)),
     )
 
 
