@@ -10,6 +10,7 @@ use crate::net::account::Account;
 use crate::net::dns::NameServers;
 use crate::net::http::{Ask, Audience, Failure, Http, Method, Payload, Reach, Reading, Refusal, Repeat, shown};
 use crate::net::sanitize::said;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use url::Url;
 
@@ -106,8 +107,13 @@ pub struct Synced {
     pub is_cut: bool,
 }
 
-/// What is asked of every resource.
-const RESOURCE: [&str; 7] = [
+const SYNC_TOKEN: &str = "D:sync-token";
+
+/// What is asked of every resource of a calendar or an address book.
+const ITEM: [&str; 2] = ["D:getetag", "D:resourcetype"];
+
+/// What is asked of every file.
+const FILE: [&str; 7] = [
     "D:getetag",
     "D:resourcetype",
     "D:displayname",
@@ -187,8 +193,37 @@ impl Client {
             None if found.is_empty() && own.is_none() => {
                 Err(unfit(url, 207, "it lists nothing, not even the collection itself"))
             }
-            None => Ok((found, own)),
+            None => {
+                self.add_tokens(url, &mut found).await;
+                Ok((found, own))
+            }
         }
+    }
+
+    /// Asks for the tokens of collections that have no ctag: they tell whether something changed.
+    async fn add_tokens(&self, url: &Url, collections: &mut [Collection]) {
+        if self.flavor == Flavor::Files || collections.iter().all(|one| one.ctag.is_some()) {
+            return;
+        }
+        let mut tokens: HashMap<String, String> = HashMap::new();
+        let question = self.propfind(url, "1", &[SYNC_TOKEN]);
+        let each = &mut |base: &Url, response: Response| {
+            let of = resolve(base, &response.href).map(|url| key(&url));
+            tokens.extend(of.zip(response.text("sync-token").map(str::to_owned)));
+        };
+        if let Err(failure) = self.multistatus(&question, each).await {
+            self.log(1, || failure.error.to_string());
+        }
+        for one in collections {
+            one.sync_token = tokens.remove(&key(&one.url));
+            one.has_sync |= one.sync_token.is_some();
+        }
+    }
+
+    /// The token of a collection as it is now (RFC 6578 section 4); `None` if it has none.
+    pub async fn sync_token(&self, url: &Url) -> Option<String> {
+        let (_, all) = self.properties(url, &[SYNC_TOKEN]).await.ok()?;
+        all.iter().find_map(|response| response.text("sync-token").map(str::to_owned))
     }
 
     /// Properties of one resource.
@@ -224,7 +259,8 @@ impl Client {
     pub async fn list(&self, url: &Url) -> Result<Listed, Failure> {
         let (mut listed, mut has_own, mut is_file, mut gap) = (Listed::default(), false, false, None);
         let mut from = url.clone();
-        let question = self.propfind(url, "1", &RESOURCE);
+        let properties: &[&str] = if self.flavor == Flavor::Files { &FILE } else { &ITEM };
+        let question = self.propfind(url, "1", properties);
         self.multistatus(&question, &mut |base, response| {
             let collection = key(base);
             from = base.clone();

@@ -69,8 +69,8 @@ impl Flavor {
     }
 }
 
-/// What is asked of a collection.
-pub(super) const PROPERTIES: [&str; 17] = [
+/// What is asked of a collection. Its token is asked for where it is needed: for some servers that is much work.
+pub(super) const PROPERTIES: [&str; 16] = [
     "D:resourcetype",
     "D:displayname",
     "D:current-user-principal",
@@ -78,7 +78,6 @@ pub(super) const PROPERTIES: [&str; 17] = [
     "C:calendar-home-set",
     "R:addressbook-home-set",
     "D:current-user-privilege-set",
-    "D:sync-token",
     "D:supported-report-set",
     "S:getctag",
     "S:source",
@@ -109,7 +108,7 @@ pub struct Collection {
     pub components: Vec<String>,
     /// Changes whenever something in it changes.
     pub ctag: Option<String>,
-    /// The token that a synchronisation goes on from.
+    /// The token that a synchronisation goes on from, where there is no ctag.
     pub sync_token: Option<String>,
     /// It can be synchronised (RFC 6578).
     pub has_sync: bool,
@@ -136,7 +135,6 @@ impl Collection {
         let reports = response.property("supported-report-set").into_iter().flat_map(|set| set.all("supported-report"));
         let mut reports = reports.filter_map(|report| report.child("report"));
         let has_report = reports.any(|report| report.has("sync-collection"));
-        let sync_token = text("sync-token");
         Some(Collection {
             name: text("displayname"),
             description: text("calendar-description").or_else(|| text("addressbook-description")),
@@ -145,8 +143,8 @@ impl Collection {
             time_zone: text("calendar-timezone"),
             components: components.filter_map(|one| Some(one.attribute("name")?.to_ascii_uppercase())).collect(),
             ctag: text("getctag"),
-            has_sync: has_report || sync_token.is_some(),
-            sync_token,
+            has_sync: has_report,
+            sync_token: None,
             is_read_only: privileges.is_some()
                 && !["write", "write-content", "bind", "all"].iter().any(|name| may_write(name)),
             is_subscribed,

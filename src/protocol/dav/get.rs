@@ -47,12 +47,8 @@ impl Client {
             let length = response.text("getcontentlength").and_then(|length| length.parse::<usize>().ok());
             let bytes = response.found.iter_mut().find(|property| property.name == data_name);
             let bytes = bytes.map(|property| std::mem::take(&mut property.text)).filter(|text| !text.trim().is_empty());
-            // What was no text, or has another length, is not what the server holds.
-            let is_exact =
-                |text: &String| !text.contains('\u{FFFD}') && length.is_none_or(|length| length == text.len());
-            if let Some(bytes) = bytes.filter(is_exact) {
-                let body = Body::Bytes(bytes.into_bytes());
-                found.insert(key(&url), Downloaded { body, media_type: None });
+            if let Some(bytes) = bytes.and_then(|text| exact(text, length)) {
+                found.insert(key(&url), Downloaded { body: Body::Bytes(bytes), media_type: None });
             }
         })
         .await?;
@@ -153,6 +149,23 @@ impl Client {
     }
 }
 
+/// The bytes of a text in an answer, if they are what the server holds: as many as it says. Sabre leaves out every CR there,
+/// and counts it all the same.
+fn exact(text: String, length: Option<usize>) -> Option<Vec<u8>> {
+    if text.contains('\u{FFFD}') {
+        return None;
+    }
+    let lines = || text.bytes().filter(|byte| *byte == b'\n').count();
+    match length {
+        Some(length) if length == text.len() => Some(text.into_bytes()),
+        Some(length) if !text.contains('\r') && length == text.len() + lines() => {
+            Some(text.replace('\n', "\r\n").into_bytes())
+        }
+        Some(_) => None,
+        None => Some(text.into_bytes()),
+    }
+}
+
 /// What came of one question for a resource.
 enum Progress {
     Whole(Downloaded),
@@ -230,5 +243,21 @@ impl Downloaded {
             Body::Bytes(bytes) => Some(bytes),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_text_lacks_of_the_bytes_is_known_by_their_number() {
+        let of = |length: Option<usize>| exact("a\nb\n".to_owned(), length);
+        assert_eq!(of(None).as_deref(), Some(&b"a\nb\n"[..]));
+        assert_eq!(of(Some(4)).as_deref(), Some(&b"a\nb\n"[..]));
+        assert_eq!(of(Some(6)).as_deref(), Some(&b"a\r\nb\r\n"[..]));
+        assert_eq!(of(Some(5)), None, "some lines end with CR LF, and some do not");
+        assert_eq!(exact("a\r\nb\n".to_owned(), Some(6)), None);
+        assert_eq!(exact("\u{FFFD}".to_owned(), None), None);
     }
 }

@@ -9,6 +9,7 @@ use crate::model::{
     Attrs, Body, Digest, Entry, EventType, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem, SourceIdent,
 };
 use crate::net::http::shown;
+use crate::net::parallel::in_order;
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
 use crate::protocol::dav::{
@@ -17,13 +18,19 @@ use crate::protocol::dav::{
 };
 use crate::source::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, UnlistedItems};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// Larger bodies are not looked into.
 const READ_MAX: u64 = 64 << 20;
+
+/// All that is in a collection, and its token from before it was listed.
+struct Everything {
+    listed: Listed,
+    token: Option<String>,
+}
 
 /// The calendars or the address books of one account on one server.
 pub struct Collections {
@@ -33,6 +40,8 @@ pub struct Collections {
     kind: ObjectType,
     found: Found,
     trust: Trust,
+    /// Collections that were listed before their turn, by key.
+    ahead: HashMap<String, Result<Everything>>,
     /// How many resources were odd, by what is odd about them.
     odd: BTreeMap<&'static str, u64>,
 }
@@ -67,7 +76,16 @@ impl Collections {
             account_name: Some(client.user().to_owned()).filter(|user| !user.is_empty()),
             username: client.user().to_owned(),
         };
-        Ok(Collections { ident, runtime, client, kind, found, trust: Trust::default(), odd: BTreeMap::new() })
+        Ok(Collections {
+            ident,
+            runtime,
+            client,
+            kind,
+            found,
+            trust: Trust::default(),
+            ahead: HashMap::new(),
+            odd: BTreeMap::new(),
+        })
     }
 
     /// The path of a collection, with its server where that is another one.
@@ -84,26 +102,40 @@ impl Collections {
         found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no collection {:?}", scope.key)))
     }
 
-    /// Everything in a collection.
-    fn list_all(&self, collection: &Collection) -> Result<Listing> {
-        let listed = self.runtime.run(async {
-            match self.client.list(&collection.url).await {
-                Ok(listed) => Ok(listed),
-                // Whether the server refuses it or breaks off over it: the others may be listed.
-                Err(failure) if failure.refusal.is_some() => Err(of_one(&failure)),
-                Err(failure) if failure.error.kind == ErrorKind::Connection && self.client.is_well().await => {
-                    Err(of_one(&failure))
-                }
-                Err(failure) => Err(failure.error),
-            }
+    /// Lists a collection, and with it as many of those after it as may be asked at the same time: their turn comes.
+    fn list_ahead(&mut self, scope: &Scope) -> Result<Everything> {
+        if let Some(listed) = self.ahead.remove(&scope.key) {
+            return listed;
+        }
+        let found = &self.found.collections;
+        let first = found.iter().position(|one| self.key(one) == scope.key).unwrap_or(found.len());
+        let next: Vec<(String, &Collection)> =
+            found.iter().skip(first).take(self.client.connections()).map(|one| (self.key(one), one)).collect();
+        let work = next.into_iter().map(async |(key, one)| (key, everything(&self.client, one).await));
+        let mut all = HashMap::new();
+        self.runtime.run(async {
+            in_order(self.client.connections(), work, |(key, listed)| {
+                all.insert(key, listed);
+                true
+            })
+            .await;
+            Ok(())
         })?;
-        let Listed { resources, strange } = listed;
+        self.ahead.extend(all);
+        self.ahead
+            .remove(&scope.key)
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::NotFound, format!("there is no collection {:?}", scope.key))))
+    }
+
+    /// Everything in a collection.
+    fn list_all(&mut self, scope: &Scope) -> Result<Listing> {
+        let Everything { listed: Listed { resources, strange }, token } = self.list_ahead(scope)?;
+        let collection = self.collection(scope)?;
         let omissions = strange.into_iter().map(|href| self.omission("a reference out of the collection", href));
         let mut listing = Listing {
             omissions: omissions.collect(),
             unnamed: UnlistedItems::Gone,
-            cursor: Cursor { ctag: collection.ctag.clone(), token: collection.sync_token.clone(), listed: now() }
-                .text(),
+            cursor: Cursor { ctag: collection.ctag.clone(), token, listed: now() }.text(),
             ..Listing::default()
         };
         if !listing.omissions.is_empty() {
@@ -185,6 +217,21 @@ impl Collections {
             ..Details::default()
         }));
         container
+    }
+}
+
+/// All that is in a collection. The token is asked for before: what changes meanwhile is told the next time.
+async fn everything(client: &Client, collection: &Collection) -> Result<Everything> {
+    let token = match &collection.sync_token {
+        None if collection.has_sync => client.sync_token(&collection.url).await,
+        token => token.clone(),
+    };
+    match client.list(&collection.url).await {
+        Ok(listed) => Ok(Everything { listed, token }),
+        // Whether the server refuses it or breaks off over it: the others may be listed.
+        Err(failure) if failure.refusal.is_some() => Err(of_one(&failure)),
+        Err(failure) if failure.error.kind == ErrorKind::Connection && client.is_well().await => Err(of_one(&failure)),
+        Err(failure) => Err(failure.error),
     }
 }
 
@@ -326,7 +373,7 @@ impl Source for Collections {
                 return Ok(listing);
             }
         }
-        self.list_all(collection)
+        self.list_all(scope)
     }
 
     fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::model::{Entry, FetchedItem};
-use crate::net::parallel::in_order;
+use crate::net::parallel::{both, in_order};
 use crate::net::runtime::Runtime;
 use crate::protocol::dav::{Client, Downloaded, href_key, of_one};
 use crate::source::Failure;
@@ -14,6 +14,15 @@ const FEW: usize = 4;
 
 /// After so many resources in a row at which the server broke off it is taken for lost.
 const BROKEN_MAX: usize = 8;
+
+/// Without answers of many, so many resources for each connection are a window.
+const ALONE: usize = 8;
+
+/// With answers of many, so many of these for each connection are a window.
+const TOGETHER: usize = 8;
+
+/// A window of so many bytes gets no more resources.
+const WINDOW_BYTES: u64 = 16 << 20;
 
 /// The revision of a resource of which the server does not say when it changes: its bytes are asked for each time.
 pub(super) const NO_REV: &str = "?";
@@ -60,10 +69,7 @@ impl Iterator for Fetch<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.ready.is_empty() && !self.entries.is_empty() {
-            // Without answers of many a window is only what is under way, and a little more.
-            let each = if *self.trust == Trust::None { 2 } else { self.client.batch() };
-            let width = self.client.connections() * each;
-            let window: Vec<Entry> = self.entries.drain(..width.min(self.entries.len())).collect();
+            let window = self.next_window();
             self.window(window);
         }
         self.ready.pop_front()
@@ -71,13 +77,31 @@ impl Iterator for Fetch<'_> {
 }
 
 impl Fetch<'_> {
-    fn window(&mut self, window: Vec<Entry>) {
+    /// The entries that are asked for next: so many that connections seldom wait for each other, and no more bytes than may
+    /// lie around.
+    fn next_window(&mut self) -> Vec<Entry> {
+        let connections = self.client.connections();
+        let each = if *self.trust == Trust::None { ALONE } else { self.client.batch() * TOGETHER };
+        let (mut window, mut bytes) = (Vec::new(), 0);
+        while window.len() < connections * each && (bytes < WINDOW_BYTES || window.len() < connections) {
+            let Some(entry) = self.entries.pop_front() else { break };
+            bytes += (self.size)(&entry).unwrap_or(0);
+            window.push(entry);
+        }
+        window
+    }
+
+    fn window(&mut self, mut window: Vec<Entry>) {
         let (client, collection) = (self.client, &self.collection);
         let is_many = window.len() > FEW && *self.trust != Trust::None;
-        let (trust, size) = (&mut *self.trust, &self.size);
+        let (trust, size, mut left) = (&mut *self.trust, &self.size, Vec::new());
         let fetched = self.runtime.run(async {
             let mut found = match is_many {
-                true => together(client, collection, &window, trust).await,
+                true => {
+                    let (found, asked) = together(client, collection, &window, trust).await;
+                    left = window.split_off(asked);
+                    found
+                }
                 false => Answers::new(),
             };
             let mut outcomes = Vec::with_capacity(window.len());
@@ -105,6 +129,7 @@ impl Fetch<'_> {
             Ok((outcomes, stopped))
         });
         let (outcomes, stopped) = fetched.unwrap_or_else(|error| (Vec::new(), Some(error)));
+        left.into_iter().rev().for_each(|entry| self.entries.push_front(entry));
         let mut entries = window.into_iter();
         for (outcome, entry) in outcomes.into_iter().zip(&mut entries) {
             let outcome = match outcome {
@@ -150,32 +175,51 @@ async fn one(client: &Client, entry: &Entry, size: Option<u64>) -> Outcome {
     }
 }
 
-/// Asks for many resources at once. What does not come so is asked for one by one.
-async fn together(client: &Client, collection: &Url, window: &[Entry], trust: &mut Trust) -> Answers {
+/// Asks for many resources at once, and gives how many of the window it asked for: not all, if the answers are large. What
+/// does not come so is asked for one by one.
+async fn together(client: &Client, collection: &Url, window: &[Entry], trust: &mut Trust) -> (Answers, usize) {
     let urls: Vec<Url> = window.iter().filter_map(|entry| Url::parse(&entry.locator).ok()).collect();
     let mut found = Answers::new();
+    let (mut asked, mut bytes) = (0, 0);
     let mut batches = urls.chunks(client.batch());
     if *trust == Trust::Unknown
         && let Some(first) = batches.next()
     {
-        let answers = many(client, collection, first).await;
-        *trust = compared(client, &answers, first).await;
+        asked += first.len();
+        let alone = async {
+            match first.first() {
+                Some(url) => client.get(url, None).await.ok().flatten(),
+                None => None,
+            }
+        };
+        let (answers, alone) = both(many(client, collection, first), alone).await;
+        *trust = match first.first().zip(alone) {
+            Some((url, alone)) if answers.contains_key(&href_key(url)) => trust_in(&answers, url, &alone),
+            _ => compared(client, &answers, first).await,
+        };
         if *trust != Trust::Exact {
             client.log(1, || {
                 "answers of many resources do not hold their exact bytes, or that is not known: each is asked for"
                     .to_owned()
             });
-            return Answers::new();
+            return (Answers::new(), asked);
         }
         found.extend(answers);
     }
-    let work = batches.map(|batch| many(client, collection, batch));
-    in_order(client.connections(), work, |answers| {
-        found.extend(answers);
-        true
-    })
-    .await;
-    found
+    let starts = batches.map(|batch| (batch.len(), many(client, collection, batch)));
+    let mut starts = starts.peekable();
+    while starts.peek().is_some() && bytes < WINDOW_BYTES {
+        // A row of requests, as many as fit at the same time, twice: then it shows how large the answers are.
+        let row: Vec<_> = starts.by_ref().take(client.connections() * 2).collect();
+        asked += row.iter().map(|(count, _)| count).sum::<usize>();
+        in_order(client.connections(), row.into_iter().map(|(_, answers)| answers), |answers: Answers| {
+            bytes += answers.values().filter_map(|one| one.bytes()).map(|bytes| bytes.len() as u64).sum::<u64>();
+            found.extend(answers);
+            true
+        })
+        .await;
+    }
+    (found, if starts.peek().is_none() { window.len() } else { asked.min(window.len()) })
 }
 
 /// One answer; an empty one if the server does not give it.
@@ -198,4 +242,9 @@ async fn compared(client: &Client, answers: &Answers, urls: &[Url]) -> Trust {
         Ok(Some(_)) => Trust::None,
         Ok(None) | Err(_) => Trust::Unknown,
     }
+}
+
+fn trust_in(answers: &Answers, url: &Url, alone: &Downloaded) -> Trust {
+    let is_same = answers.get(&href_key(url)).is_some_and(|answered| answered.bytes() == alone.bytes());
+    if is_same { Trust::Exact } else { Trust::None }
 }
