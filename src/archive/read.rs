@@ -296,6 +296,15 @@ impl Reader {
         }))
     }
 
+    /// The scopes of the sources of this kind at this URL for this user: account, key and cursor of each.
+    pub fn scopes_of(&self, kind: &str, session_url: &str, user: &str) -> Result<Vec<(String, String, String)>> {
+        self.with(|conn| {
+            let sql = "SELECT s.account_id, p.key, p.cursor FROM scopes p JOIN sources s ON s.id = p.source_id
+                       WHERE s.kind = ?1 AND s.session_url = ?2 AND s.username = ?3 AND p.key <> '' ORDER BY p.id";
+            query::rows(conn, sql, [kind, session_url, user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        })
+    }
+
     /// The sources of the account: kind, URL and account.
     pub fn sources(&self) -> Result<Vec<(String, String, String)>> {
         self.with(|conn| {

@@ -11,10 +11,10 @@ use crate::import::{self, Done, ImportOptions};
 use crate::model::ObjectType;
 use crate::net::dns::NameServers;
 use crate::net::endpoint::Service;
-use crate::protocol::dav::{self, Flavor};
+use crate::protocol::dav::{self, Flavor, KnownHome, origin_of};
 use crate::report::{reasons, sum};
 use crate::source;
-use crate::source::dav::{Collections, Files};
+use crate::source::dav::{Collections, Files, known_home};
 use crate::source::filter::Filter;
 use crate::source::imap::Imap;
 use crate::source::imap::options::ImapOptions;
@@ -25,6 +25,7 @@ use crate::source::managesieve::ManageSieve;
 use crate::source::takeout::{Takeout, TakeoutOptions};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
+use url::Url;
 
 const IMAP_URL: &str = "URL of the server: imaps://mail.example.com, or imap://mail.example.com with STARTTLS";
 
@@ -197,10 +198,24 @@ pub(crate) struct DavArgs {
 }
 
 impl DavArgs {
+    /// Where the collections were when they were imported the last time.
+    fn known_home(&self, flavor: Flavor, url: &Url, user: &str) -> Option<KnownHome> {
+        let reader = Reader::open(&self.archive).ok().filter(|_| !self.common.full)?;
+        let scopes = reader.scopes_of(flavor.name(), &origin_of(url), user).ok()?;
+        let principal = scopes.first()?.0.clone();
+        let is_one = scopes.iter().all(|(account, ..)| *account == principal);
+        let scopes: Vec<(String, String)> = scopes.into_iter().map(|(_, key, cursor)| (key, cursor)).collect();
+        let known = known_home(url, &principal, &scopes).filter(|_| is_one)?;
+        // A URL beside it asks for something else.
+        known.home.path().starts_with(url.path()).then_some(known)
+    }
+
     fn settings(&self, flavor: Flavor, ui: &Ui) -> Result<dav::Settings> {
         let address = dav::Address::parse(self.network.url(), flavor)?;
+        let account = self.network.web_account(&self.auth, address.url(), ui)?;
         Ok(dav::Settings {
-            account: self.network.web_account(&self.auth, address.url(), ui)?,
+            known: self.known_home(flavor, address.url(), account.credentials.user()),
+            account,
             address,
             name_servers: NameServers::System,
             flavor,

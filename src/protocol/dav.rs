@@ -19,7 +19,7 @@ mod multistatus;
 mod xml;
 
 pub use address::Address;
-pub use client::{Client, Listed, Resource, Settings, Synced, of_one};
+pub use client::{Client, KnownHome, Listed, Resource, Settings, Synced, of_one};
 pub use collection::{Collection, Flavor};
 pub use discover::{Found, discover};
 pub use get::Downloaded;

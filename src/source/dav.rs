@@ -11,4 +11,5 @@ mod fetch;
 mod files;
 
 pub use collections::Collections;
+pub use cursor::known_home;
 pub use files::Files;

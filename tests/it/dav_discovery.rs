@@ -43,6 +43,7 @@ fn look(
         address,
         name_servers: NameServers::At(dns),
         flavor: Flavor::Calendars,
+        known: None,
         allow_other_origin,
         connections: 2,
         batch: 50,

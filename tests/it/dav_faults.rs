@@ -339,3 +339,34 @@ fn without_etags_everything_is_read_again_and_nothing_changes() {
     assert_eq!(place.server.asked().iter().filter(|asked| asked.starts_with("GET")).count(), 3);
     assert_eq!(place.events().len(), 3);
 }
+
+#[test]
+fn a_run_asks_first_where_the_calendars_were_and_finds_them_elsewhere_all_the_same() {
+    let place = Place::new(3);
+    place.import(0);
+    place.server.with(|_| {});
+    place.import(0);
+    let first = place.server.asked().first().cloned();
+    assert_eq!(first.as_deref(), Some("PROPFIND /alice/home/"), "nothing else is asked before");
+    // The home is another one now.
+    place.server.with(|_| {});
+    place.server.hook(|asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("PROPFIND", "/alice/home/") => Some((404, String::new(), Vec::new())),
+        ("PROPFIND", "/alice/") => Some(multistatus(&found(
+            "/alice/",
+            "<D:current-user-principal><D:href>/alice/</D:href></D:current-user-principal><C:calendar-home-set><D:href>/alice/new/</D:href></C:calendar-home-set>",
+        ))),
+        ("PROPFIND", "/alice/new/") => Some(multistatus(&format!(
+            "{}{}",
+            found("/alice/new/", "<D:resourcetype><D:collection/></D:resourcetype>"),
+            found("/alice/new/Other/", "<D:resourcetype><D:collection/><C:calendar/></D:resourcetype>")
+        ))),
+        ("PROPFIND", "/alice/new/Other/") => Some(multistatus(&found(
+            "/alice/new/Other/",
+            "<D:resourcetype><D:collection/></D:resourcetype>",
+        ))),
+        _ => None,
+    });
+    let said = place.import(0);
+    assert!(said.contains("calendar: found 1 = stored 1 (new 1"), "{said}");
+}

@@ -30,6 +30,8 @@ pub struct Settings {
     pub name_servers: NameServers,
     /// What is looked for.
     pub flavor: Flavor,
+    /// Where it was found the last time: asked first.
+    pub known: Option<KnownHome>,
     /// `--allow-other-origin`
     pub allow_other_origin: bool,
     /// How many requests are under way at once (`--dav-connections`).
@@ -47,9 +49,19 @@ pub struct Client {
     pub(super) name_servers: NameServers,
     pub(super) flavor: Flavor,
     pub(super) allow_cleartext: bool,
+    pub(super) known: Option<KnownHome>,
     pub(super) spool: Option<PathBuf>,
     connections: usize,
     batch: usize,
+}
+
+/// Where the collections of an account were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownHome {
+    /// The collection that all of them were in.
+    pub home: Url,
+    /// The principal whose they were.
+    pub principal: String,
 }
 
 /// What is asked.
@@ -137,6 +149,7 @@ impl Client {
             address: settings.address,
             name_servers: settings.name_servers,
             allow_cleartext,
+            known: settings.known,
             flavor: settings.flavor,
             spool: settings.spool,
             connections: settings.connections.clamp(1, 8),

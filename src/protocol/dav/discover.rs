@@ -1,8 +1,8 @@
 //! From the URL that the user gave to the user's collections (RFC 4791 section 6.2, RFC 6352 section 7.1, RFC 6764).
 
-use super::client::Client;
+use super::client::{Client, KnownHome};
 use super::collection::{Collection, Flavor};
-use super::href::{key, origin, resolve};
+use super::href::{key, origin, resolve, with_slash};
 use super::multistatus::Response;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::dns::ServiceHost;
@@ -35,7 +35,7 @@ pub struct Found {
 pub async fn discover(client: &Client) -> Result<Found> {
     let mut search =
         Search { client, tried: Vec::new(), down: None, elsewhere: None, has_answer: false, found: Found::default() };
-    if client.address.is_domain && search.by_dns().await? {
+    if search.at_known_home().await? || (client.address.is_domain && search.by_dns().await?) {
         return Ok(search.found);
     }
     match search.at_url().await {
@@ -63,6 +63,24 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Looks where the collections were the last time: one question, where that principal still has them there.
+    async fn at_known_home(&mut self) -> Result<bool> {
+        let Some(KnownHome { home, principal: known }) = &self.client.known else { return Ok(false) };
+        if self.client.http.check_origin(home).is_err() {
+            return Ok(false);
+        }
+        let listed = self.client.collections(home).await;
+        let Some((collections, Some(own))) = self.step(home, "collections", listed)? else { return Ok(false) };
+        let principal = principal(home, &[own]);
+        let is_same = principal.as_ref().is_some_and(|url| with_slash(url.clone()).as_str() == known);
+        if collections.is_empty() || !is_same {
+            return Ok(false);
+        }
+        self.found.principal = principal;
+        self.add(home, collections);
+        Ok(true)
+    }
+
     /// Looks at the URL, and where a server says by convention that it is.
     async fn at_url(&mut self) -> Result<bool> {
         let url = self.client.url().clone();

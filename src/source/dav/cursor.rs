@@ -1,7 +1,10 @@
 //! What a collection was when it was listed last: with it most collections need no question of their own.
 
+use crate::protocol::dav::KnownHome;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use url::Url;
 
 /// A token is believed for so long; then a full listing proves it.
 const PROVED_FOR: i64 = 7 * 24 * 3600;
@@ -48,6 +51,21 @@ impl Cursor {
     }
 }
 
+/// The one collection that the collections of an account lie in, by their keys and cursors. `None` where there are several,
+/// or where any was last proved long ago: then everything is looked for anew, new homes as well.
+pub fn known_home(origin: &Url, principal: &str, scopes: &[(String, String)]) -> Option<KnownHome> {
+    let mut homes: BTreeSet<&str> = BTreeSet::new();
+    for (key, cursor) in scopes {
+        // The import's own day stands before it.
+        let cursor = Cursor::parse(&cursor[cursor.find('{')?..])?;
+        let (home, _) = key.strip_prefix('/').filter(|_| !cursor.is_old())?.rsplit_once('/')?;
+        homes.insert(home);
+    }
+    let home = homes.pop_first().filter(|_| homes.is_empty())?;
+    let home = origin.join(&format!("/{home}/")).ok()?;
+    Some(KnownHome { home, principal: principal.to_owned() })
+}
+
 /// True for the time of the last change in seconds, which SOGo gives as a token, if that was just now: a change within the
 /// same second would not show. A minute is for clocks that differ.
 fn is_of_now(mark: &str) -> bool {
@@ -62,6 +80,22 @@ pub(super) fn now() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_home_is_known_as_long_as_all_was_proved_lately() {
+        let origin = Url::parse("https://dav.example.org/").expect("a URL");
+        let scope = |key: &str, listed: i64| {
+            (key.to_owned(), format!("20600 {}", Cursor { ctag: Some("1".to_owned()), token: None, listed }.text()))
+        };
+        let of = |scopes: &[(String, String)]| known_home(&origin, "p", scopes).map(|known| known.home.to_string());
+        let (a, b) = (scope("/cal/al%20ice/a", now()), scope("/cal/al%20ice/b", now()));
+        assert_eq!(of(&[a.clone(), b.clone()]).as_deref(), Some("https://dav.example.org/cal/al%20ice/"));
+        assert_eq!(of(&[a.clone(), scope("/cal/bob/b", now())]), None);
+        assert_eq!(of(&[a.clone(), scope("/cal/al%20ice/b", now() - PROVED_FOR)]), None);
+        assert_eq!(of(&[a, ("/cal/al%20ice/c".to_owned(), String::new())]), None);
+        assert_eq!(of(&[scope("https://other.example/x/y", now())]), None);
+        assert_eq!(of(&[]), None);
+    }
 
     #[test]
     fn a_collection_is_current_by_its_ctag_else_by_its_token() {

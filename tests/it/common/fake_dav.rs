@@ -222,8 +222,8 @@ fn answer(state: &State, asked: &Asked) -> Answer {
                 let token = format!("<D:sync-token>urn:{}</D:sync-token>", state.token);
                 found(&format!("/alice/home/{name}/"), &format!("{kind}<D:displayname>{name}</D:displayname>{token}"))
             });
-            let own = found("/alice/home/", "<D:resourcetype><D:collection/></D:resourcetype>");
-            multistatus(&format!("{own}{}", all.collect::<String>()))
+            let own = format!("<D:resourcetype><D:collection/></D:resourcetype>{principal}");
+            multistatus(&format!("{}{}", found("/alice/home/", &own), all.collect::<String>()))
         }
         (_, ["alice", "home", name, ..]) if state.broken.iter().any(|broken| broken == name) => {
             (500, String::new(), b"<html>no</html>".to_vec())
