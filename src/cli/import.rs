@@ -183,9 +183,9 @@ pub(crate) struct DavArgs {
     /// Send at most this many requests at the same time, 1 to 8
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Connection")]
     dav_connections: u64,
-    /// Request this many events or cards at a time
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000), help_heading = "Connection")]
-    multiget_batch: u64,
+    /// Request this many events or cards at a time (default: 50, and up to 400 once the answers prove small)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000), help_heading = "Connection")]
+    multiget_batch: Option<u64>,
     /// Also send the login to other hosts that this server refers to
     #[arg(long, help_heading = "Connection")]
     allow_other_origin: bool,
@@ -221,7 +221,7 @@ impl DavArgs {
             flavor,
             allow_other_origin: self.allow_other_origin,
             connections: self.dav_connections.min(self.network.threads() as u64 * 4) as usize,
-            batch: self.multiget_batch as usize,
+            batch: self.multiget_batch.map(|batch| batch as usize),
             spool: Some(spool(&self.archive)),
         })
     }

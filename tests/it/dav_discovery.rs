@@ -46,7 +46,7 @@ fn look(
         known: None,
         allow_other_origin,
         connections: 2,
-        batch: 50,
+        batch: None,
         spool: None,
     };
     let mut source = Collections::open(settings)?;

@@ -20,6 +20,10 @@ const LISTING_MAX: usize = 96 << 20;
 /// The most bytes of the listing of a directory: several of them come at once.
 const DIRECTORY_MAX: usize = 32 << 20;
 
+/// How many resources the first request asks for, and the last ones at most, unless the user says it.
+const BATCH: usize = 50;
+const BATCH_MAX: usize = 400;
+
 /// How a server is spoken to.
 pub struct Settings {
     /// The login, and the connections to the server of the URL.
@@ -36,8 +40,8 @@ pub struct Settings {
     pub allow_other_origin: bool,
     /// How many requests are under way at once (`--dav-connections`).
     pub connections: usize,
-    /// How many resources one request asks for (`--multiget-batch`).
-    pub batch: usize,
+    /// How many resources one request asks for (`--multiget-batch`); `None`: 50, and more where the answers are small.
+    pub batch: Option<usize>,
     /// Where large bodies wait.
     pub spool: Option<PathBuf>,
 }
@@ -52,7 +56,7 @@ pub struct Client {
     pub(super) known: Option<KnownHome>,
     pub(super) spool: Option<PathBuf>,
     connections: usize,
-    batch: usize,
+    batch: Option<usize>,
 }
 
 /// Where the collections of an account were.
@@ -153,7 +157,7 @@ impl Client {
             flavor: settings.flavor,
             spool: settings.spool,
             connections: settings.connections.clamp(1, 8),
-            batch: settings.batch.max(1),
+            batch: settings.batch.map(|batch| batch.max(1)),
         })
     }
 
@@ -179,7 +183,12 @@ impl Client {
 
     /// How many resources one request asks for.
     pub fn batch(&self) -> usize {
-        self.batch
+        self.batch.unwrap_or(BATCH)
+    }
+
+    /// How many resources one request asks for at most, once it shows that their answers are small.
+    pub fn most(&self) -> usize {
+        self.batch.unwrap_or(BATCH_MAX)
     }
 
     /// Says what goes on.

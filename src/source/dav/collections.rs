@@ -40,6 +40,8 @@ pub struct Collections {
     kind: ObjectType,
     found: Found,
     trust: Trust,
+    /// How many resources one request asks for.
+    batch: usize,
     /// Collections that were listed before their turn, by key.
     ahead: HashMap<String, Result<Everything>>,
     /// How many resources were odd, by what is odd about them.
@@ -58,6 +60,7 @@ impl Collections {
         };
         let client = Client::new(settings)?;
         let found = runtime.run(discover(&client))?;
+        let batch = client.batch();
         for one in &found.collections {
             let name = || said(one.name.as_deref().unwrap_or_else(|| one.url.path()).as_bytes());
             match (one.is_subscribed, one.is_read_only) {
@@ -83,6 +86,7 @@ impl Collections {
             kind,
             found,
             trust: Trust::default(),
+            batch,
             ahead: HashMap::new(),
             odd: BTreeMap::new(),
         })
@@ -378,13 +382,14 @@ impl Source for Collections {
 
     fn fetch<'a>(&'a mut self, scope: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
         let url = self.collection(scope)?.url.clone();
-        let Collections { runtime, client, trust, kind, odd, .. } = self;
+        let Collections { runtime, client, trust, batch, kind, odd, .. } = self;
         let kind = *kind;
         Ok(Box::new(Fetch {
             client,
             runtime,
             trust,
             collection: url,
+            batch,
             entries: entries.into(),
             ready: Default::default(),
             make: Box::new(move |entry, downloaded| item(kind, entry, downloaded, odd)),

@@ -21,6 +21,9 @@ const ALONE: usize = 8;
 /// With answers of many, so many of these for each connection are a window.
 const TOGETHER: usize = 8;
 
+/// No more resources are asked for at once than have so many bytes, by those that came before.
+const ANSWER_BYTES: u64 = 1 << 20;
+
 /// A window of so many bytes gets no more resources.
 const WINDOW_BYTES: u64 = 16 << 20;
 
@@ -56,6 +59,8 @@ pub(super) struct Fetch<'a> {
     pub runtime: &'a Runtime,
     pub trust: &'a mut Trust,
     pub collection: Url,
+    /// How many resources one request asks for.
+    pub batch: &'a mut usize,
     /// Entries whose locator is their URL.
     pub entries: VecDeque<Entry>,
     pub ready: VecDeque<std::result::Result<FetchedItem, Failure>>,
@@ -81,7 +86,7 @@ impl Fetch<'_> {
     /// lie around.
     fn next_window(&mut self) -> Vec<Entry> {
         let connections = self.client.connections();
-        let each = if *self.trust == Trust::None { ALONE } else { self.client.batch() * TOGETHER };
+        let each = if *self.trust == Trust::None { ALONE } else { *self.batch * TOGETHER };
         let (mut window, mut bytes) = (Vec::new(), 0);
         while window.len() < connections * each && (bytes < WINDOW_BYTES || window.len() < connections) {
             let Some(entry) = self.entries.pop_front() else { break };
@@ -94,11 +99,12 @@ impl Fetch<'_> {
     fn window(&mut self, mut window: Vec<Entry>) {
         let (client, collection) = (self.client, &self.collection);
         let is_many = window.len() > FEW && *self.trust != Trust::None;
-        let (trust, size, mut left) = (&mut *self.trust, &self.size, Vec::new());
+        let (trust, batch, size, mut left) = (&mut *self.trust, &mut *self.batch, &self.size, Vec::new());
         let fetched = self.runtime.run(async {
             let mut found = match is_many {
                 true => {
-                    let (found, asked) = together(client, collection, &window, trust).await;
+                    let questions = Questions { client, collection };
+                    let (found, asked) = together(&questions, &window, trust, batch).await;
                     left = window.split_off(asked);
                     found
                 }
@@ -177,24 +183,17 @@ async fn one(client: &Client, entry: &Entry, size: Option<u64>) -> Outcome {
 
 /// Asks for many resources at once, and gives how many of the window it asked for: not all, if the answers are large. What
 /// does not come so is asked for one by one.
-async fn together(client: &Client, collection: &Url, window: &[Entry], trust: &mut Trust) -> (Answers, usize) {
+async fn together(fetch: &Questions<'_>, window: &[Entry], trust: &mut Trust, batch: &mut usize) -> (Answers, usize) {
+    let Questions { client, collection } = fetch;
     let urls: Vec<Url> = window.iter().filter_map(|entry| Url::parse(&entry.locator).ok()).collect();
-    let mut found = Answers::new();
-    let (mut asked, mut bytes) = (0, 0);
-    let mut batches = urls.chunks(client.batch());
-    if *trust == Trust::Unknown
-        && let Some(first) = batches.next()
-    {
-        asked += first.len();
-        let alone = async {
-            match first.first() {
-                Some(url) => client.get(url, None).await.ok().flatten(),
-                None => None,
-            }
-        };
+    let (mut found, mut bytes, mut rest) = (Answers::new(), 0, &urls[..]);
+    if *trust == Trust::Unknown {
+        let (first, others) = rest.split_at(rest.len().min(*batch));
+        let Some(one) = first.first() else { return (found, window.len()) };
+        let alone = async { client.get(one, None).await.ok().flatten() };
         let (answers, alone) = both(many(client, collection, first), alone).await;
-        *trust = match first.first().zip(alone) {
-            Some((url, alone)) if answers.contains_key(&href_key(url)) => trust_in(&answers, url, &alone),
+        *trust = match alone {
+            Some(alone) if answers.contains_key(&href_key(one)) => trust_in(&answers, one, &alone),
             _ => compared(client, &answers, first).await,
         };
         if *trust != Trust::Exact {
@@ -202,24 +201,46 @@ async fn together(client: &Client, collection: &Url, window: &[Entry], trust: &m
                 "answers of many resources do not hold their exact bytes, or that is not known: each is asked for"
                     .to_owned()
             });
-            return (Answers::new(), asked);
+            return (Answers::new(), first.len());
         }
+        *batch = grown(*batch, client.most(), &answers);
         found.extend(answers);
+        rest = others;
     }
-    let starts = batches.map(|batch| (batch.len(), many(client, collection, batch)));
-    let mut starts = starts.peekable();
-    while starts.peek().is_some() && bytes < WINDOW_BYTES {
-        // A row of requests, as many as fit at the same time, twice: then it shows how large the answers are.
-        let row: Vec<_> = starts.by_ref().take(client.connections() * 2).collect();
-        asked += row.iter().map(|(count, _)| count).sum::<usize>();
-        in_order(client.connections(), row.into_iter().map(|(_, answers)| answers), |answers: Answers| {
-            bytes += answers.values().filter_map(|one| one.bytes()).map(|bytes| bytes.len() as u64).sum::<u64>();
-            found.extend(answers);
+    while !rest.is_empty() && bytes < WINDOW_BYTES {
+        // As many requests as fit at the same time, twice: then it shows how large the answers are.
+        let connections = client.connections();
+        let each = (*batch).min(rest.len().div_ceil(connections)).max(1);
+        let (row, others) = rest.split_at(rest.len().min(each * connections * 2));
+        let mut answered = Answers::new();
+        in_order(connections, row.chunks(each).map(|urls| many(client, collection, urls)), |answers: Answers| {
+            answered.extend(answers);
             true
         })
         .await;
+        bytes += bytes_of(&answered);
+        *batch = grown(*batch, client.most(), &answered);
+        found.extend(answered);
+        rest = others;
     }
-    (found, if starts.peek().is_none() { window.len() } else { asked.min(window.len()) })
+    (found, if rest.is_empty() { window.len() } else { urls.len() - rest.len() })
+}
+
+/// Where resources are asked for.
+struct Questions<'q> {
+    client: &'q Client,
+    collection: &'q Url,
+}
+
+fn bytes_of(answers: &Answers) -> u64 {
+    answers.values().filter_map(Downloaded::bytes).map(|bytes| bytes.len() as u64).sum()
+}
+
+/// How many resources the next request asks for: four times as many as the one before, as long as its answer stays small.
+fn grown(batch: usize, most: usize, answers: &Answers) -> usize {
+    let Some(average) = bytes_of(answers).checked_div(answers.len() as u64) else { return batch };
+    let fitting = usize::try_from(ANSWER_BYTES / average.max(1)).unwrap_or(usize::MAX);
+    (batch * 4).min(fitting).min(most).max(batch.min(most))
 }
 
 /// One answer; an empty one if the server does not give it.
@@ -247,4 +268,24 @@ async fn compared(client: &Client, answers: &Answers, urls: &[Url]) -> Trust {
 fn trust_in(answers: &Answers, url: &Url, alone: &Downloaded) -> Trust {
     let is_same = answers.get(&href_key(url)).is_some_and(|answered| answered.bytes() == alone.bytes());
     if is_same { Trust::Exact } else { Trust::None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Body;
+
+    #[test]
+    fn requests_grow_as_long_as_answers_are_small() {
+        let answers = |count: usize, size: usize| -> Answers {
+            let one = |_| Downloaded { body: Body::Bytes(vec![0; size]), media_type: None };
+            (0..count).map(|at| (at.to_string(), one(at))).collect()
+        };
+        assert_eq!(grown(50, 400, &answers(50, 1000)), 200);
+        assert_eq!(grown(200, 400, &answers(200, 1000)), 400);
+        assert_eq!(grown(50, 400, &answers(50, 10_000)), 104);
+        assert_eq!(grown(50, 400, &answers(50, 100_000)), 50, "never fewer than the user's");
+        assert_eq!(grown(50, 50, &answers(50, 1000)), 50, "nor more");
+        assert_eq!(grown(50, 400, &Answers::new()), 50);
+    }
 }

@@ -41,6 +41,8 @@ pub struct Files {
     /// Something was named that is not understood.
     is_strange: bool,
     trust: Trust,
+    /// How many resources one request asks for: files have no such requests.
+    batch: usize,
 }
 
 impl Files {
@@ -70,6 +72,7 @@ impl Files {
             failed: Vec::new(),
             is_strange: false,
             trust: Trust::None,
+            batch: 1,
         };
         files.look(url)?;
         Ok(files)
@@ -266,7 +269,7 @@ impl Source for Files {
     }
 
     fn fetch<'a>(&'a mut self, _: &Scope, entries: Vec<Entry>) -> Result<Items<'a>> {
-        let Files { runtime, client, trust, files, .. } = self;
+        let Files { runtime, client, trust, batch, files, .. } = self;
         let files = &*files;
         let collection = client.url().clone();
         Ok(Box::new(Fetch {
@@ -274,6 +277,7 @@ impl Source for Files {
             runtime,
             trust,
             collection,
+            batch,
             entries: entries.into(),
             ready: VecDeque::new(),
             make: Box::new(|entry, downloaded| Ok(item(files.get(&entry.key), entry, downloaded))),
