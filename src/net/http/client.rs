@@ -181,7 +181,8 @@ impl Http {
             self.log(2, || {
                 let size = response.headers().get(CONTENT_LENGTH).and_then(|size| size.to_str().ok()).unwrap_or("?");
                 let (method, took) = (ask.method.name(), begun.elapsed());
-                format!("{method} {}: {} ({size} bytes) after {took:.0?}", ask.what, status.as_u16())
+                let what = if ask.what == method { url.path() } else { ask.what };
+                format!("{method} {what}: {} ({size} bytes) after {took:.0?}", status.as_u16())
             });
             if status.is_redirection()
                 && let Some(next) = location(&url, response.headers())
