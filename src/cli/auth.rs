@@ -59,8 +59,8 @@ pub(super) struct Auth {
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct Network {
-    /// URL of the server, e.g. https://jmap.example.com
-    #[arg(long)]
+    /// The server
+    #[arg(long, help = "URL of the server, e.g. https://jmap.example.com")]
     url: String,
     /// Give up after this many seconds without an answer, or with next to none; Vandelay asks once more, so a step takes
     /// at most 2.5 times as long

@@ -61,14 +61,6 @@ impl Collections {
         let client = Client::new(settings)?;
         let found = runtime.run(discover(&client))?;
         let batch = client.batch();
-        for one in &found.collections {
-            let name = || said(one.name.as_deref().unwrap_or_else(|| one.url.path()).as_bytes());
-            match (one.is_subscribed, one.is_read_only) {
-                (true, _) => client.log(1, || format!("{} shows a calendar from elsewhere", name())),
-                (_, true) => client.log(1, || format!("{} is shared for reading only", name())),
-                _ => {}
-            }
-        }
         // The URL of one collection is no account: what else the account has is not looked for.
         let is_part = found.collections.iter().any(|one| href_key(&one.url) == href_key(client.url()));
         let account = if is_part { Some(client.url()) } else { found.principal.as_ref().or(found.home.as_ref()) };
@@ -416,7 +408,15 @@ impl Source for Collections {
         let home = self.found.home.as_ref().filter(|home| url.path() != "/" && !is_url(home));
         let what = self.client.flavor().collections();
         let note = |home| format!("{} has no {what}: those of {} are imported", shown(url), shown(home));
-        home.map(note).into_iter().collect()
+        let mark = |one: &Collection| {
+            let mark = match (one.is_subscribed, one.is_read_only) {
+                (true, _) => "shows a calendar from elsewhere (subscribed)",
+                (_, true) => "may only be read (shared)",
+                _ => return None,
+            };
+            Some(format!("{} {mark}", said(one.name.as_deref().unwrap_or_else(|| one.url.path()).as_bytes())))
+        };
+        home.map(note).into_iter().chain(self.found.collections.iter().filter_map(mark)).collect()
     }
 
     fn name(&self, scope: &Scope) -> String {
