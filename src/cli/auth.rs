@@ -84,6 +84,14 @@ pub(super) struct Network {
     threads: u32,
 }
 
+/// `--url` of IMAP.
+pub(super) const IMAP_URL: &str =
+    "URL of the server: imaps://mail.example.com, or imap://mail.example.com with STARTTLS";
+
+/// `--url` of ManageSieve.
+pub(super) const SIEVE_URL: &str =
+    "URL of the server: sieves://mail.example.com, or sieve://mail.example.com with STARTTLS";
+
 /// Says of `--url` what this protocol wants there.
 pub(super) fn url_help(help: &'static str) -> impl FnOnce(Arg) -> Arg {
     move |arg| arg.help(help)

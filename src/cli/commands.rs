@@ -43,7 +43,8 @@ pub(crate) enum Command {
     /// Import an account into an archive; the same command again brings it up to date
     #[command(subcommand)]
     Import(Box<import::ImportSource>),
-    /// Export an archive, or a part of it, into an account on a JMAP server; sends only what is missing
+    /// Export an archive, or a part of it, into an account; sends only what is missing. Without a command of its own the
+    /// target is a JMAP server
     Export(Box<export::Export>),
     /// Count the objects, blobs and snapshots of an archive, or list all objects of one type
     Inspect(inspect::Inspect),

@@ -1,18 +1,24 @@
 //! `vandelay export … ARCHIVE`.
 
 use super::args::{AtFlag, tree_path};
-use super::auth::{Auth, Network, WhichAccount};
+use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
+use super::dav::{DAV_URL, DavServer};
 use super::table;
 use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{Reader, epoch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{self, Done, ExportOptions, Plan, Remark, Selection};
 use crate::model::ObjectType;
+use crate::net::endpoint::Service;
+use crate::protocol::dav::Flavor;
 use crate::sink::Sink;
+use crate::sink::dav::Collections;
+use crate::sink::imap::{Imap, ImapSettings};
 use crate::sink::jmap::account::Jmap;
+use crate::sink::managesieve::ManageSieve;
 use crate::tree::{self, Tree};
-use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -20,11 +26,107 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Export {
-    /// The archive
-    archive: PathBuf,
+    #[command(subcommand)]
+    target: Option<ExportTarget>,
+    #[command(flatten)]
+    jmap: Option<JmapArgs>,
+}
+
+/// What an IMAP server has.
+const MAIL: [ObjectType; 2] = [ObjectType::Mailbox, ObjectType::Email];
+
+/// What a CalDAV server has.
+const CALENDARS: [ObjectType; 2] = [ObjectType::Calendar, ObjectType::CalendarEvent];
+
+/// What a CardDAV server has.
+const CONTACTS: [ObjectType; 2] = [ObjectType::AddressBook, ObjectType::ContactCard];
+
+/// What a ManageSieve server has.
+const SCRIPTS: [ObjectType; 1] = [ObjectType::SieveScript];
+
+/// Where an archive is written to, unless it is an account on a JMAP server.
+#[derive(Subcommand)]
+enum ExportTarget {
+    /// The mail, into an account on an IMAP server
+    #[command(mut_arg("url", url_help(IMAP_URL)), mut_arg("auth_user", user_needed))]
+    Imap(ImapArgs),
+    /// The calendars, into an account on a CalDAV server
+    #[command(name = "caldav", mut_arg("url", url_help(DAV_URL)))]
+    CalDav(CalDavArgs),
+    /// The address books, into an account on a CardDAV server
+    #[command(name = "carddav", mut_arg("url", url_help(DAV_URL)))]
+    CardDav(CardDavArgs),
+    /// The Sieve scripts, into an account on a mail server (ManageSieve)
+    #[command(name = "managesieve", mut_arg("url", url_help(SIEVE_URL)), mut_arg("auth_user", user_needed))]
+    ManageSieve(ManageSieveArgs),
+}
+
+#[derive(Args)]
+struct ImapArgs {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    auth: Auth,
+    #[command(flatten)]
+    network: Network,
+    /// Open at most this many connections, 1 to 8
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=8), help_heading = "Connection")]
+    imap_connections: u64,
+}
+
+#[derive(Args)]
+struct CalDavArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Let the server send invitations for the meetings that are restored; otherwise it is told not to
+    #[arg(long)]
+    allow_scheduling: bool,
+    #[command(flatten)]
+    server: DavServer,
+}
+
+#[derive(Args)]
+struct CardDavArgs {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    server: DavServer,
+}
+
+/// Its group has the archive as a member: clap takes an optional struct for given if one of its own arguments is.
+#[derive(Args)]
+#[group(args = ["archive"])]
+struct JmapArgs {
+    #[command(flatten)]
+    common: Common,
     #[command(flatten)]
     which: WhichAccount,
+    #[command(flatten)]
+    auth: Auth,
+    #[command(flatten)]
+    network: Network,
+    /// Also send the login to other hosts that this server refers to
+    #[arg(long, help_heading = "Connection")]
+    allow_other_origin: bool,
+}
+
+#[derive(Args)]
+struct ManageSieveArgs {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    auth: Auth,
+    #[command(flatten)]
+    network: Network,
+}
+
+/// What is written, and how far.
+#[derive(Args)]
+struct Common {
+    /// The archive
+    archive: PathBuf,
     /// Also update what is already in the account: flags, mailboxes, events, cards, names
     #[arg(long)]
     update: bool,
@@ -41,13 +143,6 @@ pub(crate) struct Export {
     at: AtFlag,
     #[command(flatten)]
     part: Part,
-    #[command(flatten)]
-    auth: Auth,
-    #[command(flatten)]
-    network: Network,
-    /// Also send the login to other hosts that this server refers to
-    #[arg(long, help_heading = "Connection")]
-    allow_other_origin: bool,
 }
 
 /// Which part of the archive.
@@ -133,29 +228,65 @@ fn partial(count: u64, refused: u64) -> Error {
 
 impl Export {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
+        match (self.target, self.jmap) {
+            (Some(ExportTarget::Imap(args)), _) => args.common.run(ui, &MAIL, args.network.max_retries(), |spool| {
+                let account = args.network.account(Service::Imap, &args.auth, ui)?;
+                let connections = args.imap_connections as usize;
+                Ok(Box::new(Imap::open(ImapSettings { account, connections, spool })?))
+            }),
+            (Some(ExportTarget::CalDav(args)), _) => {
+                args.common.run(ui, &CALENDARS, args.server.max_retries(), |spool| {
+                    let settings = args.server.settings(Flavor::Calendars, spool, ui)?;
+                    Ok(Box::new(Collections::open(settings, args.allow_scheduling)?))
+                })
+            }
+            (Some(ExportTarget::CardDav(args)), _) => {
+                args.common.run(ui, &CONTACTS, args.server.max_retries(), |spool| {
+                    let settings = args.server.settings(Flavor::Contacts, spool, ui)?;
+                    Ok(Box::new(Collections::open(settings, false)?))
+                })
+            }
+            (Some(ExportTarget::ManageSieve(args)), _) => {
+                args.common.run(ui, &SCRIPTS, args.network.max_retries(), |_| {
+                    Ok(Box::new(ManageSieve::open(args.network.account(Service::Sieve, &args.auth, ui)?)?))
+                })
+            }
+            (None, Some(args)) => args.common.run(ui, &ObjectType::ALL, args.network.max_retries(), |spool| {
+                let settings = args.network.jmap(&args.auth, args.allow_other_origin, spool, ui)?;
+                Ok(Box::new(Jmap::open(settings, Some(&args.which.which()))?))
+            }),
+            (None, None) => Err(Error::new(ErrorKind::Usage, "nothing says where to export to")),
+        }
+    }
+}
+
+impl Common {
+    /// Exports objects of these types into the target that `open` gives. It gets a folder for large bodies, once the archive
+    /// is open.
+    fn run(
+        &self,
+        ui: &Ui,
+        kinds: &[ObjectType],
+        max_retries: u32,
+        open: impl FnOnce(PathBuf) -> Result<Box<dyn Sink>>,
+    ) -> Result<()> {
         if self.prune && !self.yes && !self.dry_run && !std::io::stdin().is_terminal() {
             return Err(Error::new(ErrorKind::Declined, "--prune deletes objects, and there is no terminal to ask on")
                 .hint("look at the plan with --dry-run, then add --yes"));
         }
         let reader = Arc::new(Reader::open(&self.archive)?);
         let moment = reader.resolve(self.at.at)?;
-        let selection = self.selection(&reader)?;
+        let selection = self.selection(&reader, kinds)?;
         if self.prune {
             export::check_prune(&reader, moment, &selection)?;
         }
-        let options = ExportOptions {
-            selection,
-            update: self.update,
-            prune: self.prune,
-            dry_run: self.dry_run,
-            max_retries: self.network.max_retries(),
-        };
-        let settings = self.network.jmap(&self.auth, self.allow_other_origin, std::env::temp_dir(), ui)?;
-        let mut target = Jmap::open(settings, Some(&self.which.which()))?;
+        let options =
+            ExportOptions { selection, update: self.update, prune: self.prune, dry_run: self.dry_run, max_retries };
+        let mut target = open(std::env::temp_dir())?;
         let progress = ui.progress(interrupt_flag());
         let account = target.name();
         let mut agree = |plan: &Plan| progress.aside(|| self.agree(plan, &account, ui));
-        let done = export::export(&mut target, &reader, moment, &options, &progress, &mut agree);
+        let done = export::export(target.as_mut(), &reader, moment, &options, &progress, &mut agree);
         progress.done();
         let mut done = done?;
         self.tell(&done, ui);
@@ -171,7 +302,13 @@ impl Export {
         }
     }
 
-    fn selection(&self, reader: &Arc<Reader>) -> Result<Selection> {
+    fn selection(&self, reader: &Arc<Reader>, kinds: &[ObjectType]) -> Result<Selection> {
+        let wanted = self.part.objects.as_deref().unwrap_or(kinds);
+        if let Some(kind) = wanted.iter().find(|kind| !kinds.contains(kind)) {
+            let tokens: Vec<&str> = kinds.iter().map(|kind| kind.token()).collect();
+            let what = format!("--objects {}: this command writes {} only", kind.token(), tokens.join(" and "));
+            return Err(Error::new(ErrorKind::Usage, what));
+        }
         let picks = if self.part.path.is_empty() {
             None
         } else {
@@ -187,7 +324,7 @@ impl Export {
             Some(tree.select(paths.into_iter())?)
         };
         Ok(Selection {
-            kinds: self.part.objects.as_ref().map(|kinds| kinds.iter().copied().collect()),
+            kinds: (wanted.len() < ObjectType::ALL.len()).then(|| wanted.iter().copied().collect()),
             picks,
             since: self.part.since,
             until: self.part.until,
@@ -246,6 +383,7 @@ impl Export {
             table::report(ui, &report.to_string());
             match self.dry_run {
                 true => ui.line("dry run: nothing was changed"),
+                false if report.bytes == 0 => {}
                 false => ui.line(&format!("{} of messages sent", bytes(report.bytes))),
             }
         }

@@ -1,7 +1,8 @@
 //! `vandelay import SOURCE … ARCHIVE`.
 
 use super::args::parse_percent;
-use super::auth::{Auth, Network, WhichAccount, url_help, user_needed};
+use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
+use super::dav::{DAV_URL, DavServer, FILES_URL};
 use super::table;
 use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{NoOrigins, Reader, RunState, Writer};
@@ -9,9 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::import::report::Report;
 use crate::import::{self, Done, ImportOptions};
 use crate::model::ObjectType;
-use crate::net::dns::NameServers;
 use crate::net::endpoint::Service;
-use crate::protocol::dav::{self, Flavor, KnownHome, origin_of};
+use crate::protocol::dav::{Flavor, KnownHome, Settings, origin_of};
 use crate::report::{reasons, sum};
 use crate::source;
 use crate::source::dav::{Collections, Files, known_home};
@@ -26,15 +26,6 @@ use crate::source::takeout::{Takeout, TakeoutOptions};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use url::Url;
-
-const IMAP_URL: &str = "URL of the server: imaps://mail.example.com, or imap://mail.example.com with STARTTLS";
-
-const SIEVE_URL: &str = "URL of the server: sieves://mail.example.com, or sieve://mail.example.com with STARTTLS";
-
-const DAV_URL: &str =
-    "URL of the server or of anything below it that is yours (https://dav.example.com), or a domain (example.com)";
-
-const FILES_URL: &str = "URL of the directory, e.g. https://cloud.example.com/remote.php/dav/files/alice";
 
 /// Where an account is read from.
 #[derive(Subcommand)]
@@ -180,21 +171,10 @@ pub(crate) struct ManageSieveArgs {
 pub(crate) struct DavArgs {
     /// The archive; created if it does not exist
     archive: PathBuf,
-    /// Send at most this many requests at the same time, 1 to 8
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Connection")]
-    dav_connections: u64,
-    /// Request this many events or cards at a time (default: 50, and up to 400 once the answers prove small)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000), help_heading = "Connection")]
-    multiget_batch: Option<u64>,
-    /// Also send the login to other hosts that this server refers to
-    #[arg(long, help_heading = "Connection")]
-    allow_other_origin: bool,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
-    auth: Auth,
-    #[command(flatten)]
-    network: Network,
+    server: DavServer,
 }
 
 impl DavArgs {
@@ -210,20 +190,10 @@ impl DavArgs {
         known.home.path().starts_with(url.path()).then_some(known)
     }
 
-    fn settings(&self, flavor: Flavor, ui: &Ui) -> Result<dav::Settings> {
-        let address = dav::Address::parse(self.network.url(), flavor)?;
-        let account = self.network.web_account(&self.auth, address.url(), ui)?;
-        Ok(dav::Settings {
-            known: self.known_home(flavor, address.url(), account.credentials.user()),
-            account,
-            address,
-            name_servers: NameServers::System,
-            flavor,
-            allow_other_origin: self.allow_other_origin,
-            connections: self.dav_connections.min(self.network.threads() as u64 * 4) as usize,
-            batch: self.multiget_batch.map(|batch| batch as usize),
-            spool: Some(spool(&self.archive)),
-        })
+    fn settings(&self, flavor: Flavor, ui: &Ui) -> Result<Settings> {
+        let mut settings = self.server.settings(flavor, spool(&self.archive), ui)?;
+        settings.known = self.known_home(flavor, settings.address.url(), settings.account.credentials.user());
+        Ok(settings)
     }
 }
 

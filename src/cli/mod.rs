@@ -3,6 +3,7 @@
 mod args;
 mod auth;
 pub(crate) mod commands;
+mod dav;
 mod diff;
 mod export;
 mod files;

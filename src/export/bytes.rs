@@ -1,6 +1,6 @@
 //! The bytes of an archive, for a sink.
 
-use crate::archive::{Blob, Moment, Reader};
+use crate::archive::{Blob, Moment, Reader, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::convert::read;
 use crate::format::jscal::to_ics;
@@ -27,6 +27,15 @@ impl BlobProvider for Bytes {
             BlobRef::Original(kind, row) => self.original(kind, row).map(|bytes| Content::Bytes(bytes.into())),
         };
         content.map_err(|error| self.reader.or_forgotten(self.moment, error))
+    }
+
+    fn converted(&self, blob: BlobRef) -> Result<Option<Content>> {
+        let BlobRef::Original(kind, row) = blob else { return Ok(None) };
+        let converted = self.record(kind, row).and_then(|record| match record.original {
+            Some(_) => Ok(Some(Content::Bytes(self.of_json(&record)?.into()))),
+            None => Ok(None),
+        });
+        converted.map_err(|error| self.reader.or_forgotten(self.moment, error))
     }
 
     fn size(&self, blob: BlobRef) -> Result<u64> {
@@ -70,22 +79,30 @@ impl Bytes {
 
     /// The bytes of the source of an event or a card, or what can be made of its JSON.
     fn original(&self, kind: ObjectType, row: Id) -> Result<Vec<u8>> {
-        let record = self.reader.record(kind, self.moment, row)?;
-        let record = record.ok_or_else(|| {
+        let record = self.record(kind, row)?;
+        let Some((blob, ranges)) = &record.original else { return self.of_json(&record) };
+        let whole = self.reader.whole(&self.reader.blob(*blob)?)?;
+        let Some(ranges) = ranges else { return Ok(whole) };
+        let ranges: Vec<(usize, usize)> = serde_json::from_str(ranges).unwrap_or_default();
+        let parts = ranges.iter().map(|(start, end)| whole.get(*start..*end).unwrap_or_default());
+        Ok(parts.collect::<Vec<_>>().concat())
+    }
+
+    fn record(&self, kind: ObjectType, row: Id) -> Result<Record> {
+        self.reader.record(kind, self.moment, row)?.ok_or_else(|| {
             Error::new(ErrorKind::Damaged, format!("there is no object {row} of the type {}", kind.token()))
-        })?;
-        if let Some((blob, ranges)) = &record.original {
-            let whole = self.reader.whole(&self.reader.blob(*blob)?)?;
-            let Some(ranges) = ranges else { return Ok(whole) };
-            let ranges: Vec<(usize, usize)> = serde_json::from_str(ranges).unwrap_or_default();
-            let parts = ranges.iter().map(|(start, end)| whole.get(*start..*end).unwrap_or_default());
-            return Ok(parts.collect::<Vec<_>>().concat());
-        }
+        })
+    }
+
+    fn of_json(&self, record: &Record) -> Result<Vec<u8>> {
         let bytes_of = |blob: Id| self.reader.whole(&self.reader.blob(blob).ok()?).ok();
         match record.properties() {
             Properties::ContactCard(card) => to_vcf(&read(card.data.as_bytes())?, &card.uid, &bytes_of),
             Properties::CalendarEvent(event) => to_ics(&read(event.data.as_bytes())?, &bytes_of),
-            _ => Err(Error::new(ErrorKind::Damaged, format!("an object of the type {} has no original", kind.token()))),
+            _ => {
+                let what = format!("an object of the type {} has no original", record.kind.token());
+                Err(Error::new(ErrorKind::Damaged, what))
+            }
         }
     }
 

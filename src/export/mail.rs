@@ -20,13 +20,23 @@ fn with_crlf(supply: &Bytes) -> impl FnMut(&Message) -> u64 {
 impl Run<'_> {
     /// Looks at all emails of the target and finds the messages in them.
     pub(super) fn look_at_mail(&mut self) -> Result<()> {
-        let (remotes, is_complete) = self.target.emails()?;
+        let within = self.mailboxes_of_messages();
+        let (remotes, is_complete) = self.target.emails(within.as_ref())?;
         let pairing = self.pair(&self.stock.messages, &remotes);
         self.mail.ended = vec![false; self.stock.messages.len()];
         self.mail.pairing = self.with_headers(pairing, &remotes)?;
         self.mail.remotes = remotes;
         self.mail.is_complete = is_complete;
         Ok(())
+    }
+
+    /// The mailboxes in which copies may be that the archive has; `None` where all have to be looked at.
+    pub(super) fn mailboxes_of_messages(&self) -> Option<BTreeSet<String>> {
+        let is_enough = self.target.filing() == Filing::Copies && !self.options.prune;
+        let rows: BTreeSet<Id> =
+            self.stock.messages.iter().flat_map(|message| message.mailboxes.iter().copied()).collect();
+        let id = |row: Id| id_of(&self.ids, &self.stock.lost, ObjectType::Mailbox, row).cloned();
+        is_enough.then(|| rows.into_iter().filter_map(id).collect())
     }
 
     fn pair(&self, messages: &[Message], remotes: &[RemoteEmail]) -> Pairing {
@@ -58,7 +68,7 @@ impl Run<'_> {
         Ok(pairing)
     }
 
-    fn headers(&mut self, places: &[usize], remotes: &[RemoteEmail]) -> Result<HashMap<usize, Vec<u8>>> {
+    pub(super) fn headers(&mut self, places: &[usize], remotes: &[RemoteEmail]) -> Result<HashMap<usize, Vec<u8>>> {
         if places.is_empty() {
             return Ok(HashMap::new());
         }
@@ -157,15 +167,29 @@ impl Run<'_> {
         if self.stock.messages.is_empty() {
             return Ok(());
         }
+        let mut missing = self.missing();
+        // What a killed run had sent may arrive only now. `--prune` removes what it has named, so nothing is added to that.
+        if self.target.filing() == Filing::Copies && !missing.is_empty() && !self.options.prune {
+            self.target.rest(ObjectType::Email)?;
+            if self.target.has_strangers(ObjectType::Email)? {
+                self.look_at_mail()?;
+                missing = self.missing();
+            }
+        }
         self.progress.step("sending messages");
-        let missing: Vec<usize> =
-            (0..self.stock.messages.len()).filter(|at| self.mail.pairing.found[*at].is_none()).collect();
         self.progress.expect(missing.len() as u64);
-        self.send(missing)?;
+        let has_doubts = self.send(missing)?;
+        self.remove_mail_twins(has_doubts)?;
         self.change_emails()
     }
 
-    fn send(&mut self, missing: Vec<usize>) -> Result<()> {
+    /// Messages that the target has not.
+    fn missing(&self) -> Vec<usize> {
+        (0..self.stock.messages.len()).filter(|at| self.mail.pairing.found[*at].is_none()).collect()
+    }
+
+    /// Sends messages. True if it was not clear of some whether they had arrived.
+    fn send(&mut self, missing: Vec<usize>) -> Result<bool> {
         let mut open = BTreeMap::new();
         for at in missing {
             if self.mailbox_ids(&self.stock.messages[at]).is_empty() {
@@ -174,12 +198,15 @@ impl Run<'_> {
                 open.insert(at, None);
             }
         }
-        settle(self, &mut Sending { open })
+        let mut sending = Sending { open, has_doubts: false };
+        settle(self, &mut sending)?;
+        Ok(sending.has_doubts)
     }
 
     /// A message that was sent.
-    fn end_email(&mut self, at: usize) {
+    fn end_email(&mut self, at: usize, remark: Option<String>) {
         self.mail.ended[at] = true;
+        self.remark_email(at, "created", remark);
         let message = &self.stock.messages[at];
         self.report.bytes += message.size;
         self.report.of(ObjectType::Email).created += 1;
@@ -198,6 +225,13 @@ impl Run<'_> {
                 let label = self.label(&self.stock.messages[at]);
                 self.report.remark(ObjectType::Email, "created", remark, label);
             }
+        }
+    }
+
+    fn remark_email(&mut self, at: usize, outcome: &'static str, remark: Option<String>) {
+        if let Some(remark) = remark {
+            let label = self.label(&self.stock.messages[at]);
+            self.report.remark(ObjectType::Email, outcome, remark, label);
         }
     }
 
@@ -253,9 +287,10 @@ impl Run<'_> {
             }
         }
         let ended = |run: &mut Run<'_>, at: usize, outcome: Outcome| match outcome {
-            Outcome::Done(..) => {
+            Outcome::Done(_, remark) => {
                 run.mail.ended[at] = true;
                 run.report.of(ObjectType::Email).updated += 1;
+                run.remark_email(at, "updated", remark);
             }
             Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Kept(reason) => {
                 run.refuse_email(at, &reason);
@@ -275,6 +310,8 @@ fn mailbox_ids(ids: &Ids, lost: &Lost, message: &Message) -> Vec<String> {
 /// Messages on their way: by place, with the id under which the target says that it has one.
 struct Sending {
     open: BTreeMap<usize, Option<String>>,
+    /// The target was looked at again after a lost answer.
+    has_doubts: bool,
 }
 
 impl Task for Sending {
@@ -302,7 +339,7 @@ impl Task for Sending {
 
     fn note(&mut self, run: &mut Run<'_>, at: usize, outcome: Outcome) -> Option<String> {
         match outcome {
-            Outcome::Done(..) => run.end_email(at),
+            Outcome::Done(_, remark) => run.end_email(at, remark),
             Outcome::Refused(reason) | Outcome::Kept(reason) => run.refuse_email(at, &reason),
             Outcome::Full(reason) => run.fail_email(at, &reason),
             Outcome::Exists(id, reason) => {
@@ -321,9 +358,11 @@ impl Task for Sending {
 
     /// Looks whether messages without an outcome have arrived at the target.
     fn look_again(&mut self, run: &mut Run<'_>, reasons: &Reasons) -> Result<bool> {
+        self.has_doubts = true;
         let before = self.open.len();
         let known: HashSet<String> = run.known_emails();
-        let (remotes, is_complete) = run.target.emails()?;
+        let within = run.mailboxes_of_messages();
+        let (remotes, is_complete) = run.target.emails(within.as_ref())?;
         let remotes: Vec<RemoteEmail> = remotes.into_iter().filter(|remote| !known.contains(&remote.id)).collect();
         let places: Vec<usize> = self.open.keys().copied().collect();
         let messages: Vec<Message> = places.iter().map(|at| run.stock.messages[*at].clone()).collect();
@@ -340,7 +379,7 @@ impl Task for Sending {
                 (Some(id), _) => {
                     run.mail.sent.insert(id);
                     // Unless the target said that it had the message before, this run sent it.
-                    if named.is_none() { run.end_email(at) } else { run.match_email(at) }
+                    if named.is_none() { run.end_email(at, None) } else { run.match_email(at) }
                 }
                 (None, Some(id)) => {
                     let reason = reasons.get(&at).cloned().unwrap_or_default();

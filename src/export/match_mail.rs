@@ -221,13 +221,18 @@ impl Pairing {
             places.entry((remotes[place].size, remotes[place].received)).or_default().push(place);
         }
         for (at, message) in messages.iter().enumerate().filter(|(_, message)| !message.has_id) {
+            if self.found[at].is_some() || places.is_empty() {
+                continue;
+            }
             let received = message.received.map_or(0, |time| time.as_second());
-            if self.found[at].is_none()
-                && let Some(places) = places.get_mut(&(message.size, received))
-                && let Some(which) = places.iter().rposition(|place| self.is_its_place(message, &remotes[*place]))
-            {
-                let place = places.remove(which);
-                self.take(at, place);
+            for size in [message.size, other_size(message)] {
+                if let Some(places) = places.get_mut(&(size, received))
+                    && let Some(which) = places.iter().rposition(|place| self.is_its_place(message, &remotes[*place]))
+                {
+                    let place = places.remove(which);
+                    self.take(at, place);
+                    break;
+                }
             }
         }
     }

@@ -7,26 +7,28 @@ use crate::sink::Remote;
 use std::collections::{HashMap, HashSet};
 
 /// For each wanted object the place of the target's object that it is. `is_equal` tells of a wanted object and a place
-/// whether nothing would have to change there: asked for only where several have the same key.
+/// whether nothing would have to change there: asked for only where several have the same key. `is_its_place` says of a
+/// copy whether it lies in the right container.
 pub(super) fn pair(
     kind: ObjectType,
     wanted: &[Wanted],
     remotes: &[Remote],
-    is_equal: &dyn Fn(&Wanted, &Remote) -> bool,
+    is_equal: Rule<'_>,
+    is_its_place: Rule<'_>,
 ) -> Vec<Option<usize>> {
     match kind {
         ObjectType::Mailbox | ObjectType::FileNode => tree(kind, wanted, remotes),
         ObjectType::SieveScript => scripts(wanted, remotes),
-        _ => flat(wanted, remotes, is_equal),
+        _ => flat(wanted, remotes, is_equal, is_its_place),
     }
 }
 
 /// Says whether an object of the archive and one of the target are the same.
-type Rule<'r> = &'r dyn Fn(&Wanted, &Remote) -> bool;
+pub(super) type Rule<'r> = &'r dyn Fn(&Wanted, &Remote) -> bool;
 
 /// By key, each object of the target once. Where several have one key, first those that were one when they were imported,
 /// then those that are equal.
-fn flat(wanted: &[Wanted], remotes: &[Remote], is_equal: &dyn Fn(&Wanted, &Remote) -> bool) -> Vec<Option<usize>> {
+fn flat(wanted: &[Wanted], remotes: &[Remote], is_equal: Rule<'_>, is_its_place: Rule<'_>) -> Vec<Option<usize>> {
     let mut theirs: HashMap<&str, Vec<usize>> = HashMap::new();
     for (place, remote) in remotes.iter().enumerate() {
         theirs.entry(&remote.key).or_default().push(place);
@@ -35,9 +37,9 @@ fn flat(wanted: &[Wanted], remotes: &[Remote], is_equal: &dyn Fn(&Wanted, &Remot
     for (at, one) in wanted.iter().enumerate().filter(|(_, one)| !one.is_joined) {
         ours.entry(&one.draft.key).or_default().push(at);
     }
-    let had_id = |one: &Wanted, remote: &Remote| one.ids.contains(&remote.id);
-    let any = |_: &Wanted, _: &Remote| true;
-    let rules: [Rule<'_>; 3] = [&had_id, is_equal, &any];
+    let had_id = |one: &Wanted, remote: &Remote| one.ids.contains(&remote.id) && is_its_place(one, remote);
+    let is_equal = |one: &Wanted, remote: &Remote| is_its_place(one, remote) && is_equal(one, remote);
+    let rules: [Rule<'_>; 3] = [&had_id, &is_equal, is_its_place];
     let mut found = vec![None; wanted.len()];
     for (key, ours) in ours {
         let Some(places) = theirs.get(key) else { continue };
@@ -229,11 +231,11 @@ mod tests {
             remote("e", Some("x"), "old", None),
         ];
         assert_eq!(
-            pair(ObjectType::Mailbox, &ours, &theirs, &|_, _| true),
+            pair(ObjectType::Mailbox, &ours, &theirs, &|_, _| true, &|_, _| true),
             [Some(0), Some(1), Some(2), Some(3), None, None, None]
         );
         assert_eq!(
-            pair(ObjectType::Mailbox, &ours[2..], &theirs[..3], &|_, _| true),
+            pair(ObjectType::Mailbox, &ours[2..], &theirs[..3], &|_, _| true, &|_, _| true),
             [Some(2), None, None, None, None]
         );
     }
@@ -242,15 +244,15 @@ mod tests {
     fn names_that_differ_in_case_have_their_own() {
         let ours = [wanted(1, None, "Work", None), wanted(2, None, "work", None)];
         let theirs = [remote("a", None, "work", None), remote("b", None, "Work", None)];
-        assert_eq!(pair(ObjectType::Mailbox, &ours, &theirs, &|_, _| true), [Some(1), Some(0)]);
+        assert_eq!(pair(ObjectType::Mailbox, &ours, &theirs, &|_, _| true, &|_, _| true), [Some(1), Some(0)]);
     }
 
     #[test]
     fn twins_are_one_mailbox() {
         let ours = [wanted(1, None, "Twin", None), wanted(2, None, "Twin", None), wanted(3, Some(2), "x", None)];
         let theirs = [remote("a", None, "Twin", None), remote("b", Some("a"), "x", None)];
-        assert_eq!(pair(ObjectType::Mailbox, &ours, &theirs, &|_, _| true), [Some(0), Some(0), Some(1)]);
-        assert_eq!(pair(ObjectType::FileNode, &ours, &theirs, &|_, _| true), [Some(0), None, None]);
+        assert_eq!(pair(ObjectType::Mailbox, &ours, &theirs, &|_, _| true, &|_, _| true), [Some(0), Some(0), Some(1)]);
+        assert_eq!(pair(ObjectType::FileNode, &ours, &theirs, &|_, _| true, &|_, _| true), [Some(0), None, None]);
     }
 
     #[test]
@@ -265,14 +267,17 @@ mod tests {
         cut(&mut ours);
         assert_eq!(ours.each_ref().map(|one| one.parent), [None, Some(1), None, Some(2), None]);
         assert_eq!(levels(&ours).concat().len(), 5);
-        assert_eq!(pair(ObjectType::FileNode, &ours, &[remote("x", None, "c", None)], &|_, _| true)[2], Some(0));
+        assert_eq!(
+            pair(ObjectType::FileNode, &ours, &[remote("x", None, "c", None)], &|_, _| true, &|_, _| true)[2],
+            Some(0)
+        );
     }
 
     #[test]
     fn collections_by_folded_name_once_each() {
         let ours = [wanted(1, None, "Personal", None), wanted(2, None, "personal ", None)];
         let theirs = [remote("a", None, "PERSONAL", None)];
-        assert_eq!(pair(ObjectType::Calendar, &ours, &theirs, &|_, _| true), [Some(0), None]);
+        assert_eq!(pair(ObjectType::Calendar, &ours, &theirs, &|_, _| true, &|_, _| true), [Some(0), None]);
     }
 
     #[test]
@@ -285,6 +290,6 @@ mod tests {
         let theirs = [("main", "1"), ("copy", "2"), ("other", "3")]
             .map(|(name, digest)| Remote { key: digest.to_owned(), ..remote(name, None, name, None) });
         let ours = [script("renamed", "2"), script("main", "9"), script("new", "8")];
-        assert_eq!(pair(ObjectType::SieveScript, &ours, &theirs, &|_, _| true), [Some(1), Some(0), None]);
+        assert_eq!(pair(ObjectType::SieveScript, &ours, &theirs, &|_, _| true, &|_, _| true), [Some(1), Some(0), None]);
     }
 }

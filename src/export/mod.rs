@@ -12,13 +12,14 @@
 //!   write     everything but messages                        mail               messages
 //!   remove    defaults, and what goes                        guard              when nothing may be removed
 //!   bytes     bytes of the archive for uploads               report             plan and accounting
-//!   tasks     events that are files where nothing else takes them
+//!   tasks     events that are files where nothing else takes them       mail_twins   messages that came twice
 //! ```
 
 mod bytes;
 mod flow;
 mod guard;
 mod mail;
+mod mail_twins;
 mod match_mail;
 mod match_objects;
 mod options;

@@ -1,30 +1,39 @@
 //! What of the target may be removed because the archive does not hold it: pure.
 
 use super::run::Work;
-use crate::model::ObjectType;
+use crate::model::{Id, ObjectType};
 use crate::sink::Remote;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Places of the objects of the target that match none of the archive, in steps: children before their parents.
 ///
 /// These stay: an object with a role, a default, the active script, an object that the server made itself or does not let
-/// go, one with the uid of an object of the archive, and every container around an object that stays (`holders` are the
-/// ids of containers with such items).
-pub(super) fn candidates(kind: ObjectType, work: &Work, holders: &HashSet<&str>) -> Vec<Vec<usize>> {
+/// go, one with the uid of an object of the archive (in the same container, where the target keeps copies: `containers` are
+/// its ids of them by row), and every container around an object that stays (`holders` are the ids of containers with such
+/// items).
+pub(super) fn candidates(
+    kind: ObjectType,
+    work: &Work,
+    holders: &HashSet<&str>,
+    containers: Option<&dyn Fn(Id) -> Option<String>>,
+) -> Vec<Vec<usize>> {
     let Work { remotes, found, wanted, .. } = work;
     let used: HashSet<usize> = found.iter().flatten().copied().collect();
-    let keys: HashSet<&str> = match kind {
-        // Of several objects with one key the archive may match another one: that is no reason to remove this one.
-        ObjectType::ContactCard
-        | ObjectType::CalendarEvent
-        | ObjectType::Identity
-        | ObjectType::ParticipantIdentity => {
-            let marked = wanted.iter().filter_map(|one| one.marked.as_deref()).map(|draft| draft.key.as_str());
-            wanted.iter().map(|one| one.draft.key.as_str()).chain(marked).collect()
+    let mut keys: HashSet<(Option<String>, &str)> = HashSet::new();
+    // Of several objects with one key the archive may match another one: that is no reason to remove this one.
+    if matches!(
+        kind,
+        ObjectType::ContactCard | ObjectType::CalendarEvent | ObjectType::Identity | ObjectType::ParticipantIdentity
+    ) {
+        for one in wanted {
+            let place = containers.and_then(|id| id(*one.containers.first()?));
+            let marked = one.marked.as_deref().map(|draft| (place.clone(), draft.key.as_str()));
+            keys.extend(marked);
+            keys.insert((place, one.draft.key.as_str()));
         }
-        _ => HashSet::new(),
-    };
-    let stays_always = |remote: &Remote| remote.is_kept || keys.contains(remote.key.as_str());
+    }
+    let place_of = |remote: &Remote| containers.and_then(|_| remote.containers.first().cloned());
+    let stays_always = |remote: &Remote| remote.is_kept || keys.contains(&(place_of(remote), remote.key.as_str()));
     let places: HashMap<&str, usize> =
         remotes.iter().enumerate().map(|(place, remote)| (remote.id.as_str(), place)).collect();
     let parent = |place: usize| remotes[place].parent.as_deref().and_then(|id| places.get(id).copied());
@@ -73,7 +82,7 @@ mod tests {
         ];
         let of = |found: &[Option<usize>], holders: &HashSet<&str>| {
             let work = Work { remotes: remotes.to_vec(), found: found.to_vec(), ..Work::default() };
-            candidates(ObjectType::Mailbox, &work, holders)
+            candidates(ObjectType::Mailbox, &work, holders, None)
         };
         assert_eq!(of(&[], &none), [[2, 7], [1, 6]]);
         assert_eq!(of(&[], &HashSet::from(["c"])), [[7], [6]]);

@@ -7,8 +7,8 @@ use super::run::{Fate, ORDER, Run};
 use super::synthetic::counts;
 use crate::archive::rfc3339;
 use crate::error::{Error, Result};
-use crate::model::ObjectType;
-use crate::sink::{Change, Outcome, Remote, RemoteKey};
+use crate::model::{Id, ObjectType};
+use crate::sink::{Change, Filing, Outcome, Remote, RemoteKey};
 use std::collections::{HashMap, HashSet};
 
 /// The name of an object with those that it lies in.
@@ -90,7 +90,9 @@ impl Run<'_> {
         }
         let Some(work) = self.works.get(&kind).filter(|work| work.is_complete) else { return Vec::new() };
         let holders = if kind == ObjectType::Mailbox { self.holders() } else { HashSet::new() };
-        let steps = prune::candidates(kind, work, &holders);
+        let id = |row: Id| self.id_of(kind.holder()?, row).cloned();
+        let has_copies = kind.holder().is_some() && self.target.filing() == Filing::Copies;
+        let steps = prune::candidates(kind, work, &holders, has_copies.then_some(&id));
         let places: HashMap<&str, &Remote> = work.remotes.iter().map(|remote| (remote.id.as_str(), remote)).collect();
         let name = |place: usize| {
             let remote = &work.remotes[place];
@@ -156,7 +158,7 @@ impl Run<'_> {
     fn tell_holders(&mut self) {
         let Some(work) = self.works.get(&ObjectType::Mailbox) else { return };
         let all = |holders: &HashSet<&str>| -> usize {
-            prune::candidates(ObjectType::Mailbox, work, holders).iter().map(Vec::len).sum()
+            prune::candidates(ObjectType::Mailbox, work, holders, None).iter().map(Vec::len).sum()
         };
         let count = all(&HashSet::new()) - all(&self.holders());
         if count > 0 {

@@ -12,7 +12,7 @@ use crate::archive::{Moment, Reader, UNFILED};
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
 use crate::progress::Progress;
-use crate::sink::{Change, Detail, Location, Outcome, Patch, Remote, RemoteEmail, Sink};
+use crate::sink::{Change, Detail, Filing, Location, Outcome, Patch, Remote, RemoteEmail, Sink};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -203,18 +203,20 @@ impl<'a> Run<'a> {
     }
 
     /// Several rows may have one uid (from several sources), and an account has one object of it (RFC 9610 section 3,
-    /// draft-ietf-jmap-calendars section 5.1). Where the account has no more of them, further rows give theirs their
-    /// containers.
+    /// draft-ietf-jmap-calendars section 5.1), or one in each container (RFC 4791 section 4.1, RFC 6352 section 5.1). Where
+    /// it has no more of them, further rows give theirs their containers.
     fn join(&mut self, kind: ObjectType) {
         if !matches!(kind, ObjectType::CalendarEvent | ObjectType::ContactCard) {
             return;
         }
+        let has_copies = self.target.filing() == Filing::Copies;
         let Some(work) = self.works.get_mut(&kind) else { return };
-        let mut first: HashMap<String, usize> = HashMap::new();
+        let mut first: HashMap<(Option<Id>, String), usize> = HashMap::new();
         let order = (0..work.wanted.len()).filter(|at| work.found[*at].is_some());
         let order: Vec<usize> = order.chain((0..work.wanted.len()).filter(|at| work.found[*at].is_none())).collect();
         for at in order {
-            let key = work.wanted[at].draft.key.clone();
+            let container = work.wanted[at].containers.first().copied().filter(|_| has_copies);
+            let key = (container, work.wanted[at].draft.key.clone());
             let Some(&other) = first.get(&key).filter(|_| work.found[at].is_none()) else {
                 first.entry(key).or_insert(at);
                 continue;
@@ -264,7 +266,13 @@ impl<'a> Run<'a> {
         let (target, supply) = (&*self.target, &self.supply);
         let is_equal =
             |one: &Wanted, remote: &Remote| target.difference(kind, &one.draft, None, remote, supply).is_empty();
-        work.found = pair(kind, &work.wanted, &remotes, &is_equal);
+        let holder = kind.holder().filter(|_| target.filing() == Filing::Copies);
+        let is_its_place = |one: &Wanted, remote: &Remote| {
+            let Some(holder) = holder else { return true };
+            let mut ids = one.containers.iter().filter_map(|row| id_of(&self.ids, &self.stock.lost, holder, *row));
+            ids.any(|id| remote.containers.contains(id))
+        };
+        work.found = pair(kind, &work.wanted, &remotes, &is_equal, &is_its_place);
         if self.options.update && matches!(kind, ObjectType::ContactCard | ObjectType::CalendarEvent) {
             let found: Vec<usize> = work.found.iter().flatten().copied().collect();
             self.target.look_inside(&mut remotes, &found)?;
@@ -369,12 +377,14 @@ impl<'a> Run<'a> {
         let work = self.works.get(&kind)?;
         let remote = &work.remotes[work.found[at]?];
         let is_moved = kind.holder().is_some() && self.options.selection.into.is_some();
+        let is_moved = is_moved && self.target.filing() == Filing::Once;
         let mut patch = match self.options.update || remote.is_blank || is_moved {
             true => self.difference(kind, at, remote)?,
             false => return None,
         };
         if !self.options.update && !remote.is_blank {
             patch.body.clear();
+            patch.blob = None;
         }
         (!patch.is_empty()).then_some(patch)
     }
@@ -388,7 +398,9 @@ impl<'a> Run<'a> {
     fn difference(&self, kind: ObjectType, at: usize, remote: &Remote) -> Option<Patch> {
         let one = &self.works.get(&kind)?.wanted[at];
         let is_unfiled = |row: &Id| *row == UNFILED || self.stock.lost.contains(&(kind.container(), *row));
-        let holder = kind.holder().filter(|_| !one.containers.iter().all(is_unfiled));
+        // A copy lies in its container, or is another one.
+        let is_copy = self.target.filing() == Filing::Copies;
+        let holder = kind.holder().filter(|_| !is_copy && !one.containers.iter().all(is_unfiled));
         let containers = holder.map(|holder| {
             // One that is still to be made has no id, and so differs from all that there are.
             let id = |row: &Id| self.id_of(holder, *row).cloned().unwrap_or_else(|| format!("new-{row}"));

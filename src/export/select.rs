@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::mail::HEAD_MAX;
 use crate::model::objects::{NodeType, Properties, Text};
 use crate::model::{EXECUTABLE, Id, ObjectType, PathFilter};
-use crate::sink::{BlobRef, NoDraft, Sink, StoredItem};
+use crate::sink::{BlobRef, Filing, NoDraft, Sink, StoredItem};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -90,6 +90,7 @@ impl Reading<'_> {
             return Ok(());
         }
         let mut collector = Collector::new(self.target.filing());
+        let has_copies = self.target.filing() == Filing::Copies;
         let (mut found, mut bad, mut error) = (0, Vec::new(), None);
         self.each(ObjectType::Email, |record| {
             let email = record.email();
@@ -100,7 +101,8 @@ impl Reading<'_> {
             if !is_meant || error.is_some() {
                 return;
             }
-            found += 1;
+            let copies = if has_copies { mailboxes.len().max(1) as u64 } else { 1 };
+            found += copies;
             let blob = match record.blob.map(|blob| self.reader.blob(blob)) {
                 Some(Ok(blob)) => blob,
                 Some(Err(cause)) if cause.kind != ErrorKind::Damaged => {
@@ -108,7 +110,7 @@ impl Reading<'_> {
                     return;
                 }
                 _ => {
-                    bad.push(record.id);
+                    bad.push((record.id, copies));
                     return;
                 }
             };
@@ -135,8 +137,8 @@ impl Reading<'_> {
             return Err(error);
         }
         self.report.of(ObjectType::Email).found += found;
-        for row in bad {
-            self.report.fail(ObjectType::Email, 1, "its bytes are missing in the archive", format!("email {row}"));
+        for (row, copies) in bad {
+            self.report.fail(ObjectType::Email, copies, "its bytes are missing in the archive", format!("email {row}"));
         }
         for message in &collector.messages {
             let more = u64::from(message.rows - 1);
@@ -196,7 +198,7 @@ impl Reading<'_> {
     /// Events and cards. Gives those that may have to be files, with their calendars.
     fn items(&mut self) -> Result<Vec<Task>> {
         let mut tasks = Vec::new();
-        let has_files = self.target.lacks(ObjectType::FileNode).is_none();
+        let (has_files, filing) = (self.target.lacks(ObjectType::FileNode).is_none(), self.target.filing());
         for kind in [ObjectType::CalendarEvent, ObjectType::ContactCard] {
             if !self.selection.has(kind) {
                 continue;
@@ -230,8 +232,12 @@ impl Reading<'_> {
                         tasks.push(Task { row: record.id, uid, calendar: containers[0] });
                     }
                 }
-                one.containers = containers;
-                wanted.push(one);
+                match filing {
+                    Filing::Once => wanted.push(Wanted { containers, ..one }),
+                    Filing::Copies => wanted.extend(
+                        containers.into_iter().map(|container| Wanted { containers: vec![container], ..one.clone() }),
+                    ),
+                }
             })?;
             self.report.of(kind).found += (unreadable.len() + unplaced.len()) as u64;
             unreadable.into_iter().for_each(|label| self.report.fail(kind, 1, "its JSON cannot be read", label));

@@ -13,8 +13,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 mod components;
+mod outgoing;
 mod scan;
 mod zones;
+pub(crate) use outgoing::for_server;
 pub(crate) use scan::zone_key;
 pub use zones::Merger;
 pub(crate) use zones::{rename_zones, with_zone};

@@ -6,6 +6,7 @@
 pub mod container;
 pub mod hierarchy;
 pub mod objects;
+pub mod roles;
 pub mod text;
 pub(crate) mod time;
 

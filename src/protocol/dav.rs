@@ -5,7 +5,7 @@
 //!   multistatus answers, resource by resource                xml         elements of an answer, bounded
 //!   body        what is sent                                 href        references in answers
 //!   collection  a calendar, an address book, a directory     get         the bytes of a resource
-//!   address     what --url names
+//!   address     what --url names                           write       resources and collections made, changed, removed
 //! ```
 
 mod address;
@@ -16,11 +16,14 @@ mod discover;
 mod get;
 mod href;
 mod multistatus;
+mod write;
 mod xml;
 
 pub use address::Address;
+pub use body::NewCollection;
 pub use client::{Client, KnownHome, Listed, Resource, Settings, Synced, of_one};
 pub use collection::{Collection, Flavor};
 pub use discover::{Found, discover};
 pub use get::Downloaded;
-pub use href::{key as href_key, last_part, origin as origin_of, with_slash};
+pub use href::{child, key as href_key, last_part, origin as origin_of, with_slash};
+pub use write::{Condition, Written};

@@ -1,4 +1,4 @@
-//! An IMAP client that only reads (RFC 9051 and RFC 3501), over any byte stream.
+//! An IMAP client (RFC 9051 and RFC 3501), over any byte stream.
 //!
 //! ```text
 //!   wire       bytes, lines, literals, the time limit        command     what is sent
@@ -8,10 +8,11 @@
 //!   login      from the greeting to an account               folders     LIST and its kin
 //!   select     EXAMINE and what changed since                fetch, bodies    messages
 //!   session    an account, whatever becomes of connections
+//!   append     new messages                                 write       mailboxes made, flags changed, messages removed
 //! ```
 //!
-//! No command that this client knows changes anything in an account: mailboxes are opened with EXAMINE (with SELECT
-//! only if that is refused) and bodies are asked for with PEEK.
+//! Only commands of `append` and `write` change anything in an account: to read, mailboxes are opened with EXAMINE (with
+//! SELECT only if that is refused) and bodies are asked for with PEEK.
 //!
 //! # Why no crate reads the responses
 //!
@@ -32,6 +33,7 @@
 //! [`Fault::Unsupported`] a client is of no more use. So it is after a future of it was dropped in the middle of a response: the next call says
 //! so. A client works within any Tokio runtime that has timers.
 
+mod append;
 mod bodies;
 mod capability;
 mod client;
@@ -48,7 +50,9 @@ mod select;
 mod session;
 mod set;
 mod wire;
+mod write;
 
+pub use append::{Appended, NewMessage};
 pub use bodies::{Arrival, Bodies, Message, Pipeline, Wanted};
 pub use capability::Capabilities;
 pub use client::{Client, Options};
@@ -66,3 +70,4 @@ pub use select::{Known, Selected};
 pub use session::{Session, Shared};
 pub use set::{LONGEST, UidSet};
 pub use wire::Transport;
+pub use write::Store;

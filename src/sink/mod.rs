@@ -8,7 +8,10 @@
 //!
 //! A sink is sync and object safe; one that speaks to a server hides its runtime behind these calls.
 
+pub mod dav;
+pub mod imap;
 pub mod jmap;
+pub mod managesieve;
 
 use crate::error::Result;
 use crate::format::jmap::Object;
@@ -48,6 +51,10 @@ pub enum BlobRef {
 pub trait BlobProvider: Send + Sync {
     /// The bytes, proved. An error is the error of the objects that have them.
     fn open(&self, blob: BlobRef) -> Result<Content>;
+
+    /// What is made of the JSON of a card or an event, for a target that does not take its source's bytes. `None` where these
+    /// are made of it anyway.
+    fn converted(&self, blob: BlobRef) -> Result<Option<Content>>;
 
     /// How many bytes there are, without reading them.
     fn size(&self, blob: BlobRef) -> Result<u64>;
@@ -148,21 +155,24 @@ pub struct Patch {
     pub body: Object,
     /// The containers that it has to lie in, where these are others.
     pub containers: Option<Vec<String>>,
+    /// The bytes that it gets in the place of its own, where the target keeps bytes.
+    pub blob: Option<BlobRef>,
 }
 
 impl Patch {
     /// True if nothing has to change.
     pub fn is_empty(&self) -> bool {
-        self.body.is_empty() && self.containers.is_none()
+        self.body.is_empty() && self.containers.is_none() && self.blob.is_none()
     }
 }
 
-/// How a target keeps a message that lies in several mailboxes.
+/// How a target keeps what lies in several containers: a message in several mailboxes, an event in several calendars, a card
+/// in several address books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filing {
-    /// As one email in all of them (JMAP).
+    /// As one object in all of them (JMAP).
     Once,
-    /// As one copy in each of them (IMAP).
+    /// As one copy in each of them (IMAP, CalDAV, CardDAV).
     Copies,
 }
 
@@ -267,7 +277,7 @@ pub trait Sink: Send {
     /// Why no object of a type can be written; `None` if it can.
     fn lacks(&self, kind: ObjectType) -> Option<String>;
 
-    /// How a message that lies in several mailboxes is kept.
+    /// How an object that lies in several containers is kept.
     fn filing(&self) -> Filing;
 
     /// Looks at what drafts of these types depend on.
@@ -308,8 +318,10 @@ pub trait Sink: Send {
     /// Waits until the target does not work on objects of a type any more, as far as that shows.
     fn rest(&mut self, kind: ObjectType) -> Result<()>;
 
-    /// All emails. The second look of a run costs only what changed. The flag says whether the target named all of them.
-    fn emails(&mut self) -> Result<(Vec<RemoteEmail>, bool)>;
+    /// All emails, or where the target can tell them apart only those in these mailboxes. The second look of a run costs only
+    /// what changed. Those of one mailbox are in the order in which they came, where the target keeps [`Filing::Copies`]. The
+    /// flag says whether the target named all of them.
+    fn emails(&mut self, mailboxes: Option<&BTreeSet<String>>) -> Result<(Vec<RemoteEmail>, bool)>;
 
     /// The header fields Message-ID, From, Subject, Date and To of these emails, each as a header block.
     fn headers(&mut self, emails: &[String]) -> Result<Vec<(String, Vec<u8>)>>;

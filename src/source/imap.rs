@@ -17,9 +17,10 @@ pub(crate) mod options;
 mod pool;
 mod rev;
 
-use super::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source, roles};
+use super::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::container::Container;
+use crate::model::roles;
 use crate::model::{Attrs, Entry, KnownBy, ObjectType, SkipKind, SkippedItem, SourceIdent};
 use crate::net::account::Account;
 use crate::net::sanitize::said;

@@ -33,8 +33,21 @@ const IMPORTS: &[&str] = &[
     "import managesieve",
 ];
 
-const SERVERS: &[&str] =
-    &["import imap", "import jmap", "import caldav", "import carddav", "import webdav", "import managesieve", "export"];
+const EXPORTS: &[&str] = &["export", "export imap", "export caldav", "export carddav", "export managesieve"];
+
+const SERVERS: &[&str] = &[
+    "import imap",
+    "import jmap",
+    "import caldav",
+    "import carddav",
+    "import webdav",
+    "import managesieve",
+    "export",
+    "export imap",
+    "export caldav",
+    "export carddav",
+    "export managesieve",
+];
 
 /// README.md is run beside `examples`, every other page beside what [`SAMPLE`] holds.
 const PAGES: &[Page] = &[
@@ -43,7 +56,7 @@ const PAGES: &[Page] = &[
     page("docs/compatibility.md", &[]),
     page("docs/dav.md", &["import caldav", "import carddav", "import webdav"]),
     page("docs/exit-codes.md", &[]),
-    page("docs/export.md", &["export"]),
+    page("docs/export.md", EXPORTS),
     page("docs/history.md", &[]),
     page("docs/imap.md", &["import imap"]),
     page("docs/import.md", IMPORTS),

@@ -2,7 +2,7 @@
 //! of its mailboxes, as servers of IMAP, CalDAV and CardDAV do.
 
 use crate::common::vandelay;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -180,7 +180,7 @@ impl Sink for Folders {
         Ok(())
     }
 
-    fn emails(&mut self) -> Result<(Vec<RemoteEmail>, bool)> {
+    fn emails(&mut self, _: Option<&BTreeSet<String>>) -> Result<(Vec<RemoteEmail>, bool)> {
         let email = |(id, copy): (&String, &Copy)| RemoteEmail {
             id: id.clone(),
             size: copy.bytes.len() as u64,

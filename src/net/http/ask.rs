@@ -14,8 +14,18 @@ pub enum Method {
     Options,
     /// RFC 9110 section 9.3.3.
     Post,
+    /// RFC 9110 section 9.3.4.
+    Put,
+    /// RFC 9110 section 9.3.5.
+    Delete,
     /// RFC 4918 section 9.1.
     Propfind,
+    /// RFC 4918 section 9.2.
+    Proppatch,
+    /// RFC 4918 section 9.3.
+    Mkcol,
+    /// RFC 4791 section 5.3.1.
+    Mkcalendar,
     /// RFC 3253 section 3.6.
     Report,
 }
@@ -28,7 +38,12 @@ impl Method {
             Method::Head => "HEAD",
             Method::Options => "OPTIONS",
             Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
             Method::Propfind => "PROPFIND",
+            Method::Proppatch => "PROPPATCH",
+            Method::Mkcol => "MKCOL",
+            Method::Mkcalendar => "MKCALENDAR",
             Method::Report => "REPORT",
         }
     }
@@ -36,7 +51,12 @@ impl Method {
     /// True for a method that changes nothing (RFC 9110 section 9.2.1, RFC 4918 section 9.1, RFC 3253 section 3.6). Only such
     /// a request goes where the server redirects it.
     pub fn is_safe(self) -> bool {
-        self != Method::Post
+        match self {
+            Method::Get | Method::Head | Method::Options | Method::Propfind | Method::Report => true,
+            Method::Post | Method::Put | Method::Delete | Method::Proppatch | Method::Mkcol | Method::Mkcalendar => {
+                false
+            }
+        }
     }
 }
 

@@ -42,6 +42,23 @@ impl Content {
             Content::Read(_, size) => *size,
         }
     }
+
+    /// All of them in memory: for what is known to be small.
+    pub fn whole(&self) -> io::Result<Bytes> {
+        let (source, size) = match self {
+            Content::Bytes(bytes) => return Ok(bytes.clone()),
+            Content::Read(source, size) => (source, usize::try_from(*size).map_err(io::Error::other)?),
+        };
+        let mut whole = vec![0; size];
+        let mut done = 0;
+        while done < size {
+            match source.read_at(&mut whole[done..], done as u64)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => done += count,
+            }
+        }
+        Ok(whole.into())
+    }
 }
 
 /// What goes with a request.

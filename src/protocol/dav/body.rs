@@ -1,5 +1,7 @@
 //! Bodies of requests. Every name has a prefix: some servers refuse a body that mixes prefixes with a default namespace.
 
+use super::collection::Flavor;
+use super::multistatus;
 use quick_xml::escape::escape;
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n";
@@ -30,6 +32,75 @@ pub(super) fn multiget(report: &str, data: &str, hrefs: &[&str]) -> String {
     format!(
         "{HEAD}<{report} {NAMESPACES}><D:prop><D:getetag/><D:getcontentlength/><{data}/></D:prop>{hrefs}</{report}>"
     )
+}
+
+/// What a collection is to be called, and what else is said of it; `None` where nothing is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewCollection {
+    /// What people know it by.
+    pub name: Option<String>,
+    /// A longer text about it.
+    pub description: Option<String>,
+    /// `#RRGGBB`, of a calendar.
+    pub color: Option<String>,
+    /// Its place among the others, of a calendar.
+    pub order: Option<i64>,
+}
+
+impl NewCollection {
+    /// True if more than a name is said of it.
+    pub fn has_more(&self) -> bool {
+        self.description.is_some() || self.color.is_some() || self.order.is_some()
+    }
+}
+
+/// Makes a calendar (RFC 4791 section 5.3.1).
+pub(super) fn make_calendar(collection: &NewCollection) -> String {
+    let properties = properties(Flavor::Calendars, collection);
+    format!("{HEAD}<C:mkcalendar {NAMESPACES}><D:set><D:prop>{properties}</D:prop></D:set></C:mkcalendar>")
+}
+
+/// Makes an address book (RFC 6352 section 6.3.1, RFC 5689).
+pub(super) fn make_address_book(collection: &NewCollection) -> String {
+    let properties = properties(Flavor::Contacts, collection);
+    let kind = "<D:resourcetype><D:collection/><R:addressbook/></D:resourcetype>";
+    format!("{HEAD}<D:mkcol {NAMESPACES}><D:set><D:prop>{kind}{properties}</D:prop></D:set></D:mkcol>")
+}
+
+/// Sets properties (RFC 4918 section 9.2).
+pub(super) fn describe(flavor: Flavor, collection: &NewCollection) -> String {
+    let properties = properties(flavor, collection);
+    format!("{HEAD}<D:propertyupdate {NAMESPACES}><D:set><D:prop>{properties}</D:prop></D:set></D:propertyupdate>")
+}
+
+fn properties(flavor: Flavor, collection: &NewCollection) -> String {
+    let NewCollection { name, description, color, order } = collection;
+    let description_name =
+        if flavor == Flavor::Contacts { "R:addressbook-description" } else { "C:calendar-description" };
+    let order = order.map(|order| order.to_string());
+    let all = [
+        ("D:displayname", name),
+        (description_name, description),
+        ("A:calendar-color", color),
+        ("A:calendar-order", &order),
+    ];
+    let is_meant = |name: &str| !name.starts_with("A:") || flavor == Flavor::Calendars;
+    let all = all.into_iter().filter(|(name, _)| is_meant(name));
+    all.filter_map(|(name, value)| Some(format!("<{name}>{}</{name}>", escape(value.as_deref()?)))).collect()
+}
+
+/// Why a server has not set properties, by its answer (RFC 4918 section 9.2.1); `None` if it has set all of them.
+pub(super) fn refusal(document: &[u8]) -> Option<String> {
+    let mut refused = Vec::new();
+    let read = multistatus::read(document, &mut |response| {
+        refused.extend(response.missing.into_iter().map(|(name, status)| format!("{status} for {name}")));
+    });
+    match read {
+        Ok(_) if refused.is_empty() => None,
+        Ok(_) => Some(refused.join(", ")),
+        // An answer that cannot be read says nothing against it.
+        Err(_) => None,
+    }
 }
 
 fn names(properties: &[&str]) -> String {

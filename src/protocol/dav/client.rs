@@ -269,6 +269,14 @@ impl Client {
         if self.flavor == Flavor::Files { DIRECTORY_MAX } else { LISTING_MAX }
     }
 
+    /// True if the server takes invitations from this principal and sends them to people (RFC 6638 section 2.1).
+    pub async fn has_outbox(&self, principal: &Url) -> bool {
+        let asked = self.properties(principal, &["C:schedule-outbox-URL"]).await;
+        asked.is_ok_and(|(_, all)| {
+            all.iter().filter_map(|one| one.property("schedule-outbox-URL")).any(|it| it.child("href").is_some())
+        })
+    }
+
     /// True if the server answers at all, whatever it says.
     pub async fn is_well(&self) -> bool {
         match self.properties(self.url(), &["D:resourcetype"]).await {

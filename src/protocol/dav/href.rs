@@ -83,6 +83,13 @@ pub fn with_slash(mut url: Url) -> Url {
     url
 }
 
+/// The URL of what has this name in a collection.
+pub fn child(collection: &Url, name: &str) -> Url {
+    let mut url = with_slash(collection.clone());
+    url.set_path(&format!("{}{}", url.path(), utf8_percent_encode(name, PATH)));
+    url
+}
+
 /// The last part of a path, decoded. `None` for the root, and for what is no text.
 pub fn last_part(url: &Url) -> Option<String> {
     let part = url.path().trim_end_matches('/').rsplit('/').next().filter(|part| !part.is_empty())?;

@@ -149,6 +149,11 @@ impl<S: Transport> Client<S> {
         self.delivered += 1;
     }
 
+    /// True where names of mailboxes are UTF-8 (RFC 6855), no modified UTF-7.
+    pub fn has_utf8(&self) -> bool {
+        self.is_utf8
+    }
+
     /// Messages in the open mailbox, as far as the server has told.
     pub fn exists(&self) -> u32 {
         self.exists

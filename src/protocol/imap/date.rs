@@ -1,6 +1,7 @@
 //! INTERNALDATE (RFC 9051 section 9, `date-time`): when a message arrived.
 
 use jiff::civil;
+use jiff::tz::TimeZone;
 
 /// When a message arrived, as the server says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,12 @@ impl InternalDate {
         let text = String::from_utf8_lossy(&text[..text.len().min(64)]).into_owned();
         InternalDate { seconds: seconds(&text), text }
     }
+}
+
+/// A time as APPEND takes it, in UTC: ` 1-Jul-1996 02:44:25 +0000`. `None` for one that has no four digits in its year.
+pub(super) fn internal_date(seconds: i64) -> Option<String> {
+    let time = jiff::Timestamp::from_second(seconds).ok()?.to_zoned(TimeZone::UTC);
+    (1..=9999).contains(&time.year()).then(|| time.strftime("%e-%b-%Y %H:%M:%S +0000").to_string())
 }
 
 /// `17-Jul-1996 02:44:25 -0700`. The day may have one digit, with or without a space before it, the zone a colon or a
@@ -63,6 +70,16 @@ fn digits(word: &str, length: std::ops::RangeInclusive<usize>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_written_as_they_are_read() {
+        assert_eq!(internal_date(0).as_deref(), Some(" 1-Jan-1970 00:00:00 +0000"));
+        for time in [-1, 0, 837_596_665, 4_102_444_800] {
+            let text = internal_date(time).expect("a date");
+            assert_eq!((text.len(), seconds(&text)), (26, Some(time)));
+        }
+        assert_eq!(internal_date(i64::MAX), None);
+    }
     use proptest::prelude::*;
 
     #[test]

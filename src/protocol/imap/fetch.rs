@@ -34,12 +34,22 @@ pub struct Items {
     pub modseq: bool,
     /// The header field Message-ID, for which most servers read the message or a cache of it.
     pub message_id: bool,
+    /// The header fields Message-ID, From, Subject, Date and To.
+    pub identity: bool,
 }
 
 impl Items {
     /// All that a listing wants; what a server does not offer is not asked for.
-    pub const LISTING: Items =
-        Items { flags: true, date: true, size: true, email_id: true, gmail: true, modseq: false, message_id: false };
+    pub const LISTING: Items = Items {
+        flags: true,
+        date: true,
+        size: true,
+        email_id: true,
+        gmail: true,
+        modseq: false,
+        message_id: false,
+        identity: false,
+    };
 
     /// Flags only.
     pub const FLAGS: Items = Items {
@@ -50,6 +60,7 @@ impl Items {
         gmail: false,
         modseq: false,
         message_id: false,
+        identity: false,
     };
 
     fn text(self, capabilities: &Capabilities) -> String {
@@ -61,6 +72,7 @@ impl Items {
             (self.gmail && capabilities.has("X-GM-EXT-1"), " X-GM-MSGID X-GM-LABELS"),
             (self.modseq && capabilities.has_condstore(), " MODSEQ"),
             (self.message_id, " BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]"),
+            (self.identity, " BODY.PEEK[HEADER.FIELDS (MESSAGE-ID FROM SUBJECT DATE TO)]"),
         ];
         let asked: String = asked.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, name)| name).collect();
         format!("(UID{asked})")

@@ -90,6 +90,16 @@ impl<S: Transport> Wire<S> {
         self.is_flushed = false;
     }
 
+    /// Sends what waits. What comes in meanwhile stays where it is: an answer to what is still being sent is short.
+    pub(super) async fn flush(&mut self) -> Result<()> {
+        let timeout = self.timeout;
+        match time::timeout(timeout, poll_fn(|context| self.poll_send(context))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(cause)) => Err(Error::lost(&self.doing, cause)),
+            Err(_) => Err(self.slow(format!("the server took nothing for {:.0} s", timeout.as_secs_f64()))),
+        }
+    }
+
     /// Takes the stream out, with the bytes that have been read and not been looked at. Put one back.
     pub(super) fn take(&mut self) -> Option<(S, Vec<u8>)> {
         let rest = self.input[self.start..self.end].to_vec();

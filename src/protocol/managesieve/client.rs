@@ -1,4 +1,4 @@
-//! One connection: greeting, STARTTLS, authentication, and the two commands that read.
+//! One connection: greeting, STARTTLS, authentication, and the two commands that read. What writes is in `write`.
 
 use super::limits::{NAMES_MAX, SCRIPT_MAX, SCRIPTS_MAX};
 use super::wire::{LINE_MAX, Token, Trouble, Wire, string};
@@ -50,18 +50,18 @@ struct Capabilities {
 
 /// The end of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
     Ok,
     No,
     Bye,
 }
 
-struct Status {
-    outcome: Outcome,
+pub(super) struct Status {
+    pub outcome: Outcome,
     /// The response code in upper case (section 1.3), e.g. `TRYLATER`, and its first argument.
-    code: String,
+    pub code: String,
     argument: Option<Vec<u8>>,
-    text: String,
+    pub text: String,
 }
 
 /// An authenticated connection.
@@ -342,7 +342,7 @@ impl Client {
         }
     }
 
-    async fn send(&mut self, bytes: &[u8], shown: &str) -> Result<()> {
+    pub(super) async fn send(&mut self, bytes: &[u8], shown: &str) -> Result<()> {
         self.connector.log(2, || format!("> {shown}"));
         self.wire.send(bytes).await.map_err(|error| self.connector.broken("write to", error))
     }
@@ -352,7 +352,7 @@ impl Client {
     }
 
     /// A response that consists of its end only.
-    async fn response(&mut self) -> Result<Status> {
+    pub(super) async fn response(&mut self) -> Result<Status> {
         let mut tokens = self.line(LINE_MAX as u64).await?.into_iter();
         match tokens.next() {
             Some(first) => self.status(first, tokens),
@@ -392,7 +392,7 @@ impl Client {
     }
 
     /// NO to something that must work.
-    fn refused(&self, doing: &str, status: &Status) -> Error {
+    pub(super) fn refused(&self, doing: &str, status: &Status) -> Error {
         let endpoint = self.connector.endpoint();
         if let Some(referral) = self.referral(status) {
             return referral;
@@ -405,7 +405,7 @@ impl Client {
     }
 
     /// The server ends the conversation.
-    fn bye(&self, status: &Status) -> Error {
+    pub(super) fn bye(&self, status: &Status) -> Error {
         if let Some(referral) = self.referral(status) {
             return referral;
         }

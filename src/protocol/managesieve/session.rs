@@ -1,6 +1,7 @@
-//! What a source needs of a server, whatever becomes of the connections.
+//! What a source and a sink need of a server, whatever becomes of the connections.
 
 use super::client::{Client, Fetched, Script};
+use super::write::Answer;
 use crate::error::Result;
 use crate::net::account::Account;
 use crate::net::retry::Backoff;
@@ -56,6 +57,19 @@ impl Session {
         let fetched: Result<Fetched> = with_retries!(self, retries, client => client.get_script(name));
         self.client.take_if(|client| client.is_broken());
         fetched
+    }
+
+    /// Asks for a change over a connection that is made if there is none. It is asked for once: after an error it is not known
+    /// whether it was done.
+    pub async fn change(&mut self, mut question: impl AsyncFnMut(&mut Client) -> Result<Answer>) -> Result<Answer> {
+        let answer = match self.connected().await {
+            Ok(client) => question(client).await,
+            Err(error) => Err(error),
+        };
+        if answer.is_err() {
+            self.client = None;
+        }
+        answer
     }
 
     /// True if a login over a new connection succeeds: then the question that the server broke off at is to blame.

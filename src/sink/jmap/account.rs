@@ -247,7 +247,7 @@ impl Sink for Jmap {
         self.runtime.run(async { Ok(self.wait_until_it_rests(kind).await?) })
     }
 
-    fn emails(&mut self) -> Result<(Vec<RemoteEmail>, bool)> {
+    fn emails(&mut self, _: Option<&BTreeSet<String>>) -> Result<(Vec<RemoteEmail>, bool)> {
         let mut seen = std::mem::take(&mut self.seen);
         let looked = self.runtime.run(async { Ok(self.look(&mut seen).await?) });
         self.seen = seen;

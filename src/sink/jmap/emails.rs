@@ -273,6 +273,10 @@ impl BlobProvider for WithCrlf<'_> {
         }
     }
 
+    fn converted(&self, _: BlobRef) -> Result<Option<Content>> {
+        Ok(None)
+    }
+
     fn size(&self, blob: BlobRef) -> Result<u64> {
         self.open(blob).map(|content| content.size())
     }

@@ -61,7 +61,7 @@ impl Request {
                 Request::Create(body)
             }
             Change::CreateEmail(email) => Request::Create(import(&email)),
-            Change::Update(id, Patch { mut body, containers }) => {
+            Change::Update(id, Patch { mut body, containers, .. }) => {
                 if let (Some(property), Some(containers)) = (container_property(kind), containers) {
                     body.insert(property.to_owned(), set(&containers));
                 }

@@ -2,9 +2,9 @@
 
 use super::options::ImapOptions;
 use crate::model::container::Container;
+use crate::model::roles::{self, Candidate};
 use crate::model::{Digest, ObjectType};
 use crate::protocol::imap::{Folder as Listed, FolderStatus, Namespaces};
-use crate::source::roles::{self, Candidate};
 use std::collections::{HashMap, HashSet};
 
 /// A mailbox on the server.
