@@ -20,6 +20,8 @@ pub(crate) struct Asked {
     pub range: Option<(String, Option<String>)>,
     /// The encodings that an answer may have.
     pub encodings: String,
+    /// `If-None-Match: *` as `*`, or what `If-Match` says.
+    pub condition: Option<String>,
 }
 
 /// Status, more fields, and body of an answer. With a `Content-Length` of its own the connection ends behind the body.
@@ -33,6 +35,10 @@ pub(crate) struct State {
     pub collections: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     /// Collections of which nothing but their names can be had.
     pub broken: Vec<String>,
+    /// Names for people, where they are others.
+    pub names: BTreeMap<String, String>,
+    /// Colours of collections.
+    pub colors: BTreeMap<String, String>,
     /// What was asked so far.
     pub asked: Vec<String>,
     /// Grows with every change that a test makes.
@@ -109,11 +115,13 @@ fn serve(line: &Line, state: &Mutex<State>, hook: &Mutex<Option<Box<Hook>>>) {
             body: String::from_utf8_lossy(&body).into_owned(),
             range: head.field("Range").map(|range| (range.to_owned(), head.field("If-Range").map(str::to_owned))),
             encodings: head.field("Accept-Encoding").unwrap_or_default().to_owned(),
+            condition: head.field("If-None-Match").or(head.field("If-Match")).map(str::to_owned),
         };
         let mut state = state.lock();
         state.asked.push(format!("{} {}", asked.method, asked.path));
         let hooked = hook.lock().as_mut().and_then(|hook| hook(&asked));
-        let (status, fields, body) = hooked.unwrap_or_else(|| answer(&state, &asked));
+        let usual = |state: &mut State| change(state, &asked).unwrap_or_else(|| answer(state, &asked));
+        let (status, fields, body) = hooked.unwrap_or_else(|| usual(&mut state));
         drop(state);
         let is_cut = fields.contains("Content-Length:");
         let length = if is_cut { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
@@ -186,7 +194,7 @@ pub(crate) fn calendar(href: &str, properties: &str) -> String {
 /// An answer of WebDAV with these responses.
 pub(crate) fn multistatus(responses: &str) -> Answer {
     let body = format!(
-        "<?xml version=\"1.0\"?><D:multistatus xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\" xmlns:S=\"http://calendarserver.org/ns/\">{responses}</D:multistatus>"
+        "<?xml version=\"1.0\"?><D:multistatus xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\" xmlns:S=\"http://calendarserver.org/ns/\" xmlns:A=\"http://apple.com/ns/ical/\">{responses}</D:multistatus>"
     );
     (207, "Content-Type: application/xml\r\n".to_owned(), body.into_bytes())
 }
@@ -207,6 +215,49 @@ fn escaped(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('&', "&amp;").replace('<', "&lt;").replace('\r', "&#13;")
 }
 
+/// Does what a request changes; `None` for one that only reads.
+fn change(state: &mut State, asked: &Asked) -> Option<Answer> {
+    let parts: Vec<&str> = asked.path.trim_matches('/').split('/').collect();
+    let done = |status: u16| Some((status, String::new(), Vec::new()));
+    let said = |property: &str| {
+        let (_, rest) = asked.body.split_once(&format!("{property}>"))?;
+        Some(rest.split("</").next().unwrap_or_default().to_owned())
+    };
+    match (asked.method.as_str(), parts.as_slice()) {
+        ("MKCALENDAR", ["alice", "home", name]) => {
+            if state.collections.contains_key(*name) {
+                return done(405);
+            }
+            state.collections.insert((*name).to_owned(), BTreeMap::new());
+            state.names.extend(said("displayname").map(|shown| ((*name).to_owned(), shown)));
+            state.colors.extend(said("calendar-color").map(|color| ((*name).to_owned(), color)));
+            done(201)
+        }
+        ("PUT", ["alice", "home", name, file]) => {
+            let Some(resources) = state.collections.get_mut(*name) else { return done(409) };
+            let is_met = match (asked.condition.as_deref(), resources.get(*file)) {
+                (Some("*"), there) => there.is_none(),
+                (Some(wanted), there) => there.is_some_and(|bytes| etag(bytes) == wanted),
+                (None, _) => true,
+            };
+            if !is_met {
+                return done(412);
+            }
+            resources.insert((*file).to_owned(), asked.body.clone().into_bytes());
+            done(201)
+        }
+        ("DELETE", ["alice", "home", name, file]) => {
+            let gone = state.collections.get_mut(*name).and_then(|all| all.remove(*file));
+            done(if gone.is_some() { 204 } else { 404 })
+        }
+        ("PROPPATCH", ["alice", "home", name]) => {
+            state.colors.extend(said("calendar-color").map(|color| ((*name).to_owned(), color)));
+            Some(multistatus(""))
+        }
+        _ => None,
+    }
+}
+
 fn answer(state: &State, asked: &Asked) -> Answer {
     let parts: Vec<&str> = asked.path.trim_matches('/').split('/').filter(|part| !part.is_empty()).collect();
     let principal = "<D:current-user-principal><D:href>/alice/</D:href></D:current-user-principal>";
@@ -220,7 +271,11 @@ fn answer(state: &State, asked: &Asked) -> Answer {
             let all = state.collections.keys().map(|name| {
                 let kind = "<D:resourcetype><D:collection/><C:calendar/></D:resourcetype>";
                 let token = format!("<D:sync-token>urn:{}</D:sync-token>", state.token);
-                found(&format!("/alice/home/{name}/"), &format!("{kind}<D:displayname>{name}</D:displayname>{token}"))
+                let shown = state.names.get(name).unwrap_or(name);
+                let color = state.colors.get(name).map(String::as_str).unwrap_or_default();
+                let color = format!("<A:calendar-color>{color}</A:calendar-color>");
+                let all = format!("{kind}<D:displayname>{shown}</D:displayname>{token}{color}");
+                found(&format!("/alice/home/{name}/"), &all)
             });
             let own = format!("<D:resourcetype><D:collection/></D:resourcetype>{principal}");
             multistatus(&format!("{}{}", found("/alice/home/", &own), all.collect::<String>()))

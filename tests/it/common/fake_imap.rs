@@ -1,6 +1,7 @@
-//! An IMAP server of a test: an account in memory, honest unless a test changes an answer. It reads only, as the program
-//! does, in clear text, and it is small: what it does not know it refuses.
+//! An IMAP server of a test: an account in memory, honest unless a test changes an answer. It speaks clear text, and it is
+//! small: what it does not know it refuses. What changes the account is in [`super::fake_imap_write`].
 
+use super::fake_imap_write::changes;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -60,6 +61,14 @@ pub(crate) struct State {
     /// Each EXAMINE gives the mailbox another UIDVALIDITY.
     pub counts_anew: bool,
     pub hook: Hook,
+    /// A longer message is refused before it is sent, where the client asks first (`[TOOBIG]`).
+    pub most: Option<usize>,
+    /// The answers to so many APPENDs get lost, after the messages were stored.
+    pub lost: usize,
+    /// Messages that come before the next ones that are stored: from a client that is gone.
+    pub late: Vec<Mail>,
+    /// Mailboxes that the user is subscribed to.
+    pub subscribed: Vec<String>,
     said: Vec<String>,
     validity: u32,
 }
@@ -85,6 +94,10 @@ impl FakeImap {
             boxes,
             counts_anew: false,
             hook: Box::new(|_| None),
+            most: None,
+            lost: 0,
+            late: Vec::new(),
+            subscribed: Vec::new(),
             said: Vec::new(),
             validity: 100,
         }));
@@ -126,21 +139,50 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
         }
-        while let Some(size) = literal(&line) {
+        // The same with `{}` in the place of each literal.
+        let (mut shape, mut literals) = (String::new(), Vec::new());
+        let mut refused = None;
+        while let Some((size, waits)) = literal(&line) {
+            if waits && state.lock().expect("a lock").most.is_some_and(|most| size > most) {
+                refused = Some(b"$TAG NO [TOOBIG] too big\r\n".to_vec());
+                break;
+            }
+            if waits {
+                writer.write_all(b"+ go on\r\n")?;
+            }
             line.truncate(line.rfind('{').expect("a brace"));
+            if shape.is_empty() {
+                shape = line.clone();
+            }
             let mut bytes = vec![0; size];
             reader.read_exact(&mut bytes)?;
             line.push_str(&format!("\"{}\"", String::from_utf8_lossy(&bytes)));
-            reader.read_line(&mut line)?;
+            literals.push(bytes);
+            let mut rest = String::new();
+            reader.read_line(&mut rest)?;
+            let text = if literal(&rest).is_some() { &rest[..rest.rfind('{').expect("a brace")] } else { &*rest };
+            shape.push_str(&format!("{{}}{text}"));
+            line.push_str(&rest);
         }
         let (tag, command) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
         let reply = {
             let mut state = state.lock().expect("a lock");
             state.said.push(command.to_owned());
-            let hooked = (state.hook)(command);
-            // A mailbox that is opened stays open, whatever is said of it.
-            let usual = state.answer(command, &mut open);
-            hooked.unwrap_or(usual)
+            let hooked = refused.or_else(|| (state.hook)(command));
+            // A mailbox that is opened stays open, whatever is said of it; what is refused changes nothing.
+            match hooked {
+                Some(reply) => {
+                    if !changes(command) {
+                        state.answer(command, &mut open);
+                    }
+                    reply
+                }
+                None if changes(command) => {
+                    let shape = shape.trim_end().split_once(' ').map_or("", |(_, shape)| shape);
+                    state.change(if literals.is_empty() { command } else { shape }, &literals, open)
+                }
+                None => state.answer(command, &mut open),
+            }
         };
         let is_last = reply.ends_with(b"CLOSE");
         let reply = reply.strip_suffix(b"CLOSE").unwrap_or(&reply);
@@ -151,9 +193,11 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     }
 }
 
-fn literal(line: &str) -> Option<usize> {
-    let inside = line.trim_end().strip_suffix("+}")?;
-    inside[inside.rfind('{')? + 1..].parse().ok()
+/// The size of a literal that is announced, and whether the client waits to be asked for it.
+fn literal(line: &str) -> Option<(usize, bool)> {
+    let inside = line.trim_end().strip_suffix('}')?;
+    let number = &inside[inside.rfind('{')? + 1..];
+    Some((number.trim_end_matches('+').parse().ok()?, !number.ends_with('+')))
 }
 
 fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
@@ -169,7 +213,7 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 impl State {
-    fn has(&self, word: &str) -> bool {
+    pub(super) fn has(&self, word: &str) -> bool {
         self.capabilities.split(' ').any(|known| known == word)
     }
 
@@ -209,7 +253,7 @@ impl State {
         }
     }
 
-    fn find(&self, name: &str) -> Option<usize> {
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
         let name = name.trim().trim_matches('"').replace("\\\"", "\"").replace("\\\\", "\\");
         self.boxes.iter().position(|one| String::from_utf8_lossy(&one.name) == name)
     }
@@ -285,7 +329,7 @@ impl State {
     }
 }
 
-fn next(one: &Mailbox) -> u32 {
+pub(super) fn next(one: &Mailbox) -> u32 {
     one.mails.iter().map(|mail| mail.uid).max().unwrap_or_default() + 1
 }
 

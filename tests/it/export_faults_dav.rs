@@ -1,0 +1,205 @@
+//! Exports of events that are killed and refused: nothing comes twice, and what a server does not take is named while the
+//! rest goes on. Nobody is invited who is not to be.
+
+use crate::common::Dice;
+use crate::common::dav::Dav;
+use crate::common::export_target::{MEETING, Ran, Target, event, import, items_of, killed};
+use crate::common::fake_dav::{Answer, FakeDav, found, multistatus};
+use crate::common::relay::Relay;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// An archive of so many events in the calendar "Work", and of a meeting.
+fn dates(place: &Path, count: usize) -> PathBuf {
+    let events: String = (0..count).map(|number| event(&format!("e{number}"), "")).collect();
+    let folder = place.join("Takeout/Calendar");
+    fs::create_dir_all(&folder).expect("a folder");
+    let text = format!(
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nX-APPLE-CALENDAR-COLOR:#ff0000\r\n{events}{}END:VCALENDAR\r\n",
+        event("meeting", MEETING)
+    );
+    fs::write(folder.join("Work.ics"), text).expect("a calendar");
+    let archive = place.join("dates.sqlite");
+    import("takeout", &place.join("Takeout"), &archive);
+    archive
+}
+
+#[test]
+fn a_killed_export_of_events_leaves_nothing_twice() {
+    let Some(server) = Dav::radicale() else { return };
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = dates(place.path(), 200);
+    let target = Target::dav(&server, "caldav");
+    let relay = Relay::start(server.port);
+    let watched = Target { url: format!("http://127.0.0.1:{}", relay.port), ..target.clone() };
+    let (mut dice, mut kills) = (Dice(5), 0);
+    for _ in 0..8 {
+        kills += u32::from(killed(watched.command("export", &archive, &[]), &relay, 2000 + dice.below(20_000)));
+    }
+    assert!(kills >= 5, "{kills} kills");
+    target.export(&archive, &[], 0);
+    let back = place.path().join("back.sqlite");
+    target.import(&back);
+    assert_eq!(items_of(&back), items_of(&archive));
+    let held = server.held("caldav");
+    assert_eq!(held.iter().map(|one| one.items.len()).collect::<Vec<_>>(), [201]);
+    target.is_settled(&archive, 0);
+}
+
+/// A resource is stored only if there is none of its name.
+#[test]
+fn two_exports_at_once_leave_nothing_twice() {
+    let Some(server) = Dav::radicale() else { return };
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = dates(place.path(), 100);
+    let target = Target::dav(&server, "caldav");
+    let start = || target.command("export", &archive, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let both = [start(), start()].map(|child| child.expect("it starts"));
+    for mut child in both {
+        assert!(child.wait().expect("a child").success());
+    }
+    assert_eq!(server.held("caldav").iter().map(|one| one.items.len()).collect::<Vec<_>>(), [101]);
+    target.is_settled(&archive, 0);
+}
+
+/// A server with an empty calendar "Work", and an archive of events.
+struct Desk {
+    server: FakeDav,
+    target: Target,
+    archive: PathBuf,
+    _place: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let place = tempfile::tempdir().expect("a folder");
+        let server = FakeDav::start();
+        server.with(|state| drop(state.collections.insert("Work".to_owned(), Default::default())));
+        let target = Target::at("caldav", server.port, "alice", "secret");
+        Desk { archive: dates(place.path(), 8), server, target, _place: place }
+    }
+
+    fn export(&self, flags: &[&str], code: i32) -> Ran {
+        self.target.export(&self.archive, &[&["--max-retries", "0"], flags].concat(), code)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) {
+        self.server.with(|state| {
+            state.collections.get_mut("Work").expect("a calendar").insert(name.to_owned(), bytes.to_vec());
+        });
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        let mut found = None;
+        self.server.with(|state| found = state.collections["Work"].get(name).cloned());
+        found.map(|bytes| String::from_utf8(bytes).expect("text"))
+    }
+
+    fn count(&self) -> usize {
+        let mut count = 0;
+        self.server.with(|state| count = state.collections.values().map(|all| all.len()).sum());
+        count
+    }
+}
+
+#[test]
+fn an_event_that_is_refused_stops_no_other() {
+    let page = || b"<!DOCTYPE html><html><body>Please log in to the hotel</body></html>".to_vec();
+    let answers: [(u16, Vec<u8>, u64); 8] = [
+        (403, Vec::new(), 1),
+        (400, page(), 1),
+        (412, Vec::new(), 1),
+        (415, Vec::new(), 1),
+        (507, Vec::new(), 0),
+        (413, Vec::new(), 0),
+        (500, page(), 0),
+        (200, page(), 0),
+    ];
+    for (status, body, refused) in answers {
+        let desk = Desk::new();
+        let answer = (status, "Content-Type: text/html\r\n".to_owned(), body);
+        desk.server
+            .hook(move |asked| (asked.method == "PUT" && asked.path.ends_with("/e3.ics")).then(|| answer.clone()));
+        let done = desk.export(&[], 5);
+        let counts = ["created", "failed", "refused"].map(|what| done.count("calendarevent", what));
+        assert_eq!(counts, [8, 1, refused], "{status}: {}", done.said);
+        assert_eq!((desk.count(), desk.get("e3.ics")), (8, None), "{status}");
+        assert!(done.said.contains("\"e3\""), "{status}: {}", done.said);
+        desk.server.hook(|_| None);
+        assert_eq!(desk.export(&[], 0).sum("created"), 1, "{status}");
+        assert_eq!(desk.count(), 9);
+    }
+}
+
+#[test]
+fn what_somebody_changes_during_the_run_stays() {
+    let desk = Desk::new();
+    desk.export(&["--update"], 0);
+    let other = desk.get("e3.ics").expect("an event").replace("SUMMARY:e3", "SUMMARY:mine");
+    desk.put("e3.ics", other.as_bytes());
+    desk.server.hook(|asked| (asked.method == "PUT").then(|| (412, String::new(), Vec::new())));
+    let done = desk.export(&["--update", "--objects", "calendarevent"], 5);
+    let counts = ["updated", "failed", "refused"].map(|what| done.count("calendarevent", what));
+    assert_eq!(counts, [0, 1, 0], "{}", done.said);
+    assert!(done.said.contains("somebody changed it at the server"), "{}", done.said);
+    desk.server.hook(|_| None);
+    assert_eq!(desk.export(&["--update", "--objects", "calendarevent"], 0).sum("updated"), 1);
+    assert!(desk.get("e3.ics").is_some_and(|text| text.contains("SUMMARY:e3")));
+    // An etag goes with each change, and nothing is created over something.
+    desk.put("e4.ics", b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n");
+    let done = desk.export(&["--objects", "calendarevent"], 5);
+    assert_eq!(done.count("calendarevent", "refused"), 1, "{}", done.said);
+    assert_eq!(desk.get("e4.ics").as_deref(), Some("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"));
+}
+
+/// A 207 that refuses the colour.
+fn colourless(href: &str) -> Answer {
+    multistatus(&format!(
+        "<D:response><D:href>{href}</D:href><D:propstat><D:prop><A:calendar-color xmlns:A=\"http://apple.com/ns/ical/\"/></D:prop><D:status>HTTP/1.1 403 x</D:status></D:propstat></D:response>"
+    ))
+}
+
+#[test]
+fn a_refused_property_of_a_calendar_is_named_and_its_events_are_there() {
+    let desk = Desk::new();
+    desk.server.hook(|asked| (asked.method == "PROPPATCH").then(|| colourless(&asked.path)));
+    let done = desk.export(&["--update"], 5);
+    assert_eq!((done.count("calendar", "refused"), done.count("calendarevent", "created")), (1, 9), "{}", done.said);
+    assert!(done.said.contains("calendar-color"), "{}", done.said);
+    // A calendar that is still to be made is made without it.
+    let desk = Desk::new();
+    desk.server.with(|state| state.collections.clear());
+    desk.server.hook(|asked| {
+        (asked.method == "MKCALENDAR" && asked.body.contains("calendar-color")).then(|| colourless(&asked.path))
+    });
+    let done = desk.export(&[], 0);
+    assert_eq!((done.count("calendar", "created"), done.count("calendarevent", "created")), (1, 9), "{}", done.said);
+    assert!(done.said.contains("calendar-color"), "{}", done.said);
+    assert_eq!(desk.count(), 9);
+}
+
+#[test]
+fn nobody_is_invited_unless_the_user_wants_it() {
+    for (flags, invites) in [(&[][..], false), (&["--allow-scheduling"], true)] {
+        let desk = Desk::new();
+        desk.server.hook(|asked| {
+            let home = "<D:current-user-principal><D:href>/alice/</D:href></D:current-user-principal><C:calendar-home-set><D:href>/alice/home/</D:href></C:calendar-home-set><C:schedule-outbox-URL><D:href>/alice/outbox/</D:href></C:schedule-outbox-URL>";
+            (asked.method == "PROPFIND" && asked.path == "/alice/").then(|| multistatus(&found("/alice/", home)))
+        });
+        let done = desk.export(&[flags, &["--update"]].concat(), 0);
+        let meeting = desk.get("meeting.ics").expect("the meeting");
+        let quiet = ["ORGANIZER;SCHEDULE-AGENT=CLIENT:", "ATTENDEE;SCHEDULE-AGENT=CLIENT;"];
+        let expected = ["ORGANIZER:", "ATTENDEE;PARTSTAT"];
+        let expected = if invites { expected } else { quiet };
+        assert!(expected.iter().all(|line| meeting.contains(line)), "{meeting}");
+        assert_eq!(done.said.contains("sends no invitations"), !invites, "{}", done.said);
+        assert!(!desk.get("e1.ics").expect("an event").contains("SCHEDULE-AGENT"));
+        let again = desk.export(&[flags, &["--update", "--objects", "calendarevent"]].concat(), 0);
+        assert_eq!((again.sum("updated"), again.sum("created")), (0, 0), "{}", again.summary);
+    }
+    // A server without scheduling gets the bytes as they are.
+    let desk = Desk::new();
+    desk.export(&[], 0);
+    assert!(desk.get("meeting.ics").is_some_and(|text| !text.contains("SCHEDULE-AGENT")));
+}
