@@ -5,7 +5,7 @@ use super::match_mail::Key;
 use super::run::Run;
 use crate::error::Result;
 use crate::model::ObjectType;
-use crate::sink::{Change, Filing, Outcome, RemoteEmail, RemoteKey};
+use crate::sink::{Filing, RemoteEmail, RemoteKey};
 use std::collections::{HashMap, HashSet};
 
 impl Run<'_> {
@@ -29,27 +29,8 @@ impl Run<'_> {
         if twins.is_empty() {
             return Ok(());
         }
-        let mut changes = twins.iter().map(|at| Change::Destroy(remotes[*at].id.clone())).enumerate();
-        let (outcomes, written) = self.write(kind, &mut changes, twins.len());
-        let mut removed = 0;
-        for (at, outcome) in outcomes {
-            match outcome {
-                Outcome::Done(..) => removed += 1,
-                Outcome::Exists(_, reason)
-                | Outcome::Refused(reason)
-                | Outcome::Kept(reason)
-                | Outcome::Full(reason)
-                | Outcome::Unknown(reason) => {
-                    let label = format!("id {}", remotes[twins[at]].id);
-                    self.report.remark(kind, "there twice", reason, label);
-                }
-            }
-        }
-        self.report.notes.push(format!(
-            "{} messages had come twice, as after a run that was killed; {removed} were removed again",
-            twins.len()
-        ));
-        written
+        let twins: Vec<String> = twins.into_iter().map(|at| remotes[at].id.clone()).collect();
+        self.remove_again(kind, &twins, "messages had come twice, as after a run that was killed")
     }
 
     /// The places of those that are copies of one before them.

@@ -150,6 +150,12 @@ impl Run<'_> {
         if twins.is_empty() {
             return Ok(());
         }
+        let what = format!("objects of the type {} had come twice, as after a lost answer", kind.token());
+        self.remove_again(kind, &twins, &what)
+    }
+
+    /// Removes what came twice, by its ids, and says so.
+    pub(super) fn remove_again(&mut self, kind: ObjectType, twins: &[String], what: &str) -> Result<()> {
         let mut changes = twins.iter().cloned().map(Change::Destroy).enumerate();
         let (outcomes, written) = self.write(kind, &mut changes, twins.len());
         let mut removed = 0;
@@ -165,11 +171,7 @@ impl Run<'_> {
                 }
             }
         }
-        self.report.notes.push(format!(
-            "{} objects of the type {} had come twice, as after a lost answer; {removed} were removed again",
-            twins.len(),
-            kind.token()
-        ));
+        self.report.notes.push(format!("{} {what}; {removed} were removed again", twins.len()));
         written
     }
 

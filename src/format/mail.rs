@@ -2,7 +2,7 @@
 
 use super::looks::Looks;
 use mail_parser::{HeaderName, HeaderValue, MessageParser};
-use memchr::memmem;
+use memchr::{memchr_iter, memmem};
 
 /// How much of a message is looked at for its header, in bytes. What lies beyond has no part in the key.
 pub const HEAD_MAX: usize = 1 << 20;
@@ -129,6 +129,24 @@ pub fn normal_id(id: &str) -> String {
     let id = id.strip_prefix('<').unwrap_or(id);
     let id = id.strip_suffix('>').unwrap_or(id);
     id.trim().to_lowercase()
+}
+
+/// The places of LF without CR before them.
+pub fn bare_newlines(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    memchr_iter(b'\n', bytes).filter(|&at| at == 0 || bytes[at - 1] != b'\r')
+}
+
+/// The bytes with every line ended with CRLF (RFC 5322 section 2.3).
+pub fn with_crlf(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
+    let mut start = 0;
+    for at in bare_newlines(bytes) {
+        out.extend_from_slice(&bytes[start..at]);
+        out.push(b'\r');
+        start = at;
+    }
+    out.extend_from_slice(&bytes[start..]);
+    out
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub use client::{Client, Options};
 pub use date::InternalDate;
 pub use error::{Error, Fault, Result};
 pub use fetch::{Changes, Items, Listing};
-pub use folders::Folder;
+pub use folders::{Folder, roles_of};
 pub use parser::Limits;
 #[doc(hidden)]
 pub use response::read_any;

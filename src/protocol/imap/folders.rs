@@ -4,8 +4,9 @@ use super::client::{Client, Event};
 use super::command::Command;
 use super::error::{Error, Fault, Result};
 use super::refusal::Purpose;
-use super::response::{Condition, Data, FolderStatus, Listed, StatusResponse, decode_name};
+use super::response::{Condition, Data, FolderStatus, Listed, Namespaces, StatusResponse, decode_name};
 use super::wire::{self, Transport};
+use crate::model::roles::{self, Candidate};
 use crate::net::sanitize::printable;
 use std::collections::{HashMap, VecDeque};
 
@@ -35,6 +36,28 @@ impl Folder {
     pub fn is_selectable(&self) -> bool {
         !self.listed.has("\\Noselect") && !self.listed.has("\\NonExistent")
     }
+}
+
+impl Namespaces {
+    /// A name without the prefix that all mailboxes of the user have (`INBOX.`).
+    pub fn without_prefix<'n>(&self, name: &'n str) -> &'n str {
+        let prefixes = self.personal.iter().map(|namespace| namespace.prefix.as_str());
+        prefixes.filter(|prefix| !prefix.is_empty()).find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
+    }
+}
+
+/// The role of each mailbox (RFC 6154): by its attributes, and `by_names` else by its name.
+pub fn roles_of(folders: &[Folder], namespaces: &Namespaces, by_names: bool) -> Vec<Option<&'static str>> {
+    let path = |folder: &Folder| {
+        let name = namespaces.without_prefix(&folder.name);
+        folder.listed.delimiter.map_or_else(|| name.to_owned(), |delimiter| name.replace(delimiter, "/"))
+    };
+    let paths: Vec<String> = folders.iter().map(path).collect();
+    let attributes: Vec<Vec<&str>> =
+        folders.iter().map(|folder| folder.listed.attributes.iter().map(String::as_str).collect()).collect();
+    let candidates: Vec<Candidate<'_>> =
+        paths.iter().zip(&attributes).map(|(path, attributes)| Candidate { path, attributes }).collect();
+    roles::assign(&candidates, by_names)
 }
 
 /// Folders as they come in.

@@ -2,9 +2,8 @@
 
 use crate::format::jmap::{Object, folded};
 use crate::format::mutf7;
-use crate::model::roles::{self, Candidate};
 use crate::net::sanitize::said;
-use crate::protocol::imap::{Folder, Namespaces};
+use crate::protocol::imap::{Folder, Namespaces, roles_of};
 use crate::sink::Remote;
 use serde_json::json;
 use std::collections::HashMap;
@@ -31,7 +30,7 @@ pub(super) struct Mailbox {
 /// whether there is none.
 pub(super) fn arrange(folders: Vec<Folder>, namespaces: &Namespaces) -> (HashMap<String, Mailbox>, Vec<Remote>, bool) {
     let paths: Vec<Vec<String>> = folders.iter().map(|folder| path(folder, namespaces)).collect();
-    let roles = assign_roles(&folders, &paths);
+    let roles = roles_of(&folders, namespaces, true);
     let ids: HashMap<&[String], String> = folders
         .iter()
         .zip(&paths)
@@ -68,22 +67,11 @@ pub(super) fn id(raw: &[u8]) -> Option<String> {
 
 /// The levels of a name, without the prefix that all mailboxes of the user have.
 fn path(folder: &Folder, namespaces: &Namespaces) -> Vec<String> {
-    let prefixes = namespaces.personal.iter().map(|namespace| namespace.prefix.as_str());
-    let prefix = prefixes.filter(|prefix| !prefix.is_empty()).find(|prefix| folder.name.starts_with(prefix));
-    let name = prefix.map_or(folder.name.as_str(), |prefix| &folder.name[prefix.len()..]);
+    let name = namespaces.without_prefix(&folder.name);
     match folder.listed.delimiter {
         Some(delimiter) => name.split(delimiter).map(str::to_owned).collect(),
         None => vec![name.to_owned()],
     }
-}
-
-fn assign_roles(folders: &[Folder], paths: &[Vec<String>]) -> Vec<Option<&'static str>> {
-    let joined: Vec<String> = paths.iter().map(|path| path.join("/")).collect();
-    let attributes: Vec<Vec<&str>> =
-        folders.iter().map(|folder| folder.listed.attributes.iter().map(String::as_str).collect()).collect();
-    let candidates: Vec<Candidate<'_>> =
-        joined.iter().zip(&attributes).map(|(path, attributes)| Candidate { path, attributes }).collect();
-    roles::assign(&candidates, true)
 }
 
 impl Names {

@@ -1,5 +1,6 @@
 //! Messages that a server refused, in a form that it may take.
 
+use crate::format::mail::{bare_newlines, with_crlf};
 use crate::protocol::imap::NewMessage;
 use crate::sink::Content;
 
@@ -8,11 +9,11 @@ use crate::sink::Content;
 pub(super) fn repaired(message: &NewMessage, why: &str) -> Option<(NewMessage, String)> {
     let is_keyword = |flag: &&String| !flag.starts_with('\\');
     if let Content::Bytes(bytes) = &message.content
-        && let Some(repaired) = with_crlf(bytes)
+        && bare_newlines(bytes).next().is_some()
     {
         let remark =
             format!("with CRLF at the ends of all lines; the server does not take the message as it is ({why})");
-        return Some((NewMessage { content: Content::Bytes(repaired.into()), ..message.clone() }, remark));
+        return Some((NewMessage { content: Content::Bytes(with_crlf(bytes).into()), ..message.clone() }, remark));
     }
     let keywords: Vec<&str> = message.flags.iter().filter(is_keyword).map(String::as_str).collect();
     if keywords.is_empty() {
@@ -21,20 +22,6 @@ pub(super) fn repaired(message: &NewMessage, why: &str) -> Option<(NewMessage, S
     let remark = format!("without the keywords {}; the server refuses them ({why})", keywords.join(" "));
     let flags = message.flags.iter().filter(|flag| !is_keyword(flag)).cloned().collect();
     Some((NewMessage { flags, ..message.clone() }, remark))
-}
-
-/// The bytes with every line ended with CRLF; `None` if they are so already.
-fn with_crlf(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
-    let mut last = 0;
-    for byte in bytes {
-        if *byte == b'\n' && last != b'\r' {
-            out.push(b'\r');
-        }
-        out.push(*byte);
-        last = *byte;
-    }
-    (out.len() != bytes.len()).then_some(out)
 }
 
 #[cfg(test)]

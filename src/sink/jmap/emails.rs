@@ -6,6 +6,7 @@ use super::request::{BLOB, Request, blob_of};
 use super::upload::blob_name;
 use crate::error::Result;
 use crate::format::jmap::Object;
+use crate::format::mail::{bare_newlines, with_crlf};
 use crate::model::{Digest, Id};
 use crate::protocol::jmap::{Content, Error, Inline, MethodError, SMALL_SUM, SetResult};
 use crate::sink::{BlobProvider, BlobRef, Outcome};
@@ -291,23 +292,6 @@ fn has_bare_newlines(supply: &dyn BlobProvider, blob: Id) -> bool {
         Ok(Content::Bytes(bytes)) => bare_newlines(&bytes).next().is_some(),
         _ => false,
     }
-}
-
-/// The places of LF without CR before them.
-fn bare_newlines(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    memchr::memchr_iter(b'\n', bytes).filter(|&at| at == 0 || bytes[at - 1] != b'\r')
-}
-
-fn with_crlf(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32);
-    let mut start = 0;
-    for at in bare_newlines(bytes) {
-        out.extend_from_slice(&bytes[start..at]);
-        out.push(b'\r');
-        start = at;
-    }
-    out.extend_from_slice(&bytes[start..]);
-    out
 }
 
 /// RFC 8620 section 5.3 has `blobNotFound`; RFC 8621 section 4.8 has `invalidProperties` for a blob id that is not found.

@@ -2,9 +2,8 @@
 
 use super::options::ImapOptions;
 use crate::model::container::Container;
-use crate::model::roles::{self, Candidate};
 use crate::model::{Digest, ObjectType};
-use crate::protocol::imap::{Folder as Listed, FolderStatus, Namespaces};
+use crate::protocol::imap::{Folder as Listed, FolderStatus, Namespaces, roles_of};
 use std::collections::{HashMap, HashSet};
 
 /// A mailbox on the server.
@@ -26,7 +25,7 @@ pub(super) struct Folder {
 
 /// All mailboxes, parents before their children; what lies between them and is none is made up.
 pub(super) fn arrange(listed: Vec<Listed>, namespaces: &Namespaces, options: &ImapOptions) -> Vec<Folder> {
-    let roles = assign_roles(&listed, namespaces, options.noautomap);
+    let roles = roles_of(&listed, namespaces, !options.noautomap);
     let mut keys = Keys::default();
     let mut folders: Vec<Folder> = Vec::with_capacity(listed.len());
     let mut listed: Vec<(Listed, Option<&str>)> = listed.into_iter().zip(roles).collect();
@@ -137,26 +136,6 @@ impl Keys {
         self.by_parts.entry(parts.to_vec()).or_insert_with(|| key.clone());
         key
     }
-}
-
-fn assign_roles(listed: &[Listed], namespaces: &Namespaces, noautomap: bool) -> Vec<Option<&'static str>> {
-    let paths: Vec<String> = listed
-        .iter()
-        .map(|folder| {
-            let prefixes = namespaces.personal.iter().map(|namespace| namespace.prefix.as_str());
-            let prefix = prefixes.filter(|prefix| !prefix.is_empty()).find(|prefix| folder.name.starts_with(prefix));
-            let name = prefix.map_or(folder.name.as_str(), |prefix| &folder.name[prefix.len()..]);
-            match folder.listed.delimiter {
-                Some(delimiter) if delimiter != '/' => name.replace(delimiter, "/"),
-                _ => name.to_owned(),
-            }
-        })
-        .collect();
-    let attributes: Vec<Vec<&str>> =
-        listed.iter().map(|folder| folder.listed.attributes.iter().map(String::as_str).collect()).collect();
-    let candidates: Vec<Candidate<'_>> =
-        paths.iter().zip(&attributes).map(|(path, attributes)| Candidate { path, attributes }).collect();
-    roles::assign(&candidates, !noautomap)
 }
 
 #[cfg(test)]
