@@ -6,6 +6,7 @@
 //!   body        what is sent                                 href        references in answers
 //!   collection  a calendar, an address book, a directory     get         the bytes of a resource
 //!   address     what --url names                           write       resources and collections made, changed, removed
+//!   tree        directories, level by level
 //! ```
 
 mod address;
@@ -16,6 +17,7 @@ mod discover;
 mod get;
 mod href;
 mod multistatus;
+mod tree;
 mod write;
 mod xml;
 
@@ -26,4 +28,5 @@ pub use collection::{Collection, Flavor};
 pub use discover::{Found, discover};
 pub use get::Downloaded;
 pub use href::{child, key as href_key, last_part, origin as origin_of, with_slash};
+pub use tree::{Directory, walk};
 pub use write::{Condition, Written};
