@@ -2,7 +2,7 @@
 
 use super::args::{AtFlag, tree_path};
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
-use super::dav::{DAV_URL, DavServer};
+use super::dav::{DAV_URL, DavServer, FILES_URL};
 use super::table;
 use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{Reader, epoch};
@@ -12,7 +12,7 @@ use crate::model::ObjectType;
 use crate::net::endpoint::Service;
 use crate::protocol::dav::Flavor;
 use crate::sink::Sink;
-use crate::sink::dav::Collections;
+use crate::sink::dav::{Collections, Files};
 use crate::sink::imap::{Imap, ImapSettings};
 use crate::sink::jmap::account::Jmap;
 use crate::sink::managesieve::ManageSieve;
@@ -43,6 +43,12 @@ const CALENDARS: [ObjectType; 2] = [ObjectType::Calendar, ObjectType::CalendarEv
 /// What a CardDAV server has.
 const CONTACTS: [ObjectType; 2] = [ObjectType::AddressBook, ObjectType::ContactCard];
 
+/// What a WebDAV server has.
+const FILES: [ObjectType; 1] = [ObjectType::FileNode];
+
+/// `--update` of WebDAV.
+const UPDATE_FILES: &str = "Also replace files in the account that have other bytes";
+
 /// What a ManageSieve server has.
 const SCRIPTS: [ObjectType; 1] = [ObjectType::SieveScript];
 
@@ -57,7 +63,10 @@ enum ExportTarget {
     CalDav(CalDavArgs),
     /// The address books, into an account on a CardDAV server
     #[command(name = "carddav", mut_arg("url", url_help(DAV_URL)))]
-    CardDav(CardDavArgs),
+    CardDav(DavArgs),
+    /// The files, into a directory on a WebDAV server
+    #[command(name = "webdav", mut_arg("url", url_help(FILES_URL)), mut_arg("update", |arg| arg.help(UPDATE_FILES)))]
+    WebDav(DavArgs),
     /// The Sieve scripts, into an account on a mail server (ManageSieve)
     #[command(name = "managesieve", mut_arg("url", url_help(SIEVE_URL)), mut_arg("auth_user", user_needed))]
     ManageSieve(ManageSieveArgs),
@@ -88,7 +97,7 @@ struct CalDavArgs {
 }
 
 #[derive(Args)]
-struct CardDavArgs {
+struct DavArgs {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -246,6 +255,9 @@ impl Export {
                     Ok(Box::new(Collections::open(settings, false)?))
                 })
             }
+            (Some(ExportTarget::WebDav(args)), _) => args.common.run(ui, &FILES, args.server.max_retries(), |spool| {
+                Ok(Box::new(Files::open(args.server.settings(Flavor::Files, spool, ui)?)?))
+            }),
             (Some(ExportTarget::ManageSieve(args)), _) => {
                 args.common.run(ui, &SCRIPTS, args.network.max_retries(), |_| {
                     Ok(Box::new(ManageSieve::open(args.network.account(Service::Sieve, &args.auth, ui)?)?))

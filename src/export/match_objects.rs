@@ -136,7 +136,8 @@ fn tree(kind: ObjectType, wanted: &[Wanted], remotes: &[Remote]) -> Vec<Option<u
                         true => remote.name == draft.label || remote.name == draft.raw,
                         false => remote.key == draft.key,
                     };
-                    is_same && !used.contains(*place)
+                    let is_node = remote.node.is_none() || remote.node == draft.node;
+                    is_same && is_node && !used.contains(*place)
                 };
                 if let Some(place) = siblings.iter().find(is_same) {
                     used.insert(*place);
@@ -189,6 +190,7 @@ pub(super) fn levels(wanted: &[Wanted]) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::objects::NodeType;
     use crate::sink::Draft;
 
     fn wanted(id: Id, parent: Option<Id>, name: &str, role: Option<&str>) -> Wanted {
@@ -253,6 +255,16 @@ mod tests {
         let theirs = [remote("a", None, "Twin", None), remote("b", Some("a"), "x", None)];
         assert_eq!(pair(ObjectType::Mailbox, &ours, &theirs, &|_, _| true, &|_, _| true), [Some(0), Some(0), Some(1)]);
         assert_eq!(pair(ObjectType::FileNode, &ours, &theirs, &|_, _| true, &|_, _| true), [Some(0), None, None]);
+    }
+
+    #[test]
+    fn a_file_is_no_directory_of_its_name() {
+        let mut ours = [wanted(1, None, "a", None), wanted(2, None, "b", None)];
+        ours[0].draft.node = Some(NodeType::Directory);
+        ours[1].draft.node = Some(NodeType::File);
+        let theirs = [remote("x", None, "a", None), remote("y", None, "b", None)]
+            .map(|one| Remote { node: Some(NodeType::File), ..one });
+        assert_eq!(pair(ObjectType::FileNode, &ours, &theirs, &|_, _| true, &|_, _| true), [None, Some(1)]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::archive::{Moment, Reader, UNFILED};
 use crate::error::Result;
 use crate::model::{Id, ObjectType};
 use crate::progress::Progress;
-use crate::sink::{Change, Detail, Filing, Location, Outcome, Patch, Remote, RemoteEmail, Sink};
+use crate::sink::{Change, Detail, FileState, Filing, Location, Outcome, Patch, Remote, RemoteEmail, Sink};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -273,9 +273,24 @@ impl<'a> Run<'a> {
             ids.any(|id| remote.containers.contains(id))
         };
         work.found = pair(kind, &work.wanted, &remotes, &is_equal, &is_its_place);
-        if self.options.update && matches!(kind, ObjectType::ContactCard | ObjectType::CalendarEvent) {
-            let found: Vec<usize> = work.found.iter().flatten().copied().collect();
-            self.target.look_inside(&mut remotes, &found)?;
+        let is_unknown = |(one, place): (&Wanted, &Option<usize>)| {
+            let place = (*place)?;
+            let is_unknown = match kind {
+                ObjectType::ContactCard | ObjectType::CalendarEvent => self.options.update,
+                ObjectType::FileNode => {
+                    match target.difference(kind, &one.draft, None, &remotes[place], supply).state {
+                        FileState::Begun => true,
+                        FileState::Unsure => self.options.update,
+                        FileState::Same | FileState::Other => false,
+                    }
+                }
+                _ => false,
+            };
+            is_unknown.then_some(place)
+        };
+        let unknown: Vec<usize> = work.wanted.iter().zip(&work.found).filter_map(is_unknown).collect();
+        if !unknown.is_empty() {
+            self.target.look_inside(&mut remotes, &unknown)?;
         }
         work.remotes = remotes;
         work.is_complete = is_complete;
@@ -378,11 +393,13 @@ impl<'a> Run<'a> {
         let remote = &work.remotes[work.found[at]?];
         let is_moved = kind.holder().is_some() && self.options.selection.into.is_some();
         let is_moved = is_moved && self.target.filing() == Filing::Once;
-        let mut patch = match self.options.update || remote.is_blank || is_moved {
+        // An upload that broke off is no state of the account that somebody wants.
+        let may_be_begun = kind == ObjectType::FileNode;
+        let mut patch = match self.options.update || remote.is_blank || is_moved || may_be_begun {
             true => self.difference(kind, at, remote)?,
             false => return None,
         };
-        if !self.options.update && !remote.is_blank {
+        if !self.options.update && !remote.is_blank && patch.state != FileState::Begun {
             patch.body.clear();
             patch.blob = None;
         }

@@ -387,7 +387,7 @@ impl Reading<'_> {
         let mut all: BTreeMap<Id, Wanted> = BTreeMap::new();
         let mut needed = BTreeSet::new();
         let is_dated = self.selection.since.is_some() || self.selection.until.is_some();
-        let mut empty = BTreeSet::new();
+        let (mut empty, mut unplaced) = (BTreeSet::new(), BTreeMap::new());
         if self.selection.has(ObjectType::FileNode) {
             let origins = self.origins(ObjectType::FileNode)?;
             self.each(ObjectType::FileNode, |record| {
@@ -401,8 +401,16 @@ impl Reading<'_> {
                 if node.node_type == NodeType::File && record.blob.is_none() {
                     empty.insert(record.id);
                 }
-                all.extend(self.wanted(&record, origins_of(&origins, &record)).map(|wanted| (record.id, wanted)));
+                match self.wanted(&record, origins_of(&origins, &record)) {
+                    Ok(wanted) => drop(all.insert(record.id, wanted)),
+                    Err(NoDraft::Unplaced { reason, label }) => drop(unplaced.insert(record.id, (reason, label))),
+                    Err(NoDraft::Unreadable) => {}
+                }
             })?;
+        }
+        for (_, (reason, label)) in unplaced.into_iter().filter(|(id, _)| needed.contains(id)) {
+            self.report.of(ObjectType::FileNode).found += 1;
+            self.report.skip(ObjectType::FileNode, 1, &reason, label);
         }
         self.parents(&mut needed, &all);
         let mut wanted: Vec<Wanted> = needed.iter().filter_map(|id| all.remove(id)).collect();

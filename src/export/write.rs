@@ -7,7 +7,7 @@ use super::run::{Fate, Run};
 use super::synthetic::counts;
 use crate::error::Result;
 use crate::model::ObjectType;
-use crate::sink::{BlobProvider, Change, Detail, Outcome, Remote};
+use crate::sink::{BlobProvider, Change, Detail, FileState, Outcome, Remote};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// True for types of which an account may have two objects with one key: those without names that are unique in a parent.
@@ -201,14 +201,18 @@ impl Run<'_> {
 
     /// Gives wanted objects that the last look found their outcome: created if this run sent them, else matched.
     fn take_matches(&mut self, kind: ObjectType, tried: &BTreeSet<usize>) {
+        let Some(work) = self.works.get(&kind) else { return };
+        let is_found = |at: &usize| work.fates[*at] == Fate::Pending && work.found[*at].is_some();
+        let found: Vec<usize> = (0..work.wanted.len()).filter(is_found).collect();
+        // Where the line broke within a file, only its beginning may be there: that is changed, not created.
+        let is_whole = |at: &usize| !matches!(self.file_state(kind, *at), FileState::Begun | FileState::Other);
+        let whole: HashSet<usize> = tried.iter().copied().filter(is_whole).collect();
         let Some(work) = self.works.get_mut(&kind) else { return };
-        for at in 0..work.wanted.len() {
-            if work.fates[at] == Fate::Pending && work.found[at].is_some() {
-                let is_ours = tried.contains(&at);
-                work.fates[at] = if is_ours { Fate::Created } else { Fate::Matched };
-                if is_ours && counts(work.wanted[at].id) {
-                    self.report.of(kind).created += 1;
-                }
+        for at in found {
+            let is_ours = whole.contains(&at);
+            work.fates[at] = if is_ours { Fate::Created } else { Fate::Matched };
+            if is_ours && counts(work.wanted[at].id) {
+                self.report.of(kind).created += 1;
             }
         }
     }
@@ -327,7 +331,15 @@ impl Run<'_> {
         settle(self, &mut Changes { kind, open, ended: &ended })
     }
 
+    /// What is known of the bytes of a file that was found.
+    fn file_state(&self, kind: ObjectType, at: usize) -> FileState {
+        let Some(work) = self.works.get(&kind).filter(|_| kind == ObjectType::FileNode) else { return FileState::Same };
+        let Some(place) = work.found[at] else { return FileState::Same };
+        self.target.difference(kind, &work.wanted[at].draft, None, &work.remotes[place], &self.supply).state
+    }
+
     fn matched(&mut self, kind: ObjectType, at: usize) {
+        let is_other_file = self.file_state(kind, at) == FileState::Other;
         let Some(work) = self.works.get_mut(&kind) else { return };
         work.fates[at] = Fate::Ended;
         let one = &work.wanted[at];
@@ -338,6 +350,11 @@ impl Run<'_> {
         if kind == ObjectType::SieveScript && remote.is_some_and(|remote| remote.key != one.draft.key) {
             let label = one.draft.label.clone();
             let reason = "the account has another script with this name (--update replaces it)";
+            return self.report.skip(kind, 1, reason, label);
+        }
+        if is_other_file {
+            let label = one.draft.label.clone();
+            let reason = "the account has another file with this name (--update replaces it)";
             return self.report.skip(kind, 1, reason, label);
         }
         self.report.of(kind).matched += 1;

@@ -133,8 +133,13 @@ impl Digest {
 
     /// The digest of what a file holds from where it stands.
     pub fn of_file(file: File) -> std::io::Result<Digest> {
+        Digest::of_reader(file)
+    }
+
+    /// The digest of all that can be read.
+    pub fn of_reader(reader: impl std::io::Read) -> std::io::Result<Digest> {
         let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(file)?;
+        hasher.update_reader(reader)?;
         Ok(Digest(*hasher.finalize().as_bytes()))
     }
 

@@ -6,7 +6,7 @@
 //!   body        what is sent                                 href        references in answers
 //!   collection  a calendar, an address book, a directory     get         the bytes of a resource
 //!   address     what --url names                           write       resources and collections made, changed, removed
-//!   tree        directories, level by level
+//!   tree        directories, level by level                 upload      files with their dates, large ones in parts
 //! ```
 
 mod address;
@@ -18,6 +18,7 @@ mod get;
 mod href;
 mod multistatus;
 mod tree;
+mod upload;
 mod write;
 mod xml;
 
@@ -29,4 +30,5 @@ pub use discover::{Found, discover};
 pub use get::Downloaded;
 pub use href::{child, key as href_key, last_part, origin as origin_of, with_slash};
 pub use tree::{Directory, walk};
+pub use upload::{NewFile, Stored, uploads_of};
 pub use write::{Condition, Written};

@@ -15,7 +15,7 @@ pub mod managesieve;
 
 use crate::error::Result;
 use crate::format::jmap::Object;
-use crate::model::objects::Properties;
+use crate::model::objects::{NodeType, Properties};
 use crate::model::{Digest, Id, ObjectType};
 use std::collections::BTreeSet;
 
@@ -74,6 +74,8 @@ pub struct Draft {
     pub raw: String,
     /// Its role, where the target knows such a role.
     pub role: Option<String>,
+    /// What sort of a file it is, where the target has one name for a file or a directory.
+    pub node: Option<NodeType>,
     /// The default of its type, or the active script.
     pub is_chosen: bool,
     /// What of the object the target does not take.
@@ -133,6 +135,8 @@ pub struct Remote {
     pub label: String,
     /// JMAP role in lower case (`inbox`, `sent`, …), of a container.
     pub role: Option<String>,
+    /// What sort of a file it is; `None` where that need not be the same for it to be the same file.
+    pub node: Option<NodeType>,
     /// The id of the mailbox or directory that it lies in.
     pub parent: Option<String>,
     /// Ids of the containers that it lies in, sorted.
@@ -148,6 +152,20 @@ pub struct Remote {
     pub body: Object,
 }
 
+/// How the bytes of a file at the target compare with those of the archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FileState {
+    /// They are the same, as far as the target tells.
+    #[default]
+    Same,
+    /// Size and date do not tell it: [`Sink::look_inside`] does.
+    Unsure,
+    /// Only the beginning is there: an upload broke off. Before [`Sink::look_inside`] that is a guess.
+    Begun,
+    /// They are others.
+    Other,
+}
+
 /// What has to change at an object of the target.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Patch {
@@ -157,6 +175,8 @@ pub struct Patch {
     pub containers: Option<Vec<String>>,
     /// The bytes that it gets in the place of its own, where the target keeps bytes.
     pub blob: Option<BlobRef>,
+    /// What is known of its bytes, of a file.
+    pub state: FileState,
 }
 
 impl Patch {

@@ -33,7 +33,8 @@ const IMPORTS: &[&str] = &[
     "import managesieve",
 ];
 
-const EXPORTS: &[&str] = &["export", "export imap", "export caldav", "export carddav", "export managesieve"];
+const EXPORTS: &[&str] =
+    &["export", "export imap", "export caldav", "export carddav", "export webdav", "export managesieve"];
 
 const SERVERS: &[&str] = &[
     "import imap",
@@ -46,6 +47,7 @@ const SERVERS: &[&str] = &[
     "export imap",
     "export caldav",
     "export carddav",
+    "export webdav",
     "export managesieve",
 ];
 

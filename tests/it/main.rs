@@ -23,6 +23,8 @@ mod durability;
 mod export_dates;
 mod export_faults;
 mod export_faults_dav;
+mod export_files;
+mod export_files_faults;
 mod export_servers;
 mod extract;
 mod follow;

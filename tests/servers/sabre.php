@@ -1,9 +1,9 @@
 <?php
-// Calendars and address books of alice, on Debian's sabre/dav (php-sabre-dav), the core of Nextcloud and Baikal. For tests:
+// Calendars, address books and files of alice, on Debian's sabre/dav (php-sabre-dav), the core of Nextcloud and Baikal. For tests:
 //
 //     SABRE_DATA=DIRECTORY php -S 127.0.0.1:PORT tests/servers/sabre.php
 //
-// What it holds is in DIRECTORY/db.sqlite. With PHP_CLI_SERVER_WORKERS set it answers several requests at once.
+// What it holds is in DIRECTORY/db.sqlite and DIRECTORY/files. With PHP_CLI_SERVER_WORKERS set it answers several requests at once.
 
 // This sabre is older than this PHP: what PHP says about that has no place in an answer.
 error_reporting(E_ERROR | E_PARSE);
@@ -54,6 +54,7 @@ $server = new Sabre\DAV\Server([
     new Sabre\CalDAV\Principal\Collection($principals),
     new Sabre\CalDAV\CalendarRootNode($principals, new Sabre\CalDAV\Backend\PDO($pdo)),
     new Sabre\CardDAV\AddressBookRoot($principals, new Sabre\CardDAV\Backend\PDO($pdo)),
+    new Sabre\DAV\FSExt\Directory(dirname($file) . '/files'),
 ]);
 $server->setBaseUri('/');
 $server->addPlugin(new Sabre\DAV\Auth\Plugin(new Login(), 'sabre'));

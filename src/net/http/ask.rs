@@ -24,6 +24,8 @@ pub enum Method {
     Proppatch,
     /// RFC 4918 section 9.3.
     Mkcol,
+    /// RFC 4918 section 9.9.
+    Move,
     /// RFC 4791 section 5.3.1.
     Mkcalendar,
     /// RFC 3253 section 3.6.
@@ -43,6 +45,7 @@ impl Method {
             Method::Propfind => "PROPFIND",
             Method::Proppatch => "PROPPATCH",
             Method::Mkcol => "MKCOL",
+            Method::Move => "MOVE",
             Method::Mkcalendar => "MKCALENDAR",
             Method::Report => "REPORT",
         }
@@ -53,9 +56,13 @@ impl Method {
     pub fn is_safe(self) -> bool {
         match self {
             Method::Get | Method::Head | Method::Options | Method::Propfind | Method::Report => true,
-            Method::Post | Method::Put | Method::Delete | Method::Proppatch | Method::Mkcol | Method::Mkcalendar => {
-                false
-            }
+            Method::Post
+            | Method::Put
+            | Method::Delete
+            | Method::Proppatch
+            | Method::Mkcol
+            | Method::Move
+            | Method::Mkcalendar => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,6 +43,19 @@ impl Content {
         }
     }
 
+    /// So many of them, from `start` on.
+    pub fn part(&self, start: u64, size: u64) -> Content {
+        match self {
+            Content::Bytes(bytes) => Content::Bytes(bytes.slice(start as usize..(start + size) as usize)),
+            Content::Read(source, _) => Content::Read(Arc::new(Part { source: Arc::clone(source), start }), size),
+        }
+    }
+
+    /// Reads them from the first to the last.
+    pub fn reader(&self) -> impl Read + use<> {
+        Reading { content: self.clone(), offset: 0 }
+    }
+
     /// All of them in memory: for what is known to be small.
     pub fn whole(&self) -> io::Result<Bytes> {
         let (source, size) = match self {
@@ -58,6 +71,40 @@ impl Content {
             }
         }
         Ok(whole.into())
+    }
+}
+
+/// What lies behind some bytes of a source.
+struct Part {
+    source: Arc<dyn ReadAt>,
+    start: u64,
+}
+
+impl ReadAt for Part {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.source.read_at(buffer, self.start + offset)
+    }
+}
+
+/// Bytes that are read here instead of being sent.
+struct Reading {
+    content: Content,
+    offset: u64,
+}
+
+impl Read for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.content.size().saturating_sub(self.offset).min(buffer.len() as u64) as usize;
+        let count = match &self.content {
+            Content::Bytes(bytes) => {
+                let start = self.offset as usize;
+                buffer[..left].copy_from_slice(&bytes[start..start + left]);
+                left
+            }
+            Content::Read(source, _) => source.read_at(&mut buffer[..left], self.offset)?,
+        };
+        self.offset += count as u64;
+        Ok(count)
     }
 }
 

@@ -73,6 +73,14 @@ pub(super) fn describe(flavor: Flavor, collection: &NewCollection) -> String {
     format!("{HEAD}<D:propertyupdate {NAMESPACES}><D:set><D:prop>{properties}</D:prop></D:set></D:propertyupdate>")
 }
 
+/// Sets one property (RFC 4918 section 9.2).
+pub(super) fn set(name: &str, value: &str) -> String {
+    let value = escape(value);
+    format!(
+        "{HEAD}<D:propertyupdate {NAMESPACES}><D:set><D:prop><{name}>{value}</{name}></D:prop></D:set></D:propertyupdate>"
+    )
+}
+
 fn properties(flavor: Flavor, collection: &NewCollection) -> String {
     let NewCollection { name, description, color, order } = collection;
     let description_name =

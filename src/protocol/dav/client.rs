@@ -260,6 +260,12 @@ impl Client {
         Ok((at, all))
     }
 
+    /// A collection by itself; `None` if the server says nothing of it.
+    pub(super) async fn collection(&self, url: &Url) -> Option<Collection> {
+        let (at, all) = self.properties(url, &PROPERTIES).await.ok()?;
+        all.iter().find_map(|response| Collection::of(response, at.clone(), self.flavor))
+    }
+
     fn propfind<'a>(&self, url: &'a Url, depth: &'a str, properties: &[&str]) -> Question<'a> {
         let body = body::propfind(properties);
         Question { method: Method::Propfind, url, depth, body, most: self.listing_max() }

@@ -17,6 +17,9 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'}');
 
+/// The same for a name of ours: what some servers do not take as it is, and `\`, which stands for a slash in a URL.
+const NAME: &AsciiSet = &PATH.add(b'[').add(b']').add(b'^').add(b'|').add(b'\\');
+
 /// The URL that a reference in an answer of `base` stands for. `None` if it is none.
 ///
 /// A reference is a path, or a whole URL (RFC 4918 section 8.3). `a:b.vcf` is a path, though it looks like a URL with the
@@ -86,7 +89,7 @@ pub fn with_slash(mut url: Url) -> Url {
 /// The URL of what has this name in a collection.
 pub fn child(collection: &Url, name: &str) -> Url {
     let mut url = with_slash(collection.clone());
-    url.set_path(&format!("{}{}", url.path(), utf8_percent_encode(name, PATH)));
+    url.set_path(&format!("{}{}", url.path(), utf8_percent_encode(name, NAME)));
     url
 }
 

@@ -89,7 +89,7 @@ impl Client {
         self.with_body(Method::Proppatch, url, body::describe(self.flavor, collection)).await
     }
 
-    async fn with_body(&self, method: Method, url: &Url, body: String) -> Result<Written> {
+    pub(super) async fn with_body(&self, method: Method, url: &Url, body: String) -> Result<Written> {
         let fields = [("Content-Type", "application/xml; charset=utf-8")];
         let (fields, payload) = match body.is_empty() {
             true => (&fields[..0], Payload::Empty),
@@ -98,18 +98,25 @@ impl Client {
         self.change(&Ask { fields, payload, repeat: Repeat::Once, ..Ask::new(method, url, method.name()) }).await
     }
 
-    async fn change(&self, ask: &Ask<'_>) -> Result<Written> {
+    pub(super) async fn change(&self, ask: &Ask<'_>) -> Result<Written> {
+        Ok(self.changed(ask, "").await?.0)
+    }
+
+    /// Asks for a change. Gives the value of a field of the answer, too.
+    pub(super) async fn changed(&self, ask: &Ask<'_>, field: &str) -> Result<(Written, Option<String>)> {
         let changed = self.http.ask(ask, async |mut answer| {
             // A refusal of a property stands in a body of 207; the connection is used again once the body is read.
             let body = answer.body(ANSWER_MAX).await?.unwrap_or_default();
-            Ok((answer.status(), body))
+            Ok((answer.status(), body, answer.field(field).map(str::to_owned)))
         });
         match changed.await {
-            Ok((207, body)) => Ok(body::refusal(&body).map_or(Written::Done, Written::Refused)),
+            Ok((207, body, value)) => Ok((body::refusal(&body).map_or(Written::Done, Written::Refused), value)),
             // A login page of the network, or of a proxy. Apache has a page behind a real 201.
-            Ok((200, body)) if is_page(&body) => Ok(Written::Unknown("a web page came as the answer".to_owned())),
-            Ok(_) => Ok(Written::Done),
-            Err(failure) => said(failure),
+            Ok((200, body, _)) if is_page(&body) => {
+                Ok((Written::Unknown("a web page came as the answer".to_owned()), None))
+            }
+            Ok((_, _, value)) => Ok((Written::Done, value)),
+            Err(failure) => Ok((said(failure)?, None)),
         }
     }
 }
@@ -118,7 +125,7 @@ impl Client {
 const ANSWER_MAX: usize = 1 << 20;
 
 impl<'a> Condition<'a> {
-    fn field(self) -> Option<(&'static str, &'a str)> {
+    pub(super) fn field(self) -> Option<(&'static str, &'a str)> {
         match self {
             Condition::New => Some(("If-None-Match", "*")),
             // A weak one never matches (RFC 9110 section 13.1.1).
@@ -135,7 +142,10 @@ fn is_page(body: &[u8]) -> bool {
         .any(|word| start.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes())))
 }
 
-fn said(failure: Failure) -> Result<Written> {
+/// What a failure says of a change.
+///
+/// Errors: those after which no other change would fare better.
+pub(super) fn said(failure: Failure) -> Result<Written> {
     let Some(refusal) = &failure.refusal else {
         return match failure.error.kind {
             ErrorKind::Connection => Ok(Written::Unknown(failure.error.to_string())),

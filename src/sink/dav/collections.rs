@@ -1,5 +1,6 @@
 //! The account: what it has, and what is written to it.
 
+use super::changes::{self, changed, content_of, outcome};
 use super::drafts::{self, EXACT, MEANING};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::ics;
@@ -23,9 +24,6 @@ use url::Url;
 
 /// What is said of a meeting that is stored without a word to anybody.
 const QUIET: &str = "SCHEDULE-AGENT=CLIENT was added, so that the server sends no invitations";
-
-/// What is said of an object that is not what it was when it was looked at.
-const CHANGED: &str = "somebody changed it at the server during the run";
 
 /// The calendars or the address books of one account.
 pub struct Collections {
@@ -174,10 +172,7 @@ impl Collections {
             }
             Change::Update(id, patch) => {
                 let etag = text(&patch.body, "etag").to_owned();
-                Ok(match self.put(&address(&id)?, patch.blob, Condition::Unchanged(&etag), supply).await? {
-                    Outcome::Exists(_, why) => Outcome::Full(format!("{CHANGED}: {why}")),
-                    other => other,
-                })
+                Ok(changed(self.put(&address(&id)?, patch.blob, Condition::Unchanged(&etag), supply).await?))
             }
             Change::Destroy(id) => {
                 let url = if is_container { with_slash(address(&id)?) } else { address(&id)? };
@@ -194,11 +189,9 @@ impl Collections {
         condition: Condition<'_>,
         supply: &dyn BlobProvider,
     ) -> Result<Outcome> {
-        let Some(blob) = blob else { return Ok(Outcome::Refused("its bytes are missing in the archive".to_owned())) };
-        let content = match supply.open(blob) {
+        let (blob, content) = match content_of(blob, supply)? {
             Ok(content) => content,
-            Err(error) if error.kind == ErrorKind::Forgotten => return Err(error),
-            Err(error) => return Ok(Outcome::Refused(error.to_string())),
+            Err(outcome) => return Ok(outcome),
         };
         let stored = self.store(url, &content, condition).await?;
         let Outcome::Refused(why) = stored else { return Ok(stored) };
@@ -280,16 +273,6 @@ fn slug(name: &str, number: u32) -> String {
         false => parts.join("-").chars().take(60).collect(),
     };
     if number == 1 { plain } else { format!("{plain}-{number}") }
-}
-
-fn outcome(written: Written, id: String) -> Outcome {
-    match written {
-        Written::Done => Outcome::Done(id, None),
-        Written::Conflict(why) => Outcome::Exists(None, format!("the server has something of its name ({why})")),
-        Written::Refused(why) => Outcome::Refused(why),
-        Written::Full(why) => Outcome::Full(why),
-        Written::Unknown(why) => Outcome::Unknown(why),
-    }
 }
 
 impl Sink for Collections {
@@ -421,28 +404,8 @@ impl Sink for Collections {
         // Two collections of one name must not look for a free URL at the same time.
         let width = if kind == self.kind { self.client.connections() } else { 1 };
         let this = &*self;
-        this.runtime.run(async {
-            let (mut lost, mut is_doubtful) = (None, false);
-            let work = changes.map(async |(at, change)| (at, this.change(kind, change, supply).await));
-            in_order(width, work, |(at, outcome)| {
-                match outcome {
-                    Ok(outcome) => {
-                        is_doubtful = matches!(outcome, Outcome::Unknown(_));
-                        told(at, outcome);
-                    }
-                    Err(error) => lost = Some(error),
-                }
-                lost.is_none()
-            })
-            .await;
-            match lost {
-                Some(error) => Err(error),
-                None if is_doubtful && !this.client.is_well().await => {
-                    Err(Error::new(ErrorKind::Connection, "the server does not answer any more"))
-                }
-                None => Ok(()),
-            }
-        })
+        let work = changes.map(async |(at, change)| (at, this.change(kind, change, supply).await));
+        this.runtime.run(changes::make(&this.client, width, work, told))
     }
 
     fn choose(&mut self, _: ObjectType, _: Option<&str>) -> Result<std::result::Result<(), String>> {

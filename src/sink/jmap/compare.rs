@@ -154,7 +154,7 @@ pub(super) fn difference(
     if let Some(property) = container_property(kind) {
         body.shift_remove(property);
     }
-    Patch { body, containers, blob: None }
+    Patch { body, containers, ..Patch::default() }
 }
 
 /// True if a file at the target has other bytes, as far as its size and its date tell.

@@ -25,6 +25,7 @@ pub(super) fn remote(kind: ObjectType, body: Object, digest: Option<Digest>, add
         is_chosen: body.get(flag).map(|value| value == &Value::Bool(true)),
         is_kept: is_protected(kind, &body) || is_own(kind, &body, addresses),
         is_blank: kind == ObjectType::VacationResponse && is_blank_vacation(&body),
+        node: None,
         body,
     }
 }

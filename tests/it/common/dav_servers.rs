@@ -68,8 +68,9 @@ impl Dav {
             super::skip("php-sabre-dav is not installed");
             return None;
         }
-        let homes = Homes { calendars: "/calendars/alice/", contacts: "/addressbooks/alice/", ..Homes::default() };
+        let homes = Homes { calendars: "/calendars/alice/", contacts: "/addressbooks/alice/", files: "/files/" };
         Some(Dav::start("sabre", homes, |dir, port| {
+            fs::create_dir(dir.join("files")).expect("a directory");
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/sabre.php");
             let mut command = Command::new("php");
             command.arg("-S").arg(format!("127.0.0.1:{port}")).arg(script);

@@ -16,13 +16,20 @@ pub(crate) struct Asked {
     pub method: String,
     pub path: String,
     pub body: String,
+    /// The same as it came.
+    pub bytes: Vec<u8>,
     /// `Range` and `If-Range`.
     pub range: Option<(String, Option<String>)>,
     /// The encodings that an answer may have.
     pub encodings: String,
     /// `If-None-Match: *` as `*`, or what `If-Match` says.
     pub condition: Option<String>,
+    /// `Destination`, `Depth`, `X-OC-Mtime`, `OC-Total-Length`, `Overwrite` and `If`, as far as they came.
+    pub fields: BTreeMap<&'static str, String>,
 }
+
+/// Fields that a request of WebDAV may have.
+const FIELDS: [&str; 6] = ["Destination", "Depth", "X-OC-Mtime", "OC-Total-Length", "Overwrite", "If"];
 
 /// Status, more fields, and body of an answer. With a `Content-Length` of its own the connection ends behind the body.
 pub(crate) type Answer = (u16, String, Vec<u8>);
@@ -116,6 +123,8 @@ fn serve(line: &Line, state: &Mutex<State>, hook: &Mutex<Option<Box<Hook>>>) {
             range: head.field("Range").map(|range| (range.to_owned(), head.field("If-Range").map(str::to_owned))),
             encodings: head.field("Accept-Encoding").unwrap_or_default().to_owned(),
             condition: head.field("If-None-Match").or(head.field("If-Match")).map(str::to_owned),
+            fields: FIELDS.into_iter().filter_map(|name| Some((name, head.field(name)?.to_owned()))).collect(),
+            bytes: body,
         };
         let mut state = state.lock();
         state.asked.push(format!("{} {}", asked.method, asked.path));

@@ -9,6 +9,7 @@ pub(crate) mod dav_servers;
 pub(crate) mod dovecot;
 pub(crate) mod export_target;
 pub(crate) mod fake;
+pub(crate) mod fake_cloud;
 pub(crate) mod fake_dav;
 pub(crate) mod fake_dns;
 pub(crate) mod fake_imap;
