@@ -176,7 +176,23 @@ impl<'a> Run<'a> {
         self.all_become_files(&homeless);
         self.find_files_of_events();
         self.leave_unfiled();
+        self.tell_gaps();
         Ok(())
+    }
+
+    /// Says of which types nothing can be removed, since it is not known what there is.
+    fn tell_gaps(&mut self) {
+        for kind in &self.prunable {
+            let is_complete = match self.works.get(kind) {
+                Some(work) => work.is_complete,
+                None => self.mail.is_complete,
+            };
+            if !is_complete {
+                let token = kind.token();
+                let what = format!("nothing of type {token} is removed: the server did not list all that it has");
+                self.report.notes.push(what);
+            }
+        }
     }
 
     /// What lies in no container at the account either needs none that is made for it.
