@@ -170,7 +170,12 @@ impl Flags {
 /// True for a keyword that Maildir has no flag of its own for, and that a `dovecot-keywords` line can hold.
 pub fn needs_letter(keyword: &str) -> bool {
     let is_atom = !keyword.is_empty() && !keyword.chars().any(|c| c.is_control() || c.is_whitespace());
-    is_atom && !STANDARD.iter().any(|(_, name)| name.eq_ignore_ascii_case(keyword))
+    is_atom && !has_flag(keyword)
+}
+
+/// True for a keyword that Maildir has a flag of its own for.
+pub fn has_flag(keyword: &str) -> bool {
+    STANDARD.iter().any(|(_, name)| name.eq_ignore_ascii_case(keyword))
 }
 
 /// The bit of a letter: keywords 0 to 25, then the standard flags.

@@ -16,7 +16,9 @@
 //! blank line that writers put before a separator. Nothing is held in memory but a window: a line or a message may be as
 //! long as the file.
 
-use line::{BYTE_ORDER_MARK, FROM, MAX_HEAD, before_mark, is_address, is_takeout_sender, resembles_separator};
+use line::{
+    BYTE_ORDER_MARK, FROM, MAX_HEAD, before_mark, is_address, is_own_sender, is_takeout_sender, resembles_separator,
+};
 use memchr::memmem::Finder;
 use std::io;
 use std::ops::Range;
@@ -28,13 +30,15 @@ mod line;
 mod quote;
 mod status;
 mod window;
+mod write;
 
 pub use date::separator_date;
 pub use identity::Identity;
 pub use line::is_field;
-pub use quote::Unquoter;
+pub use quote::{Quoter, Unquoter};
 pub use status::{Status, received, status};
 pub use window::{ReadAt, copy};
+pub use write::{START_MAX, flag_fields, separator, without_flags};
 
 /// A longer line is no separator: the longest address has 320 bytes.
 const MAX_SEPARATOR: usize = 1024;
@@ -129,7 +133,7 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
     }
 
     /// Whether the writer of the file quoted every `^>*From ` with one more `>` (mboxrd), judged by what was scanned so
-    /// far: some line begins with `>>From `, or it is a Google Takeout file. Elsewhere a `>From ` line may as well be
+    /// far: some line begins with `>>From `, or it is a file of Google Takeout or of an export of ours. Elsewhere a `>From ` line may as well be
     /// what the author wrote, so it is left alone.
     pub fn is_mboxrd(&self) -> bool {
         self.double_quoted || self.gmail
@@ -306,6 +310,7 @@ impl<'a, S: ReadAt + ?Sized> Scanner<'a, S> {
             return Ok(None);
         }
         self.gmail |= is_takeout_sender(&text);
+        self.double_quoted |= is_own_sender(&text);
         let is_own_clock = text.starts_with(b"- ");
         if first && date.is_none() {
             self.undated = Some(text);

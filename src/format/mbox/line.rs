@@ -40,6 +40,14 @@ pub(super) fn is_takeout_sender(text: &[u8]) -> bool {
     digits > 0 && text[digits..].starts_with(b"@xxx ")
 }
 
+/// Whether the text behind `From ` begins with the sender that our exports write, which are mboxrd.
+pub(super) fn is_own_sender(text: &[u8]) -> bool {
+    text.strip_prefix(OWN_SENDER.as_bytes()).is_some_and(|rest| rest.starts_with(b" "))
+}
+
+/// The sender in separators of our exports.
+pub(super) const OWN_SENDER: &str = "vandelay@mboxrd";
+
 /// A longer header block is cut here: what lies behind it is still part of the message, but not searched for fields.
 pub(crate) const MAX_HEAD: u64 = 1 << 20;
 

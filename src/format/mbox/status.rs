@@ -30,6 +30,13 @@ pub(super) fn is_changing(name: &[u8]) -> bool {
     CHANGING.iter().any(|changing| name.eq_ignore_ascii_case(changing.as_bytes()))
 }
 
+/// True for a field that only says something of a message in one mbox: its flags, its number, its size.
+pub(super) fn is_written(name: &[u8]) -> bool {
+    let others = ["content-length", "lines", "x-imap"];
+    let is_label = name.eq_ignore_ascii_case(b"x-gmail-labels");
+    (is_changing(name) && !is_label) || others.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
+}
+
 /// The flags of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
