@@ -29,7 +29,7 @@
 //! |---|---|
 //! | a source of another protocol (Microsoft Graph, EWS) | its client in `protocol`, over HTTP on [`net::http`]; what it lists in `source` |
 //! | a place to restore to (IMAP, CalDAV) | its client in `protocol`, a [`sink::Sink`] in `sink` |
-//! | a format to write (mbox, tar) | its codec in `format`, its files in `extract` |
+//! | a format to write (mbox, tar) | its codec in `format`, a [`extract::Form`] of files in `extract` |
 //! | a directory or a file of the tree | the table in `tree/kinds.rs`, its bytes in `tree/render.rs` |
 //! | another way to keep bytes (packed, compressed) | `archive`, behind `archive/blob` |
 //! | a configuration file, a command | `cli` |
@@ -50,7 +50,8 @@
 //! | [`import`] | source, archive, format, model, error, progress, report | |
 //! | [`export`] | sink, archive, format, model, error, progress, report | |
 //! | [`tree`] | archive, format, model, error | `lru` |
-//! | [`mount`], [`extract`] | tree, error | `fuser` |
+//! | [`mount`] | tree, error | `fuser` |
+//! | [`extract`] | tree, format, model, error | `tar` |
 //! | [`cli`] | everything | `clap`, `println!` |
 //!
 //! Within a room no file imports one that imports it, over however many others, and a parent file is either ground (types;
@@ -68,6 +69,8 @@
 //! - [`archive::Writer`] is the one writer. Content tables hold the current state, as Vandelay 1.x reads them; a change of
 //!   a row leaves its former self in the history.
 //! - [`archive::Reader`] answers for an [`archive::Moment`], from any thread, and leaves no trace beside the file.
+//! - [`extract::Observer`] chooses what of the tree is written as files, and is told what became of it: an extraction wants all, an
+//!   export what [`crate::export::Chosen`] says.
 //! - [`tree::Tree`] is the one projection, with four questions: `stat`, `lookup`, `children`, `read`. Inode numbers are
 //!   rows, so it has no table of them.
 //!

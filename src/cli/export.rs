@@ -1,13 +1,15 @@
 //! `vandelay export … ARCHIVE`.
 
-use super::args::{AtFlag, tree_path};
+use super::args::AtFlag;
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
 use super::dav::{DAV_URL, DavServer, FILES_URL};
-use super::table;
-use super::ui::{Ui, bytes, counted, interrupt_flag};
-use crate::archive::{Reader, epoch};
+use super::export_files::FileTarget;
+use super::export_part::{CALENDARS, CONTACTS, FILES, MAIL, Part, SCRIPTS};
+use super::export_report::{Summary, partial};
+use super::ui::{Ui, counted, interrupt_flag};
+use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::{self, Done, ExportOptions, Plan, Remark, Selection};
+use crate::export::{self, ExportOptions, Plan};
 use crate::model::ObjectType;
 use crate::net::endpoint::Service;
 use crate::protocol::dav::Flavor;
@@ -16,11 +18,7 @@ use crate::sink::dav::{Collections, Files};
 use crate::sink::imap::{Imap, ImapSettings};
 use crate::sink::jmap::account::Jmap;
 use crate::sink::managesieve::ManageSieve;
-use crate::tree::{self, Tree};
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,23 +32,8 @@ pub(crate) struct Export {
     jmap: Option<JmapArgs>,
 }
 
-/// What an IMAP server has.
-const MAIL: [ObjectType; 2] = [ObjectType::Mailbox, ObjectType::Email];
-
-/// What a CalDAV server has.
-const CALENDARS: [ObjectType; 2] = [ObjectType::Calendar, ObjectType::CalendarEvent];
-
-/// What a CardDAV server has.
-const CONTACTS: [ObjectType; 2] = [ObjectType::AddressBook, ObjectType::ContactCard];
-
-/// What a WebDAV server has.
-const FILES: [ObjectType; 1] = [ObjectType::FileNode];
-
 /// `--update` of WebDAV.
 const UPDATE_FILES: &str = "Also replace files in the account that have other bytes";
-
-/// What a ManageSieve server has.
-const SCRIPTS: [ObjectType; 1] = [ObjectType::SieveScript];
 
 /// Where an archive is written to, unless it is an account on a JMAP server.
 #[derive(Subcommand)]
@@ -70,6 +53,8 @@ enum ExportTarget {
     /// The Sieve scripts, into an account on a mail server (ManageSieve)
     #[command(name = "managesieve", mut_arg("url", url_help(SIEVE_URL)), mut_arg("auth_user", user_needed))]
     ManageSieve(ManageSieveArgs),
+    #[command(flatten)]
+    Files(FileTarget),
 }
 
 #[derive(Args)]
@@ -154,87 +139,6 @@ struct Common {
     part: Part,
 }
 
-/// Which part of the archive.
-#[derive(Args)]
-#[command(next_help_heading = "What to export")]
-struct Part {
-    /// Export only these types, separated by commas: mailbox, email, identity, sievescript, addressbook, contactcard,
-    /// calendar, calendarevent, participantidentity, filenode, vacationresponse
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::import::parse_kind)]
-    objects: Option<Vec<ObjectType>>,
-    /// Export only what is at this path of the tree, e.g. 'mail/INBOX/**' (may be repeated)
-    #[arg(long, value_name = "PATH")]
-    path: Vec<OsString>,
-    /// Put everything into a new folder with this name
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    into: Option<String>,
-    /// Only messages received, events starting and files changed on this day (UTC) or later
-    #[arg(long, value_name = "DATE", value_parser = parse_date)]
-    since: Option<i64>,
-    /// Only those before this day (UTC)
-    #[arg(long, value_name = "DATE", value_parser = parse_date)]
-    until: Option<i64>,
-}
-
-/// `2026-11-01` (midnight, UTC) or a time.
-fn parse_date(text: &str) -> Result<i64, String> {
-    let is_day = text.len() == 10;
-    let time = if is_day { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    match time.parse::<jiff::Timestamp>() {
-        Ok(_) => Ok(epoch(&time)),
-        Err(_) => Err("neither a day like 2026-11-21 nor a time like 2026-11-21T18:30:00Z".to_owned()),
-    }
-}
-
-/// So many objects of one kind of remark are named.
-const NAMED: usize = 10;
-
-/// Remarks that say the same, with what they say it of, in the order in which they came first.
-fn by_kind(remarks: &[Remark]) -> Vec<(&Remark, Vec<&str>)> {
-    let mut kinds: Vec<(&Remark, Vec<&str>)> = Vec::new();
-    let mut places: HashMap<(&str, &str, &str), usize> = HashMap::new();
-    for remark in remarks {
-        let place = *places.entry((remark.kind, remark.outcome, &remark.reason)).or_insert(kinds.len());
-        if place == kinds.len() {
-            kinds.push((remark, Vec::new()));
-        }
-        kinds[place].1.push(&remark.position);
-    }
-    kinds
-}
-
-fn named(positions: &[&str]) -> String {
-    match positions {
-        [one] => (*one).to_owned(),
-        several => {
-            let more = several.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!("; and {more} more (--json names them)") } else { String::new() };
-            format!("{} objects: {}{more}", several.len(), several[..several.len().min(NAMED)].join("; "))
-        }
-    }
-}
-
-/// The error of a run that could not write everything. What was refused is refused the next time, too.
-fn partial(count: u64, refused: u64) -> Error {
-    let what = match (count - refused.min(count), refused) {
-        (0, refused) => format!("the account rejected {}; everything else is there", counted(refused, "object")),
-        (failed, 0) => format!("{} could not be written; everything else is in the account", counted(failed, "object")),
-        (failed, refused) => {
-            format!(
-                "{} could not be written, and the account rejected {refused}; everything else is there",
-                counted(failed, "object")
-            )
-        }
-    };
-    let hint = match count > refused {
-        true => "the reasons are above; run the same command again to retry what the account did not reject",
-        false => {
-            "the reasons are above. Another run will not help: correct these objects, or keep the archive for them"
-        }
-    };
-    Error::new(ErrorKind::Partial, what).hint(hint)
-}
-
 impl Export {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         match (self.target, self.jmap) {
@@ -263,6 +167,7 @@ impl Export {
                     Ok(Box::new(ManageSieve::open(args.network.account(Service::Sieve, &args.auth, ui)?)?))
                 })
             }
+            (Some(ExportTarget::Files(target)), _) => target.run(ui),
             (None, Some(args)) => args.common.run(ui, &ObjectType::ALL, args.network.max_retries(), |spool| {
                 let settings = args.network.jmap(&args.auth, args.allow_other_origin, spool, ui)?;
                 Ok(Box::new(Jmap::open(settings, Some(&args.which.which()))?))
@@ -288,7 +193,7 @@ impl Common {
         }
         let reader = Arc::new(Reader::open(&self.archive)?);
         let moment = reader.resolve(self.at.at)?;
-        let selection = self.selection(&reader, kinds)?;
+        let selection = self.part.selection(&reader, self.at.at, kinds)?;
         if self.prune {
             export::check_prune(&reader, moment, &selection)?;
         }
@@ -301,7 +206,8 @@ impl Common {
         let done = export::export(target.as_mut(), &reader, moment, &options, &progress, &mut agree);
         progress.done();
         let mut done = done?;
-        self.tell(&done, ui);
+        let summary = Summary { archive: &self.archive, dry_run: self.dry_run, sent: "of messages sent" };
+        summary.tell(&done.plan, &done.report, ui);
         if let Some(error) = done.lost.take() {
             return Err(match error.kind {
                 ErrorKind::Forgotten => error,
@@ -312,36 +218,6 @@ impl Common {
             0 => Ok(()),
             count => Err(partial(count, done.report.refused())),
         }
-    }
-
-    fn selection(&self, reader: &Arc<Reader>, kinds: &[ObjectType]) -> Result<Selection> {
-        let wanted = self.part.objects.as_deref().unwrap_or(kinds);
-        if let Some(kind) = wanted.iter().find(|kind| !kinds.contains(kind)) {
-            let tokens: Vec<&str> = kinds.iter().map(|kind| kind.token()).collect();
-            let what = format!("--objects {}: this command writes {} only", kind.token(), tokens.join(" and "));
-            return Err(Error::new(ErrorKind::Usage, what));
-        }
-        let picks = if self.part.path.is_empty() {
-            None
-        } else {
-            let tree =
-                Tree::open(Arc::clone(reader), tree::TreeOptions { at: self.at.at, ..tree::TreeOptions::default() })?;
-            let paths: Vec<&str> = self.part.path.iter().map(|path| tree_path(path)).collect::<Result<_>>()?;
-            if let Some(path) = paths.iter().find(|path| path.trim_start_matches('/').starts_with(".snapshots")) {
-                let rest = path.trim_start_matches('/').splitn(3, '/').nth(2).unwrap_or("mail/…");
-                let what = format!("{path}: use --at, not a path, to choose an older state");
-                return Err(Error::new(ErrorKind::Usage, what)
-                    .hint(format!("write --at SNAPSHOT --path '{rest}'; 'vandelay snapshots' lists them")));
-            }
-            Some(tree.select(paths.into_iter())?)
-        };
-        Ok(Selection {
-            kinds: (wanted.len() < ObjectType::ALL.len()).then(|| wanted.iter().copied().collect()),
-            picks,
-            since: self.part.since,
-            until: self.part.until,
-            into: self.part.into.clone(),
-        })
     }
 
     /// Shows the plan where something is removed, and asks.
@@ -365,39 +241,5 @@ impl Common {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Declined, "declined; nothing was changed"))
-    }
-
-    fn tell(&self, done: &Done, ui: &Ui) {
-        let report = &done.report;
-        for (remark, positions) in by_kind(&report.accounts.remarks) {
-            let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, named(&positions));
-            match remark.outcome {
-                "failed" | "not removed" | "there twice" => ui.warn(&text),
-                _ => ui.info(&text),
-            }
-        }
-        if report.accounts.remarks_left_out > 0 {
-            ui.warn(&format!("{} more not listed here", counted(report.accounts.remarks_left_out, "object")));
-        }
-        report.notes.iter().for_each(|note| ui.warn(note));
-        if ui.json {
-            let mut summary = serde_json::json!({
-                "message_type": "summary",
-                "archive": self.archive.display().to_string(),
-                "dry_run": self.dry_run,
-                "plan": done.plan.types,
-                "bytes": report.bytes,
-                "notes": report.notes,
-            });
-            report.accounts.add_to(&mut summary);
-            ui.object(&summary);
-        } else if !ui.quiet {
-            table::report(ui, &report.to_string());
-            match self.dry_run {
-                true => ui.line("dry run: nothing was changed"),
-                false if report.bytes == 0 => {}
-                false => ui.line(&format!("{} of messages sent", bytes(report.bytes))),
-            }
-        }
     }
 }

@@ -53,12 +53,19 @@ pub(crate) struct Extract {
     /// The directory to copy it into; created if it does not exist
     #[arg(short = 'C', long = "into", value_name = "DIR", default_value = ".")]
     into: PathBuf,
+    #[command(flatten)]
+    names: NamesFlag,
+    #[command(flatten)]
+    at: AtFlag,
+}
+
+/// Which names files get.
+#[derive(Args)]
+pub(super) struct NamesFlag {
     /// File names: auto = as in the tree, portable where the target refuses them; exact = as in the tree; portable =
     /// valid on exFAT, NTFS, SMB and eCryptfs
     #[arg(long, value_enum, default_value = "auto", value_name = "WHICH")]
     names: NamesArg,
-    #[command(flatten)]
-    at: AtFlag,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -66,6 +73,16 @@ enum NamesArg {
     Auto,
     Exact,
     Portable,
+}
+
+impl NamesFlag {
+    pub(super) fn names(&self) -> Names {
+        match self.names {
+            NamesArg::Auto => Names::Auto,
+            NamesArg::Exact => Names::Exact,
+            NamesArg::Portable => Names::Portable,
+        }
+    }
 }
 
 /// The tree of an archive at a moment.
@@ -176,11 +193,7 @@ impl Cat {
 impl Extract {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let tree = open(&self.archive, &self.at)?;
-        let names = match self.names {
-            NamesArg::Auto => Names::Auto,
-            NamesArg::Exact => Names::Exact,
-            NamesArg::Portable => Names::Portable,
-        };
+        let names = self.names.names();
         let mut failed = 0;
         for path in &self.paths {
             let path = tree_path(path)?;
@@ -192,7 +205,7 @@ impl Extract {
             if ui.json {
                 ui.object(&serde_json::json!({
                     "message_type": "summary", "path": path, "into": self.into.display().to_string(),
-                    "files": done.files, "bytes": done.bytes, "failed": done.failed,
+                    "files": done.files, "bytes": done.bytes, "there": done.there, "failed": done.failed,
                     "changed": done.changed, "undated": done.undated,
                 }));
             } else {
@@ -208,13 +221,17 @@ impl Extract {
                         counted(done.undated, "file")
                     ));
                 }
-                ui.info(&format!("{}, {}", counted(done.files, "file"), counted(done.bytes, "byte")));
+                let there = match done.there {
+                    0 => String::new(),
+                    there => format!("; {} there already", counted(there, "file")),
+                };
+                ui.info(&format!("{}, {}{there}", counted(done.files, "file"), counted(done.bytes, "byte")));
             }
         }
         match failed {
             0 => Ok(()),
             count => {
-                let hint = if matches!(self.names, NamesArg::Exact) {
+                let hint = if names == Names::Exact {
                     "each one is named above; where the target refuses names, --names portable gives others"
                 } else {
                     "each one is named above"

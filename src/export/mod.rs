@@ -16,6 +16,7 @@
 //! ```
 
 mod bytes;
+mod chosen;
 mod flow;
 mod guard;
 mod mail;
@@ -36,6 +37,7 @@ mod wanted;
 mod write;
 
 pub use crate::report::Remark;
+pub use chosen::Chosen;
 pub use flow::{Done, export};
 pub use guard::check as check_prune;
 pub use options::{ExportOptions, Selection};

@@ -42,7 +42,7 @@ impl Selection {
 
     /// True if of the selected types only some objects are selected.
     pub fn is_part(&self) -> bool {
-        self.picks.is_some() || self.since.is_some() || self.until.is_some() || self.into.is_some()
+        self.picks.is_some() || self.is_dated() || self.into.is_some()
     }
 
     pub(crate) fn picks(&self, kind: ObjectType, id: Id, containers: &[Id]) -> bool {
@@ -52,6 +52,11 @@ impl Selection {
             containers.iter().any(|id| in_whole(holder, *id)) || (containers.is_empty() && in_whole(holder, UNFILED))
         });
         picks.kinds.contains(&kind) || picks.rows.contains(&(kind, id)) || in_whole(kind, id) || lies_in
+    }
+
+    /// True if only what has a certain time is selected.
+    pub fn is_dated(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
     }
 
     pub(crate) fn is_in_time(&self, seconds: i64) -> bool {

@@ -52,7 +52,7 @@ pub(super) fn read(
 }
 
 /// Adds to picked mailboxes and directories those that lie in them.
-fn below(reader: &Reader, moment: Moment, picks: &mut PathFilter) -> Result<()> {
+pub(super) fn below(reader: &Reader, moment: Moment, picks: &mut PathFilter) -> Result<()> {
     for kind in [ObjectType::Mailbox, ObjectType::FileNode] {
         let mut children: HashMap<Id, Vec<Id>> = HashMap::new();
         reader.each_record(kind, moment, |record| {
@@ -212,7 +212,7 @@ impl Reading<'_> {
                     _ => return,
                 };
                 let data = event.as_ref().map(|event| serde_json::from_str(&event.data).unwrap_or_default());
-                let is_in_time = data.as_ref().is_none_or(|data| self.is_event_in_time(data));
+                let is_in_time = data.as_ref().is_none_or(|data| is_event_in_time(self.selection, data));
                 if !self.selection.picks(kind, record.id, &containers) || !is_in_time {
                     return;
                 }
@@ -245,18 +245,6 @@ impl Reading<'_> {
             self.stock.objects.insert(kind, wanted);
         }
         Ok(tasks)
-    }
-
-    /// An event counts from its start on; a series that began earlier may go on.
-    fn is_event_in_time(&self, data: &Value) -> bool {
-        if self.selection.since.is_none() && self.selection.until.is_none() {
-            return true;
-        }
-        let start = ["start", "due"].iter().find_map(|name| data.get(*name)?.as_str()).map(|start| format!("{start}Z"));
-        let start = start.map_or(0, |start| epoch(&start));
-        let recurs = ["recurrenceRule", "recurrenceRules", "recurrenceOverrides"].iter();
-        let recurs = recurs.into_iter().any(|name| data.get(*name).is_some_and(|rule| !rule.is_null()));
-        self.selection.is_in_time(start) || (recurs && self.selection.until.is_none_or(|until| start < until))
     }
 
     /// Identities, participant identities and scripts.
@@ -319,7 +307,7 @@ impl Reading<'_> {
             }
         };
         let mut all: BTreeMap<Id, Wanted> = BTreeMap::new();
-        let is_dated = self.selection.since.is_some() || self.selection.until.is_some();
+        let is_dated = self.selection.is_dated();
         let is_meant = self.selection.has(kind) && !is_dated;
         self.each(kind, |record| {
             if is_meant && self.selection.picks(kind, record.id, &[]) {
@@ -386,7 +374,7 @@ impl Reading<'_> {
     fn files(&mut self, tasks: Vec<Task>) -> Result<()> {
         let mut all: BTreeMap<Id, Wanted> = BTreeMap::new();
         let mut needed = BTreeSet::new();
-        let is_dated = self.selection.since.is_some() || self.selection.until.is_some();
+        let is_dated = self.selection.is_dated();
         let (mut empty, mut unplaced) = (BTreeSet::new(), BTreeMap::new());
         if self.selection.has(ObjectType::FileNode) {
             let origins = self.origins(ObjectType::FileNode)?;
@@ -439,6 +427,18 @@ impl Reading<'_> {
         self.stock.objects.insert(ObjectType::FileNode, wanted);
         Ok(())
     }
+}
+
+/// An event counts from its start on; a series that began earlier may go on.
+pub(super) fn is_event_in_time(selection: &Selection, data: &Value) -> bool {
+    if !selection.is_dated() {
+        return true;
+    }
+    let start = ["start", "due"].iter().find_map(|name| data.get(*name)?.as_str()).map(|start| format!("{start}Z"));
+    let start = start.map_or(0, |start| epoch(&start));
+    let recurs = ["recurrenceRule", "recurrenceRules", "recurrenceOverrides"].iter();
+    let recurs = recurs.into_iter().any(|name| data.get(*name).is_some_and(|rule| !rule.is_null()));
+    selection.is_in_time(start) || (recurs && selection.until.is_none_or(|until| start < until))
 }
 
 fn origins_of<'o>(origins: &'o HashMap<Id, Vec<Origin>>, record: &Record) -> &'o [Origin] {

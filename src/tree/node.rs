@@ -13,7 +13,7 @@
 
 use super::kinds::{Children, Descriptor, NodeKind};
 use super::rules::Times;
-use crate::model::Id;
+use crate::model::{Id, ObjectType};
 
 /// Bits of an inode number that are the row: nodes of one kind and state differ in nothing else.
 pub const ROW_BITS: u32 = 30;
@@ -97,6 +97,36 @@ impl Node {
     /// True for `text/` and `attachments/`, which decode what is in `mail/`.
     pub fn is_decoded_mail(self) -> bool {
         matches!(self.descriptor().children, Children::Decoded { .. }) && self.shown_row().is_none()
+    }
+
+    /// The object that the node shows, or a part of: its type and its row.
+    pub fn shown_object(self) -> Option<(ObjectType, Id)> {
+        self.kind.object_type().zip(self.shown_row())
+    }
+
+    /// The message that a file of `text/` shows decoded.
+    pub fn decoded_message(self) -> Option<Node> {
+        (self.kind == NodeKind::Text).then_some(Node { kind: NodeKind::Email, ..self })
+    }
+
+    /// The types of objects that the node is made of, where it is made of more than one object.
+    pub fn made_of(self) -> &'static [ObjectType] {
+        self.descriptor().types
+    }
+
+    /// True for `merged/`, which has each calendar and address book once more.
+    pub fn is_merged(self) -> bool {
+        self.kind == NodeKind::Merged
+    }
+
+    /// True for the directory of a mailbox in `mail/`, of a calendar or of an address book.
+    pub fn is_container(self) -> bool {
+        matches!(self.kind, NodeKind::Mailbox | NodeKind::Calendar | NodeKind::AddressBook)
+    }
+
+    /// True for an event of a calendar or a card of an address book.
+    pub fn is_item(self) -> bool {
+        matches!(self.kind, NodeKind::Event | NodeKind::Card)
     }
 
     /// True for a message of `mail/`.

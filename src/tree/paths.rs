@@ -10,6 +10,7 @@ use super::versions::find_item;
 use super::view::View;
 use crate::archive::{UNFILED, epoch, rfc3339};
 use crate::error::Result;
+use crate::format::maildir::has_flag;
 use crate::model::{Id, ObjectType};
 
 impl Tree {
@@ -36,6 +37,26 @@ impl Tree {
             all.push(("user.vandelay.blake3", blob.digest.hex()));
         }
         Ok(all)
+    }
+
+    /// The keywords of a message of `mail/`.
+    pub fn keywords(&self, message: Node) -> Result<Vec<String>> {
+        let view = self.view(message)?;
+        Ok(self.record(&view, ObjectType::Email, message.row)?.email().keywords)
+    }
+
+    /// True if all letters of a mailbox stand for a keyword: then some keywords may have none.
+    pub fn has_no_letter_left(&self, mailbox: Id) -> Result<bool> {
+        let table = self.view(Node::ROOT)?.keywords(mailbox)?;
+        Ok(table.name(b'z').is_some())
+    }
+
+    /// The keywords of a message of `mail/` that its name has no letter for: the first 26 keywords of a mailbox have one.
+    pub fn keywords_without_letter(&self, mailbox: Id, message: Node) -> Result<Vec<String>> {
+        let table = self.view(message)?.keywords(mailbox)?;
+        let mut keywords = self.keywords(message)?;
+        keywords.retain(|keyword| !has_flag(keyword) && table.letter(keyword).is_none());
+        Ok(keywords)
     }
 
     /// A path of a node, for messages to people: where the object that it shows stands. `None` if it shows none.

@@ -942,7 +942,7 @@ fn the_fields_of_an_export_are_those_of_the_page() {
     assert_eq!(row("types"), keys([&account]));
     let step = serde_json::to_value(vandelay::export::Step::default()).expect("JSON");
     assert_eq!(row("plan"), keys([&step]));
-    let source = document("src/cli/export.rs");
+    let source = document("src/cli/export_report.rs");
     let summary = source.split("\"message_type\": \"summary\"").nth(1).expect("the summary").split("});").next();
     let names = summary.unwrap_or_default().lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next());
     let names = names.chain(["message_type"]).map(str::to_owned);

@@ -2,12 +2,12 @@
 
 use crate::common::{deliver, message, ok, vandelay};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vandelay::archive::Reader;
-use vandelay::extract::medium::{Disk, Medium};
+use vandelay::extract::medium::{Disk, Medium, NewFile};
 use vandelay::extract::{Extracted, Names, extract};
 use vandelay::tree::FileType;
 use vandelay::tree::walk;
@@ -39,8 +39,8 @@ impl Medium for Stick {
         self.check(path).and_then(|()| Disk.directory(path))
     }
 
-    fn file(&self, path: &Path) -> io::Result<File> {
-        self.check(path).and_then(|()| Disk.file(path))
+    fn name(&self, file: &mut NewFile, path: &Path) -> io::Result<()> {
+        self.check(path).and_then(|()| Disk.name(file, path))
     }
 
     fn link(&self, _: &str, _: &Path) -> io::Result<()> {
@@ -176,9 +176,16 @@ fn with_exact_names_each_refusal_is_named_and_stops_nothing() {
     for path in wanted.keys().filter(|path| !found.contains_key(*path)) {
         assert!(named.contains(path.as_str()), "{path} is neither there nor named");
     }
-    // What was extracted already is left alone, and named.
+    // What was extracted already is left alone, and the rest comes to it.
     let again = extracted(&tree, "text", &dir.path().join("out"), Names::Auto, &Disk);
-    assert_eq!(again.failed.len(), found.len(), "{:?}", again.failed);
+    let rest = (wanted.len() - found.len()) as u64;
+    assert_eq!((again.there, again.files, again.failed), (found.len() as u64, rest, Vec::new()));
+    // A file that is there with other bytes is named, and stays.
+    let other = dir.path().join("out/text").join(found.keys().next().expect("a file"));
+    fs::write(&other, "mine").expect("a file");
+    let again = extracted(&tree, "text", &dir.path().join("out"), Names::Auto, &Disk);
+    assert!(matches!(&again.failed[..], [(_, why)] if why.contains("with other bytes")), "{:?}", again.failed);
+    assert_eq!(fs::read(&other).expect("a file"), b"mine");
 }
 
 #[test]

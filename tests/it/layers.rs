@@ -21,11 +21,11 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("export", &["sink", "archive", "format", "model", "error", "progress", "report"]),
     ("tree", &["archive", "format", "model", "error"]),
     ("mount", &["tree", "error"]),
-    ("extract", &["tree", "error"]),
+    ("extract", &["tree", "format", "model", "error"]),
 ];
 
 /// Words that belong to one room (and what may stand in for it).
-const WORDS: [(&str, &[&str]); 20] = [
+const WORDS: [(&str, &[&str]); 21] = [
     ("rusqlite", &["archive"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
@@ -35,6 +35,7 @@ const WORDS: [(&str, &[&str]); 20] = [
     ("chardetng", &["format"]),
     ("encoding_rs", &["format"]),
     ("fuser", &["mount"]),
+    ("tar::", &["extract"]),
     ("tokio", &["net", "protocol"]),
     ("rustls", &["net"]),
     ("digest_auth", &["net"]),

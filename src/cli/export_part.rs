@@ -1,0 +1,91 @@
+//! Which part of an archive an export writes.
+
+use super::args::tree_path;
+use crate::archive::{Reader, SnapshotSpec, epoch};
+use crate::error::{Error, ErrorKind, Result};
+use crate::export::Selection;
+use crate::model::ObjectType;
+use crate::tree::{self, Tree};
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use std::ffi::OsString;
+use std::sync::Arc;
+
+/// What mail is.
+pub(super) const MAIL: [ObjectType; 2] = [ObjectType::Mailbox, ObjectType::Email];
+
+/// What calendars are.
+pub(super) const CALENDARS: [ObjectType; 2] = [ObjectType::Calendar, ObjectType::CalendarEvent];
+
+/// What contacts are.
+pub(super) const CONTACTS: [ObjectType; 2] = [ObjectType::AddressBook, ObjectType::ContactCard];
+
+/// What files are.
+pub(super) const FILES: [ObjectType; 1] = [ObjectType::FileNode];
+
+/// What scripts are.
+pub(super) const SCRIPTS: [ObjectType; 1] = [ObjectType::SieveScript];
+
+/// Which part of the archive.
+#[derive(Args)]
+#[command(next_help_heading = "What to export")]
+pub(super) struct Part {
+    /// Export only these types, separated by commas: mailbox, email, identity, sievescript, addressbook, contactcard,
+    /// calendar, calendarevent, participantidentity, filenode, vacationresponse
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::import::parse_kind)]
+    objects: Option<Vec<ObjectType>>,
+    /// Export only what is at this path of the tree, e.g. 'mail/INBOX/**' (may be repeated)
+    #[arg(long, value_name = "PATH")]
+    path: Vec<OsString>,
+    /// Put everything into a new folder with this name
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) into: Option<String>,
+    /// Only messages received, events starting and files changed on this day (UTC) or later
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    since: Option<i64>,
+    /// Only those before this day (UTC)
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    until: Option<i64>,
+}
+
+/// `2026-11-01` (midnight, UTC) or a time.
+fn parse_date(text: &str) -> Result<i64, String> {
+    let is_day = text.len() == 10;
+    let time = if is_day { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    match time.parse::<jiff::Timestamp>() {
+        Ok(_) => Ok(epoch(&time)),
+        Err(_) => Err("neither a day like 2026-11-21 nor a time like 2026-11-21T18:30:00Z".to_owned()),
+    }
+}
+
+impl Part {
+    /// The selection. `kinds` are the types that the target has.
+    pub(super) fn selection(&self, reader: &Arc<Reader>, at: SnapshotSpec, kinds: &[ObjectType]) -> Result<Selection> {
+        let wanted = self.objects.as_deref().unwrap_or(kinds);
+        if let Some(kind) = wanted.iter().find(|kind| !kinds.contains(kind)) {
+            let tokens: Vec<&str> = kinds.iter().map(|kind| kind.token()).collect();
+            let what = format!("--objects {}: this command writes {} only", kind.token(), tokens.join(" and "));
+            return Err(Error::new(ErrorKind::Usage, what));
+        }
+        let picks = if self.path.is_empty() {
+            None
+        } else {
+            let tree = Tree::open(Arc::clone(reader), tree::TreeOptions { at, ..tree::TreeOptions::default() })?;
+            let paths: Vec<&str> = self.path.iter().map(|path| tree_path(path)).collect::<Result<_>>()?;
+            if let Some(path) = paths.iter().find(|path| path.trim_start_matches('/').starts_with(".snapshots")) {
+                let rest = path.trim_start_matches('/').splitn(3, '/').nth(2).unwrap_or("mail/…");
+                let what = format!("{path}: use --at, not a path, to choose an older state");
+                return Err(Error::new(ErrorKind::Usage, what)
+                    .hint(format!("write --at SNAPSHOT --path '{rest}'; 'vandelay snapshots' lists them")));
+            }
+            Some(tree.select(paths.into_iter())?)
+        };
+        Ok(Selection {
+            kinds: (wanted.len() < ObjectType::ALL.len()).then(|| wanted.iter().copied().collect()),
+            picks,
+            since: self.since,
+            until: self.until,
+            into: self.into.clone(),
+        })
+    }
+}

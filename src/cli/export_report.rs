@@ -1,0 +1,105 @@
+//! What an export says of itself: remarks, the lines of the types, JSON.
+
+use super::table;
+use super::ui::{Ui, bytes, counted};
+use crate::error::{Error, ErrorKind};
+use crate::export::{Plan, Remark, Report};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// So many objects of one kind of remark are named.
+const NAMED: usize = 10;
+
+/// Remarks that say the same, with what they say it of, in the order in which they came first.
+fn by_kind(remarks: &[Remark]) -> Vec<(&Remark, Vec<&str>)> {
+    let mut kinds: Vec<(&Remark, Vec<&str>)> = Vec::new();
+    let mut places: HashMap<(&str, &str, &str), usize> = HashMap::new();
+    for remark in remarks {
+        let place = *places.entry((remark.kind, remark.outcome, &remark.reason)).or_insert(kinds.len());
+        if place == kinds.len() {
+            kinds.push((remark, Vec::new()));
+        }
+        kinds[place].1.push(&remark.position);
+    }
+    kinds
+}
+
+fn named(positions: &[&str]) -> String {
+    match positions {
+        [one] => (*one).to_owned(),
+        several => {
+            let more = several.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!("; and {more} more (--json names them)") } else { String::new() };
+            format!("{} objects: {}{more}", several.len(), several[..several.len().min(NAMED)].join("; "))
+        }
+    }
+}
+
+/// The error of a run that could not write everything. What was refused is refused the next time, too.
+pub(super) fn partial(count: u64, refused: u64) -> Error {
+    let what = match (count - refused.min(count), refused) {
+        (0, refused) => format!("the account rejected {}; everything else is there", counted(refused, "object")),
+        (failed, 0) => format!("{} could not be written; everything else is in the account", counted(failed, "object")),
+        (failed, refused) => {
+            format!(
+                "{} could not be written, and the account rejected {refused}; everything else is there",
+                counted(failed, "object")
+            )
+        }
+    };
+    let hint = match count > refused {
+        true => "the reasons are above; run the same command again to retry what the account did not reject",
+        false => {
+            "the reasons are above. Another run will not help: correct these objects, or keep the archive for them"
+        }
+    };
+    Error::new(ErrorKind::Partial, what).hint(hint)
+}
+
+/// What is said at the end of a run beside its report.
+pub(super) struct Summary<'a> {
+    pub archive: &'a Path,
+    pub dry_run: bool,
+    /// What the bytes of the report are: `of messages sent`.
+    pub sent: &'a str,
+}
+
+impl Summary<'_> {
+    pub(super) fn tell(&self, plan: &Plan, report: &Report, ui: &Ui) {
+        self.remarks(report, ui);
+        if ui.json {
+            let mut summary = serde_json::json!({
+                "message_type": "summary",
+                "archive": self.archive.display().to_string(),
+                "dry_run": self.dry_run,
+                "plan": plan.types,
+                "bytes": report.bytes,
+                "notes": report.notes,
+            });
+            report.accounts.add_to(&mut summary);
+            ui.object(&summary);
+        } else if !ui.quiet {
+            table::report(ui, &report.to_string());
+            match self.dry_run {
+                true => ui.line("dry run: nothing was changed"),
+                false if report.bytes == 0 => {}
+                false => ui.line(&format!("{} {}", bytes(report.bytes), self.sent)),
+            }
+        }
+    }
+
+    /// The remarks and notes alone.
+    pub(super) fn remarks(&self, report: &Report, ui: &Ui) {
+        for (remark, positions) in by_kind(&report.accounts.remarks) {
+            let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, named(&positions));
+            match remark.outcome {
+                "failed" | "not removed" | "there twice" => ui.warn(&text),
+                _ => ui.info(&text),
+            }
+        }
+        if report.accounts.remarks_left_out > 0 {
+            ui.warn(&format!("{} more not listed here", counted(report.accounts.remarks_left_out, "object")));
+        }
+        report.notes.iter().for_each(|note| ui.warn(note));
+    }
+}

@@ -1,0 +1,47 @@
+//! Names of what is written, where the target may not take those of the tree.
+
+use super::visit::Entry;
+use crate::tree::name;
+
+/// Which names files and directories get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Names {
+    /// The names of the tree, and a portable one in the place of each that the target refuses.
+    #[default]
+    Auto,
+    /// The names of the tree; files whose names the target refuses are not extracted.
+    Exact,
+    /// Names that any file system takes.
+    Portable,
+}
+
+impl Names {
+    /// The names that something may get, best first.
+    pub(super) fn candidates(self, entry: &Entry<'_>) -> Vec<String> {
+        let exact = entry.name.to_owned();
+        if self == Names::Exact {
+            return vec![exact];
+        }
+        let portable = name::portable(entry.name, entry.node.is_message());
+        let marked = name::marked_portable(&portable, &format!("~{}", entry.node.object()));
+        let mut names = if self == Names::Auto { vec![exact, portable, marked] } else { vec![portable, marked] };
+        names.dedup();
+        names
+    }
+}
+
+/// The hash of a name on file systems that do not tell upper from lower case.
+pub(super) fn folded(name: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    name.to_lowercase().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// True for a name of a Maildir: it has the row of its message in it, so no other differs from it in case alone.
+pub(super) fn is_numbered(entry: &Entry<'_>) -> bool {
+    entry.node.is_message() && !entry.name.ends_with(EML)
+}
+
+/// What the file of a message is called that is no file of a Maildir.
+pub(super) const EML: &str = ".eml";
