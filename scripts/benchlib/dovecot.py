@@ -63,9 +63,9 @@ service stats {{
 
 
 class Dovecot:
-    """`maildir` is what it serves; it comes to belong to the user who reads it there."""
+    """`maildir` is what it serves; it comes to belong to the user who reads it there. Without one the account is empty."""
 
-    def __init__(self, at, maildir):
+    def __init__(self, at, maildir=None):
         self.at = at
         self.port = free_port()
         # Dovecot gives root no mail; another user can only start it as himself.
@@ -73,7 +73,8 @@ class Dovecot:
         at.mkdir()
         for part in ("run", "state", "home"):
             (at / part).mkdir()
-        maildir.rename(at / "home" / "Maildir")
+        if maildir:
+            maildir.rename(at / "home" / "Maildir")
         if os.geteuid() == 0:
             run(["chown", "-R", f"{self.uid}:{self.gid}", at / "home"])
             let_through(at)
@@ -87,6 +88,7 @@ class Dovecot:
         with open(self.at / "output", "wb") as output:
             process = subprocess.Popen(["dovecot", "-F", "-c", config], stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=output, start_new_session=True)
+        self.process = process
         try:
             pass_on_priority(process.pid)
             self.wait_until_it_listens(process)

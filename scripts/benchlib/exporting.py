@@ -137,6 +137,44 @@ def unfold(maildir, to):
     return to
 
 
+def push_by_mbsync(at, maildir, port, user, password):
+    """The command that sends a Maildir. mbsync renames what it sent: it gets links of its own."""
+    at.mkdir()
+    linked = at / "Maildir"
+    shutil.copytree(maildir, linked, copy_function=os.link)
+    (at / "mbsyncrc").write_text(f"""
+FSync no
+
+IMAPAccount bench
+Host 127.0.0.1
+Port {port}
+User {user}
+Pass {password}
+SSLType None
+AuthMechs LOGIN
+PipelineDepth 50
+Timeout 60
+
+IMAPStore remote
+Account bench
+
+MaildirStore local
+Path {linked}/
+Inbox {linked}/INBOX
+SubFolders Verbatim
+
+Channel bench
+Far :remote:
+Near :local:
+Patterns *
+Create Both
+Sync Push
+CopyArrivalDate yes
+SyncState *
+""")
+    return ["mbsync", "--quiet", "--config", at / "mbsyncrc", "bench"]
+
+
 # --- What sends and fetches it ---
 
 
@@ -202,41 +240,7 @@ class Bench:
              f"server), {figures.rss / MIB:.0f} MiB")
 
     def mbsync(self, at, user):
-        """It renames what it sent: it gets links of its own."""
-        at.mkdir()
-        maildir = at / "Maildir"
-        shutil.copytree(self.sent.maildir, maildir, copy_function=os.link)
-        (at / "mbsyncrc").write_text(f"""
-FSync no
-
-IMAPAccount bench
-Host 127.0.0.1
-Port {self.server.imap}
-User {user}
-Pass {PASSWORD}
-SSLType None
-AuthMechs LOGIN
-PipelineDepth 50
-Timeout 60
-
-IMAPStore remote
-Account bench
-
-MaildirStore local
-Path {maildir}/
-Inbox {maildir}/INBOX
-SubFolders Verbatim
-
-Channel bench
-Far :remote:
-Near :local:
-Patterns *
-Create Both
-Sync Push
-CopyArrivalDate yes
-SyncState *
-""")
-        return ["mbsync", "--quiet", "--config", at / "mbsyncrc", "bench"]
+        return push_by_mbsync(at, self.sent.maildir, self.server.imap, user, PASSWORD)
 
     def export(self, user):
         return [self.args.vandelay, "export", "--quiet", *self.account(user), "--objects", "mailbox,email",
