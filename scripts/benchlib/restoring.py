@@ -16,7 +16,7 @@ from .command import (GEN_MAILDIR, MIB, BenchError, add_nice_argument, cpu_of_se
                       run, tool_env, walk_files)
 from .cyrus import PASSWORD as ANY, Cyrus, find_cyrus
 from .dav_servers import PASSWORD, USER, CyrusDav, Radicale, Sabre
-from .dovecot import PASSWORD as DOVECOT_PASSWORD, USER as DOVECOT_USER, Dovecot, find_dovecot
+from .dovecot import PASSWORD as DOVECOT_PASSWORD, USER as DOVECOT_USER, Dovecot, find_dovecot, let_through
 from .exporting import prepare, push_by_mbsync, turned
 from .report import Check, medians, plain_runs, print_table, write_json
 from .syncing import MAKER, relaying
@@ -93,6 +93,7 @@ class Bench:
         self.work = work
         self.runs = {}
         self.number = 0
+        let_through(work / "run")
 
     def measure(self, step, name, command, env, server=None):
         before = server.cpu() if server else 0
@@ -235,6 +236,9 @@ password = "{PASSWORD}"
         run([GEN_MAILDIR, maildir, "--messages", self.args.files, "--bytes", self.args.files_bytes])
         archive = self.work / "many.vandelay"
         run([self.args.vandelay, "import", "maildir", "--quiet", maildir, archive])
+        listed = [self.args.vandelay, "ls", "--recursive", archive, "mail"]
+        text = subprocess.run(listed, stdout=subprocess.PIPE, text=True, check=True).stdout
+        self.held = sum(",S=" in line for line in text.splitlines())
         for number in range(self.args.rounds):
             for name in turned([OURS, "cp -a"], number):
                 self.write("maildir", name, archive)
@@ -265,8 +269,8 @@ password = "{PASSWORD}"
         else:
             text = subprocess.run(["tar", "-tf", out], stdout=subprocess.PIPE, text=True, check=True).stdout
             count = sum(",S=" in line for line in text.splitlines())
-        if count < self.args.files:
-            raise BenchError(f"{form}: {count} messages of {self.args.files} are there")
+        if count != self.held:
+            raise BenchError(f"{form}: {count} messages of {self.held} are there")
 
 
 def merge(folders, to, ending):
@@ -323,9 +327,14 @@ def count_messages(port, user, password):
     server.login(user, password)
     total = 0
     for line in server.list()[1]:
-        name = re.fullmatch(rb'\([^)]*\) "?.*?"? (.+)', line)[1].decode()
-        answer = server.status(name, "(MESSAGES)")[1][0].decode()
-        total += int(re.search(r"MESSAGES (\d+)", answer)[1])
+        flags, name = re.fullmatch(rb'\(([^)]*)\) (?:"."|NIL) (.+)', line).groups()
+        if {b"\\noselect", b"\\nonexistent"} & set(flags.lower().split()):
+            continue
+        name = name.decode()
+        state, answer = server.select(name, readonly=True)
+        if state != "OK":
+            raise BenchError(f"{name}: {answer}")
+        total += int(answer[0])
     server.logout()
     return total
 

@@ -38,11 +38,20 @@ pub(super) struct Directory<'a> {
 /// A directory above the walk's place.
 enum Level {
     /// It is made once something in it is wanted.
-    Pending(Node, Node, Stat, String, String),
+    Pending(PendingDirectory),
     /// It is being filled.
     Open(OpenDirectory),
     /// It could not be made.
     Failed,
+}
+
+/// What [`Entry`] says of a directory that may have to be made.
+struct PendingDirectory {
+    node: Node,
+    holder: Node,
+    stat: Stat,
+    name: String,
+    shown: String,
 }
 
 /// A directory that is being filled.
@@ -120,13 +129,11 @@ impl<'a> Directory<'a> {
         let depth = entry.depth;
         self.open.truncate(depth + 1);
         for at in 0..=depth {
-            if let Some(Level::Pending(..)) = self.open.get(at)
-                && let Level::Pending(node, holder, stat, name, shown) =
-                    std::mem::replace(&mut self.open[at], Level::Failed)
-            {
-                let entry = Entry { node, holder, stat, name: &name, shown: &shown, depth: at - 1 };
-                self.open[at] = self.make(&entry, observer)?;
-            }
+            let Some(Level::Pending(_)) = self.open.get(at) else { continue };
+            let Level::Pending(pending) = std::mem::replace(&mut self.open[at], Level::Failed) else { continue };
+            let PendingDirectory { node, holder, stat, name, shown } = pending;
+            let entry = Entry { node, holder, stat, name: &name, shown: &shown, depth: at - 1 };
+            self.open[at] = self.make(&entry, observer)?;
         }
         Ok(matches!(self.open.get(depth), Some(Level::Open(_))))
     }
@@ -360,7 +367,13 @@ impl Receiver for Directory<'_> {
     fn directory(&mut self, entry: &Entry<'_>, is_wanted: bool, observer: &mut dyn Observer) -> Result<()> {
         self.open.truncate(entry.depth + 1);
         let level = if !is_wanted {
-            Level::Pending(entry.node, entry.holder, entry.stat, entry.name.to_owned(), entry.shown.to_owned())
+            Level::Pending(PendingDirectory {
+                node: entry.node,
+                holder: entry.holder,
+                stat: entry.stat,
+                name: entry.name.to_owned(),
+                shown: entry.shown.to_owned(),
+            })
         } else if self.is_ready(entry, observer)? {
             self.make(entry, observer)?
         } else {
