@@ -25,6 +25,7 @@ impl Run<'_> {
         let pairing = self.pair(&self.stock.messages, &remotes);
         self.mail.ended = vec![false; self.stock.messages.len()];
         self.mail.pairing = self.with_headers(pairing, &remotes)?;
+        self.find_old_twins(&remotes)?;
         self.mail.remotes = remotes;
         self.mail.is_complete = is_complete;
         Ok(())
@@ -111,6 +112,7 @@ impl Run<'_> {
     }
 
     pub(super) fn planned_mail(&mut self) {
+        self.tell_old_twins();
         for (at, message) in self.stock.messages.iter().enumerate() {
             let found = self.mail.pairing.found[at].map(|place| &self.mail.remotes[place]);
             let differs = found.is_some_and(|remote| self.email_update(message, remote).is_some());
@@ -153,11 +155,8 @@ impl Run<'_> {
         if !mailboxes.iter().eq(remote.mailboxes.iter()) {
             change.mailboxes = Some(mailboxes.into_iter().collect());
         }
-        let keywords = self.keywords(message);
-        let theirs: BTreeSet<String> = remote.keywords.iter().map(|keyword| keyword.to_ascii_lowercase()).collect();
-        let is_same = keywords.len() == remote.keywords.len() && keywords.iter().eq(theirs.iter());
-        if update && !is_same {
-            change.keywords = Some(keywords);
+        if update && !self.has_keywords(message, remote) {
+            change.keywords = Some(self.keywords(message));
         }
         (change != EmailUpdate::default()).then_some(change)
     }
@@ -167,6 +166,7 @@ impl Run<'_> {
         if self.stock.messages.is_empty() {
             return Ok(());
         }
+        self.tell_old_twins();
         let mut missing = self.missing();
         // What a killed run had sent may arrive only now. `--prune` removes what it has named, so nothing is added to that.
         if self.target.filing() == Filing::Copies && !missing.is_empty() && !self.options.prune {
@@ -198,17 +198,55 @@ impl Run<'_> {
                 open.insert(at, None);
             }
         }
-        let mut sending = Sending { open, has_doubts: false };
+        let (several, alike) = self.copies(&open.keys().copied().collect::<Vec<usize>>());
+        let mut sending = Sending { open, has_doubts: false, several, alike };
         settle(self, &mut sending)?;
         Ok(sending.has_doubts)
     }
 
-    /// A message that was sent.
+    /// Which of these messages need not be sent where the target can copy them: the blobs that come more than once, and the
+    /// emails that are there in another mailbox, with the same keywords and time of arrival.
+    fn copies(&self, missing: &[usize]) -> (HashSet<Id>, HashMap<usize, usize>) {
+        if self.target.filing() != Filing::Copies {
+            return (HashSet::new(), HashMap::new());
+        }
+        let messages = &self.stock.messages;
+        let mut blobs: Vec<Id> = missing.iter().map(|at| messages[*at].blob).collect();
+        blobs.sort_unstable();
+        let several = blobs.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        let mut there: HashMap<Id, Vec<usize>> = HashMap::new();
+        for (message, place) in messages.iter().zip(&self.mail.pairing.found) {
+            if let Some(place) = place
+                && blobs.binary_search(&message.blob).is_ok()
+            {
+                there.entry(message.blob).or_default().push(*place);
+            }
+        }
+        let is_alike = |message: &Message, place: &usize| {
+            let remote = &self.mail.remotes[*place];
+            message.received.is_some_and(|time| time.as_second() == remote.received)
+                && self.has_keywords(message, remote)
+                && (remote.size == message.size || remote.size == with_crlf(&self.supply)(message))
+        };
+        let alike = missing.iter().filter_map(|at| {
+            let places = there.get(&messages[*at].blob)?;
+            Some((*at, *places.iter().find(|place| is_alike(&messages[*at], place))?))
+        });
+        (several, alike.collect())
+    }
+
+    /// True if an email has the keywords of a message, as far as the target takes them.
+    fn has_keywords(&self, message: &Message, remote: &RemoteEmail) -> bool {
+        let theirs: BTreeSet<String> = remote.keywords.iter().map(|keyword| keyword.to_ascii_lowercase()).collect();
+        let ours = self.keywords(message);
+        ours.len() == remote.keywords.len() && ours.iter().eq(theirs.iter())
+    }
+
+    /// A message that is there now.
     fn end_email(&mut self, at: usize, remark: Option<String>) {
         self.mail.ended[at] = true;
         self.remark_email(at, "created", remark);
         let message = &self.stock.messages[at];
-        self.report.bytes += message.size;
         self.report.of(ObjectType::Email).created += 1;
         let all = message.keywords.iter().map(|keyword| (keyword.as_str(), self.target.keyword(keyword)));
         let (mut dropped, mut changed) = (Vec::new(), Vec::new());
@@ -287,10 +325,14 @@ impl Run<'_> {
             }
         }
         let ended = |run: &mut Run<'_>, at: usize, outcome: Outcome| match outcome {
-            Outcome::Done(_, remark) => {
+            Outcome::Done(_, remark) | Outcome::Copied(remark) => {
                 run.mail.ended[at] = true;
                 run.report.of(ObjectType::Email).updated += 1;
                 run.remark_email(at, "updated", remark);
+            }
+            Outcome::Same(remark) => {
+                run.remark_email(at, "matched", Some(remark));
+                run.match_email(at);
             }
             Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Kept(reason) => {
                 run.refuse_email(at, &reason);
@@ -312,11 +354,15 @@ struct Sending {
     open: BTreeMap<usize, Option<String>>,
     /// The target was looked at again after a lost answer.
     has_doubts: bool,
+    /// Blobs that are sent more than once, where the target keeps copies.
+    several: HashSet<Id>,
+    /// By message: the place of the email that is the same one in another mailbox.
+    alike: HashMap<usize, usize>,
 }
 
 impl Task for Sending {
     fn attempt(&mut self, run: &mut Run<'_>, batch: usize) -> Attempt {
-        let Run { target, stock, ids, supply, progress, .. } = run;
+        let Run { target, stock, ids, supply, progress, mail, .. } = run;
         target.expect(self.open.len() as u64);
         // Each change is made when its turn comes: all of them at once would take much memory.
         let mut changes = self.open.keys().map(|at| {
@@ -326,6 +372,8 @@ impl Task for Sending {
                 mailboxes: mailbox_ids(ids, &stock.lost, message),
                 keywords: message.keywords.to_vec(),
                 received: message.received,
+                has_copies: self.several.contains(&message.blob),
+                copy_of: self.alike.get(at).map(|place| mail.remotes[*place].id.clone()),
             };
             (*at, Change::CreateEmail(email))
         });
@@ -339,8 +387,12 @@ impl Task for Sending {
 
     fn note(&mut self, run: &mut Run<'_>, at: usize, outcome: Outcome) -> Option<String> {
         match outcome {
-            Outcome::Done(_, remark) => run.end_email(at, remark),
-            Outcome::Refused(reason) | Outcome::Kept(reason) => run.refuse_email(at, &reason),
+            Outcome::Done(_, remark) => {
+                run.report.bytes += run.stock.messages[at].size;
+                run.end_email(at, remark);
+            }
+            Outcome::Copied(remark) => run.end_email(at, remark),
+            Outcome::Refused(reason) | Outcome::Kept(reason) | Outcome::Same(reason) => run.refuse_email(at, &reason),
             Outcome::Full(reason) => run.fail_email(at, &reason),
             Outcome::Exists(id, reason) => {
                 self.open.insert(at, Some(id.unwrap_or_default()));
@@ -379,7 +431,12 @@ impl Task for Sending {
                 (Some(id), _) => {
                     run.mail.sent.insert(id);
                     // Unless the target said that it had the message before, this run sent it.
-                    if named.is_none() { run.end_email(at, None) } else { run.match_email(at) }
+                    if named.is_none() {
+                        run.report.bytes += run.stock.messages[at].size;
+                        run.end_email(at, None);
+                    } else {
+                        run.match_email(at);
+                    }
                 }
                 (None, Some(id)) => {
                     let reason = reasons.get(&at).cloned().unwrap_or_default();

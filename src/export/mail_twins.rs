@@ -1,7 +1,7 @@
 //! Messages that came twice while a run went on: from a run that was killed just before, whose last commands the server was
 //! still doing, or from another run at the same time.
 
-use super::match_mail::Key;
+use super::match_mail::{Key, Message};
 use super::run::Run;
 use crate::error::Result;
 use crate::model::ObjectType;
@@ -25,21 +25,60 @@ impl Run<'_> {
         let (mut remotes, _) = self.target.emails(within.as_ref())?;
         let before: HashSet<&str> = self.mail.remotes.iter().map(|remote| remote.id.as_str()).collect();
         remotes.retain(|remote| !before.contains(remote.id.as_str()));
-        let twins = self.twins(&remotes)?;
+        let groups = self.twins(&remotes, |_| 1)?;
+        let mut twins: Vec<usize> = groups.into_iter().flat_map(|mut places| places.split_off(1)).collect();
         if twins.is_empty() {
             return Ok(());
         }
+        twins.sort_unstable();
         let twins: Vec<String> = twins.into_iter().map(|at| remotes[at].id.clone()).collect();
         self.remove_again(kind, &twins, "messages had come twice, as after a run that was killed")
     }
 
-    /// The places of those that are copies of one before them.
-    fn twins(&mut self, remotes: &[RemoteEmail]) -> Result<Vec<usize>> {
-        let mut alike: HashMap<(&[String], u64, i64), Vec<usize>> = HashMap::new();
-        for (at, remote) in remotes.iter().enumerate() {
-            alike.entry((&remote.mailboxes, remote.size, remote.received)).or_default().push(at);
+    /// Finds copies that were there twice when the run began: what a killed run had sent may have arrived after its end, or two
+    /// runs were killed. A plain run leaves them.
+    pub(super) fn find_old_twins(&mut self, remotes: &[RemoteEmail]) -> Result<()> {
+        self.mail.twins.clear();
+        if self.target.filing() != Filing::Copies {
+            return Ok(());
         }
-        let doubtful: Vec<usize> = alike.into_values().filter(|places| places.len() > 1).flatten().collect();
+        // Where the archive has several rows of one message in a mailbox, several are right.
+        let groups = self.twins(remotes, |message| message.rows as usize)?;
+        let known: HashSet<usize> = self.mail.pairing.found.iter().flatten().copied().collect();
+        for mut places in groups {
+            let first = places.iter().position(|place| known.contains(place)).unwrap_or_default();
+            places.remove(first);
+            self.mail.twins.extend(places.into_iter().filter(|place| !known.contains(place)));
+        }
+        self.mail.twins.sort_unstable();
+        Ok(())
+    }
+
+    /// Says which messages were there twice. `--prune` names and removes them.
+    pub(super) fn tell_old_twins(&mut self) {
+        let Some(first) = self.mail.twins.first().filter(|_| !self.options.prune) else { return };
+        let note = format!(
+            "{} messages are in the account twice, with the same Message-ID, size and date in the same folder, as {}; --prune removes the second ones",
+            self.mail.twins.len(),
+            self.remote_label(&self.mail.remotes[*first])
+        );
+        self.report.notes.push(note);
+    }
+
+    /// Groups of emails that are copies of each other in one mailbox, in which the archive has one. `count` says how many it
+    /// has in a message.
+    fn twins(&mut self, remotes: &[RemoteEmail], count: impl Fn(&Message) -> usize) -> Result<Vec<Vec<usize>>> {
+        let alike = |at: &usize| {
+            let RemoteEmail { size, received, mailboxes, .. } = &remotes[*at];
+            (*size, *received, mailboxes)
+        };
+        let mut order: Vec<usize> = (0..remotes.len()).collect();
+        order.sort_unstable_by(|one, other| alike(one).cmp(&alike(other)));
+        let groups = order.chunk_by(|one, other| alike(one) == alike(other));
+        let doubtful: Vec<usize> = groups.filter(|places| places.len() > 1).flatten().copied().collect();
+        if doubtful.is_empty() {
+            return Ok(Vec::new());
+        }
         let is_unread = |at: &usize| remotes[*at].key == RemoteKey::Nothing;
         let unread: Vec<usize> = doubtful.iter().copied().filter(is_unread).collect();
         let headers = self.headers(&unread, remotes)?;
@@ -56,10 +95,11 @@ impl Run<'_> {
         }
         // Two messages of the archive that look so much alike may be two there, too.
         let mut wanted: HashMap<(Key, &str), usize> = HashMap::new();
-        for message in &self.stock.messages {
+        let keys: HashSet<Key> = groups.keys().map(|(_, _, _, key)| *key).collect();
+        for message in self.stock.messages.iter().filter(|message| keys.contains(&message.key)) {
             for row in message.mailboxes.iter() {
                 if let Some(id) = self.id_of(ObjectType::Mailbox, *row) {
-                    *wanted.entry((message.key, id.as_str())).or_default() += 1;
+                    *wanted.entry((message.key, id.as_str())).or_default() += count(message);
                 }
             }
         }
@@ -67,13 +107,10 @@ impl Run<'_> {
             mailboxes.first().is_some_and(|mailbox| wanted.get(&(key, mailbox.as_str())) == Some(&1))
         };
         let groups = groups.into_iter().filter(|((mailboxes, _, _, key), _)| is_one(mailboxes, *key));
-        let mut twins: Vec<usize> = groups
-            .flat_map(|(_, mut places)| {
-                places.sort_unstable();
-                places.split_off(1)
-            })
-            .collect();
-        twins.sort_unstable();
-        Ok(twins)
+        let sorted = |(_, mut places): (_, Vec<usize>)| {
+            places.sort_unstable();
+            places
+        };
+        Ok(groups.map(sorted).filter(|places| places.len() > 1).collect())
     }
 }

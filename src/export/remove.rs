@@ -8,7 +8,7 @@ use super::synthetic::counts;
 use crate::archive::rfc3339;
 use crate::error::{Error, Result};
 use crate::model::{Id, ObjectType};
-use crate::sink::{Change, Filing, Outcome, Remote, RemoteKey};
+use crate::sink::{Change, Filing, Outcome, Remote, RemoteEmail, RemoteKey};
 use std::collections::{HashMap, HashSet};
 
 /// The name of an object with those that it lies in.
@@ -70,21 +70,11 @@ impl Run<'_> {
             if !self.mail.is_complete {
                 return Vec::new();
             }
-            let places = self.mail.pairing.foreign(&self.stock.messages, &self.mail.remotes);
-            let mailboxes = self.works.get(&ObjectType::Mailbox).map(|work| work.remotes.iter());
-            let mailboxes: HashMap<&str, &str> =
-                mailboxes.into_iter().flatten().map(|remote| (remote.id.as_str(), remote.name.as_str())).collect();
+            let mut places = self.mail.pairing.foreign(&self.stock.messages, &self.mail.remotes);
+            places.extend(&self.mail.twins);
             let gone = places.into_iter().map(|place| {
                 let remote = &self.mail.remotes[place];
-                let name = match &remote.key {
-                    RemoteKey::Ids(ids) => ids.iter().map(|id| format!("<{id}>")).collect::<Vec<_>>().join(" "),
-                    RemoteKey::Nothing => "without Message-ID".to_owned(),
-                };
-                let date = rfc3339(remote.received);
-                let folders = remote.mailboxes.iter().filter_map(|id| mailboxes.get(id.as_str()).copied());
-                let folders = folders.collect::<Vec<_>>().join(", ");
-                let place = if folders.is_empty() { String::new() } else { format!(" in {folders}") };
-                (remote.id.clone(), format!("{name}{place} of {date} ({} bytes, id {})", remote.size, remote.id))
+                (remote.id.clone(), self.remote_label(remote))
             });
             return vec![gone.collect()];
         }
@@ -103,6 +93,21 @@ impl Run<'_> {
             (remote.id.clone(), format!("{label} (id {})", remote.id))
         };
         steps.into_iter().map(|step| step.into_iter().map(name).collect()).collect()
+    }
+
+    /// What an email of the target is called in reports.
+    pub(super) fn remote_label(&self, remote: &RemoteEmail) -> String {
+        let name = match &remote.key {
+            RemoteKey::Ids(ids) => ids.iter().map(|id| format!("<{id}>")).collect::<Vec<_>>().join(" "),
+            RemoteKey::Nothing => "without Message-ID".to_owned(),
+        };
+        let date = rfc3339(remote.received);
+        let mailboxes = self.works.get(&ObjectType::Mailbox).map(|work| work.remotes.iter());
+        let lies_in = |mailbox: &&Remote| remote.mailboxes.contains(&mailbox.id);
+        let folders: Vec<&str> =
+            mailboxes.into_iter().flatten().filter(lies_in).map(|mailbox| mailbox.name.as_str()).collect();
+        let place = if folders.is_empty() { String::new() } else { format!(" in {}", folders.join(", ")) };
+        format!("{name}{place} of {date} ({} bytes, id {})", remote.size, remote.id)
     }
 
     /// The mailboxes in which emails lie that stay there. An email that is changed lies where the archive wants it.
@@ -173,12 +178,13 @@ impl Run<'_> {
         let step: Vec<(String, String)> = step.into_iter().filter(|(id, _)| !ours.contains(id)).collect();
         let open = step.iter().enumerate().map(|(at, (id, _))| (at, Change::Destroy(id.clone()))).collect();
         let ended = |run: &mut Run<'_>, at: usize, outcome: Outcome| match outcome {
-            Outcome::Done(..) => run.report.of(kind).removed += 1,
+            Outcome::Done(..) | Outcome::Copied(_) => run.report.of(kind).removed += 1,
             Outcome::Kept(reason) => {
                 run.report.of(kind).kept_by_account += 1;
                 run.report.remark(kind, "kept", reason, step[at].1.clone());
             }
-            Outcome::Exists(_, reason)
+            Outcome::Same(reason)
+            | Outcome::Exists(_, reason)
             | Outcome::Refused(reason)
             | Outcome::Full(reason)
             | Outcome::Unknown(reason) => run.not_removed(kind, &reason, &step[at].1),

@@ -62,6 +62,8 @@ pub(super) struct Mail {
     pub remotes: Vec<RemoteEmail>,
     pub pairing: Pairing,
     pub ended: Vec<bool>,
+    /// Places of emails that were there already, and are a copy of another one in its mailbox.
+    pub twins: Vec<usize>,
     /// Ids that messages of this run got, as far as they were found by looking.
     pub sent: HashSet<String>,
     pub is_complete: bool,

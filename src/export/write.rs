@@ -161,8 +161,9 @@ impl Run<'_> {
         let mut removed = 0;
         for (at, outcome) in outcomes {
             match outcome {
-                Outcome::Done(..) => removed += 1,
-                Outcome::Exists(_, reason)
+                Outcome::Done(..) | Outcome::Copied(_) => removed += 1,
+                Outcome::Same(reason)
+                | Outcome::Exists(_, reason)
                 | Outcome::Refused(reason)
                 | Outcome::Kept(reason)
                 | Outcome::Full(reason)
@@ -244,10 +245,11 @@ impl Run<'_> {
                 None
             }
             Outcome::Exists(_, reason) | Outcome::Unknown(reason) => Some(reason),
+            Outcome::Copied(_) => Some("the target does not say under which name it has it".to_owned()),
             Outcome::Refused(_) if self.is_sibling(kind, at) => None,
             Outcome::Refused(_) if kind == ObjectType::CalendarEvent && self.becomes_a_file(at) => None,
             Outcome::Refused(_) if kind == ObjectType::CalendarEvent && self.has_no_place(at) => None,
-            Outcome::Refused(reason) | Outcome::Kept(reason) => {
+            Outcome::Refused(reason) | Outcome::Kept(reason) | Outcome::Same(reason) => {
                 self.end(kind, at, &reason, Report::refuse);
                 None
             }
@@ -322,7 +324,8 @@ impl Run<'_> {
             }
         }
         let ended = |run: &mut Run<'_>, at: usize, outcome: Outcome| match outcome {
-            Outcome::Done(_, remark) => run.updated(kind, at, remark),
+            Outcome::Done(_, remark) | Outcome::Copied(remark) => run.updated(kind, at, remark),
+            Outcome::Same(remark) => run.left(kind, at, remark),
             Outcome::Exists(_, reason) | Outcome::Refused(reason) | Outcome::Kept(reason) => {
                 run.end(kind, at, &reason, Report::refuse);
             }
@@ -358,6 +361,13 @@ impl Run<'_> {
             return self.report.skip(kind, 1, reason, label);
         }
         self.report.of(kind).matched += 1;
+    }
+
+    /// An object that stays as it is, though it differs.
+    fn left(&mut self, kind: ObjectType, at: usize, remark: String) {
+        let label = self.works.get(&kind).map(|work| work.wanted[at].draft.label.clone()).unwrap_or_default();
+        self.report.remark(kind, "matched", remark, label);
+        self.matched(kind, at);
     }
 
     fn updated(&mut self, kind: ObjectType, at: usize, remark: Option<String>) {

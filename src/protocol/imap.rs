@@ -52,7 +52,7 @@ mod set;
 mod wire;
 mod write;
 
-pub use append::{Appended, NewMessage};
+pub use append::{Appended, NewMessage, NewUid};
 pub use bodies::{Arrival, Bodies, Message, Pipeline, Wanted};
 pub use capability::Capabilities;
 pub use client::{Client, Options};
@@ -70,4 +70,4 @@ pub use select::{Known, Selected};
 pub use session::{Session, Shared};
 pub use set::{LONGEST, UidSet};
 pub use wire::Transport;
-pub use write::Store;
+pub use write::{Copied, Store};

@@ -5,14 +5,21 @@
 //!
 //! ```text
 //!   account     the account, and the conversation with it          flags      keywords as flags, and back
-//!   mailboxes   names, hierarchy, roles                            messages   what is there, and what is added
-//!   repair      what is refused, in another form
+//!   mailboxes   names, hierarchy, roles                            messages   what is there
+//!   store       what is added                                      repair     what is refused, in another form
+//!   copies      what the server copies by itself                   sources    what copies can be made of
+//!   change      other flags, and removals                          proof      whether a message is what was sent
 //! ```
 
 mod account;
+mod change;
+mod copies;
 mod flags;
 mod mailboxes;
 mod messages;
+mod proof;
 mod repair;
+mod sources;
+mod store;
 
 pub use account::{Imap, ImapSettings};

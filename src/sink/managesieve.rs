@@ -215,8 +215,9 @@ impl Sink for ManageSieve {
         let name = id.unwrap_or_default();
         let outcome = self.change(name, async |client| client.set_active(id.map(str::as_bytes)).await)?;
         Ok(match outcome {
-            Outcome::Done(..) => Ok(()),
-            Outcome::Exists(_, why)
+            Outcome::Done(..) | Outcome::Copied(_) => Ok(()),
+            Outcome::Same(why)
+            | Outcome::Exists(_, why)
             | Outcome::Refused(why)
             | Outcome::Kept(why)
             | Outcome::Full(why)

@@ -233,6 +233,10 @@ pub struct NewEmail {
     pub keywords: Vec<String>,
     /// When it arrived; `None`: the target chooses.
     pub received: Option<jiff::Timestamp>,
+    /// The same bytes are to be stored more than once, as copies in other mailboxes.
+    pub has_copies: bool,
+    /// An email that the target has of the same message, with these keywords and this time of arrival, in another mailbox.
+    pub copy_of: Option<String>,
 }
 
 /// New places and keywords of an email; `None` where they stay.
@@ -264,6 +268,10 @@ pub enum Change {
 pub enum Outcome {
     /// Done; of a creation with its id, and perhaps a remark about what the target did not take.
     Done(String, Option<String>),
+    /// A message that is there now, made by the target from another one: nothing was sent. Perhaps with a remark.
+    Copied(Option<String>),
+    /// The target does not take what would have to change, for this reason, and the rest is as it should be.
+    Same(String),
     /// The target has it already, it says, under this id if it says so.
     Exists(Option<String>, String),
     /// The target does not take it, and will not the next time.

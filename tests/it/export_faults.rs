@@ -2,12 +2,14 @@
 //! take is named while the rest goes on. [`super::export_faults_dav`] has events.
 
 use crate::common::Dice;
+use crate::common::cyrus::Cyrus;
 use crate::common::dovecot::Dovecot;
-use crate::common::export_target::{Ran, Target, import, killed, mail_of};
+use crate::common::export_target::{Ran, Target, import, killed, killed_when, mail_of};
 use crate::common::fake_imap::{FakeImap, Mail, USUAL, mail, mailbox};
+use crate::common::imap::Imap;
 use crate::common::mailboxes::differences;
 use crate::common::relay::Relay;
-use crate::common::{deliver, maildir, message, ok};
+use crate::common::{deliver, filler, maildir, message, ok, soak};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,7 +19,16 @@ const SETTINGS: &str = "ssl = no\nmail_fsync = never\nmail_max_userip_connection
 /// An archive of many messages in three folders.
 fn many(place: &Path, count: u32) -> PathBuf {
     let archive = place.join("mail.sqlite");
-    import("maildir", &maildir(&place.join("mail"), count, 3000), &archive);
+    let mail = maildir(&place.join("mail"), count, 3000);
+    // Every fifth one of the inbox lies in another folder, too.
+    let inbox = fs::read_dir(mail.join("cur")).expect("a folder").map(|file| file.expect("a file").path());
+    let mut inbox: Vec<PathBuf> = inbox.collect();
+    inbox.sort_unstable();
+    for path in inbox.iter().step_by(5) {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        deliver(&mail.join(".Filed"), name, &fs::read(path).expect("a message"));
+    }
+    import("maildir", &mail, &archive);
     archive
 }
 
@@ -35,31 +46,55 @@ fn ten(place: &Path) -> PathBuf {
 }
 
 fn check_mail(archive: &Path, target: &Target) {
+    check_mail_beside(archive, target, &[]);
+}
+
+/// The account has the mail of the archive, and empty mailboxes of its own.
+fn check_mail_beside(archive: &Path, target: &Target, own: &[&str]) {
     let back = archive.with_file_name("back.sqlite");
     target.import(&back);
-    let differences = differences(&mail_of(archive), &mail_of(&back));
+    let mut expected = mail_of(archive);
+    for own in own {
+        expected.entry((*own).to_owned()).or_default();
+    }
+    let differences = differences(&expected, &mail_of(&back));
     assert!(differences.is_empty(), "{differences:#?}");
+}
+
+/// Ends exports at random moments, or while the server copies messages.
+fn kills_leave_nothing_twice(target: &Target, port: u16, count: u32, own: &[&str]) {
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = many(place.path(), count);
+    let relay = Relay::start(port);
+    let watched = Target { url: format!("imap://127.0.0.1:{}", relay.port), ..target.clone() };
+    let (mut dice, mut kills) = (Dice(11), 0);
+    for round in 0..if soak() { 50 } else { 10 } {
+        let more: &[&str] = if round % 2 == 0 { &[] } else { &["--imap-connections", "1"] };
+        // A third of what a run has to say.
+        let bytes = 1000 + dice.below(count as usize * 1000);
+        kills += u32::from(killed(watched.command("export", &archive, more), &relay, bytes));
+    }
+    assert!(kills >= 5, "{kills} kills");
+    killed_when(watched.command("export", &archive, &[]), &relay, |said| said.contains("UID COPY"));
+    target.export(&archive, &[], 0);
+    check_mail_beside(&archive, target, own);
+    target.is_settled(&archive, 0);
 }
 
 #[test]
 fn a_killed_export_of_mail_leaves_nothing_twice() {
     let Some(dovecot) = Dovecot::start(SETTINGS) else { return };
-    let place = tempfile::tempdir().expect("a folder");
-    let archive = many(place.path(), 1500);
-    let target = Target::dovecot(&dovecot, "imap", "alice");
-    let relay = Relay::start(dovecot.imap);
-    let watched = Target { url: format!("imap://127.0.0.1:{}", relay.port), ..target.clone() };
-    let (mut dice, mut kills) = (Dice(11), 0);
-    for round in 0..12 {
-        let more: &[&str] = if round % 2 == 0 { &[] } else { &["--imap-connections", "1"] };
-        let bytes = 1000 + dice.below(700_000);
-        kills += u32::from(killed(watched.command("export", &archive, more), &relay, bytes));
-    }
-    assert!(kills >= 5, "{kills} kills");
-    target.export(&archive, &[], 0);
-    check_mail(&archive, &target);
-    target.is_settled(&archive, 0);
+    kills_leave_nothing_twice(&Target::dovecot(&dovecot, "imap", "alice"), dovecot.imap, 1500, &[]);
 }
+
+#[test]
+fn a_killed_export_of_mail_to_cyrus_leaves_nothing_twice() {
+    let Some(cyrus) = Cyrus::start() else { return };
+    kills_leave_nothing_twice(&Target::cyrus(&cyrus, "imap", "alice@example.org"), cyrus.imap, 600, &CYRUS_HAS);
+}
+
+/// Mailboxes that an account of Cyrus has by itself.
+const CYRUS_HAS: [&str; 5] = ["Archive", "Drafts", "Junk", "Sent", "Trash"];
 
 #[test]
 fn a_line_that_is_cut_leaves_nothing_twice() {
@@ -168,7 +203,262 @@ fn a_refused_keyword_costs_the_keyword_only() {
         let done = post.export(&["--update"], 0);
         assert_eq!(done.sum("updated"), 10, "{}", done.said);
         assert!(post.server.state().boxes[0].mails.iter().all(|mail| mail.flags == "\\Seen"));
+        // It is refused again, and nothing else has to be changed.
+        let again = post.export(&["--update"], 0);
+        assert_eq!((again.sum("updated"), again.count("email", "matched")), (0, 10), "{}", again.summary);
+        assert!(again.said.contains("without the keywords odd-word; the server refuses them"), "{}", again.said);
     }
+}
+
+/// Some servers drop what they do not know, and say before what they keep (PERMANENTFLAGS).
+#[test]
+fn a_keyword_that_a_folder_does_not_keep_is_named_and_no_change() {
+    for (permanent, is_lost) in [("\\Seen \\Answered", true), ("\\Seen odd-word", false), ("\\Seen \\*", false)] {
+        let post = Post::new(&capabilities("LITERAL+ UIDPLUS"));
+        post.export(&[], 0);
+        post.server.state().permanent = Some(permanent);
+        post.server.state().boxes[0].mails.iter_mut().for_each(|mail| mail.flags = mail.flags.replace(" odd-word", ""));
+        for round in 0..2 {
+            let done = post.export(&["--update"], 0);
+            assert_eq!(done.sum("updated"), u64::from(!is_lost && round == 0), "{permanent}: {}", done.said);
+            let said = "without the keywords odd-word, which this folder does not keep";
+            assert_eq!(done.said.contains(said), is_lost, "{permanent}: {}", done.said);
+            assert!(!is_lost || !post.server.said().contains("UID STORE"), "nothing is sent that nobody keeps");
+        }
+    }
+}
+
+/// A NUL, or letters of a header that are not ASCII: what a server makes of them is read back.
+#[test]
+fn what_a_server_changes_in_a_message_is_named() {
+    let bytes = b"Message-ID: <eight@x>\r\nSubject: Gr\xfc\xdfe\r\n\r\nbody\r\n";
+    let made = |bytes: &[u8]| bytes.iter().map(|byte| if *byte < 128 { *byte } else { b'X' }).collect();
+    for (abilities, made, said) in [
+        ("LITERAL+ UIDPLUS", made as fn(&[u8]) -> Vec<u8>, "the server changed bytes of it: 2 of 47, as 0xfc to 0x58"),
+        ("LITERAL+ UIDPLUS", <[u8]>::to_vec, ""),
+        ("LITERAL+", <[u8]>::to_vec, "the server may have changed them"),
+    ] {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("mail");
+        deliver(&folder, "1700000000.0.h:2,S", bytes);
+        deliver(&folder, "1700000001.1.h:2,S", &message(1));
+        let archive = place.path().join("mail.sqlite");
+        import("maildir", &folder, &archive);
+        let server = FakeImap::start(&capabilities(abilities), vec![mailbox("INBOX", Vec::new())]);
+        server.state().made = made;
+        let target = Target::at("imap", server.port, "alice", "correct horse");
+        let done = target.export(&archive, &[], 0);
+        assert_eq!(done.count("email", "created"), 2, "{}", done.summary);
+        assert!(done.said.contains(said) && done.said.contains("<eight@x>") != said.is_empty(), "{}", done.said);
+        assert_eq!(server.said().matches("BODY.PEEK[]").count(), usize::from(abilities.contains("UIDPLUS")));
+        target.is_settled(&archive, 0);
+    }
+}
+
+// --- messages in several mailboxes -------------------------------------------------------------------------------
+
+const FOLDERS: [&str; 3] = ["", ".Work", ".Old"];
+
+/// An archive of five messages that are in three folders each, with the same flags and dates, and of one in a single one.
+fn filed(place: &Path) -> PathBuf {
+    let mail = place.join("filed");
+    for number in 0..5 {
+        for folder in FOLDERS {
+            deliver(&mail.join(folder), &format!("170000000{number}.{number}.h:2,S"), &message(number));
+        }
+    }
+    deliver(&mail, "1700000009.9.h:2,", &message(9));
+    let archive = place.join("filed.sqlite");
+    fs::write(mail.join("subscriptions"), "Work\nOld\n").expect("subscriptions");
+    import("maildir", &mail, &archive);
+    archive
+}
+
+/// Each body goes over the line once, and all copies have flags and dates.
+fn is_sent_once(target: &Target, port: u16, own: &[&str]) {
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = filed(place.path());
+    let relay = Relay::start(port);
+    let watched = Target { url: format!("imap://127.0.0.1:{}", relay.port), ..target.clone() };
+    let done = watched.export(&archive, &[], 0);
+    assert_eq!(done.count("email", "created"), 16, "{}", done.said);
+    let said = relay.said();
+    assert_eq!(said.matches("\r\n\r\nbody ").count(), 6, "{said}");
+    check_mail_beside(&archive, target, own);
+    // What lies in one mailbox is not sent for the others.
+    let mut writer = Imap::login(port, target.user, target.password);
+    for mailbox in ["Work", "Old"] {
+        writer.ok(&format!("SELECT {mailbox}"));
+        writer.ok("STORE 1:* +FLAGS.SILENT (\\Deleted)");
+        writer.ok("EXPUNGE");
+    }
+    let done = watched.export(&archive, &[], 0);
+    assert_eq!(done.count("email", "created"), 10, "{}", done.said);
+    let said = relay.said();
+    assert!(!said.contains("APPEND") && said.contains("UID COPY"), "{said}");
+    check_mail_beside(&archive, target, own);
+    target.is_settled(&archive, 0);
+}
+
+#[test]
+fn a_message_in_several_mailboxes_of_a_real_server_is_sent_once() {
+    if let Some(dovecot) = Dovecot::start(SETTINGS) {
+        is_sent_once(&Target::dovecot(&dovecot, "imap", "alice"), dovecot.imap, &[]);
+    }
+    if let Some(cyrus) = Cyrus::start() {
+        is_sent_once(&Target::cyrus(&cyrus, "imap", "alice@example.org"), cyrus.imap, &CYRUS_HAS);
+    }
+}
+
+/// An account with room for 200 KiB gets a message of 400 KB and a hundred of 3,000 bytes.
+fn a_quota_is_kept(target: &Target) {
+    let place = tempfile::tempdir().expect("a folder");
+    let mail = maildir(&place.path().join("mail"), 100, 3000);
+    let large = [message(1000), filler(7).repeat(6000)].concat();
+    deliver(&mail.join(".Work"), "1600001000.M1.h:2,S", &large);
+    let archive = place.path().join("mail.sqlite");
+    import("maildir", &mail, &archive);
+    let done = target.export(&archive, &["--max-retries", "1", "--imap-connections", "1"], 5);
+    let [created, failed, refused] = ["created", "failed", "refused"].map(|what| done.count("email", what));
+    assert!((40..75).contains(&created) && created + failed == 101, "{}: {}", done.summary, done.said);
+    assert_eq!(refused, 0, "an account may get more room: {}", done.summary);
+    let said = done.summary["remarks"].to_string();
+    // Cyrus says so without a code.
+    assert!(said.contains("<1000@example.org> in Work") && said.to_lowercase().contains("quota"), "{said}");
+    assert_eq!(
+        done.summary["types"]["email"]["failed"].as_object().map(|all| all.len()),
+        Some(1),
+        "one reason: {said}"
+    );
+    let again = target.export(&archive, &["--max-retries", "0"], 5);
+    assert!(again.count("email", "matched") >= created && again.count("email", "created") < 3, "{}", again.summary);
+}
+
+#[test]
+fn an_account_that_is_full_takes_what_fits_and_names_the_rest() {
+    let quota = "mail_plugins = quota\nprotocol imap {\n  mail_plugins = quota imap_quota\n}\nplugin {\n  quota = maildir:User\n  quota_rule = *:storage=200K\n}\n";
+    if let Some(dovecot) = Dovecot::start(&[SETTINGS, quota].concat()) {
+        a_quota_is_kept(&Target::dovecot(&dovecot, "imap", "alice"));
+    }
+    if let Some(cyrus) = Cyrus::start() {
+        let target = Target::cyrus(&cyrus, "imap", "alice@example.org");
+        drop(Imap::login(cyrus.imap, target.user, "x"));
+        Imap::login(cyrus.imap, "admin", "x").ok("SETQUOTA user/alice@example.org (STORAGE 200)");
+        a_quota_is_kept(&target);
+    }
+}
+
+#[test]
+fn a_message_in_several_mailboxes_is_sent_once_and_copied() {
+    let once: usize = [0, 1, 2, 3, 4, 9].map(|number| message(number).len()).iter().sum();
+    let all = once + 2 * (0..5).map(|number| message(number).len()).sum::<usize>();
+    for (abilities, answer, expected, code) in [
+        ("LITERAL+ MULTIAPPEND UIDPLUS", "", once, 0),
+        ("UIDPLUS", "", once, 0),
+        // Without UIDPLUS nobody says where a new message lies.
+        ("LITERAL+ MULTIAPPEND", "", all, 0),
+        ("LITERAL+ UIDPLUS", "NO [CANNOT] no copies here", all, 0),
+        ("LITERAL+ UIDPLUS", "BAD what?", all, 0),
+        ("LITERAL+ UIDPLUS", "OK done, and not a word of which", all, 0),
+        ("LITERAL+ UIDPLUS", "NO [OVERQUOTA] full", once, 5),
+    ] {
+        let place = tempfile::tempdir().expect("a folder");
+        let archive = filed(place.path());
+        let server = FakeImap::start(&capabilities(abilities), vec![mailbox("INBOX", Vec::new())]);
+        let target = Target::at("imap", server.port, "alice", "correct horse");
+        server.hook(move |command| {
+            let is_it = command.starts_with("UID COPY") && !answer.is_empty();
+            is_it.then(|| format!("$TAG {answer}\r\n").into_bytes())
+        });
+        let done = target.export(&archive, &["--max-retries", "1"], code);
+        assert_eq!(server.state().uploaded, expected, "{abilities} {answer}: {}", done.said);
+        let bytes = done.summary["bytes"].as_u64().expect("a number");
+        assert_eq!(bytes, expected as u64, "{abilities} {answer}");
+        if code == 5 {
+            assert_eq!((done.count("email", "created"), done.count("email", "failed")), (6, 10), "{}", done.said);
+            assert!(done.said.contains("[OVERQUOTA] full") && done.said.contains("<3@example.org> in Work"));
+            server.hook(|_| None);
+            // They lie in a mailbox already.
+            assert_eq!(target.export(&archive, &[], 0).sum("created"), 10);
+            assert_eq!(server.state().uploaded, once);
+        }
+        check_mail(&archive, &target);
+        assert_eq!(server.state().boxes.len(), 3);
+        target.is_settled(&archive, 0);
+    }
+}
+
+/// What lies in one of its mailboxes is copied from there, if it is what the archive has.
+#[test]
+fn a_copy_is_made_of_what_is_there() {
+    for (flags, date, is_copied) in [
+        ("\\Seen", "", true),
+        ("\\Seen \\Flagged", "", false),
+        ("\\Seen \\Deleted", "", false),
+        ("\\Seen", "01-Jan-2026 00:00:00 +0000", false),
+    ] {
+        let place = tempfile::tempdir().expect("a folder");
+        let archive = filed(place.path());
+        let server = FakeImap::start(&capabilities("LITERAL+ UIDPLUS"), vec![mailbox("INBOX", Vec::new())]);
+        let target = Target::at("imap", server.port, "alice", "correct horse");
+        target.export(&archive, &[], 0);
+        {
+            let mut state = server.state();
+            state.uploaded = 0;
+            state.boxes.iter_mut().skip(1).for_each(|one| one.mails.clear());
+            for mail in &mut state.boxes[0].mails {
+                mail.flags = flags.to_owned();
+                if !date.is_empty() {
+                    mail.date = date.to_owned();
+                }
+            }
+        }
+        let done = target.export(&archive, &[], 0);
+        assert_eq!(done.count("email", "created"), 10, "{flags} {date}: {}", done.said);
+        let five: usize = (0..5).map(|number| message(number).len()).sum();
+        assert_eq!(server.state().uploaded, if is_copied { 0 } else { five }, "{flags} {date}");
+        let state = server.state();
+        let copies: Vec<&Mail> = state.boxes.iter().skip(1).flat_map(|one| &one.mails).collect();
+        assert!(copies.len() == 10 && copies.iter().all(|mail| mail.flags == "\\Seen"), "{copies:?}");
+        assert!(copies.iter().all(|mail| mail.date.contains("Nov-2023")), "{copies:?}");
+    }
+}
+
+#[test]
+fn a_line_that_breaks_over_copies_leaves_nothing_twice() {
+    for (lost, connections) in [((0, 1), "1"), ((1, 1), "1"), ((0, 3), "1"), ((2, 2), "4")] {
+        let place = tempfile::tempdir().expect("a folder");
+        let archive = filed(place.path());
+        let server = FakeImap::start(&capabilities("LITERAL+ UIDPLUS"), vec![mailbox("INBOX", Vec::new())]);
+        let target = Target::at("imap", server.port, "alice", "correct horse");
+        (server.state().lost, server.state().lost_copies) = lost;
+        let done = target.export(&archive, &["--imap-connections", connections], 0);
+        assert_eq!(done.count("email", "created"), 16, "{}", done.said);
+        check_mail(&archive, &target);
+        target.is_settled(&archive, 0);
+    }
+}
+
+#[test]
+fn messages_that_are_there_twice_are_named_and_prune_removes_the_second() {
+    let post = Post::new(&capabilities("LITERAL+ UIDPLUS"));
+    post.export(&[], 0);
+    {
+        let mut state = post.server.state();
+        let late = Mail { uid: 90, ..state.boxes[0].mails[4].clone() };
+        let other = Mail { uid: 91, date: "01-Jan-2026 00:00:00 +0000".to_owned(), ..late.clone() };
+        state.boxes[0].mails.extend([late, other]);
+    }
+    let done = post.export(&[], 0);
+    assert!(done.said.contains("1 messages are in the account twice") && done.said.contains("<4@"), "{}", done.said);
+    assert_eq!(done.sum("removed"), 0);
+    let plan = post.export(&["--prune", "--dry-run"], 0);
+    assert_eq!(plan.planned("remove"), 1, "{}", plan.summary);
+    assert_eq!(post.export(&["--prune", "--yes"], 0).sum("removed"), 1);
+    // What came at another time came twice.
+    assert_eq!(post.numbers(), [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9]);
+    assert!(post.server.state().boxes[0].mails.iter().all(|mail| mail.uid != 90));
+    assert!(!post.export(&[], 0).said.contains("twice"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::common::cyrus::Cyrus;
 use crate::common::dovecot::Dovecot;
 use crate::common::export_target::{EIGHT, NUL, Target, archive_of_mail, mail_of, scripts_of};
 use crate::common::imap::Imap;
+use crate::common::jmap_run::{at_cyrus, judge};
 use crate::common::mailboxes::{Account, differences};
 use crate::common::terminal::Terminal;
 use crate::common::{message, ok};
@@ -127,6 +128,14 @@ fn mail_goes_and_comes_back(server: &MailServer) {
     assert_eq!(done.count("email", "created"), messages as u64 - refused, "{}: {}", server.name, done.said);
     assert_eq!(done.count("email", "refused"), refused, "{}: {}", server.name, done.said);
     server.check(&archive, place.path());
+    // What it changed, the report says, but for line ends.
+    let remarks = done.summary["remarks"].to_string();
+    assert_eq!(
+        remarks.matches("the server changed bytes of it").count(),
+        server.changed.len(),
+        "{}: {remarks}",
+        server.name
+    );
     let subscribed = server.writer().ok("LSUB \"\" \"*\"");
     assert!(subscribed.contains("Work\r") || subscribed.contains("Work\"\r"), "{subscribed}");
     assert!(!subscribed.contains("Old"), "{subscribed}");
@@ -242,6 +251,48 @@ fn the_question_of_prune_is_asked_and_no_is_an_answer() {
     assert!(server.now(place.path())["Work"].iter().any(|one| one.bytes == message(99)));
     assert_eq!(answer("y\n").0, Some(5));
     server.check(&archive, place.path());
+}
+
+/// What Cyrus has, as IMAP and as JMAP show it, goes to Dovecot.
+#[test]
+fn mail_of_cyrus_goes_to_dovecot_whichever_way_it_came() {
+    let (Some(dovecot), Some(cyrus)) = (Dovecot::start(SETTINGS), Cyrus::start()) else { return };
+    let place = tempfile::tempdir().expect("a folder");
+    let source = MailServer::cyrus(&cyrus, "alice@example.org");
+    source.target.export(&archive_of_mail(place.path()), &[], 5);
+    let held = source.now(place.path());
+    for (way, user) in [("imap", "alice"), ("jmap", "bob")] {
+        let archive = place.path().join(format!("{way}.sqlite"));
+        if way == "imap" {
+            source.target.import(&archive);
+        } else {
+            let mut command = at_cyrus(&cyrus, "import", source.target.user);
+            command.args(["--objects", "mailbox,email"]).arg(&archive);
+            judge(&command.output().expect("the program starts"), 0);
+        }
+        let target = MailServer::dovecot(&dovecot, user);
+        let done = target.target.export(&archive, &[], 0);
+        let count: usize = held.values().map(Vec::len).sum();
+        assert_eq!(done.count("email", "created"), count as u64, "{way}: {}: {}", done.summary, done.said);
+        let mut expected = mail_of(&archive);
+        // JMAP has one email where IMAP has copies with flags of their own.
+        assert_eq!(expected.values().map(Vec::len).sum::<usize>(), count, "{way}");
+        match way {
+            "imap" => assert_eq!(expected, held),
+            // JMAP calls it so.
+            _ => drop(expected.remove("Inbox").map(|inbox| expected.insert("INBOX".to_owned(), inbox))),
+        }
+        let sent = expected.remove("Sent").expect("a mailbox");
+        expected.insert(target.sent.to_owned(), sent);
+        for message in expected.values_mut().flatten() {
+            if let Some((_, other)) = target.changed.iter().find(|(bytes, _)| *bytes == message.bytes) {
+                message.bytes = other.to_vec();
+            }
+        }
+        let differences = differences(&expected, &target.now(place.path()));
+        assert!(differences.is_empty(), "{way}: {differences:#?}");
+        target.target.is_settled(&archive, 0);
+    }
 }
 
 // --- ManageSieve -------------------------------------------------------------------------------------------------

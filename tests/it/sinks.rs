@@ -44,7 +44,7 @@ impl Folders {
     fn create(&mut self, kind: ObjectType, change: Change, supply: &dyn BlobProvider) -> Outcome {
         let id = self.id();
         match change {
-            Change::CreateEmail(NewEmail { blob, mailboxes, keywords, received }) => {
+            Change::CreateEmail(NewEmail { blob, mailboxes, keywords, received, .. }) => {
                 let [mailbox] = mailboxes.as_slice() else { panic!("{mailboxes:?} is no single mailbox") };
                 let bytes = whole(supply.open(BlobRef::Blob(blob)).expect("bytes"));
                 let keywords = keywords.iter().filter_map(|keyword| self.keyword(keyword)).collect();

@@ -7,6 +7,7 @@ use super::date::internal_date;
 use super::error::{Error, Result};
 use super::refusal::Purpose;
 use super::response::{Condition, StatusResponse};
+use super::set::UidSet;
 use super::wire::{self, Transport};
 use crate::net::http::Content;
 use crate::net::sanitize::said;
@@ -27,11 +28,20 @@ pub struct NewMessage {
     pub content: Content,
 }
 
+/// Where a new message lies in its mailbox (UIDPLUS, RFC 4315 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewUid {
+    /// The UIDVALIDITY of the mailbox.
+    pub validity: u32,
+    /// Its UID there.
+    pub uid: u32,
+}
+
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
-    /// It is there.
-    Done,
+    /// It is there, and here, if the server says so (APPENDUID).
+    Done(Option<NewUid>),
     /// It may be there the next time: the server is not well, for this reason.
     Later(String),
     /// The account has no room for it (OVERQUOTA).
@@ -59,7 +69,8 @@ impl<S: Transport> Client<S> {
         if messages.len() > 1 && capabilities.has("MULTIAPPEND") {
             let done = self.append_together(raw, messages, &capabilities).await?;
             if done.outcome == StatusResponse::Ok {
-                (0..messages.len()).for_each(|at| told(at, Appended::Done));
+                let uids = new_uids(&done, messages.len());
+                (0..messages.len()).for_each(|at| told(at, Appended::Done(uids.get(at).copied())));
                 return Ok(());
             }
             // All or none were stored (RFC 3502 section 6.3.11): one by one it shows which are not taken.
@@ -224,12 +235,25 @@ fn size_of(message: &NewMessage) -> usize {
     usize::try_from(message.content.size()).unwrap_or(usize::MAX)
 }
 
-fn appended(done: &Condition) -> Result<Appended> {
+/// What APPENDUID says of so many new messages; nothing if it does not say it of each.
+fn new_uids(done: &Condition, count: usize) -> Vec<NewUid> {
+    let [validity, set] = done.values.as_slice() else { return Vec::new() };
+    let (Ok(validity), Some(uids)) = (validity.parse(), UidSet::in_order(set.as_bytes(), count)) else {
+        return Vec::new();
+    };
+    let new = |uid| NewUid { validity, uid };
+    if done.code == "APPENDUID" { uids.into_iter().map(new).collect() } else { Vec::new() }
+}
+
+/// What the answer to a command that stores a message says.
+///
+/// # Errors
+/// One that concerns the connection.
+pub(super) fn appended(done: &Condition) -> Result<Appended> {
     if done.outcome == StatusResponse::Ok {
-        return Ok(Appended::Done);
+        return Ok(Appended::Done(new_uids(done, 1).first().copied()));
     }
-    let code = if done.code.is_empty() { String::new() } else { format!("[{}] ", said(done.code.as_bytes())) };
-    let why = format!("{code}{}", said(done.text.as_bytes()));
+    let why = done.reason();
     let text = done.text.to_ascii_lowercase();
     match done.code.as_str() {
         "OVERQUOTA" => Ok(Appended::Full(why)),

@@ -25,6 +25,13 @@ fn suggested_wait(lower_case: &str) -> Option<Duration> {
     Some(if is_seconds { Duration::from_secs(number) } else { Duration::from_millis(number) }.min(LONGEST_WAIT))
 }
 
+/// The text without how long it took, which Dovecot puts behind each: the same reason has to be the same text.
+fn untimed(text: &str) -> &str {
+    let time = text.strip_suffix(" secs).").and_then(|text| text.rsplit_once(" ("));
+    let is_time = |time: &str| time.bytes().all(|byte| byte.is_ascii_digit() || b".+ ".contains(&byte));
+    time.filter(|(_, time)| is_time(time)).map_or(text, |(text, _)| text)
+}
+
 impl Condition {
     /// The class of a refusal (`NO`, `BAD`) or a goodbye (`BYE`).
     pub(super) fn fault(&self, purpose: Purpose) -> Fault {
@@ -84,11 +91,16 @@ impl Condition {
         }
     }
 
+    /// Code and text, for a person.
+    pub(super) fn reason(&self) -> String {
+        let code = if self.code.is_empty() { String::new() } else { format!("[{}] ", printable(self.code.as_bytes())) };
+        format!("{code}{}", printable(untimed(&self.text).as_bytes()))
+    }
+
     /// The error of a refusal of what `what` names (`the server refused to …`).
     pub(super) fn error(&self, purpose: Purpose, what: &str) -> Error {
         let fault = self.fault(purpose);
-        let code = if self.code.is_empty() { String::new() } else { format!("[{}] ", printable(self.code.as_bytes())) };
-        let reason = format!("{code}{}", printable(self.text.as_bytes()));
+        let reason = self.reason();
         if fault.is_worth_a_retry() {
             return Error::new(fault, what).because(io::Error::new(io::ErrorKind::ConnectionAborted, reason));
         }
@@ -102,6 +114,18 @@ mod tests {
 
     fn fault(outcome: StatusResponse, code: &str, text: &str, purpose: Purpose) -> Fault {
         Condition { outcome, code: code.to_owned(), values: Vec::new(), text: text.to_owned() }.fault(purpose)
+    }
+
+    #[test]
+    fn a_reason_is_the_same_however_long_it_took() {
+        for (text, expected) in [
+            ("Quota exceeded (mailbox is full) (0.001 + 0.000 secs).", "Quota exceeded (mailbox is full)"),
+            ("Quota exceeded (0.001 + 0.000 + 0.010 secs).", "Quota exceeded"),
+            ("(wait 10 secs).", "(wait 10 secs)."),
+            ("wait (some secs).", "wait (some secs)."),
+        ] {
+            assert_eq!(untimed(text), expected);
+        }
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl<S: Transport> Client<S> {
 }
 
 impl Selected {
-    fn take_code(&mut self, said: &Condition) {
+    pub(super) fn take_code(&mut self, said: &Condition) {
         let small = said.number().and_then(|number| u32::try_from(number).ok()).filter(|&number| number > 0);
         match said.code.as_str() {
             "UIDVALIDITY" => self.uid_validity = small,

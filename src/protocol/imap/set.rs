@@ -47,6 +47,21 @@ impl UidSet {
         UidSet::of_ranges(ranges)
     }
 
+    /// The `count` UIDs of a set in the order in which it names them, as APPENDUID has them (RFC 4315 section 3). `None` if it
+    /// does not name so many.
+    pub fn in_order(text: &[u8], count: usize) -> Option<Vec<u32>> {
+        let mut uids = Vec::with_capacity(count);
+        for part in text.split(|&b| b == b',') {
+            for &(first, last) in UidSet::parse(part).ranges() {
+                if u64::from(last - first) >= (count - uids.len()) as u64 {
+                    return None;
+                }
+                uids.extend(first..=last);
+            }
+        }
+        (uids.len() == count).then_some(uids)
+    }
+
     /// The set of these ranges, in any order. A range that is turned round, or begins at 0, is left out.
     pub fn of_ranges(mut ranges: Vec<(u32, u32)>) -> UidSet {
         ranges.retain(|&(first, last)| first >= 1 && first <= last);

@@ -1,10 +1,12 @@
 //! Changes of mailboxes and messages, other than new messages.
 
+use super::append::{Appended, appended};
 use super::client::{Client, Event};
 use super::command::Command;
 use super::error::{Error, Fault, Result};
 use super::refusal::Purpose;
 use super::response::StatusResponse;
+use super::select::Selected;
 use super::set::{LONGEST, UidSet};
 use super::wire::Transport;
 use crate::net::sanitize::said;
@@ -18,7 +20,35 @@ pub enum Store {
     Also,
 }
 
+/// What became of messages that were to be copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Copied {
+    /// These were; the others are not in the open mailbox any more.
+    Done(UidSet),
+    /// The server says that it is done, and not of which (no COPYUID).
+    Untold,
+    /// None was, for this reason.
+    Not(Appended),
+}
+
 impl<S: Transport> Client<S> {
+    /// Puts messages of the open mailbox into another one as well, with flags and dates (RFC 9051 section 6.4.7): all that are
+    /// still there, or none.
+    ///
+    /// # Errors
+    /// Those that concern the connection. Then it is not known whether they were copied.
+    pub async fn copy(&mut self, uids: &UidSet, raw: &[u8]) -> Result<Copied> {
+        let Some(text) = uids.texts(LONGEST).into_iter().next() else { return Ok(Copied::Done(UidSet::new())) };
+        self.wire.doing = format!("copying messages to {}", said(raw));
+        let command = Command::new(format!("UID COPY {text}")).string(raw, self.is_utf8);
+        let done = self.run(command, uids.len(), |_, _| Ok(())).await?;
+        Ok(match (done.outcome, done.code.as_str(), done.values.as_slice()) {
+            (StatusResponse::Ok, "COPYUID", [_, from, _]) => Copied::Done(UidSet::parse(from.as_bytes())),
+            (StatusResponse::Ok, ..) => Copied::Untold,
+            _ => Copied::Not(appended(&done)?),
+        })
+    }
+
     /// Makes a mailbox (RFC 9051 section 6.3.4), with a special use (`\Sent`) where the server has CREATE-SPECIAL-USE (RFC
     /// 6154 section 3).
     pub async fn create(&mut self, raw: &[u8], special_use: Option<&str>) -> Result<()> {
@@ -41,24 +71,22 @@ impl<S: Transport> Client<S> {
         self.do_it(command, &format!("the server refused {word} of {}", said(raw))).await
     }
 
-    /// Opens a mailbox to change messages in it (RFC 9051 section 6.3.2). Gives its UIDVALIDITY.
-    pub async fn select(&mut self, raw: &[u8]) -> Result<Option<u32>> {
+    /// Opens a mailbox to change messages in it (RFC 9051 section 6.3.2).
+    pub async fn select(&mut self, raw: &[u8]) -> Result<Selected> {
         self.open_name = said(raw);
         self.wire.doing = format!("opening {}", self.open_name);
-        let mut validity = None;
+        let mut selected = Selected { raw: raw.to_vec(), ..Selected::default() };
         let command = Command::new("SELECT").string(raw, self.is_utf8);
         let done = self
             .run(command, 0, |_, event| {
-                if let Event::Said(said) = event
-                    && said.code == "UIDVALIDITY"
-                {
-                    validity = said.number().and_then(|number| u32::try_from(number).ok());
+                if let Event::Said(said) = event {
+                    selected.take_code(&said);
                 }
                 Ok(())
             })
             .await?;
         self.ok(done, Purpose::Other, "the server refused to open the mailbox for changes")?;
-        Ok(validity)
+        Ok(selected)
     }
 
     /// Gives messages of the open mailbox flags (RFC 9051 section 6.4.6).
@@ -92,6 +120,8 @@ impl<S: Transport> Client<S> {
         let done = self.run(command, 1 << 20, |_, _| Ok(())).await?;
         match done.outcome {
             StatusResponse::Ok => Ok(()),
+            // Waiting makes no room.
+            _ if done.code == "OVERQUOTA" => Err(Error::new(Fault::Refused, format!("{what}: {}", done.reason()))),
             _ => Err(done.error(Purpose::Other, what)),
         }
     }

@@ -2,7 +2,9 @@
 
 use super::flags;
 use super::mailboxes::{Mailbox, Names, arrange, id};
-use super::messages::{self, Free, Post, Seen, look, parts};
+use super::messages::{self, Free, Post, Seen, look};
+use super::sources::Sources;
+use super::store;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::jmap::{Object, folded, name, text};
 use crate::model::ObjectType;
@@ -11,12 +13,12 @@ use crate::net::account::Account;
 use crate::net::parallel::in_order;
 use crate::net::runtime::Runtime;
 use crate::net::stream::Stream;
-use crate::protocol::imap::{self, Client, Folder, Namespaces, Session, Shared, Store, UidSet};
+use crate::protocol::imap::{self, Client, Folder, Namespaces, Session, Shared};
 use crate::sink::{
-    BlobProvider, Change, Detail, Draft, EmailUpdate, Filing, NoDraft, Outcome, Patch, Remote, RemoteEmail, Sink,
-    StoredItem,
+    BlobProvider, Change, Detail, Draft, Filing, NoDraft, Outcome, Patch, Remote, RemoteEmail, Sink, StoredItem,
 };
 use serde_json::json;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,20 +52,13 @@ pub struct Imap {
     namespaces: Namespaces,
     names: Names,
     mailboxes: HashMap<String, Mailbox>,
-    seen: HashMap<String, Seen>,
+    pub(super) seen: HashMap<String, Seen>,
     /// How many messages were stored in a mailbox since it was looked at.
     sent: HashMap<String, u32>,
     /// The most bytes of a message (RFC 7889), where the server says so.
     append_limit: Option<u64>,
     has_uidplus: bool,
-}
-
-/// A message that is to be changed: its place in the answer, and its name in parts.
-struct Changed {
-    at: usize,
-    validity: u32,
-    uid: u32,
-    id: String,
+    sources: RefCell<Sources>,
 }
 
 impl Imap {
@@ -102,11 +97,12 @@ impl Imap {
             sent: HashMap::new(),
             append_limit: limit,
             has_uidplus: words.has("UIDPLUS"),
+            sources: RefCell::new(Sources::new(words.has("UIDPLUS"))),
         })
     }
 
     /// The raw name of a mailbox.
-    fn raw(&self, mailbox: &str) -> Result<Vec<u8>> {
+    pub(super) fn raw(&self, mailbox: &str) -> Result<Vec<u8>> {
         let found = self.mailboxes.get(mailbox).map(|mailbox| mailbox.raw.clone());
         found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no mailbox {mailbox:?}")))
     }
@@ -170,7 +166,8 @@ impl Imap {
         }
     }
 
-    fn ask(
+    /// Asks over the first connection. What the server refuses is an outcome.
+    pub(super) fn ask(
         &mut self,
         id: String,
         question: impl AsyncFnMut(&mut Client<Stream>) -> imap::Result<()>,
@@ -185,82 +182,6 @@ impl Imap {
                 why => Outcome::Refused(why),
             }),
         }
-    }
-
-    /// Other flags, and removals: those of one mailbox with the same flags in one request.
-    fn mail_changes(&mut self, changes: Vec<(usize, Change)>, told: &mut dyn FnMut(usize, Outcome)) -> Result<()> {
-        let mut groups: BTreeMap<(String, Option<Vec<String>>), Vec<Changed>> = BTreeMap::new();
-        for (at, change) in changes {
-            let (id, flags) = match change {
-                Change::UpdateEmail(id, EmailUpdate { keywords: Some(keywords), .. }) => (id, Some(keywords)),
-                Change::Destroy(id) => (id, None),
-                _ => {
-                    told(at, Outcome::Refused("a copy of a message stays in its mailbox".to_owned()));
-                    continue;
-                }
-            };
-            let Some((validity, uid, mailbox)) = parts(&id) else {
-                told(at, Outcome::Refused("it has no such name".to_owned()));
-                continue;
-            };
-            let group = groups.entry((mailbox.to_owned(), flags)).or_default();
-            group.push(Changed { at, validity, uid, id: id.clone() });
-        }
-        for ((mailbox, keywords), messages) in groups {
-            let outcome = self.change_group(&mailbox, keywords.as_deref(), &messages)?;
-            for Changed { at, id, .. } in messages {
-                told(
-                    at,
-                    match &outcome {
-                        Outcome::Done(_, remark) => Outcome::Done(id, remark.clone()),
-                        other => other.clone(),
-                    },
-                );
-            }
-        }
-        Ok(())
-    }
-
-    fn change_group(&mut self, mailbox: &str, keywords: Option<&[String]>, messages: &[Changed]) -> Result<Outcome> {
-        let raw = self.raw(mailbox)?;
-        let deleted = self.seen.get(mailbox).map(|seen| seen.deleted.clone()).unwrap_or_default();
-        let validity = messages.first().map(|one| one.validity);
-        let uids: UidSet = messages.iter().map(|one| one.uid).collect();
-        let marked: UidSet = messages.iter().map(|one| one.uid).filter(|uid| deleted.contains(uid)).collect();
-        let common =
-            self.seen.get(mailbox).map(|seen| seen.common_keywords(messages.iter().map(|one| one.id.as_str())));
-        let mut remark = None;
-        let outcome = self.ask(String::new(), async |client| {
-            if client.select(&raw).await? != validity {
-                return Err(imap::Error::new(imap::Fault::Refused, "the mailbox has become another one meanwhile"));
-            }
-            let Some(keywords) = keywords else { return client.expunge(&uids).await };
-            let flags: Vec<String> = keywords.iter().filter_map(|keyword| flags::flag(keyword)).collect();
-            match client.store(&uids, &flags, Store::Exactly).await {
-                Err(error) if matches!(error.fault, imap::Fault::Refused | imap::Fault::Unsupported) => {
-                    // A mailbox may have no room for other keywords: those that are there stay, and the rest is done.
-                    let is_there =
-                        |flag: &String| common.as_ref().is_some_and(|all| all.contains(&flags::keyword(flag)));
-                    let (taken, left): (Vec<String>, Vec<String>) =
-                        flags.into_iter().partition(|flag| flag.starts_with('\\') || is_there(flag));
-                    if left.is_empty() {
-                        return Err(error);
-                    }
-                    client.store(&uids, &taken, Store::Exactly).await?;
-                    remark =
-                        Some(format!("without the keywords {}; the server refuses them ({error})", left.join(" ")));
-                }
-                stored => stored?,
-            }
-            if !marked.is_empty() {
-                client.store(&marked, &["\\Deleted".to_owned()], Store::Also).await?;
-            }
-            Ok(())
-        })?;
-        Ok(match outcome {
-            Outcome::Done(id, _) => Outcome::Done(id, remark),
-            other => other,
-        })
     }
 }
 
@@ -434,9 +355,9 @@ impl Sink for Imap {
                 Change::CreateEmail(email) => Some((at, email)),
                 _ => None,
             });
-            let Imap { runtime, sessions, mailboxes, append_limit, sent, .. } = self;
-            let post = Post { sessions, mailboxes, limit: *append_limit, batch, sent };
-            return runtime.run(messages::append(post, &mut emails, supply, told));
+            let Imap { runtime, sessions, mailboxes, append_limit, sent, seen, sources, .. } = self;
+            let post = Post { sessions, mailboxes, limit: *append_limit, batch, sent, seen, sources };
+            return runtime.run(store::store(post, &mut emails, supply, told));
         }
         if !self.has_uidplus && matches!(changes.peek(), Some((_, Change::Destroy(_)))) {
             let why = "the server has no UIDPLUS: what others have marked as deleted would go, too";

@@ -23,6 +23,13 @@ pub(super) fn keyword(flag: &str) -> String {
     system.map_or_else(|| flag.to_ascii_lowercase(), |(keyword, _)| (*keyword).to_owned())
 }
 
+/// True if a mailbox with these PERMANENTFLAGS keeps a flag (RFC 9051 section 7.1); one that does not say it is believed to
+/// keep all.
+pub(super) fn is_kept(flag: &str, permanent: &[String]) -> bool {
+    let takes_new = !flag.starts_with('\\') && permanent.iter().any(|known| known == "\\*");
+    permanent.is_empty() || takes_new || permanent.iter().any(|known| known.eq_ignore_ascii_case(flag))
+}
+
 /// The keywords of a message. That it is marked as deleted is none.
 pub(super) fn keywords(flags: &[String]) -> Vec<String> {
     let is_meant = |flag: &&String| !["\\Recent", "\\Deleted"].iter().any(|name| name.eq_ignore_ascii_case(flag));
@@ -49,6 +56,10 @@ mod tests {
         assert_eq!((flag("$deleted"), flag("")), (None, None));
         let flags: Vec<String> = ["\\Recent", "\\SEEN", "Work", "work", "\\Deleted"].map(str::to_owned).to_vec();
         assert_eq!(keywords(&flags), ["$seen", "work"]);
+        let permanent: Vec<String> = ["\\Seen", "Work"].map(str::to_owned).to_vec();
+        let kept = ["\\seen", "work", "other"].map(|flag| is_kept(flag, &permanent));
+        assert_eq!((kept, is_kept("other", &["\\*".to_owned()])), ([true, true, false], true));
+        assert!(is_kept("other", &[]) && !is_kept("\\Draft", &["\\*".to_owned()]));
         assert_eq!(keyword(&flag("$seen").expect("a flag")), "$seen");
     }
 }

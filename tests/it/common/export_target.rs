@@ -241,16 +241,24 @@ pub(crate) fn archive_of_dates(place: &Path) -> PathBuf {
 }
 
 /// Starts it and kills it once it has said so many bytes. True if it was not done yet.
-pub(crate) fn killed(mut command: Command, relay: &Relay, bytes: usize) -> bool {
+pub(crate) fn killed(command: Command, relay: &Relay, bytes: usize) -> bool {
+    let mut said = 0;
+    killed_when(command, relay, |more| {
+        said += more.len();
+        said >= bytes
+    })
+}
+
+/// The same once `is_time` says so of what it has said since the last time.
+pub(crate) fn killed_when(mut command: Command, relay: &Relay, mut is_time: impl FnMut(&str) -> bool) -> bool {
     relay.said();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-    let mut said = 0;
     let is_alive = loop {
-        said += relay.said().len();
+        let is_time = is_time(&relay.said());
         if child.try_wait().expect("a child").is_some() {
             break false;
         }
-        if said >= bytes {
+        if is_time {
             break true;
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -65,6 +65,14 @@ pub(crate) struct State {
     pub most: Option<usize>,
     /// The answers to so many APPENDs get lost, after the messages were stored.
     pub lost: usize,
+    /// The same of COPY.
+    pub lost_copies: usize,
+    /// PERMANENTFLAGS: what else is said of a message is dropped without a word.
+    pub permanent: Option<&'static str>,
+    /// What the server makes of the bytes that it gets.
+    pub made: fn(&[u8]) -> Vec<u8>,
+    /// Bytes of messages that came with APPEND.
+    pub uploaded: usize,
     /// Messages that come before the next ones that are stored: from a client that is gone.
     pub late: Vec<Mail>,
     /// Mailboxes that the user is subscribed to.
@@ -96,6 +104,10 @@ impl FakeImap {
             hook: Box::new(|_| None),
             most: None,
             lost: 0,
+            lost_copies: 0,
+            permanent: None,
+            made: <[u8]>::to_vec,
+            uploaded: 0,
             late: Vec::new(),
             subscribed: Vec::new(),
             said: Vec::new(),
@@ -259,7 +271,11 @@ impl State {
     }
 
     fn line(&self, word: &str, one: &Mailbox) -> Vec<u8> {
-        let head = format!("* {word} ({}) \"{}\" {{{}}}\r\n", one.attributes, self.delimiter, one.name.len());
+        let name = String::from_utf8_lossy(&one.name);
+        let is_subscribed = self.subscribed.iter().any(|known| *known == name);
+        let attributes = format!("{}{}", one.attributes, if is_subscribed { " \\Subscribed" } else { "" });
+        let attributes = attributes.trim_start();
+        let head = format!("* {word} ({attributes}) \"{}\" {{{}}}\r\n", self.delimiter, one.name.len());
         [head.as_bytes(), &one.name, b"\r\n"].concat()
     }
 
@@ -299,6 +315,9 @@ impl State {
         }
         if self.has("CONDSTORE") {
             out.push_str(&format!("* OK [{}] highest\r\n", self.modseq(one).trim()));
+        }
+        if let Some(permanent) = self.permanent {
+            out.push_str(&format!("* OK [PERMANENTFLAGS ({permanent})] kept\r\n"));
         }
         out.push_str("$TAG OK [READ-ONLY] opened\r\n");
         out.into_bytes()
