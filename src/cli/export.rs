@@ -216,6 +216,10 @@ impl Common {
         }
         match done.report.failed() {
             0 => Ok(()),
+            count if self.dry_run => {
+                let what = format!("{} would not be written; nothing was changed", counted(count, "object"));
+                Err(Error::new(ErrorKind::Partial, what).hint("the reasons are above"))
+            }
             count => Err(partial(count, done.report.refused())),
         }
     }

@@ -37,6 +37,9 @@ pub fn export(
     if options.prune {
         guard::check_filters(reader, moment, &run.prunable)?;
     }
+    if options.dry_run {
+        run.ask_ahead()?;
+    }
     let plan = run.plan();
     agree(&plan)?;
     if options.dry_run {

@@ -99,6 +99,29 @@ impl Task for Creation {
 }
 
 impl Run<'_> {
+    /// Asks the target what it would say to what is to be created and changed, where it can be asked: what it would refuse is
+    /// in no plan.
+    pub(super) fn ask_ahead(&mut self) -> Result<()> {
+        for kind in self.works.keys().copied().collect::<Vec<ObjectType>>() {
+            for at in 0..self.works[&kind].wanted.len() {
+                let work = &self.works[&kind];
+                let is_open = matches!(work.fates[at], Fate::Pending | Fate::Matched);
+                if !is_open || work.found[at].is_some() && self.patch(kind, at).is_none() {
+                    continue;
+                }
+                let Run { target, works, supply, .. } = self;
+                match target.check(kind, &works[&kind].wanted[at].draft, supply)? {
+                    Some(Outcome::Refused(reason) | Outcome::Kept(reason)) => {
+                        self.end(kind, at, &reason, Report::refuse)
+                    }
+                    Some(Outcome::Full(reason) | Outcome::Unknown(reason)) => self.fail(kind, at, &reason),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Creates what is missing.
     pub(super) fn create(&mut self, kind: ObjectType) -> Result<()> {
         let mut creation = Creation {

@@ -69,7 +69,14 @@ impl ManageSieve {
         }))
     }
 
-    fn put(&mut self, name: &str, blob: Option<BlobRef>, supply: &dyn BlobProvider) -> Result<Outcome> {
+    /// Stores a script, or only asks whether the server would.
+    fn put(
+        &mut self,
+        name: &str,
+        blob: Option<BlobRef>,
+        supply: &dyn BlobProvider,
+        is_question: bool,
+    ) -> Result<Outcome> {
         let Some(blob) = blob else { return Ok(Outcome::Refused("its bytes are missing in the archive".to_owned())) };
         let content = match supply.open(blob) {
             Ok(content) if content.size() > SCRIPT_MAX => {
@@ -80,7 +87,10 @@ impl ManageSieve {
             Err(error) => return Err(error),
         };
         let bytes = content.whole().map_err(|error| Error::io("cannot read back a script", error))?;
-        self.change(name, async |client| client.put_script(name.as_bytes(), &bytes).await)
+        self.change(name, async |client| match is_question {
+            true => client.check_script(name.as_bytes(), &bytes).await,
+            false => client.put_script(name.as_bytes(), &bytes).await,
+        })
     }
 
     fn change(&mut self, name: &str, question: impl AsyncFnMut(&mut Client) -> Result<Answer>) -> Result<Outcome> {
@@ -170,6 +180,10 @@ impl Sink for ManageSieve {
         Patch { blob: ours.blob.filter(|_| ours.key != theirs.key), ..Patch::default() }
     }
 
+    fn check(&mut self, _: ObjectType, ours: &Draft, supply: &dyn BlobProvider) -> Result<Option<Outcome>> {
+        self.put(text(&ours.body, "name"), ours.blob, supply, true).map(Some)
+    }
+
     fn has_strangers(&mut self, _: ObjectType) -> Result<bool> {
         // A name is there once, whoever wrote it.
         Ok(false)
@@ -197,8 +211,8 @@ impl Sink for ManageSieve {
     ) -> Result<()> {
         for (at, change) in changes {
             let outcome = match change {
-                Change::Create(body, blob, _) => self.put(text(&body, "name"), blob, supply)?,
-                Change::Update(name, patch) => self.put(&name, patch.blob, supply)?,
+                Change::Create(body, blob, _) => self.put(text(&body, "name"), blob, supply, false)?,
+                Change::Update(name, patch) => self.put(&name, patch.blob, supply, false)?,
                 Change::Destroy(name) => {
                     self.change(&name, async |client| client.delete_script(name.as_bytes()).await)?
                 }

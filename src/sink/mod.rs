@@ -340,6 +340,12 @@ pub trait Sink: Send {
         supply: &dyn BlobProvider,
     ) -> Patch;
 
+    /// Asks the target what it would say to an object that is created or changed, and changes nothing. `None` where it has no
+    /// answer to that.
+    fn check(&mut self, _kind: ObjectType, _ours: &Draft, _supply: &dyn BlobProvider) -> Result<Option<Outcome>> {
+        Ok(None)
+    }
+
     /// True if objects of a type came since they were looked at first, and not from this run; or if that cannot be told.
     fn has_strangers(&mut self, kind: ObjectType) -> Result<bool>;
 

@@ -24,6 +24,7 @@ mod export_dates;
 mod export_faults;
 mod export_faults_dav;
 mod export_files;
+mod export_faults_sieve;
 mod export_servers;
 mod export_webdav;
 mod export_webdav_faults;

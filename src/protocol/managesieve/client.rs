@@ -43,9 +43,11 @@ pub enum Fetched {
 
 /// What the server can do, as far as it matters here.
 #[derive(Debug, Default)]
-struct Capabilities {
+pub(super) struct Capabilities {
     sasl: Vec<String>,
     starttls: bool,
+    /// VERSION: the server knows all of RFC 5804.
+    pub has_version: bool,
 }
 
 /// The end of a response.
@@ -68,7 +70,7 @@ pub(super) struct Status {
 pub struct Client {
     wire: Wire<Stream>,
     connector: Connector,
-    capabilities: Capabilities,
+    pub(super) capabilities: Capabilities,
     is_broken: bool,
 }
 
@@ -228,6 +230,7 @@ impl Client {
                     if name.eq_ignore_ascii_case(b"SASL") {
                         self.capabilities.sasl = value.split_ascii_whitespace().map(str::to_owned).collect();
                     }
+                    self.capabilities.has_version |= name.eq_ignore_ascii_case(b"VERSION");
                     self.capabilities.starttls |= name.eq_ignore_ascii_case(b"STARTTLS");
                 }
                 Some(first) => {

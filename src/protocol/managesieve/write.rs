@@ -23,15 +23,33 @@ impl Client {
     /// Stores a script, in the place of another one of its name if there is one (sections 2.5 and 2.6). The server checks it
     /// first: one that it cannot run changes nothing.
     pub async fn put_script(&mut self, name: &[u8], script: &[u8]) -> Result<Answer> {
-        let room = [b"HAVESPACE ".as_slice(), &string(name), format!(" {}\r\n", script.len()).as_bytes()].concat();
-        match self.change(&room, "HAVESPACE").await? {
+        match self.have_space(name, script).await? {
             Answer::Done(_) => {}
-            Answer::Refused(why) => return Ok(Answer::Full(why)),
             other => return Ok(other),
         }
         let literal = format!(" {{{}+}}\r\n", script.len());
         let put = [b"PUTSCRIPT ".as_slice(), &string(name), literal.as_bytes(), script, b"\r\n"].concat();
         self.change(&put, "PUTSCRIPT").await
+    }
+
+    /// Says what [`Client::put_script`] would, and changes nothing: whether there is room, and whether the server can run the
+    /// script (section 2.12), where it knows all of RFC 5804.
+    pub async fn check_script(&mut self, name: &[u8], script: &[u8]) -> Result<Answer> {
+        match self.have_space(name, script).await? {
+            Answer::Done(_) if self.capabilities.has_version => {}
+            other => return Ok(other),
+        }
+        let check = [format!("CHECKSCRIPT {{{}+}}\r\n", script.len()).as_bytes(), script, b"\r\n"].concat();
+        self.change(&check, "CHECKSCRIPT").await
+    }
+
+    /// Asks whether there is room for a script (section 2.5).
+    async fn have_space(&mut self, name: &[u8], script: &[u8]) -> Result<Answer> {
+        let room = [b"HAVESPACE ".as_slice(), &string(name), format!(" {}\r\n", script.len()).as_bytes()].concat();
+        Ok(match self.change(&room, "HAVESPACE").await? {
+            Answer::Refused(why) => Answer::Full(why),
+            other => other,
+        })
     }
 
     /// Makes a script the active one (section 2.8); without a name none is.

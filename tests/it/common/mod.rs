@@ -14,6 +14,7 @@ pub(crate) mod fake_dav;
 pub(crate) mod fake_dns;
 pub(crate) mod fake_imap;
 pub(crate) mod fake_imap_write;
+pub(crate) mod fake_sieve;
 pub(crate) mod held;
 pub(crate) mod imap;
 pub(crate) mod imap_place;
