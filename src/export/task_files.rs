@@ -62,13 +62,15 @@ impl Run<'_> {
 
     /// An event that the account takes neither as what it is nor as a file is left out, if it is of a sort that it need not
     /// take. False for an event like all others.
-    pub(super) fn has_no_place(&mut self, at: usize) -> bool {
+    pub(super) fn has_no_place(&mut self, at: usize, why: &str) -> bool {
         let Some(work) = self.works.get_mut(&ObjectType::CalendarEvent) else { return false };
         let one = &work.wanted[at];
         let Some(sort) = one.sort else { return false };
-        let (reason, label) = (format!("{sort}: the account does not take it"), one.draft.label.clone());
+        let (heading, label) = (format!("{sort}: the account does not take it"), one.draft.label.clone());
         work.fates[at] = Fate::Ended;
-        self.report.skip(ObjectType::CalendarEvent, 1, &reason, label);
+        let kind = ObjectType::CalendarEvent;
+        self.report.remark(kind, "skipped", format!("{heading}; it says: {why}"), label);
+        *self.report.of(kind).skipped.entry(heading).or_default() += 1;
         true
     }
 }

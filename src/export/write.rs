@@ -271,7 +271,7 @@ impl Run<'_> {
             Outcome::Copied(_) => Some("the target does not say under which name it has it".to_owned()),
             Outcome::Refused(_) if self.is_sibling(kind, at) => None,
             Outcome::Refused(_) if kind == ObjectType::CalendarEvent && self.becomes_a_file(at) => None,
-            Outcome::Refused(_) if kind == ObjectType::CalendarEvent && self.has_no_place(at) => None,
+            Outcome::Refused(why) if kind == ObjectType::CalendarEvent && self.has_no_place(at, &why) => None,
             Outcome::Refused(reason) | Outcome::Kept(reason) | Outcome::Same(reason) => {
                 self.end(kind, at, &reason, Report::refuse);
                 None

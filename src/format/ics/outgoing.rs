@@ -3,12 +3,20 @@
 use crate::format::contentline::{Prop, fold, lines};
 use std::borrow::Cow;
 
+/// A calendar object as a server takes it.
+pub(crate) struct Outgoing<'b> {
+    /// What the server gets.
+    pub bytes: Cow<'b, [u8]>,
+    /// SCHEDULE-AGENT=CLIENT was added.
+    pub is_quieted: bool,
+}
+
 /// A calendar object as a server takes it: without METHOD, which makes a message of it (RFC 4791 section 4.1). Where it is
 /// `quiet`, organizer and attendees get SCHEDULE-AGENT=CLIENT (RFC 6638 section 7.1), so that the server sends no invitations
 /// to anybody. Everything else keeps its bytes.
-pub(crate) fn for_server(bytes: &[u8], quiet: bool) -> Cow<'_, [u8]> {
+pub(crate) fn for_server(bytes: &[u8], quiet: bool) -> Outgoing<'_> {
     let is_meeting = quiet && has_organizer(bytes);
-    let (mut out, mut copied, mut depth) = (Vec::new(), 0, 0_usize);
+    let (mut out, mut copied, mut depth, mut is_quieted) = (Vec::new(), 0, 0_usize, false);
     for line in lines(bytes) {
         let unfolded = line.text();
         let Some(prop) = Prop::parse(&unfolded) else { continue };
@@ -26,16 +34,17 @@ pub(crate) fn for_server(bytes: &[u8], quiet: bool) -> Cow<'_, [u8]> {
         out.extend_from_slice(&bytes[copied..line.start]);
         copied = line.end;
         if is_loud {
+            is_quieted = true;
             let at = unfolded.iter().position(|byte| matches!(byte, b':' | b';')).unwrap_or(unfolded.len());
             let (name, rest) = unfolded.split_at(at);
             fold(&[name, b";SCHEDULE-AGENT=CLIENT", rest].concat(), &mut out);
         }
     }
     if copied == 0 {
-        return Cow::Borrowed(bytes);
+        return Outgoing { bytes: Cow::Borrowed(bytes), is_quieted };
     }
     out.extend_from_slice(&bytes[copied..]);
-    Cow::Owned(out)
+    Outgoing { bytes: Cow::Owned(out), is_quieted }
 }
 
 /// True for an event that people are invited to.
@@ -51,11 +60,14 @@ mod tests {
     fn nobody_is_invited_and_nothing_else_changes() {
         let plain =
             b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nATTENDEE:mailto:a@x\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
-        assert!(matches!(for_server(plain, true), Cow::Borrowed(_)), "no organizer, no meeting");
+        assert!(matches!(for_server(plain, true).bytes, Cow::Borrowed(_)), "no organizer, no meeting");
         let meeting = b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nORGANIZER;CN=\"B: C\":mailto:b@x\r\nATTENDEE;SCHEDULE-AGENT=NONE:mailto:a@x\r\nATTENDEE:mai\r\n lto:c@x\r\nX-A;B=c:d\r\nBEGIN:VALARM\r\nATTENDEE:mailto:d@x\r\nEND:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
         let expected = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nORGANIZER;SCHEDULE-AGENT=CLIENT;CN=\"B: C\":mailto:b@x\r\nATTENDEE;SCHEDULE-AGENT=NONE:mailto:a@x\r\nATTENDEE;SCHEDULE-AGENT=CLIENT:mailto:c@x\r\nX-A;B=c:d\r\nBEGIN:VALARM\r\nATTENDEE:mailto:d@x\r\nEND:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
-        assert_eq!(String::from_utf8_lossy(&for_server(meeting, true)), expected);
+        let quiet = for_server(meeting, true);
+        assert_eq!((String::from_utf8_lossy(&quiet.bytes).as_ref(), quiet.is_quieted), (expected, true));
         let loud = for_server(meeting, false);
+        assert!(!loud.is_quieted);
+        let loud = loud.bytes;
         assert!(!loud.windows(6).any(|window| window == b"METHOD") && loud.len() + 16 == meeting.len());
     }
 }

@@ -34,6 +34,8 @@ pub struct Collections {
     found: Found,
     /// The server invites people to meetings that are stored, and the user does not want that.
     is_quiet: bool,
+    /// Something was written since the collections were found.
+    is_stale: bool,
     /// URLs that no new collection may have.
     taken: Vec<Url>,
 }
@@ -59,7 +61,7 @@ impl Collections {
                 }
             })?;
         let is_quiet = schedules && !allow_scheduling;
-        Ok(Collections { runtime, client, kind, found, is_quiet, taken: Vec::new() })
+        Ok(Collections { runtime, client, kind, found, is_quiet, is_stale: false, taken: Vec::new() })
     }
 
     /// The one name of a collection or a resource.
@@ -149,9 +151,8 @@ impl Collections {
         if self.kind != ObjectType::CalendarEvent {
             return Ok((bytes.to_vec(), false));
         }
-        let quiet = ics::for_server(&bytes, self.is_quiet);
-        let has_changed = self.is_quiet && *quiet != *ics::for_server(&bytes, false);
-        Ok((quiet.into_owned(), has_changed))
+        let outgoing = ics::for_server(&bytes, self.is_quiet);
+        Ok((outgoing.bytes.into_owned(), outgoing.is_quieted))
     }
 
     async fn change(&self, kind: ObjectType, change: Change, supply: &dyn BlobProvider) -> Result<Outcome> {
@@ -313,8 +314,11 @@ impl Sink for Collections {
 
     fn objects(&mut self, kind: ObjectType, detail: Detail) -> Result<(Vec<Remote>, bool)> {
         let is_whole = self.found.failed.is_empty();
-        if kind == self.kind.container() {
+        if std::mem::take(&mut self.is_stale) {
+            // A collection that was made meanwhile is among them.
             self.found = self.runtime.run(discover(&self.client))?;
+        }
+        if kind == self.kind.container() {
             self.taken = self.found.collections.iter().map(|one| one.url.clone()).collect();
             let remotes = self.found.collections.iter().map(|one| self.remote_collection(one)).collect();
             return Ok((remotes, self.found.failed.is_empty()));
@@ -322,8 +326,6 @@ impl Sink for Collections {
         if kind != self.kind {
             return Ok((Vec::new(), true));
         }
-        // A collection that was made meanwhile is among them.
-        self.found = self.runtime.run(discover(&self.client))?;
         let this = &*self;
         let (mut remotes, mut is_complete) = (Vec::new(), is_whole && this.found.failed.is_empty());
         this.runtime.run(async {
@@ -403,6 +405,7 @@ impl Sink for Collections {
     ) -> Result<()> {
         // Two collections of one name must not look for a free URL at the same time.
         let width = if kind == self.kind { self.client.connections() } else { 1 };
+        self.is_stale = true;
         let this = &*self;
         let work = changes.map(async |(at, change)| (at, this.change(kind, change, supply).await));
         this.runtime.run(changes::make(&this.client, width, work, told))
