@@ -4,7 +4,7 @@ use super::args::AtFlag;
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
 use super::dav::{DAV_URL, DavServer, FILES_URL};
 use super::export_files::FileTarget;
-use super::export_part::{CALENDARS, CONTACTS, FILES, MAIL, Part, SCRIPTS};
+use super::export_part::{CALENDARS, CONTACTS, FILES, MAIL, Part, SCRIPTS, types_help};
 use super::export_report::{Summary, partial};
 use super::ui::{Ui, counted, interrupt_flag};
 use crate::archive::Reader;
@@ -39,18 +39,23 @@ const UPDATE_FILES: &str = "Also replace files in the account that have other by
 #[derive(Subcommand)]
 enum ExportTarget {
     /// The mail, into an account on an IMAP server
+    #[command(mut_arg("objects", types_help(&MAIL)))]
     #[command(mut_arg("url", url_help(IMAP_URL)), mut_arg("auth_user", user_needed))]
     Imap(ImapArgs),
     /// The calendars, into an account on a CalDAV server
+    #[command(mut_arg("objects", types_help(&CALENDARS)))]
     #[command(name = "caldav", mut_arg("url", url_help(DAV_URL)))]
     CalDav(CalDavArgs),
     /// The address books, into an account on a CardDAV server
+    #[command(mut_arg("objects", types_help(&CONTACTS)))]
     #[command(name = "carddav", mut_arg("url", url_help(DAV_URL)))]
     CardDav(DavArgs),
     /// The files, into a directory on a WebDAV server
+    #[command(mut_arg("objects", types_help(&FILES)))]
     #[command(name = "webdav", mut_arg("url", url_help(FILES_URL)), mut_arg("update", |arg| arg.help(UPDATE_FILES)))]
     WebDav(DavArgs),
     /// The Sieve scripts, into an account on a mail server (ManageSieve)
+    #[command(mut_arg("objects", types_help(&SCRIPTS)))]
     #[command(name = "managesieve", mut_arg("url", url_help(SIEVE_URL)), mut_arg("auth_user", user_needed))]
     ManageSieve(ManageSieveArgs),
     #[command(flatten)]
@@ -75,7 +80,7 @@ struct CalDavArgs {
     #[command(flatten)]
     common: Common,
     /// Let the server send invitations for the meetings that are restored; otherwise it is told not to
-    #[arg(long)]
+    #[arg(long, help_heading = None)]
     allow_scheduling: bool,
     #[command(flatten)]
     server: DavServer,

@@ -1,7 +1,7 @@
 //! `vandelay export maildir|mbox|eml|ics|vcf|sieve|tar`: an archive, or a part of it, as files.
 
 use super::args::AtFlag;
-use super::export_part::{CALENDARS, CONTACTS, MAIL, Part, SCRIPTS};
+use super::export_part::{CALENDARS, CONTACTS, MAIL, Part, SCRIPTS, types_help};
 use super::export_report::Summary;
 use super::files::NamesFlag;
 use super::ui::{Bar, Ui, bytes, counted, interrupt_flag};
@@ -40,18 +40,25 @@ const IDENTITIES: [ObjectType; 2] = [ObjectType::Identity, ObjectType::Participa
 #[derive(Subcommand)]
 pub(crate) enum FileTarget {
     /// The mail, into a directory as a Maildir
+    #[command(mut_arg("objects", types_help(&MAIL)))]
     Maildir(MaildirArgs),
     /// The mail, into a directory as one mbox file for each mailbox
+    #[command(mut_arg("objects", types_help(&MAIL)))]
     Mbox(DirectoryArgs),
     /// The mail, into a directory as one .eml file for each message
+    #[command(mut_arg("objects", types_help(&MAIL)))]
     Eml(DirectoryArgs),
     /// The calendars, into a directory as one .ics file each
+    #[command(mut_arg("objects", types_help(&CALENDARS)))]
     Ics(DirectoryArgs),
     /// The address books, into a directory as one .vcf file each
+    #[command(mut_arg("objects", types_help(&CONTACTS)))]
     Vcf(DirectoryArgs),
     /// The Sieve scripts, into a directory
+    #[command(mut_arg("objects", types_help(&SCRIPTS)))]
     Sieve(DirectoryArgs),
     /// Everything, into a tar file or to the standard output
+    #[command(mut_arg("objects", types_help(&TREE)))]
     Tar(TarArgs),
 }
 

@@ -6,8 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::export::Selection;
 use crate::model::ObjectType;
 use crate::tree::{self, Tree};
-use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use clap::{Arg, Args};
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -25,6 +25,13 @@ pub(super) const FILES: [ObjectType; 1] = [ObjectType::FileNode];
 
 /// What scripts are.
 pub(super) const SCRIPTS: [ObjectType; 1] = [ObjectType::SieveScript];
+
+/// Says of `--objects` what a command can write.
+pub(super) fn types_help(kinds: &'static [ObjectType]) -> impl FnOnce(Arg) -> Arg {
+    let tokens: Vec<&str> = kinds.iter().map(|kind| kind.token()).collect();
+    let help = format!("Export only these types, separated by commas: {}", tokens.join(", "));
+    move |arg| arg.help(help)
+}
 
 /// Which part of the archive.
 #[derive(Args)]
