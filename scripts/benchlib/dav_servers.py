@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 
 from .command import REPO, BenchError, cpu_of_session, note, pass_on_priority, run
 from .cyrus import Cyrus, find_cyrus
@@ -179,6 +180,9 @@ class Sabre(Server):
     def fill(self):
         """With an index, as sabre has it in MySQL for events: else SQLite reads half of all cards to find one."""
         super().fill()
+        # The first request makes the tables.
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/")
         with contextlib.closing(sqlite3.connect(self.at / "db.sqlite")) as database:
             database.execute("CREATE UNIQUE INDEX card ON cards (addressbookid, uri)")
             database.execute("CREATE UNIQUE INDEX object ON calendarobjects (calendarid, uri)")

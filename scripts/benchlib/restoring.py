@@ -31,6 +31,7 @@ MEMORY_MIB = 128
 ATTEMPTS = 3
 # What `export tar` writes: neither decoded mail nor collections once more.
 TREE = ("mail", "calendars", "contacts", "sieve", "files", "identities.json")
+DAV = {server.name: server for server in (Radicale, Sabre, CyrusDav)}
 ENDINGS = {"caldav": ".ics", "carddav": ".vcf"}
 
 
@@ -45,6 +46,8 @@ def add_export_arguments(parser):
                         help="what the relay adds each way, in milliseconds (default %(default)s)")
     parser.add_argument("--events", type=positive, default=5_000, help="events, in 10 calendars (default %(default)s)")
     parser.add_argument("--cards", type=positive, default=5_000, help="cards in one book (default %(default)s)")
+    parser.add_argument("--dav-servers", type=listed(DAV), default=list(DAV), metavar="SERVER,...",
+                        help=f"of {','.join(DAV)} (default: all; Radicale looks through a whole collection for each event)")
     parser.add_argument("--files", type=positive, default=50_000, help="messages to write as files (default %(default)s)")
     parser.add_argument("--files-bytes", default="500M", help="sum of their sizes (default %(default)s)")
     add_nice_argument(parser, "where a server and its client need a processor each")
@@ -161,7 +164,7 @@ class Bench:
             archives[kind] = self.work / f"{kind}.vandelay"
             run([self.args.vandelay, "import", "takeout", "--quiet", takeout, archives[kind]])
         for number in range(self.args.rounds):
-            for server in (Radicale, Sabre, CyrusDav):
+            for server in (DAV[name] for name in self.args.dav_servers):
                 for kind in ENDINGS:
                     for name in turned([OURS, "vdirsyncer"], number):
                         self.put(server, kind, name, data, archives[kind])

@@ -5,7 +5,7 @@ use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, us
 use super::dav::{DAV_URL, DavServer, FILES_URL};
 use super::export_files::FileTarget;
 use super::export_part::{CALENDARS, CONTACTS, FILES, MAIL, Part, SCRIPTS, types_help};
-use super::export_report::{Summary, partial};
+use super::export_report::{Summary, partial, warn_of_nothing};
 use super::ui::{Ui, counted, interrupt_flag};
 use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,6 +18,7 @@ use crate::sink::dav::{Collections, Files};
 use crate::sink::imap::{Imap, ImapSettings};
 use crate::sink::jmap::account::Jmap;
 use crate::sink::managesieve::ManageSieve;
+use clap::error::{ContextKind, ErrorKind as ParseError};
 use clap::{Args, Subcommand};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -144,6 +145,19 @@ struct Common {
     part: Part,
 }
 
+/// The error of a command line that has something between `export` and its target, or no such target. clap would say that a
+/// subcommand cannot be used.
+pub(super) fn misplaced_target(error: &clap::Error) -> Option<Error> {
+    let is_it = error.kind() == ParseError::ArgumentConflict && error.get(ContextKind::InvalidSubcommand).is_some();
+    let targets = <ExportTarget as Subcommand>::augment_subcommands(clap::Command::new("export"));
+    let names: Vec<&str> = targets.get_subcommands().map(clap::Command::get_name).collect();
+    is_it.then(|| {
+        let what = format!("'vandelay export' takes its target first, and the targets are {}", names.join(", "));
+        Error::new(ErrorKind::Usage, what)
+            .hint("put the flags behind the target, as in: vandelay export imap --dry-run …")
+    })
+}
+
 impl Export {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         match (self.target, self.jmap) {
@@ -213,6 +227,7 @@ impl Common {
         let mut done = done?;
         let summary = Summary { archive: &self.archive, dry_run: self.dry_run, sent: "of messages sent" };
         summary.tell(&done.plan, &done.report, ui);
+        warn_of_nothing(&done.report, kinds, ui);
         if let Some(error) = done.lost.take() {
             return Err(match error.kind {
                 ErrorKind::Forgotten => error,

@@ -2,14 +2,14 @@
 
 use super::args::AtFlag;
 use super::export_part::{CALENDARS, CONTACTS, MAIL, Part, SCRIPTS, types_help};
-use super::export_report::Summary;
-use super::files::NamesFlag;
+use super::export_report::{Summary, warn_of_nothing};
+use super::files::{NamesFlag, other_names};
 use super::ui::{Bar, Ui, bytes, counted, interrupt_flag};
 use crate::archive::{Moment, Reader, SnapshotSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{Chosen, Plan, Report};
 use crate::extract::medium::{Disk, Medium, NewFile};
-use crate::extract::{Entry, Fate, Form, Note, Observer, Wish, write_files, write_tar};
+use crate::extract::{Entry, Fate, Form, NO_DIRECTORY, Note, Observer, Wish, write_files, write_tar};
 use crate::model::{Id, ObjectType};
 use crate::progress::Progress;
 use crate::tree::{FileType, Layout, Tree, TreeOptions, name};
@@ -113,6 +113,11 @@ struct Common {
     at: AtFlag,
     #[command(flatten)]
     part: Part,
+    /// Only for the error that says why there is none.
+    #[arg(long, hide = true)]
+    update: bool,
+    #[arg(long, hide = true)]
+    prune: bool,
 }
 
 impl FileTarget {
@@ -143,7 +148,7 @@ fn contents(form: Form) -> (&'static [ObjectType], &'static str) {
         Form::Mbox => (&MAIL, "roles and subscriptions of mailboxes; CRLF, which becomes LF"),
         Form::Eml => (&MAIL, "flags and keywords; roles and subscriptions of mailboxes"),
         Form::Ics => (&CALENDARS, "descriptions, colours and order of calendars"),
-        Form::Vcf => (&CONTACTS, "names and descriptions of address books"),
+        Form::Vcf => (&CONTACTS, "descriptions of address books"),
         Form::Sieve => (&SCRIPTS, "nothing else"),
     }
 }
@@ -192,7 +197,9 @@ impl Common {
             let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let mut new: NewFile = Disk.file(directory).map_err(cannot)?;
             let out = new.open().and_then(|file| file.try_clone()).map_err(cannot)?;
-            write_tar(tree, &top, Some(buffered(out)), names, export)?;
+            // What is written of it is gone with the run.
+            write_tar(tree, &top, Some(buffered(out)), names, export)
+                .map_err(|error| error.hint("a tar file is begun anew; see that there is room for all of it"))?;
             Disk.name(&mut new, file).map_err(cannot)
         })
     }
@@ -205,6 +212,12 @@ impl Common {
         ui: &Ui,
         write: impl FnOnce(&Tree, &mut FileExport<'_>) -> Result<()>,
     ) -> Result<()> {
+        for (flag, is_given) in [("--update", self.update), ("--prune", self.prune)] {
+            if is_given {
+                let what = format!("{flag}: an export into files changes and deletes no file that is there");
+                return Err(Error::new(ErrorKind::Usage, what).hint("write into a new directory"));
+            }
+        }
         let reader = Arc::new(Reader::open(&self.archive)?);
         let moment = reader.resolve(self.at.at)?;
         let selection = self.part.selection(&reader, self.at.at, kinds)?;
@@ -229,25 +242,29 @@ impl Common {
         };
         let written = write(&tree, &mut export);
         progress.done();
-        if export.failed() > 0 {
+        if export.report.failed() + export.failed_parts > 0 {
             tree.require()?;
         }
         self.tell(&export, ui);
-        written.map_err(|error| error.hint("run the same command again: what is there is not written again"))?;
-        match export.failed() {
-            0 => Ok(()),
-            count => Err(Error::new(
-                ErrorKind::Partial,
-                format!("could not write {}; everything else is there", counted(count, "object")),
-            )
-            .hint("each one is named above with the reason")),
+        written.map_err(|error| match error.kind {
+            ErrorKind::Interrupted if !export.is_stream => error.hint("run the same command again to go on"),
+            _ => error,
+        })?;
+        if !self.dry_run {
+            warn_of_nothing(&export.report, kinds, ui);
         }
+        let what = match (export.report.failed(), export.failed_parts) {
+            (0, 0) => return Ok(()),
+            (0, parts) => format!("{} around the objects", counted(parts, "file")),
+            (objects, _) => counted(objects, "object"),
+        };
+        let what = format!("could not write {what}; everything else is there");
+        Err(Error::new(ErrorKind::Partial, what).hint("each one is named above with the reason"))
     }
 
     fn tell(&self, export: &FileExport<'_>, ui: &Ui) {
         if export.renamed > 0 {
-            let names = counted(export.renamed, "name");
-            ui.info(&format!("changed {names} that the target does not allow (-v lists them)"));
+            ui.info(&other_names(export.renamed));
         }
         if export.undated > 0 {
             let files = counted(export.undated, "file");
@@ -302,6 +319,7 @@ impl FileExport<'_> {
             }
             Fate::Skipped(why) => self.report.skip(kind, objects, why, shown.to_owned()),
             Fate::Failed(why) => self.report.fail(kind, objects, why, shown.to_owned()),
+            Fate::NoDirectory => self.report.fail(kind, objects, NO_DIRECTORY, shown.to_owned()),
         }
     }
 
@@ -311,10 +329,6 @@ impl FileExport<'_> {
             self.failed_parts += 1;
             self.report.remark(kind, "failed", why, shown.to_owned());
         }
-    }
-
-    fn failed(&self) -> u64 {
-        self.report.failed() + self.failed_parts
     }
 
     /// Names the keywords that the name of a message has no letters for.
@@ -374,7 +388,7 @@ impl Observer for FileExport<'_> {
             }
             Some((kind, _)) => {
                 self.count(kind, 1, &fate, entry.shown);
-                let is_there = !matches!(fate, Fate::Failed(_) | Fate::Skipped(_));
+                let is_there = matches!(fate, Fate::Written(_) | Fate::There | Fate::Planned);
                 if self.has_maildir_names
                     && is_there
                     && let (ObjectType::Email, Some((_, mailbox))) = (kind, entry.holder.shown_object())

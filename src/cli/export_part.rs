@@ -68,6 +68,12 @@ fn parse_date(text: &str) -> Result<i64, String> {
 impl Part {
     /// The selection. `kinds` are the types that the target has.
     pub(super) fn selection(&self, reader: &Arc<Reader>, at: SnapshotSpec, kinds: &[ObjectType]) -> Result<Selection> {
+        if let (Some(since), Some(until)) = (self.since, self.until)
+            && since >= until
+        {
+            return Err(Error::new(ErrorKind::Usage, "--since is not before --until, so nothing lies between them")
+                .hint("--until names the first day that is left out"));
+        }
         let wanted = self.objects.as_deref().unwrap_or(kinds);
         if let Some(kind) = wanted.iter().find(|kind| !kinds.contains(kind)) {
             let tokens: Vec<&str> = kinds.iter().map(|kind| kind.token()).collect();

@@ -4,6 +4,7 @@ use super::table;
 use super::ui::{Ui, bytes, counted};
 use crate::error::{Error, ErrorKind};
 use crate::export::{Plan, Remark, Report};
+use crate::model::ObjectType;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -101,5 +102,14 @@ impl Summary<'_> {
             ui.warn(&format!("{} more not listed here", counted(report.accounts.remarks_left_out, "object")));
         }
         report.notes.iter().for_each(|note| ui.warn(note));
+    }
+}
+
+/// Warns of a run that found nothing to export: a mistyped date must not look like a finished restore.
+pub(super) fn warn_of_nothing(report: &Report, kinds: &[ObjectType], ui: &Ui) {
+    if report.accounts.types.values().all(|account| account.found == 0) {
+        let tokens: Vec<&str> = kinds.iter().map(|kind| kind.token()).collect();
+        let what = if tokens.len() < ObjectType::ALL.len() { tokens.join(" or ") } else { "object".to_owned() };
+        ui.warn(&format!("nothing was exported: the archive has no {what} that this command chooses"));
     }
 }

@@ -75,6 +75,11 @@ enum NamesArg {
     Portable,
 }
 
+/// What is said of files and directories that have another name than in the tree.
+pub(super) fn other_names(count: u64) -> String {
+    format!("{} not written as in the tree (-v lists them)", counted(count, "name"))
+}
+
 impl NamesFlag {
     pub(super) fn names(&self) -> Names {
         match self.names {
@@ -210,10 +215,7 @@ impl Extract {
                 }));
             } else {
                 if done.changed > 0 {
-                    ui.info(&format!(
-                        "changed {} that the target does not allow (-v lists them)",
-                        counted(done.changed, "name")
-                    ));
+                    ui.info(&other_names(done.changed));
                 }
                 if done.undated > 0 {
                     ui.info(&format!(

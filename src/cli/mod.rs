@@ -32,16 +32,21 @@ use ui::Ui;
 /// Runs the program with its arguments and gives its exit code.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let is_helper = mount_options::is_helper(&arguments);
-    let arguments = mount_options::as_helper(arguments);
+    let arguments = with_flags_first(mount_options::as_helper(arguments));
     let as_json = arguments.iter().any(|argument| argument == "--json");
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            let misplaced = export::misplaced_target(&error);
+            match &misplaced {
+                Some(error) => Ui::new(false, false, 0).fatal(error),
+                None => drop(error.print()),
+            }
             if error.use_stderr() && as_json {
                 let first =
                     error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                Ui::new(true, false, 0).exit_error(&Error::new(ErrorKind::Usage, first));
+                let error = misplaced.unwrap_or_else(|| Error::new(ErrorKind::Usage, first));
+                Ui::new(true, false, 0).exit_error(&error);
             }
             // Vandelay 1.x ends with 1 on wrong usage, where clap would say 2.
             return ExitCode::from(u8::from(error.use_stderr()));
@@ -74,5 +79,35 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             let code = if is_helper && is_well_said { 32 } else { error.kind.exit_code() };
             ExitCode::from(code)
         }
+    }
+}
+
+/// Puts flags that every command takes before `export`: between it and its target clap takes none.
+fn with_flags_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.get(1).is_some_and(|word| word == "export") {
+        let is_global =
+            |word: &&OsString| ["-q", "--quiet", "-v", "-vv", "--verbose", "--json"].iter().any(|flag| word == flag);
+        let flags = arguments[2..].iter().take_while(is_global).count();
+        arguments[1..2 + flags].rotate_left(1);
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_every_command_may_stand_before_a_target() {
+        let of = |line: &str| {
+            let words = with_flags_first(line.split(' ').map(OsString::from).collect());
+            words.into_iter().map(|word| word.into_string().expect("text")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("vandelay export -q --json maildir a b"), "vandelay -q --json export maildir a b");
+        assert_eq!(of("vandelay export --url x -q a"), "vandelay export --url x -q a");
+        assert_eq!(
+            (of("vandelay export"), of("vandelay ls -q a")),
+            ("vandelay export".to_owned(), "vandelay ls -q a".to_owned())
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Which messages there are to send, and which of them the target has: pure, and small, since there may be very many.
 
-use crate::format::mail::{MessageMatch, normal_id, summary};
+use crate::format::mail::{MessageMatch, normal_id, summary_of_fields};
 use crate::model::{Digest, Id};
 use crate::sink::{Filing, RemoteEmail, RemoteKey};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -20,7 +20,9 @@ impl Key {
 
     /// That of Message-IDs.
     pub(super) fn of_ids<'i>(ids: impl Iterator<Item = &'i str>) -> Option<Key> {
-        let ids: BTreeSet<String> = ids.map(normal_id).filter(|id| !id.is_empty()).collect();
+        // One that is folded is the same with and without its fold.
+        let unfolded = |id: &str| normal_id(id).split_whitespace().collect::<String>();
+        let ids: BTreeSet<String> = ids.map(unfolded).filter(|id| !id.is_empty()).collect();
         let joined: Vec<String> = ids.into_iter().collect();
         (!joined.is_empty()).then(|| Key::of(&format!("m{}", joined.join("\u{1F}"))))
     }
@@ -37,7 +39,7 @@ impl Key {
 
     /// That of a message with this header.
     pub(super) fn of_header(head: &[u8]) -> (Key, bool) {
-        Key::of_match(&summary(head).message_match).unwrap_or((Key([0; 16]), false))
+        Key::of_match(&summary_of_fields(head).message_match).unwrap_or((Key([0; 16]), false))
     }
 }
 

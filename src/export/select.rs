@@ -115,8 +115,10 @@ impl Reading<'_> {
                 }
             };
             let (key, has_id) = match Key::of_match(&email.message_match) {
-                Some(key) => key,
-                None => Key::of_header(&self.reader.email_head(record.id, HEAD_MAX as u64).unwrap_or_default()),
+                Some((key, true)) => (key, true),
+                Some(_) | None => {
+                    Key::of_header(&self.reader.email_head(record.id, HEAD_MAX as u64).unwrap_or_default())
+                }
             };
             let mailboxes = if mailboxes.is_empty() { vec![UNFILED] } else { mailboxes };
             let mut keywords = email.keywords;

@@ -1,6 +1,6 @@
 //! One file for each mailbox, calendar or address book, put together of what lies in it.
 
-use super::directory::{CHUNK, Directory, lost_directory};
+use super::directory::{CHUNK, Directory};
 use super::output::Output;
 use super::visit::{Entry, Fate, Note, Observer, Receiver, Wish, failed};
 use crate::error::{Error, ErrorKind, Result};
@@ -109,7 +109,7 @@ impl<'a> Assembly<'a> {
                 format.end(out)
             })?
         } else {
-            lost_directory()
+            Fate::NoDirectory
         };
         observer.told(container, fate.clone())?;
         let is_written = matches!(fate, Fate::Written(_));

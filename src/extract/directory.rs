@@ -4,10 +4,10 @@
 use super::medium::{Medium, NewFile, is_end, knows_no_links, may_be_the_name};
 use super::names::{Names, folded, is_numbered};
 use super::output::Output;
-use super::visit::{Entry, Fate, Note, Observer, Receiver, failed};
+use super::visit::{Entry, Fate, Note, Observer, PendingDirectory, Receiver, failed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::FileName;
-use crate::tree::{FileType, Node, Stat, Tree};
+use crate::tree::{FileType, Node, Tree};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,7 +18,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(super) const CHUNK: usize = 1 << 20;
 
 /// Why a directory of the tree is not made.
-const IN_THE_WAY: &str = "a directory is needed there, and a file or a link has its name; move it away, or give another directory with --into";
+const IN_THE_WAY: &str =
+    "a directory is needed there, and a file or a link has its name; move it away, or give another directory";
 
 /// A directory on a disk that entries of the tree are written into.
 pub(super) struct Directory<'a> {
@@ -43,15 +44,6 @@ enum Level {
     Open(OpenDirectory),
     /// It could not be made.
     Failed,
-}
-
-/// What [`Entry`] says of a directory that may have to be made.
-struct PendingDirectory {
-    node: Node,
-    holder: Node,
-    stat: Stat,
-    name: String,
-    shown: String,
 }
 
 /// A directory that is being filled.
@@ -81,8 +73,10 @@ impl OpenDirectory {
     }
 }
 
+/// What no program changes of a name: neither flags nor what it notes behind a comma.
 fn unique(name: &[u8]) -> Vec<u8> {
-    FileName::parse(name).unique.to_vec()
+    let unique = FileName::parse(name).unique;
+    unique.split(|byte| *byte == b',').next().unwrap_or_default().to_vec()
 }
 
 impl<'a> Directory<'a> {
@@ -131,9 +125,7 @@ impl<'a> Directory<'a> {
         for at in 0..=depth {
             let Some(Level::Pending(_)) = self.open.get(at) else { continue };
             let Level::Pending(pending) = std::mem::replace(&mut self.open[at], Level::Failed) else { continue };
-            let PendingDirectory { node, holder, stat, name, shown } = pending;
-            let entry = Entry { node, holder, stat, name: &name, shown: &shown, depth: at - 1 };
-            self.open[at] = self.make(&entry, observer)?;
+            self.open[at] = self.make(&pending.entry(), observer)?;
         }
         Ok(matches!(self.open.get(depth), Some(Level::Open(_))))
     }
@@ -141,7 +133,7 @@ impl<'a> Directory<'a> {
     /// Makes a directory.
     fn make(&mut self, entry: &Entry<'_>, observer: &mut dyn Observer) -> Result<Level> {
         let Some(Level::Open(_)) = self.open.get(entry.depth) else {
-            observer.told(entry, lost_directory())?;
+            observer.told(entry, Fate::NoDirectory)?;
             return Ok(Level::Failed);
         };
         let medium = self.medium;
@@ -190,7 +182,7 @@ impl<'a> Directory<'a> {
         mut make: impl FnMut(&Path, bool) -> io::Result<T>,
     ) -> Result<std::result::Result<(PathBuf, T), Fate>> {
         let candidates = self.names.candidates(entry);
-        let Some(Level::Open(directory)) = self.open.get_mut(entry.depth) else { return Ok(Err(lost_directory())) };
+        let Some(Level::Open(directory)) = self.open.get_mut(entry.depth) else { return Ok(Err(Fate::NoDirectory)) };
         let mut failure = None;
         for name in candidates {
             let digest = (!is_numbered(entry) && self.names != Names::Exact).then(|| folded(&name));
@@ -294,12 +286,15 @@ impl<'a> Directory<'a> {
                 }
                 return Ok(Fate::There);
             }
-            Ok(None) if self.is_dry => return Ok(Fate::Planned),
+            Ok(None) if self.is_dry => {
+                let other = self.known(entry).into_iter().next();
+                return Ok(other.map_or(Fate::Planned, |path| failed(&is_other_file(&path))));
+            }
             Ok(None) if self.second_name(entry, observer) => return Ok(Fate::Written(0)),
             Ok(None) => {}
             Err(error) => return Ok(failed(&error)),
         }
-        let Some(Level::Open(directory)) = self.open.get(entry.depth) else { return Ok(lost_directory()) };
+        let Some(Level::Open(directory)) = self.open.get(entry.depth) else { return Ok(Fate::NoDirectory) };
         let path = directory.path.join(entry.name);
         let mut file = match self.medium.file(&directory.path) {
             Ok(file) => file,
@@ -367,17 +362,11 @@ impl Receiver for Directory<'_> {
     fn directory(&mut self, entry: &Entry<'_>, is_wanted: bool, observer: &mut dyn Observer) -> Result<()> {
         self.open.truncate(entry.depth + 1);
         let level = if !is_wanted {
-            Level::Pending(PendingDirectory {
-                node: entry.node,
-                holder: entry.holder,
-                stat: entry.stat,
-                name: entry.name.to_owned(),
-                shown: entry.shown.to_owned(),
-            })
+            Level::Pending(PendingDirectory::of(entry))
         } else if self.is_ready(entry, observer)? {
             self.make(entry, observer)?
         } else {
-            observer.told(entry, lost_directory())?;
+            observer.told(entry, Fate::NoDirectory)?;
             Level::Failed
         };
         self.open.push(level);
@@ -390,7 +379,7 @@ impl Receiver for Directory<'_> {
 
     fn file(&mut self, entry: &Entry<'_>, observer: &mut dyn Observer) -> Result<()> {
         let fate = if !self.is_ready(entry, observer)? {
-            lost_directory()
+            Fate::NoDirectory
         } else if entry.stat.file_type == FileType::Link {
             self.link(entry, observer)?
         } else {
@@ -430,15 +419,12 @@ fn fill(file: &mut NewFile, path: &Path, make: Make<'_>) -> Result<std::result::
 }
 
 fn is_other_file(path: &Path) -> Error {
-    Error::new(ErrorKind::Storage, format!("{} is there with other bytes, and stays as it is", path.display()))
+    let what = if path.is_dir() { "as a directory" } else { "with other bytes" };
+    Error::new(ErrorKind::Storage, format!("{} is there {what}, and stays as it is", path.display()))
 }
 
 fn cannot_write(path: &Path, error: io::Error) -> Error {
     Error::io(format!("cannot write {}", path.display()), error)
-}
-
-pub(super) fn lost_directory() -> Fate {
-    Fate::Failed("the directory that it lies in could not be made".to_owned())
 }
 
 /// The error of a target that cannot be made. It says which file is where a directory is needed.
@@ -446,8 +432,8 @@ fn cannot_make(into: &Path, error: io::Error) -> Error {
     let file = into.ancestors().find(|path| fs::metadata(path).is_ok_and(|meta| !meta.is_dir()));
     match file {
         Some(file) => {
-            let what = format!("cannot extract into {}: {} is a file, not a directory", into.display(), file.display());
-            Error::new(ErrorKind::Storage, what).hint("give another directory with --into, or move the file away")
+            let what = format!("cannot write into {}: {} is a file, not a directory", into.display(), file.display());
+            Error::new(ErrorKind::Storage, what).hint("give another directory, or move the file away")
         }
         None => Error::io(format!("cannot make {}", into.display()), error),
     }

@@ -1,6 +1,7 @@
 //! The system calls of an extraction, so that tests can stand in for file systems that refuse names or links.
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
+use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
@@ -49,6 +50,9 @@ impl NewFile {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let state = match open(directory, flags, Mode::RUSR | Mode::WUSR) {
             Ok(file) => State::Unnamed(file.into()),
+            Err(error) if !matches!(error, Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS) => {
+                return Err(error.into());
+            }
             Err(_) => {
                 State::Hidden(tempfile::Builder::new().prefix(".vandelay-").suffix(".part").tempfile_in(directory)?)
             }

@@ -19,7 +19,7 @@ mod tar;
 mod visit;
 
 pub use names::Names;
-pub use visit::{Entry, Fate, Note, Observer, Wish};
+pub use visit::{Entry, Fate, NO_DIRECTORY, Note, Observer, Wish};
 
 use crate::error::Result;
 use crate::tree::{Child, FileType, Node, Tree};
@@ -232,6 +232,7 @@ impl<F: FnMut(&str)> Observer for Extraction<F> {
             Fate::There => self.done.there += u64::from(is_file),
             Fate::Planned => {}
             Fate::Skipped(why) | Fate::Failed(why) => self.done.failed.push((entry.shown.to_owned(), why)),
+            Fate::NoDirectory => self.done.failed.push((entry.shown.to_owned(), NO_DIRECTORY.to_owned())),
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::assembly::proved;
 use super::directory::CHUNK;
 use super::names::{Names, folded, is_numbered};
-use super::visit::{Entry, Fate, Note, Observer, Receiver, failed};
+use super::visit::{Entry, Fate, Note, Observer, PendingDirectory, Receiver, failed};
 use crate::error::{Error, Result};
 use crate::tree::{Bytes, FileType, Node, Tree};
 use rustix::process::{getgid, getuid};
@@ -26,7 +26,8 @@ pub(super) struct Stream<'a> {
 /// A directory of the stream.
 struct OpenDirectory {
     path: String,
-    is_written: bool,
+    /// It is written once something in it is wanted.
+    pending: Option<PendingDirectory>,
     /// Hashes of the names in it, see [`folded`].
     taken: HashSet<u64>,
 }
@@ -35,7 +36,7 @@ impl<'a> Stream<'a> {
     /// Writes below `top`, which may be empty; nothing where there is no `out`.
     pub(super) fn new(tree: &'a Tree, top: &str, out: Option<Box<dyn Write + 'a>>, names: Names) -> Stream<'a> {
         let top = if top.is_empty() { String::new() } else { format!("{top}/") };
-        let open = vec![OpenDirectory { path: top, is_written: true, taken: HashSet::new() }];
+        let open = vec![OpenDirectory { path: top, pending: None, taken: HashSet::new() }];
         Stream { tree, names, tar: out.map(Builder::new), links: HashMap::new(), open }
     }
 
@@ -60,6 +61,24 @@ impl<'a> Stream<'a> {
             observer.note(entry, Note::Renamed(name));
         }
         Some(path)
+    }
+
+    /// Writes the directories above the walk's place that are not written yet.
+    fn write_directories(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        for directory in &mut self.open {
+            let Some(pending) = directory.pending.take() else { continue };
+            let entry = pending.entry();
+            let fate = match &mut self.tar {
+                Some(tar) => {
+                    let mut header = header(&entry, EntryType::Directory, 0);
+                    tar.append_data(&mut header, &directory.path, io::empty()).map_err(cannot_write)?;
+                    Fate::Written(0)
+                }
+                None => Fate::Planned,
+            };
+            observer.told(&entry, fate)?;
+        }
+        Ok(())
     }
 
     fn write(&mut self, entry: &Entry<'_>, path: &str) -> Result<Fate> {
@@ -96,34 +115,27 @@ impl<'a> Stream<'a> {
 impl Receiver for Stream<'_> {
     fn directory(&mut self, entry: &Entry<'_>, is_wanted: bool, observer: &mut dyn Observer) -> Result<()> {
         self.open.truncate(entry.depth + 1);
-        let path = self.path(entry, observer).map(|path| format!("{path}/"));
-        let fate = match (&path, &mut self.tar) {
-            (None, _) => Fate::Failed("another directory has its name".to_owned()),
-            (Some(path), Some(tar)) if is_wanted => {
-                tar.append_data(&mut header(entry, EntryType::Directory, 0), path, io::empty())
-                    .map_err(cannot_write)?;
-                Fate::Written(0)
-            }
-            _ => Fate::Planned,
-        };
-        let path = path.unwrap_or_else(|| format!("{}~{}/", entry.name, entry.node.object()));
-        self.open.push(OpenDirectory { path, is_written: is_wanted, taken: HashSet::new() });
-        if is_wanted { observer.told(entry, fate) } else { Ok(()) }
+        let path = self.path(entry, observer);
+        if path.is_none() {
+            observer.told(entry, Fate::Failed("another directory has its name".to_owned()))?;
+        }
+        let path = path.unwrap_or_else(|| format!("{}~{}", entry.name, entry.node.object()));
+        let pending = Some(PendingDirectory::of(entry));
+        self.open.push(OpenDirectory { path: format!("{path}/"), pending, taken: HashSet::new() });
+        if is_wanted { self.write_directories(observer) } else { Ok(()) }
     }
 
     fn has_directory(&self, depth: usize) -> bool {
-        self.open.get(depth).is_some_and(|directory| directory.is_written)
+        self.open.get(depth).is_some_and(|directory| directory.pending.is_none())
     }
 
     fn file(&mut self, entry: &Entry<'_>, observer: &mut dyn Observer) -> Result<()> {
         self.open.truncate(entry.depth + 1);
+        self.write_directories(observer)?;
         let fate = match self.path(entry, observer) {
             Some(path) => self.write(entry, &path)?,
             None => Fate::Failed("another file has its name".to_owned()),
         };
-        if let (Fate::Written(_) | Fate::Planned, Some(directory)) = (&fate, self.open.last_mut()) {
-            directory.is_written = true;
-        }
         observer.told(entry, fate)
     }
 }

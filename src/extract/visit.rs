@@ -45,7 +45,12 @@ pub enum Fate {
     Skipped(String),
     /// It could not be read or written.
     Failed(String),
+    /// The directory that it lies in could not be made, which was told before.
+    NoDirectory,
 }
+
+/// What [`Fate::NoDirectory`] means, in words for the user.
+pub const NO_DIRECTORY: &str = "the directory that it lies in could not be made";
 
 /// What is to be known of something that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +131,28 @@ pub(super) fn visit(
         }
         Ok(is_directory)
     })
+}
+
+/// What [`Entry`] says of a directory that is made once something in it is wanted.
+pub(super) struct PendingDirectory {
+    node: Node,
+    holder: Node,
+    stat: Stat,
+    name: String,
+    shown: String,
+    depth: usize,
+}
+
+impl PendingDirectory {
+    pub(super) fn of(entry: &Entry<'_>) -> PendingDirectory {
+        let Entry { node, holder, stat, depth, .. } = *entry;
+        PendingDirectory { node, holder, stat, name: entry.name.to_owned(), shown: entry.shown.to_owned(), depth }
+    }
+
+    pub(super) fn entry(&self) -> Entry<'_> {
+        let PendingDirectory { node, holder, stat, ref name, ref shown, depth } = *self;
+        Entry { node, holder, stat, name, shown, depth }
+    }
 }
 
 pub(super) fn failed(error: &Error) -> Fate {

@@ -1,5 +1,6 @@
 //! What an archive notes of a message beside its bytes: the key that recognises it elsewhere, and its date.
 
+use super::fields::fields;
 use super::looks::Looks;
 use mail_parser::{HeaderName, HeaderValue, MessageParser};
 use memchr::{memchr_iter, memmem};
@@ -111,6 +112,20 @@ pub fn summary(head: &[u8]) -> Summary {
     Summary { message_match: serde_json::json!({ "m": ids, "f": fingerprint }).to_string(), date }
 }
 
+/// What [`summary`] says of a header of which a server hands over only some fields, and those by themselves: each field that the
+/// key is made of is read for itself, so that none takes its neighbour for a part of it.
+pub fn summary_of_fields(head: &[u8]) -> Summary {
+    const KEY: [&str; 5] = ["Message-ID", "From", "Subject", "Date", "To"];
+    let mut apart = Vec::new();
+    for field in fields(header_of(&head[..head.len().min(HEAD_MAX)])) {
+        if KEY.iter().any(|name| field.is(name)) {
+            apart.extend_from_slice(field.raw.trim_ascii_end());
+            apart.extend_from_slice(b"\r\nX: x\r\n");
+        }
+    }
+    summary(&apart)
+}
+
 /// The header with its empty line, so that no body is ever parsed.
 pub fn header_of(head: &[u8]) -> &[u8] {
     let lf = memmem::find(head, b"\n\n").map(|at| at + 2);
@@ -152,6 +167,17 @@ pub fn with_crlf(bytes: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A date that is none may take the line behind it with it.
+    #[test]
+    fn a_field_is_read_by_itself() {
+        let head =
+            b"From z@x  Tue Jul  3 22:10:33 2001\nDate: 03 Jul 01 4:12:06 PM\nMessage-Id: <0UW3Y@x>\nTo: a@x\n\n";
+        let ids = |summary: Summary| MessageMatch::parse(&summary.message_match).message_ids;
+        assert_eq!(ids(summary_of_fields(head)), ["0uw3y@x"]);
+        let some = b"Message-Id: <0UW3Y@x>\r\nDate: 03 Jul 01 4:12:06 PM\r\nTo: a@x\r\n\r\n";
+        assert_eq!(summary_of_fields(head), summary_of_fields(some));
+    }
 
     #[test]
     fn key_and_date_of_a_plain_message() {

@@ -79,7 +79,8 @@ fn a_message_with_other_flags_is_there_and_a_file_of_somebody_stays() {
     let cur = out.join("INBOX/cur");
     let names = || fs::read_dir(&cur).expect("a directory").flatten().map(|entry| entry.path());
     let flagged = names().find(|path| text(path).ends_with(":2,FRS")).expect("a message");
-    let renamed = PathBuf::from(text(&flagged).replace(":2,FRS", ":2,S"));
+    // As mbsync renames it.
+    let renamed = PathBuf::from(text(&flagged).replace(":2,FRS", ",U=7:2,S"));
     fs::rename(&flagged, &renamed).expect("a name");
     let other = names().find(|path| text(path).contains(".vandelay,S=") && *path != renamed).expect("a message");
     let before = fs::read(&other).expect("a message");
@@ -87,6 +88,9 @@ fn a_message_with_other_flags_is_there_and_a_file_of_somebody_stays() {
     let output = vandelay().args(["export", "maildir", text(&archive), text(&out)]).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("with other bytes") && said.contains("INBOX/cur/"), "{said}");
+    let plan =
+        vandelay().args(["export", "maildir", "--dry-run", text(&archive), text(&out)]).output().expect("it runs");
+    assert_eq!((plan.status.code(), plan.stdout.starts_with(&output.stdout)), (Some(5), true), "a plan says the same");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("email: found") && said.contains("created 0") && said.contains("failed 1"), "{said}");
     assert_eq!(output.status.code(), Some(5));
@@ -468,6 +472,27 @@ fn a_tar_file_has_the_tree() {
     assert_eq!(listing(place.path()), before);
 }
 
+#[test]
+fn a_part_in_a_tar_file_has_whole_maildirs() {
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = archive_of_mail(place.path());
+    for (at, flags) in
+        [&["--since", "2020-01-01"][..], &["--objects", "email"], &["--path", "mail/INBOX/cur"]].iter().enumerate()
+    {
+        let (file, out) = (place.path().join(format!("{at}.tar")), place.path().join(format!("{at}")));
+        let done = export("tar", flags, &archive, &file);
+        fs::create_dir(&out).expect("a folder");
+        out_of(Command::new("tar").arg("-xpf").arg(&file).arg("-C").arg(&out));
+        let found = extracted(&out.join("mail"));
+        assert!(count(&done, "mailbox", "created") > 0 && !found.is_empty(), "{flags:?}: {done}");
+        for part in ["new", "tmp", "dovecot-keywords"] {
+            assert!(out.join("mail/INBOX").join(part).exists(), "{flags:?}: {part}");
+        }
+        let inbox = &mail_of(&archive)["INBOX"];
+        assert!(found["INBOX"].iter().all(|message| inbox.contains(message)), "with its keywords");
+    }
+}
+
 // --- parts -------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -513,6 +538,12 @@ fn a_part_is_chosen_as_for_a_server() {
     // What a form does not hold is an error, and not an empty directory.
     let said = fails(&["export", "maildir", "--objects", "calendarevent", text(&archive), text(&out)], 1);
     assert!(said.contains("mailbox and email only"), "{said}");
+    // A mistyped date does not look like a finished export.
+    let mut command = vandelay();
+    command.args(["export", "maildir", "--since", "2031-01-01", text(&archive)]).arg(place.path().join("never"));
+    let said = String::from_utf8_lossy(&command.output().expect("it runs").stderr).into_owned();
+    assert!(said.contains("warning: nothing was exported: the archive has no mailbox or email"), "{said}");
+    fails(&["export", "eml", "--since", "2026-02-01", "--until", "2026-01-01", text(&archive), text(&out)], 1);
     // Events of a day.
     let dates = archive_of_dates(&place.path().join("dates"));
     let out = place.path().join("ics");

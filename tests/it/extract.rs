@@ -253,7 +253,7 @@ fn a_file_where_a_directory_is_needed_is_named_with_what_to_do() {
     fs::write(&file, "x").expect("a file");
     for into in [file.clone(), file.join("below")] {
         let (code, said) = run(&into);
-        let what = format!("cannot extract into {}: {} is a file, not a directory", into.display(), file.display());
+        let what = format!("cannot write into {}: {} is a file, not a directory", into.display(), file.display());
         assert!(code == Some(7) && said.contains(&what) && said.contains("hint: give another"), "{said}");
     }
     let into = dir.path().join("into");

@@ -4,7 +4,7 @@ use super::flags;
 use super::mailboxes::Mailbox;
 use super::sources::Sources;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::mail::{MessageMatch, summary};
+use crate::format::mail::{MessageMatch, summary_of_fields};
 use crate::protocol::imap::{Items, Session, UidSet};
 use crate::sink::{RemoteEmail, RemoteKey};
 use std::cell::RefCell;
@@ -126,7 +126,7 @@ pub(super) async fn look(session: &mut Session, raw: &[u8], mailbox: &str, seen:
 }
 
 fn key(header: &[u8]) -> RemoteKey {
-    let ids = MessageMatch::parse(&summary(header).message_match).message_ids;
+    let ids = MessageMatch::parse(&summary_of_fields(header).message_match).message_ids;
     if ids.is_empty() { RemoteKey::Nothing } else { RemoteKey::Ids(ids) }
 }
 

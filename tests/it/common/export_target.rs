@@ -195,6 +195,10 @@ pub(crate) fn archive_of_mail(place: &Path) -> PathBuf {
     put(".Work.Old & done", "1200000011.b.h:2,D", b"Message-ID: <twice@x>\r\nSubject: a\r\n\r\nanother\r\n");
     put(".Work.Old & done.Gr&APYA3w-e", "1200000012.c.h:2,PS", &message(12));
     put(".Sent", "1300000013.d.h:2,S", &message(13));
+    // Fields that are hard to read: a Message-ID in two lines, and a date behind which parsers lose their way.
+    put(".Sent", "1300000014.e.h:2,S", b"Message-ID: <abc@host\n    ([1.2.3.4]) by b>\nSubject: e\n\nx\n");
+    let date = b"From a@x  Tue Jul  3 22:10:33 2001\nDate: 03 Jul 01 4:12:06 PM\nMessage-Id: <pm@x>\nTo: a@x\n\nx\n";
+    put(".Sent", "1300000015.f.h:2,S", date);
     put(".Empty", "x", b"");
     fs::remove_file(mail.join(".Empty/cur/x")).expect("a file");
     fs::write(mail.join("dovecot-keywords"), "0 work\n1 $Label1\n").expect("keywords");
