@@ -360,6 +360,9 @@ def check_export(runs):
     checks = []
     for step, tools in runs.items():
         words = step.replace(",", "").split()
+        if words[-1] == "again" and words[1] in ENDINGS:
+            # vdirsyncer knows from its status what it has sent; an export asks what is there.
+            continue
         goal = GOALS["again"] if words[-1] == "again" else next(GOALS[word] for word in words if word in GOALS)
         [peer] = (tool for tool in tools if tool != OURS)
         checks.append(Check(f"{step} / {peer}", ratio(tools[OURS], tools[peer]), goal))

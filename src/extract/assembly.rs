@@ -101,8 +101,8 @@ impl<'a> Assembly<'a> {
                 for (at, item) in wanted.iter().enumerate() {
                     match format.add(tree, item, out) {
                         Ok(Added::Whole) => {}
-                        Ok(Added::Not(why)) => drop(fates.insert(at, Fate::Skipped(why.to_owned()))),
-                        Err(error) if out.is_end || out.differs => return Err(error),
+                        Ok(Added::Not(why)) => drop(fates.insert(at, Fate::Failed(why.to_owned()))),
+                        Err(error) if out.is_broken || out.differs => return Err(error),
                         Err(error) => drop(fates.insert(at, failed(&error))),
                     }
                 }

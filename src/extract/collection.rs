@@ -35,6 +35,9 @@ impl Format for Calendars {
 
     fn add(&mut self, tree: &Tree, item: &Item, out: &mut Output<'_>) -> Result<Added> {
         let bytes = whole(tree, item.node, ITEM_MAX)?;
+        if is_json(&bytes) {
+            return Ok(Added::Not("iCalendar has no form for it"));
+        }
         let parts = self.merger.parts(&bytes);
         parts.iter().try_for_each(|part| out.put(part))?;
         Ok(if parts.is_empty() { Added::Not("iCalendar has no form for it") } else { Added::Whole })
@@ -60,7 +63,7 @@ impl Format for AddressBooks {
 
     fn add(&mut self, tree: &Tree, item: &Item, out: &mut Output<'_>) -> Result<Added> {
         let bytes = whole(tree, item.node, ITEM_MAX)?;
-        if !is_card(&bytes) {
+        if is_json(&bytes) {
             return Ok(Added::Not("vCard has no form for it"));
         }
         out.put(&bytes)?;
@@ -75,7 +78,7 @@ impl Format for AddressBooks {
     }
 }
 
-/// False for the JSON that the tree shows of a card which vCard has no words for.
-fn is_card(bytes: &[u8]) -> bool {
-    !bytes.trim_ascii_start().starts_with(b"{")
+/// True for the JSON that the tree shows of what the format has no words for.
+fn is_json(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"{")
 }

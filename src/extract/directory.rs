@@ -1,14 +1,16 @@
 //! Files on a disk: no file is overwritten, no link followed, dates kept. A name or a file that the target refuses is told,
 //! and the rest is written.
 
+use super::handle::Handle;
+use super::links::Links;
 use super::medium::{Medium, NewFile, is_end, knows_no_links, may_be_the_name};
-use super::names::{Names, folded, is_numbered};
+use super::names::{Names, is_numbered};
+use super::open_directory::OpenDirectory;
 use super::output::Output;
 use super::visit::{Entry, Fate, Note, Observer, PendingDirectory, Receiver, failed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::maildir::FileName;
-use crate::tree::{FileType, Node, Tree};
-use std::collections::{HashMap, HashSet};
+use crate::tree::{FileType, Tree};
+use rustix::fs::{Mode, OFlags, open};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -28,8 +30,7 @@ pub(super) struct Directory<'a> {
     medium: &'a dyn Medium,
     /// Nothing is written.
     is_dry: bool,
-    /// The path at which a message that lies in several mailboxes was written first.
-    links: HashMap<Node, PathBuf>,
+    links: Links<PathBuf>,
     /// Directories, and the dates that they get in the end.
     times: Vec<(PathBuf, i64)>,
     /// The directories above the walk's place, by depth.
@@ -44,39 +45,6 @@ enum Level {
     Open(OpenDirectory),
     /// It could not be made.
     Failed,
-}
-
-/// A directory that is being filled.
-struct OpenDirectory {
-    path: PathBuf,
-    /// Hashes of the names in it, see [`folded`].
-    taken: HashSet<u64>,
-    /// It was there before this run.
-    is_old: bool,
-    /// Of a Maildir that was there before: the files in it, by what stays the same of their names.
-    messages: Option<HashMap<Vec<u8>, PathBuf>>,
-}
-
-impl OpenDirectory {
-    fn at(path: PathBuf, is_old: bool) -> OpenDirectory {
-        OpenDirectory { path, taken: HashSet::new(), is_old, messages: None }
-    }
-
-    /// The file of a message that has these flags no more.
-    fn renamed_message(&mut self, name: &str) -> Option<&PathBuf> {
-        if self.messages.is_none() {
-            let files = fs::read_dir(&self.path).into_iter().flatten().flatten();
-            self.messages =
-                Some(files.map(|file| (unique(file.file_name().as_encoded_bytes()), file.path())).collect());
-        }
-        self.messages.as_ref()?.get(&unique(name.as_bytes()))
-    }
-}
-
-/// What no program changes of a name: neither flags nor what it notes behind a comma.
-fn unique(name: &[u8]) -> Vec<u8> {
-    let unique = FileName::parse(name).unique;
-    unique.split(|byte| *byte == b',').next().unwrap_or_default().to_vec()
 }
 
 impl<'a> Directory<'a> {
@@ -94,8 +62,15 @@ impl<'a> Directory<'a> {
         if !is_dry {
             fs::create_dir_all(into).map_err(|error| cannot_make(into, error))?;
         }
-        let open = vec![Level::Open(OpenDirectory::at(into.to_owned(), is_old))];
-        Ok(Directory { tree, names, medium, is_dry, links: HashMap::new(), times: Vec::new(), open })
+        let handle = match Handle::of_target(into) {
+            Ok(handle) => Some(handle),
+            Err(_) if is_dry => None,
+            Err(error) => return Err(cannot_make(into, error)),
+        };
+        let mut links = Links::default();
+        let number = links.directory(into.to_owned());
+        let open = vec![Level::Open(OpenDirectory::new(into.to_owned(), handle, is_old, number))];
+        Ok(Directory { tree, names, medium, is_dry, links, times: Vec::new(), open })
     }
 
     /// Goes into the directory that was made last, so that it has the depth of the one around it; false if it was not made.
@@ -107,7 +82,7 @@ impl<'a> Directory<'a> {
     /// Gives `into` this date in the end.
     pub(super) fn date(&mut self, mtime: i64) {
         if let Some(Level::Open(directory)) = self.open.first() {
-            self.times.push((directory.path.clone(), mtime));
+            self.times.push((directory.shown.clone(), mtime));
         }
     }
 
@@ -138,10 +113,8 @@ impl<'a> Directory<'a> {
         };
         let medium = self.medium;
         if self.is_dry {
-            let path = self.path_of(entry, &self.names.candidates(entry)[0]);
-            let is_old = path.is_dir();
-            observer.told(entry, if is_old { Fate::There } else { Fate::Planned })?;
-            return Ok(Level::Open(OpenDirectory::at(path, is_old)));
+            let name = self.names.candidates(entry).swap_remove(0);
+            return self.plan(entry, &name, observer);
         }
         let made = self.create(entry, observer, |path, is_ours| match medium.directory(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !is_ours => {
@@ -154,57 +127,71 @@ impl<'a> Directory<'a> {
             }
             made => made.map(|()| false),
         })?;
-        let (path, is_old) = match made {
-            Ok(made) => made,
+        let Some(Level::Open(around)) = self.open.get(entry.depth) else { return Ok(Level::Failed) };
+        let entered = made.and_then(|(name, is_old)| {
+            let shown = around.shown.join(&name);
+            let handle = around.enter(&name).map_err(|error| failed(&cannot_write(&shown, error)))?;
+            Ok((shown, handle, is_old))
+        });
+        match entered {
+            Ok((shown, handle, is_old)) => {
+                observer.told(entry, if is_old { Fate::There } else { Fate::Written(0) })?;
+                self.times.push((shown.clone(), entry.stat.mtime));
+                let number = self.links.directory(shown.clone());
+                Ok(Level::Open(OpenDirectory::new(shown, Some(handle), is_old, number)))
+            }
             Err(fate) => {
                 observer.told(entry, fate)?;
-                return Ok(Level::Failed);
+                Ok(Level::Failed)
             }
-        };
-        observer.told(entry, if is_old { Fate::There } else { Fate::Written(0) })?;
-        self.times.push((path.clone(), entry.stat.mtime));
-        Ok(Level::Open(OpenDirectory::at(path, is_old)))
-    }
-
-    fn path_of(&self, entry: &Entry<'_>, name: &str) -> PathBuf {
-        match self.open.get(entry.depth) {
-            Some(Level::Open(directory)) => directory.path.join(name),
-            _ => PathBuf::from(name),
         }
     }
 
-    /// Makes something under the first name that the target takes, and gives its path, or its fate if it takes no name. `make` also
+    /// Goes into a directory in a plan: it may not be there.
+    fn plan(&mut self, entry: &Entry<'_>, name: &str, observer: &mut dyn Observer) -> Result<Level> {
+        let Some(Level::Open(around)) = self.open.get(entry.depth) else { return Ok(Level::Failed) };
+        let handle = around.enter(name).ok();
+        let (shown, is_old) = (around.shown.join(name), handle.is_some());
+        observer.told(entry, if is_old { Fate::There } else { Fate::Planned })?;
+        let number = self.links.directory(shown.clone());
+        Ok(Level::Open(OpenDirectory::new(shown, handle, is_old, number)))
+    }
+
+    /// Makes something under the first name that the target takes, and gives that name, or its fate if it takes none. `make` also
     /// gets whether a file of this run has that name, but for the case of letters.
     fn create<T>(
         &mut self,
         entry: &Entry<'_>,
         observer: &mut dyn Observer,
         mut make: impl FnMut(&Path, bool) -> io::Result<T>,
-    ) -> Result<std::result::Result<(PathBuf, T), Fate>> {
+    ) -> Result<std::result::Result<(String, T), Fate>> {
         let candidates = self.names.candidates(entry);
         let Some(Level::Open(directory)) = self.open.get_mut(entry.depth) else { return Ok(Err(Fate::NoDirectory)) };
         let mut failure = None;
         for name in candidates {
-            let digest = (!is_numbered(entry) && self.names != Names::Exact).then(|| folded(&name));
-            let is_ours = digest.is_some_and(|digest| directory.taken.contains(&digest));
-            if self.names == Names::Portable && is_ours {
+            let is_twin = !is_numbered(entry) && self.names != Names::Exact && directory.has_taken(&name);
+            if self.names == Names::Portable && is_twin {
                 continue;
             }
-            let path = directory.path.join(&name);
+            let path = directory.join(&name);
+            let is_ours = is_twin && !directory.lists(&name);
             match make(&path, is_ours) {
                 Ok(made) => {
-                    directory.taken.extend(digest);
-                    if name != entry.name {
-                        observer.note(entry, Note::Renamed(name));
+                    if !is_numbered(entry) {
+                        directory.take(&name);
                     }
-                    return Ok(Ok((path, made)));
+                    if name != entry.name {
+                        observer.note(entry, Note::Renamed(name.clone()));
+                    }
+                    return Ok(Ok((name, made)));
                 }
                 Err(error) => {
                     let is_end = is_end(&error);
                     let is_taken = error.kind() == io::ErrorKind::AlreadyExists && is_ours;
                     let goes_on = may_be_the_name(&error) || is_taken;
                     let is_other = error.raw_os_error() == Some(libc::EEXIST);
-                    let error = if is_other { is_other_file(&path) } else { cannot_write(&path, error) };
+                    let shown = directory.shown.join(&name);
+                    let error = if is_other { is_other_file(&shown) } else { cannot_write(&shown, error) };
                     if is_end {
                         return Err(error);
                     }
@@ -218,46 +205,50 @@ impl<'a> Directory<'a> {
         Ok(Err(Fate::Failed(failure.unwrap_or_else(|| "another file has its name".to_owned()))))
     }
 
-    /// The files that an earlier run may have written of an entry.
-    fn known(&mut self, entry: &Entry<'_>) -> Vec<PathBuf> {
+    /// Names under which an earlier run may have written an entry.
+    fn known(&mut self, entry: &Entry<'_>) -> Vec<String> {
         let names = self.names.candidates(entry);
         let Some(Level::Open(directory)) = self.open.get_mut(entry.depth) else { return Vec::new() };
         if !directory.is_old {
             return Vec::new();
         }
-        let paths = names.iter().map(|name| directory.path.join(name));
-        let mut known: Vec<PathBuf> =
-            paths.filter(|path| path.symlink_metadata().is_ok_and(|meta| !meta.is_dir())).collect();
+        let is_there = |name: &String| directory.join(name).symlink_metadata().is_ok_and(|meta| !meta.is_dir());
+        let mut known: Vec<String> = names.into_iter().filter(is_there).collect();
         if known.is_empty() && is_numbered(entry) {
-            known.extend(directory.renamed_message(entry.name).cloned());
+            known.extend(directory.renamed_message(entry.name));
         }
         known
     }
 
-    /// The file that an earlier run wrote of an entry: with the same bytes, under a name that the entry may get.
-    fn found(&mut self, entry: &Entry<'_>, make: Make<'_>) -> Result<Option<PathBuf>> {
-        for path in self.known(entry) {
-            if is_same(&path, make)? {
-                let name = path.file_name().and_then(|name| name.to_str()).map(folded);
-                if let Some(Level::Open(directory)) = self.open.get_mut(entry.depth) {
-                    directory.taken.extend(name);
-                }
-                return Ok(Some(path));
+    /// The name under which an earlier run wrote an entry, with the same bytes.
+    fn found(&mut self, entry: &Entry<'_>, make: Make<'_>) -> Result<Option<String>> {
+        for name in self.known(entry) {
+            let Some(Level::Open(directory)) = self.open.get_mut(entry.depth) else { continue };
+            if is_same(&directory.join(&name), make)? {
+                directory.take(&name);
+                return Ok(Some(name));
             }
         }
         Ok(None)
     }
 
-    /// Gives a message that lies in several mailboxes, and was written, one more name; false if that cannot be.
-    fn second_name(&mut self, entry: &Entry<'_>, observer: &mut dyn Observer) -> bool {
-        let Some(first) = self.links.get(&entry.node).filter(|_| entry.stat.links > 1) else { return false };
-        let Some(Level::Open(directory)) = self.open.get(entry.depth) else { return false };
-        let mut names = self.names.candidates(entry).into_iter();
-        let named = names.find(|name| self.medium.second_name(first, &directory.path.join(name)).is_ok());
-        if let Some(name) = named.as_ref().filter(|name| *name != entry.name) {
-            observer.note(entry, Note::Renamed(name.clone()));
+    /// Notes where a message is that lies in several mailboxes.
+    fn note_link(&mut self, entry: &Entry<'_>, name: &str) {
+        if let Some(Level::Open(directory)) = self.open.get(entry.depth)
+            && entry.stat.links > 1
+        {
+            self.links.note(entry.node.object(), directory.number, name);
         }
-        named.is_some()
+    }
+
+    /// Gives a message that lies in several mailboxes, and was written, one more name; false if that cannot be.
+    fn second_name(&mut self, entry: &Entry<'_>, observer: &mut dyn Observer) -> Result<bool> {
+        if entry.stat.links < 2 {
+            return Ok(false);
+        }
+        let Some((directory, name)) = self.links.get(entry.node.object()) else { return Ok(false) };
+        let (first, medium) = (directory.join(name), self.medium);
+        Ok(self.create(entry, observer, |path, _| medium.second_name(&first, path))?.is_ok())
     }
 
     /// Writes a file of the tree.
@@ -280,45 +271,52 @@ impl<'a> Directory<'a> {
     /// Errors: nothing more can be written at all.
     pub(super) fn place(&mut self, entry: &Entry<'_>, observer: &mut dyn Observer, make: Make<'_>) -> Result<Fate> {
         match self.found(entry, make) {
-            Ok(Some(path)) => {
-                if entry.stat.links > 1 {
-                    self.links.entry(entry.node).or_insert(path);
-                }
+            Ok(Some(name)) => {
+                self.note_link(entry, &name);
                 return Ok(Fate::There);
             }
             Ok(None) if self.is_dry => {
                 let other = self.known(entry).into_iter().next();
-                return Ok(other.map_or(Fate::Planned, |path| failed(&is_other_file(&path))));
+                let Some(Level::Open(directory)) = self.open.get(entry.depth) else { return Ok(Fate::NoDirectory) };
+                return Ok(other.map_or(Fate::Planned, |name| failed(&is_other_file(&directory.shown.join(name)))));
             }
-            Ok(None) if self.second_name(entry, observer) => return Ok(Fate::Written(0)),
+            Ok(None) if self.second_name(entry, observer)? => return Ok(Fate::Written(0)),
             Ok(None) => {}
             Err(error) => return Ok(failed(&error)),
         }
         let Some(Level::Open(directory)) = self.open.get(entry.depth) else { return Ok(Fate::NoDirectory) };
-        let path = directory.path.join(entry.name);
-        let mut file = match self.medium.file(&directory.path) {
+        let shown = directory.shown.join(entry.name);
+        let mut file = match self.medium.file(directory.path()) {
             Ok(file) => file,
-            Err(error) if is_end(&error) => return Err(cannot_write(&path, error)),
-            Err(error) => return Ok(failed(&cannot_write(&path, error))),
+            Err(error) if is_end(&error) => return Err(cannot_write(&shown, error)),
+            Err(error) => return Ok(failed(&cannot_write(&shown, error))),
         };
-        let size = match fill(&mut file, &path, make)? {
+        let size = match fill(&mut file, &shown, make)? {
             Ok(size) => size,
             Err(fate) => return Ok(fate),
         };
         // A date that cannot be kept is no reason to lose the file.
         let is_dated = file.open().and_then(|file| file.set_modified(time(entry.stat.mtime))).is_ok();
         let medium = self.medium;
-        let path = match self.create(entry, observer, |path, _| medium.name(&mut file, path))? {
-            Ok((path, ())) => path,
-            Err(fate) => return Ok(fate),
-        };
+        match self.create(entry, observer, |path, _| medium.name(&mut file, path))? {
+            Ok((name, ())) => self.note_link(entry, &name),
+            Err(fate) => return self.or_there(entry, make, fate),
+        }
         if !is_dated {
             observer.note(entry, Note::Undated);
         }
-        if entry.stat.links > 1 {
-            self.links.insert(entry.node, path);
-        }
         Ok(Fate::Written(size))
+    }
+
+    /// What could not get its name may be there meanwhile: another run fills the same directory.
+    fn or_there(&mut self, entry: &Entry<'_>, make: Make<'_>, fate: Fate) -> Result<Fate> {
+        if let Some(Level::Open(directory)) = self.open.get_mut(entry.depth) {
+            directory.is_old = true;
+        }
+        Ok(match self.found(entry, make) {
+            Ok(Some(_)) => Fate::There,
+            Ok(None) | Err(_) => fate,
+        })
     }
 
     /// A link, or where there can be none a file with its target.
@@ -327,12 +325,14 @@ impl<'a> Directory<'a> {
             Ok(target) => target,
             Err(error) => return Ok(failed(&error)),
         };
-        let leads_there = |path: &PathBuf| {
-            fs::read_link(path).is_ok_and(|known| known.as_os_str() == target.as_str())
-                || fs::read(path).is_ok_and(|text| text == target.as_bytes())
-        };
-        if self.known(entry).iter().any(leads_there) {
-            return Ok(Fate::There);
+        let known = self.known(entry);
+        let Some(Level::Open(directory)) = self.open.get(entry.depth) else { return Ok(Fate::NoDirectory) };
+        let mut text = |out: &mut Output<'_>| out.put(target.as_bytes());
+        for path in known.iter().map(|name| directory.join(name)) {
+            let leads_there = fs::read_link(&path).is_ok_and(|known| known.as_os_str() == target.as_str());
+            if leads_there || is_same(&path, &mut text)? {
+                return Ok(Fate::There);
+            }
         }
         if self.is_dry {
             return Ok(Fate::Planned);
@@ -394,8 +394,12 @@ pub(super) type Make<'m> = &'m mut dyn FnMut(&mut Output<'_>) -> Result<()>;
 
 /// True if a file holds what `make` makes.
 fn is_same(path: &Path, make: Make<'_>) -> Result<bool> {
-    let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
-    let Some(file) = is_file.then(|| File::open(path).ok()).flatten() else { return Ok(false) };
+    // Whatever has its name: a pipe would wait for a writer, a link lead elsewhere.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = open(path, flags, Mode::empty()).map(File::from) else { return Ok(false) };
+    if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+        return Ok(false);
+    }
     let mut known = Output::beside(file, path);
     match make(&mut known).and_then(|()| known.end()) {
         Ok(()) => Ok(true),

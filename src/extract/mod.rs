@@ -6,14 +6,18 @@
 //!   assembly   a file for each mailbox (mbox) and for each calendar or address book (collection)
 //!   tar        all of it in one stream
 //!   names      names that the target takes      output      the bytes of one file
+//!   handle     directories by their handles     links       messages with several names
 //! ```
 
 mod assembly;
 mod collection;
 mod directory;
+mod handle;
+mod links;
 mod mbox;
 pub mod medium;
 mod names;
+mod open_directory;
 mod output;
 mod tar;
 mod visit;

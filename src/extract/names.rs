@@ -24,7 +24,12 @@ impl Names {
         }
         let portable = name::portable(entry.name, entry.node.is_message());
         let marked = name::marked_portable(&portable, &format!("~{}", entry.node.object()));
-        let mut names = if self == Names::Auto { vec![exact, portable, marked] } else { vec![portable, marked] };
+        // The mark may be what another one is called.
+        let twice = name::marked_portable(&marked, &format!("~{}", entry.node.object()));
+        let mut names = vec![portable, marked, twice];
+        if self == Names::Auto {
+            names.insert(0, exact);
+        }
         names.dedup();
         names
     }

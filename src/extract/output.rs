@@ -18,6 +18,8 @@ pub(super) struct Output<'f> {
     pub size: u64,
     /// Nothing more can be written at all.
     pub is_end: bool,
+    /// Some bytes were not written: the file is worth nothing.
+    pub is_broken: bool,
     /// The file beside has other bytes.
     pub differs: bool,
 }
@@ -30,7 +32,14 @@ enum Kind<'f> {
 impl<'f> Output<'f> {
     /// Into a file.
     pub(super) fn new(file: &'f mut File, path: &'f Path) -> Output<'f> {
-        Output { kind: Kind::New(BufWriter::with_capacity(BUFFER, file)), path, size: 0, is_end: false, differs: false }
+        Output {
+            kind: Kind::New(BufWriter::with_capacity(BUFFER, file)),
+            path,
+            size: 0,
+            is_end: false,
+            is_broken: false,
+            differs: false,
+        }
     }
 
     /// Beside the bytes of a file.
@@ -40,6 +49,7 @@ impl<'f> Output<'f> {
             path,
             size: 0,
             is_end: false,
+            is_broken: false,
             differs: false,
         }
     }
@@ -79,7 +89,7 @@ impl<'f> Output<'f> {
     }
 
     fn failed(&mut self, error: io::Error) -> Error {
-        self.is_end = is_end(&error);
+        (self.is_end, self.is_broken) = (is_end(&error), true);
         Error::io(format!("cannot write {}", self.path.display()), error)
     }
 }

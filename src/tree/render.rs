@@ -14,6 +14,7 @@ use crate::format::{convert, ics, jscal, jscard};
 use crate::model::{Id, ObjectType};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
@@ -92,12 +93,22 @@ fn item_content(view: &View, record: &Record) -> Result<Content> {
         }
     };
     let data = convert::read(text.as_bytes());
-    let blobs = |id: i64| inline_blob(view, id);
+    let damage = RefCell::new(None);
+    let blobs = |id: i64| match inline_blob(view, id) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            damage.borrow_mut().get_or_insert(error);
+            None
+        }
+    };
     let converted = match (record.kind, &data) {
         (_, Err(_)) => None,
         (ObjectType::CalendarEvent, Ok(data)) => jscal::to_ics(data, &blobs).ok(),
         (_, Ok(data)) => jscard::to_vcf(data, &uid, &blobs).ok(),
     };
+    if let Some(error) = damage.into_inner().filter(|_| converted.is_none()) {
+        return Err(error);
+    }
     // An object that the format has no words for is shown as the archive has it, so that no data is hidden.
     let bytes = converted.unwrap_or_else(|| text.as_bytes().to_vec());
     Ok(Content::Memory(bytes.into()))
@@ -115,9 +126,10 @@ fn original_content(blob: Blob, ranges: Option<&str>) -> Result<Content> {
     Ok(Content::Ranges(blob, ranges.into()))
 }
 
-fn inline_blob(view: &View, id: i64) -> Option<Vec<u8>> {
-    let blob = view.reader.blob(id).ok()?;
-    (blob.size <= INLINE_MAX).then(|| view.reader.whole(&blob).ok()).flatten()
+/// The bytes of a blob that a conversion needs; `None` for one that is too large for it.
+fn inline_blob(view: &View, id: i64) -> Result<Option<Vec<u8>>> {
+    let blob = view.reader.blob(id)?;
+    if blob.size <= INLINE_MAX { view.reader.whole(&blob).map(Some) } else { Ok(None) }
 }
 
 /// One calendar with all items of a collection, their time zones once.

@@ -154,6 +154,87 @@ fn a_full_disk_is_named_and_gone_on_with() {
     assert!(!tar.exists(), "a part of a tar file has no name");
 }
 
+/// What lies in the target under a name that is needed is neither followed nor opened nor overwritten.
+#[test]
+fn what_is_planted_in_the_target_leads_nowhere() {
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = archive_of_mail(place.path());
+    let (out, outside) = (place.path().join("out"), place.path().join("outside"));
+    fs::create_dir_all(out.join("Work")).expect("a folder");
+    fs::create_dir(&outside).expect("a folder");
+    std::os::unix::fs::symlink(&outside, out.join("INBOX")).expect("a link");
+    std::os::unix::fs::symlink(&outside, out.join("Work/cur")).expect("a link");
+    let said = fails(&["export", "maildir", text(&archive), text(&out)], 5);
+    assert!(said.contains("a directory is needed there"), "{said}");
+    assert_eq!(files(&outside), BTreeMap::new());
+    // In the place of files: a pipe that nobody writes to, a device without end, a link.
+    let mboxes = place.path().join("mboxes");
+    fs::create_dir(&mboxes).expect("a folder");
+    out_of(Command::new("mkfifo").arg(mboxes.join("INBOX.mbox")));
+    std::os::unix::fs::symlink("/dev/zero", mboxes.join("Work.mbox")).expect("a link");
+    let output = Command::new("timeout")
+        .arg("60")
+        .arg(env!("CARGO_BIN_EXE_vandelay"))
+        .args(["export", "mbox", text(&archive), text(&mboxes)])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(mboxes.join("Sent.mbox").is_file());
+}
+
+/// Names that differ in case alone are two on a disk that tells them apart, also for the second run.
+#[test]
+fn case_twins_are_there_at_the_second_run() {
+    let place = tempfile::tempdir().expect("a folder");
+    let mail = place.path().join("mail");
+    for (number, folder) in [(1, ".Work"), (2, ".work"), (3, ".WORK")] {
+        deliver(&mail.join(folder), &format!("160000000{number}.{number}.h:2,S"), &message(number));
+    }
+    let archive = place.path().join("a.sqlite");
+    ok(&["--quiet", "import", "maildir", text(&mail), text(&archive)]);
+    for (form, flags) in [
+        ("maildir", &[][..]),
+        ("eml", &[]),
+        ("mbox", &[]),
+        ("maildir", &["--names", "portable"]),
+        ("eml", &["--names", "portable"]),
+    ] {
+        let out = place.path().join(format!("{form}{}", flags.len()));
+        assert_eq!(count(&export(form, flags, &archive, &out), "email", "created"), 3, "{form}");
+        let before = files(&out);
+        let again = export(form, flags, &archive, &out);
+        assert_eq!((count(&again, "email", "matched"), files(&out)), (3, before.clone()), "{form} {flags:?}");
+        let folded: BTreeSet<String> = before.keys().map(|name| name.to_lowercase()).collect();
+        assert!(flags.is_empty() || folded.len() == before.len(), "{form}: {before:?}");
+    }
+}
+
+#[test]
+fn two_runs_at_once_fill_one_directory() {
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = place.path().join("a.sqlite");
+    ok(&["--quiet", "import", "maildir", text(&maildir(place.path(), 2_000, 500)), text(&archive)]);
+    let out = place.path().join("out");
+    let start = || {
+        vandelay()
+            .args(["export", "maildir", "--json", text(&archive), text(&out)])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts")
+    };
+    let runs = [start(), start()];
+    let mut created = 0;
+    for run in runs {
+        let output = run.wait_with_output().expect("it ends");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}");
+        let summary: Value = text.lines().rev().find_map(|line| serde_json::from_str(line).ok()).expect("JSON");
+        created += count(&summary, "email", "created");
+    }
+    assert_eq!(created, 2_000);
+    assert_eq!(differences(&mail_of(&archive), &extracted(&out)), Vec::<String>::new());
+}
+
 /// Maildir has 26 letters for keywords; what has none is named.
 #[test]
 fn keywords_without_a_letter_are_named() {
@@ -466,6 +547,11 @@ fn a_tar_file_has_the_tree() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("email: found"), "{said}");
     assert_eq!(files(&unpack(&streamed, "from-stream")), expected);
+    // A stream that was stopped does not look like a whole one.
+    let mut child =
+        vandelay().args(["export", "tar", text(&archive), "-"]).stdout(Stdio::piped()).spawn().expect("it starts");
+    drop(child.stdout.take());
+    assert!(!child.wait().expect("a child").success());
     let before = listing(place.path());
     let plan = export("tar", &["--dry-run"], &archive, &place.path().join("b.tar"));
     assert_eq!(plan["plan"]["email"]["create"], done["types"]["email"]["created"]);

@@ -67,7 +67,8 @@ const SMALL: [&str; 5] = ["d/", "d/one", "d/three", "d/two", "four"];
 #[test]
 fn a_file_that_is_refused_stops_no_other() {
     let page: &[u8] = b"<!DOCTYPE html><html><body>Please log in to the hotel</body></html>";
-    let answers: [(u16, &[u8], u64, &str); 10] = [
+    let full: &[u8] = b"<D:multistatus xmlns:D=\"DAV:\"><D:response><D:href>/x</D:href><D:status>HTTP/1.1 507 Insufficient Storage</D:status></D:response></D:multistatus>";
+    let answers: [(u16, &[u8], u64, &str); 14] = [
         (403, b"", 1, "403 Forbidden"),
         (400, page, 1, "400 Bad Request"),
         (409, b"", 0, "not there any more: 409 Conflict"),
@@ -77,6 +78,10 @@ fn a_file_that_is_refused_stops_no_other() {
         (413, b"", 0, "413"),
         (500, page, 0, "500"),
         (200, page, 0, "a web page came as the answer"),
+        (200, b"{\"error\": \"login\"}", 0, "a web page came as the answer"),
+        (202, b"", 0, "202, which does not say that it is done"),
+        (203, page, 0, "203, which does not say that it is done"),
+        (207, full, 0, "507"),
         (405, b"", 1, "405 Method Not Allowed"),
     ];
     for (status, body, refused, words) in answers {

@@ -2,13 +2,15 @@
 
 use super::line::{FROM, OWN_SENDER, is_field};
 use super::status::is_written;
+use crate::format::mail::header_of;
 
-/// A longer header block is not searched for fields of other mailboxes.
+/// Of so many bytes at the start of a message; a header that does not end in them stays as it is.
 pub const START_MAX: usize = 1 << 20;
 
 /// The line that begins a message that came at a time (seconds since 1970).
 pub fn separator(received: i64) -> String {
-    let time = jiff::Timestamp::from_second(received).unwrap_or_default();
+    let nearest = if received < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    let time = jiff::Timestamp::from_second(received).unwrap_or(nearest);
     format!("From {OWN_SENDER} {}\n", time.strftime("%a %b %e %H:%M:%S %Y"))
 }
 
@@ -53,16 +55,20 @@ pub fn without_flags(start: &[u8]) -> Vec<u8> {
         kept.extend_from_slice(start);
         return kept;
     }
+    // Where the header goes on behind these bytes, they may end within a field.
+    if header_of(start).len() == start.len() && start.len() >= START_MAX {
+        return start.to_vec();
+    }
     let (mut rest, mut is_dropped) = (start, false);
     while !rest.is_empty() {
         let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
         let (line, behind) = rest.split_at(end);
-        if line.trim_ascii().is_empty() {
+        if matches!(line, b"\n" | b"\r\n") {
             break;
         }
         if !line.starts_with(b" ") && !line.starts_with(b"\t") {
-            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-            is_dropped = is_written(name.trim_ascii());
+            let name = memchr::memchr(b':', line).map(|end| &line[..end]);
+            is_dropped = name.is_some_and(|name| is_written(name.trim_ascii()));
         }
         if !is_dropped {
             kept.extend_from_slice(line);
@@ -101,6 +107,10 @@ mod tests {
         assert_eq!(kept("A: 1\r\nContent-Length: 5\r\n"), "A: 1\r\n");
         assert_eq!(kept("From x 2002\nA: 1\nStatus: R\n\n"), "From x 2002\nA: 1\n\n");
         assert_eq!(kept("no header\n"), "\nno header\n");
+        assert_eq!(kept("A: 1\n \t\nX-Status: D\nStatus\n\n"), "A: 1\n \t\nStatus\n\n");
+        let long = format!("A: {}\nStatus", "x".repeat(START_MAX));
+        assert_eq!(kept(&long), long);
+        assert!(separator(i64::MAX).contains(" 9999\n") && separator(-1).contains(" 1969\n"));
     }
 
     proptest! {

@@ -97,10 +97,12 @@ fn properties(flavor: Flavor, collection: &NewCollection) -> String {
     all.filter_map(|(name, value)| Some(format!("<{name}>{}</{name}>", escape(value.as_deref()?)))).collect()
 }
 
-/// Why a server has not set properties, by its answer (RFC 4918 section 9.2.1); `None` if it has set all of them.
+/// Why a server has not made a change, or not set properties, by its answer of 207 (RFC 4918 sections 9.2.1 and 13); `None` if
+/// it has done all of it.
 pub(super) fn refusal(document: &[u8]) -> Option<String> {
     let mut refused = Vec::new();
     let read = multistatus::read(document, &mut |response| {
+        refused.extend(response.status.filter(|status| *status >= 400).map(|status| status.to_string()));
         refused.extend(response.missing.into_iter().map(|(name, status)| format!("{status} for {name}")));
     });
     match read {

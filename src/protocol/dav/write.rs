@@ -110,10 +110,14 @@ impl Client {
             Ok((answer.status(), body, answer.field(field).map(str::to_owned)))
         });
         match changed.await {
-            Ok((207, body, value)) => Ok((body::refusal(&body).map_or(Written::Done, Written::Refused), value)),
+            Ok((207, body, value)) => Ok((body::refusal(&body).map_or(Written::Done, refused), value)),
             // A login page of the network, or of a proxy. Apache has a page behind a real 201.
             Ok((200, body, _)) if is_page(&body) => {
-                Ok((Written::Unknown("a web page came as the answer".to_owned()), None))
+                Ok((Written::Unknown("a web page came as the answer, or that of another program".to_owned()), None))
+            }
+            // A promise, and an answer that is not the server's own (RFC 9110 sections 15.3.3 and 15.3.4).
+            Ok((status @ (202 | 203), ..)) => {
+                Ok((Written::Unknown(format!("{status}, which does not say that it is done")), None))
             }
             Ok((_, _, value)) => Ok((Written::Done, value)),
             Err(failure) => Ok((said(failure)?, None)),
@@ -137,7 +141,7 @@ impl<'a> Condition<'a> {
 
 fn is_page(body: &[u8]) -> bool {
     let start = body.trim_ascii_start();
-    ["<!doctype html", "<html"]
+    ["<!doctype html", "<html", "{"]
         .iter()
         .any(|word| start.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes())))
 }
@@ -145,6 +149,15 @@ fn is_page(body: &[u8]) -> bool {
 /// What a failure says of a change.
 ///
 /// Errors: those after which no other change would fare better.
+/// What an answer of 207 means that begins with a status.
+fn refused(why: String) -> Written {
+    match why.get(..3) {
+        Some("412") => Written::Conflict(why),
+        Some("413" | "507") => Written::Full(why),
+        _ => Written::Refused(why),
+    }
+}
+
 pub(super) fn said(failure: Failure) -> Result<Written> {
     let Some(refusal) = &failure.refusal else {
         return match failure.error.kind {

@@ -31,6 +31,9 @@ const RECENT: u64 = 60;
 /// What is said of a server that does not take the dates of files.
 const OWN_DATES: &str = "the server gives files its own dates";
 
+/// What is said of a file that cannot have its name.
+const TWIN: &str = "another file of the archive has the same name at the server";
+
 /// How a server gets the date of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dates {
@@ -121,6 +124,13 @@ impl Files {
             _ => return Ok(None),
         };
         Ok(Some(digest))
+    }
+
+    /// Where something new goes.
+    fn target(&self, change: &Change) -> Option<String> {
+        let Change::Create(body, _, location) = change else { return None };
+        let parent = location.parent.as_deref().map(address).transpose().ok()?;
+        Some(href_key(&child(parent.as_ref().unwrap_or(&self.root), text(body, NAME))))
     }
 
     async fn change(&self, change: Change, supply: &dyn BlobProvider) -> Result<Outcome> {
@@ -368,7 +378,18 @@ impl Sink for Files {
         told: &mut dyn FnMut(usize, Outcome),
     ) -> Result<()> {
         let this = &*self;
-        let work = changes.map(async |(at, change)| (at, this.change(change, supply).await));
+        // Two requests for one URL at the same time may both find its name free.
+        let mut begun: HashSet<String> = HashSet::new();
+        let work = changes.map(|(at, change)| {
+            let url = this.target(&change);
+            let is_twin = url.is_some_and(|url| !begun.insert(url));
+            async move {
+                match is_twin {
+                    true => (at, Ok(Outcome::Refused(TWIN.to_owned()))),
+                    false => (at, this.change(change, supply).await),
+                }
+            }
+        });
         this.runtime.run(changes::make(&this.client, this.client.connections(), work, told))
     }
 
