@@ -4,7 +4,7 @@ use super::bytes::Bytes;
 use super::match_mail::{MailboxIds, Message, Pairing};
 use super::report::Plan;
 use super::retry::{Attempt, Changes, Reasons, Rest, Task, reason_of, settle};
-use super::run::{Ids, Lost, Run, id_of};
+use super::run::{Ids, Lost, PLANNED, Run, id_of};
 use crate::archive::{UNFILED, rfc3339};
 use crate::error::Result;
 use crate::format::mail::MessageMatch;
@@ -113,14 +113,17 @@ impl Run<'_> {
 
     pub(super) fn planned_mail(&mut self) {
         self.tell_old_twins();
-        for (at, message) in self.stock.messages.iter().enumerate() {
+        for at in 0..self.stock.messages.len() {
             let found = self.mail.pairing.found[at].map(|place| &self.mail.remotes[place]);
-            let differs = found.is_some_and(|remote| self.email_update(message, remote).is_some());
+            let differs = found.map(|remote| self.email_update(&self.stock.messages[at], remote).is_some());
             let account = self.report.of(ObjectType::Email);
-            match found {
-                None => account.created += 1,
-                Some(_) if differs => account.updated += 1,
-                Some(_) => account.matched += 1,
+            match differs {
+                None => {
+                    account.created += 1;
+                    self.tell_keywords(at, PLANNED);
+                }
+                Some(true) => account.updated += 1,
+                Some(false) => account.matched += 1,
             }
         }
     }
@@ -167,6 +170,10 @@ impl Run<'_> {
             return Ok(());
         }
         self.tell_old_twins();
+        // `--prune` removes what it has named, and sends that again.
+        if self.mail.is_stale && !self.options.prune {
+            self.look_at_mail()?;
+        }
         let mut missing = self.missing();
         // What a killed run had sent may arrive only now. `--prune` removes what it has named, so nothing is added to that.
         if self.target.filing() == Filing::Copies && !missing.is_empty() && !self.options.prune {
@@ -246,8 +253,13 @@ impl Run<'_> {
     fn end_email(&mut self, at: usize, remark: Option<String>) {
         self.mail.ended[at] = true;
         self.remark_email(at, "created", remark);
-        let message = &self.stock.messages[at];
         self.report.of(ObjectType::Email).created += 1;
+        self.tell_keywords(at, "created");
+    }
+
+    /// Says which keywords of a message the target does not take, or takes in another form.
+    fn tell_keywords(&mut self, at: usize, outcome: &'static str) {
+        let message = &self.stock.messages[at];
         let all = message.keywords.iter().map(|keyword| (keyword.as_str(), self.target.keyword(keyword)));
         let (mut dropped, mut changed) = (Vec::new(), Vec::new());
         for (keyword, taken) in all {
@@ -260,8 +272,8 @@ impl Run<'_> {
         for (words, what) in [(dropped, "without the keywords"), (changed, "with other letters in the keywords")] {
             if !words.is_empty() {
                 let remark = format!("{what} {}, which the account does not take", words.join(" "));
-                let label = self.label(&self.stock.messages[at]);
-                self.report.remark(ObjectType::Email, "created", remark, label);
+                let label = self.label(message);
+                self.report.remark(ObjectType::Email, outcome, remark, label);
             }
         }
     }

@@ -6,12 +6,13 @@
 //! be sent twice, and the order of things in a run needs no log.
 //!
 //! ```text
-//!   flow      look, plan, agree, write                       run                the state of a run and its plan
+//!   flow      look, plan, agree, write                       run                the state of a run
 //!   select    what is wanted of the archive (wanted)         match_mail, match_objects   which object of the target each is
 //!   retry     writing until each object has an outcome       prune              what the archive does not hold
 //!   write     everything but messages                        mail               messages
 //!   remove    defaults, and what goes                        guard              when nothing may be removed
-//!   bytes     bytes of the archive for uploads               report             plan and accounting
+//!   bytes     bytes of the archive for uploads               report             accounting
+//!   plan      what will be done                              rename             names that the target does not take
 //!   tasks     events that are files where nothing else takes them       mail_twins   messages that came twice
 //! ```
 
@@ -24,8 +25,10 @@ mod mail_twins;
 mod match_mail;
 mod match_objects;
 mod options;
+mod plan;
 mod prune;
 mod remove;
+mod rename;
 mod report;
 mod retry;
 mod run;

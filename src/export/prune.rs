@@ -5,18 +5,23 @@ use crate::model::{Id, ObjectType};
 use crate::sink::Remote;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// What stays of the target although the archive does not hold it.
+pub(super) struct Stays<'a> {
+    /// Ids of containers with items that stay.
+    pub holders: &'a HashSet<&'a str>,
+    /// True for what the target kept only as it was the default or the active script, which it is not any more.
+    pub is_free: &'a dyn Fn(&Remote) -> bool,
+    /// The target's ids of the containers of copies by row.
+    pub containers: Option<&'a dyn Fn(Id) -> Option<String>>,
+}
+
 /// Places of the objects of the target that match none of the archive, in steps: children before their parents.
 ///
 /// These stay: an object with a role, a default, the active script, an object that the server made itself or does not let
 /// go, one with the uid of an object of the archive (in the same container, where the target keeps copies: `containers` are
-/// its ids of them by row), and every container around an object that stays (`holders` are the ids of containers with such
-/// items).
-pub(super) fn candidates(
-    kind: ObjectType,
-    work: &Work,
-    holders: &HashSet<&str>,
-    containers: Option<&dyn Fn(Id) -> Option<String>>,
-) -> Vec<Vec<usize>> {
+/// its ids of them by row), and every container around an object that stays.
+pub(super) fn candidates(kind: ObjectType, work: &Work, rules: &Stays<'_>) -> Vec<Vec<usize>> {
+    let Stays { holders, is_free, containers } = *rules;
     let Work { remotes, found, wanted, .. } = work;
     let used: HashSet<usize> = found.iter().flatten().copied().collect();
     let mut keys: HashSet<(Option<String>, &str)> = HashSet::new();
@@ -33,7 +38,8 @@ pub(super) fn candidates(
         }
     }
     let place_of = |remote: &Remote| containers.and_then(|_| remote.containers.first().cloned());
-    let stays_always = |remote: &Remote| remote.is_kept || keys.contains(&(place_of(remote), remote.key.as_str()));
+    let is_kept = |remote: &Remote| remote.is_kept && !is_free(remote);
+    let stays_always = |remote: &Remote| is_kept(remote) || keys.contains(&(place_of(remote), remote.key.as_str()));
     let places: HashMap<&str, usize> =
         remotes.iter().enumerate().map(|(place, remote)| (remote.id.as_str(), place)).collect();
     let parent = |place: usize| remotes[place].parent.as_deref().and_then(|id| places.get(id).copied());
@@ -82,10 +88,14 @@ mod tests {
         ];
         let of = |found: &[Option<usize>], holders: &HashSet<&str>| {
             let work = Work { remotes: remotes.to_vec(), found: found.to_vec(), ..Work::default() };
-            candidates(ObjectType::Mailbox, &work, holders, None)
+            candidates(
+                ObjectType::Mailbox,
+                &work,
+                &Stays { holders, is_free: &|remote| remote.id == "f", containers: None },
+            )
         };
-        assert_eq!(of(&[], &none), [[2, 7], [1, 6]]);
-        assert_eq!(of(&[], &HashSet::from(["c"])), [[7], [6]]);
-        assert_eq!(of(&[None, Some(7)], &none), [[2], [1]]);
+        assert_eq!(of(&[], &none), [vec![2, 7], vec![1, 5, 6]]);
+        assert_eq!(of(&[], &HashSet::from(["c"])), [vec![7], vec![5, 6]]);
+        assert_eq!(of(&[None, Some(7)], &none), [vec![2], vec![1, 5]]);
     }
 }

@@ -1,7 +1,7 @@
 //! The end of a run: defaults, what is removed, and what was not reached.
 
 use super::prune;
-use super::report::Report;
+use super::report::{Report, heading};
 use super::retry::{Changes, settle};
 use super::run::{Fate, ORDER, Run};
 use super::synthetic::counts;
@@ -22,45 +22,92 @@ fn path(remote: &Remote, places: &HashMap<&str, &Remote>) -> String {
     names.join("/")
 }
 
+/// What is made the default of its type, or the active script.
+pub(super) struct Choice {
+    /// The place of what is chosen, or of the script that is not active any more.
+    pub at: usize,
+    /// It becomes it; false for a script that ceases to be it.
+    pub is_on: bool,
+    /// The id of what was it.
+    pub replaced: Option<String>,
+    /// What a plan says behind its name.
+    pub words: &'static str,
+}
+
 impl Run<'_> {
-    /// Makes the archive's default the account's, where it has none; and the archive's active script the active one, where
-    /// none is or the user wants it.
-    pub(super) fn choose(&mut self, kind: ObjectType) -> Result<()> {
+    /// What becomes the default of a type, or the active script: the archive's, where the account has none or the user wants
+    /// it. `None` if nothing changes there.
+    pub(super) fn choice(&self, kind: ObjectType) -> Option<Choice> {
         let has_choice = matches!(
             kind,
             ObjectType::AddressBook | ObjectType::Calendar | ObjectType::ParticipantIdentity | ObjectType::SieveScript
         );
-        if !has_choice {
-            return Ok(());
-        }
-        let Some(work) = self.works.get(&kind) else { return Ok(()) };
+        let work = self.works.get(&kind).filter(|_| has_choice)?;
         if work.remotes.iter().all(|remote| remote.is_chosen.is_none()) && !work.remotes.is_empty() {
             // It does not tell which one it is, and so not whether it is right.
-            return Ok(());
+            return None;
         }
         let is_on = |remote: &&Remote| remote.is_chosen == Some(true);
         let theirs = work.remotes.iter().find(is_on).map(|remote| remote.id.clone());
-        let chosen = work.wanted.iter().find(|one| one.draft.is_chosen);
-        let ours = chosen.and_then(|one| self.ids.get(&(kind, one.id))).cloned();
-        let replaces = self.options.update && kind == ObjectType::SieveScript;
+        let ours = work.wanted.iter().position(|one| one.draft.is_chosen);
+        let id_of = |at: usize| self.ids.get(&(kind, work.wanted[at].id));
+        let is_script = kind == ObjectType::SieveScript;
+        let replaces = self.options.update && is_script;
         let is_whole = self.options.selection.picks.is_none();
-        let wish = match (&theirs, &ours) {
-            (None, Some(ours)) => Some(Some(ours.clone())),
-            (Some(theirs), Some(ours)) if replaces && theirs != ours => Some(Some(ours.clone())),
+        let words = if is_script { " (becomes the active script)" } else { " (becomes the default)" };
+        match (theirs, ours) {
+            (None, Some(at)) => Some(Choice { at, is_on: true, replaced: None, words }),
+            (Some(theirs), Some(at)) if replaces && id_of(at) != Some(&theirs) => {
+                Some(Choice { at, is_on: true, replaced: Some(theirs), words })
+            }
             // The archive has it, and not as the active one.
-            (Some(theirs), None) if replaces && is_whole && chosen.is_none() => {
-                self.ids.iter().any(|((of, _), id)| *of == kind && id == theirs).then_some(None)
+            (Some(theirs), None) if replaces && is_whole => {
+                let at = (0..work.wanted.len()).find(|at| id_of(*at) == Some(&theirs))?;
+                let words = " (is not active any more)";
+                Some(Choice { at, is_on: false, replaced: Some(theirs), words })
             }
             _ => None,
-        };
-        let Some(wish) = wish else { return Ok(()) };
-        let label = chosen.map_or_else(|| "no script".to_owned(), |one| one.draft.label.clone());
+        }
+    }
+
+    /// Says which script stays although the archive does not hold it.
+    pub(super) fn tell_active(&mut self) {
+        const KIND: ObjectType = ObjectType::SieveScript;
+        let Some(work) = self.works.get(&KIND).filter(|_| self.prunable.contains(&KIND)) else { return };
+        let active = work.remotes.iter().position(|remote| remote.is_chosen == Some(true));
+        let active = active.filter(|place| !work.found.contains(&Some(*place)));
+        if let Some(place) = active.filter(|_| self.choice(KIND).is_none()) {
+            let label = &work.remotes[place].label;
+            let note = format!("the script {label:?} is not in the archive and stays, because it is the active one");
+            self.report.notes.push(note);
+        }
+    }
+
+    /// Makes the choice of the archive that of the account.
+    pub(super) fn choose(&mut self, kind: ObjectType) -> Result<()> {
+        let Some(Choice { at, is_on, .. }) = self.choice(kind) else { return Ok(()) };
+        let Some(one) = self.works.get(&kind).map(|work| &work.wanted[at]) else { return Ok(()) };
+        let id = self.ids.get(&(kind, one.id)).cloned();
+        if is_on && id.is_none() {
+            // It could not be stored.
+            self.not_chosen.insert(kind);
+            return Ok(());
+        }
+        let label = if is_on { one.draft.label.clone() } else { "no script".to_owned() };
         for _ in 0..3 {
-            match self.target.choose(kind, wish.as_deref())? {
-                Ok(()) => return Ok(()),
+            match self.target.choose(kind, id.as_deref().filter(|_| is_on))? {
+                Ok(()) => {
+                    if self.is_kept(kind, at) {
+                        let account = self.report.of(kind);
+                        account.matched -= 1;
+                        account.updated += 1;
+                    }
+                    return Ok(());
+                }
                 Err(reason) => self.report.remark(kind, "not chosen", reason, label.clone()),
             }
         }
+        self.not_chosen.insert(kind);
         Ok(())
     }
 
@@ -82,7 +129,12 @@ impl Run<'_> {
         let holders = if kind == ObjectType::Mailbox { self.holders() } else { HashSet::new() };
         let id = |row: Id| self.id_of(kind.holder()?, row).cloned();
         let has_copies = kind.holder().is_some() && self.target.filing() == Filing::Copies;
-        let steps = prune::candidates(kind, work, &holders, has_copies.then_some(&id));
+        // What was active goes once something else is.
+        let choice = self.choice(kind).filter(|choice| choice.is_on && !self.not_chosen.contains(&kind));
+        let released = choice.and_then(|choice| choice.replaced);
+        let is_free = |remote: &Remote| released.as_ref() == Some(&remote.id);
+        let stays = prune::Stays { holders: &holders, is_free: &is_free, containers: has_copies.then_some(&id) };
+        let steps = prune::candidates(kind, work, &stays);
         let places: HashMap<&str, &Remote> = work.remotes.iter().map(|remote| (remote.id.as_str(), remote)).collect();
         let name = |place: usize| {
             let remote = &work.remotes[place];
@@ -163,7 +215,8 @@ impl Run<'_> {
     fn tell_holders(&mut self) {
         let Some(work) = self.works.get(&ObjectType::Mailbox) else { return };
         let all = |holders: &HashSet<&str>| -> usize {
-            prune::candidates(ObjectType::Mailbox, work, holders, None).iter().map(Vec::len).sum()
+            let stays = prune::Stays { holders, is_free: &|_| false, containers: None };
+            prune::candidates(ObjectType::Mailbox, work, &stays).iter().map(Vec::len).sum()
         };
         let count = all(&HashSet::new()) - all(&self.holders());
         if count > 0 {
@@ -193,8 +246,7 @@ impl Run<'_> {
     }
 
     fn not_removed(&mut self, kind: ObjectType, reason: &str, label: &str) {
-        let heading = reason.split(": ").next().unwrap_or_default().to_owned();
-        *self.report.of(kind).not_removed.entry(heading).or_default() += 1;
+        *self.report.of(kind).not_removed.entry(heading(reason)).or_default() += 1;
         self.report.remark(kind, "not removed", reason.to_owned(), label.to_owned());
     }
 

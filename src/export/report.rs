@@ -67,7 +67,7 @@ impl Report {
 
     /// Rows that were counted as found and could not be exported. The heading is what stands before the first colon.
     pub fn fail(&mut self, kind: ObjectType, rows: u64, reason: &str, position: String) {
-        let heading = reason.split(": ").next().unwrap_or_default().to_owned();
+        let heading = heading(reason);
         *self.of(kind).failed.entry(heading).or_default() += rows;
         self.remark(kind, "failed", reason.to_owned(), position);
     }
@@ -96,6 +96,11 @@ impl Report {
     /// Objects that failed, of all types.
     pub fn failed(&self) -> u64 {
         self.accounts.types.values().map(|account| sum(&account.failed) + sum(&account.not_removed)).sum()
+    }
+
+    /// Objects of all types that are at the target now.
+    pub fn present(&self) -> u64 {
+        self.accounts.types.values().map(|account| account.created + account.updated + account.matched).sum()
     }
 
     /// True if all that was found is at the target, or was left out on purpose.
@@ -194,6 +199,21 @@ impl Step {
     }
 }
 
+/// What stands before the first colon of a reason, without a bracket that is closed behind it.
+pub(super) fn heading(reason: &str) -> String {
+    let start = reason.split(": ").next().unwrap_or_default();
+    let mut open = Vec::new();
+    for (at, c) in start.char_indices() {
+        match c {
+            '(' => open.push(at),
+            ')' => drop(open.pop()),
+            _ => {}
+        }
+    }
+    let whole = open.first().map_or(start, |at| start[..*at].trim_end());
+    (if whole.is_empty() { reason } else { whole }).to_owned()
+}
+
 fn sample(samples: &mut Vec<String>, label: impl FnOnce() -> String) {
     if samples.len() < SAMPLES {
         samples.push(label());
@@ -221,5 +241,23 @@ impl fmt::Display for Plan {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::heading;
+
+    #[test]
+    fn a_heading_has_no_open_bracket() {
+        for (reason, short) in [
+            ("403 Forbidden: no", "403 Forbidden"),
+            ("it has one (412 x: y)", "it has one"),
+            ("a (b) c (d: e)", "a (b) c"),
+            ("(a: b)", "(a: b)"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(heading(reason), short);
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::bytes::Bytes;
 use super::match_mail::Pairing;
 use super::match_objects::pair;
 use super::options::ExportOptions;
-use super::report::{Plan, Report};
+use super::report::Report;
 use super::select::{self, ExportSet};
 use super::synthetic::counts;
 use super::wanted::Wanted;
@@ -15,6 +15,9 @@ use crate::progress::Progress;
 use crate::sink::{Change, Detail, FileState, Filing, Location, Outcome, Patch, Remote, RemoteEmail, Sink};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+
+/// The outcome of a remark on an object that a plan would create.
+pub(super) const PLANNED: &str = "to create";
 
 /// Ids at the target by row.
 pub(super) type Ids = HashMap<(ObjectType, Id), String>;
@@ -67,6 +70,8 @@ pub(super) struct Mail {
     /// Ids that messages of this run got, as far as they were found by looking.
     pub sent: HashSet<String>,
     pub is_complete: bool,
+    /// A mailbox turned out to be there that was not looked into.
+    pub is_stale: bool,
 }
 
 /// A run.
@@ -83,6 +88,8 @@ pub(super) struct Run<'a> {
     pub report: Report,
     /// Types of which something is to be removed, if anything is.
     pub prunable: BTreeSet<ObjectType>,
+    /// Types of which the target did not take another default.
+    pub not_chosen: BTreeSet<ObjectType>,
 }
 
 impl<'a> Run<'a> {
@@ -96,6 +103,7 @@ impl<'a> Run<'a> {
         let mut report = Report::default();
         target.prepare(&ObjectType::ALL.into_iter().filter(|kind| options.selection.has(*kind)).collect::<Vec<_>>())?;
         progress.step("reading the archive");
+        report.notes.extend(target.place());
         let stock = select::read(reader, moment, &options.selection, target, &mut report)?;
         let supply = Bytes { reader: Arc::clone(reader), moment };
         Ok(Run {
@@ -109,6 +117,7 @@ impl<'a> Run<'a> {
             ids: HashMap::new(),
             report,
             prunable: BTreeSet::new(),
+            not_chosen: BTreeSet::new(),
         })
     }
 
@@ -153,6 +162,9 @@ impl<'a> Run<'a> {
                 let rows = wanted.iter().enumerate().map(|(at, one)| (one.id, at)).collect();
                 self.works.insert(kind, Work { wanted, rows, fates, ..Work::default() });
                 self.look_at(kind)?;
+                if kind == ObjectType::Mailbox {
+                    self.ask_for_names()?;
+                }
                 // It may turn out only now.
                 if let Some(why) = self.target.lacks(kind)
                     && let Some(work) = self.works.remove(&kind)
@@ -179,6 +191,7 @@ impl<'a> Run<'a> {
         self.find_files_of_events();
         self.leave_unfiled();
         self.tell_gaps();
+        self.tell_active();
         Ok(())
     }
 
@@ -343,7 +356,7 @@ impl<'a> Run<'a> {
     }
 
     /// What an object is called in a plan: of mailboxes and files with those that it lies in.
-    fn path(&self, kind: ObjectType, one: &Wanted) -> String {
+    pub(super) fn path(&self, kind: ObjectType, one: &Wanted) -> String {
         /// No tree that people made is deeper.
         const DEPTH: usize = 50;
         let Some(work) = self.works.get(&kind) else { return one.draft.label.clone() };
@@ -359,51 +372,6 @@ impl<'a> Run<'a> {
     }
 
     // --- planning ------------------------------------------------------------------------------------------------
-
-    /// What will be done.
-    pub(super) fn plan(&mut self) -> Plan {
-        let mut plan = Plan::default();
-        for kind in ORDER {
-            if kind == ObjectType::Email {
-                self.plan_mail(&mut plan);
-            } else if let Some(work) = self.works.get(&kind) {
-                let step = plan.of(kind);
-                let open = |at: &usize| matches!(work.fates[*at], Fate::Pending | Fate::Matched);
-                for at in (0..work.wanted.len()).filter(open) {
-                    let one = &work.wanted[at];
-                    match work.found[at] {
-                        None => step.create(|| self.path(kind, one)),
-                        Some(_) if self.patch(kind, at).is_some() => step.update(|| self.path(kind, one)),
-                        Some(_) => step.keep += 1,
-                    }
-                }
-            }
-            if self.prunable.contains(&kind) {
-                for (_, label) in self.gone(kind).concat() {
-                    plan.of(kind).remove(|| label);
-                }
-            }
-        }
-        plan
-    }
-
-    /// The report of a run that only plans.
-    pub(super) fn planned(mut self) -> Report {
-        for (kind, work) in &self.works {
-            let open = |at: &usize| matches!(work.fates[*at], Fate::Pending | Fate::Matched);
-            for at in (0..work.wanted.len()).filter(open).filter(|at| counts(work.wanted[*at].id)) {
-                let differs = self.patch(*kind, at).is_some();
-                let account = self.report.of(*kind);
-                match work.found[at] {
-                    None => account.created += 1,
-                    Some(_) if differs => account.updated += 1,
-                    Some(_) => account.matched += 1,
-                }
-            }
-        }
-        self.planned_mail();
-        std::mem::take(&mut self.report)
-    }
 
     /// What is to be changed at a matched object, as far as the user wants any of it changed.
     pub(super) fn patch(&self, kind: ObjectType, at: usize) -> Option<Patch> {

@@ -244,7 +244,7 @@ impl Run<'_> {
     /// Notes what became of a creation. Gives the reason if it is still open.
     fn created(&mut self, kind: ObjectType, at: usize, outcome: Outcome) -> Option<String> {
         let work = self.works.get_mut(&kind)?;
-        let (row, label) = (work.wanted[at].id, work.wanted[at].draft.label.clone());
+        let row = work.wanted[at].id;
         match outcome {
             Outcome::Done(id, remark) => {
                 work.fates[at] = Fate::Created;
@@ -252,8 +252,11 @@ impl Run<'_> {
                 if counts(row) {
                     self.report.of(kind).created += 1;
                 }
-                if let Some(remark) = remark.or_else(|| self.works[&kind].wanted[at].draft.remark.clone()) {
-                    self.report.remark(kind, "created", remark, label);
+                let own = self.works[&kind].wanted[at].draft.remark.clone();
+                let remarks: Vec<String> = own.into_iter().chain(remark).collect();
+                if !remarks.is_empty() {
+                    let label = self.path_of(kind, at);
+                    self.report.remark(kind, "created", remarks.join("; "), label);
                 }
                 self.progress.item(0);
                 None
@@ -262,6 +265,7 @@ impl Run<'_> {
             Outcome::Exists(Some(id), _) if matches!(kind, ObjectType::Mailbox | ObjectType::FileNode) => {
                 work.fates[at] = Fate::Ended;
                 self.ids.insert((kind, row), id);
+                self.mail.is_stale |= kind == ObjectType::Mailbox;
                 if counts(row) {
                     self.report.of(kind).matched += 1;
                 }
@@ -270,6 +274,8 @@ impl Run<'_> {
             Outcome::Exists(_, reason) | Outcome::Unknown(reason) => Some(reason),
             Outcome::Copied(_) => Some("the target does not say under which name it has it".to_owned()),
             Outcome::Refused(_) if self.is_sibling(kind, at) => None,
+            // It is tried once more.
+            Outcome::Refused(why) if kind == ObjectType::Mailbox && self.rename(at, &why) => None,
             Outcome::Refused(_) if kind == ObjectType::CalendarEvent && self.becomes_a_file(at) => None,
             Outcome::Refused(why) if kind == ObjectType::CalendarEvent && self.has_no_place(at, &why) => None,
             Outcome::Refused(reason) | Outcome::Kept(reason) | Outcome::Same(reason) => {
@@ -315,9 +321,10 @@ impl Run<'_> {
         work.fates[at] = Fate::Ended;
         let one = &work.wanted[at];
         let size = one.draft.blob.and_then(|blob| self.supply.size(blob).ok());
-        let label = &one.draft.label;
+        let is_counted = counts(one.id);
+        let label = self.path_of(kind, at);
         let label = size.map_or_else(|| label.clone(), |size| format!("{label} ({size} bytes)"));
-        match counts(one.id) {
+        match is_counted {
             true => tell(&mut self.report, kind, reason, label),
             // It is no row of the archive: what should lie in it is counted as failed.
             false => self.report.remark(kind, "failed", reason.to_owned(), label),
@@ -364,31 +371,54 @@ impl Run<'_> {
         self.target.difference(kind, &work.wanted[at].draft, None, &work.remotes[place], &self.supply).state
     }
 
+    /// Why an object that was found and stays as it is, is another one of its name; `None` where it is the same.
+    fn other_of_its_name(&self, kind: ObjectType, at: usize) -> Option<&'static str> {
+        let work = self.works.get(&kind)?;
+        let remote = &work.remotes[work.found[at]?];
+        if kind == ObjectType::SieveScript && remote.key != work.wanted[at].draft.key {
+            return Some("the account has another script with this name (--update replaces it)");
+        }
+        (self.file_state(kind, at) == FileState::Other)
+            .then_some("the account has another file with this name (--update replaces it)")
+    }
+
+    /// Counts an object that was found and stays as it is.
+    pub(super) fn count_kept(&mut self, kind: ObjectType, at: usize) {
+        match self.other_of_its_name(kind, at) {
+            Some(reason) => {
+                let label = self.path_of(kind, at);
+                self.report.skip(kind, 1, reason, label);
+            }
+            None => self.report.of(kind).matched += 1,
+        }
+    }
+
     fn matched(&mut self, kind: ObjectType, at: usize) {
-        let is_other_file = self.file_state(kind, at) == FileState::Other;
         let Some(work) = self.works.get_mut(&kind) else { return };
         work.fates[at] = Fate::Ended;
-        let one = &work.wanted[at];
-        if !counts(one.id) {
-            return;
+        if counts(work.wanted[at].id) {
+            self.count_kept(kind, at);
         }
-        let remote = work.found[at].map(|place| &work.remotes[place]);
-        if kind == ObjectType::SieveScript && remote.is_some_and(|remote| remote.key != one.draft.key) {
-            let label = one.draft.label.clone();
-            let reason = "the account has another script with this name (--update replaces it)";
-            return self.report.skip(kind, 1, reason, label);
-        }
-        if is_other_file {
-            let label = one.draft.label.clone();
-            let reason = "the account has another file with this name (--update replaces it)";
-            return self.report.skip(kind, 1, reason, label);
-        }
-        self.report.of(kind).matched += 1;
+    }
+
+    /// True if an object was counted as matched.
+    pub(super) fn is_kept(&self, kind: ObjectType, at: usize) -> bool {
+        let Some(work) = self.works.get(&kind) else { return false };
+        work.fates[at] == Fate::Ended
+            && work.found[at].is_some()
+            && counts(work.wanted[at].id)
+            && self.patch(kind, at).is_none()
+            && self.other_of_its_name(kind, at).is_none()
+    }
+
+    /// What an object is called in the report.
+    fn path_of(&self, kind: ObjectType, at: usize) -> String {
+        self.works.get(&kind).map(|work| self.path(kind, &work.wanted[at])).unwrap_or_default()
     }
 
     /// An object that stays as it is, though it differs.
     fn left(&mut self, kind: ObjectType, at: usize, remark: String) {
-        let label = self.works.get(&kind).map(|work| work.wanted[at].draft.label.clone()).unwrap_or_default();
+        let label = self.path_of(kind, at);
         self.report.remark(kind, "matched", remark, label);
         self.matched(kind, at);
     }
@@ -396,11 +426,11 @@ impl Run<'_> {
     fn updated(&mut self, kind: ObjectType, at: usize, remark: Option<String>) {
         let Some(work) = self.works.get_mut(&kind) else { return };
         work.fates[at] = Fate::Ended;
-        let (row, label) = (work.wanted[at].id, work.wanted[at].draft.label.clone());
-        if counts(row) {
+        if counts(work.wanted[at].id) {
             self.report.of(kind).updated += 1;
         }
         if let Some(remark) = remark {
+            let label = self.path_of(kind, at);
             self.report.remark(kind, "updated", remark, label);
         }
     }

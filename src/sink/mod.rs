@@ -302,6 +302,11 @@ pub trait Sink: Send {
     /// are ids here.
     fn source_kind(&self) -> &'static str;
 
+    /// Where objects are written to, in words for the user, if that is another place than the one that the user named.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// Why no object of a type can be written; `None` if it can.
     fn lacks(&self, kind: ObjectType) -> Option<String>;
 
@@ -316,6 +321,16 @@ pub trait Sink: Send {
 
     /// A container of this name, which only the export needs.
     fn container(&self, kind: ObjectType, name: &str) -> Draft;
+
+    /// The name of a new mailbox without what some servers refuse in one; `None` if it has nothing of that.
+    fn plain_name(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// Why the target takes no mailbox of this name, as far as that can be asked: nothing is changed.
+    fn name_refusal(&mut self, _name: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
 
     /// What the target makes of a keyword of an email (in lower case); `None` if it takes no such keyword.
     fn keyword(&self, keyword: &str) -> Option<String>;

@@ -67,6 +67,13 @@ impl Tree {
             return Err(Error::new(ErrorKind::Usage, format!("{pattern:?} is a snapshot"))
                 .hint("--at says which snapshot is meant"));
         }
+        if node.kind == NodeKind::ActiveScript {
+            // The script that the link leads to.
+            let view = self.view(node)?;
+            let active = view.scripts()?.items.iter().find(|script| script.is_active);
+            picks.rows.extend(active.map(|script| (ObjectType::SieveScript, script.id)));
+            return Ok(());
+        }
         match (node.kind.object_type(), node.shown_row()) {
             (Some(object), Some(row)) if ObjectType::CONTAINERS.contains(&object) => {
                 picks.whole.insert((object, row));

@@ -117,6 +117,7 @@ fn the_active_script_is_never_removed() {
     desk.server.state().active = "mine".to_owned();
     let done = desk.export(&["--prune", "--yes"], 0);
     assert_eq!((done.sum("removed"), desk.names()), (1, names("a b c mine", "mine")), "{}", done.said);
+    assert!(done.said.contains("the script \"mine\" is not in the archive and stays"), "{}", done.said);
     // It became the active one only after it was looked at.
     desk.server.state().scripts.insert("old".to_owned(), "redirect \"x@y\";\r\n".to_owned());
     desk.server.hook(|said| said.starts_with("DELETESCRIPT \"old\"").then(|| "NO (ACTIVE) \"it runs\"\r\n".to_owned()));
@@ -124,6 +125,55 @@ fn the_active_script_is_never_removed() {
     assert_eq!((done.sum("removed"), done.sum("not_removed")), (0, 1), "{}", done.said);
     assert!(done.said.contains("it runs") && done.said.contains("old"), "{}", done.said);
     assert_eq!(desk.names(), names("a b c mine old", "mine"));
+}
+
+/// The script that was active goes in the same run, unless the server does not let another one be it.
+#[test]
+fn another_active_script_is_an_update() {
+    for is_refused in [false, true] {
+        let desk = Desk::new("");
+        desk.export(&[], 0);
+        desk.server.state().scripts.insert("mine".to_owned(), "stop;\r\n".to_owned());
+        desk.server.state().active = "mine".to_owned();
+        assert_eq!(desk.export(&["--dry-run"], 0).sum("updated"), 0);
+        let plan = desk.export(&["--update", "--prune", "--dry-run"], 0);
+        let counts = (plan.sum("updated"), plan.planned("update"), plan.planned("remove"));
+        assert_eq!(counts, (1, 1, 1), "{}", plan.summary);
+        assert!(plan.summary.to_string().contains("a (becomes the active script)"), "{}", plan.summary);
+        if is_refused {
+            desk.server.hook(|said| said.starts_with("SETACTIVE").then(|| "NO \"not now\"\r\n".to_owned()));
+        }
+        let done = desk.export(&["--update", "--prune", "--yes"], 0);
+        let counts = ["updated", "matched", "removed"].map(|what| done.sum(what));
+        assert_eq!(counts, if is_refused { [0, 3, 0] } else { [1, 2, 1] }, "{} {}", done.summary, done.said);
+        let expected = if is_refused { names("a b c mine", "mine") } else { names("a b c", "a") };
+        assert_eq!(desk.names(), expected, "{}", done.said);
+    }
+    // One that the archive has as a script that is not active, where none is.
+    let desk = Desk::new("");
+    desk.export(&[], 0);
+    desk.server.state().active.clear();
+    assert_eq!((desk.export(&["--dry-run"], 0).sum("updated"), desk.export(&[], 0).sum("updated")), (1, 1));
+    desk.target.is_settled(&desk.archive, 0);
+}
+
+#[test]
+fn the_link_to_the_active_script_means_that_script() {
+    let desk = Desk::new("");
+    assert_eq!(desk.export(&["--path", "sieve/active"], 0).sum("created"), 1);
+    assert_eq!(desk.names(), names("a", "a"));
+}
+
+#[test]
+fn a_plan_skips_what_the_run_skips() {
+    let desk = Desk::new("");
+    desk.export(&[], 0);
+    desk.server.state().scripts.insert("b".to_owned(), "stop;\r\n".to_owned());
+    for flags in [&["--dry-run"][..], &[]] {
+        let done = desk.export(flags, 0);
+        assert_eq!((done.sum("skipped"), done.sum("matched")), (1, 2), "{flags:?}: {}", done.summary);
+        assert!(done.said.contains("another script with this name"), "{}", done.said);
+    }
 }
 
 #[test]

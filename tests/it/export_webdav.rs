@@ -108,8 +108,10 @@ fn others_change_it(server: &Dav, archive: &Path, check: &dyn Fn(&str)) {
     let mut same_size = "100% 2".repeat(14).into_bytes();
     same_size[0] = b'X';
     assert!(server.put(&path(server, "100%"), &same_size), "{}", server.name);
+    let plan = target.export(archive, &["--dry-run"], 0);
     let done = target.export(archive, &[], 0);
     let counts = ["created", "updated", "skipped"].map(|what| done.count("filenode", what));
+    assert_eq!(counts, ["created", "updated", "skipped"].map(|what| plan.count("filenode", what)), "{}", server.name);
     assert_eq!(counts, [2, 1, 1], "{}: {} {}", server.name, done.summary, done.said);
     assert!(done.said.contains("only its beginning was there"), "{}: {}", server.name, done.said);
     let plan = target.export(archive, &["--update", "--dry-run"], 0);
@@ -192,10 +194,14 @@ fn links_and_programs_are_told() {
     let output = jmap_run::command(&from, "import").arg(&archive).output().expect("the program starts");
     jmap_run::judge(&output, 0);
     let cloud = Cloud::start();
-    let done = cloud.target.export(&archive, &[], 0);
-    assert_eq!(done.count("filenode", "skipped"), 1, "{}: {}", done.summary, done.said);
-    for words in ["WebDAV has no symbolic links", "WebDAV does not say that a file is a program"] {
-        assert!(done.said.contains(words), "{}", done.said);
+    // It is said before anything is written.
+    for (flags, outcome) in [(&["--dry-run"][..], "to create"), (&[], "created")] {
+        let done = cloud.target.export(&archive, flags, 0);
+        assert_eq!(done.count("filenode", "skipped"), 1, "{}: {}", done.summary, done.said);
+        let program = format!("{outcome} (WebDAV does not say that a file is a program)");
+        for words in ["WebDAV has no symbolic links", &program] {
+            assert!(done.said.contains(words), "{words}: {}", done.said);
+        }
     }
     assert_eq!(cloud.with(|held| held.files["run.sh"].0.clone()), b"#!");
     cloud.target.is_settled(&archive, 0);

@@ -72,7 +72,7 @@ fn a_file_that_is_refused_stops_no_other() {
         (403, b"", 1, "403 Forbidden"),
         (400, page, 1, "400 Bad Request"),
         (409, b"", 0, "not there any more: 409 Conflict"),
-        (412, b"", 1, "412 Precondition Failed"),
+        (412, b"", 1, "failed (412 Precondition Failed)"),
         (423, b"", 0, "it is locked at the server: 423 Locked"),
         (507, b"", 0, "507 Insufficient Storage"),
         (413, b"", 0, "413"),
@@ -105,6 +105,7 @@ fn what_lies_in_a_refused_directory_is_named() {
     let counts = ["created", "failed", "refused"].map(|what| done.count("filenode", what));
     assert_eq!(counts, [1, 4, 1], "{}", done.said);
     assert!(done.said.contains("what it lies in could not be made"), "{}", done.said);
+    assert!(["d/one", "d/two", "d/three"].iter().all(|path| done.said.contains(path)), "{}", done.said);
     desk.cloud.with(|held| held.faults.clear());
     desk.export(&[], 0);
     desk.is_whole(&SMALL);

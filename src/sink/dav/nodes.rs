@@ -1,6 +1,6 @@
 //! Files and directories of an archive for a server of WebDAV, and what is compared: pure.
 
-use crate::format::jmap::{Object, name, text};
+use crate::format::jmap::{Object, name};
 use crate::model::objects::{FileNode, NodeType, Properties};
 use crate::model::{Digest, ObjectType};
 use crate::net::sanitize::said;
@@ -48,14 +48,10 @@ pub(super) fn draft(item: &StoredItem<'_>) -> Result<Draft, NoDraft> {
 /// A directory of which nothing but the name is known.
 pub(super) fn container(text: &str) -> Draft {
     let label = file_name(text);
-    let mut body = Object::from_iter([(NAME.to_owned(), json!(label))]);
-    if label != text {
-        body.insert(
-            REMARK.to_owned(),
-            json!(format!("its name \"{}\" is none that servers take", said(text.as_bytes()))),
-        );
-    }
-    Draft { key: key(&label), raw: text.to_owned(), label, node: Some(NodeType::Directory), body, ..Draft::default() }
+    let body = Object::from_iter([(NAME.to_owned(), json!(label))]);
+    let remark = (label != text).then(|| format!("its name \"{}\" is none that servers take", said(text.as_bytes())));
+    let (key, raw, node) = (key(&label), text.to_owned(), Some(NodeType::Directory));
+    Draft { key, raw, label, node, body, remark, ..Draft::default() }
 }
 
 fn of_file(node: &FileNode<'_>, item: &StoredItem<'_>, draft: &mut Draft) {
@@ -66,11 +62,8 @@ fn of_file(node: &FileNode<'_>, item: &StoredItem<'_>, draft: &mut Draft) {
     body.extend(modified.map(|date| (MODIFIED.to_owned(), json!(date.as_second()))));
     if item.is_executable {
         let executable = "WebDAV does not say that a file is a program";
-        let remark = match text(body, REMARK) {
-            "" => executable.to_owned(),
-            remark => format!("{remark}; {executable}"),
-        };
-        body.insert(REMARK.to_owned(), json!(remark));
+        let name = draft.remark.take().map(|remark| format!("{remark}; "));
+        draft.remark = Some(name.unwrap_or_default() + executable);
     }
 }
 
@@ -144,10 +137,10 @@ pub(super) fn difference(kind: ObjectType, ours: &Draft, theirs: &Remote, supply
     }
     let mut body = ours.body.clone();
     body.extend(theirs.body.get(ETAG).map(|etag| (ETAG.to_owned(), etag.clone())));
-    if state == FileState::Begun {
-        let remark = text(&ours.body, REMARK);
-        let and = if remark.is_empty() { "" } else { "; " };
-        body.insert(REMARK.to_owned(), json!(format!("{COMPLETED}{and}{remark}")));
+    let begun = (state == FileState::Begun).then(|| COMPLETED.to_owned());
+    let remarks: Vec<String> = begun.into_iter().chain(ours.remark.clone()).collect();
+    if !remarks.is_empty() {
+        body.insert(REMARK.to_owned(), json!(remarks.join("; ")));
     }
     Patch { body, blob: ours.blob, state, ..Patch::default() }
 }
@@ -215,7 +208,7 @@ mod tests {
             assert_eq!(file_name(name), legal);
         }
         assert_eq!(file_name(&"\u{e4}".repeat(200)).len(), 254);
-        assert_eq!(text(&container("a/b").body, REMARK), "its name \"a/b\" is none that servers take");
+        assert_eq!(container("a/b").remark.as_deref(), Some("its name \"a/b\" is none that servers take"));
         assert_eq!(key("Gru\u{308}n"), key("Gr\u{fc}n"));
     }
 
