@@ -240,7 +240,7 @@ impl Common {
                 let what = format!("{} would not be written; nothing was changed", counted(count, "object"));
                 Err(Error::new(ErrorKind::Partial, what).hint("the reasons are above"))
             }
-            count => Err(partial(count, done.report.refused())),
+            count => Err(partial(count, &done.report)),
         }
     }
 

@@ -37,15 +37,14 @@ fn named(positions: &[&str]) -> String {
 }
 
 /// The error of a run that could not write everything. What was refused is refused the next time, too.
-pub(super) fn partial(count: u64, refused: u64) -> Error {
+pub(super) fn partial(count: u64, report: &Report) -> Error {
+    let refused = report.refused();
+    let rest = if report.present() > 0 { "everything else is there" } else { "nothing of the archive is there" };
     let what = match (count - refused.min(count), refused) {
-        (0, refused) => format!("the account rejected {}; everything else is there", counted(refused, "object")),
-        (failed, 0) => format!("{} could not be written; everything else is in the account", counted(failed, "object")),
+        (0, refused) => format!("the account rejected {}; {rest}", counted(refused, "object")),
+        (failed, 0) => format!("{} could not be written; {rest}", counted(failed, "object")),
         (failed, refused) => {
-            format!(
-                "{} could not be written, and the account rejected {refused}; everything else is there",
-                counted(failed, "object")
-            )
+            format!("{} could not be written, and the account rejected {refused}; {rest}", counted(failed, "object"))
         }
     };
     let hint = match count > refused {

@@ -181,6 +181,7 @@ fn an_event_that_is_refused_stops_no_other() {
         assert_eq!(counts, [8, 1, refused], "{status}: {}", done.said);
         assert_eq!((desk.count(), desk.get("e3.ics")), (8, None), "{status}");
         assert!(done.said.contains("\"e3\""), "{status}: {}", done.said);
+        assert!(!done.said.contains("has something of its name"), "{status}: nothing has: {}", done.said);
         desk.server.hook(|_| None);
         assert_eq!(desk.export(&[], 0).sum("created"), 1, "{status}");
         assert_eq!(desk.count(), 9);
@@ -205,7 +206,76 @@ fn what_somebody_changes_during_the_run_stays() {
     desk.put("e4.ics", b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n");
     let done = desk.export(&["--objects", "calendarevent"], 5);
     assert_eq!(done.count("calendarevent", "refused"), 1, "{}", done.said);
+    assert!(done.said.contains("has something of its name (412 Precondition Failed)"), "{}", done.said);
     assert_eq!(desk.get("e4.ics").as_deref(), Some("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"));
+}
+
+/// Xandikos answers 412 to bytes that it does not take. No bracket stays open where the reason has a colon.
+#[test]
+fn a_refusal_that_looks_like_a_conflict_is_one() {
+    let desk = Desk::new();
+    let body = b"<D:error xmlns:D=\"DAV:\">Invalid calendar file: no DTSTART</D:error>".to_vec();
+    let answer = (412, "Content-Type: application/xml\r\n".to_owned(), body);
+    desk.server.hook(move |asked| (asked.method == "PUT" && asked.path.ends_with("/e3.ics")).then(|| answer.clone()));
+    let done = desk.export(&[], 5);
+    assert_eq!(done.count("calendarevent", "refused"), 1, "{}", done.said);
+    assert!(done.said.contains("412 Precondition Failed"), "{}", done.said);
+    let headings = done.summary["types"]["calendarevent"]["failed"].to_string();
+    assert_eq!(headings.matches('(').count(), headings.matches(')').count(), "{headings}");
+    assert!(!headings.contains("something of its name"), "{headings}");
+}
+
+/// Nothing is written where the user has not said.
+#[test]
+fn a_url_that_leads_elsewhere_is_refused() {
+    let elsewhere = "has no calendars itself";
+    for (path, code, words) in [
+        ("", 0, ""),
+        ("/", 0, ""),
+        ("/alice", 0, elsewhere),
+        ("/alice/home/", 0, ""),
+        ("/alice/home/Work", 0, ""),
+        ("/.well-known/caldav", 0, elsewhere),
+        ("/alice/wrok/", 3, "/alice/wrok/, asked for calendars: 404"),
+        ("/alice/book/", 3, "/alice/book/ has no calendars"),
+        ("/bob/", 3, "/bob/ has no calendars"),
+    ] {
+        let desk = Desk::new();
+        desk.server.hook(|asked| {
+            let principal = "<D:current-user-principal><D:href>/alice/</D:href></D:current-user-principal>";
+            let answer = |kind: &str| {
+                let kind = format!("<D:resourcetype><D:collection/>{kind}</D:resourcetype>{principal}");
+                Some(multistatus(&found(&asked.path, &kind)))
+            };
+            match asked.path.as_str() {
+                "/alice/book/" => answer("<R:addressbook xmlns:R=\"urn:ietf:params:xml:ns:carddav\"/>"),
+                "/bob/" | "/.well-known/caldav" => answer(""),
+                "/alice/wrok/" => Some((404, String::new(), Vec::new())),
+                _ => None,
+            }
+        });
+        let target = Target { url: format!("{}{path}", desk.target.url), ..desk.target.clone() };
+        let done = target.export(&desk.archive, &["--max-retries", "0", "--update"], code);
+        assert_eq!(desk.count(), if code == 0 { 9 } else { 0 }, "{path}: {}", done.said);
+        assert!(done.said.contains(words), "{path}: {}", done.said);
+        assert_eq!(done.said.contains(elsewhere), words == elsewhere, "{path}: {}", done.said);
+        assert!(code == 0 || done.said.contains("/alice/home/: use that as --url"), "{path}: {}", done.said);
+        assert!(code == 0 || target.export(&desk.archive, &["--dry-run"], code).summary.is_null());
+    }
+}
+
+#[test]
+fn an_export_that_wrote_nothing_says_so() {
+    let desk = Desk::new();
+    desk.server.with(|state| {
+        state.collections.clear();
+        state.collections.insert("Other".to_owned(), Default::default());
+    });
+    let target = Target { url: format!("{}/alice/home/Other/", desk.target.url), ..desk.target.clone() };
+    let done = target.export(&desk.archive, &["--max-retries", "0"], 5);
+    assert!(done.said.contains("nothing of the archive is there"), "{}", done.said);
+    assert!(!done.said.contains("everything else"), "{}", done.said);
+    assert_eq!(desk.count(), 0);
 }
 
 /// A 207 that refuses the colour.

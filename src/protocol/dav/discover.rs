@@ -13,6 +13,12 @@ use url::Url;
 /// Homes of one user: more are not asked.
 const HOMES_MAX: usize = 16;
 
+/// What a resource is asked for, and what is said of one that has none.
+type Sought = (&'static str, &'static str);
+
+const PRINCIPAL: Sought = ("the principal", "names no principal");
+const HOMES: Sought = ("the homes of the principal", "names no homes");
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -24,6 +30,17 @@ pub struct Found {
     pub home: Option<Url>,
     /// Collections of the user that could not be listed, and why: what lies in them is not known to be gone.
     pub failed: Vec<(String, Error)>,
+    /// Why `--url` is not what the user may have meant: it is not there, or has nothing of the kind and does not lie above
+    /// the user's principal and home, so that all of it was found elsewhere. `None` where the way from there was a regular one.
+    pub astray: Option<String>,
+}
+
+impl Found {
+    /// The home of what was found, if that is neither `url` nor what the root of a server leads to.
+    pub fn home_elsewhere(&self, url: &Url) -> Option<&Url> {
+        let is_url = |home: &Url| identity(home) == identity(url);
+        self.home.as_ref().filter(|home| url.path() != "/" && !is_url(home))
+    }
 }
 
 /// Looks for the collections of the user: at the URL, at the homes of the principal that it names, and where a server
@@ -70,7 +87,7 @@ impl Search<'_> {
             return Ok(false);
         }
         let listed = self.client.collections(home).await;
-        let Some((collections, Some(own))) = self.step(home, "collections", listed)? else { return Ok(false) };
+        let Some((collections, Some(own))) = self.step(home, self.kind(), listed)? else { return Ok(false) };
         let principal = principal(home, &[own]);
         let is_same = principal.as_ref().is_some_and(|url| with_slash(url.clone()).as_str() == known);
         if collections.is_empty() || !is_same {
@@ -84,13 +101,16 @@ impl Search<'_> {
     /// Looks at the URL, and where a server says by convention that it is.
     async fn at_url(&mut self) -> Result<bool> {
         let url = self.client.url().clone();
-        let well_known = self.well_known(&url);
-        for start in std::iter::once(url).chain(well_known) {
-            if self.at(&start).await? {
-                return Ok(true);
-            }
+        if self.at(&url).await? {
+            return Ok(true);
         }
-        Ok(false)
+        let why = self.tried.first().cloned();
+        let Some(start) = self.well_known(&url) else { return Ok(false) };
+        let is_found = self.at(&start).await?;
+        if !is_server(&url) {
+            self.found.astray = why;
+        }
+        Ok(is_found)
     }
 
     /// Looks at the hosts that the DNS names for the domain (RFC 6764 section 6).
@@ -121,7 +141,10 @@ impl Search<'_> {
                 let starts = path.and_then(|path| root.join(&path).ok()).into_iter();
                 for start in starts.chain(self.well_known(&root)).chain([root.clone()]) {
                     match self.at(&start).await {
-                        Ok(true) => return Ok(true),
+                        Ok(true) => {
+                            self.found.astray = None;
+                            return Ok(true);
+                        }
                         Err(error) if error.kind == ErrorKind::Credentials => return Err(error),
                         Ok(false) => {}
                         // The next host may be there.
@@ -146,7 +169,7 @@ impl Search<'_> {
         let home_set = self.client.flavor.home_set();
         let mut known = None;
         let collections = self.client.collections(start).await;
-        if let Some((collections, own)) = self.step(start, "collections", collections)? {
+        if let Some((collections, own)) = self.step(start, self.kind(), collections)? {
             let own = own.map(|own| (start.clone(), vec![own]));
             self.found.principal = own.as_ref().and_then(|(at, own)| principal(at, own));
             if !collections.is_empty() {
@@ -161,22 +184,26 @@ impl Search<'_> {
             None => {
                 let names = ["D:current-user-principal", "D:principal-URL", home_set];
                 let asked = self.client.properties(start, &names).await;
-                let Some(asked) = self.step(start, "the principal", asked)? else { return Ok(false) };
+                let Some(asked) = self.step(start, PRINCIPAL, asked)? else { return Ok(false) };
                 asked
             }
         };
+        let here = own.iter().find_map(|own| resolve(&at, &own.href)).unwrap_or_else(|| at.clone());
         let mut homes = homes(&at, &own, home_set);
         if let Some(principal) = principal(&at, &own) {
             self.found.principal = Some(principal.clone());
             if key(&principal) != key(&at) || homes.is_empty() {
                 let asked = self.client.properties(&principal, &[home_set]).await;
-                if let Some((at, own)) = self.step(&principal, "the homes of the principal", asked)? {
+                if let Some((at, own)) = self.step(&principal, HOMES, asked)? {
                     homes.extend(self::homes(&at, &own, home_set));
                 }
             }
         }
         homes.sort_by_key(identity);
         homes.dedup_by_key(|home| identity(home));
+        let mut ends = homes.iter().chain(&self.found.principal);
+        let is_regular = is_server(start) || ends.any(|end| is_above(&here, end));
+        self.found.astray = self.tried.first().cloned().filter(|_| !is_regular);
         let mut is_found = false;
         for beyond in homes.split_off(homes.len().min(HOMES_MAX)) {
             let why = format!("more than {HOMES_MAX} homes are not listed");
@@ -184,7 +211,7 @@ impl Search<'_> {
         }
         for home in homes {
             let listed = self.client.collections(&home).await;
-            match self.step(&home, "collections", listed) {
+            match self.step(&home, self.kind(), listed) {
                 Ok(Some((collections, _))) => {
                     is_found = true;
                     self.add(&home, collections);
@@ -208,19 +235,28 @@ impl Search<'_> {
         self.found.collections.extend(known.into_values());
     }
 
+    /// The collections of the flavor.
+    fn kind(&self) -> Sought {
+        match self.client.flavor {
+            Flavor::Calendars => ("calendars", "has no calendars"),
+            Flavor::Contacts => ("address books", "has no address books"),
+            Flavor::Files => ("directories", "has no directories"),
+        }
+    }
+
     /// Notes how a step went. Errors: those after which no step would fare better.
-    fn step<T>(&mut self, url: &Url, what: &str, outcome: Result<T, Failure>) -> Result<Option<T>> {
+    fn step<T>(&mut self, url: &Url, (what, lack): Sought, outcome: Result<T, Failure>) -> Result<Option<T>> {
         match outcome {
             Ok(value) => {
                 self.has_answer = true;
-                self.tried.push(format!("{} has no {what}", shown(url)));
+                self.tried.push(format!("{} {lack}", shown(url)));
                 Ok(Some(value))
             }
             Err(failure) => {
                 self.client.log(1, || failure.error.to_string());
                 // The login is refused, or would go where the user did not send it, or there is no such server.
                 let Some(refusal) = &failure.refusal else { return Err(failure.error) };
-                self.tried.push(format!("{} ({what}): {}", shown(url), refusal.why));
+                self.tried.push(format!("{}, asked for {what}: {}", shown(url), refusal.why));
                 match refusal.status {
                     401..=428 | 501 => self.has_answer = true,
                     _ => drop(self.down.get_or_insert(failure.error)),
@@ -261,6 +297,16 @@ fn is_elsewhere(domain: &str, server: &Url) -> Error {
     let what = format!("the DNS of {domain} names a server of another domain, {}", shown(server));
     Error::new(ErrorKind::Account, format!("{what}; nothing secret was sent there"))
         .hint(format!("if that is the provider's server, use --url {server}, or add --allow-other-origin"))
+}
+
+/// True for a URL that names no more than a server.
+fn is_server(url: &Url) -> bool {
+    url.path() == "/" || url.path().starts_with("/.well-known/")
+}
+
+/// True if a resource is another one, or lies above it on the same server.
+fn is_above(url: &Url, other: &Url) -> bool {
+    origin(url) == origin(other) && super::href::below(&key(url), &key(other)).is_some()
 }
 
 /// What tells a resource from others: its server and its key.

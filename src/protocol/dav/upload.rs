@@ -73,7 +73,9 @@ impl Client {
             Content::Bytes(bytes) if file.content.size() < STREAMED_MIN => Payload::Whole(bytes.clone()),
             content => Payload::Streamed(content.clone()),
         };
-        self.stored(&Ask { fields: &fields, payload, repeat: Repeat::Once, ..Ask::new(Method::Put, url, "PUT") }).await
+        let ask = Ask { fields: &fields, payload, repeat: Repeat::Once, ..Ask::new(Method::Put, url, "PUT") };
+        let stored = self.stored(&ask).await?;
+        Ok(Stored { written: self.in_truth(url, stored.written, file.condition).await, ..stored })
     }
 
     /// Stores a file in parts that are collected in `folder`. Parts that are there from an earlier attempt, with the right

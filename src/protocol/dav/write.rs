@@ -45,7 +45,25 @@ impl Client {
             content => Payload::Streamed(content),
         };
         let ask = Ask { fields: &fields, payload, repeat: Repeat::Once, ..Ask::new(Method::Put, url, "PUT") };
-        self.change(&ask).await
+        let written = self.change(&ask).await?;
+        Ok(self.in_truth(url, written, condition).await)
+    }
+
+    /// Some servers answer 412 (Precondition Failed) to bytes that they do not take. That is no conflict where nothing has
+    /// the name.
+    pub(super) async fn in_truth(&self, url: &Url, written: Written, condition: Condition<'_>) -> Written {
+        match written {
+            Written::Conflict(why) if condition == Condition::New && self.is_missing(url).await => {
+                Written::Refused(why)
+            }
+            written => written,
+        }
+    }
+
+    async fn is_missing(&self, url: &Url) -> bool {
+        let asked = self.properties(url, &["D:getetag"]).await.err();
+        let refusal = asked.and_then(|failure| failure.refusal);
+        refusal.is_some_and(|refusal| matches!(refusal.status, 404 | 410))
     }
 
     /// Removes a resource, or a collection with all that is in it. Nobody is told of a meeting that goes (RFC 6638 section

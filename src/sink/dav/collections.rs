@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::ics;
 use crate::format::jmap::{Object, color, folded, text};
 use crate::model::{Digest, ObjectType};
+use crate::net::http::shown;
 use crate::net::parallel::in_order;
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
@@ -43,7 +44,7 @@ pub struct Collections {
 impl Collections {
     /// Logs in and finds the collections. A server that sends invitations sends none, unless `allow_scheduling` says so.
     ///
-    /// Errors: those of [`discover`].
+    /// Errors: those of [`discover`]; of [`ErrorKind::Account`] if the collections are not where the user says.
     pub fn open(settings: Settings, allow_scheduling: bool) -> Result<Collections> {
         let runtime = Runtime::new(Arc::clone(&settings.account.stop))?;
         let kind = match settings.flavor {
@@ -52,6 +53,9 @@ impl Collections {
         };
         let client = Client::new(settings)?;
         let found = runtime.run(discover(&client))?;
+        if let Some(error) = astray(&client, &found) {
+            return Err(error);
+        }
         let principal = found.principal.clone();
         let schedules = kind == ObjectType::CalendarEvent
             && runtime.run(async {
@@ -264,6 +268,16 @@ impl Collections {
     }
 }
 
+/// The error of a URL that leads to collections, but not in a way that the user can have meant: nothing is written there.
+fn astray(client: &Client, found: &Found) -> Option<Error> {
+    let why = found.astray.as_ref()?;
+    let (url, what) = (client.url(), client.flavor().collections());
+    let home =
+        found.home.as_ref().map(|home| format!("those of this login are in {}: use that as --url, or ", shown(home)));
+    let hint = format!("{}--url {}/ to let the server say where they are", home.unwrap_or_default(), origin_of(url));
+    Some(Error::new(ErrorKind::Account, format!("--url names no {what}; nothing was written ({why})")).hint(hint))
+}
+
 /// A name of a new collection in the home: what people see is its display name.
 fn slug(name: &str, number: u32) -> String {
     let plain: String =
@@ -283,6 +297,12 @@ impl Sink for Collections {
 
     fn source_kind(&self) -> &'static str {
         self.client.flavor().name()
+    }
+
+    fn place(&self) -> Option<String> {
+        let (url, what) = (self.client.url(), self.client.flavor().collections());
+        let home = self.found.home_elsewhere(url)?;
+        Some(format!("{} has no {what} itself: those in {} are written to", shown(url), shown(home)))
     }
 
     fn lacks(&self, kind: ObjectType) -> Option<String> {

@@ -403,9 +403,7 @@ impl Source for Collections {
 
     fn notes(&self) -> Vec<String> {
         let url = self.client.url();
-        let is_url = |home: &url::Url| href_key(home) == href_key(url) && home.origin() == url.origin();
-        // The root of a server has nothing: who gives it knows that.
-        let home = self.found.home.as_ref().filter(|home| url.path() != "/" && !is_url(home));
+        let home = self.found.home_elsewhere(url);
         let what = self.client.flavor().collections();
         let note = |home| format!("{} has no {what}: those of {} are imported", shown(url), shown(home));
         let mark = |one: &Collection| {

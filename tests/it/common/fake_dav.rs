@@ -298,11 +298,17 @@ fn answer(state: &State, asked: &Asked) -> Answer {
                 let all = resources.iter().map(|(file, bytes)| {
                     found(&format!("{own}{file}"), &format!("<D:getetag>{}</D:getetag>", etag(bytes)))
                 });
-                let itself = found(&own, "<D:resourcetype><D:collection/></D:resourcetype>");
+                let itself = found(&own, "<D:resourcetype><D:collection/><C:calendar/></D:resourcetype>");
                 multistatus(&format!("{itself}{}", all.collect::<String>()))
             }
             None => (404, String::new(), Vec::new()),
         },
+        ("PROPFIND", ["alice", "home", name, file]) => {
+            match state.collections.get(*name).and_then(|all| all.get(*file)) {
+                Some(bytes) => multistatus(&found(&asked.path, &format!("<D:getetag>{}</D:getetag>", etag(bytes)))),
+                None => (404, String::new(), Vec::new()),
+            }
+        }
         ("REPORT", ["alice", "home", name]) if asked.body.contains("calendar-multiget") => {
             let resources = state.collections.get(*name).cloned().unwrap_or_default();
             let all = resources.iter().filter(|(file, _)| asked.body.contains(&format!("/{file}<")));
