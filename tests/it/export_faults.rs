@@ -568,3 +568,90 @@ fn nothing_is_marked_as_deleted_and_mailboxes_get_their_use() {
         assert!(said.contains("APPEND") && !said.contains("\\Deleted"), "{said}");
     }
 }
+
+// --- names of mailboxes --------------------------------------------------------------------------------------------
+
+/// An archive of three folders, of which two may get one name.
+fn named(place: &Path) -> PathBuf {
+    let mail = place.join("named");
+    deliver(&mail.join("INBOX"), "1700000000.0.h:2,S", &message(0));
+    for (number, folder) in (1..).zip(["example.com", "example_com", "Lists", "Lists/~a*b"]) {
+        deliver(&mail.join(folder), &format!("170000000{number}.{number}.h:2,S"), &message(number));
+    }
+    let archive = place.join("named.sqlite");
+    import("maildir", &mail, &archive);
+    archive
+}
+
+/// Folders that a server does not take get other names, also where only CREATE says it.
+#[test]
+fn a_folder_whose_name_is_refused_gets_another_one() {
+    for says_before in [true, false] {
+        let place = tempfile::tempdir().expect("a folder");
+        let archive = named(place.path());
+        let server = FakeImap::start(&capabilities("LITERAL+ UIDPLUS"), vec![mailbox("INBOX", Vec::new())]);
+        server.hook(move |command| {
+            let words: &[&str] = if says_before { &["CREATE ", "STATUS "] } else { &["CREATE "] };
+            let is_it = words.iter().any(|word| command.starts_with(word)) && command.contains(['.', '~']);
+            is_it.then(|| b"$TAG NO Character not allowed in mailbox name: '.'\r\n".to_vec())
+        });
+        let target = Target::at("imap", server.port, "alice", "correct horse");
+        let names = || {
+            let state = server.state();
+            let name = |one: &[u8]| String::from_utf8_lossy(one).into_owned();
+            let mut all: Vec<(String, usize)> =
+                state.boxes.iter().map(|one| (name(&one.name), one.mails.len())).collect();
+            all.sort_unstable();
+            all
+        };
+        let plan = target.export(&archive, &["--dry-run"], 0);
+        assert_eq!(plan.said.contains("to create (called \"example_com_2\" there"), says_before, "{}", plan.said);
+        let done = target.export(&archive, &[], 0);
+        assert_eq!((done.count("email", "created"), done.count("mailbox", "created")), (5, 4), "{}", done.said);
+        for words in
+            ["called \"example_com_2\" there", "does not take \"example.com\"", "not allowed", "called \"_a_b\""]
+        {
+            assert!(done.said.contains(words), "{words}: {}", done.said);
+        }
+        let expected =
+            ["INBOX", "Lists", "Lists/_a_b", "example_com", "example_com_2"].map(|name| (name.to_owned(), 1));
+        assert_eq!(names(), expected, "{}", done.said);
+        target.is_settled(&archive, 0);
+        let pruned = target.export(&archive, &["--prune", "--yes", "--objects", "mailbox,email"], 0);
+        assert_eq!(names(), expected, "{}", pruned.said);
+        assert!(!says_before || (pruned.sum("removed"), pruned.sum("created")) == (0, 0), "{}", pruned.summary);
+    }
+}
+
+#[test]
+fn a_folder_of_dovecot_with_a_dot_gets_another_name() {
+    let Some(dovecot) = Dovecot::start(&format!("{SETTINGS}mail_location = maildir:~/Maildir\n")) else { return };
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = named(place.path());
+    let target = Target::dovecot(&dovecot, "imap", "alice");
+    let plan = target.export(&archive, &["--dry-run"], 0);
+    assert!(plan.said.contains("to create (called \"example_com_2\" there"), "{}", plan.said);
+    let done = target.export(&archive, &[], 0);
+    assert_eq!(done.count("email", "created"), 5, "{}", done.said);
+    assert!(done.said.contains("created (called \"example_com_2\" there"), "{}", done.said);
+    target.is_settled(&archive, 0);
+    assert_eq!(target.export(&archive, &["--prune", "--yes"], 0).sum("removed"), 0);
+}
+
+/// A plan says which keywords are lost.
+#[test]
+fn a_plan_names_the_keywords_that_the_account_does_not_take() {
+    let place = tempfile::tempdir().expect("a folder");
+    let folder = place.path().join("mail");
+    deliver(&folder, "1700000000.0.h:2,Sa", &message(0));
+    fs::write(folder.join("dovecot-keywords"), "0 $deleted\n").expect("keywords");
+    let archive = place.path().join("mail.sqlite");
+    import("maildir", &folder, &archive);
+    let server = FakeImap::start(USUAL, vec![mailbox("INBOX", Vec::new())]);
+    let target = Target::at("imap", server.port, "alice", "correct horse");
+    for (flags, outcome) in [(&["--dry-run"][..], "to create"), (&[], "created")] {
+        let said = target.export(&archive, flags, 0).said;
+        let words = format!("email {outcome} (without the keywords $deleted, which the account does not take): <0@");
+        assert!(said.contains(&words), "{said}");
+    }
+}

@@ -58,6 +58,17 @@ impl<S: Transport> Client<S> {
         self.do_it(command, &format!("the server refused to make the mailbox {}", said(raw))).await
     }
 
+    /// Why the server takes no mailbox of this name, as far as it says so when it is asked for its state; nothing is changed.
+    pub async fn name_refusal(&mut self, raw: &[u8]) -> Result<Option<String>> {
+        self.wire.doing = format!("asking about the name {}", said(raw));
+        let command = Command::new("STATUS").string(raw, self.is_utf8).raw(" (MESSAGES)");
+        let done = self.run(command, 0, |_, _| Ok(())).await?;
+        let words = done.reason().to_ascii_lowercase();
+        let is_about_name =
+            done.code == "CANNOT" || ["not allowed", "invalid", "illegal"].iter().any(|word| words.contains(word));
+        Ok((done.outcome == StatusResponse::No && is_about_name).then(|| done.reason()))
+    }
+
     /// Removes a mailbox with all that is in it (RFC 9051 section 6.3.5).
     pub async fn delete(&mut self, raw: &[u8]) -> Result<()> {
         let command = Command::new("DELETE").string(raw, self.is_utf8);

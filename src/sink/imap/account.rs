@@ -231,6 +231,17 @@ impl Sink for Imap {
         Draft { key: folded(&label), raw: title.to_owned(), label, body, ..Draft::default() }
     }
 
+    fn plain_name(&self, name: &str) -> Option<String> {
+        Names::plain(name)
+    }
+
+    fn name_refusal(&mut self, name: &str) -> Result<Option<String>> {
+        let raw = self.names.raw(None, name);
+        let Imap { runtime, sessions, .. } = self;
+        let Some(session) = sessions.first_mut() else { return Ok(None) };
+        runtime.run(session.ask(async |client| client.name_refusal(&raw).await))
+    }
+
     fn keyword(&self, keyword: &str) -> Option<String> {
         flags::flag(keyword).map(|flag| flags::keyword(&flag))
     }

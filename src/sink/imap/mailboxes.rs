@@ -92,6 +92,13 @@ impl Names {
         name.chars().map(|c| if is_odd(c) { '_' } else { c }).collect()
     }
 
+    /// A name without what servers refuse in one, although it is no level and can be listed; `None` if it has nothing of that.
+    pub(super) fn plain(name: &str) -> Option<String> {
+        let is_odd = |(at, c): (usize, char)| "./\\%*#^!".contains(c) || (c == '~' && at == 0) || c.is_control();
+        let plain: String = name.char_indices().map(|(at, c)| if is_odd((at, c)) { '_' } else { c }).collect();
+        (plain != name).then_some(plain)
+    }
+
     /// The raw name of a new mailbox in a parent.
     pub(super) fn raw(&self, parent: Option<&[u8]>, name: &str) -> Vec<u8> {
         let name = self.leaf(name);
@@ -147,5 +154,7 @@ mod tests {
         );
         assert_eq!(names.raw(None, "Größe"), b"INBOX.Gr&APYA3w-e");
         assert_eq!(names.raw(Some(b"INBOX.Lists"), "a.b*"), b"INBOX.Lists.a_b_");
+        assert_eq!(Names::plain("~a.b/c~"), Some("_a_b_c~".to_owned()));
+        assert_eq!(Names::plain("Größe & more"), None);
     }
 }
