@@ -185,7 +185,7 @@ impl Common {
         let top = self.part.into.as_deref().map(|top| name::safe(top, "")).unwrap_or_default();
         let names = self.names.names();
         self.run(&TREE, Layout::default(), ui, |tree, export| {
-            export.has_maildir_names = true;
+            (export.has_maildir_names, export.is_one_file) = (true, true);
             if self.dry_run {
                 return write_tar(tree, &top, None, names, export);
             }
@@ -198,8 +198,10 @@ impl Common {
             let mut new: NewFile = Disk.file(directory).map_err(cannot)?;
             let out = new.open().and_then(|file| file.try_clone()).map_err(cannot)?;
             // What is written of it is gone with the run.
-            write_tar(tree, &top, Some(buffered(out)), names, export)
-                .map_err(|error| error.hint("a tar file is begun anew; see that there is room for all of it"))?;
+            write_tar(tree, &top, Some(buffered(out)), names, export).map_err(|error| match error.kind {
+                ErrorKind::Storage => error.hint("a tar file is begun anew; see that there is room for all of it"),
+                _ => error,
+            })?;
             Disk.name(&mut new, file).map_err(cannot)
         })
     }
@@ -237,6 +239,7 @@ impl Common {
             failed_parts: 0,
             has_maildir_names: false,
             is_stream: false,
+            is_one_file: false,
             full: HashMap::new(),
             progress: &progress,
         };
@@ -245,9 +248,14 @@ impl Common {
         if export.report.failed() + export.failed_parts > 0 {
             tree.require()?;
         }
-        self.tell(&export, ui);
+        match &written {
+            // Of a tar file that is not whole nothing is there.
+            Err(_) if export.is_one_file => self.summary().remarks(&export.report, ui),
+            _ => self.tell(&export, ui),
+        }
         written.map_err(|error| match error.kind {
-            ErrorKind::Interrupted if !export.is_stream => error.hint("run the same command again to go on"),
+            ErrorKind::Interrupted if export.is_one_file => error.hint("a tar file is begun anew by the next run"),
+            ErrorKind::Interrupted => error.hint("run the same command again to go on"),
             _ => error,
         })?;
         if !self.dry_run {
@@ -258,8 +266,15 @@ impl Common {
             (0, parts) => format!("{} around the objects", counted(parts, "file")),
             (objects, _) => counted(objects, "object"),
         };
-        let what = format!("could not write {what}; everything else is there");
+        let what = match self.dry_run {
+            true => format!("cannot write {what}"),
+            false => format!("could not write {what}; everything else is there"),
+        };
         Err(Error::new(ErrorKind::Partial, what).hint("each one is named above with the reason"))
+    }
+
+    fn summary(&self) -> Summary<'_> {
+        Summary { archive: &self.archive, dry_run: self.dry_run, sent: "written" }
     }
 
     fn tell(&self, export: &FileExport<'_>, ui: &Ui) {
@@ -270,7 +285,7 @@ impl Common {
             let files = counted(export.undated, "file");
             ui.info(&format!("{files} with another date: the target refused the original one"));
         }
-        let summary = Summary { archive: &self.archive, dry_run: self.dry_run, sent: "written" };
+        let summary = self.summary();
         if !export.is_stream {
             return summary.tell(&export.plan, &export.report, ui);
         }
@@ -299,6 +314,8 @@ struct FileExport<'a> {
     has_maildir_names: bool,
     /// The standard output is what is written.
     is_stream: bool,
+    /// All goes into one file, which is there as a whole or not at all.
+    is_one_file: bool,
     /// Whether all letters of a mailbox are taken.
     full: HashMap<Id, bool>,
     progress: &'a Bar,
@@ -398,12 +415,15 @@ impl Observer for FileExport<'_> {
                 self.progress.item(bytes);
             }
             None if !is_directory && entry.node.made_of() == IDENTITIES => {
-                for kind in IDENTITIES {
+                for kind in IDENTITIES.into_iter().filter(|kind| self.chosen.has_all(*kind)).collect::<Vec<_>>() {
                     let records = self.tree.reader().records(kind, self.tree.moment())?.len() as u64;
                     self.count(kind, records, &fate, entry.shown);
                 }
             }
-            None => self.part(ObjectType::Mailbox, fate, entry.shown),
+            None => {
+                let kind = entry.node.made_of().first().copied().unwrap_or(ObjectType::Mailbox);
+                self.part(kind, fate, entry.shown);
+            }
         }
         Ok(())
     }

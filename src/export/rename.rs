@@ -7,6 +7,9 @@ use std::collections::HashSet;
 
 const KIND: ObjectType = ObjectType::Mailbox;
 
+/// So many letters of a name stay before a number: no target takes less than 200 bytes.
+const START_MAX: usize = 40;
+
 impl Run<'_> {
     /// Gives new mailboxes other names where the target says that it does not take theirs, and looks whether it has these.
     pub(super) fn ask_for_names(&mut self) -> Result<()> {
@@ -34,8 +37,10 @@ impl Run<'_> {
         let Some(plain) = target.plain_name(&one.draft.label) else { return false };
         let siblings = work.wanted.iter().filter(|other| other.parent == one.parent);
         let taken: HashSet<&str> = siblings.map(|other| other.draft.key.as_str()).collect();
-        let name = |number: u32| if number == 1 { plain.clone() } else { format!("{plain}_{number}") };
-        let mut names = (1..).map(|number| target.container(KIND, &name(number)));
+        // With room for the number.
+        let start: String = plain.chars().take(START_MAX).collect();
+        let name = |number: u32| if number == 1 { plain.clone() } else { format!("{start}_{number}") };
+        let mut names = (1..1_000).map(|number| target.container(KIND, &name(number)));
         let Some(other) = names.find(|other| !taken.contains(other.key.as_str())) else { return false };
         let draft = &mut work.wanted[at].draft;
         let (new, old) = (&other.label, &draft.label);

@@ -10,7 +10,7 @@ use super::wanted::Wanted;
 use crate::archive::{Moment, Origin, Reader, Record, UNFILED, card_mark, epoch, untold};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::mail::HEAD_MAX;
-use crate::model::objects::{NodeType, Properties, Text};
+use crate::model::objects::{FileNode, NodeType, Properties, Text};
 use crate::model::{EXECUTABLE, Id, ObjectType, PathFilter};
 use crate::sink::{BlobRef, Filing, NoDraft, Sink, StoredItem};
 use serde_json::Value;
@@ -382,7 +382,7 @@ impl Reading<'_> {
             let origins = self.origins(ObjectType::FileNode)?;
             self.each(ObjectType::FileNode, |record| {
                 let node = record.file_node();
-                let modified = node.modified.as_deref().or(node.created.as_deref()).map_or(0, epoch);
+                let modified = file_time(&node);
                 let is_directory = node.node_type == NodeType::Directory;
                 let is_in_time = if is_directory { !is_dated } else { self.selection.is_in_time(modified) };
                 if self.selection.picks(ObjectType::FileNode, record.id, &[]) && is_in_time {
@@ -429,6 +429,11 @@ impl Reading<'_> {
         self.stock.objects.insert(ObjectType::FileNode, wanted);
         Ok(())
     }
+}
+
+/// When a file was changed, in seconds since 1970; one without a date counts as of then.
+pub(super) fn file_time(node: &FileNode<'_>) -> i64 {
+    node.modified.as_deref().or(node.created.as_deref()).map_or(0, epoch)
 }
 
 /// An event counts from its start on; a series that began earlier may go on.

@@ -15,17 +15,23 @@ pub(super) trait Format {
     /// What the name of such a file ends with.
     fn extension(&self) -> &'static str;
 
-    /// The directory with the objects of a container.
-    fn contents(&self, tree: &Tree, container: Node) -> Result<Node>;
+    /// The directory with the objects of a container: the container itself, unless that says otherwise.
+    fn contents(&self, _: &Tree, container: Node) -> Result<Node> {
+        Ok(container)
+    }
 
     /// Begins a file.
-    fn begin(&mut self, tree: &Tree, container: Node, out: &mut Output<'_>) -> Result<()>;
+    fn begin(&mut self, _: &Tree, _: Node, _: &mut Output<'_>) -> Result<()> {
+        Ok(())
+    }
 
     /// Adds an object. Nothing of one whose bytes are damaged may have been written when this fails.
     fn add(&mut self, tree: &Tree, item: &Item, out: &mut Output<'_>) -> Result<Added>;
 
     /// Ends a file.
-    fn end(&mut self, out: &mut Output<'_>) -> Result<()>;
+    fn end(&mut self, _: &mut Output<'_>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// An object of a container.

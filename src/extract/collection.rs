@@ -23,10 +23,6 @@ impl Format for Calendars {
         ".ics"
     }
 
-    fn contents(&self, _: &Tree, container: Node) -> Result<Node> {
-        Ok(container)
-    }
-
     fn begin(&mut self, tree: &Tree, container: Node, out: &mut Output<'_>) -> Result<()> {
         self.merger = ics::Merger::default();
         let name = tree.lookup(container, "displayname").and_then(|child| whole(tree, child.node, ITEM_MAX))?;
@@ -53,14 +49,6 @@ impl Format for AddressBooks {
         ".vcf"
     }
 
-    fn contents(&self, _: &Tree, container: Node) -> Result<Node> {
-        Ok(container)
-    }
-
-    fn begin(&mut self, _: &Tree, _: Node, _: &mut Output<'_>) -> Result<()> {
-        Ok(())
-    }
-
     fn add(&mut self, tree: &Tree, item: &Item, out: &mut Output<'_>) -> Result<Added> {
         let bytes = whole(tree, item.node, ITEM_MAX)?;
         if is_json(&bytes) {
@@ -71,10 +59,6 @@ impl Format for AddressBooks {
             out.put(b"\r\n")?;
         }
         Ok(Added::Whole)
-    }
-
-    fn end(&mut self, _: &mut Output<'_>) -> Result<()> {
-        Ok(())
     }
 }
 

@@ -220,6 +220,13 @@ impl<'a> Directory<'a> {
         known
     }
 
+    /// What a plan says of an entry whose name something else has.
+    fn other(&mut self, entry: &Entry<'_>) -> Option<Fate> {
+        let name = self.known(entry).into_iter().next()?;
+        let Some(Level::Open(directory)) = self.open.get(entry.depth) else { return Some(Fate::NoDirectory) };
+        Some(failed(&is_other_file(&directory.shown.join(name))))
+    }
+
     /// The name under which an earlier run wrote an entry, with the same bytes.
     fn found(&mut self, entry: &Entry<'_>, make: Make<'_>) -> Result<Option<String>> {
         for name in self.known(entry) {
@@ -237,7 +244,7 @@ impl<'a> Directory<'a> {
         if let Some(Level::Open(directory)) = self.open.get(entry.depth)
             && entry.stat.links > 1
         {
-            self.links.note(entry.node.object(), directory.number, name);
+            self.links.note(entry.node, directory.number, name);
         }
     }
 
@@ -246,7 +253,7 @@ impl<'a> Directory<'a> {
         if entry.stat.links < 2 {
             return Ok(false);
         }
-        let Some((directory, name)) = self.links.get(entry.node.object()) else { return Ok(false) };
+        let Some((directory, name)) = self.links.get(entry.node) else { return Ok(false) };
         let (first, medium) = (directory.join(name), self.medium);
         Ok(self.create(entry, observer, |path, _| medium.second_name(&first, path))?.is_ok())
     }
@@ -255,13 +262,15 @@ impl<'a> Directory<'a> {
     fn write(&mut self, entry: &Entry<'_>, observer: &mut dyn Observer) -> Result<Fate> {
         let tree = self.tree;
         self.place(entry, observer, &mut |out| {
-            loop {
+            // A plan does not read whole files: that is what 'verify' is for.
+            while !out.is_nowhere() {
                 let bytes = tree.read(entry.node, out.size, CHUNK)?;
                 out.put(&bytes)?;
                 if bytes.len() < CHUNK {
-                    return Ok(());
+                    break;
                 }
             }
+            Ok(())
         })
     }
 
@@ -276,9 +285,11 @@ impl<'a> Directory<'a> {
                 return Ok(Fate::There);
             }
             Ok(None) if self.is_dry => {
-                let other = self.known(entry).into_iter().next();
-                let Some(Level::Open(directory)) = self.open.get(entry.depth) else { return Ok(Fate::NoDirectory) };
-                return Ok(other.map_or(Fate::Planned, |name| failed(&is_other_file(&directory.shown.join(name)))));
+                if let Some(other) = self.other(entry) {
+                    return Ok(other);
+                }
+                let made = make(&mut Output::nowhere());
+                return Ok(made.map_or_else(|error| failed(&error), |()| Fate::Planned));
             }
             Ok(None) if self.second_name(entry, observer)? => return Ok(Fate::Written(0)),
             Ok(None) => {}
@@ -335,7 +346,7 @@ impl<'a> Directory<'a> {
             }
         }
         if self.is_dry {
-            return Ok(Fate::Planned);
+            return Ok(self.other(entry).unwrap_or(Fate::Planned));
         }
         let (medium, names) = (self.medium, self.names);
         let mut is_file = false;

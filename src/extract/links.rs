@@ -1,12 +1,13 @@
-//! Where messages that lie in several mailboxes were written first: some 60 bytes of each.
+//! Where files that have several names (messages in several mailboxes, events in several calendars) were written first: some
+//! 80 bytes of each.
 
-use crate::model::Id;
+use crate::tree::Node;
 use std::collections::HashMap;
 
-/// Names by row of the message, and the directories that they are in.
+/// Names, and the directories that they are in.
 pub(super) struct Links<D> {
     directories: Vec<D>,
-    names: HashMap<Id, (u32, Box<str>)>,
+    names: HashMap<Node, (u32, Box<str>)>,
 }
 
 impl<D> Default for Links<D> {
@@ -22,14 +23,14 @@ impl<D> Links<D> {
         u32::try_from(self.directories.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Notes where a message is.
-    pub(super) fn note(&mut self, message: Id, directory: u32, name: &str) {
-        self.names.entry(message).or_insert_with(|| (directory, name.into()));
+    /// Notes where a file is.
+    pub(super) fn note(&mut self, node: Node, directory: u32, name: &str) {
+        self.names.entry(node).or_insert_with(|| (directory, name.into()));
     }
 
-    /// The directory and the name of a message.
-    pub(super) fn get(&self, message: Id) -> Option<(&D, &str)> {
-        let (directory, name) = self.names.get(&message)?;
+    /// The directory and the name of a file.
+    pub(super) fn get(&self, node: Node) -> Option<(&D, &str)> {
+        let (directory, name) = self.names.get(&node)?;
         Some((self.directories.get(*directory as usize)?, name))
     }
 }

@@ -20,10 +20,6 @@ impl Format for Mbox {
         Ok(tree.lookup(container, "cur")?.node)
     }
 
-    fn begin(&mut self, _: &Tree, _: Node, _: &mut Output<'_>) -> Result<()> {
-        Ok(())
-    }
-
     fn add(&mut self, tree: &Tree, item: &Item, out: &mut Output<'_>) -> Result<Added> {
         let first = proved(tree, item.node)?;
         let keywords = tree.keywords(item.node)?;
@@ -31,7 +27,7 @@ impl Format for Mbox {
         out.put(flag_fields(&keywords).as_bytes())?;
         let mut quoter = Quoter::new(out);
         let mut put = |bytes: &[u8]| quoter.write_all(bytes).map_err(through_a_writer);
-        put(&without_flags(&first))?;
+        put(&without_flags(&first, first.len() == CHUNK))?;
         let (mut offset, mut length) = (first.len() as u64, first.len());
         while length == CHUNK {
             let piece = tree.read(item.node, offset, CHUNK)?;
@@ -41,9 +37,5 @@ impl Format for Mbox {
         }
         quoter.finish().map_err(through_a_writer)?;
         Ok(Added::Whole)
-    }
-
-    fn end(&mut self, _: &mut Output<'_>) -> Result<()> {
-        Ok(())
     }
 }

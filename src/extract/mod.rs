@@ -140,8 +140,8 @@ pub fn write_files(
     Ok(())
 }
 
-/// Writes what an observer wants of a tree as a tar stream (without `text/`, `attachments/` and `merged/`), below the directory `top` unless that is empty. Without `out`
-/// nothing is written.
+/// Writes what an observer wants of a tree as a tar stream (without `text/`, `attachments/` and `merged/`), below the directory
+/// `top` unless that is empty. Without `out` nothing is written.
 ///
 /// Errors: those of [`write_files`].
 pub fn write_tar<'a>(

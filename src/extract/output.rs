@@ -27,31 +27,32 @@ pub(super) struct Output<'f> {
 enum Kind<'f> {
     New(BufWriter<&'f mut File>),
     Known(BufReader<File>),
+    Nowhere,
 }
 
 impl<'f> Output<'f> {
+    fn with(kind: Kind<'f>, path: &'f Path) -> Output<'f> {
+        Output { kind, path, size: 0, is_end: false, is_broken: false, differs: false }
+    }
+
     /// Into a file.
     pub(super) fn new(file: &'f mut File, path: &'f Path) -> Output<'f> {
-        Output {
-            kind: Kind::New(BufWriter::with_capacity(BUFFER, file)),
-            path,
-            size: 0,
-            is_end: false,
-            is_broken: false,
-            differs: false,
-        }
+        Output::with(Kind::New(BufWriter::with_capacity(BUFFER, file)), path)
     }
 
     /// Beside the bytes of a file.
     pub(super) fn beside(file: File, path: &'f Path) -> Output<'f> {
-        Output {
-            kind: Kind::Known(BufReader::with_capacity(BUFFER, file)),
-            path,
-            size: 0,
-            is_end: false,
-            is_broken: false,
-            differs: false,
-        }
+        Output::with(Kind::Known(BufReader::with_capacity(BUFFER, file)), path)
+    }
+
+    /// Into nothing, in a plan.
+    pub(super) fn nowhere() -> Output<'static> {
+        Output::with(Kind::Nowhere, Path::new(""))
+    }
+
+    /// True in a plan.
+    pub(super) fn is_nowhere(&self) -> bool {
+        matches!(self.kind, Kind::Nowhere)
     }
 
     /// Takes some bytes.
@@ -60,6 +61,7 @@ impl<'f> Output<'f> {
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.size += bytes.len() as u64;
         let done = match &mut self.kind {
+            Kind::Nowhere => return Ok(()),
             Kind::New(file) => file.write_all(bytes),
             Kind::Known(file) => match is_next(file, bytes) {
                 true => Ok(()),
@@ -74,6 +76,7 @@ impl<'f> Output<'f> {
     /// Errors: those of [`Output::put`].
     pub(super) fn end(&mut self) -> Result<()> {
         let done = match &mut self.kind {
+            Kind::Nowhere => return Ok(()),
             Kind::New(file) => file.flush(),
             Kind::Known(file) => match file.read(&mut [0]) {
                 Ok(0) => Ok(()),

@@ -56,7 +56,7 @@ impl<'a> Stream<'a> {
     }
 
     /// The name that an entry gets.
-    fn name(&mut self, entry: &Entry<'_>, observer: &mut dyn Observer) -> Option<String> {
+    fn name(&mut self, entry: &Entry<'_>) -> Option<String> {
         let mut candidates = self.names.candidates(entry);
         if self.names == Names::Auto {
             // A stream takes every name.
@@ -64,11 +64,7 @@ impl<'a> Stream<'a> {
         }
         let directory = self.open.get_mut(entry.depth).filter(|directory| directory.path.is_some())?;
         let is_portable = self.names == Names::Portable && !is_numbered(entry);
-        let name = candidates.into_iter().find(|name| !is_portable || directory.taken.insert(folded(name)))?;
-        if name != entry.name {
-            observer.note(entry, Note::Renamed(name.clone()));
-        }
-        Some(name)
+        candidates.into_iter().find(|name| !is_portable || directory.taken.insert(folded(name)))
     }
 
     /// The path of a name in the directory at this depth.
@@ -91,13 +87,15 @@ impl<'a> Stream<'a> {
                     Fate::Written(0)
                 }
             };
+            let name = directory.path.as_deref().and_then(|path| path.trim_end_matches('/').rsplit('/').next());
+            note_name(&entry, name, observer);
             observer.told(&entry, fate)?;
         }
         Ok(())
     }
 
     fn write(&mut self, entry: &Entry<'_>, name: &str) -> Result<Fate> {
-        let known = self.links.get(entry.node.object()).filter(|_| entry.stat.links > 1);
+        let known = self.links.get(entry.node).filter(|_| entry.stat.links > 1);
         let known = known.map(|(directory, name)| format!("{directory}{name}"));
         let path = self.path(entry.depth, name);
         let first = match (entry.stat.file_type, &known) {
@@ -125,7 +123,7 @@ impl<'a> Stream<'a> {
         if let Some(directory) = self.open.get(entry.depth)
             && entry.stat.links > 1
         {
-            self.links.note(entry.node.object(), directory.number, name);
+            self.links.note(entry.node, directory.number, name);
         }
         Ok(Fate::Written(size))
     }
@@ -134,6 +132,12 @@ impl<'a> Stream<'a> {
 impl Drop for Stream<'_> {
     fn drop(&mut self) {
         self.is_open.set(false);
+    }
+}
+
+fn note_name(entry: &Entry<'_>, name: Option<&str>, observer: &mut dyn Observer) {
+    if let Some(name) = name.filter(|name| *name != entry.name) {
+        observer.note(entry, Note::Renamed(name.to_owned()));
     }
 }
 
@@ -156,7 +160,7 @@ impl Write for Gate<'_> {
 impl Receiver for Stream<'_> {
     fn directory(&mut self, entry: &Entry<'_>, is_wanted: bool, observer: &mut dyn Observer) -> Result<()> {
         self.open.truncate(entry.depth + 1);
-        let name = self.name(entry, observer);
+        let name = self.name(entry);
         let path = name.map(|name| format!("{}/", self.path(entry.depth, &name)));
         let number = self.links.directory(path.clone().unwrap_or_default());
         let pending = Some(PendingDirectory::of(entry));
@@ -172,7 +176,9 @@ impl Receiver for Stream<'_> {
         self.open.truncate(entry.depth + 1);
         self.write_directories(observer)?;
         let is_lost = self.open.last().is_none_or(|directory| directory.path.is_none());
-        let fate = match self.name(entry, observer) {
+        let name = self.name(entry);
+        note_name(entry, name.as_deref(), observer);
+        let fate = match name {
             Some(name) => self.write(entry, &name)?,
             None if is_lost => Fate::NoDirectory,
             None => Fate::Failed("another file has its name".to_owned()),

@@ -38,7 +38,7 @@ pub use line::is_field;
 pub use quote::{Quoter, Unquoter};
 pub use status::{Status, received, status};
 pub use window::{ReadAt, copy};
-pub use write::{START_MAX, flag_fields, separator, without_flags};
+pub use write::{flag_fields, separator, without_flags};
 
 /// A longer line is no separator: the longest address has 320 bytes.
 const MAX_SEPARATOR: usize = 1024;

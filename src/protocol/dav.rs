@@ -30,5 +30,5 @@ pub use discover::{Found, discover};
 pub use get::Downloaded;
 pub use href::{child, key as href_key, last_part, origin as origin_of, with_slash};
 pub use tree::{Directory, walk};
-pub use upload::{NewFile, Stored, uploads_of};
+pub use upload::{NewFile, PART, Stored, uploads_of};
 pub use write::{Condition, Written};

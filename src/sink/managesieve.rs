@@ -5,9 +5,9 @@
 
 use super::{
     BlobProvider, BlobRef, Change, Detail, Draft, Filing, NoDraft, Outcome, Patch, Remote, RemoteEmail, Sink,
-    StoredItem,
+    StoredItem, opened,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::jmap::{name, text};
 use crate::model::objects::Properties;
 use crate::model::{Digest, ObjectType};
@@ -78,13 +78,12 @@ impl ManageSieve {
         is_question: bool,
     ) -> Result<Outcome> {
         let Some(blob) = blob else { return Ok(Outcome::Refused("its bytes are missing in the archive".to_owned())) };
-        let content = match supply.open(blob) {
+        let content = match opened(supply, blob)? {
             Ok(content) if content.size() > SCRIPT_MAX => {
                 return Ok(Outcome::Refused(format!("a script of {} bytes is none", content.size())));
             }
             Ok(content) => content,
-            Err(error) if error.kind == ErrorKind::Damaged => return Ok(Outcome::Refused(error.to_string())),
-            Err(error) => return Err(error),
+            Err(why) => return Ok(Outcome::Refused(why)),
         };
         let bytes = content.whole().map_err(|error| Error::io("cannot read back a script", error))?;
         self.change(name, async |client| match is_question {

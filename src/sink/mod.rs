@@ -13,7 +13,7 @@ pub mod imap;
 pub mod jmap;
 pub mod managesieve;
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::format::jmap::Object;
 use crate::model::objects::{NodeType, Properties};
 use crate::model::{Digest, Id, ObjectType};
@@ -61,6 +61,17 @@ pub trait BlobProvider: Send + Sync {
 
     /// What they are, without reading them. `None` where the archive does not know.
     fn digest(&self, blob: BlobRef) -> Option<Digest>;
+}
+
+/// The bytes, or what is wrong with them in the archive.
+///
+/// Errors: they cannot be read now: no room for a copy, or the snapshot is gone.
+fn opened(supply: &dyn BlobProvider, blob: BlobRef) -> Result<std::result::Result<Content, String>> {
+    match supply.open(blob) {
+        Ok(content) => Ok(Ok(content)),
+        Err(error) if error.kind == ErrorKind::Damaged => Ok(Err(error.to_string())),
+        Err(error) => Err(error),
+    }
 }
 
 /// An object of an archive in the form of the target.

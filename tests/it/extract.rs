@@ -265,3 +265,52 @@ fn a_file_where_a_directory_is_needed_is_named_with_what_to_do() {
     assert!(code == Some(5) && said.contains(&what) && said.contains("move it away"), "{said}");
     assert_eq!(fs::read(into.join("mail")).expect("a file"), b"x");
 }
+
+/// Hard links are made of files with the same bytes only: attachments of one message, events and messages of one row are
+/// others.
+#[test]
+fn what_lies_in_several_places_is_right_in_each() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let maildir = dir.path().join("Maildir");
+    let parts = |name: &str| {
+        format!(
+            "--b\nContent-Type: text/plain; name={name}.txt\nContent-Disposition: attachment; filename={name}.txt\n\nof {name}\n"
+        )
+    };
+    let mail = format!(
+        "Message-ID: <1@x>\nSubject: two\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{}{}--b--\n",
+        parts("one"),
+        parts("two")
+    );
+    for folder in ["", ".Work"] {
+        deliver(&maildir.join(folder), "1500000000.1.host:2,S", mail.as_bytes());
+    }
+    let takeout = dir.path().join("Takeout");
+    let event = "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\nUID:1@x\nDTSTART:20240105T090000Z\nSUMMARY:event\nEND:VEVENT\nEND:VCALENDAR\n";
+    for name in ["a", "b"] {
+        fs::create_dir_all(takeout.join(name)).expect("a directory");
+        fs::write(takeout.join(name).join(format!("{name}.ics")), event).expect("a file");
+    }
+    let archive = dir.path().join("a.sqlite");
+    for (source, path) in [("maildir", &maildir), ("takeout", &takeout)] {
+        ok(&["import", source, path.to_str().expect("UTF-8"), archive.to_str().expect("UTF-8")]);
+    }
+    let tree = tree(&archive);
+    for path in ["attachments", "mail", "calendars"] {
+        let into = dir.path().join("out");
+        let done = extracted(&tree, path, &into, Names::Auto, &Disk);
+        assert_eq!((done.failed, written(&into.join(path)).0), (Vec::new(), shown(&tree, path).0), "{path}");
+    }
+    let (whole, tar) = (dir.path().join("whole"), dir.path().join("a.tar"));
+    extracted(&tree, "", &whole, Names::Auto, &Disk);
+    ok(&["--quiet", "export", "tar", archive.to_str().expect("UTF-8"), tar.to_str().expect("UTF-8")]);
+    let unpacked = dir.path().join("unpacked");
+    fs::create_dir(&unpacked).expect("a directory");
+    let status = std::process::Command::new("tar").arg("-xf").arg(&tar).arg("-C").arg(&unpacked).status();
+    assert!(status.expect("tar").success());
+    for out in [&whole, &unpacked] {
+        for path in ["mail", "calendars"] {
+            assert_eq!(written(&out.join(path)).0, shown(&tree, path).0, "{path}");
+        }
+    }
+}

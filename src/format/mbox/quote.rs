@@ -105,6 +105,7 @@ impl<W: Write> Write for Unquoter<W> {
         self.sink.flush()
     }
 }
+
 /// Writes so many `>` and so many bytes of `From `.
 fn write_quote(sink: &mut impl Write, mut angles: u64, matched: usize) -> io::Result<()> {
     while angles > 0 {

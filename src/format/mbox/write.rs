@@ -4,9 +4,6 @@ use super::line::{FROM, OWN_SENDER, is_field};
 use super::status::is_written;
 use crate::format::mail::header_of;
 
-/// Of so many bytes at the start of a message; a header that does not end in them stays as it is.
-pub const START_MAX: usize = 1 << 20;
-
 /// The line that begins a message that came at a time (seconds since 1970).
 pub fn separator(received: i64) -> String {
     let nearest = if received < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
@@ -46,8 +43,9 @@ pub fn flag_fields(keywords: &[String]) -> String {
 }
 
 /// The beginning of a message without the fields that a mailbox has written into it: what another mailbox says of the message
-/// is not true in this one. A message that begins with no header field gets an empty header block.
-pub fn without_flags(start: &[u8]) -> Vec<u8> {
+/// is not true in this one. Where more follows (`is_cut`) and the header does not end in these bytes, they stay as they are. A
+/// message that begins with no header field gets an empty header block.
+pub fn without_flags(start: &[u8], is_cut: bool) -> Vec<u8> {
     let mut kept = Vec::with_capacity(start.len() + 1);
     // What an mbox put before a message that was taken out of it stays, quoted as in other programs' files.
     if !is_field(start) && !start.starts_with(FROM) {
@@ -56,7 +54,7 @@ pub fn without_flags(start: &[u8]) -> Vec<u8> {
         return kept;
     }
     // Where the header goes on behind these bytes, they may end within a field.
-    if header_of(start).len() == start.len() && start.len() >= START_MAX {
+    if is_cut && header_of(start).len() == start.len() {
         return start.to_vec();
     }
     let (mut rest, mut is_dropped) = (start, false);
@@ -102,13 +100,13 @@ mod tests {
 
     #[test]
     fn what_another_mailbox_said_is_left_out() {
-        let kept = |text: &str| String::from_utf8(without_flags(text.as_bytes())).expect("text");
+        let kept = |text: &str| String::from_utf8(without_flags(text.as_bytes(), text.len() > 1_000)).expect("text");
         assert_eq!(kept("A: 1\nstatus: R\n O\nX-Keywords:x\nB: 2\n\nStatus: R\n"), "A: 1\nB: 2\n\nStatus: R\n");
         assert_eq!(kept("A: 1\r\nContent-Length: 5\r\n"), "A: 1\r\n");
         assert_eq!(kept("From x 2002\nA: 1\nStatus: R\n\n"), "From x 2002\nA: 1\n\n");
         assert_eq!(kept("no header\n"), "\nno header\n");
         assert_eq!(kept("A: 1\n \t\nX-Status: D\nStatus\n\n"), "A: 1\n \t\nStatus\n\n");
-        let long = format!("A: {}\nStatus", "x".repeat(START_MAX));
+        let long = format!("A: {}\nStatus", "x".repeat(1_000));
         assert_eq!(kept(&long), long);
         assert!(separator(i64::MAX).contains(" 9999\n") && separator(-1).contains(" 1969\n"));
     }

@@ -13,8 +13,8 @@ use url::Url;
 /// Bodies of so many bytes and more go as a stream: the time limit begins again as long as the server takes more.
 const STREAMED_MIN: u64 = 64 << 10;
 
-/// Larger files go in parts of this size, where the server takes parts.
-pub(super) const PART: u64 = 10 << 20;
+/// Larger files go in parts of so many bytes, where the server takes parts: what was sent of them need not be sent again.
+pub const PART: u64 = 10 << 20;
 
 /// The most parts of one file: Nextcloud takes numbers up to 10000.
 const PARTS_MAX: u64 = 10_000;

@@ -164,9 +164,6 @@ fn is_page(body: &[u8]) -> bool {
         .any(|word| start.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes())))
 }
 
-/// What a failure says of a change.
-///
-/// Errors: those after which no other change would fare better.
 /// What an answer of 207 means that begins with a status.
 fn refused(why: String) -> Written {
     match why.get(..3) {
@@ -176,6 +173,9 @@ fn refused(why: String) -> Written {
     }
 }
 
+/// What a failure says of a change.
+///
+/// Errors: those after which no other change would fare better.
 pub(super) fn said(failure: Failure) -> Result<Written> {
     let Some(refusal) = &failure.refusal else {
         return match failure.error.kind {

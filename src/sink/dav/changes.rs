@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::parallel::in_order;
 use crate::protocol::dav::{Client, Written};
-use crate::sink::{BlobProvider, BlobRef, Content, Outcome};
+use crate::sink::{BlobProvider, BlobRef, Content, Outcome, opened};
 use std::future::Future;
 
 /// What is said of an object that is not what it was when it was looked at.
@@ -66,9 +66,5 @@ pub(super) fn content_of(
     let Some(blob) = blob else {
         return Ok(Err(Outcome::Refused("its bytes are missing in the archive".to_owned())));
     };
-    match supply.open(blob) {
-        Ok(content) => Ok(Ok((blob, content))),
-        Err(error) if error.kind == ErrorKind::Forgotten => Err(error),
-        Err(error) => Ok(Err(Outcome::Refused(error.to_string()))),
-    }
+    Ok(opened(supply, blob)?.map(|content| (blob, content)).map_err(Outcome::Refused))
 }

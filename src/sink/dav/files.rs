@@ -10,7 +10,8 @@ use crate::net::parallel::{Queue, in_order};
 use crate::net::runtime::Runtime;
 use crate::net::sanitize::said;
 use crate::protocol::dav::{
-    Client, Condition, NewCollection, NewFile, Settings, Stored, Written, child, href_key, uploads_of, walk, with_slash,
+    Client, Condition, NewCollection, NewFile, PART, Settings, Stored, Written, child, href_key, uploads_of, walk,
+    with_slash,
 };
 use crate::sink::{
     BlobProvider, BlobRef, Change, Detail, Draft, Filing, NoDraft, Outcome, Patch, Remote, RemoteEmail, Sink,
@@ -21,9 +22,6 @@ use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use url::Url;
-
-/// Larger files go in parts, where the server takes parts: what was sent of them need not be sent again.
-const IN_PARTS: u64 = 10 << 20;
 
 /// The date of a file that is no older than so many seconds does not tell whether the server takes dates.
 const RECENT: u64 = 60;
@@ -213,7 +211,7 @@ impl Files {
     async fn send(&self, url: &Url, file: &NewFile<'_>, digest: Option<Digest>) -> Result<Stored> {
         let uploads = self.uploads.take();
         self.uploads.set(uploads.clone());
-        if let (Some(uploads), Some(digest)) = (uploads, digest.filter(|_| file.content.size() > IN_PARTS)) {
+        if let (Some(uploads), Some(digest)) = (uploads, digest.filter(|_| file.content.size() > PART)) {
             let own = Digest::of(format!("{} {url}", digest.hex()).as_bytes()).hex();
             let folder = child(&uploads, &format!("vandelay-{}", &own[..32]));
             if let Some(stored) = self.client.put_in_parts(&folder, url, file).await? {
@@ -227,6 +225,9 @@ impl Files {
     /// Gives a file that was just stored its date, as far as the server takes one. Gives what is to be said of it.
     async fn date(&self, url: &Url, file: &NewFile<'_>, has_date: bool) -> Result<Option<String>> {
         let Some(modified) = file.modified else { return Ok(None) };
+        if modified < 0 {
+            return Ok(Some("without its date: servers take none before 1970".to_owned()));
+        }
         if has_date {
             self.dates.set(Dates::Beside);
             return Ok(None);

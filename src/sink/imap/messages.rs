@@ -97,6 +97,8 @@ pub(super) async fn look(session: &mut Session, raw: &[u8], mailbox: &str, seen:
             let known = seen.as_ref().filter(|seen| seen.validity == validity && seen.next <= next);
             // Where messages went meanwhile, it is not known which.
             let known = known.filter(|seen| u64::from(exists) >= u64::from(seen.exists));
+            // A server that does not say where new ones begin is asked for all of them.
+            let known = known.filter(|_| opened.uid_next.is_some());
             let mut now = known.cloned().unwrap_or_default();
             let first = known.map_or(1, |seen| seen.next);
             if first < next || known.is_none() {

@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, Result};
 use crate::model::Id;
 use crate::net::parallel::in_order;
 use crate::protocol::imap::{Appended, NewMessage, Session};
-use crate::sink::{BlobProvider, BlobRef, Content, NewEmail, Outcome};
+use crate::sink::{BlobProvider, BlobRef, NewEmail, Outcome, opened};
 use std::collections::HashMap;
 
 /// Bytes of messages of one request.
@@ -175,10 +175,9 @@ fn message(
     limit: Option<u64>,
     supply: &dyn BlobProvider,
 ) -> Result<std::result::Result<NewMessage, String>> {
-    let content: Content = match supply.open(BlobRef::Blob(email.blob)) {
+    let content = match opened(supply, BlobRef::Blob(email.blob))? {
         Ok(content) => content,
-        Err(error) if error.kind == ErrorKind::Damaged => return Ok(Err(error.to_string())),
-        Err(error) => return Err(error),
+        Err(why) => return Ok(Err(why)),
     };
     if limit.is_some_and(|limit| content.size() > limit) {
         return Ok(Err(format!("the server takes no message of more than {} bytes", limit.unwrap_or_default())));
