@@ -188,7 +188,9 @@ class Bench:
                 self.must_hold(at, env, kind, server, archive)
 
     def vdirsyncer(self, at, env, kind, server, data):
-        shutil.copytree(data / kind, at / "local")
+        # Cyrus makes no collection for it whose URL is not plain.
+        for number, folder in enumerate(sorted((data / kind).iterdir())):
+            shutil.copytree(folder, at / "local" / f"{kind}-{number}")
         (at / "config").write_text(f"""
 [general]
 status_path = "{at}/status"
