@@ -5,13 +5,12 @@ import hashlib
 import os
 import pathlib
 import shutil
-import statistics
 
 from .command import (GEN_MAILDIR, MIB, BenchError, add_nice_argument, describe_machine, install, note, positive, run,
                       tool_env, tree_bytes, walk_files)
 from .cyrus import PASSWORD, Cyrus, find_cyrus
 from .imap_tools import flags_of_archive, must_agree
-from .report import Check, medians, plain_runs, print_table, write_json
+from .report import Check, medians, plain_runs, print_setup, print_table, ratio, write_json
 
 STEPS = ("send", "again", "import")
 MBSYNC, EXPORT, JMAP, IMAP = "mbsync", "vandelay export", "vandelay import jmap", "vandelay import imap"
@@ -297,15 +296,8 @@ def check_jmap(runs):
     ]
 
 
-def ratio(ours, theirs):
-    """The median of the rounds' ratios: what slows the machine down for a while slows both down."""
-    return statistics.median(one.wall / other.wall for one, other in zip(ours, theirs))
-
-
 def report_jmap(setup, runs, checks):
-    for name, value in setup.items():
-        print(f"{name}: {value}")
-    print()
+    print_setup(setup)
     rows = []
     for step, tools in runs.items():
         for name, many in tools.items():

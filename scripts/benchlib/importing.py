@@ -7,7 +7,7 @@ import shutil
 import tempfile
 
 from .command import MIB, describe_machine, install, make_maildir, note, run, tool_env, tree_bytes, walk_files
-from .report import Check, medians, print_table, write_json
+from .report import Check, medians, print_setup, print_table, write_json
 
 
 def bench_import(args, work):
@@ -114,9 +114,7 @@ def check_import(median, distinct):
 
 
 def report_import(setup, runs, checks):
-    for name, value in setup.items():
-        print(f"{name}: {value}")
-    print()
+    print_setup(setup)
     rows = []
     for name, many in runs.items():
         middle = medians(many)

@@ -8,7 +8,7 @@ import tempfile
 from .command import (MIB, BenchError, add_nice_argument, add_size_arguments, describe_machine, install, listed,
                       make_maildir, note, positive, run)
 from .large import measure_million, measure_text
-from .report import Check, Figures, print_table, write_json
+from .report import Check, Figures, print_setup, print_table, write_json
 from .systems import PEERS, Native, Vandelay, drop_caches
 from .works import WORKS, back_memory, held, survey, warm_programs
 
@@ -241,9 +241,7 @@ def check_memory(figures, name, goal):
 
 
 def report_mount(setup, figures, checks):
-    for name, value in setup.items():
-        print(f"{name}: {value}")
-    print()
+    print_setup(setup)
     seen = {name for states in figures.seconds.values() for systems in states.values() for name in systems}
     seen |= figures.memory.keys()
     systems = [name for name in (Native.name, OURS, *PEERS) if name in seen]

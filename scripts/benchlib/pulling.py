@@ -3,13 +3,12 @@
 import os
 import pathlib
 import shutil
-import statistics
 import sys
 
 from .command import GEN_MAILDIR, MIB, add_nice_argument, describe_machine, install, listed, note, positive, run
 from .dovecot import PASSWORD, USER, Dovecot, find_dovecot
 from .imap_tools import Mbsync, OfflineImap, SyncingMbsync, Vandelay, must_agree
-from .report import Check, medians, plain_runs, print_table, write_json
+from .report import Check, medians, plain_runs, print_setup, print_table, ratio, write_json
 
 CHANGER = pathlib.Path(__file__).parent / "change_imap.py"
 # Of so many messages one is new, and of so many one has another flag.
@@ -142,23 +141,16 @@ def generate(args, path, messages, seed):
 def check_imap(runs):
     peak = max(each.rss for tools in runs.values() for name in (ONE, FOUR) for each in tools[name])
     return [
-        Check("first, 1 connection / mbsync", ratio(runs["first"], ONE), 1.0),
-        Check("first, 4 connections / mbsync", ratio(runs["first"], FOUR), 1 / 1.3),
-        Check("again / mbsync", ratio(runs["again"], ONE), 1.0),
-        Check("changed / mbsync", ratio(runs["changed"], ONE), 0.7),
+        Check("first, 1 connection / mbsync", ratio(runs["first"][ONE], runs["first"][MBSYNC]), 1.0),
+        Check("first, 4 connections / mbsync", ratio(runs["first"][FOUR], runs["first"][MBSYNC]), 1 / 1.3),
+        Check("again / mbsync", ratio(runs["again"][ONE], runs["again"][MBSYNC]), 1.0),
+        Check("changed / mbsync", ratio(runs["changed"][ONE], runs["changed"][MBSYNC]), 0.7),
         Check("peak RSS of all imports", peak / MIB, 128, " MiB"),
     ]
 
 
-def ratio(tools, name):
-    """The median of the rounds' ratios: what slows the machine down for a while slows both down."""
-    return statistics.median(ours.wall / theirs.wall for ours, theirs in zip(tools[name], tools[MBSYNC]))
-
-
 def report_imap(setup, runs, checks):
-    for name, value in setup.items():
-        print(f"{name}: {value}")
-    print()
+    print_setup(setup)
     rows = []
     for step, tools in runs.items():
         for name, many in tools.items():

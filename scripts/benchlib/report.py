@@ -7,6 +7,12 @@ import statistics
 from .command import Run, note
 
 
+def print_setup(setup):
+    for name, value in setup.items():
+        print(f"{name}: {value}")
+    print()
+
+
 def print_table(head, rows):
     """First column to the left, figures to the right."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
@@ -36,6 +42,11 @@ class Check:
     def row_beside(self, names):
         """The row with a column for each of the tools `names`."""
         return self.row() + [f"{self.others[name]:.2f}{self.unit}" if name in self.others else "-" for name in names]
+
+
+def ratio(ours, theirs):
+    """The median of the rounds' ratios: what slows the machine down for a while slows both down."""
+    return statistics.median(one.wall / other.wall for one, other in zip(ours, theirs))
 
 
 def plain_runs(runs):

@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from .cyrus import PASSWORD as ANY, Cyrus, find_cyrus
 from .dav_servers import PASSWORD, USER, CyrusDav, Radicale, Sabre
 from .dovecot import PASSWORD as DOVECOT_PASSWORD, USER as DOVECOT_USER, Dovecot, find_dovecot, let_through
 from .exporting import prepare, push_by_mbsync, turned
-from .report import Check, medians, plain_runs, print_table, write_json
+from .report import Check, medians, plain_runs, print_setup, print_table, ratio, write_json
 from .syncing import MAKER, relaying
 from .systems import Vandelay as Mount
 
@@ -372,15 +371,8 @@ def check_export(runs):
     return [*checks, Check("peak RSS of all exports", peak / MIB, MEMORY_MIB, " MiB")]
 
 
-def ratio(ours, theirs):
-    """The median of the rounds' ratios: what slows the machine down for a while slows both down."""
-    return statistics.median(one.wall / other.wall for one, other in zip(ours, theirs))
-
-
 def report_export(setup, runs, checks):
-    for name, value in setup.items():
-        print(f"{name}: {value}")
-    print()
+    print_setup(setup)
     rows = []
     for step, tools in runs.items():
         for name, many in tools.items():

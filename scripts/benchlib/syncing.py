@@ -5,7 +5,6 @@ import dataclasses
 import os
 import pathlib
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from .command import (MIB, add_nice_argument, describe_machine, install, listed,
 from .dav_servers import SERVERS
 from .dav_tools import PEERS, Vandelay, must_agree
 from .dovecot import free_port, stop
-from .report import Check, medians, plain_runs, print_table, write_json
+from .report import Check, medians, plain_runs, print_setup, print_table, ratio, write_json
 
 MAKER = pathlib.Path(__file__).parent / "make_dav.py"
 RELAY = pathlib.Path(__file__).parent / "relay.py"
@@ -200,15 +199,8 @@ def check_dav(runs):
     return [*checks, Check("peak RSS of all imports", peak / MIB, MEMORY_MIB, " MiB")]
 
 
-def ratio(ours, theirs):
-    """The median of the rounds' ratios: what slows the machine down for a while slows both down."""
-    return statistics.median(one.wall / other.wall for one, other in zip(ours, theirs))
-
-
 def report_dav(setup, runs, checks):
-    for name, value in setup.items():
-        print(f"{name}: {value}")
-    print()
+    print_setup(setup)
     rows = []
     for step, tools in runs.items():
         for name, many in tools.items():

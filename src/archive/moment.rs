@@ -20,6 +20,15 @@ pub enum SnapshotSpec {
     Directory(i64),
 }
 
+impl From<Moment> for SnapshotSpec {
+    fn from(moment: Moment) -> SnapshotSpec {
+        match moment {
+            Moment::Current => SnapshotSpec::Latest,
+            Moment::Snapshot(snapshot) => SnapshotSpec::Id(snapshot),
+        }
+    }
+}
+
 impl FromStr for SnapshotSpec {
     type Err = String;
 

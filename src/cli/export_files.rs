@@ -5,7 +5,7 @@ use super::export_part::{CALENDARS, CONTACTS, MAIL, Part, SCRIPTS, types_help};
 use super::export_report::{Summary, warn_of_nothing};
 use super::files::{NamesFlag, other_names};
 use super::ui::{Bar, Ui, bytes, counted, interrupt_flag};
-use crate::archive::{Moment, Reader, SnapshotSpec};
+use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{Chosen, Plan, Report};
 use crate::extract::medium::{Disk, Medium, NewFile};
@@ -223,11 +223,8 @@ impl Common {
         let reader = Arc::new(Reader::open(&self.archive)?);
         let moment = reader.resolve(self.at.at)?;
         let selection = self.part.selection(&reader, self.at.at, kinds)?;
-        let at = match moment {
-            Moment::Current => SnapshotSpec::Latest,
-            Moment::Snapshot(snapshot) => SnapshotSpec::Id(snapshot),
-        };
-        let tree = Tree::open(Arc::clone(&reader), TreeOptions { at, layout, ..TreeOptions::default() })?;
+        let tree =
+            Tree::open(Arc::clone(&reader), TreeOptions { at: moment.into(), layout, ..TreeOptions::default() })?;
         let progress = ui.progress(interrupt_flag());
         let mut export = FileExport {
             tree: &tree,

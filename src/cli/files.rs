@@ -2,7 +2,7 @@
 
 use super::args::{AtFlag, tree_path};
 use super::ui::{Ui, counted, thousands};
-use crate::archive::{Moment, Reader, SnapshotSpec, rfc3339};
+use crate::archive::{Moment, Reader, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Names};
@@ -97,11 +97,7 @@ fn open(archive: &Path, at: &AtFlag) -> Result<Tree> {
 
 /// The tree of an opened archive at a moment, which no later import changes unless it is the current one.
 pub(super) fn tree_at(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
-    let at = match moment {
-        Moment::Current => SnapshotSpec::Latest,
-        Moment::Snapshot(snapshot) => SnapshotSpec::Id(snapshot),
-    };
-    Tree::open(Arc::clone(reader), TreeOptions { at, ..TreeOptions::default() })
+    Tree::open(Arc::clone(reader), TreeOptions { at: moment.into(), ..TreeOptions::default() })
 }
 
 /// Everything in a directory, by the bytes of the names.

@@ -1,11 +1,12 @@
 //! `vandelay verify ARCHIVE`.
 
 use super::args::parse_percent;
+use super::files::tree_at;
 use super::ui::{Ui, bytes, counted, thousands};
-use crate::archive::{Depth, Moment, Reader, SnapshotSpec, Verdict, verify};
+use crate::archive::{Depth, Moment, Reader, Verdict, verify};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};
-use crate::tree::{Tree, TreeOptions};
+use crate::tree::Tree;
 use clap::Args;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -116,13 +117,7 @@ struct Paths {
 
 impl Paths {
     fn of(&mut self, kind: ObjectType, id: Id, moment: Moment) -> Vec<String> {
-        let tree = self.trees.entry(moment).or_insert_with(|| {
-            let at = match moment {
-                Moment::Current => SnapshotSpec::Latest,
-                Moment::Snapshot(snapshot) => SnapshotSpec::Id(snapshot),
-            };
-            Tree::open(Arc::clone(&self.reader), TreeOptions { at, ..TreeOptions::default() }).ok()
-        });
+        let tree = self.trees.entry(moment).or_insert_with(|| tree_at(&self.reader, moment).ok());
         let paths = tree.as_ref().and_then(|tree| tree.paths_of(kind, id).ok()).unwrap_or_default();
         match moment {
             Moment::Current => paths,

@@ -2,6 +2,7 @@
 
 use super::visit::Entry;
 use crate::tree::name;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Which names files and directories get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,9 +38,13 @@ impl Names {
 
 /// The hash of a name on file systems that do not tell upper from lower case.
 pub(super) fn folded(name: &str) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
+    hash(name.to_lowercase().as_bytes())
+}
+
+/// The hash of a name, or of a part of one, within a run.
+pub(super) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    name.to_lowercase().hash(&mut hasher);
+    bytes.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -1,11 +1,10 @@
 //! A directory of the target that is being filled.
 
 use super::handle::Handle;
-use super::names::folded;
+use super::names::{folded, hash};
 use crate::format::maildir::FileName;
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -82,10 +81,4 @@ impl OpenDirectory {
 fn split(name: &[u8]) -> (&[u8], &[u8]) {
     let unique = FileName::parse(name).unique;
     name.split_at(memchr::memchr(b',', unique).unwrap_or(unique.len()))
-}
-
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
 }
