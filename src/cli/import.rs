@@ -11,9 +11,10 @@ use crate::import::report::Report;
 use crate::import::{self, Done, ImportOptions};
 use crate::model::ObjectType;
 use crate::net::endpoint::Service;
+use crate::progress::Progress;
 use crate::protocol::dav::{Flavor, KnownHome, Settings, origin_of};
 use crate::report::{reasons, sum};
-use crate::source;
+use crate::source::Source;
 use crate::source::dav::{Collections, Files, known_home};
 use crate::source::filter::Filter;
 use crate::source::imap::Imap;
@@ -273,7 +274,18 @@ impl Common {
 
 impl ImportSource {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        match self {
+        let mut opened = self.open(ui)?;
+        let progress = ui.progress(interrupt_flag());
+        let done = opened.import(&progress);
+        progress.done();
+        let mut done = done?;
+        tell(&done, &opened.archive, opened.dry_run, ui);
+        done.lost.take().map_or_else(|| verdict(&done, opened.dry_run), |error| Err(lost(error)))
+    }
+
+    /// Opens the source. Finds the secret, so it may run a command or ask at the terminal.
+    pub(crate) fn open(self, ui: &Ui) -> Result<Opened> {
+        let (source, archive, common): (Box<dyn Source>, PathBuf, Common) = match self {
             ImportSource::Maildir(args) => {
                 let filter = args.folders.filter()?;
                 let layout = match args.layout {
@@ -289,7 +301,7 @@ impl ImportSource {
                     layout,
                     spool,
                 };
-                run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(), ui)
+                (Box::new(Maildir::open(&args.maildir, options)?), args.archive, args.common)
             }
             ImportSource::Takeout(args) => {
                 let options = TakeoutOptions {
@@ -297,7 +309,7 @@ impl ImportSource {
                     include_deleted: args.include_deleted,
                     spool: spool(&args.archive),
                 };
-                run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(), ui)
+                (Box::new(Takeout::open(&args.path, options)?), args.archive, args.common)
             }
             ImportSource::Imap(args) => {
                 let options = ImapOptions {
@@ -312,33 +324,59 @@ impl ImportSource {
                     spool: spool(&args.archive),
                 };
                 let account = args.network.account(Service::Imap, &args.auth, ui)?;
-                let common = args.common.options();
-                run(&mut Imap::new(account, options), &args.archive, common, ui)
+                (Box::new(Imap::new(account, options)), args.archive, args.common)
             }
             ImportSource::Jmap(args) => {
                 let options =
                     JmapOptions { which: args.which.which(), objects: args.objects, threads: args.network.threads() };
                 let settings = args.network.jmap(&args.auth, args.allow_other_origin, spool(&args.archive), ui)?;
-                let common = args.common.options();
-                run(&mut Jmap::open(settings, options)?, &args.archive, common, ui)
+                (Box::new(Jmap::open(settings, options)?), args.archive, args.common)
             }
             ImportSource::CalDav(args) => {
-                let mut source = Collections::open(args.settings(Flavor::Calendars, ui)?)?;
-                run(&mut source, &args.archive, args.common.options(), ui)
+                let source = Collections::open(args.settings(Flavor::Calendars, ui)?)?;
+                (Box::new(source), args.archive, args.common)
             }
             ImportSource::CardDav(args) => {
-                let mut source = Collections::open(args.settings(Flavor::Contacts, ui)?)?;
-                run(&mut source, &args.archive, args.common.options(), ui)
+                let source = Collections::open(args.settings(Flavor::Contacts, ui)?)?;
+                (Box::new(source), args.archive, args.common)
             }
             ImportSource::WebDav(args) => {
-                let mut source = Files::open(args.settings(Flavor::Files, ui)?)?;
-                run(&mut source, &args.archive, args.common.options(), ui)
+                let source = Files::open(args.settings(Flavor::Files, ui)?)?;
+                (Box::new(source), args.archive, args.common)
             }
             ImportSource::ManageSieve(args) => {
                 let account = args.network.account(Service::Sieve, &args.auth, ui)?;
-                let options = args.common.options();
-                run(&mut ManageSieve::open(account)?, &args.archive, options, ui)
+                (Box::new(ManageSieve::open(account)?), args.archive, args.common)
             }
+        };
+        let (options, dry_run) = common.options();
+        Ok(Opened { source, archive, options, dry_run })
+    }
+}
+
+/// An import that may begin.
+pub(crate) struct Opened {
+    pub(crate) source: Box<dyn Source>,
+    pub(crate) archive: PathBuf,
+    options: ImportOptions,
+    dry_run: bool,
+}
+
+impl Opened {
+    /// Imports, or says what would be imported. What happened is in the result; what failed of it is the caller's to tell.
+    pub(crate) fn import(&mut self, progress: &dyn Progress) -> Result<Done> {
+        let source = self.source.as_mut();
+        if !self.dry_run {
+            let doing = format!("import {}", source.ident().kind);
+            let writer = Writer::open(&self.archive, &doing)?;
+            return import::import(source, writer, &self.options, progress);
+        }
+        match Reader::open(&self.archive) {
+            Ok(reader) => import::dry_run(source, &reader, &self.options, progress),
+            Err(error) if error.kind == ErrorKind::NoArchive && !self.archive.exists() => {
+                import::dry_run(source, &NoOrigins, &self.options, progress)
+            }
+            Err(error) => Err(error),
         }
     }
 }
@@ -348,31 +386,13 @@ fn spool(archive: &Path) -> PathBuf {
     archive.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
-fn run(
-    source: &mut dyn source::Source,
-    archive: &Path,
-    (options, dry_run): (ImportOptions, bool),
-    ui: &Ui,
-) -> Result<()> {
-    let progress = ui.progress(interrupt_flag());
-    let done = if dry_run {
-        match Reader::open(archive) {
-            Ok(reader) => import::dry_run(source, &reader, &options, &progress),
-            Err(error) if error.kind == ErrorKind::NoArchive && !archive.exists() => {
-                import::dry_run(source, &NoOrigins, &options, &progress)
-            }
-            Err(error) => Err(error),
-        }
-    } else {
-        let doing = format!("import {}", source.ident().kind);
-        Writer::open(archive, &doing).and_then(|writer| import::import(source, writer, &options, &progress))
-    };
-    progress.done();
-    let mut done = done?;
-    tell(&done, archive, dry_run, ui);
-    if let Some(error) = done.lost.take() {
-        return Err(error.hint("everything imported so far is kept; run the same command again to continue"));
-    }
+/// The error of a run whose source was lost on the way.
+pub(super) fn lost(error: Error) -> Error {
+    error.hint("everything imported so far is kept; run the same command again to continue")
+}
+
+/// The end of a run that did not lose its source.
+pub(super) fn verdict(done: &Done, dry_run: bool) -> Result<()> {
     match done.state {
         RunState::Interrupted => {
             Err(Error::new(ErrorKind::Interrupted, "interrupted; everything imported so far is kept")
