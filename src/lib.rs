@@ -102,6 +102,7 @@ pub mod format;
 mod held;
 pub mod import;
 pub mod model;
+pub mod monitor;
 pub mod mount;
 pub mod net;
 pub mod progress;

@@ -60,6 +60,6 @@ pub use origin_index::{NoOrigins, OriginIndex};
 pub use origin_notes::{card_mark, container_rev, untold};
 pub use read::Reader;
 pub use rows_read::Record;
-pub use snapshots::{Difference, Forgotten, Policy, Span, diff};
+pub use snapshots::{Difference, Forgotten, Policy, Span, diff, keep_last_complete};
 pub use verify::{Depth, Finding, Verdict, verify};
 pub use write::{RunChanges, RunState, Writer};

@@ -1,5 +1,6 @@
 //! Flags of imports from a server: where it is, who the user is, and where the secret comes from.
 
+use super::shell::{self, Trouble};
 use super::ui::{Ui, interrupt_flag, quoted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::account::Account;
@@ -10,13 +11,11 @@ use crate::net::tls::{Pin, TlsOptions};
 use crate::protocol::jmap::{self, Settings, Which};
 use clap::{Arg, Args};
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use url::Url;
@@ -310,13 +309,14 @@ fn secret(origin: &str, bytes: &[u8]) -> Result<Secret> {
 fn from_command(flag: &str, command: &str, patience: Duration) -> Result<Secret> {
     // The first word says which command it was; others might be secrets.
     let name = format!("{flag} '{}'", command.split_whitespace().next().unwrap_or_default());
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|error| missing(format!("{name} cannot be run: {error}")))?;
+    let failed = |trouble: Trouble| {
+        let hint = match trouble {
+            Trouble::TooLong(_) => "run it in a terminal to see what it waits for",
+            _ => "run it in a terminal to see why",
+        };
+        missing(format!("{name} {trouble}")).hint(hint)
+    };
+    let mut child = shell::start(command, Stdio::piped(), &[]).map_err(failed)?;
     let output = child.stdout.take();
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
@@ -324,30 +324,18 @@ fn from_command(flag: &str, command: &str, patience: Duration) -> Result<Secret>
         let read = output.map(|output| output.take(SECRET_MAX + 1).read_to_end(&mut bytes));
         let _ = sender.send(read.unwrap_or(Ok(0)).map(|_| bytes));
     });
-    let end = Instant::now() + patience;
-    let read = receiver.recv_timeout(patience);
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) if read.is_ok() => break status,
-            Ok(None) | Ok(Some(_)) if Instant::now() < end && read.is_ok() => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            _ => {
-                if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                let _ = child.wait();
-                return Err(missing(format!("{name} did not end within {} s", patience.as_secs()))
-                    .hint("run it in a terminal to see what it waits for"));
-            }
-        }
+    let begun = Instant::now();
+    let Ok(read) = receiver.recv_timeout(patience) else {
+        shell::kill(&mut child);
+        return Err(failed(Trouble::TooLong(patience)));
     };
-    if !status.success() {
-        return Err(missing(format!("{name} failed: {status}")).hint("run it in a terminal to see why"));
-    }
+    shell::wait(&mut child, patience.saturating_sub(begun.elapsed()), || false).map_err(|trouble| match trouble {
+        Trouble::TooLong(_) => failed(Trouble::TooLong(patience)),
+        trouble => failed(trouble),
+    })?;
     match read {
-        Ok(Ok(bytes)) => secret(&format!("the output of {name}"), &bytes),
-        _ => Err(missing(format!("cannot read the output of {name}"))),
+        Ok(bytes) => secret(&format!("the output of {name}"), &bytes),
+        Err(_) => Err(missing(format!("cannot read the output of {name}"))),
     }
 }
 
@@ -358,6 +346,7 @@ fn missing(what: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
 
     fn command(command: &str) -> Result<Secret> {
         from_command("--password-command", command, Duration::from_secs(20))

@@ -2,7 +2,7 @@
 
 use super::table::{Column, Table, WIDTH, wrapped};
 use super::ui::{Ui, bytes, counted};
-use crate::archive::{Forgotten, Policy, Reader, Span, Writer, epoch, rfc3339};
+use crate::archive::{Forgotten, Policy, Reader, Snapshot, Span, Writer, epoch, keep_last_complete, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -134,9 +134,16 @@ fn changes(report: &serde_json::Value, state: &str) -> Vec<String> {
     changes
 }
 
+/// What stays, and what goes.
+pub(super) struct Plan {
+    /// Each snapshot that stays, with the rules that want it.
+    kept: BTreeMap<i64, Vec<&'static str>>,
+    drop: BTreeSet<i64>,
+}
+
 impl Forget {
-    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let policy = Policy {
+    fn policy(&self) -> Policy {
+        Policy {
             last: self.keep_last,
             hourly: self.keep_hourly,
             daily: self.keep_daily,
@@ -144,8 +151,23 @@ impl Forget {
             monthly: self.keep_monthly,
             yearly: self.keep_yearly,
             within: self.keep_within,
-        };
-        if policy.is_empty() {
+        }
+    }
+
+    /// True if no rule says what is kept.
+    pub(super) fn keeps_nothing(&self) -> bool {
+        self.policy().is_empty()
+    }
+
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
+        let (plan, forgotten) = self.execute(ui)?;
+        self.tell(ui, &plan.kept, &plan.drop, forgotten);
+        Ok(())
+    }
+
+    /// Drops what no rule keeps, unless it is a dry run. Gives what was dropped.
+    pub(super) fn execute(&self, ui: &Ui) -> Result<(Plan, Option<Forgotten>)> {
+        if self.keeps_nothing() {
             return Err(Error::new(ErrorKind::Usage, "say what to keep")
                 .hint("e.g. --keep-daily 7 --keep-weekly 5 --keep-monthly 12"));
         }
@@ -158,33 +180,21 @@ impl Forget {
             ));
         }
         let snapshots = reader.snapshots()?;
-        let ended_in = |states: &[&str]| -> Vec<(i64, i64)> {
-            snapshots
-                .iter()
-                .filter(|snapshot| states.contains(&snapshot.state.as_str()))
-                .filter_map(|snapshot| Some((snapshot.id, epoch(snapshot.ended.as_deref()?))))
-                .collect()
-        };
-        let ended = ended_in(&["complete", "partial", "interrupted"]);
-        // A run that was stopped is no backup of the account: it may not push one out.
-        let whole = ended_in(&["complete", "partial"]);
-        let candidates = if whole.is_empty() { &ended } else { &whole };
-        let kept = policy.keep(candidates, &TimeZone::system());
-        let drop: BTreeSet<i64> = ended.iter().map(|(id, _)| *id).filter(|id| !kept.contains_key(id)).collect();
-        for (id, _) in &ended {
-            match kept.get(id) {
+        let plan = self.plan(&snapshots);
+        for id in snapshots.iter().map(|snapshot| snapshot.id) {
+            match plan.kept.get(&id) {
                 Some(rules) => ui.detail(&format!("keep   {id} ({})", rules.join(", "))),
-                None => ui.detail(&format!("forget {id}")),
+                None if plan.drop.contains(&id) => ui.detail(&format!("forget {id}")),
+                None => {}
             }
         }
-        if self.dry_run {
-            self.tell(ui, &kept, &drop, None);
-            return Ok(());
-        }
         // The last connection that is closed removes the log, and a reader's cannot.
-        std::mem::drop(reader);
+        drop(reader);
+        if self.dry_run {
+            return Ok((plan, None));
+        }
         let mut writer = Writer::open(&self.archive, "forget")?;
-        let forgotten = writer.forget(&drop)?;
+        let forgotten = writer.forget(&plan.drop)?;
         if self.compact {
             let compaction = writer.compaction()?;
             ui.info(&format!(
@@ -196,8 +206,25 @@ impl Forget {
             writer.compact()?;
         }
         writer.close()?;
-        self.tell(ui, &kept, &drop, Some(forgotten));
-        Ok(())
+        Ok((plan, Some(forgotten)))
+    }
+
+    fn plan(&self, snapshots: &[Snapshot]) -> Plan {
+        let ended_in = |states: &[&str]| -> Vec<(i64, i64)> {
+            snapshots
+                .iter()
+                .filter(|snapshot| states.contains(&snapshot.state.as_str()))
+                .filter_map(|snapshot| Some((snapshot.id, epoch(snapshot.ended.as_deref()?))))
+                .collect()
+        };
+        let ended = ended_in(&["complete", "partial", "interrupted"]);
+        // A run that was stopped is no backup of the account: it may not push one out.
+        let whole = ended_in(&["complete", "partial"]);
+        let candidates = if whole.is_empty() { &ended } else { &whole };
+        let mut kept = self.policy().keep(candidates, &TimeZone::system());
+        keep_last_complete(&mut kept, snapshots);
+        let drop = ended.iter().map(|(id, _)| *id).filter(|id| !kept.contains_key(id)).collect();
+        Plan { kept, drop }
     }
 
     fn tell(&self, ui: &Ui, kept: &BTreeMap<i64, Vec<&str>>, drop: &BTreeSet<i64>, forgotten: Option<Forgotten>) {

@@ -13,10 +13,15 @@ mod files;
 mod generate;
 mod history;
 mod import;
+mod import_report;
 mod inspect;
 mod mount;
 mod mount_options;
 mod mounts;
+mod notes;
+mod reporting;
+mod run;
+mod shell;
 mod table;
 mod ui;
 mod verify;
@@ -24,7 +29,8 @@ mod verify;
 use crate::error::{Error, ErrorKind};
 use clap::{CommandFactory, Parser};
 pub use commands::Cli;
-use commands::Command;
+use commands::{Command, Global};
+use notes::Notes;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use ui::Ui;
@@ -52,10 +58,19 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
-    let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
+    let Global { json, quiet, verbose, log_file, log_format } = cli.global;
+    let ui = Ui::new(json, quiet, verbose);
+    let ui = match Notes::open(log_format, log_file.as_deref()) {
+        Ok(notes) => ui.with_notes(notes),
+        Err(error) => {
+            ui.fatal(&error);
+            return ExitCode::from(error.kind.exit_code());
+        }
+    };
     let is_well_said = matches!(&cli.command, Command::Mount(mount) if mount.is_well_said());
     let outcome = match cli.command {
         Command::Import(command) => command.run(&ui),
+        Command::Run(command) => command.run(&ui),
         Command::Export(command) => command.run(&ui),
         Command::Inspect(command) => command.run(&ui),
         Command::Snapshots(command) => command.run(&ui),

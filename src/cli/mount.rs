@@ -1,7 +1,8 @@
 //! `vandelay mount` and `umount`: from the command line to a mount that answers.
 
 use super::mount_options::{self, MountOptions};
-use super::ui::{Ui, clean, quoted};
+use super::notes::clean;
+use super::ui::{Ui, quoted};
 use crate::archive::{Reader, SnapshotSpec, now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mount::mountpoint;
