@@ -4,6 +4,7 @@ use crate::archive::rfc3339;
 use crate::error::{Error, Result};
 use crate::model::text::is_unsafe;
 use parking_lot::Mutex;
+use rustix::fs::fstat;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -124,7 +125,7 @@ pub(super) fn escaped(text: &str, is_bad: impl Fn(char) -> bool) -> String {
 /// True if stderr is the stream that systemd made for this service (systemd.exec(5), `$JOURNAL_STREAM`).
 fn stderr_is_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
-    let Ok(stat) = rustix::fs::fstat(std::io::stderr()) else { return false };
+    let Ok(stat) = fstat(std::io::stderr()) else { return false };
     let meta = (stat.st_dev, stat.st_ino);
     stream == format!("{}:{}", meta.0, meta.1)
 }

@@ -3,9 +3,10 @@
 use super::config::{Account, Hooks, Source};
 use super::outcome::{Outcome, SourceOutcome, State, Step};
 use crate::cli::import_report::{tell_remarks, verdict};
-use crate::cli::shell;
+use crate::cli::shell::{self, Trouble};
 use crate::cli::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::error::{Error, ErrorKind, Result};
+use rustix::io::dup;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
@@ -99,7 +100,7 @@ fn run_hook(name: &'static str, command: Option<&str>, outcome: &mut Outcome, ui
     ];
     let stopped = interrupt_flag();
     // Stdout is for results.
-    let stderr = rustix::io::dup(std::io::stderr()).map_or_else(|_| Stdio::null(), Stdio::from);
+    let stderr = dup(std::io::stderr()).map_or_else(|_| Stdio::null(), Stdio::from);
     let result = shell::start(command, stderr, &variables).and_then(|mut child| {
         // After an interrupt its hook still runs.
         let before = stopped.load(Ordering::Relaxed);
@@ -108,7 +109,7 @@ fn run_hook(name: &'static str, command: Option<&str>, outcome: &mut Outcome, ui
     match result {
         Ok(()) => true,
         Err(trouble) => {
-            let kind = if let shell::Trouble::Stopped = trouble { ErrorKind::Interrupted } else { ErrorKind::Usage };
+            let kind = if let Trouble::Stopped = trouble { ErrorKind::Interrupted } else { ErrorKind::Usage };
             let error = Error::new(kind, format!("the hook '{name}' {trouble}"))
                 .hint("run its command in a terminal to see why");
             step(name, Err(error), outcome, ui);

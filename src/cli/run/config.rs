@@ -1,12 +1,12 @@
 //! The configuration file: accounts with their sources, and what holds for all of them.
 
 use super::document::{Document, Entry, Table, Value, below};
-use super::settings::{CommandKeys, PATH, Setting, refused, resolved, source_kinds};
-use crate::cli::commands::Command;
+use super::settings::{CommandKeys, PATH, Setting, refused, resolved};
 use crate::cli::history::Forget;
 use crate::cli::import::ImportSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::ping::Ping;
+use clap::{Args, FromArgMatches, Subcommand};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -57,7 +57,7 @@ const HOOK_KEYS: [&str; 3] = ["before", "success", "failure"];
 const REPORT_KEYS: [&str; 3] = ["metrics-file", "ping-url", "log-file"];
 
 /// Where the file is that no flag names.
-pub(in crate::cli) fn usual_places() -> Vec<PathBuf> {
+fn usual_places() -> Vec<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
     let own = home.map(|home| home.join("vandelay/config.toml"));
@@ -93,11 +93,14 @@ struct Reading {
 
 impl Reading {
     fn new(document: Document) -> Reading {
-        let imports = source_kinds().into_iter().map(|kind| {
-            let keys = CommandKeys::of(&["import", &kind]);
+        let import = ImportSource::augment_subcommands(clap::Command::new("import"));
+        let kinds = import.get_subcommands().map(|kind| kind.get_name().to_owned());
+        let imports = kinds.map(|kind| {
+            let keys = CommandKeys::of(import.clone(), Some(&kind));
             (kind, keys)
         });
-        Reading { document, imports: imports.collect(), forget: CommandKeys::of(&["forget"]), defaults: Vec::new() }
+        let forget = Forget::augment_args(clap::Command::new("forget"));
+        Reading { document, imports: imports.collect(), forget: CommandKeys::of(forget, None), defaults: Vec::new() }
     }
 
     fn config(mut self) -> Result<Config> {
@@ -182,10 +185,10 @@ impl Reading {
                 let settings = levels.into_iter().fold(Vec::new(), nearer);
                 self.check_login(table, &settings)?;
                 let place = (table.path.as_str(), table.line);
-                let command = keys.parse(&self.document, place, &settings, vec![archive.into()])?;
-                let Command::Import(import) = command else { continue };
+                let matches = keys.parse(&self.document, place, &settings, vec![archive.into()])?;
+                let import = ImportSource::from_arg_matches(&matches).map_err(|error| self.misread(table, &error))?;
                 let name = if at == 0 { entry.key.clone() } else { format!("{} {}", entry.key, at + 1) };
-                sources.push(Source { name, import: *import });
+                sources.push(Source { name, import });
             }
         }
         if sources.is_empty() {
@@ -225,13 +228,17 @@ impl Reading {
         self.check_keys(table, &self.forget.keys().collect::<Vec<_>>())?;
         let settings: Vec<Setting> = table.entries.iter().map(|entry| Setting::of(table, entry)).collect();
         let place = (table.path.as_str(), table.line);
-        match self.forget.parse(&self.document, place, &settings, vec![archive.into()])? {
-            Command::Forget(forget) if !forget.keeps_nothing() => Ok(forget),
-            _ => {
-                let what = format!("{}: it says nothing that is kept", table.path);
-                Err(self.document.error(table.line, &what).hint("e.g. keep-daily = 14"))
-            }
+        let matches = self.forget.parse(&self.document, place, &settings, vec![archive.into()])?;
+        let forget = Forget::from_arg_matches(&matches).map_err(|error| self.misread(table, &error))?;
+        if forget.keeps_nothing() {
+            let what = format!("{}: it says nothing that is kept", table.path);
+            return Err(self.document.error(table.line, &what).hint("e.g. keep-daily = 14"));
         }
+        Ok(forget)
+    }
+
+    fn misread(&self, table: &Table, error: &clap::Error) -> Error {
+        self.document.error(table.line, &format!("{}: {error}", table.path))
     }
 
     fn hooks(&self, table: &Table) -> Result<Hooks> {

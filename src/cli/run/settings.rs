@@ -1,11 +1,9 @@
 //! Keys of the file that are flags of a command: the command line is checked by the command's own definition.
 
 use super::document::{Document, Entry, Table, Value, below};
-use crate::cli::Cli;
-use crate::cli::commands::Command;
 use crate::error::{Error, ErrorKind, Result};
-use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, ArgAction, CommandFactory, Parser};
+use clap::error::{ContextKind, ContextValue, ErrorKind as ClapError};
+use clap::{Arg, ArgAction, ArgMatches};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -53,16 +51,11 @@ struct Flag {
 
 /// A command, with those of its flags that may be keys.
 pub(super) struct CommandKeys {
-    words: Vec<String>,
+    /// The command, or one that has it as a command of its own with the name `part`.
+    command: clap::Command,
+    part: Option<String>,
     flags: Vec<Flag>,
     takes_path: bool,
-}
-
-/// The kinds of source, as `vandelay import` has them.
-pub(super) fn source_kinds() -> Vec<String> {
-    let cli = Cli::command();
-    let import = cli.find_subcommand("import").into_iter().flat_map(clap::Command::get_subcommands);
-    import.map(|command| command.get_name().to_owned()).collect()
 }
 
 /// The reason why a flag may not stand in the file.
@@ -71,12 +64,11 @@ pub(super) fn refused(key: &str) -> Option<&'static str> {
 }
 
 impl CommandKeys {
-    /// A command of the program: `import imap`.
-    pub(super) fn of(words: &[&str]) -> CommandKeys {
-        let mut cli = Cli::command();
-        cli.build();
-        let command = words.iter().try_fold(&cli, |command, word| command.find_subcommand(word));
-        let arguments: Vec<&Arg> = command.into_iter().flat_map(clap::Command::get_arguments).collect();
+    /// A command, or one of its own commands: `imap` of `import`.
+    pub(super) fn of(mut command: clap::Command, part: Option<&str>) -> CommandKeys {
+        command.build();
+        let own = part.map_or(Some(&command), |part| command.find_subcommand(part));
+        let arguments: Vec<&Arg> = own.into_iter().flat_map(clap::Command::get_arguments).collect();
         let flag = |argument: &&Arg| {
             let key = argument.get_long().filter(|key| refused(key).is_none())?.to_owned();
             let values = argument.get_num_args().unwrap_or_default();
@@ -89,12 +81,9 @@ impl CommandKeys {
                     || argument.get_value_delimiter().is_some(),
             })
         };
-        let own = arguments.iter().copied().filter(|argument| !argument.is_global_set() && !argument.is_hide_set());
-        CommandKeys {
-            words: words.iter().map(|word| (*word).to_owned()).collect(),
-            flags: own.collect::<Vec<_>>().iter().filter_map(flag).collect(),
-            takes_path: arguments.iter().filter(|argument| argument.is_positional()).count() > 1,
-        }
+        let flags = arguments.iter().filter(|argument| !argument.is_hide_set()).filter_map(flag).collect();
+        let takes_path = arguments.iter().filter(|argument| argument.is_positional()).count() > 1;
+        CommandKeys { part: part.map(str::to_owned), flags, takes_path, command }
     }
 
     /// True if a key may be set for this command.
@@ -115,9 +104,9 @@ impl CommandKeys {
         place: (&str, usize),
         settings: &[Setting],
         last: Vec<OsString>,
-    ) -> Result<Command> {
+    ) -> Result<ArgMatches> {
         let mut line = vec![OsString::from("vandelay")];
-        line.extend(self.words.iter().map(OsString::from));
+        line.extend(self.part.iter().map(OsString::from));
         let mut paths = Vec::new();
         for setting in settings {
             if setting.key == PATH {
@@ -129,7 +118,8 @@ impl CommandKeys {
         line.push("--".into());
         line.extend(paths);
         line.extend(last);
-        Cli::try_parse_from(line).map(|cli| cli.command).map_err(|error| explain(document, place, settings, &error))
+        let matches = self.command.clone().try_get_matches_from(line);
+        matches.map_err(|error| explain(document, place, settings, &error))
     }
 
     fn add(&self, document: &Document, flag: &Flag, setting: &Setting, line: &mut Vec<OsString>) -> Result<()> {
@@ -139,7 +129,7 @@ impl CommandKeys {
             (Value::Flag(false), _) if !flag.takes_value || flag.value_is_optional => {}
             (Value::Flag(true), _) if !flag.takes_value || flag.value_is_optional => line.push(name.into()),
             (_, true) if flag.value_is_optional => {
-                return fail("true or false is wanted; a secret may not stand in this file");
+                return fail("true or false is wanted; a token may not stand in this file");
             }
             (_, false) => return fail("true or false is wanted"),
             (Value::List(_), true) if !flag.takes_list => return fail("one value is wanted, not a list"),
@@ -201,7 +191,7 @@ fn explain(document: &Document, place: (&str, usize), settings: &[Setting], erro
     };
     let setting = names.iter().map(|name| key(name)).find_map(|key| settings.iter().find(|one| one.key == key));
     let (path, line) = setting.map_or(place, |setting| (setting.path.as_str(), setting.line));
-    if error.kind() == clap::error::ErrorKind::MissingRequiredArgument {
+    if error.kind() == ClapError::MissingRequiredArgument {
         let missing: Vec<String> = names.iter().map(|name| wanted(name)).collect();
         return document.error(line, &format!("{}: {} is missing", place.0, missing.join(", ")));
     }
