@@ -56,6 +56,7 @@ const PAGES: &[Page] = &[
     page("README.md", &[]),
     page("docs/benchmarks.md", &[]),
     page("docs/compatibility.md", &[]),
+    page("docs/config.md", &["run"]),
     page("docs/dav.md", &["import caldav", "import carddav", "import webdav"]),
     page("docs/exit-codes.md", &[]),
     page("docs/export.md", EXPORTS),
@@ -773,6 +774,26 @@ fn leaves() -> Vec<String> {
         !words.is_empty() && **words != ["man"] && !help.contains("\nCommands:\n")
     };
     HELP.iter().filter(is_leaf).map(|(words, _)| words.join(" ")).collect()
+}
+
+/// An account that is not there is asked for: then the file has been read, and nothing is run.
+#[test]
+fn every_configuration_of_the_pages_is_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut count = 0;
+    for page in PAGES {
+        let text = document(page.path);
+        for block in blocks(&text).into_iter().filter(|block| block.language == "toml") {
+            let path = directory.path().join("config.toml");
+            fs::write(&path, &block.text).expect("a configuration");
+            let output =
+                vandelay().args(["run", "--account", "nobody", "--config"]).arg(&path).output().expect("it starts");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.starts_with("error: the configuration has no account nobody"), "{}: {said}", page.path);
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "{count} configurations");
 }
 
 /// The names of the flags in a command's help.

@@ -55,7 +55,6 @@ mod model;
 mod mount;
 mod moved;
 mod names;
-mod nightly;
 mod proof;
 mod providers;
 mod run;
