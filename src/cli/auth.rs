@@ -44,6 +44,9 @@ pub(super) struct Auth {
     /// Run this command with sh and use its output as the password
     #[arg(long, value_name = "CMD", requires = "auth_basic", conflicts_with = "auth_bearer")]
     password_command: Option<String>,
+    /// Use the password in this credential of systemd (LoadCredential=NAME:PATH)
+    #[arg(long, value_name = "NAME", requires = "auth_basic", conflicts_with = "auth_bearer")]
+    password_credential: Option<String>,
     /// Log in with an OAuth 2.0 access token
     #[arg(long, value_name = "TOKEN", num_args = 0..=1)]
     auth_bearer: Option<Option<String>>,
@@ -53,6 +56,9 @@ pub(super) struct Auth {
     /// Run this command with sh and use its output as the token; it runs again if the server refuses the token
     #[arg(long, value_name = "CMD", requires = "auth_bearer", conflicts_with = "auth_basic")]
     token_command: Option<String>,
+    /// Use the token in this credential of systemd (LoadCredential=NAME:PATH)
+    #[arg(long, value_name = "NAME", requires = "auth_bearer", conflicts_with = "auth_basic")]
+    token_credential: Option<String>,
 }
 
 /// The server, and how to speak to it.
@@ -188,18 +194,31 @@ impl WhichAccount {
 }
 
 impl Auth {
+    /// True if a flag says where the secret is, without being the secret: a file, a command or a credential of systemd.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for `vandelay run`"))]
+    pub(super) fn names_a_secret(&self) -> bool {
+        self.password_file.is_some()
+            || [&self.password_command, &self.password_credential, &self.token_command, &self.token_credential]
+                .iter()
+                .any(|flag| flag.is_some())
+    }
+
     /// The credentials, with the secret from the first place that has one: the flag, the file, the command, the
-    /// environment, systemd's credentials, the terminal.
+    /// credential that a flag names, the environment, systemd's credentials of the usual names, the terminal.
     fn credentials(&self, ui: &Ui) -> Result<Credentials> {
         if let Some(user) = &self.auth_basic {
             if self.auth_password.is_some() {
                 ui.warn("other users can see a password on the command line in the list of processes; use --password-file or --password-command");
             }
-            let password = match (&self.auth_password, &self.password_file, &self.password_command) {
-                (Some(password), _, _) => Secret::new(password.clone()),
-                (None, Some(path), _) => from_file(path, ui)?,
-                (None, None, Some(command)) => from_command("--password-command", command, PATIENCE)?,
-                (None, None, None) => elsewhere("password", "VANDELAY_PASSWORD", &format!("Password of {user}: "), ui)?,
+            let places = (&self.auth_password, &self.password_file, &self.password_command, &self.password_credential);
+            let password = match places {
+                (Some(password), ..) => Secret::new(password.clone()),
+                (None, Some(path), ..) => from_file(path, ui)?,
+                (None, None, Some(command), _) => from_command("--password-command", command, PATIENCE)?,
+                (None, None, None, Some(name)) => from_credential("--password-credential", name, ui)?,
+                (None, None, None, None) => {
+                    elsewhere("password", "VANDELAY_PASSWORD", &format!("Password of {user}: "), ui)?
+                }
             };
             return Ok(Credentials::Basic { user: user.clone(), password });
         }
@@ -208,10 +227,11 @@ impl Auth {
         if given.is_some() {
             ui.warn("other users can see a token on the command line in the list of processes; use --token-command or VANDELAY_TOKEN");
         }
-        let first = match (given, &self.token_command) {
-            (Some(token), _) => Secret::new(token),
-            (None, Some(command)) => from_command("--token-command", command, PATIENCE)?,
-            (None, None) => elsewhere("token", "VANDELAY_TOKEN", &format!("Token of {user}: "), ui)?,
+        let first = match (given, &self.token_command, &self.token_credential) {
+            (Some(token), ..) => Secret::new(token),
+            (None, Some(command), _) => from_command("--token-command", command, PATIENCE)?,
+            (None, None, Some(name)) => from_credential("--token-credential", name, ui)?,
+            (None, None, None) => elsewhere("token", "VANDELAY_TOKEN", &format!("Token of {user}: "), ui)?,
         };
         let tokens = Renewable { current: Mutex::new(first), command: self.token_command.clone() };
         Ok(Credentials::Bearer { user, tokens: Arc::new(tokens) })
@@ -258,8 +278,8 @@ fn elsewhere(what: &str, variable: &str, prompt: &str, ui: &Ui) -> Result<Secret
     }
     if !std::io::stdin().is_terminal() {
         let flags = match what {
-            "token" => "--token-command",
-            _ => "--password-file, --password-command",
+            "token" => "--token-command, --token-credential",
+            _ => "--password-file, --password-command, --password-credential",
         };
         return Err(missing(format!("no {what} is given, and there is no terminal to ask for it"))
             .hint(format!("use {flags}, the variable {variable}, or systemd's LoadCredential=vandelay-{what}:PATH")));
@@ -290,6 +310,25 @@ fn from_file(path: &Path, ui: &Ui) -> Result<Secret> {
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(SECRET_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
     secret(&path.display().to_string(), &bytes)
+}
+
+/// The secret in a credential that systemd hands to a service (systemd.exec(5), CREDENTIALS).
+fn from_credential(flag: &str, name: &str, ui: &Ui) -> Result<Secret> {
+    if name.is_empty() || name.contains('/') || [".", ".."].contains(&name) {
+        let why = format!("{flag} '{name}' is no name of a credential");
+        return Err(Error::new(ErrorKind::Usage, why).hint("give a name without '/'; for a path, use --password-file"));
+    }
+    let line = format!("write LoadCredential={name}:/PATH/OF/THE/SECRET in the [Service] section of the unit");
+    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|directory| !directory.is_empty()) else {
+        let why = format!("{flag} '{name}': systemd gave this process no credentials");
+        return Err(missing(why).hint(format!("{line}, and start it with systemctl")));
+    };
+    let path = Path::new(&directory).join(name);
+    if !path.exists() {
+        let why = format!("{flag} '{name}': {} has no such credential", path.with_file_name("").display());
+        return Err(missing(why).hint(line));
+    }
+    from_file(&path, ui)
 }
 
 /// The secret in the output of a file or a command, without the newline at its end.
@@ -373,6 +412,31 @@ mod tests {
             assert!(error.kind == ErrorKind::Credentials && error.to_string().contains(why), "{error}");
         }
         assert!(command("head -c 100000 /dev/zero").is_err());
+    }
+
+    #[test]
+    fn a_place_of_a_secret_is_named_or_not() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            auth: Auth,
+        }
+        let names = |line: &str| {
+            let words = std::iter::once("x").chain(line.split(' '));
+            <Line as clap::Parser>::try_parse_from(words)
+                .unwrap_or_else(|error| panic!("{error}"))
+                .auth
+                .names_a_secret()
+        };
+        for place in ["--password-file f", "--password-command c", "--password-credential n"] {
+            assert!(names(&format!("--auth-basic alice {place}")), "{place}");
+        }
+        for place in ["--token-command c", "--token-credential n"] {
+            assert!(names(&format!("{place} --auth-bearer")), "{place}");
+        }
+        for none in ["--auth-basic alice", "--auth-basic alice --auth-password p", "--auth-bearer", "--auth-bearer t"] {
+            assert!(!names(none), "{none}");
+        }
     }
 
     #[test]
