@@ -6,9 +6,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::account::Account;
 use crate::net::connector::Connector;
 use crate::net::endpoint::{Endpoint, Service};
-use crate::net::secret::{Credentials, Secret, Tokens};
+use crate::net::secret::{Credentials, Secret, Tokens, names};
 use crate::net::tls::{Pin, TlsOptions};
 use crate::protocol::jmap::{self, Settings, Which};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, Args};
 use parking_lot::Mutex;
 use std::fs::File;
@@ -58,6 +59,9 @@ pub(super) struct Auth {
     /// Use the token in this credential of systemd (LoadCredential=NAME:PATH)
     #[arg(long, value_name = "NAME", requires = "auth_bearer", conflicts_with = "auth_basic")]
     token_credential: Option<String>,
+    /// Act as this user, with the login of an administrator or a master user; the archive is this user's
+    #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+    auth_as: Option<String>,
 }
 
 /// The server, and how to speak to it.
@@ -135,6 +139,7 @@ impl Network {
 
     /// How to reach a JMAP server. Large blobs wait in `spool`. Finds the secret, as [`Network::account`] does.
     pub(super) fn jmap(&self, auth: &Auth, allow_other_origin: bool, spool: PathBuf, ui: &Ui) -> Result<Settings> {
+        auth.check_web()?;
         let home = jmap::address(&self.url)?;
         let connector = Connector::for_http(&home, &self.tls(), self.timeout())?;
         let account = self.account_at(connector, auth, ui)?;
@@ -148,6 +153,7 @@ impl Network {
 
     /// The account on a server that is spoken to over HTTP. Finds the secret, as [`Network::account`] does.
     pub(super) fn web_account(&self, auth: &Auth, url: &Url, ui: &Ui) -> Result<Account> {
+        auth.check_web()?;
         self.account_at(Connector::for_http(url, &self.tls(), self.timeout())?, auth, ui)
     }
 
@@ -205,6 +211,27 @@ impl Auth {
     /// The credentials, with the secret from the first place that has one: the flag, the file, the command, the
     /// credential that a flag names, the environment, systemd's credentials of the usual names, the terminal.
     fn credentials(&self, ui: &Ui) -> Result<Credentials> {
+        let login = self.login(ui)?;
+        Ok(match &self.auth_as {
+            Some(user) => Credentials::ActingAs { user: user.clone(), login: Box::new(login) },
+            None => login,
+        })
+    }
+
+    /// Errors: HTTP has no place for the user to act as, so the login name must have both.
+    fn check_web(&self) -> Result<()> {
+        let Some(user) = &self.auth_as else { return Ok(()) };
+        let login = self.auth_basic.as_deref().unwrap_or_default();
+        if names(login, user) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Usage, "--auth-as does not work here: over HTTP a server cannot be told to act as another user").hint(format!(
+            "where the server takes login names with both, as Stalwart does, give --auth-basic {} beside it; elsewhere log in as the administrator without --auth-as and choose the user's account (JMAP: --account-name) or give the user's home as --url (docs/login.md)",
+            quoted(&format!("{user}%ADMIN"))
+        )))
+    }
+
+    fn login(&self, ui: &Ui) -> Result<Credentials> {
         if let Some(user) = &self.auth_basic {
             if self.auth_password.is_some() {
                 ui.warn("other users can see a password on the command line in the list of processes; use --password-file or --password-command");

@@ -6,6 +6,7 @@
 
 mod common;
 
+mod auth_as;
 mod clients;
 mod compat;
 mod corpora_ics_vcf;
