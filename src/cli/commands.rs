@@ -1,7 +1,7 @@
 //! The command line as a whole.
 
 use super::generate as export_docs;
-use super::{diff, export, files, history, import, inspect, mount, verify};
+use super::{diff, export, files, history, import, inspect, mount, snapshot, verify};
 use clap::{Args, Parser, Subcommand};
 
 /// Back up an account into one SQLite file with dated snapshots, look into it, and mount it as a read-only directory.
@@ -48,8 +48,10 @@ pub(crate) enum Command {
     Export(Box<export::Export>),
     /// Count the objects, blobs and snapshots of an archive, or list all objects of one type
     Inspect(inspect::Inspect),
-    /// List the snapshots of an archive
+    /// List the snapshots in an archive (to copy the archive, see 'snapshot')
     Snapshots(history::Snapshots),
+    /// Copy an archive into a dated file, also while an import or a mount uses it (to list its snapshots, see 'snapshots')
+    Snapshot(snapshot::Snapshot),
     /// List what differs between two snapshots, with the path to restore it from
     Diff(diff::Diff),
     /// Drop old snapshots, and the bytes that no other snapshot needs

@@ -1,8 +1,10 @@
 //! `vandelay snapshots` and `forget`.
 
+use super::keep::KeepFlags;
+use super::opened::open_archive;
 use super::table::{Column, Table, WIDTH, wrapped};
 use super::ui::{Ui, bytes, counted};
-use crate::archive::{Forgotten, Policy, Reader, Span, Writer, epoch, rfc3339};
+use crate::archive::{Forgotten, Writer, epoch, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -27,27 +29,8 @@ pub(crate) struct Snapshots {
 pub(crate) struct Forget {
     /// The archive
     archive: PathBuf,
-    /// Keep the last N snapshots
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_last: u32,
-    /// Keep the last snapshot of each of the last N hours that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_hourly: u32,
-    /// Keep the last snapshot of each of the last N days that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_daily: u32,
-    /// Keep the last snapshot of each of the last N weeks that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_weekly: u32,
-    /// Keep the last snapshot of each of the last N months that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_monthly: u32,
-    /// Keep the last snapshot of each of the last N years that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_yearly: u32,
-    /// Keep snapshots up to this much older than the newest one, e.g. 1y5m7d2h
-    #[arg(long, value_name = "DURATION", help_heading = "What to keep")]
-    keep_within: Option<Span>,
+    #[command(flatten)]
+    keep: KeepFlags,
     /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -58,7 +41,7 @@ pub(crate) struct Forget {
 
 impl Snapshots {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let reader = Reader::open(&self.archive)?;
+        let reader = open_archive(&self.archive, ui)?;
         let snapshots = reader.snapshots()?;
         if snapshots.is_empty() && !ui.json {
             ui.info(if reader.has_history() {
@@ -136,21 +119,13 @@ fn changes(report: &serde_json::Value, state: &str) -> Vec<String> {
 
 impl Forget {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let policy = Policy {
-            last: self.keep_last,
-            hourly: self.keep_hourly,
-            daily: self.keep_daily,
-            weekly: self.keep_weekly,
-            monthly: self.keep_monthly,
-            yearly: self.keep_yearly,
-            within: self.keep_within,
-        };
+        let policy = self.keep.policy();
         if policy.is_empty() {
             return Err(Error::new(ErrorKind::Usage, "say what to keep")
                 .hint("e.g. --keep-daily 7 --keep-weekly 5 --keep-monthly 12"));
         }
         // Refuses what is no archive before anything is opened for writing, and serves the dry run.
-        let reader = Reader::open(&self.archive)?;
+        let reader = open_archive(&self.archive, ui)?;
         if !reader.has_history() {
             return Err(Error::new(
                 ErrorKind::Usage,

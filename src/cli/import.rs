@@ -3,6 +3,7 @@
 use super::args::parse_percent;
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
 use super::dav::{DAV_URL, DavServer, FILES_URL};
+use super::opened::warn_of_incomplete;
 use super::table;
 use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{NoOrigins, Reader, RunState, Writer};
@@ -354,6 +355,7 @@ fn run(
     (options, dry_run): (ImportOptions, bool),
     ui: &Ui,
 ) -> Result<()> {
+    warn_of_incomplete(&[archive.to_owned()], ui);
     let progress = ui.progress(interrupt_flag());
     let done = if dry_run {
         match Reader::open(archive) {

@@ -14,9 +14,12 @@ mod generate;
 mod history;
 mod import;
 mod inspect;
+mod keep;
 mod mount;
 mod mount_options;
 mod mounts;
+mod opened;
+mod snapshot;
 mod table;
 mod ui;
 mod verify;
@@ -59,6 +62,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Export(command) => command.run(&ui),
         Command::Inspect(command) => command.run(&ui),
         Command::Snapshots(command) => command.run(&ui),
+        Command::Snapshot(command) => command.run(&ui),
         Command::Diff(command) => command.run(&ui),
         Command::Forget(command) => command.run(&ui),
         Command::Verify(command) => command.run(&ui),

@@ -56,6 +56,7 @@ const PAGES: &[Page] = &[
     page("README.md", &[]),
     page("docs/benchmarks.md", &[]),
     page("docs/compatibility.md", &[]),
+    page("docs/copies.md", &["snapshot"]),
     page("docs/dav.md", &["import caldav", "import carddav", "import webdav"]),
     page("docs/exit-codes.md", &[]),
     page("docs/export.md", EXPORTS),
@@ -905,6 +906,7 @@ fn the_fields_of_json_are_those_of_the_page() {
         ("Diff", "diff alice.sqlite 1"),
         ("Forget", "forget --dry-run --keep-last 2 alice.sqlite"),
         ("Verify", "verify alice.sqlite"),
+        ("Snapshot", "snapshot new.sqlite copy.sqlite"),
         ("Ls", "ls alice.sqlite"),
         ("Extract", "extract --into restored alice.sqlite mail"),
     ];
