@@ -2,7 +2,7 @@
 
 use super::generate as export_docs;
 use super::notes::LogFormat;
-use super::{diff, export, files, history, import, inspect, mount, run, verify};
+use super::{diff, export, files, history, import, inspect, mount, run, snapshot, verify};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -66,8 +66,10 @@ pub(crate) enum Command {
     Export(Box<export::Export>),
     /// Count the objects, blobs and snapshots of an archive, or list all objects of one type
     Inspect(inspect::Inspect),
-    /// List the snapshots of an archive
+    /// List the snapshots in an archive (to copy the archive, see 'snapshot')
     Snapshots(history::Snapshots),
+    /// Copy an archive into a dated file, also while an import or a mount uses it (to list its snapshots, see 'snapshots')
+    Snapshot(snapshot::Snapshot),
     /// List what differs between two snapshots, with the path to restore it from
     Diff(diff::Diff),
     /// Drop old snapshots, and the bytes that no other snapshot needs

@@ -1,8 +1,10 @@
 //! `vandelay snapshots` and `forget`.
 
+use super::keep::KeepFlags;
+use super::opened::open_archive;
 use super::table::{Column, Table, WIDTH, wrapped};
 use super::ui::{Ui, bytes, counted};
-use crate::archive::{Forgotten, Policy, Reader, Snapshot, Span, Writer, epoch, keep_last_complete, rfc3339};
+use crate::archive::{Forgotten, Snapshot, Writer, epoch, keep_last_complete, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -27,27 +29,8 @@ pub(crate) struct Snapshots {
 pub(crate) struct Forget {
     /// The archive
     archive: PathBuf,
-    /// Keep the last N snapshots
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_last: u32,
-    /// Keep the last snapshot of each of the last N hours that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_hourly: u32,
-    /// Keep the last snapshot of each of the last N days that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_daily: u32,
-    /// Keep the last snapshot of each of the last N weeks that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_weekly: u32,
-    /// Keep the last snapshot of each of the last N months that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_monthly: u32,
-    /// Keep the last snapshot of each of the last N years that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_yearly: u32,
-    /// Keep snapshots up to this much older than the newest one, e.g. 1y5m7d2h
-    #[arg(long, value_name = "DURATION", help_heading = "What to keep")]
-    keep_within: Option<Span>,
+    #[command(flatten)]
+    keep: KeepFlags,
     /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -58,7 +41,7 @@ pub(crate) struct Forget {
 
 impl Snapshots {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let reader = Reader::open(&self.archive)?;
+        let reader = open_archive(&self.archive, ui)?;
         let snapshots = reader.snapshots()?;
         if snapshots.is_empty() && !ui.json {
             ui.info(if reader.has_history() {
@@ -142,21 +125,9 @@ pub(super) struct Plan {
 }
 
 impl Forget {
-    fn policy(&self) -> Policy {
-        Policy {
-            last: self.keep_last,
-            hourly: self.keep_hourly,
-            daily: self.keep_daily,
-            weekly: self.keep_weekly,
-            monthly: self.keep_monthly,
-            yearly: self.keep_yearly,
-            within: self.keep_within,
-        }
-    }
-
     /// True if no rule says what is kept.
     pub(super) fn keeps_nothing(&self) -> bool {
-        self.policy().is_empty()
+        self.keep.policy().is_empty()
     }
 
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
@@ -172,7 +143,7 @@ impl Forget {
                 .hint("e.g. --keep-daily 7 --keep-weekly 5 --keep-monthly 12"));
         }
         // Refuses what is no archive before anything is opened for writing, and serves the dry run.
-        let reader = Reader::open(&self.archive)?;
+        let reader = open_archive(&self.archive, ui)?;
         if !reader.has_history() {
             return Err(Error::new(
                 ErrorKind::Usage,
@@ -221,7 +192,7 @@ impl Forget {
         // A run that was stopped is no backup of the account: it may not push one out.
         let whole = ended_in(&["complete", "partial"]);
         let candidates = if whole.is_empty() { &ended } else { &whole };
-        let mut kept = self.policy().keep(candidates, &TimeZone::system());
+        let mut kept = self.keep.policy().keep(candidates, &TimeZone::system());
         keep_last_complete(&mut kept, snapshots);
         let drop = ended.iter().map(|(id, _)| *id).filter(|id| !kept.contains_key(id)).collect();
         Plan { kept, drop }

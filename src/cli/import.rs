@@ -4,6 +4,7 @@ use super::args::parse_percent;
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
 use super::dav::{DAV_URL, DavServer, FILES_URL};
 use super::import_report::{tell, verdict};
+use super::opened::warn_of_incomplete;
 use super::reporting::{Reporting, account_run, source_run};
 use super::ui::{Ui, interrupt_flag};
 use crate::archive::{NoOrigins, Reader, Writer};
@@ -27,6 +28,7 @@ use crate::source::managesieve::ManageSieve;
 use crate::source::takeout::{Takeout, TakeoutOptions};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::time::Instant;
 use url::Url;
 
@@ -298,6 +300,7 @@ impl ImportSource {
 
     fn import(self, done: &mut Option<Done>, ui: &Ui) -> Result<()> {
         let mut opened = self.open(ui)?;
+        warn_of_incomplete(slice::from_ref(&opened.archive), ui);
         let progress = ui.progress(interrupt_flag());
         let ended = opened.import(&progress);
         progress.done();

@@ -15,13 +15,16 @@ mod history;
 mod import;
 mod import_report;
 mod inspect;
+mod keep;
 mod mount;
 mod mount_options;
 mod mounts;
 mod notes;
+mod opened;
 mod reporting;
 mod run;
 mod shell;
+mod snapshot;
 mod table;
 mod ui;
 mod verify;
@@ -74,6 +77,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Export(command) => command.run(&ui),
         Command::Inspect(command) => command.run(&ui),
         Command::Snapshots(command) => command.run(&ui),
+        Command::Snapshot(command) => command.run(&ui),
         Command::Diff(command) => command.run(&ui),
         Command::Forget(command) => command.run(&ui),
         Command::Verify(command) => command.run(&ui),

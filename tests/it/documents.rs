@@ -57,6 +57,7 @@ const PAGES: &[Page] = &[
     page("docs/benchmarks.md", &[]),
     page("docs/compatibility.md", &[]),
     page("docs/config.md", &["run"]),
+    page("docs/copies.md", &["snapshot"]),
     page("docs/dav.md", &["import caldav", "import carddav", "import webdav"]),
     page("docs/exit-codes.md", &[]),
     page("docs/export.md", EXPORTS),
@@ -926,6 +927,7 @@ fn the_fields_of_json_are_those_of_the_page() {
         ("Diff", "diff alice.sqlite 1"),
         ("Forget", "forget --dry-run --keep-last 2 alice.sqlite"),
         ("Verify", "verify alice.sqlite"),
+        ("Snapshot", "snapshot new.sqlite copy.sqlite"),
         ("Ls", "ls alice.sqlite"),
         ("Extract", "extract --into restored alice.sqlite mail"),
     ];

@@ -63,6 +63,7 @@ mod screens;
 mod server_time;
 mod server_words;
 mod sinks;
+mod snapshot;
 mod sources;
 mod takeout_adds;
 mod takeout_source;
