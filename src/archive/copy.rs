@@ -91,6 +91,11 @@ impl Copied {
     }
 }
 
+/// The path that a copy made now would get.
+pub fn copy_path(archive: &Path, destination: &Path) -> Result<PathBuf> {
+    Naming::new(archive, destination)?.path_at(&Zoned::now())
+}
+
 /// Copies an archive, in one of its states, to a path that may hold the date (`alice-%Y-%m-%d.sqlite`, in local time), or
 /// into a folder. The copy gets its name when it is whole, proved and on the disk. It never replaces a file.
 ///
