@@ -59,6 +59,7 @@ mod names;
 mod proof;
 mod providers;
 mod run;
+mod run_days;
 mod screens;
 mod server_time;
 mod server_words;
