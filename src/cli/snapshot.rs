@@ -4,7 +4,7 @@ use super::keep::KeepFlags;
 use super::opened::open_archive;
 use super::ui::{Ui, bytes, counted, interrupt_flag, thousands};
 use super::verify::list_findings;
-use crate::archive::{Copied, CopyOptions, Proof, Reader, UNREAD, copy};
+use crate::archive::{Copied, CopyOptions, Proof, Reader, Stage, UNREAD, copy};
 use crate::error::Result;
 use crate::progress::Progress;
 use clap::{Args, ValueEnum};
@@ -46,10 +46,13 @@ impl Snapshot {
         let options = CopyOptions { proof, keep: self.keep.policy() };
         let progress = ui.progress(interrupt_flag());
         let mut shown = None;
-        let copied = copy(&self.archive, &self.destination, &options, &mut |done, all| {
-            let percent = (done * 100).checked_div(all);
-            if std::mem::replace(&mut shown, percent) != percent {
-                progress.step(&format!("copying: {}% of {}", percent.unwrap_or(100), bytes(all)));
+        let copied = copy(&self.archive, &self.destination, &options, &mut |stage, done, all| {
+            let percent = (done * 100).checked_div(all).unwrap_or(100);
+            if shown.replace((stage, percent)) != Some((stage, percent)) {
+                progress.step(&match stage {
+                    Stage::Copying => format!("copying: {percent}% of {}", bytes(all)),
+                    Stage::Checking => format!("checking: {percent}% of {}", counted(all, "blob")),
+                });
             }
             !progress.interrupted()
         });
