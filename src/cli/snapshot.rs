@@ -4,7 +4,7 @@ use super::keep::KeepFlags;
 use super::opened::open_archive;
 use super::ui::{Ui, bytes, counted, interrupt_flag, thousands};
 use super::verify::list_findings;
-use crate::archive::{Copied, CopyOptions, Policy, Proof, Reader, UNREAD, copy, copy_path};
+use crate::archive::{Copied, CopyOptions, Policy, Proof, Reader, Stage, UNREAD, copy, copy_path};
 use crate::error::Result;
 use crate::progress::Progress;
 use clap::{Args, ValueEnum};
@@ -52,9 +52,15 @@ impl Snapshot {
         };
         let keep = if may_remove { self.keep.policy() } else { Policy::default() };
         let progress = ui.progress(interrupt_flag());
-        let copied = copy(&self.archive, &self.destination, &CopyOptions { proof, keep }, &mut |done, all| {
+        let mut shown = None;
+        let copied = copy(&self.archive, &self.destination, &CopyOptions { proof, keep }, &mut |stage, done, all| {
             let percent = (done * 100).checked_div(all).unwrap_or(100);
-            progress.step(&format!("copying: {percent}% of {}", bytes(all)));
+            if shown.replace((stage, percent)) != Some((stage, percent)) {
+                progress.step(&match stage {
+                    Stage::Copying => format!("copying: {percent}% of {}", bytes(all)),
+                    Stage::Checking => format!("checking: {percent}% of {}", counted(all, "blob")),
+                });
+            }
             !progress.interrupted()
         });
         progress.done();
