@@ -1,7 +1,7 @@
 //! The command line as a whole.
 
 use super::generate as export_docs;
-use super::{diff, export, files, history, import, inspect, mount, verify};
+use super::{config, diff, export, files, history, import, inspect, mount, verify};
 use clap::{Args, Parser, Subcommand};
 
 /// Back up an account into one SQLite file with dated snapshots, look into it, and mount it as a read-only directory.
@@ -68,6 +68,9 @@ pub(crate) enum Command {
     Cat(files::Cat),
     /// Copy files and folders of an archive to disk, without mounting it
     Extract(files::Extract),
+    /// Write the configuration file of 'vandelay run'
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Print a completion script for a shell
     Completions(export_docs::Completions),
     /// Write the man pages into a directory

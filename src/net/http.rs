@@ -5,6 +5,7 @@
 //!   client     attempts, redirects, waits                   audience   who may hear the credentials
 //!   ask        what is sent, and how often                   login      the field Authorization, another token (digest)
 //!   payload    bytes to send, and how far they are           answer     heads and bodies, as fast as they come
+//!   look       one request without a login: what stands there
 //!   failure    why there is no answer of success             line       what the line broke of, in words
 //!   pause      waits that the server asks for                head       fields of an answer; URLs in messages
 //!   spool      bodies on their way in
@@ -22,16 +23,18 @@ mod failure;
 mod head;
 mod line;
 mod login;
+mod look;
 mod pause;
 mod payload;
 mod spool;
 
 pub use answer::Answer;
 pub use ask::{Ask, Method, Repeat};
-pub use audience::{Audience, Reach};
+pub use audience::{Audience, Reach, is_one_domain, registrable};
 pub use client::Http;
 pub use failure::{Failure, Reading, Refusal};
 pub use head::{address, shown};
+pub use look::{Looked, look};
 pub use pause::Pauses;
 pub use payload::{Content, Payload, ReadAt};
 pub use spool::Spool;
