@@ -19,6 +19,7 @@ mod dav_import;
 mod dav_quirks;
 mod dav_rounds;
 mod dav_servers;
+mod discover;
 mod documents;
 mod durability;
 mod export_dates;

@@ -2,6 +2,7 @@
 
 use super::document::{Document, Entry, Table, Value, below};
 use super::settings::{CommandKeys, PATH, Setting, refused, resolved};
+use crate::cli::config_place;
 use crate::cli::history::Forget;
 use crate::cli::import::ImportSource;
 use crate::cli::snapshot::Snapshot;
@@ -60,20 +61,12 @@ const COPY_TO: &str = "to";
 const HOOK_KEYS: [&str; 3] = ["before", "success", "failure"];
 const REPORT_KEYS: [&str; 3] = ["metrics-file", "ping-url", "log-file"];
 
-/// Where the file is that no flag names.
-fn usual_places() -> Vec<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
-    let own = home.map(|home| home.join("vandelay/config.toml"));
-    own.into_iter().chain([PathBuf::from("/etc/vandelay/config.toml")]).collect()
-}
-
 /// The file that a run reads: the one named, else the first of the usual places.
 pub(super) fn find(named: Option<&Path>) -> Result<PathBuf> {
     if let Some(named) = named {
         return Ok(named.to_owned());
     }
-    let places = usual_places();
+    let places: Vec<PathBuf> = config_place::own().into_iter().chain([PathBuf::from(config_place::SYSTEM)]).collect();
     places.iter().find(|place| place.exists()).cloned().ok_or_else(|| {
         let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
         Error::new(ErrorKind::Usage, format!("there is no configuration at {}", places.join(" or at ")))
