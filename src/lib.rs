@@ -52,6 +52,7 @@
 //! | [`tree`] | archive, format, model, error | `lru` |
 //! | [`mount`] | tree, error | `fuser` |
 //! | [`extract`] | tree, format, model, error | `tar` |
+//! | [`proof`] | tree, archive, format, model, error, progress | |
 //! | [`cli`] | everything | `clap`, `println!` |
 //!
 //! Within a room no file imports one that imports it, over however many others, and a parent file is either ground (types;
@@ -105,6 +106,7 @@ pub mod model;
 pub mod mount;
 pub mod net;
 pub mod progress;
+pub mod proof;
 pub mod protocol;
 pub mod report;
 pub mod sink;
