@@ -1,7 +1,7 @@
 //! The command line as a whole.
 
 use super::generate as export_docs;
-use super::{diff, export, files, history, import, inspect, mount, verify};
+use super::{diff, export, files, history, import, inspect, mount, restore_check, verify};
 use clap::{Args, Parser, Subcommand};
 
 /// Back up an account into one SQLite file with dated snapshots, look into it, and mount it as a read-only directory.
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Forget(history::Forget),
     /// Check an archive for damage
     Verify(verify::Verify),
+    /// Prove that an archive restores, or compare it with the account on a server; writes nothing
+    RestoreCheck(Box<restore_check::RestoreCheck>),
     /// Mount an archive as a read-only directory
     Mount(mount::Mount),
     /// Unmount a directory that 'vandelay mount' mounted

@@ -17,6 +17,8 @@ mod inspect;
 mod mount;
 mod mount_options;
 mod mounts;
+mod restore_check;
+mod restore_report;
 mod table;
 mod ui;
 mod verify;
@@ -62,6 +64,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Diff(command) => command.run(&ui),
         Command::Forget(command) => command.run(&ui),
         Command::Verify(command) => command.run(&ui),
+        Command::RestoreCheck(command) => command.run(&ui),
         Command::Mount(command) => command.run(&ui),
         Command::Umount(command) => command.run(&ui),
         Command::Mounts => mounts::list(&ui),

@@ -58,6 +58,7 @@ mod names;
 mod nightly;
 mod proof;
 mod providers;
+mod restore_check;
 mod screens;
 mod server_time;
 mod server_words;
