@@ -6,8 +6,8 @@ use super::dav::{DAV_URL, DavServer, FILES_URL};
 use super::export_files::FileTarget;
 use super::export_part::{CALENDARS, CONTACTS, FILES, MAIL, Part, SCRIPTS, types_help};
 use super::export_report::{Summary, partial, warn_of_nothing};
+use super::opened::open_archive;
 use super::ui::{Ui, counted, interrupt_flag};
-use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{self, ExportOptions, Plan};
 use crate::model::ObjectType;
@@ -210,7 +210,7 @@ impl Common {
             return Err(Error::new(ErrorKind::Declined, "--prune deletes objects, and there is no terminal to ask on")
                 .hint("look at the plan with --dry-run, then add --yes"));
         }
-        let reader = Arc::new(Reader::open(&self.archive)?);
+        let reader = Arc::new(open_archive(&self.archive, ui)?);
         let moment = reader.resolve(self.at.at)?;
         let selection = self.part.selection(&reader, self.at.at, kinds)?;
         if self.prune {

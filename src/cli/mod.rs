@@ -13,12 +13,20 @@ mod files;
 mod generate;
 mod history;
 mod import;
+mod import_report;
 mod inspect;
+mod keep;
 mod mount;
 mod mount_options;
 mod mounts;
+mod notes;
+mod opened;
+mod reporting;
 mod restore_check;
 mod restore_report;
+mod run;
+mod shell;
+mod snapshot;
 mod table;
 mod ui;
 mod verify;
@@ -26,7 +34,8 @@ mod verify;
 use crate::error::{Error, ErrorKind};
 use clap::{CommandFactory, Parser};
 pub use commands::Cli;
-use commands::Command;
+use commands::{Command, Global};
+use notes::Notes;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use ui::Ui;
@@ -54,13 +63,23 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
-    let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
+    let Global { json, quiet, verbose, log_file, log_format } = cli.global;
+    let ui = Ui::new(json, quiet, verbose);
+    let ui = match Notes::open(log_format, log_file.as_deref()) {
+        Ok(notes) => ui.with_notes(notes),
+        Err(error) => {
+            ui.fatal(&error);
+            return ExitCode::from(error.kind.exit_code());
+        }
+    };
     let is_well_said = matches!(&cli.command, Command::Mount(mount) if mount.is_well_said());
     let outcome = match cli.command {
         Command::Import(command) => command.run(&ui),
+        Command::Run(command) => command.run(&ui),
         Command::Export(command) => command.run(&ui),
         Command::Inspect(command) => command.run(&ui),
         Command::Snapshots(command) => command.run(&ui),
+        Command::Snapshot(command) => command.run(&ui),
         Command::Diff(command) => command.run(&ui),
         Command::Forget(command) => command.run(&ui),
         Command::Verify(command) => command.run(&ui),

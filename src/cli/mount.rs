@@ -1,7 +1,9 @@
 //! `vandelay mount` and `umount`: from the command line to a mount that answers.
 
 use super::mount_options::{self, MountOptions};
-use super::ui::{Ui, clean, quoted};
+use super::notes::clean;
+use super::opened::warn_of_incomplete;
+use super::ui::{Ui, quoted};
 use crate::archive::{Reader, SnapshotSpec, now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mount::mountpoint;
@@ -164,6 +166,9 @@ impl Mount {
         let (forest, account) = open(archives, tree_options)?;
         if forest.is_empty() && !stays {
             ui.warn("there is no archive in that folder yet; one that appears will be shown");
+        }
+        if !stays {
+            warn_of_incomplete(archives, ui);
         }
         if self.fake {
             return Ok(());

@@ -5,9 +5,10 @@ use super::auth::{Auth, WhichAccount, url_help};
 use super::dav::DavServer;
 use super::export_part::{CALENDARS, CONTACTS, FILES, MAIL, SCRIPTS};
 use super::files::tree_at;
+use super::opened::open_archive;
 use super::restore_report::{Differences, Losses};
 use super::ui::{Ui, counted, interrupt_flag};
-use super::verify::{damage, tell_extent, tell_findings, tell_headless};
+use super::verify::{damage, list_findings, tell_extent, tell_headless};
 use crate::archive::{Depth, Moment, Reader, Verdict, verify};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export;
@@ -42,30 +43,8 @@ differs; 8 damage.";
 /// `--url`
 const URL: &str = "URL of the server, as 'vandelay export' takes it for this kind of server";
 
-/// Flags that say nothing without `--against`.
-const OF_SERVER: [&str; 21] = [
-    "objects",
-    "url",
-    "timeout",
-    "max_retries",
-    "pin_sha256",
-    "allow_invalid_certs",
-    "allow_cleartext",
-    "threads",
-    "auth_basic",
-    "auth_password",
-    "password_file",
-    "password_command",
-    "auth_bearer",
-    "auth_user",
-    "token_command",
-    "account_name",
-    "account_id",
-    "imap_connections",
-    "dav_connections",
-    "multiget_batch",
-    "allow_other_origin",
-];
+/// Arguments that say something without `--against`; all others are of the server.
+const OF_ARCHIVE: [&str; 3] = ["archive", "at", "against"];
 
 #[derive(Args)]
 #[command(after_help = EXPLANATION)]
@@ -116,7 +95,7 @@ enum Kind {
 
 /// Makes a flag of the server one that needs `--against`, and nothing else.
 fn of_server(arg: Arg) -> Arg {
-    if !OF_SERVER.contains(&arg.get_id().as_str()) {
+    if OF_ARCHIVE.contains(&arg.get_id().as_str()) {
         return arg;
     }
     arg.required(false).required_unless_present(Resettable::Reset).requires("against")
@@ -164,7 +143,7 @@ impl Server {
 
 impl RestoreCheck {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let reader = Arc::new(Reader::open(&self.archive)?);
+        let reader = Arc::new(open_archive(&self.archive, ui)?);
         let moment = reader.resolve(self.at.at)?;
         match (self.against, &self.server) {
             (Some(kind), Some(server)) => self.compare(kind, server, &reader, moment, ui),
@@ -194,8 +173,8 @@ impl RestoreCheck {
         progress.done();
         let (verdict, restored) = (verdict?, restored?);
         losses.end(ui);
-        tell_findings(ui, reader, &verdict);
-        self.sum_up(&verdict, &restored, moment, ui);
+        list_findings(ui, reader, &verdict);
+        self.sum_up(&verdict, &restored, (reader, moment), ui)?;
         if let Some(error) = damage(&self.archive, &verdict) {
             return Err(error);
         }
@@ -215,18 +194,26 @@ impl RestoreCheck {
         }
     }
 
-    fn sum_up(&self, verdict: &Verdict, restored: &Restored, moment: Moment, ui: &Ui) {
+    fn sum_up(
+        &self,
+        verdict: &Verdict,
+        restored: &Restored,
+        (reader, moment): (&Reader, Moment),
+        ui: &Ui,
+    ) -> Result<()> {
         if ui.json {
             ui.object(&serde_json::json!({
                 "message_type": "summary", "archive": self.archive.display().to_string(), "snapshot": snapshot(moment),
                 "types": restored.types, "headless": restored.headless, "bytes": restored.bytes,
                 "findings": verdict.findings.len() as u64 + verdict.more, "remarks": verdict.remarks.len(),
+                "incomplete": reader.incomplete()?,
             }));
-            return;
+            return Ok(());
         }
         tell_extent(ui, verdict);
         tell_headless(ui, &restored.headless);
         super::restore_report::tell_restored(ui, restored);
+        Ok(())
     }
 
     /// Looks at the account, and says what differs.

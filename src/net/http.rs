@@ -7,7 +7,7 @@
 //!   payload    bytes to send, and how far they are           answer     heads and bodies, as fast as they come
 //!   failure    why there is no answer of success             line       what the line broke of, in words
 //!   pause      waits that the server asks for                head       fields of an answer; URLs in messages
-//!   spool      bodies on their way in
+//!   spool      bodies on their way in                        open       requests that need no login
 //! ```
 //!
 //! What a refusal means is for the protocol: it hands [`Http::new`] a function that reads what the server says with it, and
@@ -22,6 +22,7 @@ mod failure;
 mod head;
 mod line;
 mod login;
+pub mod open;
 mod pause;
 mod payload;
 mod spool;

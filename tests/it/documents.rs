@@ -57,6 +57,8 @@ const PAGES: &[Page] = &[
     page("README.md", &[]),
     page("docs/benchmarks.md", &[]),
     page("docs/compatibility.md", &[]),
+    page("docs/config.md", &["run"]),
+    page("docs/copies.md", &["snapshot"]),
     page("docs/dav.md", &["import caldav", "import carddav", "import webdav"]),
     page("docs/exit-codes.md", &[]),
     page("docs/export.md", EXPORTS),
@@ -777,6 +779,26 @@ fn leaves() -> Vec<String> {
     HELP.iter().filter(is_leaf).map(|(words, _)| words.join(" ")).collect()
 }
 
+/// An account that is not there is asked for: then the file has been read, and nothing is run.
+#[test]
+fn every_configuration_of_the_pages_is_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut count = 0;
+    for page in PAGES {
+        let text = document(page.path);
+        for block in blocks(&text).into_iter().filter(|block| block.language == "toml") {
+            let path = directory.path().join("config.toml");
+            fs::write(&path, &block.text).expect("a configuration");
+            let output =
+                vandelay().args(["run", "--account", "nobody", "--config"]).arg(&path).output().expect("it starts");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.starts_with("error: the configuration has no account nobody"), "{}: {said}", page.path);
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "{count} configurations");
+}
+
 /// The names of the flags in a command's help.
 fn flags_of(command: &str) -> BTreeSet<String> {
     let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
@@ -907,6 +929,7 @@ fn the_fields_of_json_are_those_of_the_page() {
         ("Diff", "diff alice.sqlite 1"),
         ("Forget", "forget --dry-run --keep-last 2 alice.sqlite"),
         ("Verify", "verify alice.sqlite"),
+        ("Snapshot", "snapshot new.sqlite copy.sqlite"),
         ("Ls", "ls alice.sqlite"),
         ("Extract", "extract --into restored alice.sqlite mail"),
     ];

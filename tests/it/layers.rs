@@ -21,12 +21,13 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("export", &["sink", "archive", "format", "model", "error", "progress", "report"]),
     ("tree", &["archive", "format", "model", "error"]),
     ("mount", &["tree", "error"]),
+    ("monitor", &["net", "error"]),
     ("extract", &["tree", "format", "model", "error"]),
     ("proof", &["tree", "archive", "format", "model", "error", "progress"]),
 ];
 
 /// Words that belong to one room (and what may stand in for it).
-const WORDS: [(&str, &[&str]); 21] = [
+const WORDS: [(&str, &[&str]); 22] = [
     ("rusqlite", &["archive"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
@@ -47,6 +48,7 @@ const WORDS: [(&str, &[&str]); 21] = [
     ("lru::", &["tree", "archive"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
+    ("toml::", &["cli"]),
     ("println!", &["cli"]),
 ];
 

@@ -6,6 +6,7 @@
 
 mod common;
 
+mod auth_as;
 mod clients;
 mod compat;
 mod corpora_ics_vcf;
@@ -55,14 +56,15 @@ mod model;
 mod mount;
 mod moved;
 mod names;
-mod nightly;
 mod proof;
 mod providers;
 mod restore_check;
+mod run;
 mod screens;
 mod server_time;
 mod server_words;
 mod sinks;
+mod snapshot;
 mod sources;
 mod takeout_adds;
 mod takeout_source;

@@ -305,7 +305,7 @@ impl Http {
     }
 }
 
-fn client(connector: &Connector, inflates: bool) -> Result<reqwest::Client> {
+pub(super) fn client(connector: &Connector, inflates: bool) -> Result<reqwest::Client> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(connector.tls().config())
         // Redirects are followed here, where it is known who may hear what.
@@ -327,7 +327,7 @@ async fn again(backoff: &mut Backoff, failure: Failure, asked: Option<Duration>)
     backoff.wait(error, asked).await.map_err(|error| Failure { error, refusal, is_undone })
 }
 
-fn method(method: Method) -> Result<reqwest::Method, Failure> {
+pub(super) fn method(method: Method) -> Result<reqwest::Method, Failure> {
     reqwest::Method::from_bytes(method.name().as_bytes())
         .map_err(|error| Failure::last(Error::new(ErrorKind::Connection, error.to_string())))
 }

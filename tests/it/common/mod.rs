@@ -425,3 +425,27 @@ pub(crate) fn digest_snapshots(conn: &rusqlite::Connection) {
     )
     .expect("digests");
 }
+
+/// The library that makes reads and writes fail. `None` where there is no C compiler.
+pub(crate) fn faulty() -> Option<&'static Path> {
+    static BUILT: std::sync::OnceLock<Option<(tempfile::TempDir, PathBuf)>> = std::sync::OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            if !has("cc") {
+                return None;
+            }
+            let dir = tempfile::tempdir().expect("a directory");
+            let library = dir.path().join("fault.so");
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/common/fault.c");
+            let status = Command::new("cc")
+                .args(["-shared", "-fPIC", "-O1", "-o"])
+                .arg(&library)
+                .arg(source)
+                .arg("-ldl")
+                .status();
+            assert!(status.expect("cc runs").success());
+            Some((dir, library))
+        })
+        .as_ref()
+        .map(|(_, library)| library.as_path())
+}
