@@ -55,6 +55,7 @@
 //! | [`mount`] | tree, error | `fuser` |
 //! | [`monitor`] | net, error | |
 //! | [`extract`] | tree, format, model, error | `tar` |
+//! | [`proof`] | tree, archive, format, model, error, progress | |
 //! | [`cli`] | everything | `clap`, `println!` |
 //!
 //! Within a room no file imports one that imports it, over however many others, and a parent file is either ground (types;
@@ -109,6 +110,7 @@ pub mod monitor;
 pub mod mount;
 pub mod net;
 pub mod progress;
+pub mod proof;
 pub mod protocol;
 pub mod report;
 pub mod sink;

@@ -189,6 +189,11 @@ pub(super) struct WhichAccount {
 }
 
 impl WhichAccount {
+    /// True if the flags choose one.
+    pub(super) fn is_given(&self) -> bool {
+        self.account_id.is_some() || self.account_name.is_some()
+    }
+
     /// The account that the flags choose.
     pub(super) fn which(&self) -> Which {
         match (&self.account_id, &self.account_name) {

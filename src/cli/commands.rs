@@ -2,7 +2,7 @@
 
 use super::generate as export_docs;
 use super::notes::LogFormat;
-use super::{config, diff, export, files, history, import, inspect, mount, run, snapshot, verify};
+use super::{config, diff, export, files, history, import, inspect, mount, restore_check, run, snapshot, verify};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Forget(history::Forget),
     /// Check an archive for damage
     Verify(verify::Verify),
+    /// Prove that an archive restores, or compare it with the account on a server; writes nothing
+    RestoreCheck(Box<restore_check::RestoreCheck>),
     /// Mount an archive as a read-only directory
     Mount(mount::Mount),
     /// Unmount a directory that 'vandelay mount' mounted

@@ -216,8 +216,14 @@ impl Common {
         if self.prune {
             export::check_prune(&reader, moment, &selection)?;
         }
-        let options =
-            ExportOptions { selection, update: self.update, prune: self.prune, dry_run: self.dry_run, max_retries };
+        let options = ExportOptions {
+            selection,
+            update: self.update,
+            prune: self.prune,
+            dry_run: self.dry_run,
+            max_retries,
+            ..ExportOptions::default()
+        };
         let mut target = open(std::env::temp_dir())?;
         let progress = ui.progress(interrupt_flag());
         let account = target.name();

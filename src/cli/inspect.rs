@@ -96,9 +96,7 @@ impl Inspect {
     fn summary(&self, reader: &Reader, moment: Moment, ui: &Ui) -> Result<()> {
         let mut counts = Vec::new();
         for kind in ObjectType::ALL {
-            let mut count = 0_u64;
-            reader.each_record(kind, moment, |_| count += 1)?;
-            counts.push((kind, count));
+            counts.push((kind, reader.count_records(kind, moment)?));
         }
         let statistics = reader.statistics()?;
         let snapshots = reader.snapshots()?;

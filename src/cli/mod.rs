@@ -25,6 +25,8 @@ mod mounts;
 mod notes;
 mod opened;
 mod reporting;
+mod restore_check;
+mod restore_report;
 mod run;
 mod shell;
 mod snapshot;
@@ -84,6 +86,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Diff(command) => command.run(&ui),
         Command::Forget(command) => command.run(&ui),
         Command::Verify(command) => command.run(&ui),
+        Command::RestoreCheck(command) => command.run(&ui),
         Command::Mount(command) => command.run(&ui),
         Command::Umount(command) => command.run(&ui),
         Command::Mounts => mounts::list(&ui),

@@ -10,7 +10,7 @@ use crate::model::{Id, ObjectType};
 use crate::tree::Tree;
 use clap::Args;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,13 +53,7 @@ impl Verify {
         let verdict = verify(&reader, depth, |_, _| {})?;
         list_findings(ui, &reader, &verdict);
         self.tell(ui, &verdict, &reader.headless_emails()?, reader.incomplete()?);
-        let count = verdict.findings.len() as u64 + verdict.more;
-        if count == 0 {
-            return Ok(());
-        }
-        let what = format!("archive {} is damaged: {}", self.archive.display(), counted(count, "finding"));
-        Err(Error::new(ErrorKind::Damaged, what)
-            .hint("keep this file; restore the damaged objects from another copy, or import again"))
+        damage(&self.archive, &verdict).map_or(Ok(()), Err)
     }
 
     fn tell(&self, ui: &Ui, verdict: &Verdict, headless: &BTreeMap<&'static str, u64>, incomplete: Option<Incomplete>) {
@@ -71,23 +65,41 @@ impl Verify {
             }));
             return;
         }
-        let extent = if verdict.is_full { "all" } else { "a part" };
-        ui.info(&format!(
-            "{}, {}, {} of {} hashed ({}, {extent}): {}",
-            counted(verdict.objects, "object"),
-            counted(verdict.snapshots, "snapshot"),
-            thousands(verdict.blobs_hashed),
-            counted(verdict.blobs, "blob"),
-            bytes(verdict.bytes_hashed),
-            if verdict.findings.is_empty() { "no damage found" } else { "DAMAGED" }
-        ));
-        let count: u64 = headless.values().sum();
-        if count > 0 {
-            let messages = if count == 1 { "1 message has" } else { &format!("{} messages have", thousands(count)) };
-            let what: Vec<String> =
-                headless.iter().map(|(why, count)| format!("{why} {}", thousands(*count))).collect();
-            ui.info(&format!("{messages} no header ({}): stored as found, and no damage", what.join(", ")));
-        }
+        tell_extent(ui, verdict);
+        tell_headless(ui, headless);
+    }
+}
+
+/// Says how much was checked.
+pub(super) fn tell_extent(ui: &Ui, verdict: &Verdict) {
+    let extent = if verdict.is_full { "all" } else { "a part" };
+    ui.info(&format!(
+        "{}, {}, {} of {} hashed ({}, {extent}): {}",
+        counted(verdict.objects, "object"),
+        counted(verdict.snapshots, "snapshot"),
+        thousands(verdict.blobs_hashed),
+        counted(verdict.blobs, "blob"),
+        bytes(verdict.bytes_hashed),
+        if verdict.findings.is_empty() { "no damage found" } else { "DAMAGED" }
+    ));
+}
+
+/// The error of an archive that is damaged; `None` for a sound one.
+pub(super) fn damage(archive: &Path, verdict: &Verdict) -> Option<Error> {
+    let count = verdict.findings.len() as u64 + verdict.more;
+    let what = format!("archive {} is damaged: {}", archive.display(), counted(count, "finding"));
+    let error = Error::new(ErrorKind::Damaged, what)
+        .hint("keep this file; restore the damaged objects from another copy, or import again");
+    (count > 0).then_some(error)
+}
+
+/// Says how many messages have no header.
+pub(super) fn tell_headless(ui: &Ui, headless: &BTreeMap<&'static str, u64>) {
+    let count: u64 = headless.values().sum();
+    if count > 0 {
+        let messages = if count == 1 { "1 message has" } else { &format!("{} messages have", thousands(count)) };
+        let what: Vec<String> = headless.iter().map(|(why, count)| format!("{why} {}", thousands(*count))).collect();
+        ui.info(&format!("{messages} no header ({}): stored as found, and no damage", what.join(", ")));
     }
 }
 

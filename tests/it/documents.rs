@@ -49,6 +49,7 @@ const SERVERS: &[&str] = &[
     "export carddav",
     "export webdav",
     "export managesieve",
+    "restore-check",
 ];
 
 /// README.md is run beside `examples`, every other page beside what [`SAMPLE`] holds.
@@ -73,6 +74,7 @@ const PAGES: &[Page] = &[
     page("docs/mount.md", &["mount"]),
     page("docs/nightly.md", &[]),
     page("docs/providers.md", &[]),
+    page("docs/restore-check.md", &["restore-check"]),
     page("docs/restore.md", &[]),
     page("docs/safety.md", &[]),
     page("docs/style.md", &[]),
@@ -951,6 +953,40 @@ fn the_fields_of_json_are_those_of_the_page() {
     if let Some(mount) = Mounted::new(&at.join("alice.sqlite"), &at.join("mnt"), &["--quiet"]) {
         assert_eq!(written_fields("Mounts", "field"), keys(&objects("mounts", at)), "{}", mount.at.display());
     }
+}
+
+#[test]
+fn the_fields_of_a_restore_check_are_those_of_the_page() {
+    let home = home(PAGES.iter().find(|page| page.path == JSON).expect("the page"));
+    let conn = rusqlite::Connection::open(home.path().join("alice.sqlite")).expect("an archive");
+    conn.execute("UPDATE email_index SET flags = 'T' WHERE email_id = 2", []).expect("a change");
+    drop(conn);
+    let said = objects("restore-check alice.sqlite", home.path());
+    let of = |name: &str| said.iter().filter(|object| object["message_type"] == name).collect::<Vec<_>>();
+    assert_eq!(written_fields("Restore check", "field of an object"), keys(of("object")));
+    assert_eq!(written_fields("Restore check", "field"), keys(of("summary")));
+    // There is no server here: what a comparison says is known from what it is made of.
+    let fields = |path: &str, start: &str| -> BTreeSet<String> {
+        let source = document(path);
+        let object = source.split(start).nth(1).expect("an object").split("})").next().unwrap_or_default().to_owned();
+        object
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .filter(|word| !["object", "summary"].contains(word))
+            .map(str::to_owned)
+            .collect()
+    };
+    let differs = fields("src/cli/restore_report.rs", "self.tree.paths_of(");
+    assert_eq!(written_fields("Restore check", "field of a difference"), differs);
+    let compared = fields("src/cli/restore_check.rs", "differences.end(ui);");
+    let is_field = |name: &String| !name.contains(' ');
+    let compared: BTreeSet<String> = compared.into_iter().filter(is_field).collect();
+    assert_eq!(written_fields("Restore check", "field of a comparison"), compared);
+    let counts = serde_json::to_value(vandelay::export::ComparisonCounts::default()).expect("JSON");
+    let text = document(JSON);
+    let row = text.lines().find(|line| line.starts_with("| `types` | by type: `same`")).expect("a row");
+    assert_eq!(quoted(row).into_iter().skip(1).map(str::to_owned).collect::<BTreeSet<_>>(), keys([&counts]));
 }
 
 /// There is no server here: what an export says is known from what it is made of.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms that it may import. `main` and `cli` may import everything.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("error", &[]),
     ("model", &["error"]),
     ("held", &[]),
@@ -23,6 +23,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("mount", &["tree", "error"]),
     ("monitor", &["net", "error"]),
     ("extract", &["tree", "format", "model", "error"]),
+    ("proof", &["tree", "archive", "format", "model", "error", "progress"]),
 ];
 
 /// Words that belong to one room (and what may stand in for it).

@@ -59,6 +59,7 @@ mod moved;
 mod names;
 mod proof;
 mod providers;
+mod restore_check;
 mod run;
 mod run_days;
 mod screens;
