@@ -16,6 +16,7 @@ mod import;
 mod inspect;
 mod mount;
 mod mount_options;
+mod mount_words;
 mod mounts;
 mod table;
 mod ui;

@@ -53,6 +53,7 @@ mod managesieve;
 mod managesieve_cyrus;
 mod model;
 mod mount;
+mod mount_words;
 mod moved;
 mod names;
 mod nightly;
