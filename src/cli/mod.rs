@@ -21,6 +21,7 @@ mod inspect;
 mod keep;
 mod mount;
 mod mount_options;
+mod mount_words;
 mod mounts;
 mod notes;
 mod opened;

@@ -55,6 +55,7 @@ mod managesieve;
 mod managesieve_cyrus;
 mod model;
 mod mount;
+mod mount_words;
 mod moved;
 mod names;
 mod proof;
