@@ -57,6 +57,7 @@ mod model;
 mod mount;
 mod mount_words;
 mod moved;
+mod mox_import;
 mod names;
 mod proof;
 mod providers;
