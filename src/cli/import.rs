@@ -335,6 +335,7 @@ impl ImportSource {
         match self {
             ImportSource::Maildir(args) => ("maildir", &args.archive, &args.common),
             ImportSource::Takeout(args) => ("takeout", &args.archive, &args.common),
+            ImportSource::Mox(args) => ("mox", &args.archive, &args.common),
             ImportSource::Imap(args) => ("imap", &args.archive, &args.common),
             ImportSource::Jmap(args) => ("jmap", &args.archive, &args.common),
             ImportSource::CalDav(args) => ("caldav", &args.archive, &args.common),
@@ -380,7 +381,7 @@ impl ImportSource {
                     include_deleted: args.include_deleted,
                     spool: spool(&args.archive),
                 };
-                run(&mut Mox::open(&args.directory, options)?, &args.archive, args.common.options(), ui)
+                (Box::new(Mox::open(&args.directory, options)?), args.archive, args.common)
             }
             ImportSource::Imap(args) => {
                 let options = ImapOptions {
