@@ -7,19 +7,20 @@ mod retention;
 mod unfinished;
 
 pub use mark::{Incomplete, Missing};
+pub use pages::Stage;
 pub use retention::Retention;
 
 use super::connect::FileStamp;
 use super::read::Reader;
 use super::snapshots::Policy;
-use super::verify::{Depth, Finding, Verdict, verify};
+use super::verify::{Depth, Finding, Verdict, verify_while};
 use crate::error::{Error, ErrorKind, Result};
 use jiff::Zoned;
 use name::Naming;
-use pages::{Pages, cannot_write, copy_state};
+use pages::{INTERRUPTED, Pages, Watcher, copy_state};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use unfinished::{Unfinished, exists, remove_leftovers};
+use unfinished::{Unfinished, cannot_write, exists, remove_leftovers};
 
 /// The share of blobs whose bytes are hashed in a copy that is proved by a sample.
 const SAMPLE: f64 = 0.05;
@@ -91,23 +92,32 @@ impl Copied {
     }
 }
 
+/// The path that a copy made now would get.
+pub fn copy_path(archive: &Path, destination: &Path) -> Result<PathBuf> {
+    Naming::new(archive, destination)?.path_at(&Zoned::now())
+}
+
 /// Copies an archive, in one of its states, to a path that may hold the date (`alice-%Y-%m-%d.sqlite`, in local time), or
 /// into a folder. The copy gets its name when it is whole, proved and on the disk. It never replaces a file.
 ///
-/// What is damaged in the archive is damaged in the copy: [`Copied::incomplete`] names it. `watch` hears of bytes done and
-/// bytes to do, and ends the copy with false.
+/// What is damaged in the archive is damaged in the copy: [`Copied::incomplete`] names it. `watch` hears of what is
+/// done and to do, and ends the copy with false.
 ///
 /// Errors: there is no copy, and nothing is left of it.
 pub fn copy(
     archive: &Path,
     destination: &Path,
     options: &CopyOptions,
-    watch: &mut dyn FnMut(u64, u64) -> bool,
+    watch: &mut dyn FnMut(Stage, u64, u64) -> bool,
 ) -> Result<Copied> {
     let now = Zoned::now();
     let naming = Naming::new(archive, destination)?;
     if !options.keep.is_empty() {
         naming.require_day(&now)?;
+        if options.proof == Proof::None {
+            let what = "a copy that is not verified may not take the place of others";
+            return Err(Error::new(ErrorKind::Usage, what).hint("leave out --verify none, or the rules (--keep-…)"));
+        }
     }
     let path = naming.path_at(&now)?;
     if path.symlink_metadata().is_ok() {
@@ -121,13 +131,13 @@ pub fn copy(
     unfinished.sync().map_err(|error| cannot_write(&path, error))?;
     // What the disk does not give is zeros in the copy: the two cannot be compared.
     let stamp = stamp.filter(|_| pages.unreadable.is_empty());
-    let verdict = prove(&reader, stamp, options.proof, (&unfinished, &path))?;
+    let verdict = prove((&reader, stamp), options.proof, (&unfinished, &path), watch)?;
     let incomplete = mark(&pages, verdict.as_ref(), &unfinished, &path)?;
     let bytes = unfinished.file().metadata().map_err(|error| cannot_write(&path, error))?.len();
     unfinished.publish(&path)?;
     let retention = match options.keep.is_empty() || incomplete.is_some() {
         true => None,
-        false => Some(retention::apply(&naming, &options.keep, &path, &reader)?),
+        false => Some(retention::apply(&naming, &options.keep, &path, &reader)),
     };
     Ok(Copied { path, bytes, is_clone: pages.is_clone, verdict, incomplete, retention, leftovers })
 }
@@ -136,10 +146,10 @@ pub fn copy(
 ///
 /// Errors: [`ErrorKind::Storage`] if the archive has not the damage of the copy, so that its disk must be bad.
 fn prove(
-    reader: &Reader,
-    stamp: Option<FileStamp>,
+    (reader, stamp): (&Reader, Option<FileStamp>),
     proof: Proof,
     (unfinished, path): (&Unfinished, &Path),
+    watch: &mut Watcher<'_>,
 ) -> Result<Option<Verdict>> {
     let sample = match proof {
         Proof::None => return Ok(None),
@@ -148,7 +158,14 @@ fn prove(
     };
     let day = jiff::Timestamp::now().as_second() / 86_400;
     let depth = Depth { sample, max_duration: None, seed: day as u64 };
-    let mut verdict = verify(&Reader::open(unfinished.path())?, depth, |_, _| {})?;
+    let mut verify = |reader: &Reader| {
+        let verdict = verify_while(reader, depth, |done, all| watch(Stage::Checking, done, all));
+        verdict.map_err(|error| match error.kind {
+            ErrorKind::Interrupted => Error::new(ErrorKind::Interrupted, INTERRUPTED),
+            _ => error,
+        })
+    };
+    let mut verdict = verify(&Reader::open(unfinished.path())?)?;
     let (hidden, shown) = (unfinished.path().display().to_string(), path.display().to_string());
     for finding in &mut verdict.findings {
         finding.what = finding.what.replace(&hidden, &shown);
@@ -156,7 +173,7 @@ fn prove(
     if verdict.findings.is_empty() {
         return Ok(Some(verdict));
     }
-    let original = verify(reader, depth, |_, _| {})?;
+    let original = verify(reader)?;
     let known: BTreeSet<&str> = original.findings.iter().map(|finding| finding.place.as_str()).collect();
     let new = verdict.findings.iter().find(|finding| !known.contains(finding.place.as_str()));
     // An archive that was written meanwhile may have been mended.

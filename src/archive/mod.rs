@@ -51,7 +51,7 @@ pub use blob::{Blob, BlobKey, NewBlob};
 pub use blob_read::{BlobReader, EmailBytes, EmailReader, Statistics};
 pub use columns::UNFILED;
 pub use connect::{FileStamp, is_archive};
-pub use copy::{Copied, CopyOptions, Incomplete, Missing, Proof, Retention, UNREAD, copy};
+pub use copy::{Copied, CopyOptions, Incomplete, Missing, Proof, Retention, Stage, UNREAD, copy, copy_path};
 pub use listed::{ListedEmail, MailboxState};
 pub use lock::host;
 pub use losses::{DAYS, Losses};

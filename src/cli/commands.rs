@@ -2,7 +2,7 @@
 
 use super::generate as export_docs;
 use super::notes::LogFormat;
-use super::{diff, export, files, history, import, inspect, mount, restore_check, run, snapshot, verify};
+use super::{config, diff, export, files, history, import, inspect, mount, restore_check, run, snapshot, verify};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -90,6 +90,9 @@ pub(crate) enum Command {
     Cat(files::Cat),
     /// Copy files and folders of an archive to disk, without mounting it
     Extract(files::Extract),
+    /// Write the configuration file of 'vandelay run'
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Print a completion script for a shell
     Completions(export_docs::Completions),
     /// Write the man pages into a directory

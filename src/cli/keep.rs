@@ -5,28 +5,27 @@ use clap::Args;
 
 /// Which snapshots, or which copies, stay.
 #[derive(Args)]
-#[command(next_help_heading = "What to keep")]
 pub(super) struct KeepFlags {
     /// Keep the last N
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
     keep_last: u32,
     /// Keep the last one of each of the last N hours that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
     keep_hourly: u32,
     /// Keep the last one of each of the last N days that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
     keep_daily: u32,
     /// Keep the last one of each of the last N weeks that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
     keep_weekly: u32,
     /// Keep the last one of each of the last N months that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
     keep_monthly: u32,
     /// Keep the last one of each of the last N years that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
     keep_yearly: u32,
     /// Keep all up to this much older than the newest one, e.g. 1y5m7d2h
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", help_heading = "What to keep")]
     keep_within: Option<Span>,
 }
 

@@ -3,6 +3,9 @@
 mod args;
 mod auth;
 pub(crate) mod commands;
+mod config;
+mod config_place;
+mod config_text;
 mod dav;
 mod diff;
 mod export;
@@ -90,6 +93,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Ls(command) => command.run(&ui),
         Command::Cat(command) => command.run(&ui),
         Command::Extract(command) => command.run(&ui),
+        Command::Config(command) => command.run(&ui),
         Command::Completions(command) => command.run(Cli::command(), &ui),
         Command::Man(command) => command.run(Cli::command()),
     };

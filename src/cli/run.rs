@@ -9,7 +9,7 @@ mod settings;
 mod tell;
 
 use super::reporting::{Reporting, account_run, source_run};
-use super::ui::Ui;
+use super::ui::{Ui, interrupt_flag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::metrics::AccountRun;
 use crate::monitor::ping::Signal;
@@ -44,6 +44,8 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
+        // From here on an interrupt ends the run in an orderly way.
+        interrupt_flag();
         let path = config::find(self.config.as_deref())?;
         let Config { accounts, report } = config::read(&path)?;
         let logging = report.log_file.as_deref().map(|file| ui.logging_to(file)).transpose()?;

@@ -4,7 +4,7 @@ use super::keep::KeepFlags;
 use super::opened::open_archive;
 use super::ui::{Ui, bytes, counted, interrupt_flag, thousands};
 use super::verify::list_findings;
-use crate::archive::{Copied, CopyOptions, Proof, Reader, UNREAD, copy};
+use crate::archive::{Copied, CopyOptions, Policy, Proof, Reader, Stage, UNREAD, copy, copy_path};
 use crate::error::Result;
 use crate::progress::Progress;
 use clap::{Args, ValueEnum};
@@ -37,31 +37,44 @@ enum ProofArg {
 
 impl Snapshot {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
+        let copied = self.execute(true, ui)?;
+        tell_copy(ui, &self.archive, &copied)?;
+        copied.outcome()
+    }
+
+    /// Makes the copy. Other copies are removed by the rules only if they may be.
+    pub(super) fn execute(&self, may_remove: bool, ui: &Ui) -> Result<Copied> {
         drop(open_archive(&self.archive, ui)?);
         let proof = match self.verify {
             ProofArg::Full => Proof::Full,
             ProofArg::Sample => Proof::Sample,
             ProofArg::None => Proof::None,
         };
-        let options = CopyOptions { proof, keep: self.keep.policy() };
+        let keep = if may_remove { self.keep.policy() } else { Policy::default() };
         let progress = ui.progress(interrupt_flag());
         let mut shown = None;
-        let copied = copy(&self.archive, &self.destination, &options, &mut |done, all| {
-            let percent = (done * 100).checked_div(all);
-            if std::mem::replace(&mut shown, percent) != percent {
-                progress.step(&format!("copying: {}% of {}", percent.unwrap_or(100), bytes(all)));
+        let copied = copy(&self.archive, &self.destination, &CopyOptions { proof, keep }, &mut |stage, done, all| {
+            let percent = (done * 100).checked_div(all).unwrap_or(100);
+            if shown.replace((stage, percent)) != Some((stage, percent)) {
+                progress.step(&match stage {
+                    Stage::Copying => format!("copying: {percent}% of {}", bytes(all)),
+                    Stage::Checking => format!("checking: {percent}% of {}", counted(all, "blob")),
+                });
             }
             !progress.interrupted()
         });
         progress.done();
-        let copied = copied?;
-        tell_copy(ui, &self.archive, &copied)?;
-        copied.outcome()
+        copied
+    }
+
+    /// The copy that was made under this name before, today for example.
+    pub(super) fn there(&self) -> Result<Option<PathBuf>> {
+        Ok(Some(copy_path(&self.archive, &self.destination)?).filter(|path| path.symlink_metadata().is_ok()))
     }
 }
 
 /// Prints what a copy lacks, and what became of other copies.
-fn tell_copy(ui: &Ui, archive: &Path, copied: &Copied) -> Result<()> {
+pub(super) fn tell_remarks_of_copy(copied: &Copied, ui: &Ui) -> Result<()> {
     if let Some(verdict) = &copied.verdict {
         list_findings(ui, &Arc::new(Reader::open(&copied.path)?), verdict);
     }
@@ -87,6 +100,11 @@ fn tell_copy(ui: &Ui, archive: &Path, copied: &Copied) -> Result<()> {
             ui.warn(&format!("not removed: {}: {why}", path.display()));
         }
     }
+    Ok(())
+}
+
+fn tell_copy(ui: &Ui, archive: &Path, copied: &Copied) -> Result<()> {
+    tell_remarks_of_copy(copied, ui)?;
     if ui.json {
         tell_json(ui, archive, copied);
         return Ok(());

@@ -1,10 +1,8 @@
 //! Signs of life for a service that misses them, in the way of <https://healthchecks.io/docs/http_api/>.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::connector::Connector;
-use crate::net::http::{Method, open};
+use crate::net::http::tell;
 use crate::net::runtime::Runtime;
-use crate::net::tls::TlsOptions;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -52,12 +50,11 @@ impl Ping {
         while !report.is_char_boundary(end) {
             end -= 1;
         }
-        let connector = Connector::for_http(&url, &TlsOptions::default(), PATIENCE)?;
         // After an interrupt the end of the run is told all the same.
         let runtime = Runtime::new(Arc::default())?;
         let mut last = Ok(());
         for _ in 0..ATTEMPTS {
-            last = match runtime.run(open::send(&connector, Method::Post, &url, &report[..end])) {
+            last = match runtime.run(tell(&url, &report[..end], PATIENCE)) {
                 Ok(200..=299) => return Ok(()),
                 Ok(status) => {
                     let host = url.host_str().unwrap_or_default();

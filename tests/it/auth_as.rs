@@ -46,7 +46,7 @@ impl Place {
             _ => format!("sieves://localhost:{}", self.dovecot.sieves),
         };
         let trusted = self.dovecot.authority_file();
-        let said = import(kind, &url, archive, login, act_as, code, Some(&trusted));
+        let said = import((kind, &url, Some(&trusted)), archive, login, act_as, code);
         assert!(code != 0 || !self.dovecot.log().contains(MASTER));
         said
     }
@@ -56,14 +56,13 @@ impl Place {
     }
 }
 
+/// Imports of a kind from a URL; without the file of a trusted authority, in clear.
 fn import(
-    kind: &str,
-    url: &str,
+    (kind, url, trusted): (&str, &str, Option<&Path>),
     archive: &Path,
     (user, password): (&str, &str),
     act_as: &[&str],
     code: i32,
-    trusted: Option<&Path>,
 ) -> String {
     let mut command = vandelay();
     command.args(["import", kind, "-vvv", "--url", url, "--auth-basic", user]).args(act_as).arg(archive);
@@ -136,7 +135,7 @@ fn an_administrator_of_cyrus_acts_as_a_user() {
     let (imap, sieve) = (format!("imap://127.0.0.1:{}", cyrus.imap), format!("sieve://127.0.0.1:{}", cyrus.sieve));
     let run = |kind: &str, login: &str, act_as: &[&str], code| {
         let (archive, url) = (dir.path().join(kind), if kind == "imap" { &imap } else { &sieve });
-        import(kind, url, &archive, (login, "x-secret"), act_as, code, None)
+        import((kind, url, None), &archive, (login, "x-secret"), act_as, code)
     };
     // The first login with IMAP makes the account.
     for kind in ["imap", "managesieve"] {
@@ -162,7 +161,7 @@ fn over_http_the_login_name_must_have_both() {
         let url = "https://127.0.0.1:1/";
         let run = |login: &str, code| {
             let act_as = [&["--auth-as", "alice", "--max-retries", "0"], which].concat();
-            import(kind, url, &archive, (login, "x-secret"), &act_as, code, Some(Path::new("/dev/null")))
+            import((kind, url, Some(Path::new("/dev/null"))), &archive, (login, "x-secret"), &act_as, code)
         };
         let said = run("admin", 1);
         assert!(said.contains("over HTTP a server cannot be told to act as another user"), "{said}");

@@ -78,6 +78,7 @@ const PAGES: &[Page] = &[
     page("docs/restore.md", &[]),
     page("docs/safety.md", &[]),
     page("docs/style.md", &[]),
+    page("docs/setup.md", &["config init"]),
     page("docs/takeout.md", &["import takeout"]),
     page("docs/troubleshooting.md", &[]),
     page("docs/verify.md", &["verify"]),
@@ -923,6 +924,7 @@ fn the_fields_of_json_are_those_of_the_page() {
     shell("mkdir export; cp Takeout/Mail/Receipts.mbox export/Inbox; echo '!BDN' > export/archive.pst", at);
     let is_error = |object: &serde_json::Value| object["message_type"] == "exit_error";
     let commands = [
+        ("Config", "config init --offline --yes --address alice@example.com --config new.toml"),
         ("Import", "import takeout export new.sqlite"),
         ("Inspect", "inspect alice.sqlite"),
         ("Snapshots", "snapshots alice.sqlite"),

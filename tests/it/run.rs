@@ -299,6 +299,47 @@ fn nothing_is_forgotten_after_a_run_that_was_not_good() {
     assert_eq!(states(&archive), ["complete"]);
 }
 
+#[test]
+fn a_copy_is_made_once_a_day_and_older_ones_go_after_a_good_run_only() {
+    let place = Place::new();
+    place.maildir("mail", 3);
+    fs::create_dir(place.at("copies")).expect("a folder");
+    place.config(
+        "[copies]\nto = \"copies/{account}-%Y-%m-%d.sqlite\"\nkeep-daily = 2\n[account.\"a/100%\"]\narchive = \"a.sqlite\"\nmaildir = { path = \"mail\" }\n",
+    );
+    let copies = || {
+        let mut names: Vec<String> = fs::read_dir(place.at("copies"))
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let at = |day: &str, code: i32| {
+        let mut command = Command::new("faketime");
+        command.args([&format!("{day} 03:00:00"), env!("CARGO_BIN_EXE_vandelay"), "run", "--config"]);
+        let output = command.arg(place.at("config.toml")).env("TZ", "UTC").output().expect("it starts");
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{out}{}", String::from_utf8_lossy(&output.stderr));
+        out
+    };
+    if !has("faketime") {
+        return;
+    }
+    let name = |day: &str| format!("a_100%-{day}.sqlite");
+    assert!(at("2026-01-01", 0).contains("copied to "));
+    assert!(at("2026-01-01", 0).contains("is there"));
+    at("2026-01-02", 0);
+    // After a partial run there is a copy, and no other goes.
+    fs::write(place.at("mail/old"), STRANGE).expect("a file");
+    assert!(at("2026-01-03", 5).starts_with("partial "));
+    assert_eq!(copies(), ["2026-01-01", "2026-01-02", "2026-01-03"].map(name));
+    fs::remove_file(place.at("mail/old")).expect("removed");
+    assert!(at("2026-01-04", 0).contains("removed 2 older ones"));
+    assert_eq!(copies(), ["2026-01-03", "2026-01-04"].map(name));
+    ok(&["verify", place.at("copies").join(name("2026-01-04")).to_str().expect("UTF-8")]);
+}
+
 /// The value of a line of metrics.
 fn metric(text: &str, name: &str, account: &str) -> String {
     let begin = format!("{name}{{account=\"{account}\"");

@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
@@ -166,6 +166,43 @@ fn an_archive_of_1x_can_be_copied() {
     assert_eq!(digest(&archive), before);
 }
 
+/// Where files can share blocks, a copy takes no space, and a mark in it does not reach the archive.
+#[test]
+fn a_copy_shares_its_blocks_where_the_file_system_can() {
+    if !has("mkfs.btrfs") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let (image, at) = (dir.path().join("image"), folder(dir.path(), "btrfs"));
+    fs::File::create(&image).and_then(|file| file.set_len(256 << 20)).expect("an image");
+    assert!(Command::new("mkfs.btrfs").arg("-q").arg(&image).status().expect("mkfs runs").success());
+    if !Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&at).status().expect("mount runs").success() {
+        return skip("no image can be mounted");
+    }
+    let disk = Tmpfs { at };
+    let archive = archive_of(&disk.at, 3_000, 4_000);
+    let size = fs::metadata(&archive).expect("metadata").len();
+    let free = || rustix::fs::statvfs(&disk.at).map(|stat| stat.f_bavail * stat.f_frsize).expect("its space");
+    let _ = Command::new("sync").arg("-f").arg(&archive).status();
+    let before = free();
+    for number in 0..5 {
+        let copy = disk.at.join(format!("{number}.sqlite"));
+        assert_eq!(copied(&archive, &copy, &["--verify", "full"])["reflink"], true);
+        assert_eq!(digest(&copy), digest(&archive));
+    }
+    assert!(before.saturating_sub(free()) < size, "five copies took {} bytes", before - free());
+    flip(&archive, 7 << 20 | message(7).len() as u64);
+    let damaged = digest(&archive);
+    let output = copy(&archive, &disk.at.join("bad.sqlite"), &["--verify", "full"]);
+    assert_eq!(calm(&output, "damaged"), 5, "{}", said(&output));
+    assert!(digest(&archive) == damaged && digest(&disk.at.join("bad.sqlite")) != damaged);
+    // While somebody writes the file alone is not the archive.
+    let held = Held::new(&disk.at.join("mail"), &disk.at.join("live.sqlite"));
+    let copy = disk.at.join("copy-of-live.sqlite");
+    assert_eq!(copied(&disk.at.join("live.sqlite"), &copy, &["--verify", "full"])["reflink"], false);
+    drop(held);
+}
+
 #[test]
 fn a_large_archive_is_copied_in_little_memory() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -264,18 +301,29 @@ fn ctrl_c_leaves_no_file() {
     let dir = tempfile::tempdir().expect("a directory");
     let archive = archive_of(dir.path(), 3_000, 4_000);
     let disk = folder(dir.path(), "disk");
-    let mut command = vandelay();
-    command.arg("snapshot").arg(&archive).arg(disk.join("a.sqlite")).args(["--verify", "none"]);
-    let mut child = command.stderr(Stdio::null()).spawn().expect("it starts");
-    while names(&disk).is_empty() && child.try_wait().expect("a child").is_none() {
-        std::thread::yield_now();
+    let mut stopped = 0;
+    for wait in [0, 2, 5, 10, 20, 40, 80] {
+        let mut command = vandelay();
+        command.arg("snapshot").arg(&archive).arg(disk.join("a.sqlite")).args(["--verify", "full"]);
+        let mut child = command.stderr(Stdio::null()).spawn().expect("it starts");
+        while names(&disk).is_empty() && child.try_wait().expect("a child").is_none() {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_millis(wait));
+        signal(&child, libc::SIGINT);
+        match child.wait().expect("it ends").code() {
+            Some(130) => {
+                stopped += 1;
+                assert_eq!(names(&disk), set(&[]));
+            }
+            // It was faster.
+            code => {
+                assert_eq!((code, names(&disk)), (Some(0), set(&["a.sqlite"])));
+                fs::remove_file(disk.join("a.sqlite")).expect("the copy");
+            }
+        }
     }
-    signal(&child, libc::SIGINT);
-    match child.wait().expect("it ends").code() {
-        Some(130) => assert_eq!(names(&disk), set(&[])),
-        // It was faster.
-        code => assert_eq!((code, names(&disk)), (Some(0), set(&["a.sqlite"]))),
-    }
+    assert!(stopped >= 2, "only {stopped} were stopped");
 }
 
 /// A disk that is too small is an error that says how much is needed, and nothing is left on it.
@@ -417,7 +465,7 @@ fn retention_removes_old_copies_of_this_archive_only() {
     fs::copy(&archive, at("a-2026-1-8.sqlite")).expect("no name of the pattern");
     fs::copy(&archive, at("b-2026-01-09.sqlite")).expect("no name of the pattern");
     let pattern = at("a-%Y-%m-%d.sqlite");
-    let done = copied(&archive, &pattern, &["--keep-last", "3", "--keep-monthly", "2", "--verify", "none"]);
+    let done = copied(&archive, &pattern, &["--keep-last", "3", "--keep-monthly", "2"]);
     let new = PathBuf::from(done["copy"].as_str().expect("a path"));
     let new = new.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
     let strangers = ["a-2026-01-05.sqlite", "a-2026-01-06.sqlite", "a-2026-01-07.sqlite"];
@@ -430,6 +478,8 @@ fn retention_removes_old_copies_of_this_archive_only() {
     kept.extend(set(&["a-2026-1-8.sqlite", "b-2026-01-09.sqlite"]));
     assert_eq!(names(&disk), kept);
     assert_eq!(digest(&at("a-2026-01-05.sqlite")), digest(&other));
+    // One that nobody looked at pushes none out.
+    fails(&["snapshot", text(&archive), text(&at("c-%F")), "--verify", "none", "--keep-last", "1"], 1);
     // A file without rules is never looked at, and each that goes is named.
     fs::remove_file(at(&new)).expect("the copy");
     let output = copy(&archive, &pattern, &["--keep-last", "1"]);

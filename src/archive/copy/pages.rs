@@ -4,7 +4,7 @@
 //! its start to its end, and once more if a program wrote to it meanwhile. What the disk does not give is left out and named.
 //! Where there is a log SQLite copies the pages that a transaction shows.
 
-use super::unfinished::Unfinished;
+use super::unfinished::{Unfinished, cannot_write, no_space};
 use crate::archive::compact::step;
 use crate::archive::connect::ReadConnection;
 use crate::archive::file::{ArchiveFile, free_bytes};
@@ -32,8 +32,17 @@ const STRETCHES: usize = 1_000;
 /// How many pages SQLite copies at a time.
 const STEP: i32 = 256;
 
-/// Hears of bytes done and bytes to do. False ends the copy.
-pub(super) type Watcher<'a> = dyn FnMut(u64, u64) -> bool + 'a;
+/// What a copy is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Bytes are copied.
+    Copying,
+    /// Blobs of the copy are hashed.
+    Checking,
+}
+
+/// Hears of bytes, or blobs, done and to do. False ends the copy.
+pub(super) type Watcher<'a> = dyn FnMut(Stage, u64, u64) -> bool + 'a;
 
 /// What was copied.
 #[derive(Debug, Default)]
@@ -105,7 +114,7 @@ fn copy_file(
                 offset = end;
             }
         }
-        go_on(watch(offset, size))?;
+        go_on(watch(Stage::Copying, offset, size))?;
     }
     to.file().set_len(size).map_err(|error| cannot_write(target, error))?;
     Ok(unreadable)
@@ -132,15 +141,18 @@ fn copy_pages(
         let state = step(&backup, STEP).map_err(fail)?;
         let progress = backup.progress();
         let (all, left) = (progress.pagecount.max(0) as u64, progress.remaining.max(0) as u64);
-        go_on(watch(all.saturating_sub(left) * page, all * page))?;
+        go_on(watch(Stage::Copying, all.saturating_sub(left) * page, all * page))?;
         if state == StepResult::Done {
             return Ok(());
         }
     }
 }
 
+/// Nothing is left of a copy that was interrupted.
+pub(super) const INTERRUPTED: &str = "interrupted; there is no copy";
+
 fn go_on(wanted: bool) -> Result<()> {
-    if wanted { Ok(()) } else { Err(Error::new(ErrorKind::Interrupted, "interrupted; there is no copy")) }
+    if wanted { Ok(()) } else { Err(Error::new(ErrorKind::Interrupted, INTERRUPTED)) }
 }
 
 /// Errors if a copy of so many bytes cannot fit.
@@ -153,26 +165,12 @@ fn require_space(target: &Path, bytes: u64) -> Result<()> {
     }
 }
 
-fn no_space(target: &Path) -> Error {
-    Error::new(ErrorKind::Storage, format!("no space left for the copy {}", target.display()))
-}
-
-/// The error of a file of the copy that cannot be written.
-pub(super) fn cannot_write(target: &Path, error: io::Error) -> Error {
-    match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => {
-            no_space(target).because(error).hint("free some space, or copy to another disk; nothing was left behind")
-        }
-        _ => Error::io(format!("cannot write the copy {}", target.display()), error),
-    }
-}
-
 fn cannot_read(archive: &Path, error: io::Error) -> Error {
     Error::io(format!("cannot read archive {}", archive.display()), error)
 }
 
 /// An error of SQLite while it copies: the archive's fault, or that of the disk of the copy.
-pub(super) fn failed_step(archive: &Path, target: &Path, error: rusqlite::Error) -> Error {
+fn failed_step(archive: &Path, target: &Path, error: rusqlite::Error) -> Error {
     let extended = error.sqlite_error().map_or(0, |error| error.extended_code);
     let is_writing = [
         ffi::SQLITE_IOERR_WRITE,

@@ -33,10 +33,17 @@ struct Known {
 type SourceKeys = BTreeSet<(String, String, String)>;
 
 /// Removes copies that no rule wants. The new one is complete, and stays whatever the rules say.
-pub(super) fn apply(naming: &Naming, policy: &Policy, new: &Path, source: &Reader) -> Result<Retention> {
+pub(super) fn apply(naming: &Naming, policy: &Policy, new: &Path, source: &Reader) -> Retention {
     let zone = TimeZone::system();
     let mut retention = Retention::default();
-    let mut copies = list(naming, new, source, &zone, &mut retention)?;
+    let mut copies = match list(naming, new, source, &zone, &mut retention) {
+        Ok(copies) => copies,
+        Err(error) => {
+            // The new copy is there all the same.
+            retention.not_removed.push((naming.folder.clone(), error.to_string()));
+            return retention;
+        }
+    };
     copies.sort_by(|a, b| (a.time, &a.path).cmp(&(b.time, &b.path)));
     let numbered = |is_wanted: fn(&Known) -> bool| -> Vec<(i64, i64)> {
         let all = copies.iter().enumerate().filter(|(_, copy)| is_wanted(copy));
@@ -63,7 +70,7 @@ pub(super) fn apply(naming: &Naming, policy: &Policy, new: &Path, source: &Reade
     if !retention.removed.is_empty() {
         let _ = File::open(&naming.folder).and_then(|folder| folder.sync_all());
     }
-    Ok(retention)
+    retention
 }
 
 /// The copies of the account in the folder, those in use left out.

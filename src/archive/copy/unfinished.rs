@@ -36,7 +36,7 @@ impl Drop for Beside {
 impl Unfinished {
     /// An empty file in the folder of the copy.
     pub(super) fn new(path: &Path, folder: &Path) -> Result<Unfinished> {
-        let cannot = |error: io::Error| Error::io(format!("cannot write into {}", folder.display()), error);
+        let cannot = |error| cannot_write(path, error);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let prefix = format!(".{}.", name.chars().take(60).collect::<String>());
         for _ in 0..100 {
@@ -53,7 +53,10 @@ impl Unfinished {
                 return Ok(Unfinished { file, _beside: beside });
             }
         }
-        Err(Error::new(ErrorKind::Storage, format!("cannot write into {}", folder.display())))
+        Err(Error::new(
+            ErrorKind::Storage,
+            format!("cannot write into {}: other copies take each file away", folder.display()),
+        ))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -78,7 +81,7 @@ impl Unfinished {
         match give_name(self.file, path) {
             Ok(true) => Ok(()),
             Ok(false) => Err(exists(path)),
-            Err(error) => Err(Error::io(format!("cannot make {}", path.display()), error)),
+            Err(error) => Err(cannot_write(path, error)),
         }
     }
 }
@@ -104,4 +107,22 @@ fn remove_leftover(path: &Path) -> io::Result<()> {
     fs::remove_file(path)?;
     drop(Beside(path.to_owned()));
     Ok(())
+}
+
+/// The error of a disk that has no room for a copy.
+pub(super) fn no_space(target: &Path) -> Error {
+    Error::new(ErrorKind::Storage, format!("no space left for the copy {}", target.display()))
+}
+
+/// The error of a file of the copy that cannot be written.
+pub(super) fn cannot_write(target: &Path, error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => {
+            no_space(target).because(error).hint("free some space, or copy to another disk; nothing was left behind")
+        }
+        Some(libc::EFBIG) => Error::new(ErrorKind::Storage, format!("cannot write the copy {}", target.display()))
+            .because(error)
+            .hint("the file system of the copy takes no file of this size (FAT: 4 GiB), or a limit of the process does not"),
+        _ => Error::io(format!("cannot write the copy {}", target.display()), error),
+    }
 }

@@ -4,6 +4,7 @@ use super::config::{Account, Hooks, Source};
 use super::outcome::{Outcome, SourceOutcome, State, Step};
 use crate::cli::import_report::{tell_remarks, verdict};
 use crate::cli::shell::{self, Trouble};
+use crate::cli::snapshot::{Snapshot, tell_remarks_of_copy};
 use crate::cli::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::error::{Error, ErrorKind, Result};
 use rustix::io::dup;
@@ -26,7 +27,7 @@ pub(super) fn back_up(account: Account, ui: &Ui) -> Outcome {
         steps: Vec::new(),
         seconds: 0.0,
     };
-    let Account { sources, retention, hooks, .. } = account;
+    let Account { sources, retention, copies, hooks, .. } = account;
     if run_hook("before", hooks.before.as_deref(), &mut outcome, &ui) {
         outcome.sources = sources.into_iter().map(|source| import(source, &ui)).collect();
         // A run that did not see everything forgets nothing.
@@ -40,6 +41,14 @@ pub(super) fn back_up(account: Account, ui: &Ui) -> Outcome {
                 }))
             });
             step("forget", result, &mut outcome, &ui);
+        }
+        if let Some(snapshot) = copies
+            && outcome.sources.iter().any(|source| source.done.is_some())
+            && !interrupt_flag().load(Ordering::Relaxed)
+        {
+            let is_good = outcome.state() == State::Ok;
+            let ui_of_step = ui.about("copy");
+            step("copy", guarded(|| copy(&snapshot, is_good, &ui_of_step)), &mut outcome, &ui);
         }
     }
     end(&hooks, &mut outcome, &ui);
@@ -71,6 +80,19 @@ fn import(source: Source, ui: &Ui) -> SourceOutcome {
     let error = result.err();
     error.iter().for_each(|error| ui.failed(error));
     SourceOutcome { name: source.name, done, error }
+}
+
+/// Makes a copy, unless there is one of this name: after a second run of a day. Older ones go only after a good run.
+fn copy(snapshot: &Snapshot, is_good: bool, ui: &Ui) -> Result<String> {
+    if let Some(path) = snapshot.there()? {
+        return Ok(format!("the copy {} is there", path.display()));
+    }
+    let copied = snapshot.execute(is_good, ui)?;
+    tell_remarks_of_copy(&copied, ui)?;
+    copied.outcome()?;
+    let removed = copied.retention.map_or(0, |retention| retention.removed.len() as u64);
+    let removed = if removed > 0 { format!(", removed {}", counted(removed, "older one")) } else { String::new() };
+    Ok(format!("copied to {}{removed}", copied.path.display()))
 }
 
 /// A fault in the program itself stops no other account.

@@ -2,8 +2,10 @@
 
 use super::document::{Document, Entry, Table, Value, below};
 use super::settings::{CommandKeys, PATH, Setting, refused, resolved};
+use crate::cli::config_place;
 use crate::cli::history::Forget;
 use crate::cli::import::ImportSource;
+use crate::cli::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::ping::Ping;
 use clap::{Args, FromArgMatches, Subcommand};
@@ -22,6 +24,7 @@ pub(super) struct Account {
     pub(super) archive: PathBuf,
     pub(super) sources: Vec<Source>,
     pub(super) retention: Option<Forget>,
+    pub(super) copies: Option<Snapshot>,
     pub(super) hooks: Hooks,
     pub(super) ping_url: Option<Ping>,
 }
@@ -53,23 +56,17 @@ pub(super) struct Report {
 const ACCOUNT_KEYS: [&str; 5] = ["archive", "retention", "copies", "hooks", "ping-url"];
 /// Keys of the whole file.
 const ROOT_KEYS: [&str; 6] = ["account", "defaults", "retention", "copies", "hooks", "report"];
+/// The key of what a copy is called.
+const COPY_TO: &str = "to";
 const HOOK_KEYS: [&str; 3] = ["before", "success", "failure"];
 const REPORT_KEYS: [&str; 3] = ["metrics-file", "ping-url", "log-file"];
-
-/// Where the file is that no flag names.
-fn usual_places() -> Vec<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
-    let own = home.map(|home| home.join("vandelay/config.toml"));
-    own.into_iter().chain([PathBuf::from("/etc/vandelay/config.toml")]).collect()
-}
 
 /// The file that a run reads: the one named, else the first of the usual places.
 pub(super) fn find(named: Option<&Path>) -> Result<PathBuf> {
     if let Some(named) = named {
         return Ok(named.to_owned());
     }
-    let places = usual_places();
+    let places: Vec<PathBuf> = config_place::own().into_iter().chain([PathBuf::from(config_place::SYSTEM)]).collect();
     places.iter().find(|place| place.exists()).cloned().ok_or_else(|| {
         let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
         Error::new(ErrorKind::Usage, format!("there is no configuration at {}", places.join(" or at ")))
@@ -88,6 +85,7 @@ struct Reading {
     /// `import KIND` of each kind of source.
     imports: BTreeMap<String, CommandKeys>,
     forget: CommandKeys,
+    snapshot: CommandKeys,
     defaults: Vec<Setting>,
 }
 
@@ -100,7 +98,14 @@ impl Reading {
             (kind, keys)
         });
         let forget = Forget::augment_args(clap::Command::new("forget"));
-        Reading { document, imports: imports.collect(), forget: CommandKeys::of(forget, None), defaults: Vec::new() }
+        let snapshot = Snapshot::augment_args(clap::Command::new("snapshot"));
+        Reading {
+            document,
+            imports: imports.collect(),
+            forget: CommandKeys::of(forget, None),
+            snapshot: CommandKeys::of(snapshot, None),
+            defaults: Vec::new(),
+        }
     }
 
     fn config(mut self) -> Result<Config> {
@@ -157,6 +162,7 @@ impl Reading {
         Ok(Account {
             name: name.to_owned(),
             retention: nearest("retention")?.map(|table| self.retention(table, &archive)).transpose()?,
+            copies: nearest("copies")?.map(|table| self.copies(table, name, &archive)).transpose()?,
             hooks: nearest("hooks")?.map(|table| self.hooks(table)).transpose()?.unwrap_or_default(),
             ping_url: self.ping(table)?,
             archive,
@@ -235,6 +241,21 @@ impl Reading {
             return Err(self.document.error(table.line, &what).hint("e.g. keep-daily = 14"));
         }
         Ok(forget)
+    }
+
+    fn copies(&self, table: &Table, name: &str, archive: &Path) -> Result<Snapshot> {
+        let flags = self.snapshot.keys().filter(|key| *key != PATH);
+        self.check_keys(table, &flags.chain([COPY_TO]).collect::<Vec<_>>())?;
+        let to = self.text(table, COPY_TO)?.ok_or_else(|| {
+            self.document.error(table.line, &format!("{}: {COPY_TO} is missing", table.path)).hint("to = \"FILE\"")
+        })?;
+        // The name is no path, and a percent sign in it is none of a date.
+        let to = to.replace("{account}", &name.replace('/', "_").replace('%', "%%"));
+        let settings = table.entries.iter().filter(|entry| entry.key != COPY_TO);
+        let settings: Vec<Setting> = settings.map(|entry| Setting::of(table, entry)).collect();
+        let last = vec![archive.into(), resolved(&self.document.path, &to).into()];
+        let matches = self.snapshot.parse(&self.document, (table.path.as_str(), table.line), &settings, last)?;
+        Snapshot::from_arg_matches(&matches).map_err(|error| self.misread(table, &error))
     }
 
     fn misread(&self, table: &Table, error: &clap::Error) -> Error {

@@ -327,7 +327,7 @@ async fn again(backoff: &mut Backoff, failure: Failure, asked: Option<Duration>)
     backoff.wait(error, asked).await.map_err(|error| Failure { error, refusal, is_undone })
 }
 
-pub(super) fn method(method: Method) -> Result<reqwest::Method, Failure> {
+fn method(method: Method) -> Result<reqwest::Method, Failure> {
     reqwest::Method::from_bytes(method.name().as_bytes())
         .map_err(|error| Failure::last(Error::new(ErrorKind::Connection, error.to_string())))
 }
