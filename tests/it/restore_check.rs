@@ -358,6 +358,17 @@ fn mail_is_compared_with_dovecot() {
     assert_eq!((ran.code, mine), (5, 6), "{:#?}", ran.objects);
 }
 
+/// After a restore the account is what the archive is, but for what the server did not take: here a message of no bytes.
+#[test]
+fn what_a_restore_did_not_bring_is_named() {
+    let Some(dovecot) = Dovecot::start("ssl = no\nmail_fsync = never\n") else { return };
+    let place = tempfile::tempdir().expect("a folder");
+    let archive = archive_of_mail(place.path());
+    let target = Target::dovecot(&dovecot, "imap", "alice");
+    target.export(&archive, &[], 5);
+    against(&target, &archive, &[]).names(&[("archive", "email", "(0 bytes)")]);
+}
+
 const WRITES_OF_HTTP: [&str; 9] = ["PUT", "POST", "DELETE", "MKCOL", "MKCALENDAR", "PROPPATCH", "MOVE", "COPY", "LOCK"];
 
 /// One collection of a server of CalDAV or CardDAV.
