@@ -25,6 +25,7 @@ mod mount_words;
 mod mounts;
 mod notes;
 mod opened;
+mod remount;
 mod reporting;
 mod restore_check;
 mod restore_report;
@@ -88,6 +89,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Forget(command) => command.run(&ui),
         Command::Verify(command) => command.run(&ui),
         Command::RestoreCheck(command) => command.run(&ui),
+        Command::Mount(command) if command.is_remount() => remount::remount(&command, &ui),
         Command::Mount(command) => command.run(&ui),
         Command::Umount(command) => command.run(&ui),
         Command::Mounts => mounts::list(&ui),
@@ -112,9 +114,17 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 /// Puts flags that every command takes before `export`: between it and its target clap takes none.
 fn with_flags_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
     if arguments.get(1).is_some_and(|word| word == "export") {
-        let is_global =
-            |word: &&OsString| ["-q", "--quiet", "-v", "-vv", "--verbose", "--json"].iter().any(|flag| word == flag);
-        let flags = arguments[2..].iter().take_while(is_global).count();
+        let plain = ["-q", "--quiet", "-v", "-vv", "-vvv", "--verbose", "--json"];
+        let with_value = ["--log-file", "--log-format"];
+        let mut flags = 0;
+        while let Some(word) = arguments.get(2 + flags).and_then(|word| word.to_str()) {
+            flags += match word.split_once('=') {
+                Some((name, _)) if with_value.contains(&name) => 1,
+                None if with_value.contains(&word) && arguments.len() > 3 + flags => 2,
+                None if plain.contains(&word) => 1,
+                _ => break,
+            };
+        }
         arguments[1..2 + flags].rotate_left(1);
     }
     arguments
@@ -131,6 +141,9 @@ mod tests {
             words.into_iter().map(|word| word.into_string().expect("text")).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(of("vandelay export -q --json maildir a b"), "vandelay -q --json export maildir a b");
+        let line = "vandelay export --log-file x --log-format=text --quiet maildir a b";
+        assert_eq!(of(line), "vandelay --log-file x --log-format=text --quiet export maildir a b");
+        assert_eq!(of("vandelay export --log-file"), "vandelay export --log-file");
         assert_eq!(of("vandelay export --url x -q a"), "vandelay export --url x -q a");
         assert_eq!(
             (of("vandelay export"), of("vandelay ls -q a")),

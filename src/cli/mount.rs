@@ -1,7 +1,6 @@
 //! `vandelay mount` and `umount`: from the command line to a mount that answers.
 
 use super::mount_options::{self, MountOptions};
-use super::mounts;
 use super::notes::clean;
 use super::opened::warn_of_incomplete;
 use super::ui::{Ui, quoted};
@@ -14,6 +13,7 @@ use crate::tree::{self, Tree};
 use clap::Args;
 use rustix::process::setsid;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -51,11 +51,11 @@ pub(crate) struct Mount {
     /// layout=nested|maildir++, infosep=:|;|!, xattr, allow_other, allow_root, uid=N, gid=N, umask=OCTAL; and those that
     /// mount(8) may pass on
     #[arg(short = 'o', value_name = "OPTIONS")]
-    options: Vec<String>,
+    pub(super) options: Vec<String>,
     /// Show this snapshot and stay there: its number, a day in UTC (2026-11-21), or a time (2026-11-21T18:30:00Z);
     /// 'latest' follows the archive
     #[arg(long, value_name = "SNAPSHOT", value_parser = super::args::parse_at)]
-    at: Option<SnapshotSpec>,
+    pub(super) at: Option<SnapshotSpec>,
     /// Memory for what was read, e.g. 64M
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
     cache_size: u64,
@@ -127,7 +127,7 @@ impl Mount {
         self.mount_options().is_ok_and(|options| options.remount)
     }
 
-    fn mount_options(&self) -> Result<MountOptions> {
+    pub(super) fn mount_options(&self) -> Result<MountOptions> {
         MountOptions::parse(&self.options, self.sloppy)
     }
 
@@ -158,9 +158,6 @@ impl Mount {
         let Some((directory, archives)) = self.paths() else {
             return Err(Error::new(ErrorKind::Usage, "no archive is named").hint("vandelay mount ARCHIVE DIRECTORY"));
         };
-        if options.remount {
-            return self.remount(directory, &options, ui);
-        }
         for word in options.unknown.iter().filter(|_| !stays) {
             ui.warn(&format!("mount option {word:?} is unknown and left out, as -s asks"));
         }
@@ -227,47 +224,6 @@ impl Mount {
         serve(forest, &directory, &session_options, Arc::new(move |text: &str| log.line(text)), ready)
     }
 
-    /// `mount -o remount`: what is mounted stays as it is, so options that say the same are taken, and others are refused.
-    fn remount(&self, directory: &Path, options: &MountOptions, ui: &Ui) -> Result<()> {
-        let absolute = mountpoint::without_links(directory)
-            .map_err(|error| Error::io(format!("cannot remount {}", directory.display()), error))?;
-        if !mountpoint::mounted()?.iter().any(|mount| mount.directory == absolute) {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("cannot remount {}: no archive is mounted there", directory.display()),
-            )
-            .hint("remove 'remount' from the options to mount it"));
-        }
-        // Of a process that is not ours to look into nothing is known: any option may be another one.
-        let mounted = mounts::mount_of(&absolute);
-        let others = self.differences(mounted.as_ref(), options)?;
-        if !others.is_empty() {
-            let what = format!("cannot change {} of the mount at {}", others.join(", "), absolute.display());
-            return Err(Error::new(ErrorKind::Usage, what)
-                .hint(format!("{}, then mount it again with these options", umount(&absolute))));
-        }
-        ui.info(&format!("{} stays mounted; nothing had to change", absolute.display()));
-        Ok(())
-    }
-
-    /// Which options ask for another mount than the one that is there.
-    fn differences(&self, mounted: Option<&Mount>, options: &MountOptions) -> Result<Vec<String>> {
-        let lists = mounted.map(|mount| mount.options.clone()).unwrap_or_default();
-        let there = MountOptions::parse(&lists, true)?;
-        let mut others = Vec::new();
-        for word in mount_options::words(&self.options) {
-            let with = [lists.clone(), vec![word.clone()]].concat();
-            if !MountOptions::parse(&with, true)?.are_those_of(&there) {
-                others.push(word);
-            }
-        }
-        let at = mounted.and_then(|mount| mount.at().ok());
-        if self.at.or(options.at).is_some_and(|wanted| at != Some(wanted)) {
-            others.push("the snapshot".to_owned());
-        }
-        Ok(others)
-    }
-
     /// Starts the process that stays, and waits until its mount answers.
     fn start(&self, ui: &Ui, directory: &std::path::Path) -> Result<()> {
         let fail = |error| Error::io("cannot start the process of the mount", error);
@@ -287,10 +243,14 @@ impl Mount {
             let _ = BufReader::new(output).read_line(&mut line);
         }
         if line.trim() == READY {
+            if ui.json {
+                ui.object(&json!({ "message_type": "summary", "directory": directory.display().to_string() }));
+            }
             ui.info(&format!("mounted at {}; to unmount: {}", directory.display(), umount(directory)));
             return Ok(());
         }
-        // It has said why on stderr, which it shares with us.
+        // It has said why on stderr, which it shares with us, and with --json to us.
+        ui.raw(line.as_bytes());
         let code = child.wait().map_err(fail)?.code().unwrap_or(7);
         std::process::exit(code);
     }
@@ -321,7 +281,7 @@ fn open(archives: &[PathBuf], options: tree::TreeOptions) -> Result<(Archives, S
 }
 
 /// The command that unmounts a directory, as it can be pasted into a shell.
-fn umount(directory: &Path) -> String {
+pub(super) fn umount(directory: &Path) -> String {
     format!("vandelay umount {}", quoted(&directory.display().to_string()))
 }
 
@@ -395,13 +355,16 @@ impl Umount {
             ui.detail(&format!("unmounted {}", mount.directory.display()));
             Ok(())
         };
-        let mut failed = None;
+        let (mut failed, mut unmounted) = (None, Vec::new());
         for directory in &self.directories {
             match unmount(directory) {
-                Ok(()) => {}
+                Ok(()) => unmounted.push(directory.display().to_string()),
                 Err(error) if failed.is_none() => failed = Some(error),
                 Err(error) => ui.warn(&format!("error: {error}")),
             }
+        }
+        if ui.json {
+            ui.object(&json!({ "message_type": "summary", "unmounted": unmounted }));
         }
         failed.map_or(Ok(()), Err)
     }

@@ -958,6 +958,12 @@ fn the_fields_of_json_are_those_of_the_page() {
     assert_eq!(written_fields("Import", "field of `types`"), keys([&import["types"]["email"]]));
     assert_eq!(written_fields("Import", "field of `remarks`"), keys([&import["remarks"][0]]));
     assert_eq!(written_fields("Errors", "field"), keys(&objects("ls alice.sqlite nothing", at)));
+    if Path::new("/dev/fuse").exists() {
+        fs::create_dir(at.join("other")).expect("a directory");
+        assert_eq!(written_fields("Mount", "field"), keys(&objects("mount alice.sqlite other", at)));
+        assert!(objects("mount gone.sqlite other", at).iter().all(is_error));
+        assert_eq!(written_fields("Umount", "field"), keys(&objects("umount other", at)));
+    }
     if let Some(mount) = Mounted::new(&at.join("alice.sqlite"), &at.join("mnt"), &["--quiet"]) {
         assert_eq!(written_fields("Mounts", "field"), keys(&objects("mounts", at)), "{}", mount.at.display());
     }
