@@ -21,8 +21,9 @@
 //! TLS, HTTP, logins, retries and the text of strangers. [`mod@format`] stands beside all: pure codecs of the field's formats
 //! (mbox, Maildir names, iCalendar, vCard, mail headers, the text and the attachments of a message). [`model`] are the
 //! nouns, [`error`] is the one error type, [`progress`] and [`report`] are what both flows tell, `held` knows the files that
-//! may be opened in one place only. [`monitor`] tells other programs how a run went. [`cli`] is what can be typed, and what
-//! can stand in the configuration file, whose keys are the flags of its commands.
+//! may be opened in one place only. [`proof`] reads an archive back as a restore would. [`monitor`] tells other programs
+//! how a run went. [`cli`] is what can be typed, and what can stand in the configuration file, whose keys are the flags of
+//! its commands.
 //!
 //! # Where something new goes
 //!
