@@ -25,6 +25,9 @@ use unfinished::{Unfinished, cannot_write, exists, remove_leftovers};
 /// The share of blobs whose bytes are hashed in a copy that is proved by a sample.
 const SAMPLE: f64 = 0.05;
 
+/// Of a smaller archive all are.
+const SAMPLE_BYTES: u64 = 256 << 20;
+
 /// The place of what the disk of an archive did not give.
 pub const UNREAD: &str = "file";
 
@@ -33,7 +36,8 @@ pub const UNREAD: &str = "file";
 pub enum Proof {
     /// Every byte is hashed.
     Full,
-    /// All rows and pages are checked, and the bytes of 5% of the blobs are hashed, each day other ones.
+    /// All rows and pages are checked, and the bytes of 5% of the blobs are hashed, each day other ones. Of an archive of
+    /// up to 256 MiB all are.
     #[default]
     Sample,
     /// Not at all.
@@ -153,7 +157,10 @@ fn prove(
 ) -> Result<Option<Verdict>> {
     let sample = match proof {
         Proof::None => return Ok(None),
-        Proof::Sample => SAMPLE,
+        Proof::Sample => {
+            let bytes = unfinished.file().metadata().map_err(|error| cannot_write(path, error))?.len();
+            if bytes <= SAMPLE_BYTES { 1.0 } else { SAMPLE }
+        }
         Proof::Full => 1.0,
     };
     let day = jiff::Timestamp::now().as_second() / 86_400;

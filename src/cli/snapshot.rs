@@ -20,8 +20,8 @@ pub(crate) struct Snapshot {
     /// The copy, which must not exist yet, or a folder for it. The name may hold the date in local time: %Y-%m-%d, %H%M%S
     #[arg(value_name = "DEST")]
     destination: PathBuf,
-    /// How to check the copy before it gets its name: sample = all rows, and the bytes of 5% of the blobs; full = every
-    /// byte
+    /// How to check the copy before it gets its name: sample = all rows, and the bytes of 5% of the blobs, or of all
+    /// in an archive of up to 256 MiB; full = every byte
     #[arg(long, value_enum, default_value = "sample", value_name = "HOW")]
     verify: ProofArg,
     #[command(flatten)]

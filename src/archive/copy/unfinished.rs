@@ -36,7 +36,7 @@ impl Drop for Beside {
 impl Unfinished {
     /// An empty file in the folder of the copy.
     pub(super) fn new(path: &Path, folder: &Path) -> Result<Unfinished> {
-        let cannot = |error| cannot_write(path, error);
+        let cannot = |error| cannot_write(path, plain(error));
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let prefix = format!(".{}.", name.chars().take(60).collect::<String>());
         for _ in 0..100 {
@@ -83,6 +83,15 @@ impl Unfinished {
             Ok(false) => Err(exists(path)),
             Err(error) => Err(cannot_write(path, error)),
         }
+    }
+}
+
+/// The system's error, which tempfile wraps together with a path that says nothing to the user.
+fn plain(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|wrapped| wrapped.source()).and_then(|inner| inner.downcast_ref());
+    match inner.and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error,
     }
 }
 
