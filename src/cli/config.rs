@@ -8,6 +8,7 @@ use crate::net::runtime::Runtime;
 use crate::protocol::discover::{Discovered, Discovery, FoundService, ServiceKind, discover, domain_of};
 use clap::{Args, Subcommand, ValueEnum};
 use rustix::process::geteuid;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf, absolute};
 
@@ -153,6 +154,7 @@ impl Init {
     /// Asks about services of other domains: the DNS can be forged, and only the user knows their provider. Those that are
     /// not confirmed stay as comments.
     fn confirm(&self, found: &mut Discovered, ui: &Ui) -> Result<()> {
+        let mut answers: BTreeMap<String, bool> = BTreeMap::new();
         for service in &mut found.services {
             ui.info(&format!("found {}: {} ({})", service.kind.name(), service.url, service.origin));
             let Some(host) = &service.foreign else { continue };
@@ -161,8 +163,15 @@ impl Init {
                 service.is_confirmed = true;
                 continue;
             }
-            let question = format!("{host} is of another domain than the address. Is it your provider's? [y/N] ");
-            service.is_confirmed = matches!(ui.ask(&question)?.trim().to_lowercase().as_str(), "y" | "yes");
+            service.is_confirmed = match answers.get(host) {
+                Some(answer) => *answer,
+                None => {
+                    let question =
+                        format!("{host} is of another domain than the address. Is it your provider's? [y/N] ");
+                    matches!(ui.ask(&question)?.trim().to_lowercase().as_str(), "y" | "yes")
+                }
+            };
+            answers.insert(host.clone(), service.is_confirmed);
         }
         for why in &found.vain {
             ui.detail(why);
@@ -236,6 +245,9 @@ impl Init {
             if !ui.json {
                 ui.line(config_text::account(account).trim_end());
             }
+        }
+        if !found.services.iter().any(FoundService::is_used) {
+            ui.info("first write the URL of a server there: take the '#' of its line away");
         }
         if account.secret.is_none() {
             ui.info("first write there where the secret is: the lines with password- or token-");

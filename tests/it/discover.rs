@@ -1,5 +1,6 @@
 //! From an address to its servers: records, files of mail programs and well-known URLs. No request has a login.
 
+use crate::common::fake::{Fake, say};
 use crate::common::fake_dns::{self, Known};
 use crate::common::servers::{Authority, Certificate, Flaw};
 use crate::common::{ok, vandelay};
@@ -88,6 +89,7 @@ fn find(address: &str, dns: SocketAddr, certificate: &Certificate, web: u16, dir
         name_servers: NameServers::At(dns),
         tls: TlsOptions { pin: Some(certificate.pin().parse().expect("a pin")), ..TlsOptions::default() },
         web_port: web,
+        sieve_port: 1,
         directory,
         patience: Duration::from_secs(3),
     };
@@ -128,6 +130,33 @@ fn records_of_the_domain_name_its_servers() {
     );
     assert!(!found.services[2].is_used(), "not before the user has said that it is the provider's");
     assert!(found.vain.contains(&"the DNS has no _jmap._tcp.example.org".to_owned()), "{:?}", found.vain);
+}
+
+#[test]
+fn the_server_of_imap_may_have_managesieve() {
+    let certificate = Authority::new().certificate(Flaw::None);
+    let dns = fake_dns::start(vec![("_imaps._tcp.example.org", Known::Srv(0, 993, "localhost"))]);
+    for (greeting, is_one) in [
+        ("\"IMPLEMENTATION\" \"x\"\r\n\"STARTTLS\"\r\nOK \"hello\"\r\n", true),
+        ("\"IMPLEMENTATION\" \"no TLS\"\r\nOK \"hello\"\r\n", false),
+        ("220 mail.example.org ESMTP STARTTLS\r\n", false),
+        ("", false),
+    ] {
+        let fake = Fake::start(vec![vec![say(greeting)]], &certificate);
+        let discovery = Discovery {
+            name_servers: NameServers::At(dns),
+            web_port: 1,
+            sieve_port: fake.port,
+            directory: None,
+            patience: Duration::from_secs(3),
+            ..Discovery::default()
+        };
+        let runtime = Runtime::new(Arc::default()).expect("a runtime");
+        let found = runtime.run(discover(&discovery, "alice@example.org")).expect("a search");
+        let sieve = format!("managesieve sieve://localhost:{} localhost", fake.port);
+        assert_eq!(shown(&found).contains(&sieve), is_one, "{greeting}: {:?}", found.vain);
+        assert_eq!(fake.said(), "", "nothing is said to it");
+    }
 }
 
 #[test]

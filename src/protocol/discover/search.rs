@@ -3,6 +3,7 @@
 use super::autoconfig;
 use super::found::{Discovered, FoundService, ServiceKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::connector::Connector;
 use crate::net::dns::{NameServers, ServiceHost};
 use crate::net::endpoint::{Endpoint, Service};
 use crate::net::http::{Looked, Method, is_one_domain, look, registrable, shown};
@@ -13,6 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::result;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 use tokio::time;
 use url::Url;
 
@@ -28,6 +30,8 @@ pub struct Discovery {
     pub tls: TlsOptions,
     /// Where web servers of the domain listen: 443, but for tests.
     pub web_port: u16,
+    /// Where a server of IMAP may have ManageSieve, too: 4190, but for tests.
+    pub sieve_port: u16,
     /// The directory of configurations of others. It hears the domain, and not the address. `None`: it is not asked.
     pub directory: Option<String>,
     /// How long one question may take.
@@ -40,11 +44,15 @@ impl Default for Discovery {
             name_servers: NameServers::System,
             tls: TlsOptions::default(),
             web_port: 443,
+            sieve_port: 4190,
             directory: Some(DIRECTORY.to_owned()),
             patience: Duration::from_secs(8),
         }
     }
 }
+
+/// The most bytes of a greeting of ManageSieve.
+const GREETING_MAX: usize = 8 << 10;
 
 type Answer = result::Result<Vec<FoundService>, String>;
 type Question<'a> = Pin<Box<dyn Future<Output = Answer> + 'a>>;
@@ -74,6 +82,15 @@ pub async fn discover(discovery: &Discovery, address: &str) -> Result<Discovered
         true
     })
     .await;
+    if found.of(ServiceKind::ManageSieve).is_none()
+        && let Some(imap) = found.of(ServiceKind::Imap)
+    {
+        let asked = time::timeout(discovery.patience, search.beside(&imap.url)).await;
+        match asked.unwrap_or_else(|_| Err("no answer".to_owned())) {
+            Ok(service) => found.services.push(service),
+            Err(why) => found.vain.push(format!("ManageSieve on the server of IMAP: {why}")),
+        }
+    }
     found.services.sort_by_key(|service| service.kind);
     Ok(found)
 }
@@ -217,6 +234,31 @@ impl Search<'_> {
             Some(domain) => self.file(of(&domain)?).await.map_err(|why| format!("{own}; {why}")),
             None => Err(own),
         }
+    }
+
+    /// ManageSieve with STARTTLS on the server of IMAP: its greeting is enough (RFC 5804 section 1.7), and nothing is said to it.
+    async fn beside(&self, imap: &str) -> result::Result<FoundService, String> {
+        let words = |error: Error| error.to_string();
+        let host = Endpoint::parse(imap, Service::Imap).map_err(words)?.host;
+        let port = self.discovery.sieve_port;
+        let url = url_of("sieve", &ServiceHost { host: host.clone(), port, path: None });
+        let endpoint = Endpoint::parse(&url, Service::Sieve).map_err(words)?;
+        let connector = Connector::new(endpoint, &self.discovery.tls, self.discovery.patience / 2).map_err(words)?;
+        let mut stream = connector.connect().await.map_err(words)?;
+        let (mut greeting, mut part) = (Vec::new(), [0; 1024]);
+        while greeting.len() < GREETING_MAX && !greeting.windows(4).any(|window| window == b"\nOK ") {
+            match stream.read(&mut part).await {
+                Ok(count) if count > 0 => greeting.extend_from_slice(&part[..count]),
+                _ => break,
+            }
+        }
+        let greeting = String::from_utf8_lossy(&greeting).to_ascii_uppercase();
+        let has = |name: &str| greeting.lines().any(|line| line.starts_with(&format!("\"{name}\"")));
+        if !has("IMPLEMENTATION") || !has("STARTTLS") {
+            return Err(format!("{host}:{port} greets as no server of ManageSieve with TLS"));
+        }
+        let origin = format!("the greeting of {host}:{port}");
+        self.service(ServiceKind::ManageSieve, &url, origin).ok_or_else(|| "it leads nowhere".to_owned())
     }
 
     /// What stands at the well-known URL of a service (RFC 8620 section 2.2, RFC 6764 section 5): something that wants a
