@@ -25,6 +25,7 @@ use crate::source::jmap::{Jmap, JmapOptions};
 use crate::source::maildir::Maildir;
 use crate::source::maildir::options::{Layout, MaildirOptions};
 use crate::source::managesieve::ManageSieve;
+use crate::source::mox::{Mox, MoxOptions};
 use crate::source::takeout::{Takeout, TakeoutOptions};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub(crate) enum ImportSource {
     Maildir(MaildirArgs),
     /// A Google Takeout folder, or any tree of mail, .ics and .vcf files: mbox, .eml, Thunderbird, Apple Mail, MH
     Takeout(TakeoutArgs),
+    /// An account of the mail server mox: its data directory, running or not, or a backup
+    Mox(MoxArgs),
     /// The mail of an account on an IMAP server
     #[command(mut_arg("url", url_help(IMAP_URL)), mut_arg("auth_user", user_needed))]
     Imap(ImapArgs),
@@ -102,6 +105,24 @@ pub(crate) struct TakeoutArgs {
     common: Common,
     #[command(flatten)]
     _local: Local,
+}
+
+#[derive(Args)]
+pub(crate) struct MoxArgs {
+    /// The data directory of mox, what 'mox backup' made, or accounts/NAME in one of them
+    directory: PathBuf,
+    /// The archive; created if it does not exist
+    archive: PathBuf,
+    /// Import the account with this name; only needed if there are several
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    #[command(flatten)]
+    folders: FolderArgs,
+    /// Import messages marked as deleted too, with the keyword $deleted
+    #[arg(long)]
+    include_deleted: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Args)]
@@ -314,6 +335,7 @@ impl ImportSource {
         match self {
             ImportSource::Maildir(args) => ("maildir", &args.archive, &args.common),
             ImportSource::Takeout(args) => ("takeout", &args.archive, &args.common),
+            ImportSource::Mox(args) => ("mox", &args.archive, &args.common),
             ImportSource::Imap(args) => ("imap", &args.archive, &args.common),
             ImportSource::Jmap(args) => ("jmap", &args.archive, &args.common),
             ImportSource::CalDav(args) => ("caldav", &args.archive, &args.common),
@@ -350,6 +372,16 @@ impl ImportSource {
                     spool: spool(&args.archive),
                 };
                 (Box::new(Takeout::open(&args.path, options)?), args.archive, args.common)
+            }
+            ImportSource::Mox(args) => {
+                let options = MoxOptions {
+                    account: args.account,
+                    filter: args.folders.filter()?,
+                    noautomap: args.folders.noautomap,
+                    include_deleted: args.include_deleted,
+                    spool: spool(&args.archive),
+                };
+                (Box::new(Mox::open(&args.directory, options)?), args.archive, args.common)
             }
             ImportSource::Imap(args) => {
                 let options = ImapOptions {

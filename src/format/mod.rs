@@ -2,6 +2,8 @@
 //!
 //! Nothing here panics, expands a recurrence or recurses without a bound, whatever the input.
 
+pub mod bolt;
+pub mod bstore;
 mod contentline;
 pub mod convert;
 pub mod emlx;

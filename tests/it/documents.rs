@@ -24,6 +24,7 @@ const fn page(path: &'static str, commands: &'static [&'static str]) -> Page {
 
 const IMPORTS: &[&str] = &[
     "import maildir",
+    "import mox",
     "import takeout",
     "import imap",
     "import jmap",
@@ -71,6 +72,7 @@ const PAGES: &[Page] = &[
     page("docs/maildir.md", &["import maildir"]),
     page("docs/managesieve.md", &["import managesieve"]),
     page("docs/mount.md", &["mount"]),
+    page("docs/mox.md", &["import mox"]),
     page("docs/nightly.md", &[]),
     page("docs/providers.md", &[]),
     page("docs/restore.md", &[]),
@@ -358,6 +360,9 @@ fn home(page: &Page) -> tempfile::TempDir {
         copy(&SAMPLE.directory.join(name), &directory.path().join(name));
     }
     fs::copy(&SAMPLE.archive, directory.path().join("alice.sqlite")).expect("an archive");
+    if page.path == "docs/mox.md" {
+        common::mox::sample(&directory.path().join("mox-backup"));
+    }
     directory
 }
 

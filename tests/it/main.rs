@@ -55,6 +55,7 @@ mod managesieve_cyrus;
 mod model;
 mod mount;
 mod moved;
+mod mox_import;
 mod names;
 mod proof;
 mod providers;

@@ -22,6 +22,7 @@ pub(crate) mod jmap;
 pub(crate) mod jmap_account;
 pub(crate) mod jmap_run;
 pub(crate) mod mailboxes;
+pub(crate) mod mox;
 pub(crate) mod relay;
 pub(crate) mod servers;
 pub(crate) mod terminal;
