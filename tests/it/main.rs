@@ -57,6 +57,7 @@ mod mount_words;
 mod moved;
 mod names;
 mod nightly;
+mod package;
 mod proof;
 mod providers;
 mod screens;
