@@ -96,6 +96,5 @@ pub(crate) enum Command {
     /// Print a completion script for a shell
     Completions(export_docs::Completions),
     /// Write the man pages into a directory
-    #[command(hide = true)]
     Man(export_docs::Man),
 }

@@ -66,6 +66,7 @@ const PAGES: &[Page] = &[
     page("docs/history.md", &[]),
     page("docs/imap.md", &["import imap"]),
     page("docs/import.md", IMPORTS),
+    page("docs/install.md", &[]),
     page("docs/jmap.md", &["import jmap"]),
     page("docs/json.md", &[]),
     page("docs/limits.md", &[]),

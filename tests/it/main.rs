@@ -59,6 +59,8 @@ mod mount_words;
 mod moved;
 mod mox_import;
 mod names;
+mod nightly;
+mod package;
 mod proof;
 mod providers;
 mod restore_check;
