@@ -1,8 +1,9 @@
 //! `vandelay import SOURCE … ARCHIVE`.
 
-use super::args::parse_percent;
+use super::args::{parse_percent, spool};
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
 use super::dav::{DAV_URL, DavServer, FILES_URL};
+use super::import_files::{self, FilesSource};
 use super::table;
 use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::archive::{NoOrigins, Reader, RunState, Writer};
@@ -15,6 +16,7 @@ use crate::protocol::dav::{Flavor, KnownHome, Settings, origin_of};
 use crate::report::{reasons, sum};
 use crate::source;
 use crate::source::dav::{Collections, Files, known_home};
+use crate::source::files::{ExportedFiles, FilesOptions};
 use crate::source::filter::Filter;
 use crate::source::imap::Imap;
 use crate::source::imap::options::ImapOptions;
@@ -22,7 +24,6 @@ use crate::source::jmap::{Jmap, JmapOptions};
 use crate::source::maildir::Maildir;
 use crate::source::maildir::options::{Layout, MaildirOptions};
 use crate::source::managesieve::ManageSieve;
-use crate::source::takeout::{Takeout, TakeoutOptions};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use url::Url;
@@ -34,6 +35,8 @@ pub(crate) enum ImportSource {
     Maildir(MaildirArgs),
     /// A Google Takeout folder, or any tree of mail, .ics and .vcf files: mbox, .eml, Thunderbird, Apple Mail, MH
     Takeout(TakeoutArgs),
+    #[command(flatten)]
+    Files(FilesSource),
     /// The mail of an account on an IMAP server
     #[command(mut_arg("url", url_help(IMAP_URL)), mut_arg("auth_user", user_needed))]
     Imap(ImapArgs),
@@ -292,12 +295,16 @@ impl ImportSource {
                 run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(), ui)
             }
             ImportSource::Takeout(args) => {
-                let options = TakeoutOptions {
+                let options = FilesOptions {
                     noautomap: args.noautomap,
                     include_deleted: args.include_deleted,
                     spool: spool(&args.archive),
                 };
-                run(&mut Takeout::open(&args.path, options)?, &args.archive, args.common.options(), ui)
+                run(&mut ExportedFiles::takeout(&args.path, options)?, &args.archive, args.common.options(), ui)
+            }
+            ImportSource::Files(files) => {
+                let import_files::Import { mut source, archive, options, dry_run } = files.open()?;
+                run(&mut source, &archive, (options, dry_run), ui)
             }
             ImportSource::Imap(args) => {
                 let options = ImapOptions {
@@ -341,11 +348,6 @@ impl ImportSource {
             }
         }
     }
-}
-
-/// Where large bodies wait: beside the archive, where there has to be room for them anyway.
-fn spool(archive: &Path) -> PathBuf {
-    archive.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
 fn run(

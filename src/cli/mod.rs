@@ -13,6 +13,7 @@ mod files;
 mod generate;
 mod history;
 mod import;
+mod import_files;
 mod inspect;
 mod mount;
 mod mount_options;

@@ -59,6 +59,7 @@ const PAGES: &[Page] = &[
     page("docs/dav.md", &["import caldav", "import carddav", "import webdav"]),
     page("docs/exit-codes.md", &[]),
     page("docs/export.md", EXPORTS),
+    page("docs/files.md", &[]),
     page("docs/history.md", &[]),
     page("docs/imap.md", &["import imap"]),
     page("docs/import.md", IMPORTS),

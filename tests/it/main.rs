@@ -29,6 +29,8 @@ mod export_servers;
 mod export_webdav;
 mod export_webdav_faults;
 mod extract;
+mod files_foreign;
+mod files_import;
 mod follow;
 mod foreign;
 mod forget;
