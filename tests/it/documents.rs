@@ -74,6 +74,7 @@ const PAGES: &[Page] = &[
     page("docs/providers.md", &[]),
     page("docs/restore.md", &[]),
     page("docs/safety.md", &[]),
+    page("docs/sources.md", &[]),
     page("docs/style.md", &[]),
     page("docs/takeout.md", &["import takeout"]),
     page("docs/troubleshooting.md", &[]),

@@ -65,6 +65,7 @@ mod server_time;
 mod server_words;
 mod sinks;
 mod sources;
+mod sources_carry;
 mod takeout_adds;
 mod takeout_source;
 mod takeout_trees;
