@@ -19,7 +19,7 @@ impl Reader {
             return Ok(Vec::new());
         }
         let mut snapshots: Vec<Snapshot> = self.with(|conn| {
-            let sql = "SELECT n.id, s.kind, s.session_url, coalesce(s.account_name, s.account_id), n.started, n.ended, n.state
+            let sql = "SELECT n.id, CASE s.session_url WHEN 'files:' THEN 'files' ELSE s.kind END, s.session_url, coalesce(s.account_name, s.account_id), n.started, n.ended, n.state
                        FROM snapshots n LEFT JOIN sources s ON s.id = n.source_id ORDER BY n.id";
             query::rows(conn, sql, [], |row| {
                 Ok(Snapshot {

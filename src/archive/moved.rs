@@ -9,10 +9,11 @@ use crate::format::mail::MessageMatch;
 use crate::model::{Id, ObjectType, SourceIdent};
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// The sources of this kind that an archive holds, in the order in which they came.
+/// The sources of this kind that an archive holds, in the order in which they came. Files named one by one cannot move.
 pub(super) fn sources(conn: &Connection, kind: &'static str) -> rusqlite::Result<Vec<SourceIdent>> {
-    let sql = "SELECT session_url, account_id, account_name, username FROM sources WHERE kind = ?1 ORDER BY id";
-    query::rows(conn, sql, [kind], |row| {
+    let sql = "SELECT session_url, account_id, account_name, username FROM sources
+               WHERE kind = ?1 AND session_url <> ?2 ORDER BY id";
+    query::rows(conn, sql, [kind, SourceIdent::LOOSE_FILES], |row| {
         Ok(SourceIdent {
             kind,
             session_url: row.get(0)?,

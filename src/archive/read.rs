@@ -316,7 +316,8 @@ impl Reader {
     /// The sources of the account: kind, URL and account.
     pub fn sources(&self) -> Result<Vec<(String, String, String)>> {
         self.with(|conn| {
-            let sql = "SELECT kind, session_url, coalesce(account_name, account_id) FROM sources ORDER BY id";
+            let sql = "SELECT CASE session_url WHEN 'files:' THEN 'files' ELSE kind END, session_url, coalesce(account_name, account_id)
+                       FROM sources ORDER BY id";
             query::rows(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         })
     }

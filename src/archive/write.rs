@@ -244,14 +244,15 @@ impl Writer {
     /// Errors as [`Writer::begin_run`] does when this source may not be imported into this archive.
     pub fn check_source(&self, ident: &SourceIdent, allow_change: bool) -> Result<()> {
         // A source that was imported before needs no permission again.
-        if self.source_id(ident)?.is_some() {
+        if ident.session_url == SourceIdent::LOOSE_FILES || self.source_id(ident)?.is_some() {
             return Ok(());
         }
         let other: Option<(String, String)> = self
             .conn
             .query_row(
-                "SELECT session_url, account_id FROM sources WHERE kind = ?1 AND (session_url, account_id) <> (?2, ?3) LIMIT 1",
-                params![ident.kind, ident.session_url, ident.account_id],
+                "SELECT session_url, account_id FROM sources
+                 WHERE kind = ?1 AND (session_url, account_id) <> (?2, ?3) AND session_url <> ?4 LIMIT 1",
+                params![ident.kind, ident.session_url, ident.account_id, SourceIdent::LOOSE_FILES],
                 |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
             )
             .optional()

@@ -4,7 +4,7 @@ use crate::archive::SnapshotSpec;
 use crate::error::{Error, ErrorKind, Result};
 use clap::Args;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The archive and the moment that a reading command looks at.
 #[derive(Args)]
@@ -37,4 +37,9 @@ pub(crate) fn tree_path(path: &OsStr) -> Result<&str> {
 pub(crate) fn parse_percent(text: &str, example: &str) -> Result<f64, String> {
     let number = text.trim_end_matches('%').trim().parse::<f64>();
     number.map(|number| number / 100.0).map_err(|_| format!("not a percentage like {example}"))
+}
+
+/// Where large bodies wait: beside the archive, where there has to be room for them anyway.
+pub(crate) fn spool(archive: &Path) -> PathBuf {
+    archive.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
 }

@@ -1,8 +1,9 @@
 //! `vandelay import SOURCE … ARCHIVE`.
 
-use super::args::parse_percent;
+use super::args::{parse_percent, spool};
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
 use super::dav::{DAV_URL, DavServer, FILES_URL};
+use super::import_files::{FilesSource, Import};
 use super::import_report::{tell, verdict};
 use super::opened::warn_of_incomplete;
 use super::reporting::{Reporting, account_run, source_run};
@@ -18,6 +19,7 @@ use crate::progress::Progress;
 use crate::protocol::dav::{Flavor, KnownHome, Settings, origin_of};
 use crate::source::Source;
 use crate::source::dav::{Collections, Files, known_home};
+use crate::source::files::{ExportedFiles, FilesOptions};
 use crate::source::filter::Filter;
 use crate::source::imap::Imap;
 use crate::source::imap::options::ImapOptions;
@@ -26,7 +28,6 @@ use crate::source::maildir::Maildir;
 use crate::source::maildir::options::{Layout, MaildirOptions};
 use crate::source::managesieve::ManageSieve;
 use crate::source::mox::{Mox, MoxOptions};
-use crate::source::takeout::{Takeout, TakeoutOptions};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -42,6 +43,8 @@ pub(crate) enum ImportSource {
     Takeout(TakeoutArgs),
     /// An account of the mail server mox: its data directory, running or not, or a backup
     Mox(MoxArgs),
+    #[command(flatten)]
+    Files(FilesSource),
     /// The mail of an account on an IMAP server
     #[command(mut_arg("url", url_help(IMAP_URL)), mut_arg("auth_user", user_needed))]
     Imap(ImapArgs),
@@ -301,9 +304,8 @@ impl Common {
 
 impl ImportSource {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let (kind, archive, common) = self.common();
+        let (kind, archive, reporting) = self.place();
         let archive = archive.to_owned();
-        let reporting = if common.dry_run { Reporting::default() } else { common.reporting.clone() };
         let begun = Instant::now();
         reporting.ping(Signal::Start, "", ui);
         let mut done = None;
@@ -330,11 +332,12 @@ impl ImportSource {
         verdict(done, opened.dry_run)
     }
 
-    /// The kind of the source, the archive, and the flags of every import.
-    fn common(&self) -> (&'static str, &Path, &Common) {
-        match self {
+    /// The kind of the source, the archive, and whom the run is told to.
+    fn place(&self) -> (&'static str, &Path, Reporting) {
+        let (kind, archive, common) = match self {
             ImportSource::Maildir(args) => ("maildir", &args.archive, &args.common),
             ImportSource::Takeout(args) => ("takeout", &args.archive, &args.common),
+            ImportSource::Files(files) => return files.place(),
             ImportSource::Mox(args) => ("mox", &args.archive, &args.common),
             ImportSource::Imap(args) => ("imap", &args.archive, &args.common),
             ImportSource::Jmap(args) => ("jmap", &args.archive, &args.common),
@@ -342,7 +345,8 @@ impl ImportSource {
             ImportSource::CardDav(args) => ("carddav", &args.archive, &args.common),
             ImportSource::WebDav(args) => ("webdav", &args.archive, &args.common),
             ImportSource::ManageSieve(args) => ("managesieve", &args.archive, &args.common),
-        }
+        };
+        (kind, archive, common.reporting.unless(common.dry_run))
     }
 
     /// Opens the source. Finds the secret, so it may run a command or ask at the terminal.
@@ -366,12 +370,12 @@ impl ImportSource {
                 (Box::new(Maildir::open(&args.maildir, options)?), args.archive, args.common)
             }
             ImportSource::Takeout(args) => {
-                let options = TakeoutOptions {
+                let options = FilesOptions {
                     noautomap: args.noautomap,
                     include_deleted: args.include_deleted,
                     spool: spool(&args.archive),
                 };
-                (Box::new(Takeout::open(&args.path, options)?), args.archive, args.common)
+                (Box::new(ExportedFiles::takeout(&args.path, options)?), args.archive, args.common)
             }
             ImportSource::Mox(args) => {
                 let options = MoxOptions {
@@ -382,6 +386,10 @@ impl ImportSource {
                     spool: spool(&args.archive),
                 };
                 (Box::new(Mox::open(&args.directory, options)?), args.archive, args.common)
+            }
+            ImportSource::Files(files) => {
+                let Import { source, archive, options, dry_run } = files.open()?;
+                return Ok(Opened { source: Box::new(source), archive, options, dry_run });
             }
             ImportSource::Imap(args) => {
                 let options = ImapOptions {
@@ -451,9 +459,4 @@ impl Opened {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Where large bodies wait: beside the archive, where there has to be room for them anyway.
-fn spool(archive: &Path) -> PathBuf {
-    archive.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
 }

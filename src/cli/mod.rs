@@ -16,6 +16,7 @@ mod files;
 mod generate;
 mod history;
 mod import;
+mod import_files;
 mod import_report;
 mod inspect;
 mod keep;

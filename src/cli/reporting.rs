@@ -32,6 +32,11 @@ impl Reporting {
         Reporting { metrics_file: self.metrics_file.or(other.metrics_file), ping_url: self.ping_url.or(other.ping_url) }
     }
 
+    /// The flags, but none for a dry run.
+    pub(super) fn unless(&self, dry_run: bool) -> Reporting {
+        if dry_run { Reporting::default() } else { self.clone() }
+    }
+
     /// Tells the service of the pings. That it cannot be told is a warning.
     pub(super) fn ping(&self, signal: Signal, report: &str, ui: &Ui) {
         if let Some(ping) = &self.ping_url

@@ -178,7 +178,7 @@ pub(super) fn survey(
     }
     survey.tell_due(due);
     match source.promises().is_additive {
-        true => survey.keep_absent(ledger, &known, &named)?,
+        true => survey.keep_absent(source, ledger, &known, &named)?,
         false => survey.find_vanished(source, ledger, &known, &named)?,
     }
     Ok(survey)
@@ -227,6 +227,7 @@ impl Survey {
     /// not mounted is not there, and not deleted.
     fn keep_absent(
         &mut self,
+        source: &dyn Source,
         ledger: &dyn OriginIndex,
         known: &HashMap<(String, String), KnownScope>,
         named: &HashSet<(String, String)>,
@@ -235,7 +236,7 @@ impl Survey {
         absent.retain(|(identity, _)| !named.contains(*identity));
         absent.sort_unstable_by_key(|(identity, _)| *identity);
         for ((token, key), scope) in absent {
-            let Some(kind) = ObjectType::from_token(token) else { continue };
+            let Some(kind) = ObjectType::from_token(token).filter(|kind| !source.hides(*kind, key)) else { continue };
             let mut count = 0;
             ledger.each_known(scope.row, &mut |_| count += 1)?;
             *self.known.entry(kind).or_default() += count;

@@ -182,6 +182,12 @@ pub struct SourceIdent {
     pub username: String,
 }
 
+impl SourceIdent {
+    /// The address of files that the user names one by one, whatever account they are of: an archive may hold them beside any
+    /// other source.
+    pub const LOOSE_FILES: &str = "files:";
+}
+
 /// A part of an account, by rows of its archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PathFilter {

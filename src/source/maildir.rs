@@ -4,7 +4,7 @@
 //! A scope is a folder; its key is the decoded path (`INBOX`, `Archive/2024`). An entry is a message file; its key is
 //! the file name before the flags, its `rev` is size and time of the file, its locator the rest of its path.
 //! `tree` finds the folders and `stray` says what lies beside them, `list` reads their directories, `fetch` reads files and
-//! `unpack` those that are compressed.
+//! `source/unpack` those that are compressed.
 
 use super::file_url::file_url;
 use super::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Size, Source};
@@ -22,7 +22,6 @@ pub(crate) mod options;
 mod stray;
 mod subscriptions;
 mod tree;
-mod unpack;
 
 /// A Maildir as a [`Source`].
 pub struct Maildir {

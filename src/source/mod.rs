@@ -9,6 +9,7 @@ use crate::model::{Digest, Entry, FetchedItem, KnownBy, ObjectType, SkippedItem,
 
 pub mod dav;
 mod file_url;
+pub mod files;
 pub mod filter;
 pub mod imap;
 pub mod jmap;
@@ -16,7 +17,7 @@ mod links;
 pub mod maildir;
 pub mod managesieve;
 pub mod mox;
-pub mod takeout;
+mod unpack;
 
 /// The revision of an item that 1.x imported: 1.x stores none, so the source takes it for the one that it lists.
 pub const UNKNOWN: &str = "?";

@@ -127,6 +127,14 @@ impl Bed for OnDisk {
         for (part, items) in account {
             match (items, self.kind) {
                 (Some(items), "maildir") => self.maildir(part, items),
+                (Some(items), "eml") => {
+                    for item in items {
+                        fs::write(self.root().join(format!("{part}{item}.eml")), message(part, *item)).unwrap();
+                    }
+                }
+                (None, "eml") => {
+                    std::os::unix::fs::symlink("/nowhere", self.root().join(format!("{part}1.eml"))).unwrap()
+                }
                 (Some(items), _) => self.takeout(part, items),
                 // A link to what is not mounted today.
                 (None, "maildir") => {
@@ -151,16 +159,21 @@ impl Bed for OnDisk {
     }
 
     fn kinds(&self) -> &'static [&'static str] {
-        if self.only_adds() { &["mail", "card", "event"] } else { &["mail"] }
+        match self.kind {
+            "takeout" => &["mail", "card", "event"],
+            "ics" => &["event"],
+            "vcf" => &["card"],
+            _ => &["mail"],
+        }
     }
 
     fn only_adds(&self) -> bool {
-        self.kind == "takeout"
+        self.kind != "maildir"
     }
 
     fn moves(&mut self) -> bool {
         self.name = "two";
-        true
+        ["maildir", "takeout"].contains(&self.kind)
     }
 
     fn filter(&self) -> Option<&'static [&'static str]> {
@@ -569,6 +582,13 @@ fn takeout_keeps_every_promise() {
 #[test]
 fn mox_keeps_every_promise() {
     every_promise("mox", &mut OnMox { dir: tempfile::tempdir().unwrap(), name: "one" });
+}
+
+#[test]
+fn files_named_one_by_one_keep_every_promise() {
+    for kind in ["mbox", "eml", "ics", "vcf"] {
+        every_promise(kind, &mut OnDisk::new(kind));
+    }
 }
 
 #[test]

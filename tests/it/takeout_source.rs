@@ -12,19 +12,19 @@ use vandelay::error::ErrorKind;
 use vandelay::format::mbox::{Identity, Scanner};
 use vandelay::model::container::Container;
 use vandelay::model::{Body, Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind};
-use vandelay::source::takeout::{FILES, Takeout, TakeoutOptions};
+use vandelay::source::files::{ExportedFiles, FILES, FilesOptions};
 use vandelay::source::{Listing, Scope, Source};
 
-fn open(path: &Path) -> Takeout {
+fn open(path: &Path) -> ExportedFiles {
     try_open(path, false).unwrap()
 }
 
-fn try_open(path: &Path, noautomap: bool) -> vandelay::error::Result<Takeout> {
-    Takeout::open(path, TakeoutOptions { noautomap, include_deleted: false, spool: std::env::temp_dir() })
+fn try_open(path: &Path, noautomap: bool) -> vandelay::error::Result<ExportedFiles> {
+    ExportedFiles::takeout(path, FilesOptions { noautomap, include_deleted: false, spool: std::env::temp_dir() })
 }
 
 /// Everything of a source: the listing and the items of each scope.
-fn read_all(source: &mut Takeout) -> Vec<(Scope, Listing, Vec<FetchedItem>)> {
+fn read_all(source: &mut ExportedFiles) -> Vec<(Scope, Listing, Vec<FetchedItem>)> {
     let (scopes, containers) = source.scopes().unwrap();
     assert!(containers.is_empty());
     scopes
@@ -86,7 +86,7 @@ fn text(item: &FetchedItem) -> String {
     String::from_utf8(bytes(item)).unwrap()
 }
 
-fn scope(source: &mut Takeout, key: &str) -> Scope {
+fn scope(source: &mut ExportedFiles, key: &str) -> Scope {
     source.scopes().unwrap().0.into_iter().find(|scope| scope.key == key).unwrap()
 }
 

@@ -189,14 +189,7 @@ fn everything_else_in_trees_of_mail_programs_is_named() {
                 "V2/IMAP/INBOX.mbox/4F/Data/1/Messages/14.emlx",
             ],
         ),
-        named(
-            "skipped",
-            &[
-                "MH/inbox/.mh_sequences",
-                "Profile/Mail/Local/Odd (kept as files/Profile/Mail/Local/Odd)",
-                "Tasks/Tasks.json",
-            ],
-        ),
+        named("skipped", &["Profile/Mail/Local/Odd (kept as files/Profile/Mail/Local/Odd)", "Tasks/Tasks.json"]),
     ]
     .concat();
     assert_eq!(left_out(&summary), all);

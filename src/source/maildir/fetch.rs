@@ -2,12 +2,12 @@
 
 use super::list::{BOXES, each_name, file_of, key_and_locator, mtime, open_boxes};
 use super::tree::Folder;
-use super::unpack::{self, IN_MEMORY, Trouble};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::maildir::{FileName, unescape};
 use crate::model::{Body, Digest, Entry, FetchedItem, ItemData};
 use crate::source::Failure;
 use crate::source::links::may_follow;
+use crate::source::unpack::{self, IN_MEMORY, Trouble};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};

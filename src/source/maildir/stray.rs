@@ -1,11 +1,11 @@
 //! What lies beside mailboxes: files that mail programs leave, and mail that is no Maildir. Each is named, with what it is
 //! and what to do.
 
-use super::unpack::Packing;
 use crate::format::looks::{self, Looks};
 use crate::format::maildir::escape;
 use crate::held;
 use crate::model::{ObjectType, SkipKind, SkippedItem};
+use crate::source::unpack::Packing;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs;

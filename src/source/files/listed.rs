@@ -25,12 +25,12 @@ pub(crate) fn rev_of(digest: &str) -> String {
     format!("{MESSAGE}{digest}")
 }
 
-/// The line of the report on a file that is kept as a plain one.
+/// The line of the report on a file without anything of what its name promises. Of a Takeout it is kept as a plain file.
 pub(super) fn kept(file: &ExportFile, reason: &str) -> SkippedItem {
-    SkippedItem {
-        kind: file.format.kind(),
-        reason: reason.to_owned(),
-        position: format!("{} (kept as files/{})", file.key, file.key),
-        outcome: SkipKind::Skipped,
-    }
+    // A file that the user named is to be what he says that it is.
+    let (position, outcome) = match file.root.only {
+        None => (format!("{} (kept as files/{})", file.key, file.key), SkipKind::Skipped),
+        Some(_) => (file.position.clone(), SkipKind::NotUnderstood),
+    };
+    SkippedItem { kind: file.format.kind(), reason: reason.to_owned(), position, outcome }
 }

@@ -1,14 +1,17 @@
 //! Folders of files with one message each: .eml, MH, and Apple Mail's .emlx.
 
-use super::gather::{Gatherer, Locator, MailOptions};
+use super::beside::{self, FolderNotes};
+use super::gather::{Gatherer, Locator, MailOptions, Said};
 use super::kinds::Format;
 use super::listed::no_locator;
+use super::place::Stamp;
 use super::spool::Spool;
-use super::walk::{MessageFile, MessageFolder, Stamp};
+use super::walk::{MessageFile, MessageFolder};
 use crate::error::{Error, Result};
 use crate::format::{emlx, mail, mbox};
-use crate::model::{Digest, Entry, FetchedItem, ItemData, SkipKind};
+use crate::model::{Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem};
 use crate::source::{Failure, Items, Listing, UnlistedItems};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -16,7 +19,7 @@ use std::io::{Read, Seek, SeekFrom};
 struct Letter {
     locator: Locator,
     head: Vec<u8>,
-    status: mbox::Status,
+    said: Said,
 }
 
 /// Lists the messages of a folder.
@@ -25,15 +28,17 @@ pub(super) fn list(folder: &MessageFolder, options: MailOptions, spool: &mut Spo
     if !now.is_empty() && now == cursor {
         return Ok(Listing { unchanged: true, cursor: now, ..Listing::default() });
     }
-    let mut gatherer = Gatherer::new(options);
+    let mut gatherer = Gatherer::new(options, &folder.root);
+    let mut notes = Notes::of(folder);
     let mut settled = true;
     for file in &folder.files {
-        let position = || file.key.clone();
+        let position = || file.position.clone();
         let found = open(file).and_then(|(mut handle, stamp)| {
-            let Some(letter) = read(file, &mut handle, &stamp)? else { return Ok(None) };
-            let Some(attrs) = gatherer.judge(&letter.head, letter.status, position) else { return Ok(Some(None)) };
+            let Some(mut letter) = read(file, &mut handle, &stamp)? else { return Ok(None) };
+            notes.add(file, &mut letter);
+            let Some(attrs) = gatherer.judge(&letter.head, letter.said, position) else { return Ok(Some(None)) };
             let digest = spool.digest(&handle, &letter.locator.stretch());
-            let digest = digest.map_err(|error| Error::io(format!("cannot read {}", file.key), error))?;
+            let digest = digest.map_err(|error| Error::io(format!("cannot read {}", file.position), error))?;
             Ok(Some(Some((digest, letter.locator, attrs))))
         });
         match found {
@@ -50,10 +55,58 @@ pub(super) fn list(folder: &MessageFolder, options: MailOptions, spool: &mut Spo
             }
         }
     }
-    let (entries, containers, omissions) = gatherer.finish(&folder.mailbox);
-    settled &= !entries.is_empty() || omissions.is_empty();
+    let (entries, containers, mut omissions) = gatherer.finish(&folder.mailbox);
+    settled &= notes.omissions.is_empty() && (!entries.is_empty() || omissions.is_empty());
+    omissions.extend(notes.omissions);
     let cursor = if settled { now } else { String::new() };
     Ok(Listing { containers, entries, omissions, unchanged: false, unnamed: UnlistedItems::Kept, cursor })
+}
+
+/// What lies beside the messages of a folder, and what of it is not understood.
+struct Notes {
+    folder: FolderNotes,
+    unknown: BTreeSet<String>,
+    omissions: Vec<SkippedItem>,
+}
+
+impl Notes {
+    fn of(folder: &MessageFolder) -> Notes {
+        let notes = folder.path().map(FolderNotes::of).unwrap_or_default();
+        let mut all = Notes { folder: notes, unknown: BTreeSet::new(), omissions: Vec::new() };
+        for name in std::mem::take(&mut all.folder.strange) {
+            let position = folder.root.position(name);
+            all.strange(ObjectType::FileNode, "flags of messages that are not understood", position);
+        }
+        all
+    }
+
+    /// Adds what lies beside a message.
+    fn add(&mut self, file: &MessageFile, letter: &mut Letter) {
+        let Some(path) = file.place.path() else { return };
+        match self.folder.beside(path) {
+            Ok(beside) => {
+                letter.said.status.merge(beside.status);
+                letter.said.mailboxes = beside.mailboxes;
+                letter.locator.received = beside.received.or(letter.locator.received);
+                for id in beside.unknown {
+                    if self.unknown.insert(id.clone()) {
+                        let position = format!("{}: {id}", file.position);
+                        self.strange(
+                            ObjectType::Mailbox,
+                            "label of Proton Mail that labels.json does not name",
+                            position,
+                        );
+                    }
+                }
+            }
+            Err(what) => self.strange(ObjectType::FileNode, what, file.position.clone()),
+        }
+    }
+
+    fn strange(&mut self, kind: ObjectType, what: &str, position: String) {
+        let (reason, outcome) = (what.to_owned(), SkipKind::NotUnderstood);
+        self.omissions.push(SkippedItem { kind, reason, position, outcome });
+    }
 }
 
 /// Hands over messages of a folder.
@@ -62,7 +115,7 @@ pub(super) fn fetch<'a>(folder: &'a MessageFolder, spool: &'a mut Spool, entries
         let item = Locator::parse(&entry.locator).ok_or_else(|| no_locator(&folder.key)).and_then(|locator| {
             let file = folder.file(&locator.file)?;
             let (handle, stamp) = open(file)?;
-            let body = spool.body(&handle, &locator.stretch(), &entry.key, &file.key)?;
+            let body = spool.body(&handle, &locator.stretch(), &entry.key, &file.position)?;
             let data = ItemData::Email { received: locator.received, fallback: stamp.seconds() };
             Ok(FetchedItem { key: entry.key.clone(), body, data })
         });
@@ -72,19 +125,18 @@ pub(super) fn fetch<'a>(folder: &'a MessageFolder, spool: &'a mut Spool, entries
 
 /// The path of the file that an entry stands for, as its key.
 pub(super) fn position(folder: &MessageFolder, locator: &Locator) -> String {
-    folder.file(&locator.file).map_or_else(|_| format!("{}: {}", folder.key, locator.file), |file| file.key.clone())
+    folder
+        .file(&locator.file)
+        .map_or_else(|_| format!("{}: {}", folder.key, locator.file), |file| file.position.clone())
 }
 
 fn open(file: &MessageFile) -> Result<(File, Stamp)> {
-    let cannot = |error| Error::io(format!("cannot read {}", file.key), error);
-    let handle = File::open(&file.path).map_err(cannot)?;
-    let stamp = Stamp::of(&handle.metadata().map_err(cannot)?);
-    Ok((handle, stamp))
+    file.place.open().map_err(|error| Error::io(format!("cannot read {}", file.position), error))
 }
 
 /// Reads what a file says of its message. `None` if it is not understood.
 fn read(file: &MessageFile, handle: &mut File, stamp: &Stamp) -> Result<Option<Letter>> {
-    let cannot = |error| Error::io(format!("cannot read {}", file.key), error);
+    let cannot = |error| Error::io(format!("cannot read {}", file.position), error);
     let mut bytes = Vec::new();
     handle.take(mail::HEAD_MAX as u64).read_to_end(&mut bytes).map_err(cannot)?;
     let (mut offset, mut len) = (0, stamp.size);
@@ -119,18 +171,28 @@ fn read(file: &MessageFile, handle: &mut File, stamp: &Stamp) -> Result<Option<L
     Ok(Some(Letter {
         locator: Locator { offset, len, unquote: false, received, file: file.name.clone() },
         head,
-        status,
+        said: Said { status, mailboxes: Vec::new() },
     }))
 }
 
 /// A cursor that holds as long as all files stay as they are. Empty where something could not be looked at.
 fn folder_cursor(folder: &MessageFolder, options: MailOptions) -> String {
     let mut hasher = blake3::Hasher::new();
-    for file in &folder.files {
-        let Ok(metadata) = std::fs::metadata(&file.path) else { return String::new() };
-        hasher.update(file.name.as_bytes());
-        hasher.update(Stamp::of(&metadata).cursor("\0").as_bytes());
+    let note = |hasher: &mut blake3::Hasher, stamp: Option<Stamp>| {
+        let text = stamp.map(|stamp| stamp.cursor("\0")).unwrap_or_default();
+        hasher.update(text.as_bytes());
         hasher.update(b"\0");
+    };
+    if let Some(path) = folder.path() {
+        beside::folder_stamps(path).for_each(|stamp| note(&mut hasher, stamp));
     }
-    format!("{}:{}", options.cursor(), Digest(*hasher.finalize().as_bytes()).hex())
+    for file in &folder.files {
+        let Ok(stamp) = file.place.stamp() else { return String::new() };
+        hasher.update(file.name.as_bytes());
+        note(&mut hasher, Some(stamp));
+        if let Some(path) = file.place.path() {
+            beside::stamps(path).for_each(|stamp| note(&mut hasher, stamp));
+        }
+    }
+    format!("b1{}:{}", options.cursor(), Digest(*hasher.finalize().as_bytes()).hex())
 }

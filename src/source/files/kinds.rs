@@ -10,7 +10,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// The ending of what Proton Mail's export tool writes beside each message.
-const PROTON: &[u8] = b".metadata.json";
+pub(super) const PROTON: &[u8] = b".metadata.json";
+/// The ending of what Gmvault writes beside each message.
+pub(super) const GMVAULT: &[u8] = b".meta";
+/// The ending of the messages themselves.
+pub(super) const MESSAGE: &[u8] = b".eml";
 
 /// How much of a file is looked at.
 pub(super) const HEAD: usize = looks::HEAD;
@@ -71,6 +75,8 @@ impl Format {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
     Import(Format),
+    /// It says something of the messages beside it, and is read with them.
+    Beside,
     /// Left out: why, and whether that matters.
     Aside(Cow<'static, str>, SkipKind),
 }
@@ -99,6 +105,12 @@ impl Neighbours {
         self.names.contains(name.as_bytes())
     }
 
+    /// Whether the folder has the message that a file with this ending is about.
+    fn has_message(&self, name: &[u8], ending: &[u8]) -> bool {
+        let Some(stem) = name.strip_suffix(ending) else { return false };
+        ["", ".gz"].iter().any(|packed| self.names.contains(&[stem, MESSAGE, packed.as_bytes()].concat()))
+    }
+
     /// Whether Thunderbird has an index of this file, which is an mbox then.
     fn has_index(&self, name: &[u8]) -> bool {
         self.names.contains(&[name, b".msf"].concat())
@@ -109,8 +121,11 @@ impl Neighbours {
 const UNPACK: &str = "unpack it, then import it";
 const OTHER: &str = "no mail, calendar or contacts";
 
+/// Flags of all messages of a folder, by the names of the files.
+const BESIDE: [&str; 3] = [".mh_sequences", ".claws_mark", ".sylpheed_mark"];
+
 /// By-products by their whole names, in lower case.
-const NAMES: [(&str, &str, SkipKind); 13] = [
+const NAMES: [(&str, &str, SkipKind); 16] = [
     ("table_of_contents", "index of Apple Mail", SkipKind::ByProduct),
     (".ds_store", "file of a file manager", SkipKind::ByProduct),
     (".directory", "file of a file manager", SkipKind::ByProduct),
@@ -118,11 +133,18 @@ const NAMES: [(&str, &str, SkipKind); 13] = [
     ("desktop.ini", "file of a file manager", SkipKind::ByProduct),
     ("archive_browser.html", "table of contents of a Takeout", SkipKind::ByProduct),
     ("tasks.json", "Google Tasks, which are not imported", SkipKind::Skipped),
-    (".mh_sequences", "flags of MH, which are not read", SkipKind::Skipped),
+    (
+        "msg-db.sqlite",
+        "labels and dates of Got Your Back, which are not read: its .eml files are imported without them",
+        SkipKind::NotUnderstood,
+    ),
     ("subscriptions", "index or settings of a mail program", SkipKind::ByProduct),
     (".subscriptions", "index or settings of a mail program", SkipKind::ByProduct),
     (".mailboxlist", "index or settings of a mail program", SkipKind::ByProduct),
     ("popstate.dat", "index or settings of a mail program", SkipKind::ByProduct),
+    (".claws_cache", "index or settings of a mail program", SkipKind::ByProduct),
+    (".sylpheed_cache", "index or settings of a mail program", SkipKind::ByProduct),
+    (".mh_profile", "index or settings of a mail program", SkipKind::ByProduct),
     ("msgfilterrules.dat", "index or settings of a mail program", SkipKind::ByProduct),
 ];
 
@@ -157,6 +179,16 @@ const PACKED: [&str; 19] = [
     "cpio", "mbz",
 ];
 
+/// The name of a packed file without the ending that says so.
+pub(super) fn unpacked_name(name: &[u8]) -> &[u8] {
+    let place = memchr::memrchr(b'.', name).filter(|place| *place > 0);
+    let ending = place.map(|place| String::from_utf8_lossy(&name[place + 1..]).to_lowercase());
+    match place.filter(|_| ending.is_some_and(|ending| PACKED.contains(&ending.as_str()))) {
+        Some(place) => &name[..place],
+        None => name,
+    }
+}
+
 /// What becomes of a file by its name alone. `None` if its first bytes have to tell.
 pub(super) fn by_name(name: &[u8], size: u64, neighbours: &Neighbours) -> Option<Fate> {
     let lower = String::from_utf8_lossy(name).to_lowercase();
@@ -167,9 +199,19 @@ pub(super) fn by_name(name: &[u8], size: u64, neighbours: &Neighbours) -> Option
     if let Some((format, _)) = Format::of(name) {
         return Some(Fate::Import(format));
     }
-    if name.to_ascii_lowercase().ends_with(PROTON) || neighbours.is_proton && lower == "labels.json" {
-        let reason = "labels and flags of Proton Mail, which are not read; the .eml files are imported without them";
+    if neighbours.has_message(name, PROTON)
+        || neighbours.has_message(name, GMVAULT)
+        || neighbours.is_proton && lower == "labels.json"
+        || BESIDE.contains(&lower.as_str())
+    {
+        return Some(Fate::Beside);
+    }
+    if lower.ends_with(".metadata.json") {
+        let reason = "message of Proton Mail that is not there: export it once more";
         return Some(aside(reason, SkipKind::NotUnderstood));
+    }
+    if [".eml.crypt", ".eml.crypt.gz"].iter().any(|ending| lower.ends_with(ending)) {
+        return Some(aside("message encrypted by Gmvault: decrypt it first", SkipKind::NotUnderstood));
     }
     if let Some((_, reason, outcome)) = NAMES.iter().find(|(known, ..)| *known == lower) {
         return Some(aside(reason, *outcome));
@@ -272,7 +314,8 @@ mod tests {
     use SkipKind::{ByProduct, NotUnderstood, Skipped};
 
     fn fate(name: &str, head: &[u8]) -> Fate {
-        let neighbours = Neighbours::new([&b"Inbox.msf"[..], b"a.metadata.json"].map(<[u8]>::to_vec).into_iter());
+        let names = [&b"Inbox.msf"[..], b"a.metadata.json", b"a.eml", b"7.eml.gz"];
+        let neighbours = Neighbours::new(names.map(<[u8]>::to_vec).into_iter());
         by_name(name.as_bytes(), head.len() as u64, &neighbours).unwrap_or_else(|| by_content(name.as_bytes(), head))
     }
 
@@ -296,6 +339,9 @@ mod tests {
             ("contacts.txt", b"begin:vcard\n", Format::Cards),
         ] {
             assert_eq!(fate(name, head), Fate::Import(format), "{name}");
+        }
+        for name in ["a.metadata.json", "labels.json", "7.meta", ".mh_sequences", ".claws_mark"] {
+            assert_eq!(fate(name, b"{}"), Fate::Beside, "{name}");
         }
         for (name, head, outcome) in [
             ("Inbox.msf", &b"x"[..], ByProduct),
@@ -323,7 +369,9 @@ mod tests {
             ("m.msg", b"\xd0\xcf\x11\xe0", NotUnderstood),
             ("9.partial.emlx", b"", NotUnderstood),
             ("b.metadata.json", b"{}", NotUnderstood),
-            ("labels.json", b"{}", NotUnderstood),
+            ("c.eml.crypt.gz", b"x", NotUnderstood),
+            ("msg-db.sqlite", b"SQLite format 3\0", NotUnderstood),
+            (".claws_cache", b"x", ByProduct),
         ] {
             let Fate::Aside(reason, found) = fate(name, head) else { panic!("{name} is imported") };
             assert_eq!(found, outcome, "{name}: {reason}");

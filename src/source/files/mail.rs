@@ -1,10 +1,10 @@
 //! mbox files of an export: their messages say in their headers which labels and flags they have.
 
-use super::gather::{Gatherer, Locator, MailOptions};
+use super::gather::{Gatherer, Locator, MailOptions, Said};
 use super::kinds;
 use super::listed::{Listed, kept, no_locator};
 use super::spool::Spool;
-use super::walk::{ExportFile, Stamp};
+use super::walk::ExportFile;
 use crate::error::Result;
 use crate::format::mbox::{self, MboxMessage, Scanner};
 use crate::model::{Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem};
@@ -12,32 +12,35 @@ use crate::source::{Failure, Items, Listing, UnlistedItems};
 use std::fs::File;
 use std::ops::Range;
 
+const NO_MBOX: &str = "not an mbox";
+
 /// Lists the messages of an mbox.
 pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, cursor: &str) -> Result<Listed> {
-    let (handle, stamp) = file.open()?;
+    let stamp = file.stamp()?;
     let now = stamp.cursor(&options.cursor());
     if cursor == now {
         let listing = Listing { unchanged: true, cursor: now, ..Listing::default() };
         return Ok(Listed { listing, plain: None });
     }
-    let mut reader =
-        Reader { file, handle: &handle, spool, gatherer: Gatherer::new(options), head: Vec::new(), piece: Vec::new() };
+    let (handle, _) = file.open()?;
+    let gatherer = Gatherer::new(options, &file.root);
+    let mut reader = Reader { file, handle: &handle, spool, gatherer, head: Vec::new(), piece: Vec::new() };
     let Scanned { leading, has_messages, is_gmail } = reader.scan()?;
     // Gmail's files are no folders, though they may lie in some: labels are.
-    let unlabelled = if is_gmail { &file.stem } else { &file.mailbox };
+    let unlabelled = if is_gmail && file.root.mailbox().is_none() { &file.stem } else { &file.mailbox };
     let (entries, containers, mut omissions) = reader.gatherer.finish(unlabelled);
     let mut plain = None;
     // A file of which nothing is stored, or something is not understood, is read at each run, so that each run says so.
-    let mut settled = handle.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
+    let mut settled = file.stamp().is_ok_and(|now| now == stamp);
     if !has_messages && !leading.is_empty() {
-        plain = Some("not an mbox");
+        plain = Some(NO_MBOX);
         omissions.push(no_mbox(file, &handle)?);
     } else if !leading.is_empty() {
         settled = false;
         omissions.push(SkippedItem {
             kind: ObjectType::Email,
             reason: "text before the first message".to_owned(),
-            position: format!("{}: offset {}", file.key, leading.start),
+            position: format!("{}: offset {}", file.position, leading.start),
             outcome: SkipKind::NotUnderstood,
         });
     }
@@ -53,7 +56,7 @@ pub(super) fn list(file: &ExportFile, options: MailOptions, spool: &mut Spool, c
 fn no_mbox(file: &ExportFile, handle: &File) -> Result<SkippedItem> {
     let mut head = Vec::new();
     mbox::copy(handle, 0..kinds::HEAD as u64, &mut Vec::new(), &mut head).map_err(|error| file.failed(error))?;
-    let kept = kept(file, "not an mbox");
+    let kept = kept(file, NO_MBOX);
     Ok(match kinds::wrapped(&head) {
         Some(reason) => SkippedItem { reason, outcome: SkipKind::NotUnderstood, ..kept },
         None => kept,
@@ -64,9 +67,9 @@ fn no_mbox(file: &ExportFile, handle: &File) -> Result<SkippedItem> {
 pub(super) fn fetch<'a>(file: &'a ExportFile, spool: &'a mut Spool, entries: Vec<Entry>) -> Result<Items<'a>> {
     let (handle, stamp) = file.open()?;
     Ok(Box::new(entries.into_iter().map(move |entry| {
-        let locator = Locator::parse(&entry.locator).ok_or_else(|| no_locator(&file.key));
+        let locator = Locator::parse(&entry.locator).ok_or_else(|| no_locator(&file.position));
         let body = locator.and_then(|locator| {
-            let name = format!("{}: offset {}", file.key, locator.offset);
+            let name = format!("{}: offset {}", file.position, locator.offset);
             let body = spool.body(&handle, &locator.stretch(), &entry.key, &name)?;
             Ok((body, locator.received))
         });
@@ -85,7 +88,7 @@ pub(super) fn is_plain(file: &ExportFile) -> Result<Option<&'static str>> {
     let (handle, _) = file.open()?;
     let mut scanner = Scanner::new(&handle);
     let found = scanner.next_message().map_err(|error| file.failed(error))?;
-    Ok((found.is_none() && !scanner.leading().is_empty()).then_some("not an mbox"))
+    Ok((found.is_none() && !scanner.leading().is_empty()).then_some(NO_MBOX))
 }
 
 struct Reader<'a> {
@@ -130,12 +133,12 @@ impl Reader<'_> {
         }
         let (doubtful, count) = scanner.doubtful();
         for offset in doubtful {
-            let position = format!("{}: offset {offset}", self.file.key);
+            let position = format!("{}: offset {offset}", self.file.position);
             self.gatherer.omit("line like a separator, taken for text", position, SkipKind::Skipped);
         }
         let more = count.saturating_sub(doubtful.len() as u64);
         if more > 0 {
-            let position = format!("{}: {more} more", self.file.key);
+            let position = format!("{}: {more} more", self.file.position);
             self.gatherer.omit("line like a separator, taken for text", position, SkipKind::Skipped);
         }
         Ok(Scanned { leading: scanner.leading(), has_messages, is_gmail: scanner.is_gmail() })
@@ -145,8 +148,9 @@ impl Reader<'_> {
         self.head.clear();
         let range = message.offset..message.offset + message.head;
         mbox::copy(self.handle, range, &mut self.piece, &mut self.head).map_err(|error| self.file.failed(error))?;
-        let position = || format!("{}: offset {}", self.file.key, message.offset);
-        let Some(attrs) = self.gatherer.judge(&self.head, mbox::status(&self.head), position) else { return Ok(()) };
+        let position = || format!("{}: offset {}", self.file.position, message.offset);
+        let said = Said { status: mbox::status(&self.head), mailboxes: Vec::new() };
+        let Some(attrs) = self.gatherer.judge(&self.head, said, position) else { return Ok(()) };
         let locator = Locator {
             offset: message.offset,
             len: message.len,

@@ -1,5 +1,5 @@
-//! Compressed messages, as Dovecot's zlib plugin writes them: a whole file of gzip, bzip2, xz, zstd or LZ4 (in Dovecot's
-//! frames) under an ordinary name.
+//! Compressed files: gzip, bzip2, xz, zstd, and LZ4 in Dovecot's frames. Dovecot's zlib plugin writes whole messages so, under
+//! ordinary names; exports have compressed mbox files.
 
 use crate::model::Body;
 use bzip2::read::MultiBzDecoder;

@@ -3,7 +3,7 @@
 use super::kinds::Format;
 use super::listed::{Listed, kept};
 use super::spool::read_whole;
-use super::walk::{ExportFile, Stamp};
+use super::walk::ExportFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::uid::{Note, NoteKind};
 use crate::format::{ics, vcf};
@@ -13,7 +13,7 @@ use crate::source::{Failure, Items, Listing};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The key and name of the one address book.
+/// The name of a collection that has none, and of the one address book of a Takeout.
 const IMPORTED: &str = "Imported";
 /// A larger file is not split.
 const MAX_SPLIT: u64 = 256 << 20;
@@ -35,13 +35,14 @@ struct FileObject {
 
 /// Lists the objects of a file.
 pub(super) fn list(file: &ExportFile, cursor: &str) -> Result<Listed> {
-    let (mut handle, stamp) = file.open()?;
-    let now = stamp.cursor("o1");
+    let before = file.stamp()?;
+    let now = before.cursor("o1");
     let mut listing = Listing { cursor: now, ..Listing::default() };
     if cursor == listing.cursor {
         listing.unchanged = true;
         return Ok(Listed { listing, plain: None });
     }
+    let (mut handle, stamp) = file.open()?;
     if stamp.size > MAX_SPLIT {
         listing.omissions.push(kept(file, TOO_LARGE));
         return Ok(Listed { listing, plain: Some(TOO_LARGE) });
@@ -68,7 +69,7 @@ pub(super) fn list(file: &ExportFile, cursor: &str) -> Result<Listed> {
             attrs: attrs.clone(),
         })
         .collect();
-    if !handle.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp) {
+    if !file.stamp().is_ok_and(|now| now == before) {
         listing.cursor.clear();
     }
     Ok(Listed { listing, plain: None })
@@ -95,7 +96,7 @@ pub(super) fn fetch<'a>(file: &'a ExportFile, entries: Vec<Entry>) -> Result<Ite
                 Ok(FetchedItem { key: entry.key, body, data })
             }
             None => {
-                let error = Error::new(ErrorKind::Storage, format!("{} changed while it was read", file.key))
+                let error = Error::new(ErrorKind::Storage, format!("{} changed while it was read", file.position))
                     .hint("run the command again when nothing writes to that file");
                 Err(Failure { key: entry.key, vanished: false, error })
             }
@@ -123,29 +124,56 @@ fn not_a(format: Format) -> &'static str {
 fn split(file: &ExportFile, bytes: &[u8]) -> Parts {
     if file.format == Format::Cards {
         let split = vcf::split(bytes);
+        let Collection { name, .. } = Collection::of(file, split.items.len(), None);
         let object = |card: vcf::Card| FileObject {
             key: card.uid.clone(),
             data: ItemData::Card { uid: card.uid },
             ranges: vec![card.range],
         };
         return Parts {
-            container: Container::new(ObjectType::AddressBook, IMPORTED, None, IMPORTED),
+            container: Container::new(ObjectType::AddressBook, &*name, None, &*name),
             objects: split.items.into_iter().map(object).collect(),
             notes: split.notes,
         };
     }
     let split = ics::split(bytes);
     let named = split.name.filter(|name| !name.trim().is_empty());
-    let name = named.unwrap_or_else(|| if file.stem.is_empty() { IMPORTED.to_owned() } else { file.stem.clone() });
-    let mut container = Container::new(ObjectType::Calendar, &*file.key, None, name);
-    container.color = split.color;
-    container.description = split.description;
+    let Collection { name, is_of_file } = Collection::of(file, split.items.len(), named);
+    // Files of a Takeout are calendars; of those that are named one by one several may be one.
+    let key = if file.root.only.is_some() { name.clone() } else { file.key.clone() };
+    let mut container = Container::new(ObjectType::Calendar, key, None, name);
+    if is_of_file {
+        container.color = split.color;
+        container.description = split.description;
+    }
     let object = |item: ics::CalendarObject| FileObject {
         key: format!("{}:{}", item.data_type.name(), item.uid),
         data: ItemData::Event { uid: item.uid, data_type: item.data_type },
         ranges: item.ranges,
     };
     Parts { container, objects: split.items.into_iter().map(object).collect(), notes: split.notes }
+}
+
+/// The calendar or the address book that the objects of a file lie in.
+struct Collection {
+    name: String,
+    /// It is the file's own: what else the file says of it holds.
+    is_of_file: bool,
+}
+
+impl Collection {
+    /// The one that the user or the file names, else the file. In a folder of files with one object each it is the folder, as with
+    /// programs that keep such folders (vdir).
+    fn of(file: &ExportFile, objects: usize, named: Option<String>) -> Collection {
+        let of_user = file.root.name.clone();
+        let of_folder = || file.collection().filter(|_| objects == 1);
+        if let Some(name) = of_user.or_else(|| if named.is_none() { of_folder() } else { None }) {
+            return Collection { name, is_of_file: false };
+        }
+        let is_named_by_file = file.format == Format::Calendar || file.root.only.is_some();
+        let name = named.or_else(|| is_named_by_file.then(|| file.stem.clone())).filter(|name| !name.is_empty());
+        Collection { name: name.unwrap_or_else(|| IMPORTED.to_owned()), is_of_file: true }
+    }
 }
 
 /// A remark on a file as a line of the report, where it is about something that is not stored.
@@ -158,7 +186,7 @@ fn omission(file: &ExportFile, note: &Note) -> Option<SkippedItem> {
     Some(SkippedItem {
         kind: file.format.kind(),
         reason: note.kind.reason().to_owned(),
-        position: format!("{}: offset {}: {}", file.key, note.offset, note.what),
+        position: format!("{}: offset {}: {}", file.position, note.offset, note.what),
         outcome,
     })
 }

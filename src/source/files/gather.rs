@@ -1,6 +1,7 @@
 //! The messages of a scope on their way to a listing: which are one, which are left out, in which mailboxes they lie.
 
 use super::listed::rev_of;
+use super::root::Root;
 use super::spool::Stretch;
 use crate::format::mbox::Status;
 use crate::format::{labels, maildir};
@@ -72,9 +73,18 @@ impl Locator {
     }
 }
 
+/// What is said of a message beside its labels of Gmail.
+#[derive(Default)]
+pub(super) struct Said {
+    pub(super) status: Status,
+    /// Paths of mailboxes.
+    pub(super) mailboxes: Vec<String>,
+}
+
 /// Gathers the messages of a scope.
 pub(super) struct Gatherer {
     options: MailOptions,
+    root: Arc<Root>,
     /// What labels and flags of a message say, by their bytes.
     known: HashMap<Vec<u8>, Arc<Attrs>>,
     pub(super) entries: Vec<Entry>,
@@ -85,8 +95,9 @@ pub(super) struct Gatherer {
 
 impl Gatherer {
     /// A gatherer of none yet.
-    pub(super) fn new(options: MailOptions) -> Gatherer {
-        Gatherer { options, known: HashMap::new(), entries: Vec::new(), places: HashMap::new(), omissions: Vec::new() }
+    pub(super) fn new(options: MailOptions, root: &Arc<Root>) -> Gatherer {
+        let (known, places) = (HashMap::new(), HashMap::new());
+        Gatherer { options, root: Arc::clone(root), known, entries: Vec::new(), places, omissions: Vec::new() }
     }
 
     /// What the header of a message and its flags say of it, and what is to be listed. `None` for a message that is left out: then that
@@ -94,7 +105,7 @@ impl Gatherer {
     pub(super) fn judge(
         &mut self,
         head: &[u8],
-        mut status: Status,
+        Said { mut status, mailboxes }: Said,
         position: impl FnOnce() -> String,
     ) -> Option<Arc<Attrs>> {
         if status.is_internal {
@@ -109,16 +120,19 @@ impl Gatherer {
             status.keywords.push(maildir::DELETED.to_owned());
         }
         let fields = labels::fields(head);
-        let raw = [fields.join(&b'\n'), status.keywords.join(" ").into_bytes()].join(&0);
+        let beside = [mailboxes.join("\n"), status.keywords.join(" ")].join("\0");
+        let raw = [fields.join(&b'\n'), beside.into_bytes()].join(&0);
         if let Some(known) = self.known.get(&raw) {
             return Some(known.clone());
         }
         let labels = labels::parse(&fields, self.options.automap);
         let keywords: BTreeSet<String> = labels.keywords.into_iter().chain(status.keywords).collect();
+        let mailboxes = mailboxes.iter().filter_map(|name| labels::mailbox(name, false));
+        let parents: BTreeSet<String> = labels.mailboxes.into_iter().chain(mailboxes).collect();
         let attrs = Arc::new(Attrs {
             of: ObjectType::Mailbox,
             keywords: keywords.into_iter().collect(),
-            parents: labels.mailboxes,
+            parents: parents.into_iter().map(|mailbox| self.root.below(mailbox)).collect(),
         });
         if self.known.len() >= KNOWN_LABELS {
             self.known.clear();
@@ -155,7 +169,9 @@ impl Gatherer {
     /// them, parents first; and what is left out.
     pub(super) fn finish(mut self, unlabelled: &str) -> (Vec<Entry>, Vec<Container>, Vec<SkippedItem>) {
         let automap = self.options.automap;
-        let mailbox = labels::mailbox(unlabelled, automap).unwrap_or_else(|| IMPORTED.to_owned());
+        // A name that the user gives is the one that it gets.
+        let is_mapped = automap && self.root.mailbox().is_none();
+        let mailbox = labels::mailbox(unlabelled, is_mapped).unwrap_or_else(|| IMPORTED.to_owned());
         let mut filed: HashMap<Vec<String>, Arc<Attrs>> = HashMap::new();
         for entry in self.entries.iter_mut().filter(|entry| entry.attrs.parents.is_empty()) {
             let keywords = &entry.attrs.keywords;
@@ -208,7 +224,8 @@ fn containers(entries: &[Entry], automap: bool) -> Vec<Container> {
         let parent = labels::parent(path);
         let name = parent.map_or(path, |parent| &path[parent.len() + 1..]);
         let mut container = Container::new(ObjectType::Mailbox, path, parent.map(str::to_owned), name);
-        container.role = labels::role(path).filter(|_| automap).map(str::to_owned);
+        let inbox = path.eq_ignore_ascii_case("inbox").then_some("inbox");
+        container.role = labels::role(path).or(inbox).filter(|_| automap).map(str::to_owned);
         container
     };
     paths.into_iter().map(container).collect()

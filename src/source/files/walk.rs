@@ -1,17 +1,21 @@
 //! Which files an export has.
 
 use super::kinds::{self, Fate, Format, Neighbours};
+use super::place::{Place, Stamp, Unpacker};
+use super::root::{FileKind, Root};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::mbox::Scanner;
 use crate::held;
 use crate::model::{ObjectType, SkipKind, SkippedItem};
 use crate::source::links;
+use crate::source::unpack::Packing;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 /// The directories of a Maildir.
 const MAILDIR: [&str; 3] = ["cur", "new", "tmp"];
@@ -19,33 +23,57 @@ const MAILDIR: [&str; 3] = ["cur", "new", "tmp"];
 /// What the key of a folder of messages ends in.
 const MESSAGES: &str = "*.eml";
 
+/// The longest name of a collection that is read, in bytes.
+const NAME_MAX: u64 = 1024;
+
 /// Folders are not entered deeper: no export is, and a path has an end.
 const MAX_DEPTH: usize = 64;
 
 /// A file of the export.
 #[derive(Debug, Clone)]
 pub(super) struct ExportFile {
-    /// The path below the root with `/`; bytes that are not UTF-8 as `%FF`.
+    /// The path below the root with `/`; bytes that are not UTF-8 as `%FF`. Of what the user named one by one it begins with the
+    /// root's own key.
     pub(super) key: String,
-    pub(super) path: PathBuf,
+    /// Where it is, for messages to the user.
+    pub(super) position: String,
+    pub(super) place: Place,
     /// The file name without its ending. May be empty.
     pub(super) stem: String,
     /// The mailbox of messages without label: the folders on the way to the file, and its name.
     pub(super) mailbox: String,
     pub(super) format: Format,
+    pub(super) root: Arc<Root>,
+    /// It lies in a folder that the user named, and not in a Takeout.
+    pub(super) is_in_folder: bool,
 }
 
 impl ExportFile {
     pub(super) fn open(&self) -> Result<(File, Stamp)> {
-        let cannot = |error| Error::io(format!("cannot read {}", self.key), error);
-        let file = File::open(&self.path).map_err(cannot)?;
-        let stamp = Stamp::of(&file.metadata().map_err(cannot)?);
-        Ok((file, stamp))
+        self.place.open().map_err(|error| self.failed(error))
+    }
+
+    /// The stamp of the file as it is now.
+    pub(super) fn stamp(&self) -> Result<Stamp> {
+        self.place.stamp().map_err(|error| self.failed(error))
     }
 
     /// An error of reading this file.
     pub(super) fn failed(&self, error: io::Error) -> Error {
-        Error::io(format!("cannot read {}", self.key), error)
+        Error::io(format!("cannot read {}", self.position), error)
+    }
+
+    /// The name of the folder that the file lies in, if the user named that or one above it: the text of `displayname` beside the
+    /// file (vdir), else its own name.
+    pub(super) fn collection(&self) -> Option<String> {
+        let folder = self.place.path().and_then(Path::parent).filter(|_| self.is_in_folder)?;
+        let mut named = String::new();
+        if let Ok(file) = File::open(folder.join("displayname")) {
+            // What is no text is no name.
+            let _ = file.take(NAME_MAX).read_to_string(&mut named);
+        }
+        let named = named.lines().next().unwrap_or_default().trim();
+        Some(if named.is_empty() { name_of(folder) } else { named.to_owned() })
     }
 
     /// The folder that the file lies in, as a key.
@@ -54,39 +82,14 @@ impl ExportFile {
     }
 }
 
-/// Changes when a program writes to the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) size: u64,
-    /// Time of the last change of the bytes, nanoseconds since 1970.
-    mtime: i128,
-}
-
-impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Stamp {
-        let mtime = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-        Stamp { size: metadata.len(), mtime }
-    }
-
-    /// The time of the last change in seconds since 1970.
-    pub(super) fn seconds(&self) -> i64 {
-        i64::try_from(self.mtime.div_euclid(1_000_000_000)).unwrap_or_default()
-    }
-
-    /// A cursor that holds as long as the file and these options stay as they are. `options` begins with the version
-    /// of the rules that listed the file.
-    pub(super) fn cursor(&self, options: &str) -> String {
-        format!("{options}:{}:{}", self.size, self.mtime)
-    }
-}
-
 /// A file of one message.
 #[derive(Debug, Clone)]
 pub(super) struct MessageFile {
-    pub(super) key: String,
-    /// The last part of the key.
+    /// Where it is, for messages to the user.
+    pub(super) position: String,
+    /// Its name in the folder.
     pub(super) name: String,
-    pub(super) path: PathBuf,
+    pub(super) place: Place,
     pub(super) format: Format,
 }
 
@@ -99,9 +102,15 @@ pub(super) struct MessageFolder {
     pub(super) mailbox: String,
     /// By their names.
     pub(super) files: Vec<MessageFile>,
+    pub(super) root: Arc<Root>,
 }
 
 impl MessageFolder {
+    /// The folder on disk.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.files.first().and_then(|file| file.place.path()?.parent())
+    }
+
     /// The file of this name.
     pub(super) fn file(&self, name: &str) -> Result<&MessageFile> {
         let place = self.files.binary_search_by(|file| file.name.as_str().cmp(name));
@@ -119,20 +128,39 @@ pub(super) struct Export {
 }
 
 impl Export {
-    /// Looks at `root` and all that is below. Symbolic links are followed, but no folder is entered twice.
-    pub(super) fn scan(root: &Path) -> Export {
-        let mut walk = Walk { export: Export::default(), letters: BTreeMap::new(), entered: HashSet::new() };
-        match fs::metadata(root) {
-            Ok(metadata) if metadata.is_dir() => walk.enter(root, &metadata, "", 0),
-            Ok(metadata) => walk.only_file(root, &metadata),
-            Err(error) => walk.failed(name_of(root), &error),
+    /// Looks at the roots and all that is below them. Symbolic links are followed, but no folder is entered twice.
+    pub(super) fn scan(roots: &[Arc<Root>], unpacker: &Arc<Unpacker>) -> Export {
+        let mut export = Export::default();
+        for root in roots {
+            let found = Walk::new(root, unpacker).all();
+            export.files.extend(found.files);
+            export.folders.extend(found.folders);
+            export.aside.extend(found.aside);
         }
-        walk.finish()
+        export
     }
 
     /// True if there is nothing to import.
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.folders.is_empty()
+    }
+
+    /// Names those of several roots in which there is no file of the kind that is wanted.
+    pub(super) fn name_empty(&mut self, roots: &[Arc<Root>], only: FileKind) {
+        for root in roots {
+            let is_here = |other: &Arc<Root>| Arc::ptr_eq(other, root);
+            let has_any = self.files.iter().any(|file| is_here(&file.root))
+                || self.folders.iter().any(|folder| is_here(&folder.root));
+            let is_named = self.aside.iter().any(|seen| seen.position == root.shown);
+            if !has_any && !is_named {
+                self.aside.push(SkippedItem {
+                    kind: ObjectType::FileNode,
+                    reason: format!("there is no {} in it", only.words()),
+                    position: root.shown.clone(),
+                    outcome: SkipKind::NotUnderstood,
+                });
+            }
+        }
     }
 
     /// The file with this key.
@@ -149,7 +177,12 @@ impl Export {
     }
 }
 
+/// The walk through one root. Its keys are paths below the root.
 struct Walk {
+    root: Arc<Root>,
+    unpacker: Arc<Unpacker>,
+    /// The root is a folder.
+    is_folder: bool,
     export: Export,
     /// Files of one message by the key of their folder.
     letters: BTreeMap<String, Vec<MessageFile>>,
@@ -158,6 +191,38 @@ struct Walk {
 }
 
 impl Walk {
+    fn new(root: &Arc<Root>, unpacker: &Arc<Unpacker>) -> Walk {
+        let (export, letters, entered) = (Export::default(), BTreeMap::new(), HashSet::new());
+        let (root, unpacker) = (Arc::clone(root), Arc::clone(unpacker));
+        Walk { root, unpacker, is_folder: false, export, letters, entered }
+    }
+
+    fn all(mut self) -> Export {
+        let place = self.root.place.clone();
+        match &place {
+            Place::Spooled(_) | Place::Packed(..) => self.only_file(&place, b""),
+            Place::Path(path) => match fs::metadata(path) {
+                Ok(metadata) if metadata.is_dir() => {
+                    self.is_folder = true;
+                    self.enter(path, &metadata, "", 0);
+                }
+                Ok(metadata) if metadata.is_file() => {
+                    let name = path.file_name().unwrap_or_default().as_bytes();
+                    self.only_file(&place, name);
+                }
+                Ok(metadata) => self.file(path, &metadata, self.own_key(), &Neighbours::default()),
+                Err(error) => self.failed(self.own_key(), &error),
+            },
+        }
+        self.finish()
+    }
+
+    /// The key of a root that is a file: a Takeout is known by the name of its only file.
+    fn own_key(&self) -> String {
+        let name = self.root.place.path().and_then(Path::file_name);
+        name.filter(|_| self.root.id.is_empty()).map(|name| readable(name.as_bytes())).unwrap_or_default()
+    }
+
     fn enter(&mut self, folder: &Path, metadata: &Metadata, key: &str, depth: usize) {
         if !self.entered.insert((metadata.dev(), metadata.ino())) {
             let reason = "folder that is read under another name";
@@ -220,12 +285,26 @@ impl Walk {
     }
 
     /// The one file that the user named: whatever its name, its content counts.
-    fn only_file(&mut self, path: &Path, metadata: &Metadata) {
-        let name = path.file_name().unwrap_or_default().as_bytes();
-        let head = if metadata.is_file() && Format::of(name).is_none() { head(path) } else { Ok(Vec::new()) };
-        match head.as_deref().map(kinds::format_of) {
-            Ok(Some(format)) => self.import(path, name, readable(name), format),
-            _ => self.file(path, metadata, readable(name), &Neighbours::default()),
+    fn only_file(&mut self, place: &Place, name: &[u8]) {
+        let promised = Format::of(name).map(|(format, _)| format);
+        let head = place.open().and_then(|(file, _)| head_of(&file));
+        let found = head.as_deref().ok().and_then(kinds::format_of);
+        let found = match (self.root.only, promised) {
+            (None, Some(_)) => None,
+            // What the user says is right, if the content does not say something else.
+            (Some(only), Some(promised)) => found.filter(|found| only.takes(*found) || promised.kind() != found.kind()),
+            (_, None) => found,
+        };
+        let key = self.own_key();
+        match (found, place.path().map(|path| (path, fs::metadata(path)))) {
+            (Some(format), _) => self.import(place, name, key, format),
+            (None, Some((path, Ok(metadata)))) => self.file(path, &metadata, key, &Neighbours::default()),
+            (None, Some((_, Err(error)))) => self.failed(key, &error),
+            (None, None) => match head {
+                Ok(head) if head.is_empty() => self.aside(ObjectType::FileNode, key, "it is empty", SkipKind::Skipped),
+                Ok(head) => self.settle(place, name, key, kinds::by_content(name, &head)),
+                Err(error) => self.failed(key, &error),
+            },
         }
     }
 
@@ -239,26 +318,64 @@ impl Walk {
         }
         let fate = match kinds::by_name(name, metadata.len(), neighbours) {
             Some(fate) => fate,
-            None => match head(path) {
-                Ok(head) => kinds::by_content(name, &head),
+            None => match File::open(path).and_then(|file| head_of(&file)) {
+                Ok(head) => match self.packed(path, name, &head) {
+                    Some((place, name, format)) => return self.import(&place, name, key, format),
+                    None => kinds::by_content(name, &head),
+                },
                 Err(error) => return self.failed(key, &error),
             },
         };
+        self.settle(&Place::Path(path.to_owned()), name, key, fate);
+    }
+
+    /// A compressed file with something to import in it, its name without the ending of that.
+    fn packed<'n>(&self, path: &Path, name: &'n [u8], head: &[u8]) -> Option<(Place, &'n [u8], Format)> {
+        let packing = Packing::of(head)?;
+        let name = kinds::unpacked_name(name);
+        let inner = Place::unpacked_head(path, packing, kinds::HEAD).ok()?;
+        let promised = Format::of(name).map(|(format, _)| format).filter(|_| !inner.is_empty());
+        let format = promised.or_else(|| kinds::format_of(&inner))?;
+        Some((Place::Packed(path.to_owned(), packing, Arc::clone(&self.unpacker)), name, format))
+    }
+
+    fn settle(&mut self, place: &Place, name: &[u8], key: String, fate: Fate) {
         match fate {
-            Fate::Import(format) => self.import(path, name, key, format),
+            Fate::Import(format) => self.import(place, name, key, format),
+            Fate::Beside => {}
             Fate::Aside(reason, outcome) => {
-                let kind = if outcome == SkipKind::NotUnderstood { ObjectType::Email } else { ObjectType::FileNode };
+                let is_mail = outcome == SkipKind::NotUnderstood;
+                // Mail that is not understood matters to who wants mail, or that very file.
+                let is_wanted = !self.is_folder || self.root.only.is_none_or(FileKind::is_mail);
+                let outcome = if is_mail && !is_wanted { SkipKind::Skipped } else { outcome };
+                let kind = if is_mail { ObjectType::Email } else { ObjectType::FileNode };
                 self.aside(kind, key, &reason, outcome);
             }
         }
     }
 
-    fn import(&mut self, path: &Path, name: &[u8], key: String, mut format: Format) {
+    /// Leaves out a file of another kind than the user wants. One that was named itself, and mail beside other mail, was
+    /// hardly meant to be left out.
+    fn refuse(&mut self, key: String, format: Format, only: FileKind) {
+        let kind = FileKind::of(format);
+        let reason = format!("{}: import it with \"vandelay import {}\"", kind.words(), kind.command());
+        let matters = !self.is_folder || only.is_mail() && kind.is_mail();
+        let (kind, outcome) = match matters {
+            true => (format.kind(), SkipKind::NotUnderstood),
+            false => (ObjectType::FileNode, SkipKind::Skipped),
+        };
+        self.aside(kind, key, &reason, outcome);
+    }
+
+    fn import(&mut self, place: &Place, name: &[u8], key: String, mut format: Format) {
         let promised = Format::of(name);
         // MH names its messages by numbers; of any other file without an ending the first separator may be lost.
         let is_number = name.iter().all(u8::is_ascii_digit);
-        if format == Format::Message && promised.is_none() && !is_number && has_several(path) {
+        if format == Format::Message && promised.is_none() && !is_number && has_several(place) {
             format = Format::Mbox;
+        }
+        if let Some(only) = self.root.only.filter(|only| !only.takes(format)) {
+            return self.refuse(key, format, only);
         }
         let stem = match promised {
             Some((promised, stem)) if promised == format => readable(&name[..stem]),
@@ -266,26 +383,42 @@ impl Walk {
         };
         if matches!(format, Format::Message | Format::AppleMessage) {
             let (folder, name) = key.rsplit_once('/').map_or(("", key.as_str()), |(folder, name)| (folder, name));
-            let file = MessageFile { name: name.to_owned(), key: key.clone(), path: path.to_owned(), format };
+            let position = self.root.position(&key);
+            let file = MessageFile { name: name.to_owned(), position, place: place.clone(), format };
             self.letters.entry(folder.to_owned()).or_default().push(file);
             return;
         }
-        let mailbox = mailbox(&key, &stem);
-        self.export.files.push(ExportFile { key, path: path.to_owned(), stem, mailbox, format });
+        let mailbox = match (key.is_empty(), self.root.mailbox()) {
+            (true, Some(_)) => self.root.below(String::new()),
+            (true, None) => stem.clone(),
+            (false, _) => self.root.below(mailbox(&key, &stem)),
+        };
+        self.export.files.push(ExportFile {
+            position: self.root.position(&key),
+            key,
+            place: place.clone(),
+            stem,
+            mailbox,
+            format,
+            root: Arc::clone(&self.root),
+            is_in_folder: self.is_folder && self.root.only.is_some(),
+        });
     }
 
     fn aside(&mut self, kind: ObjectType, key: String, reason: &str, outcome: SkipKind) {
-        let position = if key.is_empty() { ".".to_owned() } else { key };
+        let position = self.root.position(&key);
         self.export.aside.push(SkippedItem { kind, reason: reason.to_owned(), position, outcome });
     }
 
     fn failed(&mut self, key: String, error: &io::Error) {
-        let place = if key.is_empty() { "." } else { &key };
-        self.aside(ObjectType::FileNode, format!("{place}: {error}"), "unreadable", SkipKind::Failed);
+        let position = format!("{}: {error}", self.root.position(&key));
+        let (reason, outcome) = ("unreadable".to_owned(), SkipKind::Failed);
+        self.export.aside.push(SkippedItem { kind: ObjectType::FileNode, reason, position, outcome });
     }
 
     fn finish(self) -> Export {
-        let Walk { mut export, letters, .. } = self;
+        let own_mailbox = self.mailbox_of_letters();
+        let Walk { root, mut export, letters, .. } = self;
         export.files.sort_by(|a, b| a.key.cmp(&b.key));
         let mut seen = HashSet::new();
         for file in &mut export.files {
@@ -294,6 +427,7 @@ impl Walk {
                 file.key.push('%');
             }
         }
+        export.files.iter_mut().for_each(|file| file.key = root.key(&file.key));
         for (folder, mut files) in letters {
             files.sort_by(|a, b| a.name.cmp(&b.name));
             let mut seen = HashSet::new();
@@ -304,22 +438,35 @@ impl Walk {
             }
             files.sort_by(|a, b| a.name.cmp(&b.name));
             let key = if folder.is_empty() { MESSAGES.to_owned() } else { format!("{folder}/{MESSAGES}") };
-            export.folders.push(MessageFolder { key, mailbox: mailbox_of_folder(&folder), files });
+            let mailbox = match folder.is_empty() {
+                true => own_mailbox.clone(),
+                false => root.below(mailbox_of_folder(&folder)),
+            };
+            export.folders.push(MessageFolder { key: root.key(&key), mailbox, files, root: Arc::clone(&root) });
         }
         export
+    }
+
+    /// The mailbox of single messages that lie in the root itself: a folder that the user named has a name.
+    fn mailbox_of_letters(&self) -> String {
+        let is_named = self.is_folder && self.root.only.is_some() && self.root.mailbox().is_none();
+        match self.root.place.path().filter(|_| is_named) {
+            Some(path) => folder_name(&name_of(path)).to_owned(),
+            None => self.root.below(String::new()),
+        }
     }
 }
 
 /// The first bytes of a file.
-fn head(path: &Path) -> io::Result<Vec<u8>> {
+fn head_of(file: &File) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    File::open(path)?.take(kinds::HEAD as u64).read_to_end(&mut head)?;
+    file.take(kinds::HEAD as u64).read_to_end(&mut head)?;
     Ok(head)
 }
 
 /// Whether a file that begins with a header is an mbox whose first separator is lost: another message follows.
-fn has_several(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+fn has_several(place: &Place) -> bool {
+    let Ok((file, _)) = place.open() else { return false };
     let mut scanner = Scanner::new(&file);
     scanner.by_ref().take(2).filter(|message| message.is_ok()).count() == 2
 }

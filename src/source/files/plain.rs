@@ -2,7 +2,7 @@
 
 use super::kinds::Format;
 use super::spool::{Spool, Stretch};
-use super::walk::{Export, ExportFile, Stamp};
+use super::walk::{Export, ExportFile};
 use super::{mail, objects};
 use crate::error::Result;
 use crate::model::container::Container;
@@ -119,9 +119,9 @@ fn folder(key: &str) -> Container {
 fn export_cursor(export: &Export) -> String {
     let mut hasher = blake3::Hasher::new();
     for file in &export.files {
-        let Ok(metadata) = std::fs::metadata(&file.path) else { return String::new() };
+        let Ok(stamp) = file.place.stamp() else { return String::new() };
         hasher.update(file.key.as_bytes());
-        hasher.update(Stamp::of(&metadata).cursor("\0").as_bytes());
+        hasher.update(stamp.cursor("\0").as_bytes());
         hasher.update(b"\0");
     }
     format!("f1:{}", Digest(*hasher.finalize().as_bytes()).hex())
