@@ -9,7 +9,7 @@ mod settings;
 mod tell;
 
 use super::reporting::{Reporting, account_run, source_run};
-use super::ui::{Ui, interrupt_flag};
+use super::ui::{Ui, interrupt_flag, quoted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::metrics::AccountRun;
 use crate::monitor::ping::Signal;
@@ -20,7 +20,8 @@ use config::{Account, Config};
 use outcome::Outcome;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::thread;
 use tell::{tell, tell_checks, tell_sources};
 
@@ -48,6 +49,7 @@ impl Run {
         interrupt_flag();
         let path = config::find(self.config.as_deref())?;
         let Config { accounts, report } = config::read(&path)?;
+        warn_if_others_write(&path, ui);
         let logging = report.log_file.as_deref().map(|file| ui.logging_to(file)).transpose()?;
         let ui = logging.as_ref().unwrap_or(ui);
         let accounts = chosen(accounts, &self.account)?;
@@ -76,6 +78,16 @@ impl Run {
         let lines: String = outcomes.iter().map(|outcome| format!("{}\n", outcome.line(0))).collect();
         reporting.ping_end(&lines, result.as_ref().err(), ui);
         result
+    }
+}
+
+/// The file names commands, which run as whoever runs Vandelay.
+fn warn_if_others_write(path: &Path, ui: &Ui) {
+    if std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o002 != 0) {
+        let name = quoted(&path.display().to_string());
+        ui.warn(&format!(
+            "every user of this machine can change {name}, and the commands in it; run: chmod o-w {name}"
+        ));
     }
 }
 
