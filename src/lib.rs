@@ -21,7 +21,8 @@
 //! TLS, HTTP, logins, retries and the text of strangers. [`mod@format`] stands beside all: pure codecs of the field's formats
 //! (mbox, Maildir names, iCalendar, vCard, mail headers, the text and the attachments of a message). [`model`] are the
 //! nouns, [`error`] is the one error type, [`progress`] and [`report`] are what both flows tell, `held` knows the files that
-//! may be opened in one place only. [`cli`] is what can be typed.
+//! may be opened in one place only. [`monitor`] tells other programs how a run went. [`cli`] is what can be typed, and what
+//! can stand in the configuration file, whose keys are the flags of its commands.
 //!
 //! # Where something new goes
 //!
@@ -32,7 +33,8 @@
 //! | a format to write (mbox, tar) | its codec in `format`, a [`extract::Form`] of files in `extract` |
 //! | a directory or a file of the tree | the table in `tree/kinds.rs`, its bytes in `tree/render.rs` |
 //! | another way to keep bytes (packed, compressed) | `archive`, behind `archive/blob` |
-//! | a configuration file, a command | `cli` |
+//! | a command, a key of the configuration file | `cli` |
+//! | another way to tell how a run went (e-mail, a webhook) | `monitor` |
 //!
 //! # Who may import whom
 //!
@@ -51,7 +53,9 @@
 //! | [`export`] | sink, archive, format, model, error, progress, report | |
 //! | [`tree`] | archive, format, model, error | `lru` |
 //! | [`mount`] | tree, error | `fuser` |
+//! | [`monitor`] | net, error | |
 //! | [`extract`] | tree, format, model, error | `tar` |
+//! | [`proof`] | tree, archive, format, model, error, progress | |
 //! | [`cli`] | everything | `clap`, `println!` |
 //!
 //! Within a room no file imports one that imports it, over however many others, and a parent file is either ground (types;
@@ -102,9 +106,11 @@ pub mod format;
 mod held;
 pub mod import;
 pub mod model;
+pub mod monitor;
 pub mod mount;
 pub mod net;
 pub mod progress;
+pub mod proof;
 pub mod protocol;
 pub mod report;
 pub mod sink;

@@ -146,7 +146,7 @@ impl Writer {
 }
 
 /// One step of a copy, tried again while another program writes, or holds the file for a moment.
-fn step(backup: &Backup<'_, '_>, pages: i32) -> rusqlite::Result<StepResult> {
+pub(super) fn step(backup: &Backup<'_, '_>, pages: i32) -> rusqlite::Result<StepResult> {
     for _ in 0..100 {
         match backup.step(pages)? {
             done @ (StepResult::Done | StepResult::More) => return Ok(done),

@@ -11,7 +11,9 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::held;
 use parking_lot::{Mutex, MutexGuard};
-use rustix::fs::{FileType, Mode, OFlags, Stat, XattrFlags, fgetxattr, fremovexattr, fsetxattr, fstat, open, statvfs};
+use rustix::fs::{
+    FileType, Mode, OFlags, Stat, XattrFlags, fgetxattr, fremovexattr, fsetxattr, fstat, ioctl_ficlone, open, statvfs,
+};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -30,7 +32,7 @@ const LOCK_BYTE: i64 = 1_073_742_848;
 /// The descriptors of one inode.
 struct Descriptors {
     users: usize,
-    reading: File,
+    reading: Arc<File>,
     /// Opened by the first writer, and kept.
     writing: Option<File>,
     has_writer: bool,
@@ -62,7 +64,7 @@ impl ArchiveFile {
         match open.get_mut(&file.id) {
             Some(known) => known.users += 1,
             None => {
-                let reading = OpenOptions::new().read(true).open(file.reopen_path())?;
+                let reading = Arc::new(OpenOptions::new().read(true).open(file.reopen_path())?);
                 open.insert(file.id, Descriptors { users: 1, reading, writing: None, has_writer: false });
                 held::hold(file.id);
             }
@@ -96,9 +98,27 @@ impl ArchiveFile {
     ///
     /// Errors: the file is shorter, or cannot be read.
     pub(super) fn read_start(&self, start: &mut [u8]) -> io::Result<()> {
+        self.reading()?.read_exact_at(start, 0)
+    }
+
+    /// Reads at an offset; 0 at the end.
+    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.reading()?.read_at(buffer, offset)
+    }
+
+    /// Makes `to` share all blocks with this file, at once and in one state.
+    ///
+    /// Errors: the file system has no such call, or the files lie on two.
+    pub(super) fn reflink_into(&self, to: &File) -> io::Result<()> {
+        Ok(ioctl_ficlone(to, self.reading()?)?)
+    }
+
+    /// The descriptor for reading. The table of open files holds it too, as long as this archive is open: so dropping it
+    /// closes nothing.
+    fn reading(&self) -> io::Result<Arc<File>> {
         let open = open_files();
         let descriptors = open.get(&self.id).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        descriptors.reading.read_exact_at(start, 0)
+        Ok(Arc::clone(&descriptors.reading))
     }
 
     /// Takes the right to write, unless another process or another writer of this process has it.
@@ -168,7 +188,7 @@ impl ArchiveFile {
     pub(super) fn log_elsewhere(&self, path: &Path) -> Option<PathBuf> {
         let mut noted = vec![0; 4_096];
         let open = open_files();
-        let length = fgetxattr(&open.get(&self.id)?.reading, WRITTEN_AS, &mut noted[..]).ok()?;
+        let length = fgetxattr(open.get(&self.id)?.reading.as_ref(), WRITTEN_AS, &mut noted[..]).ok()?;
         drop(open);
         let name = PathBuf::from(OsStr::from_bytes(noted.get(..length)?));
         let mut log = name.clone().into_os_string();

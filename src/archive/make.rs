@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// The path with links resolved. There may be no file yet.
 ///
@@ -105,17 +106,24 @@ pub(super) fn make(path: &Path) -> Result<bool> {
         }
         return Err(error);
     }
-    let named = match unnamed.persist_noclobber(path) {
-        Ok(_) => Ok(()),
+    give_name(unnamed, path).map_err(cannot)
+}
+
+/// Gives a file its name, and writes the folder through. Gives false, and removes the file, if there is another one of that
+/// name by then.
+pub(super) fn give_name(unnamed: NamedTempFile, path: &Path) -> io::Result<bool> {
+    match unnamed.persist_noclobber(path) {
+        Ok(_) => {}
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         // A file system that knows neither a rename that replaces nothing nor hard links. The name is taken first.
         Err(failed) => match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(_) => failed.file.persist(path).map(drop).map_err(|failed| failed.error),
+            Ok(_) => drop(failed.file.persist(path).map_err(|failed| failed.error)?),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
         },
-    };
-    named.and_then(|()| File::open(folder_of(path))?.sync_all()).map(|()| true).map_err(cannot)
+    }
+    File::open(folder_of(path))?.sync_all()?;
+    Ok(true)
 }
 
 /// Makes the tables of an empty archive in a file that no other program knows of.

@@ -47,7 +47,7 @@ pub struct Reader {
     identity: FileStamp,
     pool: Pool,
     pub(super) proofs: VerifiedBlobs,
-    file: Arc<ArchiveFile>,
+    pub(super) file: Arc<ArchiveFile>,
 }
 
 impl Reader {
@@ -302,6 +302,14 @@ impl Reader {
             let sql = "SELECT s.account_id, p.key, p.cursor FROM scopes p JOIN sources s ON s.id = p.source_id
                        WHERE s.kind = ?1 AND s.session_url = ?2 AND s.username = ?3 AND p.key <> '' ORDER BY p.id";
             query::rows(conn, sql, [kind, session_url, user], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        })
+    }
+
+    /// What identifies each source of the account: kind, URL and id of the account.
+    pub(super) fn source_keys(&self) -> Result<Vec<(String, String, String)>> {
+        self.with(|conn| {
+            let sql = "SELECT kind, session_url, account_id FROM sources ORDER BY id";
+            query::rows(conn, sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         })
     }
 

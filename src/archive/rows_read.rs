@@ -109,6 +109,13 @@ impl Reader {
         }
     }
 
+    /// How many rows of a type there are at a moment.
+    pub fn count_records(&self, kind: ObjectType, moment: Moment) -> Result<u64> {
+        let mut count = 0;
+        self.each_record(kind, moment, |_| count += 1)?;
+        Ok(count)
+    }
+
     /// One row of a type at a moment.
     pub fn record(&self, kind: ObjectType, moment: Moment, id: Id) -> Result<Option<Record>> {
         Ok(self.with_at(moment, |conn| self.page(conn, kind, moment, Window::One(id)))?.1.into_iter().next())

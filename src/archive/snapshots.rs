@@ -3,7 +3,7 @@
 use super::blob;
 use super::clock;
 use super::digest;
-use super::moment::Moment;
+use super::moment::{Moment, Snapshot};
 use super::read::Reader;
 use super::rows_read::Record;
 use super::write::Writer;
@@ -199,6 +199,22 @@ impl Policy {
     }
 }
 
+/// Adds the last complete snapshot of each source to those that are kept, unless one that is kept shows the same of that
+/// source: one of other sources, made before the next run of this one. Whatever the rules say, the last state in which
+/// nothing of a source was missing stays.
+pub fn keep_last_complete(kept: &mut BTreeMap<i64, Vec<&'static str>>, snapshots: &[Snapshot]) {
+    let source = |one: &Snapshot| (one.source_kind.clone(), one.source_url.clone(), one.account.clone());
+    let sources: BTreeSet<_> = snapshots.iter().filter(|one| one.source_kind.is_some()).map(source).collect();
+    for wanted in sources {
+        let runs = || snapshots.iter().filter(|one| source(one) == wanted);
+        let Some(last) = runs().filter(|one| one.state == "complete").map(|one| one.id).max() else { continue };
+        let next = runs().map(|one| one.id).filter(|id| *id > last).min().unwrap_or(i64::MAX);
+        if kept.range(last..next).next().is_none() {
+            kept.insert(last, vec!["last complete"]);
+        }
+    }
+}
+
 fn day_number(time: &Zoned) -> i64 {
     i64::from(time.year()) * 366 + i64::from(time.day_of_year())
 }
@@ -293,6 +309,33 @@ mod tests {
 
     fn at(text: &str) -> i64 {
         text.parse::<Timestamp>().unwrap().as_second()
+    }
+
+    #[test]
+    fn the_last_complete_snapshot_of_each_source_stays() {
+        let snapshot = |id: i64, kind: &str, state: &str| Snapshot {
+            id,
+            source_kind: Some(kind.to_owned()),
+            source_url: None,
+            account: None,
+            started: String::new(),
+            ended: Some(String::new()),
+            state: state.to_owned(),
+            counted: id,
+        };
+        let kept = |runs: &[(&str, &str)], kept: &[i64]| {
+            let runs: Vec<Snapshot> = (1..).zip(runs).map(|(id, (kind, state))| snapshot(id, kind, state)).collect();
+            let mut all = kept.iter().map(|id| (*id, vec!["daily"])).collect();
+            keep_last_complete(&mut all, &runs);
+            all.into_keys().collect::<Vec<_>>()
+        };
+        // The last one shows all of both.
+        assert_eq!(kept(&[("imap", "complete"), ("dav", "complete")], &[2]), [2]);
+        // What came after it of this source was not complete.
+        assert_eq!(kept(&[("imap", "complete"), ("imap", "partial"), ("imap", "interrupted")], &[3]), [1, 3]);
+        assert_eq!(kept(&[("imap", "complete"), ("dav", "complete"), ("imap", "partial")], &[3]), [1, 2, 3]);
+        assert_eq!(kept(&[("imap", "complete"), ("dav", "complete"), ("imap", "partial")], &[2, 3]), [2, 3]);
+        assert_eq!(kept(&[("imap", "partial"), ("imap", "partial")], &[2]), [2]);
     }
 
     #[test]

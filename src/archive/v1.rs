@@ -16,4 +16,4 @@ pub(super) use adoptable::adoptable_messages;
 pub(super) use mark::{has_written, unmark};
 pub(super) use since::{has_two_emails, known_before, removed_containers};
 pub(super) use take_over::{forget_origins, take_over};
-pub(super) use upgrade::add_missing_columns;
+pub(super) use upgrade::{add_missing_columns, admit_kind};

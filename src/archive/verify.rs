@@ -78,6 +78,20 @@ const PASSES: u32 = 20;
 ///
 /// Errors: the archive is changed all the time.
 pub fn verify(reader: &Reader, depth: Depth, mut progress: impl FnMut(u64, u64)) -> Result<Verdict> {
+    verify_while(reader, depth, |done, all| {
+        progress(done, all);
+        true
+    })
+}
+
+/// The same, as long as `progress` gives true.
+///
+/// Errors with [`Interrupted`](crate::error::ErrorKind::Interrupted) once it does not.
+pub(super) fn verify_while(
+    reader: &Reader,
+    depth: Depth,
+    mut progress: impl FnMut(u64, u64) -> bool,
+) -> Result<Verdict> {
     // Blobs found sound need not be hashed again.
     let mut sound = HashSet::new();
     for _ in 0..PASSES {
@@ -109,7 +123,12 @@ impl<'a> Check<'a> {
         Check { reader, connection, conn: &connection.conn, verdict: Verdict::default(), snapshots: Vec::new() }
     }
 
-    fn run(&mut self, depth: Depth, sound: &mut HashSet<BlobKey>, progress: &mut impl FnMut(u64, u64)) -> Result<()> {
+    fn run(
+        &mut self,
+        depth: Depth,
+        sound: &mut HashSet<BlobKey>,
+        progress: &mut impl FnMut(u64, u64) -> bool,
+    ) -> Result<()> {
         self.step("database", Check::structure);
         self.step("objects", Check::rows);
         if self.reader.has_history() {

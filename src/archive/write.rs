@@ -191,6 +191,7 @@ impl Writer {
         self.begin()?;
         let now = now();
         self.end_stopped_run()?;
+        v1::admit_kind(&self.conn, ident.kind).map_err(|error| self.explain(error))?;
         self.execute(
             "INSERT INTO sources (kind, session_url, account_id, account_name, username) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (kind, session_url, account_id) DO UPDATE SET account_name = excluded.account_name, username = excluded.username

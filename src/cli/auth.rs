@@ -1,22 +1,22 @@
 //! Flags of imports from a server: where it is, who the user is, and where the secret comes from.
 
+use super::shell::{self, Trouble};
 use super::ui::{Ui, interrupt_flag, quoted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::account::Account;
 use crate::net::connector::Connector;
 use crate::net::endpoint::{Endpoint, Service};
-use crate::net::secret::{Credentials, Secret, Tokens};
+use crate::net::secret::{Credentials, Secret, Tokens, names};
 use crate::net::tls::{Pin, TlsOptions};
 use crate::protocol::jmap::{self, Settings, Which};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, Args};
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use url::Url;
@@ -44,6 +44,9 @@ pub(super) struct Auth {
     /// Run this command with sh and use its output as the password
     #[arg(long, value_name = "CMD", requires = "auth_basic", conflicts_with = "auth_bearer")]
     password_command: Option<String>,
+    /// Use the password in this credential of systemd (LoadCredential=NAME:PATH)
+    #[arg(long, value_name = "NAME", requires = "auth_basic", conflicts_with = "auth_bearer")]
+    password_credential: Option<String>,
     /// Log in with an OAuth 2.0 access token
     #[arg(long, value_name = "TOKEN", num_args = 0..=1)]
     auth_bearer: Option<Option<String>>,
@@ -53,6 +56,12 @@ pub(super) struct Auth {
     /// Run this command with sh and use its output as the token; it runs again if the server refuses the token
     #[arg(long, value_name = "CMD", requires = "auth_bearer", conflicts_with = "auth_basic")]
     token_command: Option<String>,
+    /// Use the token in this credential of systemd (LoadCredential=NAME:PATH)
+    #[arg(long, value_name = "NAME", requires = "auth_bearer", conflicts_with = "auth_basic")]
+    token_credential: Option<String>,
+    /// Act as this user, with the login of an administrator or a master user; the archive is this user's
+    #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+    auth_as: Option<String>,
 }
 
 /// The server, and how to speak to it.
@@ -130,6 +139,7 @@ impl Network {
 
     /// How to reach a JMAP server. Large blobs wait in `spool`. Finds the secret, as [`Network::account`] does.
     pub(super) fn jmap(&self, auth: &Auth, allow_other_origin: bool, spool: PathBuf, ui: &Ui) -> Result<Settings> {
+        auth.check_web()?;
         let home = jmap::address(&self.url)?;
         let connector = Connector::for_http(&home, &self.tls(), self.timeout())?;
         let account = self.account_at(connector, auth, ui)?;
@@ -143,6 +153,7 @@ impl Network {
 
     /// The account on a server that is spoken to over HTTP. Finds the secret, as [`Network::account`] does.
     pub(super) fn web_account(&self, auth: &Auth, url: &Url, ui: &Ui) -> Result<Account> {
+        auth.check_web()?;
         self.account_at(Connector::for_http(url, &self.tls(), self.timeout())?, auth, ui)
     }
 
@@ -178,6 +189,11 @@ pub(super) struct WhichAccount {
 }
 
 impl WhichAccount {
+    /// True if the flags choose one.
+    pub(super) fn is_given(&self) -> bool {
+        self.account_id.is_some() || self.account_name.is_some()
+    }
+
     /// The account that the flags choose.
     pub(super) fn which(&self) -> Which {
         match (&self.account_id, &self.account_name) {
@@ -188,18 +204,52 @@ impl WhichAccount {
 }
 
 impl Auth {
+    /// True if a flag says where the secret is, without being the secret: a file, a command or a credential of systemd.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for `vandelay run`"))]
+    pub(super) fn names_a_secret(&self) -> bool {
+        self.password_file.is_some()
+            || [&self.password_command, &self.password_credential, &self.token_command, &self.token_credential]
+                .iter()
+                .any(|flag| flag.is_some())
+    }
+
     /// The credentials, with the secret from the first place that has one: the flag, the file, the command, the
-    /// environment, systemd's credentials, the terminal.
+    /// credential that a flag names, the environment, systemd's credentials of the usual names, the terminal.
     fn credentials(&self, ui: &Ui) -> Result<Credentials> {
+        let login = self.login(ui)?;
+        Ok(match &self.auth_as {
+            Some(user) => Credentials::ActingAs { user: user.clone(), login: Box::new(login) },
+            None => login,
+        })
+    }
+
+    /// Errors: HTTP has no place for the user to act as, so the login name must have both.
+    fn check_web(&self) -> Result<()> {
+        let Some(user) = &self.auth_as else { return Ok(()) };
+        let login = self.auth_basic.as_deref().unwrap_or_default();
+        if names(login, user) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Usage, "--auth-as does not work here: over HTTP a server cannot be told to act as another user").hint(format!(
+            "where the server takes login names with both, as Stalwart does, give --auth-basic {} beside it; elsewhere log in as the administrator without --auth-as and choose the user's account (JMAP: --account-name) or give the user's home as --url (docs/login.md)",
+            quoted(&format!("{user}%ADMIN"))
+        )))
+    }
+
+    fn login(&self, ui: &Ui) -> Result<Credentials> {
         if let Some(user) = &self.auth_basic {
             if self.auth_password.is_some() {
                 ui.warn("other users can see a password on the command line in the list of processes; use --password-file or --password-command");
             }
-            let password = match (&self.auth_password, &self.password_file, &self.password_command) {
-                (Some(password), _, _) => Secret::new(password.clone()),
-                (None, Some(path), _) => from_file(path, ui)?,
-                (None, None, Some(command)) => from_command("--password-command", command, PATIENCE)?,
-                (None, None, None) => elsewhere("password", "VANDELAY_PASSWORD", &format!("Password of {user}: "), ui)?,
+            let places = (&self.auth_password, &self.password_file, &self.password_command, &self.password_credential);
+            let password = match places {
+                (Some(password), ..) => Secret::new(password.clone()),
+                (None, Some(path), ..) => from_file(path, ui)?,
+                (None, None, Some(command), _) => from_command("--password-command", command, PATIENCE)?,
+                (None, None, None, Some(name)) => from_credential("--password-credential", name, ui)?,
+                (None, None, None, None) => {
+                    elsewhere("password", "VANDELAY_PASSWORD", &format!("Password of {user}: "), ui)?
+                }
             };
             return Ok(Credentials::Basic { user: user.clone(), password });
         }
@@ -208,10 +258,11 @@ impl Auth {
         if given.is_some() {
             ui.warn("other users can see a token on the command line in the list of processes; use --token-command or VANDELAY_TOKEN");
         }
-        let first = match (given, &self.token_command) {
-            (Some(token), _) => Secret::new(token),
-            (None, Some(command)) => from_command("--token-command", command, PATIENCE)?,
-            (None, None) => elsewhere("token", "VANDELAY_TOKEN", &format!("Token of {user}: "), ui)?,
+        let first = match (given, &self.token_command, &self.token_credential) {
+            (Some(token), ..) => Secret::new(token),
+            (None, Some(command), _) => from_command("--token-command", command, PATIENCE)?,
+            (None, None, Some(name)) => from_credential("--token-credential", name, ui)?,
+            (None, None, None) => elsewhere("token", "VANDELAY_TOKEN", &format!("Token of {user}: "), ui)?,
         };
         let tokens = Renewable { current: Mutex::new(first), command: self.token_command.clone() };
         Ok(Credentials::Bearer { user, tokens: Arc::new(tokens) })
@@ -258,8 +309,8 @@ fn elsewhere(what: &str, variable: &str, prompt: &str, ui: &Ui) -> Result<Secret
     }
     if !std::io::stdin().is_terminal() {
         let flags = match what {
-            "token" => "--token-command",
-            _ => "--password-file, --password-command",
+            "token" => "--token-command, --token-credential",
+            _ => "--password-file, --password-command, --password-credential",
         };
         return Err(missing(format!("no {what} is given, and there is no terminal to ask for it"))
             .hint(format!("use {flags}, the variable {variable}, or systemd's LoadCredential=vandelay-{what}:PATH")));
@@ -292,6 +343,25 @@ fn from_file(path: &Path, ui: &Ui) -> Result<Secret> {
     secret(&path.display().to_string(), &bytes)
 }
 
+/// The secret in a credential that systemd hands to a service (systemd.exec(5), CREDENTIALS).
+fn from_credential(flag: &str, name: &str, ui: &Ui) -> Result<Secret> {
+    if name.is_empty() || name.contains('/') || [".", ".."].contains(&name) {
+        let why = format!("{flag} '{name}' is no name of a credential");
+        return Err(Error::new(ErrorKind::Usage, why).hint("give a name without '/'; for a path, use --password-file"));
+    }
+    let line = format!("write LoadCredential={name}:/PATH/OF/THE/SECRET in the [Service] section of the unit");
+    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|directory| !directory.is_empty()) else {
+        let why = format!("{flag} '{name}': systemd gave this process no credentials");
+        return Err(missing(why).hint(format!("{line}, and start it with systemctl")));
+    };
+    let path = Path::new(&directory).join(name);
+    if !path.exists() {
+        let why = format!("{flag} '{name}': {} has no such credential", path.with_file_name("").display());
+        return Err(missing(why).hint(line));
+    }
+    from_file(&path, ui)
+}
+
 /// The secret in the output of a file or a command, without the newline at its end.
 fn secret(origin: &str, bytes: &[u8]) -> Result<Secret> {
     let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
@@ -310,13 +380,14 @@ fn secret(origin: &str, bytes: &[u8]) -> Result<Secret> {
 fn from_command(flag: &str, command: &str, patience: Duration) -> Result<Secret> {
     // The first word says which command it was; others might be secrets.
     let name = format!("{flag} '{}'", command.split_whitespace().next().unwrap_or_default());
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|error| missing(format!("{name} cannot be run: {error}")))?;
+    let failed = |trouble: Trouble| {
+        let hint = match trouble {
+            Trouble::TooLong(_) => "run it in a terminal to see what it waits for",
+            _ => "run it in a terminal to see why",
+        };
+        missing(format!("{name} {trouble}")).hint(hint)
+    };
+    let mut child = shell::start(command, Stdio::piped(), &[]).map_err(failed)?;
     let output = child.stdout.take();
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
@@ -324,30 +395,18 @@ fn from_command(flag: &str, command: &str, patience: Duration) -> Result<Secret>
         let read = output.map(|output| output.take(SECRET_MAX + 1).read_to_end(&mut bytes));
         let _ = sender.send(read.unwrap_or(Ok(0)).map(|_| bytes));
     });
-    let end = Instant::now() + patience;
-    let read = receiver.recv_timeout(patience);
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) if read.is_ok() => break status,
-            Ok(None) | Ok(Some(_)) if Instant::now() < end && read.is_ok() => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            _ => {
-                if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                let _ = child.wait();
-                return Err(missing(format!("{name} did not end within {} s", patience.as_secs()))
-                    .hint("run it in a terminal to see what it waits for"));
-            }
-        }
+    let begun = Instant::now();
+    let Ok(read) = receiver.recv_timeout(patience) else {
+        shell::kill(&mut child);
+        return Err(failed(Trouble::TooLong(patience)));
     };
-    if !status.success() {
-        return Err(missing(format!("{name} failed: {status}")).hint("run it in a terminal to see why"));
-    }
+    shell::wait(&mut child, patience.saturating_sub(begun.elapsed()), || false).map_err(|trouble| match trouble {
+        Trouble::TooLong(_) => failed(Trouble::TooLong(patience)),
+        trouble => failed(trouble),
+    })?;
     match read {
-        Ok(Ok(bytes)) => secret(&format!("the output of {name}"), &bytes),
-        _ => Err(missing(format!("cannot read the output of {name}"))),
+        Ok(bytes) => secret(&format!("the output of {name}"), &bytes),
+        Err(_) => Err(missing(format!("cannot read the output of {name}"))),
     }
 }
 
@@ -358,6 +417,7 @@ fn missing(what: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
 
     fn command(command: &str) -> Result<Secret> {
         from_command("--password-command", command, Duration::from_secs(20))
@@ -373,6 +433,31 @@ mod tests {
             assert!(error.kind == ErrorKind::Credentials && error.to_string().contains(why), "{error}");
         }
         assert!(command("head -c 100000 /dev/zero").is_err());
+    }
+
+    #[test]
+    fn a_place_of_a_secret_is_named_or_not() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            auth: Auth,
+        }
+        let names = |line: &str| {
+            let words = std::iter::once("x").chain(line.split(' '));
+            <Line as clap::Parser>::try_parse_from(words)
+                .unwrap_or_else(|error| panic!("{error}"))
+                .auth
+                .names_a_secret()
+        };
+        for place in ["--password-file f", "--password-command c", "--password-credential n"] {
+            assert!(names(&format!("--auth-basic alice {place}")), "{place}");
+        }
+        for place in ["--token-command c", "--token-credential n"] {
+            assert!(names(&format!("{place} --auth-bearer")), "{place}");
+        }
+        for none in ["--auth-basic alice", "--auth-basic alice --auth-password p", "--auth-bearer", "--auth-bearer t"] {
+            assert!(!names(none), "{none}");
+        }
     }
 
     #[test]

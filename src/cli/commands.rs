@@ -1,8 +1,10 @@
 //! The command line as a whole.
 
 use super::generate as export_docs;
-use super::{diff, export, files, history, import, inspect, mount, verify};
+use super::notes::LogFormat;
+use super::{config, diff, export, files, history, import, inspect, mount, restore_check, run, snapshot, verify};
 use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
 
 /// Back up an account into one SQLite file with dated snapshots, look into it, and mount it as a read-only directory.
 #[derive(Parser)]
@@ -25,7 +27,7 @@ Exit codes: 0 success, 1 usage, 2 connection, 3 account, 4 another source, 5 som
 11 locked, 12 credentials, 130 interrupted.";
 
 /// Flags that every command takes.
-#[derive(Args, Clone, Copy)]
+#[derive(Args, Clone)]
 pub(crate) struct Global {
     /// Print results as JSON, one object a line
     #[arg(long, global = true, help_heading = "Output")]
@@ -36,6 +38,20 @@ pub(crate) struct Global {
     /// Print more; repeat it for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub(crate) verbose: u8,
+    /// Also write notes, warnings and errors to the end of this file, with the time
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Output")]
+    pub(crate) log_file: Option<PathBuf>,
+    /// How lines on stderr look: text, or journald with priorities for the journal of systemd; auto finds out
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Output",
+        hide_possible_values = true
+    )]
+    pub(crate) log_format: LogFormat,
 }
 
 #[derive(Subcommand)]
@@ -43,19 +59,25 @@ pub(crate) enum Command {
     /// Import an account into an archive; the same command again brings it up to date
     #[command(subcommand)]
     Import(Box<import::ImportSource>),
+    /// Back up the accounts of a configuration file: import, forget, copy, and tell how it went
+    Run(run::Run),
     /// Export an archive, or a part of it, into an account; sends only what is missing. Without a command of its own the
     /// target is a JMAP server
     Export(Box<export::Export>),
     /// Count the objects, blobs and snapshots of an archive, or list all objects of one type
     Inspect(inspect::Inspect),
-    /// List the snapshots of an archive
+    /// List the snapshots in an archive (to copy the archive, see 'snapshot')
     Snapshots(history::Snapshots),
+    /// Copy an archive into a dated file, also while an import or a mount uses it (to list its snapshots, see 'snapshots')
+    Snapshot(snapshot::Snapshot),
     /// List what differs between two snapshots, with the path to restore it from
     Diff(diff::Diff),
     /// Drop old snapshots, and the bytes that no other snapshot needs
     Forget(history::Forget),
     /// Check an archive for damage
     Verify(verify::Verify),
+    /// Prove that an archive restores, or compare it with the account on a server; writes nothing
+    RestoreCheck(Box<restore_check::RestoreCheck>),
     /// Mount an archive as a read-only directory
     Mount(mount::Mount),
     /// Unmount a directory that 'vandelay mount' mounted
@@ -68,6 +90,9 @@ pub(crate) enum Command {
     Cat(files::Cat),
     /// Copy files and folders of an archive to disk, without mounting it
     Extract(files::Extract),
+    /// Write the configuration file of 'vandelay run'
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Print a completion script for a shell
     Completions(export_docs::Completions),
     /// Write the man pages into a directory

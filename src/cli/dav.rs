@@ -26,11 +26,11 @@ pub(super) struct DavServer {
     multiget_batch: Option<u64>,
     /// Also send the login to other hosts that this server refers to
     #[arg(long, help_heading = "Connection")]
-    allow_other_origin: bool,
+    pub(super) allow_other_origin: bool,
     #[command(flatten)]
-    auth: Auth,
+    pub(super) auth: Auth,
     #[command(flatten)]
-    network: Network,
+    pub(super) network: Network,
 }
 
 impl DavServer {

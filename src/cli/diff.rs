@@ -1,8 +1,9 @@
 //! `vandelay diff`: what differs between two snapshots, named so that a person finds the one thing, and can restore it.
 
 use super::files::tree_at;
+use super::opened::open_archive;
 use super::ui::{Ui, quoted};
-use crate::archive::{Difference, Moment, Reader, Record, SnapshotSpec, diff};
+use crate::archive::{Difference, Moment, Record, SnapshotSpec, diff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ObjectType;
 use crate::tree::Label;
@@ -43,7 +44,7 @@ pub(crate) struct Diff {
 
 impl Diff {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let reader = Arc::new(Reader::open(&self.archive)?);
+        let reader = Arc::new(open_archive(&self.archive, ui)?);
         if !reader.has_history() {
             return Err(Error::new(
                 ErrorKind::Usage,

@@ -6,8 +6,8 @@ use super::dav::{DAV_URL, DavServer, FILES_URL};
 use super::export_files::FileTarget;
 use super::export_part::{CALENDARS, CONTACTS, FILES, MAIL, Part, SCRIPTS, types_help};
 use super::export_report::{Summary, partial, warn_of_nothing};
+use super::opened::open_archive;
 use super::ui::{Ui, counted, interrupt_flag};
-use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{self, ExportOptions, Plan};
 use crate::model::ObjectType;
@@ -210,14 +210,20 @@ impl Common {
             return Err(Error::new(ErrorKind::Declined, "--prune deletes objects, and there is no terminal to ask on")
                 .hint("look at the plan with --dry-run, then add --yes"));
         }
-        let reader = Arc::new(Reader::open(&self.archive)?);
+        let reader = Arc::new(open_archive(&self.archive, ui)?);
         let moment = reader.resolve(self.at.at)?;
         let selection = self.part.selection(&reader, self.at.at, kinds)?;
         if self.prune {
             export::check_prune(&reader, moment, &selection)?;
         }
-        let options =
-            ExportOptions { selection, update: self.update, prune: self.prune, dry_run: self.dry_run, max_retries };
+        let options = ExportOptions {
+            selection,
+            update: self.update,
+            prune: self.prune,
+            dry_run: self.dry_run,
+            max_retries,
+            ..ExportOptions::default()
+        };
         let mut target = open(std::env::temp_dir())?;
         let progress = ui.progress(interrupt_flag());
         let account = target.name();

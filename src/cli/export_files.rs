@@ -4,8 +4,8 @@ use super::args::AtFlag;
 use super::export_part::{CALENDARS, CONTACTS, MAIL, Part, SCRIPTS, types_help};
 use super::export_report::{Summary, warn_of_nothing};
 use super::files::{NamesFlag, other_names};
+use super::opened::open_archive;
 use super::ui::{Bar, Ui, bytes, counted, interrupt_flag};
-use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{Chosen, Plan, Report};
 use crate::extract::medium::{Disk, Medium, NewFile};
@@ -220,7 +220,7 @@ impl Common {
                 return Err(Error::new(ErrorKind::Usage, what).hint("write into a new directory"));
             }
         }
-        let reader = Arc::new(Reader::open(&self.archive)?);
+        let reader = Arc::new(open_archive(&self.archive, ui)?);
         let moment = reader.resolve(self.at.at)?;
         let selection = self.part.selection(&reader, self.at.at, kinds)?;
         let tree =

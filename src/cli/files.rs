@@ -1,6 +1,7 @@
 //! `vandelay ls`, `cat` and `extract`: the tree where there is no FUSE.
 
 use super::args::{AtFlag, tree_path};
+use super::opened::open_archive;
 use super::ui::{Ui, counted, thousands};
 use crate::archive::{Moment, Reader, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
@@ -91,8 +92,8 @@ impl NamesFlag {
 }
 
 /// The tree of an archive at a moment.
-fn open(archive: &Path, at: &AtFlag) -> Result<Tree> {
-    Tree::open(Arc::new(Reader::open(archive)?), TreeOptions { at: at.at, ..TreeOptions::default() })
+fn open(archive: &Path, at: &AtFlag, ui: &Ui) -> Result<Tree> {
+    Tree::open(Arc::new(open_archive(archive, ui)?), TreeOptions { at: at.at, ..TreeOptions::default() })
 }
 
 /// The tree of an opened archive at a moment, which no later import changes unless it is the current one.
@@ -115,7 +116,7 @@ fn sorted(tree: &Tree, directory: Node) -> Result<Vec<Child>> {
 
 impl Ls {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let tree = open(&self.archive, &self.at)?;
+        let tree = open(&self.archive, &self.at, ui)?;
         for path in &self.paths {
             let path = tree_path(path)?;
             let node = tree.resolve(path)?;
@@ -169,7 +170,7 @@ impl Ls {
 
 impl Cat {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let tree = open(&self.archive, &self.at)?;
+        let tree = open(&self.archive, &self.at, ui)?;
         for path in &self.paths {
             let path = tree_path(path)?;
             let node = tree.resolve(path)?;
@@ -193,7 +194,7 @@ impl Cat {
 
 impl Extract {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let tree = open(&self.archive, &self.at)?;
+        let tree = open(&self.archive, &self.at, ui)?;
         let names = self.names.names();
         let mut failed = 0;
         for path in &self.paths {

@@ -1,8 +1,10 @@
 //! `vandelay snapshots` and `forget`.
 
+use super::keep::KeepFlags;
+use super::opened::open_archive;
 use super::table::{Column, Table, WIDTH, wrapped};
 use super::ui::{Ui, bytes, counted};
-use crate::archive::{Forgotten, Policy, Reader, Span, Writer, epoch, rfc3339};
+use crate::archive::{Forgotten, Snapshot, Writer, epoch, keep_last_complete, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -27,27 +29,8 @@ pub(crate) struct Snapshots {
 pub(crate) struct Forget {
     /// The archive
     archive: PathBuf,
-    /// Keep the last N snapshots
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_last: u32,
-    /// Keep the last snapshot of each of the last N hours that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_hourly: u32,
-    /// Keep the last snapshot of each of the last N days that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_daily: u32,
-    /// Keep the last snapshot of each of the last N weeks that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_weekly: u32,
-    /// Keep the last snapshot of each of the last N months that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_monthly: u32,
-    /// Keep the last snapshot of each of the last N years that have one
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "What to keep")]
-    keep_yearly: u32,
-    /// Keep snapshots up to this much older than the newest one, e.g. 1y5m7d2h
-    #[arg(long, value_name = "DURATION", help_heading = "What to keep")]
-    keep_within: Option<Span>,
+    #[command(flatten)]
+    keep: KeepFlags,
     /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -58,7 +41,7 @@ pub(crate) struct Forget {
 
 impl Snapshots {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let reader = Reader::open(&self.archive)?;
+        let reader = open_archive(&self.archive, ui)?;
         let snapshots = reader.snapshots()?;
         if snapshots.is_empty() && !ui.json {
             ui.info(if reader.has_history() {
@@ -134,23 +117,33 @@ fn changes(report: &serde_json::Value, state: &str) -> Vec<String> {
     changes
 }
 
+/// What stays, and what goes.
+pub(super) struct Plan {
+    /// Each snapshot that stays, with the rules that want it.
+    kept: BTreeMap<i64, Vec<&'static str>>,
+    drop: BTreeSet<i64>,
+}
+
 impl Forget {
+    /// True if no rule says what is kept.
+    pub(super) fn keeps_nothing(&self) -> bool {
+        self.keep.policy().is_empty()
+    }
+
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let policy = Policy {
-            last: self.keep_last,
-            hourly: self.keep_hourly,
-            daily: self.keep_daily,
-            weekly: self.keep_weekly,
-            monthly: self.keep_monthly,
-            yearly: self.keep_yearly,
-            within: self.keep_within,
-        };
-        if policy.is_empty() {
+        let (plan, forgotten) = self.execute(ui)?;
+        self.tell(ui, &plan.kept, &plan.drop, forgotten);
+        Ok(())
+    }
+
+    /// Drops what no rule keeps, unless it is a dry run. Gives what was dropped.
+    pub(super) fn execute(&self, ui: &Ui) -> Result<(Plan, Option<Forgotten>)> {
+        if self.keeps_nothing() {
             return Err(Error::new(ErrorKind::Usage, "say what to keep")
                 .hint("e.g. --keep-daily 7 --keep-weekly 5 --keep-monthly 12"));
         }
         // Refuses what is no archive before anything is opened for writing, and serves the dry run.
-        let reader = Reader::open(&self.archive)?;
+        let reader = open_archive(&self.archive, ui)?;
         if !reader.has_history() {
             return Err(Error::new(
                 ErrorKind::Usage,
@@ -158,33 +151,21 @@ impl Forget {
             ));
         }
         let snapshots = reader.snapshots()?;
-        let ended_in = |states: &[&str]| -> Vec<(i64, i64)> {
-            snapshots
-                .iter()
-                .filter(|snapshot| states.contains(&snapshot.state.as_str()))
-                .filter_map(|snapshot| Some((snapshot.id, epoch(snapshot.ended.as_deref()?))))
-                .collect()
-        };
-        let ended = ended_in(&["complete", "partial", "interrupted"]);
-        // A run that was stopped is no backup of the account: it may not push one out.
-        let whole = ended_in(&["complete", "partial"]);
-        let candidates = if whole.is_empty() { &ended } else { &whole };
-        let kept = policy.keep(candidates, &TimeZone::system());
-        let drop: BTreeSet<i64> = ended.iter().map(|(id, _)| *id).filter(|id| !kept.contains_key(id)).collect();
-        for (id, _) in &ended {
-            match kept.get(id) {
+        let plan = self.plan(&snapshots);
+        for id in snapshots.iter().map(|snapshot| snapshot.id) {
+            match plan.kept.get(&id) {
                 Some(rules) => ui.detail(&format!("keep   {id} ({})", rules.join(", "))),
-                None => ui.detail(&format!("forget {id}")),
+                None if plan.drop.contains(&id) => ui.detail(&format!("forget {id}")),
+                None => {}
             }
         }
-        if self.dry_run {
-            self.tell(ui, &kept, &drop, None);
-            return Ok(());
-        }
         // The last connection that is closed removes the log, and a reader's cannot.
-        std::mem::drop(reader);
+        drop(reader);
+        if self.dry_run {
+            return Ok((plan, None));
+        }
         let mut writer = Writer::open(&self.archive, "forget")?;
-        let forgotten = writer.forget(&drop)?;
+        let forgotten = writer.forget(&plan.drop)?;
         if self.compact {
             let compaction = writer.compaction()?;
             ui.info(&format!(
@@ -196,8 +177,25 @@ impl Forget {
             writer.compact()?;
         }
         writer.close()?;
-        self.tell(ui, &kept, &drop, Some(forgotten));
-        Ok(())
+        Ok((plan, Some(forgotten)))
+    }
+
+    fn plan(&self, snapshots: &[Snapshot]) -> Plan {
+        let ended_in = |states: &[&str]| -> Vec<(i64, i64)> {
+            snapshots
+                .iter()
+                .filter(|snapshot| states.contains(&snapshot.state.as_str()))
+                .filter_map(|snapshot| Some((snapshot.id, epoch(snapshot.ended.as_deref()?))))
+                .collect()
+        };
+        let ended = ended_in(&["complete", "partial", "interrupted"]);
+        // A run that was stopped is no backup of the account: it may not push one out.
+        let whole = ended_in(&["complete", "partial"]);
+        let candidates = if whole.is_empty() { &ended } else { &whole };
+        let mut kept = self.keep.policy().keep(candidates, &TimeZone::system());
+        keep_last_complete(&mut kept, snapshots);
+        let drop = ended.iter().map(|(id, _)| *id).filter(|id| !kept.contains_key(id)).collect();
+        Plan { kept, drop }
     }
 
     fn tell(&self, ui: &Ui, kept: &BTreeMap<i64, Vec<&str>>, drop: &BTreeSet<i64>, forgotten: Option<Forgotten>) {

@@ -4,17 +4,20 @@ use super::args::{parse_percent, spool};
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
 use super::dav::{DAV_URL, DavServer, FILES_URL};
 use super::import_files::{self, FilesSource};
-use super::table;
-use super::ui::{Ui, bytes, counted, interrupt_flag};
-use crate::archive::{NoOrigins, Reader, RunState, Writer};
-use crate::error::{Error, ErrorKind, Result};
-use crate::import::report::Report;
+use super::import_report::{tell, verdict};
+use super::opened::warn_of_incomplete;
+use super::reporting::{Reporting, account_run, source_run};
+use super::ui::{Ui, interrupt_flag};
+use crate::archive::{NoOrigins, Reader, Writer};
+use crate::error::{ErrorKind, Result};
 use crate::import::{self, Done, ImportOptions};
 use crate::model::ObjectType;
+use crate::monitor::metrics::AccountRun;
+use crate::monitor::ping::Signal;
 use crate::net::endpoint::Service;
+use crate::progress::Progress;
 use crate::protocol::dav::{Flavor, KnownHome, Settings, origin_of};
-use crate::report::{reasons, sum};
-use crate::source;
+use crate::source::Source;
 use crate::source::dav::{Collections, Files, known_home};
 use crate::source::files::{ExportedFiles, FilesOptions};
 use crate::source::filter::Filter;
@@ -24,8 +27,11 @@ use crate::source::jmap::{Jmap, JmapOptions};
 use crate::source::maildir::Maildir;
 use crate::source::maildir::options::{Layout, MaildirOptions};
 use crate::source::managesieve::ManageSieve;
+use crate::source::mox::{Mox, MoxOptions};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
+use std::slice;
+use std::time::Instant;
 use url::Url;
 
 /// Where an account is read from.
@@ -37,6 +43,8 @@ pub(crate) enum ImportSource {
     Takeout(TakeoutArgs),
     #[command(flatten)]
     Files(FilesSource),
+    /// An account of the mail server mox: its data directory, running or not, or a backup
+    Mox(MoxArgs),
     /// The mail of an account on an IMAP server
     #[command(mut_arg("url", url_help(IMAP_URL)), mut_arg("auth_user", user_needed))]
     Imap(ImapArgs),
@@ -100,6 +108,24 @@ pub(crate) struct TakeoutArgs {
     common: Common,
     #[command(flatten)]
     _local: Local,
+}
+
+#[derive(Args)]
+pub(crate) struct MoxArgs {
+    /// The data directory of mox, what 'mox backup' made, or accounts/NAME in one of them
+    directory: PathBuf,
+    /// The archive; created if it does not exist
+    archive: PathBuf,
+    /// Import the account with this name; only needed if there are several
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    #[command(flatten)]
+    folders: FolderArgs,
+    /// Import messages marked as deleted too, with the keyword $deleted
+    #[arg(long)]
+    include_deleted: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Args)]
@@ -245,6 +271,8 @@ struct Common {
     /// the current state; 100% turns this guard off
     #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = parse_share)]
     max_delete: f64,
+    #[command(flatten)]
+    reporting: Reporting,
 }
 
 /// Flags of 1.x that mean nothing to a source on disk.
@@ -269,14 +297,62 @@ fn parse_share(text: &str) -> Result<f64, String> {
 impl Common {
     /// What the user decided, and whether it is a dry run.
     fn options(&self) -> (ImportOptions, bool) {
-        let Common { allow_source_change, same_account, full, dry_run, max_delete } = *self;
+        let Common { allow_source_change, same_account, full, dry_run, max_delete, .. } = *self;
         (ImportOptions { allow_source_change, same_account, full, max_delete: Some(max_delete) }, dry_run)
     }
 }
 
 impl ImportSource {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        match self {
+        let (kind, archive, dry_run, reporting) = self.common();
+        let archive = archive.to_owned();
+        let reporting = if dry_run { Reporting::default() } else { reporting.clone() };
+        let begun = Instant::now();
+        reporting.ping(Signal::Start, "", ui);
+        let mut done = None;
+        let result = self.import(&mut done, ui);
+        let error = result.as_ref().err();
+        let run = AccountRun {
+            seconds: begun.elapsed().as_secs_f64(),
+            sources: vec![source_run(kind, done.as_ref(), error)],
+            ..account_run(&archive, error)
+        };
+        reporting.measure(&[run], ui);
+        reporting.ping_end("", error, ui);
+        result
+    }
+
+    fn import(self, done: &mut Option<Done>, ui: &Ui) -> Result<()> {
+        let mut opened = self.open(ui)?;
+        warn_of_incomplete(slice::from_ref(&opened.archive), ui);
+        let progress = ui.progress(interrupt_flag());
+        let ended = opened.import(&progress);
+        progress.done();
+        let done = done.insert(ended?);
+        tell(done, &opened.archive, opened.dry_run, ui);
+        verdict(done, opened.dry_run)
+    }
+
+    /// The kind of the source, the archive, whether it is a dry run, and whom to tell.
+    fn common(&self) -> (&'static str, &Path, bool, &Reporting) {
+        let (kind, archive, common) = match self {
+            ImportSource::Files(files) => return files.common(),
+            ImportSource::Maildir(args) => ("maildir", &args.archive, &args.common),
+            ImportSource::Takeout(args) => ("takeout", &args.archive, &args.common),
+            ImportSource::Mox(args) => ("mox", &args.archive, &args.common),
+            ImportSource::Imap(args) => ("imap", &args.archive, &args.common),
+            ImportSource::Jmap(args) => ("jmap", &args.archive, &args.common),
+            ImportSource::CalDav(args) => ("caldav", &args.archive, &args.common),
+            ImportSource::CardDav(args) => ("carddav", &args.archive, &args.common),
+            ImportSource::WebDav(args) => ("webdav", &args.archive, &args.common),
+            ImportSource::ManageSieve(args) => ("managesieve", &args.archive, &args.common),
+        };
+        (kind, archive, common.dry_run, &common.reporting)
+    }
+
+    /// Opens the source. Finds the secret, so it may run a command or ask at the terminal.
+    pub(crate) fn open(self, ui: &Ui) -> Result<Opened> {
+        let (source, archive, common): (Box<dyn Source>, PathBuf, Common) = match self {
             ImportSource::Maildir(args) => {
                 let filter = args.folders.filter()?;
                 let layout = match args.layout {
@@ -292,7 +368,7 @@ impl ImportSource {
                     layout,
                     spool,
                 };
-                run(&mut Maildir::open(&args.maildir, options)?, &args.archive, args.common.options(), ui)
+                (Box::new(Maildir::open(&args.maildir, options)?), args.archive, args.common)
             }
             ImportSource::Takeout(args) => {
                 let options = FilesOptions {
@@ -300,11 +376,21 @@ impl ImportSource {
                     include_deleted: args.include_deleted,
                     spool: spool(&args.archive),
                 };
-                run(&mut ExportedFiles::takeout(&args.path, options)?, &args.archive, args.common.options(), ui)
+                (Box::new(ExportedFiles::takeout(&args.path, options)?), args.archive, args.common)
             }
             ImportSource::Files(files) => {
-                let import_files::Import { mut source, archive, options, dry_run } = files.open()?;
-                run(&mut source, &archive, (options, dry_run), ui)
+                let import_files::Import { source, archive, options, dry_run } = files.open()?;
+                return Ok(Opened { source: Box::new(source), archive, options, dry_run });
+            }
+            ImportSource::Mox(args) => {
+                let options = MoxOptions {
+                    account: args.account,
+                    filter: args.folders.filter()?,
+                    noautomap: args.folders.noautomap,
+                    include_deleted: args.include_deleted,
+                    spool: spool(&args.archive),
+                };
+                (Box::new(Mox::open(&args.directory, options)?), args.archive, args.common)
             }
             ImportSource::Imap(args) => {
                 let options = ImapOptions {
@@ -319,160 +405,59 @@ impl ImportSource {
                     spool: spool(&args.archive),
                 };
                 let account = args.network.account(Service::Imap, &args.auth, ui)?;
-                let common = args.common.options();
-                run(&mut Imap::new(account, options), &args.archive, common, ui)
+                (Box::new(Imap::new(account, options)), args.archive, args.common)
             }
             ImportSource::Jmap(args) => {
                 let options =
                     JmapOptions { which: args.which.which(), objects: args.objects, threads: args.network.threads() };
                 let settings = args.network.jmap(&args.auth, args.allow_other_origin, spool(&args.archive), ui)?;
-                let common = args.common.options();
-                run(&mut Jmap::open(settings, options)?, &args.archive, common, ui)
+                (Box::new(Jmap::open(settings, options)?), args.archive, args.common)
             }
             ImportSource::CalDav(args) => {
-                let mut source = Collections::open(args.settings(Flavor::Calendars, ui)?)?;
-                run(&mut source, &args.archive, args.common.options(), ui)
+                let source = Collections::open(args.settings(Flavor::Calendars, ui)?)?;
+                (Box::new(source), args.archive, args.common)
             }
             ImportSource::CardDav(args) => {
-                let mut source = Collections::open(args.settings(Flavor::Contacts, ui)?)?;
-                run(&mut source, &args.archive, args.common.options(), ui)
+                let source = Collections::open(args.settings(Flavor::Contacts, ui)?)?;
+                (Box::new(source), args.archive, args.common)
             }
             ImportSource::WebDav(args) => {
-                let mut source = Files::open(args.settings(Flavor::Files, ui)?)?;
-                run(&mut source, &args.archive, args.common.options(), ui)
+                let source = Files::open(args.settings(Flavor::Files, ui)?)?;
+                (Box::new(source), args.archive, args.common)
             }
             ImportSource::ManageSieve(args) => {
                 let account = args.network.account(Service::Sieve, &args.auth, ui)?;
-                let options = args.common.options();
-                run(&mut ManageSieve::open(account)?, &args.archive, options, ui)
+                (Box::new(ManageSieve::open(account)?), args.archive, args.common)
             }
-        }
+        };
+        let (options, dry_run) = common.options();
+        Ok(Opened { source, archive, options, dry_run })
     }
 }
 
-fn run(
-    source: &mut dyn source::Source,
-    archive: &Path,
-    (options, dry_run): (ImportOptions, bool),
-    ui: &Ui,
-) -> Result<()> {
-    let progress = ui.progress(interrupt_flag());
-    let done = if dry_run {
-        match Reader::open(archive) {
-            Ok(reader) => import::dry_run(source, &reader, &options, &progress),
-            Err(error) if error.kind == ErrorKind::NoArchive && !archive.exists() => {
-                import::dry_run(source, &NoOrigins, &options, &progress)
+/// An import that may begin.
+pub(crate) struct Opened {
+    pub(crate) source: Box<dyn Source>,
+    pub(crate) archive: PathBuf,
+    options: ImportOptions,
+    dry_run: bool,
+}
+
+impl Opened {
+    /// Imports, or says what would be imported. What happened is in the result; what failed of it is the caller's to tell.
+    pub(crate) fn import(&mut self, progress: &dyn Progress) -> Result<Done> {
+        let source = self.source.as_mut();
+        if !self.dry_run {
+            let doing = format!("import {}", source.ident().kind);
+            let writer = Writer::open(&self.archive, &doing)?;
+            return import::import(source, writer, &self.options, progress);
+        }
+        match Reader::open(&self.archive) {
+            Ok(reader) => import::dry_run(source, &reader, &self.options, progress),
+            Err(error) if error.kind == ErrorKind::NoArchive && !self.archive.exists() => {
+                import::dry_run(source, &NoOrigins, &self.options, progress)
             }
             Err(error) => Err(error),
-        }
-    } else {
-        let doing = format!("import {}", source.ident().kind);
-        Writer::open(archive, &doing).and_then(|writer| import::import(source, writer, &options, &progress))
-    };
-    progress.done();
-    let mut done = done?;
-    tell(&done, archive, dry_run, ui);
-    if let Some(error) = done.lost.take() {
-        return Err(error.hint("everything imported so far is kept; run the same command again to continue"));
-    }
-    match done.state {
-        RunState::Interrupted => {
-            Err(Error::new(ErrorKind::Interrupted, "interrupted; everything imported so far is kept")
-                .hint("run the same command again to continue"))
-        }
-        RunState::Partial => Err(partial(&done.report, dry_run)),
-        RunState::Complete => Ok(()),
-    }
-}
-
-/// The error of a run that reached its end without all objects.
-fn partial(report: &Report, dry_run: bool) -> Error {
-    let (failed, strange, nothing_of) = (report.failed(), report.not_understood, report.stored_nothing_of());
-    let failures = match dry_run {
-        true => format!("{} cannot be read", objects(failed)),
-        false => format!("{} could not be imported", objects(failed)),
-    };
-    let (what, hint) = match (failed, strange) {
-        (0, 0) => (
-            format!("found {}, but stored nothing", objects(nothing_of)),
-            "each one is named above with the reason; messages marked as deleted are taken with --include-deleted",
-        ),
-        (0, _) => (
-            format!("left out {} that could not be understood", objects(strange)),
-            "see the warnings above: each says what it is and what to do",
-        ),
-        (_, 0) if dry_run => (failures, "each one is named above"),
-        (_, 0) => (
-            format!("{failures}; everything else is imported"),
-            "each one is named above; run the same command again to retry them",
-        ),
-        _ => (
-            format!("{failures}, and {} could not be understood", objects(strange)),
-            "each one is named above; run the same command again to retry those that failed",
-        ),
-    };
-    Error::new(ErrorKind::Partial, what).hint(hint)
-}
-
-fn objects(count: u64) -> String {
-    counted(count, "object")
-}
-
-fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
-    let report = &done.report;
-    report.notices.iter().for_each(|notice| ui.warn(notice));
-    for remark in &report.accounts.remarks {
-        let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, remark.position);
-        // Items left out on purpose are counted below; their positions come with -v and --json.
-        match remark.outcome {
-            "failed" | "not understood" => ui.warn(&text),
-            // A later export of an account is duplicates for the most part.
-            "by-product" | "duplicate" => ui.detail(&text),
-            _ => ui.info(&text),
-        }
-    }
-    for note in &report.notes {
-        ui.info(note);
-    }
-    if report.accounts.remarks_left_out > 0 {
-        ui.warn(&format!("{} more not listed here", counted(report.accounts.remarks_left_out, "object")));
-    }
-    let no_good = sum(&report.no_good_mail);
-    if no_good > 0 {
-        let what = if no_good == 1 { "1 message is" } else { &format!("{no_good} messages are") };
-        ui.warn(&format!("{what} not valid mail, and stored unchanged{}", reasons(&report.no_good_mail)));
-        if report.no_good_mail.keys().any(|reason| reason.contains("mail_crypt")) {
-            ui.info("hint: Dovecot encrypted these messages (mail_crypt): import the account over IMAP instead");
-        }
-    }
-    if ui.json {
-        let mut summary = serde_json::json!({
-            "message_type": "summary",
-            "archive": archive.display().to_string(),
-            "dry_run": dry_run,
-            "snapshot": done.snapshot,
-            "state": done.state.name(),
-            "removed": report.removed,
-            "kept": report.kept,
-            "bytes": report.bytes,
-            "scopes_failed": report.scopes_failed,
-            "not_understood": report.not_understood,
-            "no_good_mail": report.no_good_mail,
-            "notices": report.notices,
-            "notes": report.notes,
-        });
-        report.accounts.add_to(&mut summary);
-        ui.object(&summary);
-    } else if !ui.quiet {
-        table::report(ui, &report.to_string());
-        match done.snapshot {
-            Some(snapshot) => ui.line(&format!(
-                "snapshot {snapshot} of {} is {}; {} read",
-                archive.display(),
-                done.state.name(),
-                bytes(report.bytes)
-            )),
-            None => ui.line("dry run: nothing was changed"),
         }
     }
 }

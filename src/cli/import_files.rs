@@ -1,11 +1,12 @@
 //! `vandelay import mbox|eml|ics|vcf PATH… ARCHIVE`: files that the user names one by one.
 
 use super::args::spool;
+use super::reporting::Reporting;
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::ImportOptions;
 use crate::source::files::{ExportedFiles, FileKind, FilesOptions, NamedFiles};
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Files of one kind.
 #[derive(Subcommand)]
@@ -77,6 +78,8 @@ struct Common {
     /// Read all files, also those that have not changed
     #[arg(long)]
     full: bool,
+    #[command(flatten)]
+    reporting: Reporting,
 }
 
 /// What is to be imported, and how.
@@ -88,6 +91,16 @@ pub(super) struct Import {
 }
 
 impl FilesSource {
+    /// The kind of the source, the archive, whether it is a dry run, and whom to tell.
+    pub(super) fn common(&self) -> (&'static str, &Path, bool, &Reporting) {
+        let (paths, common) = match self {
+            FilesSource::Mbox(args) | FilesSource::Eml(args) => (&args.paths, &args.common),
+            FilesSource::Ics(args) => (&args.paths, &args.common),
+            FilesSource::Vcf(args) => (&args.paths, &args.common),
+        };
+        ("files", &paths.archive, common.dry_run, &common.reporting)
+    }
+
     /// Looks at the files.
     pub(super) fn open(self) -> Result<Import> {
         let (only, paths, name, common, noautomap, include_deleted) = match self {

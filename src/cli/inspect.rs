@@ -3,6 +3,7 @@
 use super::args::ArchiveAt;
 use super::diff::{add_label, field};
 use super::files::tree_at;
+use super::opened::{open_archive, said as lacks};
 use super::table::{Column, Table, WIDTH, fit, fit_end, padded};
 use super::ui::{Ui, bytes, thousands};
 use crate::archive::{Moment, Reader, Record, SnapshotSpec, Statistics, epoch, rfc3339};
@@ -51,7 +52,7 @@ fn parse_kind(text: &str) -> Result<ObjectType, String> {
 
 impl Inspect {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let reader = Arc::new(Reader::open(&self.archive.archive)?);
+        let reader = Arc::new(open_archive(&self.archive.archive, ui)?);
         let moment = reader.resolve(self.archive.moment.at)?;
         match self.kind {
             None => self.summary(&reader, moment, ui),
@@ -95,9 +96,7 @@ impl Inspect {
     fn summary(&self, reader: &Reader, moment: Moment, ui: &Ui) -> Result<()> {
         let mut counts = Vec::new();
         for kind in ObjectType::ALL {
-            let mut count = 0_u64;
-            reader.each_record(kind, moment, |_| count += 1)?;
-            counts.push((kind, count));
+            counts.push((kind, reader.count_records(kind, moment)?));
         }
         let statistics = reader.statistics()?;
         let snapshots = reader.snapshots()?;
@@ -113,6 +112,7 @@ impl Inspect {
                 "blobs": statistics,
                 "snapshots": snapshots.len(),
                 "latest": snapshots.last().map(|snapshot| snapshot.id),
+                "incomplete": reader.incomplete()?,
             }));
             return Ok(());
         }
@@ -121,6 +121,9 @@ impl Inspect {
         said("archive", &fit_end(&ui.shown(&reader.path().display().to_string()), rest));
         for (kind, url, account) in reader.sources()? {
             said("source", &fit(&ui.shown(&format!("{kind} {url} ({account})")), rest));
+        }
+        if let Some(incomplete) = reader.incomplete()? {
+            said("incomplete copy", &fit(&ui.shown(&lacks(&incomplete)), rest));
         }
         if let (true, Moment::Snapshot(snapshot)) = (self.archive.moment.at != SnapshotSpec::Latest, moment) {
             said("objects", &format!("those of snapshot {snapshot}; all else is as it is now"));

@@ -3,6 +3,9 @@
 mod args;
 mod auth;
 pub(crate) mod commands;
+mod config;
+mod config_place;
+mod config_text;
 mod dav;
 mod diff;
 mod export;
@@ -14,10 +17,21 @@ mod generate;
 mod history;
 mod import;
 mod import_files;
+mod import_report;
 mod inspect;
+mod keep;
 mod mount;
 mod mount_options;
+mod mount_words;
 mod mounts;
+mod notes;
+mod opened;
+mod reporting;
+mod restore_check;
+mod restore_report;
+mod run;
+mod shell;
+mod snapshot;
 mod table;
 mod ui;
 mod verify;
@@ -25,7 +39,8 @@ mod verify;
 use crate::error::{Error, ErrorKind};
 use clap::{CommandFactory, Parser};
 pub use commands::Cli;
-use commands::Command;
+use commands::{Command, Global};
+use notes::Notes;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use ui::Ui;
@@ -53,22 +68,34 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
-    let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
+    let Global { json, quiet, verbose, log_file, log_format } = cli.global;
+    let ui = Ui::new(json, quiet, verbose);
+    let ui = match Notes::open(log_format, log_file.as_deref()) {
+        Ok(notes) => ui.with_notes(notes),
+        Err(error) => {
+            ui.fatal(&error);
+            return ExitCode::from(error.kind.exit_code());
+        }
+    };
     let is_well_said = matches!(&cli.command, Command::Mount(mount) if mount.is_well_said());
     let outcome = match cli.command {
         Command::Import(command) => command.run(&ui),
+        Command::Run(command) => command.run(&ui),
         Command::Export(command) => command.run(&ui),
         Command::Inspect(command) => command.run(&ui),
         Command::Snapshots(command) => command.run(&ui),
+        Command::Snapshot(command) => command.run(&ui),
         Command::Diff(command) => command.run(&ui),
         Command::Forget(command) => command.run(&ui),
         Command::Verify(command) => command.run(&ui),
+        Command::RestoreCheck(command) => command.run(&ui),
         Command::Mount(command) => command.run(&ui),
         Command::Umount(command) => command.run(&ui),
         Command::Mounts => mounts::list(&ui),
         Command::Ls(command) => command.run(&ui),
         Command::Cat(command) => command.run(&ui),
         Command::Extract(command) => command.run(&ui),
+        Command::Config(command) => command.run(&ui),
         Command::Completions(command) => command.run(Cli::command(), &ui),
         Command::Man(command) => command.run(Cli::command()),
     };

@@ -1,7 +1,10 @@
 //! `vandelay mount` and `umount`: from the command line to a mount that answers.
 
 use super::mount_options::{self, MountOptions};
-use super::ui::{Ui, clean, quoted};
+use super::mounts;
+use super::notes::clean;
+use super::opened::warn_of_incomplete;
+use super::ui::{Ui, quoted};
 use crate::archive::{Reader, SnapshotSpec, now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mount::mountpoint;
@@ -65,6 +68,9 @@ pub(crate) struct Mount {
     /// Look whether it could be mounted, and do not (mount(8) -f)
     #[arg(long, hide = true)]
     fake: bool,
+    /// Take options that nobody knows (mount(8) -s)
+    #[arg(long, hide = true)]
+    sloppy: bool,
     /// Print statistics when unmounted
     #[arg(long)]
     stats: bool,
@@ -113,7 +119,16 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
 impl Mount {
     /// True if its mount options can be read: what fails then is not the fault of the command line.
     pub(crate) fn is_well_said(&self) -> bool {
-        MountOptions::parse(&self.options).is_ok()
+        self.mount_options().is_ok()
+    }
+
+    /// True if it serves nothing, and asks for other options of what is mounted.
+    pub(crate) fn is_remount(&self) -> bool {
+        self.mount_options().is_ok_and(|options| options.remount)
+    }
+
+    fn mount_options(&self) -> Result<MountOptions> {
+        MountOptions::parse(&self.options, self.sloppy)
     }
 
     /// The archives, and the directory that comes last.
@@ -123,7 +138,7 @@ impl Mount {
 
     /// The snapshot to show; [`SnapshotSpec::Latest`] follows.
     pub(crate) fn at(&self) -> Result<SnapshotSpec> {
-        self.moment(&MountOptions::parse(&self.options)?)
+        self.moment(&self.mount_options()?)
     }
 
     fn moment(&self, options: &MountOptions) -> Result<SnapshotSpec> {
@@ -138,13 +153,16 @@ impl Mount {
 
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let stays = std::env::var_os(STAYS).is_some();
-        let options = MountOptions::parse(&self.options)?;
+        let options = self.mount_options()?;
         // Everything that can be wrong is looked at here, while there is a terminal to say so.
         let Some((directory, archives)) = self.paths() else {
             return Err(Error::new(ErrorKind::Usage, "no archive is named").hint("vandelay mount ARCHIVE DIRECTORY"));
         };
         if options.remount {
-            return remount(directory, ui);
+            return self.remount(directory, &options, ui);
+        }
+        for word in options.unknown.iter().filter(|_| !stays) {
+            ui.warn(&format!("mount option {word:?} is unknown and left out, as -s asks"));
         }
         let directory = mountpoint::prepare(directory, archives, &|text| ui.info(text))?;
         // The process that stays leaves the directory that a relative path starts from.
@@ -164,6 +182,9 @@ impl Mount {
         let (forest, account) = open(archives, tree_options)?;
         if forest.is_empty() && !stays {
             ui.warn("there is no archive in that folder yet; one that appears will be shown");
+        }
+        if !stays {
+            warn_of_incomplete(archives, ui);
         }
         if self.fake {
             return Ok(());
@@ -206,6 +227,47 @@ impl Mount {
         serve(forest, &directory, &session_options, Arc::new(move |text: &str| log.line(text)), ready)
     }
 
+    /// `mount -o remount`: what is mounted stays as it is, so options that say the same are taken, and others are refused.
+    fn remount(&self, directory: &Path, options: &MountOptions, ui: &Ui) -> Result<()> {
+        let absolute = mountpoint::without_links(directory)
+            .map_err(|error| Error::io(format!("cannot remount {}", directory.display()), error))?;
+        if !mountpoint::mounted()?.iter().any(|mount| mount.directory == absolute) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("cannot remount {}: no archive is mounted there", directory.display()),
+            )
+            .hint("remove 'remount' from the options to mount it"));
+        }
+        // Of a process that is not ours to look into nothing is known: any option may be another one.
+        let mounted = mounts::mount_of(&absolute);
+        let others = self.differences(mounted.as_ref(), options)?;
+        if !others.is_empty() {
+            let what = format!("cannot change {} of the mount at {}", others.join(", "), absolute.display());
+            return Err(Error::new(ErrorKind::Usage, what)
+                .hint(format!("{}, then mount it again with these options", umount(&absolute))));
+        }
+        ui.info(&format!("{} stays mounted; nothing had to change", absolute.display()));
+        Ok(())
+    }
+
+    /// Which options ask for another mount than the one that is there.
+    fn differences(&self, mounted: Option<&Mount>, options: &MountOptions) -> Result<Vec<String>> {
+        let lists = mounted.map(|mount| mount.options.clone()).unwrap_or_default();
+        let there = MountOptions::parse(&lists, true)?;
+        let mut others = Vec::new();
+        for word in mount_options::words(&self.options) {
+            let with = [lists.clone(), vec![word.clone()]].concat();
+            if !MountOptions::parse(&with, true)?.are_those_of(&there) {
+                others.push(word);
+            }
+        }
+        let at = mounted.and_then(|mount| mount.at().ok());
+        if self.at.or(options.at).is_some_and(|wanted| at != Some(wanted)) {
+            others.push("the snapshot".to_owned());
+        }
+        Ok(others)
+    }
+
     /// Starts the process that stays, and waits until its mount answers.
     fn start(&self, ui: &Ui, directory: &std::path::Path) -> Result<()> {
         let fail = |error| Error::io("cannot start the process of the mount", error);
@@ -232,25 +294,6 @@ impl Mount {
         let code = child.wait().map_err(fail)?.code().unwrap_or(7);
         std::process::exit(code);
     }
-}
-
-/// `mount -o remount`: what is mounted is read-only and stays as it is. Other options want another mount.
-fn remount(directory: &Path, ui: &Ui) -> Result<()> {
-    let absolute = mountpoint::without_links(directory)
-        .map_err(|error| Error::io(format!("cannot remount {}", directory.display()), error))?;
-    if !mountpoint::mounted()?.iter().any(|mount| mount.directory == absolute) {
-        return Err(Error::new(
-            ErrorKind::Usage,
-            format!("cannot remount {}: no archive is mounted there", directory.display()),
-        )
-        .hint("remove 'remount' from the options to mount it"));
-    }
-    ui.info(&format!(
-        "{} stays mounted, unchanged. To change options: {}, then mount it again",
-        absolute.display(),
-        umount(&absolute)
-    ));
-    Ok(())
 }
 
 /// The archives to be mounted, and what to call them. Of several, each is opened when a program looks into it.

@@ -1,5 +1,6 @@
-//! `-o`: our mount options, those that mount(8) passes on and we need not know, and the shape of a mount helper.
+//! `-o`: our mount options, and the shape of a mount helper. What mount(8) passes on beside them is in `mount_words`.
 
+use super::mount_words::{self, Fate};
 use crate::archive::SnapshotSpec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mount::attributes::Ownership;
@@ -8,71 +9,6 @@ use crate::tree::{Layout, Views};
 use rustix::process::{getgid, getuid};
 use std::ffi::OsString;
 use std::path::Path;
-
-/// What mount(8), fstab and systemd may hand over, and what holds for every mount of ours anyway, or has no meaning for
-/// it: the words of mount(8) and libmount but for those that ask for another kind of mount.
-const IGNORED: [&str; 55] = [
-    "_netdev",
-    "_rnetdev",
-    "nofail",
-    "auto",
-    "noauto",
-    "user",
-    "users",
-    "nouser",
-    "nousers",
-    "owner",
-    "noowner",
-    "group",
-    "nogroup",
-    "defaults",
-    "dev",
-    "suid",
-    "exec",
-    "ro",
-    "nosuid",
-    "nodev",
-    "noexec",
-    "noatime",
-    "relatime",
-    "atime",
-    "default_permissions",
-    "async",
-    "nodiratime",
-    "diratime",
-    "silent",
-    "loud",
-    "sync",
-    "dirsync",
-    "lazytime",
-    "nolazytime",
-    "strictatime",
-    "nostrictatime",
-    "norelatime",
-    "nonempty",
-    "nosymfollow",
-    "symfollow",
-    "iversion",
-    "noiversion",
-    "mand",
-    "nomand",
-    "private",
-    "rprivate",
-    "shared",
-    "rshared",
-    "slave",
-    "rslave",
-    "unbindable",
-    "runbindable",
-    "uhelper",
-    "helper",
-    "comment",
-];
-
-/// True for options that mount(8) hands on and that need not be known here, whatever their value.
-fn is_ignored(name: &str) -> bool {
-    IGNORED.contains(&name) || ["x-", "X-", "comment", "systemd."].iter().any(|start| name.starts_with(start))
-}
 
 /// Options that take a value, and which.
 const VALUES: [(&str, &str); 11] = [
@@ -105,14 +41,17 @@ pub(super) struct MountOptions {
     pub fsname: Option<String>,
     /// Something is mounted there already, and gets other options.
     pub remount: bool,
+    /// What nobody knows, where that is no error.
+    pub unknown: Vec<String>,
     uid: Option<u32>,
     gid: Option<u32>,
     umask: Option<u16>,
 }
 
 impl MountOptions {
-    /// Reads lists of options separated by commas; `\,` is a comma in a value.
-    pub(super) fn parse(lists: &[String]) -> Result<MountOptions> {
+    /// Reads lists of options separated by commas; `\,` is a comma in a value. Unknown ones are no error where the caller is
+    /// `sloppy` (mount(8) -s).
+    pub(super) fn parse(lists: &[String], sloppy: bool) -> Result<MountOptions> {
         let mut options = MountOptions {
             at: None,
             layout: Layout::Nested,
@@ -123,19 +62,27 @@ impl MountOptions {
             access: Access::Owner,
             fsname: None,
             remount: false,
+            unknown: Vec::new(),
             uid: None,
             gid: None,
             umask: None,
         };
-        for option in lists.iter().flat_map(|list| whole_views(split(list))).filter(|option| !option.is_empty()) {
+        for option in options_of(lists) {
             let (name, value) =
                 option.split_once('=').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
-            options.set(name, value)?;
+            if !options.set(name, value)? {
+                if !sloppy {
+                    return Err(Error::new(ErrorKind::Usage, format!("unknown mount option {name:?}"))
+                        .hint("'vandelay mount --help' lists the options"));
+                }
+                options.unknown.push(name.to_owned());
+            }
         }
         Ok(options)
     }
 
-    fn set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
+    /// False if there is no such option.
+    fn set(&mut self, name: &str, value: Option<&str>) -> Result<bool> {
         let wrong = |why: &str| {
             Error::new(ErrorKind::Usage, format!("mount option {name}={}: {why}", value.unwrap_or_default()))
                 .hint("'vandelay mount --help' lists the options")
@@ -145,10 +92,6 @@ impl MountOptions {
             u32::from_str_radix(value.unwrap_or_default(), radix).map_err(|_| wrong(why))
         };
         match (name, value) {
-            ("rw", None) => {
-                return Err(Error::new(ErrorKind::Usage, "an archive cannot be mounted for writing")
-                    .hint("add ro to the options (mount(8) defaults to rw). To change a message, copy it out"));
-            }
             ("at" | "snapshot", Some(text)) => self.at = Some(text.parse().map_err(|why: String| wrong(&why))?),
             ("snapshots", Some("visible")) => self.snapshots_visible = true,
             ("snapshots", Some("hidden")) => self.snapshots_visible = false,
@@ -174,16 +117,31 @@ impl MountOptions {
                         .ok_or_else(|| wrong("not a mask like 022"))?,
                 )
             }
-            (name, _) if is_ignored(name) => {}
             (known, _) if let Some((_, values)) = VALUES.iter().find(|(option, _)| *option == known) => {
                 return Err(wrong(&format!("it takes {values}")));
             }
-            _ => {
-                return Err(Error::new(ErrorKind::Usage, format!("unknown mount option {name:?}"))
-                    .hint("'vandelay mount --help' lists the options"));
-            }
+            (word, _) => match mount_words::find(word) {
+                Some(words) if words.fate == Fate::Refused => {
+                    let hint = if word == "rw" {
+                        "add ro to the options (mount(8) defaults to rw). To change a message, copy it out"
+                    } else {
+                        "remove it; docs/mount.md lists the words of mount(8)"
+                    };
+                    return Err(
+                        Error::new(ErrorKind::Usage, format!("mount option {word} {}", words.reason)).hint(hint)
+                    );
+                }
+                words => return Ok(words.is_some()),
+            },
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// True if both make the same mount, whichever snapshot it shows.
+    pub(super) fn are_those_of(&self, other: &MountOptions) -> bool {
+        let shape =
+            |options: &MountOptions| MountOptions { at: None, remount: false, unknown: Vec::new(), ..options.clone() };
+        shape(self) == shape(other)
     }
 
     /// True if the options name an owner that FUSE keeps out.
@@ -205,9 +163,19 @@ impl MountOptions {
     }
 }
 
+fn options_of(lists: &[String]) -> impl Iterator<Item = String> {
+    lists.iter().flat_map(|list| whole_views(split(list))).filter(|option| !option.is_empty())
+}
+
+/// The options of these lists, each a list of its own.
+pub(super) fn words(lists: &[String]) -> Vec<String> {
+    options_of(lists).map(|option| option.replace('\\', "\\\\").replace(',', "\\,")).collect()
+}
+
 /// True for what can only be the name of a view, well or badly spelt.
 fn is_no_option(text: &str) -> bool {
-    let is_known = is_ignored(text) || ["rw", "remount", "xattr", "allow_other", "allow_root"].contains(&text);
+    let is_known =
+        mount_words::find(text).is_some() || ["remount", "xattr", "allow_other", "allow_root"].contains(&text);
     !text.is_empty() && !is_known && !text.contains('=')
 }
 
@@ -255,8 +223,9 @@ pub(super) fn as_helper(arguments: Vec<OsString>) -> Vec<OsString> {
     let mut arguments = arguments.into_iter().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
-            // -s tolerates unknown options, -n writes no mtab, -v says more: none has a meaning for us.
-            Some("-s" | "-n" | "-v") => {}
+            // -n writes no mtab, which there is not.
+            Some("-n") => {}
+            Some("-s") => rewritten.push("--sloppy".into()),
             Some("-f") => rewritten.push("--fake".into()),
             // The type of the file system, and a namespace that mount(8) has entered already.
             Some("-t" | "-N") => drop(arguments.next()),
@@ -271,7 +240,7 @@ mod tests {
     use super::*;
 
     fn parse(list: &str) -> Result<MountOptions> {
-        MountOptions::parse(&[list.to_owned()])
+        MountOptions::parse(&[list.to_owned()], false)
     }
 
     #[test]
@@ -285,20 +254,21 @@ mod tests {
     }
 
     #[test]
-    fn words_of_libmount_are_taken() {
-        // libmount's tables (linux_flags_map, userspace_opts_map) but for what asks for another kind of mount.
-        let words = "exec noexec suid nosuid dev nodev sync async dirsync silent loud mand nomand atime noatime iversion noiversion \
-                     diratime nodiratime relatime norelatime strictatime nostrictatime lazytime nolazytime symfollow nosymfollow \
-                     unbindable runbindable private rprivate slave rslave shared rshared defaults auto noauto user nouser users \
-                     nousers owner noowner group nogroup _netdev _rnetdev nofail comment=x x-systemd.automount X-mount.mkdir=0700 \
-                     x-gvfs-show uhelper=udisks2 helper=vandelay ro remount";
-        for word in words.split_whitespace() {
+    fn words_of_mount_8_change_nothing() {
+        for word in ["nosymfollow", "iversion", "_rnetdev", "x-gvfs-show", "user=alice", "ro=recursive", "remount"] {
             let options = parse(&format!("views=mail,{word}")).unwrap_or_else(|error| panic!("{word}: {error}"));
             assert_eq!((options.views, options.remount), ("mail".parse().unwrap(), word == "remount"), "{word}");
         }
-        for word in ["rw", "bind", "rbind", "move", "loop", "offset=3", "nosymfollows"] {
-            assert!(parse(word).is_err(), "{word}");
+        for word in ["rw", "rw=recursive", "bind", "offset=3", "context=system_u:object_r:tmp_t:s0", "nosymfollows"] {
+            assert!(parse(&format!("views=mail,{word}")).is_err(), "{word}");
         }
+    }
+
+    #[test]
+    fn who_is_sloppy_gets_what_is_known() {
+        let options = MountOptions::parse(&["frobnicate,views=mail,x=y".to_owned()], true).unwrap();
+        assert_eq!((options.views, options.unknown), ("mail".parse().unwrap(), vec!["frobnicate".into(), "x".into()]));
+        assert!(MountOptions::parse(&["rw".to_owned()], true).is_err(), "what is known is judged all the same");
     }
 
     #[test]
@@ -321,7 +291,9 @@ mod tests {
 
     #[test]
     fn a_helper_is_a_mount() {
-        let helper = ["/sbin/mount.vandelay", "a.sqlite", "/mnt", "-n", "-o", "ro"].map(OsString::from).to_vec();
-        assert_eq!(as_helper(helper), ["vandelay", "mount", "a.sqlite", "/mnt", "-o", "ro"].map(OsString::from));
+        let helper =
+            ["/sbin/mount.vandelay", "a.sqlite", "/mnt", "-n", "-s", "-v", "-o", "ro"].map(OsString::from).to_vec();
+        let same = ["vandelay", "mount", "a.sqlite", "/mnt", "--sloppy", "-v", "-o", "ro"].map(OsString::from);
+        assert_eq!(as_helper(helper), same);
     }
 }

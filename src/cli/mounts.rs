@@ -23,6 +23,7 @@ struct Server {
     /// Where it mounts, by its name and with links resolved.
     directories: [PathBuf; 2],
     archives: Vec<PathBuf>,
+    mount: Mount,
     at: SnapshotSpec,
     /// When it was started, in seconds since 1970.
     since: Option<i64>,
@@ -38,7 +39,7 @@ impl Server {
         if !mountpoint::is_server(&name) || is_elsewhere {
             return None;
         }
-        let mount = command_line(&fs::read(at("cmdline")).ok()?)?;
+        let mount = command_line(&fs::read(at("cmdline")).ok()?).filter(|mount| !mount.is_remount())?;
         let base =
             fs::read(at("environ")).ok().and_then(|all| started_in(&all)).or_else(|| fs::read_link(at("cwd")).ok());
         let absolute = |path: &PathBuf| match &base {
@@ -55,6 +56,7 @@ impl Server {
             archives: archives.into_iter().map(|path| fs::canonicalize(&path).unwrap_or(path)).collect(),
             at: mount.at().ok()?,
             since: started(&fs::read_to_string(at("stat")).ok()?),
+            mount,
         })
     }
 
@@ -107,6 +109,12 @@ fn servers() -> Vec<Server> {
     let mut servers: Vec<Server> = mountpoint::processes().filter_map(Server::of).collect();
     servers.sort_by_key(|server| std::cmp::Reverse((server.since, server.process)));
     servers
+}
+
+/// How a directory was mounted, as far as the system tells.
+pub(super) fn mount_of(directory: &Path) -> Option<Mount> {
+    let mut servers = servers().into_iter();
+    servers.find(|server| server.directories.iter().any(|known| known == directory)).map(|server| server.mount)
 }
 
 /// `vandelay mounts`.

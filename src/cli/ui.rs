@@ -1,7 +1,7 @@
 //! The only place that prints: results to stdout, everything else to stderr, nothing that could drive a terminal.
 
+use super::notes::{Level, Notes, clean, escaped};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::text::is_unsafe;
 use crate::net::log::Log;
 use crate::progress::Progress;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
 use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,6 +22,9 @@ pub(crate) struct Ui {
     pub verbose: u8,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
+    notes: Arc<Notes>,
+    /// In front of each note: what it is about, where that is one of several.
+    about: String,
 }
 
 impl Ui {
@@ -32,6 +36,28 @@ impl Ui {
             verbose,
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
+            notes: Arc::default(),
+            about: String::new(),
+        }
+    }
+
+    /// The same, with notes going to these places.
+    pub(super) fn with_notes(self, notes: Notes) -> Ui {
+        Ui { notes: Arc::new(notes), ..self }
+    }
+
+    /// The same, with notes going to the end of this file, too, unless a flag named another one.
+    pub(super) fn logging_to(&self, file: &Path) -> Result<Ui> {
+        Ok(Ui { notes: Arc::new(self.notes.with_file(file)?), about: self.about.clone(), ..*self })
+    }
+
+    /// The same for a part of a run that has many: its notes begin with `about`, and nothing moves on the screen.
+    pub(super) fn about(&self, about: &str) -> Ui {
+        Ui {
+            stderr_is_terminal: false,
+            notes: Arc::clone(&self.notes),
+            about: format!("{}{about}: ", self.about),
+            ..*self
         }
     }
 
@@ -77,29 +103,34 @@ impl Ui {
 
     /// A note; not with `--quiet`.
     pub(crate) fn info(&self, text: &str) {
-        if !self.quiet {
-            self.note(text);
+        if self.quiet {
+            self.keep(text);
+        } else {
+            self.note(Level::Info, text);
         }
     }
 
     /// A detail, with `--verbose` only.
     pub(crate) fn detail(&self, text: &str) {
         if self.verbose > 0 {
-            self.note(text);
+            self.note(Level::Detail, text);
         }
+    }
+
+    /// A line for the log file alone.
+    pub(super) fn keep(&self, text: &str) {
+        self.notes.keep(Level::Info, &format!("{}{text}", self.about));
     }
 
     /// The log of this run's connections, at the level of `-v`.
     pub(crate) fn log(&self) -> Log {
-        let verbose = self.verbose;
-        Log::new(verbose, move |text| {
-            let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
-        })
+        let (notes, about) = (Arc::clone(&self.notes), self.about.clone());
+        Log::new(self.verbose, move |text| notes.say(Level::Detail, &format!("{about}{text}")))
     }
 
     /// A warning, with `--quiet` too.
     pub(crate) fn warn(&self, text: &str) {
-        self.note(&format!("warning: {text}"));
+        self.note(Level::Warning, text);
     }
 
     /// Asks on the terminal; the answer comes on the same line, and is empty at the end of the input.
@@ -114,7 +145,7 @@ impl Ui {
         let tick = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         loop {
             if interrupted.load(Ordering::Relaxed) {
-                self.note("");
+                let _ = writeln!(std::io::stderr().lock());
                 return Err(Error::new(ErrorKind::Interrupted, "interrupted; nothing was changed"));
             }
             match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&tick)) {
@@ -128,18 +159,28 @@ impl Ui {
         Ok(answer)
     }
 
-    fn note(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
+    fn note(&self, level: Level, text: &str) {
+        let word = match level {
+            Level::Error => "error: ",
+            Level::Warning => "warning: ",
+            Level::Info | Level::Detail => "",
+        };
+        self.notes.say(level, &format!("{word}{}{text}", self.about));
     }
 
     /// The last words of a run that failed.
     pub(crate) fn fatal(&self, error: &Error) {
-        self.note(&format!("error: {error}"));
-        if let Some(hint) = error.hint_text() {
-            self.note(&format!("hint: {hint}"));
-        }
+        self.failed(error);
         if self.json {
             self.exit_error(error);
+        }
+    }
+
+    /// An error, and what to do.
+    pub(super) fn failed(&self, error: &Error) {
+        self.note(Level::Error, &error.to_string());
+        if let Some(hint) = error.hint_text() {
+            self.notes.say(Level::Error, &format!("hint: {}{hint}", self.about));
         }
     }
 
@@ -176,23 +217,9 @@ pub(super) fn quoted(word: &str) -> String {
     if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// What goes to a terminal: unsafe characters are shown, not obeyed.
-pub(super) fn clean(text: &str) -> String {
-    escaped(text, is_unsafe)
-}
-
 /// Control characters are shown, not obeyed; everything else stays.
 fn without_controls(text: &str) -> String {
     escaped(text, char::is_control)
-}
-
-/// A text with such characters escaped, but for line ends and tabs.
-fn escaped(text: &str, is_bad: impl Fn(char) -> bool) -> String {
-    let is_bad = |c: char| is_bad(c) && c != '\n' && c != '\t';
-    if !text.chars().any(is_bad) {
-        return text.to_owned();
-    }
-    text.chars().map(|c| if is_bad(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// The progress display of an import.

@@ -2,14 +2,15 @@
 
 use super::args::parse_percent;
 use super::files::tree_at;
+use super::opened::open_archive;
 use super::ui::{Ui, bytes, counted, thousands};
-use crate::archive::{Depth, Moment, Reader, Verdict, verify};
+use crate::archive::{Depth, Incomplete, Moment, Reader, Verdict, verify};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};
 use crate::tree::Tree;
 use clap::Args;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,65 +47,78 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 impl Verify {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let reader = Arc::new(Reader::open(&self.archive)?);
+        let reader = Arc::new(open_archive(&self.archive, ui)?);
         let day = jiff::Timestamp::now().as_second() / 86_400;
         let depth = Depth { sample: self.sample, max_duration: self.max_duration, seed: day as u64 };
         let verdict = verify(&reader, depth, |_, _| {})?;
-        let mut paths = Paths { reader: Arc::clone(&reader), trees: HashMap::new() };
-        let remarks = verdict.remarks.iter().map(|remark| (remark, "remark"));
-        for (finding, message_type) in remarks.chain(verdict.findings.iter().map(|finding| (finding, "finding"))) {
-            let affected: Vec<String> = finding
-                .affected
-                .iter()
-                .take(100)
-                .flat_map(|(kind, id, moment)| paths.of(*kind, *id, *moment))
-                .collect();
-            if ui.json {
-                ui.object(&serde_json::json!({ "message_type": message_type, "place": finding.place, "what": finding.what, "paths": affected }));
-                continue;
-            }
-            let paths = if affected.is_empty() { String::new() } else { format!(": {}", affected.join(", ")) };
-            let line = format!("{}: {}{paths}", finding.place, finding.what);
-            match message_type {
-                "remark" => ui.info(&line),
-                _ => ui.line(&line),
-            }
-        }
-        self.tell(ui, &verdict, &reader.headless_emails()?);
-        let count = verdict.findings.len() as u64 + verdict.more;
-        if count == 0 {
-            return Ok(());
-        }
-        let what = format!("archive {} is damaged: {}", self.archive.display(), counted(count, "finding"));
-        Err(Error::new(ErrorKind::Damaged, what)
-            .hint("keep this file; restore the damaged objects from another copy, or import again"))
+        list_findings(ui, &reader, &verdict);
+        self.tell(ui, &verdict, &reader.headless_emails()?, reader.incomplete()?);
+        damage(&self.archive, &verdict).map_or(Ok(()), Err)
     }
 
-    fn tell(&self, ui: &Ui, verdict: &Verdict, headless: &BTreeMap<&'static str, u64>) {
+    fn tell(&self, ui: &Ui, verdict: &Verdict, headless: &BTreeMap<&'static str, u64>, incomplete: Option<Incomplete>) {
         if ui.json {
             ui.object(&serde_json::json!({
                 "message_type": "summary", "findings": verdict.findings.len() as u64 + verdict.more, "remarks": verdict.remarks.len(), "objects": verdict.objects, "snapshots": verdict.snapshots,
                 "blobs": verdict.blobs, "blobs_hashed": verdict.blobs_hashed, "bytes_hashed": verdict.bytes_hashed, "full": verdict.is_full,
-                "headless": headless,
+                "headless": headless, "incomplete": incomplete,
             }));
             return;
         }
-        let extent = if verdict.is_full { "all" } else { "a part" };
-        ui.info(&format!(
-            "{}, {}, {} of {} hashed ({}, {extent}): {}",
-            counted(verdict.objects, "object"),
-            counted(verdict.snapshots, "snapshot"),
-            thousands(verdict.blobs_hashed),
-            counted(verdict.blobs, "blob"),
-            bytes(verdict.bytes_hashed),
-            if verdict.findings.is_empty() { "no damage found" } else { "DAMAGED" }
-        ));
-        let count: u64 = headless.values().sum();
-        if count > 0 {
-            let messages = if count == 1 { "1 message has" } else { &format!("{} messages have", thousands(count)) };
-            let what: Vec<String> =
-                headless.iter().map(|(why, count)| format!("{why} {}", thousands(*count))).collect();
-            ui.info(&format!("{messages} no header ({}): stored as found, and no damage", what.join(", ")));
+        tell_extent(ui, verdict);
+        tell_headless(ui, headless);
+    }
+}
+
+/// Says how much was checked.
+pub(super) fn tell_extent(ui: &Ui, verdict: &Verdict) {
+    let extent = if verdict.is_full { "all" } else { "a part" };
+    ui.info(&format!(
+        "{}, {}, {} of {} hashed ({}, {extent}): {}",
+        counted(verdict.objects, "object"),
+        counted(verdict.snapshots, "snapshot"),
+        thousands(verdict.blobs_hashed),
+        counted(verdict.blobs, "blob"),
+        bytes(verdict.bytes_hashed),
+        if verdict.findings.is_empty() { "no damage found" } else { "DAMAGED" }
+    ));
+}
+
+/// The error of an archive that is damaged; `None` for a sound one.
+pub(super) fn damage(archive: &Path, verdict: &Verdict) -> Option<Error> {
+    let count = verdict.findings.len() as u64 + verdict.more;
+    let what = format!("archive {} is damaged: {}", archive.display(), counted(count, "finding"));
+    let error = Error::new(ErrorKind::Damaged, what)
+        .hint("keep this file; restore the damaged objects from another copy, or import again");
+    (count > 0).then_some(error)
+}
+
+/// Says how many messages have no header.
+pub(super) fn tell_headless(ui: &Ui, headless: &BTreeMap<&'static str, u64>) {
+    let count: u64 = headless.values().sum();
+    if count > 0 {
+        let messages = if count == 1 { "1 message has" } else { &format!("{} messages have", thousands(count)) };
+        let what: Vec<String> = headless.iter().map(|(why, count)| format!("{why} {}", thousands(*count))).collect();
+        ui.info(&format!("{messages} no header ({}): stored as found, and no damage", what.join(", ")));
+    }
+}
+
+/// Prints each remark and each finding, with the paths that it affects.
+pub(super) fn list_findings(ui: &Ui, reader: &Arc<Reader>, verdict: &Verdict) {
+    let mut paths = Paths { reader: Arc::clone(reader), trees: HashMap::new() };
+    let remarks = verdict.remarks.iter().map(|remark| (remark, "remark"));
+    for (finding, message_type) in remarks.chain(verdict.findings.iter().map(|finding| (finding, "finding"))) {
+        let affected: Vec<String> =
+            finding.affected.iter().take(100).flat_map(|(kind, id, moment)| paths.of(*kind, *id, *moment)).collect();
+        if ui.json {
+            ui.object(&serde_json::json!({ "message_type": message_type, "place": finding.place, "what": finding.what, "paths": affected }));
+            continue;
+        }
+        let paths = if affected.is_empty() { String::new() } else { format!(": {}", affected.join(", ")) };
+        let line = format!("{}: {}{paths}", finding.place, finding.what);
+        match message_type {
+            "remark" => ui.info(&line),
+            _ => ui.line(&line),
         }
     }
 }

@@ -33,7 +33,7 @@ impl Run<'_> {
 
     /// The mailboxes in which copies may be that the archive has; `None` where all have to be looked at.
     pub(super) fn mailboxes_of_messages(&self) -> Option<BTreeSet<String>> {
-        let is_enough = self.target.filing() == Filing::Copies && !self.options.prune;
+        let is_enough = self.target.filing() == Filing::Copies && !self.options.needs_all_emails();
         let rows: BTreeSet<Id> =
             self.stock.messages.iter().flat_map(|message| message.mailboxes.iter().copied()).collect();
         let id = |row: Id| id_of(&self.ids, &self.stock.lost, ObjectType::Mailbox, row).cloned();
@@ -59,7 +59,7 @@ impl Run<'_> {
 
     fn with_headers(&mut self, mut pairing: Pairing, remotes: &[RemoteEmail]) -> Result<Pairing> {
         let mut places = pairing.doubtful(&self.stock.messages, remotes, &mut with_crlf(&self.supply));
-        if self.options.prune {
+        if self.options.needs_all_emails() {
             places.extend(pairing.unknown());
             places.sort_unstable();
             places.dedup();
@@ -80,7 +80,7 @@ impl Run<'_> {
     }
 
     /// What a message is called in reports: its Message-ID, else its row.
-    fn label(&self, message: &Message) -> String {
+    pub(super) fn label(&self, message: &Message) -> String {
         let record = self.supply.reader.record(ObjectType::Email, self.supply.moment, message.row).ok().flatten();
         let ids = record.map(|record| MessageMatch::parse(&record.email().message_match).message_ids);
         let id = ids.and_then(|ids| ids.into_iter().next());
@@ -133,6 +133,11 @@ impl Run<'_> {
         mailbox_ids(&self.ids, &self.stock.lost, message)
     }
 
+    /// The size of a message with every line ended with CRLF; 0 where it cannot be read.
+    pub(super) fn size_with_crlf(&self, message: &Message) -> u64 {
+        with_crlf(&self.supply)(message)
+    }
+
     /// Keywords that the target takes, sorted.
     fn keywords(&self, message: &Message) -> Vec<String> {
         let taken = message.keywords.iter().filter_map(|keyword| self.target.keyword(keyword));
@@ -140,7 +145,7 @@ impl Run<'_> {
     }
 
     /// What has to change at an email. `None` if nothing has to.
-    fn email_update(&self, message: &Message, remote: &RemoteEmail) -> Option<EmailUpdate> {
+    pub(super) fn email_update(&self, message: &Message, remote: &RemoteEmail) -> Option<EmailUpdate> {
         let (update, into) = (self.options.update, self.options.selection.into.is_some());
         if !update && !into {
             return None;

@@ -310,6 +310,26 @@ impl Pairing {
         (0..remotes.len()).filter(is_foreign).collect()
     }
 
+    /// The emails that are no message of the archive, or a message once more; and how many emails are right beside those
+    /// that messages were found in, because the archive has several rows of their message.
+    pub(super) fn surplus(&self, messages: &[Message], remotes: &[RemoteEmail]) -> (Vec<usize>, u64) {
+        let mut spare: HashMap<Key, Vec<(&Message, u32)>> = HashMap::new();
+        for message in messages.iter().filter(|message| message.rows > 1) {
+            spare.entry(message.key).or_default().push((message, message.rows - 1));
+        }
+        let mut right = 0;
+        let mut is_right = |place: &usize| {
+            let several = self.keys[*place].and_then(|key| spare.get_mut(&key)).into_iter().flatten();
+            let mut free = several.filter(|(message, left)| *left > 0 && self.is_its_place(message, &remotes[*place]));
+            let Some((_, left)) = free.next() else { return false };
+            *left -= 1;
+            right += 1;
+            true
+        };
+        let surplus = (0..remotes.len()).filter(|place| !self.used.contains(place) && !is_right(place)).collect();
+        (surplus, right)
+    }
+
     /// The emails whose key is not known.
     pub(super) fn unknown(&self) -> Vec<usize> {
         (0..self.keys.len()).filter(|place| !self.used.contains(place) && self.keys[*place].is_none()).collect()

@@ -13,11 +13,13 @@
 //!   remove    defaults, and what goes                        guard              when nothing may be removed
 //!   bytes     bytes of the archive for uploads               report             accounting
 //!   plan      what will be done                              rename             names that the target does not take
+//!   compare   what differs, where nothing is to be done
 //!   tasks     events that are files where nothing else takes them       mail_twins   messages that came twice
 //! ```
 
 mod bytes;
 mod chosen;
+mod compare;
 mod flow;
 mod guard;
 mod mail;
@@ -41,6 +43,7 @@ mod write;
 
 pub use crate::report::Remark;
 pub use chosen::Chosen;
+pub use compare::{Comparison, ComparisonCounts, Discrepancy, Side, compare};
 pub use flow::{Done, export};
 pub use guard::check as check_prune;
 pub use options::{ExportOptions, Selection};

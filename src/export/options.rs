@@ -15,8 +15,17 @@ pub struct ExportOptions {
     pub prune: bool,
     /// Look and plan only.
     pub dry_run: bool,
+    /// Look at everything that the account has, also of types that the archive has nothing of.
+    pub looks_at_all: bool,
     /// How often in a row a write without progress is repeated (`--max-retries`).
     pub max_retries: u32,
+}
+
+impl ExportOptions {
+    /// True if it has to be known of each email of the account what it is.
+    pub(super) fn needs_all_emails(&self) -> bool {
+        self.prune || self.looks_at_all
+    }
 }
 
 /// Which part of the archive is exported.

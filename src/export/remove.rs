@@ -12,7 +12,7 @@ use crate::sink::{Change, Filing, Outcome, Remote, RemoteEmail, RemoteKey};
 use std::collections::{HashMap, HashSet};
 
 /// The name of an object with those that it lies in.
-fn path(remote: &Remote, places: &HashMap<&str, &Remote>) -> String {
+pub(super) fn path(remote: &Remote, places: &HashMap<&str, &Remote>) -> String {
     /// People have no deeper trees, but a server may say so.
     const DEPTH: usize = 50;
     let parent = |remote: &&Remote| places.get(remote.parent.as_deref()?).copied();
@@ -20,6 +20,15 @@ fn path(remote: &Remote, places: &HashMap<&str, &Remote>) -> String {
         std::iter::successors(Some(remote), parent).take(DEPTH).map(|remote| remote.name.as_str()).collect();
     names.reverse();
     names.join("/")
+}
+
+/// What an object of the target is called in reports. `places` are all of its type by id.
+pub(super) fn object_label(kind: ObjectType, remote: &Remote, places: &HashMap<&str, &Remote>) -> String {
+    let label = match kind {
+        ObjectType::Mailbox | ObjectType::FileNode => path(remote, places),
+        _ => remote.label.clone(),
+    };
+    format!("{label} (id {})", remote.id)
 }
 
 /// What is made the default of its type, or the active script.
@@ -138,11 +147,7 @@ impl Run<'_> {
         let places: HashMap<&str, &Remote> = work.remotes.iter().map(|remote| (remote.id.as_str(), remote)).collect();
         let name = |place: usize| {
             let remote = &work.remotes[place];
-            let label = match kind {
-                ObjectType::Mailbox | ObjectType::FileNode => path(remote, &places),
-                _ => remote.label.clone(),
-            };
-            (remote.id.clone(), format!("{label} (id {})", remote.id))
+            (remote.id.clone(), object_label(kind, remote, &places))
         };
         steps.into_iter().map(|step| step.into_iter().map(name).collect()).collect()
     }

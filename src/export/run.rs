@@ -145,7 +145,8 @@ impl<'a> Run<'a> {
                 ObjectType::Email => self.stock.messages.len(),
                 _ => self.stock.objects.get(&kind).map_or(0, Vec::len),
             };
-            if rows == 0 {
+            let is_asked_for = self.options.looks_at_all && self.options.selection.has(kind);
+            if rows == 0 && !(is_asked_for && self.target.lacks(kind).is_none()) {
                 continue;
             }
             if let Some(why) = self.target.lacks(kind) {

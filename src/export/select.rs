@@ -16,6 +16,9 @@ use crate::sink::{BlobRef, Filing, NoDraft, Sink, StoredItem};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// Why a row of a message is left out that is there already.
+pub(super) const SAME_MESSAGE: &str = "the same message as another row";
+
 /// What is to be exported.
 #[derive(Default)]
 pub(super) struct ExportSet {
@@ -145,8 +148,7 @@ impl Reading<'_> {
         for message in &collector.messages {
             let more = u64::from(message.rows - 1);
             if more > 0 {
-                let reason = "the same message as another row".to_owned();
-                *self.report.of(ObjectType::Email).skipped.entry(reason).or_default() += more;
+                *self.report.of(ObjectType::Email).skipped.entry(SAME_MESSAGE.to_owned()).or_default() += more;
             }
         }
         self.stock.messages = collector.messages;

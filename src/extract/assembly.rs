@@ -3,7 +3,7 @@
 use super::directory::{CHUNK, Directory};
 use super::output::Output;
 use super::visit::{Entry, Fate, Note, Observer, Receiver, Wish, failed};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::tree::{Bytes, FileType, Node, Stat, Tree};
 use std::collections::HashMap;
 
@@ -180,19 +180,4 @@ pub(super) fn proved(tree: &Tree, node: Node) -> Result<Bytes> {
         offset += length as u64;
     }
     Ok(first)
-}
-
-/// All bytes of a file of at most this size.
-pub(super) fn whole(tree: &Tree, node: Node, max: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    loop {
-        let piece = tree.read(node, bytes.len() as u64, CHUNK)?;
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > max {
-            return Err(Error::new(ErrorKind::Unreadable, format!("it has more than {max} bytes")));
-        }
-        if piece.len() < CHUNK {
-            return Ok(bytes);
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! A calendar as one .ics file, an address book as one .vcf file: for programs that import files.
 
-use super::assembly::{Added, Format, Item, whole};
+use super::assembly::{Added, Format, Item};
 use super::output::Output;
 use crate::error::Result;
 use crate::format::ics;
@@ -25,12 +25,12 @@ impl Format for Calendars {
 
     fn begin(&mut self, tree: &Tree, container: Node, out: &mut Output<'_>) -> Result<()> {
         self.merger = ics::Merger::default();
-        let name = tree.lookup(container, "displayname").and_then(|child| whole(tree, child.node, ITEM_MAX))?;
+        let name = tree.lookup(container, "displayname").and_then(|child| tree.read_whole(child.node, ITEM_MAX))?;
         out.put(&ics::merged_head(&String::from_utf8_lossy(&name)))
     }
 
     fn add(&mut self, tree: &Tree, item: &Item, out: &mut Output<'_>) -> Result<Added> {
-        let bytes = whole(tree, item.node, ITEM_MAX)?;
+        let bytes = tree.read_whole(item.node, ITEM_MAX)?;
         if is_json(&bytes) {
             return Ok(Added::Not("iCalendar has no form for it"));
         }
@@ -50,7 +50,7 @@ impl Format for AddressBooks {
     }
 
     fn add(&mut self, tree: &Tree, item: &Item, out: &mut Output<'_>) -> Result<Added> {
-        let bytes = whole(tree, item.node, ITEM_MAX)?;
+        let bytes = tree.read_whole(item.node, ITEM_MAX)?;
         if is_json(&bytes) {
             return Ok(Added::Not("vCard has no form for it"));
         }

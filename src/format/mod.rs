@@ -3,6 +3,8 @@
 //! Nothing here panics, expands a recurrence or recurses without a bound, whatever the input.
 
 pub mod beside;
+pub mod bolt;
+pub mod bstore;
 mod contentline;
 pub mod convert;
 pub mod emlx;

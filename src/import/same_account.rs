@@ -36,7 +36,8 @@ pub(super) fn former(
         return Ok(None);
     }
     let same_user = sources.iter().rfind(|one| one.account_id == ident.account_id);
-    Ok(same_user.or(sources.last()).cloned())
+    let same_name = || sources.iter().rfind(|one| one.account_name == ident.account_name);
+    Ok(same_user.or_else(same_name).or(sources.last()).cloned())
 }
 
 /// True if two addresses are one host, with and without TLS from the start or with another path.

@@ -151,6 +151,7 @@ fn peak_memory() -> Option<u64> {
 /// Keeps the allocator from holding on to the space of messages that were read once: without this a mount that read
 /// 2 GB kept three times of what its cache may hold. Space of up to a few MiB is used again, as asking the kernel for
 /// it costs more than reading a message.
+#[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "no crate has mallopt")]
 fn keep_memory_flat() {
     // SAFETY: mallopt only sets numbers of the allocator; no other thread runs yet that could set them too.
@@ -160,6 +161,10 @@ fn keep_memory_flat() {
         libc::mallopt(libc::M_ARENA_MAX, 2);
     }
 }
+
+/// musl's allocator has no such numbers, and gives large blocks back at once.
+#[cfg(not(target_env = "gnu"))]
+fn keep_memory_flat() {}
 
 fn config(options: &Options) -> Config {
     let mut config = Config::default();

@@ -1,4 +1,4 @@
-//! Which host offers a service of a domain: SRV (RFC 2782) and the path in TXT (RFC 6764 section 4).
+//! Which host offers a service of a domain: SRV (RFC 2782) and the path in TXT (RFC 6764 section 4), and MX.
 
 use super::sanitize::said;
 use hickory_resolver::TokioResolver;
@@ -61,6 +61,22 @@ impl NameServers {
         let path = texts.iter().find_map(path);
         let host = |(_, _, host, port)| ServiceHost { host, port, path: path.clone() };
         Ok(offers.into_iter().map(host).collect())
+    }
+
+    /// The hosts that take the mail of a domain (MX, RFC 5321 section 5.1), the best one first.
+    ///
+    /// Errors: in words, why the question has no answer.
+    pub async fn mail_hosts(self, domain: &str) -> Result<Vec<String>, String> {
+        let name = format!("{}.", domain.trim_end_matches('.'));
+        let resolver = self.resolver().map_err(|error| words(&name, &error))?;
+        let mut hosts: Vec<(u16, String)> = Vec::new();
+        for data in records(&resolver, &name, RecordType::MX).await? {
+            let RData::MX(mx) = data else { continue };
+            hosts.push((mx.preference, mx.exchange.to_ascii().trim_end_matches('.').to_owned()));
+        }
+        hosts.sort();
+        hosts.truncate(HOSTS_MAX);
+        Ok(hosts.into_iter().map(|(_, host)| host).collect())
     }
 
     fn resolver(self) -> Result<TokioResolver, NetError> {

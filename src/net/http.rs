@@ -7,7 +7,7 @@
 //!   payload    bytes to send, and how far they are           answer     heads and bodies, as fast as they come
 //!   failure    why there is no answer of success             line       what the line broke of, in words
 //!   pause      waits that the server asks for                head       fields of an answer; URLs in messages
-//!   spool      bodies on their way in
+//!   spool      bodies on their way in                        look       requests without a login
 //! ```
 //!
 //! What a refusal means is for the protocol: it hands [`Http::new`] a function that reads what the server says with it, and
@@ -22,16 +22,18 @@ mod failure;
 mod head;
 mod line;
 mod login;
+mod look;
 mod pause;
 mod payload;
 mod spool;
 
 pub use answer::Answer;
 pub use ask::{Ask, Method, Repeat};
-pub use audience::{Audience, Reach};
+pub use audience::{Audience, Reach, is_one_domain, registrable};
 pub use client::Http;
 pub use failure::{Failure, Reading, Refusal};
 pub use head::{address, shown};
+pub use look::{Looked, look, tell};
 pub use pause::Pauses;
 pub use payload::{Content, Payload, ReadAt};
 pub use spool::Spool;

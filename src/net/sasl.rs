@@ -43,6 +43,12 @@ pub enum Mechanism {
     OAuthBearer,
 }
 
+/// The way around a mechanism without an authorization identity.
+const BOTH_NAMES: &str = "where the server takes login names with both, give --auth-basic 'USER*ADMIN' (Dovecot) or 'USER%ADMIN' (Stalwart) beside --auth-as USER";
+
+/// What to do about a refusal of a login that acts as another user.
+pub const ACT_REFUSED: &str = "check the administrator's password, and that the server lets this login act as others: docs/login.md says what Dovecot, Cyrus, Zimbra and Stalwart want";
+
 impl Mechanism {
     /// Its registered name.
     pub fn name(self) -> &'static str {
@@ -53,6 +59,11 @@ impl Mechanism {
             Mechanism::XOAuth2 => "XOAUTH2",
             Mechanism::OAuthBearer => "OAUTHBEARER",
         }
+    }
+
+    /// True if one who logs in with it can act as another user: it has a place for an authorization identity.
+    fn can_authorize(self) -> bool {
+        matches!(self, Mechanism::ScramSha256 | Mechanism::Plain | Mechanism::OAuthBearer)
     }
 
     /// The mechanisms to try, in order, with what the server offers (names in any case).
@@ -67,12 +78,19 @@ impl Mechanism {
         endpoint: &Endpoint,
     ) -> Result<Vec<Mechanism>> {
         let offered: Vec<String> = offered.into_iter().map(str::to_ascii_uppercase).collect();
-        let fitting: &[Mechanism] = match credentials {
-            Credentials::Basic { .. } => &[Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login],
+        let fitting: &[Mechanism] = match credentials.login() {
             Credentials::Bearer { .. } => &[Mechanism::XOAuth2, Mechanism::OAuthBearer],
+            _ => &[Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login],
         };
-        let common: Vec<Mechanism> =
+        let mut common: Vec<Mechanism> =
             fitting.iter().copied().filter(|one| offered.iter().any(|name| name == one.name())).collect();
+        if credentials.authorization().is_some() {
+            let others: Vec<&str> = common.iter().filter(|one| !one.can_authorize()).map(|one| one.name()).collect();
+            common.retain(|one| one.can_authorize());
+            if common.is_empty() && !others.is_empty() {
+                return Err(cannot_act(endpoint, &others.join(" and ")));
+            }
+        }
         let is_safe = |one: &Mechanism| line.may_carry_secrets() || *one == Mechanism::ScramSha256;
         // LOGIN sends the same name and password as PLAIN, so a server that refused PLAIN would refuse it, too.
         let is_needless = |one: &Mechanism| *one == Mechanism::Login && common.contains(&Mechanism::Plain);
@@ -84,13 +102,21 @@ impl Mechanism {
             return Err(refuse_cleartext(endpoint));
         }
         let names = said(offered.join(" ").as_bytes());
-        let what = match credentials {
-            Credentials::Basic { .. } => "a password",
+        let what = match credentials.login() {
             Credentials::Bearer { .. } => "a token",
+            _ => "a password",
         };
         let offers = if names.is_empty() { "it offers no mechanism".to_owned() } else { format!("it offers {names}") };
         Err(Error::new(ErrorKind::Connection, format!("{endpoint} does not accept a login with {what}: {offers}")))
     }
+}
+
+/// The error for a server whose ways to log in have no place for the user to act as.
+pub fn cannot_act(endpoint: &Endpoint, offered: &str) -> Error {
+    let what = format!(
+        "--auth-as does not work at {endpoint}: it offers {offered}, which cannot log in as one user and act as another"
+    );
+    Error::new(ErrorKind::Connection, what).hint(BOTH_NAMES)
 }
 
 /// The error for a line on which no secret may be sent.
@@ -127,17 +153,19 @@ impl Exchange {
     /// Begins an attempt. Asks for the token, so it may run `--token-command`.
     pub fn new(mechanism: Mechanism, credentials: &Credentials, endpoint: &Endpoint) -> Result<Exchange> {
         let mut token = None;
-        let state = match (mechanism, credentials) {
+        let authorization = credentials.authorization();
+        if authorization.is_some_and(|user| user.chars().any(char::is_control)) {
+            return Err(unusable("user to act as"));
+        }
+        if authorization.is_some() && !mechanism.can_authorize() {
+            return Err(cannot_act(endpoint, mechanism.name()));
+        }
+        let state = match (mechanism, credentials.login()) {
             (Mechanism::ScramSha256, Credentials::Basic { user, password }) => {
-                State::Scram(scram::Scram::new(user, password)?)
+                State::Scram(scram::Scram::new(authorization, user, password)?)
             }
             (Mechanism::Plain, Credentials::Basic { user, password }) => {
-                for (what, text) in [("user", user.as_str()), ("password", password.expose())] {
-                    if text.contains('\0') {
-                        return Err(unusable(what));
-                    }
-                }
-                State::Single(Some(Zeroizing::new(format!("\0{user}\0{}", password.expose()).into_bytes())))
+                State::Single(Some(plain(authorization, user, password)?))
             }
             (Mechanism::Login, Credentials::Basic { user, password }) => {
                 State::Login { user: user.clone(), password: password.clone(), step: 0 }
@@ -156,7 +184,7 @@ impl Exchange {
                     Mechanism::XOAuth2 => format!("user={user}\x01auth=Bearer {text}\x01\x01"),
                     _ => format!(
                         "n,a={},\x01host={}\x01port={}\x01auth=Bearer {text}\x01\x01",
-                        scram::saslname(user),
+                        scram::saslname(authorization.unwrap_or(user)),
                         endpoint.host,
                         endpoint.port
                     ),
@@ -164,8 +192,7 @@ impl Exchange {
                 token = Some(secret.clone());
                 State::Single(Some(Zeroizing::new(message.into_bytes())))
             }
-            (Mechanism::ScramSha256 | Mechanism::Plain | Mechanism::Login, Credentials::Bearer { .. })
-            | (Mechanism::XOAuth2 | Mechanism::OAuthBearer, Credentials::Basic { .. }) => {
+            _ => {
                 return Err(Error::new(
                     ErrorKind::Usage,
                     format!("{} does not go with these credentials", mechanism.name()),
@@ -245,6 +272,17 @@ impl Exchange {
     }
 }
 
+/// The message of PLAIN (RFC 4616 section 2).
+fn plain(authorization: Option<&str>, user: &str, password: &Secret) -> Result<Response> {
+    for (what, text) in [("user", user), ("password", password.expose())] {
+        if text.contains('\0') {
+            return Err(unusable(what));
+        }
+    }
+    let message = format!("{}\0{user}\0{}", authorization.unwrap_or_default(), password.expose());
+    Ok(Zeroizing::new(message.into_bytes()))
+}
+
 /// The `status` of an error report in JSON; nothing else of what the server says is worth showing.
 fn reason(challenge: &[u8]) -> String {
     /// Google's and Microsoft's have 100 bytes.
@@ -291,6 +329,56 @@ mod tests {
     fn choose(offered: &[&str], credentials: &Credentials, is_encrypted: bool, allow: bool) -> Result<Vec<Mechanism>> {
         let line = Line { is_encrypted, allow_cleartext: allow };
         Mechanism::choose(offered.iter().copied(), credentials, line, &endpoint())
+    }
+
+    fn acting(user: &str, login: Credentials) -> Credentials {
+        Credentials::ActingAs { user: user.to_owned(), login: Box::new(login) }
+    }
+
+    /// RFC 4616 section 2, RFC 7628 section 3.1: who is acted as stands first.
+    #[test]
+    fn the_user_to_act_as_is_sent_where_the_mechanism_has_a_place() {
+        let first = |mechanism, credentials: &Credentials| {
+            let message = Exchange::new(mechanism, credentials, &endpoint()).map(|mut exchange| exchange.initial());
+            message.map(|message| String::from_utf8(message.expect("a message").to_vec()).expect("text"))
+        };
+        let kurt = acting("kurt", basic());
+        assert_eq!(first(Mechanism::Plain, &kurt).expect("PLAIN"), "kurt\0tim\0tanstaaftanstaaf");
+        assert!(first(Mechanism::ScramSha256, &kurt).expect("SCRAM").starts_with("n,a=kurt,n=tim,r="));
+        let odd = acting("a=b,c", bearer("tim", "t0ken"));
+        assert_eq!(
+            first(Mechanism::OAuthBearer, &odd).expect("OAUTHBEARER"),
+            "n,a=a=3Db=2Cc,\x01host=server.example.com\x01port=143\x01auth=Bearer t0ken\x01\x01"
+        );
+        for (mechanism, credentials) in
+            [(Mechanism::Login, &kurt), (Mechanism::XOAuth2, &acting("kurt", bearer("tim", "t0ken")))]
+        {
+            let error = Exchange::new(mechanism, credentials, &endpoint()).err().expect("no place");
+            assert!(error.to_string().contains("--auth-as does not work"), "{error}");
+        }
+        for user in ["a\0b", "a\x01auth=Bearer x", "a\r\nb"] {
+            assert!(first(Mechanism::Plain, &acting(user, basic())).is_err(), "{user:?}");
+            assert!(first(Mechanism::OAuthBearer, &acting(user, bearer("tim", "t"))).is_err(), "{user:?}");
+        }
+        // A login name with both needs no place: every mechanism goes, and nothing is said twice.
+        let login = Credentials::Basic { user: "kurt*tim".to_owned(), password: Secret::new("tanstaaf".to_owned()) };
+        let both = acting("kurt", login);
+        assert_eq!(first(Mechanism::Plain, &both).expect("PLAIN"), "\0kurt*tim\0tanstaaf");
+        assert_eq!(choose(&["LOGIN"], &both, true, false).expect("one"), [Mechanism::Login]);
+    }
+
+    #[test]
+    fn one_who_acts_as_another_is_told_which_mechanisms_cannot() {
+        use Mechanism::*;
+        let (password, token) = (acting("kurt", basic()), acting("kurt", bearer("tim", "t")));
+        assert_eq!(choose(&["LOGIN", "PLAIN"], &password, true, false).expect("one"), [Plain]);
+        assert_eq!(choose(&["XOAUTH2", "OAUTHBEARER"], &token, true, false).expect("one"), [OAuthBearer]);
+        for (offered, credentials) in [("LOGIN", &password), ("XOAUTH2", &token)] {
+            let error = choose(&[offered], credentials, true, false).expect_err("no place");
+            let hint = error.hint_text().unwrap_or_default();
+            assert!(error.to_string().contains(&format!("it offers {offered}, which cannot")), "{error}");
+            assert!(hint.contains("USER*ADMIN") && hint.contains("USER%ADMIN"), "{hint}");
+        }
     }
 
     #[test]

@@ -20,7 +20,6 @@ mod multistatus;
 mod tree;
 mod upload;
 mod write;
-mod xml;
 
 pub use address::Address;
 pub use body::NewCollection;

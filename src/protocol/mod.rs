@@ -5,6 +5,8 @@
 //! [`crate::net::runtime::Runtime`] and stays sync.
 
 pub mod dav;
+pub mod discover;
 pub mod imap;
 pub mod jmap;
 pub mod managesieve;
+mod xml;

@@ -75,7 +75,7 @@ impl Jmap {
     pub fn open(settings: Settings, options: JmapOptions) -> Result<Jmap> {
         let worker = Worker::start(settings.account.stop.clone())?;
         let username = match &settings.account.credentials {
-            Credentials::Basic { user, .. } => user.clone(),
+            Credentials::Basic { user, .. } | Credentials::ActingAs { user, .. } => user.clone(),
             Credentials::Bearer { .. } => "(bearer)".to_owned(),
         };
         // As 1.x: the URL as the user wrote it, so that its archives stay those of the same source.

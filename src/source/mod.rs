@@ -16,6 +16,7 @@ pub mod jmap;
 mod links;
 pub mod maildir;
 pub mod managesieve;
+pub mod mox;
 mod unpack;
 
 /// The revision of an item that 1.x imported: 1.x stores none, so the source takes it for the one that it lists.

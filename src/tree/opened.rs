@@ -115,6 +115,36 @@ impl Tree {
         }
     }
 
+    /// Hands out all bytes of a file, piece by piece.
+    ///
+    /// Errors: those of [`Tree::read`], which may come after some pieces; those of `each`.
+    pub fn read_through(&self, node: Node, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut offset = 0;
+        loop {
+            let piece = self.read(node, offset, PIECE)?;
+            each(&piece)?;
+            offset += piece.len() as u64;
+            if piece.len() < PIECE {
+                return Ok(());
+            }
+        }
+    }
+
+    /// All bytes of a file of at most this size.
+    ///
+    /// Errors: those of [`Tree::read`]; [`ErrorKind::Unreadable`] for more bytes.
+    pub fn read_whole(&self, node: Node, max: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_through(node, |piece| {
+            bytes.extend_from_slice(piece);
+            if bytes.len() > max {
+                return Err(Error::new(ErrorKind::Unreadable, format!("it has more than {max} bytes")));
+            }
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
     /// As [`Tree::read`]. For a file so large that one thread alone should read it, it gives the blob instead, for
     /// [`Tree::hand_out`].
     pub fn begin_read(&self, node: Node, offset: u64, length: usize) -> Result<ReadResult> {
@@ -278,6 +308,9 @@ fn snapshot_directories(snapshots: &[Snapshot]) -> Vec<NamedSnapshot> {
     directories.retain(|one| (1..=SNAPSHOT_MAX).contains(&one.id));
     directories
 }
+
+/// How much of a file is read at once.
+const PIECE: usize = 1 << 20;
 
 /// How many views of snapshots are kept.
 const VIEWS: NonZeroUsize = NonZeroUsize::new(8).unwrap();

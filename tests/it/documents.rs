@@ -24,6 +24,7 @@ const fn page(path: &'static str, commands: &'static [&'static str]) -> Page {
 
 const IMPORTS: &[&str] = &[
     "import maildir",
+    "import mox",
     "import takeout",
     "import imap",
     "import jmap",
@@ -49,6 +50,7 @@ const SERVERS: &[&str] = &[
     "export carddav",
     "export webdav",
     "export managesieve",
+    "restore-check",
 ];
 
 /// README.md is run beside `examples`, every other page beside what [`SAMPLE`] holds.
@@ -56,6 +58,8 @@ const PAGES: &[Page] = &[
     page("README.md", &[]),
     page("docs/benchmarks.md", &[]),
     page("docs/compatibility.md", &[]),
+    page("docs/config.md", &["run"]),
+    page("docs/copies.md", &["snapshot"]),
     page("docs/dav.md", &["import caldav", "import carddav", "import webdav"]),
     page("docs/exit-codes.md", &[]),
     page("docs/export.md", EXPORTS),
@@ -70,12 +74,15 @@ const PAGES: &[Page] = &[
     page("docs/maildir.md", &["import maildir"]),
     page("docs/managesieve.md", &["import managesieve"]),
     page("docs/mount.md", &["mount"]),
+    page("docs/mox.md", &["import mox"]),
     page("docs/nightly.md", &[]),
     page("docs/providers.md", &[]),
+    page("docs/restore-check.md", &["restore-check"]),
     page("docs/restore.md", &[]),
     page("docs/safety.md", &[]),
     page("docs/sources.md", &[]),
     page("docs/style.md", &[]),
+    page("docs/setup.md", &["config init"]),
     page("docs/takeout.md", &["import takeout"]),
     page("docs/troubleshooting.md", &[]),
     page("docs/verify.md", &["verify"]),
@@ -358,6 +365,9 @@ fn home(page: &Page) -> tempfile::TempDir {
         copy(&SAMPLE.directory.join(name), &directory.path().join(name));
     }
     fs::copy(&SAMPLE.archive, directory.path().join("alice.sqlite")).expect("an archive");
+    if page.path == "docs/mox.md" {
+        common::mox::sample(&directory.path().join("mox-backup"));
+    }
     directory
 }
 
@@ -777,6 +787,26 @@ fn leaves() -> Vec<String> {
     HELP.iter().filter(is_leaf).map(|(words, _)| words.join(" ")).collect()
 }
 
+/// An account that is not there is asked for: then the file has been read, and nothing is run.
+#[test]
+fn every_configuration_of_the_pages_is_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut count = 0;
+    for page in PAGES {
+        let text = document(page.path);
+        for block in blocks(&text).into_iter().filter(|block| block.language == "toml") {
+            let path = directory.path().join("config.toml");
+            fs::write(&path, &block.text).expect("a configuration");
+            let output =
+                vandelay().args(["run", "--account", "nobody", "--config"]).arg(&path).output().expect("it starts");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.starts_with("error: the configuration has no account nobody"), "{}: {said}", page.path);
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "{count} configurations");
+}
+
 /// The names of the flags in a command's help.
 fn flags_of(command: &str) -> BTreeSet<String> {
     let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
@@ -795,6 +825,9 @@ fn every_flag_stands_in_a_table_and_no_other() {
             let commands: Vec<String> = match (quoted(head), head.as_str()) {
                 (named, _) if !named.is_empty() => named.into_iter().map(str::to_owned).collect(),
                 (_, "flag of every command") => leaves(),
+                (_, "flag of every import") => {
+                    leaves().into_iter().filter(|command| command.starts_with("import ")).collect()
+                }
                 _ => page.commands.iter().map(|command| (*command).to_owned()).collect(),
             };
             assert!(!commands.is_empty(), "{}: the table '{head}' names no command", page.path);
@@ -901,12 +934,14 @@ fn the_fields_of_json_are_those_of_the_page() {
     shell("mkdir export; cp Takeout/Mail/Receipts.mbox export/Inbox; echo '!BDN' > export/archive.pst", at);
     let is_error = |object: &serde_json::Value| object["message_type"] == "exit_error";
     let commands = [
+        ("Config", "config init --offline --yes --address alice@example.com --config new.toml"),
         ("Import", "import takeout export new.sqlite"),
         ("Inspect", "inspect alice.sqlite"),
         ("Snapshots", "snapshots alice.sqlite"),
         ("Diff", "diff alice.sqlite 1"),
         ("Forget", "forget --dry-run --keep-last 2 alice.sqlite"),
         ("Verify", "verify alice.sqlite"),
+        ("Snapshot", "snapshot new.sqlite copy.sqlite"),
         ("Ls", "ls alice.sqlite"),
         ("Extract", "extract --into restored alice.sqlite mail"),
     ];
@@ -928,6 +963,40 @@ fn the_fields_of_json_are_those_of_the_page() {
     if let Some(mount) = Mounted::new(&at.join("alice.sqlite"), &at.join("mnt"), &["--quiet"]) {
         assert_eq!(written_fields("Mounts", "field"), keys(&objects("mounts", at)), "{}", mount.at.display());
     }
+}
+
+#[test]
+fn the_fields_of_a_restore_check_are_those_of_the_page() {
+    let home = home(PAGES.iter().find(|page| page.path == JSON).expect("the page"));
+    let conn = rusqlite::Connection::open(home.path().join("alice.sqlite")).expect("an archive");
+    conn.execute("UPDATE email_index SET flags = 'T' WHERE email_id = 2", []).expect("a change");
+    drop(conn);
+    let said = objects("restore-check alice.sqlite", home.path());
+    let of = |name: &str| said.iter().filter(|object| object["message_type"] == name).collect::<Vec<_>>();
+    assert_eq!(written_fields("Restore check", "field of an object"), keys(of("object")));
+    assert_eq!(written_fields("Restore check", "field"), keys(of("summary")));
+    // There is no server here: what a comparison says is known from what it is made of.
+    let fields = |path: &str, start: &str| -> BTreeSet<String> {
+        let source = document(path);
+        let object = source.split(start).nth(1).expect("an object").split("})").next().unwrap_or_default().to_owned();
+        object
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .filter(|word| !["object", "summary"].contains(word))
+            .map(str::to_owned)
+            .collect()
+    };
+    let differs = fields("src/cli/restore_report.rs", "self.tree.paths_of(");
+    assert_eq!(written_fields("Restore check", "field of a difference"), differs);
+    let compared = fields("src/cli/restore_check.rs", "differences.end(ui);");
+    let is_field = |name: &String| !name.contains(' ');
+    let compared: BTreeSet<String> = compared.into_iter().filter(is_field).collect();
+    assert_eq!(written_fields("Restore check", "field of a comparison"), compared);
+    let counts = serde_json::to_value(vandelay::export::ComparisonCounts::default()).expect("JSON");
+    let text = document(JSON);
+    let row = text.lines().find(|line| line.starts_with("| `types` | by type: `same`")).expect("a row");
+    assert_eq!(quoted(row).into_iter().skip(1).map(str::to_owned).collect::<BTreeSet<_>>(), keys([&counts]));
 }
 
 /// There is no server here: what an export says is known from what it is made of.

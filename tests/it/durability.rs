@@ -12,7 +12,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The most items that a batch holds, as the specification of the archive says.
@@ -240,30 +239,6 @@ fn a_file_size_limit_never_passes_for_success() {
         sound(&archive, "after the limit");
         assert!(dump(&archive) == rows, "limit {limit}");
     }
-}
-
-/// The library that makes writes fail. `None` where there is no C compiler.
-fn faulty() -> Option<&'static Path> {
-    static BUILT: OnceLock<Option<(tempfile::TempDir, PathBuf)>> = OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            if !has("cc") {
-                return None;
-            }
-            let dir = tempfile::tempdir().expect("a directory");
-            let library = dir.path().join("fault.so");
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/common/fault.c");
-            let status = Command::new("cc")
-                .args(["-shared", "-fPIC", "-O1", "-o"])
-                .arg(&library)
-                .arg(source)
-                .arg("-ldl")
-                .status();
-            assert!(status.expect("cc runs").success());
-            Some((dir, library))
-        })
-        .as_ref()
-        .map(|(_, library)| library.as_path())
 }
 
 /// The Nth write or sync fails, for many N: never success, never a corrupt archive, and the next run converges.

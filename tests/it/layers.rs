@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms that it may import. `main` and `cli` may import everything.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("error", &[]),
     ("model", &["error"]),
     ("held", &[]),
@@ -21,11 +21,13 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("export", &["sink", "archive", "format", "model", "error", "progress", "report"]),
     ("tree", &["archive", "format", "model", "error"]),
     ("mount", &["tree", "error"]),
+    ("monitor", &["net", "error"]),
     ("extract", &["tree", "format", "model", "error"]),
+    ("proof", &["tree", "archive", "format", "model", "error", "progress"]),
 ];
 
 /// Words that belong to one room (and what may stand in for it).
-const WORDS: [(&str, &[&str]); 21] = [
+const WORDS: [(&str, &[&str]); 22] = [
     ("rusqlite", &["archive"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
@@ -46,6 +48,7 @@ const WORDS: [(&str, &[&str]); 21] = [
     ("lru::", &["tree", "archive"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
+    ("toml::", &["cli"]),
     ("println!", &["cli"]),
 ];
 

@@ -6,6 +6,7 @@
 
 mod common;
 
+mod auth_as;
 mod clients;
 mod compat;
 mod corpora_ics_vcf;
@@ -18,6 +19,7 @@ mod dav_import;
 mod dav_quirks;
 mod dav_rounds;
 mod dav_servers;
+mod discover;
 mod documents;
 mod durability;
 mod export_dates;
@@ -55,15 +57,20 @@ mod managesieve;
 mod managesieve_cyrus;
 mod model;
 mod mount;
+mod mount_words;
 mod moved;
+mod mox_import;
 mod names;
-mod nightly;
 mod proof;
 mod providers;
+mod restore_check;
+mod run;
+mod run_days;
 mod screens;
 mod server_time;
 mod server_words;
 mod sinks;
+mod snapshot;
 mod sources;
 mod sources_carry;
 mod takeout_adds;

@@ -307,6 +307,12 @@ fn tokens_are_renewed_by_their_command() {
     );
     ends(bearer(&["--token-command", &script, "--auth-bearer"]), 0);
     assert_eq!(fs::read_to_string(&counter).expect("a count").lines().count(), 2);
+    // A credential of systemd is read as it is.
+    fs::write(keys.path().join("mail-token"), format!("{}\n", token(100))).expect("a token");
+    let mut command = bearer(&["--token-credential", "mail-token", "--auth-bearer"]);
+    command.env("CREDENTIALS_DIRECTORY", keys.path());
+    ends(command, 0);
+    ends(bearer(&["--token-credential", "mail-token", "--auth-bearer"]), 12);
     // And if there is no better one, that is the end.
     let old = token(-50);
     let said = ends(bearer(&["--token-command", &format!("echo {old}"), "--auth-bearer", "-vvv"]), 12);
@@ -345,6 +351,19 @@ fn the_order_of_secrets() {
     run(&[], &[("CREDENTIALS_DIRECTORY", at.to_str().expect("UTF-8"))], 0);
     fs::copy(wrong, at.join("vandelay-password")).expect("a copy");
     run(&[], &[("CREDENTIALS_DIRECTORY", at.to_str().expect("UTF-8"))], 12);
+    // A name leads to that credential, before the environment and the usual names.
+    let credentials = ("CREDENTIALS_DIRECTORY", at.to_str().expect("UTF-8"));
+    run(&["--password-credential", "password"], &[credentials, ("VANDELAY_PASSWORD", "wrong")], 0);
+    run(&["--password-credential", "wrong"], &[credentials, ("VANDELAY_PASSWORD", PASSWORD)], 12);
+    for (name, variables, code, hint) in [
+        ("alice", &[credentials][..], 12, "LoadCredential=alice:/PATH/OF/THE/SECRET in the [Service] section"),
+        ("alice", &[], 12, "LoadCredential=alice:/PATH/OF/THE/SECRET in the [Service] section"),
+        ("../password", &[credentials], 1, "give a name without '/'"),
+        ("..", &[credentials], 1, "give a name without '/'"),
+    ] {
+        let said = run(&["--password-credential", name], variables, code);
+        assert!(said.contains(&format!("--password-credential '{name}'")) && said.contains(hint), "{said}");
+    }
     let said = run(&[], &[], 12);
     assert!(said.contains("no terminal to ask") && said.contains("--password-file, --password-command"), "{said}");
     let said = run(&["--password-file", "/nonexistent"], &[], 7);

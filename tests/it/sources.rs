@@ -6,7 +6,7 @@ use crate::common;
 use crate::common::fake_dav::FakeDav;
 use crate::common::fake_imap::{FakeImap, USUAL, mail, mailbox};
 use crate::common::jmap::{At, Fault, Options, Server, When};
-use crate::common::{deliver, jmap_run, tree, vandelay};
+use crate::common::{deliver, jmap_run, mox, tree, vandelay};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -178,6 +178,44 @@ impl Bed for OnDisk {
 
     fn filter(&self) -> Option<&'static [&'static str]> {
         (self.kind == "maildir").then_some(&["--exclude", "^B$"])
+    }
+}
+
+/// An account of mox: parts are mailboxes. One that cannot be read has records that no schema is known of.
+struct OnMox {
+    dir: tempfile::TempDir,
+    name: &'static str,
+}
+
+impl Bed for OnMox {
+    fn set(&mut self, account: &Account) {
+        let mut mailboxes = vec![mox::mailbox(1, "Inbox")];
+        let mut messages = Vec::new();
+        for (part, items) in account {
+            let id = if *part == "A" { 10 } else { 20 };
+            mailboxes.push(mox::mailbox(id, part));
+            let version = if items.is_some() { 2 } else { 9 };
+            for item in items.clone().unwrap_or_else(|| BTreeSet::from([1, 2])) {
+                let message = mox::message(id + i64::from(item), id, &message(part, item));
+                messages.push(mox::Message { version, ..message });
+            }
+        }
+        mox::Account::new(mailboxes, messages).write(&self.dir.path().join(self.name).join("data/accounts/alice"));
+    }
+
+    fn command(&self) -> Command {
+        let mut command = vandelay();
+        command.args(["import", "mox", "--json", "--account", "alice"]).arg(self.dir.path().join(self.name));
+        command
+    }
+
+    fn moves(&mut self) -> bool {
+        self.name = "two";
+        true
+    }
+
+    fn filter(&self) -> Option<&'static [&'static str]> {
+        Some(&["--exclude", "^B$"])
     }
 }
 
@@ -546,6 +584,11 @@ fn files_named_one_by_one_keep_every_promise() {
     for kind in ["mbox", "eml", "ics", "vcf"] {
         every_promise(kind, &mut OnDisk::new(kind));
     }
+}
+
+#[test]
+fn mox_keeps_every_promise() {
+    every_promise("mox", &mut OnMox { dir: tempfile::tempdir().unwrap(), name: "one" });
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::archive::moment::Moment;
 use crate::archive::query;
 use crate::archive::snapshots::blobs_in_text;
 use crate::archive::sql_error::explain;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
@@ -33,7 +33,7 @@ impl Check<'_> {
         &mut self,
         depth: Depth,
         sound: &mut HashSet<BlobKey>,
-        progress: &mut impl FnMut(u64, u64),
+        progress: &mut impl FnMut(u64, u64) -> bool,
     ) -> Result<()> {
         self.step("references", Check::missing_blobs);
         if self.reader.has_history() {
@@ -58,7 +58,9 @@ impl Check<'_> {
             }
             if is_sampled(id, depth) {
                 self.blob(id, sound);
-                progress(at as u64 + 1, total);
+                if !progress(at as u64 + 1, total) {
+                    return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
+                }
             }
         }
         Ok(())

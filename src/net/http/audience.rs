@@ -65,12 +65,7 @@ impl Audience {
 
     /// True if both hosts lie below one domain that can be registered (by the Public Suffix List).
     fn is_same_domain(&self, url: &Url) -> bool {
-        let domain = |url: &Url| {
-            let host = url.domain()?.to_ascii_lowercase();
-            let domain = psl::domain_str(&host)?;
-            psl::suffix(domain.as_bytes())?.is_known().then(|| domain.to_owned())
-        };
-        domain(&self.home).is_some_and(|home| domain(url) == Some(home))
+        self.home.domain().zip(url.domain()).is_some_and(|(home, other)| is_one_domain(home, other))
     }
 
     fn unencrypted(&self, shown: &str) -> Error {
@@ -85,6 +80,18 @@ impl Audience {
         Error::new(ErrorKind::Connection, what)
             .hint("use a URL with https:, or --allow-cleartext if the network can be trusted")
     }
+}
+
+/// The domain that can be registered (by the Public Suffix List) and that a host lies below.
+pub fn registrable(host: &str) -> Option<String> {
+    let host = host.to_ascii_lowercase();
+    let domain = psl::domain_str(&host)?;
+    psl::suffix(domain.as_bytes())?.is_known().then(|| domain.to_owned())
+}
+
+/// True if both hosts lie below one domain that can be registered.
+pub fn is_one_domain(one: &str, other: &str) -> bool {
+    registrable(one).is_some_and(|domain| registrable(other) == Some(domain))
 }
 
 #[cfg(test)]

@@ -305,7 +305,7 @@ impl Http {
     }
 }
 
-fn client(connector: &Connector, inflates: bool) -> Result<reqwest::Client> {
+pub(super) fn client(connector: &Connector, inflates: bool) -> Result<reqwest::Client> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(connector.tls().config())
         // Redirects are followed here, where it is known who may hear what.

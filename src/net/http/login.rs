@@ -34,7 +34,7 @@ impl Login {
         Login { credentials, challenge: Mutex::default() }
     }
 
-    /// The login name.
+    /// The user whose account it is.
     pub(super) fn user(&self) -> &str {
         self.credentials.user()
     }
@@ -42,13 +42,13 @@ impl Login {
     /// What the next request logs in with.
     pub(super) fn prove(&self, method: &str, url: &Url) -> Result<Proof> {
         if let (Credentials::Basic { user, password }, Some((origin, challenge))) =
-            (&self.credentials, self.challenge.lock().as_mut())
+            (self.credentials.login(), self.challenge.lock().as_mut())
             && *origin == url.origin()
         {
             let text = Zeroizing::new(challenge.answer(user, password, method, url)?);
             return Proof::new(&text, None, true);
         }
-        let (text, token) = match &self.credentials {
+        let (text, token) = match self.credentials.login() {
             // RFC 7617 section 2: a user has no colon; both are UTF-8 (section 2.1).
             Credentials::Basic { user, password } => {
                 if user.contains(':') || user.chars().any(char::is_control) {
@@ -66,6 +66,7 @@ impl Login {
                 }
                 (Zeroizing::new(format!("Bearer {}", token.expose())), Some(token))
             }
+            Credentials::ActingAs { .. } => return Err(unusable("user")),
         };
         Proof::new(&text, token, false)
     }
@@ -73,7 +74,7 @@ impl Login {
     /// The server refused this (401). True if there is something else to log in with now: another token, or an answer to a
     /// challenge that comes with the refusal.
     pub(super) fn renew(&self, refused: &Proof, url: &Url, fields: &HeaderMap) -> Result<bool> {
-        match (&self.credentials, &refused.token) {
+        match (self.credentials.login(), &refused.token) {
             (Credentials::Bearer { tokens, .. }, Some(token)) => tokens.renew(token),
             (Credentials::Basic { .. }, _) => {
                 let values = fields.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
@@ -89,14 +90,14 @@ impl Login {
 
     /// The error for a server that refuses it for good.
     pub(super) fn refused(&self, server: &str) -> Error {
-        let user = said(self.user().as_bytes());
-        let (what, hint) = match &self.credentials {
-            Credentials::Basic { .. } => (
+        let user = said(self.credentials.described().as_bytes());
+        let (what, hint) = match self.credentials.login() {
+            Credentials::Bearer { .. } if user.is_empty() => ("the token".to_owned(), TOKEN_REFUSED),
+            Credentials::Bearer { .. } => (format!("the token of {user}"), TOKEN_REFUSED),
+            _ => (
                 format!("the login of {user}"),
                 "check the user name (often the whole address), the password and --url. Gmail, iCloud, Fastmail and others want an app password: docs/providers.md lists who wants what",
             ),
-            Credentials::Bearer { .. } if user.is_empty() => ("the token".to_owned(), TOKEN_REFUSED),
-            Credentials::Bearer { .. } => (format!("the token of {user}"), TOKEN_REFUSED),
         };
         Error::new(ErrorKind::Credentials, format!("{server} refused {what} (401)")).hint(hint)
     }

@@ -22,6 +22,8 @@ const ITERATIONS_MAX: u32 = 1_000_000;
 const MESSAGE_MAX: usize = 4096;
 
 pub(super) struct Scram {
+    /// What stands before the first message and is proved with it (RFC 5802 section 7).
+    header: String,
     user: String,
     password: Zeroizing<String>,
     nonce: String,
@@ -36,17 +38,23 @@ enum State {
 }
 
 impl Scram {
-    pub(super) fn new(user: &str, password: &Secret) -> Result<Scram> {
+    /// `authorization`: the user to act as.
+    pub(super) fn new(authorization: Option<&str>, user: &str, password: &Secret) -> Result<Scram> {
         let mut random = [0; 24];
         rand::SecureRandom::fill(&rand::SystemRandom::new(), &mut random)
             .map_err(|_| Error::new(ErrorKind::Storage, "this machine gives no random numbers"))?;
-        Scram::with_nonce(user, password, STANDARD.encode(random))
+        Scram::with_nonce(authorization, user, password, STANDARD.encode(random))
     }
 
-    fn with_nonce(user: &str, password: &Secret, nonce: String) -> Result<Scram> {
+    fn with_nonce(authorization: Option<&str>, user: &str, password: &Secret, nonce: String) -> Result<Scram> {
+        // `n`: we do no channel binding.
+        let header = match authorization {
+            Some(user) => format!("n,a={},", saslname(user)),
+            None => "n,,".to_owned(),
+        };
         let user = stringprep::saslprep(user).map_err(|_| unusable("user"))?.into_owned();
         let password = stringprep::saslprep(password.expose()).map_err(|_| unusable("password"))?.into_owned();
-        Ok(Scram { user, password: Zeroizing::new(password), nonce, state: State::Begin })
+        Ok(Scram { header, user, password: Zeroizing::new(password), nonce, state: State::Begin })
     }
 
     fn first_bare(&self) -> String {
@@ -58,10 +66,9 @@ impl Scram {
         !matches!(self.state, State::Begin | State::AwaitsServerFirst)
     }
 
-    /// `n,,`: we do no channel binding.
     pub(super) fn client_first(&mut self) -> Response {
         self.state = State::AwaitsServerFirst;
-        Zeroizing::new(format!("n,,{}", self.first_bare()).into_bytes())
+        Zeroizing::new(format!("{}{}", self.header, self.first_bare()).into_bytes())
     }
 
     pub(super) fn step(&mut self, challenge: &[u8]) -> Result<Response> {
@@ -110,8 +117,7 @@ impl Scram {
         let client_key = hmac::sign(&salted, b"Client Key");
         let stored_key = hmac::Key::new(hmac::HMAC_SHA256, digest(&SHA256, client_key.as_ref()).as_ref());
         let server_key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&salted, b"Server Key").as_ref());
-        // `biws` is `n,,` in base64.
-        let without_proof = format!("c=biws,r={nonce}");
+        let without_proof = format!("c={},r={nonce}", STANDARD.encode(&self.header));
         let whole = format!("{},{server_first},{without_proof}", self.first_bare());
         let signature = hmac::sign(&stored_key, whole.as_bytes());
         let proof: Vec<u8> = client_key.as_ref().iter().zip(signature.as_ref()).map(|(key, sign)| key ^ sign).collect();
@@ -157,7 +163,7 @@ mod tests {
     use super::*;
 
     fn scram() -> Scram {
-        Scram::with_nonce("user", &Secret::new("pencil".to_owned()), "rOprNGfwEbeRWgbNEkqO".to_owned())
+        Scram::with_nonce(None, "user", &Secret::new("pencil".to_owned()), "rOprNGfwEbeRWgbNEkqO".to_owned())
             .expect("a start")
     }
 
@@ -211,6 +217,24 @@ mod tests {
             assert!(scram.finish(Some(last)).is_err());
             assert!(scram.step(last).is_err());
         }
+    }
+
+    /// RFC 5802 sections 5.1 and 7: the header with the user to act as is part of what is proved.
+    #[test]
+    fn the_user_to_act_as_stands_in_the_header() {
+        let password = Secret::new("pencil".to_owned());
+        let nonce = "rOprNGfwEbeRWgbNEkqO".to_owned();
+        let mut scram = Scram::with_nonce(Some("al=ice,b"), "user", &password, nonce).expect("a start");
+        assert_eq!(**scram.client_first(), *b"n,a=al=3Dice=2Cb,n=user,r=rOprNGfwEbeRWgbNEkqO");
+        let last = scram.step(SERVER_FIRST).expect("an answer");
+        let last = String::from_utf8(last.to_vec()).expect("text");
+        let binding = last.strip_prefix("c=").and_then(|rest| rest.split(',').next()).expect("c=");
+        assert_eq!(STANDARD.decode(binding).expect("base64"), b"n,a=al=3Dice=2Cb,");
+        // The proof covers the header: it is another one than that without it.
+        let mut own = self::scram();
+        own.client_first();
+        let own = String::from_utf8(own.step(SERVER_FIRST).expect("an answer").to_vec()).expect("text");
+        assert_ne!(last.split(",p=").nth(1), own.split(",p=").nth(1));
     }
 
     #[test]

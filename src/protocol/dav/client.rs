@@ -10,6 +10,7 @@ use crate::net::account::Account;
 use crate::net::dns::NameServers;
 use crate::net::http::{Ask, Audience, Failure, Http, Method, Payload, Reach, Reading, Refusal, Repeat, shown};
 use crate::net::sanitize::said;
+use crate::protocol::xml;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use url::Url;
@@ -425,7 +426,7 @@ pub fn of_one(failure: &Failure) -> Error {
 /// What a server says with a refusal: an error of WebDAV (RFC 4918 section 16), or the throttling of Google.
 fn reading(status: u16, body: &[u8]) -> Reading {
     let mut names = Vec::new();
-    let _ = super::xml::read(body, &mut |element| names.push(element));
+    let _ = xml::read(body, &mut |element| names.push(element));
     let message = names.iter().find(|element| element.name == "message" || element.name == "responsedescription");
     let words = match message.and_then(|element| element.trimmed()) {
         Some(text) => said(text.as_bytes()),

@@ -1,6 +1,6 @@
 //! Answers of many resources (RFC 4918 section 13): one after the other, each with its properties.
 
-use super::xml::{self, Element};
+use crate::protocol::xml::{self, Element};
 
 /// Responses of one answer.
 const RESPONSES_MAX: usize = 1_000_000;

@@ -10,7 +10,7 @@ use crate::net::endpoint::{Security, Service};
 use crate::net::probe;
 use crate::net::retry::Backoff;
 use crate::net::sanitize::said;
-use crate::net::sasl::{Exchange, Line, Mechanism};
+use crate::net::sasl::{ACT_REFUSED, Exchange, Line, Mechanism, cannot_act};
 use crate::net::secret::Credentials;
 use crate::net::stream::Stream;
 use std::path::PathBuf;
@@ -272,17 +272,23 @@ impl Session {
             match Mechanism::choose(offered.iter().map(String::as_str), credentials, line, connector.endpoint()) {
                 Ok(mechanisms) => mechanisms,
                 // No mechanism of SASL: there is still the command LOGIN, if the line may carry a password.
-                Err(_) if can_login && line.may_carry_secrets() && matches!(credentials, Credentials::Basic { .. }) => {
-                    Vec::new()
+                Err(_) if can_login && line.may_carry_secrets() && has_password(credentials) => Vec::new(),
+                Err(_) if can_login && offered.is_empty() && credentials.authorization().is_some() => {
+                    return Err(cannot_act(connector.endpoint(), "nothing but the command LOGIN").into());
                 }
                 Err(error) => return Err(error.into()),
             };
+        // RFC 5530: the login is right and may not act as the other user; Dovecot says the same of a wrong password.
+        let is_acting = credentials.authorization().is_some();
+        let is_login_refused = |error: &Error| {
+            matches!(error.fault, Fault::Credentials { .. }) || (is_acting && error.fault == Fault::Forbidden)
+        };
         let mut refused = None;
         for mechanism in mechanisms {
             let (done, has_proved) = self.attempt(client, mechanism).await;
             match done {
                 Ok(()) => return Ok(()),
-                Err(error) if matches!(error.fault, Fault::Credentials { .. } | Fault::Refused) => {
+                Err(error) if is_login_refused(&error) || error.fault == Fault::Refused => {
                     refused = Some(error);
                     // What was refused once is not tried with another mechanism: some servers lock an account for that.
                     if has_proved {
@@ -294,18 +300,22 @@ impl Session {
             }
         }
         // Some servers offer PLAIN and know only LOGIN.
-        let was_refused = refused.as_ref().is_some_and(|error| matches!(error.fault, Fault::Credentials { .. }));
-        if let Credentials::Basic { user, password } = credentials
+        let was_refused = refused.as_ref().is_some_and(is_login_refused);
+        if let Credentials::Basic { user, password } = credentials.login()
+            && has_password(credentials)
             && can_login
             && line.may_carry_secrets()
             && !was_refused
         {
             return client.login(user, password.expose()).await;
         }
-        let user = said(credentials.user().as_bytes());
+        let user = said(credentials.described().as_bytes());
         Err(match refused {
             Some(error) if was_refused => {
-                let hint = error.hint_text().map(str::to_owned);
+                let hint = match credentials.authorization() {
+                    Some(_) => Some(ACT_REFUSED.to_owned()),
+                    None => error.hint_text().map(str::to_owned),
+                };
                 let what = format!("{} refused the login of {user}: {error}", connector.endpoint());
                 let fresh = error::Error::new(error::ErrorKind::Credentials, what);
                 hint.into_iter().fold(fresh, |error, hint| error.hint(hint)).into()
@@ -327,7 +337,7 @@ impl Session {
             Err(error) if matches!(error.fault, Fault::Credentials { .. } | Fault::Refused) => error,
             done => return (done, exchange.has_proved()),
         };
-        if let (Credentials::Bearer { tokens, .. }, Some(token)) = (credentials, exchange.token()) {
+        if let (Credentials::Bearer { tokens, .. }, Some(token)) = (credentials.login(), exchange.token()) {
             match tokens.renew(token).and_then(|renewed| renewed.then(begin).transpose()) {
                 Ok(Some(mut exchange)) => return (client.authenticate(&mut exchange).await, true),
                 Ok(None) => {}
@@ -340,4 +350,9 @@ impl Session {
         };
         (Err(refusal), exchange.has_proved())
     }
+}
+
+/// True if the command LOGIN can say all of it: a user and a password, and nobody to act as.
+fn has_password(credentials: &Credentials) -> bool {
+    matches!(credentials.login(), Credentials::Basic { .. }) && credentials.authorization().is_none()
 }

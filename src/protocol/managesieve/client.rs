@@ -8,7 +8,7 @@ use crate::net::connector::Connector;
 use crate::net::endpoint::{Security, Service};
 use crate::net::probe;
 use crate::net::sanitize::said;
-use crate::net::sasl::{Exchange, Line, Mechanism};
+use crate::net::sasl::{ACT_REFUSED, Exchange, Line, Mechanism};
 use crate::net::secret::Credentials;
 use crate::net::stream::Stream;
 use base64::Engine;
@@ -264,7 +264,7 @@ impl Client {
             };
             let mut status = self.attempt(&mut exchange).await?;
             if let (Outcome::No, Credentials::Bearer { tokens, .. }, Some(token)) =
-                (&status.outcome, credentials, exchange.token())
+                (&status.outcome, credentials.login(), exchange.token())
                 && tokens.renew(token)?
             {
                 exchange = Exchange::new(mechanism, credentials, self.connector.endpoint())?;
@@ -281,11 +281,15 @@ impl Client {
                     let what = format!(
                         "{} refused the login of {} with {}: {}{why}",
                         self.connector.endpoint(),
-                        said(credentials.user().as_bytes()),
+                        said(credentials.described().as_bytes()),
                         mechanism.name(),
                         status.text
                     );
-                    last = Some(Error::new(ErrorKind::Credentials, what));
+                    let refused = Error::new(ErrorKind::Credentials, what);
+                    last = Some(match credentials.authorization() {
+                        Some(_) => refused.hint(ACT_REFUSED),
+                        None => refused,
+                    });
                     // What was refused once is not tried with another mechanism: some servers lock an account for that.
                     if exchange.has_proved() {
                         break;

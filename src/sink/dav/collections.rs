@@ -149,13 +149,13 @@ impl Collections {
         }
     }
 
-    /// The bytes of an object as the server gets them, and whether it had to be told to invite nobody.
-    fn outgoing(&self, content: &Content) -> Result<(Vec<u8>, bool)> {
+    /// The bytes of an object as the server gets them, and whether it had to be told to invite nobody, where it `is_quiet`.
+    fn outgoing(&self, content: &Content, is_quiet: bool) -> Result<(Vec<u8>, bool)> {
         let bytes = content.whole().map_err(|error| Error::io("cannot read back an object", error))?;
         if self.kind != ObjectType::CalendarEvent {
             return Ok((bytes.to_vec(), false));
         }
-        let outgoing = ics::for_server(&bytes, self.is_quiet);
+        let outgoing = ics::for_server(&bytes, is_quiet);
         Ok((outgoing.bytes.into_owned(), outgoing.is_quieted))
     }
 
@@ -216,7 +216,7 @@ impl Collections {
             ObjectType::ContactCard => "text/vcard; charset=utf-8",
             _ => "text/calendar; charset=utf-8",
         };
-        let (bytes, has_changed) = self.outgoing(content)?;
+        let (bytes, has_changed) = self.outgoing(content, self.is_quiet)?;
         let written = self.client.put(url, media, Content::Bytes(bytes.into()), condition).await?;
         let remark = has_changed.then(|| QUIET.to_owned());
         Ok(match outcome(written, Collections::id(url)) {
@@ -380,11 +380,18 @@ impl Sink for Collections {
             return Patch { body, ..Patch::default() };
         }
         let Some(blob) = ours.blob else { return Patch::default() };
+        let is_theirs = |bytes: &[u8]| {
+            text(&theirs.body, EXACT) == Digest::of(bytes).hex()
+                || text(&theirs.body, MEANING) == drafts::meaning(self.kind, bytes)
+        };
+        // A meeting that the server has from elsewhere invites whom it invites.
         let is_same = |content: Content| {
-            self.outgoing(&content).is_ok_and(|(bytes, _)| {
-                text(&theirs.body, EXACT) == Digest::of(&bytes).hex()
-                    || text(&theirs.body, MEANING) == drafts::meaning(self.kind, &bytes)
-            })
+            let same =
+                |is_quiet| self.outgoing(&content, is_quiet).map(|(bytes, is_other)| (is_theirs(&bytes), is_other));
+            match same(self.is_quiet) {
+                Ok((false, true)) => same(false).is_ok_and(|(is_same, _)| is_same),
+                same => same.is_ok_and(|(is_same, _)| is_same),
+            }
         };
         // What cannot be read is no reason to change anything. A server that did not take the source's bytes has others.
         let is_same = match supply.open(blob) {

@@ -4,12 +4,15 @@ use std::net::{SocketAddr, UdpSocket};
 
 const SRV: u16 = 33;
 const TXT: u16 = 16;
+const MX: u16 = 15;
 
 /// What the server knows of one name.
 pub(crate) enum Known {
     /// Priority, port and target.
     Srv(u16, u16, &'static str),
     Txt(&'static str),
+    /// Preference and host.
+    Mx(u16, &'static str),
 }
 
 /// Starts a server with these records; gives its address. It answers as long as the test program runs.
@@ -36,14 +39,10 @@ fn answer(question: &[u8], records: &[(&str, Known)]) -> Vec<u8> {
     let name = name.join(".");
     let datas = records.iter().filter(|(of, _)| *of == name).filter_map(|(_, known)| match known {
         Known::Srv(priority, port, target) if kind == SRV => {
-            let mut data = [*priority, 0, *port].iter().flat_map(|part| part.to_be_bytes()).collect::<Vec<u8>>();
-            for part in target.split('.').filter(|part| !part.is_empty()) {
-                data.push(part.len() as u8);
-                data.extend(part.as_bytes());
-            }
-            data.push(0);
-            Some(data)
+            let data = [*priority, 0, *port].into_iter().flat_map(u16::to_be_bytes);
+            Some(data.chain(name_of(target)).collect::<Vec<u8>>())
         }
+        Known::Mx(preference, host) if kind == MX => Some([&preference.to_be_bytes()[..], &name_of(host)].concat()),
         Known::Txt(text) if kind == TXT => Some([&[text.len() as u8], text.as_bytes()].concat()),
         _ => None,
     });
@@ -60,4 +59,12 @@ fn answer(question: &[u8], records: &[(&str, Known)]) -> Vec<u8> {
         answer.extend(data);
     }
     answer
+}
+
+/// A name on the wire (RFC 1035 section 3.1).
+fn name_of(name: &str) -> Vec<u8> {
+    let parts = name.split('.').filter(|part| !part.is_empty());
+    let mut bytes: Vec<u8> = parts.flat_map(|part| std::iter::once(part.len() as u8).chain(part.bytes())).collect();
+    bytes.push(0);
+    bytes
 }

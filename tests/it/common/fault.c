@@ -1,6 +1,7 @@
 /* Preloaded into the program: makes the FAULT_AT'th write to a file of the archive fail, as a dying disk would.
    FAULT_KIND: "eio" and "enospc" fail every write from then on, "once" fails one, "short" writes half of it and then
-   fails, "sync" fails every fsync from the FAULT_AT'th on. */
+   fails, "sync" fails every fsync from the FAULT_AT'th on. "read" fails every read of an archive between the bytes
+   FAULT_FROM and FAULT_TO. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -75,3 +76,14 @@ int fdatasync(int fd) {
     if (sync_fault(fd)) { errno = EIO; return -1; }
     return real(fd);
 }
+
+ssize_t pread64(int fd, void *data, size_t size, off64_t offset) {
+    static ssize_t (*real)(int, void *, size_t, off64_t);
+    if (!real) real = dlsym(RTLD_NEXT, "pread64");
+    const char *from = getenv("FAULT_FROM"), *to = getenv("FAULT_TO"), *wanted = getenv("FAULT_KIND");
+    int is_wanted = from && to && wanted && strcmp(wanted, "read") == 0 && is_ours(fd);
+    if (is_wanted && offset < atol(to) && offset + (off64_t)size > atol(from)) { errno = EIO; return -1; }
+    return real(fd, data, size, offset);
+}
+
+ssize_t pread(int fd, void *data, size_t size, off_t offset) { return pread64(fd, data, size, offset); }

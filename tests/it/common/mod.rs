@@ -22,6 +22,7 @@ pub(crate) mod jmap;
 pub(crate) mod jmap_account;
 pub(crate) mod jmap_run;
 pub(crate) mod mailboxes;
+pub(crate) mod mox;
 pub(crate) mod relay;
 pub(crate) mod servers;
 pub(crate) mod terminal;
@@ -424,4 +425,28 @@ pub(crate) fn digest_snapshots(conn: &rusqlite::Connection) {
          SELECT 'sqlite_sequence', 1, row_digest('sqlite_sequence', count(*), min(seq)) FROM sqlite_sequence WHERE name = 'snapshots'",
     )
     .expect("digests");
+}
+
+/// The library that makes reads and writes fail. `None` where there is no C compiler.
+pub(crate) fn faulty() -> Option<&'static Path> {
+    static BUILT: std::sync::OnceLock<Option<(tempfile::TempDir, PathBuf)>> = std::sync::OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            if !has("cc") {
+                return None;
+            }
+            let dir = tempfile::tempdir().expect("a directory");
+            let library = dir.path().join("fault.so");
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/common/fault.c");
+            let status = Command::new("cc")
+                .args(["-shared", "-fPIC", "-O1", "-o"])
+                .arg(&library)
+                .arg(source)
+                .arg("-ldl")
+                .status();
+            assert!(status.expect("cc runs").success());
+            Some((dir, library))
+        })
+        .as_ref()
+        .map(|(_, library)| library.as_path())
 }

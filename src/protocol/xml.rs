@@ -95,7 +95,7 @@ pub(super) fn read(document: &[u8], each: &mut dyn FnMut(Element)) -> Result<Str
                 let character = character(&name)?;
                 add(&mut open, character.encode_utf8(&mut [0; 4]));
             }
-            Event::DocType(_) => return Err("it has a document type, which no answer of WebDAV has".to_owned()),
+            Event::DocType(_) => return Err("it has a document type, which is not read".to_owned()),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
             Event::Eof => return Err("it ends early".to_owned()),
             _ => return Err("it has something that is not understood".to_owned()),

@@ -1,0 +1,121 @@
+//! `vandelay run`: the accounts of a configuration file, one report and one exit code.
+
+mod account;
+mod check;
+mod config;
+mod document;
+mod outcome;
+mod settings;
+mod tell;
+
+use super::reporting::{Reporting, account_run, source_run};
+use super::ui::{Ui, interrupt_flag};
+use crate::error::{Error, ErrorKind, Result};
+use crate::monitor::metrics::AccountRun;
+use crate::monitor::ping::Signal;
+use account::back_up;
+use check::check;
+use clap::Args;
+use config::{Account, Config};
+use outcome::Outcome;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::thread;
+use tell::{tell, tell_checks, tell_sources};
+
+#[derive(Args)]
+pub(crate) struct Run {
+    /// The configuration (default: $XDG_CONFIG_HOME/vandelay/config.toml, then /etc/vandelay/config.toml)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Back up this account only (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    account: Vec<String>,
+    /// Back up so many accounts at the same time; 0 means one for each processor
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    jobs: usize,
+    /// Log in everywhere and say what would be read; import nothing
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    reporting: Reporting,
+}
+
+impl Run {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
+        // From here on an interrupt ends the run in an orderly way.
+        interrupt_flag();
+        let path = config::find(self.config.as_deref())?;
+        let Config { accounts, report } = config::read(&path)?;
+        let logging = report.log_file.as_deref().map(|file| ui.logging_to(file)).transpose()?;
+        let ui = logging.as_ref().unwrap_or(ui);
+        let accounts = chosen(accounts, &self.account)?;
+        let jobs = match self.jobs {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            jobs => jobs,
+        };
+        if self.check {
+            return tell_checks(at_once(accounts, jobs, |account| check(account, ui)), ui);
+        }
+        let reporting = self.reporting.or(Reporting { metrics_file: report.metrics_file, ping_url: report.ping_url });
+        reporting.ping(Signal::Start, "", ui);
+        let mut outcomes = at_once(accounts, jobs, |account| {
+            let own = Reporting { metrics_file: None, ping_url: account.ping_url.clone() };
+            let ui_of_account = ui.about(&account.name);
+            own.ping(Signal::Start, "", &ui_of_account);
+            let outcome = back_up(account, ui);
+            own.ping_end(&format!("{}\n", outcome.line(0)), outcome.worst(), &ui_of_account);
+            tell_sources(&outcome, ui);
+            outcome
+        });
+        // The worst is the last.
+        outcomes.sort_by(|one, other| (one.state(), &one.account).cmp(&(other.state(), &other.account)));
+        reporting.measure(&outcomes.iter().map(measured).collect::<Vec<_>>(), ui);
+        let result = tell(&outcomes, ui);
+        let lines: String = outcomes.iter().map(|outcome| format!("{}\n", outcome.line(0))).collect();
+        reporting.ping_end(&lines, result.as_ref().err(), ui);
+        result
+    }
+}
+
+/// The accounts that are named; all of them if none is.
+fn chosen(accounts: Vec<Account>, names: &[String]) -> Result<Vec<Account>> {
+    for name in names {
+        if !accounts.iter().any(|account| account.name == *name) {
+            let known: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+            let error = Error::new(ErrorKind::Usage, format!("the configuration has no account {name}"));
+            return Err(error.hint(format!("it has: {}", known.join(", "))));
+        }
+    }
+    Ok(accounts.into_iter().filter(|account| names.is_empty() || names.contains(&account.name)).collect())
+}
+
+/// Works on all items, so many at once. The results come in no certain order.
+fn at_once<I: Send, T: Send>(items: Vec<I>, jobs: usize, work: impl Fn(I) -> T + Sync) -> Vec<T> {
+    let jobs = jobs.min(items.len());
+    let (queue, results) = (Mutex::new(VecDeque::from(items)), Mutex::new(Vec::new()));
+    let next = || queue.lock().pop_front();
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(item) = next() {
+                    let result = work(item);
+                    results.lock().push(result);
+                }
+            });
+        }
+    });
+    results.into_inner()
+}
+
+/// The numbers of an account.
+fn measured(outcome: &Outcome) -> AccountRun {
+    let sources = outcome.sources.iter();
+    AccountRun {
+        account: outcome.account.clone(),
+        seconds: outcome.seconds,
+        sources: sources.map(|one| source_run(&one.name, one.done.as_ref(), one.error.as_ref())).collect(),
+        ..account_run(&outcome.archive, outcome.worst())
+    }
+}

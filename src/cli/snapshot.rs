@@ -1,0 +1,148 @@
+//! `vandelay snapshot ARCHIVE DEST`: a dated copy of an archive.
+
+use super::keep::KeepFlags;
+use super::opened::open_archive;
+use super::ui::{Ui, bytes, counted, interrupt_flag, thousands};
+use super::verify::list_findings;
+use crate::archive::{Copied, CopyOptions, Policy, Proof, Reader, Stage, UNREAD, copy, copy_path};
+use crate::error::Result;
+use crate::progress::Progress;
+use clap::{Args, ValueEnum};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Make a copy of an archive, in one of its states, also while an import or a mount uses it. ('vandelay snapshots' lists
+/// the snapshots in an archive; each copy has all of them.)
+#[derive(Args)]
+pub(crate) struct Snapshot {
+    /// The archive
+    archive: PathBuf,
+    /// The copy, which must not exist yet, or a folder for it. The name may hold the date in local time: %Y-%m-%d, %H%M%S
+    #[arg(value_name = "DEST")]
+    destination: PathBuf,
+    /// How to check the copy before it gets its name: sample = all rows, and the bytes of 5% of the blobs; full = every
+    /// byte
+    #[arg(long, value_enum, default_value = "sample", value_name = "HOW")]
+    verify: ProofArg,
+    #[command(flatten)]
+    keep: KeepFlags,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ProofArg {
+    Full,
+    Sample,
+    None,
+}
+
+impl Snapshot {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
+        let copied = self.execute(true, ui)?;
+        tell_copy(ui, &self.archive, &copied)?;
+        copied.outcome()
+    }
+
+    /// Makes the copy. Other copies are removed by the rules only if they may be.
+    pub(super) fn execute(&self, may_remove: bool, ui: &Ui) -> Result<Copied> {
+        drop(open_archive(&self.archive, ui)?);
+        let proof = match self.verify {
+            ProofArg::Full => Proof::Full,
+            ProofArg::Sample => Proof::Sample,
+            ProofArg::None => Proof::None,
+        };
+        let keep = if may_remove { self.keep.policy() } else { Policy::default() };
+        let progress = ui.progress(interrupt_flag());
+        let mut shown = None;
+        let copied = copy(&self.archive, &self.destination, &CopyOptions { proof, keep }, &mut |stage, done, all| {
+            let percent = (done * 100).checked_div(all).unwrap_or(100);
+            if shown.replace((stage, percent)) != Some((stage, percent)) {
+                progress.step(&match stage {
+                    Stage::Copying => format!("copying: {percent}% of {}", bytes(all)),
+                    Stage::Checking => format!("checking: {percent}% of {}", counted(all, "blob")),
+                });
+            }
+            !progress.interrupted()
+        });
+        progress.done();
+        copied
+    }
+
+    /// The copy that was made under this name before, today for example.
+    pub(super) fn there(&self) -> Result<Option<PathBuf>> {
+        Ok(Some(copy_path(&self.archive, &self.destination)?).filter(|path| path.symlink_metadata().is_ok()))
+    }
+}
+
+/// Prints what a copy lacks, and what became of other copies.
+pub(super) fn tell_remarks_of_copy(copied: &Copied, ui: &Ui) -> Result<()> {
+    if let Some(verdict) = &copied.verdict {
+        list_findings(ui, &Arc::new(Reader::open(&copied.path)?), verdict);
+    }
+    // What the disk did not give is in no verdict.
+    let named = copied.incomplete.iter().flat_map(|incomplete| &incomplete.named);
+    for missing in named.filter(|missing| missing.place == UNREAD) {
+        match ui.json {
+            true => ui.object(&serde_json::json!({ "message_type": "finding", "place": missing.place, "what": missing.what, "paths": [] })),
+            false => ui.line(&format!("{}: {}", missing.place, missing.what)),
+        }
+    }
+    for path in &copied.leftovers {
+        ui.info(&format!("removed {}, which a killed run left", path.display()));
+    }
+    if let Some(retention) = &copied.retention {
+        retention.kept.iter().for_each(|(path, rules)| {
+            ui.detail(&format!("keep   {} ({})", path.display(), rules.join(", ")));
+        });
+        for (path, why) in &retention.left_alone {
+            ui.info(&format!("left alone: {}: {why}", path.display()));
+        }
+        for (path, why) in &retention.not_removed {
+            ui.warn(&format!("not removed: {}: {why}", path.display()));
+        }
+    }
+    Ok(())
+}
+
+fn tell_copy(ui: &Ui, archive: &Path, copied: &Copied) -> Result<()> {
+    tell_remarks_of_copy(copied, ui)?;
+    if ui.json {
+        tell_json(ui, archive, copied);
+        return Ok(());
+    }
+    for path in copied.retention.iter().flat_map(|retention| &retention.removed) {
+        ui.info(&format!("removed {}", path.display()));
+    }
+    let how = if copied.is_clone { ", sharing its blocks" } else { "" };
+    let proof = match &copied.verdict {
+        None => "not verified".to_owned(),
+        Some(verdict) => {
+            let found = if copied.incomplete.is_some() { "INCOMPLETE" } else { "no damage found" };
+            format!("{} of {} hashed: {found}", thousands(verdict.blobs_hashed), counted(verdict.blobs, "blob"))
+        }
+    };
+    ui.info(&format!("{} ({}{how}), {proof}", copied.path.display(), bytes(copied.bytes)));
+    Ok(())
+}
+
+fn tell_json(ui: &Ui, archive: &Path, copied: &Copied) {
+    let shown = |path: &PathBuf| path.display().to_string();
+    let reasons = |all: &[(PathBuf, String)]| -> Vec<serde_json::Value> {
+        all.iter().map(|(path, why)| serde_json::json!({ "path": shown(path), "why": why })).collect()
+    };
+    let retention = copied.retention.as_ref().map(|retention| {
+        let kept: serde_json::Map<String, serde_json::Value> =
+            retention.kept.iter().map(|(path, rules)| (shown(path), serde_json::json!(rules))).collect();
+        serde_json::json!({
+            "kept": kept, "removed": retention.removed.iter().map(shown).collect::<Vec<_>>(),
+            "not_removed": reasons(&retention.not_removed), "left_alone": reasons(&retention.left_alone),
+        })
+    });
+    ui.object(&serde_json::json!({
+        "message_type": "summary", "archive": archive.display().to_string(), "copy": shown(&copied.path),
+        "bytes": copied.bytes, "reflink": copied.is_clone,
+        "blobs_hashed": copied.verdict.as_ref().map(|verdict| verdict.blobs_hashed),
+        "full": copied.verdict.as_ref().is_some_and(|verdict| verdict.is_full),
+        "incomplete": copied.incomplete, "retention": retention,
+        "leftovers": copied.leftovers.iter().map(shown).collect::<Vec<_>>(),
+    }));
+}
