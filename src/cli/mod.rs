@@ -18,6 +18,7 @@ mod mount;
 mod mount_options;
 mod mount_words;
 mod mounts;
+mod remount;
 mod table;
 mod ui;
 mod verify;
@@ -63,6 +64,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Diff(command) => command.run(&ui),
         Command::Forget(command) => command.run(&ui),
         Command::Verify(command) => command.run(&ui),
+        Command::Mount(command) if command.is_remount() => remount::remount(&command, &ui),
         Command::Mount(command) => command.run(&ui),
         Command::Umount(command) => command.run(&ui),
         Command::Mounts => mounts::list(&ui),

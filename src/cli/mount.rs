@@ -1,7 +1,6 @@
 //! `vandelay mount` and `umount`: from the command line to a mount that answers.
 
 use super::mount_options::{self, MountOptions};
-use super::mounts;
 use super::ui::{Ui, clean, quoted};
 use crate::archive::{Reader, SnapshotSpec, now};
 use crate::error::{Error, ErrorKind, Result};
@@ -125,6 +124,16 @@ impl Mount {
         self.mount_options().is_ok_and(|options| options.remount)
     }
 
+    /// Its mount options, as they were typed.
+    pub(super) fn lists(&self) -> &[String] {
+        &self.options
+    }
+
+    /// The snapshot that it names, if it does.
+    pub(super) fn named_moment(&self) -> Result<Option<SnapshotSpec>> {
+        Ok(self.at.or(self.mount_options()?.at))
+    }
+
     fn mount_options(&self) -> Result<MountOptions> {
         MountOptions::parse(&self.options, self.sloppy)
     }
@@ -156,9 +165,6 @@ impl Mount {
         let Some((directory, archives)) = self.paths() else {
             return Err(Error::new(ErrorKind::Usage, "no archive is named").hint("vandelay mount ARCHIVE DIRECTORY"));
         };
-        if options.remount {
-            return self.remount(directory, &options, ui);
-        }
         for word in options.unknown.iter().filter(|_| !stays) {
             ui.warn(&format!("mount option {word:?} is unknown and left out, as -s asks"));
         }
@@ -222,47 +228,6 @@ impl Mount {
         serve(forest, &directory, &session_options, Arc::new(move |text: &str| log.line(text)), ready)
     }
 
-    /// `mount -o remount`: what is mounted stays as it is, so options that say the same are taken, and others are refused.
-    fn remount(&self, directory: &Path, options: &MountOptions, ui: &Ui) -> Result<()> {
-        let absolute = mountpoint::without_links(directory)
-            .map_err(|error| Error::io(format!("cannot remount {}", directory.display()), error))?;
-        if !mountpoint::mounted()?.iter().any(|mount| mount.directory == absolute) {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("cannot remount {}: no archive is mounted there", directory.display()),
-            )
-            .hint("remove 'remount' from the options to mount it"));
-        }
-        // Of a process that is not ours to look into nothing is known: any option may be another one.
-        let mounted = mounts::mount_of(&absolute);
-        let others = self.differences(mounted.as_ref(), options)?;
-        if !others.is_empty() {
-            let what = format!("cannot change {} of the mount at {}", others.join(", "), absolute.display());
-            return Err(Error::new(ErrorKind::Usage, what)
-                .hint(format!("{}, then mount it again with these options", umount(&absolute))));
-        }
-        ui.info(&format!("{} stays mounted; nothing had to change", absolute.display()));
-        Ok(())
-    }
-
-    /// Which options ask for another mount than the one that is there.
-    fn differences(&self, mounted: Option<&Mount>, options: &MountOptions) -> Result<Vec<String>> {
-        let lists = mounted.map(|mount| mount.options.clone()).unwrap_or_default();
-        let there = MountOptions::parse(&lists, true)?;
-        let mut others = Vec::new();
-        for word in mount_options::words(&self.options) {
-            let with = [lists.clone(), vec![word.clone()]].concat();
-            if !MountOptions::parse(&with, true)?.are_those_of(&there) {
-                others.push(word);
-            }
-        }
-        let at = mounted.and_then(|mount| mount.at().ok());
-        if self.at.or(options.at).is_some_and(|wanted| at != Some(wanted)) {
-            others.push("the snapshot".to_owned());
-        }
-        Ok(others)
-    }
-
     /// Starts the process that stays, and waits until its mount answers.
     fn start(&self, ui: &Ui, directory: &std::path::Path) -> Result<()> {
         let fail = |error| Error::io("cannot start the process of the mount", error);
@@ -316,7 +281,7 @@ fn open(archives: &[PathBuf], options: tree::TreeOptions) -> Result<(Archives, S
 }
 
 /// The command that unmounts a directory, as it can be pasted into a shell.
-fn umount(directory: &Path) -> String {
+pub(super) fn umount(directory: &Path) -> String {
     format!("vandelay umount {}", quoted(&directory.display().to_string()))
 }
 
