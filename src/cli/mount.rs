@@ -51,11 +51,11 @@ pub(crate) struct Mount {
     /// layout=nested|maildir++, infosep=:|;|!, xattr, allow_other, allow_root, uid=N, gid=N, umask=OCTAL; and those that
     /// mount(8) may pass on
     #[arg(short = 'o', value_name = "OPTIONS")]
-    pub(super) options: Vec<String>,
+    options: Vec<String>,
     /// Show this snapshot and stay there: its number, a day in UTC (2026-11-21), or a time (2026-11-21T18:30:00Z);
     /// 'latest' follows the archive
     #[arg(long, value_name = "SNAPSHOT", value_parser = super::args::parse_at)]
-    pub(super) at: Option<SnapshotSpec>,
+    at: Option<SnapshotSpec>,
     /// Memory for what was read, e.g. 64M
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
     cache_size: u64,
@@ -127,7 +127,17 @@ impl Mount {
         self.mount_options().is_ok_and(|options| options.remount)
     }
 
-    pub(super) fn mount_options(&self) -> Result<MountOptions> {
+    /// Its mount options, as they were typed.
+    pub(super) fn lists(&self) -> &[String] {
+        &self.options
+    }
+
+    /// The snapshot that it names, if it does.
+    pub(super) fn named_moment(&self) -> Result<Option<SnapshotSpec>> {
+        Ok(self.at.or(self.mount_options()?.at))
+    }
+
+    fn mount_options(&self) -> Result<MountOptions> {
         MountOptions::parse(&self.options, self.sloppy)
     }
 

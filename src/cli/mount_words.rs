@@ -91,7 +91,7 @@ const TABLE: [Words; 10] = [
 /// What becomes of a word, if it is one of mount(8)'s.
 pub(super) fn find(name: &str) -> Option<&'static Words> {
     let is_it = |word: &&str| word.strip_suffix('*').map_or(*word == name, |start| name.starts_with(start));
-    TABLE.iter().find(|words| words.names.iter().any(|word| is_it(&word)))
+    TABLE.iter().find(|words| words.names.iter().any(is_it))
 }
 
 #[cfg(test)]

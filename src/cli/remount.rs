@@ -1,4 +1,4 @@
-//! `mount -o remount`, as mount(8) asks for it.
+//! `mount -o remount`: what is mounted stays as it is, so options that say the same are taken, and others are refused.
 
 use super::mount::{Mount, umount};
 use super::mount_options::{self, MountOptions};
@@ -7,12 +7,9 @@ use super::ui::Ui;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mount::mountpoint;
 
-/// What is mounted stays as it is, so options that say the same are taken, and others are refused.
-pub(super) fn remount(asked: &Mount, ui: &Ui) -> Result<()> {
-    let options = asked.mount_options()?;
-    let Some((directory, _)) = asked.paths() else {
-        return Err(Error::new(ErrorKind::Usage, "no archive is named").hint("vandelay mount ARCHIVE DIRECTORY"));
-    };
+/// Looks whether a mount is already what it is asked to become.
+pub(super) fn remount(wanted: &Mount, ui: &Ui) -> Result<()> {
+    let Some((directory, _)) = wanted.paths() else { return Ok(()) };
     let absolute = mountpoint::without_links(directory)
         .map_err(|error| Error::io(format!("cannot remount {}", directory.display()), error))?;
     if !mountpoint::mounted()?.iter().any(|mount| mount.directory == absolute) {
@@ -23,8 +20,7 @@ pub(super) fn remount(asked: &Mount, ui: &Ui) -> Result<()> {
         .hint("remove 'remount' from the options to mount it"));
     }
     // Of a process that is not ours to look into nothing is known: any option may be another one.
-    let mounted = mounts::mount_of(&absolute);
-    let others = differences(asked, mounted.as_ref(), &options)?;
+    let others = differences(wanted, mounts::mount_of(&absolute).as_ref())?;
     if !others.is_empty() {
         let what = format!("cannot change {} of the mount at {}", others.join(", "), absolute.display());
         return Err(Error::new(ErrorKind::Usage, what)
@@ -35,18 +31,18 @@ pub(super) fn remount(asked: &Mount, ui: &Ui) -> Result<()> {
 }
 
 /// Which options ask for another mount than the one that is there.
-fn differences(asked: &Mount, mounted: Option<&Mount>, options: &MountOptions) -> Result<Vec<String>> {
-    let lists = mounted.map(|mount| mount.options.clone()).unwrap_or_default();
-    let there = MountOptions::parse(&lists, true)?;
+fn differences(wanted: &Mount, there: Option<&Mount>) -> Result<Vec<String>> {
+    let lists = there.map(|mount| mount.lists().to_vec()).unwrap_or_default();
+    let options = MountOptions::parse(&lists, true)?;
     let mut others = Vec::new();
-    for word in mount_options::words(&asked.options) {
+    for word in mount_options::words(wanted.lists()) {
         let with = [lists.clone(), vec![word.clone()]].concat();
-        if !MountOptions::parse(&with, true)?.are_those_of(&there) {
+        if !MountOptions::parse(&with, true)?.are_those_of(&options) {
             others.push(word);
         }
     }
-    let at = mounted.and_then(|mount| mount.at().ok());
-    if asked.at.or(options.at).is_some_and(|wanted| at != Some(wanted)) {
+    let at = there.and_then(|mount| mount.at().ok());
+    if wanted.named_moment()?.is_some_and(|wanted| at != Some(wanted)) {
         others.push("the snapshot".to_owned());
     }
     Ok(others)

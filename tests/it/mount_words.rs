@@ -1,7 +1,7 @@
 //! The real mount(8) hands over every word that the page names, and what it hands over at a remount.
 
 use crate::common::account::{Account, done, mount_line, text};
-use crate::common::{Mounted, has, ok, run, skip};
+use crate::common::{has, run, skip};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
