@@ -399,8 +399,11 @@ fn metrics_keep_the_last_success_and_are_never_seen_half() {
     assert!(place.read("x.prom").contains("source=\"maildir\",type=\"email\",outcome=\"new\"} 3"));
 }
 
+/// The lines of requests, and their bodies.
+type Told = Arc<Mutex<Vec<(String, String)>>>;
+
 /// A service that notes what it is told.
-fn service() -> (u16, Arc<Mutex<Vec<(String, String)>>>) {
+fn service() -> (u16, Told) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let told = Arc::new(Mutex::new(Vec::new()));
