@@ -11,6 +11,7 @@ use super::{Cursors, DuplicateRule, Items, Listing, Promises, Scope, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::container::Container;
 use crate::model::{Entry, ObjectType, SkipKind, SkippedItem, SourceIdent};
+use found::Export;
 use gather::{Locator, MailOptions};
 use kinds::Format;
 use listed::MESSAGE;
@@ -23,9 +24,9 @@ use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use walk::Export;
 
 mod beside;
+mod found;
 mod gather;
 mod kinds;
 mod listed;
@@ -85,8 +86,8 @@ impl ExportedFiles {
         let ident = SourceIdent {
             kind: "takeout",
             session_url: file_url(&path),
-            account_id: walk::readable(path.as_os_str().as_bytes()),
-            account_name: path.file_name().map(|name| walk::readable(name.as_bytes())),
+            account_id: found::readable(path.as_os_str().as_bytes()),
+            account_name: path.file_name().map(|name| found::readable(name.as_bytes())),
             username: String::new(),
         };
         let files = ExportedFiles::open(ident, vec![Arc::new(Root::takeout(&path))], options);
@@ -105,7 +106,7 @@ impl ExportedFiles {
             let is_stdin = path.as_os_str() == "-";
             let (place, shown) = match is_stdin {
                 true => (stdin(&options.spool)?, "standard input".to_owned()),
-                false => (Place::Path(resolve(path)?), walk::readable(path.as_os_str().as_bytes())),
+                false => (Place::Path(resolve(path)?), found::readable(path.as_os_str().as_bytes())),
             };
             let root = Root::named(place, shown, named.only, named.name.clone());
             // Named twice, it is one.
@@ -132,7 +133,7 @@ impl ExportedFiles {
     }
 
     fn open(ident: SourceIdent, roots: Vec<Arc<Root>>, options: FilesOptions) -> ExportedFiles {
-        let export = Export::scan(&roots, &Arc::new(Unpacker::new(&options.spool)));
+        let export = walk::scan(&roots, &Arc::new(Unpacker::new(&options.spool)));
         ExportedFiles {
             ident,
             only: roots.first().and_then(|root| root.only),

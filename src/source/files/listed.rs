@@ -1,6 +1,6 @@
 //! A file of an export as it was listed.
 
-use super::walk::ExportFile;
+use super::found::ExportFile;
 use crate::error::{Error, ErrorKind};
 use crate::model::{SkipKind, SkippedItem};
 use crate::source::Listing;

@@ -1,10 +1,10 @@
 //! mbox files of an export: their messages say in their headers which labels and flags they have.
 
+use super::found::ExportFile;
 use super::gather::{Gatherer, Locator, MailOptions, Said};
 use super::kinds;
 use super::listed::{Listed, kept, no_locator};
 use super::spool::Spool;
-use super::walk::ExportFile;
 use crate::error::Result;
 use crate::format::mbox::{self, MboxMessage, Scanner};
 use crate::model::{Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem};

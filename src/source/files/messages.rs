@@ -1,12 +1,12 @@
 //! Folders of files with one message each: .eml, MH, and Apple Mail's .emlx.
 
 use super::beside::{self, FolderNotes};
+use super::found::{MessageFile, MessageFolder};
 use super::gather::{Gatherer, Locator, MailOptions, Said};
 use super::kinds::Format;
 use super::listed::no_locator;
 use super::place::Stamp;
 use super::spool::Spool;
-use super::walk::{MessageFile, MessageFolder};
 use crate::error::{Error, Result};
 use crate::format::{emlx, mail, mbox};
 use crate::model::{Digest, Entry, FetchedItem, ItemData, ObjectType, SkipKind, SkippedItem};

@@ -1,9 +1,9 @@
 //! Calendars and contacts of an export: .ics and .vcf files, split into their objects.
 
+use super::found::ExportFile;
 use super::kinds::Format;
 use super::listed::{Listed, kept};
 use super::spool::read_whole;
-use super::walk::ExportFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::uid::{Note, NoteKind};
 use crate::format::{ics, vcf};

@@ -1,8 +1,8 @@
 //! Files of an export that hold nothing of what their names promise: kept as they are.
 
+use super::found::{Export, ExportFile};
 use super::kinds::Format;
 use super::spool::{Spool, Stretch};
-use super::walk::{Export, ExportFile};
 use super::{mail, objects};
 use crate::error::Result;
 use crate::model::container::Container;
