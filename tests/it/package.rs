@@ -1,7 +1,7 @@
 //! The Debian package, made of the program under test, and the units in it. `scripts/test --package` installs and uses it
 //! in a Debian of its own.
 
-use crate::common::{has, ok};
+use crate::common::{fails, has, ok};
 use clap::Parser;
 use std::collections::BTreeSet;
 use std::fs;
@@ -118,15 +118,25 @@ fn the_units_of_one_account_and_of_all_are_alike() {
 
 #[test]
 fn the_commands_of_the_units_are_commands() {
-    let unit = fs::read_to_string(root().join("packaging/systemd/vandelay-mount@.service")).expect("a unit");
     let mut count = 0;
-    for line in unit.lines().filter_map(|line| line.split_once("=/usr/bin/vandelay ")) {
-        let words = line.1.replace("${OPTIONS}", "ro").replace("%i", "alice");
-        let parsed = vandelay::cli::Cli::try_parse_from(std::iter::once("vandelay").chain(words.split(' ')));
-        assert!(parsed.is_ok(), "{words}: {:?}", parsed.err());
-        count += 1;
+    for unit in fs::read_dir(root().join("packaging/systemd")).expect("units") {
+        let unit = fs::read_to_string(unit.expect("a unit").path()).expect("a unit");
+        for line in unit.lines().filter_map(|line| line.split_once("=/usr/bin/vandelay ")) {
+            let words = line.1.replace("${OPTIONS}", "ro").replace("%i", "alice");
+            let parsed = vandelay::cli::Cli::try_parse_from(std::iter::once("vandelay").chain(words.split(' ')));
+            assert!(parsed.is_ok(), "{words}: {:?}", parsed.err());
+            count += 1;
+        }
     }
-    assert_eq!(count, 2);
+    assert_eq!(count, 4);
+}
+
+/// An account that is not there is asked for: then the file has been read.
+#[test]
+fn the_configuration_of_the_package_is_read() {
+    let config = root().join("packaging/config.toml");
+    let said = fails(&["run", "--account", "nobody", "--config", text(&config)], 1);
+    assert!(said.contains("the configuration has no account nobody") && said.contains("it has: alice"), "{said}");
 }
 
 #[test]

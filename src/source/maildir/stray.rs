@@ -26,7 +26,7 @@ const SEARCH_HEADS: usize = 1_000;
 
 /// The reasons that go with what looks like mail: what it is, and what to do.
 const MBOX: &str = "an mbox file: import it with \"vandelay import takeout\"";
-const PACKED_MBOX: &str = "a packed mbox file: unpack it, then import it with \"vandelay import takeout\"";
+const PACKED_MBOX: &str = "a packed mbox file: import it with \"vandelay import mbox\"";
 const MESSAGE: &str = "a message outside of cur and new: move it into cur";
 const APPLE_MESSAGE: &str = "a message of Apple Mail: import it with \"vandelay import takeout\"";
 const PACKED_MESSAGE: &str = "a packed message outside of cur and new: move it into cur";
