@@ -20,6 +20,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("Mail", "quotas, threads, server's ids", ""),
     ("Calendars", "sharing, access rights", ""),
     ("Contacts", "sharing, access rights", ""),
+    // mox_import.rs.
+    ("Mail", "", "mox"),
     // dav_servers.rs, jmap_import.rs.
     ("Calendars", "order", "CalDAV"),
     ("Calendars", "alerts of events", "JMAP"),
