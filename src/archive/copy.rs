@@ -96,9 +96,25 @@ impl Copied {
     }
 }
 
-/// The path that a copy made now would get.
-pub fn copy_path(archive: &Path, destination: &Path) -> Result<PathBuf> {
-    Naming::new(archive, destination)?.path_at(&Zoned::now())
+/// The copy that has the name already which one made now would get: after a second run of a day.
+///
+/// Errors: [`ErrorKind::Usage`] if the day does not stand in the names, so that there would be one copy for ever, or if what
+/// is there is no copy of this archive; [`ErrorKind::Partial`] if it is an incomplete one.
+pub fn made_before(archive: &Path, destination: &Path) -> Result<Option<PathBuf>> {
+    let now = Zoned::now();
+    let naming = Naming::new(archive, destination)?;
+    naming.require_day(&now)?;
+    let path = naming.path_at(&now)?;
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    match retention::look(&path, &retention::sources(&Reader::open(archive)?)?)? {
+        Ok(true) => Ok(Some(path)),
+        Ok(false) => Err(Error::new(ErrorKind::Partial, format!("the copy {} is incomplete", path.display()))
+            .hint("remove it, and run again")),
+        Err(why) => Err(Error::new(ErrorKind::Usage, format!("{} is there already, and {why}", path.display()))
+            .hint("give the copies of each account a name of their own")),
+    }
 }
 
 /// Copies an archive, in one of its states, to a path that may hold the date (`alice-%Y-%m-%d.sqlite`, in local time), or

@@ -87,11 +87,7 @@ pub fn verify(reader: &Reader, depth: Depth, mut progress: impl FnMut(u64, u64))
 /// The same, as long as `progress` gives true.
 ///
 /// Errors with [`Interrupted`](crate::error::ErrorKind::Interrupted) once it does not.
-pub(super) fn verify_while(
-    reader: &Reader,
-    depth: Depth,
-    mut progress: impl FnMut(u64, u64) -> bool,
-) -> Result<Verdict> {
+pub fn verify_while(reader: &Reader, depth: Depth, mut progress: impl FnMut(u64, u64) -> bool) -> Result<Verdict> {
     // Blobs found sound need not be hashed again.
     let mut sound = HashSet::new();
     for _ in 0..PASSES {

@@ -204,15 +204,6 @@ impl WhichAccount {
 }
 
 impl Auth {
-    /// True if a flag says where the secret is, without being the secret: a file, a command or a credential of systemd.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for `vandelay run`"))]
-    pub(super) fn names_a_secret(&self) -> bool {
-        self.password_file.is_some()
-            || [&self.password_command, &self.password_credential, &self.token_command, &self.token_credential]
-                .iter()
-                .any(|flag| flag.is_some())
-    }
-
     /// The credentials, with the secret from the first place that has one: the flag, the file, the command, the
     /// credential that a flag names, the environment, systemd's credentials of the usual names, the terminal.
     fn credentials(&self, ui: &Ui) -> Result<Credentials> {
@@ -433,31 +424,6 @@ mod tests {
             assert!(error.kind == ErrorKind::Credentials && error.to_string().contains(why), "{error}");
         }
         assert!(command("head -c 100000 /dev/zero").is_err());
-    }
-
-    #[test]
-    fn a_place_of_a_secret_is_named_or_not() {
-        #[derive(clap::Parser)]
-        struct Line {
-            #[command(flatten)]
-            auth: Auth,
-        }
-        let names = |line: &str| {
-            let words = std::iter::once("x").chain(line.split(' '));
-            <Line as clap::Parser>::try_parse_from(words)
-                .unwrap_or_else(|error| panic!("{error}"))
-                .auth
-                .names_a_secret()
-        };
-        for place in ["--password-file f", "--password-command c", "--password-credential n"] {
-            assert!(names(&format!("--auth-basic alice {place}")), "{place}");
-        }
-        for place in ["--token-command c", "--token-credential n"] {
-            assert!(names(&format!("{place} --auth-bearer")), "{place}");
-        }
-        for none in ["--auth-basic alice", "--auth-basic alice --auth-password p", "--auth-bearer", "--auth-bearer t"] {
-            assert!(!names(none), "{none}");
-        }
     }
 
     #[test]

@@ -3,19 +3,18 @@
 use super::args::{parse_percent, spool};
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
 use super::dav::{DAV_URL, DavServer, FILES_URL};
-use super::import_files::{FilesSource, Import};
+use super::import_files::FilesSource;
+use super::import_opened::Opened;
 use super::import_report::{tell, verdict};
-use super::opened::warn_of_incomplete;
 use super::reporting::{Reporting, account_run, source_run};
-use super::ui::{Ui, interrupt_flag};
-use crate::archive::{NoOrigins, Reader, Writer};
-use crate::error::{ErrorKind, Result};
-use crate::import::{self, Done, ImportOptions};
+use super::ui::Ui;
+use crate::archive::Reader;
+use crate::error::Result;
+use crate::import::{Done, ImportOptions};
 use crate::model::ObjectType;
 use crate::monitor::metrics::AccountRun;
 use crate::monitor::ping::Signal;
 use crate::net::endpoint::Service;
-use crate::progress::Progress;
 use crate::protocol::dav::{Flavor, KnownHome, Settings, origin_of};
 use crate::source::Source;
 use crate::source::dav::{Collections, Files, known_home};
@@ -30,7 +29,6 @@ use crate::source::managesieve::ManageSieve;
 use crate::source::mox::{Mox, MoxOptions};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
-use std::slice;
 use std::time::Instant;
 use url::Url;
 
@@ -323,11 +321,7 @@ impl ImportSource {
 
     fn import(self, done: &mut Option<Done>, ui: &Ui) -> Result<()> {
         let mut opened = self.open(ui)?;
-        warn_of_incomplete(slice::from_ref(&opened.archive), ui);
-        let progress = ui.progress(interrupt_flag());
-        let ended = opened.import(&progress);
-        progress.done();
-        let done = done.insert(ended?);
+        let done = done.insert(opened.import(ui)?);
         tell(done, &opened.archive, opened.dry_run, ui);
         verdict(done, opened.dry_run)
     }
@@ -387,10 +381,7 @@ impl ImportSource {
                 };
                 (Box::new(Mox::open(&args.directory, options)?), args.archive, args.common)
             }
-            ImportSource::Files(files) => {
-                let Import { source, archive, options, dry_run } = files.open()?;
-                return Ok(Opened { source: Box::new(source), archive, options, dry_run });
-            }
+            ImportSource::Files(files) => return files.open(),
             ImportSource::Imap(args) => {
                 let options = ImapOptions {
                     filter: args.folders.filter()?,
@@ -431,32 +422,5 @@ impl ImportSource {
         };
         let (options, dry_run) = common.options();
         Ok(Opened { source, archive, options, dry_run })
-    }
-}
-
-/// An import that may begin.
-pub(crate) struct Opened {
-    pub(crate) source: Box<dyn Source>,
-    pub(crate) archive: PathBuf,
-    options: ImportOptions,
-    dry_run: bool,
-}
-
-impl Opened {
-    /// Imports, or says what would be imported. What happened is in the result; what failed of it is the caller's to tell.
-    pub(crate) fn import(&mut self, progress: &dyn Progress) -> Result<Done> {
-        let source = self.source.as_mut();
-        if !self.dry_run {
-            let doing = format!("import {}", source.ident().kind);
-            let writer = Writer::open(&self.archive, &doing)?;
-            return import::import(source, writer, &self.options, progress);
-        }
-        match Reader::open(&self.archive) {
-            Ok(reader) => import::dry_run(source, &reader, &self.options, progress),
-            Err(error) if error.kind == ErrorKind::NoArchive && !self.archive.exists() => {
-                import::dry_run(source, &NoOrigins, &self.options, progress)
-            }
-            Err(error) => Err(error),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! `vandelay import mbox|eml|ics|vcf PATH… ARCHIVE`: files that the user names one by one.
 
 use super::args::spool;
+use super::import_opened::Opened;
 use super::reporting::Reporting;
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::ImportOptions;
@@ -82,14 +83,6 @@ struct Common {
     reporting: Reporting,
 }
 
-/// What is to be imported, and how.
-pub(super) struct Import {
-    pub(super) source: ExportedFiles,
-    pub(super) archive: PathBuf,
-    pub(super) options: ImportOptions,
-    pub(super) dry_run: bool,
-}
-
 impl FilesSource {
     /// The kind, the archive, and whom the run is told to.
     pub(super) fn place(&self) -> (&'static str, &Path, Reporting) {
@@ -103,7 +96,7 @@ impl FilesSource {
     }
 
     /// Looks at the files.
-    pub(super) fn open(self) -> Result<Import> {
+    pub(super) fn open(self) -> Result<Opened> {
         let (only, paths, name, common, noautomap, include_deleted) = match self {
             FilesSource::Mbox(args) => {
                 (FileKind::Mbox, args.paths, args.mailbox, args.common, args.noautomap, args.include_deleted)
@@ -120,7 +113,7 @@ impl FilesSource {
         let named = NamedFiles { paths, only, name };
         let source = ExportedFiles::named(&named, FilesOptions { noautomap, include_deleted, spool })?;
         let options = ImportOptions { full: common.full, ..ImportOptions::default() };
-        Ok(Import { source, archive, options, dry_run: common.dry_run })
+        Ok(Opened { source: Box::new(source), archive, options, dry_run: common.dry_run })
     }
 }
 

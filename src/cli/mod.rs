@@ -17,6 +17,7 @@ mod generate;
 mod history;
 mod import;
 mod import_files;
+mod import_opened;
 mod import_report;
 mod inspect;
 mod keep;

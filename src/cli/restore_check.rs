@@ -9,7 +9,7 @@ use super::opened::open_archive;
 use super::restore_report::{Differences, Losses};
 use super::ui::{Ui, counted, interrupt_flag};
 use super::verify::{damage, list_findings, tell_extent, tell_headless};
-use crate::archive::{Depth, Moment, Reader, Verdict, verify};
+use crate::archive::{Depth, Moment, Reader, Verdict, verify_while};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export;
 use crate::model::ObjectType;
@@ -27,7 +27,7 @@ use clap::{Arg, ArgGroup, Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 const EXPLANATION: &str = "\
 Without --against, everything is read back as a restore would read it: 'vandelay verify', then
@@ -154,8 +154,8 @@ impl RestoreCheck {
     /// Reads everything back. Blobs are hashed meanwhile: both read the same bytes.
     fn prove(&self, reader: &Arc<Reader>, moment: Moment, ui: &Ui) -> Result<()> {
         let tree = tree_at(reader, moment)?;
-        // Nothing is left behind by a check that a signal ends.
-        let progress = ui.progress(Arc::new(AtomicBool::new(false)));
+        let stopped = interrupt_flag();
+        let progress = ui.progress(Arc::clone(&stopped));
         progress.step("reading everything back");
         let counts: Vec<u64> =
             ObjectType::ALL.into_iter().map(|kind| reader.count_records(kind, moment)).collect::<Result<_>>()?;
@@ -163,7 +163,7 @@ impl RestoreCheck {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let mut losses = Losses::default();
         let (verdict, restored) = std::thread::scope(|scope| {
-            let verifying = scope.spawn(|| verify(reader, WHOLE, |_, _| {}));
+            let verifying = scope.spawn(|| verify_while(reader, WHOLE, |_, _| !stopped.load(Ordering::Relaxed)));
             let mut told = |finding| progress.aside(|| losses.tell(ui, &finding));
             let restored = proof::check(&tree, threads, &progress, &mut told);
             progress.step("verifying all blobs");

@@ -11,6 +11,7 @@ mod tell;
 use super::reporting::{Reporting, account_run, source_run};
 use super::ui::{Ui, interrupt_flag, quoted};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::text::nearest;
 use crate::monitor::metrics::AccountRun;
 use crate::monitor::ping::Signal;
 use account::back_up;
@@ -24,6 +25,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use tell::{tell, tell_checks, tell_sources};
+
+/// How many accounts an error names.
+const NAMED: usize = 12;
 
 #[derive(Args)]
 pub(crate) struct Run {
@@ -95,9 +99,14 @@ fn warn_if_others_write(path: &Path, ui: &Ui) {
 fn chosen(accounts: Vec<Account>, names: &[String]) -> Result<Vec<Account>> {
     for name in names {
         if !accounts.iter().any(|account| account.name == *name) {
-            let known: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+            let known = || accounts.iter().map(|account| account.name.as_str());
             let error = Error::new(ErrorKind::Usage, format!("the configuration has no account {name}"));
-            return Err(error.hint(format!("it has: {}", known.join(", "))));
+            let first: Vec<&str> = known().take(NAMED).collect();
+            let more = if known().count() > NAMED { ", …" } else { "" };
+            return Err(match nearest(name, known()) {
+                Some(meant) => error.hint(format!("did you mean {meant}?")),
+                None => error.hint(format!("it has: {}{more}", first.join(", "))),
+            });
         }
     }
     Ok(accounts.into_iter().filter(|account| names.is_empty() || names.contains(&account.name)).collect())

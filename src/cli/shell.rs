@@ -49,10 +49,21 @@ pub(super) fn wait(child: &mut Child, patience: Duration, is_stopped: impl Fn() 
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Ok(()),
             Ok(Some(status)) => return Err(Trouble::Failed(status)),
-            Ok(None) if Instant::now() < end && !is_stopped() => std::thread::sleep(Duration::from_millis(5)),
-            _ => {
+            Ok(None) => {
+                let trouble = match is_stopped() {
+                    true => Trouble::Stopped,
+                    false if Instant::now() >= end => Trouble::TooLong(patience),
+                    false => {
+                        std::thread::sleep(Duration::from_millis(5));
+                        continue;
+                    }
+                };
                 kill(child);
-                return Err(if is_stopped() { Trouble::Stopped } else { Trouble::TooLong(patience) });
+                return Err(trouble);
+            }
+            Err(error) => {
+                kill(child);
+                return Err(Trouble::CannotRun(error));
             }
         }
     }

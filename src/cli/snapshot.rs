@@ -4,7 +4,7 @@ use super::keep::KeepFlags;
 use super::opened::open_archive;
 use super::ui::{Ui, bytes, counted, interrupt_flag, thousands};
 use super::verify::list_findings;
-use crate::archive::{Copied, CopyOptions, Policy, Proof, Reader, Stage, UNREAD, copy, copy_path};
+use crate::archive::{Copied, CopyOptions, Policy, Proof, Reader, Stage, UNREAD, copy, made_before};
 use crate::error::Result;
 use crate::progress::Progress;
 use clap::{Args, ValueEnum};
@@ -68,8 +68,16 @@ impl Snapshot {
     }
 
     /// The copy that was made under this name before, today for example.
-    pub(super) fn there(&self) -> Result<Option<PathBuf>> {
-        Ok(Some(copy_path(&self.archive, &self.destination)?).filter(|path| path.symlink_metadata().is_ok()))
+    pub(super) fn made_before(&self) -> Result<Option<PathBuf>> {
+        made_before(&self.archive, &self.destination)
+    }
+
+    /// What copies of two archives must not share: where they go, and what they are called.
+    pub(super) fn names(&self) -> PathBuf {
+        match (self.destination.is_dir(), self.archive.file_name()) {
+            (true, Some(name)) => self.destination.join(name),
+            _ => self.destination.clone(),
+        }
     }
 }
 

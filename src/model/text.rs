@@ -8,6 +8,16 @@ pub fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
+/// How much alike two names are that one may have been typed for the other, from 0 to 1.
+const ALIKE: f64 = 0.75;
+
+/// The name that was probably meant by another one.
+pub fn nearest<'n>(typed: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let alike = names.into_iter().map(|name| (strsim::jaro_winkler(name, typed), name));
+    let nearest = alike.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    nearest.filter(|(alike, _)| *alike >= ALIKE).map(|(_, name)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::is_unsafe;

@@ -142,7 +142,7 @@ fn lines_of(run: &AccountRun, known_success: Option<i64>) -> Vec<(&'static str, 
         add(failures, &labels, source.failures.to_string());
     }
     for one in &run.newest_complete {
-        let labels = format!(",source=\"{}\",url=\"{}\"", label(&one.kind), label(&one.url));
+        let labels = format!(",kind=\"{}\",url=\"{}\"", label(&one.kind), label(&one.url));
         add(complete, &labels, one.ended.to_string());
     }
     if let Some(archive_bytes) = run.archive_bytes {

@@ -4,12 +4,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::http::tell;
 use crate::net::runtime::Runtime;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 use url::Url;
 
-/// A backup waits for a service no longer than this, three times.
+/// A backup waits for a service no longer than this.
 const PATIENCE: Duration = Duration::from_secs(10);
-const ATTEMPTS: u32 = 3;
 
 /// The most that a service keeps of a report.
 const REPORT_MAX: usize = 100_000;
@@ -52,18 +52,23 @@ impl Ping {
         }
         // After an interrupt the end of the run is told all the same.
         let runtime = Runtime::new(Arc::default())?;
-        let mut last = Ok(());
-        for _ in 0..ATTEMPTS {
-            last = match runtime.run(tell(&url, &report[..end], PATIENCE)) {
-                Ok(200..=299) => return Ok(()),
-                Ok(status) => {
-                    let host = url.host_str().unwrap_or_default();
-                    Err(Error::new(ErrorKind::Connection, format!("{host} answered with status {status}")))
-                }
-                Err(error) => Err(error),
-            };
+        let ask = || runtime.run(tell(&url, &report[..end], PATIENCE));
+        // The end of a run is worth a second try where a try fails at once; who does not answer at all is not waited for
+        // twice.
+        let begun = Instant::now();
+        let mut answer = ask();
+        let is_passing = !matches!(&answer, Ok(status) if *status < 500);
+        if is_passing && signal != Signal::Start && begun.elapsed() < PATIENCE / 2 {
+            thread::sleep(Duration::from_secs(1));
+            answer = ask();
         }
-        last
+        match answer? {
+            200..=299 => Ok(()),
+            status => {
+                let host = url.host_str().unwrap_or_default();
+                Err(Error::new(ErrorKind::Connection, format!("{host} answered with status {status}")))
+            }
+        }
     }
 
     fn url_of(&self, signal: Signal) -> Url {

@@ -146,7 +146,7 @@ fn the_fields_of_a_run_are_those_of_the_page() {
 }
 
 /// A configuration, and what its error says: line, key, hint.
-const ERRORS: [(&str, &str, &str); 22] = [
+const ERRORS: [(&str, &str, &str); 23] = [
     (
         "[account.a]\narchive = \"a\"\nmaildir = {path=\"m\"}\nfoo = 1",
         "line 4: account.a.foo: unknown key",
@@ -218,6 +218,11 @@ const ERRORS: [(&str, &str, &str); 22] = [
         "[report]\nping-url = \"nonsense\"\n[account.a]\narchive = \"x\"\nmaildir = {path=\"m\"}",
         "line 2: report.ping-url: the URL to ping",
         "",
+    ),
+    (
+        "[copies]\nto = \"c/%F\"\n[account.a]\narchive = \"a\"\nmaildir = {path=\"m\"}\n[account.b]\narchive = \"b\"\nmaildir = {path=\"m\"}",
+        "line 6: account.b: its copies would have the names of those of account a",
+        "{account}",
     ),
     ("a = \n", "line 1: this is not TOML", ""),
     ("", "line 1: there is no account", "[account.NAME]"),
@@ -337,6 +342,16 @@ fn a_copy_is_made_once_a_day_and_older_ones_go_after_a_good_run_only() {
     fs::remove_file(place.at("mail/old")).expect("removed");
     assert!(at("2026-01-04", 0).contains("removed 2 older ones"));
     assert_eq!(copies(), ["2026-01-03", "2026-01-04"].map(name));
+    // What has the name already is no copy of this archive, or an incomplete one: that is no success.
+    let other = place.at("copies").join(name("2026-01-05"));
+    fs::write(&other, "no archive").expect("a file");
+    assert!(at("2026-01-05", 10).starts_with("failed "));
+    place.maildir("other", 1);
+    let other_archive = place.at("other.sqlite");
+    ok(&["import", "maildir", place.at("other").to_str().expect("UTF-8"), other_archive.to_str().expect("UTF-8")]);
+    fs::copy(&other_archive, &other).expect("a copy");
+    assert!(at("2026-01-05", 1).contains("is there already, and is an archive of another account"));
+    fs::remove_file(&other).expect("removed");
     ok(&["verify", place.at("copies").join(name("2026-01-04")).to_str().expect("UTF-8")]);
 }
 
@@ -362,9 +377,11 @@ fn metrics_keep_the_last_success_and_are_never_seen_half() {
     let success = metric(&first, "vandelay_last_success_timestamp_seconds", "a");
     assert_eq!(metric(&first, "vandelay_last_run_exit_code", "a"), "0");
     assert!(first.contains("{account=\"a\",source=\"maildir\",type=\"email\",outcome=\"new\"} 3"), "{first}");
-    assert!(first.contains(
-        "vandelay_newest_complete_snapshot_timestamp_seconds{account=\"a\",source=\"maildir\",url=\"file://"
-    ));
+    assert!(
+        first.contains(
+            "vandelay_newest_complete_snapshot_timestamp_seconds{account=\"a\",kind=\"maildir\",url=\"file://"
+        )
+    );
     let mode = fs::metadata(place.at("m.prom")).expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o644, "the collector is another user");
     std::thread::sleep(Duration::from_millis(1100));
@@ -485,10 +502,10 @@ fn hooks_know_the_account_and_a_failing_one_stops_it() {
     let mut command = place.command(&["--jobs", "1"]);
     let output = command.current_dir(place.dir.path()).output().expect("it starts");
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{out}");
+    assert_eq!(output.status.code(), Some(7), "{out}");
     assert_eq!(
         place.read("hooks"),
-        "before a\ngood a ok a.sqlite\nbefore b\nbad b failed 1\nbefore c\nbad c failed 1\n"
+        "before a\ngood a ok a.sqlite\nbefore b\nbad b failed 1\nbefore c\nbad c failed 7\n"
     );
     assert!(!place.at("c.sqlite").exists() && !out.contains("said"), "{out}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("said"));

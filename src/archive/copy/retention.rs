@@ -81,11 +81,13 @@ fn list(
     zone: &TimeZone,
     retention: &mut Retention,
 ) -> Result<Vec<Known>> {
-    let ours: SourceKeys = source.source_keys()?.into_iter().collect();
+    let ours = sources(source)?;
     let mut copies = Vec::new();
     let entries = fs::read_dir(&naming.folder)
         .map_err(|error| Error::io(format!("cannot list the copies in {}", naming.folder.display()), error))?;
-    for entry in entries.flatten() {
+    for entry in entries {
+        let entry = entry
+            .map_err(|error| Error::io(format!("cannot list the copies in {}", naming.folder.display()), error))?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         let Some(time) = naming.time_in(name, zone) else { continue };
@@ -111,8 +113,13 @@ fn list(
     Ok(copies)
 }
 
+/// The sources of an archive, by which copies of it are known.
+pub(super) fn sources(archive: &Reader) -> Result<SourceKeys> {
+    Ok(archive.source_keys()?.into_iter().collect())
+}
+
 /// True if a copy is complete; why it is left alone if it may not be removed.
-fn look(path: &Path, ours: &SourceKeys) -> Result<Result<bool, &'static str>> {
+pub(super) fn look(path: &Path, ours: &SourceKeys) -> Result<Result<bool, &'static str>> {
     let copy = Reader::open(path)?;
     let theirs: SourceKeys = copy.source_keys()?.into_iter().collect();
     // Sources come and stay: of two states of one archive the older one has no source that the newer one lacks.

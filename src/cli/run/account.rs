@@ -1,6 +1,6 @@
 //! Backing up one account: its sources one after the other, then what follows a good run.
 
-use super::config::{Account, Hooks, Source};
+use super::config::{Account, Source};
 use super::outcome::{Outcome, SourceOutcome, State, Step};
 use crate::cli::import_report::{tell_remarks, verdict};
 use crate::cli::shell::{self, Trouble};
@@ -51,17 +51,12 @@ pub(super) fn back_up(account: Account, ui: &Ui) -> Outcome {
             step("copy", guarded(|| copy(&snapshot, is_good, &ui_of_step)), &mut outcome, &ui);
         }
     }
-    end(&hooks, &mut outcome, &ui);
+    match outcome.state() {
+        State::Ok => run_hook("success", hooks.success.as_deref(), &mut outcome, &ui),
+        _ => run_hook("failure", hooks.failure.as_deref(), &mut outcome, &ui),
+    };
     outcome.seconds = begun.elapsed().as_secs_f64();
     outcome
-}
-
-/// The hook that fits how it went.
-fn end(hooks: &Hooks, outcome: &mut Outcome, ui: &Ui) {
-    match outcome.state() {
-        State::Ok => run_hook("success", hooks.success.as_deref(), outcome, ui),
-        _ => run_hook("failure", hooks.failure.as_deref(), outcome, ui),
-    };
 }
 
 fn import(source: Source, ui: &Ui) -> SourceOutcome {
@@ -72,8 +67,7 @@ fn import(source: Source, ui: &Ui) -> SourceOutcome {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted before it began"));
         }
         let mut opened = source.import.open(&ui)?;
-        let progress = ui.progress(interrupt_flag());
-        let done = done.insert(opened.import(&progress)?);
+        let done = done.insert(opened.import(&ui)?);
         tell_remarks(&done.report, &ui);
         verdict(done, false)
     });
@@ -84,7 +78,7 @@ fn import(source: Source, ui: &Ui) -> SourceOutcome {
 
 /// Makes a copy, unless there is one of this name: after a second run of a day. Older ones go only after a good run.
 fn copy(snapshot: &Snapshot, is_good: bool, ui: &Ui) -> Result<String> {
-    if let Some(path) = snapshot.there()? {
+    if let Some(path) = snapshot.made_before()? {
         return Ok(format!("the copy {} is there", path.display()));
     }
     let copied = snapshot.execute(is_good, ui)?;
@@ -96,7 +90,7 @@ fn copy(snapshot: &Snapshot, is_good: bool, ui: &Ui) -> Result<String> {
 }
 
 /// A fault in the program itself stops no other account.
-fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::Storage, "Vandelay failed here: this is a fault in the program")
             .hint("please report it with the lines above; the other accounts are not touched by it"))
@@ -131,7 +125,7 @@ fn run_hook(name: &'static str, command: Option<&str>, outcome: &mut Outcome, ui
     match result {
         Ok(()) => true,
         Err(trouble) => {
-            let kind = if let Trouble::Stopped = trouble { ErrorKind::Interrupted } else { ErrorKind::Usage };
+            let kind = if let Trouble::Stopped = trouble { ErrorKind::Interrupted } else { ErrorKind::Storage };
             let error = Error::new(kind, format!("the hook '{name}' {trouble}"))
                 .hint("run its command in a terminal to see why");
             step(name, Err(error), outcome, ui);

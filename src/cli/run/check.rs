@@ -1,9 +1,12 @@
 //! `vandelay run --check`: logs in everywhere, and says what would be read.
 
+use super::account::guarded;
 use super::config::Account;
 use crate::cli::import::ImportSource;
+use crate::cli::opened::warn_of_incomplete;
 use crate::cli::ui::{Ui, interrupt_flag};
 use crate::error::{Error, ErrorKind, Result};
+use std::slice;
 use std::sync::atomic::Ordering;
 
 /// How many names of folders are shown.
@@ -23,7 +26,7 @@ pub(super) fn check(account: Account, ui: &Ui) -> Vec<Checked> {
     let mut checked = Vec::new();
     for source in account.sources {
         let ui = ui.about(&source.name);
-        let result = scopes(source.import, &ui);
+        let result = guarded(|| scopes(source.import, &ui));
         result.iter().for_each(|names| ui.detail(&names.join("\n")));
         checked.push(Checked { account: account.name.clone(), source: source.name, result });
     }
@@ -34,7 +37,9 @@ fn scopes(import: ImportSource, ui: &Ui) -> Result<Vec<String>> {
     if interrupt_flag().load(Ordering::Relaxed) {
         return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
     }
-    let mut source = import.open(ui)?.source;
+    let opened = import.open(ui)?;
+    warn_of_incomplete(slice::from_ref(&opened.archive), ui);
+    let mut source = opened.source;
     let (scopes, _) = source.scopes()?;
     let selected: Vec<String> = scopes.iter().filter(|scope| scope.selected).map(|scope| source.name(scope)).collect();
     match source.why_empty() {

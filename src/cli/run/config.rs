@@ -7,6 +7,7 @@ use crate::cli::history::Forget;
 use crate::cli::import::ImportSource;
 use crate::cli::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::text::nearest;
 use crate::monitor::ping::Ping;
 use clap::{Args, FromArgMatches, Subcommand};
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,6 +131,12 @@ impl Reading {
             if let Some(other) = found.iter().find(|other| other.archive == account.archive) {
                 let what = format!("{}: the archive of account {} as well", table.path, other.name);
                 return Err(self.document.error(entry.line, &what).hint("an archive holds one account"));
+            }
+            let names = |account: &Account| account.copies.as_ref().map(Snapshot::names);
+            if let Some(other) = found.iter().find(|other| names(other).is_some() && names(other) == names(&account)) {
+                let what =
+                    format!("{}: its copies would have the names of those of account {}", table.path, other.name);
+                return Err(self.document.error(entry.line, &what).hint("put {account} into the key 'to' of [copies]"));
             }
             found.push(account);
         }
@@ -318,8 +325,7 @@ impl Reading {
         if let Some(why) = refused(&strange.key) {
             return Err(error("this may not stand in the configuration").hint(why));
         }
-        let distance = |key: &&&str| (strsim::normalized_damerau_levenshtein(&strange.key, key) * 1000.0) as u32;
-        let nearest = known.iter().max_by_key(distance).filter(|key| distance(key) >= 500);
+        let nearest = nearest(&strange.key, known.iter().copied());
         let hint = match nearest {
             Some(nearest) => format!("did you mean {nearest}?"),
             None => format!("known here: {}", known.join(", ")),

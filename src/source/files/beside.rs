@@ -28,15 +28,19 @@ impl FolderNotes {
     pub(super) fn of(folder: &Path) -> FolderNotes {
         let mut notes = FolderNotes::default();
         // A file of this name may be anybody's. If it is Proton's, its labels are missed where they are used.
-        if let Some(labels) = read(&folder.join(LABELS)).and_then(|bytes| ProtonLabels::parse(&bytes)) {
-            notes.labels = labels;
+        match read(&folder.join(LABELS)) {
+            Ok(bytes) => notes.labels = bytes.and_then(|bytes| ProtonLabels::parse(&bytes)).unwrap_or_default(),
+            Err(_) => notes.strange.push(LABELS),
         }
-        notes.sequences = read(&folder.join(SEQUENCES)).map(|bytes| Sequences::parse(&bytes));
+        match read(&folder.join(SEQUENCES)) {
+            Ok(bytes) => notes.sequences = bytes.map(|bytes| Sequences::parse(&bytes)),
+            Err(_) => notes.strange.push(SEQUENCES),
+        }
         for name in MARKS {
-            match read(&folder.join(name)).map(|bytes| Marks::parse(&bytes)) {
-                Some(Some(marks)) => notes.marks = Some(marks),
-                Some(None) => notes.strange.push(name),
-                None => {}
+            match read(&folder.join(name)).map(|bytes| bytes.map(|bytes| Marks::parse(&bytes))) {
+                Ok(Some(Some(marks))) => notes.marks = Some(marks),
+                Ok(Some(None)) | Err(_) => notes.strange.push(name),
+                Ok(None) => {}
             }
         }
         notes
@@ -45,11 +49,12 @@ impl FolderNotes {
     /// What stands beside the message at a path; an error says what is there and not understood.
     pub(super) fn beside(&self, path: &Path) -> Result<Beside, &'static str> {
         let [proton, gmvault] = own_notes(path);
-        if let Some(bytes) = read(&proton) {
+        let own = |path: &Path| read(path).map_err(|_| "labels and flags of a message that cannot be read");
+        if let Some(bytes) = own(&proton)? {
             return beside::proton(&bytes, &self.labels)
                 .ok_or("labels and flags of Proton Mail that are not understood");
         }
-        if let Some(bytes) = read(&gmvault) {
+        if let Some(bytes) = own(&gmvault)? {
             return beside::gmvault(&bytes).ok_or("labels and flags of Gmvault that are not understood");
         }
         let mut found = Beside::default();
@@ -90,13 +95,18 @@ fn stamp(path: &Path) -> Option<Stamp> {
     fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata))
 }
 
-/// The bytes of a small file; `None` if it is not there. One that cannot be read has none, and is not understood then.
-fn read(path: &Path) -> Option<Vec<u8>> {
+/// The bytes of a small file; `None` if it is not there.
+///
+/// Errors: it cannot be read, or is larger than any file of this sort.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        file => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
     };
     let mut bytes = Vec::new();
-    let _ = file.and_then(|file| file.take(BESIDE_MAX as u64).read_to_end(&mut bytes));
-    Some(bytes)
+    file.take(BESIDE_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > BESIDE_MAX {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(Some(bytes))
 }

@@ -1,6 +1,7 @@
 //! Where the accounts of mox lie in what the user names.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::text::nearest;
 use crate::source::links;
 use std::fs;
 use std::io;
@@ -15,9 +16,6 @@ const BELOW: [&str; 3] = ["data/accounts", "accounts", ""];
 
 /// Names that an error lists at most.
 const NAMED: usize = 12;
-
-/// How like a name must be to be meant.
-const ALIKE: f64 = 0.75;
 
 /// An account on disk.
 pub(super) struct Account {
@@ -92,11 +90,9 @@ fn accounts_in(directory: &Path) -> Result<Vec<Account>> {
 }
 
 fn missing(wanted: &str, path: &Path, accounts: &[Account]) -> Error {
-    let likeness = |account: &&Account| strsim::jaro_winkler(&account.name, wanted);
-    let nearest = accounts.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    let meant = nearest.filter(|account| likeness(account) >= ALIKE);
+    let meant = nearest(wanted, accounts.iter().map(|account| account.name.as_str()));
     let hint = match meant {
-        Some(account) => format!("did you mean {:?}? Accounts: {}", account.name, names(accounts)),
+        Some(name) => format!("did you mean {name:?}? Accounts: {}", names(accounts)),
         None => format!("accounts: {}", names(accounts)),
     };
     Error::new(ErrorKind::Account, format!("there is no account {wanted:?} in {}", path.display())).hint(hint)

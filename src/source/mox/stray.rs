@@ -25,23 +25,31 @@ pub(super) fn find(files: &MessageFiles, known: &[i64]) -> Strays {
     let mut strays = Strays::default();
     let Some(directory) = files.directory() else { return strays };
     let Ok(entries) = fs::read_dir(&directory) else {
-        strays.tell("cannot be looked at for files without a message", FILES.to_owned(), SkipKind::Failed);
+        strays.tell(UNSEEN, FILES.to_owned(), SkipKind::Failed);
         return strays;
     };
-    for entry in entries.flatten() {
+    for entry in entries {
+        let Ok(entry) = entry else {
+            strays.tell(UNSEEN, FILES.to_owned(), SkipKind::Failed);
+            continue;
+        };
         let name = format!("{FILES}/{}", escape(entry.file_name().as_bytes()));
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => match fs::read_dir(entry.path()) {
-                Ok(inside) => inside.flatten().for_each(|file| strays.take(&name, &file, known)),
-                Err(_) => {
-                    strays.tell("cannot be looked at for files without a message", name, SkipKind::Failed);
-                }
+                Ok(inside) => inside.for_each(|file| match file {
+                    Ok(file) => strays.take(&name, &file, known),
+                    Err(_) => strays.tell(UNSEEN, name.clone(), SkipKind::Failed),
+                }),
+                Err(_) => strays.tell(UNSEEN, name, SkipKind::Failed),
             },
             _ => strays.tell(NO_FILE, name, SkipKind::ByProduct),
         }
     }
     strays
 }
+
+/// Why strays of a directory are not told.
+const UNSEEN: &str = "cannot be looked at for files without a message";
 
 /// Why what has no number for a name is left out.
 const NO_FILE: &str = "no message file of mox";
