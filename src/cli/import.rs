@@ -344,7 +344,7 @@ impl ImportSource {
     }
 
     /// Opens the source. Finds the secret, so it may run a command or ask at the terminal.
-    pub(crate) fn open(self, ui: &Ui) -> Result<Opened> {
+    pub(super) fn open(self, ui: &Ui) -> Result<Opened> {
         let (source, archive, common): (Box<dyn Source>, PathBuf, Common) = match self {
             ImportSource::Maildir(args) => {
                 let filter = args.folders.filter()?;
