@@ -108,7 +108,7 @@ pub fn made_before(archive: &Path, destination: &Path) -> Result<Option<PathBuf>
     if path.symlink_metadata().is_err() {
         return Ok(None);
     }
-    match retention::look(&path, &retention::sources(&Reader::open(archive)?)?)? {
+    match retention::look(&path, &retention::Identity::of(&Reader::open(archive)?)?)? {
         Ok(true) => Ok(Some(path)),
         Ok(false) => Err(Error::new(ErrorKind::Partial, format!("the copy {} is incomplete", path.display()))
             .hint("remove it, and run again")),

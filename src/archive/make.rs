@@ -116,14 +116,27 @@ pub(super) fn give_name(unnamed: NamedTempFile, path: &Path) -> io::Result<bool>
         Ok(_) => {}
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         // A file system that knows neither a rename that replaces nothing nor hard links. The name is taken first.
-        Err(failed) => match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(_) => drop(failed.file.persist(path).map_err(|failed| failed.error)?),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-            Err(error) => return Err(error),
-        },
+        Err(failed) if is_unknown_call(&failed.error) => {
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+                Err(error) => return Err(error),
+            }
+            if let Err(failed) = failed.file.persist(path) {
+                let _ = fs::remove_file(path);
+                return Err(failed.error);
+            }
+        }
+        Err(failed) => return Err(failed.error),
     }
     File::open(folder_of(path))?.sync_all()?;
     Ok(true)
+}
+
+/// True if a file system refuses a call because it does not know it.
+fn is_unknown_call(error: &io::Error) -> bool {
+    let unknown = [libc::EINVAL, libc::ENOSYS, libc::EPERM, libc::EOPNOTSUPP];
+    error.raw_os_error().is_some_and(|code| unknown.contains(&code))
 }
 
 /// Makes the tables of an empty archive in a file that no other program knows of.

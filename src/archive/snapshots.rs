@@ -199,19 +199,15 @@ impl Policy {
     }
 }
 
-/// Adds the last complete snapshot of each source to those that are kept, unless one that is kept shows the same of that
-/// source: one of other sources, made before the next run of this one. Whatever the rules say, the last state in which
-/// nothing of a source was missing stays.
+/// Adds the last complete snapshot of each source to those that are kept, whatever the rules say.
 pub fn keep_last_complete(kept: &mut BTreeMap<i64, Vec<&'static str>>, snapshots: &[Snapshot]) {
-    let source = |one: &Snapshot| (one.source_kind.clone(), one.source_url.clone(), one.account.clone());
-    let sources: BTreeSet<_> = snapshots.iter().filter(|one| one.source_kind.is_some()).map(source).collect();
-    for wanted in sources {
-        let runs = || snapshots.iter().filter(|one| source(one) == wanted);
-        let Some(last) = runs().filter(|one| one.state == "complete").map(|one| one.id).max() else { continue };
-        let next = runs().map(|one| one.id).filter(|id| *id > last).min().unwrap_or(i64::MAX);
-        if kept.range(last..next).next().is_none() {
-            kept.insert(last, vec!["last complete"]);
-        }
+    let mut last = BTreeMap::new();
+    for one in snapshots.iter().filter(|one| one.source_kind.is_some() && one.state == "complete") {
+        let newest = last.entry((&one.source_kind, &one.source_url, &one.account)).or_insert(one.id);
+        *newest = one.id.max(*newest);
+    }
+    for id in last.into_values() {
+        kept.entry(id).or_insert_with(|| vec!["last complete"]);
     }
 }
 
@@ -329,12 +325,9 @@ mod tests {
             keep_last_complete(&mut all, &runs);
             all.into_keys().collect::<Vec<_>>()
         };
-        // The last one shows all of both.
-        assert_eq!(kept(&[("imap", "complete"), ("dav", "complete")], &[2]), [2]);
-        // What came after it of this source was not complete.
-        assert_eq!(kept(&[("imap", "complete"), ("imap", "partial"), ("imap", "interrupted")], &[3]), [1, 3]);
-        assert_eq!(kept(&[("imap", "complete"), ("dav", "complete"), ("imap", "partial")], &[3]), [1, 3]);
-        assert_eq!(kept(&[("imap", "complete"), ("dav", "complete"), ("imap", "partial")], &[2, 3]), [2, 3]);
+        assert_eq!(kept(&[("imap", "complete"), ("dav", "complete")], &[2]), [1, 2]);
+        assert_eq!(kept(&[("imap", "complete"), ("imap", "complete"), ("imap", "partial")], &[3]), [2, 3]);
+        assert_eq!(kept(&[("imap", "complete"), ("dav", "complete"), ("imap", "interrupted")], &[3]), [1, 2, 3]);
         assert_eq!(kept(&[("imap", "partial"), ("imap", "partial")], &[2]), [2]);
     }
 

@@ -369,8 +369,9 @@ fn secret(origin: &str, bytes: &[u8]) -> Result<Secret> {
 
 /// Runs a command of the user in a process group of its own, so that nothing of it is left when it takes too long.
 fn from_command(flag: &str, command: &str, patience: Duration) -> Result<Secret> {
-    // The first word says which command it was; others might be secrets.
-    let name = format!("{flag} '{}'", command.split_whitespace().next().unwrap_or_default());
+    // The name of the program says which command it was; other words might be secrets, also in front of it.
+    let program = command.split_whitespace().find(|word| !word.contains('=')).unwrap_or_default();
+    let name = format!("{flag} '{program}'");
     let failed = |trouble: Trouble| {
         let hint = match trouble {
             Trouble::TooLong(_) => "run it in a terminal to see what it waits for",

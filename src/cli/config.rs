@@ -9,7 +9,9 @@ use crate::protocol::discover::{Discovered, Discovery, FoundService, ServiceKind
 use clap::{Args, Subcommand, ValueEnum};
 use rustix::process::geteuid;
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf, absolute};
 
 #[derive(Subcommand)]
@@ -239,7 +241,7 @@ impl Init {
         } else {
             ui.info(&format!("{shown} is there already and stays as it is; add these lines to it"));
             let head = format!("[account.{}", account.name);
-            if std::fs::read_to_string(path).is_ok_and(|text| text.contains(&head)) {
+            if path.is_file() && std::fs::read_to_string(path).is_ok_and(|text| text.contains(&head)) {
                 ui.warn(&format!("it has an account {} already: give this one another name", account.name));
             }
             if !ui.json {
@@ -251,6 +253,13 @@ impl Init {
         }
         if account.secret.is_none() {
             ui.info("first write there where the secret is: the lines with password- or token-");
+        }
+        let archive = Path::new(&account.archive);
+        if let Some(folder) = archive.parent().filter(|folder| archive.is_absolute() && !folder.is_dir()) {
+            ui.info(&format!(
+                "first make the folder of the archive: mkdir -p {}",
+                quoted(&folder.display().to_string())
+            ));
         }
         let flag = self.config.as_ref().map_or_else(String::new, |_| format!(" --config {shown}"));
         ui.info(&format!("next: vandelay run --check{flag} tests each login, vandelay run{flag} makes the backup"));
@@ -298,8 +307,11 @@ fn write(path: &Path, text: &str) -> Result<bool> {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(cannot)?;
-    // A temporary file has mode 0600.
+    // A temporary file has mode 0600. That of the machine is read by the user of the unit, and holds no secret.
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(cannot)?;
+    if path == Path::new(config_place::SYSTEM) {
+        file.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(cannot)?;
+    }
     file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(cannot)?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(true),

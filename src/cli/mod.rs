@@ -72,6 +72,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     };
     let Global { json, quiet, verbose, log_file, log_format } = cli.global;
     let ui = Ui::new(json, quiet, verbose);
+    // A mount has a log of its own under that flag: what goes wrong while it is mounted.
+    let log_file = log_file.filter(|_| !matches!(cli.command, Command::Mount(_)));
     let ui = match Notes::open(log_format, log_file.as_deref()) {
         Ok(notes) => ui.with_notes(notes),
         Err(error) => {

@@ -18,12 +18,9 @@ pub(super) struct Reporting {
     #[arg(long, value_name = "FILE")]
     pub(super) metrics_file: Option<PathBuf>,
     /// Request URL/start when the run begins, and URL or URL/fail when it ends, as healthchecks.io wants it
-    #[arg(long, value_name = "URL", value_parser = parse_ping)]
-    pub(super) ping_url: Option<Ping>,
-}
-
-pub(super) fn parse_ping(text: &str) -> Result<Ping, String> {
-    Ping::parse(text).map_err(|error| error.to_string())
+    // Not parsed here: the error of clap would show the value, which is a secret of a kind.
+    #[arg(long, value_name = "URL")]
+    pub(super) ping_url: Option<String>,
 }
 
 impl Reporting {
@@ -37,10 +34,15 @@ impl Reporting {
         if dry_run { Reporting::default() } else { self.clone() }
     }
 
+    /// The same without a service.
+    pub(super) fn without_ping(self) -> Reporting {
+        Reporting { ping_url: None, ..self }
+    }
+
     /// Tells the service of the pings. That it cannot be told is a warning.
     pub(super) fn ping(&self, signal: Signal, report: &str, ui: &Ui) {
-        if let Some(ping) = &self.ping_url
-            && let Err(error) = ping.send(signal, report)
+        if let Some(url) = &self.ping_url
+            && let Err(error) = Ping::parse(url).and_then(|ping| ping.send(signal, report))
         {
             ui.warn(&format!("the ping was not sent: {error}"));
         }

@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::thread;
 use tell::{tell, tell_checks, tell_sources};
 
@@ -54,7 +55,14 @@ impl Run {
         let path = config::find(self.config.as_deref())?;
         let Config { accounts, report } = config::read(&path)?;
         warn_if_others_write(&path, ui);
-        let logging = report.log_file.as_deref().map(|file| ui.logging_to(file)).transpose()?;
+        let logging = report.log_file.as_deref().and_then(|file| match ui.logging_to(file) {
+            Ok(logging) => Some(logging),
+            // A backup without a log is better than none.
+            Err(error) => {
+                ui.warn(&error.to_string());
+                None
+            }
+        });
         let ui = logging.as_ref().unwrap_or(ui);
         let accounts = chosen(accounts, &self.account)?;
         let jobs = match self.jobs {
@@ -64,10 +72,14 @@ impl Run {
         if self.check {
             return tell_checks(at_once(accounts, jobs, |account| check(account, ui)), ui);
         }
+        // A part of the accounts is no success of all of them; a flag means this run, whatever it is of.
+        let is_part = !self.account.is_empty() && self.reporting.ping_url.is_none();
         let reporting = self.reporting.or(Reporting { metrics_file: report.metrics_file, ping_url: report.ping_url });
+        let reporting = if is_part { reporting.without_ping() } else { reporting };
         reporting.ping(Signal::Start, "", ui);
         let mut outcomes = at_once(accounts, jobs, |account| {
-            let own = Reporting { metrics_file: None, ping_url: account.ping_url.clone() };
+            let url = account.ping_url.clone().filter(|_| !interrupt_flag().load(Ordering::Relaxed));
+            let own = Reporting { metrics_file: None, ping_url: url };
             let ui_of_account = ui.about(&account.name);
             own.ping(Signal::Start, "", &ui_of_account);
             let outcome = back_up(account, ui);
@@ -117,15 +129,20 @@ fn at_once<I: Send, T: Send>(items: Vec<I>, jobs: usize, work: impl Fn(I) -> T +
     let jobs = jobs.min(items.len());
     let (queue, results) = (Mutex::new(VecDeque::from(items)), Mutex::new(Vec::new()));
     let next = || queue.lock().pop_front();
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some(item) = next() {
-                    let result = work(item);
-                    results.lock().push(result);
-                }
-            });
+    let go_on = || {
+        while let Some(item) = next() {
+            let result = work(item);
+            results.lock().push(result);
         }
+    };
+    thread::scope(|scope| {
+        // One is this thread. Where the system gives no more, fewer do.
+        for _ in 1..jobs {
+            if thread::Builder::new().spawn_scoped(scope, go_on).is_err() {
+                break;
+            }
+        }
+        go_on();
     });
     results.into_inner()
 }

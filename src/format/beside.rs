@@ -160,11 +160,12 @@ impl Beside {
 pub struct Sequences(Vec<(&'static str, Vec<RangeInclusive<u64>>)>);
 
 impl Sequences {
-    /// Reads `.mh_sequences`: lines of a name and of numbers, `unseen: 1 5-9`. Other names are the user's own.
-    pub fn parse(bytes: &[u8]) -> Sequences {
+    /// Reads `.mh_sequences`: lines of a name and of numbers, `unseen: 1 5-9`. Other names are the user's own. `None` if it is
+    /// something else, or has more numbers than any folder: what is not unseen would be taken for seen.
+    pub fn parse(bytes: &[u8]) -> Option<Sequences> {
         let mut all = Vec::new();
         let (mut current, mut left) = (None, MAX_RUNS);
-        for line in String::from_utf8_lossy(bytes).lines() {
+        for line in std::str::from_utf8(bytes).ok()?.lines().filter(|line| !line.trim().is_empty()) {
             let numbers = match line.split_once(':') {
                 Some((name, numbers)) if !line.starts_with([' ', '\t']) => {
                     current = match name.trim() {
@@ -176,6 +177,7 @@ impl Sequences {
                     };
                     numbers
                 }
+                None if !line.starts_with([' ', '\t']) => return None,
                 _ => line,
             };
             let Some(current) = current else { continue };
@@ -183,11 +185,11 @@ impl Sequences {
                 let (first, last) = word.split_once('-').unwrap_or((word, word));
                 Some(first.parse().ok()?..=last.parse().ok()?)
             };
-            let runs: Vec<_> = numbers.split_whitespace().filter_map(run).take(left).collect();
-            left -= runs.len();
+            let runs: Vec<_> = numbers.split_whitespace().map(run).collect::<Option<_>>()?;
+            left = left.checked_sub(runs.len())?;
             all.push((current, runs));
         }
-        Sequences(all)
+        Some(Sequences(all))
     }
 
     /// The flags of a message. A folder with such a list has all messages but the unseen ones as seen.
@@ -280,7 +282,10 @@ mod tests {
 
     #[test]
     fn lists_of_mh() {
-        let list = Sequences::parse(b"cur: 9\nunseen: 1 5-7\nreplied: 2\n 3\nflagged: 3 x 9-\nother: 4\n");
+        let list = Sequences::parse(b"cur: 9\nunseen: 1 5-7\nreplied: 2\n 3\nflagged: 3\nother: x\n\n").unwrap();
+        for strange in [&b"unseen: 3 x"[..], b"unseen: 9-", b"no list", b"unseen: 1\n\xff"] {
+            assert_eq!(Sequences::parse(strange), None, "{strange:?}");
+        }
         let of = |number| list.status(number).keywords.join(" ");
         assert_eq!(
             [1, 2, 3, 4, 6, 8].map(of),
@@ -308,7 +313,7 @@ mod tests {
                 ProtonLabels::parse(bytes);
                 proton(bytes, &ProtonLabels::default());
                 gmvault(bytes);
-                Sequences::parse(bytes).status(1);
+                Sequences::parse(bytes).map(|list| list.status(1));
                 Marks::parse(bytes);
             }
         }

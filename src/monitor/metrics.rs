@@ -5,12 +5,15 @@
 
 use crate::error::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::{File, Permissions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How the backup of an account went.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +58,9 @@ pub struct NewestComplete {
     pub ended: i64,
 }
 
+/// How long another run may write.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 const LAST_SUCCESS: &str = "vandelay_last_success_timestamp_seconds";
 
 /// Name and meaning of each number.
@@ -76,10 +82,12 @@ pub fn write(path: &Path, runs: &[AccountRun]) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Two runs at once would lose the lines of one of them.
     let lock = File::open(folder).map_err(cannot)?;
-    flock(&lock, FlockOperation::LockExclusive).map_err(|error| cannot(error.into()))?;
-    let old = match std::fs::read_to_string(path) {
-        Ok(old) => old,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+    lock_within(&lock, PATIENCE).map_err(cannot)?;
+    let old = match std::fs::metadata(path) {
+        // One that waits for a writer would be read for ever.
+        Ok(meta) if !meta.is_file() => return Err(cannot(io::Error::other("it is no file"))),
+        Ok(_) => String::from_utf8_lossy(&std::fs::read(path).map_err(cannot)?).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(cannot(error)),
     };
     let mut file = tempfile::Builder::new().prefix(".vandelay-").tempfile_in(folder).map_err(cannot)?;
@@ -89,6 +97,19 @@ pub fn write(path: &Path, runs: &[AccountRun]) -> Result<()> {
     file.as_file().sync_all().map_err(cannot)?;
     file.persist(path).map_err(|error| cannot(error.error))?;
     lock.sync_all().map_err(cannot)
+}
+
+/// Waits until no other run holds the folder, for this long.
+fn lock_within(folder: &File, patience: Duration) -> io::Result<()> {
+    let end = Instant::now() + patience;
+    loop {
+        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK) if Instant::now() < end => thread::sleep(Duration::from_millis(50)),
+            Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another program holds its folder")),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// The whole file: the lines of other accounts as they were, those of `runs` new.
@@ -122,9 +143,7 @@ fn text(old: &str, runs: &[AccountRun]) -> String {
 fn lines_of(run: &AccountRun, known_success: Option<i64>) -> Vec<(&'static str, String)> {
     let [ended, success, code, duration, objects, bytes, failures, complete, size] = METRICS.map(|(name, _)| name);
     let account = format!("account=\"{}\"", label(&run.account));
-    // Where no file tells: all sources were complete at the oldest of their newest complete snapshots.
-    let by_archive = || run.newest_complete.iter().map(|one| one.ended).min();
-    let last = if run.exit_code == 0 { Some(run.ended) } else { known_success.or_else(by_archive) };
+    let last = if run.exit_code == 0 { Some(run.ended) } else { known_success };
     let mut lines = Vec::new();
     let mut add = |name: &'static str, labels: &str, value: String| {
         lines.push((name, format!("{name}{{{account}{labels}}} {value}")));
@@ -204,12 +223,25 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_the_archive_tells_the_last_success() {
+    fn a_failure_without_a_file_is_no_success() {
         let mut failed = run("alice", 200, 2);
-        assert!(text("", &[failed.clone()]).contains("vandelay_last_success_timestamp_seconds{account=\"alice\"} 0\n"));
-        let complete = |ended| NewestComplete { kind: "imap".to_owned(), url: "u".to_owned(), ended };
-        failed.newest_complete = vec![complete(50), complete(40)];
+        failed.newest_complete = vec![NewestComplete { kind: "imap".to_owned(), url: "u".to_owned(), ended: 50 }];
         let text = text("", &[failed]);
-        assert!(text.contains("vandelay_last_success_timestamp_seconds{account=\"alice\"} 40\n"), "{text}");
+        assert!(text.contains("vandelay_last_success_timestamp_seconds{account=\"alice\"} 0\n"), "{text}");
+    }
+
+    #[test]
+    fn who_holds_the_folder_or_what_is_no_file_stops_no_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = File::open(dir.path()).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        let error = write(&dir.path().join("m.prom"), &[run("alice", 1, 0)]).unwrap_err().to_string();
+        assert!(error.contains("another program holds"), "{error}");
+        drop(held);
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(write(&fifo, &[run("alice", 1, 0)]).is_err());
+        std::fs::write(dir.path().join("m.prom"), b"\xff\n").unwrap();
+        write(&dir.path().join("m.prom"), &[run("alice", 1, 0)]).unwrap();
     }
 }

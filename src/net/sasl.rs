@@ -91,6 +91,13 @@ impl Mechanism {
                 return Err(cannot_act(endpoint, &others.join(" and ")));
             }
         }
+        if let Credentials::ActingAs { .. } = credentials
+            && line.may_carry_secrets()
+        {
+            // Dovecot checks the proof of SCRAM against the user's own password where a master user has to be allowed by the
+            // user's database, as in Debian's example.
+            common.sort_by_key(|one| *one != Mechanism::Plain);
+        }
         let is_safe = |one: &Mechanism| line.may_carry_secrets() || *one == Mechanism::ScramSha256;
         // LOGIN sends the same name and password as PLAIN, so a server that refused PLAIN would refuse it, too.
         let is_needless = |one: &Mechanism| *one == Mechanism::Login && common.contains(&Mechanism::Plain);

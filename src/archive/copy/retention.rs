@@ -4,6 +4,7 @@ use super::name::Naming;
 use crate::archive::read::Reader;
 use crate::archive::snapshots::Policy;
 use crate::error::{Error, Result};
+use crate::model::SourceIdent;
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -81,7 +82,7 @@ fn list(
     zone: &TimeZone,
     retention: &mut Retention,
 ) -> Result<Vec<Known>> {
-    let ours = sources(source)?;
+    let ours = Identity::of(source)?;
     let mut copies = Vec::new();
     let entries = fs::read_dir(&naming.folder)
         .map_err(|error| Error::io(format!("cannot list the copies in {}", naming.folder.display()), error))?;
@@ -113,17 +114,37 @@ fn list(
     Ok(copies)
 }
 
-/// The sources of an archive, by which copies of it are known.
-pub(super) fn sources(archive: &Reader) -> Result<SourceKeys> {
-    Ok(archive.source_keys()?.into_iter().collect())
+/// What copies of an archive are known by.
+pub(super) struct Identity {
+    /// Its sources. That of files which are imported one by one is the same in all archives, and tells nothing.
+    sources: SourceKeys,
+    /// Number and start of each snapshot.
+    snapshots: BTreeSet<(i64, String)>,
+}
+
+impl Identity {
+    pub(super) fn of(archive: &Reader) -> Result<Identity> {
+        let sources =
+            archive.source_keys()?.into_iter().filter(|(_, url, _)| url != SourceIdent::LOOSE_FILES).collect();
+        let snapshots = archive.snapshots()?.into_iter().map(|one| (one.id, one.started)).collect();
+        Ok(Identity { sources, snapshots })
+    }
+
+    /// True if two archives are states of one. Sources come and stay: of two states the older one has no source that the
+    /// newer one lacks.
+    fn is_that_of(&self, other: &Identity) -> bool {
+        let (one, other_sources) = (&self.sources, &other.sources);
+        if one.is_empty() || other_sources.is_empty() {
+            return !self.snapshots.is_disjoint(&other.snapshots);
+        }
+        one.is_subset(other_sources) || other_sources.is_subset(one)
+    }
 }
 
 /// True if a copy is complete; why it is left alone if it may not be removed.
-pub(super) fn look(path: &Path, ours: &SourceKeys) -> Result<Result<bool, &'static str>> {
+pub(super) fn look(path: &Path, ours: &Identity) -> Result<Result<bool, &'static str>> {
     let copy = Reader::open(path)?;
-    let theirs: SourceKeys = copy.source_keys()?.into_iter().collect();
-    // Sources come and stay: of two states of one archive the older one has no source that the newer one lacks.
-    if theirs.is_empty() || !(theirs.is_subset(ours) || ours.is_subset(&theirs)) {
+    if !Identity::of(&copy)?.is_that_of(ours) {
         return Ok(Err("is an archive of another account"));
     }
     if copy.file.is_locked() || copy.trace().is_none_or(|trace| !trace.has_no_log()) {

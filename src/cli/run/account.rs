@@ -28,6 +28,11 @@ pub(super) fn back_up(account: Account, ui: &Ui) -> Outcome {
         seconds: 0.0,
     };
     let Account { sources, retention, copies, hooks, .. } = account;
+    if interrupt_flag().load(Ordering::Relaxed) {
+        let error = Error::new(ErrorKind::Interrupted, "interrupted before it began");
+        outcome.steps.push(Step { name: "begin", result: Err(error) });
+        return outcome;
+    }
     if run_hook("before", hooks.before.as_deref(), &mut outcome, &ui) {
         outcome.sources = sources.into_iter().map(|source| import(source, &ui)).collect();
         // A run that did not see everything forgets nothing.

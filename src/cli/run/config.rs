@@ -27,7 +27,7 @@ pub(super) struct Account {
     pub(super) retention: Option<Forget>,
     pub(super) copies: Option<Snapshot>,
     pub(super) hooks: Hooks,
-    pub(super) ping_url: Option<Ping>,
+    pub(super) ping_url: Option<String>,
 }
 
 /// One source of an account.
@@ -49,7 +49,7 @@ pub(super) struct Hooks {
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) metrics_file: Option<PathBuf>,
-    pub(super) ping_url: Option<Ping>,
+    pub(super) ping_url: Option<String>,
     pub(super) log_file: Option<PathBuf>,
 }
 
@@ -57,6 +57,8 @@ pub(super) struct Report {
 const ACCOUNT_KEYS: [&str; 5] = ["archive", "retention", "copies", "hooks", "ping-url"];
 /// Keys of the whole file.
 const ROOT_KEYS: [&str; 6] = ["account", "defaults", "retention", "copies", "hooks", "report"];
+/// The flag of an import beside another source of its kind.
+const SEVERAL: &str = "allow-source-change";
 /// The key of what a copy is called.
 const COPY_TO: &str = "to";
 const HOOK_KEYS: [&str; 3] = ["before", "success", "failure"];
@@ -127,8 +129,14 @@ impl Reading {
                 let what = format!("{}: a table of an account is wanted", below("account", &entry.key));
                 return Err(self.document.error(entry.line, &what).hint("write [account.NAME]"));
             };
+            if entry.key.trim().is_empty() || entry.key.chars().any(char::is_control) {
+                return Err(self
+                    .document
+                    .error(entry.line, "a name of an account is empty, or has control characters"));
+            }
             let account = self.account(&root, &entry.key, table)?;
-            if let Some(other) = found.iter().find(|other| other.archive == account.archive) {
+            let place = one_name(&account.archive);
+            if let Some(other) = found.iter().find(|other| one_name(&other.archive) == place) {
                 let what = format!("{}: the archive of account {} as well", table.path, other.name);
                 return Err(self.document.error(entry.line, &what).hint("an archive holds one account"));
             }
@@ -186,16 +194,23 @@ impl Reading {
                 Value::Tables(tables) => tables.iter().collect(),
                 _ => {
                     let what = format!("{}: a table is wanted", below(&account.path, &entry.key));
-                    let hint = format!("e.g. {} = {{ url = \"…\" }}", entry.key);
+                    let key = if keys.knows("url") { "url" } else { PATH };
+                    let hint = format!("e.g. {} = {{ {key} = \"…\" }}", entry.key);
                     return Err(self.document.error(entry.line, &what).hint(hint));
                 }
             };
+            let are_several = tables.len() > 1;
             for (at, table) in tables.into_iter().enumerate() {
                 self.check_keys(table, &keys.keys().collect::<Vec<_>>())?;
                 let own: Vec<Setting> = table.entries.iter().map(|entry| Setting::of(table, entry)).collect();
                 let levels = [&self.defaults[..], shared, &own]
                     .map(|level| level.iter().filter(|setting| keys.knows(&setting.key)).cloned().collect::<Vec<_>>());
-                let settings = levels.into_iter().fold(Vec::new(), nearer);
+                let mut settings = levels.into_iter().fold(Vec::new(), nearer);
+                // The file says that there are several: none of them is taken for another in its place.
+                if are_several && keys.knows(SEVERAL) && !settings.iter().any(|setting| setting.key == SEVERAL) {
+                    let (key, path) = (SEVERAL.to_owned(), table.path.clone());
+                    settings.push(Setting { key, path, line: table.line, value: Value::Flag(true) });
+                }
                 self.check_login(table, &settings)?;
                 let place = (table.path.as_str(), table.line);
                 let matches = keys.parse(&self.document, place, &settings, vec![archive.into()])?;
@@ -256,8 +271,11 @@ impl Reading {
         let to = self.text(table, COPY_TO)?.ok_or_else(|| {
             self.document.error(table.line, &format!("{}: {COPY_TO} is missing", table.path)).hint("to = \"FILE\"")
         })?;
-        // The name is no path, and a percent sign in it is none of a date.
-        let to = to.replace("{account}", &name.replace('/', "_").replace('%', "%%"));
+        // The name is no path, and a percent sign in it is none of a date, which can stand in the last part only.
+        let name = if name.starts_with('.') { format!("_{name}") } else { name.to_owned() }.replace('/', "_");
+        let (folder, last) = to.rsplit_once('/').map_or((None, to.as_str()), |(folder, last)| (Some(folder), last));
+        let last = last.replace("{account}", &name.replace('%', "%%"));
+        let to = folder.map_or(last.clone(), |folder| format!("{}/{last}", folder.replace("{account}", &name)));
         let settings = table.entries.iter().filter(|entry| entry.key != COPY_TO);
         let settings: Vec<Setting> = settings.map(|entry| Setting::of(table, entry)).collect();
         let last = vec![archive.into(), resolved(&self.document.path, &to).into()];
@@ -282,10 +300,10 @@ impl Reading {
         Ok(Report { metrics_file: path("metrics-file")?, log_file: path("log-file")?, ping_url: self.ping(table)? })
     }
 
-    fn ping(&self, table: &Table) -> Result<Option<Ping>> {
+    fn ping(&self, table: &Table) -> Result<Option<String>> {
         let key = "ping-url";
         let parse = |text: String| {
-            Ping::parse(&text).map_err(|error| {
+            Ping::parse(&text).map(|_| text).map_err(|error| {
                 let line = entry(table, key).map_or(table.line, |entry| entry.line);
                 self.document.error(line, &format!("{}: {error}", below(&table.path, key)))
             })
@@ -334,25 +352,31 @@ impl Reading {
     }
 }
 
+/// A path by which one file has one name, whether it is there or not.
+fn one_name(path: &Path) -> PathBuf {
+    let below = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(below).unwrap_or_else(|| path.to_owned())
+}
+
 fn entry<'t>(table: &'t Table, key: &str) -> Option<&'t Entry> {
     table.entries.iter().find(|entry| entry.key == key)
 }
 
-/// Settings with those of a nearer level in their place: a login of its own takes nothing of the other kind along, and a
-/// secret from another place replaces the one that was meant before.
+/// Settings with those of a nearer level in their place. A login of its own takes nothing of another along, and a secret from
+/// another place replaces the one that was meant before.
 fn nearer(farther: Vec<Setting>, nearer: Vec<Setting>) -> Vec<Setting> {
     let has = |test: &dyn Fn(&str) -> bool| nearer.iter().any(|setting| test(&setting.key));
     let is_password = |key: &str| key.starts_with("password-");
     let is_token = |key: &str| key.starts_with("token-");
-    let (basic, bearer) = (has(&|key| key == "auth-basic"), has(&|key| key == "auth-bearer"));
+    let is_login = |key: &str| key.starts_with("auth-") || is_password(key) || is_token(key);
+    let has_login = has(&|key| ["auth-basic", "auth-bearer"].contains(&key));
     let (password, token) = (has(&is_password), has(&is_token));
     let stays = |setting: &Setting| {
         let key = setting.key.as_str();
         let is_replaced = has(&|own| own == key)
-            || is_password(key) && (password || bearer)
-            || is_token(key) && (token || basic)
-            || bearer && key == "auth-basic"
-            || basic && ["auth-bearer", "auth-user"].contains(&key);
+            || has_login && is_login(key)
+            || is_password(key) && password
+            || is_token(key) && token;
         !is_replaced
     };
     farther.iter().filter(|setting| stays(setting)).cloned().chain(nearer.iter().cloned()).collect()

@@ -167,7 +167,7 @@ impl Search<'_> {
             ServiceKind::ManageSieve => Endpoint::parse(url, Service::Sieve).ok()?.host,
             _ => Url::parse(url)
                 .ok()
-                .filter(|url| url.scheme() == "https" && url.username().is_empty())?
+                .filter(|url| url.scheme() == "https" && url.username().is_empty() && url.password().is_none())?
                 .host_str()?
                 .to_owned(),
         };

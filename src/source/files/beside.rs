@@ -4,9 +4,10 @@ use super::kinds;
 use super::place::Stamp;
 use crate::format::beside::{self, BESIDE_MAX, Beside, Marks, ProtonLabels, Sequences};
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 const LABELS: &str = "labels.json";
@@ -33,7 +34,11 @@ impl FolderNotes {
             Err(_) => notes.strange.push(LABELS),
         }
         match read(&folder.join(SEQUENCES)) {
-            Ok(bytes) => notes.sequences = bytes.map(|bytes| Sequences::parse(&bytes)),
+            Ok(None) => {}
+            Ok(Some(bytes)) => match Sequences::parse(&bytes) {
+                Some(sequences) => notes.sequences = Some(sequences),
+                None => notes.strange.push(SEQUENCES),
+            },
             Err(_) => notes.strange.push(SEQUENCES),
         }
         for name in MARKS {
@@ -99,10 +104,14 @@ fn stamp(path: &Path) -> Option<Stamp> {
 ///
 /// Errors: it cannot be read, or is larger than any file of this sort.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+    // A pipe of that name would be waited for.
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("no file"));
+    }
     let mut bytes = Vec::new();
     file.take(BESIDE_MAX as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > BESIDE_MAX {
