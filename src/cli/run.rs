@@ -50,6 +50,12 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
+        let ui = ui.outlasting();
+        let result = self.execute(&ui);
+        result.and(ui.written())
+    }
+
+    fn execute(self, ui: &Ui) -> Result<()> {
         // From here on an interrupt ends the run in an orderly way.
         interrupt_flag();
         let path = config::find(self.config.as_deref())?;

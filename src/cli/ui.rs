@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -25,6 +25,8 @@ pub(crate) struct Ui {
     notes: Arc<Notes>,
     /// In front of each note: what it is about, where that is one of several.
     about: String,
+    /// Of a run that goes on when a result cannot be written: why.
+    unwritten: Option<Arc<OnceLock<io::ErrorKind>>>,
 }
 
 impl Ui {
@@ -38,6 +40,26 @@ impl Ui {
             stderr_is_terminal: std::io::stderr().is_terminal(),
             notes: Arc::default(),
             about: String::new(),
+            unwritten: None,
+        }
+    }
+
+    fn again(&self) -> Ui {
+        Ui { notes: Arc::clone(&self.notes), about: self.about.clone(), unwritten: self.unwritten.clone(), ..*self }
+    }
+
+    /// The same for a run whose work goes on when its results cannot be written; [`Ui::written`] tells in the end.
+    pub(super) fn outlasting(&self) -> Ui {
+        Ui { unwritten: Some(Arc::default()), ..self.again() }
+    }
+
+    /// An error if a result of such a run could not be written, unless its reader has gone.
+    pub(super) fn written(&self) -> Result<()> {
+        match self.unwritten.as_ref().and_then(|unwritten| unwritten.get()) {
+            Some(kind) if *kind != io::ErrorKind::BrokenPipe => {
+                Err(Error::io("cannot write the result", io::Error::from(*kind)))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -48,17 +70,12 @@ impl Ui {
 
     /// The same, with notes going to the end of this file, too, unless a flag named another one.
     pub(super) fn logging_to(&self, file: &Path) -> Result<Ui> {
-        Ok(Ui { notes: Arc::new(self.notes.with_file(file)?), about: self.about.clone(), ..*self })
+        Ok(Ui { notes: Arc::new(self.notes.with_file(file)?), ..self.again() })
     }
 
     /// The same for a part of a run that has many: its notes begin with `about`, and nothing moves on the screen.
     pub(super) fn about(&self, about: &str) -> Ui {
-        Ui {
-            stderr_is_terminal: false,
-            notes: Arc::clone(&self.notes),
-            about: format!("{}{about}: ", self.about),
-            ..*self
-        }
+        Ui { stderr_is_terminal: false, about: format!("{}{about}: ", self.about), ..self.again() }
     }
 
     /// A result that is one line, whatever names stand in it.
@@ -90,6 +107,10 @@ impl Ui {
     pub(crate) fn raw(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
         if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+            if let Some(unwritten) = &self.unwritten {
+                let _ = unwritten.set(error.kind());
+                return;
+            }
             // A reader that has seen enough (`| head`) is no error; a full disk is one.
             let code = if error.kind() == std::io::ErrorKind::BrokenPipe {
                 0
@@ -186,13 +207,15 @@ impl Ui {
 
     /// The same as the last JSON object of the result.
     pub(crate) fn exit_error(&self, error: &Error) {
-        self.object(&serde_json::json!({
+        let object = serde_json::json!({
             "message_type": "exit_error",
             "code": error.kind.exit_code(),
             "kind": error.kind.token(),
             "message": error.to_string(),
             "hint": error.hint_text(),
-        }));
+        });
+        // The exit code tells it, too, and must not become another one.
+        let _ = writeln!(std::io::stdout().lock(), "{object}");
     }
 
     /// A progress display of an import: a bar on a terminal, nothing elsewhere.

@@ -527,6 +527,38 @@ fn a_check_reads_nothing_and_writes_nothing() {
 }
 
 #[test]
+fn a_check_names_folders_that_are_not_there() {
+    let place = Place::new();
+    place.maildir("mail", 1);
+    place.config(
+        "[copies]\nto = \"gone/c-%F\"\n[account.a]\narchive = \"none/a.sqlite\"\nmaildir = { path = \"mail\" }\n",
+    );
+    let (out, err) = place.ends(1, &["--check"]);
+    assert!(
+        out.contains("failed  a  archive  there is no folder ")
+            && out.contains("failed  a  copies   there is no folder "),
+        "{out}"
+    );
+    assert!(err.contains("hint: a: archive: mkdir -p "), "{err}");
+}
+
+#[test]
+fn a_result_that_cannot_be_written_stops_no_account() {
+    let place = Place::new();
+    place.maildir("mail", 1);
+    place.config("[account.a]\narchive = \"a.sqlite\"\nmaildir = { path = \"mail\" }\n[account.b]\narchive = \"b.sqlite\"\nmaildir = { path = \"mail\" }\n");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+    let output = place.command(&["--json", "--jobs", "1"]).stdout(full).output().expect("it starts");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{err}");
+    assert!(err.contains("error: cannot write the result"), "{err}");
+    assert_eq!(
+        (states(&place.at("a.sqlite")), states(&place.at("b.sqlite"))),
+        (vec!["complete".to_owned()], vec!["complete".to_owned()])
+    );
+}
+
+#[test]
 fn two_hundred_accounts_run_one_after_the_other_and_an_interrupt_ends_them_all() {
     let place = Place::new();
     place.maildir("mail", 2);

@@ -2,10 +2,12 @@
 
 use super::account::guarded;
 use super::config::Account;
+use crate::archive::Reader;
 use crate::cli::import::ImportSource;
 use crate::cli::opened::warn_of_incomplete;
-use crate::cli::ui::{Ui, interrupt_flag};
+use crate::cli::ui::{Ui, interrupt_flag, quoted};
 use crate::error::{Error, ErrorKind, Result};
+use std::path::Path;
 use std::slice;
 use std::sync::atomic::Ordering;
 
@@ -24,13 +26,39 @@ pub(super) struct Checked {
 pub(super) fn check(account: Account, ui: &Ui) -> Vec<Checked> {
     let ui = ui.about(&account.name);
     let mut checked = Vec::new();
+    let mut place = |source: &str, result: Result<()>| {
+        if let Err(error) = result {
+            checked.push(Checked { account: account.name.clone(), source: source.to_owned(), result: Err(error) });
+        }
+    };
+    place("archive", archive_can_be_there(&account.archive));
+    if let Some(copies) = &account.copies {
+        place("copies", copies.made_before().map(drop));
+    }
     for source in account.sources {
         let ui = ui.about(&source.name);
         let result = guarded(|| scopes(source.import, &ui));
         result.iter().for_each(|names| ui.detail(&names.join("\n")));
         checked.push(Checked { account: account.name.clone(), source: source.name, result });
     }
+    for (name, error) in checked.iter().filter_map(|one| Some((&one.source, one.result.as_ref().err()?))) {
+        ui.about(name).failed(error);
+    }
     checked
+}
+
+/// An error unless the archive is there, or can be made.
+fn archive_can_be_there(archive: &Path) -> Result<()> {
+    if archive.exists() {
+        return Reader::open(archive).map(drop);
+    }
+    let folder = archive.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let folder = folder.display().to_string();
+    Err(Error::new(ErrorKind::Storage, format!("there is no folder {folder} for the archive"))
+        .hint(format!("mkdir -p {}, or mount the disk that it lies on", quoted(&folder))))
 }
 
 fn scopes(import: ImportSource, ui: &Ui) -> Result<Vec<String>> {

@@ -80,7 +80,9 @@ fn account_object(outcome: &Outcome) -> serde_json::Value {
 pub(super) fn tell_checks(checked: Vec<Vec<Checked>>, ui: &Ui) -> Result<()> {
     let mut checked: Vec<Checked> = checked.into_iter().flatten().collect();
     checked.sort_by(|one, other| {
-        let key = |one: &Checked| (one.result.is_err(), one.account.clone(), one.source.clone());
+        let state = |error: &Error| 1 + u8::from(error.kind == ErrorKind::Interrupted);
+        let key =
+            |one: &Checked| (one.result.as_ref().map_or_else(state, |_| 0), one.account.clone(), one.source.clone());
         key(one).cmp(&key(other))
     });
     let width = |text: fn(&Checked) -> &str| checked.iter().map(|one| text(one).chars().count()).max().unwrap_or(0);
@@ -107,8 +109,7 @@ pub(super) fn tell_checks(checked: Vec<Vec<Checked>>, ui: &Ui) -> Result<()> {
     match checked.pop().map(|last| (last.account, last.source, last.result)) {
         Some((account, source, Err(error))) => {
             let what = format!("{} failed; {account}: {source}: {error}", counted(failed, "source"));
-            let hint = error.hint_text().unwrap_or("each one is named above").to_owned();
-            Err(Error::new(error.kind, what).hint(hint))
+            Err(Error::new(error.kind, what).hint("each one is named above"))
         }
         Some(_) => Ok(()),
         None => Err(Error::new(ErrorKind::Usage, "there is nothing to check")),
