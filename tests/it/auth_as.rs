@@ -16,14 +16,14 @@ struct Place {
 }
 
 impl Place {
-    fn new(settings: &str) -> Option<Place> {
+    fn new(settings: &str, more: &str) -> Option<Place> {
         let dir = tempfile::tempdir().expect("a directory");
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("permissions");
         let masters = dir.path().join("masters");
         let hex: String = MASTER.bytes().map(|byte| format!("{byte:02x}")).collect();
         fs::write(&masters, format!("postmaster:{{PLAIN.HEX}}{hex}\n")).expect("master users");
         let master = format!(
-            "auth_master_user_separator = *\npassdb {{\n driver = passwd-file\n master = yes\n args = {}\n}}\n",
+            "auth_master_user_separator = *\npassdb {{\n driver = passwd-file\n master = yes\n {more}\n args = {}\n}}\n",
             masters.display()
         );
         let dovecot = Dovecot::start(&(master + settings))?;
@@ -101,8 +101,13 @@ fn is_the_same_account(place: &Place, kind: &str, mechanism: &str) {
 
 #[test]
 fn a_master_user_of_dovecot_backs_up_the_account_of_a_user() {
-    for (settings, mechanism) in [("", "SCRAM-SHA-256"), ("auth_mechanisms = plain\n", "PLAIN")] {
-        let Some(place) = Place::new(settings) else { return };
+    // The last is Debian's example, where Dovecot checks SCRAM against the password of the user: so PLAIN goes first.
+    for (settings, more, mechanism) in [
+        ("auth_mechanisms = scram-sha-256\n", "", "SCRAM-SHA-256"),
+        ("auth_mechanisms = plain\n", "", "PLAIN"),
+        ("", "pass = yes", "PLAIN"),
+    ] {
+        let Some(place) = Place::new(settings, more) else { return };
         for kind in ["imap", "managesieve"] {
             is_the_same_account(&place, kind, mechanism);
             let archive = place.archive("refused.sqlite");
@@ -117,7 +122,7 @@ fn a_master_user_of_dovecot_backs_up_the_account_of_a_user() {
 
 #[test]
 fn a_server_that_has_only_login_is_told_both_names_in_one() {
-    let Some(place) = Place::new("auth_mechanisms = login\n") else { return };
+    let Some(place) = Place::new("auth_mechanisms = login\n", "") else { return };
     let archive = place.archive("alice.sqlite");
     for kind in ["imap", "managesieve"] {
         let said = place.import(kind, &archive, ("postmaster", MASTER), &["--auth-as", "alice"], 2);
