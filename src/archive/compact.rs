@@ -112,10 +112,9 @@ impl Writer {
 
     /// Errors unless the copy is as sound as the archive. Damage that is in both is copied as it is.
     fn prove_copy(&self, copy: &Path) -> Result<()> {
-        let whole = Depth { sample: 1.0, max_duration: None, seed: 0 };
-        let copied = verify(&Reader::open(copy)?, whole, |_, _| {})?;
+        let copied = verify(&Reader::open(copy)?, Depth::WHOLE, |_, _| {})?;
         let Some(finding) = copied.findings.first() else { return Ok(()) };
-        let own = verify(&Reader::open(self.path())?, whole, |_, _| {})?;
+        let own = verify(&Reader::open(self.path())?, Depth::WHOLE, |_, _| {})?;
         if own.findings == copied.findings {
             return Ok(());
         }

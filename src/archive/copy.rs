@@ -179,8 +179,7 @@ fn prove(
         }
         Proof::Full => 1.0,
     };
-    let day = jiff::Timestamp::now().as_second() / 86_400;
-    let depth = Depth { sample, max_duration: None, seed: day as u64 };
+    let depth = Depth::of_today(sample);
     let mut verify = |reader: &Reader| {
         let verdict = verify_while(reader, depth, |done, all| watch(Stage::Checking, done, all));
         verdict.map_err(|error| match error.kind {

@@ -34,6 +34,17 @@ pub struct Depth {
     pub seed: u64,
 }
 
+impl Depth {
+    /// Everything.
+    pub const WHOLE: Depth = Depth { sample: 1.0, max_duration: None, seed: 0 };
+
+    /// All rows, and the bytes of this share of the blobs: each day of other ones.
+    pub fn of_today(sample: f64) -> Depth {
+        let day = jiff::Timestamp::now().as_second() / 86_400;
+        Depth { sample, max_duration: None, seed: day as u64 }
+    }
+}
+
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

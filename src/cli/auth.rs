@@ -425,6 +425,8 @@ mod tests {
             assert!(error.kind == ErrorKind::Credentials && error.to_string().contains(why), "{error}");
         }
         assert!(command("head -c 100000 /dev/zero").is_err());
+        let error = command("SESSION=S3CRET false S3CRET").err().expect("an error").to_string();
+        assert!(error.contains("'false'") && !error.contains("S3CRET"), "{error}");
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Init {
             };
             answers.insert(host.clone(), service.is_confirmed);
         }
-        for why in &found.vain {
+        for why in &found.unanswered {
             ui.detail(why);
         }
         Ok(())
@@ -225,7 +225,7 @@ impl Init {
                 "written": has_written,
                 "services": found.services.iter().map(service).collect::<Vec<_>>(),
                 "not_found": account.missing(),
-                "asked_in_vain": found.vain,
+                "unanswered": found.unanswered,
             }));
         }
         let missing = account.missing();

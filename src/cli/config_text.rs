@@ -193,7 +193,7 @@ mod tests {
                 if login == Login::Token { "token-command" } else { "password-command" },
                 "x 'y' \"z\"".into(),
             )),
-            found: Discovered { services, vain: Vec::new() },
+            found: Discovered { services, unanswered: Vec::new() },
         }
     }
 

@@ -3,6 +3,7 @@
 use super::args::spool;
 use super::import_opened::Opened;
 use super::reporting::Reporting;
+use crate::archive::is_archive;
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::ImportOptions;
 use crate::source::files::{ExportedFiles, FileKind, FilesOptions, NamedFiles};
@@ -109,6 +110,13 @@ impl FilesSource {
         };
         let name = name.map(|name| checked(only, &name)).transpose()?;
         let Paths { paths, archive } = paths;
+        if let Some(first) = paths.iter().find(|path| is_archive(path)) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("{} is an archive, and no file to import", first.display()),
+            )
+            .hint("the archive comes last"));
+        }
         let spool = spool(&archive);
         let named = NamedFiles { paths, only, name };
         let source = ExportedFiles::named(&named, FilesOptions { noautomap, include_deleted, spool })?;

@@ -163,7 +163,7 @@ impl RestoreCheck {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let mut losses = Losses::default();
         let (verdict, restored) = std::thread::scope(|scope| {
-            let verifying = scope.spawn(|| verify_while(reader, WHOLE, |_, _| !stopped.load(Ordering::Relaxed)));
+            let verifying = scope.spawn(|| verify_while(reader, Depth::WHOLE, |_, _| !stopped.load(Ordering::Relaxed)));
             let mut told = |finding| progress.aside(|| losses.tell(ui, &finding));
             let restored = proof::check(&tree, threads, &progress, &mut told);
             progress.step("verifying all blobs");
@@ -268,9 +268,6 @@ impl RestoreCheck {
         Ok(())
     }
 }
-
-/// Every blob is hashed.
-const WHOLE: Depth = Depth { sample: 1.0, max_duration: None, seed: 0 };
 
 /// The number of a snapshot; `None` for the current state of an archive without any.
 fn snapshot(moment: Moment) -> Option<i64> {

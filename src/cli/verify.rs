@@ -48,8 +48,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 impl Verify {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let reader = Arc::new(open_archive(&self.archive, ui)?);
-        let day = jiff::Timestamp::now().as_second() / 86_400;
-        let depth = Depth { sample: self.sample, max_duration: self.max_duration, seed: day as u64 };
+        let depth = Depth { max_duration: self.max_duration, ..Depth::of_today(self.sample) };
         let verdict = verify(&reader, depth, |_, _| {})?;
         list_findings(ui, &reader, &verdict);
         self.tell(ui, &verdict, &reader.headless_emails()?, reader.incomplete()?);

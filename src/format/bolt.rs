@@ -98,16 +98,19 @@ impl Meta {
                 found
             }
         };
-        let newest = match (first, second) {
-            (Ok(first), Some(second)) if second.txid > first.txid => second,
-            (Ok(meta), _) | (Err(_), Some(meta)) => meta,
-            (Err(why), None) => return Err(BoltError::Foreign(why)),
-        };
-        // The work of a walk is bounded by the number of pages, so the file must have them.
-        let end = newest.high_water.checked_mul(u64::from(newest.page_size));
+        match (first, second) {
+            (Ok(first), Some(second)) => Ok(if second.txid > first.txid { second } else { first }),
+            (Ok(meta), None) | (Err(_), Some(meta)) => Ok(meta),
+            (Err(why), None) => Err(BoltError::Foreign(why)),
+        }
+    }
+
+    /// An error unless the file has all pages of this state: the work of a walk is bounded by their number.
+    pub fn check_length(&self, source: &(impl ReadAt + ?Sized)) -> Result<(), BoltError> {
+        let end = self.high_water.checked_mul(u64::from(self.page_size));
         match end.and_then(|end| end.checked_sub(1)).map(|last| read_up_to(source, &mut [0], last)).transpose()? {
-            Some(1) => Ok(newest),
-            _ => Err(BoltError::Damaged { page: newest.high_water, what: "lies beyond the end of the file" }),
+            Some(1) => Ok(()),
+            _ => damaged(self.high_water, "lies beyond the end of the file"),
         }
     }
 

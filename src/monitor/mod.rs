@@ -1,4 +1,5 @@
-//! Telling other programs how a run went: numbers for Prometheus, and a sign of life for a service that misses it.
+//! Telling other programs how a run went: numbers for Prometheus, and pings for a service that gives the alarm when
+//! they stay away.
 
 pub mod metrics;
 pub mod ping;

@@ -1,7 +1,7 @@
-//! Signs of life for a service that misses them, in the way of <https://healthchecks.io/docs/http_api/>.
+//! Pings for a service that gives the alarm when they stay away, in the way of <https://healthchecks.io/docs/http_api/>.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::http::tell;
+use crate::net::http::post;
 use crate::net::runtime::Runtime;
 use std::sync::Arc;
 use std::thread;
@@ -52,7 +52,7 @@ impl Ping {
         }
         // After an interrupt the end of the run is told all the same.
         let runtime = Runtime::new(Arc::default())?;
-        let ask = || runtime.run(tell(&url, &report[..end], PATIENCE));
+        let ask = || runtime.run(post(&url, &report[..end], PATIENCE));
         // The end of a run is worth a second try where a try fails at once; who does not answer at all is not waited for
         // twice.
         let begun = Instant::now();

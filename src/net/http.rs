@@ -33,7 +33,7 @@ pub use audience::{Audience, Reach, is_one_domain, registrable};
 pub use client::Http;
 pub use failure::{Failure, Reading, Refusal};
 pub use head::{address, shown};
-pub use look::{Looked, look, tell};
+pub use look::{Looked, look, post};
 pub use pause::Pauses;
 pub use payload::{Content, Payload, ReadAt};
 pub use spool::Spool;

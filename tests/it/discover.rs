@@ -129,7 +129,7 @@ fn records_of_the_domain_name_its_servers() {
         ]
     );
     assert!(!found.services[2].is_used(), "not before the user has said that it is the provider's");
-    assert!(found.vain.contains(&"the DNS has no _jmap._tcp.example.org".to_owned()), "{:?}", found.vain);
+    assert!(found.unanswered.contains(&"the DNS has no _jmap._tcp.example.org".to_owned()), "{:?}", found.unanswered);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn the_server_of_imap_may_have_managesieve() {
         let runtime = Runtime::new(Arc::default()).expect("a runtime");
         let found = runtime.run(discover(&discovery, "alice@example.org")).expect("a search");
         let sieve = format!("managesieve sieve://localhost:{} localhost", fake.port);
-        assert_eq!(shown(&found).contains(&sieve), is_one, "{greeting}: {:?}", found.vain);
+        assert_eq!(shown(&found).contains(&sieve), is_one, "{greeting}: {:?}", found.unanswered);
         assert_eq!(fake.said(), "", "nothing is said to it");
     }
 }
@@ -183,7 +183,7 @@ fn files_and_well_known_urls_name_the_rest() {
         format!("jmap https://localhost:{port}/"),
         format!("caldav https://localhost:{port}/dav/"),
     ];
-    assert_eq!(shown(&found), expected, "what the domain says counts before the directory: {:?}", found.vain);
+    assert_eq!(shown(&found), expected, "what the domain says counts before the directory: {:?}", found.unanswered);
     let asked = web.asked();
     assert!(asked.iter().any(|head| head.starts_with("GET /v1.1/localhost ")), "{asked:?}");
     for head in asked {
@@ -203,7 +203,7 @@ fn the_domain_that_takes_the_mail_may_be_in_the_directory() {
     ]);
     let directory = Some(format!("https://localhost:{}/v1.1/", web.port));
     let found = find("alice@example.org", dns, &certificate, 1, directory);
-    assert_eq!(shown(&found), ["imap imaps://imap.provider.net alice imap.provider.net"], "{:?}", found.vain);
+    assert_eq!(shown(&found), ["imap imaps://imap.provider.net alice imap.provider.net"], "{:?}", found.unanswered);
 }
 
 #[test]
@@ -226,18 +226,22 @@ fn hostile_servers_end_the_search_in_time() {
     let found = find("alice@localhost", dns, &certificate, web.port, directory);
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert_eq!(shown(&found), [""; 0]);
-    let vain = found.vain.join("\n");
+    let unanswered = found.unanswered.join("\n");
     for why in ["too long", "redirects without end", "not encrypted", "no answer", "names no server that can be used"] {
-        assert!(vain.contains(why), "{why}: {vain}");
+        assert!(unanswered.contains(why), "{why}: {unanswered}");
     }
-    assert!(!vain.contains('\u{202e}') && !vain.contains("alice"), "{vain}");
+    assert!(!unanswered.contains('\u{202e}') && !unanswered.contains("alice"), "{unanswered}");
 
     // A name server that never answers.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
     let begun = Instant::now();
     let found = find("alice@example.org", silent.local_addr().expect("an address"), &certificate, 1, None);
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    assert!(found.vain.contains(&"_imaps._tcp.example.org: no answer within 3 s".to_owned()), "{:?}", found.vain);
+    assert!(
+        found.unanswered.contains(&"_imaps._tcp.example.org: no answer within 3 s".to_owned()),
+        "{:?}",
+        found.unanswered
+    );
 }
 
 fn init(arguments: &[&str], input: &str) -> Output {

@@ -209,6 +209,23 @@ fn flags_of_mh_and_claws_mail() {
     assert_eq!(export.mailboxes(), expected(&all));
 }
 
+/// Without its list of unseen messages all of a folder would be taken for seen.
+#[test]
+fn a_list_of_mh_that_cannot_be_read_is_named_and_waited_for_by_nobody() {
+    let strange = |make: &dyn Fn(&Path)| {
+        let export = Export::new(&[("mh/1", message("one").as_bytes())]);
+        make(&export.at("mh/.mh_sequences"));
+        let (code, strange) = export.import("eml", "mh");
+        assert_eq!(code, 5, "{strange:?}");
+        assert!(strange.iter().any(|one| one.contains("flags of messages")), "{strange:?}");
+        let email = json(&["inspect", "--json", &export.archive(), "email"]);
+        assert!(!email.to_string().contains("$seen"), "{email}");
+    };
+    strange(&|path| fs::create_dir(path).unwrap());
+    strange(&|path| fs::write(path, b"\xff\xfe no list").unwrap());
+    strange(&|path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()));
+}
+
 #[test]
 fn thunderbirds_profile_and_apple_mails_folders() {
     let moz = |subject: &str, status: &str| {

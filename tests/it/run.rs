@@ -146,7 +146,7 @@ fn the_fields_of_a_run_are_those_of_the_page() {
 }
 
 /// A configuration, and what its error says: line, key, hint.
-const ERRORS: [(&str, &str, &str); 23] = [
+const ERRORS: [(&str, &str, &str); 25] = [
     (
         "[account.a]\narchive = \"a\"\nmaildir = {path=\"m\"}\nfoo = 1",
         "line 4: account.a.foo: unknown key",
@@ -223,6 +223,17 @@ const ERRORS: [(&str, &str, &str); 23] = [
         "[copies]\nto = \"c/%F\"\n[account.a]\narchive = \"a\"\nmaildir = {path=\"m\"}\n[account.b]\narchive = \"b\"\nmaildir = {path=\"m\"}",
         "line 6: account.b: its copies would have the names of those of account a",
         "{account}",
+    ),
+    // A login of its own takes no secret from the account.
+    (
+        "[account.a]\narchive = \"a\"\nauth-basic = \"admin\"\npassword-file = \"p\"\nmaildir = {path=\"m\"}\nimap = {url=\"imaps://h\", auth-basic=\"bob\"}",
+        "line 6: account.a.imap: there is no password",
+        "",
+    ),
+    (
+        "[retention]\nkeep-daily = \"x\"\n[account.a]\narchive = \"a\"\nretention = false\nmaildir = {path=\"m\"}",
+        "line 2: retention.keep-daily: invalid value",
+        "",
     ),
     ("a = \n", "line 1: this is not TOML", ""),
     ("", "line 1: there is no account", "[account.NAME]"),

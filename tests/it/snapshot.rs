@@ -718,3 +718,25 @@ fn only_the_owner_may_read_a_copy() {
         assert_eq!(fs::metadata(&at).expect("metadata").mode() & 0o777, 0o600);
     }
 }
+
+/// Files that are imported one by one are of one source in every archive, which tells nothing of whose they are.
+#[test]
+fn copies_of_two_people_with_nothing_but_files_do_not_push_each_other_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("disk")).expect("a folder");
+    let pattern = at("disk/%F-%H%M%S.sqlite");
+    let import = |name: &str| {
+        let card = at(&format!("{name}.vcf"));
+        fs::write(&card, format!("BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{name}\r\nFN:{name}\r\nEND:VCARD\r\n"))
+            .expect("a card");
+        ok(&["import", "vcf", text(&card), text(&at(&format!("{name}.sqlite")))]);
+    };
+    for name in ["a", "b", "a", "b"] {
+        import(name);
+        ok(&["snapshot", text(&at(&format!("{name}.sqlite"))), text(&pattern), "--keep-last", "1"]);
+        std::thread::sleep(Duration::from_millis(1100));
+    }
+    let left = fs::read_dir(at("disk")).expect("a folder").count();
+    assert_eq!(left, 2, "one of each");
+}

@@ -11,7 +11,7 @@ use crate::model::text::nearest;
 use crate::monitor::ping::Ping;
 use clap::{Args, FromArgMatches, Subcommand};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 /// What a run does.
 pub(super) struct Config {
@@ -67,7 +67,8 @@ const REPORT_KEYS: [&str; 3] = ["metrics-file", "ping-url", "log-file"];
 /// The file that a run reads: the one named, else the first of the usual places.
 pub(super) fn find(named: Option<&Path>) -> Result<PathBuf> {
     if let Some(named) = named {
-        return Ok(named.to_owned());
+        // What stands in it is told to hooks, which may work elsewhere.
+        return absolute(named).map_err(|error| Error::io(format!("cannot use {}", named.display()), error));
     }
     let places: Vec<PathBuf> = config_place::own().into_iter().chain([PathBuf::from(config_place::SYSTEM)]).collect();
     places.iter().find(|place| place.exists()).cloned().ok_or_else(|| {
@@ -115,11 +116,13 @@ impl Reading {
         let root = self.document.root.clone();
         self.check_keys(&root, &ROOT_KEYS)?;
         if let Some(defaults) = self.table(&root, "defaults")? {
-            let known: BTreeSet<&str> = self.imports.values().flat_map(CommandKeys::keys).collect();
+            let keys = self.imports.values().flat_map(CommandKeys::keys);
+            let known: BTreeSet<&str> = keys.filter(|key| *key != PATH).collect();
             self.check_keys(defaults, &known.into_iter().collect::<Vec<_>>())?;
             self.defaults = defaults.entries.iter().map(|entry| Setting::of(defaults, entry)).collect();
         }
         let report = self.report(&root)?;
+        self.check_tables(&root)?;
         let Some(accounts) = self.table(&root, "account")? else {
             return Err(self.document.error(1, "there is no account").hint("add a table [account.NAME]"));
         };
@@ -149,6 +152,15 @@ impl Reading {
             found.push(account);
         }
         Ok(Config { accounts: found, report })
+    }
+
+    /// Reads the tables of the whole file, also where each account has others.
+    fn check_tables(&self, root: &Table) -> Result<()> {
+        let nowhere = Path::new("archive");
+        self.table(root, "retention")?.map(|table| self.retention(table, nowhere)).transpose()?;
+        self.table(root, "copies")?.map(|table| self.copies(table, "account", nowhere)).transpose()?;
+        self.table(root, "hooks")?.map(|table| self.hooks(table)).transpose()?;
+        Ok(())
     }
 
     fn account(&self, root: &Table, name: &str, table: &Table) -> Result<Account> {

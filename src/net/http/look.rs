@@ -73,7 +73,7 @@ pub async fn look(method: Method, url: &Url, options: &TlsOptions, patience: Dur
 /// this long.
 ///
 /// The path of the URL may be a secret: errors name the server alone.
-pub async fn tell(url: &Url, body: &str, patience: Duration) -> Result<u16> {
+pub async fn post(url: &Url, body: &str, patience: Duration) -> Result<u16> {
     let connector = Connector::for_http(url, &TlsOptions::default(), patience)?;
     let client = client(&connector, false)?;
     let server = shown(&url.join("/").unwrap_or_else(|_| url.clone()));

@@ -63,8 +63,8 @@ impl FoundService {
 pub struct Discovered {
     /// At most one of each kind.
     pub services: Vec<FoundService>,
-    /// What was asked in vain, and why, in words.
-    pub vain: Vec<String>,
+    /// What had no answer of use, and why, in words.
+    pub unanswered: Vec<String>,
 }
 
 impl Discovered {

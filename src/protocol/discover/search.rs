@@ -77,7 +77,7 @@ pub async fn discover(discovery: &Discovery, address: &str) -> Result<Discovered
                     }
                 }
             }
-            Err(why) => found.vain.push(why),
+            Err(why) => found.unanswered.push(why),
         }
         true
     })
@@ -88,7 +88,7 @@ pub async fn discover(discovery: &Discovery, address: &str) -> Result<Discovered
         let asked = time::timeout(discovery.patience, search.beside(&imap.url)).await;
         match asked.unwrap_or_else(|_| Err("no answer".to_owned())) {
             Ok(service) => found.services.push(service),
-            Err(why) => found.vain.push(format!("ManageSieve on the server of IMAP: {why}")),
+            Err(why) => found.unanswered.push(format!("ManageSieve on the server of IMAP: {why}")),
         }
     }
     found.services.sort_by_key(|service| service.kind);

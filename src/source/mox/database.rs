@@ -59,7 +59,8 @@ impl Database {
                 }
                 Err(error) => return Err(self.explain(error.into())),
             };
-            let outcome = work(&Bolt::new(&self.file, before));
+            let whole = before.check_length(&self.file).map_err(BstoreError::from);
+            let outcome = whole.and_then(|()| work(&Bolt::new(&self.file, before)));
             if Meta::read(&self.file).is_ok_and(|after| after == before) {
                 let stamp = format!("{}.{:x}.{stamp}", before.txid, before.checksum);
                 return outcome.map(|found| (found, stamp)).map_err(|error| self.explain(error));
