@@ -222,6 +222,7 @@ fn a_list_of_mh_that_cannot_be_read_is_named_and_waited_for_by_nobody() {
         assert!(!email.to_string().contains("$seen"), "{email}");
     };
     strange(&|path| fs::create_dir(path).unwrap());
+    strange(&|path| fs::write(path.with_file_name("labels.json"), "{}").unwrap());
     strange(&|path| fs::write(path, b"\xff\xfe no list").unwrap());
     strange(&|path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()));
 }

@@ -28,10 +28,10 @@ impl FolderNotes {
     /// Reads those of a folder.
     pub(super) fn of(folder: &Path) -> FolderNotes {
         let mut notes = FolderNotes::default();
-        // A file of this name may be anybody's. If it is Proton's, its labels are missed where they are used.
-        match read(&folder.join(LABELS)) {
-            Ok(bytes) => notes.labels = bytes.and_then(|bytes| ProtonLabels::parse(&bytes)).unwrap_or_default(),
-            Err(_) => notes.strange.push(LABELS),
+        match read(&folder.join(LABELS)).map(|bytes| bytes.map(|bytes| ProtonLabels::parse(&bytes))) {
+            Ok(Some(Some(labels))) => notes.labels = labels,
+            Ok(Some(None)) | Err(_) => notes.strange.push(LABELS),
+            Ok(None) => {}
         }
         match read(&folder.join(SEQUENCES)) {
             Ok(None) => {}

@@ -75,7 +75,11 @@ impl Notes {
         let mut all = Notes { folder: notes, unknown: BTreeSet::new(), omissions: Vec::new() };
         for name in std::mem::take(&mut all.folder.strange) {
             let position = folder.root.position(name);
-            all.strange(ObjectType::FileNode, "flags of messages that are not understood", position);
+            all.strange(
+                ObjectType::FileNode,
+                "labels or flags of messages that are not understood, beside .eml or MH files",
+                position,
+            );
         }
         all
     }
