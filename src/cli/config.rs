@@ -6,7 +6,7 @@ use super::ui::{Ui, interrupt_flag, quoted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::runtime::Runtime;
 use crate::protocol::discover::{Discovered, Discovery, FoundService, ServiceKind, discover, domain_of};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use rustix::process::geteuid;
 use std::collections::BTreeMap;
 use std::fs::Permissions;
@@ -42,7 +42,7 @@ pub(crate) struct Init {
     archive: Option<PathBuf>,
     /// How the account logs in: with a password (also one made for programs), or a token of OAuth 2.0
     #[arg(long, value_enum)]
-    login: Option<Kind>,
+    login: Option<Login>,
     /// Where the password is: a command that prints it
     #[arg(long, value_name = "CMD", help_heading = "Login", group = "secret")]
     password_command: Option<String>,
@@ -64,12 +64,6 @@ pub(crate) struct Init {
     /// Ask nothing: take the default of each question, and servers of other domains, too
     #[arg(short, long)]
     yes: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    Password,
-    Token,
 }
 
 impl Init {
@@ -112,9 +106,9 @@ impl Init {
 
     fn kind(&self, ui: &Ui) -> Result<Login> {
         let by_secret = match (&self.token_command, &self.token_credential) {
-            (None, None) if self.secret_flags() => Some(Kind::Password),
+            (None, None) if self.secret_flags() => Some(Login::Password),
             (None, None) => None,
-            _ => Some(Kind::Token),
+            _ => Some(Login::Token),
         };
         if let (Some(kind), Some(other)) = (self.login, by_secret)
             && kind != other
@@ -122,22 +116,21 @@ impl Init {
             return Err(Error::new(ErrorKind::Usage, "--login and the place of the secret do not go together")
                 .hint("a password comes with --password-…, a token with --token-…"));
         }
-        let kind = match self.login.or(by_secret) {
+        Ok(match self.login.or(by_secret) {
             Some(kind) => kind,
-            None if self.yes => Kind::Password,
+            None if self.yes => Login::Password,
             None => {
                 let answer = ui.ask("Log in with a password, or with a token (OAuth 2.0)? [password] ")?;
                 match answer.trim().to_lowercase().as_str() {
-                    "" | "p" | "password" => Kind::Password,
-                    "t" | "token" => Kind::Token,
+                    "" | "p" | "password" => Login::Password,
+                    "t" | "token" => Login::Token,
                     other => {
                         let what = format!("{other:?} is neither 'password' nor 'token'");
                         return Err(Error::new(ErrorKind::Usage, what).hint("run it again, or give --login"));
                     }
                 }
             }
-        };
-        Ok(if kind == Kind::Token { Login::Token } else { Login::Password })
+        })
     }
 
     fn secret_flags(&self) -> bool {

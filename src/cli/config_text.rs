@@ -4,7 +4,7 @@ use crate::model::text::is_unsafe;
 use crate::protocol::discover::{Discovered, FoundService, ServiceKind};
 
 /// How the account logs in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Login {
     Password,
     Token,
