@@ -5,6 +5,7 @@
 
 pub mod container;
 pub mod hierarchy;
+pub mod object_id;
 pub mod objects;
 pub mod roles;
 pub mod text;
