@@ -15,7 +15,7 @@ use super::read::Reader;
 use super::snapshots::Policy;
 use super::verify::{Depth, Finding, Verdict, verify_while};
 use crate::error::{Error, ErrorKind, Result};
-use jiff::Zoned;
+use crate::model::zone::local;
 use name::Naming;
 use pages::{INTERRUPTED, Pages, Watcher, copy_state};
 use std::collections::BTreeSet;
@@ -101,7 +101,7 @@ impl Copied {
 /// Errors: [`ErrorKind::Usage`] if the day does not stand in the names, so that there would be one copy for ever, or if what
 /// is there is no copy of this archive; [`ErrorKind::Partial`] if it is an incomplete one.
 pub fn made_before(archive: &Path, destination: &Path) -> Result<Option<PathBuf>> {
-    let now = Zoned::now();
+    let now = local().now();
     let naming = Naming::new(archive, destination)?;
     naming.require_day(&now)?;
     let path = naming.path_at(&now)?;
@@ -130,7 +130,7 @@ pub fn copy(
     options: &CopyOptions,
     watch: &mut dyn FnMut(Stage, u64, u64) -> bool,
 ) -> Result<Copied> {
-    let now = Zoned::now();
+    let now = local().now();
     let naming = Naming::new(archive, destination)?;
     if !options.keep.is_empty() {
         naming.require_day(&now)?;

@@ -4,16 +4,17 @@ use super::keep::KeepFlags;
 use super::opened::open_archive;
 use super::table::{Column, Table, WIDTH, wrapped};
 use super::ui::{Ui, bytes, counted};
-use crate::archive::{Forgotten, Snapshot, Writer, epoch, keep_last_complete, rfc3339};
+use super::when;
+use crate::archive::{Forgotten, Snapshot, Writer, epoch, keep_last_complete};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::zone::local;
 use clap::Args;
-use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 const COLUMNS: [Column; 5] = [
     Column::number("ID", 4),
-    Column::text("ENDED", 20),
+    Column::text("ENDED", 21),
     Column::text("STATE", 11),
     Column::text("SOURCE", 11),
     Column::rest("ACCOUNT, CHANGES BELOW"),
@@ -64,7 +65,7 @@ impl Snapshots {
             let table = table.get_or_insert_with(|| Table::new(ui, &COLUMNS));
             table.row(&[
                 &snapshot.id.to_string(),
-                &rfc3339(epoch(snapshot.ended.as_deref().unwrap_or(&snapshot.started))),
+                &when::weekday_time(epoch(snapshot.ended.as_deref().unwrap_or(&snapshot.started))),
                 &snapshot.state,
                 snapshot.source_kind.as_deref().unwrap_or("-"),
                 snapshot.account.as_deref().unwrap_or(""),
@@ -192,7 +193,7 @@ impl Forget {
         // A run that was stopped is no backup of the account: it may not push one out.
         let whole = ended_in(&["complete", "partial"]);
         let candidates = if whole.is_empty() { &ended } else { &whole };
-        let mut kept = self.keep.policy().keep(candidates, &TimeZone::system());
+        let mut kept = self.keep.policy().keep(candidates, &local().zone);
         keep_last_complete(&mut kept, snapshots);
         let drop = ended.iter().map(|(id, _)| *id).filter(|id| !kept.contains_key(id)).collect();
         Plan { kept, drop }

@@ -37,6 +37,9 @@ mod snapshot;
 mod table;
 mod ui;
 mod verify;
+// Until every screen has its times from here.
+#[allow(dead_code)]
+mod when;
 
 use crate::error::{Error, ErrorKind};
 use clap::{CommandFactory, Parser};
@@ -81,6 +84,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(error.kind.exit_code());
         }
     };
+    when::warn_of_unknown_zone(&ui);
     let is_well_said = matches!(&cli.command, Command::Mount(mount) if mount.is_well_said());
     let outcome = match cli.command {
         Command::Import(command) => command.run(&ui),

@@ -5,6 +5,7 @@ use crate::archive::read::Reader;
 use crate::archive::snapshots::Policy;
 use crate::error::{Error, Result};
 use crate::model::SourceIdent;
+use crate::model::zone::local;
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -35,7 +36,7 @@ type SourceKeys = BTreeSet<(String, String, String)>;
 
 /// Removes copies that no rule wants. The new one is complete, and stays whatever the rules say.
 pub(super) fn apply(naming: &Naming, policy: &Policy, new: &Path, source: &Reader) -> Retention {
-    let zone = TimeZone::system();
+    let zone = local().zone.clone();
     let mut retention = Retention::default();
     let mut copies = match list(naming, new, source, &zone, &mut retention) {
         Ok(copies) => copies,
