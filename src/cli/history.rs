@@ -2,7 +2,7 @@
 
 use super::keep::KeepFlags;
 use super::opened::open_archive;
-use super::table::{Column, Table, WIDTH, wrapped};
+use super::table::{Column, Table, wrapped};
 use super::ui::{Ui, bytes, counted};
 use super::when;
 use crate::archive::{Forgotten, Snapshot, Writer, epoch, keep_last_complete};
@@ -74,7 +74,7 @@ impl Snapshots {
             if snapshot.has_wrong_clock() {
                 changes.push("the clock was wrong".to_owned());
             }
-            wrapped(&changes, ",", WIDTH - 6).iter().for_each(|line| table.below(line));
+            wrapped(&changes, ",", ui.width() - 6).iter().for_each(|line| table.below(line));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::args::ArchiveAt;
 use super::diff::{add_label, field};
 use super::files::tree_at;
 use super::opened::{open_archive, said as lacks};
-use super::table::{Column, Table, WIDTH, fit, fit_end, padded};
+use super::table::{Column, Table, fit, fit_end, padded};
 use super::ui::{Ui, bytes, thousands};
 use crate::archive::{Moment, Reader, Record, SnapshotSpec, Statistics, epoch, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
@@ -116,7 +116,7 @@ impl Inspect {
             }));
             return Ok(());
         }
-        let rest = WIDTH - NAMES - 2;
+        let rest = ui.width() - NAMES - 2;
         let said = |name: &str, text: &str| ui.line(&format!("{}  {text}", padded(name, NAMES)));
         said("archive", &fit_end(&ui.shown(&reader.path().display().to_string()), rest));
         for (kind, url, account) in reader.sources()? {
@@ -130,7 +130,7 @@ impl Inspect {
         }
         let counted = |name: &str, count: &str, remark: &str| {
             let line = format!("{} {count:>COUNTS$}  {remark}", padded(name, NAMES));
-            ui.line(fit(&ui.shown(&line), WIDTH).trim_end());
+            ui.line(fit(&ui.shown(&line), ui.width()).trim_end());
         };
         for (kind, count) in counts {
             counted(kind.token(), &thousands(count), "");

@@ -32,6 +32,7 @@ mod reporting;
 mod restore_check;
 mod restore_report;
 mod run;
+mod screen;
 mod shell;
 mod snapshot;
 mod table;

@@ -1,5 +1,6 @@
 //! Where notes, warnings and errors go: to stderr, in the form of the journal where that reads it, and into a log file.
 
+use super::screen::Style;
 use crate::archive::rfc3339;
 use crate::error::{Error, Result};
 use crate::model::text::is_unsafe;
@@ -57,6 +58,7 @@ pub(crate) enum LogFormat {
 #[derive(Clone, Default)]
 pub(super) struct Notes {
     for_journal: bool,
+    has_color: bool,
     file: Option<Arc<Mutex<File>>>,
 }
 
@@ -68,7 +70,7 @@ impl Notes {
             LogFormat::Text => false,
             LogFormat::Journald => true,
         };
-        let notes = Notes { for_journal, file: None };
+        let notes = Notes { for_journal, ..Notes::default() };
         match file {
             Some(file) => notes.with_file(file),
             None => Ok(notes),
@@ -82,7 +84,12 @@ impl Notes {
         }
         let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         let file = opened.map_err(|error| Error::io(format!("cannot write the log {}", path.display()), error))?;
-        Ok(Notes { for_journal: self.for_journal, file: Some(Arc::new(Mutex::new(file))) })
+        Ok(Notes { file: Some(Arc::new(Mutex::new(file))), ..*self })
+    }
+
+    /// The same with colours, or without.
+    pub(super) fn with_color(&self, has_color: bool) -> Notes {
+        Notes { has_color: has_color && !self.for_journal, ..self.clone() }
     }
 
     /// Says something on stderr, and in the file.
@@ -91,6 +98,7 @@ impl Notes {
         self.keep(level, &text);
         let mut lines = String::new();
         for line in text.split('\n') {
+            let line = &if self.has_color { colored(line) } else { line.to_owned() };
             lines += &format!("{}{line}\n", if self.for_journal { level.journal_prefix() } else { "" });
         }
         // There is nobody left to tell that stderr is gone.
@@ -106,6 +114,15 @@ impl Notes {
         // A full disk must not stop a backup; what failed is on stderr.
         let _ = file.lock().write_all(line.as_bytes());
     }
+}
+
+/// The words that a line of a note may begin with, and what they are.
+const WORDS: [(&str, Style); 3] = [("error:", Style::Error), ("warning:", Style::Warning), ("hint:", Style::Hint)];
+
+/// A line with its first word in its colour.
+fn colored(line: &str) -> String {
+    let known = WORDS.iter().find_map(|(word, style)| Some((style.paint(word), line.strip_prefix(word)?)));
+    known.map_or_else(|| line.to_owned(), |(word, rest)| word + rest)
 }
 
 /// A text as a terminal may get it: unsafe characters are shown, not obeyed.

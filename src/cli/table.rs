@@ -1,83 +1,313 @@
-//! Lists in columns that fit a terminal of 80 columns, on a terminal and off it alike. A script takes `--json`, where
-//! nothing is cut.
+//! Lists in columns that fit the screen: 80 columns off a terminal, from 40 to as many as there are on one. The widths
+//! follow what the first rows hold. Where there is no room, columns get narrower, then those of the least weight go. A
+//! script takes `--json`, where nothing is cut.
 
+use super::screen::Style;
 use super::ui::Ui;
+use std::cell::RefCell;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
-/// How many columns a line has.
-pub(super) const WIDTH: usize = 80;
 
 /// Stands between two columns.
 const GAP: &str = "  ";
 
+/// The widths of the columns are made for this many rows; longer lists go on with them.
+const LOOKAHEAD: usize = 200;
+
+/// The fewest columns that a text is cut to.
+const NARROW: usize = 8;
+
+/// What is kept of a cell that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// The beginning.
+    End,
+    /// The end: of a path, its name.
+    Front,
+    /// All of it, as long as the screen is wide enough: a number, a name to be typed.
+    Never,
+    /// This much, which says something without the rest: the day of a time.
+    To(usize),
+}
+
 /// A column of a list.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
     title: &'static str,
-    /// 0 = the rest of the line.
-    width: usize,
+    /// It is not made narrower than this.
+    min: usize,
+    /// It is not made wider than this.
+    max: usize,
+    /// Columns with a rank go where there is no room, the highest one first. 0 stays.
+    rank: u8,
+    cut: Cut,
     is_number: bool,
 }
 
 impl Column {
-    /// Text from the left; what does not fit is cut.
+    /// Text from the left, of at most `width` columns; what does not fit is cut at its end.
     pub(super) const fn text(title: &'static str, width: usize) -> Column {
-        Column { title, width, is_number: false }
+        let min = if width < NARROW { width } else { NARROW };
+        Column { title, min, max: width, rank: 0, cut: Cut::End, is_number: false }
     }
 
-    /// A number, which is never cut: a long one takes its place from the rest of the line.
+    /// A number on the right, which is never cut; `width` is what it takes at least.
     pub(super) const fn number(title: &'static str, width: usize) -> Column {
-        Column { title, width, is_number: true }
+        Column { title, min: width, max: usize::MAX, rank: 0, cut: Cut::Never, is_number: true }
     }
 
-    /// Text that takes the rest of the line; the last column.
+    /// Text that takes what the other columns leave.
     pub(super) const fn rest(title: &'static str) -> Column {
-        Column { title, width: 0, is_number: false }
+        Column::text(title, usize::MAX)
+    }
+
+    /// The same, not narrower than this while another column can go.
+    pub(super) const fn at_least(self, min: usize) -> Column {
+        Column { min, ..self }
+    }
+
+    /// The same, left out on a narrow screen: the highest rank first.
+    pub(super) const fn rank(self, rank: u8) -> Column {
+        Column { rank, ..self }
+    }
+
+    /// The same, cut in front, so that a path keeps its name.
+    pub(super) const fn keeping_end(self) -> Column {
+        Column { cut: Cut::Front, ..self }
+    }
+
+    /// The same, whole even where other columns have to go for it.
+    pub(super) const fn whole(self) -> Column {
+        Column { cut: Cut::Never, ..self }
+    }
+
+    /// The same, whole or cut to this much.
+    pub(super) const fn or_short(self, width: usize) -> Column {
+        Column { cut: Cut::To(width), ..self }
+    }
+
+    /// How narrow it may get if its cells are this wide.
+    fn least(&self, wanted: usize) -> usize {
+        match self.cut {
+            Cut::Never => wanted,
+            Cut::To(short) => wanted.min(short.max(self.title.width())),
+            Cut::End | Cut::Front => wanted.min(self.min.max(self.title.width())),
+        }
+    }
+
+    /// The cell in this many columns at most.
+    fn cut(&self, cell: &str, width: usize) -> String {
+        match self.cut {
+            Cut::To(short) if cell.width() > width => fit(&taken(cell.chars(), short), width).trim_end().to_owned(),
+            Cut::Front => fit_end(cell, width),
+            _ => fit(cell, width),
+        }
     }
 }
 
-/// A list of rows with one head.
+/// A cell of a row.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// A text with a colour.
+    pub(super) fn new(text: impl Into<String>, style: Style) -> Cell {
+        Cell { text: text.into(), style }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Cell {
+        Cell::new(text, Style::Plain)
+    }
+}
+
+/// A row that waits for the widths of the columns, or a line below one.
+enum Row {
+    Cells(Vec<Cell>),
+    Below(String),
+}
+
+/// What a table knows.
+enum State {
+    /// Rows are collected.
+    Waiting(Vec<Row>),
+    /// The head is printed; the width of each column that is shown.
+    Printing(Vec<Option<usize>>),
+}
+
+/// A list of rows with one head, which is printed with the first rows, at the latest when the list is dropped.
 pub(super) struct Table<'u, 'c> {
     ui: &'u Ui,
     columns: &'c [Column],
+    state: RefCell<State>,
 }
 
 impl<'u, 'c> Table<'u, 'c> {
-    /// A list with these columns; prints the line with their titles.
+    /// A list with these columns.
     pub(super) fn new(ui: &'u Ui, columns: &'c [Column]) -> Table<'u, 'c> {
-        let table = Table { ui, columns };
-        let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
-        table.row(&titles);
-        table
+        Table { ui, columns, state: RefCell::new(State::Waiting(Vec::new())) }
     }
 
-    /// Prints a row: a cell for each column.
+    /// Adds a row: a text for each column.
     pub(super) fn row(&self, cells: &[&str]) {
-        let mut line = String::new();
-        for (column, cell) in self.columns.iter().zip(cells) {
-            if !line.is_empty() {
-                line.push_str(GAP);
-            }
-            let cell = self.ui.shown(cell);
-            let left = WIDTH.saturating_sub(line.width());
-            let width = if column.width == 0 { left } else { column.width.min(left) };
-            let padding = || " ".repeat(width.saturating_sub(cell.width()));
-            if column.is_number {
-                line.push_str(&padding());
-                line.push_str(&cell);
-            } else {
-                line.push_str(&padded(&fit(&cell, width), width));
+        self.cells(cells.iter().map(|cell| Cell::from(*cell)).collect());
+    }
+
+    /// Adds a row of cells with colours.
+    pub(super) fn cells(&self, cells: Vec<Cell>) {
+        let shown = |cell: Cell| Cell { text: self.bounded(&cell.text), ..cell };
+        self.add(Row::Cells(cells.into_iter().map(shown).collect()));
+    }
+
+    /// Adds a line that belongs to the row above, from the second column on; cut in front, so that a path keeps its name.
+    pub(super) fn below(&self, text: &str) {
+        self.add(Row::Below(self.ui.shown(text)));
+    }
+
+    /// Prints what waits. Lines that come behind the list are printed after this.
+    pub(super) fn end(self) {}
+
+    /// A text as it is shown. No more of it waits than fits the screen.
+    fn bounded(&self, text: &str) -> String {
+        let text = self.ui.shown(text);
+        if text.len() > 8 * self.ui.width() { taken(text.chars(), 2 * self.ui.width()) } else { text }
+    }
+
+    fn add(&self, row: Row) {
+        let mut state = self.state.borrow_mut();
+        match &mut *state {
+            State::Printing(widths) => self.print(widths, &row),
+            State::Waiting(rows) => {
+                rows.push(row);
+                if rows.len() >= LOOKAHEAD {
+                    self.begin(&mut state);
+                }
             }
         }
-        self.ui.line(line.trim_end());
     }
 
-    /// Prints a line that belongs to the row above, from the second column on; cut in front, so that a path keeps its name.
-    pub(super) fn below(&self, text: &str) {
-        let indent = self.columns.first().map_or(0, |column| column.width) + GAP.len();
-        let text = fit_end(&self.ui.shown(text), WIDTH - indent);
-        self.ui.line(&format!("{}{text}", " ".repeat(indent)));
+    /// Prints the head and all rows that wait.
+    fn begin(&self, state: &mut State) {
+        let State::Waiting(rows) = state else { return };
+        if rows.is_empty() {
+            return;
+        }
+        let mut wanted: Vec<usize> = self
+            .columns
+            .iter()
+            .map(|column| column.title.width().max(if column.is_number { column.min } else { 0 }))
+            .collect();
+        for row in rows.iter() {
+            if let Row::Cells(cells) = row {
+                wanted.iter_mut().zip(cells).for_each(|(wanted, cell)| *wanted = cell.text.width().max(*wanted));
+            }
+        }
+        let widths = widths(self.columns, &wanted, self.ui.width());
+        let title = |column: &Column| Cell::new(column.title, Style::Head);
+        self.print(&widths, &Row::Cells(self.columns.iter().map(title).collect()));
+        rows.iter().for_each(|row| self.print(&widths, row));
+        *state = State::Printing(widths);
+    }
+
+    fn print(&self, widths: &[Option<usize>], row: &Row) {
+        match row {
+            Row::Cells(cells) => self.print_cells(widths, cells),
+            Row::Below(text) => {
+                let indent = widths.iter().flatten().next().copied().unwrap_or(0) + GAP.len();
+                let text = fit_end(text, self.ui.width().saturating_sub(indent));
+                self.ui.line(&format!("{}{text}", " ".repeat(indent)));
+            }
+        }
+    }
+
+    fn print_cells(&self, widths: &[Option<usize>], cells: &[Cell]) {
+        let shown =
+            || self.columns.iter().zip(widths).zip(cells).filter_map(|((c, width), cell)| Some((c, (*width)?, cell)));
+        let last = shown().count();
+        let (mut spans, mut used, mut planned) = (Vec::new(), 0, 0);
+        for (at, (column, width, cell)) in shown().enumerate() {
+            let gap = if at > 0 { GAP.len() } else { 0 };
+            planned += gap + width;
+            // A number that is wider than all before it takes its place from the columns behind it.
+            let room = planned.saturating_sub(used + gap).min(self.ui.width().saturating_sub(used + gap));
+            let text = match column.cut {
+                Cut::Never => column.cut(&cell.text, self.ui.width().saturating_sub(used + gap)),
+                _ => column.cut(&cell.text, room),
+            };
+            let padding = " ".repeat(room.saturating_sub(text.width()));
+            used += gap + text.width() + padding.len();
+            spans.push((Style::Plain, " ".repeat(gap)));
+            if column.is_number {
+                spans.push((Style::Plain, padding));
+                spans.push((cell.style, text));
+            } else {
+                spans.push((cell.style, text));
+                spans.push((Style::Plain, if at + 1 < last { padding } else { String::new() }));
+            }
+        }
+        while spans.last().is_some_and(|(style, text)| *style == Style::Plain && text.trim_end().is_empty()) {
+            spans.pop();
+        }
+        self.ui.spans(&spans);
     }
 }
+
+impl Drop for Table<'_, '_> {
+    fn drop(&mut self) {
+        self.begin(&mut self.state.borrow_mut());
+    }
+}
+
+/// The width of each column on a screen of this width; `None` for one that is left out. A column without a title and
+/// without a text in any row is left out.
+fn widths(columns: &[Column], wanted: &[usize], screen: usize) -> Vec<Option<usize>> {
+    let wanted: Vec<usize> = columns.iter().zip(wanted).map(|(column, wanted)| (*wanted).min(column.max)).collect();
+    let mut widths: Vec<Option<usize>> =
+        columns.iter().zip(&wanted).map(|(column, wanted)| (*wanted > 0).then(|| column.least(*wanted))).collect();
+    let total = |widths: &[Option<usize>]| {
+        let shown = widths.iter().flatten().count();
+        widths.iter().flatten().sum::<usize>() + GAP.len() * shown.saturating_sub(1)
+    };
+    while total(&widths) > screen {
+        let shown = (0..columns.len()).filter(|at| widths[*at].is_some());
+        let Some(at) = shown.filter(|at| columns[*at].rank > 0).max_by_key(|at| columns[*at].rank) else { break };
+        widths[at] = None;
+    }
+    // Nothing more can go: the widest one gives.
+    while total(&widths) > screen {
+        let Some(widest) = widths.iter_mut().flatten().max().filter(|width| **width > 1) else { break };
+        *widest -= 1;
+    }
+    let mut spare = screen.saturating_sub(total(&widths));
+    // A time is whole or short.
+    for (at, column) in columns.iter().enumerate() {
+        let (Cut::To(_), Some(width)) = (column.cut, widths[at]) else { continue };
+        let (more, others) = (wanted[at] - width, (0..columns.len()).filter(|other| *other != at));
+        let others_want: usize =
+            others.filter_map(|other| Some(wanted[other] - widths[other]?.min(wanted[other]))).sum();
+        // Others come first, but for what takes any room that there is.
+        if more <= spare && (others_want + more <= spare || screen >= ROOMY) {
+            widths[at] = Some(wanted[at]);
+            spare -= more;
+        }
+    }
+    while spare > 0 {
+        let grows = |at: &usize| {
+            !matches!(columns[*at].cut, Cut::To(_)) && widths[*at].is_some_and(|width| width < wanted[*at])
+        };
+        let share = |at: &usize| widths[*at].map_or(0, |width| width * 1_000 / wanted[*at].min(screen).max(1));
+        let Some(at) = (0..columns.len()).filter(grows).min_by_key(share) else { break };
+        widths[at] = widths[at].map(|width| width + 1);
+        spare -= 1;
+    }
+    widths
+}
+
+/// From this width on, times are whole though a text could use the room.
+const ROOMY: usize = 100;
 
 /// A text with spaces behind it up to `width` columns.
 pub(super) fn padded(text: &str, width: usize) -> String {
@@ -124,12 +354,12 @@ const INDENT: &str = "    ";
 /// Prints lines of a report, each in as many lines of the screen as it needs.
 pub(super) fn report(ui: &Ui, text: &str) {
     for line in text.lines() {
-        folded(&ui.shown(line)).iter().for_each(|line| ui.line(line));
+        folded(&ui.shown(line), ui.width()).iter().for_each(|line| ui.line(line));
     }
 }
 
 /// A line in pieces that fit the screen. `+ skipped 2 (…)` and what ends with `;` stay together where they can.
-fn folded(line: &str) -> Vec<String> {
+fn folded(line: &str, width: usize) -> Vec<String> {
     let mut terms: Vec<String> = Vec::new();
     for word in line.split(' ') {
         match terms.last_mut() {
@@ -142,17 +372,17 @@ fn folded(line: &str) -> Vec<String> {
     }
     let mut lines: Vec<String> = Vec::new();
     for term in &terms {
-        let is_long = INDENT.len() + term.width() > WIDTH;
+        let is_long = INDENT.len() + term.width() > width;
         let pieces = if is_long { term.split(' ').collect() } else { vec![term.as_str()] };
         for (at, piece) in pieces.into_iter().enumerate() {
             match lines.last_mut() {
                 // A term that needs several lines begins on one of its own.
-                Some(line) if line.width() + 1 + piece.width() <= WIDTH && !(is_long && at == 0) => {
+                Some(line) if line.width() + 1 + piece.width() <= width && !(is_long && at == 0) => {
                     line.push(' ');
                     line.push_str(piece);
                 }
-                Some(_) => lines.push(format!("{INDENT}{}", fit(piece, WIDTH - INDENT.len()))),
-                None => lines.push(fit(piece, WIDTH)),
+                Some(_) => lines.push(format!("{INDENT}{}", fit(piece, width - INDENT.len()))),
+                None => lines.push(fit(piece, width)),
             }
         }
     }
@@ -179,6 +409,49 @@ pub(super) fn wrapped(words: &[String], separator: &str, width: usize) -> Vec<St
 mod tests {
     use super::*;
 
+    const WIDTH: usize = 80;
+
+    const MAIL: [Column; 7] = [
+        Column::text("ID", 8).whole(),
+        Column::text("DATE", 21).or_short(11).rank(3),
+        Column::text("FROM", 24).at_least(10).rank(4),
+        Column::rest("SUBJECT").at_least(16),
+        Column::text("FOLDER", 20).rank(6),
+        Column::number("SIZE", 4).rank(5),
+        Column::text("", 20).rank(7),
+    ];
+
+    #[test]
+    fn columns_fit_every_screen_and_the_least_important_ones_go_first() {
+        let wanted = [4, 17, 30, 70, 12, 6, 0];
+        for screen in 20..400 {
+            let widths = widths(&MAIL, &wanted, screen);
+            let shown: Vec<usize> = widths.iter().flatten().copied().collect();
+            let total = shown.iter().sum::<usize>() + GAP.len() * (shown.len() - 1);
+            assert!(total <= screen, "{screen}: {widths:?}");
+            // Whatever there is room for is used.
+            assert!(
+                total == screen
+                    || widths.iter().zip(&MAIL).zip(wanted).all(|((width, column), wanted)| {
+                        width.is_none_or(|width| width == wanted.min(column.max) || matches!(column.cut, Cut::To(_)))
+                    }),
+                "{screen}: {widths:?}"
+            );
+            assert!(widths[0] == Some(4) && widths[6].is_none() && widths[3].is_some());
+            for (at, column) in MAIL.iter().enumerate().filter(|(at, column)| widths[*at].is_none() && column.rank > 0)
+            {
+                let less =
+                    MAIL.iter().zip(&widths).zip(wanted).filter(|((c, _), wanted)| c.rank > column.rank && *wanted > 0);
+                assert!(
+                    less.clone().all(|((_, width), _)| width.is_none()),
+                    "{screen}: {at} before others: {widths:?}"
+                );
+            }
+        }
+        assert_eq!(widths(&MAIL, &wanted, 40), [Some(4), Some(11), None, Some(21), None, None, None]);
+        assert_eq!(widths(&MAIL, &wanted, 400), [Some(4), Some(17), Some(24), Some(70), Some(12), Some(6), None]);
+    }
+
     #[test]
     fn text_is_cut_by_the_columns_that_it_takes() {
         for (text, width, cut) in [
@@ -204,15 +477,15 @@ mod tests {
     #[test]
     fn lines_that_are_too_long_are_folded_between_terms() {
         let line = "email: found 60372 = stored 12288 (new 12288, changed 0, unchanged 0)";
-        assert_eq!(folded(line), [line]);
+        assert_eq!(folded(line, WIDTH), [line]);
         let long = format!("{line} + duplicate 7 + skipped 2 (deleted flag 2); removed 1 (kept in the history)");
         // 69 columns and 14 more are too many.
         assert_eq!(
-            folded(&long),
+            folded(&long, WIDTH),
             [line, "    + duplicate 7 + skipped 2 (deleted flag 2); removed 1 (kept in the history)"]
         );
         let reasons = format!("{line} + failed 9 ({})", vec!["cannot be read, 3"; 30].join(", "));
-        let lines = folded(&format!("{reasons} {}", "x".repeat(200)));
+        let lines = folded(&format!("{reasons} {}", "x".repeat(200)), WIDTH);
         assert!(lines.len() > 5 && lines.iter().all(|line| line.width() <= WIDTH), "{lines:?}");
     }
 

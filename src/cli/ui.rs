@@ -1,6 +1,7 @@
 //! The only place that prints: results to stdout, everything else to stderr, nothing that could drive a terminal.
 
 use super::notes::{Level, Notes, clean, escaped};
+use super::screen::{ColorWhen, Screen, Style};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::log::Log;
 use crate::progress::Progress;
@@ -22,6 +23,7 @@ pub(crate) struct Ui {
     pub verbose: u8,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
+    screen: Screen,
     notes: Arc<Notes>,
     /// In front of each note: what it is about, where that is one of several.
     about: String,
@@ -38,6 +40,7 @@ impl Ui {
             verbose,
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
+            screen: Screen::new(ColorWhen::Auto),
             notes: Arc::default(),
             about: String::new(),
             unwritten: None,
@@ -63,9 +66,20 @@ impl Ui {
         }
     }
 
+    /// The same, with colours where the user wants them.
+    pub(super) fn with_color(self, when: ColorWhen) -> Ui {
+        let screen = Screen::new(when);
+        Ui { screen, notes: Arc::new(self.notes.with_color(screen.color_err)), ..self }
+    }
+
+    /// How many columns a line has.
+    pub(super) fn width(&self) -> usize {
+        self.screen.width
+    }
+
     /// The same, with notes going to these places.
     pub(super) fn with_notes(self, notes: Notes) -> Ui {
-        Ui { notes: Arc::new(notes), ..self }
+        Ui { notes: Arc::new(notes.with_color(self.screen.color_err)), ..self }
     }
 
     /// The same, with notes going to the end of this file, too, unless a flag named another one.
@@ -86,6 +100,17 @@ impl Ui {
     /// A line of the result. Ends the program quietly when its reader has gone.
     pub(crate) fn line(&self, text: &str) {
         self.raw(format!("{}\n", self.sanitized(text)).as_bytes());
+    }
+
+    /// A line of the result in pieces, each in its colour.
+    pub(super) fn spans(&self, spans: &[(Style, String)]) {
+        let mut line = String::new();
+        for (style, text) in spans {
+            let text = self.shown(text);
+            line.push_str(&if self.screen.color_out { style.paint(&text) } else { text });
+        }
+        line.push('\n');
+        self.raw(line.as_bytes());
     }
 
     /// A text as a line shows it, on one line: what a column is measured by.
