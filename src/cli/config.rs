@@ -211,15 +211,17 @@ impl Init {
                     "is_used": one.is_used(),
                 })
             };
-            ui.object(&serde_json::json!({
-                "message_type": "summary",
-                "config": path.display().to_string(),
-                "account": account.name,
-                "written": has_written,
-                "services": found.services.iter().map(service).collect::<Vec<_>>(),
-                "not_found": account.missing(),
-                "unanswered": found.unanswered,
-            }));
+            ui.object(
+                "summary",
+                serde_json::json!({
+                    "config": path.display().to_string(),
+                    "account": account.name,
+                    "written": has_written,
+                    "services": found.services.iter().map(service).collect::<Vec<_>>(),
+                    "not_found": account.missing(),
+                    "unanswered": found.unanswered,
+                }),
+            );
         }
         let missing = account.missing();
         if !missing.is_empty() && !self.offline {

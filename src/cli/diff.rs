@@ -1,6 +1,7 @@
 //! `vandelay diff`: what differs between two snapshots, named so that a person finds the one thing, and can restore it.
 
 use super::files::tree_at;
+use super::json::{self, on_disk};
 use super::opened::open_archive;
 use super::ui::{Ui, quoted};
 use crate::archive::{Difference, Moment, Record, SnapshotSpec, diff};
@@ -63,7 +64,7 @@ impl Diff {
             let change = Change { difference, before, after, record, then, now };
             counts.entry(record.kind.token()).or_default()[change.column()] += 1;
             if ui.json {
-                ui.object(&change.to_json());
+                ui.object("difference", change.to_json());
             } else {
                 if last.replace(record.kind) != Some(record.kind) {
                     // With the closing line: a script that reads the rows meets no head.
@@ -73,7 +74,18 @@ impl Diff {
             }
             Ok(())
         })?;
-        if !ui.json {
+        if ui.json {
+            let types: BTreeMap<_, _> = counts
+                .iter()
+                .map(|(token, [added, changed, removed])| {
+                    (token, serde_json::json!({ "added": added, "changed": changed, "removed": removed }))
+                })
+                .collect();
+            let count: u64 = counts.values().flatten().sum();
+            ui.object("summary", serde_json::json!({
+                "archive": on_disk(&self.archive), "from": json::snapshot(from), "to": json::snapshot(to), "count": count, "types": types,
+            }));
+        } else {
             self.tell(ui, from, &counts);
         }
         Ok(())

@@ -69,7 +69,6 @@ impl Summary<'_> {
         self.remarks(report, ui);
         if ui.json {
             let mut summary = serde_json::json!({
-                "message_type": "summary",
                 "archive": self.archive.display().to_string(),
                 "dry_run": self.dry_run,
                 "plan": plan.types,
@@ -77,7 +76,7 @@ impl Summary<'_> {
                 "notes": report.notes,
             });
             report.accounts.add_to(&mut summary);
-            ui.object(&summary);
+            ui.object("summary", summary);
         } else if !ui.quiet {
             table::report(ui, &report.to_string());
             match self.dry_run {

@@ -1,6 +1,7 @@
 //! `vandelay ls`, `cat` and `extract`: the tree where there is no FUSE.
 
 use super::args::{AtFlag, tree_path};
+use super::json::{self, on_disk};
 use super::opened::open_archive;
 use super::ui::{Ui, counted, thousands};
 use crate::archive::{Moment, Reader, rfc3339};
@@ -117,21 +118,28 @@ fn sorted(tree: &Tree, directory: Node) -> Result<Vec<Child>> {
 impl Ls {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let tree = open(&self.archive, &self.at, ui)?;
+        let mut count = 0;
         for path in &self.paths {
             let path = tree_path(path)?;
             let node = tree.resolve(path)?;
             let stat = tree.stat(node)?;
             if stat.file_type != FileType::Directory {
                 self.show(&tree, path, node, Some(stat), ui)?;
+                count += 1;
             } else {
-                self.below(&tree, node, ui)?;
+                count += self.below(&tree, node, ui)?;
             }
+        }
+        if ui.json {
+            ui.object("summary", serde_json::json!({ "archive": on_disk(&self.archive), "snapshot": json::snapshot(tree.moment()), "count": count }));
         }
         Ok(())
     }
 
-    /// Lists a directory by name, as ls(1) does; with `-R` everything below each directory behind it.
-    fn below(&self, tree: &Tree, directory: Node, ui: &Ui) -> Result<()> {
+    /// Lists a directory by name, as ls(1) does; with `-R` everything below each directory behind it. Answers how many
+    /// entries it listed.
+    fn below(&self, tree: &Tree, directory: Node, ui: &Ui) -> Result<u64> {
+        let mut count = 0;
         let mut stack = vec![(String::new(), sorted(tree, directory)?.into_iter())];
         while let Some((path, children)) = stack.last_mut() {
             let Some(child) = children.next() else {
@@ -140,11 +148,12 @@ impl Ls {
             };
             let name = format!("{path}{}", child.name);
             self.show(tree, &name, child.node, child.stat, ui)?;
+            count += 1;
             if self.recursive && child.file_type == FileType::Directory {
                 stack.push((format!("{name}/"), sorted(tree, child.node)?.into_iter()));
             }
         }
-        Ok(())
+        Ok(count)
     }
 
     fn show(&self, tree: &Tree, name: &str, node: Node, stat: Option<Stat>, ui: &Ui) -> Result<()> {
@@ -160,7 +169,7 @@ impl Ls {
         };
         let date = rfc3339(stat.mtime);
         if ui.json {
-            ui.object(&serde_json::json!({ "name": name, "sort": sort, "size": stat.size, "mtime": date, "links": stat.links, "inode": node.ino() }));
+            ui.object("entry", serde_json::json!({ "name": name, "sort": sort, "size": stat.size, "mtime": date, "links": stat.links, "inode": node.ino() }));
         } else {
             ui.line(&format!("{letter} {:>3} {:>13} {date} {name}", stat.links, thousands(stat.size)));
         }
@@ -205,11 +214,14 @@ impl Extract {
             }
             failed += done.failed.len();
             if ui.json {
-                ui.object(&serde_json::json!({
-                    "message_type": "summary", "path": path, "into": self.into.display().to_string(),
-                    "files": done.files, "bytes": done.bytes, "there": done.there, "failed": done.failed,
-                    "changed": done.changed, "undated": done.undated,
-                }));
+                ui.object(
+                    "extracted",
+                    serde_json::json!({
+                        "path": path, "into": self.into.display().to_string(),
+                        "files": done.files, "bytes": done.bytes, "there": done.there, "failed": done.failed,
+                        "changed": done.changed, "undated": done.undated,
+                    }),
+                );
             } else {
                 if done.changed > 0 {
                     ui.info(&other_names(done.changed));
@@ -226,6 +238,9 @@ impl Extract {
                 };
                 ui.info(&format!("{}, {}{there}", counted(done.files, "file"), counted(done.bytes, "byte")));
             }
+        }
+        if ui.json {
+            ui.object("summary", serde_json::json!({ "archive": on_disk(&self.archive), "snapshot": json::snapshot(tree.moment()), "count": self.paths.len(), "failed": failed }));
         }
         match failed {
             0 => Ok(()),

@@ -1,5 +1,6 @@
 //! `vandelay snapshots` and `forget`.
 
+use super::json::on_disk;
 use super::keep::KeepFlags;
 use super::opened::open_archive;
 use super::table::{Column, Table, wrapped};
@@ -52,10 +53,11 @@ impl Snapshots {
             });
         }
         let mut table = None;
+        let count = snapshots.len();
         for snapshot in snapshots {
             let report = reader.report(snapshot.id)?;
             if ui.json {
-                ui.object(&serde_json::json!({
+                ui.object("snapshot", serde_json::json!({
                     "id": snapshot.id, "started": snapshot.started, "ended": snapshot.ended, "state": snapshot.state,
                     "source": snapshot.source_kind, "url": snapshot.source_url, "account": snapshot.account, "report": report,
                     "wrong_clock": snapshot.has_wrong_clock(),
@@ -75,6 +77,9 @@ impl Snapshots {
                 changes.push("the clock was wrong".to_owned());
             }
             wrapped(&changes, ",", ui.width() - 6).iter().for_each(|line| table.below(line));
+        }
+        if ui.json {
+            ui.object("summary", serde_json::json!({ "archive": on_disk(reader.path()), "count": count }));
         }
         Ok(())
     }
@@ -201,7 +206,7 @@ impl Forget {
 
     fn tell(&self, ui: &Ui, kept: &BTreeMap<i64, Vec<&str>>, drop: &BTreeSet<i64>, forgotten: Option<Forgotten>) {
         if ui.json {
-            ui.object(&serde_json::json!({ "message_type": "summary", "dry_run": forgotten.is_none(), "keep": kept, "forget": drop, "removed": forgotten }));
+            ui.object("summary", serde_json::json!({ "dry_run": forgotten.is_none(), "keep": kept, "forget": drop, "removed": forgotten }));
             return;
         }
         if ui.quiet {

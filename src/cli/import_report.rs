@@ -61,7 +61,7 @@ fn objects(count: u64) -> String {
 pub(super) fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
     tell_remarks(&done.report, ui);
     if ui.json {
-        ui.object(&summary(done, archive, dry_run));
+        ui.object("summary", summary(done, archive, dry_run));
     } else if !ui.quiet {
         table::report(ui, &done.report.to_string());
         match done.snapshot {
@@ -109,7 +109,6 @@ pub(super) fn tell_remarks(report: &Report, ui: &Ui) {
 pub(super) fn summary(done: &Done, archive: &Path, dry_run: bool) -> serde_json::Value {
     let report = &done.report;
     let mut summary = serde_json::json!({
-        "message_type": "summary",
         "archive": archive.display().to_string(),
         "dry_run": dry_run,
         "snapshot": done.snapshot,

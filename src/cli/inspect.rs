@@ -3,6 +3,7 @@
 use super::args::ArchiveAt;
 use super::diff::{add_label, field};
 use super::files::tree_at;
+use super::json::{self, on_disk};
 use super::opened::{open_archive, said as lacks};
 use super::table::{Column, Table, fit, fit_end, padded};
 use super::ui::{Ui, bytes, thousands};
@@ -80,15 +81,19 @@ impl Inspect {
         if ids.len() <= offset && !ui.json {
             ui.info("no such objects");
         }
+        let total = ids.len();
         for id in ids.into_iter().skip(offset).take(limit) {
             let record = reader
                 .record(kind, moment, id)?
                 .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("{} {id} is gone", kind.name())))?;
             if ui.json {
-                ui.object(&to_json(&record, &tree)?);
+                ui.object("object", to_json(&record, &tree)?);
             } else {
                 show(table.get_or_insert_with(|| Table::new(ui, &columns)), &record, &label(&tree, &record)?);
             }
+        }
+        if ui.json {
+            end(reader, kind, moment, (total, self.part()), ui);
         }
         Ok(())
     }
@@ -103,8 +108,7 @@ impl Inspect {
         if ui.json {
             let types: serde_json::Map<String, serde_json::Value> =
                 counts.iter().map(|(kind, count)| (kind.token().to_owned(), (*count).into())).collect();
-            ui.object(&serde_json::json!({
-                "message_type": "summary",
+            ui.object("summary", serde_json::json!({
                 "archive": reader.path().display().to_string(),
                 "account": reader.account()?,
                 "sources": reader.sources()?.into_iter().map(|(kind, url, account)| serde_json::json!({"kind": kind, "url": url, "account": account})).collect::<Vec<_>>(),
@@ -154,6 +158,15 @@ impl Inspect {
     }
 }
 
+/// The last object of a list: how many there are, and how many of them stand in it.
+fn end(reader: &Reader, kind: ObjectType, moment: Moment, (total, (offset, limit)): (usize, (usize, usize)), ui: &Ui) {
+    let fields = serde_json::json!({
+        "archive": on_disk(reader.path()), "snapshot": json::snapshot(moment), "type": kind.token(),
+        "count": total.saturating_sub(offset).min(limit), "total": total,
+    });
+    ui.object("summary", fields);
+}
+
 /// Mailboxes and files as an indented tree, as 1.x shows them.
 fn containers(
     reader: &Arc<Reader>,
@@ -166,8 +179,9 @@ fn containers(
     let tree = tree_at(reader, moment)?;
     if ui.json {
         for record in records.iter().skip(offset).take(limit) {
-            ui.object(&to_json(record, &tree)?);
+            ui.object("object", to_json(record, &tree)?);
         }
+        end(reader, kind, moment, (records.len(), (offset, limit)), ui);
         return Ok(());
     }
     if records.len() <= offset {

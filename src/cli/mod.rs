@@ -20,6 +20,7 @@ mod import_files;
 mod import_opened;
 mod import_report;
 mod inspect;
+mod json;
 mod keep;
 mod mount;
 mod mount_options;

@@ -254,7 +254,7 @@ impl Mount {
         }
         if line.trim() == READY {
             if ui.json {
-                ui.object(&json!({ "message_type": "summary", "directory": directory.display().to_string() }));
+                ui.object("summary", json!({ "directory": directory.display().to_string() }));
             }
             ui.info(&format!("mounted at {}; to unmount: {}", directory.display(), umount(directory)));
             return Ok(());
@@ -374,7 +374,7 @@ impl Umount {
             }
         }
         if ui.json {
-            ui.object(&json!({ "message_type": "summary", "unmounted": unmounted }));
+            ui.object("summary", json!({ "unmounted": unmounted }));
         }
         failed.map_or(Ok(()), Err)
     }

@@ -120,7 +120,9 @@ pub(super) fn mount_of(directory: &Path) -> Option<Mount> {
 /// `vandelay mounts`.
 pub(super) fn list(ui: &Ui) -> Result<()> {
     let servers = servers();
+    let mut count = 0_u64;
     for mount in mountpoint::mounted()? {
+        count += 1;
         let answers = mount.answers();
         let known = servers.iter().filter(|_| answers);
         let server = known.into_iter().find(|server| server.directories.contains(&mount.directory));
@@ -128,7 +130,7 @@ pub(super) fn list(ui: &Ui) -> Result<()> {
         if ui.json {
             let archives: Option<Vec<_>> =
                 server.map(|server| server.archives.iter().map(|path| path.display().to_string()).collect());
-            ui.object(&serde_json::json!({
+            ui.object("mount", serde_json::json!({
                 "source": mount.source, "directory": directory, "answers": answers, "archives": archives,
                 "follows": server.map(|server| server.at == SnapshotSpec::Latest), "snapshot": server.and_then(|server| pinned(server.at)),
                 "since": server.and_then(|server| server.since).map(rfc3339), "process": server.map(|server| server.process),
@@ -141,6 +143,9 @@ pub(super) fn list(ui: &Ui) -> Result<()> {
             None => format!(" (its process has died; remove it: vandelay umount {})", quoted(&directory)),
         };
         ui.row(&format!("{} on {directory}{what}", mount.source));
+    }
+    if ui.json {
+        ui.object("summary", serde_json::json!({ "count": count }));
     }
     Ok(())
 }

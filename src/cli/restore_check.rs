@@ -5,6 +5,7 @@ use super::auth::{Auth, WhichAccount, url_help};
 use super::dav::DavServer;
 use super::export_part::{CALENDARS, CONTACTS, FILES, MAIL, SCRIPTS};
 use super::files::tree_at;
+use super::json::snapshot;
 use super::opened::open_archive;
 use super::restore_report::{Differences, Losses};
 use super::ui::{Ui, counted, interrupt_flag};
@@ -202,12 +203,15 @@ impl RestoreCheck {
         ui: &Ui,
     ) -> Result<()> {
         if ui.json {
-            ui.object(&serde_json::json!({
-                "message_type": "summary", "archive": self.archive.display().to_string(), "snapshot": snapshot(moment),
-                "types": restored.types, "headless": restored.headless, "bytes": restored.bytes,
-                "findings": verdict.findings.len() as u64 + verdict.more, "remarks": verdict.remarks.len(),
-                "incomplete": reader.incomplete()?,
-            }));
+            ui.object(
+                "summary",
+                serde_json::json!({
+                    "archive": self.archive.display().to_string(), "snapshot": snapshot(moment),
+                    "types": restored.types, "headless": restored.headless, "bytes": restored.bytes,
+                    "findings": verdict.findings.len() as u64 + verdict.more, "remarks": verdict.remarks.len(),
+                    "incomplete": reader.incomplete()?,
+                }),
+            );
             return Ok(());
         }
         tell_extent(ui, verdict);
@@ -243,10 +247,13 @@ impl RestoreCheck {
             ui.warn(&format!("the server did not list all that it has of the type {token}: it may have more"));
         }
         if ui.json {
-            ui.object(&serde_json::json!({
-                "message_type": "summary", "archive": self.archive.display().to_string(), "snapshot": snapshot(moment),
-                "account": account, "types": comparison.types, "notes": comparison.notes, "gaps": comparison.gaps,
-            }));
+            ui.object(
+                "summary",
+                serde_json::json!({
+                    "archive": self.archive.display().to_string(), "snapshot": snapshot(moment),
+                    "account": account, "types": comparison.types, "notes": comparison.notes, "gaps": comparison.gaps,
+                }),
+            );
         } else {
             super::restore_report::tell_compared(ui, &comparison);
         }
@@ -266,13 +273,5 @@ impl RestoreCheck {
             return Err(Error::new(ErrorKind::Partial, what).hint("run the same command again"));
         }
         Ok(())
-    }
-}
-
-/// The number of a snapshot; `None` for the current state of an archive without any.
-fn snapshot(moment: Moment) -> Option<i64> {
-    match moment {
-        Moment::Snapshot(snapshot) => Some(snapshot),
-        Moment::Current => None,
     }
 }

@@ -46,10 +46,13 @@ impl Losses {
     pub(super) fn tell(&mut self, ui: &Ui, finding: &Finding) {
         let token = finding.kind.token();
         if ui.json {
-            ui.object(&serde_json::json!({
-                "message_type": "object", "type": token, "id": finding.row, "path": finding.path,
-                "what": finding.what, "loss": finding.loss,
-            }));
+            ui.object(
+                "loss",
+                serde_json::json!({
+                    "type": token, "id": finding.row, "path": finding.path,
+                    "what": finding.what, "loss": finding.loss,
+                }),
+            );
             return;
         }
         let sort = match finding.loss {
@@ -92,10 +95,13 @@ impl Differences<'_> {
         let paths = one.row.and_then(|row| self.tree.paths_of(one.kind, row).ok()).unwrap_or_default();
         let token = one.kind.token();
         if ui.json {
-            ui.object(&serde_json::json!({
-                "message_type": "object", "type": token, "id": one.row, "path": paths.first(), "label": one.label,
-                "side": one.side, "what": one.what,
-            }));
+            ui.object(
+                "difference",
+                serde_json::json!({
+                    "type": token, "id": one.row, "path": paths.first(), "label": one.label,
+                    "side": one.side, "what": one.what,
+                }),
+            );
             return;
         }
         let path = paths.first().map(|path| format!(" {}", quoted(path))).unwrap_or_default();

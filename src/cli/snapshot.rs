@@ -90,7 +90,9 @@ pub(super) fn tell_remarks_of_copy(copied: &Copied, ui: &Ui) -> Result<()> {
     let named = copied.incomplete.iter().flat_map(|incomplete| &incomplete.named);
     for missing in named.filter(|missing| missing.place == UNREAD) {
         match ui.json {
-            true => ui.object(&serde_json::json!({ "message_type": "finding", "place": missing.place, "what": missing.what, "paths": [] })),
+            true => {
+                ui.object("finding", serde_json::json!({ "place": missing.place, "what": missing.what, "paths": [] }))
+            }
             false => ui.line(&format!("{}: {}", missing.place, missing.what)),
         }
     }
@@ -145,12 +147,15 @@ fn tell_json(ui: &Ui, archive: &Path, copied: &Copied) {
             "not_removed": reasons(&retention.not_removed), "left_alone": reasons(&retention.left_alone),
         })
     });
-    ui.object(&serde_json::json!({
-        "message_type": "summary", "archive": archive.display().to_string(), "copy": shown(&copied.path),
-        "bytes": copied.bytes, "reflink": copied.is_clone,
-        "blobs_hashed": copied.verdict.as_ref().map(|verdict| verdict.blobs_hashed),
-        "full": copied.verdict.as_ref().is_some_and(|verdict| verdict.is_full),
-        "incomplete": copied.incomplete, "retention": retention,
-        "leftovers": copied.leftovers.iter().map(shown).collect::<Vec<_>>(),
-    }));
+    ui.object(
+        "summary",
+        serde_json::json!({
+            "archive": archive.display().to_string(), "copy": shown(&copied.path),
+            "bytes": copied.bytes, "reflink": copied.is_clone,
+            "blobs_hashed": copied.verdict.as_ref().map(|verdict| verdict.blobs_hashed),
+            "full": copied.verdict.as_ref().is_some_and(|verdict| verdict.is_full),
+            "incomplete": copied.incomplete, "retention": retention,
+            "leftovers": copied.leftovers.iter().map(shown).collect::<Vec<_>>(),
+        }),
+    );
 }

@@ -8,6 +8,7 @@ use crate::progress::Progress;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -123,9 +124,9 @@ impl Ui {
         if self.stdout_is_terminal { clean(text) } else { without_controls(text) }
     }
 
-    /// A JSON object as a line of the result.
-    pub(crate) fn object(&self, value: &serde_json::Value) {
-        self.raw(format!("{value}\n").as_bytes());
+    /// A JSON object as a line of the result: its `message_type`, then these fields (docs/json.md).
+    pub(crate) fn object(&self, message_type: &'static str, fields: impl Serialize) {
+        self.raw(json_line(message_type, fields).as_bytes());
     }
 
     /// Bytes of the result, as they are.
@@ -232,15 +233,14 @@ impl Ui {
 
     /// The same as the last JSON object of the result.
     pub(crate) fn exit_error(&self, error: &Error) {
-        let object = serde_json::json!({
-            "message_type": "exit_error",
+        let fields = serde_json::json!({
             "code": error.kind.exit_code(),
             "kind": error.kind.token(),
             "message": error.to_string(),
             "hint": error.hint_text(),
         });
         // The exit code tells it, too, and must not become another one.
-        let _ = writeln!(std::io::stdout().lock(), "{object}");
+        let _ = std::io::stdout().lock().write_all(json_line("exit_error", fields).as_bytes());
     }
 
     /// A progress display of an import: a bar on a terminal, nothing elsewhere.
@@ -257,6 +257,19 @@ impl Ui {
         }
         Bar { bar, bytes: AtomicU64::new(0), interrupted, chatty: self.verbose > 0 && !self.stderr_is_terminal }
     }
+}
+
+/// The only form of a line of JSON. Fields that are no object have no name, and cannot be told.
+fn json_line(message_type: &'static str, fields: impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Line<T> {
+        message_type: &'static str,
+        #[serde(flatten)]
+        fields: T,
+    }
+    let text = serde_json::to_string(&Line { message_type, fields });
+    debug_assert!(text.is_ok(), "{message_type}: {text:?}");
+    text.unwrap_or_else(|_| serde_json::json!({ "message_type": message_type }).to_string()) + "\n"
 }
 
 /// A word as it can be pasted into a shell.

@@ -57,8 +57,8 @@ impl Verify {
 
     fn tell(&self, ui: &Ui, verdict: &Verdict, headless: &BTreeMap<&'static str, u64>, incomplete: Option<Incomplete>) {
         if ui.json {
-            ui.object(&serde_json::json!({
-                "message_type": "summary", "findings": verdict.findings.len() as u64 + verdict.more, "remarks": verdict.remarks.len(), "objects": verdict.objects, "snapshots": verdict.snapshots,
+            ui.object("summary", serde_json::json!({
+                "findings": verdict.findings.len() as u64 + verdict.more, "remarks": verdict.remarks.len(), "objects": verdict.objects, "snapshots": verdict.snapshots,
                 "blobs": verdict.blobs, "blobs_hashed": verdict.blobs_hashed, "bytes_hashed": verdict.bytes_hashed, "full": verdict.is_full,
                 "headless": headless, "incomplete": incomplete,
             }));
@@ -110,7 +110,10 @@ pub(super) fn list_findings(ui: &Ui, reader: &Arc<Reader>, verdict: &Verdict) {
         let affected: Vec<String> =
             finding.affected.iter().take(100).flat_map(|(kind, id, moment)| paths.of(*kind, *id, *moment)).collect();
         if ui.json {
-            ui.object(&serde_json::json!({ "message_type": message_type, "place": finding.place, "what": finding.what, "paths": affected }));
+            ui.object(
+                message_type,
+                serde_json::json!({ "place": finding.place, "what": finding.what, "paths": affected }),
+            );
             continue;
         }
         let paths = if affected.is_empty() { String::new() } else { format!(": {}", affected.join(", ")) };

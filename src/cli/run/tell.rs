@@ -15,10 +15,9 @@ pub(super) fn tell_sources(outcome: &Outcome, ui: &Ui) {
     }
     for (source, done) in outcome.sources.iter().filter_map(|source| Some((source, source.done.as_ref()?))) {
         let mut summary = summary(done, &outcome.archive, false);
-        summary["message_type"] = "import".into();
         summary["account"] = outcome.account.as_str().into();
         summary["source"] = source.name.as_str().into();
-        ui.object(&summary);
+        ui.object("import", summary);
     }
 }
 
@@ -27,7 +26,7 @@ pub(super) fn tell(outcomes: &[Outcome], ui: &Ui) -> Result<()> {
     let width = outcomes.iter().map(|outcome| outcome.account.chars().count()).max().unwrap_or(0);
     for outcome in outcomes {
         if ui.json {
-            ui.object(&account_object(outcome));
+            ui.object("account", account_object(outcome));
             continue;
         }
         let line = outcome.line(width);
@@ -41,8 +40,8 @@ pub(super) fn tell(outcomes: &[Outcome], ui: &Ui) -> Result<()> {
     outcomes.iter().for_each(|outcome| *states.entry(outcome.state()).or_default() += 1);
     if ui.json {
         let count = |state| states.get(&state).copied().unwrap_or(0);
-        ui.object(&json!({
-            "message_type": "summary", "accounts": outcomes.len(), "ok": count(State::Ok),
+        ui.object("summary", json!({
+            "accounts": outcomes.len(), "ok": count(State::Ok),
             "partial": count(State::Partial), "failed": count(State::Failed), "interrupted": count(State::Interrupted),
         }));
     }
@@ -70,7 +69,7 @@ fn account_object(outcome: &Outcome) -> serde_json::Value {
         .collect();
     let steps = outcome.steps.iter().filter_map(|step| Some((step.name, step.result.as_ref().ok()?)));
     json!({
-        "message_type": "account", "account": outcome.account, "archive": outcome.archive.display().to_string(),
+        "account": outcome.account, "archive": outcome.archive.display().to_string(),
         "state": outcome.state().name(), "code": outcome.worst().map_or(0, |error| error.kind.exit_code()),
         "seconds": outcome.seconds, "steps": steps.collect::<BTreeMap<_, _>>(), "errors": errors,
     })
@@ -90,10 +89,13 @@ pub(super) fn tell_checks(checked: Vec<Vec<Checked>>, ui: &Ui) -> Result<()> {
     for one in &checked {
         let Checked { account, source, result } = one;
         if ui.json {
-            ui.object(&json!({
-                "message_type": "check", "account": account, "source": source,
-                "scopes": result.as_ref().ok(), "error": result.as_ref().err().map(|error| error.to_string()),
-            }));
+            ui.object(
+                "check",
+                json!({
+                    "account": account, "source": source,
+                    "scopes": result.as_ref().ok(), "error": result.as_ref().err().map(|error| error.to_string()),
+                }),
+            );
             continue;
         }
         let (state, text) = match result {
@@ -104,7 +106,7 @@ pub(super) fn tell_checks(checked: Vec<Vec<Checked>>, ui: &Ui) -> Result<()> {
     }
     let failed = checked.iter().filter(|one| one.result.is_err()).count() as u64;
     if ui.json {
-        ui.object(&json!({ "message_type": "summary", "sources": checked.len(), "failed": failed }));
+        ui.object("summary", json!({ "sources": checked.len(), "failed": failed }));
     }
     match checked.pop().map(|last| (last.account, last.source, last.result)) {
         Some((account, source, Err(error))) => {
