@@ -2,7 +2,7 @@
 
 use crate::common::account::{Account, below, both, contents, done, is_mounted, messages, sh, text, wait};
 use crate::common::corpora::{corpora, small};
-use crate::common::{Mounted, deliver, has, message, ok};
+use crate::common::{Mounted, deliver, has, listed, message, ok};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
@@ -576,12 +576,7 @@ type Filed = (String, String, Vec<String>, String);
 
 /// Everything of an archive's mail that a copy must bring back: folders, and what lies in them.
 fn mail_of(archive: &Path) -> (BTreeSet<String>, BTreeSet<Filed>) {
-    let objects = |kind: &str| -> Vec<serde_json::Value> {
-        ok(&["inspect", text(archive), kind, "--json"])
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    };
+    let objects = |kind: &str| listed(&["inspect", text(archive), kind]);
     let mailboxes: BTreeMap<i64, (String, Option<i64>)> = objects("mailbox")
         .iter()
         .map(|mailbox| {

@@ -30,10 +30,8 @@ fn readable(archive: &Path, what: &str, verify_code: i32) -> BTreeMap<String, Ve
         ok(&["inspect", text(archive), kind]);
         ok(&["inspect", text(archive), kind, "--json"]);
     }
-    let listed = ok(&["ls", "-R", text(archive), "--json"]);
     let mut shown = BTreeMap::new();
-    for line in listed.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    for line in listed(&["ls", "-R", text(archive)]) {
         if line["sort"] == "file" {
             let path = line["name"].as_str().expect("a name").to_owned();
             let output = run(&["cat", text(archive), &path]);
@@ -185,8 +183,7 @@ fn an_import_into_an_archive_of_1x_keeps_everything_and_begins_its_history() {
         for line in old_rows.lines().filter(|line| !ours(line)) {
             assert!(rows.lines().any(|row| row == line), "{name}: {line}");
         }
-        let snapshots = ok(&["snapshots", text(&archive), "--json"]);
-        assert_eq!(snapshots.lines().count(), 2, "{name}");
+        assert_eq!(listed(&["snapshots", text(&archive)]).len(), 2, "{name}");
         let conn = Connection::open(&archive).expect("it opens");
         if variant.extras {
             let (what, columns): (String, i64) = conn

@@ -922,14 +922,9 @@ fn an_interrupted_import_ends_with_130_and_goes_on() {
     signal(&held.0, libc::SIGCONT);
     assert_eq!(held.0.wait().expect("it ends").code(), Some(130));
     sound(&archive, "interrupted");
-    let states: Vec<String> = ok(&["snapshots", text(&archive), "--json"])
-        .lines()
-        .map(|line| {
-            serde_json::from_str::<serde_json::Value>(line).expect("JSON")["state"]
-                .as_str()
-                .expect("a state")
-                .to_owned()
-        })
+    let states: Vec<String> = listed(&["snapshots", text(&archive)])
+        .iter()
+        .map(|snapshot| snapshot["state"].as_str().expect("a state").to_owned())
         .collect();
     assert_eq!(states, ["interrupted"]);
     // What was not reached is counted, too.

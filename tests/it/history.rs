@@ -42,7 +42,7 @@ fn id_of(tree: &BTreeMap<String, Vec<u8>>, bytes: &[u8]) -> String {
 }
 
 fn snapshots(archive: &Path) -> Vec<serde_json::Value> {
-    ok(&["snapshots", text(archive), "--json"]).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    listed(&["snapshots", text(archive)])
 }
 
 /// Sets the ends of the snapshots, which are all of today, to these times.
@@ -165,10 +165,9 @@ fn diff_names_what_differs() {
     deliver(&mail.join(".New"), "1700000004.M4.h:2,", &message(4));
     import(&mail, &archive);
     let lines = |from: &str, to: &str| -> BTreeSet<(String, i64, String)> {
-        ok(&["diff", text(&archive), from, to, "--json"])
-            .lines()
+        listed(&["diff", text(&archive), from, to])
+            .iter()
             .filter_map(|line| {
-                let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
                 Some((line["type"].as_str()?.to_owned(), line["id"].as_i64()?, line["difference"].as_str()?.to_owned()))
             })
             .collect()
@@ -222,10 +221,9 @@ fn diff_does_not_name_what_is_as_it_was() {
         ok(&["import", "takeout", text(&takeout), text(&archive)]);
     }
     let lines = |from: i64, to: i64| -> Vec<String> {
-        ok(&["diff", text(&archive), &from.to_string(), &to.to_string(), "--json"])
-            .lines()
+        listed(&["diff", text(&archive), &from.to_string(), &to.to_string()])
+            .iter()
             .filter_map(|line| {
-                let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
                 let word = |name: &str| line[name].as_str().map(str::to_owned);
                 Some(format!("{} {} {}", word("difference")?, word("type")?, line["id"]))
             })
@@ -283,10 +281,7 @@ fn what_diff_says_is_enough_to_restore() {
     assert!(output.stdout == lost, "{command}: {}", String::from_utf8_lossy(&output.stderr));
     let line = said.lines().find(|line| line.starts_with("~ email ")).expect("the message");
     assert!(line.contains(" 'mail/It'\\''s mine/cur/") && line.contains(", was mail/INBOX/cur/"), "{line}");
-    let objects: Vec<serde_json::Value> = ok(&["diff", text(&archive), "1", "2", "--json"])
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let objects = listed(&["diff", text(&archive), "1", "2"]);
     let removed = objects.iter().find(|object| object["difference"] == "removed").expect("the message");
     let at = removed["path"].as_str().expect("a path");
     assert_eq!(ok(&["cat", "--at", "1", text(&archive), at]).as_bytes(), lost);
@@ -327,8 +322,7 @@ fn diff_names_cards_events_and_files() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    for line in ok(&["diff", text(&archive), "1", "--json"]).lines() {
-        let object: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    for object in listed(&["diff", text(&archive), "1"]) {
         ok(&["extract", text(&archive), object["path"].as_str().expect("a path"), "-C", text(&dir.path().join("out"))]);
     }
 }

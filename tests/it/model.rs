@@ -558,8 +558,10 @@ impl Scene {
             code => panic!("{what}: {code}: {}", String::from_utf8_lossy(&read.stderr)),
         }
         let _ = fs::remove_dir_all(&into);
-        let kept: BTreeSet<i64> =
-            listed(&archive).iter().map(|snapshot| snapshot["id"].as_i64().expect("an id")).collect();
+        let kept: BTreeSet<i64> = listed(&["snapshots", text(&archive)])
+            .iter()
+            .map(|snapshot| snapshot["id"].as_i64().expect("an id"))
+            .collect();
         assert!(kept.contains(&newest), "{what}: the newest snapshot stays");
         assert!(kept.iter().all(|id| self.past.contains_key(id)), "{what}: {kept:?}");
         self.past.retain(|id, _| kept.contains(id));
@@ -586,7 +588,7 @@ impl Scene {
 
     /// `--at TIME` never gives a snapshot that is of the future of its neighbours.
     fn times(&self, what: &str) {
-        let snapshots = listed(&self.archive);
+        let snapshots = listed(&["snapshots", text(&self.archive)]);
         let end = |snapshot: &serde_json::Value| vandelay::archive::epoch(snapshot["ended"].as_str().expect("an end"));
         let believed: Vec<(i64, i64)> = snapshots
             .iter()
@@ -633,10 +635,6 @@ fn folder_of(conn: &Connection, id: i64) -> String {
     }
     parts.reverse();
     parts.join("/")
-}
-
-fn listed(archive: &Path) -> Vec<serde_json::Value> {
-    ok(&["snapshots", text(archive), "--json"]).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 fn read_by_sqlite(archive: &Path) -> std::process::Child {

@@ -4,7 +4,7 @@ use crate::common;
 use crate::common::account::{
     Account, Guarded, below, both, contents, done, errno, is_mounted, messages, mount_line, sh, text, wait,
 };
-use crate::common::{Mounted, deliver, fails, has, message, ok, run, skip, vandelay};
+use crate::common::{Mounted, deliver, fails, has, listed, message, ok, run, skip, vandelay};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
@@ -596,8 +596,7 @@ fn mounts_says_what_is_mounted_and_since_when() {
         mounts.push(Mounted { at });
     }
     let folder = Mounted::new(&account.path().join("store"), &account.path().join("all"), &[]).unwrap();
-    let objects: Vec<serde_json::Value> =
-        ok(&["mounts", "--json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let objects = listed(&["mounts"]);
     let of = |at: &Path| objects.iter().find(|object| object["directory"] == text(at)).unwrap();
     let archive = fs::canonicalize(account.archive()).unwrap();
     for (mount, snapshot) in mounts.iter().zip([None, Some("1")]) {
@@ -1134,9 +1133,9 @@ fn every_name_can_be_opened_as_listed() {
     let path = account.path().join("All mail.mbox");
     fs::write(&path, mbox).unwrap();
     ok(&["import", "takeout", text(&path), text(&account.archive())]);
-    let stored: BTreeSet<String> = ok(&["inspect", text(&account.archive()), "mailbox", "--json"])
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["name"].as_str().unwrap().to_owned())
+    let stored: BTreeSet<String> = listed(&["inspect", text(&account.archive()), "mailbox"])
+        .iter()
+        .map(|mailbox| mailbox["name"].as_str().unwrap().to_owned())
         .collect();
     let Some(mount) = account.mount(&["-o", "xattr"]) else { return };
     let mut shown = BTreeSet::new();

@@ -3,7 +3,7 @@
 
 use crate::common;
 use crate::common::mox::{Account, Message, mailbox, message, path_of, sample};
-use crate::common::{fails, json, listing, ok, run, tree};
+use crate::common::{fails, json, listed, listing, ok, run, tree};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -68,8 +68,7 @@ fn mail(archive: &Path) -> Mail {
     let archive = archive.to_str().unwrap();
     let mut names: BTreeMap<i64, String> = BTreeMap::new();
     // Parents come first.
-    for line in ok(&["inspect", archive, "mailbox", "--json"]).lines() {
-        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+    for row in listed(&["inspect", archive, "mailbox"]) {
         let (Some(id), Some(name)) = (row["id"].as_i64(), row["name"].as_str()) else { continue };
         let path = match row["parent_id"].as_i64() {
             Some(parent) => format!("{}/{name}", names[&parent]),
@@ -148,9 +147,8 @@ fn the_sample_is_imported_as_mox_has_it() {
         [["$answered", "$forwarded", "$seen"]]
     );
 
-    let roles: BTreeMap<String, String> = ok(&["inspect", archive, "mailbox", "--json"])
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+    let roles: BTreeMap<String, String> = listed(&["inspect", archive, "mailbox"])
+        .iter()
         .filter_map(|row| Some((row["name"].as_str()?.to_owned(), row["role"].as_str()?.to_owned())))
         .collect();
     let expected = [

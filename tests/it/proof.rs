@@ -5,7 +5,7 @@ use crate::common::dovecot::{Dovecot, PASSWORD};
 use crate::common::fake_imap::{FakeImap, USUAL, mail, mailbox};
 use crate::common::jmap::{Options as ServerOptions, Server};
 use crate::common::{
-    Dice, TYPES, add_row_digest, deliver, dump, jmap_account, jmap_run, message, run, soak, tree, vandelay,
+    Dice, TYPES, add_row_digest, deliver, dump, jmap_account, jmap_run, listed, message, run, soak, tree, vandelay,
 };
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -192,14 +192,11 @@ impl Sample {
 }
 
 fn see(archive: &Path) -> View {
-    let listed = ok(&["snapshots", text(archive), "--json"]);
-    let numbers: Vec<String> = listed
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["id"].to_string())
-        .collect();
+    let numbers: Vec<String> =
+        listed(&["snapshots", text(archive)]).iter().map(|snapshot| snapshot["id"].to_string()).collect();
     let mut trees: BTreeMap<_, _> = numbers.iter().map(|number| (number.clone(), tree(archive, number))).collect();
     trees.insert("latest".to_owned(), tree(archive, "latest"));
-    let mut said = vec![listed];
+    let mut said = vec![ok(&["snapshots", text(archive), "--json"])];
     for pair in numbers.windows(2) {
         said.push(ok(&["diff", text(archive), &pair[0], &pair[1], "--json"]));
     }

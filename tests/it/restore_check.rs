@@ -31,9 +31,12 @@ fn run(mut command: Command) -> Ran {
     assert!(!said.contains("panicked") && !said.contains(dovecot::PASSWORD), "{said}");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let of = |name: &str| lines.iter().filter(|line| line["message_type"] == name).cloned().collect::<Vec<_>>();
-    let summary = of("summary").pop().unwrap_or_default();
-    Ran { objects: of("object"), summary, code: output.status.code().expect("an exit code"), said }
+    let of = |names: &[&str]| {
+        let is_one = |line: &&Value| names.iter().any(|name| line["message_type"] == *name);
+        lines.iter().filter(is_one).cloned().collect::<Vec<_>>()
+    };
+    let summary = of(&["summary"]).pop().unwrap_or_default();
+    Ran { objects: of(&["loss", "difference"]), summary, code: output.status.code().expect("an exit code"), said }
 }
 
 /// `vandelay restore-check` of an archive.

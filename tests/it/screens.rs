@@ -1,7 +1,7 @@
 //! What people see of an archive: columns that fit 80 columns, whatever strangers wrote.
 
 use crate::common::account::text;
-use crate::common::{TYPES, deliver, ok, vandelay};
+use crate::common::{TYPES, deliver, listed, ok, vandelay};
 use std::fs;
 use std::path::Path;
 use unicode_width::UnicodeWidthStr;
@@ -62,8 +62,7 @@ fn lists_for_people_fit_the_screen() {
     assert!(!emails.concat().contains("\"m\""), "no hashes");
 
     // Programs get all of it.
-    let emails = ok(&["inspect", "--json", text(&archive), "email"]);
-    let emails: Vec<serde_json::Value> = emails.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let emails = listed(&["inspect", text(&archive), "email"]);
     let whole = emails.iter().find(|email| email["subject"] == "x".repeat(300)).expect("a whole subject");
     assert!(ok(&["cat", text(&archive), whole["path"].as_str().expect("a path")]).contains("xxx"));
 }
@@ -123,8 +122,7 @@ fn lists_of_messages_events_cards_and_files_name_paths() {
         let paths: Vec<String> = lines[2..].iter().step_by(2).map(|line| path(line)).collect();
         assert!(!paths.is_empty(), "{kind}");
         paths.iter().for_each(|path| drop(ok(&["ls", &archive, path])));
-        let objects = ok(&["inspect", "--json", &archive, kind]);
-        let objects = objects.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        let objects = listed(&["inspect", &archive, kind]).into_iter();
         assert!(objects.map(|object| object["path"].as_str().unwrap_or_default().to_owned()).eq(paths), "{kind}");
     }
 }

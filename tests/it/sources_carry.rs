@@ -5,7 +5,7 @@ use crate::common::fake_dav::{FakeDav, found, multistatus};
 use crate::common::fake_imap::{FakeImap, USUAL, mail, mailbox};
 use crate::common::fake_sieve::FakeSieve;
 use crate::common::jmap::{Options, Server};
-use crate::common::{deliver, jmap_run, ok, tree, vandelay};
+use crate::common::{deliver, jmap_run, listed, tree, vandelay};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -52,8 +52,7 @@ impl Carried {
     }
 
     fn rows(&self, kind: &str) -> Vec<Value> {
-        let text = ok(&["inspect", "--json", self.archive.to_str().unwrap(), kind]);
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        listed(&["inspect", self.archive.to_str().unwrap(), kind])
     }
 
     fn any(&self, kind: &str, holds: impl Fn(&Value) -> bool) -> bool {

@@ -2,7 +2,7 @@
 //! stands once, what changed is changed, what is not there any more stays.
 
 use crate::common;
-use crate::common::{json, ok, run, tree};
+use crate::common::{json, listed, ok, run, tree};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ impl Account {
     }
 
     fn rows(&self, kind: &str) -> usize {
-        ok(&["inspect", "--json", text(&self.archive()), kind]).lines().count()
+        listed(&["inspect", text(&self.archive()), kind]).len()
     }
 }
 

@@ -74,6 +74,20 @@ pub(crate) fn fails(arguments: &[&str], code: i32) -> String {
     said
 }
 
+/// The objects of a list in JSON. Behind them a summary says how many they are.
+pub(crate) fn listed(arguments: &[&str]) -> Vec<serde_json::Value> {
+    let text = ok(&[arguments, &["--json"]].concat());
+    let mut lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let summary = lines.pop().unwrap_or_default();
+    assert_eq!(
+        (&summary["message_type"], &summary["count"]),
+        (&"summary".into(), &lines.len().into()),
+        "{arguments:?}"
+    );
+    lines
+}
+
 /// The last line of the program's output as JSON.
 pub(crate) fn json(arguments: &[&str]) -> serde_json::Value {
     let text = ok(arguments);
