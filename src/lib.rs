@@ -21,7 +21,8 @@
 //! TLS, HTTP, logins, retries and the text of strangers. [`mod@format`] stands beside all: pure codecs of the field's formats
 //! (mbox, Maildir names, iCalendar, vCard, mail headers, the text and the attachments of a message). [`model`] are the
 //! nouns, [`error`] is the one error type, [`progress`] and [`report`] are what both flows tell, `held` knows the files that
-//! may be opened in one place only. [`proof`] reads an archive back as a restore would. [`monitor`] tells other programs
+//! may be opened in one place only. [`search`] finds objects by their words in every state that an archive holds, with an
+//! index beside it. [`proof`] reads an archive back as a restore would. [`monitor`] tells other programs
 //! how a run went. [`cli`] is what can be typed, and what can stand in the configuration file, whose keys are the flags of
 //! its commands.
 //!
@@ -32,6 +33,7 @@
 //! | a source of another protocol (Microsoft Graph, EWS) | its client in `protocol`, over HTTP on [`net::http`]; what it lists in `source` |
 //! | a place to restore to (IMAP, CalDAV) | its client in `protocol`, a [`sink::Sink`] in `sink` |
 //! | a format to write (mbox, tar) | its codec in `format`, a [`extract::Form`] of files in `extract` |
+//! | a term of a search | `search/query.rs`; what is a word, `search/words.rs` |
 //! | a directory or a file of the tree | the table in `tree/kinds.rs`, its bytes in `tree/render.rs` |
 //! | another way to keep bytes (packed, compressed) | `archive`, behind `archive/blob` |
 //! | a command, a key of the configuration file | `cli` |
@@ -46,13 +48,14 @@
 //! | [`report`] | model | |
 //! | [`mod@format`] | model, error | `mail_parser`, `calcard`, `html5gum`, `encoding_rs` |
 //! | [`net`] | model, error | `rustls`, `reqwest`, `psl`; with `protocol`: `tokio` |
-//! | [`archive`] | format, model, error, held | `rusqlite` |
+//! | [`archive`] | format, model, error, held | `rusqlite`, also in `search` |
 //! | [`protocol`] | net, format, model, error | `quick_xml` |
 //! | [`source`] | protocol, net, format, model, error, held | |
 //! | [`sink`] | protocol, net, format, model, error | |
 //! | [`import`] | source, archive, format, model, error, progress, report | |
 //! | [`export`] | sink, archive, format, model, error, progress, report | |
-//! | [`tree`] | archive, format, model, error | `lru` |
+//! | [`search`] | archive, format, model, error, progress | `rusqlite` |
+//! | [`tree`] | search, archive, format, model, error, progress | `lru` |
 //! | [`mount`] | tree, error | `fuser` |
 //! | [`monitor`] | net, error | |
 //! | [`extract`] | tree, format, model, error | `tar` |
@@ -92,6 +95,8 @@
 //!   many mailboxes (labels, Gmail, copies of our own tree) needs no case of its own.
 //! - *An export remembers nothing*: what was sent is recognised at the target, also where the answer to a request was lost.
 //!   So a killed run needs no journal, and one rule serves the second run, the second attempt and the lost answer.
+//! - *The index of a search is a file of its own*: an archive has no virtual tables, so that 1.x, every SQLite and the check
+//!   of hostile archives go on as before; the index is made from the archive alone, and can be thrown away at any time.
 //! - *Names of messages carry the row*, so a lookup is one point query and no name is ever kept; `email_index` lists a
 //!   mailbox of any snapshot with one range scan.
 
@@ -114,6 +119,7 @@ pub mod progress;
 pub mod proof;
 pub mod protocol;
 pub mod report;
+pub mod search;
 pub mod sink;
 pub mod source;
 pub mod tree;

@@ -27,7 +27,7 @@ pub struct Record {
     pub blob: Option<Id>,
     /// The source's own bytes: a blob, and perhaps ranges of it as JSON.
     pub original: Option<(Id, Option<String>)>,
-    values: Vec<Value>,
+    pub(super) values: Vec<Value>,
 }
 
 impl Record {
@@ -337,12 +337,12 @@ fn former(
 }
 
 /// The original bytes of a row: a blob, and perhaps ranges of it, in two columns.
-fn original(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<(Id, Option<String>)>> {
+pub(super) fn original(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<(Id, Option<String>)>> {
     row.get::<_, Option<Id>>(at)?.map(|blob| Ok((blob, row.get(at + 1)?))).transpose()
 }
 
 /// The columns of a row as `history.fields` holds them.
-fn from_fields(table: &Table, json: &str) -> Vec<Value> {
+pub(super) fn from_fields(table: &Table, json: &str) -> Vec<Value> {
     let fields: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     table.columns.iter().map(|column| from_json(fields.get(column.name))).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::generate as export_docs;
 use super::notes::LogFormat;
-use super::{config, diff, export, files, history, import, inspect, mount, restore_check, run, snapshot, verify};
+use super::{config, diff, export, files, find, history, import, inspect, mount, restore_check, run, snapshot, verify};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Snapshots(history::Snapshots),
     /// Copy an archive into a dated file, also while an import or a mount uses it (to list its snapshots, see 'snapshots')
     Snapshot(snapshot::Snapshot),
+    /// Find messages, events, contacts, files and scripts by their words, also those that are not there any more
+    Find(find::Find),
     /// List what differs between two snapshots, with the path to restore it from
     Diff(diff::Diff),
     /// Drop old snapshots, and the bytes that no other snapshot needs

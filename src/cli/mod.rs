@@ -13,6 +13,8 @@ mod export_files;
 mod export_part;
 mod export_report;
 mod files;
+mod find;
+mod found;
 mod generate;
 mod history;
 mod import;
@@ -55,7 +57,7 @@ use ui::Ui;
 /// Runs the program with its arguments and gives its exit code.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let is_helper = mount_options::is_helper(&arguments);
-    let arguments = with_flags_first(mount_options::as_helper(arguments));
+    let arguments = find::with_negations(with_flags_first(mount_options::as_helper(arguments)));
     let as_json = arguments.iter().any(|argument| argument == "--json");
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -99,6 +101,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Forget(command) => command.run(&ui),
         Command::Verify(command) => command.run(&ui),
         Command::RestoreCheck(command) => command.run(&ui),
+        Command::Find(command) => command.run(&ui),
         Command::Mount(command) if command.is_remount() => remount::remount(&command, &ui),
         Command::Mount(command) => command.run(&ui),
         Command::Umount(command) => command.run(&ui),

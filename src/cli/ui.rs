@@ -365,6 +365,20 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
 }
 
+/// `8.7K`, `182K`, `3.1M`: at most 5 columns.
+pub(super) fn size(number: u64) -> String {
+    let (mut value, mut units) = (number as f64, "KMGTPE".chars());
+    if number < 1_000 {
+        return number.to_string();
+    }
+    let mut unit = ' ';
+    while value >= 999.5 {
+        value /= 1024.0;
+        unit = units.next().unwrap_or('E');
+    }
+    if value < 9.95 { format!("{value:.1}{unit}") } else { format!("{value:.0}{unit}") }
+}
+
 /// `12.3 MiB`
 pub(super) fn bytes(number: u64) -> String {
     HumanBytes(number).to_string()

@@ -24,6 +24,7 @@
 
 mod charset;
 mod clean;
+mod fields;
 mod files;
 mod flowed;
 mod header;
@@ -36,6 +37,7 @@ mod transfer;
 mod uuencode;
 
 use super::mail::HEAD_MAX;
+pub use fields::Fields;
 use limits::Attachment;
 use memchr::memchr;
 use mime::{Entity, Kind, Part};
@@ -89,6 +91,17 @@ pub fn text(message: &[u8]) -> String {
         Some(parts) => page::render(&bytes, &parts),
         None => page::raw(&bytes),
     }
+}
+
+/// The text of a message by fields, for a search.
+pub fn fields(message: &[u8]) -> Fields {
+    let bytes = normal(message);
+    Fields::of(&bytes, mime::parts(&bytes).as_deref())
+}
+
+/// The text of a file of the user, for a search; `None` if neither `media`, its media type, nor its name says that it is one.
+pub fn file_text(bytes: &[u8], name: &str, media: &str) -> Option<String> {
+    fields::file_text(bytes, name, media)
 }
 
 /// The attachments of a message in order, those of messages in it too: parts that are no text, that Content-Disposition

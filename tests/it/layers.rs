@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms that it may import. `main` and `cli` may import everything.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("model", &["error"]),
     ("held", &[]),
@@ -19,7 +19,8 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("sink", &["protocol", "net", "format", "model", "error"]),
     ("import", &["source", "archive", "format", "model", "error", "progress", "report"]),
     ("export", &["sink", "archive", "format", "model", "error", "progress", "report"]),
-    ("tree", &["archive", "format", "model", "error"]),
+    ("search", &["archive", "format", "model", "error", "progress"]),
+    ("tree", &["search", "archive", "format", "model", "error", "progress"]),
     ("mount", &["tree", "error"]),
     ("monitor", &["net", "error"]),
     ("extract", &["tree", "format", "model", "error"]),
@@ -28,7 +29,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
 
 /// Words that belong to one room (and what may stand in for it).
 const WORDS: [(&str, &[&str]); 22] = [
-    ("rusqlite", &["archive"]),
+    ("rusqlite", &["archive", "search"]),
     ("self_cell", &["archive"]),
     ("mail_parser", &["format"]),
     ("calcard", &["format"]),

@@ -196,8 +196,21 @@ impl<'a> ShownMessage<'a> {
         if plain == 0 || rich > 4 * plain + 200 { Choice::WithHtml } else { Choice::WithoutHtml }
     }
 
-    /// The text of a part, about `limit` bytes of it, and whether there is more.
-    fn text(&self, part: &Part, limit: usize) -> (Cow<'a, str>, bool) {
+    fn text(&self, part: &'a Part, limit: usize) -> (Cow<'a, str>, bool) {
+        PartText { bytes: self.bytes, part }.read(limit)
+    }
+}
+
+/// A part that is text.
+pub(super) struct PartText<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) part: &'a Part,
+}
+
+impl<'a> PartText<'a> {
+    /// The text, about `limit` bytes of it, and whether there is more.
+    pub(super) fn read(&self, limit: usize) -> (Cow<'a, str>, bool) {
+        let part = self.part;
         let entity = &part.entity;
         let body = &self.bytes[part.body.clone()];
         let is_html = matches!(

@@ -1,0 +1,283 @@
+//! `vandelay find`: one search over everything that archives ever held.
+
+use super::found::{Shower, Shown};
+use super::opened::open_archive;
+use super::table::{Column, Table};
+use super::ui::{Ui, counted, interrupt_flag, quoted, thousands};
+use super::when;
+use crate::archive::{Moment, Reader, SnapshotSpec, is_archive};
+use crate::error::{Error, ErrorKind, Result};
+use crate::search::{Found, Index, Parsed, Place, catch_up, find};
+use clap::{Args, ValueEnum};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// So many objects are shown unless the user says otherwise.
+const LIMIT: usize = 100;
+
+const EXPLANATION: &str = "\
+Words are found as you read them: decoded, whatever their case and accents. All words must be
+there; a* finds what begins with a.
+  \"white rabbit\"            words in a row           from: to: subject: body:   in this field
+  attachment:get_wr_time    the name of a file       has:attachment             any file
+  folder:Projects/usrp      is or was in the folder  type:event                 mail, event, contact, file, script
+  before:2025-06 after:3w   days, months, years      date:2025-05..2025-07      from the first to the last
+  larger:2M smaller:10K     its size                 is:deleted                 read, unread, flagged, answered, draft
+  id:m943                   an id, or a Message-ID   -word OR NOT ( )           as usual
+
+The ID of a line restores the object:
+  vandelay find alice.sqlite from:naughton rabbit
+  vandelay cat alice.sqlite m4431 > lost.eml
+  vandelay extract alice.sqlite --message m4431 --into ~/Maildir/cur
+
+The first search makes an index beside the archive (alice.sqlite.search), and each import keeps
+it. It can be deleted at any time.";
+
+#[derive(Args)]
+#[command(after_help = EXPLANATION)]
+pub(crate) struct Find {
+    /// One archive or several, then what to find
+    #[arg(required = true, value_name = "ARCHIVE... WORDS", num_args = 1..)]
+    words: Vec<OsString>,
+    /// Only what is not there any more
+    #[arg(long)]
+    deleted: bool,
+    /// Only what this snapshot shows: its number, a day, a time, or 'latest'
+    #[arg(long, value_name = "SNAPSHOT", value_parser = super::args::parse_at)]
+    at: Option<SnapshotSpec>,
+    /// The order of the list; what comes last is nearest to the prompt
+    #[arg(long, value_enum, default_value = "date", value_name = "ORDER")]
+    sort: Sort,
+    /// Turn the order around
+    #[arg(long)]
+    reverse: bool,
+    /// Show at most this many, those at the end of the order; 0 shows all. 100 unless --json or --paths is there
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Print how many there are
+    #[arg(long, conflicts_with = "paths")]
+    count: bool,
+    /// Print the path of each in the tree, and its snapshot, as arguments for cat and extract
+    #[arg(long)]
+    paths: bool,
+    /// Read everything instead of making and keeping an index
+    #[arg(long)]
+    no_index: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Sort {
+    Date,
+    Size,
+    From,
+    Subject,
+    Folder,
+}
+
+/// Columns of the list.
+const COLUMNS: [Column; 7] = [
+    Column::text("ID", 8).whole(),
+    Column::text("DATE", 17).or_short(11),
+    Column::text("FROM", 22).rank(2),
+    Column::rest("SUBJECT").at_least(16),
+    Column::text("FOLDER", 24).rank(3).keeping_end(),
+    Column::number("SIZE", 5).rank(4),
+    Column::text("", 18).whole(),
+];
+
+/// An archive that is searched.
+struct Searched {
+    reader: Arc<Reader>,
+    path: PathBuf,
+    found: Vec<Found>,
+}
+
+impl Find {
+    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
+        let (archives, words) = self.split()?;
+        let mut query = words.join(" ");
+        if self.deleted {
+            query = if words.is_empty() { "is:deleted".to_owned() } else { format!("({query}) is:deleted") };
+        }
+        if query.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "say what to find")
+                .hint("e.g. vandelay find alice.sqlite from:naughton rabbit; 'vandelay find --help' lists all terms"));
+        }
+        let parsed = Parsed::read(&query)?;
+        let mut searched = Vec::new();
+        for path in archives {
+            searched.push(self.search(path, &parsed, ui)?);
+        }
+        let total: usize = searched.iter().map(|one| one.found.len()).sum();
+        if self.count {
+            match ui.json {
+                true => ui.object("summary", serde_json::json!({ "count": total, "query": query })),
+                false => ui.line(&total.to_string()),
+            }
+            return Ok(());
+        }
+        self.show(&searched, total, &query, ui)
+    }
+
+    /// The archives, and the words behind them.
+    fn split(&self) -> Result<(Vec<PathBuf>, Vec<String>)> {
+        let is_file = |word: &OsString| Path::new(word).is_file() && is_archive(Path::new(word));
+        let archives = self.words.iter().take_while(|word| is_file(word)).count().max(1);
+        let words = self.words[archives..].iter().map(|word| {
+            word.to_str().map(str::to_owned).ok_or_else(|| {
+                Error::new(ErrorKind::Usage, format!("{word:?} is not UTF-8; all words of a search are"))
+            })
+        });
+        Ok((self.words[..archives].iter().map(PathBuf::from).collect(), words.collect::<Result<_>>()?))
+    }
+
+    fn search(&self, path: PathBuf, parsed: &Parsed, ui: &Ui) -> Result<Searched> {
+        let reader = Arc::new(open_archive(&path, ui)?);
+        let at = match self.at.map(|at| reader.resolve(at)).transpose()? {
+            Some(Moment::Snapshot(at)) => Some(at),
+            _ => None,
+        };
+        let place = if self.no_index { Place::Temporary } else { Place::Kept };
+        let mut index = Index::open(reader.path(), &place)?;
+        let bar = ui.progress(interrupt_flag());
+        let gaps = catch_up(&reader, &mut index, &bar);
+        bar.done();
+        let unreadable = gaps?.unreadable;
+        if unreadable > 0 {
+            let archive = quoted(&path.display().to_string());
+            ui.warn(&format!(
+                "{} of {} cannot be read, so their words are not found: vandelay verify {archive}",
+                counted(unreadable, "message"),
+                path.display()
+            ));
+        }
+        let found = match find(&reader, &index, parsed, at) {
+            Err(error) if error.kind == ErrorKind::Damaged && index.path().is_some() => {
+                index.start_over()?;
+                let bar = ui.progress(interrupt_flag());
+                let made = catch_up(&reader, &mut index, &bar);
+                bar.done();
+                made?;
+                find(&reader, &index, parsed, at)?
+            }
+            found => found?,
+        };
+        Ok(Searched { reader, path, found })
+    }
+
+    /// Shows what was found, in order.
+    fn show(&self, searched: &[Searched], total: usize, query: &str, ui: &Ui) -> Result<()> {
+        let for_scripts = ui.json || self.paths;
+        let limit = match self.limit {
+            Some(0) => usize::MAX,
+            Some(limit) => limit,
+            None if for_scripts => usize::MAX,
+            None => LIMIT,
+        };
+        let mut showers: Vec<Shower> = Vec::new();
+        for one in searched {
+            showers.push(Shower::of(&one.reader, self.at.is_some())?);
+        }
+        let mut all: Vec<(usize, Found)> =
+            searched.iter().enumerate().flat_map(|(at, one)| one.found.iter().map(move |found| (at, *found))).collect();
+        all.sort_unstable_by_key(|(at, found)| (found.date, *at, found.id));
+        if self.reverse && matches!(self.sort, Sort::Date) {
+            all.reverse();
+        }
+        let mut rows = Vec::new();
+        if matches!(self.sort, Sort::Date) {
+            let spare = all.len().saturating_sub(limit);
+            all.drain(..spare);
+        }
+        let mut table = (!for_scripts).then(|| Table::new(ui, &COLUMNS));
+        for (at, found) in all {
+            let shown = showers[at].shown(&found)?;
+            match matches!(self.sort, Sort::Date) {
+                true => self.print(&searched[at], &shown, table.as_mut(), ui),
+                false => rows.push((at, shown)),
+            }
+        }
+        rows.sort_by(|(_, one), (_, other)| self.sort.key(one).cmp(&self.sort.key(other)));
+        if self.reverse {
+            rows.reverse();
+        }
+        let spare = rows.len().saturating_sub(limit);
+        for (at, shown) in rows.into_iter().skip(spare) {
+            self.print(&searched[at], &shown, table.as_mut(), ui);
+        }
+        drop(table);
+        self.close(searched, total, limit, query, ui);
+        Ok(())
+    }
+
+    fn print(&self, archive: &Searched, shown: &Shown, table: Option<&mut Table<'_, '_>>, ui: &Ui) {
+        if let Some(table) = table {
+            table.cells(shown.cells());
+        } else if ui.json {
+            ui.object("found", shown.to_json(&archive.path));
+        } else if let Some(path) = &shown.path {
+            let at = shown.snapshot.map(|snapshot| format!("--at {snapshot} ")).unwrap_or_default();
+            ui.row(&format!("{at}{}", quoted(path)));
+        }
+    }
+
+    /// How many there are, and what to type next.
+    fn close(&self, searched: &[Searched], total: usize, limit: usize, query: &str, ui: &Ui) {
+        if ui.json {
+            let archives: Vec<String> = searched.iter().map(|one| super::json::on_disk(&one.path)).collect();
+            let shown = total.min(limit);
+            ui.object(
+                "summary",
+                serde_json::json!({ "archives": archives, "query": query, "count": total, "shown": shown }),
+            );
+            return;
+        }
+        if total == 0 {
+            ui.info("nothing found; words match whole words unless they end with *");
+            return;
+        }
+        if self.paths {
+            return;
+        }
+        let shown = if total > limit {
+            format!(", {} shown (--limit 0 shows all)", thousands(limit as u64))
+        } else {
+            String::new()
+        };
+        let archive = searched.first().map_or_else(String::new, |one| quoted(&one.path.display().to_string()));
+        ui.info(&format!(
+            "{} found{shown}. Times: {}. To restore: vandelay cat {archive} ID",
+            thousands(total as u64),
+            when::zone()
+        ));
+    }
+}
+
+impl Sort {
+    fn key(self, shown: &Shown) -> (u64, String) {
+        match self {
+            Sort::Size => (shown.size, String::new()),
+            Sort::From => (0, shown.from.to_lowercase()),
+            Sort::Subject => (0, shown.subject.to_lowercase()),
+            Sort::Folder => (0, shown.folder.to_lowercase()),
+            Sort::Date => (0, String::new()),
+        }
+    }
+}
+
+/// Words of `find` that begin with a dash and are no flag mean "not": clap would take them for flags.
+pub(super) fn with_negations(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.iter().skip(1).find(|word| !word.to_string_lossy().starts_with('-')).is_none_or(|word| word != "find")
+    {
+        return arguments;
+    }
+    for argument in &mut arguments {
+        let Some(word) = argument.to_str().and_then(|word| word.strip_prefix('-')) else { continue };
+        let is_flag = word.starts_with('-') || word.chars().all(|c| matches!(c, 'q' | 'v' | 'h' | 'V'));
+        if !is_flag {
+            *argument = OsString::from(format!("!{word}"));
+        }
+    }
+    arguments
+}

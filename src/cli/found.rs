@@ -1,0 +1,185 @@
+//! What was found, as people and programs read it.
+
+use super::files::tree_at;
+use super::json::on_disk;
+use super::screen::Style;
+use super::table::Cell;
+use super::ui::size;
+use super::when;
+use crate::archive::{Moment, Reader, Snapshot, State, epoch, rfc3339};
+use crate::error::{ErrorKind, Result};
+use crate::model::ObjectType;
+use crate::search::Found;
+use crate::tree::Tree;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// So many snapshots are held open as trees.
+const TREES_MAX: usize = 8;
+
+/// An object with what people recognise it by.
+pub(super) struct Shown {
+    found: Found,
+    pub(super) from: String,
+    pub(super) subject: String,
+    /// Where it is, or was last.
+    pub(super) folder: String,
+    /// Bytes.
+    pub(super) size: u64,
+    /// Its path in the tree of `snapshot`.
+    pub(super) path: Option<String>,
+    /// The newest snapshot that has it.
+    pub(super) snapshot: Option<i64>,
+    /// When the snapshot ended that does not have it any more, in seconds since 1970.
+    gone: Option<i64>,
+    /// When the snapshot ended that has it in another state, which does not meet the query.
+    changed: Option<i64>,
+}
+
+/// Looks up what people recognise objects of one archive by.
+pub(super) struct Shower {
+    reader: Arc<Reader>,
+    snapshots: Vec<Snapshot>,
+    trees: HashMap<Moment, Tree>,
+    /// Objects are shown as the moment that was asked for has them.
+    is_at: bool,
+}
+
+impl Shower {
+    pub(super) fn of(reader: &Arc<Reader>, is_at: bool) -> Result<Shower> {
+        let snapshots = reader.snapshots()?;
+        Ok(Shower { reader: Arc::clone(reader), snapshots, trees: HashMap::new(), is_at })
+    }
+
+    /// The newest snapshot before another one.
+    fn before(&self, end: i64) -> Option<i64> {
+        self.snapshots.iter().map(|snapshot| snapshot.id).filter(|id| *id < end).max()
+    }
+
+    fn ended(&self, snapshot: i64) -> Option<i64> {
+        let found = self.snapshots.iter().find(|one| one.id == snapshot)?;
+        Some(epoch(found.ended.as_deref().unwrap_or(&found.started)))
+    }
+
+    /// An object with what people recognise it by.
+    pub(super) fn shown(&mut self, found: &Found) -> Result<Shown> {
+        let end = found.changed.or(found.end);
+        let snapshot = match end {
+            Some(end) => self.before(end),
+            None => self.snapshots.iter().rev().find(|one| one.ended.is_some()).map(|one| one.id),
+        };
+        let moment = snapshot.filter(|_| self.reader.has_index()).map_or(Moment::Current, Moment::Snapshot);
+        let states = self.reader.states(found.id.kind, found.id.id)?;
+        let state = states.iter().find(|state| state.end == end).or(states.last());
+        let mut shown = Shown {
+            found: *found,
+            from: String::new(),
+            subject: String::new(),
+            folder: String::new(),
+            size: 0,
+            path: None,
+            snapshot,
+            gone: found.end.and_then(|end| self.ended(end)),
+            changed: found.changed.and_then(|end| self.ended(end)),
+        };
+        if let Some(state) = state {
+            self.describe(state, moment, &mut shown)?;
+        }
+        Ok(shown)
+    }
+
+    fn describe(&mut self, state: &State, moment: Moment, shown: &mut Shown) -> Result<()> {
+        let record = &state.record;
+        shown.size = match record.blob.map(|blob| self.reader.blob(blob)) {
+            Some(Ok(blob)) => blob.size,
+            Some(Err(error)) if error.kind != ErrorKind::Damaged => return Err(error),
+            _ => 0,
+        };
+        let label = self.tree(moment)?.label(record)?;
+        for (name, value) in label.fields {
+            match name {
+                "from" => shown.from = value,
+                "subject" | "title" | "name" => shown.subject = value,
+                _ => {}
+            }
+        }
+        shown.folder = folder(record.kind, label.paths.first().map_or("", String::as_str));
+        if shown.subject.is_empty() {
+            let name = label.paths.first().and_then(|path| path.rsplit('/').next());
+            shown.subject = name.unwrap_or_default().to_owned();
+        }
+        shown.path = label.paths.into_iter().next();
+        Ok(())
+    }
+
+    fn tree(&mut self, moment: Moment) -> Result<&Tree> {
+        if !self.trees.contains_key(&moment) {
+            if self.trees.len() >= TREES_MAX {
+                self.trees.clear();
+            }
+            self.trees.insert(moment, tree_at(&self.reader, moment)?);
+        }
+        Ok(&self.trees[&moment])
+    }
+}
+
+/// The folder of a path in the tree, without the view and the parts of a Maildir.
+fn folder(kind: ObjectType, path: &str) -> String {
+    let mut parts: Vec<&str> = path.split('/').collect();
+    parts.pop();
+    if kind == ObjectType::Email {
+        parts.pop();
+    }
+    match kind {
+        ObjectType::Email => parts.iter().skip(1).copied().collect::<Vec<_>>().join("/"),
+        _ => parts.join("/"),
+    }
+}
+
+impl Shown {
+    pub(super) fn cells(&self) -> Vec<Cell> {
+        let date = if self.found.date == 0 { String::new() } else { when::time(self.found.date) };
+        let (status, style) = match (self.gone, self.changed) {
+            (_, Some(time)) => (format!("until {}", when::day(time).trim_start()), Style::Changed),
+            (Some(time), None) => (format!("gone since {}", when::day(time).trim_start()), Style::Removed),
+            (None, None) => (String::new(), Style::Plain),
+        };
+        let size = if self.size == 0 { String::new() } else { size(self.size) };
+        vec![
+            self.found.id.to_string().into(),
+            date.into(),
+            person(&self.from).into(),
+            self.subject.clone().into(),
+            self.folder.clone().into(),
+            size.into(),
+            Cell::new(status, style),
+        ]
+    }
+
+    pub(super) fn to_json(&self, archive: &Path) -> serde_json::Value {
+        let id = self.found.id;
+        let time = |seconds: i64| rfc3339(seconds);
+        serde_json::json!({
+            "archive": on_disk(archive),
+            "type": id.kind.token(),
+            "id": id.id,
+            "object_id": id.to_string(),
+            "date": Some(self.found.date).filter(|date| *date != 0).map(time),
+            "from": self.from,
+            "subject": self.subject,
+            "folder": self.folder,
+            "size": self.size,
+            "path": self.path,
+            "snapshot": self.snapshot,
+            "gone_since": self.gone.map(time),
+            "changed_since": self.changed.map(time),
+        })
+    }
+}
+
+/// The name in front of an address, or the address alone.
+fn person(from: &str) -> String {
+    let name = from.split('<').next().unwrap_or(from).trim().trim_matches('"').trim();
+    if name.is_empty() { from.trim_matches(['<', '>']).to_owned() } else { name.to_owned() }
+}

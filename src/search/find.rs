@@ -1,0 +1,402 @@
+//! Answers a query: which objects, in any state that the archive holds, meet it.
+
+use super::folders::{self, Folders};
+use super::index::{ITEMS, Index, Phrase};
+use super::query::{Parsed, Query, Term, is_message};
+use super::text::Words;
+use super::update::{ITEM_TYPES, item_words, read_message};
+use crate::archive::{Reader, Record, State, epoch};
+use crate::error::{ErrorKind, Result};
+use crate::model::object_id::ObjectId;
+use crate::model::{Id, ObjectType};
+use rusqlite::params;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Up to so many objects are asked for one by one; for more, all rows are read.
+const SINGLE_MAX: usize = 4_000;
+
+/// An object that meets a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Which object.
+    pub id: ObjectId,
+    /// When it arrived, begins or was changed, in seconds since 1970; 0 where nothing says so.
+    pub date: i64,
+    /// The first snapshot that shows the state in which it is or was last; 0 where that is not known.
+    pub first: i64,
+    /// The first snapshot that does not show that state any more; `None` if it is there.
+    pub end: Option<i64>,
+    /// An earlier state meets the query, and the last one does not: the first snapshot that does not show it any more.
+    pub changed: Option<i64>,
+}
+
+/// Finds the objects of an archive that meet a query, in no order that means anything. With `at`, only the states that this
+/// snapshot shows count.
+pub fn find(reader: &Arc<Reader>, index: &Index, parsed: &Parsed, at: Option<i64>) -> Result<Vec<Found>> {
+    let search = Search::prepare(reader, index, parsed, at)?;
+    let mut found = Vec::new();
+    let bound = search.bound(&parsed.query)?;
+    for kind in [ObjectType::Email].into_iter().chain(ITEM_TYPES) {
+        if search.wants(kind, &parsed.query) {
+            search.add_of(kind, bound.as_deref(), &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+/// A query with all that is needed to answer it for one object after the other.
+struct Search<'a> {
+    reader: &'a Arc<Reader>,
+    index: &'a Index,
+    parsed: &'a Parsed,
+    at: Option<i64>,
+    /// For each term of words, the documents that have them, in order.
+    documents: Vec<Option<Vec<i64>>>,
+    /// For each term of a folder, the containers that it means.
+    folders: Vec<Option<HashMap<ObjectType, BTreeSet<Id>>>>,
+    /// The documents of events, cards, files and scripts in their states.
+    items: HashMap<(ObjectType, Id, i64), i64>,
+}
+
+/// What is known of an object, of all of its states together.
+#[derive(Debug, Clone, Copy, Default)]
+struct Facts {
+    date: i64,
+    first: i64,
+    end: Option<i64>,
+    /// A state counts that the search looks at.
+    is_seen: bool,
+    /// Terms that any state meets, those of keywords that the last one meets.
+    met: u64,
+    /// Terms that the last state meets.
+    met_last: u64,
+    /// The end of the newest state that has words of the query.
+    words_end: Option<i64>,
+    size: u64,
+    blob: Option<Id>,
+}
+
+impl<'a> Search<'a> {
+    fn prepare(reader: &'a Arc<Reader>, index: &'a Index, parsed: &'a Parsed, at: Option<i64>) -> Result<Search<'a>> {
+        let mut search =
+            Search { reader, index, parsed, at, documents: Vec::new(), folders: Vec::new(), items: HashMap::new() };
+        let mut all_folders = None;
+        for term in &parsed.terms {
+            let (mut documents, mut meant) = (None, None);
+            match term {
+                Term::Words(field, phrase) => {
+                    let mut prover = Prover { reader, index, emails: reader.open_emails(), phrase };
+                    documents = Some(index.matching(*field, phrase, |document| prover.has(document))?);
+                }
+                Term::Folder(name) => {
+                    let all = match all_folders.take() {
+                        Some(all) => all,
+                        None => ObjectType::CONTAINERS
+                            .iter()
+                            .map(|kind| Folders::of(reader, *kind))
+                            .collect::<Result<Vec<_>>>()?,
+                    };
+                    meant = Some(folders::named(&all, name)?);
+                    all_folders = Some(all);
+                }
+                _ => {}
+            }
+            search.documents.push(documents);
+            search.folders.push(meant);
+        }
+        let items = index.rows("SELECT kind, id, first, document FROM items", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        for (kind, id, first, document) in items {
+            if let Some(kind) = ITEM_TYPES.iter().find(|known| known.name() == kind) {
+                search.items.insert((*kind, id, first), document);
+            }
+        }
+        Ok(search)
+    }
+
+    /// The documents among which all that can be found are; `None` if they may be any.
+    fn bound(&self, query: &Query) -> Result<Option<Vec<i64>>> {
+        Ok(match query {
+            Query::Not(_) => None,
+            Query::Term(at) => match &self.parsed.terms[*at] {
+                Term::Words(..) => self.documents[*at].clone(),
+                Term::Object(object) => Some(self.documents_of(*object)?),
+                _ => None,
+            },
+            Query::And(all) => {
+                let mut bound: Option<Vec<i64>> = None;
+                for one in all {
+                    let Some(own) = self.bound(one)? else { continue };
+                    bound = Some(match bound {
+                        Some(before) => {
+                            before.into_iter().filter(|document| own.binary_search(document).is_ok()).collect()
+                        }
+                        None => own,
+                    });
+                }
+                bound
+            }
+            Query::Or(all) => {
+                let mut bound = Vec::new();
+                for one in all {
+                    let Some(own) = self.bound(one)? else { return Ok(None) };
+                    bound.extend(own);
+                }
+                bound.sort_unstable();
+                bound.dedup();
+                Some(bound)
+            }
+        })
+    }
+
+    fn documents_of(&self, object: ObjectId) -> Result<Vec<i64>> {
+        if object.kind == ObjectType::Email {
+            return Ok(vec![object.id]);
+        }
+        let sql = "SELECT document FROM items WHERE kind = ?1 AND id = ?2 ORDER BY document";
+        self.index.rows(sql, params![object.kind.name(), object.id], |row| row.get(0))
+    }
+
+    /// False if the query says that it wants no objects of this type.
+    fn wants(&self, kind: ObjectType, query: &Query) -> bool {
+        match query {
+            Query::And(all) => all.iter().all(|one| self.wants(kind, one)),
+            Query::Or(all) => all.iter().any(|one| self.wants(kind, one)),
+            Query::Term(at) => match &self.parsed.terms[*at] {
+                Term::Types(types) => types.contains(&kind),
+                Term::Object(object) => object.kind == kind,
+                Term::Keyword(..) | Term::MessageId(_) => kind == ObjectType::Email,
+                _ => true,
+            },
+            Query::Not(_) => true,
+        }
+    }
+
+    /// Adds the objects of a type that meet the query.
+    fn add_of(&self, kind: ObjectType, bound: Option<&[i64]>, found: &mut Vec<Found>) -> Result<()> {
+        let ids: Option<Vec<Id>> = match (bound, kind) {
+            (None, _) => None,
+            (Some(documents), ObjectType::Email) => Some(documents.iter().filter_map(|one| is_message(*one)).collect()),
+            (Some(documents), _) => Some(self.ids_of(kind, documents)),
+        };
+        match ids {
+            Some(ids) if ids.len() <= SINGLE_MAX => {
+                for id in ids {
+                    let mut facts = Facts::default();
+                    for state in self.reader.states(kind, id)? {
+                        self.learn(&mut facts, &state);
+                    }
+                    self.judge(ObjectId { kind, id }, &facts, found)?;
+                }
+            }
+            ids => {
+                let mut all: HashMap<Id, Facts> = HashMap::new();
+                self.reader.each_state(kind, |state| {
+                    let id = state.record.id;
+                    if ids.as_ref().is_none_or(|ids| ids.binary_search(&id).is_ok()) {
+                        self.learn(all.entry(id).or_default(), &state);
+                    }
+                })?;
+                for (id, facts) in all {
+                    self.judge(ObjectId { kind, id }, &facts, found)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ids_of(&self, kind: ObjectType, documents: &[i64]) -> Vec<Id> {
+        let of = |((known, id, _), document): (&(ObjectType, Id, i64), &i64)| {
+            (*known == kind && documents.binary_search(document).is_ok()).then_some(*id)
+        };
+        let ids: BTreeSet<Id> = self.items.iter().filter_map(of).collect();
+        ids.into_iter().collect()
+    }
+
+    /// Adds what a state of an object says; states come oldest first.
+    fn learn(&self, facts: &mut Facts, state: &State) {
+        let record = &state.record;
+        (facts.first, facts.end) = (record.first, state.end);
+        if self.at.is_some_and(|at| !state.is_at(at)) {
+            return;
+        }
+        facts.is_seen = true;
+        facts.date = date_of(record);
+        facts.blob = record.blob;
+        facts.size = own_size(record);
+        facts.met_last = 0;
+        let document = match record.kind {
+            ObjectType::Email => Some(record.id),
+            kind => self.items.get(&(kind, record.id, record.first)).copied(),
+        };
+        let mut has_words = false;
+        for (at, term) in self.parsed.terms.iter().enumerate() {
+            let bit = 1 << at;
+            let is_met = match term {
+                Term::Words(..) => {
+                    let documents = self.documents[at].as_deref().unwrap_or_default();
+                    let is_met = document.is_some_and(|document| documents.binary_search(&document).is_ok());
+                    has_words |= is_met;
+                    is_met
+                }
+                Term::Folder(_) => self.folders[at].as_ref().is_some_and(|meant| is_in(record, meant)),
+                Term::Keyword(keyword, wanted) => {
+                    facts.met &= !bit;
+                    record.kind == ObjectType::Email
+                        && record.email().keywords.iter().any(|own| own.eq_ignore_ascii_case(keyword)) == *wanted
+                }
+                Term::MessageId(id) => has_message_id(record, id),
+                _ => false,
+            };
+            if is_met {
+                facts.met |= bit;
+                facts.met_last |= bit;
+            }
+        }
+        if has_words {
+            facts.words_end = state.end;
+        }
+    }
+
+    fn judge(&self, id: ObjectId, facts: &Facts, found: &mut Vec<Found>) -> Result<()> {
+        if !facts.is_seen || !self.meets(&self.parsed.query, id, facts)? {
+            return Ok(());
+        }
+        let is_earlier = facts.met != facts.met_last && id.kind != ObjectType::Email;
+        let changed = facts.words_end.filter(|end| is_earlier && Some(*end) != facts.end);
+        let Facts { date, first, end, .. } = *facts;
+        found.push(Found { id, date, first, end, changed });
+        Ok(())
+    }
+
+    fn meets(&self, query: &Query, id: ObjectId, facts: &Facts) -> Result<bool> {
+        Ok(match query {
+            Query::And(all) => {
+                for one in all {
+                    if !self.meets(one, id, facts)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            Query::Or(all) => {
+                for one in all {
+                    if self.meets(one, id, facts)? {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
+            Query::Not(one) => !self.meets(one, id, facts)?,
+            Query::Term(at) => match &self.parsed.terms[*at] {
+                Term::Types(types) => types.contains(&id.kind),
+                Term::Before(time) => facts.date != 0 && facts.date < *time,
+                Term::From(time) => facts.date != 0 && facts.date >= *time,
+                Term::Larger(size) => self.size(facts)? > *size,
+                Term::Smaller(size) => self.size(facts)? < *size,
+                Term::Deleted => facts.end.is_some(),
+                Term::Object(object) => *object == id,
+                Term::Words(..) | Term::Folder(_) | Term::Keyword(..) | Term::MessageId(_) => {
+                    facts.met & (1 << at) != 0
+                }
+            },
+        })
+    }
+
+    fn size(&self, facts: &Facts) -> Result<u64> {
+        match facts.blob.map(|blob| self.reader.blob(blob)) {
+            Some(Ok(blob)) => Ok(blob.size),
+            Some(Err(error)) if error.kind != ErrorKind::Damaged => Err(error),
+            _ => Ok(facts.size),
+        }
+    }
+}
+
+/// The bytes of an object that has no others: those of its JSON.
+fn own_size(record: &Record) -> u64 {
+    let length = match record.kind {
+        ObjectType::CalendarEvent => record.calendar_event().data.len(),
+        ObjectType::ContactCard => record.contact_card().data.len(),
+        _ => 0,
+    };
+    length as u64
+}
+
+/// When an object arrived, begins or was changed.
+fn date_of(record: &Record) -> i64 {
+    match record.kind {
+        ObjectType::Email => record.received(),
+        ObjectType::CalendarEvent => {
+            let event = record.calendar_event();
+            let data: serde_json::Value = serde_json::from_str(&event.data).unwrap_or_default();
+            let start = ["start", "due", "updated"].iter().find_map(|name| data[*name].as_str());
+            start.map_or(0, |start| epoch(&format!("{}Z", start.trim_end_matches('Z'))))
+        }
+        ObjectType::FileNode => {
+            let file = record.file_node();
+            file.modified.or(file.created).map_or(0, |time| epoch(&time))
+        }
+        _ => 0,
+    }
+}
+
+/// True if an object lies in one of these containers.
+fn is_in(record: &Record, containers: &HashMap<ObjectType, BTreeSet<Id>>) -> bool {
+    let own = match record.kind {
+        ObjectType::Email => record.mailbox_ids(),
+        ObjectType::CalendarEvent => record.calendar_event().calendars,
+        ObjectType::ContactCard => record.contact_card().address_books,
+        ObjectType::FileNode => record.file_node().parent.into_iter().collect(),
+        _ => return false,
+    };
+    containers.get(&record.kind.container()).is_some_and(|meant| own.iter().any(|id| meant.contains(id)))
+}
+
+fn has_message_id(record: &Record, id: &str) -> bool {
+    if record.kind != ObjectType::Email {
+        return false;
+    }
+    let email = record.email();
+    let known: serde_json::Value = serde_json::from_str(&email.message_match).unwrap_or_default();
+    known["m"].as_array().into_iter().flatten().any(|own| own.as_str().is_some_and(|own| own.eq_ignore_ascii_case(id)))
+}
+
+/// Reads the text of a document to see whether the words of a phrase stand in a row in it.
+struct Prover<'a> {
+    reader: &'a Arc<Reader>,
+    index: &'a Index,
+    emails: crate::archive::EmailReader,
+    phrase: &'a Phrase,
+}
+
+impl Prover<'_> {
+    fn has(&mut self, document: i64) -> Result<bool> {
+        let words = match is_message(document) {
+            Some(id) => read_message(self.reader, &mut self.emails, id).map(|fields| Words::of_message(&fields)),
+            None => self.item(document),
+        };
+        match words {
+            Ok(words) => Ok(self.phrase.is_in(&words.body)),
+            Err(error) if error.kind == ErrorKind::Damaged => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn item(&self, document: i64) -> Result<Words> {
+        debug_assert!(document > ITEMS);
+        let sql = "SELECT kind, id, first FROM items WHERE document = ?1";
+        let row = self
+            .index
+            .rows(sql, [document], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Id>(1)?, row.get::<_, i64>(2)?)))?;
+        for (kind, id, first) in row {
+            let kind = ITEM_TYPES.iter().find(|known| known.name() == kind);
+            let states = kind.map(|kind| self.reader.states(*kind, id)).transpose()?.unwrap_or_default();
+            if let Some(state) = states.iter().find(|state| state.record.first == first) {
+                return item_words(self.reader, &state.record);
+            }
+        }
+        Ok(Words::default())
+    }
+}

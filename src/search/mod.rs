@@ -1,0 +1,22 @@
+//! Finds objects by their words, in every state that an archive holds.
+//!
+//! ```text
+//!   words     what is a word             text     the words of an object, by fields
+//!   index     the file beside an archive that says which words stand in which object
+//!   update    brings it up to date       query    what a user types       when  days in it     folders  names in it
+//!   find      answers a query: the index says which objects have the words, the archive all else
+//! ```
+
+mod find;
+mod folders;
+mod index;
+mod query;
+mod text;
+mod update;
+mod when;
+mod words;
+
+pub use find::{Found, find};
+pub use index::{Index, Place};
+pub use query::Parsed;
+pub use update::{Gaps, catch_up};

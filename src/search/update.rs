@@ -1,0 +1,296 @@
+//! Brings the index of an archive up to date: reads what is new, and takes out what was forgotten.
+
+use super::index::{ITEMS, Index};
+use super::text::Words;
+use crate::archive::{EmailBytes, EmailReader, Moment, Reader, Record, SnapshotSpec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::text::{Fields, fields, file_text};
+use crate::model::{Id, ObjectType};
+use crate::progress::Progress;
+use rusqlite::params;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+/// The types whose objects are found, beside messages.
+pub(super) const ITEM_TYPES: [ObjectType; 4] =
+    [ObjectType::CalendarEvent, ObjectType::ContactCard, ObjectType::FileNode, ObjectType::SieveScript];
+
+/// A larger message is not read as a whole, but only its first [`START`] bytes.
+const WHOLE_MAX: u64 = 24 << 20;
+const START: u64 = 16 << 20;
+
+/// A larger file of the user, or script, is found by its name only.
+const FILE_MAX: u64 = 8 << 20;
+
+/// So many bytes of words, or so many messages, go from the thread that reads to the one that writes at once.
+const PARCEL_BYTES: usize = 1 << 20;
+const PARCEL_MESSAGES: usize = 256;
+
+/// So many messages go into one transaction: what a search that is stopped reads again.
+const BATCH: usize = 16_384;
+
+/// One message in so many is marked, to know an index of another archive by.
+const MARKED: i64 = 512;
+
+/// Messages that are read, on their way into the index.
+type Parcel = Result<Vec<(Id, Option<Words>)>>;
+
+/// What an index lacks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Messages that could not be read.
+    pub unreadable: u64,
+}
+
+/// Brings an index up to date with its archive. A damaged index, and one of another archive, is made anew.
+///
+/// Errors: [`ErrorKind::Interrupted`] if the user stops it; what was read until then is kept.
+pub fn catch_up(reader: &Arc<Reader>, index: &mut Index, progress: &dyn Progress) -> Result<Gaps> {
+    match try_catch_up(reader, index, progress) {
+        Err(error) if error.kind == ErrorKind::Damaged => {
+            index.start_over()?;
+            try_catch_up(reader, index, progress)
+        }
+        result => result,
+    }
+}
+
+fn try_catch_up(reader: &Arc<Reader>, index: &mut Index, progress: &dyn Progress) -> Result<Gaps> {
+    let stamp = reader.trace();
+    let seen = stamp.as_ref().map(|stamp| format!("{stamp:?}")).unwrap_or_default();
+    let may_be_told = stamp.is_some_and(|stamp| stamp.has_no_log());
+    if may_be_told && index.noted("stamp")?.as_ref() == Some(&seen) {
+        return gaps(index);
+    }
+    if !is_of(index, reader, &seen)? {
+        index.start_over()?;
+    }
+    let snapshots: BTreeSet<i64> = reader.snapshots()?.iter().map(|snapshot| snapshot.id).collect();
+    let known = index.noted("snapshots")?.unwrap_or_default();
+    let has_forgotten = known.split(' ').filter_map(|id| id.parse().ok()).any(|id: i64| !snapshots.contains(&id));
+    add_messages(reader, index, progress)?;
+    add_items(reader, index, has_forgotten)?;
+    index.begin()?;
+    if has_forgotten {
+        remove_messages(reader, index)?;
+    }
+    let known: Vec<String> = snapshots.iter().map(i64::to_string).collect();
+    index.note("snapshots", &known.join(" "))?;
+    index.note("stamp", &seen)?;
+    index.commit()?;
+    gaps(index)
+}
+
+fn gaps(index: &Index) -> Result<Gaps> {
+    let number = |name: &str| -> Result<u64> { Ok(index.noted(name)?.and_then(|text| text.parse().ok()).unwrap_or(0)) };
+    Ok(Gaps { unreadable: number("unreadable")? })
+}
+
+/// False for an index of another archive, or of one that 1.x has written to: that gives numbers twice.
+fn is_of(index: &Index, reader: &Reader, seen: &str) -> Result<bool> {
+    if !reader.has_index() && index.noted("stamp")?.is_some_and(|stamp| stamp != seen) {
+        return Ok(false);
+    }
+    let sql = "SELECT email, digest FROM marks WHERE email IN (SELECT min(email) FROM marks UNION SELECT max(email) FROM marks)
+               OR email % 7 = 0 ORDER BY email DESC LIMIT 16";
+    let marks = index.rows(sql, [], |row| Ok((row.get::<_, Id>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+    let mut found = 0;
+    for (email, digest) in &marks {
+        match reader.email_blob(*email) {
+            Ok(blob) if blob.digest.0[..8] == digest[..] => found += 1,
+            Ok(_) => return Ok(false),
+            // Forgotten since.
+            Err(error) if error.kind == ErrorKind::Damaged => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found > 0 || marks.is_empty())
+}
+
+// --- messages --------------------------------------------------------------------------------------------------------
+
+fn add_messages(reader: &Arc<Reader>, index: &Index, progress: &dyn Progress) -> Result<()> {
+    let last = index.noted("email")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let new = reader.ids_after(ObjectType::Email, last, 2 * PARCEL_MESSAGES)?;
+    if new.is_empty() {
+        return Ok(());
+    }
+    let is_long = new.len() == 2 * PARCEL_MESSAGES;
+    if is_long {
+        progress.step("reading messages for the search index");
+        progress.expect(reader.count_ids_after(ObjectType::Email, last)?);
+    }
+    thread::scope(|scope| {
+        let (send, receive) = sync_channel(2);
+        scope.spawn(move || read_messages(reader, last, &send));
+        store_messages(reader, index, &receive, progress)
+    })
+}
+
+/// Reads messages until there are no more, or nobody takes them.
+fn read_messages(reader: &Arc<Reader>, mut last: Id, send: &SyncSender<Parcel>) {
+    let mut emails = reader.open_emails();
+    loop {
+        let ids = match reader.ids_after(ObjectType::Email, last, 4_096) {
+            Ok(ids) if ids.is_empty() => return,
+            Ok(ids) => ids,
+            Err(error) => return drop(send.send(Err(error))),
+        };
+        last = ids.last().copied().unwrap_or(last);
+        let (mut parcel, mut bytes) = (Vec::new(), 0);
+        for id in ids {
+            let words = match read_message(reader, &mut emails, id) {
+                Ok(fields) => Some(Words::of_message(&fields)),
+                Err(error) if error.kind == ErrorKind::Damaged => None,
+                Err(error) => return drop(send.send(Err(error))),
+            };
+            bytes += words.as_ref().map_or(0, Words::len);
+            parcel.push((id, words));
+            if bytes > PARCEL_BYTES || parcel.len() == PARCEL_MESSAGES {
+                bytes = 0;
+                if send.send(Ok(std::mem::take(&mut parcel))).is_err() {
+                    return;
+                }
+            }
+        }
+        if send.send(Ok(parcel)).is_err() {
+            return;
+        }
+    }
+}
+
+/// The text of a message by fields.
+pub(super) fn read_message(reader: &Arc<Reader>, emails: &mut EmailReader, id: Id) -> Result<Fields> {
+    match emails.bytes(id, WHOLE_MAX)? {
+        EmailBytes::Whole(bytes) => Ok(fields(&bytes)),
+        EmailBytes::Large(_) => Ok(fields(&reader.email_head(id, START)?)),
+    }
+}
+
+fn store_messages(reader: &Reader, index: &Index, receive: &Receiver<Parcel>, progress: &dyn Progress) -> Result<()> {
+    let mut in_batch = 0;
+    let mut unreadable = gaps(index)?.unreadable;
+    index.begin()?;
+    for parcel in receive {
+        for (id, words) in parcel? {
+            unreadable += u64::from(words.is_none());
+            let words = words.unwrap_or_default();
+            index.add(id, &words)?;
+            if id % MARKED == 1
+                && let Ok(blob) = reader.email_blob(id)
+            {
+                index.mark(id, &blob.digest)?;
+            }
+            index.note("email", &id.to_string())?;
+            progress.item(words.len() as u64);
+            in_batch += 1;
+        }
+        index.note("unreadable", &unreadable.to_string())?;
+        if in_batch >= BATCH {
+            in_batch = 0;
+            index.commit()?;
+            index.begin()?;
+        }
+        if progress.interrupted() {
+            index.commit()?;
+            return Err(Error::new(ErrorKind::Interrupted, "interrupted while the search index was being made")
+                .hint("the next search goes on from there"));
+        }
+    }
+    index.commit()
+}
+
+/// Takes out the messages that the archive does not hold any more.
+fn remove_messages(reader: &Reader, index: &Index) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let sql = "SELECT id FROM heads_docsize WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT 8192";
+        let indexed: Vec<Id> = index.rows(sql, params![after, ITEMS], |row| row.get(0))?;
+        let Some(last) = indexed.last() else { return Ok(()) };
+        let held: BTreeSet<Id> = {
+            let mut held = BTreeSet::new();
+            let mut from = after;
+            while from < *last {
+                let ids = reader.ids_after(ObjectType::Email, from, 8_192)?;
+                from = ids.last().copied().unwrap_or(Id::MAX);
+                held.extend(ids);
+            }
+            held
+        };
+        for id in indexed.iter().filter(|id| !held.contains(id)) {
+            index.remove(*id)?;
+        }
+        after = *last;
+    }
+}
+
+// --- events, cards, files and scripts --------------------------------------------------------------------------------
+
+fn add_items(reader: &Arc<Reader>, index: &Index, has_forgotten: bool) -> Result<()> {
+    for kind in ITEM_TYPES {
+        let change = match reader.resolve(SnapshotSpec::Latest)? {
+            Moment::Snapshot(latest) => reader.last_change(kind, latest)?.to_string(),
+            Moment::Current => String::new(),
+        };
+        let name = format!("changed {}", kind.name());
+        if has_forgotten || change.is_empty() || index.noted(&name)?.as_ref() != Some(&change) {
+            index.begin()?;
+            update_items(reader, index, kind)?;
+            index.note(&name, &change)?;
+            index.commit()?;
+        }
+    }
+    Ok(())
+}
+
+fn update_items(reader: &Arc<Reader>, index: &Index, kind: ObjectType) -> Result<()> {
+    let sql = "SELECT id, first, document FROM items WHERE kind = ?1";
+    let known = index.rows(sql, [kind.name()], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
+    let mut known: HashMap<(Id, i64), i64> = known.into_iter().collect();
+    let mut failure = None;
+    let mut next = index.rows("SELECT max(document) FROM items", [], |row| row.get::<_, Option<i64>>(0))?;
+    let mut next = next.pop().flatten().unwrap_or(ITEMS) + 1;
+    reader.each_state(kind, |state| {
+        let key = (state.record.id, state.record.first);
+        if failure.is_some() || known.remove(&key).is_some() {
+            return;
+        }
+        let added = item_words(reader, &state.record).and_then(|words| {
+            index.run(
+                "INSERT OR REPLACE INTO items (document, kind, id, first) VALUES (?1, ?2, ?3, ?4)",
+                params![next, kind.name(), key.0, key.1],
+            )?;
+            index.add(next, &words)
+        });
+        failure = added.err();
+        next += 1;
+    })?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    known.into_values().try_for_each(|document| index.remove(document))
+}
+
+/// The words of an event, a card, a file or a script.
+pub(super) fn item_words(reader: &Reader, record: &Record) -> Result<Words> {
+    let is_wanted = match record.kind {
+        ObjectType::FileNode => {
+            let file = record.file_node();
+            file_text(b"", &file.name, file.media_type.as_deref().unwrap_or_default()).is_some()
+        }
+        _ => true,
+    };
+    let bytes = match record.blob.filter(|_| is_wanted).map(|id| reader.blob(id)) {
+        Some(Ok(blob)) if blob.size <= FILE_MAX => reader.whole(&blob).map(Some),
+        Some(Err(error)) => Err(error),
+        _ => Ok(None),
+    };
+    match bytes {
+        Ok(bytes) => Ok(Words::of_item(record, bytes.as_deref())),
+        // Its name is still known.
+        Err(error) if error.kind == ErrorKind::Damaged => Ok(Words::of_item(record, None)),
+        Err(error) => Err(error),
+    }
+}
