@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::model::time::{epoch, rfc3339};
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use crate::model::typed_time;
+use jiff::Timestamp;
 use std::collections::HashSet;
 use std::str::FromStr;
 
@@ -16,8 +16,13 @@ pub enum SnapshotSpec {
     Id(i64),
     /// The newest snapshot that had ended at this time, in seconds since 1970.
     Time(i64),
-    /// The snapshot whose directory below `.snapshots` has this time for its name; else as `Time`.
-    Directory(i64),
+    /// The snapshot with this name below `.snapshots`. A name without a number that none has is read as `Time`.
+    Directory {
+        /// When it ended, in seconds since 1970.
+        time: i64,
+        /// Behind `~`: `snapshots.id`.
+        number: Option<i64>,
+    },
 }
 
 impl From<Moment> for SnapshotSpec {
@@ -32,35 +37,41 @@ impl From<Moment> for SnapshotSpec {
 impl FromStr for SnapshotSpec {
     type Err = String;
 
+    /// Days, and times without an offset, are those of the local zone; a day or a minute means all of it.
     fn from_str(text: &str) -> Result<SnapshotSpec, String> {
+        let text = text.trim();
         if text.eq_ignore_ascii_case("latest") {
             return Ok(SnapshotSpec::Latest);
         }
-        if let Ok(id) = text.parse::<i64>() {
-            return if id > 0 { Ok(SnapshotSpec::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
+        if let Ok(id) = text.parse() {
+            return number(id).map(SnapshotSpec::Id);
         }
-        // As `.snapshots` spells it, without colons; with `~` and the number if another one ended in that second.
-        if let Some((time, id)) = text.split_once('~')
-            && let (Ok(SnapshotSpec::Directory(_)), Ok(id)) = (time.parse(), id.parse::<i64>())
-        {
-            return if id > 0 { Ok(SnapshotSpec::Id(id)) } else { Err("snapshot numbers start at 1".to_owned()) };
+        if let Some((time, id)) = directory(text) {
+            let number = id.map(number).transpose()?;
+            return Ok(SnapshotSpec::Directory { time, number });
         }
-        let spelt = text.split_once('T').map(|(day, time)| format!("{day}T{}", time.replace('-', ":")));
-        let time = text.parse::<jiff::Timestamp>().or_else(|error| match &spelt {
-            Some(spelt) if text.ends_with('Z') => spelt.parse(),
-            _ => Err(error),
-        });
-        // A day means all of it, in UTC.
-        let day = || text.parse::<Date>().ok()?.at(23, 59, 59, 0).to_zoned(TimeZone::UTC).ok();
-        let is_directory = text.get(13..14) == Some("-") && text.ends_with('Z');
-        match (time, day()) {
-            (Ok(time), _) if is_directory => Ok(SnapshotSpec::Directory(time.as_second())),
-            (Ok(time), _) => Ok(SnapshotSpec::Time(time.as_second())),
-            (Err(_), Some(day)) if text.len() == 10 => Ok(SnapshotSpec::Time(day.timestamp().as_second())),
-            _ => Err("not a snapshot: use a number, a day (2026-11-21), a time (2026-11-21T18:30:00Z) or 'latest'"
-                .to_owned()),
-        }
+        let period = typed_time::parse(text).ok_or(
+            "not a snapshot: use a number, a day (2026-11-21), a time ('2026-11-21 18:30'), 'yesterday', '2 weeks ago', or 'latest'",
+        )?;
+        Ok(SnapshotSpec::Time(period.last))
     }
+}
+
+fn number(id: i64) -> Result<i64, String> {
+    if id > 0 { Ok(id) } else { Err("snapshot numbers start at 1".to_owned()) }
+}
+
+/// The second and the number in a name of `.snapshots`.
+fn directory(text: &str) -> Option<(i64, Option<i64>)> {
+    let (time, id) = match text.split_once('~') {
+        Some((time, id)) => (time, Some(id.parse().ok()?)),
+        None => (text, None),
+    };
+    // No colons: rsync and scp would take what stands before one for a host.
+    let (day, clock) = time.split_once('T').filter(|(_, clock)| !clock.contains(':'))?;
+    let spelt = format!("{day}T{}", clock.replace('-', ":"));
+    let time = spelt.ends_with('Z').then(|| spelt.parse::<Timestamp>().ok())??;
+    Some((time.as_second(), id))
 }
 
 /// A state of the archive that can be read.
@@ -120,7 +131,6 @@ pub fn named(snapshots: &[Snapshot]) -> Vec<NamedSnapshot> {
         .filter_map(|snapshot| {
             let ended = snapshot.ended.as_deref()?;
             let time = epoch(ended);
-            // No colons: rsync and scp would take what stands before one for a host.
             let name = rfc3339(time).replace(':', "-");
             // Vandelay 2.0.0 wrote no fractions; of such snapshots the first that is left has the time alone.
             let is_first = !ended.contains('.') && taken.insert(time);

@@ -4,12 +4,13 @@
 //! ends in the same second as another one before it gets a fraction in its `ended`.
 
 use super::clock;
-use super::moment::{self, Moment, Snapshot, SnapshotSpec};
+use super::moment::{self, Moment, NamedSnapshot, Snapshot, SnapshotSpec};
 use super::query;
 use super::read::Reader;
 use super::write::Writer;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::time::{epoch, now};
+use crate::model::time::{epoch, now, rfc3339};
+use crate::model::zone::local;
 use rusqlite::OptionalExtension;
 
 impl Reader {
@@ -89,11 +90,20 @@ impl Reader {
                 Some(snapshot) => Ok(Moment::Snapshot(snapshot.id)),
                 None => Err(missing(format!("archive {} has no snapshot {id}", self.path.display()))),
             },
-            SnapshotSpec::Directory(time) => {
+            SnapshotSpec::Directory { time, number } => {
                 let named = moment::named(snapshots);
-                match named.iter().find(|one| one.time == time && !one.name.contains('~')) {
+                let is_meant = |one: &&NamedSnapshot| match number {
+                    Some(number) => one.id == number,
+                    None => !one.name.contains('~'),
+                };
+                match named.iter().filter(|one| one.time == time).find(is_meant) {
                     Some(one) => Ok(Moment::Snapshot(one.id)),
-                    None => self.resolve_among(snapshots, SnapshotSpec::Time(time)),
+                    None if number.is_none() => self.resolve_among(snapshots, SnapshotSpec::Time(time)),
+                    None => {
+                        let name = rfc3339(time).replace(':', "-");
+                        let number = number.unwrap_or_default();
+                        Err(missing(format!("archive {} has no snapshot {name}~{number}", self.path.display())))
+                    }
                 }
             }
             SnapshotSpec::Time(time) => snapshots
@@ -103,7 +113,9 @@ impl Reader {
                 .find(|snapshot| snapshot.counted <= time)
                 .map(|snapshot| Moment::Snapshot(snapshot.id))
                 .ok_or_else(|| {
-                    missing(format!("archive {} has no snapshot that had ended by then", self.path.display()))
+                    let (zone, path) = (local(), self.path.display());
+                    let then = zone.at(time).strftime("%-d %b %Y %H:%M:%S");
+                    missing(format!("archive {path} has no snapshot that had ended by {then} ({})", zone.name))
                 }),
         }
     }

@@ -18,13 +18,33 @@ pub(crate) struct ArchiveAt {
 /// The moment that a reading command looks at.
 #[derive(Args)]
 pub(crate) struct AtFlag {
-    /// Read an older state: a snapshot's number, a day in UTC (2026-11-21), a time (2026-11-21T18:30:00Z), or 'latest'
+    /// Read an older state: a snapshot's number, a day (2026-11-21, yesterday, '2 weeks ago'), a time ('2026-11-21 18:30',
+    /// 2026-11-21T18:30:00Z), or 'latest'
     #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = parse_at)]
     pub(crate) at: SnapshotSpec,
 }
 
 pub(crate) fn parse_at(text: &str) -> Result<SnapshotSpec, String> {
     text.parse()
+}
+
+/// A moment, and how it was typed: `yesterday` is another day tomorrow.
+#[derive(Debug, Clone)]
+pub(super) struct TypedMoment {
+    pub(super) spec: SnapshotSpec,
+    pub(super) text: String,
+}
+
+impl PartialEq for TypedMoment {
+    fn eq(&self, other: &TypedMoment) -> bool {
+        self.spec == other.spec
+    }
+}
+
+impl Eq for TypedMoment {}
+
+pub(super) fn parse_typed(text: &str) -> Result<TypedMoment, String> {
+    Ok(TypedMoment { spec: text.parse()?, text: text.trim().to_owned() })
 }
 
 /// A path of the tree as the user typed it.

@@ -35,7 +35,8 @@ In a mount the same file is at .snapshots/TIME/PATH.";
 pub(crate) struct Diff {
     /// The archive
     archive: PathBuf,
-    /// The older snapshot: its number, a day in UTC (2026-11-21), a time (2026-11-21T18:30:00Z), or 'latest'
+    /// The older snapshot: its number, a day (2026-11-21, yesterday, '2 weeks ago'), a time ('2026-11-21 18:30'), or
+    /// 'latest'
     #[arg(value_parser = super::args::parse_at)]
     from: SnapshotSpec,
     /// The newer snapshot

@@ -1,10 +1,10 @@
 //! Which part of an archive an export writes.
 
 use super::args::tree_path;
-use crate::archive::{Reader, SnapshotSpec, epoch};
+use crate::archive::{Reader, SnapshotSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::Selection;
-use crate::model::ObjectType;
+use crate::model::{ObjectType, typed_time};
 use crate::tree::{self, Tree};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, Args};
@@ -47,22 +47,18 @@ pub(super) struct Part {
     /// Put everything into a new folder with this name
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(super) into: Option<String>,
-    /// Only messages received, events starting and files changed on this day (UTC) or later
+    /// Only messages received, events starting and files changed on this day or later, or from this time on
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     since: Option<i64>,
-    /// Only those before this day (UTC)
+    /// Only those before this day or time
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     until: Option<i64>,
 }
 
-/// `2026-11-01` (midnight, UTC) or a time.
+/// The first second of a day or a time.
 fn parse_date(text: &str) -> Result<i64, String> {
-    let is_day = text.len() == 10;
-    let time = if is_day { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    match time.parse::<jiff::Timestamp>() {
-        Ok(_) => Ok(epoch(&time)),
-        Err(_) => Err("neither a day like 2026-11-21 nor a time like 2026-11-21T18:30:00Z".to_owned()),
-    }
+    let period = typed_time::parse(text).ok_or("neither a day like 2026-11-21 nor a time like '2026-11-21 18:30'")?;
+    Ok(period.first)
 }
 
 impl Part {

@@ -1,5 +1,6 @@
 //! `vandelay mount` and `umount`: from the command line to a mount that answers.
 
+use super::args::TypedMoment;
 use super::mount_options::{self, MountOptions};
 use super::notes::clean;
 use super::opened::warn_of_incomplete;
@@ -52,10 +53,10 @@ pub(crate) struct Mount {
     /// mount(8) may pass on
     #[arg(short = 'o', value_name = "OPTIONS")]
     options: Vec<String>,
-    /// Show this snapshot and stay there: its number, a day in UTC (2026-11-21), or a time (2026-11-21T18:30:00Z);
+    /// Show this snapshot and stay there: its number, a day (2026-11-21, yesterday), or a time (2026-11-21T18:30);
     /// 'latest' follows the archive
-    #[arg(long, value_name = "SNAPSHOT", value_parser = super::args::parse_at)]
-    at: Option<SnapshotSpec>,
+    #[arg(long, value_name = "SNAPSHOT", value_parser = super::args::parse_typed)]
+    at: Option<TypedMoment>,
     /// Memory for what was read, e.g. 64M
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
     cache_size: u64,
@@ -133,8 +134,8 @@ impl Mount {
     }
 
     /// The snapshot that it names, if it does.
-    pub(super) fn named_moment(&self) -> Result<Option<SnapshotSpec>> {
-        Ok(self.at.or(self.mount_options()?.at))
+    pub(super) fn named_moment(&self) -> Result<Option<TypedMoment>> {
+        self.moment(self.mount_options()?)
     }
 
     fn mount_options(&self) -> Result<MountOptions> {
@@ -148,16 +149,16 @@ impl Mount {
 
     /// The snapshot to show; [`SnapshotSpec::Latest`] follows.
     pub(crate) fn at(&self) -> Result<SnapshotSpec> {
-        self.moment(&self.mount_options()?)
+        Ok(self.named_moment()?.map_or(SnapshotSpec::Latest, |moment| moment.spec))
     }
 
-    fn moment(&self, options: &MountOptions) -> Result<SnapshotSpec> {
-        match (self.at, options.at) {
+    fn moment(&self, options: MountOptions) -> Result<Option<TypedMoment>> {
+        match (self.at.clone(), options.at) {
             (Some(flag), Some(option)) if flag != option => {
                 Err(Error::new(ErrorKind::Usage, "--at and -o snapshot= name different snapshots")
                     .hint("leave one of them out"))
             }
-            (flag, option) => Ok(flag.or(option).unwrap_or(SnapshotSpec::Latest)),
+            (flag, option) => Ok(flag.or(option)),
         }
     }
 
@@ -174,7 +175,7 @@ impl Mount {
         let directory = mountpoint::prepare(directory, archives, &|text| ui.info(text))?;
         // The process that stays leaves the directory that a relative path starts from.
         let log_file = self.log_file.as_deref().map(open_log).transpose()?;
-        let at = self.moment(&options)?;
+        let at = self.at()?;
         if options.shuts_out_its_owner() && !stays {
             ui.warn("the user of uid= cannot read the mount: add -o allow_other");
         }

@@ -1,7 +1,7 @@
 //! `-o`: our mount options, and the shape of a mount helper. What mount(8) passes on beside them is in `mount_words`.
 
+use super::args::{TypedMoment, parse_typed};
 use super::mount_words::{self, Fate};
-use crate::archive::SnapshotSpec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mount::attributes::Ownership;
 use crate::mount::session::Access;
@@ -31,7 +31,7 @@ const HELPERS: [&str; 3] = ["mount.vandelay", "mount.fuse.vandelay", "vandelayfs
 /// Mount options, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MountOptions {
-    pub at: Option<SnapshotSpec>,
+    pub at: Option<TypedMoment>,
     pub layout: Layout,
     pub snapshots_visible: bool,
     pub info_separator: char,
@@ -92,7 +92,7 @@ impl MountOptions {
             u32::from_str_radix(value.unwrap_or_default(), radix).map_err(|_| wrong(why))
         };
         match (name, value) {
-            ("at" | "snapshot", Some(text)) => self.at = Some(text.parse().map_err(|why: String| wrong(&why))?),
+            ("at" | "snapshot", Some(text)) => self.at = Some(parse_typed(text).map_err(|why| wrong(&why))?),
             ("snapshots", Some("visible")) => self.snapshots_visible = true,
             ("snapshots", Some("hidden")) => self.snapshots_visible = false,
             ("layout", Some("nested" | "fs")) => self.layout = Layout::Nested,
@@ -282,7 +282,7 @@ mod tests {
             "uid=me",
             "umask=9",
             "umask=1777",
-            "snapshot=yesterday",
+            "snapshot=yesterdy",
             "frobnicate",
         ] {
             assert_eq!(parse(list).unwrap_err().kind, ErrorKind::Usage, "{list}");

@@ -24,7 +24,8 @@ struct Server {
     directories: [PathBuf; 2],
     archives: Vec<PathBuf>,
     mount: Mount,
-    at: SnapshotSpec,
+    /// The snapshot that is shown whatever comes, as it was typed; `None` if the mount follows.
+    pinned: Option<String>,
     /// When it was started, in seconds since 1970.
     since: Option<i64>,
 }
@@ -54,7 +55,7 @@ impl Server {
             process,
             directories: [without_links(&directory).ok()?, real],
             archives: archives.into_iter().map(|path| fs::canonicalize(&path).unwrap_or(path)).collect(),
-            at: mount.at().ok()?,
+            pinned: mount.named_moment().ok()?.filter(|at| at.spec != SnapshotSpec::Latest).map(|at| at.text),
             since: started(&fs::read_to_string(at("stat")).ok()?),
             mount,
         })
@@ -63,20 +64,10 @@ impl Server {
     /// `/srv/alice.sqlite, follows, since 2026-11-21T18:30:00Z`
     fn describe(&self) -> String {
         let mut words: Vec<String> = self.archives.iter().map(|path| path.display().to_string()).collect();
-        words.push(pinned(self.at).map_or_else(|| "follows".to_owned(), |at| format!("stays at snapshot {at}")));
+        words.push(self.pinned.as_ref().map_or_else(|| "follows".to_owned(), |at| format!("stays at snapshot {at}")));
         words.extend(self.since.map(|since| format!("since {}", rfc3339(since))));
         words.push(format!("process {}", self.process));
         words.join(", ")
-    }
-}
-
-/// The snapshot that is shown whatever comes, as it was typed.
-fn pinned(at: SnapshotSpec) -> Option<String> {
-    match at {
-        SnapshotSpec::Latest => None,
-        SnapshotSpec::Id(id) => Some(id.to_string()),
-        SnapshotSpec::Time(time) => Some(rfc3339(time)),
-        SnapshotSpec::Directory(time) => Some(rfc3339(time).replace(':', "-")),
     }
 }
 
@@ -132,7 +123,7 @@ pub(super) fn list(ui: &Ui) -> Result<()> {
                 server.map(|server| server.archives.iter().map(|path| path.display().to_string()).collect());
             ui.object("mount", serde_json::json!({
                 "source": mount.source, "directory": directory, "answers": answers, "archives": archives,
-                "follows": server.map(|server| server.at == SnapshotSpec::Latest), "snapshot": server.and_then(|server| pinned(server.at)),
+                "follows": server.map(|server| server.pinned.is_none()), "snapshot": server.and_then(|server| server.pinned.as_deref()),
                 "since": server.and_then(|server| server.since).map(rfc3339), "process": server.map(|server| server.process),
             }));
             continue;

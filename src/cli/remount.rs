@@ -42,7 +42,7 @@ fn differences(wanted: &Mount, there: Option<&Mount>) -> Result<Vec<String>> {
         }
     }
     let at = there.and_then(|mount| mount.at().ok());
-    if wanted.named_moment()?.is_some_and(|wanted| at != Some(wanted)) {
+    if wanted.named_moment()?.is_some_and(|wanted| at != Some(wanted.spec)) {
         others.push("the snapshot".to_owned());
     }
     Ok(others)

@@ -2,7 +2,7 @@
 
 use super::ui::Ui;
 use crate::model::zone::local;
-use jiff::{Timestamp, Zoned};
+use jiff::Zoned;
 
 /// The zone of all times on the screen: `Europe/Berlin`, `UTC`.
 pub(super) fn zone() -> &'static str {
@@ -55,8 +55,7 @@ pub(super) fn warn_of_unknown_zone(ui: &Ui) {
 }
 
 fn zoned(seconds: i64) -> Zoned {
-    let earliest_or_latest = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
-    Timestamp::from_second(seconds).unwrap_or(earliest_or_latest).to_zoned(local().zone.clone())
+    local().at(seconds)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod objects;
 pub mod roles;
 pub mod text;
 pub(crate) mod time;
+pub(crate) mod typed_time;
 pub(crate) mod zone;
 
 use std::collections::BTreeSet;

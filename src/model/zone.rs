@@ -27,6 +27,12 @@ impl LocalZone {
         Timestamp::now().to_zoned(self.zone.clone())
     }
 
+    /// A time in seconds since 1970, in this zone. Times beyond all calendars are cut there.
+    pub(crate) fn at(&self, seconds: i64) -> Zoned {
+        let end = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        Timestamp::from_second(seconds).unwrap_or(end).to_zoned(self.zone.clone())
+    }
+
     fn of_process() -> LocalZone {
         let tz = env::var_os("TZ").map(|tz| tz.to_string_lossy().into_owned());
         let said = tz.as_deref().map(|tz| tz.strip_prefix(':').unwrap_or(tz));
@@ -51,4 +57,14 @@ impl LocalZone {
 pub(crate) fn local() -> &'static LocalZone {
     static ZONE: OnceLock<LocalZone> = OnceLock::new();
     ZONE.get_or_init(LocalZone::of_process)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZoneDatabase;
+
+    #[test]
+    fn the_program_has_a_database_of_its_own() {
+        assert!(TimeZoneDatabase::bundled().get("America/New_York").is_ok());
+    }
 }

@@ -77,3 +77,4 @@ mod sources_carry;
 mod takeout_adds;
 mod takeout_source;
 mod takeout_trees;
+mod times;

@@ -441,6 +441,16 @@ pub(crate) fn digest_snapshots(conn: &rusqlite::Connection) {
     .expect("digests");
 }
 
+/// Sets the ends of the snapshots, which are all of today, to these times.
+pub(crate) fn set_ends(archive: &Path, ends: &[(i64, &str)]) {
+    let conn = rusqlite::Connection::open(archive).expect("it opens");
+    for (id, end) in ends {
+        conn.execute("UPDATE snapshots SET started = ?2, ended = ?2 WHERE id = ?1", rusqlite::params![id, end])
+            .expect("an end");
+    }
+    digest_snapshots(&conn);
+}
+
 /// The library that makes reads and writes fail. `None` where there is no C compiler.
 pub(crate) fn faulty() -> Option<&'static Path> {
     static BUILT: std::sync::OnceLock<Option<(tempfile::TempDir, PathBuf)>> = std::sync::OnceLock::new();
