@@ -22,7 +22,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("tree", &["archive", "format", "model", "error"]),
     ("mount", &["tree", "error"]),
     ("monitor", &["net", "error"]),
-    ("extract", &["tree", "format", "model", "error"]),
+    ("extract", &["tree", "format", "model", "error", "progress"]),
     ("proof", &["tree", "archive", "format", "model", "error", "progress"]),
 ];
 
