@@ -82,8 +82,11 @@ impl Verify {
 
 /// Says how much was checked.
 pub(super) fn tell_extent(ui: &Ui, verdict: &Verdict) {
+    if ui.quiet {
+        return;
+    }
     let extent = if verdict.is_full { "all" } else { "a part" };
-    ui.info(&format!(
+    ui.line(&format!(
         "{}, {}, {} of {} hashed ({}, {extent}): {}",
         counted(verdict.objects, "object"),
         counted(verdict.snapshots, "snapshot"),
