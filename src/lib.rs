@@ -58,7 +58,7 @@
 //! | [`tree`] | search, archive, format, model, error, progress | `lru` |
 //! | [`mount`] | tree, error | `fuser` |
 //! | [`monitor`] | net, error | |
-//! | [`extract`] | tree, format, model, error | `tar` |
+//! | [`extract`] | tree, format, model, error, progress | `tar` |
 //! | [`proof`] | tree, archive, format, model, error, progress | |
 //! | [`cli`] | everything | `clap`, `println!` |
 //!

@@ -9,7 +9,7 @@ use super::connect;
 use super::file::free_bytes;
 use super::make::folder_of;
 use super::read::Reader;
-use super::verify::{Depth, verify};
+use super::verify::{Depth, verify, verify_until};
 use super::write::Writer;
 use crate::error::{Error, ErrorKind, Result};
 use rusqlite::backup::{Backup, StepResult};
@@ -17,12 +17,17 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, ffi};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// The name of the copy, in a folder of its own that only its owner may enter.
 const COPY: &str = "copy.sqlite";
 
 /// How many pages are copied at a time.
 const STEP: i32 = 1_024;
+
+/// How often the copy is looked at while it is written.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How often the archive is copied again because another program wrote to it.
 const ATTEMPTS: u32 = 5;
@@ -41,6 +46,24 @@ pub struct Compaction {
     pub needed: u64,
 }
 
+/// What [`Writer::compact`] is at. The numbers that go with it are bytes, of [`Compacting::Checking`] blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compacting {
+    /// The copy is written.
+    Copying,
+    /// It is compared with its digests.
+    Checking,
+    /// Its pages take the place of the archive's.
+    Replacing,
+}
+
+/// Hears what is done of how much. False ends it, and the archive stays as it is.
+pub type CompactionWatcher<'a> = dyn FnMut(Compacting, u64, u64) -> bool + Send + 'a;
+
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted; the file of the archive is as large as it was")
+}
+
 impl Writer {
     /// How much space [`Writer::compact`] would give back.
     pub fn compaction(&self) -> Result<Compaction> {
@@ -54,8 +77,8 @@ impl Writer {
     /// Gives free pages back to the file system.
     ///
     /// Errors: [`ErrorKind::Storage`] if there is no room for the copy; [`ErrorKind::Damaged`] if the copy is not what it should be.
-    /// The archive then stays as it is.
-    pub fn compact(&mut self) -> Result<()> {
+    /// The archive then stays as it is. [`ErrorKind::Interrupted`] once `watch` gives false.
+    pub fn compact(&mut self, watch: &mut CompactionWatcher<'_>) -> Result<()> {
         let compaction = self.compaction()?;
         if let Some(free) = free_bytes(self.path()).filter(|free| *free < compaction.needed) {
             let what = format!(
@@ -75,11 +98,13 @@ impl Writer {
         let copy = folder.path().join(COPY);
         for _ in 0..ATTEMPTS {
             let others = Others::keep_out(self)?;
-            self.vacuum_into(&copy)?;
-            self.prove_copy(&copy)?;
+            self.vacuum_into(&copy, compaction.after, watch)?;
+            self.prove_copy(&copy, watch)?;
             others.let_in().map_err(|error| self.explain(error))?;
-            if self.take_over(&copy, &others).map_err(|error| self.explain(error))? {
-                return self.check_files();
+            match self.take_over(&copy, &others, watch).map_err(|error| self.explain(error))? {
+                Taken::All => return self.check_files(),
+                Taken::Stopped => return Err(interrupted()),
+                Taken::TooLate => {}
             }
             std::fs::remove_file(&copy)
                 .map_err(|error| Error::io(format!("cannot compact archive {}", self.path().display()), error))?;
@@ -102,17 +127,42 @@ impl Writer {
         }
     }
 
-    fn vacuum_into(&self, copy: &Path) -> Result<()> {
+    fn vacuum_into(&self, copy: &Path, size: u64, watch: &mut CompactionWatcher<'_>) -> Result<()> {
         // VACUUM attaches the copy that it writes.
         self.conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1).map_err(|error| self.explain(error))?;
-        let done = self.execute("VACUUM INTO ?1", [copy.to_string_lossy()]);
+        let (is_done, is_stopped) = (AtomicBool::new(false), AtomicBool::new(false));
+        let handle = self.conn.get_interrupt_handle();
+        // It is one statement, so its size is looked at from beside.
+        let done = std::thread::scope(|scope| {
+            let looking = scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    let written = std::fs::metadata(copy).map_or(0, |meta| meta.len());
+                    if !watch(Compacting::Copying, written.min(size), size) {
+                        is_stopped.store(true, Ordering::Relaxed);
+                        handle.interrupt();
+                    }
+                    std::thread::park_timeout(LOOK);
+                }
+            });
+            let done = self.execute("VACUUM INTO ?1", [copy.to_string_lossy()]);
+            is_done.store(true, Ordering::Relaxed);
+            looking.thread().unpark();
+            done
+        });
         self.conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(|error| self.explain(error))?;
+        if is_stopped.load(Ordering::Relaxed) {
+            return Err(interrupted());
+        }
         done.map(|_| ())
     }
 
     /// Errors unless the copy is as sound as the archive. Damage that is in both is copied as it is.
-    fn prove_copy(&self, copy: &Path) -> Result<()> {
-        let copied = verify(&Reader::open(copy)?, Depth::WHOLE, |_, _| {})?;
+    fn prove_copy(&self, copy: &Path, watch: &mut CompactionWatcher<'_>) -> Result<()> {
+        let copied =
+            verify_until(&Reader::open(copy)?, Depth::WHOLE, |done, all| watch(Compacting::Checking, done, all))?;
+        if copied.is_stopped {
+            return Err(interrupted());
+        }
         let Some(finding) = copied.findings.first() else { return Ok(()) };
         let own = verify(&Reader::open(self.path())?, Depth::WHOLE, |_, _| {})?;
         if own.findings == copied.findings {
@@ -128,20 +178,42 @@ impl Writer {
             .hint("check the disk; 'vandelay verify' names what is damaged in the archive"))
     }
 
-    /// Writes the pages of the copy over those of the archive. False if another program wrote to the archive since it
-    /// was copied: nothing is done then, as that would be undone.
-    fn take_over(&mut self, copy: &Path, others: &Others) -> rusqlite::Result<bool> {
+    /// Writes the pages of the copy over those of the archive, in one transaction.
+    fn take_over(
+        &mut self,
+        copy: &Path,
+        others: &Others,
+        watch: &mut CompactionWatcher<'_>,
+    ) -> rusqlite::Result<Taken> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let page: i64 = self.conn.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         let from = Connection::open_with_flags(copy, flags)?;
         let backup = Backup::new(&from, &mut self.conn)?;
         // A step of no pages takes the lock for writing; from then on no other program can take it.
         step(&backup, 0)?;
         if others.have_written()? {
-            return Ok(false);
+            return Ok(Taken::TooLate);
         }
-        while step(&backup, STEP)? == StepResult::More {}
-        Ok(true)
+        while step(&backup, STEP)? == StepResult::More {
+            let progress = backup.progress();
+            let bytes = |pages: i32| i64::from(pages).saturating_mul(page).max(0) as u64;
+            let (all, left) = (bytes(progress.pagecount), bytes(progress.remaining));
+            if !watch(Compacting::Replacing, all.saturating_sub(left), all) {
+                // What was written of it goes with its transaction.
+                return Ok(Taken::Stopped);
+            }
+        }
+        Ok(Taken::All)
     }
+}
+
+/// What became of the archive.
+enum Taken {
+    All,
+    /// The user stopped it.
+    Stopped,
+    /// Another program wrote to the archive since it was copied: nothing is done then, as that would be undone.
+    TooLate,
 }
 
 /// One step of a copy, tried again while another program writes, or holds the file for a moment.

@@ -7,7 +7,7 @@ use super::moment::{Moment, Snapshot};
 use super::read::Reader;
 use super::rows_read::Record;
 use super::write::Writer;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -232,6 +232,13 @@ impl Writer {
     /// Drops snapshots, then every former state that no snapshot shows any more, then every blob that nothing refers
     /// to. The current state always stays. All in one transaction.
     pub fn forget(&mut self, drop: &BTreeSet<i64>) -> Result<Forgotten> {
+        self.forget_while(drop, &mut |_, _| true)
+    }
+
+    /// The same, as long as `watch` gives true, which hears of blobs done and blobs to do.
+    ///
+    /// Errors with [`Interrupted`](ErrorKind::Interrupted) once it does not; nothing was changed then.
+    pub fn forget_while(&mut self, drop: &BTreeSet<i64>, watch: &mut dyn FnMut(u64, u64) -> bool) -> Result<Forgotten> {
         self.begin()?;
         let mut forgotten = Forgotten::default();
         for id in drop {
@@ -246,13 +253,20 @@ impl Writer {
         forgotten.states = self.execute(&format!("DELETE FROM history WHERE {unseen}"), [])? as u64;
         self.execute(&format!("DELETE FROM email_index WHERE last IS NOT NULL AND {unseen}"), [])?;
         digest::note_totals(&self.conn).map_err(|error| self.explain(error))?;
-        (forgotten.blobs, forgotten.bytes) = self.collect_blobs()?;
+        (forgotten.blobs, forgotten.bytes) = match self.collect_blobs(watch) {
+            Ok(collected) => collected,
+            Err(error) => {
+                self.rollback();
+                return Err(error);
+            }
+        };
         self.commit()?;
         Ok(forgotten)
     }
 
     /// Deletes blobs that neither the current state nor the history refers to. Gives their number and bytes.
-    fn collect_blobs(&mut self) -> Result<(u64, u64)> {
+    fn collect_blobs(&mut self, watch: &mut dyn FnMut(u64, u64) -> bool) -> Result<(u64, u64)> {
+        let interrupted = || Error::new(ErrorKind::Interrupted, "interrupted; no snapshot was forgotten");
         self.run_sql(
             "CREATE TEMP TABLE IF NOT EXISTS used (id INTEGER PRIMARY KEY); DELETE FROM used;
              INSERT OR IGNORE INTO used SELECT blob_id FROM emails;
@@ -278,11 +292,17 @@ impl Writer {
         let unused =
             self.rows("SELECT id FROM blobs WHERE id NOT IN (SELECT id FROM used)", [], |row| row.get::<_, Id>(0))?;
         let mut bytes = 0;
-        for id in &unused {
+        if !watch(0, unused.len() as u64) {
+            return Err(interrupted());
+        }
+        for (done, id) in (1..).zip(&unused) {
             bytes += blob::find(&self.conn, *id).map_err(|error| self.explain(error))?.map_or(0, |blob| blob.size);
             self.execute("DELETE FROM blob_chunks WHERE blob_id = ?1", [id])?;
             self.execute("DELETE FROM large_blobs WHERE blob_id = ?1", [id])?;
             self.execute("DELETE FROM blobs WHERE id = ?1", [id])?;
+            if !watch(done, unused.len() as u64) {
+                return Err(interrupted());
+            }
         }
         Ok((unused.len() as u64, bytes))
     }

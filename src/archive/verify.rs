@@ -17,7 +17,7 @@ use super::moment::Moment;
 use super::query;
 use super::read::Reader;
 use super::sql_error::explain;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};
 use rusqlite::Connection;
 use std::collections::HashSet;
@@ -77,6 +77,8 @@ pub struct Verdict {
     pub snapshots: u64,
     /// False if time ran out, or only a sample was wanted.
     pub is_full: bool,
+    /// True if the user ended it early.
+    pub is_stopped: bool,
 }
 
 /// How many findings are listed.
@@ -98,7 +100,13 @@ pub fn verify(reader: &Reader, depth: Depth, mut progress: impl FnMut(u64, u64))
 /// The same, as long as `progress` gives true.
 ///
 /// Errors with [`Interrupted`](crate::error::ErrorKind::Interrupted) once it does not.
-pub fn verify_while(reader: &Reader, depth: Depth, mut progress: impl FnMut(u64, u64) -> bool) -> Result<Verdict> {
+pub fn verify_while(reader: &Reader, depth: Depth, progress: impl FnMut(u64, u64) -> bool) -> Result<Verdict> {
+    let verdict = verify_until(reader, depth, progress)?;
+    if verdict.is_stopped { Err(Error::new(ErrorKind::Interrupted, "interrupted")) } else { Ok(verdict) }
+}
+
+/// The same; once `progress` gives false, the verdict is on what was looked at until then.
+pub fn verify_until(reader: &Reader, depth: Depth, mut progress: impl FnMut(u64, u64) -> bool) -> Result<Verdict> {
     // Blobs found sound need not be hashed again.
     let mut sound = HashSet::new();
     for _ in 0..PASSES {

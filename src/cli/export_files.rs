@@ -5,11 +5,14 @@ use super::export_part::{CALENDARS, CONTACTS, MAIL, Part, SCRIPTS, types_help};
 use super::export_report::{Summary, warn_of_nothing};
 use super::files::{NamesFlag, other_names};
 use super::opened::open_archive;
-use super::ui::{Bar, Ui, bytes, counted, interrupt_flag};
+use super::progress_bar::Bar;
+use super::ui::{Ui, bytes, counted, interrupt_flag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{Chosen, Plan, Report};
 use crate::extract::medium::{Disk, Medium, NewFile};
-use crate::extract::{Entry, Fate, Form, NO_DIRECTORY, Note, Observer, Wish, write_files, write_tar};
+use crate::extract::{
+    Destination, Entry, Fate, Form, NO_DIRECTORY, Note, Observer, Wish, count_objects, write_files, write_tar,
+};
 use crate::model::{Id, ObjectType};
 use crate::progress::Progress;
 use crate::tree::{FileType, Layout, Tree, TreeOptions, name};
@@ -109,6 +112,10 @@ struct Common {
     dry_run: bool,
     #[command(flatten)]
     names: NamesFlag,
+    /// Leave alone what is there: a file of one object with the same name and size, and any other file with the same name;
+    /// otherwise the bytes are compared
+    #[arg(long)]
+    skip_existing: bool,
     #[command(flatten)]
     at: AtFlag,
     #[command(flatten)]
@@ -165,7 +172,15 @@ impl Common {
                 ui.info(&format!("not carried: {lost}"));
             }
             export.has_maildir_names = form == Form::Maildir;
-            write_files(tree, form, (&into, self.names.names()), &Disk, self.dry_run, export)
+            let destination = Destination {
+                into: &into,
+                names: self.names.names(),
+                medium: &Disk,
+                is_dry: self.dry_run,
+                skips_existing: self.skip_existing,
+            };
+            export.expect(Some(form))?;
+            write_files(tree, form, &destination, export)
         })
     }
 
@@ -186,6 +201,7 @@ impl Common {
         let names = self.names.names();
         self.run(&TREE, Layout::default(), ui, |tree, export| {
             (export.has_maildir_names, export.is_one_file) = (true, true);
+            export.expect(None)?;
             if self.dry_run {
                 return write_tar(tree, &top, None, names, export);
             }
@@ -233,12 +249,15 @@ impl Common {
             report: Report::default(),
             renamed: 0,
             undated: 0,
+            unread: 0,
             failed_parts: 0,
             has_maildir_names: false,
             is_stream: false,
             is_one_file: false,
             full: HashMap::new(),
+            kinds,
             progress: &progress,
+            ui,
         };
         let written = write(&tree, &mut export);
         progress.done();
@@ -278,6 +297,10 @@ impl Common {
         if export.renamed > 0 {
             ui.info(&other_names(export.renamed));
         }
+        if export.unread > 0 {
+            let what = counted(export.unread, "object");
+            ui.info(&format!("{what} in files that were there and were not read (--skip-existing)"));
+        }
         if export.undated > 0 {
             let files = counted(export.undated, "file");
             ui.info(&format!("{files} with another date: the target refused the original one"));
@@ -305,6 +328,8 @@ struct FileExport<'a> {
     report: Report,
     renamed: u64,
     undated: u64,
+    /// Objects that are there in files that were not read.
+    unread: u64,
     /// Directories and files that are no objects of their own and could not be written.
     failed_parts: u64,
     /// Keywords of messages are letters in names of files.
@@ -315,10 +340,28 @@ struct FileExport<'a> {
     is_one_file: bool,
     /// Whether all letters of a mailbox are taken.
     full: HashMap<Id, bool>,
+    /// The types that the form holds.
+    kinds: &'a [ObjectType],
     progress: &'a Bar,
+    ui: &'a Ui,
 }
 
 impl FileExport<'_> {
+    /// Finds out how much there is to do, if anybody wants to know.
+    fn expect(&mut self, form: Option<Form>) -> Result<()> {
+        let progress = self.progress;
+        if progress.is_seen() {
+            progress.step("counting the objects");
+            let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.token()).collect();
+            let items = count_objects(self.tree, form, &mut |entry| match progress.interrupted() {
+                true => Err(Error::new(ErrorKind::Interrupted, "interrupted")),
+                false => Ok(self.wish(entry)),
+            })?;
+            progress.expect(if let [kind] = kinds[..] { kind } else { "" }, items);
+        }
+        Ok(())
+    }
+
     /// Counts what became of so many objects of a type.
     fn count(&mut self, kind: ObjectType, objects: u64, fate: &Fate, shown: &str) {
         self.report.of(kind).found += objects;
@@ -327,7 +370,8 @@ impl FileExport<'_> {
                 self.report.of(kind).created += objects;
                 (0..objects).for_each(|_| self.plan.of(kind).create(|| shown.to_owned()));
             }
-            Fate::There => {
+            Fate::There | Fate::ThereUnread => {
+                self.unread += if *fate == Fate::ThereUnread { objects } else { 0 };
                 self.report.of(kind).matched += objects;
                 self.plan.of(kind).keep += objects;
             }
@@ -402,7 +446,7 @@ impl Observer for FileExport<'_> {
             }
             Some((kind, _)) => {
                 self.count(kind, 1, &fate, entry.shown);
-                let is_there = matches!(fate, Fate::Written(_) | Fate::There | Fate::Planned);
+                let is_there = !matches!(fate, Fate::Skipped(_) | Fate::Failed(_) | Fate::NoDirectory);
                 if self.has_maildir_names
                     && is_there
                     && let (ObjectType::Email, Some((_, mailbox))) = (kind, entry.holder.shown_object())
@@ -429,7 +473,7 @@ impl Observer for FileExport<'_> {
         match note {
             Note::Renamed(name) => {
                 self.renamed += 1;
-                self.progress.step(&format!("{} is written as {name}", entry.shown));
+                self.ui.detail(&format!("{} is written as {name}", entry.shown));
             }
             Note::LinkAsFile => self.renamed += 1,
             Note::Undated => self.undated += 1,

@@ -1,13 +1,16 @@
 //! `vandelay ls`, `cat` and `extract`: the tree where there is no FUSE.
 
 use super::args::{AtFlag, tree_path};
+use super::extract_report::Told;
 use super::json::{self, on_disk};
 use super::opened::open_archive;
-use super::ui::{Ui, counted, thousands};
+use super::ui::{Ui, counted, interrupt_flag, thousands};
 use crate::archive::{Moment, Reader, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
-use crate::extract::{self, Names};
+use crate::extract::{self, Destination, Names};
+use crate::model::ObjectType;
+use crate::progress::Progress;
 use crate::tree::{Child, FileType, Node, Stat, Tree, TreeOptions};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
@@ -55,6 +58,12 @@ pub(crate) struct Extract {
     /// The directory to copy it into; created if it does not exist
     #[arg(short = 'C', long = "into", value_name = "DIR", default_value = ".")]
     into: PathBuf,
+    /// Leave alone what is there with the same name and the same size; otherwise the bytes are compared
+    #[arg(long)]
+    skip_existing: bool,
+    /// Show what would be done, and write nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     names: NamesFlag,
     #[command(flatten)]
@@ -205,38 +214,33 @@ impl Extract {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let tree = open(&self.archive, &self.at, ui)?;
         let names = self.names.names();
+        let destination = Destination {
+            into: &self.into,
+            names,
+            medium: &Disk,
+            is_dry: self.dry_run,
+            skips_existing: self.skip_existing,
+        };
         let mut failed = 0;
         for path in &self.paths {
             let path = tree_path(path)?;
-            let done = extract::extract(&tree, path, &self.into, names, &Disk, |name| ui.detail(name))?;
-            for (name, reason) in &done.failed {
-                ui.warn(&format!("not extracted: {name}: {reason}"));
+            let progress = ui.progress(interrupt_flag());
+            let mut total = None;
+            if progress.is_seen() {
+                progress.step("counting the files");
+                let count = extract::count_files(&tree, path, &progress)?;
+                progress.expect(ObjectType::FileNode.token(), count);
+                total = Some(count);
             }
+            let done = extract::extract(&tree, path, &destination, &progress, |name| ui.detail(name))?;
+            progress.done();
+            let told = Told { path, into: &self.into, is_dry: self.dry_run, total };
+            told.tell(&done, ui);
             failed += done.failed.len();
-            if ui.json {
-                ui.object(
-                    "extracted",
-                    serde_json::json!({
-                        "path": path, "into": self.into.display().to_string(),
-                        "files": done.files, "bytes": done.bytes, "there": done.there, "failed": done.failed,
-                        "changed": done.changed, "undated": done.undated,
-                    }),
-                );
-            } else {
-                if done.changed > 0 {
-                    ui.info(&other_names(done.changed));
-                }
-                if done.undated > 0 {
-                    ui.info(&format!(
-                        "{} with another date: the target refused the original one",
-                        counted(done.undated, "file")
-                    ));
-                }
-                let there = match done.there {
-                    0 => String::new(),
-                    there => format!("; {} there already", counted(there, "file")),
-                };
-                ui.info(&format!("{}, {}{there}", counted(done.files, "file"), counted(done.bytes, "byte")));
+            if done.is_interrupted {
+                let what = format!("interrupted; the files that are in {} are whole", self.into.display());
+                return Err(Error::new(ErrorKind::Interrupted, what)
+                    .hint("run the same command again to go on; with --skip-existing that is faster"));
             }
         }
         if ui.json {

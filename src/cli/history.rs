@@ -3,12 +3,14 @@
 use super::json::on_disk;
 use super::keep::KeepFlags;
 use super::opened::open_archive;
+use super::progress_bar::Unit;
 use super::table::{Column, Table, wrapped};
-use super::ui::{Ui, bytes, counted};
+use super::ui::{Ui, bytes, counted, interrupt_flag};
 use super::when;
-use crate::archive::{Forgotten, Snapshot, Writer, epoch, keep_last_complete};
+use crate::archive::{Compacting, Forgotten, Snapshot, Writer, epoch, keep_last_complete};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::zone::local;
+use crate::progress::Progress;
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -171,7 +173,10 @@ impl Forget {
             return Ok((plan, None));
         }
         let mut writer = Writer::open(&self.archive, "forget")?;
-        let forgotten = writer.forget(&plan.drop)?;
+        let progress = ui.progress(interrupt_flag());
+        progress.step("dropping snapshots");
+        let forgotten =
+            writer.forget_while(&plan.drop, &mut |done, all| progress.reach("Blobs", Unit::Items, done, all))?;
         if self.compact {
             let compaction = writer.compaction()?;
             ui.info(&format!(
@@ -180,8 +185,19 @@ impl Forget {
                 bytes(compaction.before),
                 bytes(compaction.needed)
             ));
-            writer.compact()?;
+            let mut watch = |what, done, all| match what {
+                Compacting::Copying => progress.reach("Copying", Unit::Bytes, done, all),
+                Compacting::Checking => progress.reach("Checking blobs", Unit::Items, done, all),
+                Compacting::Replacing => progress.reach("Replacing", Unit::Bytes, done, all),
+            };
+            writer.compact(&mut watch).map_err(|error| match error.kind {
+                ErrorKind::Interrupted => {
+                    error.hint("the snapshots are forgotten; the same command again shrinks the file")
+                }
+                _ => error,
+            })?;
         }
+        progress.done();
         writer.close()?;
         Ok((plan, Some(forgotten)))
     }

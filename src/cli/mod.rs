@@ -12,6 +12,7 @@ mod export;
 mod export_files;
 mod export_part;
 mod export_report;
+mod extract_report;
 mod files;
 mod find;
 mod found;
@@ -28,8 +29,11 @@ mod mount;
 mod mount_options;
 mod mount_words;
 mod mounts;
+mod moving;
 mod notes;
 mod opened;
+mod progress_bar;
+mod progress_line;
 mod remount;
 mod reporting;
 mod restore_check;
@@ -44,6 +48,7 @@ mod verify;
 // Until every screen has its times from here.
 #[allow(dead_code)]
 mod when;
+mod words;
 
 use crate::error::{Error, ErrorKind};
 use clap::{CommandFactory, Parser};

@@ -1,5 +1,6 @@
 //! Where notes, warnings and errors go: to stderr, in the form of the journal where that reads it, and into a log file.
 
+use super::moving::Moving;
 use super::screen::Style;
 use crate::archive::rfc3339;
 use crate::error::{Error, Result};
@@ -60,6 +61,8 @@ pub(super) struct Notes {
     for_journal: bool,
     has_color: bool,
     file: Option<Arc<Mutex<File>>>,
+    /// What moves on stderr meanwhile.
+    pub(super) moving: Moving,
 }
 
 impl Notes {
@@ -84,7 +87,7 @@ impl Notes {
         }
         let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         let file = opened.map_err(|error| Error::io(format!("cannot write the log {}", path.display()), error))?;
-        Ok(Notes { file: Some(Arc::new(Mutex::new(file))), ..*self })
+        Ok(Notes { file: Some(Arc::new(Mutex::new(file))), ..self.clone() })
     }
 
     /// The same with colours, or without.
@@ -102,7 +105,7 @@ impl Notes {
             lines += &format!("{}{line}\n", if self.for_journal { level.journal_prefix() } else { "" });
         }
         // There is nobody left to tell that stderr is gone.
-        let _ = std::io::stderr().lock().write_all(lines.as_bytes());
+        let _ = self.moving.aside(|| std::io::stderr().lock().write_all(lines.as_bytes()));
     }
 
     /// Writes something into the file alone.

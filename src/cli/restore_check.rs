@@ -160,14 +160,14 @@ impl RestoreCheck {
         progress.step("reading everything back");
         let counts: Vec<u64> =
             ObjectType::ALL.into_iter().map(|kind| reader.count_records(kind, moment)).collect::<Result<_>>()?;
-        progress.expect(counts.iter().sum());
+        progress.expect("", counts.iter().sum());
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let mut losses = Losses::default();
         let (verdict, restored) = std::thread::scope(|scope| {
             let verifying = scope.spawn(|| verify_while(reader, Depth::WHOLE, |_, _| !stopped.load(Ordering::Relaxed)));
-            let mut told = |finding| progress.aside(|| losses.tell(ui, &finding));
+            let mut told = |finding| losses.tell(ui, &finding);
             let restored = proof::check(&tree, threads, &progress, &mut told);
-            progress.step("verifying all blobs");
+            progress.step("checking the blobs that are left");
             let ended = || Err(Error::new(ErrorKind::Storage, "a thread ended too early"));
             (verifying.join().unwrap_or_else(|_| ended()), restored)
         });
@@ -235,7 +235,7 @@ impl RestoreCheck {
         let mut differences = Differences::new(&tree);
         let compared = server.open(kind, ui).and_then(|mut target| {
             let account = target.name();
-            let mut told = |one| progress.aside(|| differences.tell(ui, &one));
+            let mut told = |one| differences.tell(ui, &one);
             let compared = export::compare(target.as_mut(), (reader, moment), kinds, &progress, &mut told);
             compared.map(|comparison| (account, comparison))
         });

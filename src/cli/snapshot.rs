@@ -2,11 +2,11 @@
 
 use super::keep::KeepFlags;
 use super::opened::open_archive;
+use super::progress_bar::Unit;
 use super::ui::{Ui, bytes, counted, interrupt_flag, thousands};
 use super::verify::list_findings;
 use crate::archive::{Copied, CopyOptions, Policy, Proof, Reader, Stage, UNREAD, copy, made_before};
 use crate::error::Result;
-use crate::progress::Progress;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,17 +52,11 @@ impl Snapshot {
         };
         let keep = if may_remove { self.keep.policy() } else { Policy::default() };
         let progress = ui.progress(interrupt_flag());
-        let mut shown = None;
-        let copied = copy(&self.archive, &self.destination, &CopyOptions { proof, keep }, &mut |stage, done, all| {
-            let percent = (done * 100).checked_div(all).unwrap_or(100);
-            if shown.replace((stage, percent)) != Some((stage, percent)) {
-                progress.step(&match stage {
-                    Stage::Copying => format!("copying: {percent}% of {}", bytes(all)),
-                    Stage::Checking => format!("checking: {percent}% of {}", counted(all, "blob")),
-                });
-            }
-            !progress.interrupted()
-        });
+        let copied =
+            copy(&self.archive, &self.destination, &CopyOptions { proof, keep }, &mut |stage, done, all| match stage {
+                Stage::Copying => progress.reach("Copying", Unit::Bytes, done, all),
+                Stage::Checking => progress.reach("Checking blobs", Unit::Items, done, all),
+            });
         progress.done();
         copied
     }

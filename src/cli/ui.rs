@@ -1,11 +1,11 @@
 //! The only place that prints: results to stdout, everything else to stderr, nothing that could drive a terminal.
 
+use super::moving::Moving;
 use super::notes::{Level, Notes, clean, escaped};
 use super::screen::{ColorWhen, Screen, Style};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::log::Log;
-use crate::progress::Progress;
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::HumanBytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde::Serialize;
@@ -13,11 +13,11 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 /// How to talk to the user.
+#[derive(Clone)]
 pub(crate) struct Ui {
     pub json: bool,
     pub quiet: bool,
@@ -25,6 +25,8 @@ pub(crate) struct Ui {
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
     screen: Screen,
+    /// It is one of several parts of a run, of which none shows its progress.
+    is_part: bool,
     notes: Arc<Notes>,
     /// In front of each note: what it is about, where that is one of several.
     about: String,
@@ -42,19 +44,16 @@ impl Ui {
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
             screen: Screen::new(ColorWhen::Auto),
+            is_part: false,
             notes: Arc::default(),
             about: String::new(),
             unwritten: None,
         }
     }
 
-    fn again(&self) -> Ui {
-        Ui { notes: Arc::clone(&self.notes), about: self.about.clone(), unwritten: self.unwritten.clone(), ..*self }
-    }
-
     /// The same for a run whose work goes on when its results cannot be written; [`Ui::written`] tells in the end.
     pub(super) fn outlasting(&self) -> Ui {
-        Ui { unwritten: Some(Arc::default()), ..self.again() }
+        Ui { unwritten: Some(Arc::default()), ..self.clone() }
     }
 
     /// An error if a result of such a run could not be written, unless its reader has gone.
@@ -85,12 +84,12 @@ impl Ui {
 
     /// The same, with notes going to the end of this file, too, unless a flag named another one.
     pub(super) fn logging_to(&self, file: &Path) -> Result<Ui> {
-        Ok(Ui { notes: Arc::new(self.notes.with_file(file)?), ..self.again() })
+        Ok(Ui { notes: Arc::new(self.notes.with_file(file)?), ..self.clone() })
     }
 
     /// The same for a part of a run that has many: its notes begin with `about`, and nothing moves on the screen.
     pub(super) fn about(&self, about: &str) -> Ui {
-        Ui { stderr_is_terminal: false, about: format!("{}{about}: ", self.about), ..self.again() }
+        Ui { is_part: true, about: format!("{}{about}: ", self.about), ..self.clone() }
     }
 
     /// A result that is one line, whatever names stand in it.
@@ -131,8 +130,12 @@ impl Ui {
 
     /// Bytes of the result, as they are.
     pub(crate) fn raw(&self, bytes: &[u8]) {
-        let mut out = std::io::stdout().lock();
-        if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+        let write = || {
+            let mut out = std::io::stdout().lock();
+            out.write_all(bytes).and_then(|()| out.flush())
+        };
+        let written = if self.stdout_is_terminal { self.notes.moving.aside(write) } else { write() };
+        if let Err(error) = written {
             if let Some(unwritten) = &self.unwritten {
                 let _ = unwritten.set(error.kind());
                 return;
@@ -185,6 +188,10 @@ impl Ui {
     /// Errors: [`ErrorKind::Interrupted`] if the user interrupts instead. A read that a signal meets goes on, so it begins only
     /// once there is something to read.
     pub(crate) fn ask(&self, question: &str) -> Result<String> {
+        self.notes.moving.aside(|| Ui::ask_alone(question))
+    }
+
+    fn ask_alone(question: &str) -> Result<String> {
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "{}", clean(question)).and_then(|()| stderr.flush());
         drop(stderr);
@@ -243,19 +250,24 @@ impl Ui {
         let _ = std::io::stdout().lock().write_all(json_line("exit_error", fields).as_bytes());
     }
 
-    /// A progress display of an import: a bar on a terminal, nothing elsewhere.
-    pub(crate) fn progress(&self, interrupted: Arc<AtomicBool>) -> Bar {
-        let bar = ProgressBar::new(0);
-        if self.stderr_is_terminal && !self.quiet && !self.json {
-            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-            bar.enable_steady_tick(Duration::from_millis(250));
-        } else {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-            bar.set_style(style);
-        }
-        Bar { bar, bytes: AtomicU64::new(0), interrupted, chatty: self.verbose > 0 && !self.stderr_is_terminal }
+    /// Where something may move.
+    pub(super) fn moving(&self) -> Moving {
+        self.notes.moving.clone()
+    }
+
+    /// True if a person sees what moves on stderr.
+    pub(super) fn shows_progress(&self) -> bool {
+        self.stderr_is_terminal && !self.is_part && !self.quiet && !self.json
+    }
+
+    /// True if a program wants to know how far a run is.
+    pub(super) fn tells_programs(&self) -> bool {
+        self.json && !self.quiet && !self.is_part
+    }
+
+    /// True if each step of a run gets a line.
+    pub(super) fn is_chatty(&self) -> bool {
+        self.verbose > 0 && !(self.stderr_is_terminal && !self.is_part)
     }
 }
 
@@ -281,56 +293,6 @@ pub(super) fn quoted(word: &str) -> String {
 /// Control characters are shown, not obeyed; everything else stays.
 fn without_controls(text: &str) -> String {
     escaped(text, char::is_control)
-}
-
-/// The progress display of an import.
-pub(crate) struct Bar {
-    bar: ProgressBar,
-    bytes: AtomicU64,
-    interrupted: Arc<AtomicBool>,
-    chatty: bool,
-}
-
-impl Bar {
-    /// Takes the display away.
-    pub(crate) fn done(&self) {
-        self.bar.finish_and_clear();
-    }
-
-    /// Takes the display away for as long as something else is on the screen: it would draw over a question.
-    pub(crate) fn aside<T>(&self, other: impl FnOnce() -> T) -> T {
-        self.bar.suspend(other)
-    }
-}
-
-impl Progress for Bar {
-    fn step(&self, what: &str) {
-        self.bar.set_message(clean(what));
-        if self.chatty {
-            let _ = writeln!(std::io::stderr().lock(), "{}", clean(what));
-        }
-    }
-
-    fn expect(&self, items: u64) {
-        self.bar.set_length(items);
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:30} {pos}/{len} {prefix} {per_sec} {eta} left  {wide_msg}")
-        {
-            self.bar.set_style(style);
-        }
-    }
-
-    fn item(&self, bytes: u64) {
-        let sum = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.bar.inc(1);
-        if self.bar.position().is_multiple_of(64) {
-            self.bar.set_prefix(HumanBytes(sum).to_string());
-        }
-    }
-
-    fn interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
-    }
 }
 
 /// The flag that SIGINT and SIGTERM raise; the second one ends the program at once.

@@ -3,10 +3,12 @@
 use super::args::parse_percent;
 use super::files::tree_at;
 use super::opened::open_archive;
-use super::ui::{Ui, bytes, counted, thousands};
-use crate::archive::{Depth, Incomplete, Moment, Reader, Verdict, verify};
+use super::progress_bar::Unit;
+use super::ui::{Ui, bytes, counted, interrupt_flag, thousands};
+use crate::archive::{Depth, Incomplete, Moment, Reader, Verdict, verify_until};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};
+use crate::progress::Progress;
 use crate::tree::Tree;
 use clap::Args;
 use std::collections::{BTreeMap, HashMap};
@@ -49,10 +51,19 @@ impl Verify {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let reader = Arc::new(open_archive(&self.archive, ui)?);
         let depth = Depth { max_duration: self.max_duration, ..Depth::of_today(self.sample) };
-        let verdict = verify(&reader, depth, |_, _| {})?;
+        let progress = ui.progress(interrupt_flag());
+        progress.step("checking all rows");
+        let verdict = verify_until(&reader, depth, |done, all| progress.reach("Blobs", Unit::Items, done, all))?;
+        progress.done();
         list_findings(ui, &reader, &verdict);
         self.tell(ui, &verdict, &reader.headless_emails()?, reader.incomplete()?);
-        damage(&self.archive, &verdict).map_or(Ok(()), Err)
+        match damage(&self.archive, &verdict) {
+            Some(error) => Err(error),
+            None if verdict.is_stopped => Err(Error::new(ErrorKind::Interrupted, "interrupted before all blobs were checked").hint(
+                "run the same command again to check all of them; --max-duration 10m stops by itself, and --sample 10% takes other blobs each day",
+            )),
+            None => Ok(()),
+        }
     }
 
     fn tell(&self, ui: &Ui, verdict: &Verdict, headless: &BTreeMap<&'static str, u64>, incomplete: Option<Incomplete>) {
@@ -71,8 +82,11 @@ impl Verify {
 
 /// Says how much was checked.
 pub(super) fn tell_extent(ui: &Ui, verdict: &Verdict) {
+    if ui.quiet {
+        return;
+    }
     let extent = if verdict.is_full { "all" } else { "a part" };
-    ui.info(&format!(
+    ui.line(&format!(
         "{}, {}, {} of {} hashed ({}, {extent}): {}",
         counted(verdict.objects, "object"),
         counted(verdict.snapshots, "snapshot"),

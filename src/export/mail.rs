@@ -189,7 +189,7 @@ impl Run<'_> {
             }
         }
         self.progress.step("sending messages");
-        self.progress.expect(missing.len() as u64);
+        self.progress.expect(ObjectType::Email.token(), missing.len() as u64);
         let has_doubts = self.send(missing)?;
         self.remove_mail_twins(has_doubts)?;
         self.change_emails()

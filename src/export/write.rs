@@ -132,6 +132,9 @@ impl Run<'_> {
             has_doubts: false,
         };
         self.take_matches(kind, &creation.tried);
+        let fates = self.works.get(&kind).map_or(&[][..], |work| &work.fates);
+        let missing = fates.iter().filter(|fate| **fate == Fate::Pending).count();
+        self.progress.expect(kind.token(), missing as u64);
         settle(self, &mut creation)?;
         self.give_up(kind);
         let Creation { tried, has_doubts, .. } = creation;

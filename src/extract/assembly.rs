@@ -101,7 +101,7 @@ impl<'a> Assembly<'a> {
         let mut fates: HashMap<usize, Fate> = HashMap::new();
         let fate = if self.directory.is_ready(&file, &mut Around(observer))? {
             let format = &mut *self.format;
-            self.directory.place(&file, observer, &mut |out| {
+            self.directory.place(&file, None, observer, &mut |out| {
                 fates.clear();
                 format.begin(tree, container.node, out)?;
                 for (at, item) in wanted.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Files on a disk: no file is overwritten, no link followed, dates kept. A name or a file that the target refuses is told,
 //! and the rest is written.
 
+use super::destination::Destination;
 use super::handle::Handle;
 use super::links::Links;
 use super::medium::{Medium, NewFile, is_end, knows_no_links, may_be_the_name};
@@ -30,6 +31,7 @@ pub(super) struct Directory<'a> {
     medium: &'a dyn Medium,
     /// Nothing is written.
     is_dry: bool,
+    skips_existing: bool,
     links: Links<PathBuf>,
     /// Directories, and the dates that they get in the end.
     times: Vec<(PathBuf, i64)>,
@@ -48,16 +50,11 @@ enum Level {
 }
 
 impl<'a> Directory<'a> {
-    /// Writes below `into`, which is made if it is missing.
+    /// Writes below a directory, which is made if it is missing.
     ///
-    /// Errors: `into` cannot be made.
-    pub(super) fn open(
-        tree: &'a Tree,
-        into: &Path,
-        names: Names,
-        medium: &'a dyn Medium,
-        is_dry: bool,
-    ) -> Result<Directory<'a>> {
+    /// Errors: it cannot be made.
+    pub(super) fn open(tree: &'a Tree, destination: &Destination<'a>) -> Result<Directory<'a>> {
+        let Destination { into, names, medium, is_dry, skips_existing } = *destination;
         let is_old = into.exists();
         if !is_dry {
             fs::create_dir_all(into).map_err(|error| cannot_make(into, error))?;
@@ -70,7 +67,7 @@ impl<'a> Directory<'a> {
         let mut links = Links::default();
         let number = links.directory(into.to_owned());
         let open = vec![Level::Open(OpenDirectory::new(into.to_owned(), handle, is_old, number))];
-        Ok(Directory { tree, names, medium, is_dry, links, times: Vec::new(), open })
+        Ok(Directory { tree, names, medium, is_dry, skips_existing, links, times: Vec::new(), open })
     }
 
     /// Goes into the directory that was made last, so that it has the depth of the one around it; false if it was not made.
@@ -239,6 +236,22 @@ impl<'a> Directory<'a> {
         Ok(None)
     }
 
+    /// The name of a file that is there for an entry and is not to be read: with this size, where there is one.
+    fn found_unread(&mut self, entry: &Entry<'_>, size: Option<u64>) -> Option<String> {
+        if !self.skips_existing {
+            return None;
+        }
+        let known = self.known(entry);
+        let Some(Level::Open(directory)) = self.open.get_mut(entry.depth) else { return None };
+        let is_it = |name: &String| {
+            let meta = directory.join(name).symlink_metadata();
+            meta.is_ok_and(|meta| meta.is_file() && size.is_none_or(|size| size == meta.len()))
+        };
+        let name = known.into_iter().find(is_it)?;
+        directory.take(&name);
+        Some(name)
+    }
+
     /// Notes where a message is that lies in several mailboxes.
     fn note_link(&mut self, entry: &Entry<'_>, name: &str) {
         if let Some(Level::Open(directory)) = self.open.get(entry.depth)
@@ -261,7 +274,7 @@ impl<'a> Directory<'a> {
     /// Writes a file of the tree.
     fn write(&mut self, entry: &Entry<'_>, observer: &mut dyn Observer) -> Result<Fate> {
         let tree = self.tree;
-        self.place(entry, observer, &mut |out| {
+        self.place(entry, Some(entry.stat.size), observer, &mut |out| {
             // A plan does not read whole files: that is what 'verify' is for.
             while !out.is_nowhere() {
                 let bytes = tree.read(entry.node, out.size, CHUNK)?;
@@ -275,10 +288,20 @@ impl<'a> Directory<'a> {
     }
 
     /// Writes a file of what `make` makes, unless it is there, and gives it its name when all of it is there. A failure that is
-    /// no other entry's is the fate.
+    /// no other entry's is the fate. `size` is how many bytes it has, where that is known.
     ///
     /// Errors: nothing more can be written at all.
-    pub(super) fn place(&mut self, entry: &Entry<'_>, observer: &mut dyn Observer, make: Make<'_>) -> Result<Fate> {
+    pub(super) fn place(
+        &mut self,
+        entry: &Entry<'_>,
+        size: Option<u64>,
+        observer: &mut dyn Observer,
+        make: Make<'_>,
+    ) -> Result<Fate> {
+        if let Some(name) = self.found_unread(entry, size) {
+            self.note_link(entry, &name);
+            return Ok(Fate::ThereUnread);
+        }
         match self.found(entry, make) {
             Ok(Some(name)) => {
                 self.note_link(entry, &name);

@@ -6,11 +6,14 @@
 //!   assembly   a file for each mailbox (mbox) and for each calendar or address book (collection)
 //!   tar        all of it in one stream
 //!   names      names that the target takes      output      the bytes of one file
+//!   count      how many files there will be
 //!   handle     directories by their handles     links       messages with several names
 //! ```
 
 mod assembly;
 mod collection;
+mod count;
+mod destination;
 mod directory;
 mod handle;
 mod links;
@@ -22,19 +25,19 @@ mod output;
 mod tar;
 mod visit;
 
+pub use destination::Destination;
 pub use names::Names;
 pub use visit::{Entry, Fate, NO_DIRECTORY, Note, Observer, Wish};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::progress::Progress;
 use crate::tree::{Child, FileType, Node, Tree};
 use assembly::{Assembly, Format};
 use collection::{AddressBooks, Calendars};
 use directory::Directory;
 use mbox::Mbox;
-use medium::Medium;
 use names::EML;
 use std::io::Write;
-use std::path::Path;
 use tar::Stream;
 use visit::{Receiver, Shape, visit};
 
@@ -51,35 +54,64 @@ pub struct Extracted {
     pub changed: u64,
     /// Files whose date the target did not take.
     pub undated: u64,
+    /// How many of those have the right size, and were not read.
+    pub unread: u64,
+    /// Files and links that would be written, of a run that only plans.
+    pub planned: u64,
     /// Path and reason of each file and directory that could not be read or written.
     pub failed: Vec<(String, String)>,
+    /// The user ended it early.
+    pub is_interrupted: bool,
 }
 
-/// Writes the node at `path` of the tree into the directory `into`, which is made if it is missing: a file under its
-/// own name, a directory with all it holds, the root as the account's folders but for those that decode the mail.
+/// Writes the node at `path` of the tree into a directory: a file under its own name, a directory with all it holds, the
+/// root as the account's folders but for those that decode the mail.
 ///
 /// A file that exists already is left alone; one with other bytes counts as failed. Damaged files, and names that the target
-/// refuses, are reported; the rest goes on. `each` gets each path, and a line for each changed name.
+/// refuses, are reported; the rest goes on. `each` gets each path, and a line for each changed name. Once `progress` is
+/// interrupted, the result is what was done until then.
 ///
-/// Errors: [`crate::error::ErrorKind::Storage`] if the target is full or read-only.
+/// Errors: [`ErrorKind::Storage`] if the target is full or read-only.
 pub fn extract(
     tree: &Tree,
     path: &str,
-    into: &Path,
-    names: Names,
-    medium: &dyn Medium,
+    destination: &Destination<'_>,
+    progress: &dyn Progress,
     each: impl FnMut(&str),
 ) -> Result<Extracted> {
-    let mut extraction = Extraction { done: Extracted::default(), each };
+    let mut extraction = Extraction { done: Extracted::default(), progress, each };
     let node = tree.resolve(path)?;
-    let mut directory = Directory::open(tree, into, names, medium, false)?;
-    let name = path.rsplit('/').find(|part| !part.is_empty() && *part != ".");
-    write_from(tree, node, name, path, &mut directory, &mut extraction)?;
+    let mut directory = Directory::open(tree, destination)?;
+    let name = last_name(path);
+    match write_from(tree, node, name, path, &mut directory, &mut extraction) {
+        Err(error) if error.kind == ErrorKind::Interrupted => extraction.done.is_interrupted = true,
+        ended => ended?,
+    }
     directory.finish();
     if !extraction.done.failed.is_empty() {
         tree.require()?;
     }
     Ok(extraction.done)
+}
+
+/// How many files [`extract`] would write.
+///
+/// Errors: the archive cannot be read, or `progress` is interrupted.
+pub fn count_files(tree: &Tree, path: &str, progress: &dyn Progress) -> Result<u64> {
+    let node = tree.resolve(path)?;
+    if tree.stat(node)?.file_type != FileType::Directory {
+        return Ok(1);
+    }
+    let shape: Shape = if last_name(path).is_none() { but_decoded_mail } else { as_it_is };
+    count::count(tree, node, shape, &mut |_| go_on(progress).map(|()| Wish::Yes))
+}
+
+fn last_name(path: &str) -> Option<&str> {
+    path.rsplit('/').find(|part| !part.is_empty() && *part != ".")
+}
+
+fn go_on(progress: &dyn Progress) -> Result<()> {
+    if progress.interrupted() { Err(Error::new(ErrorKind::Interrupted, "interrupted")) } else { Ok(()) }
 }
 
 /// A form in which a part of an account is written as files.
@@ -99,31 +131,52 @@ pub enum Form {
     Sieve,
 }
 
-/// Writes what an observer wants of an account into the directory `into`, which is made if it is missing. With `is_dry`
-/// nothing is written.
+impl Form {
+    /// The directory of the tree that it is made of, and in which shape.
+    fn start(self) -> (&'static str, Shape) {
+        match self {
+            Form::Maildir => ("mail", as_it_is),
+            Form::Eml => ("text", as_messages),
+            Form::Sieve => ("sieve", as_it_is),
+            Form::Mbox => ("mail", only_containers),
+            Form::Ics => ("calendars", only_containers),
+            Form::Vcf => ("contacts", only_containers),
+        }
+    }
+}
+
+/// How many objects of an account `wishes` wants, for a form or, without one, for a tar stream: about as many as
+/// [`Observer::told`] hears of.
+///
+/// Errors: the archive cannot be read, or those of `wishes`.
+pub fn count_objects(
+    tree: &Tree,
+    form: Option<Form>,
+    wishes: &mut dyn FnMut(&Entry<'_>) -> Result<Wish>,
+) -> Result<u64> {
+    let (start, shape): (&str, Shape) = match form {
+        // What `text/` lists is named by what is in each message; their number is that of the messages.
+        Some(Form::Eml) => ("mail", as_it_is),
+        Some(form) => (form.start().0, as_it_is),
+        None => ("", once),
+    };
+    count::count(tree, tree.resolve(start)?, shape, &mut |entry| {
+        // What stands beside the objects is none.
+        let is_object = entry.node.shown_object().is_some() && wishes(entry)? == Wish::Yes;
+        Ok(if is_object { Wish::Yes } else { Wish::No })
+    })
+}
+
+/// Writes what an observer wants of an account into a directory.
 ///
 /// What is there with the same bytes stays and is told as [`Fate::There`], so a run that was interrupted is gone on with; no
 /// file is overwritten. What cannot be read or written is told, and the rest goes on.
 ///
 /// Errors: nothing more can be written at all, or those of the observer.
-pub fn write_files(
-    tree: &Tree,
-    form: Form,
-    (into, names): (&Path, Names),
-    medium: &dyn Medium,
-    is_dry: bool,
-    observer: &mut dyn Observer,
-) -> Result<()> {
-    let (start, shape): (&str, Shape) = match form {
-        Form::Maildir => ("mail", as_it_is),
-        Form::Eml => ("text", as_messages),
-        Form::Sieve => ("sieve", as_it_is),
-        Form::Mbox => ("mail", only_containers),
-        Form::Ics => ("calendars", only_containers),
-        Form::Vcf => ("contacts", only_containers),
-    };
+pub fn write_files(tree: &Tree, form: Form, destination: &Destination<'_>, observer: &mut dyn Observer) -> Result<()> {
+    let (start, shape) = form.start();
     let start = tree.resolve(start)?;
-    let mut directory = Directory::open(tree, into, names, medium, is_dry)?;
+    let mut directory = Directory::open(tree, destination)?;
     let format: &mut dyn Format = match form {
         Form::Mbox => &mut Mbox,
         Form::Ics => &mut Calendars::default(),
@@ -215,12 +268,13 @@ fn only_containers(child: &Child) -> Option<Child> {
 }
 
 /// The observer of an extraction: everything is wanted.
-struct Extraction<F: FnMut(&str)> {
+struct Extraction<'p, F: FnMut(&str)> {
     done: Extracted,
+    progress: &'p dyn Progress,
     each: F,
 }
 
-impl<F: FnMut(&str)> Observer for Extraction<F> {
+impl<F: FnMut(&str)> Observer for Extraction<'_, F> {
     fn wish(&mut self, entry: &Entry<'_>) -> Wish {
         (self.each)(entry.shown);
         Wish::Yes
@@ -228,17 +282,21 @@ impl<F: FnMut(&str)> Observer for Extraction<F> {
 
     fn told(&mut self, entry: &Entry<'_>, fate: Fate) -> Result<()> {
         let is_file = entry.stat.file_type != FileType::Directory;
+        if is_file {
+            self.progress.item(if let Fate::Written(bytes) = fate { bytes } else { 0 });
+        }
         match fate {
             Fate::Written(bytes) => {
                 self.done.files += u64::from(is_file);
                 self.done.bytes += bytes;
             }
             Fate::There => self.done.there += u64::from(is_file),
-            Fate::Planned => {}
+            Fate::ThereUnread => (self.done.there, self.done.unread) = (self.done.there + 1, self.done.unread + 1),
+            Fate::Planned => self.done.planned += u64::from(is_file),
             Fate::Skipped(why) | Fate::Failed(why) => self.done.failed.push((entry.shown.to_owned(), why)),
             Fate::NoDirectory => self.done.failed.push((entry.shown.to_owned(), NO_DIRECTORY.to_owned())),
         }
-        Ok(())
+        go_on(self.progress)
     }
 
     fn note(&mut self, entry: &Entry<'_>, note: Note) {

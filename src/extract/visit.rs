@@ -39,6 +39,8 @@ pub enum Fate {
     Written(u64),
     /// It was there already, to the last byte.
     There,
+    /// A file is there that was not to be read: of the same size, or one that holds many objects.
+    ThereUnread,
     /// It would be written, but the run only plans.
     Planned,
     /// It is left out: the format has no form for it.

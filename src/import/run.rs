@@ -178,7 +178,8 @@ fn apply(
     progress: &dyn Progress,
 ) -> Result<End> {
     let join = source.promises().join;
-    progress.expect(survey.works.iter().map(|work| work.plan.fetch.len() as u64).sum());
+    let (what, items) = survey.to_fetch();
+    progress.expect(what, items);
     let mut recognition = Recognition::new(survey);
     let mut store = Store::new(writer, ids, join, survey.dying());
     for work in &mut survey.works {
@@ -200,7 +201,7 @@ fn apply(
         if part.entries.is_empty() {
             touch_all(&touches, &work.scope, row, &mut store, &mut survey.report)?;
         } else {
-            progress.step(&format!("reading {}", source.name(&work.scope)));
+            progress.place(&source.name(&work.scope));
             if !part.is_announced {
                 source.prefetch(&work.scope, &part.entries);
             }

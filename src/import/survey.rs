@@ -117,7 +117,7 @@ pub(super) fn survey(
     options: &ImportOptions,
     progress: &dyn Progress,
 ) -> Result<Survey> {
-    progress.step("looking around");
+    progress.step(&looking_at(source.ident()));
     let (scopes, containers) = source.scopes()?;
     let omissions = source.omissions();
     let known: HashMap<(String, String), KnownScope> = ledger
@@ -184,6 +184,15 @@ pub(super) fn survey(
     Ok(survey)
 }
 
+/// What a run does until it knows what there is.
+fn looking_at(ident: &SourceIdent) -> String {
+    let place = ident.session_url.split_once("://").map_or("", |(_, place)| place);
+    match place.split(['/', '?', '#']).next().and_then(|server| server.rsplit('@').next()) {
+        Some(host) if !host.is_empty() && !ident.session_url.starts_with("file:") => format!("connecting to {host}"),
+        _ => format!("looking into {}", ident.account_id),
+    }
+}
+
 /// The rows of all containers that were imported from this source before.
 fn known_containers(ledger: &dyn OriginIndex, known: &HashMap<(String, String), KnownScope>) -> Result<Ids> {
     let mut ids = Ids::new();
@@ -198,6 +207,17 @@ fn known_containers(ledger: &dyn OriginIndex, known: &HashMap<(String, String), 
 }
 
 impl Survey {
+    /// How many items are to be fetched, and the token of their type, which is empty for several types.
+    pub(super) fn to_fetch(&self) -> (&'static str, u64) {
+        let fetched = || self.works.iter().filter(|work| !work.plan.fetch.is_empty());
+        let kinds: HashSet<ObjectType> = fetched().map(|work| work.scope.kind).collect();
+        let what = match kinds.into_iter().collect::<Vec<_>>()[..] {
+            [kind] => kind.token(),
+            _ => "",
+        };
+        (what, fetched().map(|work| work.plan.fetch.len() as u64).sum())
+    }
+
     /// Says that so many scopes were listed in full because it was time.
     fn tell_due(&mut self, due: u64) {
         if due > 0 {

@@ -120,7 +120,7 @@ fn add_messages(reader: &Arc<Reader>, index: &Index, progress: &dyn Progress) ->
     let is_long = new.len() == 2 * PARCEL_MESSAGES;
     if is_long {
         progress.step("reading messages for the search index");
-        progress.expect(reader.count_ids_after(ObjectType::Email, last)?);
+        progress.expect(ObjectType::Email.token(), reader.count_ids_after(ObjectType::Email, last)?);
     }
     thread::scope(|scope| {
         let (send, receive) = sync_channel(2);

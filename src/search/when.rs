@@ -1,6 +1,7 @@
 //! Days, months and years as a query names them, in the time zone of the user.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::typed_time;
 use crate::model::zone::local;
 use jiff::civil::Date;
 use jiff::{Span, ToSpan};
@@ -15,29 +16,29 @@ pub(super) struct Days {
 }
 
 impl Days {
-    /// Reads `2025`, `2025-06`, `2025-06-01`, `today`, `yesterday`, `3d`, `2w`, `6m` or `1y` (so long ago).
+    /// Reads `2025`, `2025-06`, `3d`, `2w`, `6m` or `1y` (so long ago), and all that [`typed_time`] reads.
     pub(super) fn read(text: &str) -> Result<Days> {
-        let zone = &local().zone;
         let from = |day: Date, length: Span| -> Option<Days> {
-            let second = |day: Date| day.to_zoned(zone.clone()).ok().map(|time| time.timestamp().as_second());
+            let second = |day: Date| day.to_zoned(local().zone.clone()).ok().map(|time| time.timestamp().as_second());
             Some(Days { start: second(day)?, end: second(day.checked_add(length).ok()?)? })
         };
-        let today = local().now().date();
-        let lower = text.to_ascii_lowercase();
-        let number = |text: &str| -> Option<i16> { text.parse().ok() };
-        let found = match (lower.as_str(), lower.len()) {
-            ("today", _) => from(today, 1.day()),
-            ("yesterday", _) => today.checked_sub(1.day()).ok().and_then(|day| from(day, 1.day())),
-            (_, 10) => lower.replace('/', "-").parse().ok().and_then(|day| from(day, 1.day())),
-            (_, 7) => format!("{}-01", lower.replace('/', "-")).parse().ok().and_then(|day| from(day, 1.month())),
-            (_, 4) if number(&lower).is_some() => {
-                number(&lower).and_then(|year| Date::new(year, 1, 1).ok()).and_then(|day| from(day, 1.year()))
-            }
-            _ => ago(&lower).and_then(|length| today.checked_sub(length).ok()).and_then(|day| from(day, 1.day())),
+        let date = text.replace('/', "-");
+        let first = |text: &str, behind: &str| -> Option<Date> { format!("{text}{behind}").parse().ok() };
+        let is_digit = |c: char| c.is_ascii_digit();
+        let found = match date.len() {
+            4 if date.chars().all(is_digit) => first(&date, "-01-01").and_then(|day| from(day, 1.year())),
+            7 if date.starts_with(is_digit) => first(&date, "-01").and_then(|day| from(day, 1.month())),
+            _ => None,
         };
-        found.ok_or_else(|| {
-            Error::new(ErrorKind::Usage, format!("'{text}' is no day"))
-                .hint("use a day (2025-06-01), a month (2025-06), a year (2025), today, yesterday, or a time ago: 3d, 2w, 6m, 1y")
+        let long_ago = || {
+            let day = local().now().date().checked_sub(ago(text)?).ok()?;
+            from(day, 1.day())
+        };
+        let typed = || typed_time::parse(&date).map(|period| Days { start: period.first, end: period.last + 1 });
+        found.or_else(long_ago).or_else(typed).ok_or_else(|| {
+            Error::new(ErrorKind::Usage, format!("'{text}' is no day")).hint(
+                "use a day (2025-06-01), a month (2025-06), a year (2025), yesterday, or a time ago: 3d, 2w, 6m, 1y",
+            )
         })
     }
 }

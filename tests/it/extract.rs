@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vandelay::archive::Reader;
 use vandelay::extract::medium::{Disk, Medium, NewFile};
-use vandelay::extract::{Extracted, Names, extract};
+use vandelay::extract::{Destination, Extracted, Names, extract};
+use vandelay::progress::Unseen;
 use vandelay::tree::FileType;
 use vandelay::tree::walk;
 use vandelay::tree::{Tree, TreeOptions};
@@ -120,7 +121,8 @@ fn bytes(files: &BTreeMap<String, Vec<u8>>) -> Vec<&Vec<u8>> {
 }
 
 fn extracted(tree: &Tree, path: &str, into: &Path, names: Names, medium: &dyn Medium) -> Extracted {
-    extract(tree, path, into, names, medium, |_| {}).unwrap()
+    let destination = Destination { into, names, medium, is_dry: false, skips_existing: false };
+    extract(tree, path, &destination, &Unseen, |_| {}).unwrap()
 }
 
 #[test]

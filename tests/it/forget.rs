@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use vandelay::archive::{Depth, Moment, Reader, SnapshotSpec, Writer, verify};
 use vandelay::error::{Error, ErrorKind};
-use vandelay::extract;
+use vandelay::extract::{self, Destination};
 use vandelay::model::ObjectType;
+use vandelay::progress::Unseen;
 use vandelay::tree::Node;
 use vandelay::tree::walk;
 use vandelay::tree::{FileType, Stat};
@@ -324,7 +325,14 @@ fn extracted_or_forgotten(
     what: &str,
 ) -> u32 {
     let _ = fs::remove_dir_all(into);
-    match extract::extract(tree, "", into, extract::Names::Auto, &extract::medium::Disk, |_| tick()) {
+    let destination = Destination {
+        into,
+        names: extract::Names::Auto,
+        medium: &extract::medium::Disk,
+        is_dry: false,
+        skips_existing: false,
+    };
+    match extract::extract(tree, "", &destination, &Unseen, |_| tick()) {
         Ok(done) => {
             assert_eq!(done.failed, [], "{what}");
             for (path, bytes) in whole {

@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("tree", &["search", "archive", "format", "model", "error", "progress"]),
     ("mount", &["tree", "error"]),
     ("monitor", &["net", "error"]),
-    ("extract", &["tree", "format", "model", "error"]),
+    ("extract", &["tree", "format", "model", "error", "progress"]),
     ("proof", &["tree", "archive", "format", "model", "error", "progress"]),
 ];
 

@@ -62,6 +62,7 @@ mod moved;
 mod mox_import;
 mod names;
 mod package;
+mod progress;
 mod proof;
 mod providers;
 mod restore_check;

@@ -11,7 +11,7 @@ use vandelay::error::Result;
 use vandelay::export::{ExportOptions, Report, export};
 use vandelay::model::ObjectType;
 use vandelay::model::objects::Properties;
-use vandelay::progress::Progress;
+use vandelay::progress::Unseen;
 use vandelay::sink::{
     BlobProvider, BlobRef, Change, Content, Detail, Draft, EmailUpdate, Filing, NewEmail, NoDraft, Outcome, Patch,
     Remote, RemoteEmail, RemoteKey, Sink, StoredItem,
@@ -67,20 +67,6 @@ impl Folders {
             other => panic!("{other:?} was not expected"),
         }
         Outcome::Done(id, None)
-    }
-}
-
-struct Silent;
-
-impl Progress for Silent {
-    fn step(&self, _: &str) {}
-
-    fn expect(&self, _: u64) {}
-
-    fn item(&self, _: u64) {}
-
-    fn interrupted(&self) -> bool {
-        false
     }
 }
 
@@ -234,7 +220,7 @@ impl Sink for Folders {
 fn run(target: &mut Folders, archive: &Path, options: ExportOptions) -> Report {
     let reader = Arc::new(Reader::open(archive).expect("an archive"));
     let moment = Moment::Snapshot(reader.snapshots().expect("snapshots").last().expect("a snapshot").id);
-    let done = export(target, &reader, moment, &options, &Silent, &mut |_| Ok(())).expect("a run");
+    let done = export(target, &reader, moment, &options, &Unseen, &mut |_| Ok(())).expect("a run");
     assert!(done.lost.is_none(), "{:?}", done.lost);
     done.report
 }
