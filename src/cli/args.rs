@@ -47,6 +47,21 @@ pub(super) fn parse_typed(text: &str) -> Result<TypedMoment, String> {
     Ok(TypedMoment { spec: text.parse()?, text: text.trim().to_owned() })
 }
 
+/// Whether an import keeps the index of searches.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct IndexFlag {
+    /// Do not keep the index that makes 'find' fast; the next search makes it
+    #[arg(long)]
+    no_index: bool,
+}
+
+impl IndexFlag {
+    /// True if the index is kept.
+    pub(crate) fn is_kept(self) -> bool {
+        !self.no_index
+    }
+}
+
 /// A path of the tree as the user typed it.
 pub(crate) fn tree_path(path: &OsStr) -> Result<&str> {
     path.to_str()

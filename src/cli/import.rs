@@ -1,6 +1,6 @@
 //! `vandelay import SOURCE … ARCHIVE`.
 
-use super::args::{parse_percent, spool};
+use super::args::{IndexFlag, parse_percent, spool};
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
 use super::dav::{DAV_URL, DavServer, FILES_URL};
 use super::import_files::FilesSource;
@@ -270,6 +270,8 @@ struct Common {
     #[arg(long, value_name = "PERCENT", default_value = "20%", value_parser = parse_share)]
     max_delete: f64,
     #[command(flatten)]
+    index: IndexFlag,
+    #[command(flatten)]
     reporting: Reporting,
 }
 
@@ -421,6 +423,6 @@ impl ImportSource {
             }
         };
         let (options, dry_run) = common.options();
-        Ok(Opened { source, archive, options, dry_run })
+        Ok(Opened { source, archive, options, dry_run, keeps_index: common.index.is_kept() })
     }
 }

@@ -1,6 +1,6 @@
 //! `vandelay import mbox|eml|ics|vcf PATH… ARCHIVE`: files that the user names one by one.
 
-use super::args::spool;
+use super::args::{IndexFlag, spool};
 use super::import_opened::Opened;
 use super::reporting::Reporting;
 use crate::archive::is_archive;
@@ -81,6 +81,8 @@ struct Common {
     #[arg(long)]
     full: bool,
     #[command(flatten)]
+    index: IndexFlag,
+    #[command(flatten)]
     reporting: Reporting,
 }
 
@@ -121,7 +123,8 @@ impl FilesSource {
         let named = NamedFiles { paths, only, name };
         let source = ExportedFiles::named(&named, FilesOptions { noautomap, include_deleted, spool })?;
         let options = ImportOptions { full: common.full, ..ImportOptions::default() };
-        Ok(Opened { source: Box::new(source), archive, options, dry_run: common.dry_run })
+        let keeps_index = common.index.is_kept();
+        Ok(Opened { source: Box::new(source), archive, options, dry_run: common.dry_run, keeps_index })
     }
 }
 

@@ -6,6 +6,7 @@ use crate::archive::{NoOrigins, Reader, Writer};
 use crate::error::{ErrorKind, Result};
 use crate::import::{self, Done, ImportOptions};
 use crate::progress::Progress;
+use crate::search::Keeper;
 use crate::source::Source;
 use std::path::PathBuf;
 use std::slice;
@@ -16,6 +17,7 @@ pub(super) struct Opened {
     pub(super) archive: PathBuf,
     pub(super) options: ImportOptions,
     pub(super) dry_run: bool,
+    pub(super) keeps_index: bool,
 }
 
 impl Opened {
@@ -23,9 +25,22 @@ impl Opened {
     pub(super) fn import(&mut self, ui: &Ui) -> Result<Done> {
         warn_of_incomplete(slice::from_ref(&self.archive), ui);
         let progress = ui.progress(interrupt_flag());
+        let keeper = self.keeper(ui);
         let done = self.import_with(&progress);
+        if let Some(Err(error)) = keeper.map(|keeper| keeper.finish(progress.interrupted())) {
+            ui.detail(&format!("the search index is not up to date ({error}); the next search goes on with it"));
+        }
         progress.done();
         done
+    }
+
+    /// Begins to keep the index of searches. Without it the next search reads what it lacks.
+    fn keeper(&self, ui: &Ui) -> Option<Keeper> {
+        if self.dry_run || !self.keeps_index {
+            return None;
+        }
+        let keeper = Keeper::start(&self.archive);
+        keeper.inspect_err(|error| ui.detail(&format!("no search index is kept: {error}"))).ok()
     }
 
     fn import_with(&mut self, progress: &dyn Progress) -> Result<Done> {

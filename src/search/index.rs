@@ -33,8 +33,8 @@ CREATE TABLE marks (email INTEGER PRIMARY KEY, digest BLOB NOT NULL);
 CREATE TABLE items (document INTEGER PRIMARY KEY, kind TEXT NOT NULL, id INTEGER NOT NULL, first INTEGER NOT NULL, UNIQUE (kind, id, first));
 CREATE VIRTUAL TABLE heads USING fts5 (sender, recipient, subject, attachment, content='', contentless_delete=1, tokenize='ascii');
 CREATE VIRTUAL TABLE bodies USING fts5 (body, content='', contentless_delete=1, detail=none, tokenize='ascii');
-INSERT INTO heads (heads, rank) VALUES ('hashsize', 8388608);
-INSERT INTO bodies (bodies, rank) VALUES ('hashsize', 25165824);
+INSERT INTO heads (heads, rank) VALUES ('hashsize', 4194304);
+INSERT INTO bodies (bodies, rank) VALUES ('hashsize', 12582912);
 ";
 
 /// How long a search waits for another program that writes the index.
@@ -122,6 +122,18 @@ impl Index {
         let conn = Connection::open("").map_err(|error| explain(None, error))?;
         prepare(&conn).and_then(|()| conn.execute_batch(TABLES)).map_err(|error| explain(None, error))?;
         Ok(Index { conn, path: None })
+    }
+
+    /// True if an index is kept for an archive.
+    pub fn is_kept(archive: &Path) -> bool {
+        [beside(archive), in_cache(archive)].into_iter().flatten().any(|path| path.is_file())
+    }
+
+    /// Deletes the file of the index.
+    pub(super) fn delete(self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path);
+        }
     }
 
     /// The file of the index; `None` for one that is not kept.
@@ -315,7 +327,7 @@ fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(PATIENCE)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "mmap_size", 0)?;
-    conn.pragma_update(None, "cache_size", -16_000)?;
+    conn.pragma_update(None, "cache_size", -8_000)?;
     // It can be made again: a power cut may cost it.
     conn.pragma_update(None, "synchronous", "OFF")?;
     conn.pragma_update(None, "temp_store", "FILE")?;

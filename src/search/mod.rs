@@ -3,13 +3,15 @@
 //! ```text
 //!   words     what is a word             text     the words of an object, by fields
 //!   index     the file beside an archive that says which words stand in which object
-//!   update    brings it up to date       query    what a user types       when  days in it     folders  names in it
+//!   update    brings it up to date       keeper   does so while an import runs
+//!        query    what a user types       when  days in it     folders  names in it
 //!   find      answers a query: the index says which objects have the words, the archive all else
 //! ```
 
 mod find;
 mod folders;
 mod index;
+mod keeper;
 mod query;
 mod text;
 mod update;
@@ -18,5 +20,6 @@ mod words;
 
 pub use find::{Found, find};
 pub use index::{Index, Place};
+pub use keeper::Keeper;
 pub use query::Parsed;
 pub use update::{Gaps, catch_up};

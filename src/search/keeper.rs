@@ -1,0 +1,110 @@
+//! Keeps the index of an archive while an import writes it, beside the import and never in its way.
+
+use super::index::{Index, Place};
+use super::update::catch_up;
+use crate::archive::Reader;
+use crate::error::{Error, ErrorKind, Result};
+use crate::progress::Progress;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How long it waits for more to read.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// A thread that reads what an import writes.
+pub struct Keeper {
+    thread: JoinHandle<Result<()>>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The import has ended.
+    is_over: AtomicBool,
+    /// What is left to read is left to the next search.
+    is_given_up: AtomicBool,
+}
+
+impl Keeper {
+    /// Begins to keep the index of the archive at this path, which need not be there yet.
+    ///
+    /// Errors: there is no room for another thread.
+    pub fn start(archive: &Path) -> Result<Keeper> {
+        let state = Arc::new(State::default());
+        let (path, own) = (archive.to_owned(), Arc::clone(&state));
+        let thread = thread::Builder::new()
+            .name("search index".to_owned())
+            .spawn(move || keep(&path, &own))
+            .map_err(|error| Error::io("cannot start a thread for the search index", error))?;
+        Ok(Keeper { thread, state })
+    }
+
+    /// Reads the rest, unless the user wants to go, and ends.
+    ///
+    /// Errors: why the index is not up to date; the next search brings it there.
+    pub fn finish(self, is_interrupted: bool) -> Result<()> {
+        self.state.is_given_up.store(is_interrupted, Ordering::Relaxed);
+        self.state.is_over.store(true, Ordering::Relaxed);
+        self.thread.thread().unpark();
+        let crashed = |_| Err(Error::new(ErrorKind::Storage, "the thread that keeps the search index ended early"));
+        self.thread.join().unwrap_or_else(crashed)
+    }
+}
+
+impl Progress for State {
+    fn step(&self, _: &str) {}
+
+    fn expect(&self, _: &str, _: u64) {}
+
+    fn place(&self, _: &str) {}
+
+    fn item(&self, _: u64) {}
+
+    fn interrupted(&self) -> bool {
+        self.is_given_up.load(Ordering::Relaxed)
+    }
+}
+
+fn keep(path: &PathBuf, state: &State) -> Result<()> {
+    let mut index = None;
+    loop {
+        if !state.is_over.load(Ordering::Relaxed) {
+            thread::park_timeout(PAUSE);
+        }
+        // Looked at before the archive is: what comes behind the last look has to be read, too.
+        let is_over = state.is_over.load(Ordering::Relaxed);
+        if state.interrupted() {
+            return Ok(());
+        }
+        let done = Reader::open(path).and_then(|reader| {
+            let reader = Arc::new(reader);
+            let index = match &mut index {
+                Some(index) => index,
+                None => index.insert(Index::open(reader.path(), &Place::Kept)?),
+            };
+            catch_up(&reader, index, state).map(drop)
+        });
+        match done {
+            Err(error) if error.kind == ErrorKind::Interrupted => return Ok(()),
+            Err(error) => {
+                give_room(index.take(), &error);
+                // Before, the archive may not be there yet, or be busy.
+                if is_over {
+                    return Err(error);
+                }
+            }
+            Ok(()) if is_over => return Ok(()),
+            Ok(()) => {}
+        }
+    }
+}
+
+/// An index that does not fit on the disk goes: the room is for the archive.
+fn give_room(index: Option<Index>, error: &Error) {
+    if let Some(index) = index.filter(|_| error.kind == ErrorKind::Storage) {
+        index.delete();
+    }
+}
