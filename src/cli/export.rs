@@ -211,8 +211,8 @@ impl Common {
                 .hint("look at the plan with --dry-run, then add --yes"));
         }
         let reader = Arc::new(open_archive(&self.archive, ui)?);
-        let moment = reader.resolve(self.at.at)?;
-        let selection = self.part.selection(&reader, self.at.at, kinds)?;
+        let moment = self.part.moment(&reader, self.at.at)?;
+        let selection = self.part.selection(&reader, moment, kinds)?;
         if self.prune {
             export::check_prune(&reader, moment, &selection)?;
         }

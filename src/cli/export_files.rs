@@ -237,8 +237,8 @@ impl Common {
             }
         }
         let reader = Arc::new(open_archive(&self.archive, ui)?);
-        let moment = reader.resolve(self.at.at)?;
-        let selection = self.part.selection(&reader, self.at.at, kinds)?;
+        let moment = self.part.moment(&reader, self.at.at)?;
+        let selection = self.part.selection(&reader, moment, kinds)?;
         let tree =
             Tree::open(Arc::clone(&reader), TreeOptions { at: moment.into(), layout, ..TreeOptions::default() })?;
         let progress = ui.progress(interrupt_flag());

@@ -1,11 +1,13 @@
 //! Which part of an archive an export writes.
 
 use super::args::tree_path;
-use crate::archive::{Reader, SnapshotSpec};
+use super::by_id::moment_of;
+use super::files::tree_at;
+use crate::archive::{Moment, Reader, SnapshotSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::Selection;
+use crate::model::object_id::ObjectId;
 use crate::model::{ObjectType, typed_time};
-use crate::tree::{self, Tree};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, Args};
 use std::ffi::OsString;
@@ -44,6 +46,10 @@ pub(super) struct Part {
     /// Export only what is at this path of the tree, e.g. 'mail/INBOX/**' (may be repeated)
     #[arg(long, value_name = "PATH")]
     path: Vec<OsString>,
+    /// Export only the object with this id, which 'find' shows (m943), at the newest snapshot that has it unless --at says
+    /// otherwise (may be repeated)
+    #[arg(long, visible_alias = "id", value_name = "ID")]
+    message: Vec<ObjectId>,
     /// Put everything into a new folder with this name
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(super) into: Option<String>,
@@ -62,8 +68,13 @@ fn parse_date(text: &str) -> Result<i64, String> {
 }
 
 impl Part {
+    /// The moment to export: where ids are given, the newest one that has all of these objects.
+    pub(super) fn moment(&self, reader: &Reader, at: SnapshotSpec) -> Result<Moment> {
+        if self.message.is_empty() { reader.resolve(at) } else { moment_of(reader, &self.message, at) }
+    }
+
     /// The selection. `kinds` are the types that the target has.
-    pub(super) fn selection(&self, reader: &Arc<Reader>, at: SnapshotSpec, kinds: &[ObjectType]) -> Result<Selection> {
+    pub(super) fn selection(&self, reader: &Arc<Reader>, moment: Moment, kinds: &[ObjectType]) -> Result<Selection> {
         if let (Some(since), Some(until)) = (self.since, self.until)
             && since >= until
         {
@@ -76,11 +87,21 @@ impl Part {
             let what = format!("--objects {}: this command writes {} only", kind.token(), tokens.join(" and "));
             return Err(Error::new(ErrorKind::Usage, what));
         }
-        let picks = if self.path.is_empty() {
+        if let Some(id) = self.message.iter().find(|id| !wanted.contains(&id.kind)) {
+            let tokens: Vec<&str> = wanted.iter().map(|kind| kind.token()).collect();
+            let what = format!("{id} is a {}: this command writes {} only", id.kind.token(), tokens.join(" and "));
+            return Err(Error::new(ErrorKind::Usage, what));
+        }
+        let picks = if self.path.is_empty() && self.message.is_empty() {
             None
         } else {
-            let tree = Tree::open(Arc::clone(reader), tree::TreeOptions { at, ..tree::TreeOptions::default() })?;
-            let paths: Vec<&str> = self.path.iter().map(|path| tree_path(path)).collect::<Result<_>>()?;
+            let tree = tree_at(reader, moment)?;
+            let mut own = Vec::new();
+            for id in &self.message {
+                own.extend(tree.paths_of(id.kind, id.id)?);
+            }
+            let mut paths: Vec<&str> = self.path.iter().map(|path| tree_path(path)).collect::<Result<_>>()?;
+            paths.extend(own.iter().map(String::as_str));
             if let Some(path) = paths.iter().find(|path| path.trim_start_matches('/').starts_with(".snapshots")) {
                 let rest = path.trim_start_matches('/').splitn(3, '/').nth(2).unwrap_or("mail/…");
                 let what = format!("{path}: use --at, not a path, to choose an older state");

@@ -1,6 +1,7 @@
 //! `vandelay ls`, `cat` and `extract`: the tree where there is no FUSE.
 
 use super::args::{AtFlag, tree_path};
+use super::by_id::{Located, as_id, is_maildir, locate, message_name};
 use super::extract_report::Told;
 use super::json::{self, on_disk};
 use super::opened::open_archive;
@@ -10,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Destination, Names};
 use crate::model::ObjectType;
+use crate::model::object_id::ObjectId;
 use crate::progress::Progress;
 use crate::tree::{Child, FileType, Node, Stat, Tree, TreeOptions};
 use clap::{Args, ValueEnum};
@@ -24,7 +26,7 @@ const PIECE: usize = 1 << 20;
 pub(crate) struct Ls {
     /// The archive
     archive: PathBuf,
-    /// What to list, e.g. mail/INBOX/cur
+    /// What to list, e.g. mail/INBOX/cur, or an id that 'find' shows
     #[arg(default_value = "")]
     paths: Vec<OsString>,
     /// Show type, links, size and date, too
@@ -41,8 +43,8 @@ pub(crate) struct Ls {
 pub(crate) struct Cat {
     /// The archive
     archive: PathBuf,
-    /// The files
-    #[arg(required = true)]
+    /// The files, or ids that 'find' shows (m943): at the newest snapshot that has them unless --at says otherwise
+    #[arg(required = true, value_name = "PATH")]
     paths: Vec<OsString>,
     #[command(flatten)]
     at: AtFlag,
@@ -52,9 +54,13 @@ pub(crate) struct Cat {
 pub(crate) struct Extract {
     /// The archive
     archive: PathBuf,
-    /// What to copy, e.g. mail/INBOX; everything but text/ and attachments/ if left out
-    #[arg(default_value = "")]
+    /// What to copy, e.g. mail/INBOX, or an id that 'find' shows; everything but text/ and attachments/ if left out
+    #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
+    /// Copy the object with this id (m943), at the newest snapshot that has it unless --at says otherwise: a message gets
+    /// its Maildir name if DIR is a Maildir, else one that ends with .eml (may be repeated)
+    #[arg(long = "message", visible_alias = "id", value_name = "ID")]
+    ids: Vec<ObjectId>,
     /// The directory to copy it into; created if it does not exist
     #[arg(short = 'C', long = "into", value_name = "DIR", default_value = ".")]
     into: PathBuf,
@@ -103,7 +109,11 @@ impl NamesFlag {
 
 /// The tree of an archive at a moment.
 fn open(archive: &Path, at: &AtFlag, ui: &Ui) -> Result<Tree> {
-    Tree::open(Arc::new(open_archive(archive, ui)?), TreeOptions { at: at.at, ..TreeOptions::default() })
+    tree_of(&Arc::new(open_archive(archive, ui)?), at)
+}
+
+fn tree_of(reader: &Arc<Reader>, at: &AtFlag) -> Result<Tree> {
+    Tree::open(Arc::clone(reader), TreeOptions { at: at.at, ..TreeOptions::default() })
 }
 
 /// The tree of an opened archive at a moment, which no later import changes unless it is the current one.
@@ -130,6 +140,12 @@ impl Ls {
         let mut count = 0;
         for path in &self.paths {
             let path = tree_path(path)?;
+            if let Some(id) = as_id(&tree, path) {
+                let Located { tree, path } = locate(tree.reader(), id, self.at.at)?;
+                self.show(&tree, &path, tree.resolve(&path)?, None, ui)?;
+                count += 1;
+                continue;
+            }
             let node = tree.resolve(path)?;
             let stat = tree.stat(node)?;
             if stat.file_type != FileType::Directory {
@@ -188,25 +204,41 @@ impl Ls {
 
 impl Cat {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let tree = open(&self.archive, &self.at, ui)?;
+        let reader = Arc::new(open_archive(&self.archive, ui)?);
+        let mut tree = None;
         for path in &self.paths {
             let path = tree_path(path)?;
-            let node = tree.resolve(path)?;
-            if tree.stat(node)?.file_type == FileType::Directory {
-                return Err(Error::new(ErrorKind::IsADirectory, format!("{path} is a directory"))
-                    .hint("'vandelay ls' lists it, 'vandelay extract' copies it"));
-            }
-            let mut offset = 0;
-            loop {
-                let bytes = tree.read(node, offset, PIECE)?;
-                ui.raw(&bytes);
-                offset += bytes.len() as u64;
-                if bytes.len() < PIECE {
-                    break;
+            let tree = match &tree {
+                Some(tree) => tree,
+                None => tree.insert(tree_of(&reader, &self.at)?),
+            };
+            match as_id(tree, path) {
+                Some(id) => {
+                    let Located { tree, path } = locate(&reader, id, self.at.at)?;
+                    write(&tree, &path, ui)?;
                 }
+                None => write(tree, path, ui)?,
             }
         }
         Ok(())
+    }
+}
+
+/// Writes the bytes of a file to the standard output.
+fn write(tree: &Tree, path: &str, ui: &Ui) -> Result<()> {
+    let node = tree.resolve(path)?;
+    if tree.stat(node)?.file_type == FileType::Directory {
+        return Err(Error::new(ErrorKind::IsADirectory, format!("{path} is a directory"))
+            .hint("'vandelay ls' lists it, 'vandelay extract' copies it"));
+    }
+    let mut offset = 0;
+    loop {
+        let bytes = tree.read(node, offset, PIECE)?;
+        ui.raw(&bytes);
+        offset += bytes.len() as u64;
+        if bytes.len() < PIECE {
+            return Ok(());
+        }
     }
 }
 
@@ -222,29 +254,22 @@ impl Extract {
             skips_existing: self.skip_existing,
         };
         let mut failed = 0;
+        let mut ids = self.ids.clone();
         for path in &self.paths {
             let path = tree_path(path)?;
-            let progress = ui.progress(interrupt_flag());
-            let mut total = None;
-            if progress.is_seen() {
-                progress.step("counting the files");
-                let count = extract::count_files(&tree, path, &progress)?;
-                progress.expect(ObjectType::FileNode.token(), count);
-                total = Some(count);
-            }
-            let done = extract::extract(&tree, path, &destination, &progress, |name| ui.detail(name))?;
-            progress.done();
-            let told = Told { path, into: &self.into, is_dry: self.dry_run, total };
-            told.tell(&done, ui);
-            failed += done.failed.len();
-            if done.is_interrupted {
-                let what = format!("interrupted; the files that are in {} are whole", self.into.display());
-                return Err(Error::new(ErrorKind::Interrupted, what)
-                    .hint("run the same command again to go on; with --skip-existing that is faster"));
+            match as_id(&tree, path) {
+                Some(id) => ids.push(id),
+                None => failed += self.extract(&tree, path, None, &destination, ui)?,
             }
         }
+        if self.paths.is_empty() && ids.is_empty() {
+            failed += self.extract(&tree, "", None, &destination, ui)?;
+        }
+        for id in &ids {
+            failed += self.extract_object(&tree, *id, &destination, ui)?;
+        }
         if ui.json {
-            ui.object("summary", serde_json::json!({ "archive": on_disk(&self.archive), "snapshot": json::snapshot(tree.moment()), "count": self.paths.len(), "failed": failed }));
+            ui.object("summary", serde_json::json!({ "archive": on_disk(&self.archive), "snapshot": json::snapshot(tree.moment()), "count": self.paths.len() + self.ids.len(), "failed": failed }));
         }
         match failed {
             0 => Ok(()),
@@ -258,5 +283,49 @@ impl Extract {
                     .hint(hint))
             }
         }
+    }
+
+    /// Copies an object; gives how many files failed.
+    fn extract_object(&self, tree: &Tree, id: ObjectId, destination: &Destination<'_>, ui: &Ui) -> Result<usize> {
+        let Located { tree, path } = locate(tree.reader(), id, self.at.at)?;
+        if id.kind != ObjectType::Email {
+            return self.extract(&tree, &path, None, destination, ui);
+        }
+        if is_maildir(&self.into) {
+            let cur = self.into.join("cur");
+            let into = if cur.is_dir() { &cur } else { &self.into };
+            return self.extract(&tree, &path, None, &Destination { into, ..*destination }, ui);
+        }
+        let name = message_name(&tree, id)?;
+        self.extract(&tree, &path, Some(&name), destination, ui)
+    }
+
+    /// Copies what is at a path, under another name if there is one; gives how many files failed.
+    fn extract(
+        &self,
+        tree: &Tree,
+        path: &str,
+        name: Option<&str>,
+        destination: &Destination<'_>,
+        ui: &Ui,
+    ) -> Result<usize> {
+        let progress = ui.progress(interrupt_flag());
+        let mut total = None;
+        if progress.is_seen() {
+            progress.step("counting the files");
+            let count = extract::count_files(tree, path, &progress)?;
+            progress.expect(ObjectType::FileNode.token(), count);
+            total = Some(count);
+        }
+        let done = extract::extract_as(tree, path, name, destination, &progress, |name| ui.detail(name))?;
+        progress.done();
+        let told = Told { path, into: destination.into, is_dry: self.dry_run, total };
+        told.tell(&done, ui);
+        if done.is_interrupted {
+            let what = format!("interrupted; the files that are in {} are whole", self.into.display());
+            return Err(Error::new(ErrorKind::Interrupted, what)
+                .hint("run the same command again to go on; with --skip-existing that is faster"));
+        }
+        Ok(done.failed.len())
     }
 }

@@ -177,7 +177,7 @@ impl Find {
         };
         let mut showers: Vec<Shower> = Vec::new();
         for one in searched {
-            showers.push(Shower::of(&one.reader, self.at.is_some())?);
+            showers.push(Shower::of(&one.reader)?);
         }
         let mut all: Vec<(usize, Found)> =
             searched.iter().enumerate().flat_map(|(at, one)| one.found.iter().map(move |found| (at, *found))).collect();

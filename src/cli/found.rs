@@ -6,10 +6,10 @@ use super::screen::Style;
 use super::table::Cell;
 use super::ui::size;
 use super::when;
-use crate::archive::{Moment, Reader, Snapshot, State, epoch, rfc3339};
+use crate::archive::{Moment, Reader, Record, Snapshot, State, epoch, rfc3339};
 use crate::error::{ErrorKind, Result};
 use crate::model::ObjectType;
-use crate::search::Found;
+use crate::search::{Folders, Found};
 use crate::tree::Tree;
 use std::collections::HashMap;
 use std::path::Path;
@@ -42,14 +42,13 @@ pub(super) struct Shower {
     reader: Arc<Reader>,
     snapshots: Vec<Snapshot>,
     trees: HashMap<Moment, Tree>,
-    /// Objects are shown as the moment that was asked for has them.
-    is_at: bool,
+    folders: HashMap<ObjectType, Folders>,
 }
 
 impl Shower {
-    pub(super) fn of(reader: &Arc<Reader>, is_at: bool) -> Result<Shower> {
+    pub(super) fn of(reader: &Arc<Reader>) -> Result<Shower> {
         let snapshots = reader.snapshots()?;
-        Ok(Shower { reader: Arc::clone(reader), snapshots, trees: HashMap::new(), is_at })
+        Ok(Shower { reader: Arc::clone(reader), snapshots, trees: HashMap::new(), folders: HashMap::new() })
     }
 
     /// The newest snapshot before another one.
@@ -104,13 +103,25 @@ impl Shower {
                 _ => {}
             }
         }
-        shown.folder = folder(record.kind, label.paths.first().map_or("", String::as_str));
+        shown.folder = self.folder(record)?;
         if shown.subject.is_empty() {
             let name = label.paths.first().and_then(|path| path.rsplit('/').next());
             shown.subject = name.unwrap_or_default().to_owned();
         }
         shown.path = label.paths.into_iter().next();
         Ok(())
+    }
+
+    /// The names of the folders, calendars, address books or directories that an object lies in.
+    fn folder(&mut self, record: &Record) -> Result<String> {
+        let kind = record.kind.container();
+        if !self.folders.contains_key(&kind) {
+            self.folders.insert(kind, Folders::of(&self.reader, kind)?);
+        }
+        let Some(folders) = self.folders.get(&kind) else { return Ok(String::new()) };
+        let holders = Folders::holders(record);
+        let names: Vec<&str> = holders.iter().filter_map(|id| folders.paths(*id).last()).map(String::as_str).collect();
+        Ok(names.join(", "))
     }
 
     fn tree(&mut self, moment: Moment) -> Result<&Tree> {
@@ -121,19 +132,6 @@ impl Shower {
             self.trees.insert(moment, tree_at(&self.reader, moment)?);
         }
         Ok(&self.trees[&moment])
-    }
-}
-
-/// The folder of a path in the tree, without the view and the parts of a Maildir.
-fn folder(kind: ObjectType, path: &str) -> String {
-    let mut parts: Vec<&str> = path.split('/').collect();
-    parts.pop();
-    if kind == ObjectType::Email {
-        parts.pop();
-    }
-    match kind {
-        ObjectType::Email => parts.iter().skip(1).copied().collect::<Vec<_>>().join("/"),
-        _ => parts.join("/"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod auth;
+mod by_id;
 pub(crate) mod commands;
 mod config;
 mod config_place;

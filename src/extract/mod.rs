@@ -79,10 +79,24 @@ pub fn extract(
     progress: &dyn Progress,
     each: impl FnMut(&str),
 ) -> Result<Extracted> {
+    extract_as(tree, path, None, destination, progress, each)
+}
+
+/// As [`extract`], under another name than that of the tree.
+///
+/// Errors: those of [`extract`].
+pub fn extract_as(
+    tree: &Tree,
+    path: &str,
+    name: Option<&str>,
+    destination: &Destination<'_>,
+    progress: &dyn Progress,
+    each: impl FnMut(&str),
+) -> Result<Extracted> {
     let mut extraction = Extraction { done: Extracted::default(), progress, each };
     let node = tree.resolve(path)?;
     let mut directory = Directory::open(tree, destination)?;
-    let name = last_name(path);
+    let name = name.or(last_name(path));
     match write_from(tree, node, name, path, &mut directory, &mut extraction) {
         Err(error) if error.kind == ErrorKind::Interrupted => extraction.done.is_interrupted = true,
         ended => ended?,

@@ -344,13 +344,7 @@ fn date_of(record: &Record) -> i64 {
 
 /// True if an object lies in one of these containers.
 fn is_in(record: &Record, containers: &HashMap<ObjectType, BTreeSet<Id>>) -> bool {
-    let own = match record.kind {
-        ObjectType::Email => record.mailbox_ids(),
-        ObjectType::CalendarEvent => record.calendar_event().calendars,
-        ObjectType::ContactCard => record.contact_card().address_books,
-        ObjectType::FileNode => record.file_node().parent.into_iter().collect(),
-        _ => return false,
-    };
+    let own = Folders::holders(record);
     containers.get(&record.kind.container()).is_some_and(|meant| own.iter().any(|id| meant.contains(id)))
 }
 

@@ -13,7 +13,7 @@ const NAMES_MAX: usize = 16;
 const DEPTH_MAX: usize = 64;
 
 /// The containers of a type, with every name that they ever had.
-pub(super) struct Folders {
+pub struct Folders {
     kind: ObjectType,
     /// The paths of each container, the present one last.
     paths: HashMap<Id, Vec<String>>,
@@ -24,7 +24,7 @@ type Names = HashMap<Id, Vec<(String, Option<Id>)>>;
 
 impl Folders {
     /// Reads the containers of a type.
-    pub(super) fn of(reader: &Reader, kind: ObjectType) -> Result<Folders> {
+    pub fn of(reader: &Reader, kind: ObjectType) -> Result<Folders> {
         let mut names = Names::new();
         reader.each_state(kind, |state| {
             let name = (state.record.name().to_owned(), parent(&state.record));
@@ -40,8 +40,19 @@ impl Folders {
         Ok(Folders { kind, paths })
     }
 
-    /// The paths of a container, the present one last.
-    pub(super) fn paths(&self, id: Id) -> &[String] {
+    /// The containers that an object lies in.
+    pub fn holders(record: &Record) -> Vec<Id> {
+        match record.kind {
+            ObjectType::Email => record.mailbox_ids(),
+            ObjectType::CalendarEvent => record.calendar_event().calendars,
+            ObjectType::ContactCard => record.contact_card().address_books,
+            ObjectType::FileNode => record.file_node().parent.into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The paths of a container with `/` between names, the present one last.
+    pub fn paths(&self, id: Id) -> &[String] {
         self.paths.get(&id).map_or(&[], Vec::as_slice)
     }
 

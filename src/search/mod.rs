@@ -19,6 +19,7 @@ mod when;
 mod words;
 
 pub use find::{Found, find};
+pub use folders::Folders;
 pub use index::{Index, Place};
 pub use keeper::Keeper;
 pub use query::Parsed;

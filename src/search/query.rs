@@ -61,6 +61,15 @@ pub struct Parsed {
     pub(super) terms: Vec<Term>,
 }
 
+/// The types of what can be found.
+const FOUND: [ObjectType; 5] = [
+    ObjectType::Email,
+    ObjectType::CalendarEvent,
+    ObjectType::ContactCard,
+    ObjectType::FileNode,
+    ObjectType::SieveScript,
+];
+
 /// The fields that stand before a colon, each with the names that people know it by.
 const FIELDS: [(&str, &[&str]); 15] = [
     ("from", &["from", "sender", "organizer"]),
@@ -251,6 +260,7 @@ fn term(field: Option<&str>, value: &str, is_quoted: bool) -> Result<Vec<Term>> 
     };
     let one = |term: Term| Ok(vec![term]);
     match field {
+        None if value == "*" => one(Term::Types(FOUND.to_vec())),
         None => words(None),
         Some("from") => words(Some(Field::From)),
         Some("to") => words(Some(Field::To)),
