@@ -83,6 +83,9 @@ impl Snapshots {
         if ui.json {
             ui.object("summary", serde_json::json!({ "archive": on_disk(reader.path()), "count": count }));
         }
+        if ui.json {
+            ui.object("summary", serde_json::json!({ "archive": on_disk(reader.path()), "count": count }));
+        }
         Ok(())
     }
 }
