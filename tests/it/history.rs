@@ -370,7 +370,7 @@ fn forget_keeps_what_its_rules_want_and_collects_the_rest() {
         assert_eq!(done["forget"], dry["forget"], "{rules:?}");
         ok(&["verify", text(&archive)]);
         let left: Vec<i64> =
-            snapshots(&archive).iter().map(|snapshot| snapshot["id"].as_i64().expect("a number")).collect();
+            snapshots(&archive).iter().map(|snapshot| snapshot["snapshot"].as_i64().expect("a number")).collect();
         assert_eq!(left, kept, "{rules:?}");
         for id in kept {
             assert!(tree(&archive, &id.to_string()) == before[id], "{rules:?}: snapshot {id} shows what it showed");

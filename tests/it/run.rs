@@ -138,11 +138,11 @@ fn the_fields_of_a_run_are_those_of_the_page() {
         |row: &serde_json::Value| row.as_object().expect("an object").keys().cloned().collect::<BTreeSet<String>>();
     let ran = rows(&["--json"]);
     assert_eq!(ran[0]["message_type"], "import");
-    assert_eq!((&ran[0]["account"], &ran[0]["source"]), (&"a".into(), &"maildir".into()));
+    assert_eq!((&ran[0]["account"], &ran[0]["source_name"]), (&"a".into(), &"maildir".into()));
     assert_eq!((fields(&ran[1]), fields(&ran[2])), (written("field of an account"), written("field")));
     let checked = rows(&["--json", "--check"]);
     assert_eq!(fields(&checked[0]), written("field of a check"));
-    assert_eq!(fields(&checked[1]), BTreeSet::from(["message_type", "sources", "failed"].map(str::to_owned)));
+    assert_eq!(fields(&checked[1]), BTreeSet::from(["message_type", "count", "failed"].map(str::to_owned)));
 }
 
 /// A configuration, and what its error says: line, key, hint.
