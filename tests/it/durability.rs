@@ -315,9 +315,8 @@ fn flipped_bytes_are_named_and_never_served() {
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
         if line["message_type"] == "finding" {
-            named.extend(
-                line["paths"].as_array().expect("paths").iter().filter_map(|path| path.as_str()).map(str::to_owned),
-            );
+            let affected = line["affected"].as_array().expect("paths");
+            named.extend(affected.iter().filter_map(|one| one["path"].as_str()).map(str::to_owned));
         }
     }
     assert_eq!(named, bad, "exactly the damaged ones are named");
