@@ -230,8 +230,8 @@ impl Forget {
         if ui.json {
             ui.object("summary", serde_json::json!({
                 "archive": on_disk(&self.archive), "dry_run": forgotten.is_none(),
-                "keep": kept.iter().map(|(snapshot, rules)| serde_json::json!({ "snapshot": snapshot, "rules": rules })).collect::<Vec<_>>(),
-                "forget": drop,
+                "kept_snapshots": kept.iter().map(|(snapshot, rules)| serde_json::json!({ "snapshot": snapshot, "rules": rules })).collect::<Vec<_>>(),
+                "forgotten_snapshots": drop,
                 "freed": forgotten.map(|freed| serde_json::json!({
                     "snapshots": freed.snapshots, "states": freed.states, "blobs": freed.blobs, "size": freed.bytes,
                 })),

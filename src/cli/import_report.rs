@@ -106,7 +106,7 @@ pub(super) fn tell_remarks(report: &Report, ui: &Ui) {
     }
 }
 
-/// The numbers of an import (docs/json.md).
+/// The numbers of an import (docs/reference/json.md).
 pub(super) fn summary(done: &Done, archive: &Path, dry_run: bool) -> serde_json::Value {
     let report = &done.report;
     let accounts = serde_json::to_value(&report.accounts).unwrap_or_default();

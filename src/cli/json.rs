@@ -1,4 +1,4 @@
-//! What objects of the result have in common: one name and one form for each thing (docs/json.md).
+//! What objects of the result have in common: one name and one form for each thing (docs/reference/json.md).
 
 use crate::archive::{Incomplete, Moment, epoch, rfc3339};
 use crate::import::report::ImportCounts;

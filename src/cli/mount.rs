@@ -224,6 +224,9 @@ impl Mount {
             if stays {
                 detach();
             } else {
+                if ui.json {
+                    ui.object("summary", json!({ "directory": on_disk(&directory) }));
+                }
                 ui.info(&format!(
                     "mounted at {0}; to unmount: Ctrl-C, or {1}",
                     directory.display(),

@@ -137,8 +137,8 @@ fn tell_json(ui: &Ui, archive: &Path, copied: &Copied) {
         let kept =
             retention.kept.iter().map(|(path, rules)| serde_json::json!({ "copy": shown(path), "rules": rules }));
         serde_json::json!({
-            "keep": kept.collect::<Vec<_>>(), "removed": retention.removed.iter().map(shown).collect::<Vec<_>>(),
-            "not_removed": reasons(&retention.not_removed), "left_alone": reasons(&retention.left_alone),
+            "kept_copies": kept.collect::<Vec<_>>(), "removed_copies": retention.removed.iter().map(shown).collect::<Vec<_>>(),
+            "copies_not_removed": reasons(&retention.not_removed), "copies_left_alone": reasons(&retention.left_alone),
         })
     });
     ui.object(

@@ -473,9 +473,9 @@ fn retention_removes_old_copies_of_this_archive_only() {
     let strangers = ["a-2026-01-05.sqlite", "a-2026-01-06.sqlite", "a-2026-01-07.sqlite"];
     let mut kept = set(&["a-2026-02-27.sqlite", "a-2026-02-28.sqlite", &new]);
     let retention = &done["retention"];
-    assert_eq!(retention["removed"].as_array().expect("a list").len(), 26, "{retention}");
-    assert_eq!(retention["keep"].as_array().expect("a list").len(), 3, "{retention}");
-    assert_eq!(retention["left_alone"].as_array().expect("a list").len(), 3, "{retention}");
+    assert_eq!(retention["removed_copies"].as_array().expect("a list").len(), 26, "{retention}");
+    assert_eq!(retention["kept_copies"].as_array().expect("a list").len(), 3, "{retention}");
+    assert_eq!(retention["copies_left_alone"].as_array().expect("a list").len(), 3, "{retention}");
     kept.extend(set(&strangers));
     kept.extend(set(&["a-2026-1-8.sqlite", "b-2026-01-09.sqlite"]));
     assert_eq!(names(&disk), kept);
@@ -507,7 +507,7 @@ fn copies_in_use_stay() {
     let done = copied(&archive, &disk.join("a-%F.sqlite"), &["--keep-last", "1"]);
     assert!(in_use.exists(), "{done}");
     assert!(
-        done["retention"]["left_alone"][0]["reason"].as_str().expect("a reason").contains("being written"),
+        done["retention"]["copies_left_alone"][0]["reason"].as_str().expect("a reason").contains("being written"),
         "{done}"
     );
     assert!(held.go_on().status.success());
