@@ -2,6 +2,7 @@
 
 use super::config_place;
 use super::config_text::{self, Account, Login};
+use super::json::on_disk;
 use super::ui::{Ui, interrupt_flag, quoted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::runtime::Runtime;
@@ -214,7 +215,7 @@ impl Init {
             ui.object(
                 "summary",
                 serde_json::json!({
-                    "config": path.display().to_string(),
+                    "config": on_disk(path),
                     "account": account.name,
                     "written": has_written,
                     "services": found.services.iter().map(service).collect::<Vec<_>>(),

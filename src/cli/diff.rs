@@ -84,7 +84,7 @@ impl Diff {
                 .collect();
             let count: u64 = counts.values().flatten().sum();
             ui.object("summary", serde_json::json!({
-                "archive": on_disk(&self.archive), "from": json::snapshot(from), "to": json::snapshot(to), "count": count, "types": types,
+                "archive": on_disk(&self.archive), "snapshot_before": json::snapshot(from), "snapshot_after": json::snapshot(to), "count": count, "types": types,
             }));
         } else {
             self.tell(ui, from, &counts);
@@ -165,12 +165,15 @@ impl Change<'_> {
     }
 
     fn to_json(&self) -> serde_json::Value {
-        let mut object = serde_json::json!({
-            "type": self.record.kind.token(), "id": self.record.id, "difference": self.difference,
-            "before": self.before.map(Record::to_json), "after": self.after.map(Record::to_json),
-        });
+        let mut object = json::join(
+            json::object(self.record.kind, Some(self.record.id)),
+            serde_json::json!({
+                "difference": self.difference,
+                "before": self.before.map(Record::to_json), "after": self.after.map(Record::to_json),
+            }),
+        );
         if let Some(label) = self.label() {
-            add_label(&mut object, label);
+            object = json::join(object, json::label(label));
         }
         if let (Some(then), Some(_)) = (&self.then, &self.now) {
             object["paths_before"] = then.paths.clone().into();
@@ -193,15 +196,6 @@ fn columns(kind: ObjectType) -> &'static str {
         | ObjectType::AddressBook
         | ObjectType::Calendar
         | ObjectType::FileNode => "",
-    }
-}
-
-/// Adds the paths of an object, and its sender, title or name, to its JSON.
-pub(super) fn add_label(object: &mut serde_json::Value, label: &Label) {
-    object["path"] = label.paths.first().cloned().into();
-    object["paths"] = label.paths.clone().into();
-    for (name, value) in &label.fields {
-        object[*name] = value.clone().into();
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an export says of itself: remarks, the lines of the types, JSON.
 
+use super::json;
 use super::table;
 use super::ui::{Ui, bytes, counted};
 use crate::error::{Error, ErrorKind};
@@ -68,14 +69,17 @@ impl Summary<'_> {
     pub(super) fn tell(&self, plan: &Plan, report: &Report, ui: &Ui) {
         self.remarks(report, ui);
         if ui.json {
-            let mut summary = serde_json::json!({
-                "archive": self.archive.display().to_string(),
+            let accounts = serde_json::to_value(&report.accounts).unwrap_or_default();
+            let summary = serde_json::json!({
+                "archive": json::on_disk(self.archive),
                 "dry_run": self.dry_run,
                 "plan": plan.types,
-                "bytes": report.bytes,
+                "types": json::counts(&accounts["types"]),
+                "sent_size": report.bytes,
                 "notes": report.notes,
+                "remarks": accounts["remarks"],
+                "remarks_left_out": accounts["remarks_left_out"],
             });
-            report.accounts.add_to(&mut summary);
             ui.object("summary", summary);
         } else if !ui.quiet {
             table::report(ui, &report.to_string());

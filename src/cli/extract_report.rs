@@ -1,6 +1,7 @@
 //! What an extraction says of itself.
 
 use super::files::other_names;
+use super::json::on_disk;
 use super::ui::{Ui, bytes, counted, thousands};
 use crate::extract::Extracted;
 use std::path::Path;
@@ -21,12 +22,16 @@ impl Told<'_> {
         }
         let not_reached = self.not_reached(done);
         if ui.json {
-            ui.object("extracted", serde_json::json!({
-                "path": self.path, "into": self.into.display().to_string(),
-                "dry_run": self.is_dry, "files": done.files + done.planned, "bytes": done.bytes, "there": done.there,
-                "unread": done.unread, "failed": done.failed, "not_reached": not_reached, "changed": done.changed,
-                "undated": done.undated,
-            }));
+            let failed = |(path, reason): &(String, String)| serde_json::json!({ "path": path, "reason": reason });
+            ui.object(
+                "extracted",
+                serde_json::json!({
+                    "path": self.path, "into": on_disk(self.into),
+                    "dry_run": self.is_dry, "files": done.files + done.planned, "size": done.bytes, "there": done.there,
+                    "unread": done.unread, "not_extracted": done.failed.iter().map(failed).collect::<Vec<_>>(),
+                    "not_reached": not_reached, "renamed": done.changed, "undated": done.undated,
+                }),
+            );
             return;
         }
         if done.changed > 0 {

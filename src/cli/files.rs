@@ -149,10 +149,10 @@ impl Ls {
             let node = tree.resolve(path)?;
             let stat = tree.stat(node)?;
             if stat.file_type != FileType::Directory {
-                self.show(&tree, path, node, Some(stat), ui)?;
+                self.show(&tree, (path, path), (node, Some(stat)), ui)?;
                 count += 1;
             } else {
-                count += self.below(&tree, node, ui)?;
+                count += self.below(&tree, (path, node), ui)?;
             }
         }
         if ui.json {
@@ -163,7 +163,7 @@ impl Ls {
 
     /// Lists a directory by name, as ls(1) does; with `-R` everything below each directory behind it. Answers how many
     /// entries it listed.
-    fn below(&self, tree: &Tree, directory: Node, ui: &Ui) -> Result<u64> {
+    fn below(&self, tree: &Tree, (place, directory): (&str, Node), ui: &Ui) -> Result<u64> {
         let mut count = 0;
         let mut stack = vec![(String::new(), sorted(tree, directory)?.into_iter())];
         while let Some((path, children)) = stack.last_mut() {
@@ -172,7 +172,8 @@ impl Ls {
                 continue;
             };
             let name = format!("{path}{}", child.name);
-            self.show(tree, &name, child.node, child.stat, ui)?;
+            let whole = format!("{}/{name}", place.trim_matches('/'));
+            self.show(tree, (&name, whole.trim_start_matches('/')), (child.node, child.stat), ui)?;
             count += 1;
             if self.recursive && child.file_type == FileType::Directory {
                 stack.push((format!("{name}/"), sorted(tree, child.node)?.into_iter()));
@@ -181,7 +182,7 @@ impl Ls {
         Ok(count)
     }
 
-    fn show(&self, tree: &Tree, name: &str, node: Node, stat: Option<Stat>, ui: &Ui) -> Result<()> {
+    fn show(&self, tree: &Tree, (name, path): (&str, &str), (node, stat): (Node, Option<Stat>), ui: &Ui) -> Result<()> {
         if !self.long && !ui.json {
             ui.line(name);
             return Ok(());
@@ -194,7 +195,9 @@ impl Ls {
         };
         let date = rfc3339(stat.mtime);
         if ui.json {
-            ui.object("entry", serde_json::json!({ "name": name, "sort": sort, "size": stat.size, "mtime": date, "links": stat.links, "inode": node.ino() }));
+            let id = node.kind.object_type().and_then(|kind| ObjectId::of(kind, node.object()));
+            let (id, path) = (id.map(|id| id.to_string()), path.trim_matches('/'));
+            ui.object("entry", serde_json::json!({ "path": path, "name": path.rsplit('/').next(), "object_id": id, "file_type": sort, "size": stat.size, "modified_at": date, "links": stat.links, "inode": node.ino() }));
         } else {
             ui.line(&format!("{letter} {:>3} {:>13} {date} {name}", stat.links, thousands(stat.size)));
         }

@@ -112,7 +112,7 @@ impl Find {
         let total: usize = searched.iter().map(|one| one.found.len()).sum();
         if self.count {
             match ui.json {
-                true => ui.object("summary", serde_json::json!({ "count": total, "query": query })),
+                true => self.close(&searched, total, 0, &query, ui),
                 false => ui.line(&total.to_string()),
             }
             return Ok(());
@@ -229,7 +229,7 @@ impl Find {
             let shown = total.min(limit);
             ui.object(
                 "summary",
-                serde_json::json!({ "archives": archives, "query": query, "count": total, "shown": shown }),
+                serde_json::json!({ "archives": archives, "query": query, "count": shown, "total": total }),
             );
             return;
         }

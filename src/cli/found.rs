@@ -163,15 +163,15 @@ impl Shown {
             "type": id.kind.token(),
             "id": id.id,
             "object_id": id.to_string(),
-            "date": Some(self.found.date).filter(|date| *date != 0).map(time),
+            "dated_at": Some(self.found.date).filter(|date| *date != 0).map(time),
             "from": self.from,
             "subject": self.subject,
             "folder": self.folder,
             "size": self.size,
             "path": self.path,
             "snapshot": self.snapshot,
-            "gone_since": self.gone.map(time),
-            "changed_since": self.changed.map(time),
+            "gone_at": self.gone.map(time),
+            "changed_at": self.changed.map(time),
         })
     }
 }

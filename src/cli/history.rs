@@ -1,6 +1,6 @@
 //! `vandelay snapshots` and `forget`.
 
-use super::json::on_disk;
+use super::json::{self, on_disk};
 use super::keep::KeepFlags;
 use super::opened::open_archive;
 use super::progress_bar::Unit;
@@ -59,11 +59,17 @@ impl Snapshots {
         for snapshot in snapshots {
             let report = reader.report(snapshot.id)?;
             if ui.json {
-                ui.object("snapshot", serde_json::json!({
-                    "id": snapshot.id, "started": snapshot.started, "ended": snapshot.ended, "state": snapshot.state,
-                    "source": snapshot.source_kind, "url": snapshot.source_url, "account": snapshot.account, "report": report,
-                    "wrong_clock": snapshot.has_wrong_clock(),
-                }));
+                ui.object(
+                    "snapshot",
+                    serde_json::json!({
+                            "snapshot": snapshot.id, "started_at": json::time(&snapshot.started),
+                            "ended_at": snapshot.ended.as_deref().map(json::time), "state": snapshot.state,
+                            "source": snapshot.source_kind.as_deref().map(|kind| {
+                                json::source(kind, snapshot.source_url.as_deref(), snapshot.account.as_deref())
+                            }),
+                            "report": json::stored_report(report.as_ref()), "wrong_clock": snapshot.has_wrong_clock(),
+                    }),
+                );
                 continue;
             }
             let table = table.get_or_insert_with(|| Table::new(ui, &COLUMNS));
@@ -222,7 +228,14 @@ impl Forget {
 
     fn tell(&self, ui: &Ui, kept: &BTreeMap<i64, Vec<&str>>, drop: &BTreeSet<i64>, forgotten: Option<Forgotten>) {
         if ui.json {
-            ui.object("summary", serde_json::json!({ "dry_run": forgotten.is_none(), "keep": kept, "forget": drop, "removed": forgotten }));
+            ui.object("summary", serde_json::json!({
+                "archive": on_disk(&self.archive), "dry_run": forgotten.is_none(),
+                "kept_snapshots": kept.iter().map(|(snapshot, rules)| serde_json::json!({ "snapshot": snapshot, "rules": rules })).collect::<Vec<_>>(),
+                "forgotten_snapshots": drop,
+                "freed": forgotten.map(|freed| serde_json::json!({
+                    "snapshots": freed.snapshots, "states": freed.states, "blobs": freed.blobs, "size": freed.bytes,
+                })),
+            }));
             return;
         }
         if ui.quiet {

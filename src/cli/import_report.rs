@@ -1,5 +1,6 @@
 //! What an import tells: the numbers, what is said of single objects, and the error it ends with.
 
+use super::json;
 use super::table;
 use super::ui::{Ui, bytes, counted};
 use crate::archive::RunState;
@@ -105,23 +106,28 @@ pub(super) fn tell_remarks(report: &Report, ui: &Ui) {
     }
 }
 
-/// The numbers of an import (docs/json.md).
+/// The numbers of an import (docs/reference/json.md).
 pub(super) fn summary(done: &Done, archive: &Path, dry_run: bool) -> serde_json::Value {
     let report = &done.report;
-    let mut summary = serde_json::json!({
-        "archive": archive.display().to_string(),
+    let accounts = serde_json::to_value(&report.accounts).unwrap_or_default();
+    let by_type = serde_json::json!({ "types": accounts["types"], "removed": report.removed, "kept": report.kept, "hidden": report.hidden });
+    let state = match done.state {
+        RunState::Complete if dry_run => "planned",
+        state => state.name(),
+    };
+    serde_json::json!({
+        "archive": json::on_disk(archive),
         "dry_run": dry_run,
         "snapshot": done.snapshot,
-        "state": done.state.name(),
-        "removed": report.removed,
-        "kept": report.kept,
-        "bytes": report.bytes,
+        "state": state,
+        "types": json::import_counts(&by_type),
+        "stored_size": report.bytes,
         "scopes_failed": report.scopes_failed,
         "not_understood": report.not_understood,
         "no_good_mail": report.no_good_mail,
         "notices": report.notices,
         "notes": report.notes,
-    });
-    report.accounts.add_to(&mut summary);
-    summary
+        "remarks": accounts["remarks"],
+        "remarks_left_out": accounts["remarks_left_out"],
+    })
 }

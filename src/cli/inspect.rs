@@ -1,7 +1,7 @@
 //! `vandelay inspect ARCHIVE [TYPE]`.
 
 use super::args::ArchiveAt;
-use super::diff::{add_label, field};
+use super::diff::field;
 use super::files::tree_at;
 use super::json::{self, on_disk};
 use super::opened::{open_archive, said as lacks};
@@ -106,17 +106,24 @@ impl Inspect {
         let statistics = reader.statistics()?;
         let snapshots = reader.snapshots()?;
         if ui.json {
-            let types: serde_json::Map<String, serde_json::Value> =
-                counts.iter().map(|(kind, count)| (kind.token().to_owned(), (*count).into())).collect();
+            let types: serde_json::Map<String, serde_json::Value> = counts
+                .iter()
+                .map(|(kind, count)| (kind.token().to_owned(), serde_json::json!({ "count": count })))
+                .collect();
             ui.object("summary", serde_json::json!({
-                "archive": reader.path().display().to_string(),
+                "archive": on_disk(reader.path()),
+                    "snapshot": json::snapshot(moment),
                 "account": reader.account()?,
-                "sources": reader.sources()?.into_iter().map(|(kind, url, account)| serde_json::json!({"kind": kind, "url": url, "account": account})).collect::<Vec<_>>(),
+                "sources": reader.sources()?.iter().map(|(kind, url, account)| json::source(kind, Some(url), Some(account))).collect::<Vec<_>>(),
                 "types": types,
-                "blobs": statistics,
+                "blobs": statistics.blobs,
+                    "blobs_size": statistics.bytes,
+                    "largest_size": statistics.largest,
+                    "referenced_size": statistics.referenced,
+                    "file_size": statistics.file,
                 "snapshots": snapshots.len(),
-                "latest": snapshots.last().map(|snapshot| snapshot.id),
-                "incomplete": reader.incomplete()?,
+                "latest_snapshot": snapshots.last().map(|snapshot| snapshot.id),
+                "incomplete": json::incomplete(reader.incomplete()?.as_ref()),
             }));
             return Ok(());
         }
@@ -303,16 +310,15 @@ fn name_of(from: &str) -> &str {
 
 /// The row of an object; with its paths, and of a message also sender and subject.
 fn to_json(record: &Record, tree: &Tree) -> Result<serde_json::Value> {
-    let mut object = record.to_json();
-    match record.kind {
-        ObjectType::Email => add_label(&mut object, &label(tree, record)?),
+    let object = json::join(json::object(record.kind, Some(record.id)), record.to_json());
+    Ok(match record.kind {
+        ObjectType::Email => json::join(object, json::label(&label(tree, record)?)),
         // Their names and titles are among their columns.
         ObjectType::CalendarEvent | ObjectType::ContactCard | ObjectType::FileNode => {
-            add_label(&mut object, &Label { fields: Vec::new(), ..label(tree, record)? });
+            json::join(object, json::label(&Label { fields: Vec::new(), ..label(tree, record)? }))
         }
-        _ => {}
-    }
-    Ok(object)
+        _ => object,
+    })
 }
 
 /// The paths of an object, and its sender, title or name. An object that cannot be read is listed all the same.

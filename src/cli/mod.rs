@@ -117,7 +117,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Extract(command) => command.run(&ui),
         Command::Config(command) => command.run(&ui),
         Command::Completions(command) => command.run(Cli::command(), &ui),
-        Command::Man(command) => command.run(Cli::command()),
+        Command::Man(command) => command.run(Cli::command(), &ui),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! `vandelay mount` and `umount`: from the command line to a mount that answers.
 
 use super::args::TypedMoment;
+use super::json::on_disk;
 use super::mount_options::{self, MountOptions};
 use super::notes::clean;
 use super::opened::warn_of_incomplete;
@@ -223,6 +224,9 @@ impl Mount {
             if stays {
                 detach();
             } else {
+                if ui.json {
+                    ui.object("summary", json!({ "directory": on_disk(&directory) }));
+                }
                 ui.info(&format!(
                     "mounted at {0}; to unmount: Ctrl-C, or {1}",
                     directory.display(),
@@ -255,7 +259,7 @@ impl Mount {
         }
         if line.trim() == READY {
             if ui.json {
-                ui.object("summary", json!({ "directory": directory.display().to_string() }));
+                ui.object("summary", json!({ "directory": on_disk(directory) }));
             }
             ui.info(&format!("mounted at {}; to unmount: {}", directory.display(), umount(directory)));
             return Ok(());
@@ -369,13 +373,13 @@ impl Umount {
         let (mut failed, mut unmounted) = (None, Vec::new());
         for directory in &self.directories {
             match unmount(directory) {
-                Ok(()) => unmounted.push(directory.display().to_string()),
+                Ok(()) => unmounted.push(on_disk(directory)),
                 Err(error) if failed.is_none() => failed = Some(error),
                 Err(error) => ui.warn(&format!("error: {error}")),
             }
         }
         if ui.json {
-            ui.object("summary", json!({ "unmounted": unmounted }));
+            ui.object("summary", json!({ "directories": unmounted, "count": unmounted.len() }));
         }
         failed.map_or(Ok(()), Err)
     }

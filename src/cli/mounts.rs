@@ -122,9 +122,9 @@ pub(super) fn list(ui: &Ui) -> Result<()> {
             let archives: Option<Vec<_>> =
                 server.map(|server| server.archives.iter().map(|path| path.display().to_string()).collect());
             ui.object("mount", serde_json::json!({
-                "source": mount.source, "directory": directory, "answers": answers, "archives": archives,
-                "follows": server.map(|server| server.pinned.is_none()), "snapshot": server.and_then(|server| server.pinned.as_deref()),
-                "since": server.and_then(|server| server.since).map(rfc3339), "process": server.map(|server| server.process),
+                "device": mount.source, "directory": directory, "answers": answers, "archives": archives,
+                "follows": server.map(|server| server.pinned.is_none()), "at": server.and_then(|server| server.pinned.as_deref()),
+                "started_at": server.and_then(|server| server.since).map(rfc3339), "process": server.map(|server| server.process),
             }));
             continue;
         }

@@ -82,7 +82,7 @@ fn tell_programs(ui: Ui, position: Arc<Mutex<Position>>, bar: ProgressBar) -> (S
     (sender, teller)
 }
 
-/// The object of a moment (docs/json.md).
+/// The object of a moment (docs/reference/json.md).
 fn status(position: &Position, elapsed: Duration, per_second: f64) -> serde_json::Value {
     let counts_bytes = position.unit == Unit::Bytes;
     let (items, bytes) = if counts_bytes { (None, position.done) } else { (Some(position.done), position.bytes) };
@@ -92,8 +92,8 @@ fn status(position: &Position, elapsed: Duration, per_second: f64) -> serde_json
         "percent": position.percent(),
         "items_done": items,
         "items_total": position.total.filter(|_| !counts_bytes),
-        "bytes_done": bytes,
-        "bytes_total": position.total.filter(|_| counts_bytes),
+        "done_size": bytes,
+        "total_size": position.total.filter(|_| counts_bytes),
         "seconds_elapsed": elapsed.as_secs(),
         "seconds_left": position.seconds_left(per_second),
     })

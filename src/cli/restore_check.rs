@@ -5,7 +5,7 @@ use super::auth::{Auth, WhichAccount, url_help};
 use super::dav::DavServer;
 use super::export_part::{CALENDARS, CONTACTS, FILES, MAIL, SCRIPTS};
 use super::files::tree_at;
-use super::json::snapshot;
+use super::json;
 use super::opened::open_archive;
 use super::restore_report::{Differences, Losses};
 use super::ui::{Ui, counted, interrupt_flag};
@@ -206,10 +206,10 @@ impl RestoreCheck {
             ui.object(
                 "summary",
                 serde_json::json!({
-                    "archive": self.archive.display().to_string(), "snapshot": snapshot(moment),
-                    "types": restored.types, "headless": restored.headless, "bytes": restored.bytes,
-                    "findings": verdict.findings.len() as u64 + verdict.more, "remarks": verdict.remarks.len(),
-                    "incomplete": reader.incomplete()?,
+                    "archive": json::on_disk(&self.archive), "snapshot": json::snapshot(moment),
+                    "types": restored.types, "headless": restored.headless, "read_size": restored.bytes,
+                    "finding_count": verdict.findings.len() as u64 + verdict.more, "remark_count": verdict.remarks.len(),
+                    "incomplete": json::incomplete(reader.incomplete()?.as_ref()),
                 }),
             );
             return Ok(());
@@ -250,8 +250,8 @@ impl RestoreCheck {
             ui.object(
                 "summary",
                 serde_json::json!({
-                    "archive": self.archive.display().to_string(), "snapshot": snapshot(moment),
-                    "account": account, "types": comparison.types, "notes": comparison.notes, "gaps": comparison.gaps,
+                    "archive": json::on_disk(&self.archive), "snapshot": json::snapshot(moment),
+                    "account": account, "types": json::counts(&serde_json::to_value(&comparison.types).unwrap_or_default()), "notes": comparison.notes, "gaps": comparison.gaps,
                 }),
             );
         } else {

@@ -1,5 +1,6 @@
 //! What `restore-check` says: objects that do not come back or are not the same, and the lines of the types.
 
+use super::json;
 use super::ui::{Ui, quoted, thousands};
 use crate::export::{Comparison, ComparisonCounts, Discrepancy, Side};
 use crate::model::ObjectType;
@@ -48,10 +49,10 @@ impl Losses {
         if ui.json {
             ui.object(
                 "loss",
-                serde_json::json!({
-                    "type": token, "id": finding.row, "path": finding.path,
-                    "what": finding.what, "loss": finding.loss,
-                }),
+                json::join(
+                    json::object(finding.kind, Some(finding.row)),
+                    serde_json::json!({ "path": finding.path, "what": finding.what, "loss": finding.loss }),
+                ),
             );
             return;
         }
@@ -96,11 +97,13 @@ impl Differences<'_> {
         let token = one.kind.token();
         if ui.json {
             ui.object(
-                "difference",
-                serde_json::json!({
-                    "type": token, "id": one.row, "path": paths.first(), "label": one.label,
-                    "side": one.side, "what": one.what,
-                }),
+                "mismatch",
+                json::join(
+                    json::object(one.kind, one.row),
+                    serde_json::json!({
+                        "path": paths.first(), "paths": paths, "label": one.label, "side": one.side, "differs": one.what,
+                    }),
+                ),
             );
             return;
         }

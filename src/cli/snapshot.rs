@@ -1,5 +1,6 @@
 //! `vandelay snapshot ARCHIVE DEST`: a dated copy of an archive.
 
+use super::json::{self, on_disk};
 use super::keep::KeepFlags;
 use super::opened::open_archive;
 use super::progress_bar::Unit;
@@ -84,9 +85,8 @@ pub(super) fn tell_remarks_of_copy(copied: &Copied, ui: &Ui) -> Result<()> {
     let named = copied.incomplete.iter().flat_map(|incomplete| &incomplete.named);
     for missing in named.filter(|missing| missing.place == UNREAD) {
         match ui.json {
-            true => {
-                ui.object("finding", serde_json::json!({ "place": missing.place, "what": missing.what, "paths": [] }))
-            }
+            true => ui
+                .object("finding", serde_json::json!({ "place": missing.place, "what": missing.what, "affected": [] })),
             false => ui.line(&format!("{}: {}", missing.place, missing.what)),
         }
     }
@@ -129,26 +129,26 @@ fn tell_copy(ui: &Ui, archive: &Path, copied: &Copied) -> Result<()> {
 }
 
 fn tell_json(ui: &Ui, archive: &Path, copied: &Copied) {
-    let shown = |path: &PathBuf| path.display().to_string();
+    let shown = |path: &PathBuf| on_disk(path);
     let reasons = |all: &[(PathBuf, String)]| -> Vec<serde_json::Value> {
-        all.iter().map(|(path, why)| serde_json::json!({ "path": shown(path), "why": why })).collect()
+        all.iter().map(|(path, why)| serde_json::json!({ "copy": shown(path), "reason": why })).collect()
     };
     let retention = copied.retention.as_ref().map(|retention| {
-        let kept: serde_json::Map<String, serde_json::Value> =
-            retention.kept.iter().map(|(path, rules)| (shown(path), serde_json::json!(rules))).collect();
+        let kept =
+            retention.kept.iter().map(|(path, rules)| serde_json::json!({ "copy": shown(path), "rules": rules }));
         serde_json::json!({
-            "kept": kept, "removed": retention.removed.iter().map(shown).collect::<Vec<_>>(),
-            "not_removed": reasons(&retention.not_removed), "left_alone": reasons(&retention.left_alone),
+            "kept_copies": kept.collect::<Vec<_>>(), "removed_copies": retention.removed.iter().map(shown).collect::<Vec<_>>(),
+            "copies_not_removed": reasons(&retention.not_removed), "copies_left_alone": reasons(&retention.left_alone),
         })
     });
     ui.object(
         "summary",
         serde_json::json!({
-            "archive": archive.display().to_string(), "copy": shown(&copied.path),
-            "bytes": copied.bytes, "reflink": copied.is_clone,
+            "archive": on_disk(archive), "copy": shown(&copied.path),
+            "size": copied.bytes, "reflink": copied.is_clone,
             "blobs_hashed": copied.verdict.as_ref().map(|verdict| verdict.blobs_hashed),
             "full": copied.verdict.as_ref().is_some_and(|verdict| verdict.is_full),
-            "incomplete": copied.incomplete, "retention": retention,
+            "incomplete": json::incomplete(copied.incomplete.as_ref()), "retention": retention,
             "leftovers": copied.leftovers.iter().map(shown).collect::<Vec<_>>(),
         }),
     );

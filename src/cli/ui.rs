@@ -123,7 +123,7 @@ impl Ui {
         if self.stdout_is_terminal { clean(text) } else { without_controls(text) }
     }
 
-    /// A JSON object as a line of the result: its `message_type`, then these fields (docs/json.md).
+    /// A JSON object as a line of the result: its `message_type`, then these fields (docs/reference/json.md).
     pub(crate) fn object(&self, message_type: &'static str, fields: impl Serialize) {
         self.raw(json_line(message_type, fields).as_bytes());
     }

@@ -2,6 +2,7 @@
 
 use super::args::parse_percent;
 use super::files::tree_at;
+use super::json;
 use super::opened::open_archive;
 use super::progress_bar::Unit;
 use super::ui::{Ui, bytes, counted, interrupt_flag, thousands};
@@ -69,9 +70,10 @@ impl Verify {
     fn tell(&self, ui: &Ui, verdict: &Verdict, headless: &BTreeMap<&'static str, u64>, incomplete: Option<Incomplete>) {
         if ui.json {
             ui.object("summary", serde_json::json!({
-                "findings": verdict.findings.len() as u64 + verdict.more, "remarks": verdict.remarks.len(), "objects": verdict.objects, "snapshots": verdict.snapshots,
-                "blobs": verdict.blobs, "blobs_hashed": verdict.blobs_hashed, "bytes_hashed": verdict.bytes_hashed, "full": verdict.is_full,
-                "headless": headless, "incomplete": incomplete,
+                "archive": json::on_disk(&self.archive),
+                "finding_count": verdict.findings.len() as u64 + verdict.more, "remark_count": verdict.remarks.len(), "objects": verdict.objects, "snapshots": verdict.snapshots,
+                "blobs": verdict.blobs, "blobs_hashed": verdict.blobs_hashed, "hashed_size": verdict.bytes_hashed, "full": verdict.is_full,
+                "headless": headless, "incomplete": json::incomplete(incomplete.as_ref()),
             }));
             return;
         }
@@ -121,15 +123,27 @@ pub(super) fn list_findings(ui: &Ui, reader: &Arc<Reader>, verdict: &Verdict) {
     let mut paths = Paths { reader: Arc::clone(reader), trees: HashMap::new() };
     let remarks = verdict.remarks.iter().map(|remark| (remark, "remark"));
     for (finding, message_type) in remarks.chain(verdict.findings.iter().map(|finding| (finding, "finding"))) {
-        let affected: Vec<String> =
+        let affected: Vec<(String, Moment)> =
             finding.affected.iter().take(100).flat_map(|(kind, id, moment)| paths.of(*kind, *id, *moment)).collect();
         if ui.json {
             ui.object(
                 message_type,
-                serde_json::json!({ "place": finding.place, "what": finding.what, "paths": affected }),
+                serde_json::json!({
+                    "place": finding.place, "what": finding.what,
+                    "affected": affected.iter().map(|(path, moment)| {
+                        serde_json::json!({ "path": path, "snapshot": json::snapshot(*moment) })
+                    }).collect::<Vec<_>>(),
+                }),
             );
             continue;
         }
+        let affected: Vec<String> = affected
+            .into_iter()
+            .map(|(path, moment)| match moment {
+                Moment::Current => path,
+                Moment::Snapshot(snapshot) => format!("{path} (at snapshot {snapshot})"),
+            })
+            .collect();
         let paths = if affected.is_empty() { String::new() } else { format!(": {}", affected.join(", ")) };
         let line = format!("{}: {}{paths}", finding.place, finding.what);
         match message_type {
@@ -146,15 +160,10 @@ struct Paths {
 }
 
 impl Paths {
-    fn of(&mut self, kind: ObjectType, id: Id, moment: Moment) -> Vec<String> {
+    fn of(&mut self, kind: ObjectType, id: Id, moment: Moment) -> Vec<(String, Moment)> {
         let tree = self.trees.entry(moment).or_insert_with(|| tree_at(&self.reader, moment).ok());
         let paths = tree.as_ref().and_then(|tree| tree.paths_of(kind, id).ok()).unwrap_or_default();
-        match moment {
-            Moment::Current => paths,
-            Moment::Snapshot(snapshot) => {
-                paths.into_iter().map(|path| format!("{path} (at snapshot {snapshot})")).collect()
-            }
-        }
+        paths.into_iter().map(|path| (path, moment)).collect()
     }
 }
 

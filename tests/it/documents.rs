@@ -69,7 +69,7 @@ const PAGES: &[Page] = &[
     page("docs/import.md", IMPORTS),
     page("docs/install.md", &[]),
     page("docs/jmap.md", &["import jmap"]),
-    page("docs/json.md", &[]),
+    page("docs/reference/json.md", &[]),
     page("docs/limits.md", &[]),
     page("docs/login.md", SERVERS),
     page("docs/maildir.md", &["import maildir"]),
@@ -93,8 +93,6 @@ const EXIT_CODES: &str = "docs/exit-codes.md";
 
 const MOUNT_OPTIONS: &str = "docs/mount.md";
 
-const JSON: &str = "docs/json.md";
-
 const ERRORS: &str = "docs/troubleshooting.md";
 
 /// The other documents.
@@ -108,7 +106,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn document(path: &str) -> String {
+pub(crate) fn document(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -293,7 +291,7 @@ fn every_table_and_column_is_described() {
 }
 
 /// What stands between backquotes.
-fn quoted(text: &str) -> Vec<&str> {
+pub(crate) fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
@@ -348,9 +346,12 @@ fn the_maildirpp_layout_is_as_written() {
 
 #[test]
 fn every_page_is_listed() {
-    let there = fs::read_dir(root().join("docs")).expect("docs").flatten().map(|entry| entry.path());
-    let there = there.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    let there = there.map(|path| format!("docs/{}", path.file_name().expect("a name").to_string_lossy()));
+    let pages = |folder: &'static str| {
+        let there = fs::read_dir(root().join(folder)).expect("docs").flatten().map(|entry| entry.path());
+        let there = there.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+        there.map(move |path| format!("{folder}/{}", path.file_name().expect("a name").to_string_lossy()))
+    };
+    let there = pages("docs").chain(pages("docs/reference"));
     let there: BTreeSet<String> = there.chain(["README.md".to_owned()]).collect();
     assert_eq!(there, PAGES.iter().map(|page| page.path.to_owned()).collect());
 }
@@ -760,7 +761,7 @@ struct Rows {
     rows: Vec<Vec<String>>,
 }
 
-fn tables(text: &str) -> Vec<Rows> {
+pub(crate) fn tables(text: &str) -> Vec<Rows> {
     let cells = |line: &str| -> Vec<String> {
         let line = line.replace("\\|", "\u{0}");
         line.trim_matches('|').split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect()
@@ -902,130 +903,4 @@ fn every_mount_option_of_the_page_is_taken() {
         let name = option.split('=').next().unwrap_or_default();
         assert!(help.contains(name), "{option}");
     }
-}
-
-/// What a command prints with `--json`, in a directory.
-fn objects(command: &str, directory: &Path) -> Vec<serde_json::Value> {
-    let text = shell(&format!("vandelay --json {command} 2> /dev/null"), directory);
-    let objects: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{command}: {line}"))).collect();
-    assert!(!objects.is_empty(), "{command}");
-    objects
-}
-
-fn keys<'v>(objects: impl IntoIterator<Item = &'v serde_json::Value>) -> BTreeSet<String> {
-    objects.into_iter().flat_map(|object| object.as_object().expect("an object").keys().cloned()).collect()
-}
-
-/// The fields in the tables below a heading of the page about JSON whose head begins so.
-fn written_fields(heading: &str, head: &str) -> BTreeSet<String> {
-    let text = document(JSON);
-    let section = text.split(&format!("\n## {heading}\n")).nth(1).unwrap_or_else(|| panic!("no section {heading}"));
-    let section = section.split("\n## ").next().unwrap_or_default();
-    let tables = tables(section);
-    let rows = tables.iter().filter(|table| table.head[0] == head).flat_map(|table| &table.rows);
-    rows.flat_map(|row| quoted(&row[0])).map(str::to_owned).collect()
-}
-
-#[test]
-fn the_fields_of_json_are_those_of_the_page() {
-    let page = PAGES.iter().find(|page| page.path == JSON).expect("the page");
-    let home = home(page);
-    let at = home.path();
-    shell("mkdir export; cp Takeout/Mail/Receipts.mbox export/Inbox; echo '!BDN' > export/archive.pst", at);
-    let is_error = |object: &serde_json::Value| object["message_type"] == "exit_error";
-    let commands = [
-        ("Config", "config init --offline --yes --address alice@example.com --config new.toml"),
-        ("Import", "import takeout export new.sqlite"),
-        ("Inspect", "inspect alice.sqlite"),
-        ("Snapshots", "snapshots alice.sqlite"),
-        ("Diff", "diff alice.sqlite 1"),
-        ("Forget", "forget --dry-run --keep-last 2 alice.sqlite"),
-        ("Verify", "verify alice.sqlite"),
-        ("Snapshot", "snapshot new.sqlite copy.sqlite"),
-        ("Ls", "ls alice.sqlite"),
-        ("Extract", "extract --into restored alice.sqlite mail"),
-    ];
-    for (heading, command) in commands {
-        let mut fields = written_fields(heading, "field");
-        fields.extend(written_fields(heading, "field of a finding"));
-        let there = keys(objects(command, at).iter().filter(|object| !is_error(object)));
-        let unknown: Vec<&String> = there.difference(&fields).collect();
-        assert!(unknown.is_empty(), "{JSON} does not name {unknown:?} of '{command}'");
-        let mut missing = fields.difference(&there).cloned().collect::<Vec<_>>();
-        // Of types that the sample account has nothing of.
-        missing.retain(|name| heading != "Diff" || !["email", "calendar_address"].contains(&name.as_str()));
-        assert!(missing.is_empty(), "'{command}' prints no {missing:?}");
-    }
-    let import = &objects("import takeout --dry-run export other.sqlite", at)[0];
-    assert_eq!(written_fields("Import", "field of `types`"), keys([&import["types"]["email"]]));
-    assert_eq!(written_fields("Import", "field of `remarks`"), keys([&import["remarks"][0]]));
-    assert_eq!(written_fields("Errors", "field"), keys(&objects("ls alice.sqlite nothing", at)));
-    if Path::new("/dev/fuse").exists() {
-        fs::create_dir(at.join("other")).expect("a directory");
-        assert_eq!(written_fields("Mount", "field"), keys(&objects("mount alice.sqlite other", at)));
-        assert!(objects("mount gone.sqlite other", at).iter().all(is_error));
-        assert_eq!(written_fields("Umount", "field"), keys(&objects("umount other", at)));
-    }
-    if let Some(mount) = Mounted::new(&at.join("alice.sqlite"), &at.join("mnt"), &["--quiet"]) {
-        assert_eq!(written_fields("Mounts", "field"), keys(&objects("mounts", at)), "{}", mount.at.display());
-    }
-}
-
-#[test]
-fn the_fields_of_a_restore_check_are_those_of_the_page() {
-    let home = home(PAGES.iter().find(|page| page.path == JSON).expect("the page"));
-    let conn = rusqlite::Connection::open(home.path().join("alice.sqlite")).expect("an archive");
-    conn.execute("UPDATE email_index SET flags = 'T' WHERE email_id = 2", []).expect("a change");
-    drop(conn);
-    let said = objects("restore-check alice.sqlite", home.path());
-    let of = |name: &str| said.iter().filter(|object| object["message_type"] == name).collect::<Vec<_>>();
-    assert_eq!(written_fields("Restore check", "field of an object"), keys(of("loss")));
-    assert_eq!(written_fields("Restore check", "field"), keys(of("summary")));
-    // There is no server here: what a comparison says is known from what it is made of.
-    let fields = |path: &str, start: &str| -> BTreeSet<String> {
-        let source = document(path);
-        let object = source.split(start).nth(1).expect("an object").split("})").next().unwrap_or_default().to_owned();
-        object
-            .split('"')
-            .skip(1)
-            .step_by(2)
-            .chain(["message_type"])
-            .filter(|word| !["difference", "summary"].contains(word))
-            .map(str::to_owned)
-            .collect()
-    };
-    let differs = fields("src/cli/restore_report.rs", "self.tree.paths_of(");
-    assert_eq!(written_fields("Restore check", "field of a difference"), differs);
-    let compared = fields("src/cli/restore_check.rs", "differences.end(ui);");
-    let is_field = |name: &String| !name.contains(' ');
-    let compared: BTreeSet<String> = compared.into_iter().filter(is_field).collect();
-    assert_eq!(written_fields("Restore check", "field of a comparison"), compared);
-    let counts = serde_json::to_value(vandelay::export::ComparisonCounts::default()).expect("JSON");
-    let text = document(JSON);
-    let row = text.lines().find(|line| line.starts_with("| `types` | by type: `same`")).expect("a row");
-    assert_eq!(quoted(row).into_iter().skip(1).map(str::to_owned).collect::<BTreeSet<_>>(), keys([&counts]));
-}
-
-/// There is no server here: what an export says is known from what it is made of.
-#[test]
-fn the_fields_of_an_export_are_those_of_the_page() {
-    let text = document(JSON);
-    let section = text.split("\n## Export\n").nth(1).expect("the section");
-    let row = |name: &str| {
-        let start = format!("| `{name}` |");
-        let row = section.lines().find(|line| line.starts_with(&start)).expect("a row");
-        quoted(row).into_iter().skip(1).map(str::to_owned).collect::<BTreeSet<String>>()
-    };
-    let account = serde_json::to_value(vandelay::export::ExportCounts::default()).expect("JSON");
-    assert_eq!(row("types"), keys([&account]));
-    let step = serde_json::to_value(vandelay::export::Step::default()).expect("JSON");
-    assert_eq!(row("plan"), keys([&step]));
-    let source = document("src/cli/export_report.rs");
-    let summary =
-        source.split("let mut summary = serde_json::json!({").nth(1).expect("the summary").split("});").next();
-    let names = summary.unwrap_or_default().lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next());
-    let names = names.chain(["message_type"]).map(str::to_owned);
-    let accounts = serde_json::to_value(&vandelay::export::Report::default().accounts).expect("JSON");
-    assert_eq!(written_fields("Export", "field"), names.chain(keys([&accounts])).collect::<BTreeSet<String>>());
 }

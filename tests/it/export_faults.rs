@@ -326,7 +326,7 @@ fn a_quota_is_kept(target: &Target) {
     // Cyrus says so without a code.
     assert!(said.contains("<1000@example.org> in Work") && said.to_lowercase().contains("quota"), "{said}");
     assert_eq!(
-        done.summary["types"]["email"]["failed"].as_object().map(|all| all.len()),
+        done.summary["types"]["email"]["failed_reasons"].as_object().map(|all| all.len()),
         Some(1),
         "one reason: {said}"
     );
@@ -372,7 +372,7 @@ fn a_message_in_several_mailboxes_is_sent_once_and_copied() {
         });
         let done = target.export(&archive, &["--max-retries", "1"], code);
         assert_eq!(server.state().uploaded, expected, "{abilities} {answer}: {}", done.said);
-        let bytes = done.summary["bytes"].as_u64().expect("a number");
+        let bytes = done.summary["sent_size"].as_u64().expect("a number");
         assert_eq!(bytes, expected as u64, "{abilities} {answer}");
         if code == 5 {
             assert_eq!((done.count("email", "created"), done.count("email", "failed")), (6, 10), "{}", done.said);

@@ -220,7 +220,7 @@ fn a_refusal_that_looks_like_a_conflict_is_one() {
     let done = desk.export(&[], 5);
     assert_eq!(done.count("calendarevent", "refused"), 1, "{}", done.said);
     assert!(done.said.contains("412 Precondition Failed"), "{}", done.said);
-    let headings = done.summary["types"]["calendarevent"]["failed"].to_string();
+    let headings = done.summary["types"]["calendarevent"]["failed_reasons"].to_string();
     assert_eq!(headings.matches('(').count(), headings.matches(')').count(), "{headings}");
     assert!(!headings.contains("something of its name"), "{headings}");
 }

@@ -213,7 +213,10 @@ fn on_a_disk_that_takes_all_names_nothing_changes() {
         "mail/INBOX",
     ]);
     let said = &said[0];
-    assert_eq!((&said["files"], &said["changed"], &said["failed"]), (&3.into(), &3.into(), &serde_json::json!([])));
+    assert_eq!(
+        (&said["files"], &said["renamed"], &said["not_extracted"]),
+        (&3.into(), &3.into(), &serde_json::json!([]))
+    );
 }
 
 /// A mount with another character before the flags is copied to such file systems with `cp`.

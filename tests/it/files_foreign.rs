@@ -312,5 +312,5 @@ fn compressed_files_are_unpacked() {
     assert!(said.contains("cut.mbox.gz") && said.contains("bomb.mbox.zst") && said.contains("larger than"), "{said}");
     assert_eq!(export.mailboxes(), expected(&[("good", &["a", "b"])]));
     let email = json(&["inspect", "--json", &export.archive()]);
-    assert_eq!(email["types"]["email"].as_u64(), Some(2), "{email}");
+    assert_eq!(email["types"]["email"]["count"].as_u64(), Some(2), "{email}");
 }

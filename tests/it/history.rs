@@ -365,12 +365,12 @@ fn forget_keeps_what_its_rules_want_and_collects_the_rest() {
         let dry = json(&[&["forget", text(&archive), "--dry-run", "--json"], rules].concat());
         assert_eq!(listing(dir.path()), untouched, "{rules:?}: a dry run changes nothing");
         let wanted: Vec<i64> = (1..=9).filter(|id| !kept.contains(id)).collect();
-        assert_eq!(dry["forget"], serde_json::json!(wanted), "{rules:?}");
+        assert_eq!(dry["forgotten_snapshots"], serde_json::json!(wanted), "{rules:?}");
         let done = json(&[&["forget", text(&archive), "--json", "--compact"], rules].concat());
-        assert_eq!(done["forget"], dry["forget"], "{rules:?}");
+        assert_eq!(done["forgotten_snapshots"], dry["forgotten_snapshots"], "{rules:?}");
         ok(&["verify", text(&archive)]);
         let left: Vec<i64> =
-            snapshots(&archive).iter().map(|snapshot| snapshot["id"].as_i64().expect("a number")).collect();
+            snapshots(&archive).iter().map(|snapshot| snapshot["snapshot"].as_i64().expect("a number")).collect();
         assert_eq!(left, kept, "{rules:?}");
         for id in kept {
             assert!(tree(&archive, &id.to_string()) == before[id], "{rules:?}: snapshot {id} shows what it showed");

@@ -61,8 +61,8 @@ fn survive(archive: &Path, what: &str) -> Option<i32> {
     let files: Vec<String> = String::from_utf8_lossy(&listed.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|line| line["sort"] == "file")
-        .filter_map(|line| line["name"].as_str().map(str::to_owned))
+        .filter(|line| line["file_type"] == "file")
+        .filter_map(|line| line["path"].as_str().map(str::to_owned))
         .collect();
     for path in files.iter().step_by(files.len() / 6 + 1) {
         bounded(&["cat", text(archive), path], limit, what);

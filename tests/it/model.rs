@@ -560,7 +560,7 @@ impl Scene {
         let _ = fs::remove_dir_all(&into);
         let kept: BTreeSet<i64> = listed(&["snapshots", text(&archive)])
             .iter()
-            .map(|snapshot| snapshot["id"].as_i64().expect("an id"))
+            .map(|snapshot| snapshot["snapshot"].as_i64().expect("an id"))
             .collect();
         assert!(kept.contains(&newest), "{what}: the newest snapshot stays");
         assert!(kept.iter().all(|id| self.past.contains_key(id)), "{what}: {kept:?}");
@@ -589,11 +589,12 @@ impl Scene {
     /// `--at TIME` never gives a snapshot that is of the future of its neighbours.
     fn times(&self, what: &str) {
         let snapshots = listed(&["snapshots", text(&self.archive)]);
-        let end = |snapshot: &serde_json::Value| vandelay::archive::epoch(snapshot["ended"].as_str().expect("an end"));
+        let end =
+            |snapshot: &serde_json::Value| vandelay::archive::epoch(snapshot["ended_at"].as_str().expect("an end"));
         let believed: Vec<(i64, i64)> = snapshots
             .iter()
             .filter(|snapshot| snapshot["wrong_clock"] == false)
-            .map(|snapshot| (snapshot["id"].as_i64().expect("an id"), end(snapshot)))
+            .map(|snapshot| (snapshot["snapshot"].as_i64().expect("an id"), end(snapshot)))
             .collect();
         assert!(believed.is_sorted_by(|one, next| one.0 < next.0 && one.1 <= next.1), "{what}: {believed:?}");
         let reader = vandelay::archive::Reader::open(&self.archive).expect("an archive");

@@ -602,8 +602,8 @@ fn mounts_says_what_is_mounted_and_since_when() {
     for (mount, snapshot) in mounts.iter().zip([None, Some("1")]) {
         let known = of(&mount.at);
         assert_eq!(known["archives"], serde_json::json!([text(&archive)]), "{known}");
-        assert_eq!((&known["follows"], &known["snapshot"]), (&snapshot.is_none().into(), &snapshot.into()));
-        let since: jiff::Timestamp = known["since"].as_str().unwrap().parse().unwrap();
+        assert_eq!((&known["follows"], &known["at"]), (&snapshot.is_none().into(), &snapshot.into()));
+        let since: jiff::Timestamp = known["started_at"].as_str().unwrap().parse().unwrap();
         assert!((before - 2..=before + 60).contains(&since.as_second()), "{known}");
     }
     assert_eq!(of(&folder.at)["archives"], serde_json::json!([text(archive.parent().unwrap())]));

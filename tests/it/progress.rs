@@ -133,7 +133,7 @@ fn a_run_that_was_interrupted_adds_up_and_goes_on() {
     assert_eq!(status["message_type"], "status");
     assert_eq!((&status["step"], &status["items_total"]), (&"Messages".into(), &COUNT.into()), "{status}");
     let (done, percent) = (number(&status["items_done"]), number(&status["percent"]));
-    assert!(done > 0 && done <= COUNT && percent == done * 100 / COUNT && number(&status["bytes_done"]) > done);
+    assert!(done > 0 && done <= COUNT && percent == done * 100 / COUNT && number(&status["done_size"]) > done);
     assert!(status["place"] == "INBOX" || status["place"] == "Lists/linux-integrity", "{status}");
     assert_eq!((number(&status["seconds_elapsed"]), number(&status["seconds_left"]) > 0), (1, true), "{status}");
     assert_eq!((&summary["state"], &error["code"]), (&"interrupted".into(), &130.into()));

@@ -193,7 +193,7 @@ impl Sample {
 
 fn see(archive: &Path) -> View {
     let numbers: Vec<String> =
-        listed(&["snapshots", text(archive)]).iter().map(|snapshot| snapshot["id"].to_string()).collect();
+        listed(&["snapshots", text(archive)]).iter().map(|snapshot| snapshot["snapshot"].to_string()).collect();
     let mut trees: BTreeMap<_, _> = numbers.iter().map(|number| (number.clone(), tree(archive, number))).collect();
     trees.insert("latest".to_owned(), tree(archive, "latest"));
     let mut said = vec![ok(&["snapshots", text(archive), "--json"])];
@@ -206,7 +206,10 @@ fn see(archive: &Path) -> View {
     }
     // The file as such is no part of what an archive says.
     let said = said.into_iter().map(|text| text.replace(archive.to_str().expect("UTF-8"), "ARCHIVE"));
-    let said = said.map(|text| text.lines().filter(|line| !line.contains("file_size")).collect::<Vec<_>>().join("\n"));
+    let said = said.map(|text| {
+        let Some((before, after)) = text.split_once("\"file_size\":") else { return text };
+        format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+    });
     View { trees, said: said.collect(), rows: dump(archive) }
 }
 

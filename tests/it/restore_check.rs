@@ -36,7 +36,7 @@ fn run(mut command: Command) -> Ran {
         lines.iter().filter(is_one).cloned().collect::<Vec<_>>()
     };
     let summary = of(&["summary"]).pop().unwrap_or_default();
-    Ran { objects: of(&["loss", "difference"]), summary, code: output.status.code().expect("an exit code"), said }
+    Ran { objects: of(&["loss", "mismatch"]), summary, code: output.status.code().expect("an exit code"), said }
 }
 
 /// `vandelay restore-check` of an archive.
@@ -60,7 +60,7 @@ impl Ran {
     /// The objects of a comparison: side, type, and what is said of each.
     fn differences(&self) -> BTreeSet<(String, String, String)> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let what = |one: &Value| format!("{} {}", text(&one["label"]), one["what"]);
+        let what = |one: &Value| format!("{} {}", text(&one["label"]), one["differs"]);
         self.objects.iter().map(|one| (text(&one["side"]), text(&one["type"]), what(one))).collect()
     }
 

@@ -115,36 +115,6 @@ fn an_account_that_fails_stops_no_other_and_the_worst_is_last() {
     assert_eq!((&rows[4]["ok"], &rows[4]["failed"], &rows[5]["code"]), (&1.into(), &1.into(), &2.into()));
 }
 
-#[test]
-fn the_fields_of_a_run_are_those_of_the_page() {
-    let place = Place::new();
-    place.maildir("mail", 1);
-    place.config("[account.a]\narchive = \"a.sqlite\"\nmaildir = { path = \"mail\" }\n");
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).expect("a page");
-    let section = page.split("\n## Run\n").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a section");
-    let written = |head: &str| -> BTreeSet<String> {
-        let table = section.split(&format!("| {head} | what |\n|---|---|\n")).nth(1).expect("a table");
-        let names = table
-            .lines()
-            .take_while(|line| line.starts_with("| "))
-            .map(|line| line.split(" | ").next().expect("a cell"));
-        names.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
-    };
-    let rows = |arguments: &[&str]| -> Vec<serde_json::Value> {
-        let text = place.ends(0, arguments).0;
-        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-    };
-    let fields =
-        |row: &serde_json::Value| row.as_object().expect("an object").keys().cloned().collect::<BTreeSet<String>>();
-    let ran = rows(&["--json"]);
-    assert_eq!(ran[0]["message_type"], "import");
-    assert_eq!((&ran[0]["account"], &ran[0]["source"]), (&"a".into(), &"maildir".into()));
-    assert_eq!((fields(&ran[1]), fields(&ran[2])), (written("field of an account"), written("field")));
-    let checked = rows(&["--json", "--check"]);
-    assert_eq!(fields(&checked[0]), written("field of a check"));
-    assert_eq!(fields(&checked[1]), BTreeSet::from(["message_type", "sources", "failed"].map(str::to_owned)));
-}
-
 /// A configuration, and what its error says: line, key, hint.
 const ERRORS: [(&str, &str, &str); 25] = [
     (

@@ -212,7 +212,7 @@ fn a_blob_that_never_arrives_costs_this_object() {
             let (summary, said) = import(5);
             let account = &summary["types"]["email"];
             let failed: u64 =
-                account["failed"].as_object().expect("reasons").values().filter_map(|one| one.as_u64()).sum();
+                account["failed_reasons"].as_object().expect("reasons").values().filter_map(|one| one.as_u64()).sum();
             assert_eq!(failed, 2, "{said}");
             assert_eq!(account["found"], 31, "{said}");
         }

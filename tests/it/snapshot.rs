@@ -473,9 +473,9 @@ fn retention_removes_old_copies_of_this_archive_only() {
     let strangers = ["a-2026-01-05.sqlite", "a-2026-01-06.sqlite", "a-2026-01-07.sqlite"];
     let mut kept = set(&["a-2026-02-27.sqlite", "a-2026-02-28.sqlite", &new]);
     let retention = &done["retention"];
-    assert_eq!(retention["removed"].as_array().expect("a list").len(), 26, "{retention}");
-    assert_eq!(retention["kept"].as_object().expect("an object").len(), 3, "{retention}");
-    assert_eq!(retention["left_alone"].as_array().expect("a list").len(), 3, "{retention}");
+    assert_eq!(retention["removed_copies"].as_array().expect("a list").len(), 26, "{retention}");
+    assert_eq!(retention["kept_copies"].as_array().expect("a list").len(), 3, "{retention}");
+    assert_eq!(retention["copies_left_alone"].as_array().expect("a list").len(), 3, "{retention}");
     kept.extend(set(&strangers));
     kept.extend(set(&["a-2026-1-8.sqlite", "b-2026-01-09.sqlite"]));
     assert_eq!(names(&disk), kept);
@@ -506,7 +506,10 @@ fn copies_in_use_stay() {
     ok(&["-q", "import", "maildir", text(&mail), text(&archive)]);
     let done = copied(&archive, &disk.join("a-%F.sqlite"), &["--keep-last", "1"]);
     assert!(in_use.exists(), "{done}");
-    assert!(done["retention"]["left_alone"][0]["why"].as_str().expect("a reason").contains("being written"), "{done}");
+    assert!(
+        done["retention"]["copies_left_alone"][0]["reason"].as_str().expect("a reason").contains("being written"),
+        "{done}"
+    );
     assert!(held.go_on().status.success());
 }
 
@@ -543,11 +546,12 @@ fn a_copy_of_a_damaged_archive_is_marked_as_incomplete() {
     let objects = String::from_utf8_lossy(&output.stdout).into_owned();
     let finding: Value = serde_json::from_str(objects.lines().next().expect("a line")).expect("JSON");
     assert!(
-        finding["message_type"] == "finding" && finding["paths"][0].as_str().expect("a path").starts_with("mail/"),
+        finding["message_type"] == "finding"
+            && finding["affected"][0]["path"].as_str().expect("a path").starts_with("mail/"),
         "{finding}"
     );
     let done = summary(&output);
-    assert_eq!(done["incomplete"]["findings"], 1);
+    assert_eq!(done["incomplete"]["finding_count"], 1);
     assert_eq!(done["retention"], Value::Null, "no copy is removed for an incomplete one");
     assert_eq!(names(&disk).len(), 2);
     let bad = PathBuf::from(done["copy"].as_str().expect("a path"));
@@ -582,7 +586,7 @@ fn a_copy_of_a_damaged_archive_is_marked_as_incomplete() {
         assert!(!self::said(&good).contains("incomplete copy") || command.contains(&text(&disk)), "{command:?}");
     }
     let inspected: Value = serde_json::from_str(&ok(&["--json", "inspect", text(&bad)])).expect("JSON");
-    assert_eq!(inspected["incomplete"]["findings"], 1);
+    assert_eq!(inspected["incomplete"]["finding_count"], 1);
     assert!(inspected["incomplete"]["named"][0]["place"].as_str().expect("a place").starts_with("blob "));
     assert_eq!(
         serde_json::from_str::<Value>(&ok(&["--json", "inspect", text(&archive)])).expect("JSON")["incomplete"],
@@ -592,7 +596,7 @@ fn a_copy_of_a_damaged_archive_is_marked_as_incomplete() {
     let (lost, there) = (tree_of(&bad), tree_of(&disk.join("a-2026-02-01.sqlite")));
     assert_eq!((lost, there), (there - 1, there));
     // A copy of an incomplete copy is one, also where nobody looks for what is missing.
-    assert!(ok(&["--json", "inspect", text(&again)]).contains("\"findings\":1"));
+    assert!(ok(&["--json", "inspect", text(&again)]).contains("\"finding_count\":1"));
     // The next complete copy pushes it out, and not the other way round.
     fs::remove_file(&archive).expect("the archive");
     ok(&["-q", "import", "maildir", text(&mail), text(&archive)]);

@@ -66,7 +66,7 @@ fn days_that_are_typed_shown_and_kept_are_those_of_one_zone() {
     let messages = |zone: &str, at: &str| out(&in_zone(zone, &["ls", "--at", at, a, "mail/INBOX/cur"])).lines().count();
     let forgotten = |zone: &str| -> serde_json::Value {
         let told = out(&in_zone(zone, &["forget", "--keep-daily", "9", "--dry-run", "--json", a]));
-        serde_json::from_str::<serde_json::Value>(told.trim()).expect("JSON")["forget"].clone()
+        serde_json::from_str::<serde_json::Value>(told.trim()).expect("JSON")["forgotten_snapshots"].clone()
     };
     let names = ok(&["ls", a, ".snapshots"]);
     let json = ok(&["snapshots", "--json", a]);
@@ -180,7 +180,7 @@ fn a_clock_that_goes_back_confuses_nobody() {
     assert!(ok(&["diff", a, "3", "4"]).contains('4'), "the newest one is later than the one before");
     let dropped = |rule: &[&str]| {
         let told = ok(&[&["forget", "--dry-run", "--json", a], rule].concat());
-        serde_json::from_str::<serde_json::Value>(told.trim()).expect("JSON")["forget"].clone()
+        serde_json::from_str::<serde_json::Value>(told.trim()).expect("JSON")["forgotten_snapshots"].clone()
     };
     assert_eq!(dropped(&["--keep-last", "1"]), serde_json::json!([1, 2, 3]));
     assert_eq!(dropped(&["--keep-daily", "2"]), serde_json::json!([1]));

@@ -3,6 +3,7 @@
 use super::check::{Checked, words};
 use super::outcome::{Outcome, State};
 use crate::cli::import_report::summary;
+use crate::cli::json::on_disk;
 use crate::cli::ui::{Ui, counted};
 use crate::error::{Error, ErrorKind, Result};
 use serde_json::json;
@@ -16,7 +17,7 @@ pub(super) fn tell_sources(outcome: &Outcome, ui: &Ui) {
     for (source, done) in outcome.sources.iter().filter_map(|source| Some((source, source.done.as_ref()?))) {
         let mut summary = summary(done, &outcome.archive, false);
         summary["account"] = outcome.account.as_str().into();
-        summary["source"] = source.name.as_str().into();
+        summary["source_name"] = source.name.as_str().into();
         ui.object("import", summary);
     }
 }
@@ -41,7 +42,7 @@ pub(super) fn tell(outcomes: &[Outcome], ui: &Ui) -> Result<()> {
     if ui.json {
         let count = |state| states.get(&state).copied().unwrap_or(0);
         ui.object("summary", json!({
-            "accounts": outcomes.len(), "ok": count(State::Ok),
+            "count": outcomes.len(), "ok": count(State::Ok),
             "partial": count(State::Partial), "failed": count(State::Failed), "interrupted": count(State::Interrupted),
         }));
     }
@@ -69,7 +70,7 @@ fn account_object(outcome: &Outcome) -> serde_json::Value {
         .collect();
     let steps = outcome.steps.iter().filter_map(|step| Some((step.name, step.result.as_ref().ok()?)));
     json!({
-        "account": outcome.account, "archive": outcome.archive.display().to_string(),
+        "account": outcome.account, "archive": on_disk(&outcome.archive),
         "state": outcome.state().name(), "code": outcome.worst().map_or(0, |error| error.kind.exit_code()),
         "seconds": outcome.seconds, "steps": steps.collect::<BTreeMap<_, _>>(), "errors": errors,
     })
@@ -92,7 +93,7 @@ pub(super) fn tell_checks(checked: Vec<Vec<Checked>>, ui: &Ui) -> Result<()> {
             ui.object(
                 "check",
                 json!({
-                    "account": account, "source": source,
+                    "account": account, "source_name": source,
                     "scopes": result.as_ref().ok(), "error": result.as_ref().err().map(|error| error.to_string()),
                 }),
             );
@@ -106,7 +107,7 @@ pub(super) fn tell_checks(checked: Vec<Vec<Checked>>, ui: &Ui) -> Result<()> {
     }
     let failed = checked.iter().filter(|one| one.result.is_err()).count() as u64;
     if ui.json {
-        ui.object("summary", json!({ "sources": checked.len(), "failed": failed }));
+        ui.object("summary", json!({ "count": checked.len(), "failed": failed }));
     }
     match checked.pop().map(|last| (last.account, last.source, last.result)) {
         Some((account, source, Err(error))) => {

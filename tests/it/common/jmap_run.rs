@@ -42,7 +42,7 @@ pub(crate) fn judge(output: &Output, code: i32) -> (Value, String) {
 
 /// How many objects of a type are new, changed and unchanged, as the summary of an import says.
 pub(crate) fn stored(summary: &Value, kind: &str) -> [u64; 3] {
-    ["new", "changed", "unchanged"].map(|what| summary["types"][kind]["stored"][what].as_u64().unwrap_or_default())
+    ["new", "changed", "unchanged"].map(|what| summary["types"][kind][what].as_u64().unwrap_or_default())
 }
 
 /// A server without files.
