@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Destination, Names};
 use crate::model::ObjectType;
-use crate::progress::Progress;
+use crate::progress::{Progress, Unseen};
 use crate::tree::{Child, FileType, Node, Stat, Tree, TreeOptions};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
@@ -234,6 +234,10 @@ impl Extract {
             }
             let done = extract::extract(&tree, path, &destination, &progress, |name| ui.detail(name))?;
             progress.done();
+            if done.is_interrupted && total.is_none() {
+                // What is left can be said, too; names are read quickly, and another Ctrl-C ends it.
+                total = extract::count_files(&tree, path, &Unseen).ok();
+            }
             let told = Told { path, into: &self.into, is_dry: self.dry_run, total };
             told.tell(&done, ui);
             failed += done.failed.len();
