@@ -17,7 +17,7 @@ use crate::model::{Id, ObjectType};
 use crate::progress::Progress;
 use crate::tree::{FileType, Layout, Tree, TreeOptions, name};
 use clap::{Args, Subcommand, ValueEnum};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -255,12 +255,15 @@ impl Common {
             is_stream: false,
             is_one_file: false,
             full: HashMap::new(),
-            kinds,
+            form: None,
             progress: &progress,
             ui,
         };
         let written = write(&tree, &mut export);
         progress.done();
+        if written.is_err() {
+            export.count_rest();
+        }
         if export.report.failed() + export.failed_parts > 0 {
             tree.require()?;
         }
@@ -340,8 +343,8 @@ struct FileExport<'a> {
     is_one_file: bool,
     /// Whether all letters of a mailbox are taken.
     full: HashMap<Id, bool>,
-    /// The types that the form holds.
-    kinds: &'a [ObjectType],
+    /// What is written; `None` is a tar stream.
+    form: Option<Form>,
     progress: &'a Bar,
     ui: &'a Ui,
 }
@@ -349,17 +352,32 @@ struct FileExport<'a> {
 impl FileExport<'_> {
     /// Finds out how much there is to do, if anybody wants to know.
     fn expect(&mut self, form: Option<Form>) -> Result<()> {
+        self.form = form;
         let progress = self.progress;
         if progress.is_seen() {
             progress.step("counting the objects");
-            let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.token()).collect();
-            let items = count_objects(self.tree, form, &mut |entry| match progress.interrupted() {
-                true => Err(Error::new(ErrorKind::Interrupted, "interrupted")),
-                false => Ok(self.wish(entry)),
-            })?;
-            progress.expect(if let [kind] = kinds[..] { kind } else { "" }, items);
+            let counts = self.objects(&|| progress.interrupted())?;
+            let what = if counts.len() > 1 { "" } else { counts.keys().next().map_or("", |kind| kind.token()) };
+            progress.expect(what, counts.values().sum());
         }
         Ok(())
+    }
+
+    /// How many objects of each type are wanted.
+    fn objects(&mut self, is_over: &dyn Fn() -> bool) -> Result<BTreeMap<ObjectType, u64>> {
+        count_objects(self.tree, self.form, &mut |entry| match is_over() {
+            true => Err(Error::new(ErrorKind::Interrupted, "interrupted")),
+            false => Ok(self.wish(entry)),
+        })
+    }
+
+    /// Counts what a run that ends early did not come to. Names are read quickly, and another Ctrl-C ends it.
+    fn count_rest(&mut self) {
+        for (kind, count) in self.objects(&|| false).unwrap_or_default() {
+            let account = self.report.of(kind);
+            account.not_reached += count.saturating_sub(account.found);
+            account.found = account.found.max(count);
+        }
     }
 
     /// Counts what became of so many objects of a type.

@@ -1,10 +1,10 @@
 //! What an export says of itself: remarks, the lines of the types, JSON.
 
 use super::json;
-use super::table;
-use super::ui::{Ui, bytes, counted};
+use super::report_table::{self, Row, by_reason};
+use super::ui::{Ui, bytes, counted, thousands};
 use crate::error::{Error, ErrorKind};
-use crate::export::{Plan, Remark, Report};
+use crate::export::{ExportCounts, Plan, Remark, Report};
 use crate::model::ObjectType;
 use std::collections::HashMap;
 use std::path::Path;
@@ -26,13 +26,17 @@ fn by_kind(remarks: &[Remark]) -> Vec<(&Remark, Vec<&str>)> {
     kinds
 }
 
-fn named(positions: &[&str]) -> String {
+fn named(positions: &[&str], most: usize) -> String {
     match positions {
         [one] => (*one).to_owned(),
         several => {
-            let more = several.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!("; and {more} more (--json names them)") } else { String::new() };
-            format!("{} objects: {}{more}", several.len(), several[..several.len().min(NAMED)].join("; "))
+            let more = several.len().saturating_sub(most);
+            let more = if more > 0 {
+                format!("; and {} more (-v or --log-file names all)", thousands(more as u64))
+            } else {
+                String::new()
+            };
+            format!("{} objects: {}{more}", several.len(), several[..several.len().min(most)].join("; "))
         }
     }
 }
@@ -81,12 +85,25 @@ impl Summary<'_> {
                 "remarks_left_out": accounts["remarks_left_out"],
             });
             ui.object("summary", summary);
-        } else if !ui.quiet {
-            table::report(ui, &report.to_string());
+            return;
+        }
+        ui.checkable(&report.to_string());
+        if !ui.quiet {
+            let of = if self.dry_run { "TO EXPORT" } else { "EXPORTED" };
+            report_table::tell(ui, (of, ["CREATED", "UPDATED", "MATCHED"], "NOT WRITTEN"), rows(report));
+            let not_reached: u64 = report.accounts.types.values().map(|counts| counts.not_reached).sum();
+            let found: u64 = report.accounts.types.values().map(|counts| counts.found).sum();
+            let upshot = match (report.failed(), not_reached) {
+                (0, 0) => "Nothing failed.".to_owned(),
+                (0, left) => {
+                    format!("{} of {} are done.", thousands(found - left.min(found)), counted(found, "object"))
+                }
+                (failed, _) => format!("{} failed.", counted(failed, "object")),
+            };
             match self.dry_run {
-                true => ui.line("dry run: nothing was changed"),
-                false if report.bytes == 0 => {}
-                false => ui.line(&format!("{} {}", bytes(report.bytes), self.sent)),
+                true => ui.line("Dry run: nothing was changed."),
+                false if report.bytes == 0 => ui.line(&upshot),
+                false => ui.line(&format!("{} {}. {upshot}", bytes(report.bytes), self.sent)),
             }
         }
     }
@@ -94,7 +111,14 @@ impl Summary<'_> {
     /// The remarks and notes alone.
     pub(super) fn remarks(&self, report: &Report, ui: &Ui) {
         for (remark, positions) in by_kind(&report.accounts.remarks) {
-            let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, named(&positions));
+            let text = |most| {
+                let (kind, outcome, reason) = (remark.kind, remark.outcome, &remark.reason);
+                format!("{kind} {outcome} ({reason}): {}", named(&positions, most))
+            };
+            if positions.len() > NAMED && ui.verbose == 0 {
+                ui.keep(&text(usize::MAX));
+            }
+            let text = text(if ui.verbose > 0 { usize::MAX } else { NAMED });
             match remark.outcome {
                 "failed" | "not removed" | "there twice" => ui.warn(&text),
                 _ => ui.info(&text),
@@ -105,6 +129,30 @@ impl Summary<'_> {
         }
         report.notes.iter().for_each(|note| ui.warn(note));
     }
+}
+
+/// The numbers of each type.
+fn rows(report: &Report) -> Vec<Row> {
+    let row = |(token, counts): (&&'static str, &ExportCounts)| {
+        let mut notes = Vec::new();
+        if !counts.not_removed.is_empty() {
+            let (count, text) = by_reason("not removed", &counts.not_removed);
+            notes.push(format!("{} {text}", thousands(count)));
+        }
+        Some(Row {
+            kind: ObjectType::from_token(token)?,
+            found: counts.found,
+            there: [counts.created, counts.updated, counts.matched],
+            removed: counts.removed,
+            not_there: vec![
+                by_reason("skipped", &counts.skipped),
+                by_reason("failed", &counts.failed),
+                (counts.not_reached, "not reached".to_owned()),
+            ],
+            notes,
+        })
+    };
+    report.accounts.types.iter().filter_map(row).collect()
 }
 
 /// Warns of a run that found nothing to export: a mistyped date must not look like a finished restore.

@@ -12,7 +12,7 @@ use crate::extract::medium::Disk;
 use crate::extract::{self, Destination, Names};
 use crate::model::ObjectType;
 use crate::model::object_id::ObjectId;
-use crate::progress::Progress;
+use crate::progress::{Progress, Unseen};
 use crate::tree::{Child, FileType, Node, Stat, Tree, TreeOptions};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
@@ -142,7 +142,7 @@ impl Ls {
             let path = tree_path(path)?;
             if let Some(id) = as_id(&tree, path) {
                 let Located { tree, path } = locate(tree.reader(), id, self.at.at)?;
-                self.show(&tree, &path, tree.resolve(&path)?, None, ui)?;
+                self.show(&tree, (&path, &path), (tree.resolve(&path)?, None), ui)?;
                 count += 1;
                 continue;
             }
@@ -322,6 +322,10 @@ impl Extract {
         }
         let done = extract::extract_as(tree, path, name, destination, &progress, |name| ui.detail(name))?;
         progress.done();
+        if done.is_interrupted && total.is_none() {
+            // What is left can be said, too; names are read quickly, and another Ctrl-C ends it.
+            total = extract::count_files(tree, path, &Unseen).ok();
+        }
         let told = Told { path, into: destination.into, is_dry: self.dry_run, total };
         told.tell(&done, ui);
         if done.is_interrupted {

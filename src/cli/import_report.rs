@@ -1,12 +1,15 @@
 //! What an import tells: the numbers, what is said of single objects, and the error it ends with.
 
 use super::json;
-use super::table;
-use super::ui::{Ui, bytes, counted};
+use super::remarks::{Loudness, Remarks};
+use super::report_table::{self, Row, by_reason};
+use super::ui::{Ui, bytes, counted, quoted, thousands};
+use super::words::title_of;
 use crate::archive::RunState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::import::Done;
-use crate::import::report::Report;
+use crate::import::report::{ImportCounts, Report};
+use crate::model::ObjectType;
 use crate::report::{reasons, sum};
 use std::path::Path;
 
@@ -63,33 +66,82 @@ pub(super) fn tell(done: &Done, archive: &Path, dry_run: bool, ui: &Ui) {
     tell_remarks(&done.report, ui);
     if ui.json {
         ui.object("summary", summary(done, archive, dry_run));
-    } else if !ui.quiet {
-        table::report(ui, &done.report.to_string());
-        match done.snapshot {
-            Some(snapshot) => ui.line(&format!(
-                "snapshot {snapshot} of {} is {}; {} read",
-                archive.display(),
-                done.state.name(),
-                bytes(done.report.bytes)
-            )),
-            None => ui.line("dry run: nothing was changed"),
+        return;
+    }
+    ui.checkable(&done.report.to_string());
+    if ui.quiet {
+        return;
+    }
+    let heads = if dry_run { "TO IMPORT" } else { "IMPORTED" };
+    report_table::tell(ui, (heads, ["NEW", "CHANGED", "UNCHANGED"], "NOT STORED"), rows(&done.report));
+    match done.snapshot {
+        Some(snapshot) => {
+            let (archive, state) = (archive.display(), done.state.name());
+            let read = bytes(done.report.bytes);
+            ui.line(&format!("Snapshot {snapshot} of {archive} is {state}, {read} read. {}", upshot(done)));
+            if snapshot == 1 && done.state == RunState::Complete {
+                let archive = quoted(&archive.to_string());
+                ui.advice(&format!("what there is: vandelay ls {archive}; the next import brings it up to date"));
+            }
         }
+        None => ui.line("Dry run: nothing was changed."),
+    }
+}
+
+/// The numbers of each type.
+fn rows(report: &Report) -> Vec<Row> {
+    let row = |(token, counts): (&&'static str, &ImportCounts)| {
+        let kept = report.kept.get(token).copied().unwrap_or_default();
+        let kept = (kept > 0).then(|| format!("{} kept that the source does not name now", thousands(kept)));
+        Some(Row {
+            kind: ObjectType::from_token(token)?,
+            found: counts.found,
+            there: [counts.stored.new, counts.stored.changed, counts.stored.unchanged],
+            removed: report.removed.get(token).copied().unwrap_or_default(),
+            not_there: vec![
+                (counts.duplicate, "duplicate".to_owned()),
+                by_reason("skipped", &counts.skipped),
+                by_reason("failed", &counts.failed),
+                (counts.not_reached, "not reached".to_owned()),
+            ],
+            notes: kept.into_iter().collect(),
+        })
+    };
+    report.accounts.types.iter().filter_map(row).collect()
+}
+
+/// The last words of a run: what failed, or what was saved of a run that was stopped.
+fn upshot(done: &Done) -> String {
+    let report = &done.report;
+    let saved = |(token, counts): (&&'static str, &ImportCounts)| {
+        let saved = counts.found - counts.not_reached.min(counts.found);
+        let what = title_of(token).to_lowercase();
+        (counts.not_reached > 0).then(|| format!("{} of {} {what}", thousands(saved), thousands(counts.found)))
+    };
+    let saved: Vec<String> = report.accounts.types.iter().filter_map(saved).collect();
+    match (done.state, report.failed(), report.not_understood) {
+        (RunState::Interrupted, _, _) if !saved.is_empty() => format!("{} are done.", saved.join(", ")),
+        (_, 0, 0) => "Nothing failed.".to_owned(),
+        (_, 0, strange) => format!("{} not understood.", objects(strange)),
+        (_, failed, _) => format!("{} failed.", objects(failed)),
     }
 }
 
 /// Warnings about the run, and what is said of single objects.
 pub(super) fn tell_remarks(report: &Report, ui: &Ui) {
     report.notices.iter().for_each(|notice| ui.warn(notice));
+    let mut remarks = Remarks::new(ui);
     for remark in &report.accounts.remarks {
-        let text = format!("{} {} ({}): {}", remark.kind, remark.outcome, remark.reason, remark.position);
-        // Items left out on purpose are counted below; their positions come with -v and --json.
-        match remark.outcome {
-            "failed" | "not understood" => ui.warn(&text),
+        let loudness = match remark.outcome {
+            "failed" | "not understood" => Loudness::Warning,
             // A later export of an account is duplicates for the most part.
-            "by-product" | "duplicate" => ui.detail(&text),
-            _ => ui.info(&text),
-        }
+            "by-product" | "duplicate" => Loudness::Detail,
+            _ => Loudness::Info,
+        };
+        let sort = format!("{} {} ({})", remark.kind, remark.outcome, remark.reason);
+        remarks.tell(loudness, &sort, &remark.position);
     }
+    remarks.end();
     for note in &report.notes {
         ui.info(note);
     }

@@ -167,6 +167,18 @@ impl Ui {
         }
     }
 
+    /// Numbers as they can be checked by adding them up: for the log file, and with `--verbose`.
+    pub(super) fn checkable(&self, lines: &str) {
+        lines.lines().for_each(|line| if self.verbose > 0 { self.detail(line) } else { self.keep(line) });
+    }
+
+    /// What to do next, for a person at a terminal.
+    pub(super) fn advice(&self, text: &str) {
+        if self.stderr_is_terminal && !self.is_part && !self.quiet && !self.json {
+            self.notes.say(Level::Info, text);
+        }
+    }
+
     /// A line for the log file alone.
     pub(super) fn keep(&self, text: &str) {
         self.notes.keep(Level::Info, &format!("{}{text}", self.about));

@@ -23,3 +23,18 @@ pub(super) fn title(kind: ObjectType) -> &'static str {
 pub(super) fn title_of(token: &str) -> &'static str {
     ObjectType::from_token(token).map_or("Objects", title)
 }
+
+/// The types in the order of reports: what people miss first.
+pub(super) const ORDER: [ObjectType; 11] = [
+    ObjectType::Email,
+    ObjectType::Mailbox,
+    ObjectType::CalendarEvent,
+    ObjectType::Calendar,
+    ObjectType::ContactCard,
+    ObjectType::AddressBook,
+    ObjectType::FileNode,
+    ObjectType::SieveScript,
+    ObjectType::Identity,
+    ObjectType::ParticipantIdentity,
+    ObjectType::VacationResponse,
+];

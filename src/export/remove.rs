@@ -258,18 +258,17 @@ impl Run<'_> {
     /// The report. What the run did not get to is named as such.
     pub(super) fn finish(mut self, lost: Option<&Error>) -> Report {
         if lost.is_some() {
-            let reason = "not reached before the run ended";
             for (kind, work) in &self.works {
                 let left = work.fates.iter().zip(&work.wanted);
                 let left = left.filter(|(fate, one)| matches!(fate, Fate::Pending | Fate::Matched) && counts(one.id));
                 let count = left.count() as u64;
                 if count > 0 {
-                    *self.report.of(*kind).skipped.entry(reason.to_owned()).or_default() += count;
+                    self.report.of(*kind).not_reached += count;
                 }
             }
-            let count = self.mail.ended.iter().filter(|ended| !**ended).count() as u64;
-            if count > 0 {
-                *self.report.of(ObjectType::Email).skipped.entry(reason.to_owned()).or_default() += count;
+            let left = self.mail.ended.iter().filter(|ended| !**ended).count() as u64;
+            if left > 0 {
+                self.report.of(ObjectType::Email).not_reached += left;
             }
         }
         self.report

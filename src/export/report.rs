@@ -1,5 +1,5 @@
-//! The accounting of an export: found = created + updated + matched + skipped + failed, for every type, always; and the
-//! plan, which is the same before anything is done.
+//! The accounting of an export: found = created + updated + matched + skipped + failed, for every type, always; a run that
+//! was stopped also says what it did not reach. And the plan, which is the same before anything is done.
 
 use crate::model::ObjectType;
 use crate::report::{Accounts, left_out, reasons, sum};
@@ -27,6 +27,8 @@ pub struct ExportCounts {
     pub failed: BTreeMap<String, u64>,
     /// How many of the failed the target does not take, however often it is asked.
     pub refused: u64,
+    /// Rows that a run that ended before its end did not come to.
+    pub not_reached: u64,
     /// Objects of the target that the archive does not hold, and that are gone now.
     pub removed: u64,
     /// Such objects that the target did not let go, by reason.
@@ -38,7 +40,8 @@ pub struct ExportCounts {
 impl ExportCounts {
     /// True if every row has one fate.
     pub fn balances(&self) -> bool {
-        self.found == self.created + self.updated + self.matched + sum(&self.skipped) + sum(&self.failed)
+        let not_there = sum(&self.skipped) + sum(&self.failed) + self.not_reached;
+        self.found == self.created + self.updated + self.matched + not_there
     }
 }
 
@@ -129,6 +132,9 @@ impl fmt::Display for Report {
                 account.matched,
                 left_out(&account.skipped, &account.failed),
             )?;
+            if account.not_reached > 0 {
+                write!(f, " + not reached {}", account.not_reached)?;
+            }
             if account.removed > 0 {
                 write!(f, "; removed {}", account.removed)?;
             }

@@ -1,12 +1,15 @@
-//! How many files there will be, so that a run can say how far it is. Nothing is read but names.
+//! How many files there will be, so that a run can say how far it is, and what it did not reach. Nothing is read but names.
 
 use super::visit::{Entry, Fate, Note, Observer, Receiver, Shape, Wish, visit};
 use crate::error::Result;
+use crate::model::ObjectType;
 use crate::tree::{Node, Tree};
+use std::collections::BTreeMap;
 
-/// Counts files that show an object.
+/// Counts files, by the type of what they show.
+#[derive(Default)]
 struct Counter {
-    files: u64,
+    files: BTreeMap<Option<ObjectType>, u64>,
 }
 
 impl Receiver for Counter {
@@ -18,8 +21,8 @@ impl Receiver for Counter {
         true
     }
 
-    fn file(&mut self, _: &Entry<'_>, _: &mut dyn Observer) -> Result<()> {
-        self.files += 1;
+    fn file(&mut self, entry: &Entry<'_>, _: &mut dyn Observer) -> Result<()> {
+        *self.files.entry(entry.node.shown_object().map(|(kind, _)| kind)).or_default() += 1;
         Ok(())
     }
 }
@@ -48,7 +51,7 @@ impl Observer for Asking<'_> {
     fn note(&mut self, _: &Entry<'_>, _: Note) {}
 }
 
-/// How many files below a node `wishes` wants.
+/// How many files below a node `wishes` wants, by the type of what they show.
 ///
 /// Errors: the archive cannot be read, or those of `wishes`.
 pub(super) fn count(
@@ -56,8 +59,8 @@ pub(super) fn count(
     start: Node,
     shape: Shape,
     wishes: &mut dyn FnMut(&Entry<'_>) -> Result<Wish>,
-) -> Result<u64> {
-    let (mut counter, mut asking) = (Counter { files: 0 }, Asking { wishes, end: Ok(()) });
+) -> Result<BTreeMap<Option<ObjectType>, u64>> {
+    let (mut counter, mut asking) = (Counter::default(), Asking { wishes, end: Ok(()) });
     visit(tree, start, shape, &mut counter, &mut asking)?;
     asking.end.map(|()| counter.files)
 }

@@ -30,6 +30,7 @@ pub use names::Names;
 pub use visit::{Entry, Fate, NO_DIRECTORY, Note, Observer, Wish};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::ObjectType;
 use crate::progress::Progress;
 use crate::tree::{Child, FileType, Node, Tree};
 use assembly::{Assembly, Format};
@@ -37,6 +38,7 @@ use collection::{AddressBooks, Calendars};
 use directory::Directory;
 use mbox::Mbox;
 use names::EML;
+use std::collections::BTreeMap;
 use std::io::Write;
 use tar::Stream;
 use visit::{Receiver, Shape, visit};
@@ -117,7 +119,7 @@ pub fn count_files(tree: &Tree, path: &str, progress: &dyn Progress) -> Result<u
         return Ok(1);
     }
     let shape: Shape = if last_name(path).is_none() { but_decoded_mail } else { as_it_is };
-    count::count(tree, node, shape, &mut |_| go_on(progress).map(|()| Wish::Yes))
+    Ok(count::count(tree, node, shape, &mut |_| go_on(progress).map(|()| Wish::Yes))?.values().sum())
 }
 
 fn last_name(path: &str) -> Option<&str> {
@@ -159,26 +161,27 @@ impl Form {
     }
 }
 
-/// How many objects of an account `wishes` wants, for a form or, without one, for a tar stream: about as many as
-/// [`Observer::told`] hears of.
+/// How many objects of each type `wishes` wants, for a form or, without one, for a tar stream: those of which
+/// [`Observer::told`] hears.
 ///
 /// Errors: the archive cannot be read, or those of `wishes`.
 pub fn count_objects(
     tree: &Tree,
     form: Option<Form>,
     wishes: &mut dyn FnMut(&Entry<'_>) -> Result<Wish>,
-) -> Result<u64> {
+) -> Result<BTreeMap<ObjectType, u64>> {
     let (start, shape): (&str, Shape) = match form {
         // What `text/` lists is named by what is in each message; their number is that of the messages.
         Some(Form::Eml) => ("mail", as_it_is),
         Some(form) => (form.start().0, as_it_is),
         None => ("", once),
     };
-    count::count(tree, tree.resolve(start)?, shape, &mut |entry| {
+    let counts = count::count(tree, tree.resolve(start)?, shape, &mut |entry| {
         // What stands beside the objects is none.
         let is_object = entry.node.shown_object().is_some() && wishes(entry)? == Wish::Yes;
         Ok(if is_object { Wish::Yes } else { Wish::No })
-    })
+    })?;
+    Ok(counts.into_iter().filter_map(|(kind, count)| Some((kind?, count))).collect())
 }
 
 /// Writes what an observer wants of an account into a directory.

@@ -24,7 +24,7 @@ pub(super) const HAS_ATTACHMENT: &str = "✓";
 
 /// A condition that objects meet or not.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Query {
+pub(super) enum Query {
     /// All of these.
     And(Vec<Query>),
     /// Any of these.

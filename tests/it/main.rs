@@ -65,6 +65,7 @@ mod package;
 mod progress;
 mod proof;
 mod providers;
+mod reports;
 mod restore_check;
 mod run;
 mod run_days;

@@ -48,7 +48,11 @@ impl Place {
 
 fn bare(url: &str, arguments: &[&str]) -> Command {
     let mut command = vandelay();
-    command.args(["import", "managesieve", "--url", url]).args(arguments).stdin(Stdio::null());
+    command
+        .args(["import", "managesieve", "--url", url])
+        .args(with_sums(arguments))
+        .args(arguments)
+        .stdin(Stdio::null());
     for name in ["VANDELAY_PASSWORD", "VANDELAY_TOKEN", "CREDENTIALS_DIRECTORY", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
         command.env_remove(name);
     }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 /// Runs an import, which must end with this code; gives what was said.
 fn import(arguments: &[&str], archive: &Path, code: i32) -> String {
     let mut command = vandelay();
-    command.arg("import").args(arguments).arg(archive).stdin(Stdio::null());
+    command.arg("import").args(arguments).args(common::with_sums(arguments)).arg(archive).stdin(Stdio::null());
     ends(command, archive, code)
 }
 
@@ -95,7 +95,10 @@ fn sieve_scripts_at_another_address_are_known_again() {
     let archive = dir.path().join("a.sqlite");
     let import = |url: String, arguments: &[&str], code: i32| {
         let mut command = vandelay();
-        command.args(["import", "managesieve", "--auth-basic", "alice", "--url", &url]).args(arguments).arg(&archive);
+        command
+            .args(["import", "managesieve", "--auth-basic", "alice", "--url", &url, "-v"])
+            .args(arguments)
+            .arg(&archive);
         command.env("SSL_CERT_FILE", dovecot.authority_file()).env("VANDELAY_PASSWORD", PASSWORD).stdin(Stdio::null());
         ends(command, &archive, code)
     };

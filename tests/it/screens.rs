@@ -85,7 +85,7 @@ fn the_report_of_an_import_fits_the_screen_and_says_no_zeros() {
     for _ in 0..2 {
         let (out, _, code) = said(&["import", "takeout", text(&export), text(&archive)]);
         assert_eq!(code, Some(5), "{out}");
-        let lines: Vec<&str> = out.lines().filter(|line| !line.starts_with("snapshot ")).collect();
+        let lines: Vec<&str> = out.lines().filter(|line| !line.starts_with("Snapshot ")).collect();
         assert!(lines.iter().any(|line| line.starts_with("    ")), "something is folded: {out}");
         for line in lines {
             assert!(line.width() <= 80, "{} columns: {line}", line.width());

@@ -209,7 +209,8 @@ impl Dav {
 pub(crate) fn import(kind: &str, url: &str, archive: &Path, more: &[&str]) -> Output {
     let mut command = super::vandelay();
     command.env("VANDELAY_PASSWORD", PASSWORD);
-    command.args(["import", kind, "--url", url, "--allow-cleartext", "--auth-basic", USER]).args(more).arg(archive);
+    command.args(["import", kind, "--url", url, "--allow-cleartext", "--auth-basic", USER]);
+    command.args(super::with_sums(more)).args(more).arg(archive);
     command.output().expect("the program starts")
 }
 

@@ -1,7 +1,7 @@
 //! An IMAP server of a test beside an archive that is imported from it.
 
 use super::fake_imap::{FakeImap, Mail, Mailbox, mail};
-use super::{mailbox_notes_are_true, message, ok, tree, vandelay};
+use super::{mailbox_notes_are_true, message, ok, tree, vandelay, with_sums};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -31,7 +31,8 @@ impl Place {
     /// An import by nobody in particular.
     pub(crate) fn bare(&self, url: &str, arguments: &[&str]) -> Command {
         let mut command = vandelay();
-        command.args(["import", "imap", "--allow-cleartext", "--url", url]).args(arguments).arg(self.archive());
+        command.args(["import", "imap", "--allow-cleartext", "--url", url]).args(with_sums(arguments));
+        command.args(arguments).arg(self.archive());
         command.env("VANDELAY_PASSWORD", SECRET).stdin(Stdio::null());
         command
     }

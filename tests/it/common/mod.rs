@@ -54,6 +54,12 @@ pub(crate) const TYPES: [&str; 10] = [
     "filenode",
 ];
 
+/// `-v`, with which an import says the sums of each type on one line, unless a test says how loud it is to be.
+pub(crate) fn with_sums(arguments: &[&str]) -> &'static [&'static str] {
+    let is_said = arguments.iter().any(|one| one.starts_with("-v") || ["-q", "--quiet", "--json"].contains(one));
+    if is_said { &[] } else { &["-v"] }
+}
+
 /// Runs the program and gives its output, whatever it is.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     vandelay().args(arguments).output().expect("the program starts")
