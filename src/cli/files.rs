@@ -1,17 +1,17 @@
-//! `vandelay ls`, `cat` and `extract`: the tree where there is no FUSE.
+//! `vandelay cat` and `extract`: the tree where there is no FUSE.
 
 use super::args::{AtFlag, tree_path};
 use super::extract_report::Told;
 use super::json::{self, on_disk};
 use super::opened::open_archive;
-use super::ui::{Ui, counted, interrupt_flag, thousands};
-use crate::archive::{Moment, Reader, rfc3339};
+use super::ui::{Ui, counted, interrupt_flag};
+use crate::archive::{Moment, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Destination, Names};
 use crate::model::ObjectType;
 use crate::progress::Progress;
-use crate::tree::{Child, FileType, Node, Stat, Tree, TreeOptions};
+use crate::tree::{FileType, Tree, TreeOptions};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,23 +19,6 @@ use std::sync::Arc;
 
 /// How much of a file is read at once.
 const PIECE: usize = 1 << 20;
-
-#[derive(Args)]
-pub(crate) struct Ls {
-    /// The archive
-    archive: PathBuf,
-    /// What to list, e.g. mail/INBOX/cur
-    #[arg(default_value = "")]
-    paths: Vec<OsString>,
-    /// Show type, links, size and date, too
-    #[arg(short)]
-    long: bool,
-    /// List everything below, too
-    #[arg(short = 'R', long)]
-    recursive: bool,
-    #[command(flatten)]
-    at: AtFlag,
-}
 
 #[derive(Args)]
 pub(crate) struct Cat {
@@ -102,88 +85,13 @@ impl NamesFlag {
 }
 
 /// The tree of an archive at a moment.
-fn open(archive: &Path, at: &AtFlag, ui: &Ui) -> Result<Tree> {
+pub(super) fn open(archive: &Path, at: &AtFlag, ui: &Ui) -> Result<Tree> {
     Tree::open(Arc::new(open_archive(archive, ui)?), TreeOptions { at: at.at, ..TreeOptions::default() })
 }
 
 /// The tree of an opened archive at a moment, which no later import changes unless it is the current one.
 pub(super) fn tree_at(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
     Tree::open(Arc::clone(reader), TreeOptions { at: moment.into(), ..TreeOptions::default() })
-}
-
-/// Everything in a directory, by the bytes of the names.
-fn sorted(tree: &Tree, directory: Node) -> Result<Vec<Child>> {
-    let (mut all, mut after) = (Vec::new(), 0);
-    loop {
-        let page = tree.children(directory, after, 1_024)?;
-        let Some(last) = page.last() else { break };
-        after = last.cookie;
-        all.extend(page);
-    }
-    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    Ok(all)
-}
-
-impl Ls {
-    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let tree = open(&self.archive, &self.at, ui)?;
-        let mut count = 0;
-        for path in &self.paths {
-            let path = tree_path(path)?;
-            let node = tree.resolve(path)?;
-            let stat = tree.stat(node)?;
-            if stat.file_type != FileType::Directory {
-                self.show(&tree, path, node, Some(stat), ui)?;
-                count += 1;
-            } else {
-                count += self.below(&tree, node, ui)?;
-            }
-        }
-        if ui.json {
-            ui.object("summary", serde_json::json!({ "archive": on_disk(&self.archive), "snapshot": json::snapshot(tree.moment()), "count": count }));
-        }
-        Ok(())
-    }
-
-    /// Lists a directory by name, as ls(1) does; with `-R` everything below each directory behind it. Answers how many
-    /// entries it listed.
-    fn below(&self, tree: &Tree, directory: Node, ui: &Ui) -> Result<u64> {
-        let mut count = 0;
-        let mut stack = vec![(String::new(), sorted(tree, directory)?.into_iter())];
-        while let Some((path, children)) = stack.last_mut() {
-            let Some(child) = children.next() else {
-                stack.pop();
-                continue;
-            };
-            let name = format!("{path}{}", child.name);
-            self.show(tree, &name, child.node, child.stat, ui)?;
-            count += 1;
-            if self.recursive && child.file_type == FileType::Directory {
-                stack.push((format!("{name}/"), sorted(tree, child.node)?.into_iter()));
-            }
-        }
-        Ok(count)
-    }
-
-    fn show(&self, tree: &Tree, name: &str, node: Node, stat: Option<Stat>, ui: &Ui) -> Result<()> {
-        if !self.long && !ui.json {
-            ui.line(name);
-            return Ok(());
-        }
-        let stat = stat.map_or_else(|| tree.stat(node), Ok)?;
-        let (letter, sort) = match stat.file_type {
-            FileType::Directory => ('d', "directory"),
-            FileType::File => ('-', "file"),
-            FileType::Link => ('l', "link"),
-        };
-        let date = rfc3339(stat.mtime);
-        if ui.json {
-            ui.object("entry", serde_json::json!({ "name": name, "sort": sort, "size": stat.size, "mtime": date, "links": stat.links, "inode": node.ino() }));
-        } else {
-            ui.line(&format!("{letter} {:>3} {:>13} {date} {name}", stat.links, thousands(stat.size)));
-        }
-        Ok(())
-    }
 }
 
 impl Cat {

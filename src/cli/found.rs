@@ -2,9 +2,9 @@
 
 use super::files::tree_at;
 use super::json::on_disk;
+use super::object_row::{self, ObjectRow, person};
 use super::screen::Style;
 use super::table::Cell;
-use super::ui::size;
 use super::when;
 use crate::archive::{Moment, Reader, Snapshot, State, epoch, rfc3339};
 use crate::error::{ErrorKind, Result};
@@ -124,37 +124,32 @@ impl Shower {
     }
 }
 
-/// The folder of a path in the tree, without the view and the parts of a Maildir.
+/// The folder of a path in the tree: of a message without the view and the parts of a Maildir.
 fn folder(kind: ObjectType, path: &str) -> String {
-    let mut parts: Vec<&str> = path.split('/').collect();
-    parts.pop();
-    if kind == ObjectType::Email {
-        parts.pop();
-    }
-    match kind {
-        ObjectType::Email => parts.iter().skip(1).copied().collect::<Vec<_>>().join("/"),
-        _ => parts.join("/"),
-    }
+    let folder = match kind {
+        ObjectType::Email => object_row::folder(path),
+        _ => path.rsplit_once('/').map_or("", |(folder, _)| folder),
+    };
+    folder.to_owned()
 }
 
 impl Shown {
     pub(super) fn cells(&self) -> Vec<Cell> {
-        let date = if self.found.date == 0 { String::new() } else { when::time(self.found.date) };
-        let (status, style) = match (self.gone, self.changed) {
+        let status = match (self.gone, self.changed) {
             (_, Some(time)) => (format!("until {}", when::day(time).trim_start()), Style::Changed),
             (Some(time), None) => (format!("gone since {}", when::day(time).trim_start()), Style::Removed),
-            (None, None) => (String::new(), Style::Plain),
+            (None, None) => Default::default(),
         };
-        let size = if self.size == 0 { String::new() } else { size(self.size) };
-        vec![
-            self.found.id.to_string().into(),
-            date.into(),
-            person(&self.from).into(),
-            self.subject.clone().into(),
-            self.folder.clone().into(),
-            size.into(),
-            Cell::new(status, style),
-        ]
+        let row = ObjectRow {
+            id: self.found.id.to_string(),
+            date: Some(self.found.date).filter(|date| *date != 0),
+            from: person(&self.from),
+            subject: self.subject.clone(),
+            folder: self.folder.clone(),
+            size: Some(self.size).filter(|size| *size != 0),
+            status,
+        };
+        row.cells()
     }
 
     pub(super) fn to_json(&self, archive: &Path) -> serde_json::Value {
@@ -176,10 +171,4 @@ impl Shown {
             "changed_since": self.changed.map(time),
         })
     }
-}
-
-/// The name in front of an address, or the address alone.
-fn person(from: &str) -> String {
-    let name = from.split('<').next().unwrap_or(from).trim().trim_matches('"').trim();
-    if name.is_empty() { from.trim_matches(['<', '>']).to_owned() } else { name.to_owned() }
 }
