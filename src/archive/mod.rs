@@ -10,6 +10,7 @@ mod commit;
 mod compact;
 mod connect;
 mod copy;
+mod deleted;
 mod digest;
 mod emails;
 mod file;

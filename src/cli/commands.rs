@@ -2,7 +2,10 @@
 
 use super::generate as export_docs;
 use super::notes::LogFormat;
-use super::{config, diff, export, files, find, history, import, inspect, mount, restore_check, run, snapshot, verify};
+use super::screen::ColorWhen;
+use super::{
+    config, diff, export, files, find, history, import, inspect, ls, mount, restore_check, run, snapshot, verify,
+};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -38,6 +41,21 @@ pub(crate) struct Global {
     /// Print more; repeat it for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub(crate) verbose: u8,
+    /// When to use colours: auto = on a terminal, unless NO_COLOR is set; always; never
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Output",
+        hide_possible_values = true
+    )]
+    pub(crate) color: ColorWhen,
+    /// Print long lists at once, without a pager (VANDELAY_PAGER, PAGER, less)
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) no_pager: bool,
     /// Also write notes, warnings and errors to the end of this file, with the time
     #[arg(long, global = true, value_name = "FILE", help_heading = "Output")]
     pub(crate) log_file: Option<PathBuf>,
@@ -87,7 +105,7 @@ pub(crate) enum Command {
     /// List the mounts: directory, archives, snapshot, start time
     Mounts,
     /// List a directory of an archive, without mounting it
-    Ls(files::Ls),
+    Ls(ls::Ls),
     /// Write files of an archive to standard output, without mounting it
     Cat(files::Cat),
     /// Copy files and folders of an archive to disk, without mounting it
@@ -99,4 +117,17 @@ pub(crate) enum Command {
     Completions(export_docs::Completions),
     /// Write the man pages into a directory
     Man(export_docs::Man),
+}
+
+impl Command {
+    /// True for lists that may be long, which people read in a pager.
+    pub(crate) fn is_list(&self) -> bool {
+        match self {
+            Command::Snapshots(_) | Command::Diff(_) => true,
+            Command::Find(command) => command.is_list(),
+            Command::Inspect(command) => command.is_list(),
+            Command::Ls(command) => command.is_long(),
+            _ => false,
+        }
+    }
 }

@@ -1,19 +1,19 @@
-//! `vandelay ls`, `cat` and `extract`: the tree where there is no FUSE.
+//! `vandelay cat` and `extract`: the tree where there is no FUSE.
 
 use super::args::{AtFlag, tree_path};
 use super::by_id::{Located, as_id, is_maildir, locate, message_name};
 use super::extract_report::Told;
 use super::json::{self, on_disk};
 use super::opened::open_archive;
-use super::ui::{Ui, counted, interrupt_flag, thousands};
-use crate::archive::{Moment, Reader, rfc3339};
+use super::ui::{Ui, counted, interrupt_flag};
+use crate::archive::{Moment, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Destination, Names};
 use crate::model::ObjectType;
 use crate::model::object_id::ObjectId;
 use crate::progress::{Progress, Unseen};
-use crate::tree::{Child, FileType, Node, Stat, Tree, TreeOptions};
+use crate::tree::{FileType, Tree, TreeOptions};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,23 +21,6 @@ use std::sync::Arc;
 
 /// How much of a file is read at once.
 const PIECE: usize = 1 << 20;
-
-#[derive(Args)]
-pub(crate) struct Ls {
-    /// The archive
-    archive: PathBuf,
-    /// What to list, e.g. mail/INBOX/cur, or an id that 'find' shows
-    #[arg(default_value = "")]
-    paths: Vec<OsString>,
-    /// Show type, links, size and date, too
-    #[arg(short)]
-    long: bool,
-    /// List everything below, too
-    #[arg(short = 'R', long)]
-    recursive: bool,
-    #[command(flatten)]
-    at: AtFlag,
-}
 
 #[derive(Args)]
 pub(crate) struct Cat {
@@ -108,7 +91,7 @@ impl NamesFlag {
 }
 
 /// The tree of an archive at a moment.
-fn open(archive: &Path, at: &AtFlag, ui: &Ui) -> Result<Tree> {
+pub(super) fn open(archive: &Path, at: &AtFlag, ui: &Ui) -> Result<Tree> {
     tree_of(&Arc::new(open_archive(archive, ui)?), at)
 }
 
@@ -119,90 +102,6 @@ fn tree_of(reader: &Arc<Reader>, at: &AtFlag) -> Result<Tree> {
 /// The tree of an opened archive at a moment, which no later import changes unless it is the current one.
 pub(super) fn tree_at(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
     Tree::open(Arc::clone(reader), TreeOptions { at: moment.into(), ..TreeOptions::default() })
-}
-
-/// Everything in a directory, by the bytes of the names.
-fn sorted(tree: &Tree, directory: Node) -> Result<Vec<Child>> {
-    let (mut all, mut after) = (Vec::new(), 0);
-    loop {
-        let page = tree.children(directory, after, 1_024)?;
-        let Some(last) = page.last() else { break };
-        after = last.cookie;
-        all.extend(page);
-    }
-    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    Ok(all)
-}
-
-impl Ls {
-    pub(crate) fn run(self, ui: &Ui) -> Result<()> {
-        let tree = open(&self.archive, &self.at, ui)?;
-        let mut count = 0;
-        for path in &self.paths {
-            let path = tree_path(path)?;
-            if let Some(id) = as_id(&tree, path) {
-                let Located { tree, path } = locate(tree.reader(), id, self.at.at)?;
-                self.show(&tree, (&path, &path), (tree.resolve(&path)?, None), ui)?;
-                count += 1;
-                continue;
-            }
-            let node = tree.resolve(path)?;
-            let stat = tree.stat(node)?;
-            if stat.file_type != FileType::Directory {
-                self.show(&tree, (path, path), (node, Some(stat)), ui)?;
-                count += 1;
-            } else {
-                count += self.below(&tree, (path, node), ui)?;
-            }
-        }
-        if ui.json {
-            ui.object("summary", serde_json::json!({ "archive": on_disk(&self.archive), "snapshot": json::snapshot(tree.moment()), "count": count }));
-        }
-        Ok(())
-    }
-
-    /// Lists a directory by name, as ls(1) does; with `-R` everything below each directory behind it. Answers how many
-    /// entries it listed.
-    fn below(&self, tree: &Tree, (place, directory): (&str, Node), ui: &Ui) -> Result<u64> {
-        let mut count = 0;
-        let mut stack = vec![(String::new(), sorted(tree, directory)?.into_iter())];
-        while let Some((path, children)) = stack.last_mut() {
-            let Some(child) = children.next() else {
-                stack.pop();
-                continue;
-            };
-            let name = format!("{path}{}", child.name);
-            let whole = format!("{}/{name}", place.trim_matches('/'));
-            self.show(tree, (&name, whole.trim_start_matches('/')), (child.node, child.stat), ui)?;
-            count += 1;
-            if self.recursive && child.file_type == FileType::Directory {
-                stack.push((format!("{name}/"), sorted(tree, child.node)?.into_iter()));
-            }
-        }
-        Ok(count)
-    }
-
-    fn show(&self, tree: &Tree, (name, path): (&str, &str), (node, stat): (Node, Option<Stat>), ui: &Ui) -> Result<()> {
-        if !self.long && !ui.json {
-            ui.line(name);
-            return Ok(());
-        }
-        let stat = stat.map_or_else(|| tree.stat(node), Ok)?;
-        let (letter, sort) = match stat.file_type {
-            FileType::Directory => ('d', "directory"),
-            FileType::File => ('-', "file"),
-            FileType::Link => ('l', "link"),
-        };
-        let date = rfc3339(stat.mtime);
-        if ui.json {
-            let id = node.kind.object_type().and_then(|kind| ObjectId::of(kind, node.object()));
-            let (id, path) = (id.map(|id| id.to_string()), path.trim_matches('/'));
-            ui.object("entry", serde_json::json!({ "path": path, "name": path.rsplit('/').next(), "object_id": id, "file_type": sort, "size": stat.size, "modified_at": date, "links": stat.links, "inode": node.ino() }));
-        } else {
-            ui.line(&format!("{letter} {:>3} {:>13} {date} {name}", stat.links, thousands(stat.size)));
-        }
-        Ok(())
-    }
 }
 
 impl Cat {

@@ -1,8 +1,9 @@
 //! `vandelay find`: one search over everything that archives ever held.
 
 use super::found::{Shower, Shown};
+use super::object_row::COLUMNS;
 use super::opened::open_archive;
-use super::table::{Column, Table};
+use super::table::Table;
 use super::ui::{Ui, counted, interrupt_flag, quoted, thousands};
 use super::when;
 use crate::archive::{Moment, Reader, SnapshotSpec, is_archive};
@@ -75,17 +76,6 @@ enum Sort {
     Folder,
 }
 
-/// Columns of the list.
-const COLUMNS: [Column; 7] = [
-    Column::text("ID", 8).whole(),
-    Column::text("DATE", 17).or_short(11),
-    Column::text("FROM", 22).rank(2),
-    Column::rest("SUBJECT").at_least(16),
-    Column::text("FOLDER", 24).rank(3).keeping_end(),
-    Column::number("SIZE", 5).rank(4),
-    Column::text("", 18).whole(),
-];
-
 /// An archive that is searched.
 struct Searched {
     reader: Arc<Reader>,
@@ -94,6 +84,11 @@ struct Searched {
 }
 
 impl Find {
+    /// True if it lists what it finds for people.
+    pub(crate) fn is_list(&self) -> bool {
+        !self.count && !self.paths
+    }
+
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let (archives, words) = self.split()?;
         let mut query = words.join(" ");

@@ -2,9 +2,9 @@
 
 use super::files::tree_at;
 use super::json::on_disk;
+use super::object_row::{ObjectRow, person};
 use super::screen::Style;
 use super::table::Cell;
-use super::ui::size;
 use super::when;
 use crate::archive::{Moment, Reader, Record, Snapshot, State, epoch, rfc3339};
 use crate::error::{ErrorKind, Result};
@@ -137,22 +137,21 @@ impl Shower {
 
 impl Shown {
     pub(super) fn cells(&self) -> Vec<Cell> {
-        let date = if self.found.date == 0 { String::new() } else { when::time(self.found.date) };
-        let (status, style) = match (self.gone, self.changed) {
+        let status = match (self.gone, self.changed) {
             (_, Some(time)) => (format!("until {}", when::day(time).trim_start()), Style::Changed),
             (Some(time), None) => (format!("gone since {}", when::day(time).trim_start()), Style::Removed),
-            (None, None) => (String::new(), Style::Plain),
+            (None, None) => Default::default(),
         };
-        let size = if self.size == 0 { String::new() } else { size(self.size) };
-        vec![
-            self.found.id.to_string().into(),
-            date.into(),
-            person(&self.from).into(),
-            self.subject.clone().into(),
-            self.folder.clone().into(),
-            size.into(),
-            Cell::new(status, style),
-        ]
+        let row = ObjectRow {
+            id: self.found.id.to_string(),
+            date: Some(self.found.date).filter(|date| *date != 0),
+            from: person(&self.from),
+            subject: self.subject.clone(),
+            folder: self.folder.clone(),
+            size: Some(self.size).filter(|size| *size != 0),
+            status,
+        };
+        row.cells()
     }
 
     pub(super) fn to_json(&self, archive: &Path) -> serde_json::Value {
@@ -174,10 +173,4 @@ impl Shown {
             "changed_at": self.changed.map(time),
         })
     }
-}
-
-/// The name in front of an address, or the address alone.
-fn person(from: &str) -> String {
-    let name = from.split('<').next().unwrap_or(from).trim().trim_matches('"').trim();
-    if name.is_empty() { from.trim_matches(['<', '>']).to_owned() } else { name.to_owned() }
 }

@@ -4,33 +4,39 @@ use super::args::ArchiveAt;
 use super::diff::field;
 use super::files::tree_at;
 use super::json::{self, on_disk};
-use super::opened::{open_archive, said as lacks};
-use super::table::{Column, Table, fit, fit_end, padded};
-use super::ui::{Ui, bytes, thousands};
-use crate::archive::{Moment, Reader, Record, SnapshotSpec, Statistics, epoch, rfc3339};
+use super::object_row::{COLUMNS, ObjectRow, folders, id, label};
+use super::opened::open_archive;
+use super::table::{Column, Table};
+use super::ui::{Ui, thousands};
+use super::{inspect_summary, words};
+use crate::archive::{Moment, Reader, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::objects::Properties;
 use crate::model::{Id, ObjectType};
 use crate::tree::{Label, Tree};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use jiff::civil::DateTime;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// How wide the names of what is counted are.
-const NAMES: usize = 20;
-
-/// How wide the counts are.
-const COUNTS: usize = 12;
-
 /// The deepest level of a tree that is indented.
 const DEPTH_MAX: usize = 15;
 
-const MAILBOXES: [Column; 4] =
-    [Column::number("ID", 6), Column::text("NAME", 46), Column::text("ROLE", 12), Column::number("MESSAGES", 10)];
-const FILES: [Column; 4] =
-    [Column::number("ID", 6), Column::text("NAME, PATH BELOW", 46), Column::text("TYPE", 12), Column::rest("ROLE")];
+const MAILBOXES: [Column; 4] = [
+    Column::number("ID", 2).rank(1),
+    Column::text("NAME", 60),
+    Column::text("ROLE", 12).rank(2),
+    Column::number("MESSAGES", 8),
+];
+const FILES: [Column; 4] = [
+    Column::text("ID", 20).whole(),
+    Column::text("NAME", 60),
+    Column::text("TYPE", 12).rank(1),
+    Column::text("ROLE", 12).rank(2),
+];
 
+/// Count what is in an archive, or list all objects of one type, with the ids by which one of them is had back.
 #[derive(Args)]
 pub(crate) struct Inspect {
     #[command(flatten)]
@@ -39,25 +45,55 @@ pub(crate) struct Inspect {
     /// calendarevent, participantidentity, filenode or vacationresponse
     #[arg(value_name = "TYPE", value_parser = parse_kind)]
     kind: Option<ObjectType>,
+    /// Order of messages: date = by arrival, the newest last (default); id; size = the largest last
+    #[arg(long, value_enum, value_name = "BY", hide_possible_values = true)]
+    sort: Option<Order>,
+    /// The other way round: the newest, the highest, the largest first
+    #[arg(long)]
+    reverse: bool,
     /// List at most this many
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     limit: Option<u64>,
-    /// Leave out the first ones
-    #[arg(long, default_value_t = 0)]
+    /// Leave out the first N
+    #[arg(long, value_name = "N", default_value = "0", value_parser = number)]
     offset: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Order {
+    Date,
+    Id,
+    Size,
 }
 
 fn parse_kind(text: &str) -> Result<ObjectType, String> {
     ObjectType::from_token(text).ok_or_else(|| format!("one of {}", ObjectType::ALL.map(ObjectType::token).join(", ")))
 }
 
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a number like 20".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<u64, String> {
+    number(text).and_then(|number| if number > 0 { Ok(number) } else { Err("a number from 1 on".to_owned()) })
+}
+
 impl Inspect {
+    /// True for a list of objects.
+    pub(crate) fn is_list(&self) -> bool {
+        self.kind.is_some()
+    }
+
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let reader = Arc::new(open_archive(&self.archive.archive, ui)?);
         let moment = reader.resolve(self.archive.moment.at)?;
+        if self.sort.is_some() && self.kind != Some(ObjectType::Email) {
+            let what = "--sort orders messages: vandelay inspect ARCHIVE email --sort date";
+            return Err(Error::new(ErrorKind::Usage, what));
+        }
         match self.kind {
-            None => self.summary(&reader, moment, ui),
-            Some(kind @ (ObjectType::Mailbox | ObjectType::FileNode)) => {
+            None => inspect_summary::print(&reader, (&self.archive, moment), ui),
+            Some(kind @ (ObjectType::Mailbox | ObjectType::FileNode)) if !self.reverse => {
                 containers(&reader, kind, moment, self.part(), ui)
             }
             Some(kind) => self.list(&reader, kind, moment, ui),
@@ -70,18 +106,28 @@ impl Inspect {
         (usize::try_from(self.offset).unwrap_or(usize::MAX), limit)
     }
 
-    fn list(&self, reader: &Arc<Reader>, kind: ObjectType, moment: Moment, ui: &Ui) -> Result<()> {
-        let mut ids = Vec::new();
-        reader.each_record(kind, moment, |record| ids.push(record.id))?;
-        ids.sort_unstable();
-        let (offset, limit) = self.part();
-        let tree = tree_at(reader, moment)?;
-        let columns = columns(kind);
-        let mut table = None;
-        if ids.len() <= offset && !ui.json {
-            ui.info("no such objects");
+    /// The objects of a type in the order of the list.
+    fn ids(&self, reader: &Reader, kind: ObjectType, moment: Moment) -> Result<Vec<Id>> {
+        let order = self.sort.unwrap_or(if kind == ObjectType::Email { Order::Date } else { Order::Id });
+        let mut keys: Vec<(i64, Id)> = Vec::new();
+        reader.each_record(kind, moment, |record| {
+            keys.push((if order == Order::Date { record.received() } else { 0 }, record.id));
+        })?;
+        if order == Order::Size {
+            for (size, id) in &mut keys {
+                *size = reader.email_blob(*id).map_or(0, |blob| i64::try_from(blob.size).unwrap_or(i64::MAX));
+            }
         }
-        let total = ids.len();
+        keys.sort_unstable();
+        let ids = keys.into_iter().map(|(_, id)| id);
+        Ok(if self.reverse { ids.rev().collect() } else { ids.collect() })
+    }
+
+    fn list(&self, reader: &Arc<Reader>, kind: ObjectType, moment: Moment, ui: &Ui) -> Result<()> {
+        let ids = self.ids(reader, kind, moment)?;
+        let (total, (offset, limit)) = (ids.len(), self.part());
+        let tree = tree_at(reader, moment)?;
+        let table = Table::new(ui, columns(kind));
         for id in ids.into_iter().skip(offset).take(limit) {
             let record = reader
                 .record(kind, moment, id)?
@@ -89,89 +135,37 @@ impl Inspect {
             if ui.json {
                 ui.object("object", to_json(&record, &tree)?);
             } else {
-                show(table.get_or_insert_with(|| Table::new(ui, &columns)), &record, &label(&tree, &record)?);
+                let label = label(&tree, &record)?;
+                add(&table, reader, &record, &label);
+                path_below(&label, ui).iter().for_each(|path| table.below(path));
             }
         }
-        if ui.json {
-            end(reader, kind, moment, (total, self.part()), ui);
-        }
-        Ok(())
-    }
-
-    fn summary(&self, reader: &Reader, moment: Moment, ui: &Ui) -> Result<()> {
-        let mut counts = Vec::new();
-        for kind in ObjectType::ALL {
-            counts.push((kind, reader.count_records(kind, moment)?));
-        }
-        let statistics = reader.statistics()?;
-        let snapshots = reader.snapshots()?;
-        if ui.json {
-            let types: serde_json::Map<String, serde_json::Value> = counts
-                .iter()
-                .map(|(kind, count)| (kind.token().to_owned(), serde_json::json!({ "count": count })))
-                .collect();
-            ui.object("summary", serde_json::json!({
-                "archive": on_disk(reader.path()),
-                    "snapshot": json::snapshot(moment),
-                "account": reader.account()?,
-                "sources": reader.sources()?.iter().map(|(kind, url, account)| json::source(kind, Some(url), Some(account))).collect::<Vec<_>>(),
-                "types": types,
-                "blobs": statistics.blobs,
-                    "blobs_size": statistics.bytes,
-                    "largest_size": statistics.largest,
-                    "referenced_size": statistics.referenced,
-                    "file_size": statistics.file,
-                "snapshots": snapshots.len(),
-                "latest_snapshot": snapshots.last().map(|snapshot| snapshot.id),
-                "incomplete": json::incomplete(reader.incomplete()?.as_ref()),
-            }));
-            return Ok(());
-        }
-        let rest = ui.width() - NAMES - 2;
-        let said = |name: &str, text: &str| ui.line(&format!("{}  {text}", padded(name, NAMES)));
-        said("archive", &fit_end(&ui.shown(&reader.path().display().to_string()), rest));
-        for (kind, url, account) in reader.sources()? {
-            said("source", &fit(&ui.shown(&format!("{kind} {url} ({account})")), rest));
-        }
-        if let Some(incomplete) = reader.incomplete()? {
-            said("incomplete copy", &fit(&ui.shown(&lacks(&incomplete)), rest));
-        }
-        if let (true, Moment::Snapshot(snapshot)) = (self.archive.moment.at != SnapshotSpec::Latest, moment) {
-            said("objects", &format!("those of snapshot {snapshot}; all else is as it is now"));
-        }
-        let counted = |name: &str, count: &str, remark: &str| {
-            let line = format!("{} {count:>COUNTS$}  {remark}", padded(name, NAMES));
-            ui.line(fit(&ui.shown(&line), ui.width()).trim_end());
-        };
-        for (kind, count) in counts {
-            counted(kind.token(), &thousands(count), "");
-        }
-        let Statistics { blobs, bytes: stored, largest, referenced, file } = statistics;
-        counted("blobs", &thousands(blobs), &format!("{} in all, largest {}", bytes(stored), bytes(largest)));
-        if referenced > stored && stored > 0 {
-            counted("", "", &format!("{} without deduplication", bytes(referenced)));
-        }
-        counted("file", &bytes(file), "");
-        let latest = match snapshots.last() {
-            Some(last) => {
-                let when = rfc3339(epoch(last.ended.as_deref().unwrap_or(&last.started)));
-                format!("latest {}, {} at {when}", last.id, last.state)
-            }
-            None if reader.has_history() => String::new(),
-            None => "(an archive of vandelay 1.x)".to_owned(),
-        };
-        counted("snapshots", &thousands(snapshots.len() as u64), &latest);
+        table.end();
+        end(reader, kind, moment, (total, self.part()), ui);
         Ok(())
     }
 }
 
-/// The last object of a list: how many there are, and how many of them stand in it.
+/// What stands behind a list: how many objects there are, and how many of them stand in it.
 fn end(reader: &Reader, kind: ObjectType, moment: Moment, (total, (offset, limit)): (usize, (usize, usize)), ui: &Ui) {
-    let fields = serde_json::json!({
-        "archive": on_disk(reader.path()), "snapshot": json::snapshot(moment), "type": kind.token(),
-        "count": total.saturating_sub(offset).min(limit), "total": total,
+    let count = total.saturating_sub(offset).min(limit);
+    if ui.json {
+        let fields = serde_json::json!({
+            "archive": on_disk(reader.path()), "snapshot": json::snapshot(moment), "type": kind.token(), "count": count, "total": total,
+        });
+        ui.object("summary", fields);
+        return;
+    }
+    let name = words::title(kind).to_lowercase();
+    ui.info(&match count {
+        _ if total == 0 => format!("no {name}"),
+        0 => format!("no more: there are {} {name}", thousands(total as u64)),
+        _ if count < total => format!("{} of {} {name}", thousands(count as u64), thousands(total as u64)),
+        _ => format!("{} {name}", thousands(total as u64)),
     });
-    ui.object("summary", fields);
+    if kind == ObjectType::Email && count > 0 {
+        ui.info("To read one: vandelay cat ARCHIVE ID");
+    }
 }
 
 /// Mailboxes and files as an indented tree, as 1.x shows them.
@@ -191,10 +185,6 @@ fn containers(
         end(reader, kind, moment, (records.len(), (offset, limit)), ui);
         return Ok(());
     }
-    if records.len() <= offset {
-        ui.info("no such objects");
-        return Ok(());
-    }
     let mut messages: HashMap<Id, u64> = HashMap::new();
     if kind == ObjectType::Mailbox {
         reader.each_record(ObjectType::Email, moment, |record| {
@@ -210,14 +200,16 @@ fn containers(
         if at < offset || at - offset >= limit {
             return Ok(());
         }
-        let (id, name) = (record.id.to_string(), format!("{before}{}", record.name()));
+        let (id, name) = (id(record), format!("{before}{}", record.name()));
         if kind == ObjectType::Mailbox {
             let count = thousands(messages.get(&record.id).copied().unwrap_or(0));
             table.row(&[&id, &name, record.mailbox().role.as_deref().unwrap_or_default(), &count]);
         } else {
             let node = record.file_node();
             table.row(&[&id, &name, node.node_type.name(), node.role.as_deref().unwrap_or_default()]);
-            show_path(&table, &label(&tree, record)?);
+            if let Some(path) = path_below(&label(&tree, record)?, ui) {
+                table.below(&path);
+            }
         }
         Ok(())
     };
@@ -240,45 +232,47 @@ fn containers(
     for record in records.iter().filter(|record| !shown.contains(&record.id)) {
         show(record, "(is inside itself) ")?;
     }
+    table.end();
+    end(reader, kind, moment, (records.len(), (offset, limit)), ui);
     Ok(())
 }
 
+const ID: Column = Column::text("ID", 20).whole();
+const EVENTS: [Column; 4] =
+    [ID, Column::text("START", 19).whole(), Column::rest("TITLE").at_least(12), Column::text("CALENDAR", 24).rank(1)];
+const CARDS: [Column; 4] =
+    [ID, Column::rest("NAME").at_least(12), Column::text("ADDRESS BOOK", 24).rank(1), Column::text("UID", 60).rank(2)];
+const IDENTITIES: [Column; 3] = [ID, Column::text("NAME", 40), Column::rest("ADDRESS")];
+const REPLIES: [Column; 3] = [ID, Column::text("ENABLED", 7), Column::rest("SUBJECT")];
+const SCRIPTS: [Column; 3] = [ID, Column::text("ACTIVE", 7), Column::rest("NAME")];
+const BOOKS: [Column; 3] = [ID, Column::text("DEFAULT", 7), Column::rest("NAME")];
+const NAMES: [Column; 2] = [ID, Column::rest("NAME")];
+
 /// The columns of a list of objects of this type.
-fn columns(kind: ObjectType) -> Vec<Column> {
-    let id = Column::number("ID", 6);
+fn columns(kind: ObjectType) -> &'static [Column] {
     match kind {
-        ObjectType::Email => {
-            vec![id, Column::text("DATE (UTC)", 16), Column::text("FROM", 20), Column::rest("SUBJECT, PATH BELOW")]
-        }
-        ObjectType::ContactCard => vec![id, Column::text("NAME", 30), Column::rest("UID, PATH BELOW")],
-        ObjectType::CalendarEvent => vec![id, Column::text("START", 20), Column::rest("TITLE, PATH BELOW")],
-        ObjectType::Identity => vec![id, Column::text("NAME", 30), Column::rest("EMAIL")],
-        ObjectType::ParticipantIdentity => vec![id, Column::text("NAME", 30), Column::rest("ADDRESS")],
-        ObjectType::VacationResponse => vec![id, Column::text("ENABLED", 7), Column::rest("SUBJECT")],
-        ObjectType::SieveScript => vec![id, Column::text("ACTIVE", 7), Column::rest("NAME")],
-        ObjectType::AddressBook | ObjectType::Calendar => vec![id, Column::text("DEFAULT", 7), Column::rest("NAME")],
-        ObjectType::Mailbox | ObjectType::FileNode => vec![id, Column::rest("NAME")],
+        ObjectType::Email => &COLUMNS,
+        ObjectType::ContactCard => &CARDS,
+        ObjectType::CalendarEvent => &EVENTS,
+        ObjectType::Identity | ObjectType::ParticipantIdentity => &IDENTITIES,
+        ObjectType::VacationResponse => &REPLIES,
+        ObjectType::SieveScript => &SCRIPTS,
+        ObjectType::AddressBook | ObjectType::Calendar => &BOOKS,
+        ObjectType::Mailbox | ObjectType::FileNode => &NAMES,
     }
 }
 
-/// Prints an object for people.
-fn show(table: &Table<'_, '_>, record: &Record, label: &Label) {
-    let id = record.id.to_string();
+/// Adds an object to a list of its type.
+fn add(table: &Table<'_, '_>, reader: &Reader, record: &Record, label: &Label) {
+    let id = id(record);
     let field = |name: &str| field(label, name).unwrap_or_default();
     let yes = |is_so: bool| if is_so { "yes" } else { "" };
     match record.properties() {
-        Properties::Email(_) => {
-            table.row(&[&id, &minute(field("date")), name_of(field("from")), field("subject")]);
-            show_path(table, label);
-        }
-        Properties::ContactCard(card) => {
-            table.row(&[&id, field("name"), &card.uid]);
-            show_path(table, label);
-        }
+        Properties::ContactCard(card) => table.row(&[&id, field("name"), &folders(label), &card.uid]),
         Properties::CalendarEvent(_) => {
             let start = field("start");
-            table.row(&[&id, if start.is_empty() { field("due") } else { start }, field("title")]);
-            show_path(table, label);
+            let start = calendar_time(if start.is_empty() { field("due") } else { start });
+            table.row(&[&id, &start, field("title"), &folders(label)]);
         }
         Properties::Identity(identity) => table.row(&[&id, &identity.name, &identity.email]),
         Properties::ParticipantIdentity(identity) => table.row(&[&id, &identity.name, &identity.calendar_address]),
@@ -286,26 +280,21 @@ fn show(table: &Table<'_, '_>, record: &Record, label: &Label) {
         Properties::SieveScript(script) => table.row(&[&id, yes(script.is_active), &script.name]),
         Properties::AddressBook(book) => table.row(&[&id, yes(book.is_default), &book.name]),
         Properties::Calendar(calendar) => table.row(&[&id, yes(calendar.is_default), &calendar.name]),
+        Properties::Email(_) => table.cells(ObjectRow::of_message(reader, record, label).cells()),
         Properties::Mailbox(_) | Properties::FileNode(_) => table.row(&[&id, record.name()]),
     }
 }
 
-/// Prints where an object lies in the tree.
-fn show_path(table: &Table<'_, '_>, label: &Label) {
-    if let Some((first, more)) = label.paths.split_first() {
-        let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
-        table.below(&format!("{first}{more}"));
-    }
+/// `1 Mar 2026 10:00` of a time without a zone (RFC 8984 section 1.4.4), as the calendar shows it.
+fn calendar_time(text: &str) -> String {
+    let time: Option<DateTime> = text.parse().ok();
+    time.map_or_else(|| text.to_owned(), |time| time.strftime("%e %b %Y %H:%M").to_string())
 }
 
-/// `2026-03-01 10:00` of a time in RFC 3339.
-fn minute(time: &str) -> String {
-    time.chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect()
-}
-
-/// The name in an address, or the address if it has none.
-fn name_of(from: &str) -> &str {
-    from.split_once(" <").map_or(from, |(name, _)| name)
+/// Where an object lies in the tree, for those who want more.
+fn path_below(label: &Label, ui: &Ui) -> Option<String> {
+    let (first, more) = label.paths.split_first().filter(|_| ui.verbose > 0)?;
+    Some(if more.is_empty() { first.clone() } else { format!("{first} (and {} more)", more.len()) })
 }
 
 /// The row of an object; with its paths, and of a message also sender and subject.
@@ -319,14 +308,4 @@ fn to_json(record: &Record, tree: &Tree) -> Result<serde_json::Value> {
         }
         _ => object,
     })
-}
-
-/// The paths of an object, and its sender, title or name. An object that cannot be read is listed all the same.
-fn label(tree: &Tree, record: &Record) -> Result<Label> {
-    match tree.label(record) {
-        Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Damaged | ErrorKind::Unreadable) => {
-            Ok(Label { fields: vec![("subject", "(cannot be read)".to_owned())], ..Label::default() })
-        }
-        label => label,
-    }
 }

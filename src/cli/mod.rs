@@ -24,15 +24,19 @@ mod import_files;
 mod import_opened;
 mod import_report;
 mod inspect;
+mod inspect_summary;
 mod json;
 mod keep;
+mod ls;
 mod mount;
 mod mount_options;
 mod mount_words;
 mod mounts;
 mod moving;
 mod notes;
+mod object_row;
 mod opened;
+mod pager;
 mod progress_bar;
 mod progress_line;
 mod remarks;
@@ -48,16 +52,15 @@ mod snapshot;
 mod table;
 mod ui;
 mod verify;
-// Until every screen has its times from here.
-#[allow(dead_code)]
 mod when;
 mod words;
 
 use crate::error::{Error, ErrorKind};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 pub use commands::Cli;
 use commands::{Command, Global};
 use notes::Notes;
+use screen::ColorWhen;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use ui::Ui;
@@ -67,12 +70,14 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let is_helper = mount_options::is_helper(&arguments);
     let arguments = find::with_negations(with_flags_first(mount_options::as_helper(arguments)));
     let as_json = arguments.iter().any(|argument| argument == "--json");
-    let cli = match Cli::try_parse_from(arguments) {
+    let color = ColorWhen::typed(&arguments);
+    let parsed = Cli::command().color(color.of_clap()).try_get_matches_from(arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             let misplaced = export::misplaced_target(&error);
             match &misplaced {
-                Some(error) => Ui::new(false, false, 0).fatal(error),
+                Some(error) => Ui::new(false, false, 0).with_color(color).fatal(error),
                 None => drop(error.print()),
             }
             if error.use_stderr() && as_json {
@@ -85,8 +90,14 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
-    let Global { json, quiet, verbose, log_file, log_format } = cli.global;
-    let ui = Ui::new(json, quiet, verbose);
+    if matches!(&cli.command, Command::Ls(command) if command.asks_for_help()) {
+        let mut whole = Cli::command().color(color.of_clap());
+        whole.build();
+        let help = whole.find_subcommand_mut("ls").map(clap::Command::print_long_help);
+        return ExitCode::from(u8::from(!matches!(help, Some(Ok(())))));
+    }
+    let Global { json, quiet, verbose, color, no_pager, log_file, log_format } = cli.global;
+    let ui = Ui::new(json, quiet, verbose).with_color(color);
     // A mount has a log of its own under that flag: what goes wrong while it is mounted.
     let log_file = log_file.filter(|_| !matches!(cli.command, Command::Mount(_)));
     let ui = match Notes::open(log_format, log_file.as_deref()) {
@@ -98,6 +109,9 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     };
     when::warn_of_unknown_zone(&ui);
     let is_well_said = matches!(&cli.command, Command::Mount(mount) if mount.is_well_said());
+    if !json && !no_pager && cli.command.is_list() {
+        pager::want();
+    }
     let outcome = match cli.command {
         Command::Import(command) => command.run(&ui),
         Command::Run(command) => command.run(&ui),
@@ -121,7 +135,9 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Completions(command) => command.run(Cli::command(), &ui),
         Command::Man(command) => command.run(Cli::command(), &ui),
     };
+    let is_read = ui.end_pager();
     match outcome {
+        Ok(()) if !is_read => ExitCode::from(ErrorKind::Storage.exit_code()),
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui.fatal(&error);
@@ -135,8 +151,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 /// Puts flags that every command takes before `export`: between it and its target clap takes none.
 fn with_flags_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
     if arguments.get(1).is_some_and(|word| word == "export") {
-        let plain = ["-q", "--quiet", "-v", "-vv", "-vvv", "--verbose", "--json"];
-        let with_value = ["--log-file", "--log-format"];
+        let plain = ["-q", "--quiet", "-v", "-vv", "-vvv", "--verbose", "--json", "--no-pager"];
+        let with_value = ["--log-file", "--log-format", "--color"];
         let mut flags = 0;
         while let Some(word) = arguments.get(2 + flags).and_then(|word| word.to_str()) {
             flags += match word.split_once('=') {

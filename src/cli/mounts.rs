@@ -4,7 +4,10 @@
 use super::commands::{Cli, Command};
 use super::mount::{Mount, STAYS};
 use super::mount_options;
-use super::ui::{Ui, quoted};
+use super::screen::Style;
+use super::table::{Cell, Column, Table};
+use super::ui::{Ui, counted, quoted};
+use super::when;
 use crate::archive::{SnapshotSpec, rfc3339};
 use crate::error::Result;
 use crate::mount::mountpoint::{self, without_links};
@@ -16,6 +19,14 @@ use std::path::{Path, PathBuf};
 
 /// Ticks of the clock in which Linux tells programs of times: USER_HZ, on every machine that FUSE 3 is built for.
 const TICKS: i64 = 100;
+
+const COLUMNS: [Column; 5] = [
+    Column::text("DIRECTORY", 60).at_least(12).keeping_end(),
+    Column::text("ARCHIVE", 60).at_least(12).keeping_end(),
+    Column::text("SHOWS", 20).whole(),
+    Column::time("SINCE").rank(2),
+    Column::number("PID", 3).rank(1),
+];
 
 /// A process that serves a mount.
 struct Server {
@@ -61,13 +72,11 @@ impl Server {
         })
     }
 
-    /// `/srv/alice.sqlite, follows, since 2026-11-21T18:30:00Z`
-    fn describe(&self) -> String {
-        let mut words: Vec<String> = self.archives.iter().map(|path| path.display().to_string()).collect();
-        words.push(self.pinned.as_ref().map_or_else(|| "follows".to_owned(), |at| format!("stays at snapshot {at}")));
-        words.extend(self.since.map(|since| format!("since {}", rfc3339(since))));
-        words.push(format!("process {}", self.process));
-        words.join(", ")
+    /// `/srv/alice.sqlite`, `/srv/alice.sqlite and 2 more`
+    fn archive(&self) -> String {
+        let Some((first, more)) = self.archives.split_first() else { return String::new() };
+        let first = first.display();
+        if more.is_empty() { first.to_string() } else { format!("{first} and {} more", more.len()) }
     }
 }
 
@@ -111,7 +120,7 @@ pub(super) fn mount_of(directory: &Path) -> Option<Mount> {
 /// `vandelay mounts`.
 pub(super) fn list(ui: &Ui) -> Result<()> {
     let servers = servers();
-    let mut count = 0_u64;
+    let (mut count, mut dead, mut table) = (0_u64, Vec::new(), None);
     for mount in mountpoint::mounted()? {
         count += 1;
         let answers = mount.answers();
@@ -128,12 +137,34 @@ pub(super) fn list(ui: &Ui) -> Result<()> {
             }));
             continue;
         }
-        let what = match server {
-            Some(server) => format!(": {}", server.describe()),
-            None if answers => String::new(),
-            None => format!(" (its process has died; remove it: vandelay umount {})", quoted(&directory)),
-        };
-        ui.row(&format!("{} on {directory}{what}", mount.source));
+        let table = table.get_or_insert_with(|| Table::new(ui, &COLUMNS));
+        match server {
+            Some(server) => table.row(&[
+                &directory,
+                &server.archive(),
+                &server.pinned.as_ref().map_or_else(|| "latest".to_owned(), |at| format!("snapshot {at}")),
+                &server.since.map(when::time).unwrap_or_default(),
+                &server.process.to_string(),
+            ]),
+            None if answers => table.row(&[&directory, "?", "?", "", ""]),
+            None => {
+                table.cells(vec![
+                    directory.as_str().into(),
+                    "".into(),
+                    Cell::new("its process has died", Style::Error),
+                ]);
+                dead.push(directory);
+            }
+        }
+    }
+    drop(table);
+    if !dead.is_empty() {
+        let count = counted(dead.len() as u64, "dead mount");
+        let words: Vec<String> = dead.iter().map(|directory| quoted(directory)).collect();
+        ui.info(&format!("{count}; remove with: vandelay umount {}", words.join(" ")));
+    }
+    if count == 0 && !ui.json {
+        ui.info("nothing is mounted");
     }
     if ui.json {
         ui.object("summary", serde_json::json!({ "count": count }));

@@ -29,6 +29,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 const EXPLANATION: &str = "\
 Without --against, everything is read back as a restore would read it: 'vandelay verify', then
@@ -156,7 +157,7 @@ impl RestoreCheck {
     fn prove(&self, reader: &Arc<Reader>, moment: Moment, ui: &Ui) -> Result<()> {
         let tree = tree_at(reader, moment)?;
         let stopped = interrupt_flag();
-        let progress = ui.progress(Arc::clone(&stopped));
+        let (start, progress) = (Instant::now(), ui.progress(Arc::clone(&stopped)));
         progress.step("reading everything back");
         let counts: Vec<u64> =
             ObjectType::ALL.into_iter().map(|kind| reader.count_records(kind, moment)).collect::<Result<_>>()?;
@@ -175,7 +176,7 @@ impl RestoreCheck {
         let (verdict, restored) = (verdict?, restored?);
         losses.end(ui);
         list_findings(ui, reader, &verdict);
-        self.sum_up(&verdict, &restored, (reader, moment), ui)?;
+        self.sum_up((&verdict, start.elapsed()), &restored, (reader, moment), ui)?;
         if let Some(error) = damage(&self.archive, &verdict) {
             return Err(error);
         }
@@ -197,7 +198,7 @@ impl RestoreCheck {
 
     fn sum_up(
         &self,
-        verdict: &Verdict,
+        (verdict, took): (&Verdict, Duration),
         restored: &Restored,
         (reader, moment): (&Reader, Moment),
         ui: &Ui,
@@ -214,9 +215,9 @@ impl RestoreCheck {
             );
             return Ok(());
         }
-        tell_extent(ui, verdict);
         tell_headless(ui, &restored.headless);
         super::restore_report::tell_restored(ui, restored);
+        tell_extent(ui, &self.archive, verdict, took);
         Ok(())
     }
 

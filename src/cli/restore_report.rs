@@ -1,7 +1,10 @@
 //! What `restore-check` says: objects that do not come back or are not the same, and the lines of the types.
 
 use super::json;
+use super::screen::Style;
+use super::table::{Cell, Column, Table};
 use super::ui::{Ui, quoted, thousands};
+use super::words;
 use crate::export::{Comparison, ComparisonCounts, Discrepancy, Side};
 use crate::model::ObjectType;
 use crate::proof::{Finding, Loss, Restored};
@@ -117,19 +120,27 @@ impl Differences<'_> {
     }
 }
 
-/// The lines of the types: how many objects come back, and how.
+const RESTORED: [Column; 4] = [
+    Column::text("TYPE", 20),
+    Column::number("EXACT", 5),
+    Column::number("WITH LOSSES", 11).unless_empty(),
+    Column::number("DAMAGED", 7).unless_empty(),
+];
+
+/// How many objects of each type come back, and how.
 pub(super) fn tell_restored(ui: &Ui, restored: &Restored) {
     if ui.quiet {
         return;
     }
+    let some = |count: u64| if count > 0 { thousands(count) } else { String::new() };
+    let table = Table::new(ui, &RESTORED);
     for (token, counts) in &restored.types {
-        let mut line = format!("{token}: {} restored exactly", thousands(counts.exact));
-        for (count, what) in [(counts.lossy, "with losses"), (counts.damaged, "damaged")] {
-            if count > 0 {
-                line.push_str(&format!(", {} {what}", thousands(count)));
-            }
-        }
-        ui.line(&line);
+        table.cells(vec![
+            words::title_of(token).into(),
+            thousands(counts.exact).into(),
+            Cell::new(some(counts.lossy), Style::Warning),
+            Cell::new(some(counts.damaged), Style::Error),
+        ]);
     }
 }
 

@@ -1,7 +1,9 @@
 //! The screen that results go to: how wide it is, which colours it takes.
 
 use clap::builder::styling::{AnsiColor, Effects, Style as Ansi};
+use clap::{ColorChoice, ValueEnum};
 use rustix::termios::tcgetwinsize;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 
 /// How many columns a line has where nothing says otherwise.
@@ -11,7 +13,7 @@ const WIDTH: usize = 80;
 const WIDTHS: std::ops::RangeInclusive<usize> = 20..=1_000;
 
 /// When output has colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set
     #[default]
@@ -22,12 +24,41 @@ pub(crate) enum ColorWhen {
     Never,
 }
 
+impl ColorWhen {
+    /// What is typed, for messages about what cannot be understood.
+    pub(super) fn typed(arguments: &[OsString]) -> ColorWhen {
+        let words = arguments.iter().map(|word| word.to_str().unwrap_or_default()).take_while(|word| *word != "--");
+        let mut words = words.peekable();
+        while let Some(word) = words.next() {
+            let value = match word.split_once('=') {
+                Some(("--color", value)) => Some(value),
+                None if word == "--color" => words.peek().copied(),
+                _ => None,
+            };
+            if let Some(when) = value.and_then(|value| ColorWhen::from_str(value, false).ok()) {
+                return when;
+            }
+        }
+        ColorWhen::Auto
+    }
+
+    /// The same for clap, whose rule for `auto` is ours.
+    pub(super) fn of_clap(self) -> ColorChoice {
+        match self {
+            ColorWhen::Auto => ColorChoice::Auto,
+            ColorWhen::Always => ColorChoice::Always,
+            ColorWhen::Never => ColorChoice::Never,
+        }
+    }
+}
+
 /// What a piece of text is, as far as colours tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Style {
     #[default]
     Plain,
     Head,
+    Id,
     Added,
     Changed,
     Removed,
@@ -44,7 +75,7 @@ impl Style {
             Style::Plain => Ansi::new(),
             Style::Head => Ansi::new().effects(Effects::BOLD),
             Style::Added => color(AnsiColor::Green),
-            Style::Changed | Style::Warning => color(AnsiColor::Yellow),
+            Style::Id | Style::Changed | Style::Warning => color(AnsiColor::Yellow),
             Style::Removed => color(AnsiColor::Red),
             Style::Faint => Ansi::new().effects(Effects::DIMMED),
             Style::Error => color(AnsiColor::Red).effects(Effects::BOLD),
@@ -64,6 +95,8 @@ impl Style {
 pub(super) struct Screen {
     /// How many columns a line has.
     pub(super) width: usize,
+    /// A longer line would be folded: there is a terminal, or the user named a width.
+    pub(super) is_bounded: bool,
     /// Results have colours.
     pub(super) color_out: bool,
     /// Notes have colours.
@@ -77,6 +110,7 @@ impl Screen {
         let color = |is_terminal: bool| has_color(when, is_terminal, &set);
         Screen {
             width: width(set("COLUMNS").as_deref()),
+            is_bounded: set("COLUMNS").is_some() || std::io::stdout().is_terminal(),
             color_out: color(std::io::stdout().is_terminal()),
             color_err: color(std::io::stderr().is_terminal()),
         }
@@ -123,6 +157,13 @@ mod tests {
         assert!(of(ColorWhen::Auto, false, &[("CLICOLOR_FORCE", "1")]));
         assert!(!of(ColorWhen::Auto, true, &[term, ("CLICOLOR", "0")]));
         assert!(of(ColorWhen::Always, false, &[("NO_COLOR", "1")]) && !of(ColorWhen::Never, true, &[term]));
+    }
+
+    #[test]
+    fn the_flag_is_known_before_the_rest_is_understood() {
+        let of = |line: &str| ColorWhen::typed(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!((of("v --color=never x"), of("v ls --color always")), (ColorWhen::Never, ColorWhen::Always));
+        assert_eq!((of("v ls -- --color=never"), of("v --color"), of("v --color=x")), Default::default());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use super::screen::Style;
 use super::ui::Ui;
+use super::when;
 use std::cell::RefCell;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -41,18 +42,48 @@ pub(super) struct Column {
     rank: u8,
     cut: Cut,
     is_number: bool,
+    /// Its title names the zone.
+    is_time: bool,
+    /// It is left out if no cell has a text.
+    is_optional: bool,
 }
+
+/// The columns of a day, `22 Nov 2026`.
+const DAY: usize = 11;
 
 impl Column {
     /// Text from the left, of at most `width` columns; what does not fit is cut at its end.
     pub(super) const fn text(title: &'static str, width: usize) -> Column {
         let min = if width < NARROW { width } else { NARROW };
-        Column { title, min, max: width, rank: 0, cut: Cut::End, is_number: false }
+        Column {
+            title,
+            min,
+            max: width,
+            rank: 0,
+            cut: Cut::End,
+            is_number: false,
+            is_time: false,
+            is_optional: title.is_empty(),
+        }
     }
 
     /// A number on the right, which is never cut; `width` is what it takes at least.
     pub(super) const fn number(title: &'static str, width: usize) -> Column {
-        Column { title, min: width, max: usize::MAX, rank: 0, cut: Cut::Never, is_number: true }
+        Column {
+            title,
+            min: width,
+            max: usize::MAX,
+            rank: 0,
+            cut: Cut::Never,
+            is_number: true,
+            is_time: false,
+            is_optional: title.is_empty(),
+        }
+    }
+
+    /// A time of [`when::time`]; its day alone on a narrow screen. The title names the zone where there is room.
+    pub(super) const fn time(title: &'static str) -> Column {
+        Column { cut: Cut::To(DAY), is_time: true, ..Column::text(title, usize::MAX) }
     }
 
     /// Text that takes what the other columns leave.
@@ -80,9 +111,15 @@ impl Column {
         Column { cut: Cut::Never, ..self }
     }
 
-    /// The same, whole or cut to this much.
-    pub(super) const fn or_short(self, width: usize) -> Column {
-        Column { cut: Cut::To(width), ..self }
+    /// The title over a column of this width.
+    fn title(&self, width: usize) -> String {
+        let with_zone = self.is_time.then(|| when::head(self.title, width)).filter(|title| title.width() <= width);
+        with_zone.unwrap_or_else(|| self.title.to_owned())
+    }
+
+    /// The same, left out where no row has a text for it.
+    pub(super) const fn unless_empty(self) -> Column {
+        Column { is_optional: true, ..self }
     }
 
     /// How narrow it may get if its cells are this wide.
@@ -162,7 +199,8 @@ impl<'u, 'c> Table<'u, 'c> {
         self.add(Row::Cells(cells.into_iter().map(shown).collect()));
     }
 
-    /// Adds a line that belongs to the row above, from the second column on; cut in front, so that a path keeps its name.
+    /// Adds a line that belongs to the row above, from the second column on; on a terminal cut in front, so that a path
+    /// keeps its name.
     pub(super) fn below(&self, text: &str) {
         self.add(Row::Below(self.ui.shown(text)));
     }
@@ -195,19 +233,21 @@ impl<'u, 'c> Table<'u, 'c> {
         if rows.is_empty() {
             return;
         }
-        let mut wanted: Vec<usize> = self
-            .columns
-            .iter()
-            .map(|column| column.title.width().max(if column.is_number { column.min } else { 0 }))
-            .collect();
+        let mut wanted = vec![0; self.columns.len()];
         for row in rows.iter() {
             if let Row::Cells(cells) = row {
                 wanted.iter_mut().zip(cells).for_each(|(wanted, cell)| *wanted = cell.text.width().max(*wanted));
             }
         }
+        for (column, wanted) in
+            self.columns.iter().zip(&mut wanted).filter(|(column, wanted)| !column.is_optional || **wanted > 0)
+        {
+            *wanted = (*wanted).max(column.title.width()).max(if column.is_number { column.min } else { 0 });
+        }
         let widths = widths(self.columns, &wanted, self.ui.width());
-        let title = |column: &Column| Cell::new(column.title, Style::Head);
-        self.print(&widths, &Row::Cells(self.columns.iter().map(title).collect()));
+        let titles = self.columns.iter().zip(&widths);
+        let titles = titles.map(|(column, width)| Cell::new(column.title(width.unwrap_or(0)), Style::Head));
+        self.print(&widths, &Row::Cells(titles.collect()));
         rows.iter().for_each(|row| self.print(&widths, row));
         *state = State::Printing(widths);
     }
@@ -217,8 +257,9 @@ impl<'u, 'c> Table<'u, 'c> {
             Row::Cells(cells) => self.print_cells(widths, cells),
             Row::Below(text) => {
                 let indent = widths.iter().flatten().next().copied().unwrap_or(0) + GAP.len();
-                let text = fit_end(text, self.ui.width().saturating_sub(indent));
-                self.ui.line(&format!("{}{text}", " ".repeat(indent)));
+                let room = self.ui.width().saturating_sub(indent);
+                let text = if self.ui.is_bounded() { fit_end(text, room) } else { text.clone() };
+                self.ui.spans(&[(Style::Plain, " ".repeat(indent)), (Style::Faint, text)]);
             }
         }
     }
@@ -234,7 +275,8 @@ impl<'u, 'c> Table<'u, 'c> {
             // A number that is wider than all before it takes its place from the columns behind it.
             let room = planned.saturating_sub(used + gap).min(self.ui.width().saturating_sub(used + gap));
             let text = match column.cut {
-                Cut::Never => column.cut(&cell.text, self.ui.width().saturating_sub(used + gap)),
+                Cut::Never if !self.ui.is_bounded() => cell.text.clone(),
+                Cut::Never => fit_end(&cell.text, self.ui.width().saturating_sub(used + gap)),
                 _ => column.cut(&cell.text, room),
             };
             let padding = " ".repeat(room.saturating_sub(text.width()));
@@ -248,7 +290,7 @@ impl<'u, 'c> Table<'u, 'c> {
                 spans.push((Style::Plain, if at + 1 < last { padding } else { String::new() }));
             }
         }
-        while spans.last().is_some_and(|(style, text)| *style == Style::Plain && text.trim_end().is_empty()) {
+        while spans.last().is_some_and(|(_, text)| text.trim_end().is_empty()) {
             spans.pop();
         }
         self.ui.spans(&spans);
@@ -389,6 +431,34 @@ fn folded(line: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A text in lines of at most `width` columns, between words; a word that is longer is broken, so that nothing is lost.
+pub(super) fn folded_at(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(NARROW);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let mut rest = word;
+        loop {
+            let Some(line) = lines.last_mut() else { break };
+            let gap = usize::from(!line.is_empty());
+            if line.width() + gap + rest.width() <= width {
+                line.push_str(&" ".repeat(gap));
+                line.push_str(rest);
+                break;
+            }
+            if line.is_empty() {
+                let piece = taken(rest.chars(), width);
+                // A letter with more marks than fit.
+                let end = if piece.is_empty() { rest.chars().next().map_or(0, char::len_utf8) } else { piece.len() };
+                line.push_str(&rest[..end]);
+                rest = &rest[end..];
+            }
+            lines.push(String::new());
+        }
+    }
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
 /// Words in lines of at most `width` columns; a word that is longer is cut.
 pub(super) fn wrapped(words: &[String], separator: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -413,7 +483,7 @@ mod tests {
 
     const MAIL: [Column; 7] = [
         Column::text("ID", 8).whole(),
-        Column::text("DATE", 21).or_short(11).rank(3),
+        Column::time("DATE").rank(3),
         Column::text("FROM", 24).at_least(10).rank(4),
         Column::rest("SUBJECT").at_least(16),
         Column::text("FOLDER", 20).rank(6),
@@ -487,6 +557,22 @@ mod tests {
         let reasons = format!("{line} + failed 9 ({})", vec!["cannot be read, 3"; 30].join(", "));
         let lines = folded(&format!("{reasons} {}", "x".repeat(200)), WIDTH);
         assert!(lines.len() > 5 && lines.iter().all(|line| line.width() <= WIDTH), "{lines:?}");
+    }
+
+    #[test]
+    fn folding_loses_nothing() {
+        for text in [
+            "",
+            "a",
+            "Mail of 漢字漢字漢字漢字漢字 and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa b",
+            &"e\u{301}".repeat(90),
+        ] {
+            for width in 8..40 {
+                let lines = folded_at(text, width);
+                assert!(lines.iter().all(|line| line.width() <= width), "{width}: {lines:?}");
+                assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
+            }
+        }
     }
 
     #[test]

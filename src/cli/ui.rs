@@ -2,6 +2,7 @@
 
 use super::moving::Moving;
 use super::notes::{Level, Notes, clean, escaped};
+use super::pager;
 use super::screen::{ColorWhen, Screen, Style};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::log::Log;
@@ -77,6 +78,11 @@ impl Ui {
         self.screen.width
     }
 
+    /// True if a line that is longer would be folded; a file takes it as it is.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.screen.is_bounded
+    }
+
     /// The same, with notes going to these places.
     pub(super) fn with_notes(self, notes: Notes) -> Ui {
         Ui { notes: Arc::new(notes.with_color(self.screen.color_err)), ..self }
@@ -130,6 +136,7 @@ impl Ui {
 
     /// Bytes of the result, as they are.
     pub(crate) fn raw(&self, bytes: &[u8]) {
+        pager::start_if_wanted();
         let write = || {
             let mut out = std::io::stdout().lock();
             out.write_all(bytes).and_then(|()| out.flush())
@@ -141,14 +148,26 @@ impl Ui {
                 return;
             }
             // A reader that has seen enough (`| head`) is no error; a full disk is one.
-            let code = if error.kind() == std::io::ErrorKind::BrokenPipe {
+            let is_read = self.end_pager();
+            let code = if error.kind() == std::io::ErrorKind::BrokenPipe && is_read {
                 0
             } else {
-                eprintln!("error: cannot write the result: {error}");
+                if is_read {
+                    eprintln!("error: cannot write the result: {error}");
+                }
                 7
             };
             std::process::exit(code);
         }
+    }
+
+    /// Waits for the pager, if there is one. False if it could not be run, which is said.
+    pub(super) fn end_pager(&self) -> bool {
+        let missing = pager::end();
+        if let Some(pager) = &missing {
+            self.warn(&format!("the pager '{pager}' cannot be run: set PAGER, or use --no-pager"));
+        }
+        missing.is_none()
     }
 
     /// A note; not with `--quiet`.
@@ -356,4 +375,29 @@ pub(super) fn size(number: u64) -> String {
 /// `12.3 MiB`
 pub(super) fn bytes(number: u64) -> String {
     HumanBytes(number).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_takes_four_columns() {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1.0K"),
+            (1_024, "1.0K"),
+            (8_919, "8.7K"),
+            (186_000, "182K"),
+            (1 << 20, "1.0M"),
+        ] {
+            assert_eq!(size(number), expected);
+        }
+        for shift in 0..64 {
+            for number in [1_u64 << shift, (1 << shift) - 1, u64::MAX >> shift] {
+                assert!(size(number).len() <= 4, "{number}: {}", size(number));
+            }
+        }
+    }
 }

@@ -5,6 +5,8 @@ use super::files::tree_at;
 use super::json;
 use super::opened::open_archive;
 use super::progress_bar::Unit;
+use super::screen::Style;
+use super::table::folded_at;
 use super::ui::{Ui, bytes, counted, interrupt_flag, thousands};
 use crate::archive::{Depth, Incomplete, Moment, Reader, Verdict, verify_until};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +17,8 @@ use clap::Args;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use unicode_width::UnicodeWidthStr;
 
 #[derive(Args)]
 pub(crate) struct Verify {
@@ -52,12 +55,13 @@ impl Verify {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let reader = Arc::new(open_archive(&self.archive, ui)?);
         let depth = Depth { max_duration: self.max_duration, ..Depth::of_today(self.sample) };
-        let progress = ui.progress(interrupt_flag());
+        let (start, progress) = (Instant::now(), ui.progress(interrupt_flag()));
         progress.step("checking all rows");
         let verdict = verify_until(&reader, depth, |done, all| progress.reach("Blobs", Unit::Items, done, all))?;
+        let took = start.elapsed();
         progress.done();
         list_findings(ui, &reader, &verdict);
-        self.tell(ui, &verdict, &reader.headless_emails()?, reader.incomplete()?);
+        self.tell(ui, (&verdict, took), &reader.headless_emails()?, reader.incomplete()?);
         match damage(&self.archive, &verdict) {
             Some(error) => Err(error),
             None if verdict.is_stopped => Err(Error::new(ErrorKind::Interrupted, "interrupted before all blobs were checked").hint(
@@ -67,7 +71,13 @@ impl Verify {
         }
     }
 
-    fn tell(&self, ui: &Ui, verdict: &Verdict, headless: &BTreeMap<&'static str, u64>, incomplete: Option<Incomplete>) {
+    fn tell(
+        &self,
+        ui: &Ui,
+        (verdict, took): (&Verdict, Duration),
+        headless: &BTreeMap<&'static str, u64>,
+        incomplete: Option<Incomplete>,
+    ) {
         if ui.json {
             ui.object("summary", serde_json::json!({
                 "archive": json::on_disk(&self.archive),
@@ -77,26 +87,57 @@ impl Verify {
             }));
             return;
         }
-        tell_extent(ui, verdict);
         tell_headless(ui, headless);
+        tell_extent(ui, &self.archive, verdict, took);
     }
 }
 
-/// Says how much was checked.
-pub(super) fn tell_extent(ui: &Ui, verdict: &Verdict) {
+/// Says how much was checked, and what came out.
+pub(super) fn tell_extent(ui: &Ui, archive: &Path, verdict: &Verdict, took: Duration) {
     if ui.quiet {
         return;
     }
-    let extent = if verdict.is_full { "all" } else { "a part" };
-    ui.line(&format!(
-        "{}, {}, {} of {} hashed ({}, {extent}): {}",
+    let blobs = if verdict.blobs_hashed == verdict.blobs {
+        counted(verdict.blobs, "blob")
+    } else {
+        format!("{} of {}", thousands(verdict.blobs_hashed), counted(verdict.blobs, "blob"))
+    };
+    let extent = format!(
+        "Checked {}: {blobs} ({}), {}, {}{}.",
+        archive.display(),
+        bytes(verdict.bytes_hashed),
         counted(verdict.objects, "object"),
         counted(verdict.snapshots, "snapshot"),
-        thousands(verdict.blobs_hashed),
-        counted(verdict.blobs, "blob"),
-        bytes(verdict.bytes_hashed),
-        if verdict.findings.is_empty() { "no damage found" } else { "DAMAGED" }
-    ));
+        if took.as_secs() > 0 { format!(" in {}", seconds(took)) } else { String::new() }
+    );
+    let count = verdict.findings.len() as u64 + verdict.more;
+    let (style, outcome) = match (count, verdict.is_full) {
+        (0, true) => (Style::Added, "No damage.".to_owned()),
+        (0, false) => (Style::Added, "No damage in this part.".to_owned()),
+        _ => (Style::Error, format!("DAMAGED: {}.", counted(count, "finding"))),
+    };
+    verdict_line(ui, &extent, (style, &outcome));
+}
+
+/// Prints a sentence and the verdict behind it, on a line of its own if there is no room.
+fn verdict_line(ui: &Ui, extent: &str, (style, outcome): (Style, &str)) {
+    let mut lines = folded_at(&ui.shown(extent), ui.width());
+    let last = lines.pop().unwrap_or_default();
+    lines.iter().for_each(|line| ui.line(line));
+    if last.width() + 2 + outcome.width() <= ui.width() {
+        ui.spans(&[(Style::Plain, format!("{last}  ")), (style, outcome.to_owned())]);
+    } else {
+        ui.line(&last);
+        ui.spans(&[(style, outcome.to_owned())]);
+    }
+}
+
+/// `12 s`, `3 min 20 s`
+fn seconds(took: Duration) -> String {
+    match took.as_secs() {
+        whole @ 0..120 => format!("{whole} s"),
+        whole => format!("{} min {} s", thousands(whole / 60), whole % 60),
+    }
 }
 
 /// The error of an archive that is damaged; `None` for a sound one.

@@ -29,6 +29,11 @@ impl Tree {
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Damaged) => Vec::new(),
             paths => paths?,
         };
+        Ok(Label { paths, fields: self.fields(record)? })
+    }
+
+    /// The properties of [`Label::fields`] alone.
+    pub fn fields(&self, record: &Record) -> Result<Vec<(&'static str, String)>> {
         let mut fields = match record.properties() {
             Properties::Email(email) => self.message_fields(record.id, &email)?,
             Properties::ContactCard(card) => card_fields(&card),
@@ -48,7 +53,7 @@ impl Tree {
             | Properties::FileNode(_) => Vec::new(),
         };
         fields.retain(|(_, value)| !value.is_empty());
-        Ok(Label { paths, fields })
+        Ok(fields)
     }
 
     fn message_fields(&self, row: Id, email: &Email<'_>) -> Result<Vec<(&'static str, String)>> {

@@ -83,6 +83,7 @@ const PAGES: &[Page] = &[
     page("docs/safety.md", &[]),
     page("docs/sources.md", &[]),
     page("docs/style.md", &[]),
+    page("docs/screens.md", &[]),
     page("docs/setup.md", &["config init"]),
     page("docs/takeout.md", &["import takeout"]),
     page("docs/troubleshooting.md", &[]),
@@ -174,6 +175,8 @@ fn shell(command: &str, directory: &Path) -> String {
         .env("PATH", path)
         .env("LC_ALL", "C.UTF-8")
         .env("TZ", "UTC")
+        .env_remove("COLUMNS")
+        .env_remove("CLICOLOR_FORCE")
         .env_remove("VANDELAY_MOUNT_STAYS")
         .output()
         .expect("sh");

@@ -94,10 +94,10 @@ impl Desk {
         for root in ["mail", "calendars", "contacts"] {
             for path in ok(&["ls", "-R", archive, root]).lines() {
                 let Some((folder, name)) = path.rsplit_once('/') else { continue };
-                let folder = format!("{root}/{}", folder.trim_end_matches("/cur"));
+                let folder = folder.trim_end_matches("/cur").to_owned();
                 let is_object = path.contains("/cur/") || name.ends_with(".ics") || name.ends_with(".vcf");
                 if is_object {
-                    let bytes = ok(&["cat", archive, &format!("{root}/{path}")]);
+                    let bytes = ok(&["cat", archive, path]);
                     let what = |line: &str| {
                         ["Subject: ", "UID:"].iter().find_map(|field| line.strip_prefix(field).map(str::to_owned))
                     };

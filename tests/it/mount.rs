@@ -607,9 +607,23 @@ fn mounts_says_what_is_mounted_and_since_when() {
         assert!((before - 2..=before + 60).contains(&since.as_second()), "{known}");
     }
     assert_eq!(of(&folder.at)["archives"], serde_json::json!([text(archive.parent().unwrap())]));
-    let said = ok(&["mounts"]);
+    let wide = vandelay().arg("mounts").env("COLUMNS", "300").output().unwrap();
+    let said = String::from_utf8(wide.stdout).unwrap();
+    assert!(said.starts_with("DIRECTORY "), "{said}");
     let line = said.lines().find(|line| line.contains(text(&mounts[1].at))).unwrap();
-    assert!(line.contains(&format!(": {}, stays at snapshot 1, since ", archive.display())), "{line}");
+    assert!(line.contains(&format!("  {}  ", archive.display())) && line.contains("  snapshot 1  "), "{line}");
+    for columns in ["40", "80"] {
+        let output = vandelay().arg("mounts").env("COLUMNS", columns).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.lines().all(|line| line.chars().count() <= columns.parse().unwrap()), "{said}");
+    }
+}
+
+/// True if `mounts` says that the process of a mount has died.
+fn mounts_says_dead(directory: &Path) -> bool {
+    let output = vandelay().arg("mounts").env("COLUMNS", "300").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    said.lines().any(|line| line.contains(text(directory)) && line.contains("its process has died"))
 }
 
 #[test]
@@ -708,9 +722,7 @@ fn a_killed_mount_is_never_empty_and_the_next_one_repairs_it() {
             Ok(lines) => assert_eq!(lines.len(), 30),
             Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ENOTCONN)),
         }
-        assert!(
-            ok(&["mounts"]).lines().any(|line| line.contains(text(&mount.at)) && line.contains("its process has died"))
-        );
+        assert!(mounts_says_dead(&mount.at));
 
         let output = run(&["mount", text(&account.archive()), text(&at)]);
         let said = both(&output);
@@ -750,9 +762,7 @@ fn who_reads_when_a_mount_is_killed_is_let_go() {
         mount.child.kill().unwrap();
         // Bytes may be on their way to the kernel just then, and it waits for them until it is told not to.
         std::thread::sleep(Duration::from_millis(200));
-        assert!(
-            ok(&["mounts"]).lines().any(|line| line.contains(text(&mount.at)) && line.contains("its process has died"))
-        );
+        assert!(mounts_says_dead(&mount.at));
         ok(&["umount", text(&mount.at)]);
         wait(|| grep.0.try_wait().unwrap().is_some(), || format!("grep waits, in round {round}"));
         mount.child.wait().unwrap();

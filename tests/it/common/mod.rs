@@ -37,6 +37,9 @@ use std::sync::Arc;
 pub(crate) fn vandelay() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vandelay"));
     command.env_remove("VANDELAY_MOUNT_STAYS").env("TZ", "UTC");
+    for variable in ["COLUMNS", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PAGER", "VANDELAY_PAGER", "LESS"] {
+        command.env_remove(variable);
+    }
     command
 }
 

@@ -22,8 +22,17 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Starts the program.
-    pub(crate) fn start(mut command: Command) -> Terminal {
+    pub(crate) fn start(command: Command) -> Terminal {
+        Terminal::of_width(command, 80)
+    }
+
+    /// Starts the program in a terminal of so many columns.
+    pub(crate) fn of_width(mut command: Command, columns: u16) -> Terminal {
         let (keyboard, other_end) = pair();
+        let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the request takes a pointer to a size that lives as long as the call.
+        let is_set = unsafe { libc::ioctl(other_end.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) == 0 };
+        assert!(is_set, "a size: {}", std::io::Error::last_os_error());
         let end = || other_end.try_clone().expect("a terminal");
         let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("the program starts");
         // The last one that has the other end is to be the program: then reading ends with it.
