@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// Back up an account into one SQLite file with dated snapshots, look into it, and mount it as a read-only directory.
 #[derive(Parser)]
-#[command(name = "vandelay", version, about, long_about = None, disable_help_subcommand = true, after_help = AFTER_HELP)]
+#[command(name = "vandelay", version, about, long_about = None, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Config(config::ConfigCommand),
     /// Print a completion script for a shell
     Completions(export_docs::Completions),
+    /// Print the version
+    Version,
     /// Write the man pages into a directory
     Man(export_docs::Man),
 }

@@ -28,6 +28,7 @@ mod inspect_summary;
 mod json;
 mod keep;
 mod ls;
+mod misnamed;
 mod mount;
 mod mount_options;
 mod mount_words;
@@ -51,11 +52,12 @@ mod shell;
 mod snapshot;
 mod table;
 mod ui;
+mod usage;
 mod verify;
 mod when;
 mod words;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 pub use commands::Cli;
 use commands::{Command, Global};
@@ -75,26 +77,16 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            let misplaced = export::misplaced_target(&error);
-            match &misplaced {
-                Some(error) => Ui::new(false, false, 0).with_color(color).fatal(error),
-                None => drop(error.print()),
-            }
-            if error.use_stderr() && as_json {
-                let first =
-                    error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                let error = misplaced.unwrap_or_else(|| Error::new(ErrorKind::Usage, first));
-                Ui::new(true, false, 0).exit_error(&error);
-            }
-            // Vandelay 1.x ends with 1 on wrong usage, where clap would say 2.
-            return ExitCode::from(u8::from(error.use_stderr()));
+            let ui = Ui::new(as_json, false, 0).with_color(color);
+            return usage::tell(&error, export::misplaced_target(&error), &ui);
         }
     };
     if matches!(&cli.command, Command::Ls(command) if command.asks_for_help()) {
         let mut whole = Cli::command().color(color.of_clap());
         whole.build();
-        let help = whole.find_subcommand_mut("ls").map(clap::Command::print_long_help);
-        return ExitCode::from(u8::from(!matches!(help, Some(Ok(())))));
+        let ls = whole.find_subcommand_mut("ls").map(clap::Command::render_long_help);
+        usage::help(&ls.unwrap_or_default(), &Ui::new(as_json, false, 0).with_color(color));
+        return ExitCode::SUCCESS;
     }
     let Global { json, quiet, verbose, color, no_pager, log_file, log_format } = cli.global;
     let ui = Ui::new(json, quiet, verbose).with_color(color);
@@ -133,6 +125,10 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Extract(command) => command.run(&ui),
         Command::Config(command) => command.run(&ui),
         Command::Completions(command) => command.run(Cli::command(), &ui),
+        Command::Version => {
+            usage::version(&ui);
+            Ok(())
+        }
         Command::Man(command) => command.run(Cli::command(), &ui),
     };
     let is_read = ui.end_pager();

@@ -759,9 +759,9 @@ fn links_between_documents_lead_somewhere() {
 }
 
 /// A table: the cells of its head, and those of each row.
-struct Rows {
-    head: Vec<String>,
-    rows: Vec<Vec<String>>,
+pub(crate) struct Rows {
+    pub(crate) head: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 pub(crate) fn tables(text: &str) -> Vec<Rows> {

@@ -50,6 +50,7 @@ mod jmap_http;
 mod jmap_import;
 mod jmap_restore;
 mod jmap_server;
+mod json_reference;
 mod layers;
 mod maildir_import;
 mod maildir_source;
