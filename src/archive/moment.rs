@@ -123,6 +123,20 @@ pub struct NamedSnapshot {
     pub time: i64,
 }
 
+/// The snapshot that a number or a name below `.snapshots` means, and no other.
+pub fn exact(snapshots: &[Snapshot], spec: SnapshotSpec) -> Option<&Snapshot> {
+    let id = match spec {
+        SnapshotSpec::Id(id) => id,
+        SnapshotSpec::Directory { time, number } => {
+            let named = named(snapshots);
+            let is_meant = |one: &&NamedSnapshot| number.map_or(!one.name.contains('~'), |number| one.id == number);
+            named.iter().filter(|one| one.time == time).find(is_meant)?.id
+        }
+        SnapshotSpec::Latest | SnapshotSpec::Time(_) => return None,
+    };
+    snapshots.iter().find(|snapshot| snapshot.id == id)
+}
+
 /// The snapshots that have ended, with their names.
 pub fn named(snapshots: &[Snapshot]) -> Vec<NamedSnapshot> {
     let mut taken: HashSet<i64> = HashSet::new();

@@ -4,7 +4,7 @@
 //! ends in the same second as another one before it gets a fraction in its `ended`.
 
 use super::clock;
-use super::moment::{self, Moment, NamedSnapshot, Snapshot, SnapshotSpec};
+use super::moment::{Moment, Snapshot, SnapshotSpec, exact};
 use super::query;
 use super::read::Reader;
 use super::write::Writer;
@@ -86,26 +86,18 @@ impl Reader {
                     snapshots.iter().rev().find(|snapshot| matches!(snapshot.state.as_str(), "complete" | "partial"));
                 Ok(ended.or(snapshots.last()).map_or(Moment::Current, |snapshot| Moment::Snapshot(snapshot.id)))
             }
-            SnapshotSpec::Id(id) => match snapshots.iter().find(|snapshot| snapshot.id == id) {
+            SnapshotSpec::Id(id) => match exact(snapshots, at) {
                 Some(snapshot) => Ok(Moment::Snapshot(snapshot.id)),
                 None => Err(missing(format!("archive {} has no snapshot {id}", self.path.display()))),
             },
-            SnapshotSpec::Directory { time, number } => {
-                let named = moment::named(snapshots);
-                let is_meant = |one: &&NamedSnapshot| match number {
-                    Some(number) => one.id == number,
-                    None => !one.name.contains('~'),
-                };
-                match named.iter().filter(|one| one.time == time).find(is_meant) {
-                    Some(one) => Ok(Moment::Snapshot(one.id)),
-                    None if number.is_none() => self.resolve_among(snapshots, SnapshotSpec::Time(time)),
-                    None => {
-                        let name = rfc3339(time).replace(':', "-");
-                        let number = number.unwrap_or_default();
-                        Err(missing(format!("archive {} has no snapshot {name}~{number}", self.path.display())))
-                    }
+            SnapshotSpec::Directory { time, number } => match (exact(snapshots, at), number) {
+                (Some(snapshot), _) => Ok(Moment::Snapshot(snapshot.id)),
+                (None, None) => self.resolve_among(snapshots, SnapshotSpec::Time(time)),
+                (None, Some(number)) => {
+                    let name = rfc3339(time).replace(':', "-");
+                    Err(missing(format!("archive {} has no snapshot {name}~{number}", self.path.display())))
                 }
-            }
+            },
             SnapshotSpec::Time(time) => snapshots
                 .iter()
                 .rev()

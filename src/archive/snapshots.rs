@@ -201,14 +201,19 @@ impl Policy {
 
 /// Adds the last complete snapshot of each source to those that are kept, whatever the rules say.
 pub fn keep_last_complete(kept: &mut BTreeMap<i64, Vec<&'static str>>, snapshots: &[Snapshot]) {
+    for one in last_complete(snapshots) {
+        kept.entry(one.id).or_insert_with(|| vec!["last complete"]);
+    }
+}
+
+/// The last complete snapshot of each source.
+pub fn last_complete(snapshots: &[Snapshot]) -> Vec<&Snapshot> {
     let mut last = BTreeMap::new();
     for one in snapshots.iter().filter(|one| one.source_kind.is_some() && one.state == "complete") {
-        let newest = last.entry((&one.source_kind, &one.source_url, &one.account)).or_insert(one.id);
-        *newest = one.id.max(*newest);
+        let newest = last.entry((&one.source_kind, &one.source_url, &one.account)).or_insert(one);
+        *newest = if one.id > newest.id { one } else { newest };
     }
-    for id in last.into_values() {
-        kept.entry(id).or_insert_with(|| vec!["last complete"]);
-    }
+    last.into_values().collect()
 }
 
 fn day_number(time: &Zoned) -> i64 {

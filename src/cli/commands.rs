@@ -4,7 +4,7 @@ use super::generate as export_docs;
 use super::notes::LogFormat;
 use super::screen::ColorWhen;
 use super::{
-    config, diff, export, files, find, history, import, inspect, ls, mount, restore_check, run, snapshot, verify,
+    config, diff, export, files, find, forget, import, inspect, ls, mount, restore_check, run, snapshot, snapshots, verify,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -85,7 +85,7 @@ pub(crate) enum Command {
     /// Count the objects, blobs and snapshots of an archive, or list all objects of one type
     Inspect(inspect::Inspect),
     /// List the snapshots in an archive (to copy the archive, see 'snapshot')
-    Snapshots(history::Snapshots),
+    Snapshots(snapshots::Snapshots),
     /// Copy an archive into a dated file, also while an import or a mount uses it (to list its snapshots, see 'snapshots')
     Snapshot(snapshot::Snapshot),
     /// Find messages, events, contacts, files and scripts by their words, also those that are not there any more
@@ -93,7 +93,7 @@ pub(crate) enum Command {
     /// List what differs between two snapshots, with the path to restore it from
     Diff(diff::Diff),
     /// Drop old snapshots, and the bytes that no other snapshot needs
-    Forget(history::Forget),
+    Forget(forget::Forget),
     /// Check an archive for damage
     Verify(verify::Verify),
     /// Prove that an archive restores, or compare it with the account on a server; writes nothing

@@ -4,6 +4,9 @@ use super::ui::Ui;
 use crate::model::zone::local;
 use jiff::Zoned;
 
+/// From this width of the screen on, lists of snapshots have the hour.
+const ROOM_FOR_HOURS: usize = 60;
+
 /// The zone of all times on the screen: `Europe/Berlin`, `UTC`.
 pub(super) fn zone() -> &'static str {
     &local().name
@@ -17,6 +20,11 @@ pub(super) fn time(seconds: i64) -> String {
 /// `Sun 22 Nov 2026 04:17`, 21 columns; of seconds since 1970.
 pub(super) fn weekday_time(seconds: i64) -> String {
     zoned(seconds).strftime("%a %e %b %Y %H:%M").to_string()
+}
+
+/// With the hour, which tells two of a day apart, on a screen that has room for it; else the day. It is never cut.
+pub(super) fn fitting(seconds: i64, columns: usize) -> String {
+    if columns < ROOM_FOR_HOURS { day(seconds) } else { weekday_time(seconds) }
 }
 
 /// `22 Nov 2026`, 11 columns; of seconds since 1970.

@@ -188,6 +188,7 @@ impl Report {
             "types": self.accounts.types,
             "removed": self.removed,
             "kept": self.kept,
+            "bytes": self.bytes,
             "scopes_failed": self.scopes_failed.len(),
             "hidden": self.hidden,
             "not_understood": self.not_understood,

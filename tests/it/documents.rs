@@ -499,7 +499,7 @@ fn the_help_is_the_golden_one() {
 }
 
 /// Compares with a file, or writes it if UPDATE_GOLDEN is set.
-fn golden(path: &str, text: &str) {
+pub(crate) fn golden(path: &str, text: &str) {
     let file = root().join(path);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");

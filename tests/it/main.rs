@@ -37,6 +37,7 @@ mod follow;
 mod foreign;
 mod forget;
 mod history;
+mod history_screens;
 mod hostile;
 mod http;
 mod imap_against_mbsync;

@@ -40,10 +40,14 @@ pub(super) fn back_up(account: Account, ui: &Ui) -> Outcome {
             && let Some(forget) = retention
         {
             let result = guarded(|| {
-                let (_, forgotten) = forget.execute(&ui)?;
-                Ok(forgotten.map_or_else(String::new, |forgotten| {
-                    format!("forgot {} ({})", counted(forgotten.snapshots, "snapshot"), bytes(forgotten.bytes))
-                }))
+                let done = forget.execute(&ui)?;
+                done.detail(&ui);
+                let removed = done.removed;
+                Ok(if done.is_dry {
+                    String::new()
+                } else {
+                    format!("forgot {} ({})", counted(removed.snapshots, "snapshot"), bytes(removed.bytes))
+                })
             });
             step("forget", result, &mut outcome, &ui);
         }

@@ -3,7 +3,7 @@
 use super::document::{Document, Entry, Table, Value, below};
 use super::settings::{CommandKeys, PATH, Setting, refused, resolved};
 use crate::cli::config_place;
-use crate::cli::history::Forget;
+use crate::cli::forget::Forget;
 use crate::cli::import::ImportSource;
 use crate::cli::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind, Result};
