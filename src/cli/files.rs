@@ -75,11 +75,6 @@ enum NamesArg {
     Portable,
 }
 
-/// What is said of files and directories that have another name than in the tree.
-pub(super) fn other_names(count: u64) -> String {
-    format!("{} not written as in the tree (-v lists them)", counted(count, "name"))
-}
-
 impl NamesFlag {
     pub(super) fn names(&self) -> Names {
         match self.names {
@@ -97,11 +92,6 @@ pub(super) fn open(archive: &Path, at: &AtFlag, ui: &Ui) -> Result<Tree> {
 
 fn tree_of(reader: &Arc<Reader>, at: &AtFlag) -> Result<Tree> {
     Tree::open(Arc::clone(reader), TreeOptions { at: at.at, ..TreeOptions::default() })
-}
-
-/// The tree of an opened archive at a moment, which no later import changes unless it is the current one.
-pub(super) fn tree_at(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
-    Tree::open(Arc::clone(reader), TreeOptions { at: moment.into(), ..TreeOptions::default() })
 }
 
 impl Cat {

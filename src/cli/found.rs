@@ -1,6 +1,6 @@
 //! What was found, as people and programs read it.
 
-use super::files::tree_at;
+use super::opened::tree_at;
 use super::json::on_disk;
 use super::object_row::{ObjectRow, person};
 use super::screen::Style;

@@ -2,10 +2,9 @@
 
 use super::args::ArchiveAt;
 use super::diff::field;
-use super::files::tree_at;
 use super::json::{self, on_disk};
 use super::object_row::{COLUMNS, ObjectRow, folders, id, label};
-use super::opened::open_archive;
+use super::opened::{open_archive, tree_at};
 use super::table::{Column, Table};
 use super::ui::{Ui, thousands};
 use super::{inspect_summary, words};

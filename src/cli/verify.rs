@@ -1,9 +1,8 @@
 //! `vandelay verify ARCHIVE`.
 
 use super::args::parse_percent;
-use super::files::tree_at;
 use super::json;
-use super::opened::open_archive;
+use super::opened::{open_archive, tree_at};
 use super::progress_bar::Unit;
 use super::screen::Style;
 use super::table::folded_at;

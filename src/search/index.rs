@@ -5,8 +5,8 @@
 //! the places of their words; `bodies` only which words a text has, so that the index stays small: phrases are looked up in
 //! the text itself.
 
+use super::phrase::{Field, Phrase};
 use super::text::Words;
-use super::words;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
 use rusqlite::config::DbConfig;
@@ -26,6 +26,11 @@ const VERSION: i64 = 1;
 
 /// Numbers of documents that are no messages begin behind this one: a message's is that of its row.
 pub(super) const ITEMS: i64 = 1 << 40;
+
+/// The row of a message, if that is what a document is.
+pub(super) fn message_of(document: i64) -> Option<Id> {
+    (document < ITEMS).then_some(document)
+}
 
 const TABLES: &str = "
 CREATE TABLE state (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -53,51 +58,6 @@ pub enum Place {
 pub struct Index {
     pub(super) conn: Connection,
     path: Option<PathBuf>,
-}
-
-/// The fields of a document that a search can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
-    From,
-    To,
-    Subject,
-    Attachment,
-    Body,
-}
-
-impl Field {
-    /// The column of `heads`; `None` for the body.
-    fn column(self) -> Option<&'static str> {
-        match self {
-            Field::From => Some("sender"),
-            Field::To => Some("recipient"),
-            Field::Subject => Some("subject"),
-            Field::Attachment => Some("attachment"),
-            Field::Body => None,
-        }
-    }
-}
-
-/// Words in a row that are looked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Phrase {
-    /// At least one.
-    pub(super) words: Vec<String>,
-    /// The last one is the begin of a word.
-    pub(super) is_prefix: bool,
-}
-
-impl Phrase {
-    /// True if a text, split into words, has the phrase.
-    pub(super) fn is_in(&self, text: &str) -> bool {
-        let text: Vec<&str> = text.split(' ').collect();
-        let Some((last, before)) = self.words.split_last() else { return false };
-        text.windows(self.words.len()).any(|window| {
-            let (end, start) = (window[before.len()], &window[..before.len()]);
-            let is_end = if self.is_prefix { end.starts_with(last.as_str()) } else { end == last };
-            is_end && start.iter().zip(before).all(|(one, other)| one == other)
-        })
-    }
 }
 
 impl Index {
@@ -223,8 +183,8 @@ impl Index {
         mut prove: impl FnMut(i64) -> Result<bool>,
     ) -> Result<Vec<i64>> {
         let mut documents = Vec::new();
-        if field.is_none_or(|field| field.column().is_some()) {
-            let column = field.and_then(Field::column).map_or(String::new(), |column| format!("{column} : "));
+        if field.is_none_or(|field| column_of(field).is_some()) {
+            let column = field.and_then(column_of).map_or(String::new(), |column| format!("{column} : "));
             let star = if phrase.is_prefix { " *" } else { "" };
             let query = format!("{column}\"{}\"{star}", phrase.words.join(" "));
             documents = self.ask("SELECT rowid FROM heads WHERE heads MATCH ?1", &query)?;
@@ -255,6 +215,17 @@ impl Index {
     /// Notes what the message of a row is, to know later that the index is one of this archive.
     pub(super) fn mark(&self, email: Id, digest: &Digest) -> Result<()> {
         self.run("INSERT OR REPLACE INTO marks (email, digest) VALUES (?1, ?2)", params![email, &digest.0[..8]])
+    }
+}
+
+/// The column of `heads` that holds a field; `None` for the body.
+fn column_of(field: Field) -> Option<&'static str> {
+    match field {
+        Field::From => Some("sender"),
+        Field::To => Some("recipient"),
+        Field::Subject => Some("subject"),
+        Field::Attachment => Some("attachment"),
+        Field::Body => None,
     }
 }
 
@@ -360,18 +331,4 @@ fn explain(path: Option<&Path>, error: rusqlite::Error) -> Error {
         _ => Error::new(ErrorKind::Storage, format!("{name}: {error}"))
             .hint("it can be deleted, and is made again by the next search"),
     }
-}
-
-/// A text as the words of a phrase.
-pub(super) fn phrase(text: &str, is_prefix: bool) -> Option<Phrase> {
-    let mut split = String::new();
-    words::split(text, &mut split);
-    let mut found: Vec<String> = split.split_terminator(' ').map(str::to_owned).collect();
-    let ends_unspaced = words::ends_unspaced(text);
-    // The end of such a run stands alone only where the text ends there; a pair before says the same.
-    if ends_unspaced && found.len() > 1 && words::is_pair(&found[found.len() - 2]) {
-        found.pop();
-    }
-    let is_single = ends_unspaced && found.len() == 1 && !words::is_pair(&found[0]);
-    (!found.is_empty()).then(|| Phrase { words: found, is_prefix: is_prefix || is_single })
 }
