@@ -305,7 +305,12 @@ fn nothing_wraps_on_a_terminal() {
             &["verify", &archive],
             &["restore-check", &archive],
         ] {
-            let (shown, code) = on_terminal(columns, arguments, &[]);
+            // Notes hold commands to be pasted: only the terminal may fold them.
+            let mut command = std::process::Command::new("sh");
+            command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null", env!("CARGO_BIN_EXE_vandelay")]).args(arguments);
+            command.env("TERM", "xterm").env_remove("COLUMNS").env_remove("NO_COLOR");
+            let (code, shown) = Terminal::of_width(command, columns).end();
+            let shown = shown.replace("\r\n", "\n");
             assert_eq!(code, Some(0), "{shown}");
             // What draws and takes itself away is no line.
             let shown = shown.rsplit_once("\x1b[2K").map_or(shown.as_str(), |(_, rest)| rest);
