@@ -1,5 +1,6 @@
 //! `vandelay find`: one search over everything that archives ever held.
 
+use super::args::number;
 use super::found::{Shower, Shown};
 use super::object_row::COLUMNS;
 use super::opened::open_archive;
@@ -54,7 +55,7 @@ pub(crate) struct Find {
     #[arg(long)]
     reverse: bool,
     /// Show at most this many, those at the end of the order; 0 shows all. 100 unless --json or --paths is there
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<usize>(0..=u64::MAX))]
     limit: Option<usize>,
     /// Print how many there are
     #[arg(long, conflicts_with = "paths")]

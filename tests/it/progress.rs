@@ -257,7 +257,7 @@ fn a_stopped_verify_and_a_stopped_forget_change_nothing() {
     assert!(steps.into_inner() > 0);
     writer.close().expect("it closes");
     assert_eq!(ok(&["ls", "-R", "--at", "1", text(&archive)]), before);
-    assert!(ok(&["verify", text(&archive)]).contains("no damage found"));
+    assert!(ok(&["verify", text(&archive)]).contains("No damage."));
     let left: Vec<_> = fs::read_dir(dir.path()).expect("a folder").map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("compact")), "{left:?}");
 }
