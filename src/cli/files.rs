@@ -6,7 +6,7 @@ use super::extract_report::Told;
 use super::json::{self, on_disk};
 use super::opened::open_archive;
 use super::ui::{Ui, counted, interrupt_flag};
-use crate::archive::{Moment, Reader};
+use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Destination, Names};

@@ -64,6 +64,7 @@ const PAGES: &[Page] = &[
     page("docs/exit-codes.md", &[]),
     page("docs/export.md", EXPORTS),
     page("docs/files.md", &[]),
+    page("docs/find.md", &["find"]),
     page("docs/history.md", &[]),
     page("docs/imap.md", &["import imap"]),
     page("docs/import.md", IMPORTS),
