@@ -70,7 +70,8 @@ pub(super) struct Auth {
 #[command(next_help_heading = "Connection")]
 pub(super) struct Network {
     /// The server
-    #[arg(long, help = "URL of the server, e.g. https://jmap.example.com")]
+    // Needed, so it stands first: not among what has a default.
+    #[arg(long, help = "URL of the server, e.g. https://jmap.example.com", help_heading = None::<&str>, display_order = 0)]
     url: String,
     /// Give up after this many seconds without an answer, or with next to none; Vandelay asks once more, so a step takes
     /// at most 2.5 times as long

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// Back up an account into one SQLite file with dated snapshots, look into it, and mount it as a read-only directory.
 #[derive(Parser)]
-#[command(name = "vandelay", version, about, long_about = None, after_help = AFTER_HELP)]
+#[command(name = "vandelay", version, about, long_about = None, disable_help_flag = true, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -71,6 +71,10 @@ pub(crate) struct Global {
         hide_possible_values = true
     )]
     pub(crate) log_format: LogFormat,
+    /// Print help
+    // Last of all, and not in front of what a command needs.
+    #[arg(short, long, global = true, action = clap::ArgAction::Help, help_heading = "Output", display_order = 1_000)]
+    pub(crate) help: Option<bool>,
 }
 
 #[derive(Subcommand)]

@@ -109,7 +109,7 @@ impl Cat {
                     let Located { tree, path } = locate(&reader, id, self.at.at)?;
                     write(&tree, &path, ui)?;
                 }
-                None => write(tree, path, ui)?,
+                None => tree.expand(path)?.iter().try_for_each(|path| write(tree, path, ui))?,
             }
         }
         Ok(())
@@ -151,7 +151,11 @@ impl Extract {
             let path = tree_path(path)?;
             match as_id(&tree, path) {
                 Some(id) => ids.push(id),
-                None => failed += self.extract(&tree, path, None, &destination, ui)?,
+                None => {
+                    for path in tree.expand(path)? {
+                        failed += self.extract(&tree, &path, None, &destination, ui)?;
+                    }
+                }
             }
         }
         if self.paths.is_empty() && ids.is_empty() {

@@ -17,6 +17,7 @@ mod listing;
 mod mail;
 mod mailboxes;
 pub mod name;
+mod near;
 mod node;
 mod opened;
 mod paths;
