@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 const COLUMNS: [Column; 4] =
-    [Column::text("", 6).whole(), Column::number("#", 3), Column::text("DATE", 21).whole(), Column::rest("WHY")];
+    [Column::text("", 6).whole(), Column::number("#", 3), Column::time("DATE").whole(), Column::rest("WHY")];
 
 const EXPLANATION: &str = "\
 Rules say what stays, numbers say what goes:
@@ -211,12 +211,11 @@ impl Forget {
         if ui.json {
             let kept = plan.kept.iter().map(|(id, rules)| serde_json::json!({ "snapshot": id, "rules": rules }));
             let summary = serde_json::json!({
-                "archive": on_disk(&self.archive),
-                "dry_run": is_dry,
-                "kept_snapshots": kept.collect::<Vec<_>>(),
+                "archive": on_disk(&self.archive), "dry_run": is_dry, "kept_snapshots": kept.collect::<Vec<_>>(),
                 "forgotten_snapshots": plan.drop,
                 "freed": {
-                    "snapshots": removed.snapshots, "states": removed.states, "blobs": removed.blobs, "size": removed.bytes,
+                    "snapshots": removed.snapshots, "states": removed.states, "blobs": removed.blobs,
+                    "size": removed.bytes,
                 },
             });
             ui.object("summary", summary);
