@@ -24,7 +24,7 @@ const AFTER_HELP: &str = "\
 Examples:
   vandelay import maildir ~/Maildir alice.sqlite
   vandelay mount alice.sqlite /mnt/alice
-  vandelay ls alice.sqlite mail/INBOX
+  vandelay find alice.sqlite from:bob lunch
 
 Exit codes: 0 success, 1 usage, 2 connection, 3 account, 4 another source, 5 something failed,
 6 declined, 7 archive or local I/O, 8 damage found, 9 stopped by a guard, 10 no such archive,

@@ -6,7 +6,6 @@ use super::object_row::COLUMNS;
 use super::opened::open_archive;
 use super::table::Table;
 use super::ui::{Ui, counted, interrupt_flag, quoted, thousands};
-use super::when;
 use crate::archive::{Moment, Reader, SnapshotSpec, is_archive};
 use crate::error::{Error, ErrorKind, Result};
 use crate::search::{Found, Index, Parsed, Place, catch_up, find};
@@ -242,11 +241,7 @@ impl Find {
             String::new()
         };
         let archive = searched.first().map_or_else(String::new, |one| quoted(&one.path.display().to_string()));
-        ui.info(&format!(
-            "{} found{shown}. Times: {}. To restore: vandelay cat {archive} ID",
-            thousands(total as u64),
-            when::zone()
-        ));
+        ui.info(&format!("{} found{shown}. To restore: vandelay cat {archive} ID", thousands(total as u64)));
     }
 }
 

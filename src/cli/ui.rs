@@ -69,11 +69,6 @@ impl Ui {
         }
     }
 
-    /// True if results have colours.
-    pub(super) fn has_color(&self) -> bool {
-        self.screen.color_out
-    }
-
     /// The same, with colours where the user wants them.
     pub(super) fn with_color(self, when: ColorWhen) -> Ui {
         let screen = Screen::new(when);

@@ -482,7 +482,13 @@ static HELP: LazyLock<BTreeMap<Vec<String>, String>> = LazyLock::new(|| {
             // Descriptions that go on in a second line are indented further.
             if let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) {
                 let name = name.split(' ').next().unwrap_or_default().to_owned();
-                todo.push(words.iter().cloned().chain([name]).collect());
+                let words: Vec<String> = words.iter().cloned().chain([name]).collect();
+                // It takes the name of a command where others take --help.
+                if words == ["help"] {
+                    all.insert(words, ok(&["help"]));
+                } else {
+                    todo.push(words);
+                }
             }
         }
         all.insert(words, text);
