@@ -482,12 +482,13 @@ static HELP: LazyLock<BTreeMap<Vec<String>, String>> = LazyLock::new(|| {
             // Descriptions that go on in a second line are indented further.
             if let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) {
                 let name = name.split(' ').next().unwrap_or_default().to_owned();
-                let words: Vec<String> = words.iter().cloned().chain([name]).collect();
+                let is_help = name == "help";
+                let below = words.iter().cloned().chain([name]).collect();
                 // It takes the name of a command where others take --help.
-                if words == ["help"] {
-                    all.insert(words, ok(&["help"]));
-                } else {
-                    todo.push(words);
+                match is_help {
+                    true if words.is_empty() => drop(all.insert(below, ok(&["help"]))),
+                    true => {}
+                    false => todo.push(below),
                 }
             }
         }
