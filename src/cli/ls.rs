@@ -27,7 +27,7 @@ const COLUMNS: [Column; 5] = [
 ];
 
 #[derive(Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, override_usage = "vandelay ls [OPTIONS] <ARCHIVE> [PATHS]...")]
 pub(crate) struct Ls {
     /// The archive
     #[arg(required_unless_present = "human")]
