@@ -4,7 +4,8 @@ use super::generate as export_docs;
 use super::notes::LogFormat;
 use super::screen::ColorWhen;
 use super::{
-    config, diff, export, files, find, forget, import, inspect, ls, mount, restore_check, run, snapshot, snapshots, verify,
+    config, diff, export, files, find, forget, import, inspect, ls, mount, restore_check, run, snapshot, snapshots,
+    verify,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

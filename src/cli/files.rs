@@ -75,11 +75,6 @@ enum NamesArg {
     Portable,
 }
 
-/// What is said of files and directories that have another name than in the tree.
-pub(super) fn other_names(count: u64) -> String {
-    format!("{} not written as in the tree (-v lists them)", counted(count, "name"))
-}
-
 impl NamesFlag {
     pub(super) fn names(&self) -> Names {
         match self.names {
