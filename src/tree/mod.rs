@@ -25,6 +25,7 @@ mod render;
 mod rules;
 mod select;
 mod stat;
+mod text_head;
 mod versions;
 mod view;
 mod views;
