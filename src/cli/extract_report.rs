@@ -5,11 +5,6 @@ use super::ui::{Ui, bytes, counted, thousands};
 use crate::extract::Extracted;
 use std::path::Path;
 
-/// What is said of files and directories that have another name than in the tree.
-pub(super) fn other_names(count: u64) -> String {
-    format!("{} not written as in the tree (-v lists them)", counted(count, "name"))
-}
-
 /// One path that was extracted.
 pub(super) struct Told<'a> {
     pub path: &'a str,
