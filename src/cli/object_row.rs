@@ -15,8 +15,8 @@ use crate::tree::{Label, Tree};
 pub(super) const COLUMNS: [Column; 7] = [
     Column::text("ID", 20).whole(),
     Column::time("DATE").rank(2),
-    Column::text("FROM", 24).at_least(8).rank(3),
-    Column::rest("SUBJECT").at_least(12),
+    Column::text("FROM", 24).at_least(10).rank(3),
+    Column::rest("SUBJECT").at_least(16),
     Column::text("FOLDER", 24).at_least(8).keeping_end().rank(6),
     Column::number("SIZE", 4).rank(5),
     Column::text("", 24).rank(1).whole(),
