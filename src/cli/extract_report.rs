@@ -82,8 +82,3 @@ impl Told<'_> {
         parts.join("; ")
     }
 }
-
-/// What is said of files and directories that have another name than in the tree.
-pub(super) fn other_names(count: u64) -> String {
-    format!("{} not written as in the tree (-v lists them)", counted(count, "name"))
-}
