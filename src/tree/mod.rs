@@ -40,5 +40,6 @@ pub use label::Label;
 pub use node::{Node, ROW_BITS};
 pub use opened::{Tree, TreeOptions};
 pub use rules::Layout;
+pub use select::covers;
 pub use stat::{FileType, Stat};
 pub use views::Views;
