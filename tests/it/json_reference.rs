@@ -235,6 +235,8 @@ fn local(bench: &mut Bench) {
     bench.run("import", &["import", "maildir", "mail", "a.sqlite"]);
     fs::create_dir_all(bench.path("export")).expect("a folder");
     fs::write(bench.path("export/archive.pst"), "!BDN").expect("a file");
+    let mbox = "From alice@example.com Thu Jan  1 10:00:00 2026\nFrom: alice@example.com\nSubject: one\n\ntext\n";
+    fs::write(bench.path("export/Inbox"), mbox).expect("a file");
     bench.run("import", &["import", "takeout", "export", "odd.sqlite"]);
     bench.run("diff", &["diff", "a.sqlite", "1"]);
     bench.run("find", &["find", "a.sqlite", "type:email", "is:deleted"]);
