@@ -1,8 +1,8 @@
 //! Which part of an archive an export writes.
 
-use super::opened::tree_at;
 use super::args::tree_path;
 use super::by_id::moment_of;
+use super::opened::tree_at;
 use crate::archive::{Moment, Reader, SnapshotSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::Selection;
