@@ -98,6 +98,14 @@ impl Tree {
             return Err(Error::new(ErrorKind::Usage, format!("{pattern:?} is a snapshot"))
                 .hint("--at says which snapshot is meant"));
         }
+        if node.kind == NodeKind::Search {
+            return Err(Error::new(ErrorKind::Usage, format!("{pattern:?} is no query"))
+                .hint(format!("e.g. {pattern}/from:alice")));
+        }
+        if node.is_search() {
+            picks.rows.extend(self.found_rows(node)?.into_iter().map(|row| (ObjectType::Email, row)));
+            return Ok(());
+        }
         if node.kind == NodeKind::ActiveScript {
             // The script that the link leads to.
             let view = self.view(node)?;
