@@ -27,7 +27,8 @@ pub struct Found {
     pub first: i64,
     /// The first snapshot that does not show that state any more; `None` if it is there.
     pub end: Option<i64>,
-    /// An earlier state meets the query, and the last one does not: the first snapshot that does not show it any more.
+    /// What is meant is not the last state, but an earlier one: that which has the words of the query, or that of the snapshot
+    /// that was asked for. The first snapshot that does not show it any more.
     pub changed: Option<i64>,
 }
 
@@ -73,6 +74,8 @@ struct Facts {
     met_last: u64,
     /// The end of the newest state that has words of the query.
     words_end: Option<i64>,
+    /// The end of the newest state that the search looks at.
+    seen_end: Option<i64>,
     size: u64,
     blob: Option<Id>,
 }
@@ -222,7 +225,7 @@ impl<'a> Search<'a> {
         if self.at.is_some_and(|at| !state.is_at(at)) {
             return;
         }
-        facts.is_seen = true;
+        (facts.is_seen, facts.seen_end) = (true, state.end);
         facts.date = date_of(record);
         facts.blob = record.blob;
         facts.size = own_size(record);
@@ -264,8 +267,11 @@ impl<'a> Search<'a> {
         if !facts.is_seen || !self.meets(&self.parsed.query, id, facts)? {
             return Ok(());
         }
-        let is_earlier = facts.met != facts.met_last && id.kind != ObjectType::Email;
-        let changed = facts.words_end.filter(|end| is_earlier && Some(*end) != facts.end);
+        let changed = match self.at {
+            Some(_) => facts.seen_end,
+            None => facts.words_end.filter(|_| facts.met != facts.met_last && id.kind != ObjectType::Email),
+        };
+        let changed = changed.filter(|end| Some(*end) != facts.end);
         let Facts { date, first, end, .. } = *facts;
         found.push(Found { id, date, first, end, changed });
         Ok(())

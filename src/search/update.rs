@@ -8,7 +8,7 @@ use crate::format::text::{Fields, fields, file_text};
 use crate::model::{Id, ObjectType};
 use crate::progress::Progress;
 use rusqlite::params;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -67,20 +67,50 @@ fn try_catch_up(reader: &Arc<Reader>, index: &mut Index, progress: &dyn Progress
     if !is_of(index, reader, &seen)? {
         index.start_over()?;
     }
-    let snapshots: BTreeSet<i64> = reader.snapshots()?.iter().map(|snapshot| snapshot.id).collect();
-    let known = index.noted("snapshots")?.unwrap_or_default();
-    let has_forgotten = known.split(' ').filter_map(|id| id.parse().ok()).any(|id: i64| !snapshots.contains(&id));
-    add_messages(reader, index, progress)?;
-    add_items(reader, index, has_forgotten)?;
-    index.begin()?;
+    let snapshots = Snapshots::of(reader)?;
+    let known = Snapshots::read(&index.noted("snapshots")?.unwrap_or_default());
+    if snapshots.contradicts(&known) {
+        index.start_over()?;
+    }
+    let has_forgotten = known.0.keys().any(|id| !snapshots.0.contains_key(id));
     if has_forgotten {
         remove_messages(reader, index)?;
     }
-    let known: Vec<String> = snapshots.iter().map(i64::to_string).collect();
-    index.note("snapshots", &known.join(" "))?;
+    add_messages(reader, index, progress)?;
+    add_items(reader, index, has_forgotten)?;
+    index.begin()?;
+    index.note("snapshots", &snapshots.write())?;
     index.note("stamp", &seen)?;
     index.commit()?;
+    if has_forgotten {
+        index.shrink()?;
+    }
+    index.seal();
     gaps(index)
+}
+
+/// The snapshots of an archive, each with its end; an empty one while the run lasts.
+struct Snapshots(BTreeMap<i64, String>);
+
+impl Snapshots {
+    fn of(reader: &Reader) -> Result<Snapshots> {
+        let all = reader.snapshots()?.into_iter().map(|one| (one.id, one.ended.unwrap_or_default()));
+        Ok(Snapshots(all.collect()))
+    }
+
+    fn read(text: &str) -> Snapshots {
+        let one = |text: &str| text.split_once('=').and_then(|(id, end)| Some((id.parse().ok()?, end.to_owned())));
+        Snapshots(text.split(' ').filter_map(one).collect())
+    }
+
+    fn write(&self) -> String {
+        self.0.iter().map(|(id, end)| format!("{id}={end} ")).collect()
+    }
+
+    /// True if a number is of another snapshot than it was: a copy of the archive went on in another way.
+    fn contradicts(&self, known: &Snapshots) -> bool {
+        known.0.iter().any(|(id, end)| !end.is_empty() && self.0.get(id).is_some_and(|own| own != end))
+    }
 }
 
 fn gaps(index: &Index) -> Result<Gaps> {
@@ -199,16 +229,23 @@ fn store_messages(reader: &Reader, index: &Index, receive: &Receiver<Parcel>, pr
                 .hint("the next search goes on from there"));
         }
     }
+    if let Some(last) = index.noted("email")?.and_then(|text| text.parse().ok())
+        && let Ok(blob) = reader.email_blob(last)
+    {
+        index.mark(last, &blob.digest)?;
+    }
     index.commit()
 }
 
-/// Takes out the messages that the archive does not hold any more.
+/// Takes out the messages that the archive does not hold any more. An older copy of it may give their numbers again.
 fn remove_messages(reader: &Reader, index: &Index) -> Result<()> {
+    index.begin()?;
+    let mut held_last = 0;
     let mut after = 0;
     loop {
         let sql = "SELECT id FROM heads_docsize WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT 8192";
         let indexed: Vec<Id> = index.rows(sql, params![after, ITEMS], |row| row.get(0))?;
-        let Some(last) = indexed.last() else { return Ok(()) };
+        let Some(last) = indexed.last() else { break };
         let held: BTreeSet<Id> = {
             let mut held = BTreeSet::new();
             let mut from = after;
@@ -222,8 +259,11 @@ fn remove_messages(reader: &Reader, index: &Index) -> Result<()> {
         for id in indexed.iter().filter(|id| !held.contains(id)) {
             index.remove(*id)?;
         }
+        held_last = held.range(..=*last).next_back().copied().unwrap_or(held_last);
         after = *last;
     }
+    index.note("email", &held_last.to_string())?;
+    index.commit()
 }
 
 // --- events, cards, files and scripts --------------------------------------------------------------------------------
