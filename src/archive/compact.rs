@@ -17,8 +17,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, ffi};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The name of the copy, in a folder of its own that only its owner may enter.
 const COPY: &str = "copy.sqlite";
@@ -28,6 +29,9 @@ const STEP: i32 = 1_024;
 
 /// How often the copy is looked at while it is written.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// So many operations of SQLite's machine are between two looks at the clock.
+const OPERATIONS: i32 = 100;
 
 /// How often the archive is copied again because another program wrote to it.
 const ATTEMPTS: u32 = 5;
@@ -58,7 +62,7 @@ pub enum Compacting {
 }
 
 /// Hears what is done of how much. False ends it, and the archive stays as it is.
-pub type CompactionWatcher<'a> = dyn FnMut(Compacting, u64, u64) -> bool + Send + 'a;
+pub type CompactionWatcher = Arc<dyn Fn(Compacting, u64, u64) -> bool + Send + Sync>;
 
 fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted; the file of the archive is as large as it was")
@@ -78,7 +82,7 @@ impl Writer {
     ///
     /// Errors: [`ErrorKind::Storage`] if there is no room for the copy; [`ErrorKind::Damaged`] if the copy is not what it should be.
     /// The archive then stays as it is. [`ErrorKind::Interrupted`] once `watch` gives false.
-    pub fn compact(&mut self, watch: &mut CompactionWatcher<'_>) -> Result<()> {
+    pub fn compact(&mut self, watch: &CompactionWatcher) -> Result<()> {
         let compaction = self.compaction()?;
         if let Some(free) = free_bytes(self.path()).filter(|free| *free < compaction.needed) {
             let what = format!(
@@ -127,37 +131,34 @@ impl Writer {
         }
     }
 
-    fn vacuum_into(&self, copy: &Path, size: u64, watch: &mut CompactionWatcher<'_>) -> Result<()> {
+    fn vacuum_into(&mut self, copy: &Path, size: u64, watch: &CompactionWatcher) -> Result<()> {
         // VACUUM attaches the copy that it writes.
         self.conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1).map_err(|error| self.explain(error))?;
-        let (is_done, is_stopped) = (AtomicBool::new(false), AtomicBool::new(false));
-        let handle = self.conn.get_interrupt_handle();
-        // It is one statement, so its size is looked at from beside.
-        let done = std::thread::scope(|scope| {
-            let looking = scope.spawn(|| {
-                while !is_done.load(Ordering::Relaxed) {
-                    let written = std::fs::metadata(copy).map_or(0, |meta| meta.len());
-                    if !watch(Compacting::Copying, written.min(size), size) {
-                        is_stopped.store(true, Ordering::Relaxed);
-                        handle.interrupt();
-                    }
-                    std::thread::park_timeout(LOOK);
-                }
-            });
-            let done = self.execute("VACUUM INTO ?1", [copy.to_string_lossy()]);
-            is_done.store(true, Ordering::Relaxed);
-            looking.thread().unpark();
-            done
-        });
+        // It is one statement, so its size is looked at meanwhile.
+        let (stopped, path, watched) = (Arc::new(AtomicBool::new(false)), copy.to_owned(), Arc::clone(watch));
+        let (is_stopped, mut looked) = (Arc::clone(&stopped), Instant::now());
+        let look = move || {
+            if looked.elapsed() < LOOK {
+                return false;
+            }
+            looked = Instant::now();
+            let written = std::fs::metadata(&path).map_or(0, |meta| meta.len());
+            let goes_on = watched(Compacting::Copying, written.min(size), size);
+            is_stopped.fetch_or(!goes_on, Ordering::Relaxed);
+            !goes_on
+        };
+        self.conn.progress_handler(OPERATIONS, Some(look)).map_err(|error| self.explain(error))?;
+        let done = self.execute("VACUUM INTO ?1", [copy.to_string_lossy()]);
+        self.conn.progress_handler(0, None::<fn() -> bool>).map_err(|error| self.explain(error))?;
         self.conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(|error| self.explain(error))?;
-        if is_stopped.load(Ordering::Relaxed) {
+        if stopped.load(Ordering::Relaxed) {
             return Err(interrupted());
         }
         done.map(|_| ())
     }
 
     /// Errors unless the copy is as sound as the archive. Damage that is in both is copied as it is.
-    fn prove_copy(&self, copy: &Path, watch: &mut CompactionWatcher<'_>) -> Result<()> {
+    fn prove_copy(&self, copy: &Path, watch: &CompactionWatcher) -> Result<()> {
         let copied =
             verify_until(&Reader::open(copy)?, Depth::WHOLE, |done, all| watch(Compacting::Checking, done, all))?;
         if copied.is_stopped {
@@ -179,12 +180,7 @@ impl Writer {
     }
 
     /// Writes the pages of the copy over those of the archive, in one transaction.
-    fn take_over(
-        &mut self,
-        copy: &Path,
-        others: &Others,
-        watch: &mut CompactionWatcher<'_>,
-    ) -> rusqlite::Result<Taken> {
+    fn take_over(&mut self, copy: &Path, others: &Others, watch: &CompactionWatcher) -> rusqlite::Result<Taken> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let page: i64 = self.conn.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         let from = Connection::open_with_flags(copy, flags)?;

@@ -1,9 +1,11 @@
 //! Arguments that several commands take.
 
+use super::ui::thousands;
 use crate::archive::SnapshotSpec;
 use crate::error::{Error, ErrorKind, Result};
 use clap::Args;
 use std::ffi::OsStr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// The archive and the moment that a reading command looks at.
@@ -66,6 +68,22 @@ impl IndexFlag {
 pub(crate) fn tree_path(path: &OsStr) -> Result<&str> {
     path.to_str()
         .ok_or_else(|| Error::new(ErrorKind::Usage, format!("{path:?} is not UTF-8; all paths of the tree are")))
+}
+
+/// Reads a number in a range, for clap, whose own messages are those of Rust.
+pub(crate) fn number<T: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.trim().replace(',', "").parse().ok().filter(|number| range.contains(number));
+        let (least, most) = (range.start(), range.end());
+        let wanted = || match (*least, *most) {
+            (0, u64::MAX) => "not a number, such as 20".to_owned(),
+            (least, u64::MAX) => format!("not a number from {least} on"),
+            (least, most) => format!("not a number from {} to {}", thousands(least), thousands(most)),
+        };
+        number.and_then(|number| T::try_from(number).ok()).ok_or_else(wanted)
+    }
 }
 
 /// A percentage like `example`, as a share of 1; the sign may be missing. The caller checks the range.

@@ -1,5 +1,6 @@
 //! Flags of imports from a server: where it is, who the user is, and where the secret comes from.
 
+use super::args::number;
 use super::shell::{self, Trouble};
 use super::ui::{Ui, interrupt_flag, quoted};
 use crate::error::{Error, ErrorKind, Result};
@@ -69,14 +70,15 @@ pub(super) struct Auth {
 #[command(next_help_heading = "Connection")]
 pub(super) struct Network {
     /// The server
-    #[arg(long, help = "URL of the server, e.g. https://jmap.example.com")]
+    // Needed, so it stands first: not among what has a default.
+    #[arg(long, help = "URL of the server, e.g. https://jmap.example.com", help_heading = None::<&str>, display_order = 0)]
     url: String,
     /// Give up after this many seconds without an answer, or with next to none; Vandelay asks once more, so a step takes
     /// at most 2.5 times as long
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = number::<u64>(1..=86_400))]
     timeout: u64,
     /// Retry this many times after a temporary error, with growing pauses; long waits that a server asks for do not count
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = number::<u32>(0..=u64::from(u32::MAX)))]
     max_retries: u32,
     /// Accept only the certificate with this SHA-256 (64 hexadecimal digits), whatever its signature; sha256//BASE64 pins
     /// its key

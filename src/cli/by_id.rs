@@ -1,6 +1,6 @@
 //! Objects by the short ids that lists show: where each is in the tree, at the newest snapshot that has it.
 
-use super::files::tree_at;
+use super::opened::tree_at;
 use crate::archive::{Moment, Reader, SnapshotSpec, State, rfc3339};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::text;

@@ -4,14 +4,15 @@ use super::generate as export_docs;
 use super::notes::LogFormat;
 use super::screen::ColorWhen;
 use super::{
-    config, diff, export, files, find, forget, import, inspect, ls, mount, restore_check, run, snapshot, snapshots, verify,
+    config, diff, export, files, find, forget, import, inspect, ls, mount, restore_check, run, snapshot, snapshots,
+    verify,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Back up an account into one SQLite file with dated snapshots, look into it, and mount it as a read-only directory.
 #[derive(Parser)]
-#[command(name = "vandelay", version, about, long_about = None, after_help = AFTER_HELP)]
+#[command(name = "vandelay", version, about, long_about = None, disable_help_flag = true, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -23,7 +24,7 @@ const AFTER_HELP: &str = "\
 Examples:
   vandelay import maildir ~/Maildir alice.sqlite
   vandelay mount alice.sqlite /mnt/alice
-  vandelay ls alice.sqlite mail/INBOX
+  vandelay find alice.sqlite from:bob lunch
 
 Exit codes: 0 success, 1 usage, 2 connection, 3 account, 4 another source, 5 something failed,
 6 declined, 7 archive or local I/O, 8 damage found, 9 stopped by a guard, 10 no such archive,
@@ -70,6 +71,10 @@ pub(crate) struct Global {
         hide_possible_values = true
     )]
     pub(crate) log_format: LogFormat,
+    /// Print help
+    // Last of all, and not in front of what a command needs.
+    #[arg(short, long, global = true, action = clap::ArgAction::Help, help_heading = "Output", display_order = 1_000)]
+    pub(crate) help: Option<bool>,
 }
 
 #[derive(Subcommand)]

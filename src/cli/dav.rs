@@ -1,5 +1,6 @@
 //! Flags of servers of CalDAV, CardDAV and WebDAV.
 
+use super::args::number;
 use super::auth::{Auth, Network};
 use super::ui::Ui;
 use crate::error::Result;
@@ -19,10 +20,10 @@ pub(super) const FILES_URL: &str = "URL of the directory, e.g. https://cloud.exa
 #[derive(Args)]
 pub(super) struct DavServer {
     /// Send at most this many requests at the same time, 1 to 8
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Connection")]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = number::<u64>(1..=u64::MAX), help_heading = "Connection")]
     dav_connections: u64,
     /// Request this many events or cards at a time (default: 50, and up to 400 once the answers prove small)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000), help_heading = "Connection")]
+    #[arg(long, value_name = "N", value_parser = number::<u64>(1..=1000), help_heading = "Connection")]
     multiget_batch: Option<u64>,
     /// Also send the login to other hosts that this server refers to
     #[arg(long, help_heading = "Connection")]

@@ -1,8 +1,7 @@
 //! `vandelay diff`: what differs between two snapshots, named so that a person finds the one thing, and can restore it.
 
-use super::files::tree_at;
 use super::json::{self, on_disk};
-use super::opened::open_archive;
+use super::opened::{open_archive, tree_at};
 use super::ui::{Ui, quoted};
 use crate::archive::{Difference, Moment, Record, SnapshotSpec, diff};
 use crate::error::{Error, ErrorKind, Result};

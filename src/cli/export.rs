@@ -1,6 +1,6 @@
 //! `vandelay export … ARCHIVE`.
 
-use super::args::AtFlag;
+use super::args::{AtFlag, number};
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
 use super::dav::{DAV_URL, DavServer, FILES_URL};
 use super::export_files::FileTarget;
@@ -72,7 +72,7 @@ struct ImapArgs {
     #[command(flatten)]
     network: Network,
     /// Open at most this many connections, 1 to 8
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=8), help_heading = "Connection")]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = number::<u64>(1..=8), help_heading = "Connection")]
     imap_connections: u64,
 }
 

@@ -3,7 +3,8 @@
 use super::args::AtFlag;
 use super::export_part::{CALENDARS, CONTACTS, MAIL, Part, SCRIPTS, types_help};
 use super::export_report::{Summary, warn_of_nothing};
-use super::files::{NamesFlag, other_names};
+use super::extract_report::other_names;
+use super::files::NamesFlag;
 use super::opened::open_archive;
 use super::progress_bar::Bar;
 use super::ui::{Ui, bytes, counted, interrupt_flag};

@@ -2,7 +2,7 @@
 
 use super::args::tree_path;
 use super::by_id::moment_of;
-use super::files::tree_at;
+use super::opened::tree_at;
 use crate::archive::{Moment, Reader, SnapshotSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::Selection;

@@ -1,6 +1,5 @@
 //! What an extraction says of itself.
 
-use super::files::other_names;
 use super::json::on_disk;
 use super::ui::{Ui, bytes, counted, thousands};
 use crate::extract::Extracted;
@@ -82,4 +81,9 @@ impl Told<'_> {
         }
         parts.join("; ")
     }
+}
+
+/// What is said of files and directories that have another name than in the tree.
+pub(super) fn other_names(count: u64) -> String {
+    format!("{} not written as in the tree (-v lists them)", counted(count, "name"))
 }

@@ -6,7 +6,7 @@ use super::extract_report::Told;
 use super::json::{self, on_disk};
 use super::opened::open_archive;
 use super::ui::{Ui, counted, interrupt_flag};
-use crate::archive::{Moment, Reader};
+use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::medium::Disk;
 use crate::extract::{self, Destination, Names};
@@ -75,11 +75,6 @@ enum NamesArg {
     Portable,
 }
 
-/// What is said of files and directories that have another name than in the tree.
-pub(super) fn other_names(count: u64) -> String {
-    format!("{} not written as in the tree (-v lists them)", counted(count, "name"))
-}
-
 impl NamesFlag {
     pub(super) fn names(&self) -> Names {
         match self.names {
@@ -99,11 +94,6 @@ fn tree_of(reader: &Arc<Reader>, at: &AtFlag) -> Result<Tree> {
     Tree::open(Arc::clone(reader), TreeOptions { at: at.at, ..TreeOptions::default() })
 }
 
-/// The tree of an opened archive at a moment, which no later import changes unless it is the current one.
-pub(super) fn tree_at(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
-    Tree::open(Arc::clone(reader), TreeOptions { at: moment.into(), ..TreeOptions::default() })
-}
-
 impl Cat {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let reader = Arc::new(open_archive(&self.archive, ui)?);
@@ -119,7 +109,7 @@ impl Cat {
                     let Located { tree, path } = locate(&reader, id, self.at.at)?;
                     write(&tree, &path, ui)?;
                 }
-                None => write(tree, path, ui)?,
+                None => tree.expand(path)?.iter().try_for_each(|path| write(tree, path, ui))?,
             }
         }
         Ok(())
@@ -161,7 +151,11 @@ impl Extract {
             let path = tree_path(path)?;
             match as_id(&tree, path) {
                 Some(id) => ids.push(id),
-                None => failed += self.extract(&tree, path, None, &destination, ui)?,
+                None => {
+                    for path in tree.expand(path)? {
+                        failed += self.extract(&tree, &path, None, &destination, ui)?;
+                    }
+                }
             }
         }
         if self.paths.is_empty() && ids.is_empty() {

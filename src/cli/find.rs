@@ -1,11 +1,11 @@
 //! `vandelay find`: one search over everything that archives ever held.
 
+use super::args::number;
 use super::found::{Shower, Shown};
 use super::object_row::COLUMNS;
 use super::opened::open_archive;
 use super::table::Table;
 use super::ui::{Ui, counted, interrupt_flag, quoted, thousands};
-use super::when;
 use crate::archive::{Moment, Reader, SnapshotSpec, is_archive};
 use crate::error::{Error, ErrorKind, Result};
 use crate::search::{Found, Index, Parsed, Place, catch_up, find};
@@ -54,7 +54,7 @@ pub(crate) struct Find {
     #[arg(long)]
     reverse: bool,
     /// Show at most this many, those at the end of the order; 0 shows all. 100 unless --json or --paths is there
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<usize>(0..=u64::MAX))]
     limit: Option<usize>,
     /// Print how many there are
     #[arg(long, conflicts_with = "paths")]
@@ -241,11 +241,7 @@ impl Find {
             String::new()
         };
         let archive = searched.first().map_or_else(String::new, |one| quoted(&one.path.display().to_string()));
-        ui.info(&format!(
-            "{} found{shown}. Times: {}. To restore: vandelay cat {archive} ID",
-            thousands(total as u64),
-            when::zone()
-        ));
+        ui.info(&format!("{} found{shown}. To restore: vandelay cat {archive} ID", thousands(total as u64)));
     }
 }
 

@@ -9,8 +9,8 @@ use super::table::{Cell, Column, Table, report};
 use super::ui::{Ui, bytes, counted, interrupt_flag, quoted, thousands};
 use super::when;
 use crate::archive::{
-    Compacting, Forgotten, Moment, Reader, Snapshot, SnapshotSpec, Writer, epoch, exact, keep_last_complete,
-    last_complete,
+    Compacting, CompactionWatcher, Forgotten, Moment, Reader, Snapshot, SnapshotSpec, Writer, epoch, exact,
+    keep_last_complete, last_complete,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::zone::local;
@@ -18,9 +18,10 @@ use crate::progress::Progress;
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const COLUMNS: [Column; 4] =
-    [Column::text("", 6).whole(), Column::number("#", 3), Column::text("DATE", 21).whole(), Column::rest("WHY")];
+    [Column::text("", 6).whole(), Column::number("#", 3), Column::time("DATE").whole(), Column::rest("WHY")];
 
 const EXPLANATION: &str = "\
 Rules say what stays, numbers say what goes:
@@ -121,7 +122,7 @@ impl Forget {
         // The last connection that is closed removes the log, and a reader's cannot.
         drop(reader);
         let mut writer = Writer::open(&self.archive, "forget")?;
-        let progress = ui.progress(interrupt_flag());
+        let progress = Arc::new(ui.progress(interrupt_flag()));
         progress.step("dropping snapshots");
         let removed =
             writer.forget_while(&plan.drop, &mut |done, all| progress.reach("Blobs", Unit::Items, done, all))?;
@@ -133,12 +134,13 @@ impl Forget {
                 bytes(compaction.before),
                 bytes(compaction.needed)
             ));
-            let mut watch = |what, done, all| match what {
-                Compacting::Copying => progress.reach("Copying", Unit::Bytes, done, all),
-                Compacting::Checking => progress.reach("Checking blobs", Unit::Items, done, all),
-                Compacting::Replacing => progress.reach("Replacing", Unit::Bytes, done, all),
-            };
-            writer.compact(&mut watch).map_err(|error| match error.kind {
+            let shown = Arc::clone(&progress);
+            let watch: CompactionWatcher = Arc::new(move |what, done, all| match what {
+                Compacting::Copying => shown.reach("Copying", Unit::Bytes, done, all),
+                Compacting::Checking => shown.reach("Checking blobs", Unit::Items, done, all),
+                Compacting::Replacing => shown.reach("Replacing", Unit::Bytes, done, all),
+            });
+            writer.compact(&watch).map_err(|error| match error.kind {
                 ErrorKind::Interrupted => {
                     error.hint("the snapshots are forgotten; the same command again shrinks the file")
                 }
@@ -211,12 +213,11 @@ impl Forget {
         if ui.json {
             let kept = plan.kept.iter().map(|(id, rules)| serde_json::json!({ "snapshot": id, "rules": rules }));
             let summary = serde_json::json!({
-                "archive": on_disk(&self.archive),
-                "dry_run": is_dry,
-                "kept_snapshots": kept.collect::<Vec<_>>(),
+                "archive": on_disk(&self.archive), "dry_run": is_dry, "kept_snapshots": kept.collect::<Vec<_>>(),
                 "forgotten_snapshots": plan.drop,
                 "freed": {
-                    "snapshots": removed.snapshots, "states": removed.states, "blobs": removed.blobs, "size": removed.bytes,
+                    "snapshots": removed.snapshots, "states": removed.states, "blobs": removed.blobs,
+                    "size": removed.bytes,
                 },
             });
             ui.object("summary", summary);

@@ -1,8 +1,8 @@
 //! What was found, as people and programs read it.
 
-use super::files::tree_at;
 use super::json::on_disk;
 use super::object_row::{ObjectRow, person};
+use super::opened::tree_at;
 use super::screen::Style;
 use super::table::Cell;
 use super::when;

@@ -1,6 +1,6 @@
 //! `vandelay import SOURCE … ARCHIVE`.
 
-use super::args::{IndexFlag, parse_percent, spool};
+use super::args::{IndexFlag, number, parse_percent, spool};
 use super::auth::{Auth, IMAP_URL, Network, SIEVE_URL, WhichAccount, url_help, user_needed};
 use super::dav::{DAV_URL, DavServer, FILES_URL};
 use super::import_files::FilesSource;
@@ -142,10 +142,10 @@ pub(crate) struct ImapArgs {
     #[arg(long)]
     include_deleted: bool,
     /// Request this many messages at a time; after a disconnect at most this many are downloaded again
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=10_000), help_heading = "Connection")]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = number::<u64>(1..=10_000), help_heading = "Connection")]
     fetch_batch: u64,
     /// Open at most this many connections, 1 to 8 (default: one for each processor)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=8), help_heading = "Connection")]
+    #[arg(long, value_name = "N", value_parser = number::<u64>(1..=8), help_heading = "Connection")]
     imap_connections: Option<u64>,
     /// Ask the server to compress what it sends
     #[arg(long, help_heading = "Connection")]

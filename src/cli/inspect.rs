@@ -1,11 +1,10 @@
 //! `vandelay inspect ARCHIVE [TYPE]`.
 
-use super::args::ArchiveAt;
+use super::args::{ArchiveAt, number};
 use super::diff::field;
-use super::files::tree_at;
 use super::json::{self, on_disk};
 use super::object_row::{COLUMNS, ObjectRow, folders, id, label};
-use super::opened::open_archive;
+use super::opened::{open_archive, tree_at};
 use super::table::{Column, Table};
 use super::ui::{Ui, thousands};
 use super::{inspect_summary, words};
@@ -52,10 +51,10 @@ pub(crate) struct Inspect {
     #[arg(long)]
     reverse: bool,
     /// List at most this many
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX))]
     limit: Option<u64>,
     /// Leave out the first N
-    #[arg(long, value_name = "N", default_value = "0", value_parser = number)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = number::<u64>(0..=u64::MAX))]
     offset: u64,
 }
 
@@ -68,14 +67,6 @@ enum Order {
 
 fn parse_kind(text: &str) -> Result<ObjectType, String> {
     ObjectType::from_token(text).ok_or_else(|| format!("one of {}", ObjectType::ALL.map(ObjectType::token).join(", ")))
-}
-
-fn number(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "a number like 20".to_owned())
-}
-
-fn at_least_one(text: &str) -> Result<u64, String> {
-    number(text).and_then(|number| if number > 0 { Ok(number) } else { Err("a number from 1 on".to_owned()) })
 }
 
 impl Inspect {

@@ -117,6 +117,7 @@ pub(super) fn stored_report(report: Option<&Value>) -> Value {
     for (name, value) in report {
         match name.as_str() {
             "types" | "removed" | "kept" | "hidden" => {}
+            "bytes" => drop(fields.insert("stored_size".to_owned(), value.clone())),
             "scopes_failed" => drop(fields.insert("scopes_failed_count".to_owned(), value.clone())),
             _ => drop(fields.insert(name.clone(), value.clone())),
         }

@@ -27,7 +27,7 @@ const COLUMNS: [Column; 5] = [
 ];
 
 #[derive(Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, override_usage = "vandelay ls [OPTIONS] <ARCHIVE> [PATHS]...")]
 pub(crate) struct Ls {
     /// The archive
     #[arg(required_unless_present = "human")]
@@ -83,12 +83,14 @@ impl Ls {
                 self.show(&tree, (&path, &path), (tree.resolve(&path)?, None), (&mut list, ui))?;
                 continue;
             }
-            let node = tree.resolve(path)?;
-            let stat = tree.stat(node)?;
-            if stat.file_type != FileType::Directory {
-                self.show(&tree, (path, path), (node, Some(stat)), (&mut list, ui))?;
-            } else {
-                self.below(&tree, (path.trim_matches('/'), node), (&mut list, ui))?;
+            for path in tree.expand(path)? {
+                let node = tree.resolve(&path)?;
+                let stat = tree.stat(node)?;
+                if stat.file_type != FileType::Directory {
+                    self.show(&tree, (&path, &path), (node, Some(stat)), (&mut list, ui))?;
+                } else {
+                    self.below(&tree, (path.trim_matches('/'), node), (&mut list, ui))?;
+                }
             }
         }
         let List { table, count } = list;

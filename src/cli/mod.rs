@@ -85,11 +85,14 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     if matches!(&cli.command, Command::Ls(command) if command.asks_for_help()) {
         let mut whole = Cli::command().color(color.of_clap());
         whole.build();
-        let ls = whole.find_subcommand_mut("ls").map(clap::Command::render_long_help);
-        usage::help(&ls.unwrap_or_default(), &Ui::new(as_json, false, 0).with_color(color));
-        return ExitCode::SUCCESS;
+        let Some(ls) = whole.find_subcommand_mut("ls") else { return ExitCode::FAILURE };
+        if as_json {
+            usage::help(&ls.render_long_help(), &Ui::new(true, false, 0));
+            return ExitCode::SUCCESS;
+        }
+        return ExitCode::from(u8::from(ls.print_long_help().is_err()));
     }
-    let Global { json, quiet, verbose, color, no_pager, log_file, log_format } = cli.global;
+    let Global { json, quiet, verbose, color, no_pager, log_file, log_format, help: _ } = cli.global;
     let ui = Ui::new(json, quiet, verbose).with_color(color);
     // A mount has a log of its own under that flag: what goes wrong while it is mounted.
     let log_file = log_file.filter(|_| !matches!(cli.command, Command::Mount(_)));

@@ -1,15 +1,22 @@
 //! Archives as commands open them: an incomplete copy is named as one.
 
 use super::ui::{Ui, counted};
-use crate::archive::{Incomplete, Reader, is_archive};
+use crate::archive::{Incomplete, Moment, Reader, is_archive};
 use crate::error::Result;
+use crate::tree::{Tree, TreeOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Opens an archive for reading. Warns if it is an incomplete copy.
 pub(super) fn open_archive(path: &Path, ui: &Ui) -> Result<Reader> {
     let reader = Reader::open(path)?;
     warn_if_incomplete(&reader, path, ui);
     Ok(reader)
+}
+
+/// The tree of an opened archive at a moment, which no later import changes unless it is the current one.
+pub(super) fn tree_at(reader: &Arc<Reader>, moment: Moment) -> Result<Tree> {
+    Tree::open(Arc::clone(reader), TreeOptions { at: moment.into(), ..TreeOptions::default() })
 }
 
 /// Warns of the archives among these that are incomplete copies, and of those in a folder. What is no archive is left to

@@ -38,21 +38,19 @@ pub(super) fn want() {
     IS_WANTED.store(true, Ordering::Relaxed);
 }
 
-/// Starts the pager if it is wanted.
-pub(super) fn start_if_wanted() {
-    if IS_WANTED.swap(false, Ordering::Relaxed) {
-        start();
-    }
+/// Starts the pager if it is wanted. True if it runs from now on.
+pub(super) fn start_if_wanted() -> bool {
+    IS_WANTED.swap(false, Ordering::Relaxed) && start()
 }
 
 /// Starts the pager. Without one that can be started, output goes on as before.
-fn start() {
+fn start() -> bool {
     let mut running = PAGER.lock();
     if running.is_some() || !std::io::stdout().is_terminal() {
-        return;
+        return false;
     }
-    let Some(name) = chosen(|name| std::env::var(name).ok()) else { return };
-    let Ok(mut child) = command(&name).stdin(Stdio::piped()).spawn() else { return };
+    let Some(name) = chosen(|name| std::env::var(name).ok()) else { return false };
+    let Ok(mut child) = command(&name).stdin(Stdio::piped()).spawn() else { return false };
     let _ = std::io::stdout().flush();
     let (pipe, stdout) = (child.stdin.take(), dup(std::io::stdout()));
     let stderr = std::io::stderr().is_terminal().then(|| dup(std::io::stderr()).ok()).flatten();
@@ -66,11 +64,14 @@ fn start() {
     *running = Some(Pager { name, child, stdout, stderr });
     drop(running);
     wait_for_interrupt();
+    true
 }
 
-fn give_up(mut child: Child) {
+/// Ends a pager that cannot be used.
+fn give_up(mut child: Child) -> bool {
     let _ = child.kill();
     let _ = child.wait();
+    false
 }
 
 /// Shows the end of the list, and waits until the user has seen enough. The name of a pager that the shell did not find.

@@ -1,12 +1,11 @@
 //! `vandelay restore-check ARCHIVE`.
 
-use super::args::AtFlag;
+use super::args::{AtFlag, number};
 use super::auth::{Auth, WhichAccount, url_help};
 use super::dav::DavServer;
 use super::export_part::{CALENDARS, CONTACTS, FILES, MAIL, SCRIPTS};
-use super::files::tree_at;
 use super::json;
-use super::opened::open_archive;
+use super::opened::{open_archive, tree_at};
 use super::restore_report::{Differences, Losses};
 use super::ui::{Ui, counted, interrupt_flag};
 use super::verify::{damage, list_findings, tell_extent, tell_headless};
@@ -74,7 +73,7 @@ struct Server {
     #[command(flatten)]
     which: WhichAccount,
     /// IMAP: open at most this many connections, 1 to 8
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=8), help_heading = "Connection")]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = number::<u64>(1..=8), help_heading = "Connection")]
     imap_connections: u64,
     #[command(flatten)]
     dav: DavServer,

@@ -79,15 +79,14 @@ impl Snapshots {
 
 fn print_json(reader: &Reader, snapshots: &[Snapshot], ui: &Ui) -> Result<()> {
     for snapshot in snapshots {
-        let source = snapshot.source_kind.as_deref();
+        let source = snapshot
+            .source_kind
+            .as_deref()
+            .map(|kind| json::source(kind, snapshot.source_url.as_deref(), snapshot.account.as_deref()));
         let object = serde_json::json!({
-            "snapshot": snapshot.id,
-            "started_at": json::time(&snapshot.started),
-            "ended_at": snapshot.ended.as_deref().map(json::time),
-            "state": snapshot.state,
-            "source": source.map(|kind| json::source(kind, snapshot.source_url.as_deref(), snapshot.account.as_deref())),
-            "report": json::stored_report(reader.report(snapshot.id)?.as_ref()),
-            "wrong_clock": snapshot.has_wrong_clock(),
+            "snapshot": snapshot.id, "started_at": json::time(&snapshot.started),
+            "ended_at": snapshot.ended.as_deref().map(json::time), "state": snapshot.state, "source": source,
+            "report": json::stored_report(reader.report(snapshot.id)?.as_ref()), "wrong_clock": snapshot.has_wrong_clock(),
         });
         ui.object("snapshot", object);
     }
@@ -106,12 +105,12 @@ fn list(rows: &[Row], latest: Moment, ui: &Ui) {
     let has_accounts = needs_accounts(rows);
     let mut columns = vec![
         Column::number("#", 3),
-        Column::text("DATE", 21).whole(),
+        Column::time("DATE").whole(),
         Column::number("TOOK", 4).rank(6),
         Column::text("SOURCE", 30).rank(2),
     ];
     columns.extend(shown.iter().map(|(title, _, rank)| Column::text(title, 40).whole().rank(*rank)));
-    columns.extend([Column::number("READ", 4).rank(3), Column::text("NOTE", 40).whole()]);
+    columns.extend([Column::number("SIZE", 4).rank(3), Column::text("NOTE", 40).whole()]);
     let table = Table::new(ui, &columns);
     let below = |words: &[String]| {
         wrapped(words, ",", ui.width().saturating_sub(6)).iter().for_each(|line| table.below(line));
@@ -125,7 +124,7 @@ fn list(rows: &[Row], latest: Moment, ui: &Ui) {
         ];
         line.extend(cells.iter().map(|cells| Cell::from(cells[at].as_str())));
         let (note, style) = row.note(latest);
-        line.extend([Cell::from(row.read()), Cell::new(note, style)]);
+        line.extend([Cell::from(row.size()), Cell::new(note, style)]);
         table.cells(line);
         below(&row.problems());
         if ui.verbose > 0 {
@@ -190,9 +189,12 @@ impl Row {
         }
     }
 
-    /// The bytes that were read from the source, if the run told it.
-    fn read(&self) -> String {
-        self.report["bytes"].as_u64().map(size).unwrap_or_default()
+    /// The size of what was stored new, if the run told it.
+    fn size(&self) -> String {
+        match self.report["bytes"].as_u64() {
+            Some(0) => ".".to_owned(),
+            stored => stored.map(|stored| format!("+{}", size(stored))).unwrap_or_default(),
+        }
     }
 
     /// How many objects of a type the run added, changed and removed.

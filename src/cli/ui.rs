@@ -10,8 +10,10 @@ use indicatif::HumanBytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde::Serialize;
+use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
+use signal_hook::low_level::unregister;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,11 +67,6 @@ impl Ui {
             }
             _ => Ok(()),
         }
-    }
-
-    /// True if results have colours.
-    pub(super) fn has_color(&self) -> bool {
-        self.screen.color_out
     }
 
     /// The same, with colours where the user wants them.
@@ -141,7 +138,9 @@ impl Ui {
 
     /// Bytes of the result, as they are.
     pub(crate) fn raw(&self, bytes: &[u8]) {
-        pager::start_if_wanted();
+        if pager::start_if_wanted() {
+            leave_interrupts();
+        }
         let write = || {
             let mut out = std::io::stdout().lock();
             out.write_all(bytes).and_then(|()| out.flush())
@@ -331,18 +330,33 @@ fn without_controls(text: &str) -> String {
     escaped(text, char::is_control)
 }
 
+/// The flag of [`interrupt_flag`], and what SIGINT does.
+static INTERRUPTS: OnceLock<(Arc<AtomicBool>, Vec<SigId>)> = OnceLock::new();
+
 /// The flag that SIGINT and SIGTERM raise; the second one ends the program at once.
 pub(super) fn interrupt_flag() -> Arc<AtomicBool> {
-    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     let install = || {
         let flag = Arc::new(AtomicBool::new(false));
+        let mut of_interrupt = Vec::new();
         for signal in [SIGINT, SIGTERM] {
-            let _ = register_conditional_shutdown(signal, 130, Arc::clone(&flag));
-            let _ = register(signal, Arc::clone(&flag));
+            let ids =
+                [register_conditional_shutdown(signal, 130, Arc::clone(&flag)), register(signal, Arc::clone(&flag))];
+            if signal == SIGINT {
+                of_interrupt.extend(ids.into_iter().flatten());
+            }
         }
-        flag
+        (flag, of_interrupt)
     };
-    Arc::clone(FLAG.get_or_init(install))
+    Arc::clone(&INTERRUPTS.get_or_init(install).0)
+}
+
+/// Leaves Ctrl-C to a pager: the second one would end this program, and leave the pager behind.
+fn leave_interrupts() {
+    if let Some((_, of_interrupt)) = INTERRUPTS.get() {
+        for id in of_interrupt {
+            unregister(*id);
+        }
+    }
 }
 
 /// `1,234,567`

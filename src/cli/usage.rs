@@ -4,16 +4,17 @@
 use super::misnamed;
 use super::ui::Ui;
 use crate::error::{Error, ErrorKind};
+use crate::model::text::nearest;
 use clap::builder::StyledStr;
-use clap::error::ErrorKind as ParseError;
+use clap::error::{ContextKind, ContextValue, ErrorKind as ParseError};
 use std::process::ExitCode;
 
 /// Tells what clap has to say. Vandelay 1.x ends with 1 on wrong usage, where clap would say 2.
 pub(super) fn tell(error: &clap::Error, misplaced: Option<Error>, ui: &Ui) -> ExitCode {
     match error.kind() {
-        ParseError::DisplayHelp => help(&error.render(), ui),
+        ParseError::DisplayHelp if ui.json => help(&error.render(), ui),
         ParseError::DisplayVersion => version(ui),
-        ParseError::DisplayHelpOnMissingArgumentOrSubcommand if !ui.json => {
+        ParseError::DisplayHelp | ParseError::DisplayHelpOnMissingArgumentOrSubcommand if !ui.json => {
             drop(error.print());
         }
         _ => ui.fatal(&misplaced.unwrap_or_else(|| usage(error))),
@@ -21,14 +22,9 @@ pub(super) fn tell(error: &clap::Error, misplaced: Option<Error>, ui: &Ui) -> Ex
     ExitCode::from(u8::from(error.use_stderr()))
 }
 
-/// The help of a command.
+/// The help of a command, for programs.
 pub(super) fn help(text: &StyledStr, ui: &Ui) {
-    if ui.json {
-        ui.object("help", serde_json::json!({ "text": text.to_string() }));
-    } else {
-        let text = if ui.has_color() { text.ansi().to_string() } else { text.to_string() };
-        ui.raw(text.as_bytes());
-    }
+    ui.object("help", serde_json::json!({ "text": text.to_string() }));
 }
 
 /// `vandelay version`.
@@ -79,6 +75,9 @@ impl Said {
                 said.what = format!("{}{between}{line}", said.what);
             }
         }
+        if let Some((what, values)) = said.what.split_once(": one of ") {
+            (said.values, said.what) = (Some(values.to_owned()), what.to_owned());
+        }
         said
     }
 
@@ -113,8 +112,15 @@ fn usage(error: &clap::Error) -> Error {
         ParseError::DisplayHelpOnMissingArgumentOrSubcommand => format!("'{command}' needs more"),
         _ => said.what.clone(),
     };
+    let near = match (error.get(ContextKind::InvalidValue), &said.values) {
+        (Some(ContextValue::String(typed)), Some(values)) => nearest(typed, values.split(", ")),
+        _ => None,
+    };
     let hint = match (said.tips.as_slice(), &said.values) {
-        ([], Some(values)) => format!("it is one of {values}"),
+        (_, Some(values)) => {
+            let near = near.map(|near| format!("did you mean {near}? ")).unwrap_or_default();
+            format!("{near}it is one of {values}")
+        }
         ([], None) if error.kind() == ParseError::MissingRequiredArgument => format!("usage: {}", said.usage),
         ([], None) => format!("'{command} --help' lists what it takes"),
         (tips, _) => tips.join("; "),

@@ -1,9 +1,8 @@
 //! `vandelay verify ARCHIVE`.
 
 use super::args::parse_percent;
-use super::files::tree_at;
 use super::json;
-use super::opened::open_archive;
+use super::opened::{open_archive, tree_at};
 use super::progress_bar::Unit;
 use super::screen::Style;
 use super::table::folded_at;
@@ -188,10 +187,19 @@ pub(super) fn list_findings(ui: &Ui, reader: &Arc<Reader>, verdict: &Verdict) {
         let paths = if affected.is_empty() { String::new() } else { format!(": {}", affected.join(", ")) };
         let line = format!("{}: {}{paths}", finding.place, finding.what);
         match message_type {
+            "finding" if ui.is_bounded() => {
+                tell_finding(ui, &format!("{}: {}", finding.place, finding.what), &affected)
+            }
             "remark" => ui.info(&line),
             _ => ui.line(&line),
         }
     }
+}
+
+/// Prints a finding on a screen: the paths on lines of their own, so that they can be pasted.
+fn tell_finding(ui: &Ui, what: &str, paths: &[String]) {
+    folded_at(&ui.shown(what), ui.width()).into_iter().for_each(|line| ui.spans(&[(Style::Removed, line)]));
+    paths.iter().for_each(|path| ui.row(&format!("  {path}")));
 }
 
 /// Where objects stand in the trees of their moments.

@@ -87,7 +87,11 @@ impl Shared {
             }
             for node in &difference.nodes {
                 self.requests.invalidated.add(1);
-                let is_file = root.tree.stat(*node).is_ok_and(|stat| stat.file_type != FileType::Directory);
+                // A text is decoded for its `stat`.
+                let is_file = match node.descriptor().file_type {
+                    Some(file_type) => file_type != FileType::Directory,
+                    None => root.tree.stat(*node).is_ok_and(|stat| stat.file_type != FileType::Directory),
+                };
                 // Offset 0 drops bytes and listings too, a negative one attributes only.
                 let offset = if is_file || (difference.listing && root.ino(*node) == directory) { 0 } else { -1 };
                 let _ = notifier.inval_inode(INodeNo(root.ino(*node)), offset, 0);

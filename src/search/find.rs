@@ -1,8 +1,9 @@
 //! Answers a query: which objects, in any state that the archive holds, meet it.
 
 use super::folders::{self, Folders};
-use super::index::{ITEMS, Index, Phrase};
-use super::query::{Parsed, Query, Term, is_message};
+use super::index::{ITEMS, Index, message_of};
+use super::phrase::Phrase;
+use super::query::{Parsed, Query, Term};
 use super::text::Words;
 use super::update::{ITEM_TYPES, item_words, read_message};
 use crate::archive::{Reader, Record, State, epoch};
@@ -181,7 +182,7 @@ impl<'a> Search<'a> {
     fn add_of(&self, kind: ObjectType, bound: Option<&[i64]>, found: &mut Vec<Found>) -> Result<()> {
         let ids: Option<Vec<Id>> = match (bound, kind) {
             (None, _) => None,
-            (Some(documents), ObjectType::Email) => Some(documents.iter().filter_map(|one| is_message(*one)).collect()),
+            (Some(documents), ObjectType::Email) => Some(documents.iter().filter_map(|one| message_of(*one)).collect()),
             (Some(documents), _) => Some(self.ids_of(kind, documents)),
         };
         match ids {
@@ -373,7 +374,7 @@ struct Prover<'a> {
 
 impl Prover<'_> {
     fn has(&mut self, document: i64) -> Result<bool> {
-        let words = match is_message(document) {
+        let words = match message_of(document) {
             Some(id) => read_message(self.reader, &mut self.emails, id).map(|fields| Words::of_message(&fields)),
             None => self.item(document),
         };

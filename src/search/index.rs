@@ -5,9 +5,9 @@
 //! the places of their words; `bodies` only which words a text has, so that the index stays small: phrases are looked up in
 //! the text itself.
 
+use super::phrase::{Field, Phrase};
 use super::seal;
 use super::text::Words;
-use super::words;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
 use rusqlite::config::DbConfig;
@@ -24,6 +24,11 @@ const SUFFIX: &str = ".search";
 
 /// Numbers of documents that are no messages begin behind this one: a message's is that of its row.
 pub(super) const ITEMS: i64 = 1 << 40;
+
+/// The row of a message, if that is what a document is.
+pub(super) fn message_of(document: i64) -> Option<Id> {
+    (document < ITEMS).then_some(document)
+}
 
 /// The number in `version` grows with every change of the tables, of what is a word, and of what is read of an object: an
 /// index with other tables than these is made anew.
@@ -54,54 +59,6 @@ pub enum Place {
 pub struct Index {
     pub(super) conn: Connection,
     path: Option<PathBuf>,
-}
-
-/// The fields of a document that a search can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
-    From,
-    To,
-    Subject,
-    Attachment,
-    Body,
-}
-
-/// The columns of `heads` for words of no field.
-const ANYWHERE: &str = "{sender recipient subject attachment}";
-
-impl Field {
-    /// The columns of `heads`, as FTS5 names them; `None` for the body.
-    fn columns(self) -> Option<&'static str> {
-        match self {
-            Field::From => Some("sender"),
-            Field::To => Some("recipient"),
-            Field::Subject => Some("subject"),
-            Field::Attachment => Some("{attachment given_name}"),
-            Field::Body => None,
-        }
-    }
-}
-
-/// Words in a row that are looked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Phrase {
-    /// At least one.
-    pub(super) words: Vec<String>,
-    /// The last one is the begin of a word.
-    pub(super) is_prefix: bool,
-}
-
-impl Phrase {
-    /// True if a text, split into words, has the phrase.
-    pub(super) fn is_in(&self, text: &str) -> bool {
-        let text: Vec<&str> = text.split(' ').collect();
-        let Some((last, before)) = self.words.split_last() else { return false };
-        text.windows(self.words.len()).any(|window| {
-            let (end, start) = (window[before.len()], &window[..before.len()]);
-            let is_end = if self.is_prefix { end.starts_with(last.as_str()) } else { end == last };
-            is_end && start.iter().zip(before).all(|(one, other)| one == other)
-        })
-    }
 }
 
 impl Index {
@@ -248,7 +205,7 @@ impl Index {
         mut prove: impl FnMut(i64) -> Result<bool>,
     ) -> Result<Vec<i64>> {
         let mut documents = Vec::new();
-        let columns = field.map_or(Some(ANYWHERE), Field::columns);
+        let columns = field.map_or(Some(ANYWHERE), columns_of);
         if let Some(columns) = columns {
             let star = if phrase.is_prefix { " *" } else { "" };
             let query = format!("{columns} : \"{}\"{star}", phrase.words.join(" "));
@@ -280,6 +237,20 @@ impl Index {
     /// Notes what the message of a row is, to know later that the index is one of this archive.
     pub(super) fn mark(&self, email: Id, digest: &Digest) -> Result<()> {
         self.run("INSERT OR REPLACE INTO marks (email, digest) VALUES (?1, ?2)", params![email, &digest.0[..8]])
+    }
+}
+
+/// The columns of `heads` for words of no field.
+const ANYWHERE: &str = "{sender recipient subject attachment}";
+
+/// The columns of `heads`, as FTS5 names them; `None` for the body.
+fn columns_of(field: Field) -> Option<&'static str> {
+    match field {
+        Field::From => Some("sender"),
+        Field::To => Some("recipient"),
+        Field::Subject => Some("subject"),
+        Field::Attachment => Some("{attachment given_name}"),
+        Field::Body => None,
     }
 }
 
@@ -386,18 +357,4 @@ fn explain(path: Option<&Path>, error: rusqlite::Error) -> Error {
         _ => Error::new(ErrorKind::Storage, format!("{name}: {error}"))
             .hint("it can be deleted, and is made again by the next search"),
     }
-}
-
-/// A text as the words of a phrase.
-pub(super) fn phrase(text: &str, is_prefix: bool) -> Option<Phrase> {
-    let mut split = String::new();
-    words::split(text, &mut split);
-    let mut found: Vec<String> = split.split_terminator(' ').map(str::to_owned).collect();
-    let ends_unspaced = words::ends_unspaced(text);
-    // The end of such a run stands alone only where the text ends there; a pair before says the same.
-    if ends_unspaced && found.len() > 1 && words::is_pair(&found[found.len() - 2]) {
-        found.pop();
-    }
-    let is_single = ends_unspaced && found.len() == 1 && !words::is_pair(&found[0]);
-    (!found.is_empty()).then(|| Phrase { words: found, is_prefix: is_prefix || is_single })
 }

@@ -1,10 +1,10 @@
 //! Finds objects by their words, in every state that an archive holds.
 //!
 //! ```text
-//!   words     what is a word             text     the words of an object, by fields
-//!   index     the file beside an archive that says which words stand in which object       seal  sees damage
+//!   words     what is a word             phrase   words in a row       text  the words of an object, by fields
+//!   index     the file beside an archive that says which words stand in which object; seal sees its damage
 //!   update    brings it up to date       keeper   does so while an import runs
-//!        query    what a user types       when  days in it     folders  names in it
+//!   query     what a user types          when     days in it           folders  names in it
 //!   find      answers a query: the index says which objects have the words, the archive all else
 //! ```
 
@@ -12,6 +12,7 @@ mod find;
 mod folders;
 mod index;
 mod keeper;
+mod phrase;
 mod query;
 mod seal;
 mod text;

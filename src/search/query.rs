@@ -6,21 +6,18 @@
 //!   value  = word / word "*" / '"' words '"'
 //! ```
 
-use super::index::{Field, Phrase, phrase};
+use super::phrase::{Field, HAS_ATTACHMENT, Phrase, phrase};
 use super::when::Days;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::ObjectType;
 use crate::model::object_id::ObjectId;
 use crate::model::text::nearest;
-use crate::model::{Id, ObjectType};
 
 /// How many terms a query has at most.
 pub(super) const TERMS_MAX: usize = 64;
 
 /// How deep parentheses lie in each other at most.
 const DEPTH_MAX: usize = 32;
-
-/// The word that is told of the attachments of a message that has any; no text has it.
-pub(super) const HAS_ATTACHMENT: &str = "✓";
 
 /// A condition that objects meet or not.
 #[derive(Debug, Clone, PartialEq)]
@@ -379,9 +376,4 @@ fn is(value: &str) -> Result<Term> {
             "'is:{value}' is not known; there are deleted, read, unread, flagged, answered, draft, forwarded"
         ))
     })
-}
-
-/// The rows of messages among the documents of an index.
-pub(super) fn is_message(document: i64) -> Option<Id> {
-    (document < super::index::ITEMS).then_some(document)
 }

@@ -1,6 +1,6 @@
 //! The words of an object, by the fields that a search can name.
 
-use super::query::HAS_ATTACHMENT;
+use super::phrase::HAS_ATTACHMENT;
 use super::words;
 use crate::archive::Record;
 use crate::format::text::{Fields, file_text};

@@ -1,6 +1,7 @@
 //! Which folders a run takes: `--include`, `--exclude` and `--folder`.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::text::nearest;
 use crate::net::sanitize::said;
 use regex::Regex;
 
@@ -71,16 +72,22 @@ impl Filter {
 
     /// The error of a run whose flags leave no folder.
     pub fn nothing_selected(&self, existing: &[&str], in_place: &str) -> Error {
-        let what = match (self.unmatched(existing).first(), self.include.first()) {
-            (Some(folder), _) => format!("there is no folder {folder:?} {in_place}"),
+        let (typed, what) = match (self.unmatched(existing).first(), self.include.first()) {
+            (Some(folder), _) => (Some(*folder), format!("there is no folder {folder:?} {in_place}")),
             (None, Some(include)) if !existing.iter().any(|name| include.is_match(name)) => {
-                format!("there is no folder that matches --include {:?} {in_place}", include.as_str())
+                let include = include.as_str();
+                (Some(include), format!("there is no folder that matches --include {include:?} {in_place}"))
             }
-            _ => format!("the flags leave out every folder {in_place}"),
+            _ => (None, format!("the flags leave out every folder {in_place}")),
         };
+        let near = typed.and_then(|typed| {
+            let same = existing.iter().find(|name| name.to_lowercase() == typed.to_lowercase());
+            same.copied().or_else(|| nearest(typed, existing.iter().copied()))
+        });
+        let near = near.map(|near| format!("did you mean {}? ", said(near.as_bytes()))).unwrap_or_default();
         let there: Vec<String> = existing.iter().take(12).map(|name| said(name.as_bytes())).collect();
         let more = if existing.len() > there.len() { ", …" } else { "" };
-        Error::new(ErrorKind::Usage, what).hint(format!("folders: {}{more}", there.join(", ")))
+        Error::new(ErrorKind::Usage, what).hint(format!("{near}folders: {}{more}", there.join(", ")))
     }
 }
 
@@ -142,14 +149,23 @@ mod tests {
     #[test]
     fn flags_that_take_no_folder_are_an_error() {
         let existing = ["INBOX", "Work"];
-        for (some, said) in [
-            (filter(&[], &[], &["Wrok"]), "there is no folder \"Wrok\" here"),
-            (filter(&["^Wrok"], &[], &[]), "there is no folder that matches --include \"^Wrok\" here"),
-            (filter(&["Work"], &["."], &[]), "the flags leave out every folder here"),
+        for (some, said, hint) in [
+            (
+                filter(&[], &[], &["Wrok"]),
+                "there is no folder \"Wrok\" here",
+                "did you mean Work? folders: INBOX, Work",
+            ),
+            (filter(&[], &[], &["Zzz"]), "there is no folder \"Zzz\" here", "folders: INBOX, Work"),
+            (
+                filter(&["inbox"], &[], &[]),
+                "there is no folder that matches --include \"inbox\" here",
+                "did you mean INBOX? folders: INBOX, Work",
+            ),
+            (filter(&["Work"], &["."], &[]), "the flags leave out every folder here", "folders: INBOX, Work"),
         ] {
             let error = some.check(&existing, "here").unwrap_err();
             assert_eq!((error.kind, error.to_string().as_str()), (ErrorKind::Usage, said));
-            assert_eq!(error.hint_text(), Some("folders: INBOX, Work"));
+            assert_eq!(error.hint_text(), Some(hint));
         }
         assert!(filter(&["Work"], &[], &[]).check(&existing, "here").is_ok());
         assert!(filter(&["Wrok"], &[], &[]).check(&[], "here").is_ok());

@@ -31,6 +31,9 @@ const HEAD: u64 = 16 << 10;
 /// Messages beyond this size are not decoded; their bytes are in `mail/`.
 const DECODE_MAX: u64 = 64 << 20;
 
+/// Ends the names in `text/`.
+pub(super) const TEXT_EXTENSION: &str = ".txt";
+
 /// If more messages came in one minute, all of them have their row in their name, so that no name has to be compared with
 /// all others.
 const COMPARED_MAX: usize = 64;
@@ -44,7 +47,10 @@ impl Tree {
             Ok(Stat { file_type, size, mtime: received, ctime: received, links })
         };
         match node.descriptor().bytes {
-            ByteSource::Text => stat(FileType::File, self.text_size(row)?, self.links(row)?),
+            ByteSource::Text => {
+                let head = self.text_head(node)?;
+                stat(FileType::File, with_head(self.text_size(row)?, &head), self.links(row)?)
+            }
             ByteSource::Attachment => {
                 let attached = self.attached(row)?;
                 let part = attached.iter().find(|one| i64::from(one.part) == node.snapshot).ok_or_else(no_such)?;
@@ -56,7 +62,7 @@ impl Tree {
 
     /// In how many mailboxes the files of a message lie: at the root's moment, or when it was there last. Below
     /// `.snapshots` they are the same files.
-    fn links(&self, row: Id) -> Result<u32> {
+    pub(super) fn links(&self, row: Id) -> Result<u32> {
         let root = Arc::clone(&self.state().root);
         match root.reader.record(ObjectType::Email, root.moment, row)? {
             Some(record) => Ok(record.mailbox_ids().len().max(1) as u32),
@@ -71,19 +77,12 @@ impl Tree {
             return Ok(mailbox_child(parent, inner.id, name));
         }
         let Some(mailbox) = mailbox else { return Ok(None) };
-        let stem = if is_text(parent) { name.strip_suffix(".txt") } else { Some(name) };
-        let Some(minute) = stem.and_then(minute_of) else { return Ok(None) };
-        let row_in_name = stem.and_then(row_of);
+        let stem = if is_text(parent) { name.strip_suffix(TEXT_EXTENSION) } else { Some(name) };
+        let Some(stem) = stem.filter(|stem| minute_of(stem).is_some()) else { return Ok(None) };
         let arrivals = view.arrivals(mailbox)?;
-        let same_minute = Arrival::of_minute(&arrivals, minute);
-        let candidates: Vec<Id> = match row_in_name {
-            Some(row) => same_minute.iter().map(|one| one.email).filter(|email| *email == row).collect(),
-            None if same_minute.len() > COMPARED_MAX => Vec::new(),
-            None => same_minute.iter().map(|one| one.email).collect(),
-        };
-        for row in candidates {
-            let Some(listed) = view.message(mailbox, row)? else { continue };
-            if self.message_name(view, parent, mailbox, Arrival { minute, email: row })? == name {
+        for arrival in called_so(&arrivals, stem) {
+            let Some(listed) = view.message(mailbox, arrival.email)? else { continue };
+            if self.message_name(view, parent, mailbox, arrival)? == name {
                 let is_shown = self.shows(parent, &listed)?;
                 return if is_shown { self.decoded_child(view, parent, name.to_owned(), &listed) } else { Ok(None) };
             }
@@ -132,17 +131,29 @@ impl Tree {
     fn decoded_child(&self, view: &View, parent: Node, name: String, listed: &ListedEmail) -> Result<Option<Child>> {
         let row = listed.email;
         let (mtime, ctime) = (listed.received, listed.received);
-        let stat = |file_type: FileType, size: u64, links: u32| Stat { file_type, size, mtime, ctime, links };
-        let (node, file_type, stat) = if is_text(parent) {
-            let known = u32::try_from(row).ok().and_then(|row| self.decoded.sizes.lock().get(&row).copied());
+        if is_text(parent) {
             let links = if parent.snapshot == 0 { listed.links } else { self.links(row)? };
-            let stat = known.map(|size| stat(FileType::File, u64::from(size), links));
-            (Node { kind: NodeKind::Text, snapshot: 0, row }, FileType::File, stat)
-        } else {
-            let Some(node) = self.folder(view, parent, listed)? else { return Ok(None) };
-            (node, FileType::Directory, Some(stat(FileType::Directory, 0, 2)))
-        };
+            let child = self.text_child(self.text_node(view, parent, listed)?, name, listed, links)?;
+            return Ok(Some(Child { cookie: MESSAGES + cookie(row), ..child }));
+        }
+        let Some(node) = self.folder(view, parent, listed)? else { return Ok(None) };
+        let file_type = FileType::Directory;
+        let stat = Some(Stat { file_type, size: 0, mtime, ctime, links: 2 });
         Ok(Some(Child { name, node, cookie: MESSAGES + cookie(row), stat, file_type }))
+    }
+
+    /// The entry of a text.
+    pub(super) fn text_child(&self, node: Node, name: String, listed: &ListedEmail, links: u32) -> Result<Child> {
+        let known = u32::try_from(node.row).ok().and_then(|row| self.decoded.sizes.lock().get(&row).copied());
+        let file_type = FileType::File;
+        let stat = match known {
+            Some(size) => {
+                let size = with_head(u64::from(size), &self.text_head_of(node, listed)?);
+                Some(Stat { file_type, size, mtime: listed.received, ctime: listed.received, links })
+            }
+            None => None,
+        };
+        Ok(Child { name, node, cookie: cookie(node.row), stat, file_type })
     }
 
     /// The folder of a message's attachments in a mailbox of `attachments/`.
@@ -161,12 +172,24 @@ impl Tree {
 
     /// `2026-03-01 1204 Subject`, with `.txt` in `text/`, and with the row behind it where another message has that name.
     pub(super) fn message_name(&self, view: &View, parent: Node, mailbox: Id, arrival: Arrival) -> Result<String> {
-        let extension = if is_text(parent) { ".txt" } else { "" };
+        let extension = if is_text(parent) { TEXT_EXTENSION } else { "" };
         let arrivals = view.arrivals(mailbox)?;
-        let same_minute = Arrival::of_minute(&arrivals, arrival.minute);
+        self.name_among(&arrivals, arrival, extension, |name| Ok(view.mailboxes()?.find(Some(mailbox), name).is_some()))
+    }
+
+    /// The name of a message in a directory of messages that arrived so; `is_taken` says whether something else there has
+    /// a name.
+    pub(super) fn name_among(
+        &self,
+        arrivals: &[Arrival],
+        arrival: Arrival,
+        extension: &str,
+        is_taken: impl Fn(&str) -> Result<bool>,
+    ) -> Result<String> {
+        let same_minute = Arrival::of_minute(arrivals, arrival.minute);
         let plain = self.plain_name(arrival, extension)?;
         let clashes = || -> Result<bool> {
-            if view.mailboxes()?.find(Some(mailbox), &plain).is_some() {
+            if is_taken(&plain)? {
                 return Ok(true);
             }
             for other in same_minute.iter().filter(|other| other.email < arrival.email) {
@@ -215,7 +238,23 @@ impl Tree {
                     text::attachment(&self.message(row)?, part).ok_or_else(no_such)
                 })
             }
-            _ => self.cache.read_made(ContentKey::Text(row), offset, length, || self.text(row)),
+            _ => {
+                let head = self.text_head(node)?;
+                let body = |offset: u64, length: usize| {
+                    self.cache.read_made(ContentKey::Text(row), offset, length, || self.text(row))
+                };
+                let at = usize::try_from(offset).unwrap_or(usize::MAX);
+                match head.get(at..).filter(|rest| !rest.is_empty()) {
+                    None => body(offset - head.len() as u64, length),
+                    Some(rest) => {
+                        // A message that cannot be read gives an error, and not its head alone.
+                        let body = body(0, length.saturating_sub(rest.len()))?;
+                        let mut bytes = rest.as_bytes()[..rest.len().min(length)].to_vec();
+                        bytes.extend_from_slice(&body);
+                        Ok(bytes.into())
+                    }
+                }
+            }
         }
     }
 
@@ -277,10 +316,11 @@ impl Tree {
     }
 
     /// The files that the messages of a mailbox of `text/` or `attachments/` are made of.
-    pub(super) fn files_of(&self, mailbox: Node, row: Id) -> Result<Vec<Node>> {
+    pub(super) fn files_of(&self, view: &View, mailbox: Node, listed: &ListedEmail) -> Result<Vec<Node>> {
         if is_text(mailbox) {
-            return Ok(vec![Node { kind: NodeKind::Text, snapshot: 0, row }]);
+            return Ok(vec![self.text_node(view, mailbox, listed)?]);
         }
+        let row = listed.email;
         let attached = self.attached(row)?;
         Ok(attached.iter().map(|one| Node { kind: NodeKind::Attachment, snapshot: i64::from(one.part), row }).collect())
     }
@@ -315,7 +355,12 @@ impl Tree {
     }
 }
 
-fn is_text(node: Node) -> bool {
+/// The size of a text with what stands above it. A damaged message has no text.
+fn with_head(size: u64, head: &str) -> u64 {
+    if size == DAMAGED_SIZE { size } else { size + head.len() as u64 }
+}
+
+pub(super) fn is_text(node: Node) -> bool {
     matches!(node.descriptor().children, Children::Decoded { message: NodeKind::Text, .. })
 }
 
@@ -334,6 +379,17 @@ fn mailbox_child(parent: Node, mailbox: Id, name: &str) -> Option<Child> {
     }
     let (node, file_type) = (parent.beside(kind, mailbox), FileType::Directory);
     Some(Child { name: name.to_owned(), node, cookie: cookie(mailbox), stat: None, file_type })
+}
+
+/// The messages that may have this name, which is looked at without its extension.
+pub(super) fn called_so(arrivals: &[Arrival], stem: &str) -> Vec<Arrival> {
+    let Some(minute) = minute_of(stem) else { return Vec::new() };
+    let same_minute = Arrival::of_minute(arrivals, minute).iter().copied();
+    match row_of(stem) {
+        Some(row) => same_minute.filter(|one| one.email == row).collect(),
+        None if same_minute.len() > COMPARED_MAX => Vec::new(),
+        None => same_minute.collect(),
+    }
 }
 
 /// The row that a name ends with. A subject that ends so too is marked with its own row, whether it clashes or not.

@@ -2,8 +2,9 @@
 //! by directory what changed, so that a cache of names and numbers drops just those.
 
 use super::child::Child;
-use super::decoded::mailbox_children;
+use super::decoded::{is_text, mailbox_children};
 use super::kinds::{Children, NodeKind};
+use super::listing::lasting_name;
 use super::mail::Arrival;
 use super::name;
 use super::node::Node;
@@ -110,6 +111,12 @@ impl Tree {
         if difference.listing || stat(old) != stat(new) {
             difference.nodes.push(directory);
         }
+        if directory == Node::single(NodeKind::TextMail, 0) {
+            match self.renamed_texts(advance) {
+                Err(error) if error.kind == ErrorKind::Forgotten => {}
+                nodes => difference.nodes.extend(nodes?),
+            }
+        }
         if directory == Node::ROOT && advance.snapshots.is_some() {
             difference.nodes.push(Node::single(NodeKind::Snapshots, 0));
         }
@@ -179,6 +186,7 @@ impl Tree {
         if is_cur {
             for listed in &left {
                 difference.names.push(self.message_child(old, directory, listed)?.name);
+                difference.names.push(lasting_name(listed));
             }
             difference.listing |= !left.is_empty() || !came.is_empty();
             return Ok(difference);
@@ -187,7 +195,10 @@ impl Tree {
         let links: HashMap<Id, u32> = left.iter().map(|listed| (listed.email, listed.links)).collect();
         let differs = |listed: &&ListedEmail| links.get(&listed.email).is_some_and(|links| *links != listed.links);
         for listed in came.iter().filter(differs).take(RELINKED_MAX) {
-            difference.nodes.extend(self.files_of(directory, listed.email)?);
+            difference.nodes.extend(self.files_of(new, directory, listed)?);
+        }
+        if is_text(directory) {
+            difference.names.extend(self.other_texts(advance, directory, &left, &came)?);
         }
         // A name may depend on the other messages of its minute. Flags do not matter here.
         let arrivals = |all: &[ListedEmail]| all.iter().map(Arrival::of).collect::<BTreeSet<_>>();
@@ -207,6 +218,47 @@ impl Tree {
         }
         difference.listing |= !minutes.is_empty();
         Ok(difference)
+    }
+}
+
+impl Tree {
+    /// The names of messages that stay in a mailbox of `text/`, and whose first mailbox is another one now.
+    fn other_texts(
+        &self,
+        advance: &Advance,
+        directory: Node,
+        left: &[ListedEmail],
+        came: &[ListedEmail],
+    ) -> Result<Vec<String>> {
+        let before: HashMap<Id, &ListedEmail> = left.iter().map(|listed| (listed.email, listed)).collect();
+        let mut names = Vec::new();
+        for listed in came {
+            let Some(was) = before.get(&listed.email).filter(|was| was.links > 1 || listed.links > 1) else { continue };
+            let node = |view: &View, listed: &ListedEmail| self.text_node(view, directory, listed);
+            if node(&advance.old, was)? != node(&advance.new, listed)? {
+                names.push(self.message_name(&advance.new, directory, directory.row, Arrival::of(listed))?);
+            }
+        }
+        Ok(names)
+    }
+
+    /// The texts whose first lines changed, as those of a mailbox that has another name.
+    fn renamed_texts(&self, advance: &Advance) -> Result<Vec<Node>> {
+        let mut nodes = Vec::new();
+        let (old, new) = (&*advance.old, &*advance.new);
+        for mailbox in old.mailboxes()?.all().map(|mailbox| mailbox.id) {
+            if self.place_in(old, mailbox)? == self.place_in(new, mailbox)? {
+                continue;
+            }
+            let mut after = 0;
+            loop {
+                let page = old.messages(mailbox, after, 4_096)?;
+                let Some(last) = page.last() else { break };
+                after = last.email;
+                nodes.extend(page.iter().map(|listed| Node::text(mailbox, listed.email)));
+            }
+        }
+        Ok(nodes)
     }
 }
 

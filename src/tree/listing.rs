@@ -194,28 +194,35 @@ impl Tree {
         let Some(id) = name.split('.').nth(1).and_then(|id| id.parse::<Id>().ok()) else { return Ok(None) };
         let Some(listed) = view.message(parent.row, id)? else { return Ok(None) };
         let child = self.message_child(view, parent, &listed)?;
-        Ok(Some(child).filter(|child| child.name == name))
+        // What stands before the flags is a name, too: one that lasts (LAYOUT.md, "mail").
+        Ok(Some(child).filter(|child| child.name == name || lasting_name(&listed) == name))
     }
 
     pub(super) fn message_child(&self, view: &View, cur: Node, listed: &ListedEmail) -> Result<Child> {
         let ctime = view.ctime(listed.first)?;
         let file_type = FileType::File;
         let stat = Stat { file_type, size: listed.size, mtime: listed.received, ctime, links: listed.links };
-        // A listing of a large mailbox is mostly this, and the machinery of formatting takes three times as long.
-        let mut name = String::with_capacity(NAME_LENGTH);
-        let mut digits = itoa::Buffer::new();
-        // The name begins with the date of arrival; Maildir has none before 1970.
-        name.push_str(digits.format(listed.received.max(0)));
-        name.push('.');
-        name.push_str(digits.format(listed.email));
-        name.push_str(".vandelay,S=");
-        name.push_str(digits.format(listed.size));
+        let mut name = lasting_name(listed);
         name.push(self.options.info_separator);
         name.push_str("2,");
         name.push_str(&listed.flags);
         let node = cur.beside(NodeKind::Email, listed.email);
         Ok(Child { name, node, cookie: cookie(listed.email), stat: Some(stat), file_type })
     }
+}
+
+/// The name of a message without its flags: the same at every snapshot.
+pub(super) fn lasting_name(listed: &ListedEmail) -> String {
+    // A listing of a large mailbox is mostly this, and the machinery of formatting takes three times as long.
+    let mut name = String::with_capacity(NAME_LENGTH);
+    let mut digits = itoa::Buffer::new();
+    // The name begins with the date of arrival; Maildir has none before 1970.
+    name.push_str(digits.format(listed.received.max(0)));
+    name.push('.');
+    name.push_str(digits.format(listed.email));
+    name.push_str(".vandelay,S=");
+    name.push_str(digits.format(listed.size));
+    name
 }
 
 /// An entry whose `stat` is not known yet.

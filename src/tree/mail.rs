@@ -16,6 +16,8 @@ pub(super) struct MailCache {
     pub(crate) computed: OnceLock<ComputedMailboxes>,
     pub(crate) times: OnceLock<HashMap<Id, MailboxTimes>>,
     pub(crate) arrivals: Mutex<LruCache<Id, Arc<Vec<Arrival>>>>,
+    /// The paths of the `cur` of mailboxes, with a slash behind each; `None` where a mailbox has none.
+    pub(crate) places: Mutex<LruCache<Id, Option<Arc<str>>>>,
 }
 
 impl Default for MailCache {
@@ -26,6 +28,7 @@ impl Default for MailCache {
             computed: OnceLock::new(),
             times: OnceLock::new(),
             arrivals: Mutex::new(LruCache::new(ARRIVALS)),
+            places: Mutex::new(LruCache::new(PLACES)),
         }
     }
 }
@@ -80,3 +83,6 @@ impl Arrival {
 
 /// For how many mailboxes the arrivals are kept.
 const ARRIVALS: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+
+/// For how many mailboxes the paths are kept.
+const PLACES: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();

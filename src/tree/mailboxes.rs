@@ -15,6 +15,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// The mailbox of messages that lie in none.
+pub(super) const NO_MAILBOX: &str = "(no mailbox)";
+
 impl View {
     /// The mailboxes. Messages that lie in none have a mailbox of their own, [`UNFILED`].
     pub(super) fn mailboxes(&self) -> Result<&Hierarchy<MailboxData>> {
@@ -30,7 +33,7 @@ impl View {
                 rows.push((record.id, mailbox.parent, mailbox.name.into_owned(), data));
             })?;
             if self.holds_unfiled()? {
-                rows.push((UNFILED, None, "(no mailbox)".to_owned(), MailboxData::default()));
+                rows.push((UNFILED, None, NO_MAILBOX.to_owned(), MailboxData::default()));
             }
             Ok(Hierarchy::new(rows, |raw| not_reserved(name::safe(raw, ""))))
         })

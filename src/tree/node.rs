@@ -39,7 +39,7 @@ pub struct Node {
     /// The row of the table in `tree/kinds.rs` that says what it is.
     pub kind: NodeKind,
     /// 0 at the root, else the snapshot whose state it is. Of an attachment it is the part of the message, of a folder
-    /// of attachments at the root the mailbox.
+    /// of attachments at the root the mailbox, of a text the first mailbox of its message.
     pub snapshot: i64,
     /// The row, or 0 where there is just one node of its kind. Of a `NodeKind::SnapshotAttachmentFolder` the place of the
     /// mailbox in the message's list stands above the row.
@@ -60,6 +60,18 @@ impl Node {
     pub fn snapshot_attachment_folder(snapshot: i64, nth: usize, row: Id) -> Option<Node> {
         let nth = Id::try_from(nth).ok().filter(|_| nth < SNAPSHOT_FOLDERS && row <= ROW_MAX)?;
         Some(Node { kind: NodeKind::SnapshotAttachmentFolder, snapshot, row: nth << ROW_BITS | row })
+    }
+
+    /// The text of a message whose first mailbox this is. It names the mailbox, so in another one it is another file; for
+    /// mailboxes that the number has no room for it names none.
+    pub fn text(mailbox: Id, row: Id) -> Node {
+        let state = if (0..SNAPSHOT_MAX).contains(&mailbox) { mailbox } else { SNAPSHOT_MAX };
+        Node { kind: NodeKind::Text, snapshot: state, row }
+    }
+
+    /// The mailbox that a text names.
+    pub fn mailbox_of_text(self) -> Option<Id> {
+        (self.kind == NodeKind::Text && self.snapshot != SNAPSHOT_MAX).then_some(self.snapshot)
     }
 
     /// The rules for nodes of this kind.
@@ -106,7 +118,7 @@ impl Node {
 
     /// The message that a file of `text/` shows decoded.
     pub fn decoded_message(self) -> Option<Node> {
-        (self.kind == NodeKind::Text).then_some(Node { kind: NodeKind::Email, ..self })
+        (self.kind == NodeKind::Text).then_some(Node { row: self.row, ..Node::single(NodeKind::Email, 0) })
     }
 
     /// The types of objects that the node is made of, where it is made of more than one object.

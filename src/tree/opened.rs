@@ -96,8 +96,11 @@ impl Tree {
             }
             let next = self.lookup(node, part).map_err(|error| match error.kind {
                 ErrorKind::NotFound => {
-                    Error::new(ErrorKind::NotFound, format!("not found: {path:?} (there is no {part:?})"))
-                        .hint("list a folder with: vandelay ls ARCHIVE FOLDER")
+                    let hint = match self.near(path) {
+                        Some(near) => format!("did you mean {near:?}?"),
+                        None => "list a folder with: vandelay ls ARCHIVE FOLDER".to_owned(),
+                    };
+                    Error::new(ErrorKind::NotFound, format!("not found: {path:?} (there is no {part:?})")).hint(hint)
                 }
                 _ => error,
             })?;

@@ -3,14 +3,17 @@
 use super::cache::Content;
 use super::hierarchy::Hierarchy;
 use super::kinds::NodeKind;
+use super::mailboxes::dotted;
+use super::name;
 use super::node::Node;
 use super::opened::Tree;
-use super::rules::Shown;
+use super::rules::{Layout, Shown};
 use super::versions::find_item;
 use super::view::View;
 use crate::archive::{UNFILED, epoch, rfc3339};
 use crate::error::Result;
 use crate::format::maildir::has_flag;
+use crate::model::object_id::ObjectId;
 use crate::model::{Id, ObjectType};
 
 impl Tree {
@@ -18,6 +21,16 @@ impl Tree {
     pub fn xattrs(&self, node: Node) -> Result<Vec<(&'static str, String)>> {
         let view = self.view(node)?;
         let mut all = Vec::new();
+        if let Some((object, row)) = node.shown_object()
+            && let Some(id) = ObjectId::of(object, row)
+        {
+            all.push(("user.vandelay.id", id.to_string()));
+        }
+        if node.is_part_of_message()
+            && let Some(path) = self.path_of_whole(node)?
+        {
+            all.push(("user.vandelay.message", path));
+        }
         match node.descriptor().object {
             Shown::Object(ObjectType::Email) => {
                 let record = self.record(&view, ObjectType::Email, node.row)?;
@@ -71,7 +84,7 @@ impl Tree {
     pub fn paths_of(&self, object: ObjectType, id: Id) -> Result<Vec<String>> {
         let view = self.view(Node::ROOT)?;
         Ok(match object {
-            ObjectType::Mailbox => vec![path_below(NodeKind::Mail, view.mailboxes()?, id)],
+            ObjectType::Mailbox => self.mailbox_path(&view, id)?.into_iter().collect(),
             ObjectType::FileNode => vec![path_below(NodeKind::Files, view.files()?, id)],
             ObjectType::Email => self.paths_of_message(&view, id)?,
             ObjectType::CalendarEvent => paths_of_item(&view, NodeKind::Calendars, object, id)?,
@@ -101,10 +114,25 @@ impl Tree {
             let Some(listed) = view.message(mailbox, id)? else { continue };
             let cur = Node { row: mailbox, ..Node::single(NodeKind::Cur, 0) };
             let message = self.message_child(view, cur, &listed)?;
-            let mailbox = path_below(NodeKind::Mail, view.mailboxes()?, mailbox);
+            let mailbox = self.mailbox_path(view, mailbox)?.unwrap_or_default();
             paths.push(format!("{mailbox}/{}/{}", NodeKind::Cur.fixed_name(), message.name));
         }
         Ok(paths)
+    }
+
+    /// The path of a mailbox of `mail/`, in the layout and with the names that the tree has.
+    pub(super) fn mailbox_path(&self, view: &View, id: Id) -> Result<Option<String>> {
+        let mailboxes = view.mailboxes()?;
+        if mailboxes.get(id).is_none() {
+            return Ok(None);
+        }
+        let path = match self.options.layout {
+            Layout::Nested => path_below(NodeKind::Mail, mailboxes, id),
+            Layout::MaildirPlusPlus if id == view.inbox()? => NodeKind::Mail.fixed_name().to_owned(),
+            Layout::MaildirPlusPlus => join(NodeKind::Mail, &[&dotted(view, id).unwrap_or_default()]),
+        };
+        let plain = || path.split('/').map(name::plain).collect::<Vec<_>>().join("/");
+        Ok(Some(if self.options.has_plain_names() { plain() } else { path }))
     }
 }
 

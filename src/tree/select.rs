@@ -22,13 +22,7 @@ impl Tree {
             match self.resolve(pattern) {
                 Ok(node) => self.pick(node, pattern, &mut picks)?,
                 Err(error) if error.kind == ErrorKind::NotFound && pattern.contains(['*', '?']) => {
-                    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-                    let fixed = parts.iter().take_while(|part| !part.contains(['*', '?'])).count();
-                    let start = self.resolve(&parts[..fixed].join("/"))?;
-                    if !self.pick_matches(start, &parts[fixed..], pattern, &mut picks)? {
-                        return Err(Error::new(ErrorKind::NotFound, format!("nothing matches {pattern:?}"))
-                            .hint("list a folder with: vandelay ls ARCHIVE FOLDER"));
-                    }
+                    self.each_match(pattern, &mut |node, _| self.pick(node, pattern, &mut picks))?;
                 }
                 Err(error) => return Err(error),
             }
@@ -36,27 +30,64 @@ impl Tree {
         Ok(picks)
     }
 
-    fn pick_matches(&self, node: Node, parts: &[&str], pattern: &str, picks: &mut PathFilter) -> Result<bool> {
+    /// The path itself if it exists, else all paths that it matches as a pattern, by name.
+    ///
+    /// Errors: [`ErrorKind::NotFound`] if there is none.
+    pub fn expand(&self, pattern: &str) -> Result<Vec<String>> {
+        match self.resolve(pattern) {
+            Err(error) if error.kind == ErrorKind::NotFound && pattern.contains(['*', '?']) => {}
+            resolved => return resolved.map(|_| vec![pattern.to_owned()]),
+        }
+        let mut paths = Vec::new();
+        self.each_match(pattern, &mut |_, path| {
+            paths.push(path.to_owned());
+            Ok(())
+        })?;
+        paths.sort_unstable();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// Calls `each` with each node that a pattern matches, and its path. Errors: none matches, or those of `each`.
+    fn each_match(&self, pattern: &str, each: &mut dyn FnMut(Node, &str) -> Result<()>) -> Result<()> {
+        let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let fixed = parts.iter().take_while(|part| !part.contains(['*', '?'])).count();
+        let place = parts[..fixed].join("/");
+        let start = self.resolve(&place)?;
+        if self.matches_below((start, &place), &parts[fixed..], each)? {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::NotFound, format!("nothing matches {pattern:?}"))
+            .hint("list a folder with: vandelay ls ARCHIVE FOLDER"))
+    }
+
+    fn matches_below(
+        &self,
+        (node, place): (Node, &str),
+        parts: &[&str],
+        each: &mut dyn FnMut(Node, &str) -> Result<()>,
+    ) -> Result<bool> {
         let Some((first, rest)) = parts.split_first() else {
-            self.pick(node, pattern, picks)?;
+            each(node, place)?;
             return Ok(true);
         };
         if *first == "**" && rest.is_empty() {
-            self.pick(node, pattern, picks)?;
+            each(node, place)?;
             return Ok(true);
         }
-        let mut is_found = *first == "**" && self.pick_matches(node, rest, pattern, picks)?;
+        let mut is_found = *first == "**" && self.matches_below((node, place), rest, each)?;
         let mut after = 0;
         loop {
             let page: Vec<Child> = self.children(node, after, PAGE)?;
             let Some(last) = page.last() else { return Ok(is_found) };
             after = last.cookie;
             for child in page {
+                let path = if place.is_empty() { child.name.clone() } else { format!("{place}/{}", child.name) };
                 if *first == "**" {
                     is_found |= child.file_type == FileType::Directory
-                        && self.pick_matches(child.node, parts, pattern, picks)?;
+                        && self.matches_below((child.node, &path), parts, each)?;
                 } else if is_like(&child.name, first) && (rest.is_empty() || child.file_type == FileType::Directory) {
-                    is_found |= self.pick_matches(child.node, rest, pattern, picks)?;
+                    is_found |= self.matches_below((child.node, &path), rest, each)?;
                 }
             }
         }

@@ -64,6 +64,7 @@ const PAGES: &[Page] = &[
     page("docs/exit-codes.md", &[]),
     page("docs/export.md", EXPORTS),
     page("docs/files.md", &[]),
+    page("docs/find.md", &["find"]),
     page("docs/history.md", &[]),
     page("docs/imap.md", &["import imap"]),
     page("docs/import.md", IMPORTS),
@@ -481,7 +482,14 @@ static HELP: LazyLock<BTreeMap<Vec<String>, String>> = LazyLock::new(|| {
             // Descriptions that go on in a second line are indented further.
             if let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) {
                 let name = name.split(' ').next().unwrap_or_default().to_owned();
-                todo.push(words.iter().cloned().chain([name]).collect());
+                let is_help = name == "help";
+                let below = words.iter().cloned().chain([name]).collect();
+                // It takes the name of a command where others take --help.
+                match is_help {
+                    true if words.is_empty() => drop(all.insert(below, ok(&["help"]))),
+                    true => {}
+                    false => todo.push(below),
+                }
             }
         }
         all.insert(words, text);

@@ -90,9 +90,14 @@ fn a_message_with_other_flags_is_there_and_a_file_of_somebody_stays() {
     assert!(said.contains("with other bytes") && said.contains("INBOX/cur/"), "{said}");
     let plan =
         vandelay().args(["export", "maildir", "--dry-run", text(&archive), text(&out)]).output().expect("it runs");
-    assert_eq!((plan.status.code(), plan.stdout.starts_with(&output.stdout)), (Some(5), true), "a plan says the same");
+    let table = |stdout: &[u8]| {
+        let text = String::from_utf8_lossy(stdout).into_owned();
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.lines().skip(1).take(4).map(words).collect::<Vec<String>>()
+    };
+    assert_eq!((plan.status.code(), table(&plan.stdout)), (Some(5), table(&output.stdout)), "a plan says the same");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("email: found") && said.contains("created 0") && said.contains("failed 1"), "{said}");
+    assert!(said.contains("\nMessages        .") && said.contains("\nMessages: 1 failed ("), "{said}");
     assert_eq!(output.status.code(), Some(5));
     assert!(renamed.exists() && !flagged.exists() && fs::read(&other).expect("a message") != before);
     assert!(count(&first, "email", "created") > 1);

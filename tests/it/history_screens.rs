@@ -85,8 +85,9 @@ fn snapshots_are_dropped_by_number_and_by_name() {
     let dir = tempfile::tempdir().expect("a directory");
     let archive = busy(dir.path());
     let a = text(&archive);
-    let left =
-        || -> Vec<i64> { listed(&["snapshots", a]).iter().map(|one| one["id"].as_i64().expect("a number")).collect() };
+    let left = || -> Vec<i64> {
+        listed(&["snapshots", a]).iter().map(|one| one["snapshot"].as_i64().expect("a number")).collect()
+    };
     let before: Vec<_> = (1..=6).map(|id| tree(&archive, &id.to_string())).collect();
     let whole = digest(&archive);
     for (words, why) in [
@@ -126,11 +127,15 @@ fn a_dry_run_says_what_is_freed() {
         fs::copy(&master, &copy).expect("a copy");
         let of = |flags: &[&str]| json(&[&["forget", "--json", text(&copy)][..], words, flags].concat());
         let (told, done) = (of(&["--dry-run"]), of(&[]));
-        assert_eq!((&told["forget"], &told["removed"]), (&done["forget"], &done["removed"]), "{words:?}");
+        assert_eq!(
+            (&told["forgotten_snapshots"], &told["freed"]),
+            (&done["forgotten_snapshots"], &done["freed"]),
+            "{words:?}"
+        );
         assert_eq!((told["dry_run"].as_bool(), done["dry_run"].as_bool()), (Some(true), Some(false)));
     }
     // The message that came with 5 and went with 6 is shown by 5 alone.
-    assert_eq!(json(&["forget", "--json", "--dry-run", text(&master), "5"])["removed"]["blobs"], 1);
+    assert_eq!(json(&["forget", "--json", "--dry-run", text(&master), "5"])["freed"]["blobs"], 1);
 }
 
 #[test]

@@ -78,7 +78,8 @@ impl Place {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = vandelay();
         command.args(["import", "imap", "--allow-cleartext", "--auth-basic", self.user, "--url"]);
-        command.arg(format!("imap://127.0.0.1:{}", self.relay.port)).args(arguments).arg(self.archive());
+        command.arg(format!("imap://127.0.0.1:{}", self.relay.port));
+        command.args(with_sums(arguments)).args(arguments).arg(self.archive());
         command.env("VANDELAY_PASSWORD", PASSWORD).stdin(Stdio::null());
         command
     }

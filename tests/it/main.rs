@@ -81,4 +81,5 @@ mod sources_carry;
 mod takeout_adds;
 mod takeout_source;
 mod takeout_trees;
+mod text_head;
 mod times;

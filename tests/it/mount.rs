@@ -1190,11 +1190,12 @@ fn extended_attributes_say_what_names_cannot() {
     let keywords: Vec<String> = serde_json::from_str(&xattr(&path, "user.vandelay.keywords").unwrap()).unwrap();
     assert_eq!(keywords, ["$seen", "important"]);
     assert_eq!(xattr(&path, "user.vandelay.received_at").unwrap(), "2017-07-15T02:40:00Z");
+    assert_eq!(xattr(&path, "user.vandelay.id").unwrap(), "m10");
     assert_eq!(xattr(&mount.at.join("mail/Entwürfe"), "user.vandelay.name").unwrap(), "Entwürfe");
     assert_eq!(errno(xattr(&path, "user.other")), Some(libc::ENODATA));
     if has("getfattr") {
         let all = sh("getfattr", &["-d", "--absolute-names", text(&path)]);
-        assert_eq!(all.lines().filter(|line| line.starts_with("user.vandelay.")).count(), 3, "{all}");
+        assert_eq!(all.lines().filter(|line| line.starts_with("user.vandelay.")).count(), 4, "{all}");
     }
     drop(mount);
     wait(|| !is_mounted(&account.mountpoint()), String::new);

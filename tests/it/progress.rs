@@ -10,9 +10,10 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use unicode_width::UnicodeWidthStr;
-use vandelay::archive::{Compacting, Depth, Reader, Writer, verify_until};
+use vandelay::archive::{Compacting, CompactionWatcher, Depth, Reader, Writer, verify_until};
 use vandelay::error::ErrorKind;
 
 /// A Maildir with so many small messages in two folders.
@@ -105,13 +106,19 @@ fn progress_fits_any_screen_and_leaves_nothing_on_it() {
     }
 }
 
-/// A run with `--json` that is interrupted at its first status: its objects and its exit code.
+/// A run with `--json` that is interrupted once its status says that some items are done: its objects from there on, and its exit
+/// code.
 fn interrupted(arguments: &[&str]) -> (Vec<Value>, Option<i32>) {
     let mut child =
         vandelay().args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
     let mut objects: Vec<Value> = Vec::new();
     for line in BufReader::new(child.stdout.take().expect("its output")).lines() {
-        objects.push(serde_json::from_str(&line.expect("a line")).expect("JSON"));
+        let object: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+        // A busy machine may still be listing.
+        if objects.is_empty() && object["message_type"] == "status" && object["percent"].is_null() {
+            continue;
+        }
+        objects.push(object);
         if objects.len() == 1 {
             signal(&child, libc::SIGINT);
         }
@@ -135,10 +142,10 @@ fn a_run_that_was_interrupted_adds_up_and_goes_on() {
     let (done, percent) = (number(&status["items_done"]), number(&status["percent"]));
     assert!(done > 0 && done <= COUNT && percent == done * 100 / COUNT && number(&status["done_size"]) > done);
     assert!(status["place"] == "INBOX" || status["place"] == "Lists/linux-integrity", "{status}");
-    assert_eq!((number(&status["seconds_elapsed"]), number(&status["seconds_left"]) > 0), (1, true), "{status}");
+    assert!(number(&status["seconds_elapsed"]) > 0 && number(&status["seconds_left"]) > 0, "{status}");
     assert_eq!((&summary["state"], &error["code"]), (&"interrupted".into(), &130.into()));
     let email = &summary["types"]["email"];
-    let stored: u64 = email["stored"].as_object().expect("numbers").values().map(number).sum();
+    let stored = number(&email["stored"]);
     assert!(stored > 0 && number(&email["not_reached"]) > 0, "{email}");
     assert_eq!(number(&email["found"]), COUNT);
     assert_eq!(stored + number(&email["duplicate"]) + number(&email["not_reached"]), COUNT, "{email}");
@@ -207,10 +214,7 @@ fn an_extraction_leaves_alone_what_is_there() {
     export(&[]);
     fs::write(mbox.join("INBOX.mbox"), "From x\n").expect("other bytes");
     let again: Value = serde_json::from_str(export(&["--skip-existing"]).trim()).expect("JSON");
-    assert_eq!(
-        (&again["types"]["email"]["matched"], &again["types"]["email"]["failed"]),
-        (&4.into(), &serde_json::json!({}))
-    );
+    assert_eq!((&again["types"]["email"]["matched"], &again["types"]["email"]["failed"]), (&4.into(), &0.into()));
 }
 
 /// What looks at an archive, or makes it smaller, and is stopped at any point: the verdict is on what was seen, and nothing
@@ -242,22 +246,24 @@ fn a_stopped_verify_and_a_stopped_forget_change_nothing() {
         let error = writer.forget_while(&BTreeSet::from([1]), &mut |done, _| done < stop_at).expect_err("stopped");
         assert_eq!(error.kind, ErrorKind::Interrupted);
     }
-    let steps = AtomicU64::new(0);
+    let steps = Arc::new(AtomicU64::new(0));
     for stop_in in [Compacting::Copying, Compacting::Checking, Compacting::Replacing] {
-        let stopped = writer.compact(&mut |what, _, _| {
-            steps.fetch_add(1, Ordering::Relaxed);
+        let counted = Arc::clone(&steps);
+        let watch: CompactionWatcher = Arc::new(move |what, _, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
             what != stop_in
         });
+        let stopped = writer.compact(&watch);
         // So few pages are replaced in one step.
         match stop_in {
             Compacting::Checking => assert_eq!(stopped.expect_err("stopped").kind, ErrorKind::Interrupted),
             _ => drop(stopped),
         }
     }
-    assert!(steps.into_inner() > 0);
+    assert!(steps.load(Ordering::Relaxed) > 0);
     writer.close().expect("it closes");
     assert_eq!(ok(&["ls", "-R", "--at", "1", text(&archive)]), before);
-    assert!(ok(&["verify", text(&archive)]).contains("no damage found"));
+    assert!(ok(&["verify", text(&archive)]).contains("No damage."));
     let left: Vec<_> = fs::read_dir(dir.path()).expect("a folder").map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("compact")), "{left:?}");
 }

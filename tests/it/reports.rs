@@ -39,15 +39,15 @@ fn the_report_of_an_import_fits_any_screen() {
     for (columns, table) in [
         (
             40,
-            "IMPORTED     NEW  CHANGED   FOUND\nMessages   1,234        .   1,234\nFolders        2        .       1\n",
+            "IMPORTED     NEW  CHANGED   FOUND\nMessages   1,234        .   1,234\nFolders        2        .       2\n",
         ),
         (
             80,
-            "IMPORTED     NEW  CHANGED  UNCHANGED   FOUND\nMessages   1,234        .          .   1,234\nFolders        2        .          .       1\n",
+            "IMPORTED     NEW  CHANGED  UNCHANGED   FOUND\nMessages   1,234        .          .   1,234\nFolders        2        .          .       2\n",
         ),
         (
             120,
-            "IMPORTED     NEW  CHANGED  UNCHANGED   FOUND\nMessages   1,234        .          .   1,234\nFolders        2        .          .       1\n",
+            "IMPORTED     NEW  CHANGED  UNCHANGED   FOUND\nMessages   1,234        .          .   1,234\nFolders        2        .          .       2\n",
         ),
     ] {
         let archive = dir.path().join(format!("{columns}.sqlite"));

@@ -6,6 +6,7 @@ use crate::common::terminal::Terminal;
 use crate::common::{TYPES, deliver, listed, ok, vandelay};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
 /// The lines of a screen, each of which fits. Narrower and wider screens are tried as well.
@@ -205,7 +206,9 @@ fn messages_are_sorted_as_asked() {
     assert_eq!(ids(&["--sort", "id"]), (1..=8).map(|id| format!("m{id}")).collect::<Vec<_>>());
     let wrong = said(&["inspect", &archive, "calendar", "--sort", "date"]);
     assert!(wrong.2 == Some(1) && wrong.1.contains("--sort orders messages"), "{}", wrong.1);
-    for (arguments, word) in [(["--limit", "x"], "a number like 20"), (["--limit", "0"], "from 1 on")] {
+    for (arguments, word) in
+        [(["--limit", "x"], "not a number from 1 on"), (["--limit", "0"], "not a number from 1 on")]
+    {
         let (_, err, code) = said(&[&["inspect", &archive, "email"][..], &arguments].concat());
         assert!(code == Some(1) && err.contains(word) && !err.contains("invalid digit"), "{err}");
     }
@@ -302,7 +305,12 @@ fn nothing_wraps_on_a_terminal() {
             &["verify", &archive],
             &["restore-check", &archive],
         ] {
-            let (shown, code) = on_terminal(columns, arguments, &[]);
+            // Notes hold commands to be pasted: only the terminal may fold them.
+            let mut command = std::process::Command::new("sh");
+            command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null", env!("CARGO_BIN_EXE_vandelay")]).args(arguments);
+            command.env("TERM", "xterm").env_remove("COLUMNS").env_remove("NO_COLOR");
+            let (code, shown) = Terminal::of_width(command, columns).end();
+            let shown = shown.replace("\r\n", "\n");
             assert_eq!(code, Some(0), "{shown}");
             // What draws and takes itself away is no line.
             let shown = shown.rsplit_once("\x1b[2K").map_or(shown.as_str(), |(_, rest)| rest);
@@ -365,12 +373,16 @@ fn long_lists_go_through_a_pager() {
 fn an_interrupt_leaves_the_pager_the_terminal() {
     let dir = tempfile::tempdir().expect("a directory");
     let archive = sample(dir.path());
-    for _ in 0..5 {
+    let (list, search) = (["inspect", &archive, "email"], ["find", &archive, "garden", "lunch", "OR", "ticket"]);
+    for arguments in [&list[..], &search, &list, &search] {
         let mut command = vandelay();
-        command.args(["inspect", &archive, "email"]).env("TERM", "xterm");
+        command.args(arguments).env("TERM", "xterm");
         command.env("PAGER", "trap '' INT; echo begun; cat; sleep 1; echo seen");
         let mut terminal = Terminal::of_width(command, 80);
         terminal.wait_for("begun");
+        // The second one ends other commands at once.
+        terminal.interrupt();
+        std::thread::sleep(Duration::from_millis(100));
         terminal.interrupt();
         let (code, shown) = terminal.end();
         assert!(shown.ends_with("seen\r\n"), "{shown}");
