@@ -12,9 +12,6 @@ use rusqlite::{Row, params};
 /// So many rows are read at once.
 const PAGE: i64 = 5_000;
 
-/// Current rows know in which snapshot they came to be when a snapshot is asked for; no snapshot has this number.
-const NOW: Moment = Moment::Snapshot(i64::MAX);
-
 /// An object in one of its states.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -56,6 +53,12 @@ impl Reader {
         }
     }
 
+    /// The current state. Current rows know in which snapshot they came to be when a snapshot is asked for; no snapshot has
+    /// this number.
+    fn now(&self) -> Moment {
+        if self.has_history() { Moment::Snapshot(i64::MAX) } else { Moment::Current }
+    }
+
     /// The states of an object, oldest first; none if there is no such object.
     pub fn states(&self, kind: ObjectType, id: Id) -> Result<Vec<State>> {
         let mut states = Vec::new();
@@ -65,7 +68,7 @@ impl Reader {
             states =
                 self.with(|conn| query::rows(conn, sql, params![kind.name(), id], |row| former_state(kind, row)))?;
         }
-        let (_, current) = self.with(|conn| self.page(conn, kind, NOW, Window::One(id)))?;
+        let (_, current) = self.with(|conn| self.page(conn, kind, self.now(), Window::One(id)))?;
         states.extend(current.into_iter().map(|record| State { record, end: None }));
         Ok(states)
     }
@@ -89,7 +92,7 @@ impl Reader {
         let mut after = i64::MIN;
         loop {
             let window = Window::After { after, limit: PAGE };
-            let (last, current) = self.with(|conn| self.page(conn, kind, NOW, window))?;
+            let (last, current) = self.with(|conn| self.page(conn, kind, self.now(), window))?;
             current.into_iter().for_each(|record| each(State { record, end: None }));
             match last {
                 Some(last) => after = last,

@@ -99,6 +99,11 @@ pub fn fields(message: &[u8]) -> Fields {
     Fields::of(&bytes, mime::parts(&bytes).as_deref())
 }
 
+/// True for a character that nobody sees, e.g. a soft hyphen: the letters around it are of one word.
+pub fn is_invisible(c: char) -> bool {
+    clean::is_invisible(c)
+}
+
 /// The text of a file of the user, for a search; `None` if neither `media`, its media type, nor its name says that it is one.
 pub fn file_text(bytes: &[u8], name: &str, media: &str) -> Option<String> {
     fields::file_text(bytes, name, media)

@@ -6,6 +6,7 @@
 //! the text itself.
 
 use super::phrase::{Field, Phrase};
+use super::seal;
 use super::text::Words;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
@@ -21,9 +22,6 @@ use std::time::Duration;
 /// The name of the index is that of the archive with this behind it.
 const SUFFIX: &str = ".search";
 
-/// Grows with every change of the tables, of what is a word, and of what is read of an object.
-const VERSION: i64 = 1;
-
 /// Numbers of documents that are no messages begin behind this one: a message's is that of its row.
 pub(super) const ITEMS: i64 = 1 << 40;
 
@@ -32,11 +30,14 @@ pub(super) fn message_of(document: i64) -> Option<Id> {
     (document < ITEMS).then_some(document)
 }
 
+/// The number in `version` grows with every change of the tables, of what is a word, and of what is read of an object: an
+/// index with other tables than these is made anew.
 const TABLES: &str = "
+CREATE TABLE version (number INTEGER CHECK (number = 3));
 CREATE TABLE state (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE marks (email INTEGER PRIMARY KEY, digest BLOB NOT NULL);
 CREATE TABLE items (document INTEGER PRIMARY KEY, kind TEXT NOT NULL, id INTEGER NOT NULL, first INTEGER NOT NULL, UNIQUE (kind, id, first));
-CREATE VIRTUAL TABLE heads USING fts5 (sender, recipient, subject, attachment, content='', contentless_delete=1, tokenize='ascii');
+CREATE VIRTUAL TABLE heads USING fts5 (sender, recipient, subject, attachment, given_name, content='', contentless_delete=1, tokenize='ascii');
 CREATE VIRTUAL TABLE bodies USING fts5 (body, content='', contentless_delete=1, detail=none, tokenize='ascii');
 INSERT INTO heads (heads, rank) VALUES ('hashsize', 4194304);
 INSERT INTO bodies (bodies, rank) VALUES ('hashsize', 12582912);
@@ -118,11 +119,24 @@ impl Index {
     }
 
     pub(super) fn begin(&self) -> Result<()> {
-        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(|error| self.explain(error))
+        let begun = self.conn.execute_batch("BEGIN IMMEDIATE").and_then(|()| seal::open(&self.conn));
+        begun.map_err(|error| self.explain(error))
     }
 
     pub(super) fn commit(&self) -> Result<()> {
         self.conn.execute_batch("COMMIT").map_err(|error| self.explain(error))
+    }
+
+    /// Seals the file of an index that is up to date. Without a seal it is only guarded less.
+    pub(super) fn seal(&self) {
+        if let Some(path) = &self.path {
+            let _ = self.conn.busy_timeout(Duration::ZERO);
+            let is_sealed = seal::seal(&self.conn, path);
+            if is_sealed.is_err() && !self.conn.is_autocommit() {
+                let _ = self.conn.execute_batch("ROLLBACK");
+            }
+            let _ = self.conn.busy_timeout(PATIENCE);
+        }
     }
 
     /// A value that was noted, if there is one.
@@ -160,8 +174,9 @@ impl Index {
     /// Adds a document.
     pub(super) fn add(&self, document: i64, words: &Words) -> Result<()> {
         self.run(
-            "INSERT OR REPLACE INTO heads (rowid, sender, recipient, subject, attachment) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![document, words.from, words.to, words.subject, words.attachment],
+            "INSERT OR REPLACE INTO heads (rowid, sender, recipient, subject, attachment, given_name)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![document, words.from, words.to, words.subject, words.attachment, words.given_name],
         )?;
         self.run("INSERT OR REPLACE INTO bodies (rowid, body) VALUES (?1, ?2)", params![document, words.body])
     }
@@ -174,15 +189,11 @@ impl Index {
         self.run("DELETE FROM marks WHERE email = ?1", [document])
     }
 
-    /// From now on nothing is left on the disk of what is deleted.
-    pub(super) fn delete_securely(&self) -> Result<()> {
-        self.conn.pragma_update(None, "secure_delete", "ON").map_err(|error| self.explain(error))
-    }
-
-    /// Writes the lists of words anew, without what was taken out.
-    pub(super) fn optimise(&self) -> Result<()> {
-        self.run("INSERT INTO heads (heads) VALUES ('optimize')", [])?;
-        self.run("INSERT INTO bodies (bodies) VALUES ('optimize')", [])
+    /// Leaves no word in the file of documents that were taken out.
+    pub(super) fn shrink(&self) -> Result<()> {
+        let sql =
+            "INSERT INTO heads (heads) VALUES ('optimize'); INSERT INTO bodies (bodies) VALUES ('optimize'); VACUUM";
+        self.conn.execute_batch(sql).map_err(|error| self.explain(error))
     }
 
     /// The documents that hold a phrase in a field, or in any of them, in order; `prove` is asked of those in whose
@@ -194,10 +205,10 @@ impl Index {
         mut prove: impl FnMut(i64) -> Result<bool>,
     ) -> Result<Vec<i64>> {
         let mut documents = Vec::new();
-        if field.is_none_or(|field| column_of(field).is_some()) {
-            let column = field.and_then(column_of).map_or(String::new(), |column| format!("{column} : "));
+        let columns = field.map_or(Some(ANYWHERE), columns_of);
+        if let Some(columns) = columns {
             let star = if phrase.is_prefix { " *" } else { "" };
-            let query = format!("{column}\"{}\"{star}", phrase.words.join(" "));
+            let query = format!("{columns} : \"{}\"{star}", phrase.words.join(" "));
             documents = self.ask("SELECT rowid FROM heads WHERE heads MATCH ?1", &query)?;
         }
         if field.is_none_or(|field| field == Field::Body) {
@@ -229,13 +240,16 @@ impl Index {
     }
 }
 
-/// The column of `heads` that holds a field; `None` for the body.
-fn column_of(field: Field) -> Option<&'static str> {
+/// The columns of `heads` for words of no field.
+const ANYWHERE: &str = "{sender recipient subject attachment}";
+
+/// The columns of `heads`, as FTS5 names them; `None` for the body.
+fn columns_of(field: Field) -> Option<&'static str> {
     match field {
         Field::From => Some("sender"),
         Field::To => Some("recipient"),
         Field::Subject => Some("subject"),
-        Field::Attachment => Some("attachment"),
+        Field::Attachment => Some("{attachment given_name}"),
         Field::Body => None,
     }
 }
@@ -278,6 +292,9 @@ fn try_open(path: &Path) -> rusqlite::Result<Connection> {
     if !is_regular {
         return Err(rusqlite::Error::InvalidPath(path.to_owned()));
     }
+    if seal::is_broken(path).unwrap_or(false) {
+        return Err(rusqlite::Error::InvalidQuery);
+    }
     let conn = Connection::open(path)?;
     prepare(&conn)?;
     let tables = |conn: &Connection| -> rusqlite::Result<Vec<(String, Option<String>)>> {
@@ -285,15 +302,13 @@ fn try_open(path: &Path) -> rusqlite::Result<Connection> {
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     };
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let found = tables(&conn)?;
     if found.is_empty() {
         conn.execute_batch(TABLES)?;
-        conn.pragma_update(None, "user_version", VERSION)?;
     } else {
         let own = Connection::open_in_memory()?;
         own.execute_batch(TABLES)?;
-        if version != VERSION || found != tables(&own)? {
+        if found != tables(&own)? {
             return Err(rusqlite::Error::InvalidQuery);
         }
     }

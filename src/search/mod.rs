@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   words     what is a word             phrase   words in a row       text  the words of an object, by fields
-//!   index     the file beside an archive that says which words stand in which object
+//!   index     the file beside an archive that says which words stand in which object; seal sees its damage
 //!   update    brings it up to date       keeper   does so while an import runs
 //!   query     what a user types          when     days in it           folders  names in it
 //!   find      answers a query: the index says which objects have the words, the archive all else
@@ -14,6 +14,7 @@ mod index;
 mod keeper;
 mod phrase;
 mod query;
+mod seal;
 mod text;
 mod update;
 mod when;

@@ -53,6 +53,9 @@ pub(super) struct Words {
     pub(super) subject: String,
     /// The names of the files that came with it.
     pub(super) attachment: String,
+    /// The names that the tree gives to those without one, and the mark that there are any: found only by who asks for
+    /// attachments.
+    pub(super) given_name: String,
     /// All else.
     pub(super) body: String,
 }
@@ -63,11 +66,11 @@ impl Words {
         let [from, to, subject, attachment, body] =
             [&message.from, &message.to, &message.subject, &message.attachments, &message.body]
                 .map(|text| folded(text));
-        let mut words = Words { from, to, subject, attachment, body };
-        if !message.attachments.is_empty() {
-            words.attachment.push_str(HAS_ATTACHMENT);
+        let mut given_name = folded(&message.given_names);
+        if !(message.attachments.is_empty() && message.given_names.is_empty()) {
+            given_name.push_str(HAS_ATTACHMENT);
         }
-        words
+        Words { from, to, subject, attachment, given_name, body }
     }
 
     /// The words of an event, a card, a file or a script. `bytes` are those of a file or a script.
@@ -94,7 +97,10 @@ impl Words {
 
     /// How many bytes they take.
     pub(super) fn len(&self) -> usize {
-        [&self.from, &self.to, &self.subject, &self.attachment, &self.body].iter().map(|text| text.len()).sum()
+        [&self.from, &self.to, &self.subject, &self.attachment, &self.given_name, &self.body]
+            .iter()
+            .map(|text| text.len())
+            .sum()
     }
 
     fn read_json(&mut self, data: &str) {

@@ -3,6 +3,7 @@
 //! A word is a run of letters and digits, in lower case and without accents. Scripts that are written without spaces
 //! (Chinese, Japanese, Thai, …) give pairs of neighbouring characters, so that any piece of two characters or more is found.
 
+use crate::format::text::is_invisible;
 use unicode_normalization::UnicodeNormalization;
 
 /// Longer words are cut: no person types so much, and encoded data would fill the index.
@@ -19,7 +20,9 @@ pub(super) fn split(text: &str, out: &mut String) {
             splitter.letter(byte.to_ascii_lowercase() as char, out);
             at += 1;
         } else if byte.is_ascii() {
-            splitter.end(out);
+            if !is_invisible(byte as char) {
+                splitter.end(out);
+            }
             at += 1;
         } else {
             let end = bytes[at..].iter().position(u8::is_ascii).map_or(bytes.len(), |length| at + length);
@@ -33,7 +36,7 @@ pub(super) fn split(text: &str, out: &mut String) {
 
 /// Text that is not ASCII.
 fn other(text: &str, splitter: &mut Splitter, out: &mut String) {
-    for c in text.nfkc() {
+    for c in text.nfkc().filter(|c| !is_invisible(*c)) {
         if is_unspaced(c) {
             splitter.unspaced(c, out);
         } else if !may_be_in_word(c) {

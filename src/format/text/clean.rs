@@ -35,6 +35,12 @@ fn becomes(c: char) -> Becomes {
     }
 }
 
+/// True for a character that is left out, as nobody sees it.
+pub(super) fn is_invisible(c: char) -> bool {
+    // A carriage return alone ends a line.
+    c != '\r' && matches!(becomes(c), Becomes::Nothing)
+}
+
 /// Appends `text` with LF line ends, without control characters, in NFC, until `out` has `limit` bytes. False if it
 /// did not fit.
 pub(super) fn block(text: &str, out: &mut String, limit: usize) -> bool {

@@ -2,7 +2,7 @@
 
 use super::limits::{HTML_MAX, TEXT_MAX};
 use super::mime::{self, Kind, Part};
-use super::page::PartText;
+use super::page::{PartText, charset_below};
 use super::{charset, files, header, html};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -24,6 +24,8 @@ pub struct Fields {
     pub subject: String,
     /// The names of the attachments, one a line.
     pub attachments: String,
+    /// The names that the tree gives to attachments without one, e.g. `invite.ics`. No reader of the message sees them.
+    pub given_names: String,
     /// The text of every part that has one: also of the alternative that [`super::text`] does not show, of attachments that
     /// are text, and of messages in the message with their headers.
     pub body: String,
@@ -39,7 +41,9 @@ impl Fields {
             return fields;
         };
         for file in files::list(bytes, parts) {
-            line(&mut fields.attachments, &file.name);
+            let part = usize::try_from(file.part).ok().and_then(|part| parts.get(part));
+            let is_given = part.is_some_and(|part| part.entity.name.is_none());
+            line(if is_given { &mut fields.given_names } else { &mut fields.attachments }, &file.name);
         }
         fields.read(bytes, parts, 0);
         fields
@@ -50,7 +54,8 @@ impl Fields {
         let tops: BTreeSet<usize> = tops.copied().chain([0]).collect();
         for (index, part) in parts.iter().enumerate() {
             if tops.contains(&index) {
-                self.header(&bytes[part.head.clone()], part, index == 0 && encoded == 0);
+                let fallback = charset_below(parts, index);
+                self.header(&bytes[part.head.clone()], fallback, index == 0 && encoded == 0);
             }
             if part.kind == Kind::Leaf && self.body.len() < SEARCHED_MAX {
                 self.leaf(bytes, part, encoded);
@@ -58,8 +63,7 @@ impl Fields {
         }
     }
 
-    fn header(&mut self, head: &[u8], part: &Part, is_top: bool) {
-        let fallback = part.entity.charset.as_deref();
+    fn header(&mut self, head: &[u8], fallback: Option<&str>, is_top: bool) {
         for field in header::fields(head) {
             let place = match field {
                 _ if ["from", "sender", "reply-to"].iter().any(|name| field.is(name)) => &mut self.from,
@@ -87,7 +91,10 @@ impl Fields {
 
 /// The text of a file, if its type or its name says that it is one.
 pub(super) fn file_text(bytes: &[u8], name: &str, media: &str) -> Option<String> {
-    let media = if media.is_empty() { media_of(name) } else { media.to_ascii_lowercase() };
+    let media = media.to_ascii_lowercase();
+    // A server that knows no better says so of every file.
+    let is_unknown = matches!(media.as_str(), "" | "application/octet-stream" | "binary/octet-stream");
+    let media = if is_unknown { media_of(name) } else { media };
     let (kind, subtype) = media.split_once('/')?;
     let is_text = kind == "text" || matches!(subtype, "json" | "xml" | "javascript" | "x-sh" | "yaml" | "toml");
     let most = if subtype == "html" { HTML_MAX } else { TEXT_MAX };

@@ -111,7 +111,7 @@ impl<'a> ShownMessage<'a> {
     fn show(&self, index: usize, page: &mut Page) {
         let Some(part) = self.parts.get(index) else { return };
         let fields: Vec<Field<'_>> = header::fields(&self.bytes[part.head.clone()]).collect();
-        let fallback = self.charset(index);
+        let fallback = charset_below(self.parts, index);
         for name in FIELDS {
             for field in fields.iter().filter(|field| field.is(name)) {
                 let value = header::decode(field.value, fallback);
@@ -121,12 +121,6 @@ impl<'a> ShownMessage<'a> {
             }
         }
         self.body(index, Choice::All, page);
-    }
-
-    /// The charset of raw letters in the header: that of the first text below.
-    fn charset(&self, index: usize) -> Option<&'a str> {
-        let part = self.parts.get(index)?;
-        part.entity.charset.as_deref().or_else(|| part.children.first().and_then(|&child| self.charset(child)))
     }
 
     /// Shows a part. The depth of the recursion is that of the parts, which is bounded.
@@ -199,6 +193,12 @@ impl<'a> ShownMessage<'a> {
     fn text(&self, part: &'a Part, limit: usize) -> (Cow<'a, str>, bool) {
         PartText { bytes: self.bytes, part }.read(limit)
     }
+}
+
+/// The charset of raw letters in the header of a message whose top is the part `index`: that of the first text below.
+pub(super) fn charset_below(parts: &[Part], index: usize) -> Option<&str> {
+    let part = parts.get(index)?;
+    part.entity.charset.as_deref().or_else(|| part.children.first().and_then(|&child| charset_below(parts, child)))
 }
 
 /// A part that is text.
