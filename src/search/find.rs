@@ -78,6 +78,9 @@ struct Facts {
     end: Option<i64>,
     /// The terms that it meets, by their places; of folders those that any state of a message meets.
     met: u64,
+    /// Of a message the terms of folders that its last state meets, and the end of the newest state that meets one.
+    met_now: u64,
+    folder_end: Option<i64>,
     size: u64,
     blob: Option<Id>,
 }
@@ -233,7 +236,8 @@ impl<'a> Search<'a> {
             ObjectType::Email => Some(record.id),
             kind => self.items.get(&(kind, record.id, record.first)).copied(),
         };
-        let mut met = 0;
+        let (mut met, mut met_now) = (0, 0);
+        let mut folder_end = before.and_then(|before| before.folder_end);
         for (at, term) in self.parsed.terms.iter().enumerate() {
             let was_met = || before.is_some_and(|before| before.met & (1 << at) != 0);
             let is_met = match term {
@@ -241,7 +245,12 @@ impl<'a> Search<'a> {
                     let documents = self.documents[at].as_deref().unwrap_or_default();
                     document.is_some_and(|document| documents.binary_search(&document).is_ok())
                 }
-                Term::Folder(_) => was_met() || self.folders[at].as_ref().is_some_and(|meant| is_in(record, meant)),
+                Term::Folder(_) => {
+                    let is_met = self.folders[at].as_ref().is_some_and(|meant| is_in(record, meant));
+                    met_now |= u64::from(is_met) << at;
+                    folder_end = if is_met { state.end } else { folder_end };
+                    is_met || was_met()
+                }
                 Term::Keyword(keyword, wanted) => {
                     is_message && record.email().keywords.iter().any(|own| own.eq_ignore_ascii_case(keyword)) == *wanted
                 }
@@ -251,20 +260,29 @@ impl<'a> Search<'a> {
             met |= u64::from(is_met) << at;
         }
         let (date, size, blob) = (date_of(record), own_size(record), record.blob);
-        object.states.push(Facts { date, first: record.first, end: state.end, met, size, blob });
+        object.states.push(Facts { date, first: record.first, end: state.end, met, met_now, folder_end, size, blob });
     }
 
     /// Adds an object if a state of it meets the query: the newest one that does.
     fn judge(&self, id: ObjectId, object: &Object, found: &mut Vec<Found>) -> Result<()> {
         for facts in object.states.iter().rev() {
             if self.meets(&self.parsed.query, (id, object.end), facts)? {
-                let changed = facts.end.filter(|end| Some(*end) != object.end);
+                // A message that has left the folder is shown as it was there.
+                let has_left = id.kind == ObjectType::Email && self.folder_terms(facts.met) & !facts.met_now != 0;
+                let end = if has_left { facts.folder_end } else { facts.end };
+                let changed = end.filter(|end| Some(*end) != object.end);
                 let Facts { date, first, .. } = *facts;
                 found.push(Found { id, date, first, end: object.end, changed });
                 break;
             }
         }
         Ok(())
+    }
+
+    /// The terms of folders among these.
+    fn folder_terms(&self, met: u64) -> u64 {
+        let terms = self.parsed.terms.iter().enumerate();
+        terms.filter(|(_, term)| matches!(term, Term::Folder(_))).fold(0, |all, (at, _)| all | (1 << at)) & met
     }
 
     fn meets(&self, query: &Query, (id, end): (ObjectId, Option<i64>), facts: &Facts) -> Result<bool> {
@@ -292,13 +310,21 @@ impl<'a> Search<'a> {
                 Term::From(time) => facts.date != 0 && facts.date >= *time,
                 Term::Larger(size) => self.size(facts)? > *size,
                 Term::Smaller(size) => self.size(facts)? < *size,
-                Term::Deleted => end.is_some(),
+                Term::Deleted => end.is_some() && !self.is_there_again(id, facts)?,
                 Term::Object(object) => *object == id,
                 Term::Words(..) | Term::Folder(_) | Term::Keyword(..) | Term::MessageId(_) => {
                     facts.met & (1 << at) != 0
                 }
             },
         })
+    }
+
+    /// True if another message has the same bytes and is there: one that came back has another number.
+    fn is_there_again(&self, id: ObjectId, facts: &Facts) -> Result<bool> {
+        match facts.blob.filter(|_| id.kind == ObjectType::Email) {
+            Some(blob) => self.reader.has_email_with(blob),
+            None => Ok(false),
+        }
     }
 
     fn size(&self, facts: &Facts) -> Result<u64> {
