@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_wrong_command_line_is_one_error_and_one_hint() {
         let (what, hint) = said("vandelay import imap a.sqlite");
-        assert_eq!(what, "'vandelay import imap' needs more: --url <URL>");
+        assert_eq!(what, "'vandelay import imap' needs more: --url <URL>, --auth-basic <USER>");
         assert!(hint.starts_with("usage: vandelay import imap --url <URL>"), "{hint}");
         let (what, hint) = said("vandelay ls");
         assert_eq!(

@@ -67,6 +67,7 @@ mod mount_words;
 mod moved;
 mod mox_import;
 mod names;
+mod near;
 mod package;
 mod progress;
 mod proof;
