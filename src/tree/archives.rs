@@ -299,7 +299,9 @@ fn free_slot(slots: &BTreeMap<u64, Slot>, name: &str, is_replaced: bool) -> Opti
 /// True for archives, and for files that are named like one: a damaged archive must not silently be missing.
 fn is_archive(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
-    let is_side = extension == "lock" || extension.ends_with("-wal") || extension.ends_with("-shm");
+    // What ends with `.search` is the index of an archive.
+    let is_side =
+        extension == "lock" || extension == "search" || extension.ends_with("-wal") || extension.ends_with("-shm");
     !is_side && path.is_file() && (extension == "sqlite" || archive::is_archive(path))
 }
 

@@ -24,7 +24,8 @@ impl Tree {
         let Some(query) = query_of(name) else { return Ok(None) };
         let parsed = Parsed::read(&query).map_err(no_query)?;
         self.hits_of(search.snapshot, &name.into(), &parsed).map_err(no_query)?;
-        Ok(Some(query_child(search, self.searches.number(search.snapshot, name), name)))
+        let number = self.searches.number(search.snapshot, name, self.state().root.time);
+        Ok(Some(query_child(search, number, name)))
     }
 
     /// The queries that were used, behind a cookie.

@@ -122,8 +122,8 @@ impl Default for Searches {
 }
 
 impl Searches {
-    /// The number of a query that was used, which is given to it at the first call.
-    pub(super) fn number(&self, scope: Scope, name: &str) -> Id {
+    /// The number of a query that was used, which is given to it at the first call. The listing is newer then than `before`.
+    pub(super) fn number(&self, scope: Scope, name: &str, before: i64) -> Id {
         let mut known = self.known.lock();
         let mut number = hash(name);
         loop {
@@ -136,7 +136,7 @@ impl Searches {
         known.names.put((scope, number), name.into());
         // A listing that the kernel keeps is known to be old by this time, so it has to go on.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
-        known.changed = now.max(known.changed + 1);
+        known.changed = now.max(known.changed.max(before) + 1);
         number
     }
 
@@ -245,13 +245,13 @@ mod tests {
     #[test]
     fn queries_have_numbers_of_their_own_and_are_bounded() {
         let searches = Searches::default();
-        let numbers: Vec<Id> = (0..5_000).map(|at| searches.number(0, &format!("q{at}"))).collect();
+        let numbers: Vec<Id> = (0..5_000).map(|at| searches.number(0, &format!("q{at}"), 0)).collect();
         assert!(numbers.iter().all(|number| (1..=ROW_MAX).contains(number)));
-        assert_eq!(searches.number(0, "q4999"), numbers[4_999]);
+        assert_eq!(searches.number(0, "q4999", 0), numbers[4_999]);
         assert_eq!(searches.name(0, numbers[4_999]).as_deref(), Some("q4999"));
         assert_eq!(searches.name(7, numbers[4_999]), None, "a snapshot has its own");
         assert_eq!(searches.name(0, numbers[0]), None, "the oldest are gone");
-        assert_eq!(searches.number(0, "q0"), numbers[0], "and come again with their number");
+        assert_eq!(searches.number(0, "q0", 0), numbers[0], "and come again with their number");
         assert_eq!(searches.used(0).len(), LISTED);
         assert!(searches.used(0).is_sorted());
     }
