@@ -268,6 +268,12 @@ fn split(ino: u64) -> (u64, Option<Node>) {
     (ino >> INO_BITS, Node::from_ino(ino & ((1 << INO_BITS) - 1)))
 }
 
+/// True for the number of a directory of `search/`: the kernel has to ask again for each name in it, as a query may have lost
+/// its number, and what it finds may change.
+pub fn is_search(ino: u64) -> bool {
+    split(ino).1.is_some_and(Node::is_search)
+}
+
 /// The number of an archive's root directory.
 fn root_of(slot: u64) -> u64 {
     slot << INO_BITS | Node::ROOT.ino()
