@@ -77,6 +77,7 @@ mod restore_check;
 mod run;
 mod run_days;
 mod screens;
+mod search_mount;
 mod server_time;
 mod server_words;
 mod sinks;
