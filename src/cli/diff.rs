@@ -1,12 +1,14 @@
 //! `vandelay diff`: what differs between two snapshots, named so that a person finds the one thing, and can restore it.
 
+use super::diff_screen::{Sections, Sides, changed_fields};
 use super::json::{self, on_disk};
+use super::object_row::field;
 use super::opened::{open_archive, tree_at};
 use super::ui::{Ui, quoted};
 use crate::archive::{Difference, Moment, Record, SnapshotSpec, diff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ObjectType;
-use crate::tree::Label;
+use crate::tree::{Label, covers};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,12 +21,17 @@ const SHOWN: usize = 120;
 const FIELDS: [&str; 9] = ["date", "start", "due", "from", "name", "email", "calendar_address", "title", "subject"];
 
 const EXPLANATION: &str = "\
-Each line: + added, ~ changed, - removed; the type and the number; the path (quoted for the shell
-if needed); of a message the date of arrival, sender, subject and Message-ID; of an event start
-and title; of a card the name. What was removed has its path at the older
-snapshot, all else at the newer one. To restore a message that was removed between 2 and 3:
+REMOVED and CHANGED are listed; what was added, moved or flagged is counted, and listed with -v.
+The ID of a line restores the object:
 
   vandelay diff alice.sqlite 2 3
+  vandelay cat alice.sqlite m4431 > lost.eml
+
+--long has one line for each object: + added, ~ changed, - removed; the type and the number; the
+path (quoted for the shell if needed); of a message the date of arrival in UTC, sender, subject
+and Message-ID; of an event start and title; of a card the name. What was removed has its path at
+the older snapshot, all else at the newer one:
+
   vandelay cat --at 2 alice.sqlite PATH > lost.eml
 
 In a mount the same file is at .snapshots/TIME/PATH.";
@@ -41,6 +48,52 @@ pub(crate) struct Diff {
     /// The newer snapshot
     #[arg(value_parser = super::args::parse_at, default_value = "latest")]
     to: SnapshotSpec,
+    /// One line for each object, with its path and Message-ID
+    #[arg(long)]
+    long: bool,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// Which differences are shown.
+#[derive(Args)]
+#[command(next_help_heading = "What to show")]
+struct Filter {
+    /// Only what was removed
+    #[arg(long)]
+    removed: bool,
+    /// Only what was added
+    #[arg(long)]
+    added: bool,
+    /// Only what was changed: moved, renamed, flagged, edited
+    #[arg(long)]
+    changed: bool,
+    /// Only these types, separated by commas, e.g. email,calendarevent
+    #[arg(long = "type", value_name = "LIST", value_delimiter = ',', value_parser = super::import::parse_kind)]
+    kinds: Vec<ObjectType>,
+    /// Only what is, or was, at this path of the tree, e.g. 'mail/Projects/**' (may be repeated)
+    #[arg(long = "path", value_name = "PATH")]
+    paths: Vec<String>,
+}
+
+impl Filter {
+    /// True if some kinds of differences were asked for.
+    fn is_by_difference(&self) -> bool {
+        self.removed || self.added || self.changed
+    }
+
+    fn takes(&self, difference: Difference, kind: ObjectType) -> bool {
+        let is_wanted = match difference {
+            Difference::Added => self.added,
+            Difference::Changed => self.changed,
+            Difference::Removed => self.removed,
+        };
+        (is_wanted || !self.is_by_difference()) && (self.kinds.is_empty() || self.kinds.contains(&kind))
+    }
+
+    fn takes_paths<'p>(&self, mut paths: impl Iterator<Item = &'p String>) -> bool {
+        self.paths.is_empty() || paths.any(|path| self.paths.iter().any(|pattern| covers(pattern, path)))
+    }
 }
 
 impl Diff {
@@ -55,12 +108,24 @@ impl Diff {
         }
         let (from, to) = (reader.resolve(self.from)?, reader.resolve(self.to)?);
         let trees = (tree_at(&reader, from)?, tree_at(&reader, to)?);
+        let sides = Sides { reader, from, to, trees };
+        if ui.json || self.long { self.rows(&sides, ui) } else { self.screen(&sides, ui) }
+    }
+
+    /// One line, or one object of JSON, for each that differs.
+    fn rows(&self, sides: &Sides, ui: &Ui) -> Result<()> {
         let mut counts: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
         let mut last = None;
-        diff(&reader, from, to, |difference, before, after| {
+        diff(&sides.reader, sides.from, sides.to, |difference, before, after| {
             let Some(record) = after.or(before) else { return Ok(()) };
-            let then = before.map(|record| trees.0.label(record)).transpose()?;
-            let now = after.map(|record| trees.1.label(record)).transpose()?;
+            if !self.filter.takes(difference, record.kind) {
+                return Ok(());
+            }
+            let then = before.map(|record| sides.trees.0.label(record)).transpose()?;
+            let now = after.map(|record| sides.trees.1.label(record)).transpose()?;
+            if !self.filter.takes_paths([&then, &now].into_iter().flatten().flat_map(|label| &label.paths)) {
+                return Ok(());
+            }
             let change = Change { difference, before, after, record, then, now };
             counts.entry(record.kind.token()).or_default()[change.column()] += 1;
             if ui.json {
@@ -82,11 +147,15 @@ impl Diff {
                 })
                 .collect();
             let count: u64 = counts.values().flatten().sum();
-            ui.object("summary", serde_json::json!({
-                "archive": on_disk(&self.archive), "snapshot_before": json::snapshot(from), "snapshot_after": json::snapshot(to), "count": count, "types": types,
-            }));
+            ui.object(
+                "summary",
+                serde_json::json!({
+                    "archive": on_disk(&self.archive), "snapshot_before": json::snapshot(sides.from),
+                    "snapshot_after": json::snapshot(sides.to), "count": count, "types": types,
+                }),
+            );
         } else {
-            self.tell(ui, from, &counts);
+            self.tell(ui, sides.from, &counts);
         }
         Ok(())
     }
@@ -104,6 +173,28 @@ impl Diff {
             let archive = quoted(&self.archive.display().to_string());
             ui.info(&format!("to read what was removed: vandelay cat --at {from} {archive} PATH"));
         }
+    }
+
+    /// What differs in sections, for people.
+    fn screen(&self, sides: &Sides, ui: &Ui) -> Result<()> {
+        let mut sections = Sections::default();
+        diff(&sides.reader, sides.from, sides.to, |difference, before, after| {
+            let Some(record) = after.or(before) else { return Ok(()) };
+            if !self.filter.takes(difference, record.kind) {
+                return Ok(());
+            }
+            if !self.filter.paths.is_empty() {
+                let then = before.map(|record| sides.trees.0.paths_of(record.kind, record.id)).transpose()?;
+                let now = after.map(|record| sides.trees.1.paths_of(record.kind, record.id)).transpose()?;
+                if !self.filter.takes_paths([&then, &now].into_iter().flatten().flatten()) {
+                    return Ok(());
+                }
+            }
+            sections.add(difference, before, after);
+            Ok(())
+        })?;
+        let is_all_listed = ui.verbose > 0 || self.filter.is_by_difference();
+        sections.show(sides, &self.archive, is_all_listed, ui)
     }
 }
 
@@ -198,20 +289,10 @@ fn columns(kind: ObjectType) -> &'static str {
     }
 }
 
-pub(super) fn field<'l>(label: &'l Label, name: &str) -> Option<&'l str> {
-    label.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
-}
-
 /// A text that leaves room for others in a line.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
-}
-
-fn changed_fields(before: &Record, after: &Record) -> Vec<String> {
-    let (before, after) = (before.to_json(), after.to_json());
-    let fields = after.as_object().into_iter().flatten();
-    fields.filter(|(name, value)| before[name.as_str()] != **value).map(|(name, _)| name.clone()).collect()
 }

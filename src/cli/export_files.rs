@@ -3,7 +3,7 @@
 use super::args::AtFlag;
 use super::export_part::{CALENDARS, CONTACTS, MAIL, Part, SCRIPTS, types_help};
 use super::export_report::{Summary, warn_of_nothing};
-use super::extract_report::other_names;
+use super::extract_report::{other_dates, other_names};
 use super::files::NamesFlag;
 use super::opened::open_archive;
 use super::progress_bar::Bar;
@@ -306,8 +306,7 @@ impl Common {
             ui.info(&format!("{what} in files that were there and were not read (--skip-existing)"));
         }
         if export.undated > 0 {
-            let files = counted(export.undated, "file");
-            ui.info(&format!("{files} with another date: the target refused the original one"));
+            ui.info(&other_dates(export.undated));
         }
         let summary = self.summary();
         if !export.is_stream {

@@ -37,10 +37,7 @@ impl Told<'_> {
             ui.info(&other_names(done.changed));
         }
         if done.undated > 0 {
-            ui.info(&format!(
-                "{} with another date: the target refused the original one",
-                counted(done.undated, "file")
-            ));
+            ui.info(&other_dates(done.undated));
         }
         if !ui.quiet {
             ui.line(&self.verdict(done, not_reached));
@@ -83,7 +80,7 @@ impl Told<'_> {
     }
 }
 
-/// What is said of files and directories that have another name than in the tree.
-pub(super) fn other_names(count: u64) -> String {
-    format!("{} not written as in the tree (-v lists them)", counted(count, "name"))
+/// What is said of files that have another date than in the tree.
+pub(super) fn other_dates(count: u64) -> String {
+    format!("{} with another date: the target refused the original one", counted(count, "file"))
 }

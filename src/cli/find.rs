@@ -81,6 +81,8 @@ struct Searched {
     reader: Arc<Reader>,
     path: PathBuf,
     found: Vec<Found>,
+    /// The snapshot that was asked for.
+    at: Option<i64>,
 }
 
 impl Find {
@@ -158,7 +160,7 @@ impl Find {
             }
             found => found?,
         };
-        Ok(Searched { reader, path, found })
+        Ok(Searched { reader, path, found, at })
     }
 
     /// Shows what was found, in order.
@@ -172,7 +174,7 @@ impl Find {
         };
         let mut showers: Vec<Shower> = Vec::new();
         for one in searched {
-            showers.push(Shower::of(&one.reader)?);
+            showers.push(Shower::of(&one.reader, one.at)?);
         }
         let mut all: Vec<(usize, Found)> =
             searched.iter().enumerate().flat_map(|(at, one)| one.found.iter().map(move |found| (at, *found))).collect();

@@ -15,6 +15,7 @@ use crate::archive::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::zone::local;
 use crate::progress::Progress;
+use crate::search;
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -149,6 +150,11 @@ impl Forget {
         }
         progress.done();
         writer.close()?;
+        if let Err(error) = search::tidy(&self.archive) {
+            ui.detail(&format!(
+                "the search index still has what was forgotten ({error}); the next search takes it out"
+            ));
+        }
         Ok(Done { snapshots, plan, removed, is_dry: false })
     }
 

@@ -43,12 +43,14 @@ pub(super) struct Shower {
     snapshots: Vec<Snapshot>,
     trees: HashMap<Moment, Tree>,
     folders: HashMap<ObjectType, Folders>,
+    /// The snapshot that was asked for.
+    at: Option<i64>,
 }
 
 impl Shower {
-    pub(super) fn of(reader: &Arc<Reader>) -> Result<Shower> {
+    pub(super) fn of(reader: &Arc<Reader>, at: Option<i64>) -> Result<Shower> {
         let snapshots = reader.snapshots()?;
-        Ok(Shower { reader: Arc::clone(reader), snapshots, trees: HashMap::new(), folders: HashMap::new() })
+        Ok(Shower { reader: Arc::clone(reader), snapshots, trees: HashMap::new(), folders: HashMap::new(), at })
     }
 
     /// The newest snapshot before another one.
@@ -64,13 +66,18 @@ impl Shower {
     /// An object with what people recognise it by.
     pub(super) fn shown(&mut self, found: &Found) -> Result<Shown> {
         let end = found.changed.or(found.end);
-        let snapshot = match end {
-            Some(end) => self.before(end),
-            None => self.snapshots.iter().rev().find(|one| one.ended.is_some()).map(|one| one.id),
+        let snapshot = match (self.at, end) {
+            (Some(at), _) => Some(at),
+            (None, Some(end)) => self.before(end),
+            (None, None) => self.snapshots.iter().rev().find(|one| one.ended.is_some()).map(|one| one.id),
         };
         let moment = snapshot.filter(|_| self.reader.has_index()).map_or(Moment::Current, Moment::Snapshot);
         let states = self.reader.states(found.id.kind, found.id.id)?;
-        let state = states.iter().find(|state| state.end == end).or(states.last());
+        let is_shown = |state: &&State| match self.at {
+            Some(at) => state.is_at(at),
+            None => state.end == end,
+        };
+        let state = states.iter().find(is_shown).or(states.last());
         let mut shown = Shown {
             found: *found,
             from: String::new(),
@@ -80,7 +87,7 @@ impl Shower {
             path: None,
             snapshot,
             gone: found.end.and_then(|end| self.ended(end)),
-            changed: found.changed.and_then(|end| self.ended(end)),
+            changed: found.changed.filter(|_| self.at.is_none()).and_then(|end| self.ended(end)),
         };
         if let Some(state) = state {
             self.describe(state, moment, &mut shown)?;

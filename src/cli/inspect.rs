@@ -1,9 +1,8 @@
 //! `vandelay inspect ARCHIVE [TYPE]`.
 
 use super::args::{ArchiveAt, number};
-use super::diff::field;
 use super::json::{self, on_disk};
-use super::object_row::{COLUMNS, ObjectRow, folders, id, label};
+use super::object_row::{COLUMNS, ObjectRow, field, folders, id, label};
 use super::opened::{open_archive, tree_at};
 use super::table::{Column, Table};
 use super::ui::{Ui, thousands};

@@ -4,7 +4,7 @@ use super::args::ArchiveAt;
 use super::json::{self, on_disk};
 use super::opened::said as lacks;
 use super::screen::Style;
-use super::table::{folded_at, padded};
+use super::table::folded_at;
 use super::ui::{Ui, bytes, counted, thousands};
 use super::{when, words};
 use crate::archive::{Moment, Reader, Snapshot, SnapshotSpec, Statistics, epoch};
@@ -139,8 +139,9 @@ impl Lines<'_> {
     fn line(&self, name: &str, words: &[String]) {
         let width = self.ui.width().saturating_sub(NAMES);
         for (at, line) in folded_at(&self.ui.shown(&words.join(", ")), width).into_iter().enumerate() {
-            let name = padded(if at == 0 { name } else { "" }, NAMES);
-            self.ui.spans(&[(Style::Head, name), (Style::Plain, line)]);
+            let name = if at == 0 { name } else { "" };
+            let gap = " ".repeat(NAMES - name.len().min(NAMES));
+            self.ui.spans(&[(Style::Head, name.to_owned()), (Style::Plain, gap + &line)]);
         }
     }
 }

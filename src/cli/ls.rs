@@ -2,10 +2,9 @@
 
 use super::args::{AtFlag, tree_path};
 use super::by_id::{Located, as_id, locate};
-use super::diff::field;
 use super::files::open;
 use super::json::{self, on_disk};
-use super::object_row::person;
+use super::object_row::{field, person};
 use super::screen::Style;
 use super::table::{Cell, Column, Table};
 use super::ui::{Ui, size};

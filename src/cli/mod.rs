@@ -9,6 +9,7 @@ mod config_place;
 mod config_text;
 mod dav;
 mod diff;
+mod diff_screen;
 mod export;
 mod export_files;
 mod export_part;

@@ -1,7 +1,6 @@
 //! An object as a line of a list: its short id, when it is from, from whom, what it is called, where it lies, how large it
 //! is. `inspect TYPE` and `find` print these lines.
 
-use super::diff::field;
 use super::screen::Style;
 use super::table::{Cell, Column};
 use super::ui::size;
@@ -74,6 +73,11 @@ impl ObjectRow {
 /// The short id of an object, or its row if its type has none.
 pub(super) fn id(record: &Record) -> String {
     ObjectId::of(record.kind, record.id).map_or_else(|| record.id.to_string(), |id| id.to_string())
+}
+
+/// A property of an object that people recognise it by.
+pub(super) fn field<'l>(label: &'l Label, name: &str) -> Option<&'l str> {
+    label.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
 }
 
 /// The name in front of an address, or the address alone.

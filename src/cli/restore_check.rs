@@ -146,10 +146,16 @@ impl RestoreCheck {
     pub(crate) fn run(self, ui: &Ui) -> Result<()> {
         let reader = Arc::new(open_archive(&self.archive, ui)?);
         let moment = reader.resolve(self.at.at)?;
-        match (self.against, &self.server) {
+        let ended = match (self.against, &self.server) {
             (Some(kind), Some(server)) => self.compare(kind, server, &reader, moment, ui),
             _ => self.prove(&reader, moment, ui),
-        }
+        };
+        ended.map_err(|error| match error.kind {
+            ErrorKind::Interrupted => {
+                error.hint("nothing was changed; what is named above is what was found until then")
+            }
+            _ => error,
+        })
     }
 
     /// Reads everything back. Blobs are hashed meanwhile: both read the same bytes.

@@ -104,7 +104,7 @@ impl Differences<'_> {
                 json::join(
                     json::object(one.kind, one.row),
                     serde_json::json!({
-                        "path": paths.first(), "paths": paths, "label": one.label, "side": one.side, "differs": one.what,
+                        "path": paths.first(), "paths": paths, "label": one.label, "side": one.side, "differences": one.what,
                     }),
                 ),
             );

@@ -351,11 +351,6 @@ fn widths(columns: &[Column], wanted: &[usize], screen: usize) -> Vec<Option<usi
 /// From this width on, times are whole though a text could use the room.
 const ROOMY: usize = 100;
 
-/// A text with spaces behind it up to `width` columns.
-pub(super) fn padded(text: &str, width: usize) -> String {
-    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
-}
-
 /// A text of at most `width` columns: what is longer is cut, and ends with an ellipsis.
 pub(super) fn fit(text: &str, width: usize) -> String {
     if text.width() <= width {
@@ -437,8 +432,7 @@ pub(super) fn folded_at(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let mut rest = word;
-        loop {
-            let Some(line) = lines.last_mut() else { break };
+        while let Some(line) = lines.last_mut() {
             let gap = usize::from(!line.is_empty());
             if line.width() + gap + rest.width() <= width {
                 line.push_str(&" ".repeat(gap));

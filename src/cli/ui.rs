@@ -197,7 +197,7 @@ impl Ui {
 
     /// What to do next, for a person at a terminal.
     pub(super) fn advice(&self, text: &str) {
-        if self.stderr_is_terminal && !self.is_part && !self.quiet && !self.json {
+        if self.shows_progress() {
             self.notes.say(Level::Info, text);
         }
     }
@@ -302,7 +302,7 @@ impl Ui {
 
     /// True if each step of a run gets a line.
     pub(super) fn is_chatty(&self) -> bool {
-        self.verbose > 0 && !(self.stderr_is_terminal && !self.is_part)
+        self.verbose > 0 && (!self.stderr_is_terminal || self.is_part)
     }
 }
 

@@ -79,8 +79,8 @@ impl Filesystem for Adapter {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         self.shared.requests.lookups.add(1);
         match self.shared.lookup(parent.0, name) {
-            Ok((ino, stat)) => {
-                reply.entry(&FOR_GOOD, &self.shared.attributes(ino, &stat), Generation(0));
+            Ok((ino, stat, holds)) => {
+                reply.entry(&holds, &self.shared.attributes(ino, &stat), Generation(0));
                 if stat.file_type != FileType::Directory {
                     self.shared.readers.wants(request.pid());
                 }
@@ -92,7 +92,10 @@ impl Filesystem for Adapter {
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
         self.shared.requests.getattrs.add(1);
         match self.shared.stat(ino.0) {
-            Ok(stat) => reply.attr(&FOR_GOOD, &self.shared.attributes(ino.0, &stat)),
+            Ok(stat) => {
+                let holds = if self.shared.is_search(ino.0) { Duration::ZERO } else { FOR_GOOD };
+                reply.attr(&holds, &self.shared.attributes(ino.0, &stat));
+            }
             Err(error) => reply.error(self.shared.errno(ino.0, &error)),
         }
     }
@@ -160,6 +163,7 @@ impl Filesystem for Adapter {
         let shared = &self.shared;
         let process = request.pid();
         let device = shared.device.get().filter(|_| !shared.readers.is_wanted_by(process, ino.0));
+        let is_search = shared.is_search(ino.0);
         let mut raw = RawEntries::default();
         let mut count = 0;
         let mut messages = Vec::new();
@@ -178,13 +182,13 @@ impl Filesystem for Adapter {
             };
             // The attributes of a file that is costly to make, or that cannot be read, are valid for no time: a process that
             // needs more than its name looks it up.
-            let holds = if stat.is_some() { FOR_GOOD } else { Duration::ZERO };
+            let holds = if stat.is_some() && !is_search { FOR_GOOD } else { Duration::ZERO };
             let known = stat.unwrap_or(Stat { file_type, size: 0, mtime: 0, ctime: 0, links: 1 });
             let attributes = shared.attributes(number, &known);
             // Only fuser knows whether there is room for an entry.
             let is_full = reply.add(INodeNo(number), next, name, &holds, &attributes, Generation(0));
             if !is_full && device.is_some() {
-                let stat = stat.as_ref().filter(|_| file_type == FileType::Directory);
+                let stat = stat.as_ref().filter(|_| file_type == FileType::Directory && !is_search);
                 raw.add(number, next, name, file_type, stat.map(|stat| (stat, &shared.ownership)));
             } else if !is_full && child.is_some_and(|child| child.node.is_message()) {
                 messages.push((number, known.size));

@@ -1,6 +1,6 @@
 //! The state of a mount, which all of its threads share.
 
-use super::attributes::{BLOCK, Ownership, fuse_type, time};
+use super::attributes::{BLOCK, FOR_GOOD, Ownership, fuse_type, time};
 use super::pages::Pages;
 use super::prefetch_queue::PrefetchQueue;
 use super::readers::{Device, Readers};
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Writes a line to the log of the mount.
 pub(super) type Log = Arc<dyn Fn(&str) + Send + Sync>;
@@ -124,19 +125,29 @@ impl Shared {
         }
     }
 
-    /// The inode number and the attributes of the child of a directory.
-    pub(crate) fn lookup(&self, parent: u64, name: &OsStr) -> Result<(u64, Stat)> {
+    /// The inode number and the attributes of the child of a directory, and how long they hold.
+    pub(crate) fn lookup(&self, parent: u64, name: &OsStr) -> Result<(u64, Stat, Duration)> {
         let no_such = || Error::new(ErrorKind::NotFound, "no such file");
         let name = name.to_str().ok_or_else(no_such)?;
+        let mut holds = FOR_GOOD;
         let (ino, child) = match self.archives.locate(parent)? {
             Location::Root => self.archives.root_lookup(name)?,
             Location::Node(directory) => {
                 let child = directory.tree.lookup(directory.node, name)?;
+                if directory.node.is_search() || child.node.is_search() {
+                    holds = Duration::ZERO;
+                }
                 (directory.ino(child.node), child)
             }
         };
         self.note_known(parent);
-        Ok((ino, child.stat.map_or_else(|| self.stat(ino), Ok)?))
+        Ok((ino, child.stat.map_or_else(|| self.stat(ino), Ok)?, holds))
+    }
+
+    /// True for a directory of `search/`: the kernel has to ask again for each name in it, as a query may have lost its
+    /// number, and what it finds may change.
+    pub(super) fn is_search(&self, ino: u64) -> bool {
+        matches!(self.archives.locate(ino), Ok(Location::Node(one)) if one.node.is_search())
     }
 
     /// Notes that the kernel may remember something of a directory.

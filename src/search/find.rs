@@ -24,12 +24,11 @@ pub struct Found {
     pub id: ObjectId,
     /// When it arrived, begins or was changed, in seconds since 1970; 0 where nothing says so.
     pub date: i64,
-    /// The first snapshot that shows the state in which it is or was last; 0 where that is not known.
+    /// The first snapshot that shows the state that meets the query; 0 where that is not known.
     pub first: i64,
-    /// The first snapshot that does not show that state any more; `None` if it is there.
+    /// The first snapshot that does not have it any more; `None` if it is there.
     pub end: Option<i64>,
-    /// What is meant is not the last state, but an earlier one: that which has the words of the query, or that of the snapshot
-    /// that was asked for. The first snapshot that does not show it any more.
+    /// An earlier state meets the query, and later ones do not: the first snapshot that does not show it so any more.
     pub changed: Option<i64>,
 }
 
@@ -61,22 +60,23 @@ struct Search<'a> {
     items: HashMap<(ObjectType, Id, i64), i64>,
 }
 
-/// What is known of an object, of all of its states together.
+/// What is known of an object.
+#[derive(Debug, Clone, Default)]
+struct Object {
+    /// Of a message one for all of its states together: its bytes never change. Of others one for each, oldest first.
+    states: Vec<Facts>,
+    /// The end of the last state, whether it counts or not.
+    end: Option<i64>,
+}
+
+/// What is known of a state that the search looks at.
 #[derive(Debug, Clone, Copy, Default)]
 struct Facts {
     date: i64,
     first: i64,
     end: Option<i64>,
-    /// A state counts that the search looks at.
-    is_seen: bool,
-    /// Terms that any state meets, those of keywords that the last one meets.
+    /// The terms that it meets, by their places; of folders those that any state of a message meets.
     met: u64,
-    /// Terms that the last state meets.
-    met_last: u64,
-    /// The end of the newest state that has words of the query.
-    words_end: Option<i64>,
-    /// The end of the newest state that the search looks at.
-    seen_end: Option<i64>,
     size: u64,
     blob: Option<Id>,
 }
@@ -188,23 +188,23 @@ impl<'a> Search<'a> {
         match ids {
             Some(ids) if ids.len() <= SINGLE_MAX => {
                 for id in ids {
-                    let mut facts = Facts::default();
+                    let mut object = Object::default();
                     for state in self.reader.states(kind, id)? {
-                        self.learn(&mut facts, &state);
+                        self.learn(&mut object, &state);
                     }
-                    self.judge(ObjectId { kind, id }, &facts, found)?;
+                    self.judge(ObjectId { kind, id }, &object, found)?;
                 }
             }
             ids => {
-                let mut all: HashMap<Id, Facts> = HashMap::new();
+                let mut all: HashMap<Id, Object> = HashMap::new();
                 self.reader.each_state(kind, |state| {
                     let id = state.record.id;
                     if ids.as_ref().is_none_or(|ids| ids.binary_search(&id).is_ok()) {
                         self.learn(all.entry(id).or_default(), &state);
                     }
                 })?;
-                for (id, facts) in all {
-                    self.judge(ObjectId { kind, id }, &facts, found)?;
+                for (id, object) in all {
+                    self.judge(ObjectId { kind, id }, &object, found)?;
                 }
             }
         }
@@ -220,69 +220,57 @@ impl<'a> Search<'a> {
     }
 
     /// Adds what a state of an object says; states come oldest first.
-    fn learn(&self, facts: &mut Facts, state: &State) {
+    fn learn(&self, object: &mut Object, state: &State) {
         let record = &state.record;
-        (facts.first, facts.end) = (record.first, state.end);
+        object.end = state.end;
         if self.at.is_some_and(|at| !state.is_at(at)) {
             return;
         }
-        (facts.is_seen, facts.seen_end) = (true, state.end);
-        facts.date = date_of(record);
-        facts.blob = record.blob;
-        facts.size = own_size(record);
-        facts.met_last = 0;
+        let is_message = record.kind == ObjectType::Email;
+        let before = object.states.pop_if(|_| is_message);
         let document = match record.kind {
             ObjectType::Email => Some(record.id),
             kind => self.items.get(&(kind, record.id, record.first)).copied(),
         };
-        let mut has_words = false;
+        let mut met = 0;
         for (at, term) in self.parsed.terms.iter().enumerate() {
-            let bit = 1 << at;
+            let was_met = || before.is_some_and(|before| before.met & (1 << at) != 0);
             let is_met = match term {
                 Term::Words(..) => {
                     let documents = self.documents[at].as_deref().unwrap_or_default();
-                    let is_met = document.is_some_and(|document| documents.binary_search(&document).is_ok());
-                    has_words |= is_met;
-                    is_met
+                    document.is_some_and(|document| documents.binary_search(&document).is_ok())
                 }
-                Term::Folder(_) => self.folders[at].as_ref().is_some_and(|meant| is_in(record, meant)),
+                Term::Folder(_) => was_met() || self.folders[at].as_ref().is_some_and(|meant| is_in(record, meant)),
                 Term::Keyword(keyword, wanted) => {
-                    facts.met &= !bit;
-                    record.kind == ObjectType::Email
-                        && record.email().keywords.iter().any(|own| own.eq_ignore_ascii_case(keyword)) == *wanted
+                    is_message && record.email().keywords.iter().any(|own| own.eq_ignore_ascii_case(keyword)) == *wanted
                 }
                 Term::MessageId(id) => has_message_id(record, id),
                 _ => false,
             };
-            if is_met {
-                facts.met |= bit;
-                facts.met_last |= bit;
-            }
+            met |= u64::from(is_met) << at;
         }
-        if has_words {
-            facts.words_end = state.end;
-        }
+        let (date, size, blob) = (date_of(record), own_size(record), record.blob);
+        object.states.push(Facts { date, first: record.first, end: state.end, met, size, blob });
     }
 
-    fn judge(&self, id: ObjectId, facts: &Facts, found: &mut Vec<Found>) -> Result<()> {
-        if !facts.is_seen || !self.meets(&self.parsed.query, id, facts)? {
-            return Ok(());
+    /// Adds an object if a state of it meets the query: the newest one that does.
+    fn judge(&self, id: ObjectId, object: &Object, found: &mut Vec<Found>) -> Result<()> {
+        for facts in object.states.iter().rev() {
+            if self.meets(&self.parsed.query, (id, object.end), facts)? {
+                let changed = facts.end.filter(|end| Some(*end) != object.end);
+                let Facts { date, first, .. } = *facts;
+                found.push(Found { id, date, first, end: object.end, changed });
+                break;
+            }
         }
-        let changed = match self.at {
-            Some(_) => facts.seen_end,
-            None => facts.words_end.filter(|_| facts.met != facts.met_last && id.kind != ObjectType::Email),
-        };
-        let changed = changed.filter(|end| Some(*end) != facts.end);
-        let Facts { date, first, end, .. } = *facts;
-        found.push(Found { id, date, first, end, changed });
         Ok(())
     }
 
-    fn meets(&self, query: &Query, id: ObjectId, facts: &Facts) -> Result<bool> {
+    fn meets(&self, query: &Query, (id, end): (ObjectId, Option<i64>), facts: &Facts) -> Result<bool> {
         Ok(match query {
             Query::And(all) => {
                 for one in all {
-                    if !self.meets(one, id, facts)? {
+                    if !self.meets(one, (id, end), facts)? {
                         return Ok(false);
                     }
                 }
@@ -290,20 +278,20 @@ impl<'a> Search<'a> {
             }
             Query::Or(all) => {
                 for one in all {
-                    if self.meets(one, id, facts)? {
+                    if self.meets(one, (id, end), facts)? {
                         return Ok(true);
                     }
                 }
                 false
             }
-            Query::Not(one) => !self.meets(one, id, facts)?,
+            Query::Not(one) => !self.meets(one, (id, end), facts)?,
             Query::Term(at) => match &self.parsed.terms[*at] {
                 Term::Types(types) => types.contains(&id.kind),
                 Term::Before(time) => facts.date != 0 && facts.date < *time,
                 Term::From(time) => facts.date != 0 && facts.date >= *time,
                 Term::Larger(size) => self.size(facts)? > *size,
                 Term::Smaller(size) => self.size(facts)? < *size,
-                Term::Deleted => facts.end.is_some(),
+                Term::Deleted => end.is_some(),
                 Term::Object(object) => *object == id,
                 Term::Words(..) | Term::Folder(_) | Term::Keyword(..) | Term::MessageId(_) => {
                     facts.met & (1 << at) != 0

@@ -25,4 +25,4 @@ pub use folders::Folders;
 pub use index::{Index, Place};
 pub use keeper::Keeper;
 pub use query::Parsed;
-pub use update::{Gaps, catch_up};
+pub use update::{Gaps, catch_up, tidy};

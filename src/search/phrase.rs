@@ -47,6 +47,7 @@ pub(super) fn phrase(text: &str, is_prefix: bool) -> Option<Phrase> {
     if ends_unspaced && found.len() > 1 && words::is_pair(&found[found.len() - 2]) {
         found.pop();
     }
-    let is_single = ends_unspaced && found.len() == 1 && !words::is_pair(&found[0]);
+    // A single character of such a script begins pairs wherever it stands.
+    let is_single = ends_unspaced && found.last().is_some_and(|last| !words::is_pair(last));
     (!found.is_empty()).then(|| Phrase { words: found, is_prefix: is_prefix || is_single })
 }

@@ -109,15 +109,16 @@ impl Splitter {
 
 /// A letter, a digit, or a mark that belongs to one.
 fn may_be_in_word(c: char) -> bool {
-    c.is_alphanumeric() || unicode_normalization::char::is_combining_mark(c) || c == '\u{200D}' || c == '\u{200C}'
+    c.is_alphanumeric() || unicode_normalization::char::is_combining_mark(c) || is_accent(c)
 }
 
-/// A mark that is left out of words: accents, the points of Hebrew, the vowels of Arabic, and joiners.
+/// What is left out of words: accents, the points of Hebrew, the vowels of Arabic, and what nobody sees (joiners, soft
+/// hyphens, spaces without width).
 fn is_accent(c: char) -> bool {
     matches!(c,
         '\u{0300}'..='\u{036F}' | '\u{0483}'..='\u{0487}' | '\u{0591}'..='\u{05BD}' | '\u{05BF}'..='\u{05C7}'
         | '\u{0610}'..='\u{061A}' | '\u{0640}' | '\u{064B}'..='\u{065F}' | '\u{0670}' | '\u{06D6}'..='\u{06ED}'
-        | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}' | '\u{200C}' | '\u{200D}'
+        | '\u{00AD}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}' | '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}'
         | '\u{20D0}'..='\u{20FF}' | '\u{FE00}'..='\u{FE0F}' | '\u{FE20}'..='\u{FE2F}')
 }
 

@@ -32,6 +32,7 @@ impl Tree {
             Times::Object => return self.stat_object(view, node),
             Times::Message => return self.stat_part_of_message(node),
             Times::Moment => both(view.time),
+            Times::LastQuery => both(view.time.max(self.searches.changed())),
             Times::Epoch => both(view.time.min(1)),
             Times::Mail => (view.mail_time()?, view.time),
             Times::DecodedMail => both(view.mail_time()?),
@@ -72,7 +73,10 @@ impl Tree {
             | Children::Messages
             | Children::Items(_)
             | Children::Merged { .. }
+            | Children::Found
             | Children::Attachments => 0,
+            // They come with each query.
+            Children::Queries => return Ok(1),
             Children::Snapshots => self.state().snapshots.len(),
             Children::Mailboxes => match (self.options.layout, node.shown_row()) {
                 (Layout::Nested, mailbox) => view.mailboxes()?.children(mailbox).len(),

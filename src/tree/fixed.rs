@@ -41,7 +41,11 @@ impl Tree {
     }
 
     fn lists(&self, fixed: &FixedChild) -> bool {
-        fixed.position.condition != Condition::Unlisted || self.options.snapshots_visible
+        match fixed.position.condition {
+            Condition::Unlisted => self.options.snapshots_visible,
+            Condition::UnlistedView => false,
+            _ => true,
+        }
     }
 
     fn fixed_child(&self, view: &View, parent: Node, fixed: &FixedChild) -> Result<Option<Child>> {
@@ -69,7 +73,7 @@ impl Tree {
         };
         let exists = match position.condition {
             Condition::Always => true,
-            Condition::View => self.options.views.has(fixed.kind),
+            Condition::View | Condition::UnlistedView => self.options.views.has(fixed.kind),
             Condition::Unlisted => parent.snapshot == 0,
             Condition::HasKeywords => !view.keywords(row)?.to_text().is_empty(),
             Condition::HasColor => {

@@ -89,6 +89,9 @@ impl Tree {
         if directory.snapshot != 0 || directory.is_part_of_message() {
             return Ok(Difference::default());
         }
+        if directory.is_search() {
+            return Ok(Difference { listing: true, nodes: vec![directory], ..Difference::default() });
+        }
         if directory.kind == NodeKind::Snapshots {
             return Ok(self.snapshots_difference(advance, directory));
         }

@@ -62,6 +62,10 @@ pub enum Children {
     },
     /// The attachments of a message.
     Attachments,
+    /// The queries that were used.
+    Queries,
+    /// The messages that a query found.
+    Found,
 }
 
 /// Declares [`NodeKind`] and its table: `name = number => descriptor`, in the order of listings.
@@ -84,7 +88,7 @@ macro_rules! node_kinds {
     };
 }
 
-// Numbers from 56 to 63 are free.
+// The numbers 62 and 63 are free.
 node_kinds! {
     /// The root of the tree, or of a snapshot below `.snapshots`.
     Root = 1 => Descriptor { types: &ObjectType::ALL, ..DIRECTORY };
@@ -316,6 +320,26 @@ node_kinds! {
         children: Children::Snapshots,
         ..DIRECTORY
     };
+
+    // --- search --------------------------------------------------------------------------------------------------
+
+    /// `search`, whose directories answer to queries.
+    Search = 56 => Descriptor {
+        positions: &[Position { condition: Condition::UnlistedView, ..at(NodeKind::Root, "search") }],
+        children: Children::Queries,
+        times: Times::LastQuery,
+        ..DIRECTORY
+    };
+    /// What a query found. Its row is the number that `searches` gives to the query.
+    SearchQuery = 57 => Descriptor { ..DIRECTORY };
+    FoundCur = 58 => Descriptor {
+        positions: &[at(NodeKind::SearchQuery, "cur")], children: Children::Found, ..DIRECTORY
+    };
+    FoundNew = 59 => Descriptor { positions: &[at(NodeKind::SearchQuery, "new")], ..DIRECTORY };
+    FoundTmp = 60 => Descriptor { positions: &[at(NodeKind::SearchQuery, "tmp")], ..DIRECTORY };
+    FoundText = 61 => Descriptor {
+        positions: &[at(NodeKind::SearchQuery, "text")], children: Children::Found, ..DIRECTORY
+    };
 }
 
 const DIRECTORY: Descriptor = Descriptor {
@@ -459,7 +483,7 @@ mod tests {
             assert!(children.last().is_none_or(|last| last.cookie < FIXED), "{kind:?}: cookies of rows come behind");
         }
         let below = |kind: NodeKind| kind.fixed_children().map(|child| child.position.name).collect::<Vec<_>>();
-        let root = "mail text attachments calendars contacts sieve files merged identities.json .snapshots";
+        let root = "mail text attachments calendars contacts sieve files merged identities.json .snapshots search";
         assert_eq!(below(NodeKind::Root).join(" "), root);
         assert_eq!(below(NodeKind::Mailbox), ["cur", "new", "tmp", "dovecot-keywords", "maildirfolder"]);
         assert_eq!(below(NodeKind::Cur), [""; 0]);
@@ -473,7 +497,8 @@ mod tests {
              AttachmentFolder 37, SnapshotAttachmentFolder 40, Attachment 38, NoIndex 39, Calendars 3, Calendar 18, \
              CalendarName 19, CalendarColor 20, Event 21, Contacts 4, AddressBook 22, AddressBookName 23, Card 24, \
              Sieve 5, ActiveScript 28, Script 27, Files 6, FileNode 29, Merged 7, MergedCalendars 8, MergedCalendar 25, \
-             MergedContacts 9, MergedAddressBook 26, Identities 10, Snapshots 11";
+             MergedContacts 9, MergedAddressBook 26, Identities 10, Snapshots 11, Search 56, SearchQuery 57, FoundCur 58, \
+             FoundNew 59, FoundTmp 60, FoundText 61";
         assert_eq!(numbers.join(", "), known);
     }
 }

@@ -73,6 +73,8 @@ impl Tree {
             Children::Files => view.files()?.find(parent.shown_row(), name).map(|file| file_child(parent, file)),
             Children::Decoded { .. } => self.find_decoded(view, parent, name)?,
             Children::Attachments => self.attachment_children(parent)?.into_iter().find(|one| one.name == name),
+            Children::Queries => self.find_query(parent, name)?,
+            Children::Found => self.find_found(parent, name)?,
         };
         match found {
             Some(child) => Ok(child),
@@ -143,6 +145,8 @@ impl Tree {
                 let attachments = self.attachment_children(node)?.into_iter();
                 found.extend(attachments.filter(|one| one.cookie > after).take(limit));
             }
+            Children::Queries => found.extend(self.list_queries(node, after, limit)),
+            Children::Found => found.extend(self.list_found(node, after, limit)?),
         }
         Ok(found)
     }

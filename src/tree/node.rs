@@ -141,6 +141,11 @@ impl Node {
         matches!(self.kind, NodeKind::Event | NodeKind::Card)
     }
 
+    /// True for `search/`, and for directories in it: what they list may change at any time.
+    pub fn is_search(self) -> bool {
+        (NodeKind::Search as u8..=NodeKind::FoundText as u8).contains(&(self.kind as u8))
+    }
+
     /// True for a message of `mail/`.
     pub fn is_message(self) -> bool {
         self.kind == NodeKind::Email

@@ -5,6 +5,7 @@ use super::decoded_cache::DecodedCache;
 use super::kinds::NodeKind;
 use super::node::{Node, SNAPSHOT_MAX};
 use super::rules::{ByteSource, Layout};
+use super::searches::Searches;
 use super::stat::{file_time, no_such};
 use super::view::{FileKind, View};
 use super::views::Views;
@@ -27,6 +28,7 @@ pub struct Tree {
     contents: Mutex<LruCache<Node, Arc<Content>>>,
     pub(super) decoded: DecodedCache,
     pub(super) seen: Mutex<SeenStamps>,
+    pub(super) searches: Searches,
 }
 
 impl Tree {
@@ -46,6 +48,7 @@ impl Tree {
             views: Mutex::new(LruCache::new(VIEWS)),
             contents: Mutex::new(LruCache::new(CONTENTS)),
             decoded: DecodedCache::default(),
+            searches: Searches::default(),
         })
     }
 
@@ -95,6 +98,8 @@ impl Tree {
                 continue;
             }
             let next = self.lookup(node, part).map_err(|error| match error.kind {
+                // What is wrong with a query is said already.
+                ErrorKind::NotFound if node.kind == NodeKind::Search && error.hint_text().is_some() => error,
                 ErrorKind::NotFound => {
                     let hint = match self.near(path) {
                         Some(near) => format!("did you mean {near:?}?"),

@@ -30,6 +30,8 @@ pub enum Condition {
     View,
     /// At the root of the newest moment alone; found by its name, and listed only if `-o snapshots=visible` wants it.
     Unlisted,
+    /// An entry of the root that is never listed: if the mount has this view.
+    UnlistedView,
     HasKeywords,
     HasColor,
     HasActiveScript,
@@ -78,6 +80,8 @@ impl ByteSource {
 pub enum Times {
     /// The time of the moment.
     Moment,
+    /// When a query was used for the first time, if that was later than the moment.
+    LastQuery,
     /// Older than anything: it never changes.
     Epoch,
     /// The newest message of all, and the time of the moment.

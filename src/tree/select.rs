@@ -98,6 +98,14 @@ impl Tree {
             return Err(Error::new(ErrorKind::Usage, format!("{pattern:?} is a snapshot"))
                 .hint("--at says which snapshot is meant"));
         }
+        if node.kind == NodeKind::Search {
+            return Err(Error::new(ErrorKind::Usage, format!("{pattern:?} is no query"))
+                .hint(format!("e.g. {pattern}/from:alice")));
+        }
+        if node.is_search() {
+            picks.rows.extend(self.found_rows(node)?.into_iter().map(|row| (ObjectType::Email, row)));
+            return Ok(());
+        }
         if node.kind == NodeKind::ActiveScript {
             // The script that the link leads to.
             let view = self.view(node)?;
@@ -116,6 +124,26 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// True if a pattern means a path, or a directory above it.
+pub fn covers(pattern: &str, path: &str) -> bool {
+    fn parts(text: &str) -> Vec<&str> {
+        text.split('/').filter(|part| !part.is_empty() && *part != ".").collect()
+    }
+    fn matches(pattern: &[&str], path: &[&str]) -> bool {
+        match pattern.split_first() {
+            None => true,
+            Some((&"**", rest)) => (0..=path.len()).any(|skipped| matches(rest, &path[skipped..])),
+            Some((first, rest)) => {
+                path.split_first().is_some_and(|(name, path)| is_like(name, first) && matches(rest, path))
+            }
+        }
+    }
+    let mut pattern = parts(pattern);
+    // Each of several in a row would try all that the others try.
+    pattern.dedup_by(|next, part| next == part && *part == "**");
+    matches(&pattern, &parts(path))
 }
 
 /// True if a name is like a pattern with `*` and `?`.
@@ -148,6 +176,22 @@ fn is_like(name: &str, pattern: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::is_like;
+
+    #[test]
+    fn patterns_cover_paths_and_what_is_below_them() {
+        for (pattern, path, expected) in [
+            ("mail/INBOX", "mail/INBOX/cur/1.a", true),
+            ("/mail/INBOX/", "mail/INBOX", true),
+            ("mail/INBOX", "mail/INBOX2/cur/1", false),
+            ("mail/*/cur", "mail/a/b/cur/1", false),
+            ("mail/**/cur", "mail/a/b/cur/1", true),
+            ("**/*.ics", "calendars/Work/e.ics", true),
+            ("**/**/**/**/**/**/**/**/x", &"a/".repeat(200), false),
+            ("", "mail", true),
+        ] {
+            assert_eq!(covers(pattern, path), expected, "{pattern} {path}");
+        }
+    }
 
     #[test]
     fn patterns() {

@@ -11,7 +11,8 @@ pub struct Views(u64);
 
 /// The entries of the root that a mount may leave out, by the names that `-o views=` has for them.
 fn entries() -> impl Iterator<Item = (&'static str, NodeKind)> {
-    let entries = NodeKind::Root.fixed_children().filter(|entry| entry.position.condition == Condition::View);
+    let is_view = |condition| matches!(condition, Condition::View | Condition::UnlistedView);
+    let entries = NodeKind::Root.fixed_children().filter(move |entry| is_view(entry.position.condition));
     entries.map(|entry| (without_extension(entry.position.name), entry.kind))
 }
 

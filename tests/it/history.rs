@@ -174,7 +174,7 @@ fn diff_names_what_differs() {
         expect(&[("email", 1, "added"), ("email", 2, "changed"), ("email", 4, "removed"), ("mailbox", 2, "removed")])
     );
     assert_eq!(lines("2", "latest"), BTreeSet::new());
-    let said = ok(&["diff", text(&archive), "1", "2"]);
+    let said = ok(&["diff", "--long", text(&archive), "1", "2"]);
     for part in ["- email 1", "~ email 2", "+ email 4", "+ mailbox 2 mail/New", "1@example.org", "keywords"] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -260,7 +260,7 @@ fn what_diff_says_is_enough_to_restore() {
     fs::remove_file(path).expect("deleted");
     fs::rename(moved, mail.join(".It's mine/cur/1700000002.M2.h:2,")).expect("moved");
     import(&mail, &archive);
-    let said = ok(&["diff", text(&archive), "1", "2"]);
+    let said = ok(&["diff", "--long", text(&archive), "1", "2"]);
     let line = said.lines().find(|line| line.starts_with("- email ")).expect("the message");
     assert!(line.ends_with("  2023-11-14T22:13:21Z  Jörg <J@x.example>  Grüne Post  <CaMeL@Host>"), "{line}");
     // Pasted into a shell as it stands.
@@ -304,7 +304,7 @@ fn diff_names_cards_events_and_files() {
         fs::write(takeout.join(name), bytes).expect("a file");
     }
     ok(&["import", "takeout", text(&takeout), text(&archive)]);
-    let said = ok(&["diff", text(&archive), "1"]);
+    let said = ok(&["diff", "--long", text(&archive), "1"]);
     for part in [
         "+ contactcard 1 contacts/Imported/c1.vcf  Jane Doe\n",
         "+ calendarevent 1 calendars/Work/e1.ics  2024-03-05T10:00:00  Dentist\n",

@@ -71,6 +71,9 @@ fn screens_of_the_history_are_as_agreed() {
             &["snapshots", "-v", "A"],
             &["forget", "--keep-daily", "2", "--dry-run", "A"],
             &["forget", "--dry-run", "A", "4", "5"],
+            &["diff", "A", "3", "5"],
+            &["diff", "-v", "A", "3", "4"],
+            &["diff", "A", "1", "3"],
         ] {
             let arguments: Vec<&str> =
                 words.iter().map(|word| if *word == "A" { text(&archive) } else { word }).collect();
@@ -149,4 +152,51 @@ fn a_running_import_is_not_forgotten() {
     drop(conn);
     assert!(fails(&["forget", text(&archive), "7"], 1).contains("snapshot 7 is still running"));
     assert!(on(80, &["snapshots", text(&archive)]).lines().last().expect("a line").contains("running"));
+}
+
+/// The ids of the messages that a screen lists.
+fn ids(shown: &str) -> Vec<&str> {
+    shown.lines().filter_map(|line| line.split(' ').next()).filter(|word| word.starts_with('m')).collect()
+}
+
+#[test]
+fn diff_says_what_became_of_messages_and_folders() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let archive = busy(dir.path());
+    let a = text(&archive);
+    let shown = on(80, &["diff", a, "3", "5"]);
+    for line in [
+        "REMOVED   1\n",
+        "MOVED     1    INBOX -> Archive 1\n",
+        "RENAMED   Lists/integrity -> Lists/linux-integrity (5 messages)\n",
+        "FLAGS     1\n",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert_eq!(ids(&shown), ["m1"], "{shown}");
+    assert!(on(80, &["diff", a, "3", "4", "-v"]).contains("+flagged +seen"));
+    // What is listed can be restored by its id.
+    assert_eq!(ok(&["cat", a, "m1"]).into_bytes(), message(1));
+    // Filters.
+    let listed_by = |flags: &[&str]| -> Vec<String> {
+        let shown = on(80, &[&["diff", a, "3", "5"][..], flags].concat());
+        ids(&shown).into_iter().map(str::to_owned).collect()
+    };
+    assert_eq!(listed_by(&["--removed"]), ["m1"]);
+    assert_eq!(listed_by(&["--added"]).len(), 2);
+    assert_eq!(listed_by(&["--changed", "--path", "mail/Archive/**"]), ["m2"]);
+    assert_eq!(listed_by(&["--changed", "--path", "mail/INBOX"]).len(), 2, "moved out of it, and flagged in it");
+    assert_eq!(listed_by(&["--type", "contactcard"]).len(), 0);
+    for flags in [&["--removed"][..], &["--type", "email"], &["--path", "mail/*/**", "--added", "--changed"]] {
+        let objects = listed(&[&["diff", a, "3", "5"][..], flags].concat());
+        let lines = ok(&[&["diff", "--long", a, "3", "5"][..], flags].concat());
+        assert_eq!(objects.len(), lines.lines().count(), "{flags:?}: a line for each object");
+        assert!(!objects.is_empty(), "{flags:?}");
+    }
+    // A message that came and went between two snapshots is in neither; who looks for it is told where to look.
+    let hint = |from: &str, to: &str| {
+        let output = vandelay().args(["diff", a, from, to]).output().expect("it starts");
+        String::from_utf8_lossy(&output.stderr).contains("--deleted")
+    };
+    assert!(hint("4", "6") && !hint("5", "6") && !hint("6", "6"));
 }

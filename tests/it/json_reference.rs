@@ -102,7 +102,7 @@ impl Page {
             "time" => text.is_some_and(|text| text.len() == 20 && text.parse::<jiff::Timestamp>().is_ok()),
             "path" => text.is_some_and(|text| !text.starts_with('/')),
             "disk" => text.is_some_and(|text| text.starts_with('/')),
-            "type" => text.is_some_and(|text| TYPES.contains(&text)),
+            "type" => text.is_some_and(|text| is_type(text)),
             "row" => value["id"].as_i64().is_some(),
             _ => {
                 if let Some(form) = form.strip_prefix("array of ") {
@@ -112,7 +112,7 @@ impl Page {
                     value.is_array()
                 } else if let Some((keys, form)) = form.split_once(": ").filter(|(keys, _)| keys.starts_with("by ")) {
                     for (name, value) in value.as_object().into_iter().flatten() {
-                        if keys == "by type" && !TYPES.contains(&name.as_str()) {
+                        if keys == "by type" && !is_type(name) {
                             self.wrong.insert(format!("{place}: {name} is no type"));
                         }
                         self.value(form, value, &format!("{place}.{name}"));
@@ -159,7 +159,9 @@ impl Bench {
         if let Some(summary) = objects.iter().find(|object| object["message_type"] == "summary")
             && ["ls", "snapshots", "diff", "mounts", "inspect TYPE", "extract", "find"].contains(&name)
         {
-            assert_eq!(summary["count"], objects.len() - 1, "{command:?}");
+            let is_listed =
+                |object: &&Value| !["summary", "exit_error"].map(Value::from).contains(&object["message_type"]);
+            assert_eq!(summary["count"], objects.iter().filter(is_listed).count(), "{command:?}");
         }
         objects
     }
@@ -167,6 +169,11 @@ impl Bench {
     fn path(&self, name: &str) -> PathBuf {
         self.at.path().join(name)
     }
+}
+
+/// 1.x has all types but the last.
+fn is_type(text: &str) -> bool {
+    TYPES.contains(&text) || text == "vacationresponse"
 }
 
 fn text(path: &Path) -> &str {
@@ -228,6 +235,8 @@ fn local(bench: &mut Bench) {
     bench.run("import", &["import", "maildir", "mail", "a.sqlite"]);
     fs::create_dir_all(bench.path("export")).expect("a folder");
     fs::write(bench.path("export/archive.pst"), "!BDN").expect("a file");
+    let mbox = "From alice@example.com Thu Jan  1 10:00:00 2026\nFrom: alice@example.com\nSubject: one\n\ntext\n";
+    fs::write(bench.path("export/Inbox"), mbox).expect("a file");
     bench.run("import", &["import", "takeout", "export", "odd.sqlite"]);
     bench.run("diff", &["diff", "a.sqlite", "1"]);
     bench.run("find", &["find", "a.sqlite", "type:email", "is:deleted"]);
@@ -280,13 +289,13 @@ fn others(bench: &mut Bench) {
         bench.run("mounts", &["mounts"]);
         bench.run("umount", &["umount", "mnt"]);
     }
+    bench.run("mount", &["mount", "gone.sqlite", "mnt"]);
     for wrong in [
         &["no-such-command"][..],
         &["ls"],
         &["ls", "a.sqlite", "--no-such-flag"],
         &["import", "imap", "a.sqlite"],
         &["ls", "a.sqlite", "--at", "never"],
-        &["mount", "gone.sqlite", "mnt"],
         &["inspect", "a.sqlite", "emails"],
     ] {
         let said = bench.run("usage", wrong);

@@ -60,7 +60,7 @@ impl Ran {
     /// The objects of a comparison: side, type, and what is said of each.
     fn differences(&self) -> BTreeSet<(String, String, String)> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let what = |one: &Value| format!("{} {}", text(&one["label"]), one["differs"]);
+        let what = |one: &Value| format!("{} {}", text(&one["label"]), one["differences"]);
         self.objects.iter().map(|one| (text(&one["side"]), text(&one["type"]), what(one))).collect()
     }
 

@@ -166,7 +166,7 @@ fn ls_lists_by_name() {
 fn diff_names_its_columns_to_people_and_not_to_scripts() {
     let dir = tempfile::tempdir().expect("a directory");
     let archive = sample(dir.path());
-    let (out, err, _) = said(&["diff", &archive, "1"]);
+    let (out, err, _) = said(&["diff", "--long", &archive, "1"]);
     let heads: Vec<&str> = err.lines().filter(|line| line.starts_with("  TYPE ID PATH")).collect();
     assert!(heads.contains(&"  TYPE ID PATH  DATE (UTC)  FROM  SUBJECT  <MESSAGE-ID>"), "{err}");
     assert!(heads.contains(&"  TYPE ID PATH  START OR DUE  TITLE") && heads.contains(&"  TYPE ID PATH  NAME"), "{err}");
