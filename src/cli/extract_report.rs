@@ -84,3 +84,8 @@ impl Told<'_> {
 pub(super) fn other_dates(count: u64) -> String {
     format!("{} with another date: the target refused the original one", counted(count, "file"))
 }
+
+/// What is said of files and directories that have another name than in the tree.
+pub(super) fn other_names(count: u64) -> String {
+    format!("{} not written as in the tree (-v lists them)", counted(count, "name"))
+}

@@ -28,7 +28,8 @@ pub struct Found {
     pub first: i64,
     /// The first snapshot that does not have it any more; `None` if it is there.
     pub end: Option<i64>,
-    /// An earlier state meets the query, and later ones do not: the first snapshot that does not show it so any more.
+    /// What is meant is not the last state, but an earlier one: that which has the words of the query, or that of the snapshot
+    /// that was asked for. The first snapshot that does not show it any more.
     pub changed: Option<i64>,
 }
 

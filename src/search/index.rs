@@ -189,15 +189,11 @@ impl Index {
         self.run("DELETE FROM marks WHERE email = ?1", [document])
     }
 
-    /// From now on nothing is left on the disk of what is deleted.
-    pub(super) fn delete_securely(&self) -> Result<()> {
-        self.conn.pragma_update(None, "secure_delete", "ON").map_err(|error| self.explain(error))
-    }
-
-    /// Writes the lists of words anew, without what was taken out.
-    pub(super) fn optimise(&self) -> Result<()> {
-        self.run("INSERT INTO heads (heads) VALUES ('optimize')", [])?;
-        self.run("INSERT INTO bodies (bodies) VALUES ('optimize')", [])
+    /// Leaves no word in the file of documents that were taken out.
+    pub(super) fn shrink(&self) -> Result<()> {
+        let sql =
+            "INSERT INTO heads (heads) VALUES ('optimize'); INSERT INTO bodies (bodies) VALUES ('optimize'); VACUUM";
+        self.conn.execute_batch(sql).map_err(|error| self.explain(error))
     }
 
     /// The documents that hold a phrase in a field, or in any of them, in order; `prove` is asked of those in whose

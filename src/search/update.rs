@@ -2,13 +2,13 @@
 
 use super::index::{ITEMS, Index, Place};
 use super::text::Words;
-use crate::archive::{EmailBytes, EmailReader, Moment, Reader, Record, Snapshot, SnapshotSpec};
+use crate::archive::{EmailBytes, EmailReader, Moment, Reader, Record, SnapshotSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::text::{Fields, fields, file_text};
 use crate::model::{Id, ObjectType};
 use crate::progress::{Progress, Unseen};
 use rusqlite::params;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -80,31 +80,50 @@ fn try_catch_up(reader: &Arc<Reader>, index: &mut Index, progress: &dyn Progress
     if !is_of(index, reader, &seen)? {
         index.start_over()?;
     }
-    let snapshots: BTreeSet<String> = reader.snapshots()?.iter().map(named).collect();
-    let known = index.noted("snapshots")?.unwrap_or_default();
-    let has_forgotten = known.split_terminator(' ').any(|snapshot| !snapshots.contains(snapshot));
+    let snapshots = Snapshots::of(reader)?;
+    let known = Snapshots::read(&index.noted("snapshots")?.unwrap_or_default());
+    if snapshots.contradicts(&known) {
+        index.start_over()?;
+    }
+    let has_forgotten = known.0.keys().any(|id| !snapshots.0.contains_key(id));
     if has_forgotten {
-        index.delete_securely()?;
+        remove_messages(reader, index)?;
     }
     add_messages(reader, index, progress)?;
     add_items(reader, index, has_forgotten)?;
     index.begin()?;
-    if has_forgotten {
-        remove_messages(reader, index)?;
-        // Until its lists are written anew, the words are still in the file.
-        index.optimise()?;
-        note_newest(reader, index)?;
-    }
-    index.note("snapshots", &snapshots.into_iter().collect::<Vec<_>>().join(" "))?;
+    index.note("snapshots", &snapshots.write())?;
     index.note("stamp", &seen)?;
     index.commit()?;
+    if has_forgotten {
+        index.shrink()?;
+    }
     index.seal();
     gaps(index)
 }
 
-/// A snapshot as the index notes it: its number, and when it began.
-fn named(snapshot: &Snapshot) -> String {
-    format!("{}@{}", snapshot.id, snapshot.started)
+/// The snapshots of an archive, each with its end; an empty one while the run lasts.
+struct Snapshots(BTreeMap<i64, String>);
+
+impl Snapshots {
+    fn of(reader: &Reader) -> Result<Snapshots> {
+        let all = reader.snapshots()?.into_iter().map(|one| (one.id, one.ended.unwrap_or_default()));
+        Ok(Snapshots(all.collect()))
+    }
+
+    fn read(text: &str) -> Snapshots {
+        let one = |text: &str| text.split_once('=').and_then(|(id, end)| Some((id.parse().ok()?, end.to_owned())));
+        Snapshots(text.split(' ').filter_map(one).collect())
+    }
+
+    fn write(&self) -> String {
+        self.0.iter().map(|(id, end)| format!("{id}={end} ")).collect()
+    }
+
+    /// True if a number is of another snapshot than it was: a copy of the archive went on in another way.
+    fn contradicts(&self, known: &Snapshots) -> bool {
+        known.0.iter().any(|(id, end)| !end.is_empty() && self.0.get(id).is_some_and(|own| own != end))
+    }
 }
 
 fn gaps(index: &Index) -> Result<Gaps> {
@@ -112,19 +131,8 @@ fn gaps(index: &Index) -> Result<Gaps> {
     Ok(Gaps { unreadable: number("unreadable")? })
 }
 
-/// False for an index of another archive, of one that was put back to an older state and went on from there, and of one
-/// that 1.x has written to: these give numbers twice.
+/// False for an index of another archive, or of one that 1.x has written to: that gives numbers twice.
 fn is_of(index: &Index, reader: &Reader, seen: &str) -> Result<bool> {
-    let snapshots: HashMap<String, String> =
-        reader.snapshots()?.iter().map(|snapshot| (snapshot.id.to_string(), named(snapshot))).collect();
-    let known = index.noted("snapshots")?.unwrap_or_default();
-    let is_other = |known: &str| {
-        let id = known.split('@').next().unwrap_or(known);
-        snapshots.get(id).is_some_and(|now| now != known)
-    };
-    if known.split_terminator(' ').any(is_other) {
-        return Ok(false);
-    }
     if !reader.has_index() && index.noted("stamp")?.is_some_and(|stamp| stamp != seen) {
         return Ok(false);
     }
@@ -242,13 +250,15 @@ fn store_messages(reader: &Reader, index: &Index, receive: &Receiver<Parcel>, pr
     index.commit()
 }
 
-/// Takes out the messages that the archive does not hold any more.
+/// Takes out the messages that the archive does not hold any more. An older copy of it may give their numbers again.
 fn remove_messages(reader: &Reader, index: &Index) -> Result<()> {
+    index.begin()?;
+    let mut held_last = 0;
     let mut after = 0;
     loop {
         let sql = "SELECT id FROM heads_docsize WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT 8192";
         let indexed: Vec<Id> = index.rows(sql, params![after, ITEMS], |row| row.get(0))?;
-        let Some(last) = indexed.last() else { return Ok(()) };
+        let Some(last) = indexed.last() else { break };
         let held: BTreeSet<Id> = {
             let mut held = BTreeSet::new();
             let mut from = after;
@@ -262,18 +272,11 @@ fn remove_messages(reader: &Reader, index: &Index) -> Result<()> {
         for id in indexed.iter().filter(|id| !held.contains(id)) {
             index.remove(*id)?;
         }
+        held_last = held.range(..=*last).next_back().copied().unwrap_or(held_last);
         after = *last;
     }
-}
-
-/// Notes the newest message again, where the newest one that was noted is not there any more.
-fn note_newest(reader: &Reader, index: &Index) -> Result<()> {
-    let noted: Id = index.noted("email")?.and_then(|text| text.parse().ok()).unwrap_or(0);
-    if reader.states(ObjectType::Email, noted)?.is_empty() {
-        let newest = index.rows("SELECT max(id) FROM heads_docsize WHERE id < ?1", [ITEMS], |row| row.get(0))?;
-        index.note("email", &newest.first().copied().flatten().unwrap_or(0_i64).to_string())?;
-    }
-    Ok(())
+    index.note("email", &held_last.to_string())?;
+    index.commit()
 }
 
 // --- events, cards, files and scripts --------------------------------------------------------------------------------
