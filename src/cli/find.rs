@@ -8,7 +8,7 @@ use super::table::Table;
 use super::ui::{Ui, counted, interrupt_flag, quoted, thousands};
 use crate::archive::{Moment, Reader, SnapshotSpec, is_archive};
 use crate::error::{Error, ErrorKind, Result};
-use crate::search::{Found, Index, Parsed, Place, catch_up, find};
+use crate::search::{Found, Index, Parsed, Place, catch_up, count, find};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -81,6 +81,8 @@ struct Searched {
     reader: Arc<Reader>,
     path: PathBuf,
     found: Vec<Found>,
+    /// How many there are, also where none is needed but that.
+    total: usize,
     /// The snapshot that was asked for.
     at: Option<i64>,
 }
@@ -106,7 +108,7 @@ impl Find {
         for path in archives {
             searched.push(self.search(path, &parsed, ui)?);
         }
-        let total: usize = searched.iter().map(|one| one.found.len()).sum();
+        let total: usize = searched.iter().map(|one| one.total).sum();
         if self.count {
             match ui.json {
                 true => self.close(&searched, total, 0, &query, ui),
@@ -149,18 +151,24 @@ impl Find {
                 path.display()
             ));
         }
-        let found = match find(&reader, &index, parsed, at) {
+        let ask = |index: &Index| {
+            if self.count {
+                return Ok((Vec::new(), count(&reader, index, parsed, at)? as usize));
+            }
+            find(&reader, index, parsed, at).map(|found| (found.len(), found)).map(|(total, found)| (found, total))
+        };
+        let (found, total) = match ask(&index) {
             Err(error) if error.kind == ErrorKind::Damaged && index.path().is_some() => {
                 index.start_over()?;
                 let bar = ui.progress(interrupt_flag());
                 let made = catch_up(&reader, &mut index, &bar);
                 bar.done();
                 made?;
-                find(&reader, &index, parsed, at)?
+                ask(&index)?
             }
             found => found?,
         };
-        Ok(Searched { reader, path, found, at })
+        Ok(Searched { reader, path, found, total, at })
     }
 
     /// Shows what was found, in order.
@@ -174,7 +182,8 @@ impl Find {
         };
         let mut showers: Vec<Shower> = Vec::new();
         for one in searched {
-            showers.push(Shower::of(&one.reader, one.at)?);
+            let is_path_enough = self.paths && matches!(self.sort, Sort::Date);
+            showers.push(Shower::of(&one.reader, one.at, is_path_enough)?);
         }
         let mut all: Vec<(usize, Found)> =
             searched.iter().enumerate().flat_map(|(at, one)| one.found.iter().map(move |found| (at, *found))).collect();

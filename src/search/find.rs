@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// Up to so many objects are asked for one by one; for more, all rows are read.
 const SINGLE_MAX: usize = 4_000;
 
+/// For more messages than these, all stays in mailboxes are read.
+const STAYS_MIN: usize = 400;
+
 /// An object that meets a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
@@ -45,6 +48,27 @@ pub fn find(reader: &Arc<Reader>, index: &Index, parsed: &Parsed, at: Option<i64
         }
     }
     Ok(found)
+}
+
+/// How many objects meet a query.
+pub fn count(reader: &Arc<Reader>, index: &Index, parsed: &Parsed, at: Option<i64>) -> Result<u64> {
+    let search = Search::prepare(reader, index, parsed, at)?;
+    let bound = search.bound(&parsed.query)?;
+    // The index holds the messages that the archive holds.
+    let is_of_words = |term: &Term| matches!(term, Term::Words(..) | Term::Types(_));
+    let are_counted = at.is_none() && bound.is_some() && parsed.terms.iter().all(is_of_words);
+    let (mut found, mut count) = (Vec::new(), 0);
+    for kind in [ObjectType::Email].into_iter().chain(ITEM_TYPES).filter(|kind| search.wants(*kind, &parsed.query)) {
+        if kind == ObjectType::Email && are_counted {
+            for id in bound.iter().flatten().filter_map(|document| message_of(*document)) {
+                let facts = Facts { met: search.words_of(id), ..Facts::default() };
+                count += u64::from(search.meets(&parsed.query, (ObjectId { kind, id }, None), &facts)?);
+            }
+        } else {
+            search.add_of(kind, bound.as_deref(), &mut found)?;
+        }
+    }
+    Ok(count + found.len() as u64)
 }
 
 /// A query with all that is needed to answer it for one object after the other.
@@ -187,6 +211,12 @@ impl<'a> Search<'a> {
             (Some(documents), _) => Some(self.ids_of(kind, documents)),
         };
         match ids {
+            ids if kind == ObjectType::Email
+                && self.is_told_by_stays()
+                && ids.as_ref().is_none_or(|ids| ids.len() > STAYS_MIN) =>
+            {
+                self.add_by_stays(ids.as_deref(), found)?;
+            }
             Some(ids) if ids.len() <= SINGLE_MAX => {
                 for id in ids {
                     let mut object = Object::default();
@@ -210,6 +240,50 @@ impl<'a> Search<'a> {
             }
         }
         Ok(())
+    }
+
+    /// True if where messages lay, when, and how large they are is all that has to be known.
+    fn is_told_by_stays(&self) -> bool {
+        let needs_more = |term: &Term| matches!(term, Term::Keyword(..) | Term::MessageId(_));
+        self.at.is_none() && self.reader.has_index() && !self.parsed.terms.iter().any(needs_more)
+    }
+
+    fn add_by_stays(&self, ids: Option<&[Id]>, found: &mut Vec<Found>) -> Result<()> {
+        let kind = ObjectType::Email;
+        let folders: Vec<(u64, &BTreeSet<Id>)> = self
+            .folders
+            .iter()
+            .enumerate()
+            .filter_map(|(at, meant)| Some((1 << at, meant.as_ref()?.get(&kind.container())?)))
+            .collect();
+        let mut all: HashMap<Id, Facts> = HashMap::new();
+        self.reader.each_stay(|stay| {
+            if ids.is_some_and(|ids| ids.binary_search(&stay.email).is_err()) {
+                return;
+            }
+            let met =
+                folders.iter().filter(|(_, meant)| meant.contains(&stay.mailbox)).map(|(bit, _)| bit).sum::<u64>();
+            let own = Facts { date: stay.received, first: stay.first, end: stay.end, met, size: stay.size, blob: None };
+            let facts = all.entry(stay.email).or_insert(own);
+            let age = |facts: &Facts| (facts.end.unwrap_or(i64::MAX), facts.first);
+            let met = facts.met | met;
+            if age(&own) > age(facts) {
+                *facts = own;
+            }
+            facts.met = met;
+        })?;
+        for (id, mut facts) in all {
+            facts.met |= self.words_of(id);
+            let object = Object { end: facts.end, states: vec![facts] };
+            self.judge(ObjectId { kind, id }, &object, found)?;
+        }
+        Ok(())
+    }
+
+    /// The terms of words that a message meets.
+    fn words_of(&self, id: Id) -> u64 {
+        let has = |documents: &Option<Vec<i64>>| documents.as_ref().is_some_and(|all| all.binary_search(&id).is_ok());
+        self.documents.iter().enumerate().filter(|(_, documents)| has(documents)).map(|(at, _)| 1 << at).sum()
     }
 
     fn ids_of(&self, kind: ObjectType, documents: &[i64]) -> Vec<Id> {
