@@ -67,6 +67,6 @@ pub use origin_notes::{card_mark, container_rev, untold};
 pub use read::Reader;
 pub use rows_read::Record;
 pub use snapshots::{Difference, Forgotten, Policy, Span, diff, keep_last_complete, last_complete};
-pub use states::State;
+pub use states::{State, Stay};
 pub use verify::{Depth, Finding, Verdict, verify, verify_until, verify_while};
 pub use write::{RunChanges, RunState, Writer};

@@ -9,7 +9,7 @@ use super::ui::{Ui, counted, interrupt_flag, quoted, thousands};
 use crate::archive::{Moment, Reader, SnapshotSpec, is_archive};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Unseen;
-use crate::search::{Found, Index, Parsed, Place, catch_up, find};
+use crate::search::{Found, Index, Parsed, Place, catch_up, count, find};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,8 @@ struct Searched {
     reader: Arc<Reader>,
     path: PathBuf,
     found: Vec<Found>,
+    /// How many there are, also where none is needed but that.
+    total: usize,
     /// The snapshot that was asked for.
     at: Option<i64>,
 }
@@ -104,11 +106,11 @@ impl Find {
         }
         let parsed = Parsed::read(&query)?;
         let mut searched = Vec::new();
-        let (count, mut unknown) = (archives.len(), Vec::new());
+        let (is_one, mut unknown) = (archives.len() == 1, Vec::new());
         for path in archives {
             match self.search(path, &parsed, ui) {
                 // Of several archives one may have the folder.
-                Err(error) if count > 1 && error.kind == ErrorKind::NotFound => unknown.push(error),
+                Err(error) if !is_one && error.kind == ErrorKind::NotFound => unknown.push(error),
                 found => searched.push(found?),
             }
         }
@@ -117,7 +119,7 @@ impl Find {
         {
             return Err(error);
         }
-        let total: usize = searched.iter().map(|one| one.found.len()).sum();
+        let total: usize = searched.iter().map(|one| one.total).sum();
         if self.count {
             match ui.json {
                 true => self.close(&searched, total, 0, &query, ui),
@@ -157,7 +159,7 @@ impl Find {
             _ => None,
         };
         let kept = if self.no_index { Place::Temporary } else { Place::Kept };
-        let found = match self.answer(&reader, &kept, (parsed, at), ui) {
+        let (found, total) = match self.answer(&reader, &kept, (parsed, at), ui) {
             // An index that cannot be kept is no reason not to search.
             Err(error) if !self.no_index && matches!(error.kind, ErrorKind::Storage | ErrorKind::Locked) => {
                 ui.warn(&format!("reading all of {} instead of its search index: {error}", path.display()));
@@ -165,17 +167,17 @@ impl Find {
             }
             found => found?,
         };
-        Ok(Searched { reader, path, found, at })
+        Ok(Searched { reader, path, found, total, at })
     }
 
-    /// What an archive answers, with an index at this place.
+    /// What an archive answers, with an index at this place, and how much that is; with `--count` the number alone.
     fn answer(
         &self,
         reader: &Arc<Reader>,
         place: &Place,
         (parsed, at): (&Parsed, Option<i64>),
         ui: &Ui,
-    ) -> Result<Vec<Found>> {
+    ) -> Result<(Vec<Found>, usize)> {
         let mut index = Index::open(reader.path(), place)?;
         let bar = ui.progress(interrupt_flag());
         let gaps = catch_up(reader, &mut index, &bar);
@@ -189,11 +191,17 @@ impl Find {
                 reader.path().display()
             ));
         }
-        match find(reader, &index, parsed, at) {
+        let ask = |index: &Index| {
+            if self.count {
+                return Ok((Vec::new(), count(reader, index, parsed, at)? as usize));
+            }
+            find(reader, index, parsed, at).map(|found| (found.len(), found)).map(|(total, found)| (found, total))
+        };
+        match ask(&index) {
             Err(error) if error.kind == ErrorKind::Damaged => {
                 index.start_over()?;
                 catch_up(reader, &mut index, &Unseen)?;
-                find(reader, &index, parsed, at)
+                ask(&index)
             }
             found => found,
         }
@@ -210,7 +218,8 @@ impl Find {
         };
         let mut showers: Vec<Shower> = Vec::new();
         for one in searched {
-            showers.push(Shower::of(&one.reader, one.at)?);
+            let is_path_enough = self.paths && matches!(self.sort, Sort::Date);
+            showers.push(Shower::of(&one.reader, one.at, is_path_enough)?);
         }
         let mut all: Vec<(usize, Found)> =
             searched.iter().enumerate().flat_map(|(at, one)| one.found.iter().map(move |found| (at, *found))).collect();

@@ -45,12 +45,15 @@ pub(super) struct Shower {
     folders: HashMap<ObjectType, Folders>,
     /// The snapshot that was asked for.
     at: Option<i64>,
+    /// Nobody asks for more than the paths, which are found without reading a message.
+    is_path_enough: bool,
 }
 
 impl Shower {
-    pub(super) fn of(reader: &Arc<Reader>, at: Option<i64>) -> Result<Shower> {
+    pub(super) fn of(reader: &Arc<Reader>, at: Option<i64>, is_path_enough: bool) -> Result<Shower> {
         let snapshots = reader.snapshots()?;
-        Ok(Shower { reader: Arc::clone(reader), snapshots, trees: HashMap::new(), folders: HashMap::new(), at })
+        let reader = Arc::clone(reader);
+        Ok(Shower { reader, snapshots, trees: HashMap::new(), folders: HashMap::new(), at, is_path_enough })
     }
 
     /// The newest snapshot before another one.
@@ -76,7 +79,10 @@ impl Shower {
             }
         };
         let moment = snapshot.filter(|_| self.reader.has_index()).map_or(Moment::Current, Moment::Snapshot);
-        let states = self.reader.states(found.id.kind, found.id.id)?;
+        let states = match self.is_path_enough {
+            true => Vec::new(),
+            false => self.reader.states(found.id.kind, found.id.id)?,
+        };
         let is_shown = |state: &&State| match self.at {
             Some(at) => state.is_at(at),
             None => state.end == end,
@@ -93,7 +99,9 @@ impl Shower {
             gone: found.end.and_then(|end| self.ended(end)),
             changed: found.changed.filter(|_| self.at.is_none()).and_then(|end| self.ended(end)),
         };
-        if let Some(state) = state {
+        if self.is_path_enough {
+            shown.path = self.tree(moment)?.paths_of(found.id.kind, found.id.id)?.into_iter().next();
+        } else if let Some(state) = state {
             self.describe(state, moment, &mut shown)?;
         }
         Ok(shown)

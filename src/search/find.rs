@@ -6,7 +6,7 @@ use super::phrase::Phrase;
 use super::query::{Parsed, Query, Term};
 use super::text::Words;
 use super::update::{ITEM_TYPES, item_words, read_message};
-use crate::archive::{Reader, Record, State, epoch};
+use crate::archive::{Reader, Record, State, Stay, epoch};
 use crate::error::{ErrorKind, Result};
 use crate::model::object_id::ObjectId;
 use crate::model::{Id, ObjectType};
@@ -16,6 +16,9 @@ use std::sync::Arc;
 
 /// Up to so many objects are asked for one by one; for more, all rows are read.
 const SINGLE_MAX: usize = 4_000;
+
+/// For more messages than these, all stays in mailboxes are read.
+const STAYS_MIN: usize = 400;
 
 /// An object that meets a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,27 @@ pub fn find(reader: &Arc<Reader>, index: &Index, parsed: &Parsed, at: Option<i64
         }
     }
     Ok(found)
+}
+
+/// How many objects meet a query.
+pub fn count(reader: &Arc<Reader>, index: &Index, parsed: &Parsed, at: Option<i64>) -> Result<u64> {
+    let search = Search::prepare(reader, index, parsed, at)?;
+    let bound = search.bound(&parsed.query)?;
+    // The index holds the messages that the archive holds.
+    let is_of_words = |term: &Term| matches!(term, Term::Words(..) | Term::Types(_));
+    let are_counted = at.is_none() && bound.is_some() && parsed.terms.iter().all(is_of_words);
+    let (mut found, mut count) = (Vec::new(), 0);
+    for kind in [ObjectType::Email].into_iter().chain(ITEM_TYPES).filter(|kind| search.wants(*kind, &parsed.query)) {
+        if kind == ObjectType::Email && are_counted {
+            for id in bound.iter().flatten().filter_map(|document| message_of(*document)) {
+                let facts = Facts { met: search.words_of(id), ..Facts::default() };
+                count += u64::from(search.meets(&parsed.query, (ObjectId { kind, id }, None), &facts)?);
+            }
+        } else {
+            search.add_of(kind, bound.as_deref(), &mut found)?;
+        }
+    }
+    Ok(count + found.len() as u64)
 }
 
 /// A query with all that is needed to answer it for one object after the other.
@@ -190,6 +214,12 @@ impl<'a> Search<'a> {
             (Some(documents), _) => Some(self.ids_of(kind, documents)),
         };
         match ids {
+            ids if kind == ObjectType::Email
+                && self.is_told_by_stays()
+                && ids.as_ref().is_none_or(|ids| ids.len() > STAYS_MIN) =>
+            {
+                self.add_by_stays(ids.as_deref(), found)?;
+            }
             Some(ids) if ids.len() <= SINGLE_MAX => {
                 for id in ids {
                     let mut object = Object::default();
@@ -213,6 +243,42 @@ impl<'a> Search<'a> {
             }
         }
         Ok(())
+    }
+
+    /// True if when messages arrived and went, and how large they are, is all that has to be known.
+    fn is_told_by_stays(&self) -> bool {
+        let needs_more =
+            |term: &Term| matches!(term, Term::Keyword(..) | Term::MessageId(_) | Term::Folder(_) | Term::Deleted);
+        self.at.is_none() && self.reader.has_index() && !self.parsed.terms.iter().any(needs_more)
+    }
+
+    fn add_by_stays(&self, ids: Option<&[Id]>, found: &mut Vec<Found>) -> Result<()> {
+        let kind = ObjectType::Email;
+        let mut all: HashMap<Id, Facts> = HashMap::new();
+        self.reader.each_stay(|stay| {
+            if ids.is_some_and(|ids| ids.binary_search(&stay.email).is_err()) {
+                return;
+            }
+            let Stay { received: date, first, end, size, .. } = stay;
+            let own = Facts { date, first, end, size, ..Facts::default() };
+            let facts = all.entry(stay.email).or_insert(own);
+            let age = |facts: &Facts| (facts.end.unwrap_or(i64::MAX), facts.first);
+            if age(&own) > age(facts) {
+                *facts = own;
+            }
+        })?;
+        for (id, mut facts) in all {
+            facts.met = self.words_of(id);
+            let object = Object { end: facts.end, states: vec![facts] };
+            self.judge(ObjectId { kind, id }, &object, found)?;
+        }
+        Ok(())
+    }
+
+    /// The terms of words that a message meets.
+    fn words_of(&self, id: Id) -> u64 {
+        let has = |documents: &Option<Vec<i64>>| documents.as_ref().is_some_and(|all| all.binary_search(&id).is_ok());
+        self.documents.iter().enumerate().filter(|(_, documents)| has(documents)).map(|(at, _)| 1 << at).sum()
     }
 
     fn ids_of(&self, kind: ObjectType, documents: &[i64]) -> Vec<Id> {

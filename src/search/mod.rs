@@ -20,7 +20,7 @@ mod update;
 mod when;
 mod words;
 
-pub use find::{Found, find};
+pub use find::{Found, count, find};
 pub use folders::Folders;
 pub use index::{Index, Place};
 pub use keeper::Keeper;
