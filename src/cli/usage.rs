@@ -148,7 +148,7 @@ mod tests {
         let (what, hint) = said("vandelay ls");
         assert_eq!(
             (what.as_str(), hint.as_str()),
-            ("'vandelay ls' needs more: <ARCHIVE>", "usage: vandelay ls <ARCHIVE> [PATHS]...")
+            ("'vandelay ls' needs more: <ARCHIVE>", "usage: vandelay ls [OPTIONS] <ARCHIVE> [PATHS]...")
         );
         let (what, hint) = said("vandelay ls a.sqlite --recursiv");
         assert_eq!(
