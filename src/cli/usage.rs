@@ -109,7 +109,9 @@ fn usage(error: &clap::Error) -> Error {
         ParseError::MissingRequiredArgument => said
             .what
             .replace("the following required arguments were not provided: ", &format!("'{command}' needs more: ")),
-        ParseError::DisplayHelpOnMissingArgumentOrSubcommand => format!("'{command}' needs more"),
+        ParseError::MissingSubcommand | ParseError::DisplayHelpOnMissingArgumentOrSubcommand => {
+            format!("'{command}' needs a command")
+        }
         _ => said.what.clone(),
     };
     let near = match (error.get(ContextKind::InvalidValue), &said.values) {
@@ -165,6 +167,6 @@ mod tests {
             what.contains("cannot be used with") && hint == "'vandelay snapshot --help' lists what it takes",
             "{what} {hint}"
         );
-        assert_eq!(said("vandelay --json").0, "'vandelay' needs more");
+        assert_eq!(said("vandelay --json").0, "'vandelay' needs a command");
     }
 }
