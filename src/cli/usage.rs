@@ -109,7 +109,9 @@ fn usage(error: &clap::Error) -> Error {
         ParseError::MissingRequiredArgument => said
             .what
             .replace("the following required arguments were not provided: ", &format!("'{command}' needs more: ")),
-        ParseError::DisplayHelpOnMissingArgumentOrSubcommand => format!("'{command}' needs more"),
+        ParseError::MissingSubcommand | ParseError::DisplayHelpOnMissingArgumentOrSubcommand => {
+            format!("'{command}' needs a command")
+        }
         _ => said.what.clone(),
     };
     let near = match (error.get(ContextKind::InvalidValue), &said.values) {
@@ -148,7 +150,7 @@ mod tests {
         let (what, hint) = said("vandelay ls");
         assert_eq!(
             (what.as_str(), hint.as_str()),
-            ("'vandelay ls' needs more: <ARCHIVE>", "usage: vandelay ls <ARCHIVE> [PATHS]...")
+            ("'vandelay ls' needs more: <ARCHIVE>", "usage: vandelay ls [OPTIONS] <ARCHIVE> [PATHS]...")
         );
         let (what, hint) = said("vandelay ls a.sqlite --recursiv");
         assert_eq!(
@@ -165,6 +167,6 @@ mod tests {
             what.contains("cannot be used with") && hint == "'vandelay snapshot --help' lists what it takes",
             "{what} {hint}"
         );
-        assert_eq!(said("vandelay --json").0, "'vandelay' needs more");
+        assert_eq!(said("vandelay --json").0, "'vandelay' needs a command");
     }
 }

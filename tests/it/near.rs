@@ -71,7 +71,6 @@ fn words_of_other_programs_lead_to_a_command() {
         (&["import", "outlook"], "--token-command"),
         (&["import", "fastmail"], "vandelay import jmap"),
         (&["import", "thunderbird"], "vandelay import mbox"),
-        (&["export", "gmail"], "vandelay export imap"),
         (&["snapshts", "a.sqlite"], "did you mean"),
     ] {
         let said = fails(typed, 1);
