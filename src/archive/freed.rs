@@ -44,10 +44,16 @@ impl Reader {
                 }
             })?;
             for sql in CURRENT {
-                each(conn, sql, &mut |row| Ok(blobs.keep([row.get(0)?])))?;
+                each(conn, sql, &mut |row| {
+                    blobs.keep([row.get(0)?]);
+                    Ok(())
+                })?;
             }
             for sql in TEXTS {
-                each(conn, sql, &mut |row| Ok(blobs.keep(blobs_of(row.get_ref(0)?.as_str()?))))?;
+                each(conn, sql, &mut |row| {
+                    blobs.keep(blobs_of(row.get_ref(0)?.as_str()?));
+                    Ok(())
+                })?;
             }
             let mut forgotten = Forgotten { snapshots, states, ..Forgotten::default() };
             for id in blobs.left() {

@@ -8,6 +8,7 @@ use super::ui::{Ui, quoted};
 use crate::archive::{Difference, Moment, Record, SnapshotSpec, diff};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ObjectType;
+use crate::model::object_id::ObjectId;
 use crate::tree::{Label, covers};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -74,6 +75,9 @@ struct Filter {
     /// Only what is, or was, at this path of the tree, e.g. 'mail/Projects/**' (may be repeated)
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
+    /// Only the object with this id, which 'find' shows (may be repeated)
+    #[arg(long = "message", visible_alias = "id", value_name = "ID")]
+    ids: Vec<ObjectId>,
 }
 
 impl Filter {
@@ -82,7 +86,11 @@ impl Filter {
         self.removed || self.added || self.changed
     }
 
-    fn takes(&self, difference: Difference, kind: ObjectType) -> bool {
+    fn takes(&self, difference: Difference, record: &Record) -> bool {
+        let kind = record.kind;
+        if !self.ids.is_empty() && !self.ids.contains(&ObjectId { kind, id: record.id }) {
+            return false;
+        }
         let is_wanted = match difference {
             Difference::Added => self.added,
             Difference::Changed => self.changed,
@@ -118,7 +126,7 @@ impl Diff {
         let mut last = None;
         diff(&sides.reader, sides.from, sides.to, |difference, before, after| {
             let Some(record) = after.or(before) else { return Ok(()) };
-            if !self.filter.takes(difference, record.kind) {
+            if !self.filter.takes(difference, record) {
                 return Ok(());
             }
             let then = before.map(|record| sides.trees.0.label(record)).transpose()?;
@@ -180,7 +188,7 @@ impl Diff {
         let mut sections = Sections::default();
         diff(&sides.reader, sides.from, sides.to, |difference, before, after| {
             let Some(record) = after.or(before) else { return Ok(()) };
-            if !self.filter.takes(difference, record.kind) {
+            if !self.filter.takes(difference, record) {
                 return Ok(());
             }
             if !self.filter.paths.is_empty() {

@@ -145,7 +145,7 @@ impl Extract {
             is_dry: self.dry_run,
             skips_existing: self.skip_existing,
         };
-        let mut failed = 0;
+        let (mut failed, mut told) = (0, 0);
         let mut ids = self.ids.clone();
         for path in &self.paths {
             let path = tree_path(path)?;
@@ -154,18 +154,21 @@ impl Extract {
                 None => {
                     for path in tree.expand(path)? {
                         failed += self.extract(&tree, &path, None, &destination, ui)?;
+                        told += 1;
                     }
                 }
             }
         }
         if self.paths.is_empty() && ids.is_empty() {
             failed += self.extract(&tree, "", None, &destination, ui)?;
+            told += 1;
         }
         for id in &ids {
             failed += self.extract_object(&tree, *id, &destination, ui)?;
+            told += 1;
         }
         if ui.json {
-            ui.object("summary", serde_json::json!({ "archive": on_disk(&self.archive), "snapshot": json::snapshot(tree.moment()), "count": self.paths.len() + self.ids.len(), "failed": failed }));
+            ui.object("summary", serde_json::json!({ "archive": on_disk(&self.archive), "snapshot": json::snapshot(tree.moment()), "count": told, "failed": failed }));
         }
         match failed {
             0 => Ok(()),

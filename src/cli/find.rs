@@ -8,8 +8,7 @@ use super::table::Table;
 use super::ui::{Ui, counted, interrupt_flag, quoted, thousands};
 use crate::archive::{Moment, Reader, SnapshotSpec, is_archive};
 use crate::error::{Error, ErrorKind, Result};
-use crate::progress::Unseen;
-use crate::search::{Found, Index, Parsed, Place, catch_up, count, find};
+use crate::search::{Found, Gaps, Index, Parsed, Place, catch_up, count, find};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -182,7 +181,10 @@ impl Find {
         let bar = ui.progress(interrupt_flag());
         let gaps = catch_up(reader, &mut index, &bar);
         bar.done();
-        let unreadable = gaps?.unreadable;
+        let Gaps { unreadable, cut } = gaps?;
+        if cut > 0 {
+            ui.info(&format!("of {} only the begin is searched: they are very large", counted(cut, "message")));
+        }
         if unreadable > 0 {
             let archive = quoted(&reader.path().display().to_string());
             ui.warn(&format!(
@@ -193,14 +195,17 @@ impl Find {
         }
         let ask = |index: &Index| {
             if self.count {
-                return Ok((Vec::new(), count(reader, index, parsed, at)? as usize));
+                return Ok((Vec::new(), count(reader, index, parsed, at, &bar)? as usize));
             }
-            find(reader, index, parsed, at).map(|found| (found.len(), found)).map(|(total, found)| (found, total))
+            find(reader, index, parsed, at, &bar).map(|found| (found.len(), found)).map(|(total, found)| (found, total))
         };
         match ask(&index) {
-            Err(error) if error.kind == ErrorKind::Damaged => {
+            Err(_) if index.is_damaged() => {
                 index.start_over()?;
-                catch_up(reader, &mut index, &Unseen)?;
+                let bar = ui.progress(interrupt_flag());
+                let made = catch_up(reader, &mut index, &bar);
+                bar.done();
+                made?;
                 ask(&index)
             }
             found => found,
@@ -240,7 +245,7 @@ impl Find {
                 false => rows.push((at, shown)),
             }
         }
-        rows.sort_by(|(_, one), (_, other)| self.sort.key(one).cmp(&self.sort.key(other)));
+        rows.sort_by_key(|(_, shown)| self.sort.key(shown));
         if self.reverse {
             rows.reverse();
         }
@@ -287,8 +292,11 @@ impl Find {
         } else {
             String::new()
         };
-        let archive = searched.first().map_or_else(String::new, |one| quoted(&one.path.display().to_string()));
-        ui.info(&format!("{} found{shown}. To restore: vandelay cat {archive} ID", thousands(total as u64)));
+        let restore = match searched {
+            [one] => format!(" To restore: vandelay cat {} ID", quoted(&one.path.display().to_string())),
+            _ => " The archive of each: --json".to_owned(),
+        };
+        ui.info(&format!("{} found{shown}.{restore}", thousands(total as u64)));
     }
 }
 

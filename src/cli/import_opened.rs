@@ -27,11 +27,18 @@ impl Opened {
         let progress = ui.progress(interrupt_flag());
         let keeper = self.keeper(ui);
         let done = self.import_with(&progress);
-        if let Some(Err(error)) = keeper.map(|keeper| keeper.finish(progress.interrupted())) {
-            ui.detail(&format!("the search index is not up to date ({error}); the next search goes on with it"));
+        if let Some(keeper) = keeper {
+            progress.step("bringing the search index up to date");
+            self.end_keeper(keeper, ui);
         }
         progress.done();
         done
+    }
+
+    fn end_keeper(&self, keeper: Keeper, ui: &Ui) {
+        if let Err(error) = keeper.finish() {
+            ui.detail(&format!("the search index is not up to date ({error}); the next search goes on with it"));
+        }
     }
 
     /// Begins to keep the index of searches. Without it the next search reads what it lacks.
@@ -39,7 +46,7 @@ impl Opened {
         if self.dry_run || !self.keeps_index {
             return None;
         }
-        let keeper = Keeper::start(&self.archive);
+        let keeper = Keeper::start(&self.archive, interrupt_flag());
         keeper.inspect_err(|error| ui.detail(&format!("no search index is kept: {error}"))).ok()
     }
 

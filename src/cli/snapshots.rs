@@ -135,10 +135,10 @@ fn list(rows: &[Row], latest: Moment, ui: &Ui) {
 
 /// True if the kinds of the sources do not tell them apart.
 fn needs_accounts(rows: &[Row]) -> bool {
-    let mut accounts: BTreeMap<&str, BTreeSet<(&Option<String>, &Option<String>)>> = BTreeMap::new();
+    let mut accounts: BTreeMap<&str, BTreeSet<[&Option<String>; 2]>> = BTreeMap::new();
     for Row { snapshot, .. } in rows {
         let kind = snapshot.source_kind.as_deref().unwrap_or_default();
-        accounts.entry(kind).or_default().insert((&snapshot.account, &snapshot.source_url));
+        accounts.entry(kind).or_default().insert([&snapshot.account, &snapshot.source_url]);
     }
     accounts.values().any(|accounts| accounts.len() > 1)
 }

@@ -6,10 +6,14 @@ use super::phrase::Phrase;
 use super::query::{Parsed, Query, Term};
 use super::text::Words;
 use super::update::{ITEM_TYPES, item_words, read_message};
-use crate::archive::{Reader, Record, State, Stay, epoch};
-use crate::error::{ErrorKind, Result};
+use crate::archive::{EmailReader, Reader, Record, State, Stay, epoch};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::object_id::ObjectId;
+use crate::model::zone::local;
 use crate::model::{Id, ObjectType};
+use crate::progress::Progress;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use rusqlite::params;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -38,8 +42,14 @@ pub struct Found {
 
 /// Finds the objects of an archive that meet a query, in no order that means anything. With `at`, only the states that this
 /// snapshot shows count.
-pub fn find(reader: &Arc<Reader>, index: &Index, parsed: &Parsed, at: Option<i64>) -> Result<Vec<Found>> {
-    let search = Search::prepare(reader, index, parsed, at)?;
+pub fn find(
+    reader: &Arc<Reader>,
+    index: &Index,
+    parsed: &Parsed,
+    at: Option<i64>,
+    progress: &dyn Progress,
+) -> Result<Vec<Found>> {
+    let search = Search::prepare(reader, index, (parsed, at), progress)?;
     let mut found = Vec::new();
     let bound = search.bound(&parsed.query)?;
     for kind in [ObjectType::Email].into_iter().chain(ITEM_TYPES) {
@@ -51,8 +61,14 @@ pub fn find(reader: &Arc<Reader>, index: &Index, parsed: &Parsed, at: Option<i64
 }
 
 /// How many objects meet a query.
-pub fn count(reader: &Arc<Reader>, index: &Index, parsed: &Parsed, at: Option<i64>) -> Result<u64> {
-    let search = Search::prepare(reader, index, parsed, at)?;
+pub fn count(
+    reader: &Arc<Reader>,
+    index: &Index,
+    parsed: &Parsed,
+    at: Option<i64>,
+    progress: &dyn Progress,
+) -> Result<u64> {
+    let search = Search::prepare(reader, index, (parsed, at), progress)?;
     let bound = search.bound(&parsed.query)?;
     // The index holds the messages that the archive holds.
     let is_of_words = |term: &Term| matches!(term, Term::Words(..) | Term::Types(_));
@@ -110,7 +126,12 @@ struct Facts {
 }
 
 impl<'a> Search<'a> {
-    fn prepare(reader: &'a Arc<Reader>, index: &'a Index, parsed: &'a Parsed, at: Option<i64>) -> Result<Search<'a>> {
+    fn prepare(
+        reader: &'a Arc<Reader>,
+        index: &'a Index,
+        (parsed, at): (&'a Parsed, Option<i64>),
+        progress: &dyn Progress,
+    ) -> Result<Search<'a>> {
         let mut search =
             Search { reader, index, parsed, at, documents: Vec::new(), folders: Vec::new(), items: HashMap::new() };
         let mut all_folders = None;
@@ -118,7 +139,7 @@ impl<'a> Search<'a> {
             let (mut documents, mut meant) = (None, None);
             match term {
                 Term::Words(field, phrase) => {
-                    let mut prover = Prover { reader, index, emails: reader.open_emails(), phrase };
+                    let mut prover = Prover { reader, index, emails: reader.open_emails(), phrase, progress };
                     documents = Some(index.matching(*field, phrase, |document| prover.has(document))?);
                 }
                 Term::Folder(name) => {
@@ -369,7 +390,13 @@ impl<'a> Search<'a> {
                 }
                 false
             }
-            Query::Not(one) => !self.meets(one, (id, end), facts)?,
+            Query::Not(one) => match **one {
+                // What has left a folder is not in it.
+                Query::Term(at) if id.kind == ObjectType::Email && matches!(self.parsed.terms[at], Term::Folder(_)) => {
+                    facts.met_now & (1 << at) == 0
+                }
+                _ => !self.meets(one, (id, end), facts)?,
+            },
             Query::Term(at) => match &self.parsed.terms[*at] {
                 Term::Types(types) => types.contains(&id.kind),
                 Term::Before(time) => facts.date != 0 && facts.date < *time,
@@ -419,8 +446,10 @@ fn date_of(record: &Record) -> i64 {
         ObjectType::CalendarEvent => {
             let event = record.calendar_event();
             let data: serde_json::Value = serde_json::from_str(&event.data).unwrap_or_default();
-            let start = ["start", "due", "updated"].iter().find_map(|name| data[*name].as_str());
-            start.map_or(0, |start| epoch(&format!("{}Z", start.trim_end_matches('Z'))))
+            ["start", "due", "updated"]
+                .iter()
+                .find_map(|name| data[*name].as_str())
+                .map_or(0, |time| time_of(time, data["timeZone"].as_str()))
         }
         ObjectType::FileNode => {
             let file = record.file_node();
@@ -428,6 +457,16 @@ fn date_of(record: &Record) -> i64 {
         }
         _ => 0,
     }
+}
+
+/// The time that the clocks of a zone show, or those of the user where there is no zone (RFC 8984 4.7.1); of a text with a Z in UTC.
+fn time_of(time: &str, zone: Option<&str>) -> i64 {
+    if time.ends_with('Z') {
+        return epoch(time);
+    }
+    let zone = zone.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(|| local().zone.clone());
+    let clock: Option<DateTime> = time.parse().ok();
+    clock.and_then(|clock| clock.to_zoned(zone).ok()).map_or(0, |time| time.timestamp().as_second())
 }
 
 /// True if an object lies in one of these containers.
@@ -449,12 +488,16 @@ fn has_message_id(record: &Record, id: &str) -> bool {
 struct Prover<'a> {
     reader: &'a Arc<Reader>,
     index: &'a Index,
-    emails: crate::archive::EmailReader,
+    emails: EmailReader,
     phrase: &'a Phrase,
+    progress: &'a dyn Progress,
 }
 
 impl Prover<'_> {
     fn has(&mut self, document: i64) -> Result<bool> {
+        if self.progress.interrupted() {
+            return Err(Error::new(ErrorKind::Interrupted, "interrupted while looking for words in a row"));
+        }
         let words = match message_of(document) {
             Some(id) => read_message(self.reader, &mut self.emails, id).map(|fields| Words::of_message(&fields)),
             None => self.item(document),

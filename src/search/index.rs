@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OptionalExtension, params};
+use std::cell::Cell;
 use std::env;
 use std::fs::{self, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
@@ -59,6 +60,8 @@ pub enum Place {
 pub struct Index {
     pub(super) conn: Connection,
     path: Option<PathBuf>,
+    /// SQLite found it damaged. Damage of the archive is no reason to make the index anew.
+    is_damaged: Cell<bool>,
 }
 
 impl Index {
@@ -70,7 +73,7 @@ impl Index {
         let mut failure = None;
         for path in [beside(archive), in_cache(archive)].into_iter().flatten() {
             match open_at(&path) {
-                Ok(conn) => return Ok(Index { conn, path: Some(path) }),
+                Ok(conn) => return Ok(Index { conn, path: Some(path), is_damaged: Cell::new(false) }),
                 Err(error) if error.kind == ErrorKind::Locked => return Err(error),
                 Err(error) => failure = Some(error),
             }
@@ -82,7 +85,7 @@ impl Index {
     fn temporary() -> Result<Index> {
         let conn = Connection::open("").map_err(|error| explain(None, error))?;
         prepare(&conn).and_then(|()| conn.execute_batch(TABLES)).map_err(|error| explain(None, error))?;
-        Ok(Index { conn, path: None })
+        Ok(Index { conn, path: None, is_damaged: Cell::new(false) })
     }
 
     /// True if an index is kept for an archive.
@@ -104,6 +107,7 @@ impl Index {
 
     /// Begins anew with an empty index.
     pub fn start_over(&mut self) -> Result<()> {
+        self.is_damaged.set(false);
         match self.path.clone() {
             None => *self = Index::temporary()?,
             Some(path) => {
@@ -132,7 +136,13 @@ impl Index {
         self.commit()
     }
 
+    /// True if it has to be made anew.
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged.get()
+    }
+
     pub(super) fn explain(&self, error: rusqlite::Error) -> Error {
+        self.is_damaged.set(self.is_damaged.get() || is_unusable(&error));
         explain(self.path.as_deref(), error)
     }
 

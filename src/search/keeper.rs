@@ -5,7 +5,7 @@ use super::update::catch_up;
 use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -20,20 +20,19 @@ pub struct Keeper {
     state: Arc<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// The import has ended.
     is_over: AtomicBool,
-    /// What is left to read is left to the next search.
-    is_given_up: AtomicBool,
+    /// The user wants the program to end: what is left to read is left to the next search.
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Keeper {
-    /// Begins to keep the index of the archive at this path, which need not be there yet.
+    /// Begins to keep the index of the archive at this path, which need not be there yet, until `interrupted` is raised.
     ///
     /// Errors: there is no room for another thread.
-    pub fn start(archive: &Path) -> Result<Keeper> {
-        let state = Arc::new(State::default());
+    pub fn start(archive: &Path, interrupted: Arc<AtomicBool>) -> Result<Keeper> {
+        let state = Arc::new(State { is_over: AtomicBool::new(false), interrupted });
         let (path, own) = (archive.to_owned(), Arc::clone(&state));
         let thread = thread::Builder::new()
             .name("search index".to_owned())
@@ -45,8 +44,7 @@ impl Keeper {
     /// Reads the rest, unless the user wants to go, and ends.
     ///
     /// Errors: why the index is not up to date; the next search brings it there.
-    pub fn finish(self, is_interrupted: bool) -> Result<()> {
-        self.state.is_given_up.store(is_interrupted, Ordering::Relaxed);
+    pub fn finish(self) -> Result<()> {
         self.state.is_over.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
         let crashed = |_| Err(Error::new(ErrorKind::Storage, "the thread that keeps the search index ended early"));
@@ -64,11 +62,11 @@ impl Progress for State {
     fn item(&self, _: u64) {}
 
     fn interrupted(&self) -> bool {
-        self.is_given_up.load(Ordering::Relaxed)
+        self.interrupted.load(Ordering::Relaxed)
     }
 }
 
-fn keep(path: &PathBuf, state: &State) -> Result<()> {
+fn keep(path: &Path, state: &State) -> Result<()> {
     let mut index = None;
     loop {
         if !state.is_over.load(Ordering::Relaxed) {

@@ -49,5 +49,5 @@ pub(super) fn phrase(text: &str, is_prefix: bool) -> Option<Phrase> {
     }
     // A single character of such a script begins pairs wherever it stands.
     let is_single = ends_unspaced && found.last().is_some_and(|last| !words::is_pair(last));
-    (!found.is_empty()).then(|| Phrase { words: found, is_prefix: is_prefix || is_single })
+    if found.is_empty() { None } else { Some(Phrase { words: found, is_prefix: is_prefix || is_single }) }
 }

@@ -43,13 +43,16 @@ const UNREADABLE_MAX: usize = 10_000;
 const MARKED: i64 = 512;
 
 /// Messages that are read, on their way into the index.
-type Parcel = Result<Vec<(Id, Option<Words>)>>;
+/// Whether the words are all.
+type Parcel = Result<Vec<(Id, Option<(Words, bool)>)>>;
 
 /// What an index lacks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gaps {
     /// Messages that could not be read.
     pub unreadable: u64,
+    /// Messages of which only the begin is searched.
+    pub cut: u64,
 }
 
 /// Takes out of the index of an archive what was forgotten, if an index is kept.
@@ -69,7 +72,7 @@ pub fn tidy(archive: &Path) -> Result<()> {
 /// Errors: [`ErrorKind::Interrupted`] if the user stops it; what was read until then is kept.
 pub fn catch_up(reader: &Arc<Reader>, index: &mut Index, progress: &dyn Progress) -> Result<Gaps> {
     match try_catch_up(reader, index, progress) {
-        Err(error) if error.kind == ErrorKind::Damaged => {
+        Err(_) if index.is_damaged() => {
             index.start_over()?;
             try_catch_up(reader, index, progress)
         }
@@ -97,16 +100,21 @@ fn try_catch_up(reader: &Arc<Reader>, index: &mut Index, progress: &dyn Progress
         remove_messages(reader, index)?;
     }
     read_again(reader, index)?;
-    add_messages(reader, index, progress)?;
-    add_items(reader, index, has_forgotten)?;
-    index.begin()?;
-    index.note("snapshots", &snapshots.write())?;
-    index.note("stamp", &seen)?;
-    index.commit()?;
+    let has_more = add_messages(reader, index, progress)?;
+    let has_changed = add_items(reader, index, has_forgotten)? || has_more || has_forgotten;
     if has_forgotten {
         index.shrink()?;
     }
-    index.seal();
+    // While the archive is being written nothing can be said of its file, and the index is sealed in the end only.
+    if has_changed || may_be_told || snapshots.0 != known.0 {
+        index.begin()?;
+        index.note("snapshots", &snapshots.write())?;
+        index.note("stamp", if may_be_told { &seen } else { "" })?;
+        index.commit()?;
+    }
+    if may_be_told {
+        index.seal();
+    }
     gaps(index)
 }
 
@@ -135,13 +143,17 @@ impl Snapshots {
 }
 
 fn gaps(index: &Index) -> Result<Gaps> {
-    Ok(Gaps { unreadable: unreadable(index)?.len() as u64 })
+    Ok(Gaps { unreadable: unreadable(index)?.len() as u64, cut: cut(index)? })
 }
 
 /// The messages that could not be read.
 fn unreadable(index: &Index) -> Result<BTreeSet<Id>> {
     let noted = index.noted("unreadable")?.unwrap_or_default();
     Ok(noted.split_terminator(' ').filter_map(|id| id.parse().ok()).take(UNREADABLE_MAX).collect())
+}
+
+fn cut(index: &Index) -> Result<u64> {
+    Ok(index.noted("cut")?.and_then(|count| count.parse().ok()).unwrap_or(0))
 }
 
 fn note_unreadable(index: &Index, ids: &BTreeSet<Id>) -> Result<()> {
@@ -195,11 +207,12 @@ fn is_of(index: &Index, reader: &Reader, seen: &str) -> Result<bool> {
 
 // --- messages --------------------------------------------------------------------------------------------------------
 
-fn add_messages(reader: &Arc<Reader>, index: &Index, progress: &dyn Progress) -> Result<()> {
+/// Adds new messages; false if there are none.
+fn add_messages(reader: &Arc<Reader>, index: &Index, progress: &dyn Progress) -> Result<bool> {
     let last = index.noted("email")?.and_then(|text| text.parse().ok()).unwrap_or(0);
     let new = reader.ids_after(ObjectType::Email, last, 2 * PARCEL_MESSAGES)?;
     if new.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let is_long = new.len() == 2 * PARCEL_MESSAGES;
     if is_long {
@@ -211,6 +224,7 @@ fn add_messages(reader: &Arc<Reader>, index: &Index, progress: &dyn Progress) ->
         scope.spawn(move || read_messages(reader, last, &send));
         store_messages(reader, index, &receive, progress)
     })
+    .map(|()| true)
 }
 
 /// Reads messages until there are no more, or nobody takes them.
@@ -226,11 +240,11 @@ fn read_messages(reader: &Arc<Reader>, mut last: Id, send: &SyncSender<Parcel>) 
         let (mut parcel, mut bytes) = (Vec::new(), 0);
         for id in ids {
             let words = match read_message(reader, &mut emails, id) {
-                Ok(fields) => Some(Words::of_message(&fields).bounded().0),
+                Ok(fields) => Some(Words::of_message(&fields).bounded()),
                 Err(error) if error.kind == ErrorKind::Damaged => None,
                 Err(error) => return drop(send.send(Err(error))),
             };
-            bytes += words.as_ref().map_or(0, Words::len);
+            bytes += words.as_ref().map_or(0, |(words, _)| words.len());
             parcel.push((id, words));
             if bytes > PARCEL_BYTES || parcel.len() == PARCEL_MESSAGES {
                 bytes = 0;
@@ -255,14 +269,15 @@ pub(super) fn read_message(reader: &Arc<Reader>, emails: &mut EmailReader, id: I
 
 fn store_messages(reader: &Reader, index: &Index, receive: &Receiver<Parcel>, progress: &dyn Progress) -> Result<()> {
     let (mut in_batch, mut begun) = (0, Instant::now());
-    let mut unreadable = unreadable(index)?;
+    let (mut unreadable, mut cut) = (unreadable(index)?, cut(index)?);
     index.begin()?;
     for parcel in receive {
         for (id, words) in parcel? {
             if words.is_none() && unreadable.len() < UNREADABLE_MAX {
                 unreadable.insert(id);
             }
-            let words = words.unwrap_or_default();
+            let (words, is_whole) = words.unwrap_or((Words::default(), true));
+            cut += u64::from(!is_whole);
             index.add(id, &words)?;
             if id % MARKED == 1
                 && let Ok(blob) = reader.email_blob(id)
@@ -274,6 +289,7 @@ fn store_messages(reader: &Reader, index: &Index, receive: &Receiver<Parcel>, pr
             in_batch += 1;
         }
         note_unreadable(index, &unreadable)?;
+        index.note("cut", &cut.to_string())?;
         // Other searches wait for a batch.
         if in_batch >= BATCH || begun.elapsed() > BATCH_TIME {
             (in_batch, begun) = (0, Instant::now());
@@ -325,7 +341,9 @@ fn remove_messages(reader: &Reader, index: &Index) -> Result<()> {
 
 // --- events, cards, files and scripts --------------------------------------------------------------------------------
 
-fn add_items(reader: &Arc<Reader>, index: &Index, has_forgotten: bool) -> Result<()> {
+/// Adds new states of events, cards, files and scripts; false if there are none.
+fn add_items(reader: &Arc<Reader>, index: &Index, has_forgotten: bool) -> Result<bool> {
+    let mut has_changed = false;
     for kind in ITEM_TYPES {
         let change = match reader.resolve(SnapshotSpec::Latest)? {
             Moment::Snapshot(latest) => reader.last_change(kind, latest)?.to_string(),
@@ -337,9 +355,10 @@ fn add_items(reader: &Arc<Reader>, index: &Index, has_forgotten: bool) -> Result
             update_items(reader, index, kind)?;
             index.note(&name, &change)?;
             index.commit()?;
+            has_changed = true;
         }
     }
-    Ok(())
+    Ok(has_changed)
 }
 
 fn update_items(reader: &Arc<Reader>, index: &Index, kind: ObjectType) -> Result<()> {

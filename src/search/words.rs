@@ -5,6 +5,7 @@
 
 use crate::format::text::is_invisible;
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 /// Longer words are cut: no person types so much, and encoded data would fill the index.
 pub(super) const LENGTH_MAX: usize = 40;
@@ -109,7 +110,7 @@ impl Splitter {
 
 /// A letter, a digit, or a mark that belongs to one.
 fn may_be_in_word(c: char) -> bool {
-    c.is_alphanumeric() || unicode_normalization::char::is_combining_mark(c) || is_accent(c)
+    c.is_alphanumeric() || is_combining_mark(c) || is_accent(c)
 }
 
 /// What is left out of words: accents, the points of Hebrew, the vowels of Arabic, and what nobody sees (joiners, soft

@@ -244,12 +244,12 @@ impl Tree {
                     self.cache.read_made(ContentKey::Text(row), offset, length, || self.text(row))
                 };
                 let at = usize::try_from(offset).unwrap_or(usize::MAX);
-                match head.get(at..).filter(|rest| !rest.is_empty()) {
-                    None => body(offset - head.len() as u64, length),
+                match head.as_bytes().get(at..).filter(|rest| !rest.is_empty()) {
+                    None => body(offset.saturating_sub(head.len() as u64), length),
                     Some(rest) => {
                         // A message that cannot be read gives an error, and not its head alone.
                         let body = body(0, length.saturating_sub(rest.len()))?;
-                        let mut bytes = rest.as_bytes()[..rest.len().min(length)].to_vec();
+                        let mut bytes = rest[..rest.len().min(length)].to_vec();
                         bytes.extend_from_slice(&body);
                         Ok(bytes.into())
                     }

@@ -128,16 +128,15 @@ impl Tree {
             return Ok(hits);
         }
         let at = (scope != 0).then_some(scope);
-        let found = match self.ask(&mut index, &state.mark, parsed, at) {
-            Err(error) if error.kind == ErrorKind::Damaged => {
-                if let Some(open) = index.as_mut() {
-                    open.index.start_over()?;
-                    open.seen = Weak::new();
-                }
-                self.ask(&mut index, &state.mark, parsed, at)?
-            }
-            found => found?,
-        };
+        let mut found = self.ask(&mut index, &state.mark, parsed, at);
+        if found.is_err()
+            && let Some(open) = index.as_mut().filter(|open| open.index.is_damaged())
+        {
+            open.index.start_over()?;
+            open.seen = Weak::new();
+            found = self.ask(&mut index, &state.mark, parsed, at);
+        }
+        let found = found?;
         drop(index);
         let mut hits = Vec::new();
         for found in found.iter().filter(|found| found.id.kind == ObjectType::Email) {
@@ -171,7 +170,7 @@ impl Tree {
             catch_up(&self.reader, &mut open.index, &Unseen)?;
             open.seen = now;
         }
-        find(&self.reader, &open.index, parsed, at)
+        find(&self.reader, &open.index, parsed, at, &Unseen)
     }
 
     /// Where a message that was found is shown: in the snapshot that is asked, at the root, or where it was last. `None` for one

@@ -91,7 +91,10 @@ impl Page {
 
     fn value(&mut self, form: &str, value: &Value, place: &str) {
         if let Some(form) = form.strip_suffix(" or null") {
-            return if value.is_null() { () } else { self.value(form, value, place) };
+            if !value.is_null() {
+                self.value(form, value, place);
+            }
+            return;
         }
         let text = value.as_str();
         let is_so = match form {

@@ -1,7 +1,6 @@
 //! `vandelay run`: many accounts from one file, each on its own, with one report, numbers, pings and hooks.
 
 use crate::common::*;
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
