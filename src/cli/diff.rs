@@ -76,7 +76,7 @@ struct Filter {
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
     /// Only the object with this id, which 'find' shows (may be repeated)
-    #[arg(long = "message", visible_alias = "id", value_name = "ID")]
+    #[arg(long = "message", alias = "id", value_name = "ID")]
     ids: Vec<ObjectId>,
 }
 

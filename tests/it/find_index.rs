@@ -159,7 +159,7 @@ fn something_else_in_its_place_is_no_index() {
         assert_eq!(calm(&output, query), 0, "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    let all = || QUERIES.map(|query| find(query)).concat();
+    let all = || QUERIES.map(&find).concat();
     // Another SQLite file, text, nothing.
     fs::remove_file(&index).expect("an index");
     rusqlite::Connection::open(&index).expect("a database").execute_batch("CREATE TABLE other (a)").expect("a table");

@@ -105,7 +105,7 @@ impl Page {
             "time" => text.is_some_and(|text| text.len() == 20 && text.parse::<jiff::Timestamp>().is_ok()),
             "path" => text.is_some_and(|text| !text.starts_with('/')),
             "disk" => text.is_some_and(|text| text.starts_with('/')),
-            "type" => text.is_some_and(|text| is_type(text)),
+            "type" => text.is_some_and(is_type),
             "row" => value["id"].as_i64().is_some(),
             _ => {
                 if let Some(form) = form.strip_prefix("array of ") {
