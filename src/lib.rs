@@ -80,7 +80,7 @@
 //! - [`extract::Observer`] chooses what of the tree is written as files, and is told what became of it: an extraction wants all, an
 //!   export what [`crate::export::Chosen`] says.
 //! - [`tree::Tree`] is the one projection, with four questions: `stat`, `lookup`, `children`, `read`. Inode numbers are
-//!   rows, so it has no table of them.
+//!   rows, so it has no table of them but one of the queries of `search/`.
 //!
 //! # Decisions, and why
 //!

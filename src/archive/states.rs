@@ -106,6 +106,14 @@ impl Reader {
         Ok(states)
     }
 
+    /// True if a message of the current state has these bytes.
+    pub fn has_email_with(&self, blob: Id) -> Result<bool> {
+        self.with(|conn| {
+            conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM emails WHERE blob_id = ?1)")?
+                .query_row([blob], |row| row.get(0))
+        })
+    }
+
     /// Every state of every object of a type: those of the history by number and age, then the current ones.
     pub fn each_state(&self, kind: ObjectType, mut each: impl FnMut(State)) -> Result<()> {
         let mut after = (i64::MIN, i64::MIN);

@@ -192,6 +192,13 @@ impl Extract {
             let into = if cur.is_dir() { &cur } else { &self.into };
             return self.extract(&tree, &path, None, &Destination { into, ..*destination }, ui);
         }
+        if self.into.extension().is_some_and(|end| end == "eml") && !self.into.exists() {
+            let what = format!("{} would be a directory, and looks like a file", self.into.display());
+            return Err(Error::new(ErrorKind::Usage, what).hint(format!(
+                "write the message into that file: vandelay cat ARCHIVE {id} > {}",
+                self.into.display()
+            )));
+        }
         let name = message_name(&tree, id)?;
         self.extract(&tree, &path, Some(&name), destination, ui)
     }

@@ -8,6 +8,7 @@ use super::table::Table;
 use super::ui::{Ui, counted, interrupt_flag, quoted, thousands};
 use crate::archive::{Moment, Reader, SnapshotSpec, is_archive};
 use crate::error::{Error, ErrorKind, Result};
+use crate::progress::Unseen;
 use crate::search::{Found, Index, Parsed, Place, catch_up, count, find};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
@@ -108,8 +109,18 @@ impl Find {
         }
         let parsed = Parsed::read(&query)?;
         let mut searched = Vec::new();
+        let (is_one, mut unknown) = (archives.len() == 1, Vec::new());
         for path in archives {
-            searched.push(self.search(path, &parsed, ui)?);
+            match self.search(path, &parsed, ui) {
+                // Of several archives one may have the folder.
+                Err(error) if !is_one && error.kind == ErrorKind::NotFound => unknown.push(error),
+                found => searched.push(found?),
+            }
+        }
+        if searched.is_empty()
+            && let Some(error) = unknown.pop()
+        {
+            return Err(error);
         }
         let total: usize = searched.iter().map(|one| one.total).sum();
         if self.count {
@@ -126,6 +137,16 @@ impl Find {
     fn split(&self) -> Result<(Vec<PathBuf>, Vec<String>)> {
         let is_file = |word: &OsString| Path::new(word).is_file() && is_archive(Path::new(word));
         let archives = self.words.iter().take_while(|word| is_file(word)).count().max(1);
+        if let (Some(first), Some(archive)) = (self.words.first(), self.words.iter().skip(1).find(|word| is_file(word)))
+            && !is_file(first)
+        {
+            let what = format!("{} is no archive, and the archive comes first", Path::new(first).display());
+            return Err(Error::new(ErrorKind::Usage, what).hint(format!(
+                "vandelay find {} {}",
+                quoted(&archive.to_string_lossy()),
+                quoted(&first.to_string_lossy())
+            )));
+        }
         let words = self.words[archives..].iter().map(|word| {
             word.to_str().map(str::to_owned).ok_or_else(|| {
                 Error::new(ErrorKind::Usage, format!("{word:?} is not UTF-8; all words of a search are"))
@@ -140,38 +161,53 @@ impl Find {
             Some(Moment::Snapshot(at)) => Some(at),
             _ => None,
         };
-        let place = if self.no_index { Place::Temporary } else { Place::Kept };
-        let mut index = Index::open(reader.path(), &place)?;
-        let bar = ui.progress(interrupt_flag());
-        let gaps = catch_up(&reader, &mut index, &bar);
-        bar.done();
-        let unreadable = gaps?.unreadable;
-        if unreadable > 0 {
-            let archive = quoted(&path.display().to_string());
-            ui.warn(&format!(
-                "{} of {} cannot be read, so their words are not found: vandelay verify {archive}",
-                counted(unreadable, "message"),
-                path.display()
-            ));
-        }
-        let ask = |index: &Index| {
-            if self.count {
-                return Ok((Vec::new(), count(&reader, index, parsed, at)? as usize));
-            }
-            find(&reader, index, parsed, at).map(|found| (found.len(), found)).map(|(total, found)| (found, total))
-        };
-        let (found, total) = match ask(&index) {
-            Err(error) if error.kind == ErrorKind::Damaged && index.path().is_some() => {
-                index.start_over()?;
-                let bar = ui.progress(interrupt_flag());
-                let made = catch_up(&reader, &mut index, &bar);
-                bar.done();
-                made?;
-                ask(&index)?
+        let kept = if self.no_index { Place::Temporary } else { Place::Kept };
+        let (found, total) = match self.answer(&reader, &kept, (parsed, at), ui) {
+            // An index that cannot be kept is no reason not to search.
+            Err(error) if !self.no_index && matches!(error.kind, ErrorKind::Storage | ErrorKind::Locked) => {
+                ui.warn(&format!("reading all of {} instead of its search index: {error}", path.display()));
+                self.answer(&reader, &Place::Temporary, (parsed, at), ui)?
             }
             found => found?,
         };
         Ok(Searched { reader, path, found, total, at })
+    }
+
+    /// What an archive answers, with an index at this place, and how much that is; with `--count` the number alone.
+    fn answer(
+        &self,
+        reader: &Arc<Reader>,
+        place: &Place,
+        (parsed, at): (&Parsed, Option<i64>),
+        ui: &Ui,
+    ) -> Result<(Vec<Found>, usize)> {
+        let mut index = Index::open(reader.path(), place)?;
+        let bar = ui.progress(interrupt_flag());
+        let gaps = catch_up(reader, &mut index, &bar);
+        bar.done();
+        let unreadable = gaps?.unreadable;
+        if unreadable > 0 {
+            let archive = quoted(&reader.path().display().to_string());
+            ui.warn(&format!(
+                "{} of {} cannot be read, so their words are not found: vandelay verify {archive}",
+                counted(unreadable, "message"),
+                reader.path().display()
+            ));
+        }
+        let ask = |index: &Index| {
+            if self.count {
+                return Ok((Vec::new(), count(reader, index, parsed, at)? as usize));
+            }
+            find(reader, index, parsed, at).map(|found| (found.len(), found)).map(|(total, found)| (found, total))
+        };
+        match ask(&index) {
+            Err(error) if error.kind == ErrorKind::Damaged => {
+                index.start_over()?;
+                catch_up(reader, &mut index, &Unseen)?;
+                ask(&index)
+            }
+            found => found,
+        }
     }
 
     /// Shows what was found, in order.
@@ -290,16 +326,22 @@ impl Sort {
 
 /// Words of `find` that begin with a dash and are no flag mean "not": clap would take them for flags.
 pub(super) fn with_negations(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    if arguments.iter().skip(1).find(|word| !word.to_string_lossy().starts_with('-')).is_none_or(|word| word != "find")
-    {
-        return arguments;
-    }
-    for argument in &mut arguments {
-        let Some(word) = argument.to_str().and_then(|word| word.strip_prefix('-')) else { continue };
-        let is_flag = word.starts_with('-') || word.chars().all(|c| matches!(c, 'q' | 'v' | 'h' | 'V'));
-        if !is_flag {
-            *argument = OsString::from(format!("!{word}"));
-        }
+    const WITH_VALUE: [&str; 6] = ["--color", "--log-file", "--log-format", "--limit", "--sort", "--at"];
+    let is_value = |at: usize| at > 0 && arguments[at - 1].to_str().is_some_and(|flag| WITH_VALUE.contains(&flag));
+    let is_word = |at: &usize| !arguments[*at].to_string_lossy().starts_with('-') && !is_value(*at);
+    let command = (1..arguments.len()).find(is_word);
+    let Some(command) = command.filter(|at| arguments[*at] == "find") else { return arguments };
+    let negated: Vec<(usize, OsString)> = (command + 1..arguments.len())
+        .filter(|at| !is_value(*at))
+        .filter_map(|at| {
+            let word = arguments[at].to_str()?.strip_prefix('-')?;
+            // One letter is a flag that was mistyped rather than a word.
+            let is_flag = word.starts_with('-') || word.chars().count() < 2 || word.chars().all(|c| "qvhV".contains(c));
+            (!is_flag).then(|| (at, OsString::from(format!("!{word}"))))
+        })
+        .collect();
+    for (at, word) in negated {
+        arguments[at] = word;
     }
     arguments
 }

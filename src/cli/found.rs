@@ -72,7 +72,11 @@ impl Shower {
         let snapshot = match (self.at, end) {
             (Some(at), _) => Some(at),
             (None, Some(end)) => self.before(end),
-            (None, None) => self.snapshots.iter().rev().find(|one| one.ended.is_some()).map(|one| one.id),
+            (None, None) => {
+                let ended = self.snapshots.iter().rev().find(|one| one.ended.is_some()).map(|one| one.id);
+                // What a running import has stored is in its snapshot only.
+                ended.max(self.snapshots.iter().map(|one| one.id).find(|id| *id == found.first))
+            }
         };
         let moment = snapshot.filter(|_| self.reader.has_index()).map_or(Moment::Current, Moment::Snapshot);
         let states = match self.is_path_enough {

@@ -50,13 +50,13 @@ const COMMANDS: &[(&[&str], &str)] = &[
 const PLACES: &[(&[&str], &str)] = &[
     (&["gmail", "google", "googlemail", "gsuite"], "imap --url imaps://imap.gmail.com"),
     (&["icloud", "apple", "me", "mac"], "imap --url imaps://imap.mail.me.com"),
-    (&["fastmail"], "jmap --url https://api.fastmail.com/jmap/session"),
+    (&["fastmail"], "jmap --auth-bearer --url https://api.fastmail.com/jmap/session --account-name ADDRESS"),
     (&["gmx"], "imap --url imaps://imap.gmx.net"),
     (&["posteo"], "imap --url imaps://posteo.de"),
     (&["mailbox.org", "mailboxorg"], "imap --url imaps://imap.mailbox.org"),
     (&["zoho"], "imap --url imaps://imap.zoho.com"),
     (&["mail", "email", "dovecot", "cyrus", "imaps", "yahoo", "aol", "courier"], "imap --url imaps://HOST"),
-    (&["stalwart", "jmaps"], "jmap --url https://HOST"),
+    (&["stalwart", "jmaps"], "jmap --url https://HOST --account-name NAME"),
     (&["nextcloud", "owncloud", "radicale", "calendar", "calendars", "events", "dav"], "caldav --url https://HOST"),
     (&["contacts", "addressbook", "addressbooks", "cards"], "carddav --url https://HOST"),
     (&["files", "drive"], "webdav --url https://HOST"),
@@ -87,6 +87,11 @@ const NOT_SO: &[(&[&str], &str)] = &[
     (&["pop", "pop3"], "POP3 has no folders: use 'vandelay import imap' for the same account"),
 ];
 
+/// The flag of the login, where the place does not say it.
+fn login(place: &str) -> &'static str {
+    if place.contains("--auth-bearer") { "" } else { " --auth-basic NAME" }
+}
+
 fn of<'t>(table: &'t [(&[&str], &'t str)], word: &str) -> Option<&'t str> {
     let word = word.to_lowercase();
     table.iter().find(|(words, _)| words.contains(&word.as_str())).map(|(_, what)| *what)
@@ -99,7 +104,7 @@ pub(super) fn error(error: &clap::Error, command: &str) -> Option<Error> {
         "vandelay import" | "vandelay export" => {
             let verb = command.trim_start_matches("vandelay ");
             let what = format!("there is no '{word}' to {verb} {}", if verb == "import" { "from" } else { "to" });
-            let place = || of(PLACES, word).map(|place| format!("{command} {place} --auth-basic NAME ARCHIVE"));
+            let place = || of(PLACES, word).map(|place| format!("{command} {place}{} ARCHIVE", login(place)));
             let files =
                 || of(FILES, word).filter(|_| verb == "import").map(|place| format!("{command} {place} ARCHIVE"));
             (what, of(NOT_SO, word).map(str::to_owned).or_else(place).or_else(files)?)
@@ -135,7 +140,8 @@ mod tests {
         }
         for (words, hint) in PLACES.iter().chain(FILES) {
             words.iter().for_each(|word| assert!(import.find_subcommand(word).is_none(), "{word}"));
-            let login = if PLACES.iter().any(|(_, place)| place == hint) { " --auth-basic NAME" } else { "" };
+            let is_place = PLACES.iter().any(|(_, place)| place == hint);
+            let login = if is_place { login(hint) } else { "" };
             let line = format!("vandelay import {hint}{login} ARCHIVE");
             let read = Cli::try_parse_from(line.split(' '));
             assert!(read.is_ok(), "{line}: {}", read.err().expect("an error"));

@@ -18,7 +18,7 @@ pub(super) const COLUMNS: [Column; 7] = [
     Column::rest("SUBJECT").at_least(16),
     Column::text("FOLDER", 24).at_least(8).keeping_end().rank(6),
     Column::number("SIZE", 4).rank(5),
-    Column::text("", 24).rank(1).whole(),
+    Column::text("", 24).at_least(5),
 ];
 
 /// What a line says of an object. What is not known is empty.

@@ -109,7 +109,9 @@ fn usage(error: &clap::Error) -> Error {
         ParseError::MissingRequiredArgument => said
             .what
             .replace("the following required arguments were not provided: ", &format!("'{command}' needs more: ")),
-        ParseError::DisplayHelpOnMissingArgumentOrSubcommand => format!("'{command}' needs more"),
+        ParseError::MissingSubcommand | ParseError::DisplayHelpOnMissingArgumentOrSubcommand => {
+            format!("'{command}' needs a command")
+        }
         _ => said.what.clone(),
     };
     let near = match (error.get(ContextKind::InvalidValue), &said.values) {
@@ -143,12 +145,12 @@ mod tests {
     #[test]
     fn a_wrong_command_line_is_one_error_and_one_hint() {
         let (what, hint) = said("vandelay import imap a.sqlite");
-        assert_eq!(what, "'vandelay import imap' needs more: --url <URL>");
+        assert_eq!(what, "'vandelay import imap' needs more: --url <URL>, --auth-basic <USER>");
         assert!(hint.starts_with("usage: vandelay import imap --url <URL>"), "{hint}");
         let (what, hint) = said("vandelay ls");
         assert_eq!(
             (what.as_str(), hint.as_str()),
-            ("'vandelay ls' needs more: <ARCHIVE>", "usage: vandelay ls <ARCHIVE> [PATHS]...")
+            ("'vandelay ls' needs more: <ARCHIVE>", "usage: vandelay ls [OPTIONS] <ARCHIVE> [PATHS]...")
         );
         let (what, hint) = said("vandelay ls a.sqlite --recursiv");
         assert_eq!(
@@ -165,6 +167,6 @@ mod tests {
             what.contains("cannot be used with") && hint == "'vandelay snapshot --help' lists what it takes",
             "{what} {hint}"
         );
-        assert_eq!(said("vandelay --json").0, "'vandelay' needs more");
+        assert_eq!(said("vandelay --json").0, "'vandelay' needs a command");
     }
 }

@@ -11,9 +11,10 @@ pub fn is_unsafe(c: char) -> bool {
 /// How much alike two names are that one may have been typed for the other, from 0 to 1.
 const ALIKE: f64 = 0.75;
 
-/// The name that was probably meant by another one.
+/// The name that was probably meant by another one; upper and lower case count as one.
 pub fn nearest<'n>(typed: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let alike = names.into_iter().map(|name| (strsim::jaro_winkler(name, typed), name));
+    let typed = typed.to_lowercase();
+    let alike = names.into_iter().map(|name| (strsim::jaro_winkler(&name.to_lowercase(), &typed), name));
     let nearest = alike.max_by(|(one, _), (other, _)| one.total_cmp(other));
     nearest.filter(|(alike, _)| *alike >= ALIKE).map(|(_, name)| name)
 }

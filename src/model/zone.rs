@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 use std::env;
+use std::fs;
 use std::sync::OnceLock;
 
 /// The zone of this process.
@@ -36,11 +37,11 @@ impl LocalZone {
     fn of_process() -> LocalZone {
         let tz = env::var_os("TZ").map(|tz| tz.to_string_lossy().into_owned());
         let said = tz.as_deref().map(|tz| tz.strip_prefix(':').unwrap_or(tz));
-        // jiff reads `:` as the name of a zone without letters.
-        let (zone, unknown) = match (said, TimeZone::try_system()) {
-            (Some(""), _) => (TimeZone::UTC, None),
-            (_, Ok(zone)) => (zone, None),
-            (_, Err(_)) => (TimeZone::UTC, tz.clone()),
+        // A device has no end, and jiff reads `:` as the name of a zone without letters.
+        let (zone, unknown) = match said {
+            Some("") => (TimeZone::UTC, None),
+            Some(path) if path.starts_with('/') && !is_zone_file(path) => (TimeZone::UTC, tz.clone()),
+            _ => TimeZone::try_system().map_or((TimeZone::UTC, tz.clone()), |zone| (zone, None)),
         };
         let known = if unknown.is_some() { Some("UTC") } else { zone.iana_name() };
         let name = match (known, said) {
@@ -51,6 +52,11 @@ impl LocalZone {
         };
         LocalZone { name: name.to_owned(), zone, unknown }
     }
+}
+
+/// True for a file that can be the rules of a zone: none is so large.
+fn is_zone_file(path: &str) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() < 1 << 20)
 }
 
 /// The zone of this process; found once, so that one run has one.

@@ -7,7 +7,7 @@ use super::prefetch_queue::PrefetchQueue;
 use super::readers::{FEW, RawEntries, Readers};
 use super::shared::{Log, Shared};
 use super::stats::Requests;
-use crate::tree::archives::Archives;
+use crate::tree::archives::{Archives, is_search};
 use crate::tree::{Child, FileType, ReadResult, Stat};
 use fuser::{
     Errno, FileHandle, Filesystem, Generation, INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags, ReplyAttr,
@@ -93,7 +93,7 @@ impl Filesystem for Adapter {
         self.shared.requests.getattrs.add(1);
         match self.shared.stat(ino.0) {
             Ok(stat) => {
-                let holds = if self.shared.is_search(ino.0) { Duration::ZERO } else { FOR_GOOD };
+                let holds = if is_search(ino.0) { Duration::ZERO } else { FOR_GOOD };
                 reply.attr(&holds, &self.shared.attributes(ino.0, &stat));
             }
             Err(error) => reply.error(self.shared.errno(ino.0, &error)),
@@ -163,7 +163,7 @@ impl Filesystem for Adapter {
         let shared = &self.shared;
         let process = request.pid();
         let device = shared.device.get().filter(|_| !shared.readers.is_wanted_by(process, ino.0));
-        let is_search = shared.is_search(ino.0);
+        let is_search = is_search(ino.0);
         let mut raw = RawEntries::default();
         let mut count = 0;
         let mut messages = Vec::new();

@@ -144,12 +144,6 @@ impl Shared {
         Ok((ino, child.stat.map_or_else(|| self.stat(ino), Ok)?, holds))
     }
 
-    /// True for a directory of `search/`: the kernel has to ask again for each name in it, as a query may have lost its
-    /// number, and what it finds may change.
-    pub(super) fn is_search(&self, ino: u64) -> bool {
-        matches!(self.archives.locate(ino), Ok(Location::Node(one)) if one.node.is_search())
-    }
-
     /// Notes that the kernel may remember something of a directory.
     pub(crate) fn note_known(&self, directory: u64) {
         self.known_directories.lock().insert(directory);

@@ -6,7 +6,7 @@ use super::phrase::Phrase;
 use super::query::{Parsed, Query, Term};
 use super::text::Words;
 use super::update::{ITEM_TYPES, item_words, read_message};
-use crate::archive::{Reader, Record, State, epoch};
+use crate::archive::{Reader, Record, State, Stay, epoch};
 use crate::error::{ErrorKind, Result};
 use crate::model::object_id::ObjectId;
 use crate::model::{Id, ObjectType};
@@ -102,6 +102,9 @@ struct Facts {
     end: Option<i64>,
     /// The terms that it meets, by their places; of folders those that any state of a message meets.
     met: u64,
+    /// Of a message the terms of folders that its last state meets, and the end of the newest state that meets one.
+    met_now: u64,
+    folder_end: Option<i64>,
     size: u64,
     blob: Option<Id>,
 }
@@ -242,38 +245,30 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// True if where messages lay, when, and how large they are is all that has to be known.
+    /// True if when messages arrived and went, and how large they are, is all that has to be known.
     fn is_told_by_stays(&self) -> bool {
-        let needs_more = |term: &Term| matches!(term, Term::Keyword(..) | Term::MessageId(_));
+        let needs_more =
+            |term: &Term| matches!(term, Term::Keyword(..) | Term::MessageId(_) | Term::Folder(_) | Term::Deleted);
         self.at.is_none() && self.reader.has_index() && !self.parsed.terms.iter().any(needs_more)
     }
 
     fn add_by_stays(&self, ids: Option<&[Id]>, found: &mut Vec<Found>) -> Result<()> {
         let kind = ObjectType::Email;
-        let folders: Vec<(u64, &BTreeSet<Id>)> = self
-            .folders
-            .iter()
-            .enumerate()
-            .filter_map(|(at, meant)| Some((1 << at, meant.as_ref()?.get(&kind.container())?)))
-            .collect();
         let mut all: HashMap<Id, Facts> = HashMap::new();
         self.reader.each_stay(|stay| {
             if ids.is_some_and(|ids| ids.binary_search(&stay.email).is_err()) {
                 return;
             }
-            let met =
-                folders.iter().filter(|(_, meant)| meant.contains(&stay.mailbox)).map(|(bit, _)| bit).sum::<u64>();
-            let own = Facts { date: stay.received, first: stay.first, end: stay.end, met, size: stay.size, blob: None };
+            let Stay { received: date, first, end, size, .. } = stay;
+            let own = Facts { date, first, end, size, ..Facts::default() };
             let facts = all.entry(stay.email).or_insert(own);
             let age = |facts: &Facts| (facts.end.unwrap_or(i64::MAX), facts.first);
-            let met = facts.met | met;
             if age(&own) > age(facts) {
                 *facts = own;
             }
-            facts.met = met;
         })?;
         for (id, mut facts) in all {
-            facts.met |= self.words_of(id);
+            facts.met = self.words_of(id);
             let object = Object { end: facts.end, states: vec![facts] };
             self.judge(ObjectId { kind, id }, &object, found)?;
         }
@@ -307,7 +302,8 @@ impl<'a> Search<'a> {
             ObjectType::Email => Some(record.id),
             kind => self.items.get(&(kind, record.id, record.first)).copied(),
         };
-        let mut met = 0;
+        let (mut met, mut met_now) = (0, 0);
+        let mut folder_end = before.and_then(|before| before.folder_end);
         for (at, term) in self.parsed.terms.iter().enumerate() {
             let was_met = || before.is_some_and(|before| before.met & (1 << at) != 0);
             let is_met = match term {
@@ -315,7 +311,12 @@ impl<'a> Search<'a> {
                     let documents = self.documents[at].as_deref().unwrap_or_default();
                     document.is_some_and(|document| documents.binary_search(&document).is_ok())
                 }
-                Term::Folder(_) => was_met() || self.folders[at].as_ref().is_some_and(|meant| is_in(record, meant)),
+                Term::Folder(_) => {
+                    let is_met = self.folders[at].as_ref().is_some_and(|meant| is_in(record, meant));
+                    met_now |= u64::from(is_met) << at;
+                    folder_end = if is_met { state.end } else { folder_end };
+                    is_met || was_met()
+                }
                 Term::Keyword(keyword, wanted) => {
                     is_message && record.email().keywords.iter().any(|own| own.eq_ignore_ascii_case(keyword)) == *wanted
                 }
@@ -325,20 +326,29 @@ impl<'a> Search<'a> {
             met |= u64::from(is_met) << at;
         }
         let (date, size, blob) = (date_of(record), own_size(record), record.blob);
-        object.states.push(Facts { date, first: record.first, end: state.end, met, size, blob });
+        object.states.push(Facts { date, first: record.first, end: state.end, met, met_now, folder_end, size, blob });
     }
 
     /// Adds an object if a state of it meets the query: the newest one that does.
     fn judge(&self, id: ObjectId, object: &Object, found: &mut Vec<Found>) -> Result<()> {
         for facts in object.states.iter().rev() {
             if self.meets(&self.parsed.query, (id, object.end), facts)? {
-                let changed = facts.end.filter(|end| Some(*end) != object.end);
+                // A message that has left the folder is shown as it was there.
+                let has_left = id.kind == ObjectType::Email && self.folder_terms(facts.met) & !facts.met_now != 0;
+                let end = if has_left { facts.folder_end } else { facts.end };
+                let changed = end.filter(|end| Some(*end) != object.end);
                 let Facts { date, first, .. } = *facts;
                 found.push(Found { id, date, first, end: object.end, changed });
                 break;
             }
         }
         Ok(())
+    }
+
+    /// The terms of folders among these.
+    fn folder_terms(&self, met: u64) -> u64 {
+        let terms = self.parsed.terms.iter().enumerate();
+        terms.filter(|(_, term)| matches!(term, Term::Folder(_))).fold(0, |all, (at, _)| all | (1 << at)) & met
     }
 
     fn meets(&self, query: &Query, (id, end): (ObjectId, Option<i64>), facts: &Facts) -> Result<bool> {
@@ -366,13 +376,21 @@ impl<'a> Search<'a> {
                 Term::From(time) => facts.date != 0 && facts.date >= *time,
                 Term::Larger(size) => self.size(facts)? > *size,
                 Term::Smaller(size) => self.size(facts)? < *size,
-                Term::Deleted => end.is_some(),
+                Term::Deleted => end.is_some() && !self.is_there_again(id, facts)?,
                 Term::Object(object) => *object == id,
                 Term::Words(..) | Term::Folder(_) | Term::Keyword(..) | Term::MessageId(_) => {
                     facts.met & (1 << at) != 0
                 }
             },
         })
+    }
+
+    /// True if another message has the same bytes and is there: one that came back has another number.
+    fn is_there_again(&self, id: ObjectId, facts: &Facts) -> Result<bool> {
+        match facts.blob.filter(|_| id.kind == ObjectType::Email) {
+            Some(blob) => self.reader.has_email_with(blob),
+            None => Ok(false),
+        }
     }
 
     fn size(&self, facts: &Facts) -> Result<u64> {

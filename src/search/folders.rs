@@ -75,7 +75,7 @@ pub(super) fn named(all: &[Folders], text: &str) -> Result<HashMap<ObjectType, B
         let names = all.iter().flat_map(|folders| folders.paths.values().flatten());
         let lower: HashMap<String, &String> = names.map(|name| (name.to_lowercase(), name)).collect();
         let meant = nearest(&text.to_lowercase(), lower.keys().map(String::as_str)).and_then(|name| lower.get(name));
-        let error = Error::new(ErrorKind::Usage, format!("no folder is or was called \"{text}\""));
+        let error = Error::new(ErrorKind::NotFound, format!("no folder is or was called \"{text}\""));
         return Err(match meant {
             Some(meant) => error.hint(format!("did you mean folder:\"{meant}\"?")),
             None => error.hint("'vandelay inspect ARCHIVE mailbox' lists the folders"),

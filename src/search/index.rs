@@ -11,7 +11,7 @@ use super::text::Words;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Digest, Id};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OptionalExtension, params};
 use std::env;
 use std::fs::{self, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
@@ -107,11 +107,29 @@ impl Index {
         match self.path.clone() {
             None => *self = Index::temporary()?,
             Some(path) => {
-                let _ = fs::remove_file(&path);
-                self.conn = open_at(&path)?;
+                // In place where that can be: other searches may have the file open.
+                if self.empty().is_err() {
+                    let _ = fs::remove_file(&path);
+                    self.conn = open_at(&path)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Takes everything out.
+    fn empty(&self) -> Result<()> {
+        self.begin()?;
+        for sql in [
+            "DELETE FROM state",
+            "DELETE FROM marks",
+            "DELETE FROM items",
+            "INSERT INTO heads (heads) VALUES ('delete-all')",
+            "INSERT INTO bodies (bodies) VALUES ('delete-all')",
+        ] {
+            self.run(sql, [])?;
+        }
+        self.commit()
     }
 
     pub(super) fn explain(&self, error: rusqlite::Error) -> Error {
@@ -119,6 +137,10 @@ impl Index {
     }
 
     pub(super) fn begin(&self) -> Result<()> {
+        // After an error there may be one.
+        if !self.conn.is_autocommit() {
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
         let begun = self.conn.execute_batch("BEGIN IMMEDIATE").and_then(|()| seal::open(&self.conn));
         begun.map_err(|error| self.explain(error))
     }
@@ -296,6 +318,10 @@ fn try_open(path: &Path) -> rusqlite::Result<Connection> {
         return Err(rusqlite::Error::InvalidQuery);
     }
     let conn = Connection::open(path)?;
+    // SQLite opens what it may not write for reading only.
+    if conn.is_readonly(MAIN_DB)? {
+        return Err(rusqlite::Error::InvalidPath(path.to_owned()));
+    }
     prepare(&conn)?;
     let tables = |conn: &Connection| -> rusqlite::Result<Vec<(String, Option<String>)>> {
         let mut statement = conn.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
@@ -328,7 +354,6 @@ fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     // It can be made again: a power cut may cost it.
     conn.pragma_update(None, "synchronous", "OFF")?;
     conn.pragma_update(None, "temp_store", "FILE")?;
-
     Ok(())
 }
 
@@ -336,7 +361,10 @@ fn prepare(conn: &Connection) -> rusqlite::Result<()> {
 pub(super) fn is_unusable(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => {
-            matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
+            matches!(
+                failure.code,
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ReadOnly | ErrorCode::Unknown
+            )
         }
         rusqlite::Error::InvalidQuery | rusqlite::Error::InvalidColumnType(..) => true,
         _ => false,

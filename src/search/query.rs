@@ -252,6 +252,10 @@ fn is_word(text: &str, word: &str) -> bool {
 fn term(field: Option<&str>, value: &str, is_quoted: bool) -> Result<Vec<Term>> {
     let words = |field: Option<Field>| {
         let is_prefix = !is_quoted && value.ends_with('*');
+        let inside = value.trim_end_matches('*');
+        if !is_quoted && inside.contains('*') && inside.chars().any(char::is_alphanumeric) {
+            return Err(wrong(&format!("'{value}': a * can stand at the end of a word only")));
+        }
         let found = phrase(value, is_prefix).map(|phrase| vec![Term::Words(field, phrase)]);
         found.ok_or_else(|| wrong(&format!("there is no word in '{value}'")))
     };

@@ -6,6 +6,7 @@ use crate::archive::Record;
 use crate::format::text::{Fields, file_text};
 use crate::model::ObjectType;
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Keys of JSCalendar and JSContact whose values no reader sees.
 const TECHNICAL: [&str; 28] = [
@@ -38,6 +39,9 @@ const TECHNICAL: [&str; 28] = [
     "vCard",
     "version",
 ];
+
+/// How many bytes of different words the index holds of one object: it sorts them in memory.
+const WORDS_MAX: usize = 2 << 20;
 
 /// How deep the objects of an event or a card lie in each other at most.
 const DEPTH_MAX: usize = 50;
@@ -93,6 +97,30 @@ impl Words {
             }
         }
         words
+    }
+
+    /// The same, without more different words in the body than the index holds of one object. False if it had more.
+    pub(super) fn bounded(mut self) -> (Words, bool) {
+        if self.body.len() <= WORDS_MAX {
+            return (self, true);
+        }
+        let (mut seen, mut bytes, mut is_whole) = (HashSet::new(), 0, true);
+        let mut body = String::new();
+        for word in self.body.split_terminator(' ') {
+            if seen.contains(word) {
+                continue;
+            }
+            bytes += word.len() + 1;
+            if bytes > WORDS_MAX {
+                is_whole = false;
+                break;
+            }
+            seen.insert(word);
+            body.push_str(word);
+            body.push(' ');
+        }
+        self.body = body;
+        (self, is_whole)
     }
 
     /// How many bytes they take.

@@ -13,14 +13,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// The types whose objects are found, beside messages.
 pub(super) const ITEM_TYPES: [ObjectType; 4] =
     [ObjectType::CalendarEvent, ObjectType::ContactCard, ObjectType::FileNode, ObjectType::SieveScript];
 
 /// A larger message is not read as a whole, but only its first [`START`] bytes.
-const WHOLE_MAX: u64 = 24 << 20;
-const START: u64 = 16 << 20;
+const WHOLE_MAX: u64 = 16 << 20;
+const START: u64 = 8 << 20;
 
 /// A larger file of the user, or script, is found by its name only.
 const FILE_MAX: u64 = 8 << 20;
@@ -31,6 +32,12 @@ const PARCEL_MESSAGES: usize = 256;
 
 /// So many messages go into one transaction: what a search that is stopped reads again.
 const BATCH: usize = 16_384;
+
+/// … or so long it lasts.
+const BATCH_TIME: Duration = Duration::from_secs(2);
+
+/// So many messages that could not be read are noted, to try again.
+const UNREADABLE_MAX: usize = 10_000;
 
 /// One message in so many is marked, to know an index of another archive by.
 const MARKED: i64 = 512;
@@ -89,6 +96,7 @@ fn try_catch_up(reader: &Arc<Reader>, index: &mut Index, progress: &dyn Progress
     if has_forgotten {
         remove_messages(reader, index)?;
     }
+    read_again(reader, index)?;
     add_messages(reader, index, progress)?;
     add_items(reader, index, has_forgotten)?;
     index.begin()?;
@@ -127,8 +135,41 @@ impl Snapshots {
 }
 
 fn gaps(index: &Index) -> Result<Gaps> {
-    let number = |name: &str| -> Result<u64> { Ok(index.noted(name)?.and_then(|text| text.parse().ok()).unwrap_or(0)) };
-    Ok(Gaps { unreadable: number("unreadable")? })
+    Ok(Gaps { unreadable: unreadable(index)?.len() as u64 })
+}
+
+/// The messages that could not be read.
+fn unreadable(index: &Index) -> Result<BTreeSet<Id>> {
+    let noted = index.noted("unreadable")?.unwrap_or_default();
+    Ok(noted.split_terminator(' ').filter_map(|id| id.parse().ok()).take(UNREADABLE_MAX).collect())
+}
+
+fn note_unreadable(index: &Index, ids: &BTreeSet<Id>) -> Result<()> {
+    index.note("unreadable", &ids.iter().map(|id| format!("{id} ")).collect::<String>())
+}
+
+/// Reads once more what could not be read: the archive may have been repaired.
+fn read_again(reader: &Arc<Reader>, index: &Index) -> Result<()> {
+    let mut left = unreadable(index)?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    index.begin()?;
+    let mut emails = reader.open_emails();
+    for id in left.clone() {
+        match read_message(reader, &mut emails, id) {
+            Ok(fields) => index.add(id, &Words::of_message(&fields).bounded().0)?,
+            // It may be forgotten, too.
+            Err(error) if error.kind == ErrorKind::Damaged && !reader.states(ObjectType::Email, id)?.is_empty() => {
+                continue;
+            }
+            Err(error) if error.kind == ErrorKind::Damaged => index.remove(id)?,
+            Err(error) => return Err(error),
+        }
+        left.remove(&id);
+    }
+    note_unreadable(index, &left)?;
+    index.commit()
 }
 
 /// False for an index of another archive, or of one that 1.x has written to: that gives numbers twice.
@@ -185,7 +226,7 @@ fn read_messages(reader: &Arc<Reader>, mut last: Id, send: &SyncSender<Parcel>) 
         let (mut parcel, mut bytes) = (Vec::new(), 0);
         for id in ids {
             let words = match read_message(reader, &mut emails, id) {
-                Ok(fields) => Some(Words::of_message(&fields)),
+                Ok(fields) => Some(Words::of_message(&fields).bounded().0),
                 Err(error) if error.kind == ErrorKind::Damaged => None,
                 Err(error) => return drop(send.send(Err(error))),
             };
@@ -213,12 +254,14 @@ pub(super) fn read_message(reader: &Arc<Reader>, emails: &mut EmailReader, id: I
 }
 
 fn store_messages(reader: &Reader, index: &Index, receive: &Receiver<Parcel>, progress: &dyn Progress) -> Result<()> {
-    let mut in_batch = 0;
-    let mut unreadable = gaps(index)?.unreadable;
+    let (mut in_batch, mut begun) = (0, Instant::now());
+    let mut unreadable = unreadable(index)?;
     index.begin()?;
     for parcel in receive {
         for (id, words) in parcel? {
-            unreadable += u64::from(words.is_none());
+            if words.is_none() && unreadable.len() < UNREADABLE_MAX {
+                unreadable.insert(id);
+            }
             let words = words.unwrap_or_default();
             index.add(id, &words)?;
             if id % MARKED == 1
@@ -230,9 +273,10 @@ fn store_messages(reader: &Reader, index: &Index, receive: &Receiver<Parcel>, pr
             progress.item(words.len() as u64);
             in_batch += 1;
         }
-        index.note("unreadable", &unreadable.to_string())?;
-        if in_batch >= BATCH {
-            in_batch = 0;
+        note_unreadable(index, &unreadable)?;
+        // Other searches wait for a batch.
+        if in_batch >= BATCH || begun.elapsed() > BATCH_TIME {
+            (in_batch, begun) = (0, Instant::now());
             index.commit()?;
             index.begin()?;
         }
@@ -311,6 +355,7 @@ fn update_items(reader: &Arc<Reader>, index: &Index, kind: ObjectType) -> Result
             return;
         }
         let added = item_words(reader, &state.record).and_then(|words| {
+            let (words, _) = words.bounded();
             index.run(
                 "INSERT OR REPLACE INTO items (document, kind, id, first) VALUES (?1, ?2, ?3, ?4)",
                 params![next, kind.name(), key.0, key.1],

@@ -268,6 +268,12 @@ fn split(ino: u64) -> (u64, Option<Node>) {
     (ino >> INO_BITS, Node::from_ino(ino & ((1 << INO_BITS) - 1)))
 }
 
+/// True for the number of a directory of `search/`: the kernel has to ask again for each name in it, as a query may have lost
+/// its number, and what it finds may change.
+pub fn is_search(ino: u64) -> bool {
+    split(ino).1.is_some_and(Node::is_search)
+}
+
 /// The number of an archive's root directory.
 fn root_of(slot: u64) -> u64 {
     slot << INO_BITS | Node::ROOT.ino()
@@ -299,7 +305,9 @@ fn free_slot(slots: &BTreeMap<u64, Slot>, name: &str, is_replaced: bool) -> Opti
 /// True for archives, and for files that are named like one: a damaged archive must not silently be missing.
 fn is_archive(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
-    let is_side = extension == "lock" || extension.ends_with("-wal") || extension.ends_with("-shm");
+    // What ends with `.search` is the index of an archive.
+    let is_side =
+        extension == "lock" || extension == "search" || extension.ends_with("-wal") || extension.ends_with("-shm");
     !is_side && path.is_file() && (extension == "sqlite" || archive::is_archive(path))
 }
 

@@ -77,7 +77,7 @@ impl Tree {
         }
         // If the root did not change, its view stays, with all that it has loaded.
         let root = if moved { Arc::clone(&new.root) } else { Arc::clone(&old.root) };
-        *self.state.write() = Arc::new(TreeState { root: Arc::clone(&root), snapshots: new.snapshots });
+        *self.state.write() = Arc::new(TreeState { root: Arc::clone(&root), ..new });
         let names = || old.snapshots.iter().map(|one| one.name.clone()).collect();
         let snapshots = (!same_snapshots).then(names);
         Ok(Followed::Moved(Advance { old: Arc::clone(&old.root), new: root, snapshots }))

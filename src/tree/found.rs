@@ -8,7 +8,7 @@ use super::listing::lasting_name;
 use super::mail::Arrival;
 use super::node::{Node, ROW_MAX};
 use super::opened::{Tree, TreeState};
-use super::searches::{Hit, Hits, OpenIndex, query_of};
+use super::searches::{Hit, Hits, OpenIndex, StateMark, query_of};
 use super::stat::{FileType, no_such};
 use crate::archive::{ListedEmail, Moment, UNFILED};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,7 +24,8 @@ impl Tree {
         let Some(query) = query_of(name) else { return Ok(None) };
         let parsed = Parsed::read(&query).map_err(no_query)?;
         self.hits_of(search.snapshot, &name.into(), &parsed).map_err(no_query)?;
-        Ok(Some(query_child(search, self.searches.number(search.snapshot, name), name)))
+        let number = self.searches.number(search.snapshot, name, self.state().root.time);
+        Ok(Some(query_child(search, number, name)))
     }
 
     /// The queries that were used, behind a cookie.
@@ -118,22 +119,22 @@ impl Tree {
 
     fn hits_of(&self, scope: i64, name: &Arc<str>, parsed: &Parsed) -> Result<Arc<Hits>> {
         let state = self.state();
-        if let Some(hits) = self.searches.answer(scope, name, &state) {
+        if let Some(hits) = self.searches.answer(scope, name, &state.mark) {
             return Ok(hits);
         }
         let mut index = self.searches.index.lock();
         // Another thread may have asked the same.
-        if let Some(hits) = self.searches.answer(scope, name, &state) {
+        if let Some(hits) = self.searches.answer(scope, name, &state.mark) {
             return Ok(hits);
         }
         let at = (scope != 0).then_some(scope);
-        let found = match self.ask(&mut index, &state, parsed, at) {
+        let found = match self.ask(&mut index, &state.mark, parsed, at) {
             Err(error) if error.kind == ErrorKind::Damaged => {
                 if let Some(open) = index.as_mut() {
                     open.index.start_over()?;
                     open.seen = Weak::new();
                 }
-                self.ask(&mut index, &state, parsed, at)?
+                self.ask(&mut index, &state.mark, parsed, at)?
             }
             found => found?,
         };
@@ -142,7 +143,7 @@ impl Tree {
         for found in found.iter().filter(|found| found.id.kind == ObjectType::Email) {
             hits.extend(self.hit(&state, scope, found)?);
         }
-        let hits = Arc::new(Hits::new(&state, hits));
+        let hits = Arc::new(Hits::new(&state.mark, hits));
         self.searches.keep(scope, name, &hits);
         Ok(hits)
     }
@@ -150,7 +151,7 @@ impl Tree {
     fn ask(
         &self,
         index: &mut Option<OpenIndex>,
-        state: &Arc<TreeState>,
+        state: &Arc<StateMark>,
         parsed: &Parsed,
         at: Option<i64>,
     ) -> Result<Vec<Found>> {

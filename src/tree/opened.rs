@@ -5,7 +5,7 @@ use super::decoded_cache::DecodedCache;
 use super::kinds::NodeKind;
 use super::node::{Node, SNAPSHOT_MAX};
 use super::rules::{ByteSource, Layout};
-use super::searches::Searches;
+use super::searches::{Searches, StateMark};
 use super::stat::{file_time, no_such};
 use super::view::{FileKind, View};
 use super::views::Views;
@@ -294,6 +294,7 @@ pub(super) struct TreeState {
     pub(super) root: Arc<View>,
     /// The directories below `.snapshots`.
     pub(super) snapshots: Vec<NamedSnapshot>,
+    pub(super) mark: Arc<StateMark>,
 }
 
 impl TreeState {
@@ -306,7 +307,7 @@ impl TreeState {
             Moment::Current => None,
         };
         let time = time.filter(|time| *time != 0).unwrap_or_else(|| file_time(reader.path()));
-        Ok(TreeState { root: Arc::new(View::new(Arc::clone(reader), moment, time)), snapshots })
+        Ok(TreeState { root: Arc::new(View::new(Arc::clone(reader), moment, time)), snapshots, mark: Arc::default() })
     }
 }
 

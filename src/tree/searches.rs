@@ -6,7 +6,6 @@
 use super::mail::Arrival;
 use super::name::NAME_MAX;
 use super::node::ROW_MAX;
-use super::opened::TreeState;
 use crate::model::{Digest, Id, text};
 use crate::search::Index;
 use lru::LruCache;
@@ -49,6 +48,10 @@ const EXACT_PROBES: [&str; 1] = ["HEAD"];
 /// Where a query is asked: 0 for everything, else the snapshot that alone counts.
 pub(super) type Scope = i64;
 
+/// What a state of a tree is told from others by: each has its own.
+#[derive(Debug, Default)]
+pub(super) struct StateMark;
+
 /// The queries of a tree.
 pub(super) struct Searches {
     /// One search runs at a time: others wait, and find the index up to date.
@@ -59,13 +62,13 @@ pub(super) struct Searches {
 /// The index, and the state of the tree that it was brought up to date for.
 pub(super) struct OpenIndex {
     pub(super) index: Index,
-    pub(super) seen: Weak<TreeState>,
+    pub(super) seen: Weak<StateMark>,
 }
 
 /// The messages that meet a query.
 pub(super) struct Hits {
     /// The state of the tree that they were found in.
-    state: Weak<TreeState>,
+    state: Weak<StateMark>,
     /// By row.
     all: Vec<Hit>,
     /// In order.
@@ -81,7 +84,7 @@ pub(super) struct Hit {
 }
 
 impl Hits {
-    pub(super) fn new(state: &Arc<TreeState>, mut all: Vec<Hit>) -> Hits {
+    pub(super) fn new(state: &Arc<StateMark>, mut all: Vec<Hit>) -> Hits {
         all.sort_unstable_by_key(|hit| hit.arrival.email);
         all.shrink_to_fit();
         let mut arrivals: Vec<Arrival> = all.iter().map(|hit| hit.arrival).collect();
@@ -100,7 +103,7 @@ impl Hits {
     }
 
     /// True if they were found in this state of the tree.
-    pub(super) fn is_of(&self, state: &Arc<TreeState>) -> bool {
+    pub(super) fn is_of(&self, state: &Arc<StateMark>) -> bool {
         Weak::ptr_eq(&self.state, &Arc::downgrade(state))
     }
 }
@@ -122,8 +125,8 @@ impl Default for Searches {
 }
 
 impl Searches {
-    /// The number of a query that was used, which is given to it at the first call.
-    pub(super) fn number(&self, scope: Scope, name: &str) -> Id {
+    /// The number of a query that was used, which is given to it at the first call. The listing is newer then than `before`.
+    pub(super) fn number(&self, scope: Scope, name: &str, before: i64) -> Id {
         let mut known = self.known.lock();
         let mut number = hash(name);
         loop {
@@ -136,7 +139,7 @@ impl Searches {
         known.names.put((scope, number), name.into());
         // A listing that the kernel keeps is known to be old by this time, so it has to go on.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
-        known.changed = now.max(known.changed + 1);
+        known.changed = now.max(known.changed.max(before) + 1);
         number
     }
 
@@ -161,7 +164,7 @@ impl Searches {
     }
 
     /// What a query found in this state of the tree, if that is known.
-    pub(super) fn answer(&self, scope: Scope, name: &Arc<str>, state: &Arc<TreeState>) -> Option<Arc<Hits>> {
+    pub(super) fn answer(&self, scope: Scope, name: &Arc<str>, state: &Arc<StateMark>) -> Option<Arc<Hits>> {
         let mut known = self.known.lock();
         known.answers.get(&(scope, Arc::clone(name))).filter(|hits| hits.is_of(state)).cloned()
     }
@@ -245,13 +248,13 @@ mod tests {
     #[test]
     fn queries_have_numbers_of_their_own_and_are_bounded() {
         let searches = Searches::default();
-        let numbers: Vec<Id> = (0..5_000).map(|at| searches.number(0, &format!("q{at}"))).collect();
+        let numbers: Vec<Id> = (0..5_000).map(|at| searches.number(0, &format!("q{at}"), 0)).collect();
         assert!(numbers.iter().all(|number| (1..=ROW_MAX).contains(number)));
-        assert_eq!(searches.number(0, "q4999"), numbers[4_999]);
+        assert_eq!(searches.number(0, "q4999", 0), numbers[4_999]);
         assert_eq!(searches.name(0, numbers[4_999]).as_deref(), Some("q4999"));
         assert_eq!(searches.name(7, numbers[4_999]), None, "a snapshot has its own");
         assert_eq!(searches.name(0, numbers[0]), None, "the oldest are gone");
-        assert_eq!(searches.number(0, "q0"), numbers[0], "and come again with their number");
+        assert_eq!(searches.number(0, "q0", 0), numbers[0], "and come again with their number");
         assert_eq!(searches.used(0).len(), LISTED);
         assert!(searches.used(0).is_sorted());
     }

@@ -175,7 +175,7 @@ fn is_like(name: &str, pattern: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_like;
+    use super::{covers, is_like};
 
     #[test]
     fn patterns_cover_paths_and_what_is_below_them() {

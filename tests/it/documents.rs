@@ -826,7 +826,9 @@ fn flags_of(command: &str) -> BTreeSet<String> {
     let help = HELP.get(&words).unwrap_or_else(|| panic!("no command {command}"));
     let heads = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
     let names = heads.flat_map(|line| line.split("  ").next().unwrap_or_default().split([',', ' ']));
-    names.map(|name| name.trim_end_matches("...").to_owned()).filter(|name| name.starts_with('-')).collect()
+    let names = names.map(|name| name.trim_end_matches("...").to_owned());
+    // A dash alone is one of a text.
+    names.filter(|name| name.starts_with('-') && name.len() > 1).collect()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// How much text of one message is searched, in bytes.
-const SEARCHED_MAX: usize = 2 * TEXT_MAX;
+const SEARCHED_MAX: usize = TEXT_MAX;
 
 /// How many messages that are encoded as a whole may lie in each other.
 const ENCODED_MAX: usize = 3;
@@ -84,7 +84,8 @@ impl Fields {
                 self.read(&inner, &parts, encoded + 1);
             }
         } else if media.starts_with("text/") || media.starts_with("message/") {
-            line(&mut self.body, &PartText { bytes, part }.read(TEXT_MAX).0);
+            let room = SEARCHED_MAX.saturating_sub(self.body.len());
+            line(&mut self.body, &PartText { bytes, part }.read(room).0);
         }
     }
 }
