@@ -1,5 +1,6 @@
 """bench find: how fast words are found in mail, beside notmuch and mu."""
 
+import email.utils
 import os
 import pathlib
 import random
@@ -198,9 +199,18 @@ def multiply(args, work):
         if number < 20:
             for part in ("cur", "new", "tmp"):
                 (folder / part).mkdir(parents=True)
-        (folder / "cur" / f"{1_580_000_000 + 600 * (number % 50_000)}.M{number}.bench:2,S").write_bytes(
-            changed(source[at].read_bytes(), copy))
+        message = source[at].read_bytes()
+        # Vandelay goes by the time of arrival, the others by the Date field.
+        (folder / "cur" / f"{date_of(message)}.M{number}.bench:2,S").write_bytes(changed(message, copy))
     return out
+
+
+def date_of(message):
+    field = re.search(rb"(?im)^date:([^\r\n]*)", message)
+    try:
+        return max(int(email.utils.parsedate_to_datetime(field[1].decode("ascii")).timestamp()), 1)
+    except (TypeError, ValueError, OverflowError):
+        return 1_580_000_000
 
 
 def changed(message, copy):

@@ -2,7 +2,7 @@
 
 use crate::common::jmap::{Options, Server};
 use crate::common::jmap_run::{command, judge};
-use crate::common::{deliver, fails, json, listed, ok, set_ends, vandelay};
+use crate::common::{deliver, fails, json, listed, maildir, ok, set_ends, vandelay};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -376,4 +376,55 @@ fn what_cannot_be_asked_is_said_in_one_line_and_a_hint() {
         );
     }
     fails(&["find", text(&account.dir.path().join("nothing.sqlite")), "rabbit"], 10);
+}
+
+/// Many messages are looked at by where they lay, few by their states, and a count by the index alone: all say the same.
+#[test]
+fn each_way_to_the_answer_gives_the_same() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mail, archive) = (maildir(&dir.path().join("mail"), 900, 300), dir.path().join("a.sqlite"));
+    let import = || ok(&["-q", "import", "maildir", "--max-delete", "100%", text(&mail), text(&archive)]);
+    import();
+    let cur: BTreeSet<PathBuf> =
+        fs::read_dir(mail.join("cur")).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    for (number, path) in cur.iter().enumerate() {
+        let name = path.file_name().expect("a name").to_str().expect("UTF-8");
+        match number % 9 {
+            0 => fs::remove_file(path).expect("a message"),
+            1 => fs::rename(path, mail.join(".Work/cur").join(name)).expect("a message"),
+            2 => fs::rename(path, path.with_file_name(format!("{}:2,FT", &name[..20]))).expect("a message"),
+            _ => {}
+        }
+        if number % 200 == 0 {
+            import();
+        }
+    }
+    import();
+    let rows = |query: &str| -> BTreeSet<String> {
+        listed(&["find", text(&archive), query]).iter().map(Value::to_string).collect()
+    };
+    // A term that needs the states of messages, and that all meet.
+    let by_states = |query: &str| rows(&format!("({query}) -id:<no@such.example>"));
+    for query in [
+        "body",
+        "type:mail",
+        "-a5",
+        "number OR nothing",
+        "date:2020-09-13",
+        "before:2019",
+        "larger:320",
+        "body -number",
+    ] {
+        let found = rows(query);
+        assert_eq!(found, by_states(query), "{query}");
+        assert_eq!(ok(&["-q", "find", "--count", text(&archive), query]).trim(), found.len().to_string(), "{query}");
+        let paths = ok(&["find", "--paths", text(&archive), query]);
+        let expected: BTreeSet<String> = found
+            .iter()
+            .map(|row| serde_json::from_str::<Value>(row).expect("JSON"))
+            .map(|row| format!("--at {} {}", row["snapshot"], row["path"].as_str().expect("a path")))
+            .collect();
+        assert_eq!(paths.lines().map(|line| line.replace('\'', "")).collect::<BTreeSet<_>>(), expected, "{query}");
+    }
+    assert!(rows("body").len() == 900 && rows("before:2019").is_empty());
 }
