@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::env;
 use std::fs::{self, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,7 +73,10 @@ impl Index {
         let mut failure = None;
         for path in [beside(archive), in_cache(archive)].into_iter().flatten() {
             match open_at(&path) {
-                Ok(conn) => return Ok(Index { conn, path: Some(path), is_damaged: Cell::new(false) }),
+                Ok(conn) => {
+                    give_owner(archive, &path);
+                    return Ok(Index { conn, path: Some(path), is_damaged: Cell::new(false) });
+                }
                 Err(error) if error.kind == ErrorKind::Locked => return Err(error),
                 Err(error) => failure = Some(error),
             }
@@ -283,6 +286,17 @@ fn columns_of(field: Field) -> Option<&'static str> {
         Field::Subject => Some("subject"),
         Field::Attachment => Some("{attachment given_name}"),
         Field::Body => None,
+    }
+}
+
+/// Gives an index that the administrator made to whom the archive belongs.
+fn give_owner(archive: &Path, index: &Path) {
+    let folder = archive.parent();
+    if let (Ok(archive), Ok(own)) = (fs::metadata(archive), fs::symlink_metadata(index))
+        && index.parent() == folder
+        && (archive.uid(), archive.gid()) != (own.uid(), own.gid())
+    {
+        let _ = lchown(index, Some(archive.uid()), Some(archive.gid()));
     }
 }
 

@@ -83,6 +83,10 @@ fn keep(path: &Path, state: &State) -> Result<()> {
                 Some(index) => index,
                 None => index.insert(Index::open(reader.path(), &Place::Kept)?),
             };
+            if index.path().is_none() {
+                let what = "neither the folder of the archive nor the user's cache takes an index";
+                return Err(Error::new(ErrorKind::Usage, what));
+            }
             catch_up(&reader, index, state).map(drop)
         });
         match done {
@@ -90,7 +94,7 @@ fn keep(path: &Path, state: &State) -> Result<()> {
             Err(error) => {
                 give_room(index.take(), &error);
                 // Before, the archive may not be there yet, or be busy.
-                if is_over {
+                if is_over || error.kind == ErrorKind::Usage {
                     return Err(error);
                 }
             }
