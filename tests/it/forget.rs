@@ -644,7 +644,7 @@ fn beside(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(dir)
         .expect("a directory")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-        .filter(|name| name != "base.sqlite" && !name.ends_with("-wal") && !name.ends_with("-shm"))
+        .filter(|name| name != "base.sqlite" && ![".search", "-wal", "-shm"].iter().any(|end| name.ends_with(end)))
         .collect();
     names.sort();
     names

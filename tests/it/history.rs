@@ -126,7 +126,7 @@ fn moments_are_named_by_number_time_and_latest() {
         assert!(
             ok(&["inspect", text(&archive), "--at", at])
                 .lines()
-                .any(|line| line.starts_with("email ") && line.ends_with(&format!(" {expected}"))),
+                .any(|line| line.starts_with("Messages ") && line.contains(&format!(" {expected} in 1 folder"))),
             "{at}"
         );
         let into = dir.path().join(format!("out-{at}"));

@@ -371,7 +371,7 @@ fn hostile_names_stay_inside() {
     let mut beside: Vec<_> =
         std::fs::read_dir(place.dir.path()).expect("a directory").flatten().map(|one| one.file_name()).collect();
     beside.sort();
-    assert_eq!(beside, ["alice.sqlite", "out"]);
+    assert_eq!(beside, ["alice.sqlite", "alice.sqlite.search", "out"]);
 }
 
 #[test]
