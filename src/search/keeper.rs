@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// How long it goes on when the import has ended: a part of the time that this has taken, and so much at the least. What is left
 /// then is left to the next search, which does it with both hands.
 const REST_PART: u32 = 8;
-const REST_MIN: Duration = Duration::from_secs(2);
+const REST_MIN: Duration = Duration::from_secs(1);
 
 /// How much the threads of the index stand back behind those of the import.
 const NICE: i32 = 10;
