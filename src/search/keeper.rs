@@ -5,19 +5,29 @@ use super::update::catch_up;
 use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
+use rustix::process::setpriority_process;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long it waits for more to read.
-const PAUSE: Duration = Duration::from_millis(300);
+/// How long it waits for more to read: many small changes of the index take more work than few large ones.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long it goes on when the import has ended: a part of the time that this has taken, and so much at the least. What is left
+/// then is left to the next search, which does it with both hands.
+const REST_PART: u32 = 8;
+const REST_MIN: Duration = Duration::from_secs(1);
+
+/// How much the threads of the index stand back behind those of the import.
+const NICE: i32 = 10;
 
 /// A thread that reads what an import writes.
 pub struct Keeper {
     thread: JoinHandle<Result<()>>,
     state: Arc<State>,
+    started: Instant,
 }
 
 struct State {
@@ -25,6 +35,8 @@ struct State {
     is_over: AtomicBool,
     /// The user wants the program to end: what is left to read is left to the next search.
     interrupted: Arc<AtomicBool>,
+    /// When it ends, whatever is left.
+    deadline: OnceLock<Instant>,
 }
 
 impl Keeper {
@@ -32,19 +44,25 @@ impl Keeper {
     ///
     /// Errors: there is no room for another thread.
     pub fn start(archive: &Path, interrupted: Arc<AtomicBool>) -> Result<Keeper> {
-        let state = Arc::new(State { is_over: AtomicBool::new(false), interrupted });
+        let state = Arc::new(State { is_over: AtomicBool::new(false), interrupted, deadline: OnceLock::new() });
         let (path, own) = (archive.to_owned(), Arc::clone(&state));
         let thread = thread::Builder::new()
             .name("search index".to_owned())
-            .spawn(move || keep(&path, &own))
+            .spawn(move || {
+                // To the kernel of Linux the process that calls is the thread.
+                let _ = setpriority_process(None, NICE);
+                keep(&path, &own)
+            })
             .map_err(|error| Error::io("cannot start a thread for the search index", error))?;
-        Ok(Keeper { thread, state })
+        Ok(Keeper { thread, state, started: Instant::now() })
     }
 
-    /// Reads the rest, unless the user wants to go, and ends.
+    /// Reads the rest, unless there is much of it or the user wants to go, and ends.
     ///
     /// Errors: why the index is not up to date; the next search brings it there.
     pub fn finish(self) -> Result<()> {
+        let rest = (self.started.elapsed() / REST_PART).max(REST_MIN);
+        let _ = self.state.deadline.set(Instant::now() + rest);
         self.state.is_over.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
         let crashed = |_| Err(Error::new(ErrorKind::Storage, "the thread that keeps the search index ended early"));
@@ -62,7 +80,8 @@ impl Progress for State {
     fn item(&self, _: u64) {}
 
     fn interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
+        let is_late = self.deadline.get().is_some_and(|deadline| Instant::now() > *deadline);
+        is_late || self.interrupted.load(Ordering::Relaxed)
     }
 }
 
