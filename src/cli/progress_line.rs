@@ -82,7 +82,7 @@ impl Position {
         let percent = self.percent().unwrap_or_default();
         let left = match (is_stopping, self.seconds_left(per_second)) {
             (true, _) => STOPPING.to_owned(),
-            (false, Some(seconds)) => format!("{} left", duration(seconds)),
+            (false, Some(seconds)) => format!("{} left", short_duration(seconds)),
             (false, None) => String::new(),
         };
         let rate = match self.unit {
@@ -164,6 +164,15 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
+/// `21 s`, `12 min`, `1.5 h`, `33 h`: a guess in few columns.
+fn short_duration(seconds: u64) -> String {
+    match seconds {
+        5_400..36_000 => format!("{:.1} h", seconds as f64 / 3_600.0),
+        36_000..172_800 => format!("{} h", seconds / 3_600),
+        _ => duration(seconds),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,7 +196,7 @@ mod tests {
                 120,
                 "Messages  ███▌                  10,880 / 60,372   18 %    95 MiB     2,430/s  21 s left      Lists/linux-integrity",
             ),
-            (80, "Messages  █▋          10,880 / 60,372   18 %    95 MiB     2,430/s  21 s left"),
+            (80, "Messages  █▌         10,880 / 60,372   18 %    95 MiB     2,430/s  21 s left"),
             (60, "Messages  10,880 / 60,372   18 %  21 s left"),
             (40, "10,880/60,372 18 % 21 s left"),
             (20, "18 %"),
