@@ -50,6 +50,8 @@ fn start() -> bool {
         return false;
     }
     let Some(name) = chosen(|name| std::env::var(name).ok()) else { return false };
+    // Before there is a pager, so that no Ctrl-C comes in between.
+    let signals = Signals::new([SIGINT]).ok();
     let Ok(mut child) = command(&name).stdin(Stdio::piped()).spawn() else { return false };
     let _ = std::io::stdout().flush();
     let (pipe, stdout) = (child.stdin.take(), dup(std::io::stdout()));
@@ -63,7 +65,7 @@ fn start() -> bool {
     }
     *running = Some(Pager { name, child, stdout, stderr });
     drop(running);
-    wait_for_interrupt();
+    wait_for_interrupt(signals);
     true
 }
 
@@ -89,12 +91,13 @@ pub(super) fn end() -> Option<String> {
 }
 
 /// Ctrl-C reaches the pager, too, which may go on: the list ends there, and the terminal stays the pager's until it ends.
-fn wait_for_interrupt() {
-    let Ok(mut signals) = Signals::new([SIGINT]) else { return };
+fn wait_for_interrupt(signals: Option<Signals>) {
+    let Some(mut signals) = signals else { return };
     std::thread::spawn(move || {
         for _ in signals.forever() {
-            // A list that is complete waits for its pager already.
-            let Some(mut pager) = PAGER.lock().take() else { continue };
+            // Held until the end: a list that is complete meanwhile waits for its pager here. One that waits already holds it.
+            let mut running = PAGER.lock();
+            let Some(pager) = running.as_mut() else { continue };
             let nowhere = OpenOptions::new().write(true).open("/dev/null");
             if let Ok(nowhere) = &nowhere {
                 let _ = dup2_stdout(nowhere);

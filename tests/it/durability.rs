@@ -186,7 +186,10 @@ fn a_full_disk_does_not_hurt_what_is_complete() {
     let archive = disk.at.join("a.sqlite");
     import(&mail, &archive);
     let before = tree(&archive, "1");
-    let room = fs::metadata(&archive).expect("metadata").len();
+    let room: u64 = [&archive, &archive.with_extension("sqlite.search")]
+        .iter()
+        .map(|path| fs::metadata(path).expect("metadata").len().next_multiple_of(4_096))
+        .sum();
     fs::write(disk.at.join("ballast"), vec![1; (8 << 20) - room as usize - 300_000]).expect("ballast");
     maildir(&mail, 1_000, 2_000);
     let said = fails(&["import", "maildir", text(&mail), text(&archive)], 7);
@@ -985,7 +988,12 @@ fn lost_bytes_and_lines_come_back_with_the_next_import() {
         let dir = tempfile::tempdir().expect("a directory");
         let (mail, archive) = (maildir(&dir.path().join("mail"), 6, 200), dir.path().join("a.sqlite"));
         import(&mail, &archive);
-        let before = tree(&archive, "latest").into_values().filter(|bytes| !bytes.is_empty()).collect::<BTreeSet<_>>();
+        let mails = || {
+            // The head of a text names the row.
+            let files = tree(&archive, "latest").into_iter().filter(|(path, _)| !path.starts_with("text/"));
+            files.map(|(_, bytes)| bytes).filter(|bytes| !bytes.is_empty()).collect::<BTreeSet<_>>()
+        };
+        let before = mails();
         rusqlite::Connection::open(&archive)
             .and_then(|conn| {
                 conn.pragma_update(None, "foreign_keys", false)?;
@@ -995,7 +1003,6 @@ fn lost_bytes_and_lines_come_back_with_the_next_import() {
         fails(&["verify", text(&archive)], 8);
         import(&mail, &archive);
         sound(&archive, sql);
-        let after = tree(&archive, "latest").into_values().filter(|bytes| !bytes.is_empty()).collect::<BTreeSet<_>>();
-        assert!(before.is_subset(&after), "{sql}");
+        assert!(before.is_subset(&mails()), "{sql}");
     }
 }

@@ -102,7 +102,7 @@ fn judge(output: Output, code: i32) -> (Value, String) {
     let (summary, said) = jmap_run::judge(&output, code);
     for (kind, account) in summary["types"].as_object().into_iter().flatten() {
         let sum = |name: &str| account[name].as_u64().unwrap_or(0);
-        let all = ["created", "updated", "matched", "skipped", "failed"].map(sum);
+        let all = ["created", "updated", "matched", "skipped", "failed", "not_reached"].map(sum);
         assert_eq!(sum("found"), all.iter().sum::<u64>(), "{kind}: {account}");
     }
     (summary, said)

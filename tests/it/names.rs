@@ -38,10 +38,12 @@ fn count(archive: &Path) -> i64 {
 }
 
 /// The names in a directory.
+/// The names in a directory, without the indexes of searches.
 fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .expect("a directory")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.ends_with(".search"))
         .collect();
     names.sort();
     names

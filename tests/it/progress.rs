@@ -75,7 +75,7 @@ fn lines(shown: &str) -> (Vec<String>, BTreeSet<String>) {
 #[test]
 fn progress_fits_any_screen_and_leaves_nothing_on_it() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mail = maildir(dir.path(), 4_000);
+    let mail = maildir(dir.path(), 15_000);
     for columns in [40, 80, 120] {
         let archive = dir.path().join(format!("{columns}.sqlite"));
         let out = dir.path().join(format!("{columns}"));
@@ -96,7 +96,7 @@ fn progress_fits_any_screen_and_leaves_nothing_on_it() {
                 assert!(bar.width() < usize::from(columns), "{columns}: {bar}");
             }
             if arguments[0] == "import" {
-                let wanted = if columns == 40 { "/4,000 " } else { " / 4,000 " };
+                let wanted = if columns == 40 { "/15,000 " } else { " / 15,000 " };
                 assert!(bars.iter().any(|bar| bar.contains(wanted)), "{columns}: {bars:?}");
                 assert_eq!(bars.iter().any(|bar| bar.starts_with("Messages  ")), columns > 40, "{bars:?}");
             }

@@ -31,6 +31,14 @@ fn rabbits() -> Account {
     account
 }
 
+/// The same of a directory that may change while it is read; `None` if it did.
+fn numbers_now(directory: &Path) -> Option<usize> {
+    let entries = fs::read_dir(directory).ok()?;
+    let is_there = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|entry| fs::read(entry.path()).is_ok());
+    let there: Vec<bool> = entries.map(is_there).collect();
+    there.iter().all(|is_there| *is_there).then_some(there.len())
+}
+
 /// The numbers of the messages in the files of a directory.
 fn numbers(directory: &Path) -> BTreeSet<u32> {
     let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
@@ -195,6 +203,8 @@ fn what_a_query_finds_follows_the_archive() {
     account.import();
     let expected = BTreeSet::from([0, 3, 6, 9, 60]);
     let found = || (numbers(&query.join("cur")), numbers(&query.join("text")));
+    let counts = || ["cur", "text"].map(|part| numbers_now(&query.join(part)));
+    wait(|| counts() == [Some(5), Some(5)], || format!("{:?}", counts()));
     wait(|| found() == (expected.clone(), expected.clone()), || format!("{:?}", found()));
     assert_eq!(shell(&format!("ls {} | wc -l", text(&query.join("cur")))).trim(), "5", "no listing is an old one");
     assert_eq!(numbers(&mount.at.join("search/rabbit is:deleted/cur")), BTreeSet::from([3]));

@@ -411,7 +411,7 @@ fn a_copy_replaces_nothing() {
     assert_eq!(fs::read_to_string(&at).expect("a file"), "precious");
     assert!(dir.path().join("link").symlink_metadata().is_ok());
     assert_eq!(digest(&archive), before);
-    assert_eq!(names(dir.path()), set(&["alice.sqlite", "link", "mail", "there"]));
+    assert_eq!(names(dir.path()), set(&["alice.sqlite", "alice.sqlite.search", "link", "mail", "there"]));
 }
 
 #[test]

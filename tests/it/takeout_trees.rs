@@ -56,7 +56,8 @@ fn mailboxes(archive: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in ok(&["ls", "-R", text(archive), "mail"]).lines() {
         let Some((mailbox, name)) = line.split_once("/cur/") else { continue };
-        let bytes = ok(&["cat", text(archive), &format!("mail/{line}")]);
+        let mailbox = mailbox.strip_prefix("mail/").expect("a whole path");
+        let bytes = ok(&["cat", text(archive), line]);
         let subject = bytes.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap();
         let flags = name.rsplit_once(":2,").unwrap().1;
         found.entry(mailbox.to_owned()).or_default().insert(format!("{subject} {flags}").trim_end().to_owned());
