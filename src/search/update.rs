@@ -2,7 +2,7 @@
 
 use super::index::{ITEMS, Index, Place};
 use super::text::Words;
-use crate::archive::{EmailBytes, EmailReader, Moment, Reader, Record, SnapshotSpec};
+use crate::archive::{EmailBytes, EmailReader, Reader, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::text::{Fields, fields, file_text};
 use crate::model::{Id, ObjectType};
@@ -101,7 +101,7 @@ fn try_catch_up(reader: &Arc<Reader>, index: &mut Index, progress: &dyn Progress
     }
     read_again(reader, index)?;
     let has_more = add_messages(reader, index, progress)?;
-    let has_changed = add_items(reader, index, has_forgotten)? || has_more || has_forgotten;
+    let has_changed = add_items(reader, index, &snapshots, has_forgotten)? || has_more || has_forgotten;
     if has_forgotten {
         index.shrink()?;
     }
@@ -342,12 +342,14 @@ fn remove_messages(reader: &Reader, index: &Index) -> Result<()> {
 // --- events, cards, files and scripts --------------------------------------------------------------------------------
 
 /// Adds new states of events, cards, files and scripts; false if there are none.
-fn add_items(reader: &Arc<Reader>, index: &Index, has_forgotten: bool) -> Result<bool> {
+fn add_items(reader: &Arc<Reader>, index: &Index, snapshots: &Snapshots, has_forgotten: bool) -> Result<bool> {
     let mut has_changed = false;
+    // What a run that goes on has stored is not all of it, and one that was stopped has stored something, too.
+    let ended = snapshots.0.last_key_value().filter(|(_, end)| !end.is_empty()).map(|(newest, _)| *newest);
     for kind in ITEM_TYPES {
-        let change = match reader.resolve(SnapshotSpec::Latest)? {
-            Moment::Snapshot(latest) => reader.last_change(kind, latest)?.to_string(),
-            Moment::Current => String::new(),
+        let change = match ended {
+            Some(newest) => reader.last_change(kind, newest)?.to_string(),
+            None => String::new(),
         };
         let name = format!("changed {}", kind.name());
         if has_forgotten || change.is_empty() || index.noted(&name)?.as_ref() != Some(&change) {

@@ -428,3 +428,21 @@ fn each_way_to_the_answer_gives_the_same() {
     }
     assert!(rows("body").len() == 900 && rows("before:2019").is_empty());
 }
+
+/// A run that was stopped ends in a snapshot that nobody is shown by default. What it stored is found all the same.
+#[test]
+fn what_a_stopped_run_stored_is_found() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let archive = dir.path().join("a.sqlite");
+    for (number, name) in [(1, "Marmalade"), (2, "Quince")] {
+        let cards = dir.path().join(format!("{number}.vcf"));
+        fs::write(&cards, format!("BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{number}\r\nFN:{name}\r\nEND:VCARD\r\n"))
+            .expect("a card");
+        ok(&["import", "vcf", "--no-index", text(&cards), text(&archive)]);
+        if number == 2 {
+            let conn = rusqlite::Connection::open(&archive).expect("an archive");
+            conn.execute("UPDATE snapshots SET state = 'interrupted' WHERE id = 2", []).expect("a stopped run");
+        }
+        assert_eq!(ok(&["find", "--count", text(&archive), name]).trim(), "1", "{name}");
+    }
+}
