@@ -12,7 +12,7 @@ use crate::extract::medium::Disk;
 use crate::extract::{self, Destination, Names};
 use crate::model::ObjectType;
 use crate::model::object_id::ObjectId;
-use crate::progress::{Progress, Unseen};
+use crate::progress::{Progress, UNSEEN};
 use crate::tree::{FileType, Tree, TreeOptions};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
@@ -227,7 +227,7 @@ impl Extract {
         progress.done();
         if done.is_interrupted && total.is_none() {
             // What is left can be said, too; names are read quickly, and another Ctrl-C ends it.
-            total = extract::count_files(tree, path, &Unseen).ok();
+            total = extract::count_files(tree, path, &UNSEEN).ok();
         }
         let told = Told { path, into: destination.into, is_dry: self.dry_run, total };
         told.tell(&done, ui);

@@ -8,7 +8,7 @@ use super::table::Table;
 use super::ui::{Ui, counted, interrupt_flag, quoted, thousands};
 use crate::archive::{Moment, Reader, SnapshotSpec, is_archive};
 use crate::error::{Error, ErrorKind, Result};
-use crate::search::{Found, Gaps, Index, Parsed, Place, catch_up, count, find};
+use crate::search::{Found, Gaps, Index, Parsed, Place, ask_again_if_damaged, catch_up, count, find};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -183,41 +183,24 @@ impl Find {
         let mut index = Index::open(reader.path(), place)?;
         let bar = ui.progress(interrupt_flag());
         let gaps = catch_up(reader, &mut index, &bar);
+        let answer = gaps.and_then(|gaps| {
+            tell_gaps(reader, gaps, ui);
+            ask_again_if_damaged(reader, &mut index, &bar, |index| {
+                if self.count {
+                    return Ok((Vec::new(), count(reader, index, parsed, at, &bar)? as usize));
+                }
+                let found = find(reader, index, parsed, at, &bar)?;
+                let total = found.len();
+                Ok((found, total))
+            })
+        });
         bar.done();
-        let Gaps { unreadable, cut } = gaps?;
-        if cut > 0 {
-            ui.info(&format!("of {} only the begin is searched: they are very large", counted(cut, "message")));
-        }
-        if unreadable > 0 {
-            let archive = quoted(&reader.path().display().to_string());
-            ui.warn(&format!(
-                "{} of {} cannot be read, so their words are not found: vandelay verify {archive}",
-                counted(unreadable, "message"),
-                reader.path().display()
-            ));
-        }
-        let ask = |index: &Index| {
-            if self.count {
-                return Ok((Vec::new(), count(reader, index, parsed, at, &bar)? as usize));
-            }
-            find(reader, index, parsed, at, &bar).map(|found| (found.len(), found)).map(|(total, found)| (found, total))
-        };
-        match ask(&index) {
-            Err(_) if index.is_damaged() => {
-                index.start_over()?;
-                let bar = ui.progress(interrupt_flag());
-                let made = catch_up(reader, &mut index, &bar);
-                bar.done();
-                made?;
-                ask(&index)
-            }
-            found => found,
-        }
+        answer
     }
 
     /// Shows what was found, in order.
     fn show(&self, searched: &[Searched], total: usize, query: &str, ui: &Ui) -> Result<()> {
-        let for_scripts = ui.json || self.paths;
+        let (for_scripts, is_by_date) = (ui.json || self.paths, matches!(self.sort, Sort::Date));
         let limit = match self.limit {
             Some(0) => usize::MAX,
             Some(limit) => limit,
@@ -226,24 +209,24 @@ impl Find {
         };
         let mut showers: Vec<Shower> = Vec::new();
         for one in searched {
-            let is_path_enough = self.paths && matches!(self.sort, Sort::Date);
+            let is_path_enough = self.paths && is_by_date;
             showers.push(Shower::of(&one.reader, one.at, is_path_enough)?);
         }
         let mut all: Vec<(usize, Found)> =
             searched.iter().enumerate().flat_map(|(at, one)| one.found.iter().map(move |found| (at, *found))).collect();
         all.sort_unstable_by_key(|(at, found)| (found.date, *at, found.id));
-        if self.reverse && matches!(self.sort, Sort::Date) {
+        if self.reverse && is_by_date {
             all.reverse();
         }
         let mut rows = Vec::new();
-        if matches!(self.sort, Sort::Date) {
+        if is_by_date {
             let spare = all.len().saturating_sub(limit);
             all.drain(..spare);
         }
         let mut table = (!for_scripts).then(|| Table::new(ui, &COLUMNS));
         for part in all.chunks(PART) {
             for (at, shown) in in_order(part, &mut showers)? {
-                match matches!(self.sort, Sort::Date) {
+                match is_by_date {
                     true => self.print(&searched[at], &shown, table.as_mut(), ui),
                     false => rows.push((at, shown)),
                 }
@@ -301,6 +284,21 @@ impl Find {
             _ => " The archive of each: --json".to_owned(),
         };
         ui.info(&format!("{} found{shown}.{restore}", thousands(total as u64)));
+    }
+}
+
+/// Says what an index lacks.
+fn tell_gaps(reader: &Reader, Gaps { unreadable, cut }: Gaps, ui: &Ui) {
+    if cut > 0 {
+        ui.info(&format!("of {} only the begin is searched: they are very large", counted(cut, "message")));
+    }
+    if unreadable > 0 {
+        let archive = quoted(&reader.path().display().to_string());
+        ui.warn(&format!(
+            "{} of {} cannot be read, so their words are not found: vandelay verify {archive}",
+            counted(unreadable, "message"),
+            reader.path().display()
+        ));
     }
 }
 

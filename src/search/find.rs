@@ -2,18 +2,14 @@
 
 use super::folders::{self, Folders};
 use super::index::{ITEMS, Index, message_of};
-use super::phrase::Phrase;
+use super::object::{FOUND, date_of, has_message_id, is_in, item_called, own_size};
+use super::prover::Prover;
 use super::query::{Parsed, Query, Term};
-use super::text::Words;
-use super::update::{ITEM_TYPES, item_words, read_message};
-use crate::archive::{EmailReader, Reader, Record, State, Stay, epoch};
-use crate::error::{Error, ErrorKind, Result};
+use crate::archive::{Reader, State, Stay};
+use crate::error::{ErrorKind, Result};
 use crate::model::object_id::ObjectId;
-use crate::model::zone::local;
 use crate::model::{Id, ObjectType};
 use crate::progress::Progress;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use rusqlite::params;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -51,11 +47,8 @@ pub fn find(
 ) -> Result<Vec<Found>> {
     let search = Search::prepare(reader, index, (parsed, at), progress)?;
     let mut found = Vec::new();
-    let bound = search.bound(&parsed.query)?;
-    for kind in [ObjectType::Email].into_iter().chain(ITEM_TYPES) {
-        if search.wants(kind, &parsed.query) {
-            search.add_of(kind, bound.as_deref(), &mut found)?;
-        }
+    for kind in search.wanted() {
+        search.add_of(kind, &mut found)?;
     }
     Ok(found)
 }
@@ -69,19 +62,18 @@ pub fn count(
     progress: &dyn Progress,
 ) -> Result<u64> {
     let search = Search::prepare(reader, index, (parsed, at), progress)?;
-    let bound = search.bound(&parsed.query)?;
     // The index holds the messages that the archive holds.
     let is_of_words = |term: &Term| matches!(term, Term::Words(..) | Term::Types(_));
-    let are_counted = at.is_none() && bound.is_some() && parsed.terms.iter().all(is_of_words);
+    let are_counted = at.is_none() && search.bound.is_some() && parsed.terms.iter().all(is_of_words);
     let (mut found, mut count) = (Vec::new(), 0);
-    for kind in [ObjectType::Email].into_iter().chain(ITEM_TYPES).filter(|kind| search.wants(*kind, &parsed.query)) {
+    for kind in search.wanted() {
         if kind == ObjectType::Email && are_counted {
-            for id in bound.iter().flatten().filter_map(|document| message_of(*document)) {
+            for id in search.bound.iter().flatten().filter_map(|document| message_of(*document)) {
                 let facts = Facts { met: search.words_of(id), ..Facts::default() };
                 count += u64::from(search.meets(&parsed.query, (ObjectId { kind, id }, None), &facts)?);
             }
         } else {
-            search.add_of(kind, bound.as_deref(), &mut found)?;
+            search.add_of(kind, &mut found)?;
         }
     }
     Ok(count + found.len() as u64)
@@ -97,7 +89,9 @@ struct Search<'a> {
     documents: Vec<Option<Vec<i64>>>,
     /// For each term of a folder, the containers that it means.
     folders: Vec<Option<HashMap<ObjectType, BTreeSet<Id>>>>,
-    /// The documents of events, cards, files and scripts in their states.
+    /// The documents among which all that can be found are; `None` if they may be any.
+    bound: Option<Vec<i64>>,
+    /// The documents of events, cards, files and scripts in their states, if any of them can be found.
     items: HashMap<(ObjectType, Id, i64), i64>,
 }
 
@@ -132,14 +126,14 @@ impl<'a> Search<'a> {
         (parsed, at): (&'a Parsed, Option<i64>),
         progress: &dyn Progress,
     ) -> Result<Search<'a>> {
-        let mut search =
-            Search { reader, index, parsed, at, documents: Vec::new(), folders: Vec::new(), items: HashMap::new() };
+        let (documents, folders, items) = (Vec::new(), Vec::new(), HashMap::new());
+        let mut search = Search { reader, index, parsed, at, documents, folders, bound: None, items };
         let mut all_folders = None;
         for term in &parsed.terms {
             let (mut documents, mut meant) = (None, None);
             match term {
                 Term::Words(field, phrase) => {
-                    let mut prover = Prover { reader, index, emails: reader.open_emails(), phrase, progress };
+                    let mut prover = Prover::of(reader, index, phrase, progress);
                     documents = Some(index.matching(*field, phrase, |document| prover.has(document))?);
                 }
                 Term::Folder(name) => {
@@ -158,19 +152,27 @@ impl<'a> Search<'a> {
             search.documents.push(documents);
             search.folders.push(meant);
         }
-        let items = index.rows("SELECT kind, id, first, document FROM items", [], |row| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?;
-        for (kind, id, first, document) in items {
-            if let Some(kind) = ITEM_TYPES.iter().find(|known| known.name() == kind) {
-                search.items.insert((*kind, id, first), document);
-            }
+        search.bound = search.bound_of(&parsed.query)?;
+        let may_be_item = |bound: &Vec<i64>| bound.last().is_some_and(|last| *last > ITEMS);
+        if search.bound.as_ref().is_none_or(may_be_item) {
+            search.read_items()?;
         }
         Ok(search)
     }
 
-    /// The documents among which all that can be found are; `None` if they may be any.
-    fn bound(&self, query: &Query) -> Result<Option<Vec<i64>>> {
+    fn read_items(&mut self) -> Result<()> {
+        let items = self.index.rows("SELECT kind, id, first, document FROM items", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        let known = |(kind, id, first, document): (String, Id, i64, i64)| {
+            item_called(&kind).map(|kind| ((kind, id, first), document))
+        };
+        self.items = items.into_iter().filter_map(known).collect();
+        Ok(())
+    }
+
+    /// The documents among which all that meets a query are, in order; `None` if they may be any.
+    fn bound_of(&self, query: &Query) -> Result<Option<Vec<i64>>> {
         Ok(match query {
             Query::Not(_) => None,
             Query::Term(at) => match &self.parsed.terms[*at] {
@@ -181,7 +183,7 @@ impl<'a> Search<'a> {
             Query::And(all) => {
                 let mut bound: Option<Vec<i64>> = None;
                 for one in all {
-                    let Some(own) = self.bound(one)? else { continue };
+                    let Some(own) = self.bound_of(one)? else { continue };
                     bound = Some(match bound {
                         Some(before) => {
                             before.into_iter().filter(|document| own.binary_search(document).is_ok()).collect()
@@ -194,7 +196,7 @@ impl<'a> Search<'a> {
             Query::Or(all) => {
                 let mut bound = Vec::new();
                 for one in all {
-                    let Some(own) = self.bound(one)? else { return Ok(None) };
+                    let Some(own) = self.bound_of(one)? else { return Ok(None) };
                     bound.extend(own);
                 }
                 bound.sort_unstable();
@@ -210,6 +212,11 @@ impl<'a> Search<'a> {
         }
         let sql = "SELECT document FROM items WHERE kind = ?1 AND id = ?2 ORDER BY document";
         self.index.rows(sql, params![object.kind.name(), object.id], |row| row.get(0))
+    }
+
+    /// The types of which something can be found.
+    fn wanted(&self) -> impl Iterator<Item = ObjectType> + '_ {
+        FOUND.into_iter().filter(|kind| self.wants(*kind, &self.parsed.query))
     }
 
     /// False if the query says that it wants no objects of this type.
@@ -228,8 +235,8 @@ impl<'a> Search<'a> {
     }
 
     /// Adds the objects of a type that meet the query.
-    fn add_of(&self, kind: ObjectType, bound: Option<&[i64]>, found: &mut Vec<Found>) -> Result<()> {
-        let ids: Option<Vec<Id>> = match (bound, kind) {
+    fn add_of(&self, kind: ObjectType, found: &mut Vec<Found>) -> Result<()> {
+        let ids: Option<Vec<Id>> = match (&self.bound, kind) {
             (None, _) => None,
             (Some(documents), ObjectType::Email) => Some(documents.iter().filter_map(|one| message_of(*one)).collect()),
             (Some(documents), _) => Some(self.ids_of(kind, documents)),
@@ -426,102 +433,5 @@ impl<'a> Search<'a> {
             Some(Err(error)) if error.kind != ErrorKind::Damaged => Err(error),
             _ => Ok(facts.size),
         }
-    }
-}
-
-/// The bytes of an object that has no others: those of its JSON.
-fn own_size(record: &Record) -> u64 {
-    let length = match record.kind {
-        ObjectType::CalendarEvent => record.calendar_event().data.len(),
-        ObjectType::ContactCard => record.contact_card().data.len(),
-        _ => 0,
-    };
-    length as u64
-}
-
-/// When an object arrived, begins or was changed.
-fn date_of(record: &Record) -> i64 {
-    match record.kind {
-        ObjectType::Email => record.received(),
-        ObjectType::CalendarEvent => {
-            let event = record.calendar_event();
-            let data: serde_json::Value = serde_json::from_str(&event.data).unwrap_or_default();
-            ["start", "due", "updated"]
-                .iter()
-                .find_map(|name| data[*name].as_str())
-                .map_or(0, |time| time_of(time, data["timeZone"].as_str()))
-        }
-        ObjectType::FileNode => {
-            let file = record.file_node();
-            file.modified.or(file.created).map_or(0, |time| epoch(&time))
-        }
-        _ => 0,
-    }
-}
-
-/// The time that the clocks of a zone show, or those of the user where there is no zone (RFC 8984 4.7.1); of a text with a Z in UTC.
-fn time_of(time: &str, zone: Option<&str>) -> i64 {
-    if time.ends_with('Z') {
-        return epoch(time);
-    }
-    let zone = zone.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(|| local().zone.clone());
-    let clock: Option<DateTime> = time.parse().ok();
-    clock.and_then(|clock| clock.to_zoned(zone).ok()).map_or(0, |time| time.timestamp().as_second())
-}
-
-/// True if an object lies in one of these containers.
-fn is_in(record: &Record, containers: &HashMap<ObjectType, BTreeSet<Id>>) -> bool {
-    let own = Folders::holders(record);
-    containers.get(&record.kind.container()).is_some_and(|meant| own.iter().any(|id| meant.contains(id)))
-}
-
-fn has_message_id(record: &Record, id: &str) -> bool {
-    if record.kind != ObjectType::Email {
-        return false;
-    }
-    let email = record.email();
-    let known: serde_json::Value = serde_json::from_str(&email.message_match).unwrap_or_default();
-    known["m"].as_array().into_iter().flatten().any(|own| own.as_str().is_some_and(|own| own.eq_ignore_ascii_case(id)))
-}
-
-/// Reads the text of a document to see whether the words of a phrase stand in a row in it.
-struct Prover<'a> {
-    reader: &'a Arc<Reader>,
-    index: &'a Index,
-    emails: EmailReader,
-    phrase: &'a Phrase,
-    progress: &'a dyn Progress,
-}
-
-impl Prover<'_> {
-    fn has(&mut self, document: i64) -> Result<bool> {
-        if self.progress.interrupted() {
-            return Err(Error::new(ErrorKind::Interrupted, "interrupted while looking for words in a row"));
-        }
-        let words = match message_of(document) {
-            Some(id) => read_message(self.reader, &mut self.emails, id).map(|fields| Words::of_message(&fields)),
-            None => self.item(document),
-        };
-        match words {
-            Ok(words) => Ok(self.phrase.is_in(&words.body)),
-            Err(error) if error.kind == ErrorKind::Damaged => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn item(&self, document: i64) -> Result<Words> {
-        debug_assert!(document > ITEMS);
-        let sql = "SELECT kind, id, first FROM items WHERE document = ?1";
-        let row = self
-            .index
-            .rows(sql, [document], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Id>(1)?, row.get::<_, i64>(2)?)))?;
-        for (kind, id, first) in row {
-            let kind = ITEM_TYPES.iter().find(|known| known.name() == kind);
-            let states = kind.map(|kind| self.reader.states(*kind, id)).transpose()?.unwrap_or_default();
-            if let Some(state) = states.iter().find(|state| state.record.first == first) {
-                return item_words(self.reader, &state.record);
-            }
-        }
-        Ok(Words::default())
     }
 }

@@ -4,7 +4,7 @@ use super::index::{Index, Place};
 use super::update::catch_up;
 use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, Result};
-use crate::progress::Progress;
+use crate::progress::Unseen;
 use rustix::process::setpriority_process;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,16 +70,9 @@ impl Keeper {
     }
 }
 
-impl Progress for State {
-    fn step(&self, _: &str) {}
-
-    fn expect(&self, _: &str, _: u64) {}
-
-    fn place(&self, _: &str) {}
-
-    fn item(&self, _: u64) {}
-
-    fn interrupted(&self) -> bool {
+impl State {
+    /// True once it is to end, whatever is left.
+    fn is_given_up(&self) -> bool {
         let is_late = self.deadline.get().is_some_and(|deadline| Instant::now() > *deadline);
         is_late || self.interrupted.load(Ordering::Relaxed)
     }
@@ -93,7 +86,7 @@ fn keep(path: &Path, state: &State) -> Result<()> {
         }
         // Looked at before the archive is: what comes behind the last look has to be read, too.
         let is_over = state.is_over.load(Ordering::Relaxed);
-        if state.interrupted() {
+        if state.is_given_up() {
             return Ok(());
         }
         let done = Reader::open(path).and_then(|reader| {
@@ -106,7 +99,7 @@ fn keep(path: &Path, state: &State) -> Result<()> {
                 let what = "neither the folder of the archive nor the user's cache takes an index";
                 return Err(Error::new(ErrorKind::Usage, what));
             }
-            catch_up(&reader, index, state).map(drop)
+            catch_up(&reader, index, &Unseen(|| state.is_given_up())).map(drop)
         });
         match done {
             Err(error) if error.kind == ErrorKind::Interrupted => return Ok(()),

@@ -6,13 +6,16 @@
 //!   update    brings it up to date       keeper   does so while an import runs
 //!   query     what a user types          when     days in it           folders  names in it
 //!   find      answers a query: the index says which objects have the words, the archive all else
+//!   prover    words in a row in a text   object   what a row says of an object
 //! ```
 
 mod find;
 mod folders;
 mod index;
 mod keeper;
+mod object;
 mod phrase;
+mod prover;
 mod query;
 mod seal;
 mod text;
@@ -25,4 +28,4 @@ pub use folders::Folders;
 pub use index::{Index, Place};
 pub use keeper::Keeper;
 pub use query::Parsed;
-pub use update::{Gaps, catch_up, tidy};
+pub use update::{Gaps, ask_again_if_damaged, catch_up, tidy};

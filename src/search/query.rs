@@ -6,6 +6,7 @@
 //!   value  = word / word "*" / '"' words '"'
 //! ```
 
+use super::object::FOUND;
 use super::phrase::{Field, HAS_ATTACHMENT, Phrase, phrase};
 use super::when::Days;
 use crate::error::{Error, ErrorKind, Result};
@@ -57,15 +58,6 @@ pub struct Parsed {
     pub(super) query: Query,
     pub(super) terms: Vec<Term>,
 }
-
-/// The types of what can be found.
-const FOUND: [ObjectType; 5] = [
-    ObjectType::Email,
-    ObjectType::CalendarEvent,
-    ObjectType::ContactCard,
-    ObjectType::FileNode,
-    ObjectType::SieveScript,
-];
 
 /// The fields that stand before a colon, each with the names that people know it by.
 const FIELDS: [(&str, &[&str]); 15] = [

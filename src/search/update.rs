@@ -1,12 +1,13 @@
 //! Brings the index of an archive up to date: reads what is new, and takes out what was forgotten.
 
 use super::index::{ITEMS, Index, Place};
+use super::object;
 use super::text::Words;
 use crate::archive::{EmailBytes, EmailReader, Reader, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::text::{Fields, fields, file_text};
 use crate::model::{Id, ObjectType};
-use crate::progress::{Progress, Unseen};
+use crate::progress::{Progress, UNSEEN};
 use rusqlite::params;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -14,10 +15,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// The types whose objects are found, beside messages.
-pub(super) const ITEM_TYPES: [ObjectType; 4] =
-    [ObjectType::CalendarEvent, ObjectType::ContactCard, ObjectType::FileNode, ObjectType::SieveScript];
 
 /// A larger message is not read as a whole, but only its first [`START`] bytes.
 const WHOLE_MAX: u64 = 16 << 20;
@@ -64,7 +61,7 @@ pub fn tidy(archive: &Path) -> Result<()> {
         return Ok(());
     }
     let mut index = Index::open(reader.path(), &Place::Kept)?;
-    catch_up(&reader, &mut index, &Unseen).map(drop)
+    catch_up(&reader, &mut index, &UNSEEN).map(drop)
 }
 
 /// Brings an index up to date with its archive. A damaged index, and one of another archive, is made anew.
@@ -77,6 +74,25 @@ pub fn catch_up(reader: &Arc<Reader>, index: &mut Index, progress: &dyn Progress
             try_catch_up(reader, index, progress)
         }
         result => result,
+    }
+}
+
+/// Asks an index that is up to date. One that turns out to be damaged is made anew, and asked again.
+///
+/// Errors: those of [`catch_up`] and of `ask`.
+pub fn ask_again_if_damaged<T>(
+    reader: &Arc<Reader>,
+    index: &mut Index,
+    progress: &dyn Progress,
+    ask: impl Fn(&Index) -> Result<T>,
+) -> Result<T> {
+    match ask(index) {
+        Err(_) if index.is_damaged() => {
+            index.start_over()?;
+            try_catch_up(reader, index, progress)?;
+            ask(index)
+        }
+        answer => answer,
     }
 }
 
@@ -346,7 +362,7 @@ fn add_items(reader: &Arc<Reader>, index: &Index, snapshots: &Snapshots, has_for
     let mut has_changed = false;
     // What a run that goes on has stored is not all of it, and one that was stopped has stored something, too.
     let ended = snapshots.0.last_key_value().filter(|(_, end)| !end.is_empty()).map(|(newest, _)| *newest);
-    for kind in ITEM_TYPES {
+    for kind in object::items() {
         let change = match ended {
             Some(newest) => reader.last_change(kind, newest)?.to_string(),
             None => String::new(),

@@ -13,8 +13,8 @@ use super::stat::{FileType, no_such};
 use crate::archive::{ListedEmail, Moment, UNFILED};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Id, ObjectType};
-use crate::progress::Unseen;
-use crate::search::{Found, Index, Parsed, Place, catch_up, find};
+use crate::progress::UNSEEN;
+use crate::search::{Found, Index, Parsed, Place, ask_again_if_damaged, catch_up, find};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
@@ -128,15 +128,7 @@ impl Tree {
             return Ok(hits);
         }
         let at = (scope != 0).then_some(scope);
-        let mut found = self.ask(&mut index, &state.mark, parsed, at);
-        if found.is_err()
-            && let Some(open) = index.as_mut().filter(|open| open.index.is_damaged())
-        {
-            open.index.start_over()?;
-            open.seen = Weak::new();
-            found = self.ask(&mut index, &state.mark, parsed, at);
-        }
-        let found = found?;
+        let found = self.ask(&mut index, &state.mark, parsed, at)?;
         drop(index);
         let mut hits = Vec::new();
         for found in found.iter().filter(|found| found.id.kind == ObjectType::Email) {
@@ -167,10 +159,12 @@ impl Tree {
         };
         let now = Arc::downgrade(state);
         if !Weak::ptr_eq(&open.seen, &now) {
-            catch_up(&self.reader, &mut open.index, &Unseen)?;
+            catch_up(&self.reader, &mut open.index, &UNSEEN)?;
             open.seen = now;
         }
-        find(&self.reader, &open.index, parsed, at, &Unseen)
+        ask_again_if_damaged(&self.reader, &mut open.index, &UNSEEN, |index| {
+            find(&self.reader, index, parsed, at, &UNSEEN)
+        })
     }
 
     /// Where a message that was found is shown: in the snapshot that is asked, at the root, or where it was last. `None` for one

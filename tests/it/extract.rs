@@ -9,7 +9,7 @@ use std::sync::Arc;
 use vandelay::archive::Reader;
 use vandelay::extract::medium::{Disk, Medium, NewFile};
 use vandelay::extract::{Destination, Extracted, Names, extract};
-use vandelay::progress::Unseen;
+use vandelay::progress::UNSEEN;
 use vandelay::tree::FileType;
 use vandelay::tree::walk;
 use vandelay::tree::{Tree, TreeOptions};
@@ -138,7 +138,7 @@ fn texts_apart(files: &BTreeMap<String, Vec<u8>>) -> Vec<&[u8]> {
 
 fn extracted(tree: &Tree, path: &str, into: &Path, names: Names, medium: &dyn Medium) -> Extracted {
     let destination = Destination { into, names, medium, is_dry: false, skips_existing: false };
-    extract(tree, path, &destination, &Unseen, |_| {}).unwrap()
+    extract(tree, path, &destination, &UNSEEN, |_| {}).unwrap()
 }
 
 #[test]

@@ -16,7 +16,7 @@ use vandelay::archive::{Depth, Moment, Reader, SnapshotSpec, Writer, verify};
 use vandelay::error::{Error, ErrorKind};
 use vandelay::extract::{self, Destination};
 use vandelay::model::ObjectType;
-use vandelay::progress::Unseen;
+use vandelay::progress::UNSEEN;
 use vandelay::tree::Node;
 use vandelay::tree::walk;
 use vandelay::tree::{FileType, Stat};
@@ -332,7 +332,7 @@ fn extracted_or_forgotten(
         is_dry: false,
         skips_existing: false,
     };
-    match extract::extract(tree, "", &destination, &Unseen, |_| tick()) {
+    match extract::extract(tree, "", &destination, &UNSEEN, |_| tick()) {
         Ok(done) => {
             assert_eq!(done.failed, [], "{what}");
             for (path, bytes) in whole {

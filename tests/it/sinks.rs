@@ -11,7 +11,7 @@ use vandelay::error::Result;
 use vandelay::export::{ExportOptions, Report, export};
 use vandelay::model::ObjectType;
 use vandelay::model::objects::Properties;
-use vandelay::progress::Unseen;
+use vandelay::progress::UNSEEN;
 use vandelay::sink::{
     BlobProvider, BlobRef, Change, Content, Detail, Draft, EmailUpdate, Filing, NewEmail, NoDraft, Outcome, Patch,
     Remote, RemoteEmail, RemoteKey, Sink, StoredItem,
@@ -220,7 +220,7 @@ impl Sink for Folders {
 fn run(target: &mut Folders, archive: &Path, options: ExportOptions) -> Report {
     let reader = Arc::new(Reader::open(archive).expect("an archive"));
     let moment = Moment::Snapshot(reader.snapshots().expect("snapshots").last().expect("a snapshot").id);
-    let done = export(target, &reader, moment, &options, &Unseen, &mut |_| Ok(())).expect("a run");
+    let done = export(target, &reader, moment, &options, &UNSEEN, &mut |_| Ok(())).expect("a run");
     assert!(done.lost.is_none(), "{:?}", done.lost);
     done.report
 }
